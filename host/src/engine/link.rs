@@ -1,0 +1,97 @@
+//! What links a session to a conversation, and what can come of it.
+
+use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
+
+/// A wish to link a session to a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkRequest {
+    /// The plugin that posts into the conversation.
+    pub plugin: PluginName,
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// Whose conversation it is.
+    pub who: Who,
+    /// What to do when the session is linked to another conversation already.
+    pub mode: LinkMode,
+}
+
+/// How the session is named.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Who {
+    /// By its key.
+    Session(SessionKey),
+    /// By its id within one of the products that the plugin serves.
+    SessionOf(Vec<ProductId>, SessionId),
+    /// By the person, in one of the products that the plugin serves: the most recent session counts.
+    Person {
+        /// The products to look in.
+        products: Vec<ProductId>,
+        /// The activity source's user id.
+        user_id: Option<String>,
+        /// The e-mail address.
+        email: Option<String>,
+    },
+}
+
+impl std::fmt::Debug for Who {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Session(_) => "Session(..)",
+            Self::SessionOf(..) => "SessionOf(..)",
+            Self::Person { .. } => "Person(..)",
+        })
+    }
+}
+
+/// What to do when the session is linked to another conversation already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkMode {
+    /// The link is sticky: keep the first conversation.
+    Auto,
+    /// Move the session to this conversation; recorded.
+    Move,
+}
+
+/// What came of a [`LinkRequest`], after the commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Linked {
+    /// The session.
+    pub key: SessionKey,
+    /// The conversation that the session's notes go to.
+    pub conversation: ConversationId,
+    /// What happened.
+    pub event: LinkEvent,
+}
+
+/// What happened to the link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkEvent {
+    /// The conversation wasn't known; the session goes to it.
+    New,
+    /// The conversation was known already.
+    ReplyExisting,
+    /// The session is linked to another conversation and stays there.
+    Kept,
+    /// The session was moved from another conversation.
+    Moved,
+}
+
+/// Why a session wasn't linked. Nothing changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LinkError {
+    /// No product or session fits.
+    #[error("no session fits: {0}")]
+    NotFound(&'static str),
+    /// Several products know the session; one must be named.
+    #[error("several products know this session; name the product in `POST /sessions/link`")]
+    Ambiguous,
+    /// The conversation belongs to another person's session.
+    #[error("the conversation belongs to another session; nothing was linked")]
+    Foreign,
+    /// The store can't take anything at the moment; ask again.
+    #[error("the store takes nothing at the moment; ask again later")]
+    Unavailable,
+    /// The host is shutting down.
+    #[error("the host is shutting down")]
+    Closed,
+}

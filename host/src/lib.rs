@@ -1,0 +1,38 @@
+//! Sidenote reads a live stream of what people do in a product and writes it as a note beside the
+//! conversation that they open with support.
+//!
+//! The way of the data, one direction, one module per stage:
+//!
+//! ```text
+//! connector --SSE--> stream -> engine(session, outbox, store) -> plugin -> egress -> chat platform
+//! chat platform --webhook--> http -> plugin (parse) -> engine (link)
+//! ```
+//!
+//! | module | owns | knows nothing of |
+//! |---|---|---|
+//! | [`stream`] | the connection, resume, back-off | sessions |
+//! | [`session`] | pure: link, open batch, timers, state machine, note text | sockets, clocks, stores, plugins |
+//! | [`outbox`] | pure: one lane per session: order, retries, dead letters | how a platform is called |
+//! | [`engine`] | the single writer: applies inputs to `session` and `outbox`, commits, then acts | how rows are stored, how notes are posted |
+//! | [`store`] | rows, one transaction per commit | the meaning of the rows |
+//! | [`plugin`] | components, instances, limits | sessions |
+//! | [`egress`] | the only door to the network for plugins | what is sent |
+//! | [`http`] | webhooks in, links in, health out | how notes are made |
+//! | [`config`] | the TOML file: parse, validate, build | what runs |
+//! | [`sim`] | a connector and a chat platform on loopback, for `demo` and the tests | the host's inside |
+//! | [`cli`] | the commands | everything else |
+
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod egress;
+pub mod engine;
+pub mod http;
+pub mod ids;
+pub mod outbox;
+pub mod plugin;
+pub mod session;
+pub mod sim;
+pub mod store;
+pub mod stream;
+pub mod telemetry;

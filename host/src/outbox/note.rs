@@ -1,0 +1,143 @@
+//! What is posted, and what can come of it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::ids::{ConversationId, PluginName, SessionKey};
+use crate::session::payload::Action;
+
+/// A sealed note: its key and body never change again.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Note {
+    /// The session that it tells of.
+    pub key: SessionKey,
+    /// Its place among the session's notes, from 1.
+    pub seq: u64,
+    /// The plugin that posts it.
+    pub plugin: PluginName,
+    /// The conversation that it is posted beside.
+    pub conversation: ConversationId,
+    /// The user, where known.
+    pub user_id: Option<String>,
+    /// The user's e-mail address, where known.
+    pub email: Option<String>,
+    /// What the note is made of.
+    pub kind: NoteKind,
+    /// The ready text.
+    pub body: String,
+    /// The actions of it, for platforms that render better than text.
+    pub actions: Vec<Action>,
+    /// The same for every attempt; no two notes share it.
+    pub idempotency_key: String,
+    /// When it was sealed.
+    pub sealed_at: Timestamp,
+}
+
+/// What a note is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoteKind {
+    /// Raw actions.
+    Actions,
+    /// A summary of actions.
+    Summary,
+}
+
+/// One attempt at posting a note.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call {
+    /// The note's idempotency key.
+    pub idempotency_key: String,
+    /// 1 for the first attempt.
+    pub attempt: u32,
+    /// How long the attempt may take.
+    pub timeout: Duration,
+    /// W3C trace context of the attempt.
+    pub traceparent: String,
+}
+
+/// A note that the platform took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Posted {
+    /// What the platform calls the note, where it says.
+    pub note_id: Option<String>,
+}
+
+/// Why an attempt didn't succeed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PostError {
+    /// The plugin said so.
+    Failed(Failure),
+    /// The plugin trapped, or was stopped at a limit: it said nothing, the outcome is unknown.
+    Crashed {
+        /// `trap`, `timeout`, `cpu`, `memory`, `unavailable`.
+        code: String,
+        /// What happened, for people.
+        message: String,
+    },
+}
+
+/// A failure as a plugin reports it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What is to be done about it.
+    pub kind: FailureKind,
+    /// The platform's own code, for example `404` or `rate_limit_exceeded`.
+    pub code: String,
+    /// What happened, for people.
+    pub message: String,
+    /// How long to wait at least, where the platform says.
+    pub retry_after: Option<Duration>,
+    /// Whether the platform may have taken the note all the same.
+    pub sent: Sent,
+}
+
+/// What is to be done about a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// Try again later.
+    Transient,
+    /// Try again when the limit allows; burns no attempt.
+    RateLimited,
+    /// The credentials were refused: try again later, a person must act.
+    Auth,
+    /// The conversation isn't there.
+    NotFound,
+    /// The platform or the plugin's configuration refuses this request.
+    Invalid,
+    /// It will never succeed.
+    Permanent,
+}
+
+/// Whether bytes of the request left the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// Certainly not.
+    NotSent,
+    /// Perhaps.
+    Unknown,
+    /// Yes, and the platform answered.
+    Sent,
+}
+
+/// The way to the plugins, as the outbox sees it.
+#[async_trait::async_trait]
+pub trait Post: Send + Sync + 'static {
+    /// Posts one note, once. Ends within `call.timeout` plus a small grace.
+    async fn post_note(&self, call: Call, note: &Note) -> Result<Posted, PostError>;
+}
+
+impl std::fmt::Debug for Note {
+    /// The text, the actions and the person are left out: they are customers' data.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Note")
+            .field("key", &self.key)
+            .field("seq", &self.seq)
+            .field("plugin", &self.plugin)
+            .field("body_bytes", &self.body.len())
+            .field("actions", &self.actions.len())
+            .finish_non_exhaustive()
+    }
+}

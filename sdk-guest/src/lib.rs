@@ -1,0 +1,1 @@
+//! Write a Sidenote plugin in Rust.
