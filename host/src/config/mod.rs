@@ -170,3 +170,20 @@ impl std::fmt::Debug for Secret {
         f.write_str("Secret(..)")
     }
 }
+impl Default for Delivery {
+    fn default() -> Self {
+        Self {
+            debounce: Duration::from_millis(150),
+            max_wait: Duration::from_secs(2),
+            bin_seconds: 3.0,
+            pre_link_window: Duration::from_secs(120),
+            pre_link_max_actions: 1000,
+            pre_link_max_bytes: 512 << 10,
+            max_note_actions: 100,
+            max_attempts: 20,
+            retry_initial: Duration::from_secs(1),
+            retry_max: Duration::from_secs(600),
+            call_timeout: Duration::from_secs(20),
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! What links a session to a conversation, and what can come of it.
 
+pub use crate::session::link::{LinkEvent, LinkMode};
+
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 
 /// A wish to link a session to a conversation.
@@ -43,15 +45,6 @@ impl std::fmt::Debug for Who {
     }
 }
 
-/// What to do when the session is linked to another conversation already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LinkMode {
-    /// The link is sticky: keep the first conversation.
-    Auto,
-    /// Move the session to this conversation; recorded.
-    Move,
-}
-
 /// What came of a [`LinkRequest`], after the commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Linked {
@@ -61,19 +54,6 @@ pub struct Linked {
     pub conversation: ConversationId,
     /// What happened.
     pub event: LinkEvent,
-}
-
-/// What happened to the link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LinkEvent {
-    /// The conversation wasn't known; the session goes to it.
-    New,
-    /// The conversation was known already.
-    ReplyExisting,
-    /// The session is linked to another conversation and stays there.
-    Kept,
-    /// The session was moved from another conversation.
-    Moved,
 }
 
 /// Why a session wasn't linked. Nothing changed.
@@ -86,7 +66,7 @@ pub enum LinkError {
     #[error("several products know this session; name the product in `POST /sessions/link`")]
     Ambiguous,
     /// The conversation belongs to another person's session.
-    #[error("the conversation belongs to another session; nothing was linked")]
+    #[error("the conversation belongs to another person's session; nothing was linked")]
     Foreign,
     /// The store can't take anything at the moment; ask again.
     #[error("the store takes nothing at the moment; ask again later")]

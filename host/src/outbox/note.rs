@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
 use crate::ids::{ConversationId, PluginName, SessionKey};
@@ -33,6 +34,21 @@ pub struct Note {
     pub idempotency_key: String,
     /// When it was sealed.
     pub sealed_at: Timestamp,
+}
+
+impl Note {
+    /// The key of a session's `seq`-th note. The moment of sealing is part of it, so that a session
+    /// whose rows were removed and that comes back doesn't use a key again.
+    pub fn idempotency_key(key: &SessionKey, seq: u64, sealed_at: Timestamp) -> String {
+        let mut hash = Sha256::new();
+        for part in [key.product.as_str(), key.session.as_str()] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        hash.update(seq.to_be_bytes());
+        hash.update(sealed_at.0.to_be_bytes());
+        hex::encode(&hash.finalize()[..16])
+    }
 }
 
 /// What a note is made of.
@@ -72,9 +88,14 @@ pub enum PostError {
     Failed(Failure),
     /// The plugin trapped, or was stopped at a limit: it said nothing, the outcome is unknown.
     Crashed {
-        /// `trap`, `timeout`, `cpu`, `memory`, `unavailable`.
+        /// `trap`, `timeout`, `cpu`, `memory`.
         code: String,
         /// What happened, for people.
+        message: String,
+    },
+    /// There is no such plugin at the moment, or it can't be called. Nothing was sent; burns no attempt.
+    Unavailable {
+        /// What a person must do.
         message: String,
     },
 }

@@ -1,2 +1,186 @@
-//! Project commands.
-fn main() {}
+//! The project's commands, for people and for CI: `cargo xtask demo`, `cargo xtask test`, …
+//!
+//! Each one installs or builds what it needs first, so that a fresh machine needs nothing by hand.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+const USAGE: &str = "\
+cargo xtask demo [ARGS…]   build everything the demo needs and run `sidenote demo ARGS…`
+cargo xtask test           check formatting and lints, then run every test
+cargo xtask guests         build the WebAssembly components: plugins and test guests
+cargo xtask load [ARGS…]   the load test, release build
+";
+
+/// The WebAssembly target of every plugin.
+const TARGET: &str = "wasm32-wasip2";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = match args.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("help", &[][..]),
+    };
+    let done = match command {
+        "demo" => demo(rest),
+        "test" => test(),
+        "guests" => guests().map(drop),
+        "load" => load(rest),
+        _ => Err(USAGE.to_owned()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            say(&message);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn demo(args: &[String]) -> Result<(), String> {
+    let plugins = guests()?;
+    cargo(["build", "--quiet", "--package", "sidenote"])?;
+    let host = root().join("target/debug/sidenote");
+    let folder = [
+        OsStr::new("demo"),
+        OsStr::new("--plugins"),
+        plugins.as_os_str(),
+    ];
+    run(Command::new(host).args(folder).args(args))
+}
+
+fn test() -> Result<(), String> {
+    cargo(["fmt", "--all", "--check"])?;
+    guests()?;
+    cargo([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--quiet",
+        "--",
+        "--deny",
+        "warnings",
+    ])?;
+    cargo(["test", "--workspace"])
+}
+
+fn load(args: &[String]) -> Result<(), String> {
+    let plugins = guests()?;
+    let mut command = Command::new("cargo");
+    command.args([
+        "run",
+        "--release",
+        "--quiet",
+        "--package",
+        "sidenote-tests",
+        "--bin",
+        "load",
+        "--",
+    ]);
+    run(command.arg("--plugins").arg(plugins).args(args))
+}
+
+/// Builds every component and copies it into a plugins folder, which is returned.
+fn guests() -> Result<PathBuf, String> {
+    add_target()?;
+    let mut build = vec![
+        "build".to_owned(),
+        "--quiet".to_owned(),
+        "--profile=guest".to_owned(),
+    ];
+    build.push(format!("--target={TARGET}"));
+    let packages = guest_packages()?;
+    build.extend(packages.iter().map(|name| format!("--package={name}")));
+    cargo(&build)?;
+    let built = root().join("target").join(TARGET).join("guest");
+    let folder = root().join("target/plugins");
+    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    for name in packages {
+        let file = format!("{}.wasm", name.replace('-', "_"));
+        // A rename is one step: a host that watches the folder never sees half a file.
+        let (from, part, to) = (
+            built.join(&file),
+            folder.join(format!("{file}.part")),
+            folder.join(&file),
+        );
+        let copied = std::fs::copy(&from, &part).and_then(|_| std::fs::rename(&part, &to));
+        copied.map_err(|error| format!("{} → {}: {error}", from.display(), to.display()))?;
+    }
+    Ok(folder)
+}
+
+/// The packages below `plugins/` and `tests/guests/`.
+fn guest_packages() -> Result<Vec<String>, String> {
+    let mut names = Vec::new();
+    for folder in ["plugins", "tests/guests"] {
+        let folder = root().join(folder);
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            continue;
+        };
+        for entry in entries.flatten() {
+            let manifest = entry.path().join("Cargo.toml");
+            let Ok(text) = std::fs::read_to_string(&manifest) else {
+                continue;
+            };
+            let name = text
+                .lines()
+                .find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+            names.push(
+                name.ok_or_else(|| format!("{}: no package name", manifest.display()))?
+                    .to_owned(),
+            );
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Adds the WebAssembly target where it is missing.
+fn add_target() -> Result<(), String> {
+    let listed = Command::new("rustup")
+        .args(["target", "list", "--installed"])
+        .current_dir(root())
+        .output();
+    let listed =
+        listed.map_err(|error| format!("rustup: {error}; install it from https://rustup.rs"))?;
+    if String::from_utf8_lossy(&listed.stdout)
+        .lines()
+        .any(|line| line == TARGET)
+    {
+        return Ok(());
+    }
+    run(Command::new("rustup").args(["target", "add", TARGET]))
+}
+
+fn cargo<T: AsRef<OsStr>>(args: impl IntoIterator<Item = T>) -> Result<(), String> {
+    run(Command::new("cargo").args(args))
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let words = command
+        .get_args()
+        .map(|word| word.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ");
+    let shown = format!("{} {words}", command.get_program().to_string_lossy());
+    say(&format!("» {shown}"));
+    let status = command
+        .current_dir(root())
+        .status()
+        .map_err(|error| format!("{shown}: {error}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{shown}: {status}"))
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+#[expect(clippy::print_stderr, reason = "this is a command line")]
+fn say(message: &str) {
+    eprintln!("{message}");
+}

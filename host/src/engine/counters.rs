@@ -1,0 +1,71 @@
+//! What the engine counts. Every drop has its counter.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Running totals since the start of the process.
+        #[derive(Debug, Default)]
+        pub struct Counters {
+            $($(#[$doc])* pub $name: Count,)*
+        }
+
+        /// The totals at one moment.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+        pub struct Totals {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Counters {
+            /// The totals at this moment.
+            pub fn totals(&self) -> Totals {
+                Totals { $($name: self.$name.get(),)* }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Actions taken: committed to the store.
+    actions_taken,
+    /// Actions dropped because their event has no session id.
+    dropped_no_session,
+    /// Actions dropped because no product of that id is configured, or the id can't be used.
+    dropped_unknown_product,
+    /// Actions that left the pre-link window before a conversation opened.
+    dropped_window,
+    /// Summaries from the connector that were not used: the host writes none into notes.
+    summaries_ignored,
+    /// Notes sealed.
+    notes_sealed,
+    /// Notes posted.
+    notes_posted,
+    /// Attempts that are followed by another.
+    attempts_failed,
+    /// Notes given up.
+    notes_dead,
+    /// Links made.
+    links_made,
+    /// Links refused because the conversation is another person's.
+    links_refused,
+    /// Commits to the store.
+    commits,
+}
+
+/// One running total.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// Adds to it.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// Its value.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}

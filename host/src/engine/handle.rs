@@ -1,0 +1,155 @@
+//! The way into the engine for the other stages.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::engine::counters::Counters;
+use crate::engine::inbox::Input;
+use crate::engine::link::{LinkError, LinkRequest, Linked};
+use crate::engine::settings::Settings;
+use crate::ids::{ProductId, SessionId, SessionKey};
+use crate::session::payload::{ActionsPayload, Payload};
+
+/// Inputs that can wait.
+pub(super) const INBOX: usize = 4096;
+/// Bytes of actions that can wait, in KiB.
+pub(super) const INBOX_KIB: u32 = 64 * 1024;
+/// How long a link waits for its commit before it is said to be unavailable.
+const LINK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A cheap handle on the engine.
+#[derive(Clone)]
+pub struct Handle {
+    pub(super) inbox: mpsc::Sender<Input>,
+    pub(super) room: Arc<Semaphore>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) settings: Arc<Settings>,
+}
+
+/// The engine has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the engine has ended")]
+pub struct Closed;
+
+impl Handle {
+    /// Hands over an event of the stream. `bytes` is its size on the wire. Waits while the inbox is
+    /// full: that is what pauses the stream. What can't be used is counted, never an error.
+    pub async fn take(&self, payload: Payload, bytes: usize) -> Result<(), Closed> {
+        match payload {
+            Payload::Actions(batch) => self.submit(batch, bytes, None).await.map(drop),
+            Payload::Summary(_) => {
+                self.counters.summaries_ignored.add(1);
+                Ok(())
+            }
+        }
+    }
+
+    /// As [`Handle::take`], but returns only after the commit: what was usable is *taken* then.
+    pub async fn take_committed(&self, batch: ActionsPayload, bytes: usize) -> Result<(), Closed> {
+        let (taken, committed) = oneshot::channel();
+        match self.submit(batch, bytes, Some(taken)).await? {
+            Submitted::Queued => committed.await.map_err(|_| Closed),
+            Submitted::Unusable => Ok(()),
+        }
+    }
+
+    /// Links a session to a conversation; returns after the commit.
+    pub async fn link(&self, request: LinkRequest) -> Result<Linked, LinkError> {
+        let (reply, answer) = oneshot::channel();
+        let submit = async {
+            self.inbox
+                .send(Input::Link { request, reply })
+                .await
+                .map_err(|_| LinkError::Closed)?;
+            answer.await.map_err(|_| LinkError::Closed)?
+        };
+        tokio::time::timeout(LINK_PATIENCE, submit)
+            .await
+            .map_err(|_| LinkError::Unavailable)?
+    }
+
+    /// Asks the engine to seal what is open, post what is queued, and end. Returns when it is asked.
+    pub async fn drain(&self) {
+        if self.inbox.send(Input::Drain).await.is_err() {
+            tracing::debug!("the engine has ended before it was drained");
+        }
+    }
+
+    /// The running totals.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The engine's part of the configuration.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    async fn submit(
+        &self,
+        batch: ActionsPayload,
+        bytes: usize,
+        taken: Option<oneshot::Sender<()>>,
+    ) -> Result<Submitted, Closed> {
+        let actions = batch.actions.len() as u64;
+        let Some(session) = batch
+            .session_id
+            .as_deref()
+            .and_then(|id| SessionId::new(id).ok())
+        else {
+            count_drop(
+                &self.counters.dropped_no_session,
+                actions,
+                "it has no usable session id",
+            );
+            return Ok(Submitted::Unusable);
+        };
+        let product = ProductId::new(batch.product_id.as_str()).ok();
+        let Some(product) = product.filter(|id| self.settings.product(id).is_some()) else {
+            count_drop(
+                &self.counters.dropped_unknown_product,
+                actions,
+                "its product isn't configured",
+            );
+            return Ok(Submitted::Unusable);
+        };
+        let key = SessionKey { product, session };
+        let kib = u32::try_from(bytes.div_ceil(1024))
+            .unwrap_or(u32::MAX)
+            .clamp(1, INBOX_KIB);
+        let room = self
+            .room
+            .clone()
+            .acquire_many_owned(kib)
+            .await
+            .map_err(|_| Closed)?;
+        let input = Input::Actions {
+            key,
+            batch,
+            bytes,
+            room,
+            taken,
+        };
+        self.inbox.send(input).await.map_err(|_| Closed)?;
+        Ok(Submitted::Queued)
+    }
+}
+
+enum Submitted {
+    Queued,
+    Unusable,
+}
+
+/// Counts a drop and says so: the first one, and then each time that the total doubles.
+fn count_drop(count: &crate::engine::Count, actions: u64, why: &str) {
+    let before = count.get();
+    count.add(actions);
+    if actions > 0 && (before == 0 || before.ilog2() != (before + actions).ilog2()) {
+        tracing::warn!(
+            total = before + actions,
+            "stream: actions of an event are dropped: {why}"
+        );
+    }
+}

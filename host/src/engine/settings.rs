@@ -1,0 +1,79 @@
+//! What the engine must know of the configuration.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::config::{Config, Delivery, Product};
+use crate::ids::{PluginName, ProductId};
+
+/// The engine's part of the configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    products: BTreeMap<ProductId, Product>,
+    /// Serves every product when none is configured.
+    any: Option<Product>,
+    concurrency: BTreeMap<PluginName, usize>,
+    /// An idle session leaves the memory after this long.
+    pub idle: Duration,
+    /// At most so many sessions are in memory beyond the busy ones.
+    pub max_live: usize,
+    /// What is stored of a session is removed after this long without activity.
+    pub retention: Duration,
+}
+
+impl Settings {
+    /// Takes the engine's part of a configuration. Without any `[products.ID]`, every product is served
+    /// by every plugin.
+    pub fn new(config: &Config) -> Self {
+        let concurrency = config
+            .plugins
+            .iter()
+            .map(|(name, plugin)| (name.clone(), plugin.limits.concurrency));
+        let any = config.products.is_empty().then(|| Product {
+            plugins: config.plugins.keys().cloned().collect(),
+            delivery: config.delivery.clone(),
+        });
+        Self {
+            any,
+            concurrency: concurrency.collect(),
+            ..Self::of_products(config.products.clone())
+        }
+    }
+
+    /// Settings for these products, with one post at a time for each plugin.
+    pub fn of_products(products: impl IntoIterator<Item = (ProductId, Product)>) -> Self {
+        Self {
+            products: products.into_iter().collect(),
+            any: None,
+            concurrency: BTreeMap::new(),
+            idle: Duration::from_secs(60),
+            max_live: 100_000,
+            retention: Duration::from_secs(24 * 3600),
+        }
+    }
+
+    /// When the notes of a product are sealed and retried; `None` for a product that isn't served.
+    pub fn delivery(&self, product: &ProductId) -> Option<&Delivery> {
+        self.product(product).map(|product| &product.delivery)
+    }
+
+    /// A product's configuration.
+    pub fn product(&self, product: &ProductId) -> Option<&Product> {
+        self.products.get(product).or(self.any.as_ref())
+    }
+
+    /// The configured products that a plugin serves.
+    pub fn products_of(&self, plugin: &str) -> Vec<ProductId> {
+        let serves = |product: &Product| product.plugins.iter().any(|name| **name == *plugin);
+        self.products
+            .iter()
+            .filter(|(_, product)| serves(product))
+            .map(|(id, _)| id.clone())
+            .collect()
+    }
+
+    /// How many posts a plugin may have under way.
+    pub(super) fn slots(&self, plugin: &PluginName) -> usize {
+        self.concurrency.get(plugin).copied().unwrap_or(1)
+    }
+}

@@ -1,0 +1,141 @@
+//! Lanes under random histories.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::lane::{Finished, Lane, MAX_CRASHES, Queued, State};
+use super::note::{Failure, FailureKind, Note, NoteKind, PostError, Posted, Sent};
+use super::retry::Backoff;
+use crate::clock::Timestamp;
+use crate::config::Delivery;
+use crate::ids::{ConversationId, ProductId, SessionId, SessionKey};
+
+fn note(seq: u64) -> Arc<Note> {
+    let key = SessionKey {
+        product: ProductId::new("p").unwrap(),
+        session: SessionId::new("s").unwrap(),
+    };
+    Arc::new(Note {
+        idempotency_key: Note::idempotency_key(&key, seq, Timestamp(0)),
+        key,
+        seq,
+        plugin: "bot".into(),
+        conversation: ConversationId::new("c").unwrap(),
+        user_id: None,
+        email: None,
+        kind: NoteKind::Actions,
+        body: String::new(),
+        actions: Vec::new(),
+        sealed_at: Timestamp(0),
+    })
+}
+
+fn failed(kind: FailureKind) -> PostError {
+    PostError::Failed(Failure {
+        kind,
+        code: "x".into(),
+        message: "y".into(),
+        retry_after: None,
+        sent: Sent::Unknown,
+    })
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Push,
+    Wait(u32),
+    Succeed,
+    Fail(FailureKind),
+    Crash,
+    Restart,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let kinds = prop_oneof![
+        Just(FailureKind::Transient),
+        Just(FailureKind::RateLimited),
+        Just(FailureKind::Auth),
+        Just(FailureKind::NotFound),
+        Just(FailureKind::Invalid),
+        Just(FailureKind::Permanent),
+    ];
+    prop_oneof![
+        3 => Just(Step::Push),
+        3 => (0_u32..700).prop_map(Step::Wait),
+        3 => Just(Step::Succeed),
+        2 => kinds.prop_map(Step::Fail),
+        1 => Just(Step::Crash),
+        1 => Just(Step::Restart),
+    ]
+}
+
+proptest! {
+    /// Every note leaves exactly once, sent or dead, and in the order in which it came.
+    #[test]
+    fn notes_leave_once_and_in_order(steps in proptest::collection::vec(step(), 1..200), random in 0.0..=1.0) {
+        let rules = Delivery { max_attempts: 4, ..Delivery::default() };
+        let (mut lane, mut now, mut pushed, mut left) = (Lane::default(), Timestamp(0), 0, Vec::new());
+        let mut in_flight = false;
+        for step in steps {
+            if !in_flight && lane.is_ready(now) {
+                let head = lane.start().unwrap();
+                // An attempt that the host crashed in is made again, beyond the maximum too.
+                prop_assert!(head.progress.attempts <= rules.max_attempts + head.progress.crashes);
+                in_flight = true;
+            }
+            prop_assert!(!(in_flight && lane.is_ready(now)), "one in flight");
+            let outcome = match step {
+                Step::Push => { pushed += 1; lane.push(note(pushed)); continue }
+                Step::Wait(seconds) => { now = now + Duration::from_secs(seconds.into()); continue }
+                Step::Restart => {
+                    let rows: Vec<Queued> = lane.rows().cloned().collect();
+                    lane = Lane::load(rows);
+                    in_flight = false;
+                    if let Some(dead) = lane.take_poisoned(now) { left.push(dead.note.seq); }
+                    continue
+                }
+                Step::Succeed => Ok(Posted { note_id: None }),
+                Step::Fail(kind) => Err(failed(kind)),
+                Step::Crash => Err(PostError::Crashed { code: "trap".into(), message: String::new() }),
+            };
+            if !in_flight { continue }
+            in_flight = false;
+            let seq = lane.head().unwrap().note.seq;
+            match lane.finish(outcome, now, &rules, random).unwrap() {
+                Finished::Sent(_) => left.push(seq),
+                Finished::Dead(dead) => left.push(dead.note.seq),
+                Finished::Retry { at } => {
+                    prop_assert!(at >= now);
+                    prop_assert_eq!(lane.head().unwrap().note.seq, seq, "the head stays the head");
+                    prop_assert!(lane.head().unwrap().progress.crashes < MAX_CRASHES);
+                }
+            }
+        }
+        left.extend(lane.rows().map(|queued| queued.note.seq));
+        prop_assert_eq!(left, (1..=pushed).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_pause_stays_within_its_bounds(attempt in 1_u32..100, floor in 0_u64..1000, random in 0.0..=1.0) {
+        let backoff = Backoff { initial: Duration::from_secs(1), max: Duration::from_secs(600) };
+        prop_assert!(backoff.pause(attempt, None, random) <= backoff.max);
+        let floor = Duration::from_secs(floor);
+        let pause = backoff.pause(attempt, Some(floor), random);
+        prop_assert!(pause >= floor && pause <= floor + floor.mul_f64(0.11));
+    }
+}
+
+#[test]
+fn a_note_in_flight_at_a_crash_is_due_again_and_the_crash_counts() {
+    let mut lane = Lane::default();
+    lane.push(note(1));
+    lane.start();
+    let lane = Lane::load(lane.rows().cloned().collect::<Vec<_>>());
+    let head = lane.head().unwrap();
+    assert_eq!(
+        (head.progress.state, head.progress.crashes),
+        (State::Due, 1)
+    );
+}

@@ -1,0 +1,135 @@
+//! Which conversation a session's notes go to. Pure: what is stored and a wish in, a decision out.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::ids::{ConversationId, PluginName, SessionKey};
+
+/// A session's link: the one truth of where its notes go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// The plugin that posts there.
+    pub plugin: PluginName,
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// Since when.
+    pub since: Timestamp,
+    /// How often the session was moved before.
+    pub moves: u32,
+}
+
+/// The sessions that were linked to one conversation, oldest first.
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Owners(Vec<Owner>);
+
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+struct Owner {
+    key: SessionKey,
+    user_id: Option<String>,
+}
+
+/// What to do when the session is linked to another conversation already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkMode {
+    /// The link is sticky: keep the first conversation.
+    Auto,
+    /// Move the session to this conversation; recorded in the log and in [`Link::moves`].
+    Move,
+}
+
+/// What happened to the link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkEvent {
+    /// The conversation wasn't known; the session goes to it.
+    New,
+    /// The conversation was known already; the session goes to it.
+    ReplyExisting,
+    /// The session is linked to another conversation and stays there.
+    Kept,
+    /// The session was moved from another conversation.
+    Moved,
+}
+
+/// The conversation belongs to another person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the conversation belongs to another person's session")]
+pub struct Foreign;
+
+/// Decides what a wish to link `key` (of `user_id`, where known) to a conversation with these
+/// `owners` does to its `current` link. `same` says whether `current` is that very conversation.
+///
+/// A conversation that another person's session owns is refused, so that nobody's actions land
+/// beside somebody else's conversation; sessions whose person isn't known on both sides are let in,
+/// as several sessions of one person on one conversation are the usual case.
+pub fn decide(
+    current: Option<&Link>,
+    same: bool,
+    owners: &Owners,
+    user_id: Option<&str>,
+    mode: LinkMode,
+) -> Result<LinkEvent, Foreign> {
+    if same {
+        return Ok(LinkEvent::ReplyExisting);
+    }
+    match (current, mode) {
+        (Some(_), LinkMode::Auto) => return Ok(LinkEvent::Kept),
+        (Some(_), LinkMode::Move) => return Ok(LinkEvent::Moved),
+        (None, LinkMode::Auto | LinkMode::Move) => {}
+    }
+    if owners.is_foreign_to(user_id) && mode == LinkMode::Auto {
+        return Err(Foreign);
+    }
+    Ok(if owners.0.is_empty() {
+        LinkEvent::New
+    } else {
+        LinkEvent::ReplyExisting
+    })
+}
+
+impl Owners {
+    /// At most so many sessions are remembered for one conversation; the oldest is forgotten first.
+    /// A forgotten session keeps its own link.
+    pub const MAX: usize = 32;
+
+    /// Adds a session, or brings its user up to date. Says whether anything changed.
+    pub fn add(&mut self, key: &SessionKey, user_id: Option<&str>) -> bool {
+        if let Some(owner) = self.0.iter_mut().find(|owner| owner.key == *key) {
+            let changed = user_id.is_some() && owner.user_id.as_deref() != user_id;
+            if changed {
+                owner.user_id = user_id.map(str::to_owned);
+            }
+            return changed;
+        }
+        if self.0.len() == Self::MAX {
+            self.0.remove(0);
+        }
+        self.0.push(Owner {
+            key: key.clone(),
+            user_id: user_id.map(str::to_owned),
+        });
+        true
+    }
+
+    /// The sessions, oldest first.
+    pub fn sessions(&self) -> impl Iterator<Item = &SessionKey> {
+        self.0.iter().map(|owner| &owner.key)
+    }
+
+    fn is_foreign_to(&self, user_id: Option<&str>) -> bool {
+        let Some(user_id) = user_id else { return false };
+        self.0.iter().any(|owner| {
+            owner
+                .user_id
+                .as_deref()
+                .is_some_and(|other| other != user_id)
+        })
+    }
+}
+
+impl std::fmt::Debug for Owner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Owner")
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}

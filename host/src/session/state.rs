@@ -1,0 +1,265 @@
+//! One session: who, linked where, what waits. Inputs and `now` in, effects out.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::config::Delivery;
+use crate::ids::{ConversationId, PluginName, SessionKey};
+use crate::session::batch::{Entry, OpenBatch};
+use crate::session::link::{Foreign, Link, LinkEvent, LinkMode, Owners, decide};
+use crate::session::payload::{Action, ActionsPayload};
+
+/// A session, as the host holds it while something happens to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Session {
+    /// Its key.
+    pub key: SessionKey,
+    record: Record,
+    open: OpenBatch,
+    next_row: u64,
+}
+
+/// What is stored of a session beside its open batch.
+#[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Record {
+    /// The activity source's user id, where known.
+    pub user_id: Option<String>,
+    /// The e-mail address, where known.
+    pub email: Option<String>,
+    /// Where the session's notes go.
+    pub link: Option<Link>,
+    /// How many notes were sealed.
+    pub notes: u64,
+    /// When something last happened, as of the last time that the record was stored.
+    pub active_at: Timestamp,
+}
+
+/// What a decision asks of the shell. Everything in one list of effects is one transaction.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Store the record ([`Session::record`]).
+    Save,
+    /// Store an entry of the open batch.
+    Keep(u64, Entry),
+    /// Remove rows of the open batch.
+    Forget(Vec<u64>),
+    /// The pre-link window dropped so many actions.
+    Dropped(usize),
+    /// Queue this for the lane.
+    Seal(Sealed),
+}
+
+/// The content of a note at the moment of sealing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sealed {
+    /// Its place among the session's notes, from 1.
+    pub seq: u64,
+    /// Where it goes.
+    pub link: Link,
+    /// What it tells of.
+    pub actions: Vec<Action>,
+    /// Width of the time bins in its text, in seconds; 0 for none.
+    pub bin_seconds: f64,
+}
+
+impl Session {
+    /// A session from what is stored of it; `record` is `None` for one that was never seen.
+    /// `open` are the rows of its open batch, in order.
+    pub fn load(key: SessionKey, record: Option<Record>, open: Vec<(u64, Entry)>) -> Self {
+        let mut batch = OpenBatch::default();
+        for (row, entry) in open {
+            batch.push(row, entry);
+        }
+        let next_row = batch.next_row();
+        Self {
+            key,
+            record: record.unwrap_or_default(),
+            open: batch,
+            next_row,
+        }
+    }
+
+    /// What is stored of the session.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// Whether anything was ever learned of the session.
+    pub fn is_known(&self) -> bool {
+        self.record.active_at != Timestamp::default() || !self.open.is_empty()
+    }
+
+    /// The open batch.
+    pub fn open(&self) -> &OpenBatch {
+        &self.open
+    }
+
+    /// Takes a batch. `bytes` is its size on the wire. A batch without actions only tells who it is.
+    pub fn on_actions(
+        &mut self,
+        batch: ActionsPayload,
+        bytes: usize,
+        now: Timestamp,
+        rules: &Delivery,
+    ) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.record.active_at = now;
+        if self.identify(batch.user_id.as_deref(), batch.email.as_deref()) {
+            effects.push(Effect::Save);
+        }
+        let share = bytes / batch.actions.len().max(1);
+        let mut actions = batch.actions.into_iter();
+        loop {
+            let actions: Vec<_> = actions
+                .by_ref()
+                .take(rules.max_note_actions.max(1))
+                .collect();
+            if actions.is_empty() {
+                break;
+            }
+            let entry = Entry {
+                arrived: now,
+                bytes: share * actions.len(),
+                actions,
+            };
+            let row = self.next_row;
+            self.next_row += 1;
+            self.open.push(row, entry.clone());
+            effects.push(Effect::Keep(row, entry));
+        }
+        if self.record.link.is_none() {
+            self.trim(now, rules, &mut effects);
+        } else {
+            self.seal_due(now, rules, &mut effects);
+        }
+        effects
+    }
+
+    /// Links the session, or leaves it where it is. What waited before the first link is sealed at
+    /// once; a move seals what waits for the old conversation first.
+    pub fn on_link(
+        &mut self,
+        plugin: &PluginName,
+        conversation: &ConversationId,
+        owners: &Owners,
+        mode: LinkMode,
+        now: Timestamp,
+        rules: &Delivery,
+    ) -> Result<(LinkEvent, Vec<Effect>), Foreign> {
+        let current = self.record.link.as_ref();
+        let same = current.is_some_and(|l| l.plugin == *plugin && l.conversation == *conversation);
+        let event = decide(current, same, owners, self.record.user_id.as_deref(), mode)?;
+        let mut effects = Vec::new();
+        if same || event == LinkEvent::Kept {
+            return Ok((event, effects));
+        }
+        match current.map(|link| link.moves) {
+            None => self.trim(now, rules, &mut effects),
+            Some(_) => self.seal_all(rules, 0.0, &mut effects),
+        }
+        let moves = self.record.link.as_ref().map_or(0, |link| link.moves + 1);
+        self.record.link = Some(Link {
+            plugin: plugin.clone(),
+            conversation: conversation.clone(),
+            since: now,
+            moves,
+        });
+        self.record.active_at = now;
+        // The reference bins the note that opens a conversation, and no other.
+        self.seal_all(rules, rules.bin_seconds, &mut effects);
+        effects.push(Effect::Save);
+        Ok((event, effects))
+    }
+
+    /// Adds what is learned of the person. Says whether the record changed.
+    pub fn identify(&mut self, user_id: Option<&str>, email: Option<&str>) -> bool {
+        let user = learn(&mut self.record.user_id, user_id);
+        learn(&mut self.record.email, email) || user
+    }
+
+    /// Runs the timers that are due.
+    pub fn on_timer(&mut self, now: Timestamp, rules: &Delivery) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if self.record.link.is_some() {
+            self.seal_due(now, rules, &mut effects);
+        } else {
+            self.trim(now, rules, &mut effects);
+        }
+        effects
+    }
+
+    /// When [`Session::on_timer`] has something to do.
+    pub fn next_timer(&self, rules: &Delivery) -> Option<Timestamp> {
+        if self.record.link.is_some() {
+            self.open.due(rules)
+        } else {
+            None
+        }
+    }
+
+    /// Seals all that waits for a linked conversation; for a shutdown.
+    pub fn flush(&mut self, rules: &Delivery) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.seal_all(rules, 0.0, &mut effects);
+        effects
+    }
+
+    fn trim(&mut self, now: Timestamp, rules: &Delivery, effects: &mut Vec<Effect>) {
+        let trimmed = self.open.trim(now, rules);
+        if !trimmed.rows.is_empty() {
+            effects.push(Effect::Forget(trimmed.rows));
+            effects.push(Effect::Dropped(trimmed.actions));
+        }
+    }
+
+    fn seal_due(&mut self, now: Timestamp, rules: &Delivery, effects: &mut Vec<Effect>) {
+        while self.open.due(rules).is_some_and(|due| due <= now) {
+            self.seal_one(rules, 0.0, effects);
+        }
+    }
+
+    fn seal_all(&mut self, rules: &Delivery, bin_seconds: f64, effects: &mut Vec<Effect>) {
+        while !self.open.is_empty() && self.record.link.is_some() {
+            self.seal_one(rules, bin_seconds, effects);
+        }
+    }
+
+    fn seal_one(&mut self, rules: &Delivery, bin_seconds: f64, effects: &mut Vec<Effect>) {
+        let Some(link) = self.record.link.clone() else {
+            return;
+        };
+        let (rows, actions) = self.open.take(rules.max_note_actions);
+        self.record.notes += 1;
+        effects.push(Effect::Forget(rows));
+        effects.push(Effect::Seal(Sealed {
+            seq: self.record.notes,
+            link,
+            actions,
+            bin_seconds,
+        }));
+        effects.push(Effect::Save);
+    }
+}
+
+/// Puts `fresh` into `known` where it tells something else. An empty text tells nothing.
+fn learn(known: &mut Option<String>, fresh: Option<&str>) -> bool {
+    let Some(fresh) = fresh.filter(|text| !text.is_empty()) else {
+        return false;
+    };
+    if known.as_deref() == Some(fresh) {
+        return false;
+    }
+    *known = Some(fresh.to_owned());
+    true
+}
+
+impl std::fmt::Debug for Record {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Record")
+            .field("linked", &self.link.is_some())
+            .field("notes", &self.notes)
+            .field("active_at", &self.active_at)
+            .finish_non_exhaustive()
+    }
+}

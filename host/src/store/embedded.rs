@@ -1,0 +1,217 @@
+//! Rows in one file (redb): durable with no server.
+//!
+//! A commit is one transaction with one fsync; the engine puts all that happened in a few
+//! milliseconds into one commit, so throughput is batch size.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use redb::{Database, Durability, ReadableDatabase, TableDefinition};
+
+use super::{Change, Group, Key, Rows, Store, StoreError, Table};
+
+type Definition = TableDefinition<'static, (&'static str, &'static str, u64), &'static [u8]>;
+
+const fn definition(table: Table) -> Definition {
+    TableDefinition::new(match table {
+        Table::Session => "session",
+        Table::Open => "open",
+        Table::Outbox => "outbox",
+        Table::Attempt => "attempt",
+        Table::Dead => "dead",
+        Table::Conversation => "conversation",
+    })
+}
+
+/// A store in one file. One process at a time has it open.
+#[derive(Clone)]
+pub struct EmbeddedStore {
+    database: Arc<Database>,
+}
+
+/// The file can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder of the file can't be made.
+    #[error("store: the folder of `{path}` can't be made: {cause}. Choose another `store.path`")]
+    Folder {
+        /// The file.
+        path: String,
+        /// The system's words.
+        cause: std::io::Error,
+    },
+    /// Another process has it open.
+    #[error(
+        "store: `{0}` is open in another process. Stop that one, or choose another `store.path`"
+    )]
+    InUse(String),
+    /// It isn't a store, or it is damaged.
+    #[error(
+        "store: `{path}` can't be opened: {cause}. Move it away, or choose another `store.path`"
+    )]
+    Unusable {
+        /// The file.
+        path: String,
+        /// redb's words.
+        cause: String,
+    },
+}
+
+impl EmbeddedStore {
+    /// Opens the file, or makes it. Repairs it after a crash. Blocks.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let shown = path.display().to_string();
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(|cause| OpenError::Folder {
+                path: shown.clone(),
+                cause,
+            })?;
+        }
+        let unusable = |cause: String| OpenError::Unusable {
+            path: shown.clone(),
+            cause,
+        };
+        let database = Database::create(path).map_err(|error| match error {
+            redb::DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(shown.clone()),
+            error => unusable(error.to_string()),
+        })?;
+        let store = Self {
+            database: Arc::new(database),
+        };
+        store
+            .make_tables()
+            .map_err(|error| unusable(error.to_string()))?;
+        Ok(store)
+    }
+
+    /// Makes every table, so that a read never meets one that isn't there.
+    fn make_tables(&self) -> Result<(), redb::Error> {
+        let transaction = self.database.begin_write()?;
+        for table in Table::ALL {
+            transaction.open_table(definition(table))?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    fn load_now(&self, table: Table, groups: &[Group]) -> Result<Vec<Rows>, redb::Error> {
+        let rows = self.database.begin_read()?.open_table(definition(table))?;
+        let mut loaded = Vec::with_capacity(groups.len());
+        for Group(first, second) in groups {
+            let range = rows.range((&**first, &**second, 0)..=(&**first, &**second, u64::MAX))?;
+            let mut of_group = Vec::new();
+            for row in range {
+                let (key, value) = row?;
+                of_group.push((key.value().2, value.value().to_vec()));
+            }
+            loaded.push(of_group);
+        }
+        Ok(loaded)
+    }
+
+    fn scan_now(
+        &self,
+        table: Table,
+        after: Option<&Key>,
+        limit: usize,
+    ) -> Result<Vec<(Key, Vec<u8>)>, redb::Error> {
+        let rows = self.database.begin_read()?.open_table(definition(table))?;
+        let range = match after {
+            None => rows.range::<(&str, &str, u64)>(..)?,
+            Some(Key {
+                group: Group(first, second),
+                number,
+                ..
+            }) => {
+                let after = (&**first, &**second, *number);
+                let bounds = (std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded);
+                rows.range::<(&str, &str, u64)>(bounds)?
+            }
+        };
+        let mut scanned = Vec::new();
+        for row in range.take(limit) {
+            let (key, value) = row?;
+            let (first, second, number) = key.value();
+            let key = Key {
+                table,
+                group: Group(first.into(), second.into()),
+                number,
+            };
+            scanned.push((key, value.value().to_vec()));
+        }
+        Ok(scanned)
+    }
+
+    fn commit_now(&self, changes: &[Change]) -> Result<(), redb::Error> {
+        let mut transaction = self.database.begin_write()?;
+        transaction.set_durability(Durability::Immediate)?;
+        for table in Table::ALL {
+            let mut of_table = changes
+                .iter()
+                .filter(|change| change.key().table == table)
+                .peekable();
+            if of_table.peek().is_none() {
+                continue;
+            }
+            let mut rows = transaction.open_table(definition(table))?;
+            for change in of_table {
+                let Key {
+                    group: Group(first, second),
+                    number,
+                    ..
+                } = change.key();
+                let key = (&**first, &**second, *number);
+                match change {
+                    Change::Put(_, value) => drop(rows.insert(key, value.as_slice())?),
+                    Change::Delete(_) => drop(rows.remove(key)?),
+                }
+            }
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let store = self.clone();
+        tokio::task::spawn_blocking(move || work(&store))
+            .await
+            .map_err(|error| StoreError::Fatal(format!("the store's thread ended: {error}")))?
+            .map_err(|error| store_error(&error))
+    }
+}
+
+#[async_trait::async_trait]
+impl Store for EmbeddedStore {
+    async fn load(&self, table: Table, groups: &[Group]) -> Result<Vec<Rows>, StoreError> {
+        let groups = groups.to_vec();
+        self.blocking(move |store| store.load_now(table, &groups))
+            .await
+    }
+
+    async fn scan(
+        &self,
+        table: Table,
+        after: Option<Key>,
+        limit: usize,
+    ) -> Result<Vec<(Key, Vec<u8>)>, StoreError> {
+        self.blocking(move |store| store.scan_now(table, after.as_ref(), limit))
+            .await
+    }
+
+    async fn commit(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        self.blocking(move |store| store.commit_now(&changes)).await
+    }
+}
+
+/// A full disk can be waited out; any other failure leaves the outcome of a commit unknown.
+fn store_error(error: &redb::Error) -> StoreError {
+    if let redb::Error::Io(io) = error
+        && io.kind() == std::io::ErrorKind::StorageFull
+    {
+        return StoreError::Full(io.to_string());
+    }
+    StoreError::Fatal(error.to_string())
+}
