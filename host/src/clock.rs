@@ -42,20 +42,14 @@ impl Timestamp {
 impl std::ops::Add<Duration> for Timestamp {
     type Output = Self;
     fn add(self, rhs: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(i64::try_from(rhs.as_micros()).unwrap_or(i64::MAX)),
-        )
+        Self(self.0.saturating_add(i64::try_from(rhs.as_micros()).unwrap_or(i64::MAX)))
     }
 }
 
 impl std::ops::Sub<Duration> for Timestamp {
     type Output = Self;
     fn sub(self, rhs: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_sub(i64::try_from(rhs.as_micros()).unwrap_or(i64::MAX)),
-        )
+        Self(self.0.saturating_sub(i64::try_from(rhs.as_micros()).unwrap_or(i64::MAX)))
     }
 }
 
@@ -69,25 +63,15 @@ pub struct Clock {
 
 impl Clock {
     /// A clock set from the system's.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place where system time enters"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place where system time enters")]
     pub fn system() -> Self {
-        let wall = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        Self::starting_at(Timestamp(
-            i64::try_from(wall.as_micros()).unwrap_or(i64::MAX),
-        ))
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self::starting_at(Timestamp(i64::try_from(wall.as_micros()).unwrap_or(i64::MAX)))
     }
 
     /// A clock that shows `wall` at this moment. In a test with paused time it stands still with it.
     pub fn starting_at(wall: Timestamp) -> Self {
-        Self {
-            wall: wall.0,
-            start: Instant::now(),
-        }
+        Self { wall: wall.0, start: Instant::now() }
     }
 
     /// The time at this moment.

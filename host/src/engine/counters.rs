@@ -50,6 +50,10 @@ counters! {
     links_made,
     /// Links refused because the conversation is another person's.
     links_refused,
+    /// Sessions removed from the store after their retention.
+    sessions_expired,
+    /// Sessions in memory at this moment.
+    sessions_in_memory,
     /// Commits to the store.
     commits,
 }
@@ -62,6 +66,11 @@ impl Count {
     /// Adds to it.
     pub fn add(&self, n: u64) {
         self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// Sets it: for what goes up and down.
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
     }
 
     /// Its value.

@@ -59,15 +59,10 @@ impl Handle {
     pub async fn link(&self, request: LinkRequest) -> Result<Linked, LinkError> {
         let (reply, answer) = oneshot::channel();
         let submit = async {
-            self.inbox
-                .send(Input::Link { request, reply })
-                .await
-                .map_err(|_| LinkError::Closed)?;
+            self.inbox.send(Input::Link { request, reply }).await.map_err(|_| LinkError::Closed)?;
             answer.await.map_err(|_| LinkError::Closed)?
         };
-        tokio::time::timeout(LINK_PATIENCE, submit)
-            .await
-            .map_err(|_| LinkError::Unavailable)?
+        tokio::time::timeout(LINK_PATIENCE, submit).await.map_err(|_| LinkError::Unavailable)?
     }
 
     /// Asks the engine to seal what is open, post what is queued, and end. Returns when it is asked.
@@ -94,16 +89,9 @@ impl Handle {
         taken: Option<oneshot::Sender<()>>,
     ) -> Result<Submitted, Closed> {
         let actions = batch.actions.len() as u64;
-        let Some(session) = batch
-            .session_id
-            .as_deref()
-            .and_then(|id| SessionId::new(id).ok())
+        let Some(session) = batch.session_id.as_deref().and_then(|id| SessionId::new(id).ok())
         else {
-            count_drop(
-                &self.counters.dropped_no_session,
-                actions,
-                "it has no usable session id",
-            );
+            count_drop(&self.counters.dropped_no_session, actions, "it has no usable session id");
             return Ok(Submitted::Unusable);
         };
         let product = ProductId::new(batch.product_id.as_str()).ok();
@@ -116,22 +104,9 @@ impl Handle {
             return Ok(Submitted::Unusable);
         };
         let key = SessionKey { product, session };
-        let kib = u32::try_from(bytes.div_ceil(1024))
-            .unwrap_or(u32::MAX)
-            .clamp(1, INBOX_KIB);
-        let room = self
-            .room
-            .clone()
-            .acquire_many_owned(kib)
-            .await
-            .map_err(|_| Closed)?;
-        let input = Input::Actions {
-            key,
-            batch,
-            bytes,
-            room,
-            taken,
-        };
+        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).clamp(1, INBOX_KIB);
+        let room = self.room.clone().acquire_many_owned(kib).await.map_err(|_| Closed)?;
+        let input = Input::Actions { key, batch, bytes, room, taken };
         self.inbox.send(input).await.map_err(|_| Closed)?;
         Ok(Submitted::Queued)
     }
@@ -147,9 +122,6 @@ fn count_drop(count: &crate::engine::Count, actions: u64, why: &str) {
     let before = count.get();
     count.add(actions);
     if actions > 0 && (before == 0 || before.ilog2() != (before + actions).ilog2()) {
-        tracing::warn!(
-            total = before + actions,
-            "stream: actions of an event are dropped: {why}"
-        );
+        tracing::warn!(total = before + actions, "stream: actions of an event are dropped: {why}");
     }
 }

@@ -20,10 +20,7 @@ pub(super) enum Input {
         taken: Option<oneshot::Sender<()>>,
     },
     /// A wish to link.
-    Link {
-        request: LinkRequest,
-        reply: oneshot::Sender<Result<Linked, LinkError>>,
-    },
+    Link { request: LinkRequest, reply: oneshot::Sender<Result<Linked, LinkError>> },
     /// The outcome of a post.
     Outcome(Outcome),
     /// Seal what is open, post what is queued, and end.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::config::Delivery;
-use crate::engine::rows::{put, read, session_group};
-use crate::ids::{ConversationId, PluginName, SessionKey};
+use crate::engine::rows::{Person, person_group, put, read, session_group};
+use crate::ids::{ConversationId, PluginName, ProductId, SessionKey};
 use crate::outbox::lane::{Lane, Progress, Queued};
 use crate::session::batch::Entry;
 use crate::session::link::Owners;
@@ -29,6 +29,7 @@ pub(super) struct Live {
 pub(super) struct Memory {
     pub(super) sessions: HashMap<SessionKey, Live>,
     pub(super) owners: HashMap<(PluginName, ConversationId), Owners>,
+    persons: HashMap<(ProductId, Person), Vec<SessionKey>>,
     timers: BTreeSet<(Timestamp, SessionKey)>,
 }
 
@@ -41,11 +42,8 @@ impl Memory {
         keys: &HashSet<SessionKey>,
         now: Timestamp,
     ) -> Result<Vec<Change>, StoreError> {
-        let missing: Vec<_> = keys
-            .iter()
-            .filter(|key| !self.sessions.contains_key(*key))
-            .cloned()
-            .collect();
+        let missing: Vec<_> =
+            keys.iter().filter(|key| !self.sessions.contains_key(*key)).cloned().collect();
         if missing.is_empty() {
             return Ok(Vec::new());
         }
@@ -59,24 +57,16 @@ impl Memory {
         for ((key, group), (((records, open), notes), progress)) in
             missing.into_iter().zip(groups).zip(rows)
         {
-            let record = records
-                .into_iter()
-                .find(|(number, _)| *number == 0)
-                .map(|(_, value)| value);
-            let readable = record
-                .as_deref()
-                .map(|value| read::<Record>(Table::Session, 0, value));
+            let record =
+                records.into_iter().find(|(number, _)| *number == 0).map(|(_, value)| value);
+            let readable = record.as_deref().map(|value| read::<Record>(Table::Session, 0, value));
             if let (Some(None), Some(value)) = (&readable, record.as_ref()) {
-                let key = crate::store::Key {
-                    table: Table::Session,
-                    group,
-                    number: now.as_millis(),
-                };
+                let key =
+                    crate::store::Key { table: Table::Session, group, number: now.as_millis() };
                 aside.push(Change::Put(key, value.clone()));
             }
-            let open = open
-                .into_iter()
-                .filter_map(|(n, v)| Some((n, read::<Entry>(Table::Open, n, &v)?)));
+            let open =
+                open.into_iter().filter_map(|(n, v)| Some((n, read::<Entry>(Table::Open, n, &v)?)));
             let progress: HashMap<u64, Progress> = progress
                 .into_iter()
                 .filter_map(|(n, v)| Some((n, read(Table::Attempt, n, &v)?)))
@@ -104,10 +94,8 @@ impl Memory {
         store: &dyn Store,
         wanted: HashSet<(PluginName, ConversationId)>,
     ) -> Result<(), StoreError> {
-        let missing: Vec<_> = wanted
-            .into_iter()
-            .filter(|key| !self.owners.contains_key(key))
-            .collect();
+        let missing: Vec<_> =
+            wanted.into_iter().filter(|key| !self.owners.contains_key(key)).collect();
         if missing.is_empty() {
             return Ok(());
         }
@@ -117,12 +105,53 @@ impl Memory {
             .collect();
         let rows = store.load(Table::Conversation, &groups).await?;
         for (key, rows) in missing.into_iter().zip(rows) {
-            let owners = rows
-                .first()
-                .and_then(|(n, value)| read(Table::Conversation, *n, value));
-            self.owners.insert(key, owners.unwrap_or_default());
+            let owners = rows.iter().filter_map(|(n, value)| read(Table::Conversation, *n, value));
+            self.owners.insert(key, Owners::new(owners.collect()));
         }
         Ok(())
+    }
+
+    /// Reads which sessions persons have, where that is not in memory. Returns the sessions of all of them.
+    pub(super) async fn load_persons(
+        &mut self,
+        store: &dyn Store,
+        wanted: HashSet<(ProductId, Person)>,
+    ) -> Result<Vec<SessionKey>, StoreError> {
+        let known = |wanted: &&(ProductId, Person)| !self.persons.contains_key(*wanted);
+        let missing: Vec<_> = wanted.iter().filter(known).cloned().collect();
+        let groups: Vec<_> = missing.iter().map(|(id, person)| person_group(id, person)).collect();
+        if !groups.is_empty() {
+            let rows = store.load(Table::Person, &groups).await?;
+            for (person, rows) in missing.into_iter().zip(rows) {
+                let keys = rows.iter().filter_map(|(n, value)| read(Table::Person, *n, value));
+                self.persons.insert(person, keys.collect());
+            }
+        }
+        Ok(wanted.iter().filter_map(|person| self.persons.get(person)).flatten().cloned().collect())
+    }
+
+    /// The sessions of a person in these products, as far as they were read by `load_persons`.
+    pub(super) fn sessions_of(
+        &self,
+        products: &[ProductId],
+        person: &Person,
+    ) -> impl Iterator<Item = &SessionKey> {
+        let of = |id: &ProductId| self.persons.get(&(id.clone(), person.clone()));
+        products.iter().filter_map(of).flatten()
+    }
+
+    /// Puts a session under a person, where that person is in memory.
+    pub(super) fn add_person(&mut self, product: &ProductId, person: &Person, key: &SessionKey) {
+        if let Some(keys) = self.persons.get_mut(&(product.clone(), person.clone())) {
+            keys.push(key.clone());
+        }
+    }
+
+    /// Takes a session from a person.
+    pub(super) fn forget_person(&mut self, product: &ProductId, person: &Person, key: &SessionKey) {
+        if let Some(keys) = self.persons.get_mut(&(product.clone(), person.clone())) {
+            keys.retain(|other| other != key);
+        }
     }
 
     /// Sets the session's timer to what it and its lane wait for.
@@ -130,10 +159,8 @@ impl Memory {
         let Some(live) = self.sessions.get_mut(key) else {
             return;
         };
-        let timer = [live.session.next_timer(rules), live.lane.next_timer()]
-            .into_iter()
-            .flatten()
-            .min();
+        let timer =
+            [live.session.next_timer(rules), live.lane.next_timer()].into_iter().flatten().min();
         if live.timer == timer {
             return;
         }
@@ -166,21 +193,26 @@ impl Memory {
     }
 
     /// Forgets sessions that have nothing to do and weren't touched since `before`. They are read back
-    /// from the store when something happens to them.
-    pub(super) fn evict(&mut self, before: Timestamp) {
-        self.sessions.retain(|_, live| {
-            live.touched > before || live.timer.is_some() || live.queued || !live.lane.is_empty()
+    /// from the store when something happens to them. `hard` takes those too that only wait for the end
+    /// of the pre-link window.
+    pub(super) fn evict(&mut self, before: Timestamp, hard: bool) {
+        let timers = &mut self.timers;
+        self.sessions.retain(|key, live| {
+            let waits = live.timer.is_some() && !(hard && live.session.record().link.is_none());
+            if live.touched > before || waits || live.queued || !live.lane.is_empty() {
+                return true;
+            }
+            if let Some(at) = live.timer {
+                timers.remove(&(at, key.clone()));
+            }
+            false
         });
         self.owners.clear();
+        self.persons.clear();
     }
 }
 
 /// The row of a lane's head, or of a note behind it.
 pub(super) fn progress_row(key: &SessionKey, queued: &Queued) -> Change {
-    put(
-        Table::Attempt,
-        session_group(key),
-        queued.note.seq,
-        &queued.progress,
-    )
+    put(Table::Attempt, session_group(key), queued.note.seq, &queued.progress)
 }

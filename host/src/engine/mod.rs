@@ -9,11 +9,13 @@
 //! Memory is bounded: the inbox by count and by bytes ([`Handle::take`] waits, and with it the stream),
 //! sessions by eviction of idle ones, which are read back when something happens to them.
 
+mod apply;
 mod counters;
 mod handle;
 mod inbox;
 pub mod link;
 mod live;
+mod retention;
 mod round;
 mod rows;
 mod settings;

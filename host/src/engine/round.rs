@@ -11,16 +11,12 @@ use crate::clock::{Clock, Timestamp};
 use crate::engine::counters::Counters;
 use crate::engine::handle::{Handle, INBOX, INBOX_KIB};
 use crate::engine::inbox::{Input, Outcome};
-use crate::engine::link::{LinkError, LinkRequest, Linked, Who};
+use crate::engine::link::{LinkError, Linked, Who};
 use crate::engine::live::{Memory, progress_row};
-use crate::engine::rows::{conversation_group, delete, put, session_group, session_key};
+use crate::engine::rows::{Person, put, session_group, session_key};
 use crate::engine::settings::Settings;
 use crate::ids::{PluginName, SessionKey};
-use crate::outbox::lane::{DeadLetter, Finished};
-use crate::outbox::note::{Call, Note, NoteKind, Post};
-use crate::session::link::LinkEvent;
-use crate::session::note::format_note;
-use crate::session::state::{Effect, Sealed};
+use crate::outbox::note::{Call, Note, Post};
 use crate::store::{Change, Store, StoreError, Table};
 
 /// Inputs of one round at most.
@@ -34,17 +30,17 @@ const RECOVERY_PAGE: usize = 1000;
 
 /// The single writer. [`Engine::run`] it on a task of its own.
 pub struct Engine {
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
     post: Arc<dyn Post>,
     clock: Clock,
-    settings: Arc<Settings>,
-    counters: Arc<Counters>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) counters: Arc<Counters>,
     inbox: mpsc::Receiver<Input>,
-    memory: Memory,
+    pub(super) memory: Memory,
     ready: HashMap<PluginName, VecDeque<SessionKey>>,
-    busy: HashMap<PluginName, usize>,
+    pub(super) busy: HashMap<PluginName, usize>,
     posts: JoinSet<Outcome>,
-    draining: bool,
+    pub(super) draining: bool,
 }
 
 /// Why the engine ended. What was committed is safe; the process must start again.
@@ -60,21 +56,18 @@ pub enum EngineError {
 
 /// What one round has gathered.
 #[derive(Default)]
-struct Round {
-    changes: Vec<Change>,
-    records: HashSet<SessionKey>,
-    touched: HashSet<SessionKey>,
-    answers: Vec<Answer>,
+pub(super) struct Round {
+    pub(super) changes: Vec<Change>,
+    pub(super) records: HashSet<SessionKey>,
+    pub(super) touched: HashSet<SessionKey>,
+    pub(super) answers: Vec<Answer>,
     starts: Vec<(SessionKey, Arc<Note>, u32)>,
-    taken: u64,
+    pub(super) taken: u64,
 }
 
 /// What is told after the commit.
-enum Answer {
-    Link(
-        oneshot::Sender<Result<Linked, LinkError>>,
-        Result<Linked, LinkError>,
-    ),
+pub(super) enum Answer {
+    Link(oneshot::Sender<Result<Linked, LinkError>>, Result<Linked, LinkError>),
     Taken(oneshot::Sender<()>),
     Room(tokio::sync::OwnedSemaphorePermit),
 }
@@ -116,15 +109,20 @@ impl Engine {
     /// moment: a post that is cut off has an unknown outcome and is sent again after the next start.
     pub async fn run(mut self) -> Result<(), EngineError> {
         self.recover().await?;
-        let mut swept = self.clock.now();
+        let (mut swept, mut expired) = (self.clock.now(), None);
         loop {
             let inputs = self.gather(swept + SWEEP).await?;
             self.round(inputs).await?;
             let now = self.clock.now();
-            if now >= swept + SWEEP || self.memory.sessions.len() > self.settings.max_live {
-                self.memory.evict(now - self.settings.idle);
+            if now >= swept + SWEEP {
+                self.memory.evict(now - self.settings.idle, false);
+                expired = self.expire(expired, now).await?;
                 swept = now;
             }
+            if self.memory.sessions.len() > self.settings.max_live {
+                self.memory.evict(now, true);
+            }
+            self.counters.sessions_in_memory.set(self.memory.sessions.len() as u64);
             if self.draining && self.posts.is_empty() && self.inbox.is_empty() {
                 return Ok(());
             }
@@ -139,10 +137,8 @@ impl Engine {
                 let rows = self.store.scan(table, after.take(), RECOVERY_PAGE).await?;
                 let Some((last, _)) = rows.last() else { break };
                 after = Some(last.clone());
-                let keys: HashSet<_> = rows
-                    .iter()
-                    .filter_map(|(key, _)| session_key(&key.group))
-                    .collect();
+                let keys: HashSet<_> =
+                    rows.iter().filter_map(|(key, _)| session_key(&key.group)).collect();
                 let now = self.clock.now();
                 let mut round = Round {
                     changes: self.memory.load_sessions(&*self.store, &keys, now).await?,
@@ -153,12 +149,12 @@ impl Engine {
                         continue;
                     };
                     if let Some(dead) = live.lane.take_poisoned(now) {
-                        self.bury(&mut round, &key, dead);
+                        self.bury(&mut round, &key, &dead);
                     }
                     round.touched.insert(key);
                 }
                 self.finish(round, now).await?;
-                self.memory.evict(now);
+                self.memory.evict(now, true);
             }
         }
         Ok(())
@@ -169,7 +165,7 @@ impl Engine {
         let timer = self.memory.next_timer().map_or(sweep, |at| at.min(sweep));
         let mut inputs = Vec::new();
         tokio::select! {
-            input = self.inbox.recv() => inputs.push(input.unwrap_or(Input::Drain)),
+            input = self.inbox.recv(), if !(self.draining && self.inbox.is_closed()) => inputs.push(input.unwrap_or(Input::Drain)),
             Some(outcome) = self.posts.join_next() => {
                 inputs.push(Input::Outcome(outcome.map_err(EngineError::Panic)?));
             }
@@ -188,22 +184,7 @@ impl Engine {
 
     async fn round(&mut self, inputs: Vec<Input>) -> Result<(), EngineError> {
         let now = self.clock.now();
-        let (mut keys, mut owners) = (HashSet::new(), HashSet::new());
-        for input in &inputs {
-            match input {
-                Input::Actions { key, .. } => drop(keys.insert(key.clone())),
-                Input::Link { request, .. } => {
-                    keys.extend(candidates(request));
-                    owners.insert((request.plugin.clone(), request.conversation.clone()));
-                }
-                Input::Outcome(_) | Input::Drain => {}
-            }
-        }
-        let mut round = Round {
-            changes: self.memory.load_sessions(&*self.store, &keys, now).await?,
-            ..Round::default()
-        };
-        self.memory.load_owners(&*self.store, owners).await?;
+        let mut round = self.load(&inputs, now).await?;
         for input in inputs {
             self.apply(&mut round, input, now);
         }
@@ -220,252 +201,45 @@ impl Engine {
         self.finish(round, now).await
     }
 
-    fn apply(&mut self, round: &mut Round, input: Input, now: Timestamp) {
-        match input {
-            Input::Actions {
-                key,
-                batch,
-                bytes,
-                room,
-                taken,
-            } => {
-                round.answers.push(Answer::Room(room));
-                round.answers.extend(taken.map(Answer::Taken));
-                let Some(rules) = self.settings.delivery(&key.product) else {
-                    return;
-                };
-                let Some(live) = self.memory.sessions.get_mut(&key) else {
-                    return;
-                };
-                round.taken += batch.actions.len() as u64;
-                let effects = live.session.on_actions(batch, bytes, now, rules);
-                self.run_effects(round, &key, effects, now);
-            }
-            Input::Link { request, reply } => {
-                let result = self.link(round, request, now);
-                round.answers.push(Answer::Link(reply, result));
-            }
-            Input::Outcome(outcome) => self.end_post(round, outcome, now),
-            Input::Drain => {
-                self.draining = true;
-                let keys: Vec<_> = self.memory.sessions.keys().cloned().collect();
-                for key in keys {
-                    let Some(rules) = self.settings.delivery(&key.product) else {
-                        continue;
-                    };
-                    let Some(live) = self.memory.sessions.get_mut(&key) else {
-                        continue;
-                    };
-                    let effects = live.session.flush(rules);
-                    self.run_effects(round, &key, effects, now);
+    /// Brings into memory what the inputs are about.
+    async fn load(&mut self, inputs: &[Input], now: Timestamp) -> Result<Round, EngineError> {
+        let (mut keys, mut owners, mut persons) = (HashSet::new(), HashSet::new(), HashSet::new());
+        for input in inputs {
+            match input {
+                Input::Actions { key, .. } => drop(keys.insert(key.clone())),
+                Input::Link { request, .. } => {
+                    owners.insert((request.plugin.clone(), request.conversation.clone()));
+                    match &request.who {
+                        Who::Session(key) => drop(keys.insert(key.clone())),
+                        Who::SessionOf(products, session) => {
+                            keys.extend(products.iter().map(|product| SessionKey {
+                                product: product.clone(),
+                                session: session.clone(),
+                            }))
+                        }
+                        Who::Person { products, user_id, email } => {
+                            for person in Person::of(user_id.as_deref(), email.as_deref()) {
+                                persons
+                                    .extend(products.iter().map(|id| (id.clone(), person.clone())));
+                            }
+                        }
+                    }
                 }
+                Input::Outcome(_) | Input::Drain => {}
             }
         }
-    }
-
-    fn link(
-        &mut self,
-        round: &mut Round,
-        request: LinkRequest,
-        now: Timestamp,
-    ) -> Result<Linked, LinkError> {
-        let key = self.resolve(&request)?;
-        let rules = self
-            .settings
-            .delivery(&key.product)
-            .ok_or(LinkError::NotFound("its product isn't configured"))?;
-        let live = self
-            .memory
-            .sessions
-            .get_mut(&key)
-            .ok_or(LinkError::Unavailable)?;
-        let target = (request.plugin.clone(), request.conversation.clone());
-        let owners = self.memory.owners.entry(target).or_default();
-        let linked = live.session.on_link(
-            &request.plugin,
-            &request.conversation,
-            owners,
-            request.mode,
-            now,
-            rules,
-        );
-        let (event, effects) = linked.map_err(|foreign| {
-            self.counters.links_refused.add(1);
-            tracing::warn!(plugin = %request.plugin, "link: refused: {foreign}");
-            LinkError::Foreign
-        })?;
-        match event {
-            LinkEvent::Kept => {}
-            LinkEvent::New | LinkEvent::ReplyExisting | LinkEvent::Moved => {
-                if event == LinkEvent::Moved {
-                    tracing::info!(plugin = %request.plugin, "link: a session was moved to another conversation");
-                }
-                if owners.add(&key, live.session.record().user_id.as_deref()) {
-                    let group = conversation_group(&request.plugin, &request.conversation);
-                    round
-                        .changes
-                        .push(put(Table::Conversation, group, 0, owners));
-                    self.counters.links_made.add(1);
-                }
-            }
-        }
-        let link = live.session.record().link.as_ref();
-        let conversation = link.map_or(request.conversation, |link| link.conversation.clone());
-        self.run_effects(round, &key, effects, now);
-        Ok(Linked {
-            key,
-            conversation,
-            event,
-        })
-    }
-
-    /// The session that a wish means.
-    fn resolve(&self, request: &LinkRequest) -> Result<SessionKey, LinkError> {
-        match &request.who {
-            Who::Session(key) => Ok(key.clone()),
-            Who::SessionOf(..) => {
-                let mut candidates = candidates(request);
-                if candidates.len() > 1 {
-                    candidates.retain(|key| {
-                        self.memory
-                            .sessions
-                            .get(key)
-                            .is_some_and(|live| live.session.is_known())
-                    });
-                }
-                match candidates.len() {
-                    0 => Err(LinkError::NotFound(
-                        "no configured product of this plugin knows the session",
-                    )),
-                    1 => Ok(candidates.remove(0)),
-                    _ => Err(LinkError::Ambiguous),
-                }
-            }
-            Who::Person { .. } => Err(LinkError::NotFound("no session of this person is known")),
-        }
-    }
-
-    fn run_effects(
-        &mut self,
-        round: &mut Round,
-        key: &SessionKey,
-        effects: Vec<Effect>,
-        now: Timestamp,
-    ) {
-        round.touched.insert(key.clone());
-        for effect in effects {
-            match effect {
-                Effect::Save => drop(round.records.insert(key.clone())),
-                Effect::Keep(row, entry) => {
-                    round
-                        .changes
-                        .push(put(Table::Open, session_group(key), row, &entry));
-                }
-                Effect::Forget(rows) => {
-                    let group = session_group(key);
-                    round.changes.extend(
-                        rows.into_iter()
-                            .map(|row| delete(Table::Open, group.clone(), row)),
-                    );
-                }
-                Effect::Dropped(actions) => self.counters.dropped_window.add(actions as u64),
-                Effect::Seal(sealed) => self.seal(round, key, sealed, now),
-            }
-        }
-        if let Some(live) = self.memory.sessions.get_mut(key) {
-            live.touched = now;
-        }
-    }
-
-    fn seal(&mut self, round: &mut Round, key: &SessionKey, sealed: Sealed, now: Timestamp) {
-        let Some(live) = self.memory.sessions.get_mut(key) else {
-            return;
-        };
-        let record = live.session.record();
-        let note = Arc::new(Note {
-            key: key.clone(),
-            seq: sealed.seq,
-            plugin: sealed.link.plugin,
-            conversation: sealed.link.conversation,
-            user_id: record.user_id.clone(),
-            email: record.email.clone(),
-            kind: NoteKind::Actions,
-            body: format_note(
-                Some(key.session.as_str()),
-                &sealed.actions,
-                sealed.bin_seconds,
-                now,
-            ),
-            actions: sealed.actions,
-            idempotency_key: Note::idempotency_key(key, sealed.seq, now),
-            sealed_at: now,
-        });
-        round
-            .changes
-            .push(put(Table::Outbox, session_group(key), note.seq, &*note));
-        live.lane.push(note);
-        self.counters.notes_sealed.add(1);
-    }
-
-    fn end_post(&mut self, round: &mut Round, outcome: Outcome, now: Timestamp) {
-        let Outcome {
-            key,
-            plugin,
-            result,
-        } = outcome;
-        if let Some(busy) = self.busy.get_mut(&plugin) {
-            *busy = busy.saturating_sub(1);
-        }
-        let Some(rules) = self.settings.delivery(&key.product) else {
-            return;
-        };
-        let Some(live) = self.memory.sessions.get_mut(&key) else {
-            return;
-        };
-        let Some(seq) = live.lane.head().map(|head| head.note.seq) else {
-            return;
-        };
-        round.touched.insert(key.clone());
-        match live.lane.finish(result, now, rules, rand::random()) {
-            None => {}
-            Some(Finished::Sent(_)) => {
-                self.counters.notes_posted.add(1);
-                let group = session_group(&key);
-                round
-                    .changes
-                    .push(delete(Table::Outbox, group.clone(), seq));
-                round.changes.push(delete(Table::Attempt, group, seq));
-            }
-            Some(Finished::Retry { .. }) => {
-                self.counters.attempts_failed.add(1);
-                round
-                    .changes
-                    .extend(live.lane.head().map(|head| progress_row(&key, head)));
-            }
-            Some(Finished::Dead(dead)) => self.bury(round, &key, dead),
-        }
-    }
-
-    fn bury(&mut self, round: &mut Round, key: &SessionKey, dead: DeadLetter) {
-        self.counters.notes_dead.add(1);
-        tracing::error!(
-            plugin = %dead.note.plugin,
-            attempts = dead.attempts,
-            reason = %dead.reason,
-            "outbox: a note is given up and kept as a dead letter"
-        );
-        let (group, seq) = (session_group(key), dead.note.seq);
-        round
-            .changes
-            .push(delete(Table::Outbox, group.clone(), seq));
-        round
-            .changes
-            .push(delete(Table::Attempt, group.clone(), seq));
-        round.changes.push(put(Table::Dead, group, seq, &dead));
+        keys.extend(self.memory.load_persons(&*self.store, persons).await?);
+        self.memory.load_owners(&*self.store, owners).await?;
+        let changes = self.memory.load_sessions(&*self.store, &keys, now).await?;
+        Ok(Round { changes, ..Round::default() })
     }
 
     /// Begins what can be begun, commits, and then tells and acts.
-    async fn finish(&mut self, mut round: Round, now: Timestamp) -> Result<(), EngineError> {
+    pub(super) async fn finish(
+        &mut self,
+        mut round: Round,
+        now: Timestamp,
+    ) -> Result<(), EngineError> {
         let touched: Vec<_> = round.touched.drain().collect();
         for key in &touched {
             let Some(live) = self.memory.sessions.get_mut(key) else {
@@ -476,10 +250,7 @@ impl Engine {
                 && let Some(head) = live.lane.head()
             {
                 live.queued = true;
-                self.ready
-                    .entry(head.note.plugin.clone())
-                    .or_default()
-                    .push_back(key.clone());
+                self.ready.entry(head.note.plugin.clone()).or_default().push_back(key.clone());
             }
         }
         self.fill_slots(&mut round, now);
@@ -526,9 +297,7 @@ impl Engine {
                 if let Some(head) = live.lane.start() {
                     *busy += 1;
                     round.changes.push(progress_row(&key, head));
-                    round
-                        .starts
-                        .push((key, head.note.clone(), head.progress.attempts));
+                    round.starts.push((key, head.note.clone(), head.progress.attempts));
                 }
             }
         }
@@ -539,6 +308,7 @@ impl Engine {
             return Ok(());
         }
         self.counters.commits.add(1);
+        let changes: Arc<[Change]> = changes.into();
         loop {
             match self.store.commit(changes.clone()).await {
                 Ok(()) => return Ok(()),
@@ -570,11 +340,7 @@ impl Engine {
         let plugin = note.plugin.clone();
         self.posts.spawn(async move {
             let result = post.post_note(call, &note).await;
-            Outcome {
-                key,
-                plugin,
-                result,
-            }
+            Outcome { key, plugin, result }
         });
     }
 }
@@ -587,20 +353,5 @@ impl Answer {
             Self::Taken(reply) => drop(reply.send(())),
             Self::Room(room) => drop(room),
         }
-    }
-}
-
-/// The sessions that a wish may mean.
-fn candidates(request: &LinkRequest) -> Vec<SessionKey> {
-    match &request.who {
-        Who::Session(key) => vec![key.clone()],
-        Who::SessionOf(products, session) => products
-            .iter()
-            .map(|product| SessionKey {
-                product: product.clone(),
-                session: session.clone(),
-            })
-            .collect(),
-        Who::Person { .. } => Vec::new(),
     }
 }

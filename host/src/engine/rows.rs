@@ -1,7 +1,10 @@
 //! The engine's rows: what is kept under which key, as JSON.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
 
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::store::{Change, Group, Key, Table};
@@ -23,27 +26,59 @@ pub(super) fn session_key(group: &Group) -> Option<SessionKey> {
     Some(SessionKey { product, session })
 }
 
+/// The group of a person's rows.
+pub(super) fn person_group(product: &ProductId, person: &Person) -> Group {
+    Group(product.shared(), person.name())
+}
+
+/// The number of a session's row among those of a conversation or a person.
+pub(super) fn session_number(key: &SessionKey) -> u64 {
+    let mut hash = Sha256::new();
+    hash.update((key.product.as_str().len() as u64).to_be_bytes());
+    hash.update(key.product.as_str());
+    hash.update(key.session.as_str());
+    u64::from_be_bytes(hash.finalize()[..8].try_into().expect("a hash has more than 8 bytes"))
+}
+
+/// What a person is found by.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) enum Person {
+    User(String),
+    Email(String),
+}
+
+impl Person {
+    /// Who a session's person is, as far as is known.
+    pub(super) fn of(user_id: Option<&str>, email: Option<&str>) -> impl Iterator<Item = Self> {
+        let user = user_id.map(|id| Self::User(id.to_owned()));
+        // Mail systems don't tell capitals apart in practice, and platforms change them.
+        let email = email.map(|address| Self::Email(address.trim().to_lowercase()));
+        user.into_iter().chain(email)
+    }
+
+    /// A hash, so that the index holds no address and a long name makes no long key.
+    fn name(&self) -> Arc<str> {
+        let (kind, name) = match self {
+            Self::User(name) => (b'u', name),
+            Self::Email(name) => (b'e', name),
+        };
+        let mut hash = Sha256::new();
+        hash.update([kind]);
+        hash.update(name);
+        hex::encode(&hash.finalize()[..16]).into()
+    }
+}
+
 /// Stores `value` under `number` of the group.
 pub(super) fn put(table: Table, group: Group, number: u64, value: &impl Serialize) -> Change {
     let value =
         serde_json::to_vec(value).expect("rows are made of text, numbers and lists of them");
-    Change::Put(
-        Key {
-            table,
-            group,
-            number,
-        },
-        value,
-    )
+    Change::Put(Key { table, group, number }, value)
 }
 
 /// Removes `number` of the group.
 pub(super) fn delete(table: Table, group: Group, number: u64) -> Change {
-    Change::Delete(Key {
-        table,
-        group,
-        number,
-    })
+    Change::Delete(Key { table, group, number })
 }
 
 /// Reads a row. A row that can't be read is reported and left where it is: it is never overwritten

@@ -25,10 +25,8 @@ impl Settings {
     /// Takes the engine's part of a configuration. Without any `[products.ID]`, every product is served
     /// by every plugin.
     pub fn new(config: &Config) -> Self {
-        let concurrency = config
-            .plugins
-            .iter()
-            .map(|(name, plugin)| (name.clone(), plugin.limits.concurrency));
+        let concurrency =
+            config.plugins.iter().map(|(name, plugin)| (name.clone(), plugin.limits.concurrency));
         let any = config.products.is_empty().then(|| Product {
             plugins: config.plugins.keys().cloned().collect(),
             delivery: config.delivery.clone(),

@@ -34,10 +34,7 @@ impl Post for Script {
 
 impl Script {
     fn then(self, latency_s: f64, answer: Result<Posted, PostError>) -> Self {
-        self.answers
-            .lock()
-            .unwrap()
-            .push_back((Duration::from_secs_f64(latency_s), answer));
+        self.answers.lock().unwrap().push_back((Duration::from_secs_f64(latency_s), answer));
         self
     }
 
@@ -64,28 +61,17 @@ impl World {
         let post = Arc::new(script);
         let settings = Settings::of_products([(
             ProductId::new("p").unwrap(),
-            Product {
-                plugins: vec!["bot".into()],
-                delivery: rules,
-            },
+            Product { plugins: vec!["bot".into()], delivery: rules },
         )]);
         let clock = Clock::starting_at(Timestamp::from_secs_f64(1_700_000_000.0));
         let (handle, engine) = Engine::new(store.clone(), post.clone(), settings, clock);
         #[expect(clippy::disallowed_methods, reason = "the test joins it in `end`")]
         let engine = tokio::spawn(async move { engine.run().await.unwrap() });
-        Self {
-            handle,
-            post,
-            store,
-            engine,
-        }
+        Self { handle, post, store, engine }
     }
 
     async fn act(&self, session: &str, text: &str) {
-        let action = Action {
-            description: text.into(),
-            ..Action::default()
-        };
+        let action = Action { description: text.into(), ..Action::default() };
         let batch = ActionsPayload {
             product_id: "p".into(),
             session_id: Some(session.into()),
@@ -96,9 +82,7 @@ impl World {
     }
 
     async fn link(&self, session: &str, conversation: &str) -> Result<Linked, LinkError> {
-        self.handle
-            .link(wish(session, conversation, LinkMode::Auto))
-            .await
+        self.handle.link(wish(session, conversation, LinkMode::Auto)).await
     }
 
     async fn end(self) -> Vec<String> {
@@ -137,11 +121,7 @@ async fn wait(seconds: f64) {
 
 #[tokio::test(start_paused = true)]
 async fn what_came_before_the_link_goes_first_and_at_once() {
-    let world = World::start(
-        Arc::new(MemoryStore::new()),
-        Script::default(),
-        Delivery::default(),
-    );
+    let world = World::start(Arc::new(MemoryStore::new()), Script::default(), Delivery::default());
     world.act("s", "a").await;
     world.act("s", "b").await;
     let linked = world.link("s", "c").await.unwrap();
@@ -154,11 +134,7 @@ async fn what_came_before_the_link_goes_first_and_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_steady_stream_is_sealed_at_the_longest_wait() {
-    let world = World::start(
-        Arc::new(MemoryStore::new()),
-        Script::default(),
-        Delivery::default(),
-    );
+    let world = World::start(Arc::new(MemoryStore::new()), Script::default(), Delivery::default());
     world.link("s", "c").await.unwrap();
     for n in 0..45 {
         world.act("s", &n.to_string()).await;
@@ -179,10 +155,7 @@ async fn a_slow_post_is_never_cut_off_and_order_is_kept() {
         wait(1.0).await;
     }
     wait(10.0).await;
-    assert_eq!(
-        world.post.lines(),
-        ["c: [1] a", "c: [1] a", "c: [1] b", "c: [1] d"]
-    );
+    assert_eq!(world.post.lines(), ["c: [1] a", "c: [1] a", "c: [1] b", "c: [1] d"]);
     world.end().await;
 }
 
@@ -192,10 +165,7 @@ async fn a_note_keeps_its_key_over_attempts_and_dies_with_a_reason() {
     for _ in 0..3 {
         script = script.then(0.0, failure(FailureKind::Transient));
     }
-    let rules = Delivery {
-        max_attempts: 3,
-        ..Delivery::default()
-    };
+    let rules = Delivery { max_attempts: 3, ..Delivery::default() };
     let world = World::start(Arc::new(MemoryStore::new()), script, rules);
     world.act("s", "a").await;
     world.link("s", "c").await.unwrap();
@@ -204,20 +174,11 @@ async fn a_note_keeps_its_key_over_attempts_and_dies_with_a_reason() {
     wait(1.0).await;
     let calls: Vec<_> = {
         let posts = world.post.posts.lock().unwrap();
-        posts
-            .iter()
-            .map(|(call, _)| (call.idempotency_key.clone(), call.attempt))
-            .collect()
+        posts.iter().map(|(call, _)| (call.idempotency_key.clone(), call.attempt)).collect()
     };
-    assert_eq!(
-        calls[..3].iter().map(|call| call.1).collect::<Vec<_>>(),
-        [1, 2, 3]
-    );
+    assert_eq!(calls[..3].iter().map(|call| call.1).collect::<Vec<_>>(), [1, 2, 3]);
     assert!(calls[..3].iter().all(|call| call.0 == calls[0].0));
-    assert_ne!(
-        calls[3].0, calls[0].0,
-        "the note behind it has a key of its own and goes on"
-    );
+    assert_ne!(calls[3].0, calls[0].0, "the note behind it has a key of its own and goes on");
     let dead = world.store.scan(Table::Dead, None, 10).await.unwrap();
     let dead: DeadLetter = serde_json::from_slice(&dead[0].1).unwrap();
     assert_eq!((dead.reason.as_str(), dead.attempts), ("503: no", 3));
@@ -234,10 +195,7 @@ async fn a_rate_limit_burns_no_attempt_and_is_not_undercut() {
         sent: Sent::NotSent,
     }));
     let script = Script::default().then(0.0, limited);
-    let rules = Delivery {
-        max_attempts: 1,
-        ..Delivery::default()
-    };
+    let rules = Delivery { max_attempts: 1, ..Delivery::default() };
     let world = World::start(Arc::new(MemoryStore::new()), script, rules);
     world.act("s", "a").await;
     world.link("s", "c").await.unwrap();
@@ -252,10 +210,7 @@ async fn a_rate_limit_burns_no_attempt_and_is_not_undercut() {
 async fn three_crashes_make_a_note_poison() {
     let mut script = Script::default();
     for _ in 0..3 {
-        let crash = PostError::Crashed {
-            code: "trap".into(),
-            message: "unreachable".into(),
-        };
+        let crash = PostError::Crashed { code: "trap".into(), message: "unreachable".into() };
         script = script.then(0.0, Err(crash));
     }
     let world = World::start(Arc::new(MemoryStore::new()), script, Delivery::default());
@@ -268,38 +223,20 @@ async fn three_crashes_make_a_note_poison() {
 
 #[tokio::test(start_paused = true)]
 async fn the_link_is_sticky_and_a_move_sends_what_waits_to_the_old_conversation() {
-    let world = World::start(
-        Arc::new(MemoryStore::new()),
-        Script::default(),
-        Delivery::default(),
-    );
+    let world = World::start(Arc::new(MemoryStore::new()), Script::default(), Delivery::default());
     world.link("s", "c1").await.unwrap();
     let kept = world.link("s", "c2").await.unwrap();
-    assert_eq!(
-        (kept.event, kept.conversation.as_str()),
-        (LinkEvent::Kept, "c1")
-    );
+    assert_eq!((kept.event, kept.conversation.as_str()), (LinkEvent::Kept, "c1"));
     world.act("s", "a").await;
-    let moved = world
-        .handle
-        .link(wish("s", "c2", LinkMode::Move))
-        .await
-        .unwrap();
-    assert_eq!(
-        (moved.event, moved.conversation.as_str()),
-        (LinkEvent::Moved, "c2")
-    );
+    let moved = world.handle.link(wish("s", "c2", LinkMode::Move)).await.unwrap();
+    assert_eq!((moved.event, moved.conversation.as_str()), (LinkEvent::Moved, "c2"));
     world.act("s", "b").await;
     assert_eq!(world.end().await, ["c1: [1] a", "c2: [1] b"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn actions_older_than_the_window_are_dropped_and_counted() {
-    let world = World::start(
-        Arc::new(MemoryStore::new()),
-        Script::default(),
-        Delivery::default(),
-    );
+    let world = World::start(Arc::new(MemoryStore::new()), Script::default(), Delivery::default());
     world.act("s", "old").await;
     wait(121.0).await;
     world.act("s", "fresh").await;

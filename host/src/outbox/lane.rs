@@ -41,11 +41,7 @@ pub struct Progress {
 
 impl Progress {
     /// Of a note that was never tried.
-    pub const FRESH: Self = Self {
-        attempts: 0,
-        crashes: 0,
-        state: State::Due,
-    };
+    pub const FRESH: Self = Self { attempts: 0, crashes: 0, state: State::Due };
 }
 
 /// What a queued note waits for.
@@ -103,27 +99,15 @@ impl Lane {
 
     /// Gives the head up if it was in flight in [`MAX_CRASHES`] crashes; asked after [`Lane::load`].
     pub fn take_poisoned(&mut self, now: Timestamp) -> Option<DeadLetter> {
-        self.head()
-            .filter(|head| head.progress.crashes >= MAX_CRASHES)?;
+        self.head().filter(|head| head.progress.crashes >= MAX_CRASHES)?;
         let queued = self.notes.pop_front()?;
-        let reason = format!(
-            "poison: it was in flight in {} crashes",
-            queued.progress.crashes
-        );
-        Some(DeadLetter {
-            note: queued.note,
-            reason,
-            attempts: queued.progress.attempts,
-            at: now,
-        })
+        let reason = format!("poison: it was in flight in {} crashes", queued.progress.crashes);
+        Some(DeadLetter { note: queued.note, reason, attempts: queued.progress.attempts, at: now })
     }
 
     /// Adds a note behind the others.
     pub fn push(&mut self, note: Arc<Note>) {
-        self.notes.push_back(Queued {
-            note,
-            progress: Progress::FRESH,
-        });
+        self.notes.push_back(Queued { note, progress: Progress::FRESH });
     }
 
     /// Whether no note waits.
@@ -198,10 +182,7 @@ impl Lane {
                 at: now,
             }));
         }
-        let backoff = Backoff {
-            initial: rules.retry_initial,
-            max: rules.retry_max,
-        };
+        let backoff = Backoff { initial: rules.retry_initial, max: rules.retry_max };
         let floor = match &error {
             PostError::Failed(failure) => failure.retry_after,
             PostError::Crashed { .. } | PostError::Unavailable { .. } => None,

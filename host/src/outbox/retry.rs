@@ -25,11 +25,9 @@ impl Backoff {
     /// assert!(backoff.pause(3, Some(Duration::from_secs(30)), 0.0) >= Duration::from_secs(30));
     /// ```
     pub fn pause(self, attempt: u32, floor: Option<Duration>, random: f64) -> Duration {
-        let doubled = self.initial.saturating_mul(
-            1_u32
-                .checked_shl(attempt.saturating_sub(1))
-                .unwrap_or(u32::MAX),
-        );
+        let doubled = self
+            .initial
+            .saturating_mul(1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX));
         let bound = doubled.min(self.max);
         let random = random.clamp(0.0, 1.0);
         match floor {

@@ -13,10 +13,8 @@ use crate::config::Delivery;
 use crate::ids::{ConversationId, ProductId, SessionId, SessionKey};
 
 fn note(seq: u64) -> Arc<Note> {
-    let key = SessionKey {
-        product: ProductId::new("p").unwrap(),
-        session: SessionId::new("s").unwrap(),
-    };
+    let key =
+        SessionKey { product: ProductId::new("p").unwrap(), session: SessionId::new("s").unwrap() };
     Arc::new(Note {
         idempotency_key: Note::idempotency_key(&key, seq, Timestamp(0)),
         key,
@@ -134,8 +132,5 @@ fn a_note_in_flight_at_a_crash_is_due_again_and_the_crash_counts() {
     lane.start();
     let lane = Lane::load(lane.rows().cloned().collect::<Vec<_>>());
     let head = lane.head().unwrap();
-    assert_eq!(
-        (head.progress.state, head.progress.crashes),
-        (State::Due, 1)
-    );
+    assert_eq!((head.progress.state, head.progress.crashes), (State::Due, 1));
 }

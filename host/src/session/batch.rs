@@ -59,13 +59,15 @@ impl OpenBatch {
         self.entries.back().map_or(0, |(row, _)| row + 1)
     }
 
+    /// When the oldest entry arrived.
+    pub fn oldest(&self) -> Option<Timestamp> {
+        self.entries.front().map(|(_, entry)| entry.arrived)
+    }
+
     /// When the batch is to become a note: `debounce` after the last arrival, `max_wait` after the
     /// first, at once when it is full. `None` while it is empty.
     pub fn due(&self, rules: &Delivery) -> Option<Timestamp> {
-        let (first, last) = (
-            self.entries.front()?.1.arrived,
-            self.entries.back()?.1.arrived,
-        );
+        let (first, last) = (self.entries.front()?.1.arrived, self.entries.back()?.1.arrived);
         if self.actions >= rules.max_note_actions {
             return Some(first);
         }

@@ -18,14 +18,19 @@ pub struct Link {
     pub moves: u32,
 }
 
-/// The sessions that were linked to one conversation, oldest first.
-#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+/// The sessions that were linked to one conversation, the latest last.
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct Owners(Vec<Owner>);
 
+/// A session that was linked to a conversation.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
-struct Owner {
-    key: SessionKey,
-    user_id: Option<String>,
+pub struct Owner {
+    /// The session.
+    pub key: SessionKey,
+    /// Its user at that time, where known.
+    pub user_id: Option<String>,
+    /// When it was linked.
+    pub since: Timestamp,
 }
 
 /// What to do when the session is linked to another conversation already.
@@ -79,11 +84,7 @@ pub fn decide(
     if owners.is_foreign_to(user_id) && mode == LinkMode::Auto {
         return Err(Foreign);
     }
-    Ok(if owners.0.is_empty() {
-        LinkEvent::New
-    } else {
-        LinkEvent::ReplyExisting
-    })
+    Ok(if owners.0.is_empty() { LinkEvent::New } else { LinkEvent::ReplyExisting })
 }
 
 impl Owners {
@@ -91,45 +92,33 @@ impl Owners {
     /// A forgotten session keeps its own link.
     pub const MAX: usize = 32;
 
-    /// Adds a session, or brings its user up to date. Says whether anything changed.
-    pub fn add(&mut self, key: &SessionKey, user_id: Option<&str>) -> bool {
-        if let Some(owner) = self.0.iter_mut().find(|owner| owner.key == *key) {
-            let changed = user_id.is_some() && owner.user_id.as_deref() != user_id;
-            if changed {
-                owner.user_id = user_id.map(str::to_owned);
-            }
-            return changed;
-        }
-        if self.0.len() == Self::MAX {
-            self.0.remove(0);
-        }
-        self.0.push(Owner {
-            key: key.clone(),
-            user_id: user_id.map(str::to_owned),
-        });
-        true
+    /// The owners of a conversation.
+    pub fn new(mut owners: Vec<Owner>) -> Self {
+        owners.sort_by_key(|owner| owner.since);
+        Self(owners)
     }
 
-    /// The sessions, oldest first.
+    /// Adds a session, or brings its user up to date. Returns the owner that had to make room.
+    pub fn add(&mut self, owner: Owner) -> Option<Owner> {
+        self.0.retain(|other| other.key != owner.key);
+        let forgotten = (self.0.len() >= Self::MAX).then(|| self.0.remove(0));
+        self.0.push(owner);
+        forgotten
+    }
+
+    /// The sessions, the latest last.
     pub fn sessions(&self) -> impl Iterator<Item = &SessionKey> {
         self.0.iter().map(|owner| &owner.key)
     }
 
     fn is_foreign_to(&self, user_id: Option<&str>) -> bool {
         let Some(user_id) = user_id else { return false };
-        self.0.iter().any(|owner| {
-            owner
-                .user_id
-                .as_deref()
-                .is_some_and(|other| other != user_id)
-        })
+        self.0.iter().any(|owner| owner.user_id.as_deref().is_some_and(|other| other != user_id))
     }
 }
 
 impl std::fmt::Debug for Owner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Owner")
-            .field("key", &self.key)
-            .finish_non_exhaustive()
+        f.debug_struct("Owner").field("key", &self.key).finish_non_exhaustive()
     }
 }

@@ -44,17 +44,12 @@ pub fn format_note(
     now: Timestamp,
 ) -> String {
     let ordered = in_order(actions);
-    let text_bytes: usize = actions
-        .iter()
-        .map(|action| action.description.len() + 8)
-        .sum();
+    let text_bytes: usize = actions.iter().map(|action| action.description.len() + 8).sum();
     let mut out = String::with_capacity(96 + text_bytes);
     write_header(
         &mut out,
         session_id,
-        ordered
-            .first()
-            .and_then(|(_, action)| action.timestamp_start),
+        ordered.first().and_then(|(_, action)| action.timestamp_start),
         now,
     );
 

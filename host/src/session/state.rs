@@ -1,5 +1,7 @@
 //! One session: who, linked where, what waits. Inputs and `now` in, effects out.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
@@ -17,6 +19,7 @@ pub struct Session {
     record: Record,
     open: OpenBatch,
     next_row: u64,
+    saved: Timestamp,
 }
 
 /// What is stored of a session beside its open batch.
@@ -29,17 +32,41 @@ pub struct Record {
     pub email: Option<String>,
     /// Where the session's notes go.
     pub link: Option<Link>,
+    /// Where they went before a move, the latest last; at most [`MAX_PAST`].
+    pub past: Vec<Target>,
     /// How many notes were sealed.
     pub notes: u64,
     /// When something last happened, as of the last time that the record was stored.
     pub active_at: Timestamp,
 }
 
+/// A conversation and the plugin that posts there.
+pub type Target = (PluginName, ConversationId);
+
+/// So many conversations that a session was moved from are remembered.
+pub const MAX_PAST: usize = 8;
+
+/// What is stored of a session is brought up to date at least this often while it is active, so that
+/// what expires can be told by the record alone.
+const STALE: Duration = Duration::from_secs(600);
+
+/// The smallest step of time: an action is outside of the window only behind its end.
+const TICK: Duration = Duration::from_micros(1);
+
 /// What a decision asks of the shell. Everything in one list of effects is one transaction.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Store the record ([`Session::record`]).
     Save,
+    /// The person is another one than before: find the session under this one.
+    Identity {
+        /// The user id before.
+        user_id: Option<String>,
+        /// The e-mail address before.
+        email: Option<String>,
+    },
+    /// The session has nothing to do with this conversation any more.
+    Leave(Target),
     /// Store an entry of the open batch.
     Keep(u64, Entry),
     /// Remove rows of the open batch.
@@ -72,11 +99,9 @@ impl Session {
             batch.push(row, entry);
         }
         let next_row = batch.next_row();
-        Self {
-            key,
-            record: record.unwrap_or_default(),
-            open: batch,
-            next_row,
+        {
+            let record = record.unwrap_or_default();
+            Self { key, saved: record.active_at, record, open: batch, next_row }
         }
     }
 
@@ -104,25 +129,16 @@ impl Session {
         rules: &Delivery,
     ) -> Vec<Effect> {
         let mut effects = Vec::new();
-        self.record.active_at = now;
-        if self.identify(batch.user_id.as_deref(), batch.email.as_deref()) {
-            effects.push(Effect::Save);
-        }
+        self.touch(now, &mut effects);
+        self.identify(batch.user_id.as_deref(), batch.email.as_deref(), &mut effects);
         let share = bytes / batch.actions.len().max(1);
         let mut actions = batch.actions.into_iter();
         loop {
-            let actions: Vec<_> = actions
-                .by_ref()
-                .take(rules.max_note_actions.max(1))
-                .collect();
+            let actions: Vec<_> = actions.by_ref().take(rules.max_note_actions.max(1)).collect();
             if actions.is_empty() {
                 break;
             }
-            let entry = Entry {
-                arrived: now,
-                bytes: share * actions.len(),
-                actions,
-            };
+            let entry = Entry { arrived: now, bytes: share * actions.len(), actions };
             let row = self.next_row;
             self.next_row += 1;
             self.open.push(row, entry.clone());
@@ -158,24 +174,27 @@ impl Session {
             None => self.trim(now, rules, &mut effects),
             Some(_) => self.seal_all(rules, 0.0, &mut effects),
         }
-        let moves = self.record.link.as_ref().map_or(0, |link| link.moves + 1);
+        let moves = match self.record.link.take() {
+            None => 0,
+            Some(link) => {
+                self.record.past.push((link.plugin, link.conversation));
+                if self.record.past.len() > MAX_PAST {
+                    effects.push(Effect::Leave(self.record.past.remove(0)));
+                }
+                link.moves + 1
+            }
+        };
         self.record.link = Some(Link {
             plugin: plugin.clone(),
             conversation: conversation.clone(),
             since: now,
             moves,
         });
-        self.record.active_at = now;
+        self.touch(now, &mut effects);
         // The reference bins the note that opens a conversation, and no other.
         self.seal_all(rules, rules.bin_seconds, &mut effects);
         effects.push(Effect::Save);
         Ok((event, effects))
-    }
-
-    /// Adds what is learned of the person. Says whether the record changed.
-    pub fn identify(&mut self, user_id: Option<&str>, email: Option<&str>) -> bool {
-        let user = learn(&mut self.record.user_id, user_id);
-        learn(&mut self.record.email, email) || user
     }
 
     /// Runs the timers that are due.
@@ -194,7 +213,7 @@ impl Session {
         if self.record.link.is_some() {
             self.open.due(rules)
         } else {
-            None
+            self.open.oldest().map(|arrived| arrived + rules.pre_link_window + TICK)
         }
     }
 
@@ -203,6 +222,24 @@ impl Session {
         let mut effects = Vec::new();
         self.seal_all(rules, 0.0, &mut effects);
         effects
+    }
+
+    /// Adds what is learned of the person.
+    fn identify(&mut self, user_id: Option<&str>, email: Option<&str>, effects: &mut Vec<Effect>) {
+        let before = (self.record.user_id.clone(), self.record.email.clone());
+        let user = learn(&mut self.record.user_id, user_id);
+        if learn(&mut self.record.email, email) || user {
+            effects.push(Effect::Identity { user_id: before.0, email: before.1 });
+            effects.push(Effect::Save);
+        }
+    }
+
+    fn touch(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.record.active_at = now;
+        if now.since(self.saved) > STALE {
+            self.saved = now;
+            effects.push(Effect::Save);
+        }
     }
 
     fn trim(&mut self, now: Timestamp, rules: &Delivery, effects: &mut Vec<Effect>) {
@@ -232,12 +269,7 @@ impl Session {
         let (rows, actions) = self.open.take(rules.max_note_actions);
         self.record.notes += 1;
         effects.push(Effect::Forget(rows));
-        effects.push(Effect::Seal(Sealed {
-            seq: self.record.notes,
-            link,
-            actions,
-            bin_seconds,
-        }));
+        effects.push(Effect::Seal(Sealed { seq: self.record.notes, link, actions, bin_seconds }));
         effects.push(Effect::Save);
     }
 }

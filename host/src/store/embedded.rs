@@ -20,6 +20,7 @@ const fn definition(table: Table) -> Definition {
         Table::Attempt => "attempt",
         Table::Dead => "dead",
         Table::Conversation => "conversation",
+        Table::Person => "person",
     })
 }
 
@@ -62,25 +63,16 @@ impl EmbeddedStore {
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let shown = path.display().to_string();
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|cause| OpenError::Folder {
-                path: shown.clone(),
-                cause,
-            })?;
+            std::fs::create_dir_all(folder)
+                .map_err(|cause| OpenError::Folder { path: shown.clone(), cause })?;
         }
-        let unusable = |cause: String| OpenError::Unusable {
-            path: shown.clone(),
-            cause,
-        };
+        let unusable = |cause: String| OpenError::Unusable { path: shown.clone(), cause };
         let database = Database::create(path).map_err(|error| match error {
             redb::DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(shown.clone()),
             error => unusable(error.to_string()),
         })?;
-        let store = Self {
-            database: Arc::new(database),
-        };
-        store
-            .make_tables()
-            .map_err(|error| unusable(error.to_string()))?;
+        let store = Self { database: Arc::new(database) };
+        store.make_tables().map_err(|error| unusable(error.to_string()))?;
         Ok(store)
     }
 
@@ -118,11 +110,7 @@ impl EmbeddedStore {
         let rows = self.database.begin_read()?.open_table(definition(table))?;
         let range = match after {
             None => rows.range::<(&str, &str, u64)>(..)?,
-            Some(Key {
-                group: Group(first, second),
-                number,
-                ..
-            }) => {
+            Some(Key { group: Group(first, second), number, .. }) => {
                 let after = (&**first, &**second, *number);
                 let bounds = (std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded);
                 rows.range::<(&str, &str, u64)>(bounds)?
@@ -132,11 +120,7 @@ impl EmbeddedStore {
         for row in range.take(limit) {
             let (key, value) = row?;
             let (first, second, number) = key.value();
-            let key = Key {
-                table,
-                group: Group(first.into(), second.into()),
-                number,
-            };
+            let key = Key { table, group: Group(first.into(), second.into()), number };
             scanned.push((key, value.value().to_vec()));
         }
         Ok(scanned)
@@ -146,20 +130,14 @@ impl EmbeddedStore {
         let mut transaction = self.database.begin_write()?;
         transaction.set_durability(Durability::Immediate)?;
         for table in Table::ALL {
-            let mut of_table = changes
-                .iter()
-                .filter(|change| change.key().table == table)
-                .peekable();
+            let mut of_table =
+                changes.iter().filter(|change| change.key().table == table).peekable();
             if of_table.peek().is_none() {
                 continue;
             }
             let mut rows = transaction.open_table(definition(table))?;
             for change in of_table {
-                let Key {
-                    group: Group(first, second),
-                    number,
-                    ..
-                } = change.key();
+                let Key { group: Group(first, second), number, .. } = change.key();
                 let key = (&**first, &**second, *number);
                 match change {
                     Change::Put(_, value) => drop(rows.insert(key, value.as_slice())?),
@@ -187,8 +165,7 @@ impl EmbeddedStore {
 impl Store for EmbeddedStore {
     async fn load(&self, table: Table, groups: &[Group]) -> Result<Vec<Rows>, StoreError> {
         let groups = groups.to_vec();
-        self.blocking(move |store| store.load_now(table, &groups))
-            .await
+        self.blocking(move |store| store.load_now(table, &groups)).await
     }
 
     async fn scan(
@@ -197,11 +174,10 @@ impl Store for EmbeddedStore {
         after: Option<Key>,
         limit: usize,
     ) -> Result<Vec<(Key, Vec<u8>)>, StoreError> {
-        self.blocking(move |store| store.scan_now(table, after.as_ref(), limit))
-            .await
+        self.blocking(move |store| store.scan_now(table, after.as_ref(), limit)).await
     }
 
-    async fn commit(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+    async fn commit(&self, changes: Arc<[Change]>) -> Result<(), StoreError> {
         self.blocking(move |store| store.commit_now(&changes)).await
     }
 }

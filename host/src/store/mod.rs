@@ -27,19 +27,22 @@ pub enum Table {
     Attempt,
     /// Dead letters, by session.
     Dead,
-    /// One row per conversation: which sessions it has. Grouped by plugin and conversation.
+    /// The sessions of a conversation, a row each. Grouped by plugin and conversation.
     Conversation,
+    /// The sessions of a person, a row each. Grouped by product and user id or e-mail address.
+    Person,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Session,
         Self::Open,
         Self::Outbox,
         Self::Attempt,
         Self::Dead,
         Self::Conversation,
+        Self::Person,
     ];
 }
 
@@ -115,5 +118,5 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Vec<(Key, Vec<u8>)>, StoreError>;
 
     /// Stores all changes, or none. A later change of the same row wins.
-    async fn commit(&self, changes: Vec<Change>) -> Result<(), StoreError>;
+    async fn commit(&self, changes: Arc<[Change]>) -> Result<(), StoreError>;
 }

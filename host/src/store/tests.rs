@@ -5,11 +5,7 @@ use std::sync::Arc;
 use super::{Change, EmbeddedStore, Group, Key, MemoryStore, OpenError, Store, Table};
 
 fn key(table: Table, group: (&str, &str), number: u64) -> Key {
-    Key {
-        table,
-        group: Group(group.0.into(), group.1.into()),
-        number,
-    }
+    Key { table, group: Group(group.0.into(), group.1.into()), number }
 }
 
 fn put(table: Table, group: (&str, &str), number: u64, value: &str) -> Change {
@@ -19,31 +15,21 @@ fn put(table: Table, group: (&str, &str), number: u64, value: &str) -> Change {
 async fn load(store: &dyn Store, table: Table, group: (&str, &str)) -> Vec<(u64, String)> {
     let group = Group(group.0.into(), group.1.into());
     let rows = store.load(table, &[group]).await.unwrap().remove(0);
-    rows.into_iter()
-        .map(|(number, value)| (number, String::from_utf8(value).unwrap()))
-        .collect()
+    rows.into_iter().map(|(number, value)| (number, String::from_utf8(value).unwrap())).collect()
 }
 
 async fn contract(store: Arc<dyn Store>) {
     let store = &*store;
-    assert!(
-        load(store, Table::Open, ("p", "s")).await.is_empty(),
-        "an unknown group has no rows"
-    );
+    assert!(load(store, Table::Open, ("p", "s")).await.is_empty(), "an unknown group has no rows");
 
     store
-        .commit(vec![
+        .commit(Arc::new([
             put(Table::Open, ("p", "s"), 10, "ten"),
             put(Table::Open, ("p", "s"), 9, "nine"),
             put(Table::Outbox, ("p", "s"), 9, "other table"),
             put(Table::Open, ("p", "s2"), 9, "other group"),
-            put(
-                Table::Open,
-                ("ps", ""),
-                9,
-                "the same letters, another group",
-            ),
-        ])
+            put(Table::Open, ("ps", ""), 9, "the same letters, another group"),
+        ]))
         .await
         .unwrap();
     let rows = load(store, Table::Open, ("p", "s")).await;
@@ -59,14 +45,14 @@ async fn contract(store: Arc<dyn Store>) {
     assert_eq!(counts, [0, 1, 1], "in the order asked");
 
     store
-        .commit(vec![
+        .commit(Arc::new([
             put(Table::Open, ("p", "s"), 9, "first"),
             put(Table::Open, ("p", "s"), 9, "last"),
             Change::Delete(key(Table::Open, ("p", "s"), 10)),
             Change::Delete(key(Table::Open, ("p", "s"), 77)),
             put(Table::Open, ("p", "s"), 11, "gone"),
             Change::Delete(key(Table::Open, ("p", "s"), 11)),
-        ])
+        ]))
         .await
         .unwrap();
     assert_eq!(
@@ -89,15 +75,9 @@ async fn contract(store: Arc<dyn Store>) {
     assert!(all.iter().all(|(key, _)| key.table == Table::Open));
     assert!(all.is_sorted_by_key(|(key, _)| key.clone()));
 
-    store
-        .commit(vec![put(Table::Session, ("日本", "🙂"), u64::MAX, "")])
-        .await
-        .unwrap();
-    assert_eq!(
-        load(store, Table::Session, ("日本", "🙂")).await,
-        [(u64::MAX, String::new())]
-    );
-    store.commit(Vec::new()).await.unwrap();
+    store.commit(Arc::new([put(Table::Session, ("日本", "🙂"), u64::MAX, "")])).await.unwrap();
+    assert_eq!(load(store, Table::Session, ("日本", "🙂")).await, [(u64::MAX, String::new())]);
+    store.commit(Arc::new([])).await.unwrap();
 }
 
 #[tokio::test]
@@ -108,10 +88,7 @@ async fn memory_keeps_the_contract() {
 #[tokio::test]
 async fn embedded_keeps_the_contract() {
     let folder = tempfile::tempdir().unwrap();
-    contract(Arc::new(
-        EmbeddedStore::open(&folder.path().join("new/store.redb")).unwrap(),
-    ))
-    .await;
+    contract(Arc::new(EmbeddedStore::open(&folder.path().join("new/store.redb")).unwrap())).await;
 }
 
 #[tokio::test]
@@ -119,16 +96,10 @@ async fn embedded_has_everything_after_a_reopen() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.redb");
     let store = EmbeddedStore::open(&path).unwrap();
-    store
-        .commit(vec![put(Table::Dead, ("p", "s"), 1, "kept")])
-        .await
-        .unwrap();
+    store.commit(Arc::new([put(Table::Dead, ("p", "s"), 1, "kept")])).await.unwrap();
     drop(store);
     let store = EmbeddedStore::open(&path).unwrap();
-    assert_eq!(
-        load(&store, Table::Dead, ("p", "s")).await,
-        [(1, "kept".into())]
-    );
+    assert_eq!(load(&store, Table::Dead, ("p", "s")).await, [(1, "kept".into())]);
 }
 
 #[test]
@@ -136,15 +107,9 @@ fn embedded_says_who_has_it_open_and_what_is_no_store() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.redb");
     let store = EmbeddedStore::open(&path).unwrap();
-    assert!(matches!(
-        EmbeddedStore::open(&path),
-        Err(OpenError::InUse(_))
-    ));
+    assert!(matches!(EmbeddedStore::open(&path), Err(OpenError::InUse(_))));
     drop(store);
     let other = folder.path().join("text.redb");
     std::fs::write(&other, "not a store").unwrap();
-    assert!(matches!(
-        EmbeddedStore::open(&other),
-        Err(OpenError::Unusable { .. })
-    ));
+    assert!(matches!(EmbeddedStore::open(&other), Err(OpenError::Unusable { .. })));
 }

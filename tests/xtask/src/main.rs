@@ -42,26 +42,14 @@ fn demo(args: &[String]) -> Result<(), String> {
     let plugins = guests()?;
     cargo(["build", "--quiet", "--package", "sidenote"])?;
     let host = root().join("target/debug/sidenote");
-    let folder = [
-        OsStr::new("demo"),
-        OsStr::new("--plugins"),
-        plugins.as_os_str(),
-    ];
+    let folder = [OsStr::new("demo"), OsStr::new("--plugins"), plugins.as_os_str()];
     run(Command::new(host).args(folder).args(args))
 }
 
 fn test() -> Result<(), String> {
     cargo(["fmt", "--all", "--check"])?;
     guests()?;
-    cargo([
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--quiet",
-        "--",
-        "--deny",
-        "warnings",
-    ])?;
+    cargo(["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])?;
     cargo(["test", "--workspace"])
 }
 
@@ -84,11 +72,7 @@ fn load(args: &[String]) -> Result<(), String> {
 /// Builds every component and copies it into a plugins folder, which is returned.
 fn guests() -> Result<PathBuf, String> {
     add_target()?;
-    let mut build = vec![
-        "build".to_owned(),
-        "--quiet".to_owned(),
-        "--profile=guest".to_owned(),
-    ];
+    let mut build = vec!["build".to_owned(), "--quiet".to_owned(), "--profile=guest".to_owned()];
     build.push(format!("--target={TARGET}"));
     let packages = guest_packages()?;
     build.extend(packages.iter().map(|name| format!("--package={name}")));
@@ -99,11 +83,8 @@ fn guests() -> Result<PathBuf, String> {
     for name in packages {
         let file = format!("{}.wasm", name.replace('-', "_"));
         // A rename is one step: a host that watches the folder never sees half a file.
-        let (from, part, to) = (
-            built.join(&file),
-            folder.join(format!("{file}.part")),
-            folder.join(&file),
-        );
+        let (from, part, to) =
+            (built.join(&file), folder.join(format!("{file}.part")), folder.join(&file));
         let copied = std::fs::copy(&from, &part).and_then(|_| std::fs::rename(&part, &to));
         copied.map_err(|error| format!("{} → {}: {error}", from.display(), to.display()))?;
     }
@@ -123,12 +104,10 @@ fn guest_packages() -> Result<Vec<String>, String> {
             let Ok(text) = std::fs::read_to_string(&manifest) else {
                 continue;
             };
-            let name = text
-                .lines()
-                .find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+            let name =
+                text.lines().find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
             names.push(
-                name.ok_or_else(|| format!("{}: no package name", manifest.display()))?
-                    .to_owned(),
+                name.ok_or_else(|| format!("{}: no package name", manifest.display()))?.to_owned(),
             );
         }
     }
@@ -138,16 +117,11 @@ fn guest_packages() -> Result<Vec<String>, String> {
 
 /// Adds the WebAssembly target where it is missing.
 fn add_target() -> Result<(), String> {
-    let listed = Command::new("rustup")
-        .args(["target", "list", "--installed"])
-        .current_dir(root())
-        .output();
+    let listed =
+        Command::new("rustup").args(["target", "list", "--installed"]).current_dir(root()).output();
     let listed =
         listed.map_err(|error| format!("rustup: {error}; install it from https://rustup.rs"))?;
-    if String::from_utf8_lossy(&listed.stdout)
-        .lines()
-        .any(|line| line == TARGET)
-    {
+    if String::from_utf8_lossy(&listed.stdout).lines().any(|line| line == TARGET) {
         return Ok(());
     }
     run(Command::new("rustup").args(["target", "add", TARGET]))
@@ -158,22 +132,12 @@ fn cargo<T: AsRef<OsStr>>(args: impl IntoIterator<Item = T>) -> Result<(), Strin
 }
 
 fn run(command: &mut Command) -> Result<(), String> {
-    let words = command
-        .get_args()
-        .map(|word| word.to_string_lossy())
-        .collect::<Vec<_>>()
-        .join(" ");
+    let words = command.get_args().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
     let shown = format!("{} {words}", command.get_program().to_string_lossy());
     say(&format!("» {shown}"));
-    let status = command
-        .current_dir(root())
-        .status()
-        .map_err(|error| format!("{shown}: {error}"))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("{shown}: {status}"))
-    }
+    let status =
+        command.current_dir(root()).status().map_err(|error| format!("{shown}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{shown}: {status}")) }
 }
 
 fn root() -> &'static Path {

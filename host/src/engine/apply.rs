@@ -1,0 +1,262 @@
+//! What an input does: the pure core decides, its effects become rows of the round.
+
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+use crate::engine::inbox::{Input, Outcome};
+use crate::engine::link::{LinkError, LinkRequest, Linked, Who};
+use crate::engine::live::progress_row;
+use crate::engine::round::{Answer, Engine, Round};
+use crate::engine::rows::{
+    Person, conversation_group, delete, person_group, put, session_group, session_number,
+};
+use crate::ids::SessionKey;
+use crate::outbox::lane::{DeadLetter, Finished};
+use crate::outbox::note::{Note, NoteKind};
+use crate::session::link::{LinkEvent, Owner};
+use crate::session::note::format_note;
+use crate::session::state::{Effect, Sealed};
+use crate::store::Table;
+
+impl Engine {
+    pub(super) fn apply(&mut self, round: &mut Round, input: Input, now: Timestamp) {
+        match input {
+            Input::Actions { key, batch, bytes, room, taken } => {
+                round.answers.push(Answer::Room(room));
+                round.answers.extend(taken.map(Answer::Taken));
+                let Some(rules) = self.settings.delivery(&key.product) else { return };
+                let Some(live) = self.memory.sessions.get_mut(&key) else { return };
+                round.taken += batch.actions.len() as u64;
+                let effects = live.session.on_actions(batch, bytes, now, rules);
+                self.run_effects(round, &key, effects, now);
+            }
+            Input::Link { request, reply } => {
+                let result = self.link(round, request, now);
+                round.answers.push(Answer::Link(reply, result));
+            }
+            Input::Outcome(outcome) => self.end_post(round, outcome, now),
+            Input::Drain => {
+                self.draining = true;
+                let keys: Vec<_> = self.memory.sessions.keys().cloned().collect();
+                for key in keys {
+                    let Some(rules) = self.settings.delivery(&key.product) else { continue };
+                    let Some(live) = self.memory.sessions.get_mut(&key) else { continue };
+                    let effects = live.session.flush(rules);
+                    self.run_effects(round, &key, effects, now);
+                }
+            }
+        }
+    }
+
+    fn link(
+        &mut self,
+        round: &mut Round,
+        request: LinkRequest,
+        now: Timestamp,
+    ) -> Result<Linked, LinkError> {
+        let key = self.resolve(&request)?;
+        let rules = self.settings.delivery(&key.product);
+        let rules = rules.ok_or(LinkError::NotFound("its product isn't configured"))?;
+        let live = self.memory.sessions.get_mut(&key).ok_or(LinkError::Unavailable)?;
+        let LinkRequest { plugin, conversation, mode, .. } = request;
+        let owners = self.memory.owners.entry((plugin.clone(), conversation.clone())).or_default();
+        let linked = live.session.on_link(&plugin, &conversation, owners, mode, now, rules);
+        let (event, effects) = linked.map_err(|foreign| {
+            self.counters.links_refused.add(1);
+            tracing::warn!(%plugin, "link: refused: {foreign}");
+            LinkError::Foreign
+        })?;
+        match event {
+            LinkEvent::Kept => {}
+            LinkEvent::ReplyExisting if effects.is_empty() => {}
+            LinkEvent::New | LinkEvent::ReplyExisting | LinkEvent::Moved => {
+                if event == LinkEvent::Moved {
+                    tracing::info!(%plugin, "link: a session was moved to another conversation");
+                }
+                self.counters.links_made.add(1);
+                let group = conversation_group(&plugin, &conversation);
+                let user_id = live.session.record().user_id.clone();
+                let owner = Owner { key: key.clone(), user_id, since: now };
+                round.changes.push(put(
+                    Table::Conversation,
+                    group.clone(),
+                    session_number(&key),
+                    &owner,
+                ));
+                if let Some(forgotten) = owners.add(owner) {
+                    let number = session_number(&forgotten.key);
+                    round.changes.push(delete(Table::Conversation, group, number));
+                }
+            }
+        }
+        let link = live.session.record().link.as_ref();
+        let conversation = link.map_or(conversation, |link| link.conversation.clone());
+        self.run_effects(round, &key, effects, now);
+        Ok(Linked { key, conversation, event })
+    }
+
+    /// The session that a wish means. Of several sessions of one person, the one that was active last.
+    fn resolve(&self, request: &LinkRequest) -> Result<SessionKey, LinkError> {
+        let known = |key: &&SessionKey| {
+            self.memory.sessions.get(*key).is_some_and(|live| live.session.is_known())
+        };
+        match &request.who {
+            Who::Session(key) => Ok(key.clone()),
+            Who::SessionOf(products, session) => {
+                let keys: Vec<_> = products
+                    .iter()
+                    .map(|product| SessionKey {
+                        product: product.clone(),
+                        session: session.clone(),
+                    })
+                    .collect();
+                if let [only] = &keys[..] {
+                    return Ok(only.clone());
+                }
+                let mut known = keys.iter().filter(known);
+                match (known.next(), known.next()) {
+                    (Some(key), None) => Ok(key.clone()),
+                    (Some(_), Some(_)) => Err(LinkError::Ambiguous),
+                    (None, _) => {
+                        Err(LinkError::NotFound("no product of this plugin knows the session"))
+                    }
+                }
+            }
+            Who::Person { products, user_id, email } => {
+                // The user id is the surer name: the address counts only where it finds nobody.
+                for person in Person::of(user_id.as_deref(), email.as_deref()) {
+                    let latest =
+                        self.memory.sessions_of(products, &person).filter(known).max_by_key(
+                            |key| {
+                                let live = self.memory.sessions.get(*key);
+                                live.map(|live| live.session.record().active_at)
+                            },
+                        );
+                    if let Some(key) = latest {
+                        return Ok(key.clone());
+                    }
+                }
+                Err(LinkError::NotFound("no session of this person is known"))
+            }
+        }
+    }
+
+    pub(super) fn run_effects(
+        &mut self,
+        round: &mut Round,
+        key: &SessionKey,
+        effects: Vec<Effect>,
+        now: Timestamp,
+    ) {
+        round.touched.insert(key.clone());
+        for effect in effects {
+            match effect {
+                Effect::Save => drop(round.records.insert(key.clone())),
+                Effect::Identity { user_id, email } => self.rekey(round, key, (user_id, email)),
+                Effect::Leave((plugin, conversation)) => {
+                    let group = conversation_group(&plugin, &conversation);
+                    round.changes.push(delete(Table::Conversation, group, session_number(key)));
+                }
+                Effect::Keep(row, entry) => {
+                    round.changes.push(put(Table::Open, session_group(key), row, &entry));
+                }
+                Effect::Forget(rows) => {
+                    let group = session_group(key);
+                    let forget = |row| delete(Table::Open, group.clone(), row);
+                    round.changes.extend(rows.into_iter().map(forget));
+                }
+                Effect::Dropped(actions) => self.counters.dropped_window.add(actions as u64),
+                Effect::Seal(sealed) => self.seal(round, key, sealed, now),
+            }
+        }
+        if let Some(live) = self.memory.sessions.get_mut(key) {
+            live.touched = now;
+        }
+    }
+
+    /// Brings the index of persons up to date: a session stands under its person and nobody else.
+    fn rekey(
+        &mut self,
+        round: &mut Round,
+        key: &SessionKey,
+        before: (Option<String>, Option<String>),
+    ) {
+        let Some(live) = self.memory.sessions.get(key) else { return };
+        let record = live.session.record();
+        let before: Vec<_> = Person::of(before.0.as_deref(), before.1.as_deref()).collect();
+        let after: Vec<_> =
+            Person::of(record.user_id.as_deref(), record.email.as_deref()).collect();
+        let number = session_number(key);
+        for person in before.iter().filter(|person| !after.contains(person)) {
+            self.memory.forget_person(&key.product, person, key);
+            let group = person_group(&key.product, person);
+            round.changes.push(delete(Table::Person, group, number));
+        }
+        for person in after.iter().filter(|person| !before.contains(person)) {
+            self.memory.add_person(&key.product, person, key);
+            round.changes.push(put(Table::Person, person_group(&key.product, person), number, key));
+        }
+    }
+
+    fn seal(&mut self, round: &mut Round, key: &SessionKey, sealed: Sealed, now: Timestamp) {
+        let Some(live) = self.memory.sessions.get_mut(key) else { return };
+        let record = live.session.record();
+        let session = Some(key.session.as_str());
+        let note = Arc::new(Note {
+            key: key.clone(),
+            seq: sealed.seq,
+            plugin: sealed.link.plugin,
+            conversation: sealed.link.conversation,
+            user_id: record.user_id.clone(),
+            email: record.email.clone(),
+            kind: NoteKind::Actions,
+            body: format_note(session, &sealed.actions, sealed.bin_seconds, now),
+            actions: sealed.actions,
+            idempotency_key: Note::idempotency_key(key, sealed.seq, now),
+            sealed_at: now,
+        });
+        round.changes.push(put(Table::Outbox, session_group(key), note.seq, &*note));
+        live.lane.push(note);
+        self.counters.notes_sealed.add(1);
+    }
+
+    fn end_post(&mut self, round: &mut Round, outcome: Outcome, now: Timestamp) {
+        let Outcome { key, plugin, result } = outcome;
+        if let Some(busy) = self.busy.get_mut(&plugin) {
+            *busy = busy.saturating_sub(1);
+        }
+        let Some(rules) = self.settings.delivery(&key.product) else { return };
+        let Some(live) = self.memory.sessions.get_mut(&key) else { return };
+        let Some(seq) = live.lane.head().map(|head| head.note.seq) else { return };
+        round.touched.insert(key.clone());
+        live.touched = now;
+        match live.lane.finish(result, now, rules, rand::random()) {
+            None => {}
+            Some(Finished::Sent(_)) => {
+                self.counters.notes_posted.add(1);
+                let group = session_group(&key);
+                round.changes.push(delete(Table::Outbox, group.clone(), seq));
+                round.changes.push(delete(Table::Attempt, group, seq));
+            }
+            Some(Finished::Retry { .. }) => {
+                self.counters.attempts_failed.add(1);
+                round.changes.extend(live.lane.head().map(|head| progress_row(&key, head)));
+            }
+            Some(Finished::Dead(dead)) => self.bury(round, &key, &dead),
+        }
+    }
+
+    pub(super) fn bury(&mut self, round: &mut Round, key: &SessionKey, dead: &DeadLetter) {
+        self.counters.notes_dead.add(1);
+        tracing::error!(
+            plugin = %dead.note.plugin,
+            attempts = dead.attempts,
+            reason = %dead.reason,
+            "outbox: a note is given up and kept as a dead letter"
+        );
+        let (group, seq) = (session_group(key), dead.note.seq);
+        round.changes.push(delete(Table::Outbox, group.clone(), seq));
+        round.changes.push(delete(Table::Attempt, group.clone(), seq));
+        round.changes.push(put(Table::Dead, group, seq, dead));
+    }
+}

@@ -1,0 +1,77 @@
+//! What expires: a session's rows, some time after the last thing that happened to it.
+
+use std::collections::HashSet;
+
+use crate::clock::Timestamp;
+use crate::engine::round::{Engine, EngineError, Round};
+use crate::engine::rows::{
+    Person, conversation_group, delete, person_group, read, session_group, session_key,
+    session_number,
+};
+use crate::ids::SessionKey;
+use crate::session::state::Record;
+use crate::store::{Key, Table};
+
+/// Rows that one step looks at.
+const PAGE: usize = 4096;
+
+impl Engine {
+    /// Removes what has expired among the next rows, and remembers where to go on. A session in memory
+    /// is busy or was touched a moment ago; it is passed over.
+    pub(super) async fn expire(
+        &mut self,
+        after: Option<Key>,
+        now: Timestamp,
+    ) -> Result<Option<Key>, EngineError> {
+        let rows = self.store.scan(Table::Session, after, PAGE).await?;
+        let next = (rows.len() == PAGE).then(|| rows.last().map(|(key, _)| key.clone())).flatten();
+        let oldest = now - self.settings.retention;
+        let mut round = Round::default();
+        let mut gone = Vec::new();
+        for (row, value) in rows {
+            let Some(key) = session_key(&row.group) else { continue };
+            if self.memory.sessions.contains_key(&key) {
+                continue;
+            }
+            // A record that was set aside as unreadable has another number, its time in milliseconds.
+            if row.number != 0 {
+                if row.number < oldest.as_millis() {
+                    round.changes.push(delete(Table::Session, row.group, row.number));
+                }
+                continue;
+            }
+            let Some(record) = read::<Record>(Table::Session, 0, &value) else { continue };
+            if record.active_at < oldest {
+                gone.push((key, record));
+            }
+        }
+        let groups: Vec<_> = gone.iter().map(|(key, _)| session_group(key)).collect();
+        let open = self.store.load(Table::Open, &groups).await?;
+        for ((key, record), open) in gone.iter().zip(open) {
+            let group = session_group(key);
+            round
+                .changes
+                .extend(open.iter().map(|(row, _)| delete(Table::Open, group.clone(), *row)));
+            round.changes.push(delete(Table::Session, group, 0));
+            forget_index(&mut round, key, record);
+        }
+        self.counters.sessions_expired.add(gone.len() as u64);
+        self.finish(round, now).await?;
+        Ok(next)
+    }
+}
+
+/// Removes a session from the indexes by conversation and by person.
+fn forget_index(round: &mut Round, key: &SessionKey, record: &Record) {
+    let number = session_number(key);
+    let link = record.link.as_ref().map(|link| (&link.plugin, &link.conversation));
+    let past = record.past.iter().map(|(plugin, conversation)| (plugin, conversation));
+    let targets: HashSet<_> = link.into_iter().chain(past).collect();
+    for (plugin, conversation) in targets {
+        let group = conversation_group(plugin, conversation);
+        round.changes.push(delete(Table::Conversation, group, number));
+    }
+    for person in Person::of(record.user_id.as_deref(), record.email.as_deref()) {
+        round.changes.push(delete(Table::Person, person_group(&key.product, &person), number));
+    }
+}
