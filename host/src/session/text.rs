@@ -1,0 +1,180 @@
+//! Text safety: what people typed can't become a line, a header or a section of a note.
+//!
+//! | in the text | in a description | in an id |
+//! |---|---|---|
+//! | line break (LF, CR, VT, FF, FS, GS, RS, NEL, U+2028, U+2029), a run of them | one space | one space |
+//! | CR LF | kept where every line behind one is inert (below), otherwise one space | one space |
+//! | tab | kept | one space |
+//! | NUL | kept | U+FFFD |
+//! | any other control character (C0, DEL, C1) | U+FFFD | U+FFFD |
+//!
+//! A line is inert when it starts with a letter or a digit and has nothing but letters, digits,
+//! spaces and `. , ; ! ? ' " ( ) / % & + -`: it can't be read as `key: value`, `[1]` or `[Section]`.
+
+use std::borrow::Cow;
+
+const REPLACEMENT: char = '\u{FFFD}';
+
+/// A description as it may stand behind `[n] ` in a note.
+///
+/// ```
+/// use sidenote::session::text::description;
+/// assert_eq!(description("paid\n[2] refunded"), "paid [2] refunded");
+/// assert_eq!(description("first\r\nsecond"), "first\r\nsecond");
+/// assert_eq!(description("x\r\nsession_id: other"), "x session_id: other");
+/// ```
+pub fn description(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(|c| is_break(c) || is_odd(c)) {
+        return Cow::Borrowed(text);
+    }
+    let keep_crlf = may_keep_crlf(text);
+    let mut out = String::with_capacity(text.len());
+    let mut folded = false;
+    for c in text.chars() {
+        if keep_crlf && (c == '\r' || c == '\n') {
+            out.push(c);
+        } else if is_break(c) {
+            if !folded {
+                out.push(' ');
+            }
+        } else {
+            out.push(if is_odd(c) { REPLACEMENT } else { c });
+        }
+        folded = is_break(c);
+    }
+    Cow::Owned(out)
+}
+
+/// An id or another short text as it may stand in a header: exactly one line, no control character.
+///
+/// ```
+/// use sidenote::session::text::one_line;
+/// assert_eq!(one_line("s1\r\ntimestamp: never"), "s1 timestamp: never");
+/// ```
+pub fn one_line(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(|c| is_break(c) || c.is_control()) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut folded = false;
+    for c in text.chars() {
+        if is_break(c) || c == '\t' {
+            if !folded {
+                out.push(' ');
+            }
+            folded = true;
+        } else {
+            out.push(if c.is_control() { REPLACEMENT } else { c });
+            folded = false;
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Whether every break is CR LF and every line behind one is inert.
+///
+/// All or nothing: folding only some breaks would join a harmless line with a forged one.
+fn may_keep_crlf(text: &str) -> bool {
+    let mut lines = text.split("\r\n");
+    let first_is_one_line = lines.next().is_some_and(|first| !first.contains(is_break));
+    first_is_one_line && lines.all(is_inert)
+}
+
+fn is_inert(line: &str) -> bool {
+    line.starts_with(char::is_alphanumeric)
+        && line
+            .chars()
+            .all(|c| c.is_alphanumeric() || " .,;!?'\"()/%&+-".contains(c))
+}
+
+fn is_break(c: char) -> bool {
+    matches!(
+        c,
+        '\n' | '\r' | '\u{B}' | '\u{C}' | '\u{1C}'..='\u{1E}' | '\u{85}' | '\u{2028}' | '\u{2029}'
+    )
+}
+
+/// A control character that a description doesn't keep.
+fn is_odd(c: char) -> bool {
+    c.is_control() && c != '\t' && c != '\0'
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn plain_text_is_not_copied() {
+        for text in ["", "clicked «Über» — 日本語 🙂", "a\tb\0c"] {
+            assert!(
+                matches!(description(text), Cow::Borrowed(same) if same == text),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_line_break_becomes_one_space() {
+        for text in [
+            "a\nb",
+            "a\rb",
+            "a\u{B}b",
+            "a\u{C}b",
+            "a\u{1C}b",
+            "a\u{85}b",
+            "a\u{2028}b",
+            "a\u{2029}b",
+            "a\n\n\r\nb",
+        ] {
+            assert_eq!(description(text), "a b", "{text:?}");
+            assert_eq!(one_line(text), "a b", "{text:?}");
+        }
+    }
+
+    #[test]
+    fn crlf_stays_only_before_an_inert_line() {
+        for text in ["a\r\nb", "a\r\n2 items, (both) free!\r\nthen left"] {
+            assert_eq!(description(text), text);
+        }
+        for (text, folded) in [
+            ("a\r\n[2] b", "a [2] b"),
+            ("a\r\n  [2] b", "a   [2] b"),
+            ("a\r\n[Query]", "a [Query]"),
+            ("a\r\nsession_id: x", "a session_id: x"),
+            ("a\r\ntimestamp: never", "a timestamp: never"),
+            ("a\r\n", "a "),
+            ("a\r\n\r\nb", "a b"),
+            ("a\r\nb\nc", "a b c"),
+            ("a\nb\r\nc", "a b c"),
+            ("a\r\n# b", "a # b"),
+        ] {
+            assert_eq!(description(text), folded, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn other_control_characters_show_as_replaced() {
+        assert_eq!(
+            description("a\u{1B}[31mb\u{7F}c\u{9B}d"),
+            "a\u{FFFD}[31mb\u{FFFD}c\u{FFFD}d"
+        );
+        assert_eq!(one_line("a\tb\0c"), "a b\u{FFFD}c");
+    }
+
+    proptest! {
+        #[test]
+        fn an_id_is_one_line_without_control_characters(text in "\\PC*|[\\x00-\\x9f\u{2028}a: \\[]*") {
+            let line = one_line(&text);
+            prop_assert!(!line.contains(|c: char| is_break(c) || c.is_control()));
+        }
+
+        #[test]
+        fn folding_twice_changes_nothing_more(text in "[\\x00-\\x20\u{85}\u{2028}ab:\\[\\]#1]*") {
+            let once = description(&text).into_owned();
+            let twice = description(&once).into_owned();
+            prop_assert_eq!(once, twice);
+        }
+    }
+}
