@@ -1,9 +1,13 @@
 //! The pure core of a session. No clock, task, lock or socket in here.
+//!
+//! | module | decides |
+//! |---|---|
+//! | [`payload`] | what an event of the stream says |
+//! | [`event_time`] | which of a client's timestamps can be used |
+//! | [`text`] | what of a person's text may reach a note |
+//! | [`note`] | the text of a note |
 
-pub mod batch;
 pub mod event_time;
-pub mod link;
 pub mod note;
 pub mod payload;
-pub mod state;
 pub mod text;

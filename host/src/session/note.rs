@@ -44,12 +44,17 @@ pub fn format_note(
     now: Timestamp,
 ) -> String {
     let ordered = in_order(actions);
-    let text_bytes: usize = actions.iter().map(|action| action.description.len() + 8).sum();
+    let text_bytes: usize = actions
+        .iter()
+        .map(|action| action.description.len() + 8)
+        .sum();
     let mut out = String::with_capacity(96 + text_bytes);
     write_header(
         &mut out,
         session_id,
-        ordered.first().and_then(|(_, action)| action.timestamp_start),
+        ordered
+            .first()
+            .and_then(|(_, action)| action.timestamp_start),
         now,
     );
 
@@ -111,4 +116,134 @@ fn bin_of(start: f64, bin_seconds: f64) -> f64 {
 
 fn write_infallibly(out: &mut String, text: std::fmt::Arguments<'_>) {
     out.write_fmt(text).expect("writing to a String can't fail");
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
+
+    fn action(description: &str, timestamp_start: Option<f64>) -> Action {
+        Action {
+            description: description.to_owned(),
+            timestamp_start,
+            ..Action::default()
+        }
+    }
+
+    fn lines(actions: &[Action], bin_seconds: f64) -> String {
+        let note = format_note(Some("s1"), actions, bin_seconds, NOW);
+        note.split_once("\n\n").unwrap().1.to_owned()
+    }
+
+    #[test]
+    fn an_action_without_a_usable_start_keeps_its_place() {
+        let actions = [
+            action("none", None),
+            action("late", Some(50.0)),
+            action("with late", Some(f64::NAN)),
+            action("early", Some(5.0)),
+            action("with early", Some(1e18)),
+        ];
+        assert_eq!(
+            lines(&actions, 3.0),
+            "[1] early\n[2] with early\n\n[3] none\n[4] late\n[5] with late"
+        );
+    }
+
+    #[test]
+    fn the_header_has_the_first_lines_start_or_now() {
+        let header_of = |actions: &[Action]| {
+            format_note(None, actions, 3.0, NOW)
+                .lines()
+                .nth(1)
+                .unwrap()
+                .to_owned()
+        };
+        let now = "timestamp: 2023-11-14 22:13:20 UTC";
+        assert_eq!(header_of(&[]), now);
+        assert_eq!(header_of(&[action("a", None), action("b", Some(9.0))]), now);
+        assert_eq!(
+            header_of(&[action("a", Some(9.0)), action("b", None)]),
+            "timestamp: 1970-01-01 00:00:09 UTC"
+        );
+        assert_eq!(
+            header_of(&[action("a", Some(1_600_000_000_000.0))]),
+            "timestamp: 2020-09-13 12:26:40 UTC"
+        );
+    }
+
+    #[test]
+    fn no_bin_width_can_fail() {
+        let actions = [action("a", Some(1.0)), action("b", Some(1e11))];
+        for bin_seconds in [
+            0.0,
+            -0.0,
+            f64::NAN,
+            f64::INFINITY,
+            f64::MIN_POSITIVE * f64::EPSILON,
+        ] {
+            assert_eq!(
+                lines(&actions, bin_seconds),
+                "[1] a\n[2] b",
+                "{bin_seconds}"
+            );
+        }
+        assert_eq!(lines(&actions, 1e-300), "[1] a\n\n[2] b");
+    }
+
+    #[test]
+    fn a_clock_that_is_out_of_range_still_gives_a_header() {
+        for now in [Timestamp(i64::MIN), Timestamp(i64::MAX)] {
+            let header = format_header(None, None, now);
+            assert_eq!(
+                header,
+                "session_id: unknown\ntimestamp: 1970-01-01 00:00:00 UTC\n\n"
+            );
+        }
+    }
+
+    /// Lines that a reader takes for structure: blank ones, `[…`, and `key: …`.
+    fn structural_lines(note: &str) -> usize {
+        let is_break = |c: char| matches!(c, '\n' | '\r' | '\u{B}'..='\u{C}' | '\u{1C}'..='\u{1E}' | '\u{85}' | '\u{2028}' | '\u{2029}');
+        // A CR LF is one break, not an empty line.
+        note.replace("\r\n", "\n")
+            .split(is_break)
+            .map(str::trim_start)
+            .filter(|line| {
+                let key = line.split(':').next().unwrap_or_default();
+                let is_header = line.contains(':') && !key.contains(' ');
+                line.is_empty() || line.starts_with('[') || line.starts_with('#') || is_header
+            })
+            .count()
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_adds_a_line_that_could_be_read_as_structure(
+            session in "[a\\x00-\\x20\u{85}\u{2028}:\\[\\]1]{0,12}",
+            texts in prop::collection::vec(
+                prop_oneof![
+                    "[a-c\\x00-\\x20\u{85}\u{2028}\u{2029}:\\[\\]1#]{0,16}",
+                    "(a|\r\n|\r|\n|\\[2\\] |session_id: x|timestamp: |\\[Query\\]| |b c){0,6}",
+                ],
+                0..6,
+            ),
+        ) {
+            let actions: Vec<Action> = (0u8..)
+                .zip(&texts)
+                .map(|(n, text)| action(text, Some(f64::from(n) * 2.0)))
+                .collect();
+            let plain: Vec<Action> = actions
+                .iter()
+                .map(|a| Action { description: "x".to_owned(), ..a.clone() })
+                .collect();
+            let note = format_note(Some(&session), &actions, 3.0, NOW);
+            let expected = format_note(Some("s"), &plain, 3.0, NOW);
+            prop_assert_eq!(structural_lines(&note), structural_lines(&expected), "{}", note);
+        }
+    }
 }

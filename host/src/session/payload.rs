@@ -224,8 +224,16 @@ impl ActionsPayload {
 
     /// The batch as text: `Session … — n actions` and one line per action.
     pub fn to_text(&self) -> String {
-        let id = self.session_id.as_deref().filter(|id| !id.is_empty()).unwrap_or("unknown");
-        let mut out = format!("Session {} — {} actions", text::one_line(id), self.actions.len());
+        let id = self
+            .session_id
+            .as_deref()
+            .filter(|id| !id.is_empty())
+            .unwrap_or("unknown");
+        let mut out = format!(
+            "Session {} — {} actions",
+            text::one_line(id),
+            self.actions.len()
+        );
         for action in &self.actions {
             out.push('\n');
             action.write_text(&mut out);
