@@ -1,1 +1,42 @@
-//! The stream stage.
+//! The stream stage: reads a connector's server-sent events and hands their payloads on.
+//!
+//! ```text
+//! client ─ connects, waits, stops
+//!   reader ─ one connection: checks the answer, reads, hands on
+//!     blocks ─ bytes → events of bounded size, parsed by eventsource-stream
+//!     dedupe ─ drops what a connector sends again
+//!   backoff ─ how long to wait, pure
+//! ```
+//!
+//! What holds here:
+//!
+//! - Reading is paused, never dropped, while the receiver is full: nothing is read off the socket, so
+//!   pressure goes back to the connector. The pause stops at once when the client is stopped.
+//! - At most one event of `max_event_bytes` is held. A larger one is counted and skipped, the
+//!   connection stays up, and reading resumes at the next blank line.
+//! - The bearer token goes to the configured address only: redirects and proxies are off.
+//! - An event that can't be used is counted, logged without its content, and skipped.
+//! - After a connection is lost the next one says `Last-Event-ID`; what the connector then repeats is
+//!   dropped. A connector that keeps nothing can't resend what it sent while nobody was connected.
+//! - Waits double up to a limit and start over only after a good event, or after a connection that
+//!   lasted; an answer alone proves nothing.
+
+mod backoff;
+mod blocks;
+mod client;
+mod dedupe;
+mod error;
+mod observer;
+mod reader;
+mod retry_after;
+mod status;
+#[cfg(test)]
+mod tests;
+
+pub use backoff::{Backoff, Wait};
+pub use client::{Client, Received};
+pub use dedupe::{Dedupe, EventKey, Limits};
+pub use error::{Interruption, StreamError};
+pub use observer::{Observer, Pause};
+pub use status::{Counters, Snapshot, State, Status};
+pub use tokio_util::sync::CancellationToken;

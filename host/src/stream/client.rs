@@ -1,0 +1,216 @@
+//! The client: connects, waits and connects again until it is stopped or refused.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderValue};
+use reqwest::{Url, redirect};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::Backoff;
+use super::dedupe::{Dedupe, Limits};
+use super::error::{Interruption, StreamError, describe};
+use super::observer::{Observer, Unobserved};
+use super::reader::{End, Reader};
+use super::status::{Publisher, State, Status};
+use crate::clock::Clock;
+use crate::config;
+use crate::session::payload::Payload;
+
+/// How long making a connection may take, name lookup and TLS included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A payload as it came off a stream.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Received {
+    /// The stream's name in the configuration.
+    pub stream: Arc<str>,
+    /// What was sent.
+    pub payload: Payload,
+    /// Its size on the wire, in bytes.
+    pub bytes: usize,
+}
+
+/// A reader of one connector's event stream.
+///
+/// ```no_run
+/// # async fn example(config: sidenote::config::Stream) -> Result<(), sidenote::stream::StreamError> {
+/// use sidenote::{clock::Clock, stream::{CancellationToken, Client}};
+///
+/// let client = Client::new("shop", config, Clock::system())?;
+/// let status = client.status();
+/// let (sink, mut received) = tokio::sync::mpsc::channel(64);
+/// let stop = CancellationToken::new();
+/// let reading = client.run(sink, stop);
+/// # drop((status, received.recv()));
+/// reading.await
+/// # }
+/// ```
+pub struct Client {
+    name: Arc<str>,
+    url: Url,
+    http: reqwest::Client,
+    config: config::Stream,
+    clock: Clock,
+    max_retries: Option<u32>,
+    duplicates: Limits,
+    observer: Arc<dyn Observer>,
+    publisher: Publisher,
+    status: Status,
+}
+
+impl Client {
+    /// A client of the stream `name`. Nothing is connected before [`Self::run`].
+    ///
+    /// # Errors
+    ///
+    /// The address, the token or the system's TLS set-up can't be used.
+    pub fn new(name: impl Into<Arc<str>>, config: config::Stream, clock: Clock) -> Result<Self, StreamError> {
+        let name = name.into();
+        let url = url(&name, &config.url)?;
+        let http = http_client(&name, &config)?;
+        let (publisher, status) = Publisher::new(name.clone());
+        Ok(Self {
+            name,
+            url,
+            http,
+            config,
+            clock,
+            max_retries: None,
+            duplicates: Limits::default(),
+            observer: Arc::new(Unobserved),
+            publisher,
+            status,
+        })
+    }
+
+    /// Gives up after so many failed retries in a row; without, it never does.
+    #[must_use]
+    pub fn with_max_retries(mut self, max_retries: u32) -> Self {
+        self.max_retries = Some(max_retries);
+        self
+    }
+
+    /// How much is remembered to drop what is sent again.
+    #[must_use]
+    pub fn with_duplicates(mut self, limits: Limits) -> Self {
+        self.duplicates = limits;
+        self
+    }
+
+    /// Watches the connections.
+    #[must_use]
+    pub fn with_observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = observer;
+        self
+    }
+
+    /// A handle on its state.
+    pub fn status(&self) -> Status {
+        self.status.clone()
+    }
+
+    /// Reads until stopped. Payloads go to `sink` in the order sent; while it is full nothing is read.
+    /// Cancelling `stop` ends it at once in any state, with `Ok`; a payload that was waiting for room
+    /// is then not handed on.
+    ///
+    /// # Errors
+    ///
+    /// The connector refused (401, 403, 404) or ended the stream (204), the retries are used up, or the
+    /// receiver is gone.
+    pub async fn run(self, sink: mpsc::Sender<Received>, stop: CancellationToken) -> Result<(), StreamError> {
+        let Self { name, url, http, config, clock, max_retries, duplicates, observer, publisher, status: _ } = self;
+        let mut failures = 0u32;
+        let mut reader = Reader {
+            name: &name,
+            url,
+            http,
+            config: &config,
+            clock,
+            observer: &*observer,
+            publisher: &publisher,
+            sink,
+            backoff: Backoff::new(config.retry_initial, config.retry_max),
+            dedupe: Dedupe::new(duplicates),
+            last_event_id: None,
+            connection: 0,
+            good: false,
+        };
+        let result = loop {
+            let end = stop.run_until_cancelled(reader.connect_and_read()).await;
+            let why = match end {
+                None => break Ok(()),
+                Some(End::Fatal(error)) => break Err(error),
+                Some(End::Interrupted(why)) => why,
+            };
+            observer.disconnected(&why);
+            if reader.good {
+                failures = 0;
+            }
+            failures += u32::from(why != Interruption::Closed);
+            if let Some(max_retries) = max_retries.filter(|max| failures > *max) {
+                break Err(StreamError::RetriesExhausted { stream: name.clone(), max_retries, attempts: failures, last: why });
+            }
+            let wait = reader.backoff.next_wait(why.retry_after(), rand::random());
+            tracing::warn!(stream = %name, why = %why, wait_ms = wait.total().as_millis() as u64, "stream interrupted, connecting again");
+            publisher.update(|snapshot| {
+                snapshot.state = State::Waiting { retry_at: clock.now() + wait.total() };
+                snapshot.last_interruption = Some(why);
+            });
+            if stop.run_until_cancelled(observer.pause(wait)).await.is_none() {
+                break Ok(());
+            }
+            publisher.count(|counters| counters.reconnects += 1);
+        };
+        match &result {
+            Ok(()) => tracing::info!(stream = %name, "stream stopped"),
+            Err(error) => tracing::error!(%error, "stream given up"),
+        }
+        publisher.update(|snapshot| {
+            snapshot.paused_since = None;
+            snapshot.state = State::Stopped { reason: result.clone().err() };
+        });
+        result
+    }
+}
+
+fn url(stream: &Arc<str>, url: &str) -> Result<Url, StreamError> {
+    let invalid = |cause: String| StreamError::InvalidUrl { stream: stream.clone(), cause };
+    let url = Url::parse(url).map_err(|error| invalid(error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(invalid(format!("its scheme is {}, not http or https", url.scheme())));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(invalid("it holds a user name or a password, which belong in `token`".into()));
+    }
+    Ok(url)
+}
+
+/// A client that sends the token nowhere else: no redirects, no proxy. Each attempt gets a connection of
+/// its own.
+fn http_client(stream: &Arc<str>, config: &config::Stream) -> Result<reqwest::Client, StreamError> {
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let token = config.token.as_ref().map_or("", |token| token.expose().trim());
+    if !token.is_empty() {
+        let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
+            .map_err(|_| StreamError::InvalidToken { stream: stream.clone() })?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    if rustls::crypto::CryptoProvider::get_default().is_none()
+        && rustls::crypto::ring::default_provider().install_default().is_err()
+    {
+        tracing::debug!("another part of the process installed a TLS provider first; using that one");
+    }
+    reqwest::Client::builder()
+        .default_headers(headers)
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_max_idle_per_host(0)
+        .build()
+        .map_err(|error| StreamError::Setup { stream: stream.clone(), cause: describe(error) })
+}

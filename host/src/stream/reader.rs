@@ -1,0 +1,240 @@
+//! One connection: asks, checks the answer, reads events and hands their payloads on.
+
+use std::sync::Arc;
+
+use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::{Response, StatusCode, Url};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::timeout;
+
+use super::backoff::Backoff;
+use super::blocks::{Block, Blocks, Found};
+use super::client::Received;
+use super::dedupe::{Dedupe, EventKey};
+use super::error::{Interruption, StreamError, describe};
+use super::observer::Observer;
+use super::retry_after::retry_after;
+use super::status::{Publisher, State};
+use crate::clock::{Clock, Timestamp};
+use crate::config;
+use crate::session::payload::{Parsed, parse_event};
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// A longer id is not kept: servers refuse large request heads, and the stream would never come back.
+const MAX_ID_BYTES: usize = 1024;
+
+/// What is kept from one connection to the next.
+pub(super) struct Reader<'a> {
+    pub(super) name: &'a Arc<str>,
+    pub(super) url: Url,
+    pub(super) http: reqwest::Client,
+    pub(super) config: &'a config::Stream,
+    pub(super) clock: Clock,
+    pub(super) observer: &'a dyn Observer,
+    pub(super) publisher: &'a Publisher,
+    pub(super) sink: mpsc::Sender<Received>,
+    pub(super) backoff: Backoff,
+    pub(super) dedupe: Dedupe,
+    /// The id of the last event that was dealt with.
+    pub(super) last_event_id: Option<HeaderValue>,
+    /// Counts the connections.
+    pub(super) connection: u64,
+    /// Whether the connection proved good: it brought a good event, or it lasted.
+    pub(super) good: bool,
+}
+
+/// How a connection ended.
+pub(super) enum End {
+    /// Worth another attempt.
+    Interrupted(Interruption),
+    /// For good.
+    Fatal(StreamError),
+}
+
+impl Reader<'_> {
+    /// Makes one connection and reads it to its end. Dropping the future at any point is safe: what
+    /// was not handed on does not count as seen.
+    pub(super) async fn connect_and_read(&mut self) -> End {
+        self.connection += 1;
+        self.good = false;
+        self.publisher.update(|snapshot| snapshot.state = State::Connecting);
+        let response = match self.connect().await {
+            Ok(response) => response,
+            Err(end) => return end,
+        };
+        self.observer.connected();
+        self.publisher.update(|snapshot| snapshot.state = State::Connected);
+        tracing::info!(stream = %self.name, resumed = self.last_event_id.is_some(), "stream connected");
+        let since = self.clock.now();
+        let end = self.read(response).await;
+        if self.clock.now().since(since) >= self.config.retry_max {
+            // A quiet stream that a proxy cuts now and then is not a failing one.
+            self.prove_good();
+        }
+        end
+    }
+
+    async fn connect(&self) -> Result<Response, End> {
+        let mut request = self.http.get(self.url.clone());
+        if let Some(id) = &self.last_event_id {
+            request = request.header(LAST_EVENT_ID, id);
+        }
+        let response = match timeout(self.config.idle_timeout, request.send()).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(End::Interrupted(Interruption::Unanswered { cause: describe(error) })),
+            Err(_) => return Err(End::Interrupted(Interruption::Silent { after: self.config.idle_timeout })),
+        };
+        self.check(&response)?;
+        Ok(response)
+    }
+
+    /// Nothing of an answer is read before this lets it pass.
+    fn check(&self, response: &Response) -> Result<(), End> {
+        let status = response.status();
+        let stream = self.name.clone();
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
+                return Err(End::Fatal(StreamError::Refused { stream, status: status.as_u16() }));
+            }
+            StatusCode::NO_CONTENT => return Err(End::Fatal(StreamError::Ended { stream })),
+            _ => {}
+        }
+        if !status.is_success() {
+            let honoured = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+            let retry_after = honoured.then(|| retry_after(response.headers(), self.clock.now())).flatten();
+            return Err(End::Interrupted(Interruption::Answered { status: status.as_u16(), retry_after }));
+        }
+        let content_type = response.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+        let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        if essence.eq_ignore_ascii_case(b"text/event-stream") {
+            return Ok(());
+        }
+        let content_type = match essence {
+            [] => "no content type".to_owned(),
+            [..] => essence.escape_ascii().to_string().chars().take(80).collect(),
+        };
+        Err(End::Interrupted(Interruption::NotAStream { content_type }))
+    }
+
+    async fn read(&mut self, mut response: Response) -> End {
+        let mut blocks = Blocks::new(self.config.max_event_bytes);
+        loop {
+            // Any byte shows that the connector is alive: events, heartbeats and comments alike.
+            let chunk = match timeout(self.config.idle_timeout, response.chunk()).await {
+                Ok(Ok(Some(chunk))) => chunk,
+                Ok(Ok(None)) => return End::Interrupted(Interruption::Closed),
+                Ok(Err(error)) => return End::Interrupted(Interruption::Broken { cause: describe(error) }),
+                Err(_) => return End::Interrupted(Interruption::Silent { after: self.config.idle_timeout }),
+            };
+            let mut rest = &chunk[..];
+            while let Some(found) = blocks.next_in(&mut rest) {
+                match found {
+                    Found::Block(block) => {
+                        if let Err(error) = self.take(block).await {
+                            return End::Fatal(error);
+                        }
+                    }
+                    Found::Oversized => {
+                        self.publisher.count(|counters| counters.oversized += 1);
+                        tracing::warn!(
+                            stream = %self.name,
+                            max_event_bytes = self.config.max_event_bytes,
+                            "skipped an event that is too large; raise `max_event_bytes` to take it"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    async fn take(&mut self, block: Block) -> Result<(), StreamError> {
+        let Some(event) = block.parse() else {
+            self.count_poison(&"it can't be read as a server-sent event");
+            return Ok(());
+        };
+        if let Some(retry) = event.retry {
+            self.backoff.set_initial(retry);
+        }
+        if event.event == "heartbeat" {
+            self.note_good_event(self.clock.now());
+            self.publisher.count(|counters| counters.heartbeats += 1);
+        } else if block.has_data {
+            let own_id = block.has_id.then_some(&*event.id);
+            match parse_event(&event.data) {
+                Ok(parsed) => self.hand_on(parsed, own_id, block.bytes()).await?,
+                Err(error) => self.count_poison(&error),
+            }
+        }
+        if block.has_id {
+            self.keep_id(&event.id);
+        }
+        Ok(())
+    }
+
+    async fn hand_on(&mut self, parsed: Parsed, own_id: Option<&str>, bytes: usize) -> Result<(), StreamError> {
+        let now = self.clock.now();
+        self.note_good_event(now);
+        let key = EventKey::new(own_id, &parsed.payload);
+        if key.is_some_and(|key| self.dedupe.is_repeat(&key, self.connection, now)) {
+            self.publisher.count(|counters| counters.duplicates += 1);
+            tracing::debug!(stream = %self.name, "skipped an event that was sent again");
+            return Ok(());
+        }
+        if parsed.dropped_actions > 0 {
+            self.publisher.count(|counters| counters.dropped_actions += parsed.dropped_actions as u64);
+            tracing::warn!(stream = %self.name, dropped = parsed.dropped_actions, "left unusable actions out of their batch");
+        }
+        self.send(Received { stream: self.name.clone(), payload: parsed.payload, bytes }).await?;
+        if let Some(key) = key {
+            self.dedupe.remember(key, self.connection, now);
+        }
+        self.publisher.count(|counters| counters.events += 1);
+        Ok(())
+    }
+
+    async fn send(&self, received: Received) -> Result<(), StreamError> {
+        let gone = || StreamError::ReceiverGone { stream: self.name.clone() };
+        let received = match self.sink.try_send(received) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Closed(_)) => return Err(gone()),
+            Err(TrySendError::Full(received)) => received,
+        };
+        let now = self.clock.now();
+        self.publisher.update(|snapshot| {
+            snapshot.paused_since = Some(now);
+            snapshot.counters.pauses += 1;
+        });
+        tracing::debug!(stream = %self.name, "paused: the receiver is full");
+        let sent = self.sink.send(received).await;
+        self.publisher.update(|snapshot| snapshot.paused_since = None);
+        sent.map_err(|_| gone())
+    }
+
+    fn note_good_event(&mut self, now: Timestamp) {
+        self.prove_good();
+        self.publisher.update(|snapshot| snapshot.last_event_at = Some(now));
+    }
+
+    fn prove_good(&mut self) {
+        self.good = true;
+        self.backoff.reset();
+    }
+
+    fn count_poison(&self, why: &dyn std::fmt::Display) {
+        self.publisher.count(|counters| counters.poison += 1);
+        tracing::warn!(stream = %self.name, %why, "skipped an event that can't be used");
+    }
+
+    /// An empty id clears it. One that a header can't carry leaves the one before, from which the
+    /// connector repeats more than needed; the repeats are dropped.
+    fn keep_id(&mut self, id: &str) {
+        if id.is_empty() {
+            self.last_event_id = None;
+        } else if let (true, Ok(value)) = (id.len() <= MAX_ID_BYTES, HeaderValue::from_bytes(id.as_bytes())) {
+            self.last_event_id = Some(value);
+        } else {
+            tracing::debug!(stream = %self.name, "an event id can't be used to resume");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What a client is doing, for health, readiness and metrics.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::error::{Interruption, StreamError};
+use crate::clock::Timestamp;
+
+/// A handle on a client's state. Cheap to clone; outlives the client.
+#[derive(Debug, Clone)]
+pub struct Status {
+    stream: Arc<str>,
+    latest: watch::Receiver<Snapshot>,
+}
+
+/// A client's state at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    /// Where the connection stands.
+    pub state: State,
+    /// Since when reading is paused because the receiver is full.
+    pub paused_since: Option<Timestamp>,
+    /// When the last good event came, heartbeats included.
+    pub last_event_at: Option<Timestamp>,
+    /// Why the last connection ended, if one did.
+    pub last_interruption: Option<Interruption>,
+    /// What happened so far.
+    pub counters: Counters,
+}
+
+/// Where a connection stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Being made.
+    Connecting,
+    /// A good event stream was answered.
+    Connected,
+    /// Lost; the next attempt is at `retry_at`.
+    Waiting {
+        /// When the next attempt is due.
+        retry_at: Timestamp,
+    },
+    /// Over.
+    Stopped {
+        /// Why; `None` where it was asked to stop.
+        reason: Option<StreamError>,
+    },
+}
+
+/// What happened since the client was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Payloads handed to the receiver.
+    pub events: u64,
+    /// Heartbeats.
+    pub heartbeats: u64,
+    /// Events skipped because they can't be used.
+    pub poison: u64,
+    /// Events skipped because they are larger than `max_event_bytes`.
+    pub oversized: u64,
+    /// Events skipped because they were sent again.
+    pub duplicates: u64,
+    /// Single actions left out of their batch because they can't be used.
+    pub dropped_actions: u64,
+    /// Attempts to connect after the first.
+    pub reconnects: u64,
+    /// How often reading was paused because the receiver was full.
+    pub pauses: u64,
+}
+
+impl Status {
+    /// The stream's name.
+    pub fn stream(&self) -> &Arc<str> {
+        &self.stream
+    }
+
+    /// The state at this moment.
+    pub fn get(&self) -> Snapshot {
+        self.latest.borrow().clone()
+    }
+
+    /// Waits until a state fits and returns it; the last state where the client ended before one did.
+    pub async fn wait_for(&mut self, fits: impl FnMut(&Snapshot) -> bool) -> Snapshot {
+        let fitting = self.latest.wait_for(fits).await.map(|snapshot| snapshot.clone());
+        fitting.unwrap_or_else(|_| self.get())
+    }
+}
+
+/// The writing side of a [`Status`].
+pub(super) struct Publisher(watch::Sender<Snapshot>);
+
+impl Publisher {
+    pub(super) fn new(stream: Arc<str>) -> (Self, Status) {
+        let (sender, latest) = watch::channel(Snapshot {
+            state: State::Connecting,
+            paused_since: None,
+            last_event_at: None,
+            last_interruption: None,
+            counters: Counters::default(),
+        });
+        (Self(sender), Status { stream, latest })
+    }
+
+    pub(super) fn update(&self, change: impl FnOnce(&mut Snapshot)) {
+        self.0.send_modify(change);
+    }
+
+    pub(super) fn count(&self, change: impl FnOnce(&mut Counters)) {
+        self.update(|snapshot| change(&mut snapshot.counters));
+    }
+}
