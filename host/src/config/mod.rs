@@ -1,189 +1,39 @@
-//! The configuration file: parse, validate, build.
+//! The configuration: one TOML file, an environment overlay, and nothing that is half right.
+//!
+//! [`Config::load`] parses, validates and builds. It reports every problem that it finds, each with
+//! its line, its key and the way out; a [`Config`] that exists is valid.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `model` | what the rest of the host gets, with the defaults |
+//! | `load` | the file to a [`Config`] |
+//! | `section` | reads the keys of one table; knows unknown keys and the environment overlay |
+//! | `scalar` | one value: durations, sizes, numbers, text |
+//! | `sections`, `plugins`, `products` | one function per table of the file |
+//! | `secret` | values from the environment or a file, never from the text itself |
+//! | `host` | the hosts that a plugin may reach |
+//! | `error` | what can be wrong |
+//!
+//! Every key and its default stands in `examples/sidenote.toml`, which a test keeps true. A scalar of
+//! the file can be overridden by an environment variable: `SIDENOTE__` and the path of the key in
+//! upper case, `__` between the parts, `_` for whatever isn't a letter or a digit:
+//! `SIDENOTE__SERVER__LISTEN`, `SIDENOTE__STREAMS__MAIN__URL`.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::Duration;
+mod error;
+mod host;
+mod load;
+mod model;
+mod plugins;
+mod products;
+mod scalar;
+mod secret;
+mod section;
+mod sections;
 
-use crate::ids::{PluginName, ProductId};
+#[cfg(test)]
+mod tests;
 
-/// A validated configuration.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// `[server]`.
-    pub server: Server,
-    /// `[store]`.
-    pub store: Store,
-    /// `[delivery]`.
-    pub delivery: Delivery,
-    /// `[streams.NAME]`.
-    pub streams: BTreeMap<String, Stream>,
-    /// The folder of `.wasm` files (`plugins_folder`).
-    pub plugins_folder: PathBuf,
-    /// `[plugins.NAME]`.
-    pub plugins: BTreeMap<PluginName, Plugin>,
-    /// `[products.ID]`.
-    pub products: BTreeMap<ProductId, Product>,
-}
-
-/// `[server]`: where the host listens.
-#[derive(Debug, Clone)]
-pub struct Server {
-    /// Address; 127.0.0.1:8787 by default.
-    pub listen: SocketAddr,
-    /// Bearer token of everything but health and webhooks.
-    pub token: Option<Secret>,
-    /// How long a client may take to send its request head.
-    pub header_timeout: Duration,
-    /// Largest request body, in bytes.
-    pub max_body_bytes: usize,
-}
-
-/// `[store]`: where rows are kept.
-#[derive(Debug, Clone)]
-pub enum Store {
-    /// In memory: lost when the process ends.
-    Memory,
-    /// One file, durable with no server.
-    Embedded {
-        /// The file.
-        path: PathBuf,
-    },
-}
-
-/// `[delivery]`: when notes are sealed and how often they are tried.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Delivery {
-    /// A note is sealed this long after the last action.
-    pub debounce: Duration,
-    /// A note is sealed this long after its first action at the latest.
-    pub max_wait: Duration,
-    /// Width of the time bins in a note, in seconds; 0 for none.
-    pub bin_seconds: f64,
-    /// Actions before the link are kept this long, by arrival.
-    pub pre_link_window: Duration,
-    /// At most so many actions before the link.
-    pub pre_link_max_actions: usize,
-    /// At most so many bytes of actions before the link.
-    pub pre_link_max_bytes: usize,
-    /// At most so many actions in one note.
-    pub max_note_actions: usize,
-    /// A note is given up after so many failed attempts.
-    pub max_attempts: u32,
-    /// First pause between attempts; it doubles.
-    pub retry_initial: Duration,
-    /// Longest pause between attempts.
-    pub retry_max: Duration,
-    /// How long one attempt may take.
-    pub call_timeout: Duration,
-}
-
-/// `[streams.NAME]`: a connector.
-#[derive(Debug, Clone)]
-pub struct Stream {
-    /// The SSE address.
-    pub url: String,
-    /// Bearer token.
-    pub token: Option<Secret>,
-    /// The connection is given up when nothing at all came for this long.
-    pub idle_timeout: Duration,
-    /// First pause before a reconnect; it doubles.
-    pub retry_initial: Duration,
-    /// Longest pause before a reconnect.
-    pub retry_max: Duration,
-    /// Largest event, in bytes; a larger one is counted and skipped.
-    pub max_event_bytes: usize,
-}
-
-/// `[plugins.NAME]`: one use of a component.
-#[derive(Debug, Clone)]
-pub struct Plugin {
-    /// File name in the plugins folder; `NAME.wasm` by default.
-    pub file: String,
-    /// What `config.get` answers.
-    pub config: BTreeMap<String, String>,
-    /// Secrets by name.
-    pub secrets: BTreeMap<String, PluginSecret>,
-    /// Hosts that the plugin may reach: `host`, `host:port`, `http://host:port`.
-    pub hosts: Vec<String>,
-    /// Whether private and loopback addresses may be reached.
-    pub allow_private: bool,
-    /// Limits of the plugin.
-    pub limits: PluginLimits,
-}
-
-/// A secret and where it may go.
-#[derive(Debug, Clone)]
-pub struct PluginSecret {
-    /// The value.
-    pub value: Secret,
-    /// Hosts that the value may be sent to; empty: none (it serves to sign and verify only).
-    pub hosts: Vec<String>,
-}
-
-/// Limits of one plugin.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PluginLimits {
-    /// Linear memory of one instance, in bytes.
-    pub memory_bytes: usize,
-    /// How long a call may take, waiting included.
-    pub call_timeout: Duration,
-    /// How long a call may compute.
-    pub cpu_time: Duration,
-    /// Calls at the same time.
-    pub concurrency: usize,
-    /// An instance is replaced after so many calls.
-    pub calls_per_instance: u64,
-    /// Largest response body from the network, in bytes.
-    pub max_response_bytes: usize,
-    /// Most log text of one call, in bytes.
-    pub max_log_bytes: usize,
-}
-
-/// `[products.ID]`: a product, its plugins and its delivery settings.
-#[derive(Debug, Clone)]
-pub struct Product {
-    /// Plugins that serve it; the first one that writes is the default of `POST /sessions/link`.
-    pub plugins: Vec<PluginName>,
-    /// `[delivery]` with this product's own settings over it.
-    pub delivery: Delivery,
-}
-
-/// A secret value: never printed, never serialised.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a value.
-    pub fn new(value: impl Into<String>) -> Self {
-        Self(value.into())
-    }
-
-    /// The value; for the one place that needs it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
-impl Default for Delivery {
-    fn default() -> Self {
-        Self {
-            debounce: Duration::from_millis(150),
-            max_wait: Duration::from_secs(2),
-            bin_seconds: 3.0,
-            pre_link_window: Duration::from_secs(120),
-            pre_link_max_actions: 1000,
-            pre_link_max_bytes: 512 << 10,
-            max_note_actions: 100,
-            max_attempts: 20,
-            retry_initial: Duration::from_secs(1),
-            retry_max: Duration::from_secs(600),
-            call_timeout: Duration::from_secs(20),
-        }
-    }
-}
+pub use error::{ConfigErrors, Fault, Place, Problem, SecretFault};
+pub use model::{
+    Config, Delivery, Plugin, PluginLimits, PluginSecret, Product, Secret, Server, Store, Stream,
+};

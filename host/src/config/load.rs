@@ -1,0 +1,138 @@
+//! From the file to a [`Config`].
+
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use super::error::{ConfigErrors, Fault, Place, Problem};
+use super::model::Config;
+use super::section::{OVERLAY, Reader, Section, nearest};
+use super::{plugins, products, scalar, sections};
+
+impl Config {
+    /// Loads the file at `path` with the process's environment over it.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong, with lines; nothing of the file is in force then.
+    pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let fault = Fault::Unreadable {
+                cause: error.to_string(),
+            };
+            one(Problem {
+                place: Place::File(path.to_owned()),
+                section: String::new(),
+                fault,
+            })
+        })?;
+        let base = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        let names = std::env::vars_os()
+            .filter_map(|(name, _)| name.into_string().ok())
+            .collect();
+        build(
+            path.to_owned(),
+            &text,
+            base,
+            &|name| std::env::var(name).ok(),
+            names,
+        )
+    }
+
+    /// Reads `text` as if it stood in `base_dir/sidenote.toml`, with `env` for the environment.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load`]. Variables of the overlay that mean nothing aren't found this way: `env`
+    /// can't be listed.
+    pub fn from_toml(
+        text: &str,
+        base_dir: &Path,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigErrors> {
+        build(
+            PathBuf::from("sidenote.toml"),
+            text,
+            base_dir,
+            env,
+            Vec::new(),
+        )
+    }
+}
+
+/// `set` are the names of the environment's variables: those of the overlay must all mean something.
+pub(super) fn build(
+    file: PathBuf,
+    text: &str,
+    base: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+    set: Vec<String>,
+) -> Result<Config, ConfigErrors> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let reader = Reader::new(file, text, base, env);
+    for error in &errors {
+        let place = error.span().map_or_else(
+            || Place::File(reader.file.clone()),
+            |span| reader.line(&span),
+        );
+        // The parser doesn't say which key is there twice. Other pieces of the text aren't shown: they
+        // can be a secret in the wrong place.
+        let key = error
+            .span()
+            .filter(|_| error.message() == "duplicate key")
+            .and_then(|span| text.get(span));
+        let cause = key.map_or_else(
+            || error.message().to_owned(),
+            |key| format!("\"{key}\" stands there twice"),
+        );
+        reader.report(place, "", Fault::Syntax { cause });
+    }
+    if let Some(errors) = ConfigErrors::of(reader.problems()) {
+        return Err(errors);
+    }
+    let config = config(Section::top(&reader, table.get_ref()), base);
+    let (mut problems, overlay) = reader.into_findings();
+    for name in set
+        .into_iter()
+        .filter(|name| name.starts_with(OVERLAY) && !overlay.contains_key(name))
+    {
+        let fault = Fault::UnknownVariable {
+            meant: nearest(&name, overlay.keys()),
+        };
+        problems.push(Problem {
+            place: Place::Variable(name),
+            section: String::new(),
+            fault,
+        });
+    }
+    ConfigErrors::of(problems).map_or(Ok(config), Err)
+}
+
+/// Builds what can be built; whatever can't is reported and replaced by a default.
+pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
+    let plugins_folder =
+        base.join(top.scalar_or("plugins_folder", "plugins".to_owned(), scalar::text));
+    let server = sections::server(top.section("server"));
+    let store = sections::store(top.section("store"), base);
+    let delivery = sections::delivery(top.section("delivery"), &Default::default());
+    let streams = sections::streams(&top);
+    let plugins = plugins::plugins(top.section("plugins"));
+    let products = products::products(&top, &plugins, &delivery);
+    top.finish();
+    Config {
+        server,
+        store,
+        delivery,
+        streams,
+        plugins_folder,
+        plugins,
+        products,
+    }
+}
+
+fn one(problem: Problem) -> ConfigErrors {
+    ConfigErrors::of(vec![problem]).expect("one problem is not none")
+}

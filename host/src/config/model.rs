@@ -1,0 +1,243 @@
+//! What the rest of the host gets, and the default of every key that has one.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::ids::{PluginName, ProductId};
+
+/// A validated configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `[server]`.
+    pub server: Server,
+    /// `[store]`.
+    pub store: Store,
+    /// `[delivery]`.
+    pub delivery: Delivery,
+    /// `[streams.NAME]`.
+    pub streams: BTreeMap<String, Stream>,
+    /// The folder of `.wasm` files (`plugins_folder`).
+    pub plugins_folder: PathBuf,
+    /// `[plugins.NAME]`.
+    pub plugins: BTreeMap<PluginName, Plugin>,
+    /// `[products.ID]`.
+    pub products: BTreeMap<ProductId, Product>,
+}
+
+impl Config {
+    /// The file of a plugin, in the plugins folder.
+    pub fn plugin_path(&self, plugin: &Plugin) -> PathBuf {
+        self.plugins_folder.join(&plugin.file)
+    }
+}
+
+/// `[server]`: where the host listens.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Address; 127.0.0.1:8787 by default.
+    pub listen: SocketAddr,
+    /// Bearer token of everything but health and webhooks.
+    pub token: Option<Secret>,
+    /// How long a client may take to send its request head.
+    pub header_timeout: Duration,
+    /// Largest request body, in bytes.
+    pub max_body_bytes: usize,
+    /// Connections at the same time; further ones wait in the system's queue.
+    pub max_connections: usize,
+    /// The address under which chat platforms reach the host, for example `https://notes.example.com`:
+    /// what a signature over the whole URL is checked with. The `Host` header isn't trusted for it.
+    pub public_url: Option<String>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8787)),
+            token: None,
+            header_timeout: Duration::from_secs(10),
+            max_body_bytes: 1 << 20,
+            max_connections: 512,
+            public_url: None,
+        }
+    }
+}
+
+/// `[store]`: where rows are kept.
+#[derive(Debug, Clone)]
+pub enum Store {
+    /// In memory: lost when the process ends.
+    Memory,
+    /// One file, durable with no server.
+    Embedded {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// `[delivery]`: when notes are sealed and how often they are tried.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delivery {
+    /// A note is sealed this long after the last action.
+    pub debounce: Duration,
+    /// A note is sealed this long after its first action at the latest.
+    pub max_wait: Duration,
+    /// Width of the time bins in a note, in seconds; 0 for none.
+    pub bin_seconds: f64,
+    /// Actions before the link are kept this long, by arrival.
+    pub pre_link_window: Duration,
+    /// At most so many actions before the link.
+    pub pre_link_max_actions: usize,
+    /// At most so many bytes of actions before the link.
+    pub pre_link_max_bytes: usize,
+    /// At most so many actions in one note.
+    pub max_note_actions: usize,
+    /// A note is given up after so many failed attempts.
+    pub max_attempts: u32,
+    /// First pause between attempts; it doubles.
+    pub retry_initial: Duration,
+    /// Longest pause between attempts.
+    pub retry_max: Duration,
+    /// How long one attempt may take.
+    pub call_timeout: Duration,
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Self {
+            debounce: Duration::from_millis(150),
+            max_wait: Duration::from_secs(2),
+            bin_seconds: 3.0,
+            pre_link_window: Duration::from_secs(120),
+            pre_link_max_actions: 1000,
+            pre_link_max_bytes: 512 << 10,
+            max_note_actions: 100,
+            max_attempts: 20,
+            retry_initial: Duration::from_secs(1),
+            retry_max: Duration::from_secs(600),
+            call_timeout: Duration::from_secs(20),
+        }
+    }
+}
+
+/// `[streams.NAME]`: a connector.
+#[derive(Debug, Clone)]
+pub struct Stream {
+    /// The SSE address.
+    pub url: String,
+    /// Bearer token.
+    pub token: Option<Secret>,
+    /// The connection is given up when nothing at all came for this long.
+    pub idle_timeout: Duration,
+    /// First pause before a reconnect; it doubles.
+    pub retry_initial: Duration,
+    /// Longest pause before a reconnect.
+    pub retry_max: Duration,
+    /// Largest event, in bytes; a larger one is counted and skipped.
+    pub max_event_bytes: usize,
+}
+
+impl Stream {
+    /// A stream at `url` without a token and with the defaults for everything else.
+    pub fn at(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            token: None,
+            idle_timeout: Duration::from_secs(90),
+            retry_initial: Duration::from_secs(1),
+            retry_max: Duration::from_secs(30),
+            max_event_bytes: 1 << 20,
+        }
+    }
+}
+
+/// `[plugins.NAME]`: one use of a component.
+#[derive(Debug, Clone)]
+pub struct Plugin {
+    /// File name in the plugins folder; `NAME.wasm` by default.
+    pub file: String,
+    /// What `config.get` answers.
+    pub config: BTreeMap<String, String>,
+    /// Secrets by name.
+    pub secrets: BTreeMap<String, PluginSecret>,
+    /// Hosts that the plugin may reach: `host`, `host:port`, `http://host:port`.
+    pub hosts: Vec<String>,
+    /// Whether private and loopback addresses may be reached.
+    pub allow_private: bool,
+    /// Limits of the plugin.
+    pub limits: PluginLimits,
+}
+
+/// A secret and where it may go.
+#[derive(Debug, Clone)]
+pub struct PluginSecret {
+    /// The value.
+    pub value: Secret,
+    /// Hosts that the value may be sent to; empty: none (it serves to sign and verify only).
+    pub hosts: Vec<String>,
+}
+
+/// Limits of one plugin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginLimits {
+    /// Linear memory of one instance, in bytes.
+    pub memory_bytes: usize,
+    /// How long a call may take, waiting included.
+    pub call_timeout: Duration,
+    /// How long a call may compute.
+    pub cpu_time: Duration,
+    /// Calls at the same time.
+    pub concurrency: usize,
+    /// An instance is replaced after so many calls.
+    pub calls_per_instance: u64,
+    /// Largest response body from the network, in bytes.
+    pub max_response_bytes: usize,
+    /// Most log text of one call, in bytes.
+    pub max_log_bytes: usize,
+}
+
+impl Default for PluginLimits {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 128 << 20,
+            call_timeout: Duration::from_secs(20),
+            cpu_time: Duration::from_secs(2),
+            concurrency: 4,
+            calls_per_instance: 1000,
+            max_response_bytes: 1 << 20,
+            max_log_bytes: 64 << 10,
+        }
+    }
+}
+
+/// `[products.ID]`: a product, its plugins and its delivery settings.
+#[derive(Debug, Clone)]
+pub struct Product {
+    /// Plugins that serve it; the first one that writes is the default of `POST /sessions/link`.
+    pub plugins: Vec<PluginName>,
+    /// `[delivery]` with this product's own settings over it.
+    pub delivery: Delivery,
+}
+
+/// A secret value: never printed, never serialised.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a value.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The value; for the one place that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}

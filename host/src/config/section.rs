@@ -1,0 +1,433 @@
+//! Reads one table: its keys, the environment overlay over them, and what is unknown in it.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::error::{Fault, Place, Problem};
+use super::scalar::{Refusal, Scalar, type_name};
+
+/// What every variable of the overlay starts with.
+pub(super) const OVERLAY: &str = "SIDENOTE__";
+
+/// One run over a file. Collects problems instead of stopping at the first.
+pub(super) struct Reader<'a> {
+    pub(super) file: PathBuf,
+    pub(super) text: &'a str,
+    /// Relative paths are relative to this folder.
+    pub(super) base: &'a Path,
+    pub(super) env: &'a dyn Fn(&str) -> Option<String>,
+    problems: RefCell<Vec<Problem>>,
+    /// Variable → the key that it overrides: what the overlay can be made of.
+    overlay: RefCell<BTreeMap<String, String>>,
+    /// Table (names replaced by `*`) → its keys.
+    #[cfg(test)]
+    pub(super) schema: RefCell<BTreeMap<String, Vec<String>>>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(
+        file: PathBuf,
+        text: &'a str,
+        base: &'a Path,
+        env: &'a dyn Fn(&str) -> Option<String>,
+    ) -> Self {
+        Self {
+            file,
+            text,
+            base,
+            env,
+            problems: RefCell::default(),
+            overlay: RefCell::default(),
+            #[cfg(test)]
+            schema: RefCell::default(),
+        }
+    }
+
+    /// The problems so far.
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        self.problems.borrow().clone()
+    }
+
+    /// Ends the run.
+    pub(super) fn into_findings(self) -> (Vec<Problem>, BTreeMap<String, String>) {
+        (self.problems.into_inner(), self.overlay.into_inner())
+    }
+
+    pub(super) fn report(&self, place: Place, section: &str, fault: Fault) {
+        self.problems.borrow_mut().push(Problem {
+            place,
+            section: section.to_owned(),
+            fault,
+        });
+    }
+
+    /// The line that a span of the text starts on.
+    pub(super) fn line(&self, span: &Range<usize>) -> Place {
+        let before = self.text.get(..span.start).unwrap_or(self.text);
+        Place::Line(
+            self.file.clone(),
+            before.bytes().filter(|byte| *byte == b'\n').count() + 1,
+        )
+    }
+
+    /// The variable that overrides `path`, where it is set.
+    fn overlaid(&self, path: &str, variable: &str) -> Option<String> {
+        let value = (self.env)(variable);
+        let first = self
+            .overlay
+            .borrow_mut()
+            .insert(variable.to_owned(), path.to_owned());
+        if let (Some(first), Some(_)) = (first, &value)
+            && first != path
+        {
+            self.report(
+                Place::Variable(variable.to_owned()),
+                "",
+                Fault::AmbiguousVariable {
+                    first,
+                    second: path.to_owned(),
+                },
+            );
+        }
+        value
+    }
+}
+
+/// One table of the file, or its absence: an absent table reads as an empty one.
+pub(super) struct Section<'a> {
+    pub(super) reader: &'a Reader<'a>,
+    table: Option<&'a DeTable<'a>>,
+    place: Place,
+    path: Vec<String>,
+    known: RefCell<Vec<String>>,
+}
+
+impl<'a> Section<'a> {
+    /// The top of the file.
+    pub(super) fn top(reader: &'a Reader<'a>, table: &'a DeTable<'a>) -> Self {
+        Self {
+            reader,
+            table: Some(table),
+            place: Place::File(reader.file.clone()),
+            path: Vec::new(),
+            known: RefCell::default(),
+        }
+    }
+
+    /// The table's path as it is written in the file.
+    pub(super) fn name(&self) -> String {
+        self.path
+            .iter()
+            .map(|part| quoted(part))
+            .collect::<Vec<_>>()
+            .join(".")
+    }
+
+    /// Whether the table stands in the file.
+    pub(super) fn is_present(&self) -> bool {
+        self.table.is_some()
+    }
+
+    /// Where the table starts.
+    pub(super) fn place(&self) -> Place {
+        self.place.clone()
+    }
+
+    /// Where the value of `key` comes from, or where the table starts.
+    pub(super) fn place_of(&self, key: &str) -> Place {
+        if self.is_overlaid(key) {
+            return Place::Variable(self.variable(key));
+        }
+        match self.entry(key) {
+            Some((key, _)) => self.reader.line(&key.span()),
+            None => self.place(),
+        }
+    }
+
+    /// Reports a problem of this table.
+    pub(super) fn report(&self, place: Place, fault: Fault) {
+        self.reader.report(place, &self.name(), fault);
+    }
+
+    /// Reports that the value of `key` can't be used.
+    pub(super) fn refuse(&self, key: &str, cause: impl Into<String>, next: impl Into<String>) {
+        self.report(
+            self.place_of(key),
+            Fault::BadValue {
+                key: key.to_owned(),
+                cause: cause.into(),
+                next: next.into(),
+            },
+        );
+    }
+
+    /// A scalar with the overlay over it; `None` where it isn't there or can't be used (then reported).
+    pub(super) fn scalar<T>(
+        &self,
+        key: &str,
+        read: impl Fn(Scalar<'_>) -> Result<T, Refusal>,
+    ) -> Option<T> {
+        self.knows(key);
+        let read = if let Some(text) = self.overlay(key) {
+            read(Scalar::Variable(&text))
+        } else {
+            let (_, value) = self.entry(key)?;
+            read(Scalar::Toml(value.get_ref()))
+        };
+        read.map_err(|refusal| self.report_refusal(self.place_of(key), key, refusal))
+            .ok()
+    }
+
+    /// As [`Self::scalar`], with the default where there is nothing usable.
+    pub(super) fn scalar_or<T>(
+        &self,
+        key: &str,
+        default: T,
+        read: impl Fn(Scalar<'_>) -> Result<T, Refusal>,
+    ) -> T {
+        self.scalar(key, read).unwrap_or(default)
+    }
+
+    /// As [`Self::scalar`], reported where it is missing.
+    pub(super) fn required<T>(
+        &self,
+        key: &str,
+        example: &str,
+        read: impl Fn(Scalar<'_>) -> Result<T, Refusal>,
+    ) -> Option<T> {
+        let value = self.scalar(key, read);
+        if value.is_none() && !self.has(key) {
+            self.report(
+                self.place(),
+                Fault::MissingKey {
+                    key: key.to_owned(),
+                    example: example.to_owned(),
+                },
+            );
+        }
+        value
+    }
+
+    /// A list of values, each with its place; `None` where the key isn't there.
+    pub(super) fn list<T>(
+        &self,
+        key: &str,
+        want: &str,
+        read: impl Fn(Scalar<'_>) -> Result<T, Refusal>,
+    ) -> Option<Vec<(Place, T)>> {
+        self.knows(key);
+        let (name, value) = self.entry(key)?;
+        let DeValue::Array(items) = value.get_ref() else {
+            let found = type_name(value.get_ref());
+            self.report(
+                self.reader.line(&name.span()),
+                Fault::WrongType {
+                    key: key.to_owned(),
+                    found,
+                    want: want.to_owned(),
+                },
+            );
+            return Some(Vec::new());
+        };
+        let read_item = |item: &Spanned<DeValue<'_>>| {
+            let place = self.reader.line(&item.span());
+            match read(Scalar::Toml(item.get_ref())) {
+                Ok(value) => Some((place, value)),
+                Err(refusal) => {
+                    self.report_refusal(place, key, refusal);
+                    None
+                }
+            }
+        };
+        Some(items.iter().filter_map(read_item).collect())
+    }
+
+    /// A table within this one.
+    pub(super) fn section(&self, key: &str) -> Section<'a> {
+        self.knows(key);
+        let path = [self.path.as_slice(), &[key.to_owned()]].concat();
+        let header = path
+            .iter()
+            .map(|part| quoted(part))
+            .collect::<Vec<_>>()
+            .join(".");
+        let absent = |place| Section {
+            reader: self.reader,
+            table: None,
+            place,
+            path: path.clone(),
+            known: RefCell::default(),
+        };
+        let Some((name, value)) = self.entry(key) else {
+            return absent(self.place());
+        };
+        let place = self.reader.line(&name.span());
+        let DeValue::Table(table) = value.get_ref() else {
+            let fault = Fault::WrongType {
+                key: key.to_owned(),
+                found: type_name(value.get_ref()),
+                want: format!("a table: [{header}] and its keys below"),
+            };
+            self.report(place.clone(), fault);
+            return absent(place);
+        };
+        Section {
+            table: Some(table),
+            ..absent(place)
+        }
+    }
+
+    /// The tables within this one, whatever their names: `[streams.NAME]`.
+    pub(super) fn sections(&self) -> Vec<(String, Section<'a>)> {
+        self.names()
+            .into_iter()
+            .map(|name| (name.clone(), self.section(&name)))
+            .filter(|(_, section)| section.is_present())
+            .collect()
+    }
+
+    /// The keys that stand in the file.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.table
+            .into_iter()
+            .flat_map(DeTable::keys)
+            .map(|key| key.get_ref().to_string())
+            .collect()
+    }
+
+    /// The key and its value as they stand in the file.
+    pub(super) fn entry(
+        &self,
+        key: &str,
+    ) -> Option<(
+        &'a Spanned<toml::de::DeString<'a>>,
+        &'a Spanned<DeValue<'a>>,
+    )> {
+        self.table?.get_key_value(key)
+    }
+
+    /// Notes that `key` means something here.
+    pub(super) fn knows(&self, key: &str) {
+        let mut known = self.known.borrow_mut();
+        if !known.iter().any(|seen| seen == key) {
+            known.push(key.to_owned());
+        }
+    }
+
+    /// Reports the keys that mean nothing. Call it when all that mean something were read.
+    pub(super) fn finish(self) {
+        #[cfg(test)]
+        self.reader
+            .schema
+            .borrow_mut()
+            .entry(self.name())
+            .or_insert_with(|| self.known.borrow().clone());
+        let known = self.known.borrow();
+        for key in self.table.into_iter().flat_map(DeTable::keys) {
+            if known.iter().any(|known| known == key.get_ref()) {
+                continue;
+            }
+            let fault = Fault::UnknownKey {
+                key: key.get_ref().to_string(),
+                meant: nearest(key.get_ref(), known.iter()),
+                known: known.clone(),
+            };
+            self.report(self.reader.line(&key.span()), fault);
+        }
+    }
+
+    /// Whether `key` stands in the file or in the overlay.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entry(key).is_some() || self.is_overlaid(key)
+    }
+
+    /// What the overlay has for `key`; from here on the variable is known to mean something.
+    pub(super) fn overlay(&self, key: &str) -> Option<String> {
+        self.reader.overlaid(
+            &format!("\"{key}\" of [{}]", self.name()),
+            &self.variable(key),
+        )
+    }
+
+    /// Whether the overlay has something for a scalar `key`.
+    pub(super) fn is_overlaid(&self, key: &str) -> bool {
+        let variable = self.variable(key);
+        self.reader.overlay.borrow().contains_key(&variable)
+            && (self.reader.env)(&variable).is_some()
+    }
+
+    /// The key as it is written in the file.
+    pub(super) fn quoted(&self, key: &str) -> String {
+        quoted(key)
+    }
+
+    /// The overlay's variable for `key`.
+    pub(super) fn variable(&self, key: &str) -> String {
+        let parts: Vec<_> = self
+            .path
+            .iter()
+            .map(String::as_str)
+            .chain([key])
+            .map(variable_part)
+            .collect();
+        format!("{OVERLAY}{}", parts.join("__"))
+    }
+
+    fn report_refusal(&self, place: Place, key: &str, refusal: Refusal) {
+        let key = key.to_owned();
+        self.report(
+            place,
+            match refusal {
+                Refusal::Type { found, want } => Fault::WrongType { key, found, want },
+                Refusal::Value { cause, next } => Fault::BadValue { key, cause, next },
+            },
+        );
+    }
+}
+
+/// The known word that was probably meant.
+pub(super) fn nearest<'k>(
+    word: &str,
+    known: impl IntoIterator<Item = &'k String>,
+) -> Option<String> {
+    known
+        .into_iter()
+        .map(|known| {
+            (
+                strsim::damerau_levenshtein(&word.to_lowercase(), &known.to_lowercase()),
+                known,
+            )
+        })
+        .filter(|(distance, known)| *distance <= (known.len() / 3).max(1))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, known)| known.clone())
+}
+
+fn variable_part(part: &str) -> String {
+    part.chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_uppercase()
+            } else {
+                '_'
+            }
+        })
+        .collect()
+}
+
+fn quoted(part: &str) -> String {
+    let bare = !part.is_empty()
+        && part
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    if bare {
+        part.to_owned()
+    } else {
+        format!("{part:?}")
+    }
+}

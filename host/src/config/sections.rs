@@ -1,0 +1,294 @@
+//! `[server]`, `[store]`, `[delivery]` and `[streams.NAME]`.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::Url;
+
+use super::error::Fault;
+use super::model::{Delivery, Server, Store, Stream};
+use super::scalar::{self, Refusal, Scalar};
+use super::secret;
+use super::section::Section;
+
+/// `[server]`.
+pub(super) fn server(section: Section<'_>) -> Server {
+    let default = Server::default();
+    let server = Server {
+        listen: section.scalar_or("listen", default.listen, address),
+        token: secret::bearer(&section, "token"),
+        header_timeout: section.scalar_or(
+            "header_timeout",
+            default.header_timeout,
+            scalar::duration,
+        ),
+        max_body_bytes: section.scalar_or("max_body", default.max_body_bytes, scalar::size),
+        max_connections: section.scalar_or("max_connections", default.max_connections, connections),
+        public_url: section.scalar("public_url", public_url),
+    };
+    if !server.listen.ip().is_loopback() && !section.has("token") {
+        section.refuse(
+            "listen",
+            format!(
+                "{} can be reached from other machines, and no token is set",
+                server.listen
+            ),
+            "listen on 127.0.0.1, or add `token = { env = \"SIDENOTE_SERVER_TOKEN\" }` to [server]",
+        );
+    }
+    section.finish();
+    server
+}
+
+/// `[store]`.
+pub(super) fn store(section: Section<'_>, base: &Path) -> Store {
+    let kind = section.scalar_or("kind", StoreKind::Embedded, store_kind);
+    let path = section.scalar("path", scalar::text);
+    let store = match kind {
+        StoreKind::Embedded => Store::Embedded {
+            path: base.join(path.unwrap_or_else(|| "sidenote.redb".to_owned())),
+        },
+        StoreKind::Memory => {
+            if path.is_some() {
+                section.refuse(
+                    "path",
+                    "the memory store keeps no file",
+                    "leave it out, or set kind = \"embedded\"",
+                );
+            }
+            Store::Memory
+        }
+    };
+    section.finish();
+    store
+}
+
+/// `[delivery]` or `[products.ID.delivery]`: what isn't set is taken from `base`.
+pub(super) fn delivery(section: Section<'_>, base: &Delivery) -> Delivery {
+    let delivery = Delivery {
+        debounce: section.scalar_or("debounce", base.debounce, scalar::duration),
+        max_wait: section.scalar_or("max_wait", base.max_wait, scalar::duration),
+        bin_seconds: section.scalar_or("bin_seconds", base.bin_seconds, scalar::seconds),
+        pre_link_window: section.scalar_or(
+            "pre_link_window",
+            base.pre_link_window,
+            scalar::duration,
+        ),
+        pre_link_max_actions: section.scalar_or(
+            "pre_link_max_actions",
+            base.pre_link_max_actions,
+            items,
+        ),
+        pre_link_max_bytes: section.scalar_or(
+            "pre_link_max_bytes",
+            base.pre_link_max_bytes,
+            scalar::size,
+        ),
+        max_note_actions: section.scalar_or("max_note_actions", base.max_note_actions, items),
+        max_attempts: section.scalar_or("max_attempts", base.max_attempts, attempts),
+        retry_initial: section.scalar_or("retry_initial", base.retry_initial, scalar::duration),
+        retry_max: section.scalar_or("retry_max", base.retry_max, scalar::duration),
+        call_timeout: section.scalar_or("call_timeout", base.call_timeout, scalar::duration),
+    };
+    in_order(
+        &section,
+        ("debounce", delivery.debounce),
+        ("max_wait", delivery.max_wait),
+    );
+    in_order(
+        &section,
+        ("retry_initial", delivery.retry_initial),
+        ("retry_max", delivery.retry_max),
+    );
+    section.finish();
+    delivery
+}
+
+/// `[streams.NAME]`: at least one, no two at the same address.
+pub(super) fn streams(top: &Section<'_>) -> BTreeMap<String, Stream> {
+    let parent = top.section("streams");
+    let mut streams = BTreeMap::new();
+    let mut owners: BTreeMap<String, String> = BTreeMap::new();
+    for (name, section) in parent.sections() {
+        check_name(&parent, "stream", &name);
+        let (stream, section) = stream(section);
+        if let Some(stream) = stream {
+            if let Some(owner) = owners.insert(stream.url.clone(), name.clone()) {
+                section.refuse(
+                    "url",
+                    format!("[streams.{owner}] has the same one, so each event would come twice"),
+                    "remove one of the two",
+                );
+            }
+            streams.insert(name, stream);
+        }
+        section.finish();
+    }
+    if parent.names().is_empty() {
+        let fault = Fault::MissingTable {
+            table: "streams.NAME".to_owned(),
+            cause: "without a stream there is nothing to read".to_owned(),
+            example: "[streams.main]\nurl = \"https://connector.example.com/stream/PRODUCT\"\ntoken = { env = \"SIDENOTE_STREAM_TOKEN\" }".to_owned(),
+        };
+        top.report(parent.place(), fault);
+    }
+    streams
+}
+
+fn stream(section: Section<'_>) -> (Option<Stream>, Section<'_>) {
+    let url = section.required(
+        "url",
+        "url = \"https://connector.example.com/stream/PRODUCT\"",
+        web_address,
+    );
+    let default = Stream::at("");
+    let stream = Stream {
+        url: url.as_ref().map(Url::to_string).unwrap_or_default(),
+        token: secret::bearer(&section, "token"),
+        idle_timeout: section.scalar_or("idle_timeout", default.idle_timeout, scalar::duration),
+        retry_initial: section.scalar_or("retry_initial", default.retry_initial, scalar::duration),
+        retry_max: section.scalar_or("retry_max", default.retry_max, scalar::duration),
+        max_event_bytes: section.scalar_or("max_event", default.max_event_bytes, scalar::size),
+    };
+    in_order(
+        &section,
+        ("retry_initial", stream.retry_initial),
+        ("retry_max", stream.retry_max),
+    );
+    let plaintext_allowed = section.scalar_or("allow_plaintext", false, scalar::boolean);
+    if let Some(url) = &url
+        && url.scheme() == "http"
+        && !plaintext_allowed
+        && !is_loopback(url)
+    {
+        section.refuse(
+            "url",
+            "http:// to another machine lets everyone on the way read the token and the events",
+            "use https://, or set allow_plaintext = true in this table if the network is private",
+        );
+    }
+    (url.map(|_| stream), section)
+}
+
+/// Names of streams and plugins stand in addresses and metrics.
+pub(super) fn check_name(parent: &Section<'_>, what: &str, name: &str) {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if name.is_empty() || name.len() > 64 || !name.bytes().all(fits) {
+        parent.refuse(
+            name,
+            format!("this can't be a {what}'s name"),
+            "use up to 64 letters, digits, - and _ (no blanks, no dots)",
+        );
+    }
+}
+
+/// Reports two durations in the wrong order, in the table that sets one of them.
+fn in_order(
+    section: &Section<'_>,
+    (low, lowest): (&str, Duration),
+    (high, highest): (&str, Duration),
+) {
+    if lowest > highest && (section.has(low) || section.has(high)) {
+        let key = if section.has(low) { low } else { high };
+        section.refuse(
+            key,
+            format!("{low} ({lowest:?}) is longer than {high} ({highest:?})"),
+            format!("make {low} the shorter one"),
+        );
+    }
+}
+
+#[derive(Clone, Copy)]
+enum StoreKind {
+    Memory,
+    Embedded,
+}
+
+fn store_kind(value: Scalar<'_>) -> Result<StoreKind, Refusal> {
+    match scalar::text(value)?.as_str() {
+        "memory" => Ok(StoreKind::Memory),
+        "embedded" => Ok(StoreKind::Embedded),
+        other => Err(Refusal::value(
+            format!("there is no store \"{other}\""),
+            "write \"embedded\" (one file, durable) or \"memory\" (lost at the end)",
+        )),
+    }
+}
+
+fn address(value: Scalar<'_>) -> Result<SocketAddr, Refusal> {
+    let text = scalar::text(value)?;
+    text.parse().map_err(|_| {
+        Refusal::value(
+            format!("\"{text}\" isn't an address and a port"),
+            "write an IP address and a port, for example \"127.0.0.1:8787\"",
+        )
+    })
+}
+
+fn items(value: Scalar<'_>) -> Result<usize, Refusal> {
+    up_to(value, 1_000_000).map(|number| number as usize)
+}
+
+fn connections(value: Scalar<'_>) -> Result<usize, Refusal> {
+    up_to(value, 65_535).map(|number| number as usize)
+}
+
+fn attempts(value: Scalar<'_>) -> Result<u32, Refusal> {
+    up_to(value, 1_000_000)
+}
+
+/// A whole number from 1 up to `most`.
+pub(super) fn up_to(value: Scalar<'_>, most: u32) -> Result<u32, Refusal> {
+    match u32::try_from(scalar::count(value)?) {
+        Ok(number) if number <= most => Ok(number),
+        Ok(_) | Err(_) => Err(Refusal::value(
+            format!("it is more than {most}"),
+            "write less",
+        )),
+    }
+}
+
+fn public_url(value: Scalar<'_>) -> Result<String, Refusal> {
+    let url = web_address(value)?;
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(Refusal::value(
+            "it has a query or a fragment",
+            "write the address that stands before /webhooks/…",
+        ));
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// An http or https address. Its text isn't repeated in errors: it may hold a credential.
+fn web_address(value: Scalar<'_>) -> Result<Url, Refusal> {
+    const NEXT: &str = "write an address such as \"https://connector.example.com/stream/PRODUCT\"";
+    let url = Url::parse(&scalar::text(value)?)
+        .map_err(|error| Refusal::value(format!("it isn't a whole address ({error})"), NEXT))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(Refusal::value(
+            format!("{}:// isn't served", url.scheme()),
+            NEXT,
+        ));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Refusal::value(
+            "it has credentials in it",
+            "leave them out and use `token`",
+        ));
+    }
+    Ok(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse::<IpAddr>();
+    address.map_or(
+        host == "localhost" || host.ends_with(".localhost"),
+        |address| address.is_loopback(),
+    )
+}

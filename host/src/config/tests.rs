@@ -1,0 +1,492 @@
+//! The file's promises: one reference with true defaults, and every mistake named with its way out.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::load::build;
+use super::section::{Reader, Section};
+use super::*;
+use crate::ids::ProductId;
+
+const MINIMAL: &str = r#"
+[streams.main]
+url = "https://connector.example.com/stream/acme"
+[plugins.webhook]
+[products.acme]
+plugins = ["webhook"]
+"#;
+
+const REFERENCE: &str = include_str!("../../../examples/sidenote.toml");
+
+fn env_of(pairs: &[(&str, &str)]) -> impl Fn(&str) -> Option<String> {
+    let map: BTreeMap<String, String> = pairs
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.to_string()))
+        .collect();
+    move |name| map.get(name).cloned()
+}
+
+fn load(text: &str, env: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
+    let set = env.iter().map(|(name, _)| name.to_string()).collect();
+    build(
+        PathBuf::from("sidenote.toml"),
+        text,
+        Path::new("/etc/sidenote"),
+        &env_of(env),
+        set,
+    )
+}
+
+fn errors(text: &str, env: &[(&str, &str)]) -> Vec<String> {
+    load(text, env)
+        .expect_err("the text is wrong")
+        .problems()
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}
+
+const REFERENCE_ENV: [(&str, &str); 3] = [
+    ("SIDENOTE_SERVER_TOKEN", "s"),
+    ("SIDENOTE_STREAM_TOKEN", "t"),
+    ("BOT_SIGNING_SECRET", "b"),
+];
+
+#[test]
+fn the_reference_file_states_the_defaults_of_the_code() {
+    let reference = load(REFERENCE, &REFERENCE_ENV).unwrap();
+    let minimal = load(MINIMAL, &[]).unwrap();
+
+    assert_eq!(reference.delivery, Delivery::default());
+    assert_eq!(reference.plugins["webhook"].limits, PluginLimits::default());
+    let acme = ProductId::new("acme").unwrap();
+    assert_eq!(reference.products[&acme].delivery, Delivery::default());
+
+    // What has no default is levelled; all else must be equal.
+    let mut reference = reference;
+    assert!(
+        reference
+            .server
+            .token
+            .take()
+            .is_some_and(|token| token.expose() == "s")
+    );
+    assert!(
+        reference
+            .server
+            .public_url
+            .take()
+            .is_some_and(|url| url == "https://notes.example.com")
+    );
+    assert!(
+        reference
+            .streams
+            .get_mut("main")
+            .unwrap()
+            .token
+            .take()
+            .is_some_and(|token| token.expose() == "t")
+    );
+    let plugin = reference.plugins.get_mut("webhook").unwrap();
+    assert_eq!(std::mem::take(&mut plugin.hosts), ["bot.example.com"]);
+    assert_eq!(
+        std::mem::take(&mut plugin.config)["url"],
+        "https://bot.example.com/notes"
+    );
+    assert_eq!(
+        std::mem::take(&mut plugin.secrets)["signing"]
+            .value
+            .expose(),
+        "b"
+    );
+    assert_eq!(format!("{reference:#?}"), format!("{minimal:#?}"));
+}
+
+#[test]
+fn the_reference_file_has_every_key() {
+    let env = env_of(&REFERENCE_ENV);
+    let table = toml::de::DeTable::parse(REFERENCE).unwrap();
+    let reader = Reader::new(
+        PathBuf::from("sidenote.toml"),
+        REFERENCE,
+        Path::new("/"),
+        &env,
+    );
+    super::load::config(Section::top(&reader, table.get_ref()), Path::new("/"));
+    assert_eq!(reader.problems(), []);
+
+    let schema = reader.schema.borrow();
+    assert!(schema.len() >= 10, "{schema:?}");
+    let written: toml::Table = REFERENCE.parse().unwrap();
+    for (section, keys) in schema
+        .iter()
+        .filter(|(section, _)| *section != "products.acme.delivery")
+    {
+        let path = section.split('.').filter(|part| !part.is_empty());
+        let table = path.fold(Some(&written), |table, part| table?.get(part)?.as_table());
+        let table = table.unwrap_or_else(|| panic!("[{section}] isn't in the reference file"));
+        for key in keys {
+            // A secret has one of its two forms.
+            let other_form = key == "file" && table.contains_key("env");
+            assert!(
+                other_form || table.contains_key(key),
+                "{key} of [{section}] isn't in the reference file"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_example_for_other_peoples_servers_is_valid() {
+    let text = include_str!("../../../examples/other-servers.toml");
+    let config = load(
+        text,
+        &[("SIDENOTE_STREAM_TOKEN", "t"), ("BOT_SIGNING_SECRET", "b")],
+    )
+    .unwrap();
+    assert_eq!(
+        config.plugins["webhook"].config["url"],
+        "https://bot.example.com/notes"
+    );
+    assert_eq!(config.streams["main"].token.as_ref().unwrap().expose(), "t");
+}
+
+#[test]
+fn paths_are_relative_to_the_files_folder() {
+    let config = load(MINIMAL, &[]).unwrap();
+    assert_eq!(config.plugins_folder, Path::new("/etc/sidenote/plugins"));
+    assert_eq!(
+        config.plugin_path(&config.plugins["webhook"]),
+        Path::new("/etc/sidenote/plugins/webhook.wasm")
+    );
+    assert!(
+        matches!(config.store, Store::Embedded { path } if path == Path::new("/etc/sidenote/sidenote.redb"))
+    );
+}
+
+#[test]
+fn a_product_overrides_delivery_key_by_key() {
+    let text = format!(
+        "{MINIMAL}[products.acme.delivery]\nbin_seconds = 0\n[delivery]\nmax_wait = \"5s\"\n"
+    );
+    let config = load(&text, &[]).unwrap();
+    let delivery = &config.products[&ProductId::new("acme").unwrap()].delivery;
+    assert_eq!(
+        (delivery.bin_seconds, delivery.max_wait),
+        (0.0, Duration::from_secs(5))
+    );
+    assert_eq!(config.delivery.bin_seconds, 3.0);
+}
+
+#[test]
+fn one_file_serves_two_accounts_under_two_names() {
+    let text = r#"
+[streams.main]
+url = "http://127.0.0.1:9000/stream"
+[plugins.eu]
+file = "intercom.wasm"
+config = { admin_id = 7, ratio = 1.5, notes = true, region = "eu" }
+[plugins.us]
+file = "intercom.wasm"
+[products.p]
+plugins = ["eu", "us"]
+"#;
+    let config = load(text, &[]).unwrap();
+    assert_eq!(config.plugins["eu"].file, config.plugins["us"].file);
+    let settings: Vec<_> = config.plugins["eu"]
+        .config
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .collect();
+    assert_eq!(
+        settings,
+        [
+            ("admin_id", "7"),
+            ("notes", "true"),
+            ("ratio", "1.5"),
+            ("region", "eu")
+        ]
+    );
+}
+
+#[test]
+fn the_environment_overrides_scalars_of_every_kind() {
+    let text = format!("{MINIMAL}[plugins.webhook.config]\nurl = \"https://a.example\"\n");
+    let config = load(
+        &text,
+        &[
+            ("SIDENOTE__SERVER__LISTEN", "127.0.0.1:9999"),
+            ("SIDENOTE__SERVER__MAX_BODY", "2KiB"),
+            ("SIDENOTE__DELIVERY__MAX_ATTEMPTS", "3"),
+            ("SIDENOTE__DELIVERY__BIN_SECONDS", "1.5"),
+            ("SIDENOTE__DELIVERY__DEBOUNCE", "10ms"),
+            (
+                "SIDENOTE__STREAMS__MAIN__URL",
+                "https://other.example/stream",
+            ),
+            ("SIDENOTE__PLUGINS__WEBHOOK__GRANTS__PRIVATE", "true"),
+            (
+                "SIDENOTE__PLUGINS__WEBHOOK__CONFIG__URL",
+                "https://b.example",
+            ),
+            ("SIDENOTE__STORE__KIND", "memory"),
+            ("SIDENOTE_LOG", "debug"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.server.listen.port(), 9999);
+    assert_eq!(config.server.max_body_bytes, 2048);
+    assert_eq!(
+        (config.delivery.max_attempts, config.delivery.bin_seconds),
+        (3, 1.5)
+    );
+    assert_eq!(config.delivery.debounce, Duration::from_millis(10));
+    assert_eq!(config.streams["main"].url, "https://other.example/stream");
+    assert!(config.plugins["webhook"].allow_private);
+    assert_eq!(config.plugins["webhook"].config["url"], "https://b.example");
+    assert!(matches!(config.store, Store::Memory));
+}
+
+#[test]
+fn a_secret_comes_from_a_variable_or_a_file_and_is_never_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("token"), "from-a-file\n").unwrap();
+    let text = r#"
+[server]
+token = { file = "token" }
+[streams.main]
+url = "https://connector.example.com/stream/acme"
+token = { env = "T" }
+[plugins.webhook]
+[products.acme]
+plugins = ["webhook"]
+"#;
+    let config =
+        Config::from_toml(text, folder.path(), &env_of(&[("T", "from-a-variable")])).unwrap();
+    assert_eq!(
+        config.server.token.as_ref().unwrap().expose(),
+        "from-a-file"
+    );
+    assert_eq!(
+        config.streams["main"].token.as_ref().unwrap().expose(),
+        "from-a-variable"
+    );
+    let shown = format!("{config:?}");
+    assert!(
+        !shown.contains("from-a-file") && !shown.contains("from-a-variable"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn all_problems_are_reported_at_once_in_the_order_of_the_file() {
+    let text = "[server]\nlisten = \"nowhere\"\nheader_timeout = 10\n[streams.main]\nurl = \"ftp://x\"\ntokne = 1\n[products.p]\nplugins = [\"x\"]\n";
+    let found = errors(text, &[]);
+    let lines: Vec<_> = found
+        .iter()
+        .map(|problem| problem.split(": ").next().unwrap())
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "sidenote.toml:2",
+            "sidenote.toml:3",
+            "sidenote.toml:5",
+            "sidenote.toml:6",
+            "sidenote.toml:8"
+        ],
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn every_mistake_is_named_with_line_key_and_way_out() {
+    let mut shown = String::new();
+    for (text, env) in MISTAKES {
+        let text = format!(
+            "{text}\n{}",
+            if text.contains("[streams") {
+                ""
+            } else {
+                STREAM
+            }
+        );
+        let text = format!(
+            "{text}\n{}",
+            if text.contains("[plugins") {
+                ""
+            } else {
+                "[plugins.webhook]"
+            }
+        );
+        let text = format!(
+            "{text}\n{}",
+            if text.contains("products") {
+                ""
+            } else {
+                PRODUCT
+            }
+        );
+        let found = errors(&text, env);
+        assert_eq!(found.len(), 1, "{found:#?} in:\n{text}");
+        writeln!(shown, "{}", found[0]).unwrap();
+    }
+    insta::assert_snapshot!(shown);
+}
+
+const STREAM: &str = "[streams.main]\nurl = \"https://connector.example.com/stream/acme\"";
+const PRODUCT: &str = "[products.acme]\nplugins = [\"webhook\"]";
+
+/// A mistake in a file that is right without it, and the environment.
+type Mistake = (&'static str, &'static [(&'static str, &'static str)]);
+
+const MISTAKES: &[Mistake] = &[
+    // Text.
+    ("plugins_folder = ", &[]),
+    ("plugins_folder = \"a\"\nplugins_folder = \"b\"", &[]),
+    ("[server]\nlisten = \"127.0.0.1:1\"\n[server]", &[]),
+    // Keys.
+    ("plugin_folder = \"a\"", &[]),
+    ("[serve]\nlisten = \"127.0.0.1:1\"", &[]),
+    (
+        "[streams.main]\nurl = \"https://a.example\"\ntokne = 1",
+        &[],
+    ),
+    ("[delivery]\nwhatever = 1", &[]),
+    (
+        "[products.acme]\nplugins = [\"webhook\"]\ndelivery = { debounc = \"1s\" }",
+        &[],
+    ),
+    ("[plugins.webhook.grant]\nhosts = []", &[]),
+    ("server = 1", &[]),
+    ("[streams]\nurl = \"https://a.example\"", &[]),
+    // Values.
+    ("[server]\nlisten = \"localhost:8787\"", &[]),
+    ("[server]\nlisten = \"0.0.0.0:8787\"", &[]),
+    ("[server]\nheader_timeout = 10", &[]),
+    ("[server]\nheader_timeout = \"10\"", &[]),
+    ("[server]\nheader_timeout = \"-1s\"", &[]),
+    ("[server]\nheader_timeout = \"0s\"", &[]),
+    ("[server]\nheader_timeout = \"800h\"", &[]),
+    ("[server]\nmax_body = \"1MB\"", &[]),
+    ("[server]\nmax_body = 0", &[]),
+    ("[server]\nmax_body = -1", &[]),
+    ("[server]\nmax_body = \"4GiB\"", &[]),
+    ("[server]\nmax_connections = 100000", &[]),
+    ("[server]\npublic_url = \"https://a.example/?q=1\"", &[]),
+    ("[store]\nkind = \"redis\"", &[]),
+    ("[store]\nkind = \"memory\"\npath = \"x\"", &[]),
+    ("[delivery]\ndebounce = \"3s\"", &[]),
+    ("[delivery]\nretry_max = \"500ms\"", &[]),
+    ("[delivery]\nbin_seconds = -3", &[]),
+    ("[delivery]\nbin_seconds = nan", &[]),
+    ("[delivery]\nmax_attempts = 0", &[]),
+    ("[delivery]\nmax_attempts = 1.5", &[]),
+    // Streams.
+    ("[streams.main]\ntoken = { env = \"T\" }", &[("T", "t")]),
+    ("[streams.main]\nurl = \"\"", &[]),
+    ("[streams.main]\nurl = \"connector.example.com\"", &[]),
+    ("[streams.main]\nurl = \"ws://connector.example.com\"", &[]),
+    (
+        "[streams.main]\nurl = \"http://connector.example.com\"",
+        &[],
+    ),
+    (
+        "[streams.main]\nurl = \"https://user:hunter2@connector.example.com\"",
+        &[],
+    ),
+    ("[streams.\"a b\"]\nurl = \"https://a.example\"", &[]),
+    (
+        "[streams.a]\nurl = \"https://a.example\"\n[streams.b]\nurl = \"https://a.example/\"",
+        &[],
+    ),
+    ("[streams]", &[]),
+    // Secrets.
+    (
+        "[streams.main]\nurl = \"https://a.example\"\ntoken = \"hunter2\"",
+        &[],
+    ),
+    (
+        "[streams.main]\nurl = \"https://a.example\"\ntoken = { env = \"T\" }",
+        &[],
+    ),
+    (
+        "[streams.main]\nurl = \"https://a.example\"\ntoken = { env = \"T\" }",
+        &[("T", "")],
+    ),
+    (
+        "[streams.main]\nurl = \"https://a.example\"\ntoken = { env = \"T\" }",
+        &[("T", "hunter2 ")],
+    ),
+    (
+        "[streams.main]\nurl = \"https://a.example\"\ntoken = { file = \"missing\" }",
+        &[],
+    ),
+    (
+        "[streams.main]\nurl = \"https://a.example\"\ntoken = { env = \"T\", file = \"t\" }",
+        &[("T", "t")],
+    ),
+    (
+        "[streams.main]\nurl = \"https://a.example\"\ntoken = {}",
+        &[],
+    ),
+    ("[plugins.webhook.secrets]\nsigning = \"hunter2\"", &[]),
+    (
+        "[plugins.webhook.secrets]\nsigning = { env = \"T\", host = [\"a.example\"] }",
+        &[("T", "t")],
+    ),
+    (
+        "[plugins.webhook.secrets]\nsigning = { env = \"T\", hosts = [\"a.example\"] }",
+        &[("T", "t")],
+    ),
+    (
+        "[server]\nlisten = \"127.0.0.1:1\"",
+        &[("SIDENOTE__SERVER__TOKEN", "hunter2")],
+    ),
+    // Plugins and products.
+    ("[plugins.webhook]\nfile = \"../webhook.wasm\"", &[]),
+    ("[plugins.webhook]\nfile = \"webhook.py\"", &[]),
+    ("[plugins.webhook.config]\nlist = [1]", &[]),
+    ("[plugins.webhook.grants]\nhosts = \"a.example\"", &[]),
+    (
+        "[plugins.webhook.grants]\nhosts = [\"https://a.example/path\"]",
+        &[],
+    ),
+    (
+        "[plugins.webhook.grants]\nhosts = [\"a.example\", \"https://A.example:443\"]",
+        &[],
+    ),
+    (
+        "[plugins.webhook.grants]\nhosts = [\"http://127.0.0.1:4010\"]",
+        &[],
+    ),
+    (
+        "[plugins.webhook.grants]\nprivate = true\nhosts = [\"http://169.254.169.254\"]",
+        &[],
+    ),
+    ("[plugins.webhook.limits]\nconcurrency = 0", &[]),
+    ("[products]", &[]),
+    ("[products.acme]", &[]),
+    ("[products.acme]\nplugins = []", &[]),
+    ("[products.acme]\nplugins = [\"webhok\"]", &[]),
+    ("[products.acme]\nplugins = [\"webhook\", \"webhook\"]", &[]),
+    ("[products.\"\"]\nplugins = [\"webhook\"]", &[]),
+    (
+        "[products.acme]\nplugins = [\"webhook\"]\n[products.acme.delivery]\nmax_wait = \"100ms\"",
+        &[],
+    ),
+    // The overlay.
+    ("[server]", &[("SIDENOTE__SERVER__LISTN", "127.0.0.1:1")]),
+    ("[server]", &[("SIDENOTE__SERVER__LISTEN", "nowhere")]),
+    ("[server]", &[("SIDENOTE__SERVER__LISTEN", "0.0.0.0:8787")]),
+    (
+        "[server]",
+        &[("SIDENOTE__STREAMS__OTHER__URL", "https://a.example")],
+    ),
+    (
+        "[streams.a-b]\nurl = \"https://a.example\"\n[streams.a_b]\nurl = \"https://b.example\"",
+        &[("SIDENOTE__STREAMS__A_B__IDLE_TIMEOUT", "1s")],
+    ),
+];
