@@ -1,0 +1,168 @@
+//! A host in memory, for unit tests of a plugin off WebAssembly.
+//!
+//! It belongs to the thread, as each test has its own: install one, call the plugin's functions, then
+//! look at what was sent and logged.
+//!
+//! ```
+//! use sidenote_plugin::{http, test::Host};
+//!
+//! let host = Host::new().config("url", "https://bot.example").respond(201, r#"{"id":"n1"}"#).install();
+//! let answer = http::Request::post("https://bot.example/notes").body("hello").send().unwrap();
+//! assert_eq!(answer.status, 201);
+//! assert_eq!(host.requests()[0].body, b"hello");
+//! ```
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+use base64::Engine as _;
+use hmac::Mac;
+
+use crate::Sent;
+use crate::bindings::host::sidenote::plugin::http as wit;
+use crate::crypto::{Encoding, Hash};
+use crate::log::Level;
+
+pub use wit::{Error, Request, Response};
+
+thread_local! {
+    static HOST: RefCell<Host> = RefCell::new(Host::new());
+}
+
+/// What the plugin of this thread runs against. Cloning shares it.
+#[derive(Clone, Default)]
+pub struct Host(Rc<RefCell<State>>);
+
+#[derive(Default)]
+struct State {
+    config: BTreeMap<String, String>,
+    secrets: BTreeMap<String, String>,
+    answers: VecDeque<Result<Response, Error>>,
+    requests: Vec<Request>,
+    lines: Vec<(Level, String)>,
+}
+
+impl Host {
+    /// A host with no settings, no secrets and no answers.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets a config key.
+    pub fn config(self, key: &str, value: &str) -> Self {
+        self.0
+            .borrow_mut()
+            .config
+            .insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Sets a secret, to sign and verify with. Placeholders stay as they are in [`Host::requests`].
+    pub fn secret(self, name: &str, value: &str) -> Self {
+        self.0
+            .borrow_mut()
+            .secrets
+            .insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Answers the next request that has no answer yet.
+    pub fn respond(self, status: u16, body: &str) -> Self {
+        self.respond_with(Ok(Response {
+            status,
+            headers: Vec::new(),
+            body: body.as_bytes().to_vec(),
+        }))
+    }
+
+    /// As [`Host::respond`], with headers or with an error.
+    pub fn respond_with(self, answer: Result<Response, Error>) -> Self {
+        self.0.borrow_mut().answers.push_back(answer);
+        self
+    }
+
+    /// Makes this the host of the thread, in place of the one before.
+    pub fn install(self) -> Self {
+        HOST.with(|host| host.replace(self.clone()));
+        self
+    }
+
+    /// What was sent, in order.
+    pub fn requests(&self) -> Vec<Request> {
+        self.0.borrow().requests.clone()
+    }
+
+    /// What was logged, in order.
+    pub fn lines(&self) -> Vec<(Level, String)> {
+        self.0.borrow().lines.clone()
+    }
+}
+
+fn with<R>(f: impl FnOnce(&mut State) -> R) -> R {
+    HOST.with(|host| f(&mut host.borrow().0.borrow_mut()))
+}
+
+pub(crate) fn config(key: &str) -> Option<String> {
+    with(|host| host.config.get(key).cloned())
+}
+
+pub(crate) fn log(level: Level, message: &str, fields: &[(String, String)]) {
+    let mut line = message.to_owned();
+    for (key, value) in fields {
+        line.push_str(&format!(" {key}={value}"));
+    }
+    with(|host| host.lines.push((level, line)));
+}
+
+pub(crate) fn send(request: Request) -> Result<Response, Error> {
+    with(|host| {
+        host.requests.push(request);
+        host.answers.pop_front().unwrap_or_else(|| {
+            Err(Error {
+                kind: wit::ErrorKind::Connect,
+                message: "the test's host has no answer left; add one with `Host::respond`"
+                    .to_owned(),
+                sent: Sent::NotSent,
+            })
+        })
+    })
+}
+
+pub(crate) fn hmac_sign(
+    secret: &str,
+    hash: Hash,
+    encoding: Encoding,
+    data: &[u8],
+) -> Result<String, String> {
+    let key = with(|host| host.secrets.get(secret).cloned())
+        .ok_or_else(|| format!("no secret `{secret}`"))?;
+    let mac = match hash {
+        Hash::Sha1 => mac::<hmac::Hmac<sha1::Sha1>>(key.as_bytes(), data),
+        Hash::Sha256 => mac::<hmac::Hmac<sha2::Sha256>>(key.as_bytes(), data),
+    };
+    Ok(match encoding {
+        Encoding::Hex => mac.iter().map(|byte| format!("{byte:02x}")).collect(),
+        Encoding::Base64 => base64::engine::general_purpose::STANDARD.encode(mac),
+    })
+}
+
+pub(crate) fn hmac_verify(
+    secret: &str,
+    hash: Hash,
+    encoding: Encoding,
+    data: &[u8],
+    signature: &str,
+) -> Result<bool, String> {
+    let wanted = hmac_sign(secret, hash, encoding, data)?;
+    Ok(match encoding {
+        Encoding::Hex => wanted.eq_ignore_ascii_case(signature),
+        Encoding::Base64 => wanted == signature,
+    })
+}
+
+fn mac<M: Mac + hmac::digest::KeyInit>(key: &[u8], data: &[u8]) -> Vec<u8> {
+    let mut mac = <M as Mac>::new_from_slice(key).expect("HMAC takes keys of any length");
+    mac.update(data);
+    mac.finalize().into_bytes().to_vec()
+}
