@@ -4,10 +4,7 @@
 //! exactly what it implements: the linker unites the worlds of the macros that were used.
 
 /// The imports, and the types that all interfaces share.
-#[expect(
-    missing_docs,
-    reason = "generated from documented WIT; aliases carry no text"
-)]
+#[expect(missing_docs, reason = "generated from documented WIT; aliases carry no text")]
 pub mod host {
     wit_bindgen::generate!({
         path: "../wit",
@@ -21,10 +18,7 @@ pub mod host {
 }
 
 /// The `writer` export.
-#[expect(
-    missing_docs,
-    reason = "generated from documented WIT; aliases carry no text"
-)]
+#[expect(missing_docs, reason = "generated from documented WIT; aliases carry no text")]
 pub mod writer {
     wit_bindgen::generate!({
         path: "../wit",
@@ -39,10 +33,7 @@ pub mod writer {
 }
 
 /// The `webhook` export.
-#[expect(
-    missing_docs,
-    reason = "generated from documented WIT; aliases carry no text"
-)]
+#[expect(missing_docs, reason = "generated from documented WIT; aliases carry no text")]
 pub mod webhook {
     wit_bindgen::generate!({
         path: "../wit",

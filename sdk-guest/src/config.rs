@@ -16,9 +16,7 @@ pub fn get(key: &str) -> Option<String> {
 
 /// The value of a key that must be set; an empty value counts as not set.
 pub fn require(key: &str) -> Result<String, Failure> {
-    get(key)
-        .filter(|value| !value.is_empty())
-        .ok_or_else(|| missing(key))
+    get(key).filter(|value| !value.is_empty()).ok_or_else(|| missing(key))
 }
 
 /// Whether a key is `true`. Not set is `false`; anything but `true` and `false` is refused.
@@ -26,9 +24,9 @@ pub fn flag(key: &str) -> Result<bool, Failure> {
     match get(key).as_deref() {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),
-        Some(_) => Err(Failure::config(format!(
-            "config key `{key}` must be \"true\" or \"false\""
-        ))),
+        Some(_) => {
+            Err(Failure::config(format!("config key `{key}` must be \"true\" or \"false\"")))
+        }
     }
 }
 
@@ -52,9 +50,7 @@ pub fn load<T: DeserializeOwned>() -> Result<T, Failure> {
 }
 
 fn missing(key: &str) -> Failure {
-    Failure::config(format!(
-        "config key `{key}` is missing; set it in [plugins.NAME.config]"
-    ))
+    Failure::config(format!("config key `{key}` is missing; set it in [plugins.NAME.config]"))
 }
 
 /// Reads the fields of a struct by their names.
@@ -188,14 +184,7 @@ mod tests {
             .config("quiet", "true")
             .install();
         let bot: Bot = load().unwrap();
-        assert_eq!(
-            bot,
-            Bot {
-                url: "https://a.example".into(),
-                limit: 7,
-                quiet: Some(true)
-            }
-        );
+        assert_eq!(bot, Bot { url: "https://a.example".into(), limit: 7, quiet: Some(true) });
     }
 
     #[test]
@@ -203,36 +192,17 @@ mod tests {
         Host::new().config("url", "u").install();
         let failure = load::<Bot>().unwrap_err();
         assert!(failure.message.contains("`limit`"), "{}", failure.message);
-        Host::new()
-            .config("url", "u")
-            .config("limit", "many")
-            .install();
+        Host::new().config("url", "u").config("limit", "many").install();
         let failure = load::<Bot>().unwrap_err();
-        assert!(
-            failure.message.contains("`limit` must be a whole number"),
-            "{}",
-            failure.message
-        );
+        assert!(failure.message.contains("`limit` must be a whole number"), "{}", failure.message);
         assert_eq!(failure.kind, FailureKind::Invalid);
-        assert!(
-            require("nothing")
-                .unwrap_err()
-                .message
-                .contains("`nothing`")
-        );
+        assert!(require("nothing").unwrap_err().message.contains("`nothing`"));
     }
 
     #[test]
     fn a_flag_is_true_false_or_refused() {
-        Host::new()
-            .config("a", "true")
-            .config("b", "false")
-            .config("c", "yes")
-            .install();
-        assert_eq!(
-            (flag("a"), flag("b"), flag("unset")),
-            (Ok(true), Ok(false), Ok(false))
-        );
+        Host::new().config("a", "true").config("b", "false").config("c", "yes").install();
+        assert_eq!((flag("a"), flag("b"), flag("unset")), (Ok(true), Ok(false), Ok(false)));
         assert!(flag("c").is_err());
     }
 }

@@ -7,18 +7,12 @@ use crate::{Failure, FailureKind, Posted, Sent};
 impl Posted {
     /// The platform took the note and said what it calls it.
     pub fn with_id(note_id: impl Into<String>) -> Self {
-        Self {
-            note_id: Some(note_id.into()),
-            extras: Vec::new(),
-        }
+        Self { note_id: Some(note_id.into()), extras: Vec::new() }
     }
 
     /// The platform took the note and didn't say what it calls it.
     pub fn without_id() -> Self {
-        Self {
-            note_id: None,
-            extras: Vec::new(),
-        }
+        Self { note_id: None, extras: Vec::new() }
     }
 }
 
@@ -121,12 +115,9 @@ impl Failure {
             408 | 500.. => Sent::Unknown,
             _ => Sent::Sent,
         };
-        let failure = Self::new(
-            kind,
-            status.to_string(),
-            format!("the platform answered {status}"),
-        )
-        .with_sent(sent);
+        let failure =
+            Self::new(kind, status.to_string(), format!("the platform answered {status}"))
+                .with_sent(sent);
         match crate::http::find_header(headers, "retry-after").and_then(retry_after) {
             Some(pause) => failure.with_retry_after(pause),
             None => failure,
@@ -142,10 +133,7 @@ fn retry_after(value: &str) -> Option<Duration> {
         return Duration::try_from_secs_f64(seconds).ok();
     }
     let at = httpdate::parse_http_date(value).ok()?;
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a guest has no clock but the system's"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a guest has no clock but the system's")]
     let now = SystemTime::now();
     Some(at.duration_since(now).unwrap_or_default())
 }
@@ -183,10 +171,7 @@ mod tests {
         assert_eq!(retry_after("0.5"), Some(Duration::from_millis(500)));
         assert_eq!(retry_after("-1"), None);
         assert_eq!(retry_after("soon"), None);
-        assert_eq!(
-            retry_after("Sun, 06 Nov 1994 08:49:37 GMT"),
-            Some(Duration::ZERO)
-        );
+        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
         let far = retry_after("Fri, 31 Dec 2100 23:59:59 GMT").unwrap();
         assert!(far > Duration::from_secs(86_400 * 365));
     }

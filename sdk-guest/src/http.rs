@@ -129,11 +129,8 @@ impl Response {
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         serde_json::from_slice(&self.body).map_err(|error| {
             let place = format!("line {}, column {}", error.line(), error.column());
-            Failure::permanent(
-                "json",
-                format!("the answer isn't the JSON expected, at {place}"),
-            )
-            .with_sent(Sent::Sent)
+            Failure::permanent("json", format!("the answer isn't the JSON expected, at {place}"))
+                .with_sent(Sent::Sent)
         })
     }
 }
@@ -155,10 +152,7 @@ impl From<Error> for Failure {
 
 /// The first value of a header in a list, whatever the case of its name.
 pub(crate) fn find_header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    headers
-        .iter()
-        .find(|(key, _)| key.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value.as_str())
+    headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
 
 #[cfg(target_arch = "wasm32")]

@@ -51,19 +51,13 @@ impl Host {
 
     /// Sets a config key.
     pub fn config(self, key: &str, value: &str) -> Self {
-        self.0
-            .borrow_mut()
-            .config
-            .insert(key.to_owned(), value.to_owned());
+        self.0.borrow_mut().config.insert(key.to_owned(), value.to_owned());
         self
     }
 
     /// Sets a secret, to sign and verify with. Placeholders stay as they are in [`Host::requests`].
     pub fn secret(self, name: &str, value: &str) -> Self {
-        self.0
-            .borrow_mut()
-            .secrets
-            .insert(name.to_owned(), value.to_owned());
+        self.0.borrow_mut().secrets.insert(name.to_owned(), value.to_owned());
         self
     }
 

@@ -15,11 +15,7 @@ impl Request {
         serde_json::from_slice(&self.body).map_err(|error| {
             // Serde's text may quote what people wrote, so only the place is told.
             let place = format!("line {}, column {}", error.line(), error.column());
-            Rejection::new(
-                400,
-                "body",
-                format!("the body isn't the JSON expected, at {place}"),
-            )
+            Rejection::new(400, "body", format!("the body isn't the JSON expected, at {place}"))
         })
     }
 }
@@ -42,32 +38,20 @@ impl Turn {
 impl Answer {
     /// Status 200 with a plain text: what most challenges want back.
     pub fn text(body: impl Into<String>) -> Self {
-        Self {
-            status: 200,
-            content_type: "text/plain".to_owned(),
-            body: body.into().into_bytes(),
-        }
+        Self { status: 200, content_type: "text/plain".to_owned(), body: body.into().into_bytes() }
     }
 
     /// Status 200 with a JSON text.
     pub fn json(body: &serde_json::Value) -> Self {
         let body = body.to_string().into_bytes();
-        Self {
-            status: 200,
-            content_type: "application/json".to_owned(),
-            body,
-        }
+        Self { status: 200, content_type: "application/json".to_owned(), body }
     }
 }
 
 impl Rejection {
     /// A rejection with a status of 400 to 599, a short code, and a message for the operator.
     pub fn new(status: u16, code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            code: code.into(),
-            message: message.into(),
-        }
+        Self { status, code: code.into(), message: message.into() }
     }
 
     /// 401, code `signature`: the request can't be verified.

@@ -58,22 +58,14 @@ impl Host {
         }
         let (name, port) = split_port(rest)?;
         let port = match port {
-            Some(port) => port
-                .parse()
-                .ok()
-                .filter(|port| *port > 0)
-                .ok_or("has no usable port")?,
+            Some(port) => port.parse().ok().filter(|port| *port > 0).ok_or("has no usable port")?,
             None if plaintext => 80,
             None => 443,
         };
         if !is_name(name) {
             return Err("isn't a host");
         }
-        Ok(Self {
-            plaintext,
-            name: name.to_owned(),
-            port,
-        })
+        Ok(Self { plaintext, name: name.to_owned(), port })
     }
 
     /// How far away the host is by its name alone. Names are resolved and checked when they are called.
@@ -108,9 +100,7 @@ fn split_port(text: &str) -> Result<(&str, Option<&str>), &'static str> {
     }
     match text.matches(':').count() {
         0 => Ok((text, None)),
-        1 => Ok(text
-            .split_once(':')
-            .map_or((text, None), |(name, port)| (name, Some(port)))),
+        1 => Ok(text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port)))),
         _ => Err(
             "has several colons; write an IPv6 address in brackets, for example \"[2001:db8::1]\"",
         ),

@@ -17,29 +17,13 @@ impl Config {
     /// Everything that is wrong, with lines; nothing of the file is in force then.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
         let text = std::fs::read_to_string(path).map_err(|error| {
-            let fault = Fault::Unreadable {
-                cause: error.to_string(),
-            };
-            one(Problem {
-                place: Place::File(path.to_owned()),
-                section: String::new(),
-                fault,
-            })
+            let fault = Fault::Unreadable { cause: error.to_string() };
+            one(Problem { place: Place::File(path.to_owned()), section: String::new(), fault })
         })?;
-        let base = path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        let names = std::env::vars_os()
-            .filter_map(|(name, _)| name.into_string().ok())
-            .collect();
-        build(
-            path.to_owned(),
-            &text,
-            base,
-            &|name| std::env::var(name).ok(),
-            names,
-        )
+        let base =
+            path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+        build(path.to_owned(), &text, base, &|name| std::env::var(name).ok(), names)
     }
 
     /// Reads `text` as if it stood in `base_dir/sidenote.toml`, with `env` for the environment.
@@ -53,13 +37,7 @@ impl Config {
         base_dir: &Path,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigErrors> {
-        build(
-            PathBuf::from("sidenote.toml"),
-            text,
-            base_dir,
-            env,
-            Vec::new(),
-        )
+        build(PathBuf::from("sidenote.toml"), text, base_dir, env, Vec::new())
     }
 }
 
@@ -74,10 +52,9 @@ pub(super) fn build(
     let (table, errors) = DeTable::parse_recoverable(text);
     let reader = Reader::new(file, text, base, env);
     for error in &errors {
-        let place = error.span().map_or_else(
-            || Place::File(reader.file.clone()),
-            |span| reader.line(&span),
-        );
+        let place = error
+            .span()
+            .map_or_else(|| Place::File(reader.file.clone()), |span| reader.line(&span));
         // The parser doesn't say which key is there twice. Other pieces of the text aren't shown: they
         // can be a secret in the wrong place.
         let key = error
@@ -95,18 +72,11 @@ pub(super) fn build(
     }
     let config = config(Section::top(&reader, table.get_ref()), base);
     let (mut problems, overlay) = reader.into_findings();
-    for name in set
-        .into_iter()
-        .filter(|name| name.starts_with(OVERLAY) && !overlay.contains_key(name))
+    for name in
+        set.into_iter().filter(|name| name.starts_with(OVERLAY) && !overlay.contains_key(name))
     {
-        let fault = Fault::UnknownVariable {
-            meant: nearest(&name, overlay.keys()),
-        };
-        problems.push(Problem {
-            place: Place::Variable(name),
-            section: String::new(),
-            fault,
-        });
+        let fault = Fault::UnknownVariable { meant: nearest(&name, overlay.keys()) };
+        problems.push(Problem { place: Place::Variable(name), section: String::new(), fault });
     }
     ConfigErrors::of(problems).map_or(Ok(config), Err)
 }
@@ -122,15 +92,7 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
     let plugins = plugins::plugins(top.section("plugins"));
     let products = products::products(&top, &plugins, &delivery);
     top.finish();
-    Config {
-        server,
-        store,
-        delivery,
-        streams,
-        plugins_folder,
-        plugins,
-        products,
-    }
+    Config { server, store, delivery, streams, plugins_folder, plugins, products }
 }
 
 fn one(problem: Problem) -> ConfigErrors {

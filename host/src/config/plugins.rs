@@ -65,22 +65,14 @@ fn grants(section: Section<'_>) -> Grants {
             Reach::Private | Reach::Public => None,
         };
         if let Some((cause, next)) = problem {
-            let fault = Fault::BadValue {
-                key: "hosts".to_owned(),
-                cause,
-                next: next.to_owned(),
-            };
+            let fault = Fault::BadValue { key: "hosts".to_owned(), cause, next: next.to_owned() };
             section.report(place, fault);
         }
         seen.push(host);
     }
     let table = section.name();
     section.finish();
-    Grants {
-        hosts: seen,
-        private,
-        table,
-    }
+    Grants { hosts: seen, private, table }
 }
 
 const HOSTS: &str = "a list of hosts, for example [\"api.example.com\"]";
@@ -94,15 +86,9 @@ fn secrets(section: Section<'_>, granted: &Grants) -> BTreeMap<String, PluginSec
 }
 
 fn plugin_secret(section: &Section<'_>, name: &str, granted: &Grants) -> Option<PluginSecret> {
-    if !name
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
     {
-        section.refuse(
-            name,
-            "this can't be a secret's name",
-            "use letters, digits, -, _ and .",
-        );
+        section.refuse(name, "this can't be a secret's name", "use letters, digits, -, _ and .");
     }
     let inner = secret::open(section, name)?;
     let hosts = inner.list("hosts", HOSTS, Host::read).unwrap_or_default();

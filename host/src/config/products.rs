@@ -46,11 +46,8 @@ fn product(
     plugins: &BTreeMap<PluginName, Plugin>,
     base: &Delivery,
 ) -> Product {
-    let names = section.list(
-        "plugins",
-        "a list of plugins, for example [\"webhook\"]",
-        scalar::text,
-    );
+    let names =
+        section.list("plugins", "a list of plugins, for example [\"webhook\"]", scalar::text);
     match &names {
         None => section.report(
             section.place(),
@@ -68,17 +65,11 @@ fn product(
         }
         Some(names) => check(&section, names, plugins),
     }
-    let names = names
-        .unwrap_or_default()
-        .into_iter()
-        .map(|(_, name)| PluginName::from(name))
-        .collect();
+    let names =
+        names.unwrap_or_default().into_iter().map(|(_, name)| PluginName::from(name)).collect();
     let delivery = sections::delivery(section.section("delivery"), base);
     section.finish();
-    Product {
-        plugins: names,
-        delivery,
-    }
+    Product { plugins: names, delivery }
 }
 
 fn check(section: &Section<'_>, names: &[(Place, String)], plugins: &BTreeMap<PluginName, Plugin>) {

@@ -24,10 +24,7 @@ pub(super) enum Refusal {
 
 impl Refusal {
     pub(super) fn value(cause: impl Into<String>, next: impl Into<String>) -> Self {
-        Self::Value {
-            cause: cause.into(),
-            next: next.into(),
-        }
+        Self::Value { cause: cause.into(), next: next.into() }
     }
 }
 
@@ -42,10 +39,7 @@ pub(super) fn text(value: Scalar<'_>) -> Result<String, Refusal> {
         Scalar::Toml(other) => return Err(misfit(other, "a string in quotes")),
     };
     if text.is_empty() {
-        return Err(Refusal::value(
-            "it is empty",
-            "write a value, or leave the key out",
-        ));
+        return Err(Refusal::value("it is empty", "write a value, or leave the key out"));
     }
     Ok(text.to_owned())
 }
@@ -68,14 +62,8 @@ pub(super) fn boolean(value: Scalar<'_>) -> Result<bool, Refusal> {
 pub(super) fn count(value: Scalar<'_>) -> Result<u64, Refusal> {
     match integer(value, "a whole number")? {
         Some(number @ 1..) => Ok(number),
-        Some(0) => Err(Refusal::value(
-            "0 is too few",
-            "write a whole number from 1",
-        )),
-        None => Err(Refusal::value(
-            "it isn't a whole number from 1",
-            "write one",
-        )),
+        Some(0) => Err(Refusal::value("0 is too few", "write a whole number from 1")),
+        None => Err(Refusal::value("it isn't a whole number from 1", "write one")),
     }
 }
 
@@ -136,15 +124,11 @@ pub(super) fn duration(value: Scalar<'_>) -> Result<Duration, Refusal> {
             "write a duration above zero, for example \"1ms\"",
         ));
     }
-    match number
-        .checked_mul(millis_of_unit)
-        .map(Duration::from_millis)
-    {
+    match number.checked_mul(millis_of_unit).map(Duration::from_millis) {
         Some(duration) if duration <= LONGEST => Ok(duration),
-        Some(_) | None => Err(Refusal::value(
-            format!("\"{text}\" is more than 30 days"),
-            "write less",
-        )),
+        Some(_) | None => {
+            Err(Refusal::value(format!("\"{text}\" is more than 30 days"), "write less"))
+        }
     }
 }
 
@@ -171,21 +155,12 @@ pub(super) fn size(value: Scalar<'_>) -> Result<usize, Refusal> {
             ));
         }
     };
-    let bytes = number
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(bytes_of_unit));
+    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(bytes_of_unit));
     match bytes.map(usize::try_from) {
         Some(Ok(bytes @ 1..=0xffff_ffff)) => Ok(bytes),
         Some(Ok(0)) => Err(Refusal::value("0 is too small", "write a size from 1 byte")),
-        Some(_) => Err(Refusal::value(
-            format!("\"{text}\" is 4 GiB or more"),
-            "write less",
-        )),
-        None => Err(Refusal::value(
-            format!("\"{text}\" isn't a size"),
-            format!("write {WANT}"),
-        )),
+        Some(_) => Err(Refusal::value(format!("\"{text}\" is 4 GiB or more"), "write less")),
+        None => Err(Refusal::value(format!("\"{text}\" isn't a size"), format!("write {WANT}"))),
     }
 }
 
@@ -217,10 +192,7 @@ pub(super) fn type_name(value: &DeValue<'_>) -> &'static str {
 }
 
 fn misfit(found: &DeValue<'_>, want: &str) -> Refusal {
-    Refusal::Type {
-        found: type_name(found),
-        want: want.to_owned(),
-    }
+    Refusal::Type { found: type_name(found), want: want.to_owned() }
 }
 
 fn integer(value: Scalar<'_>, want: &str) -> Result<Option<u64>, Refusal> {
@@ -238,9 +210,7 @@ fn decimal(number: &toml::de::DeInteger<'_>) -> String {
 }
 
 fn split_unit(text: &str) -> (&str, &str) {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     (number, unit.trim_start_matches(' '))
 }

@@ -30,26 +30,12 @@ pub(super) fn open<'a>(section: &Section<'a>, key: &str) -> Option<Section<'a>> 
     section.knows(key);
     let (name, suggested) = (section.quoted(key), suggested(section, key));
     if section.overlay(key).is_some() {
-        refuse(
-            section,
-            key,
-            SecretFault::InOverlay {
-                key: name,
-                suggested,
-            },
-        );
+        refuse(section, key, SecretFault::InOverlay { key: name, suggested });
         return None;
     }
     let (_, entry) = section.entry(key)?;
     if !matches!(entry.get_ref(), DeValue::Table(_)) {
-        refuse(
-            section,
-            key,
-            SecretFault::InText {
-                key: name,
-                suggested,
-            },
-        );
+        refuse(section, key, SecretFault::InText { key: name, suggested });
         return None;
     }
     Some(section.section(key))
@@ -66,9 +52,9 @@ pub(super) fn value(
     let fault = match (variable, file) {
         (Some(variable), None) => match (section.reader.env)(&variable) {
             None => SecretFault::NotSet { variable },
-            Some(value) if value.is_empty() => SecretFault::Empty {
-                source_text: format!("the environment variable {variable}"),
-            },
+            Some(value) if value.is_empty() => {
+                SecretFault::Empty { source_text: format!("the environment variable {variable}") }
+            }
             Some(value) => return Some((value, format!("the environment variable {variable}"))),
         },
         (None, Some(file)) => {
@@ -91,9 +77,7 @@ pub(super) fn value(
 fn read(path: &std::path::Path) -> Result<String, String> {
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    file.take(LONGEST + 1)
-        .read_to_string(&mut text)
-        .map_err(|error| error.to_string())?;
+    file.take(LONGEST + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
     if text.len() as u64 > LONGEST {
         return Err(format!("it is longer than {LONGEST} bytes"));
     }
@@ -107,11 +91,5 @@ fn suggested(section: &Section<'_>, key: &str) -> String {
 }
 
 fn refuse(section: &Section<'_>, key: &str, fault: SecretFault) {
-    section.report(
-        section.place_of(key),
-        Fault::Secret {
-            key: key.to_owned(),
-            fault,
-        },
-    );
+    section.report(section.place_of(key), Fault::Secret { key: key.to_owned(), fault });
 }

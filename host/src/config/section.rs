@@ -59,39 +59,26 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn report(&self, place: Place, section: &str, fault: Fault) {
-        self.problems.borrow_mut().push(Problem {
-            place,
-            section: section.to_owned(),
-            fault,
-        });
+        self.problems.borrow_mut().push(Problem { place, section: section.to_owned(), fault });
     }
 
     /// The line that a span of the text starts on.
     pub(super) fn line(&self, span: &Range<usize>) -> Place {
         let before = self.text.get(..span.start).unwrap_or(self.text);
-        Place::Line(
-            self.file.clone(),
-            before.bytes().filter(|byte| *byte == b'\n').count() + 1,
-        )
+        Place::Line(self.file.clone(), before.bytes().filter(|byte| *byte == b'\n').count() + 1)
     }
 
     /// The variable that overrides `path`, where it is set.
     fn overlaid(&self, path: &str, variable: &str) -> Option<String> {
         let value = (self.env)(variable);
-        let first = self
-            .overlay
-            .borrow_mut()
-            .insert(variable.to_owned(), path.to_owned());
+        let first = self.overlay.borrow_mut().insert(variable.to_owned(), path.to_owned());
         if let (Some(first), Some(_)) = (first, &value)
             && first != path
         {
             self.report(
                 Place::Variable(variable.to_owned()),
                 "",
-                Fault::AmbiguousVariable {
-                    first,
-                    second: path.to_owned(),
-                },
+                Fault::AmbiguousVariable { first, second: path.to_owned() },
             );
         }
         value
@@ -121,11 +108,7 @@ impl<'a> Section<'a> {
 
     /// The table's path as it is written in the file.
     pub(super) fn name(&self) -> String {
-        self.path
-            .iter()
-            .map(|part| quoted(part))
-            .collect::<Vec<_>>()
-            .join(".")
+        self.path.iter().map(|part| quoted(part)).collect::<Vec<_>>().join(".")
     }
 
     /// Whether the table stands in the file.
@@ -158,11 +141,7 @@ impl<'a> Section<'a> {
     pub(super) fn refuse(&self, key: &str, cause: impl Into<String>, next: impl Into<String>) {
         self.report(
             self.place_of(key),
-            Fault::BadValue {
-                key: key.to_owned(),
-                cause: cause.into(),
-                next: next.into(),
-            },
+            Fault::BadValue { key: key.to_owned(), cause: cause.into(), next: next.into() },
         );
     }
 
@@ -179,8 +158,7 @@ impl<'a> Section<'a> {
             let (_, value) = self.entry(key)?;
             read(Scalar::Toml(value.get_ref()))
         };
-        read.map_err(|refusal| self.report_refusal(self.place_of(key), key, refusal))
-            .ok()
+        read.map_err(|refusal| self.report_refusal(self.place_of(key), key, refusal)).ok()
     }
 
     /// As [`Self::scalar`], with the default where there is nothing usable.
@@ -204,10 +182,7 @@ impl<'a> Section<'a> {
         if value.is_none() && !self.has(key) {
             self.report(
                 self.place(),
-                Fault::MissingKey {
-                    key: key.to_owned(),
-                    example: example.to_owned(),
-                },
+                Fault::MissingKey { key: key.to_owned(), example: example.to_owned() },
             );
         }
         value
@@ -226,11 +201,7 @@ impl<'a> Section<'a> {
             let found = type_name(value.get_ref());
             self.report(
                 self.reader.line(&name.span()),
-                Fault::WrongType {
-                    key: key.to_owned(),
-                    found,
-                    want: want.to_owned(),
-                },
+                Fault::WrongType { key: key.to_owned(), found, want: want.to_owned() },
             );
             return Some(Vec::new());
         };
@@ -251,11 +222,7 @@ impl<'a> Section<'a> {
     pub(super) fn section(&self, key: &str) -> Section<'a> {
         self.knows(key);
         let path = [self.path.as_slice(), &[key.to_owned()]].concat();
-        let header = path
-            .iter()
-            .map(|part| quoted(part))
-            .collect::<Vec<_>>()
-            .join(".");
+        let header = path.iter().map(|part| quoted(part)).collect::<Vec<_>>().join(".");
         let absent = |place| Section {
             reader: self.reader,
             table: None,
@@ -276,10 +243,7 @@ impl<'a> Section<'a> {
             self.report(place.clone(), fault);
             return absent(place);
         };
-        Section {
-            table: Some(table),
-            ..absent(place)
-        }
+        Section { table: Some(table), ..absent(place) }
     }
 
     /// The tables within this one, whatever their names: `[streams.NAME]`.
@@ -304,10 +268,7 @@ impl<'a> Section<'a> {
     pub(super) fn entry(
         &self,
         key: &str,
-    ) -> Option<(
-        &'a Spanned<toml::de::DeString<'a>>,
-        &'a Spanned<DeValue<'a>>,
-    )> {
+    ) -> Option<(&'a Spanned<toml::de::DeString<'a>>, &'a Spanned<DeValue<'a>>)> {
         self.table?.get_key_value(key)
     }
 
@@ -348,10 +309,7 @@ impl<'a> Section<'a> {
 
     /// What the overlay has for `key`; from here on the variable is known to mean something.
     pub(super) fn overlay(&self, key: &str) -> Option<String> {
-        self.reader.overlaid(
-            &format!("\"{key}\" of [{}]", self.name()),
-            &self.variable(key),
-        )
+        self.reader.overlaid(&format!("\"{key}\" of [{}]", self.name()), &self.variable(key))
     }
 
     /// Whether the overlay has something for a scalar `key`.
@@ -368,13 +326,8 @@ impl<'a> Section<'a> {
 
     /// The overlay's variable for `key`.
     pub(super) fn variable(&self, key: &str) -> String {
-        let parts: Vec<_> = self
-            .path
-            .iter()
-            .map(String::as_str)
-            .chain([key])
-            .map(variable_part)
-            .collect();
+        let parts: Vec<_> =
+            self.path.iter().map(String::as_str).chain([key]).map(variable_part).collect();
         format!("{OVERLAY}{}", parts.join("__"))
     }
 
@@ -398,10 +351,7 @@ pub(super) fn nearest<'k>(
     known
         .into_iter()
         .map(|known| {
-            (
-                strsim::damerau_levenshtein(&word.to_lowercase(), &known.to_lowercase()),
-                known,
-            )
+            (strsim::damerau_levenshtein(&word.to_lowercase(), &known.to_lowercase()), known)
         })
         .filter(|(distance, known)| *distance <= (known.len() / 3).max(1))
         .min_by_key(|(distance, _)| *distance)
@@ -410,24 +360,12 @@ pub(super) fn nearest<'k>(
 
 fn variable_part(part: &str) -> String {
     part.chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() {
-                c.to_ascii_uppercase()
-            } else {
-                '_'
-            }
-        })
+        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' })
         .collect()
 }
 
 fn quoted(part: &str) -> String {
-    let bare = !part.is_empty()
-        && part
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
-    if bare {
-        part.to_owned()
-    } else {
-        format!("{part:?}")
-    }
+    let bare =
+        !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    if bare { part.to_owned() } else { format!("{part:?}") }
 }

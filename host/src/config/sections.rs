@@ -31,10 +31,7 @@ pub(super) fn server(section: Section<'_>) -> Server {
     if !server.listen.ip().is_loopback() && !section.has("token") {
         section.refuse(
             "listen",
-            format!(
-                "{} can be reached from other machines, and no token is set",
-                server.listen
-            ),
+            format!("{} can be reached from other machines, and no token is set", server.listen),
             "listen on 127.0.0.1, or add `token = { env = \"SIDENOTE_SERVER_TOKEN\" }` to [server]",
         );
     }
@@ -47,9 +44,9 @@ pub(super) fn store(section: Section<'_>, base: &Path) -> Store {
     let kind = section.scalar_or("kind", StoreKind::Embedded, store_kind);
     let path = section.scalar("path", scalar::text);
     let store = match kind {
-        StoreKind::Embedded => Store::Embedded {
-            path: base.join(path.unwrap_or_else(|| "sidenote.redb".to_owned())),
-        },
+        StoreKind::Embedded => {
+            Store::Embedded { path: base.join(path.unwrap_or_else(|| "sidenote.redb".to_owned())) }
+        }
         StoreKind::Memory => {
             if path.is_some() {
                 section.refuse(
@@ -92,11 +89,7 @@ pub(super) fn delivery(section: Section<'_>, base: &Delivery) -> Delivery {
         retry_max: section.scalar_or("retry_max", base.retry_max, scalar::duration),
         call_timeout: section.scalar_or("call_timeout", base.call_timeout, scalar::duration),
     };
-    in_order(
-        &section,
-        ("debounce", delivery.debounce),
-        ("max_wait", delivery.max_wait),
-    );
+    in_order(&section, ("debounce", delivery.debounce), ("max_wait", delivery.max_wait));
     in_order(
         &section,
         ("retry_initial", delivery.retry_initial),
@@ -152,11 +145,7 @@ fn stream(section: Section<'_>) -> (Option<Stream>, Section<'_>) {
         retry_max: section.scalar_or("retry_max", default.retry_max, scalar::duration),
         max_event_bytes: section.scalar_or("max_event", default.max_event_bytes, scalar::size),
     };
-    in_order(
-        &section,
-        ("retry_initial", stream.retry_initial),
-        ("retry_max", stream.retry_max),
-    );
+    in_order(&section, ("retry_initial", stream.retry_initial), ("retry_max", stream.retry_max));
     let plaintext_allowed = section.scalar_or("allow_plaintext", false, scalar::boolean);
     if let Some(url) = &url
         && url.scheme() == "http"
@@ -243,10 +232,7 @@ fn attempts(value: Scalar<'_>) -> Result<u32, Refusal> {
 pub(super) fn up_to(value: Scalar<'_>, most: u32) -> Result<u32, Refusal> {
     match u32::try_from(scalar::count(value)?) {
         Ok(number) if number <= most => Ok(number),
-        Ok(_) | Err(_) => Err(Refusal::value(
-            format!("it is more than {most}"),
-            "write less",
-        )),
+        Ok(_) | Err(_) => Err(Refusal::value(format!("it is more than {most}"), "write less")),
     }
 }
 
@@ -267,28 +253,18 @@ fn web_address(value: Scalar<'_>) -> Result<Url, Refusal> {
     let url = Url::parse(&scalar::text(value)?)
         .map_err(|error| Refusal::value(format!("it isn't a whole address ({error})"), NEXT))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(Refusal::value(
-            format!("{}:// isn't served", url.scheme()),
-            NEXT,
-        ));
+        return Err(Refusal::value(format!("{}:// isn't served", url.scheme()), NEXT));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(Refusal::value(
-            "it has credentials in it",
-            "leave them out and use `token`",
-        ));
+        return Err(Refusal::value("it has credentials in it", "leave them out and use `token`"));
     }
     Ok(url)
 }
 
 fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
-    let address = host
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .parse::<IpAddr>();
-    address.map_or(
-        host == "localhost" || host.ends_with(".localhost"),
-        |address| address.is_loopback(),
-    )
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    address.map_or(host == "localhost" || host.ends_with(".localhost"), |address| {
+        address.is_loopback()
+    })
 }

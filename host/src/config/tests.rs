@@ -21,22 +21,14 @@ plugins = ["webhook"]
 const REFERENCE: &str = include_str!("../../../examples/sidenote.toml");
 
 fn env_of(pairs: &[(&str, &str)]) -> impl Fn(&str) -> Option<String> {
-    let map: BTreeMap<String, String> = pairs
-        .iter()
-        .map(|(name, value)| (name.to_string(), value.to_string()))
-        .collect();
+    let map: BTreeMap<String, String> =
+        pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
     move |name| map.get(name).cloned()
 }
 
 fn load(text: &str, env: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     let set = env.iter().map(|(name, _)| name.to_string()).collect();
-    build(
-        PathBuf::from("sidenote.toml"),
-        text,
-        Path::new("/etc/sidenote"),
-        &env_of(env),
-        set,
-    )
+    build(PathBuf::from("sidenote.toml"), text, Path::new("/etc/sidenote"), &env_of(env), set)
 }
 
 fn errors(text: &str, env: &[(&str, &str)]) -> Vec<String> {
@@ -48,11 +40,8 @@ fn errors(text: &str, env: &[(&str, &str)]) -> Vec<String> {
         .collect()
 }
 
-const REFERENCE_ENV: [(&str, &str); 3] = [
-    ("SIDENOTE_SERVER_TOKEN", "s"),
-    ("SIDENOTE_STREAM_TOKEN", "t"),
-    ("BOT_SIGNING_SECRET", "b"),
-];
+const REFERENCE_ENV: [(&str, &str); 3] =
+    [("SIDENOTE_SERVER_TOKEN", "s"), ("SIDENOTE_STREAM_TOKEN", "t"), ("BOT_SIGNING_SECRET", "b")];
 
 #[test]
 fn the_reference_file_states_the_defaults_of_the_code() {
@@ -66,19 +55,9 @@ fn the_reference_file_states_the_defaults_of_the_code() {
 
     // What has no default is levelled; all else must be equal.
     let mut reference = reference;
+    assert!(reference.server.token.take().is_some_and(|token| token.expose() == "s"));
     assert!(
-        reference
-            .server
-            .token
-            .take()
-            .is_some_and(|token| token.expose() == "s")
-    );
-    assert!(
-        reference
-            .server
-            .public_url
-            .take()
-            .is_some_and(|url| url == "https://notes.example.com")
+        reference.server.public_url.take().is_some_and(|url| url == "https://notes.example.com")
     );
     assert!(
         reference
@@ -91,16 +70,8 @@ fn the_reference_file_states_the_defaults_of_the_code() {
     );
     let plugin = reference.plugins.get_mut("webhook").unwrap();
     assert_eq!(std::mem::take(&mut plugin.hosts), ["bot.example.com"]);
-    assert_eq!(
-        std::mem::take(&mut plugin.config)["url"],
-        "https://bot.example.com/notes"
-    );
-    assert_eq!(
-        std::mem::take(&mut plugin.secrets)["signing"]
-            .value
-            .expose(),
-        "b"
-    );
+    assert_eq!(std::mem::take(&mut plugin.config)["url"], "https://bot.example.com/notes");
+    assert_eq!(std::mem::take(&mut plugin.secrets)["signing"].value.expose(), "b");
     assert_eq!(format!("{reference:#?}"), format!("{minimal:#?}"));
 }
 
@@ -108,21 +79,14 @@ fn the_reference_file_states_the_defaults_of_the_code() {
 fn the_reference_file_has_every_key() {
     let env = env_of(&REFERENCE_ENV);
     let table = toml::de::DeTable::parse(REFERENCE).unwrap();
-    let reader = Reader::new(
-        PathBuf::from("sidenote.toml"),
-        REFERENCE,
-        Path::new("/"),
-        &env,
-    );
+    let reader = Reader::new(PathBuf::from("sidenote.toml"), REFERENCE, Path::new("/"), &env);
     super::load::config(Section::top(&reader, table.get_ref()), Path::new("/"));
     assert_eq!(reader.problems(), []);
 
     let schema = reader.schema.borrow();
     assert!(schema.len() >= 10, "{schema:?}");
     let written: toml::Table = REFERENCE.parse().unwrap();
-    for (section, keys) in schema
-        .iter()
-        .filter(|(section, _)| *section != "products.acme.delivery")
+    for (section, keys) in schema.iter().filter(|(section, _)| *section != "products.acme.delivery")
     {
         let path = section.split('.').filter(|part| !part.is_empty());
         let table = path.fold(Some(&written), |table, part| table?.get(part)?.as_table());
@@ -141,15 +105,9 @@ fn the_reference_file_has_every_key() {
 #[test]
 fn the_example_for_other_peoples_servers_is_valid() {
     let text = include_str!("../../../examples/other-servers.toml");
-    let config = load(
-        text,
-        &[("SIDENOTE_STREAM_TOKEN", "t"), ("BOT_SIGNING_SECRET", "b")],
-    )
-    .unwrap();
-    assert_eq!(
-        config.plugins["webhook"].config["url"],
-        "https://bot.example.com/notes"
-    );
+    let config =
+        load(text, &[("SIDENOTE_STREAM_TOKEN", "t"), ("BOT_SIGNING_SECRET", "b")]).unwrap();
+    assert_eq!(config.plugins["webhook"].config["url"], "https://bot.example.com/notes");
     assert_eq!(config.streams["main"].token.as_ref().unwrap().expose(), "t");
 }
 
@@ -173,10 +131,7 @@ fn a_product_overrides_delivery_key_by_key() {
     );
     let config = load(&text, &[]).unwrap();
     let delivery = &config.products[&ProductId::new("acme").unwrap()].delivery;
-    assert_eq!(
-        (delivery.bin_seconds, delivery.max_wait),
-        (0.0, Duration::from_secs(5))
-    );
+    assert_eq!((delivery.bin_seconds, delivery.max_wait), (0.0, Duration::from_secs(5)));
     assert_eq!(config.delivery.bin_seconds, 3.0);
 }
 
@@ -202,12 +157,7 @@ plugins = ["eu", "us"]
         .collect();
     assert_eq!(
         settings,
-        [
-            ("admin_id", "7"),
-            ("notes", "true"),
-            ("ratio", "1.5"),
-            ("region", "eu")
-        ]
+        [("admin_id", "7"), ("notes", "true"), ("ratio", "1.5"), ("region", "eu")]
     );
 }
 
@@ -222,15 +172,9 @@ fn the_environment_overrides_scalars_of_every_kind() {
             ("SIDENOTE__DELIVERY__MAX_ATTEMPTS", "3"),
             ("SIDENOTE__DELIVERY__BIN_SECONDS", "1.5"),
             ("SIDENOTE__DELIVERY__DEBOUNCE", "10ms"),
-            (
-                "SIDENOTE__STREAMS__MAIN__URL",
-                "https://other.example/stream",
-            ),
+            ("SIDENOTE__STREAMS__MAIN__URL", "https://other.example/stream"),
             ("SIDENOTE__PLUGINS__WEBHOOK__GRANTS__PRIVATE", "true"),
-            (
-                "SIDENOTE__PLUGINS__WEBHOOK__CONFIG__URL",
-                "https://b.example",
-            ),
+            ("SIDENOTE__PLUGINS__WEBHOOK__CONFIG__URL", "https://b.example"),
             ("SIDENOTE__STORE__KIND", "memory"),
             ("SIDENOTE_LOG", "debug"),
         ],
@@ -238,10 +182,7 @@ fn the_environment_overrides_scalars_of_every_kind() {
     .unwrap();
     assert_eq!(config.server.listen.port(), 9999);
     assert_eq!(config.server.max_body_bytes, 2048);
-    assert_eq!(
-        (config.delivery.max_attempts, config.delivery.bin_seconds),
-        (3, 1.5)
-    );
+    assert_eq!((config.delivery.max_attempts, config.delivery.bin_seconds), (3, 1.5));
     assert_eq!(config.delivery.debounce, Duration::from_millis(10));
     assert_eq!(config.streams["main"].url, "https://other.example/stream");
     assert!(config.plugins["webhook"].allow_private);
@@ -265,29 +206,17 @@ plugins = ["webhook"]
 "#;
     let config =
         Config::from_toml(text, folder.path(), &env_of(&[("T", "from-a-variable")])).unwrap();
-    assert_eq!(
-        config.server.token.as_ref().unwrap().expose(),
-        "from-a-file"
-    );
-    assert_eq!(
-        config.streams["main"].token.as_ref().unwrap().expose(),
-        "from-a-variable"
-    );
+    assert_eq!(config.server.token.as_ref().unwrap().expose(), "from-a-file");
+    assert_eq!(config.streams["main"].token.as_ref().unwrap().expose(), "from-a-variable");
     let shown = format!("{config:?}");
-    assert!(
-        !shown.contains("from-a-file") && !shown.contains("from-a-variable"),
-        "{shown}"
-    );
+    assert!(!shown.contains("from-a-file") && !shown.contains("from-a-variable"), "{shown}");
 }
 
 #[test]
 fn all_problems_are_reported_at_once_in_the_order_of_the_file() {
     let text = "[server]\nlisten = \"nowhere\"\nheader_timeout = 10\n[streams.main]\nurl = \"ftp://x\"\ntokne = 1\n[products.p]\nplugins = [\"x\"]\n";
     let found = errors(text, &[]);
-    let lines: Vec<_> = found
-        .iter()
-        .map(|problem| problem.split(": ").next().unwrap())
-        .collect();
+    let lines: Vec<_> = found.iter().map(|problem| problem.split(": ").next().unwrap()).collect();
     assert_eq!(
         lines,
         [
@@ -305,30 +234,10 @@ fn all_problems_are_reported_at_once_in_the_order_of_the_file() {
 fn every_mistake_is_named_with_line_key_and_way_out() {
     let mut shown = String::new();
     for (text, env) in MISTAKES {
-        let text = format!(
-            "{text}\n{}",
-            if text.contains("[streams") {
-                ""
-            } else {
-                STREAM
-            }
-        );
-        let text = format!(
-            "{text}\n{}",
-            if text.contains("[plugins") {
-                ""
-            } else {
-                "[plugins.webhook]"
-            }
-        );
-        let text = format!(
-            "{text}\n{}",
-            if text.contains("products") {
-                ""
-            } else {
-                PRODUCT
-            }
-        );
+        let text = format!("{text}\n{}", if text.contains("[streams") { "" } else { STREAM });
+        let text =
+            format!("{text}\n{}", if text.contains("[plugins") { "" } else { "[plugins.webhook]" });
+        let text = format!("{text}\n{}", if text.contains("products") { "" } else { PRODUCT });
         let found = errors(&text, env);
         assert_eq!(found.len(), 1, "{found:#?} in:\n{text}");
         writeln!(shown, "{}", found[0]).unwrap();
@@ -350,15 +259,9 @@ const MISTAKES: &[Mistake] = &[
     // Keys.
     ("plugin_folder = \"a\"", &[]),
     ("[serve]\nlisten = \"127.0.0.1:1\"", &[]),
-    (
-        "[streams.main]\nurl = \"https://a.example\"\ntokne = 1",
-        &[],
-    ),
+    ("[streams.main]\nurl = \"https://a.example\"\ntokne = 1", &[]),
     ("[delivery]\nwhatever = 1", &[]),
-    (
-        "[products.acme]\nplugins = [\"webhook\"]\ndelivery = { debounc = \"1s\" }",
-        &[],
-    ),
+    ("[products.acme]\nplugins = [\"webhook\"]\ndelivery = { debounc = \"1s\" }", &[]),
     ("[plugins.webhook.grant]\nhosts = []", &[]),
     ("server = 1", &[]),
     ("[streams]\nurl = \"https://a.example\"", &[]),
@@ -389,83 +292,38 @@ const MISTAKES: &[Mistake] = &[
     ("[streams.main]\nurl = \"\"", &[]),
     ("[streams.main]\nurl = \"connector.example.com\"", &[]),
     ("[streams.main]\nurl = \"ws://connector.example.com\"", &[]),
-    (
-        "[streams.main]\nurl = \"http://connector.example.com\"",
-        &[],
-    ),
-    (
-        "[streams.main]\nurl = \"https://user:hunter2@connector.example.com\"",
-        &[],
-    ),
+    ("[streams.main]\nurl = \"http://connector.example.com\"", &[]),
+    ("[streams.main]\nurl = \"https://user:hunter2@connector.example.com\"", &[]),
     ("[streams.\"a b\"]\nurl = \"https://a.example\"", &[]),
-    (
-        "[streams.a]\nurl = \"https://a.example\"\n[streams.b]\nurl = \"https://a.example/\"",
-        &[],
-    ),
+    ("[streams.a]\nurl = \"https://a.example\"\n[streams.b]\nurl = \"https://a.example/\"", &[]),
     ("[streams]", &[]),
     // Secrets.
-    (
-        "[streams.main]\nurl = \"https://a.example\"\ntoken = \"hunter2\"",
-        &[],
-    ),
-    (
-        "[streams.main]\nurl = \"https://a.example\"\ntoken = { env = \"T\" }",
-        &[],
-    ),
-    (
-        "[streams.main]\nurl = \"https://a.example\"\ntoken = { env = \"T\" }",
-        &[("T", "")],
-    ),
-    (
-        "[streams.main]\nurl = \"https://a.example\"\ntoken = { env = \"T\" }",
-        &[("T", "hunter2 ")],
-    ),
-    (
-        "[streams.main]\nurl = \"https://a.example\"\ntoken = { file = \"missing\" }",
-        &[],
-    ),
+    ("[streams.main]\nurl = \"https://a.example\"\ntoken = \"hunter2\"", &[]),
+    ("[streams.main]\nurl = \"https://a.example\"\ntoken = { env = \"T\" }", &[]),
+    ("[streams.main]\nurl = \"https://a.example\"\ntoken = { env = \"T\" }", &[("T", "")]),
+    ("[streams.main]\nurl = \"https://a.example\"\ntoken = { env = \"T\" }", &[("T", "hunter2 ")]),
+    ("[streams.main]\nurl = \"https://a.example\"\ntoken = { file = \"missing\" }", &[]),
     (
         "[streams.main]\nurl = \"https://a.example\"\ntoken = { env = \"T\", file = \"t\" }",
         &[("T", "t")],
     ),
-    (
-        "[streams.main]\nurl = \"https://a.example\"\ntoken = {}",
-        &[],
-    ),
+    ("[streams.main]\nurl = \"https://a.example\"\ntoken = {}", &[]),
     ("[plugins.webhook.secrets]\nsigning = \"hunter2\"", &[]),
-    (
-        "[plugins.webhook.secrets]\nsigning = { env = \"T\", host = [\"a.example\"] }",
-        &[("T", "t")],
-    ),
+    ("[plugins.webhook.secrets]\nsigning = { env = \"T\", host = [\"a.example\"] }", &[("T", "t")]),
     (
         "[plugins.webhook.secrets]\nsigning = { env = \"T\", hosts = [\"a.example\"] }",
         &[("T", "t")],
     ),
-    (
-        "[server]\nlisten = \"127.0.0.1:1\"",
-        &[("SIDENOTE__SERVER__TOKEN", "hunter2")],
-    ),
+    ("[server]\nlisten = \"127.0.0.1:1\"", &[("SIDENOTE__SERVER__TOKEN", "hunter2")]),
     // Plugins and products.
     ("[plugins.webhook]\nfile = \"../webhook.wasm\"", &[]),
     ("[plugins.webhook]\nfile = \"webhook.py\"", &[]),
     ("[plugins.webhook.config]\nlist = [1]", &[]),
     ("[plugins.webhook.grants]\nhosts = \"a.example\"", &[]),
-    (
-        "[plugins.webhook.grants]\nhosts = [\"https://a.example/path\"]",
-        &[],
-    ),
-    (
-        "[plugins.webhook.grants]\nhosts = [\"a.example\", \"https://A.example:443\"]",
-        &[],
-    ),
-    (
-        "[plugins.webhook.grants]\nhosts = [\"http://127.0.0.1:4010\"]",
-        &[],
-    ),
-    (
-        "[plugins.webhook.grants]\nprivate = true\nhosts = [\"http://169.254.169.254\"]",
-        &[],
-    ),
+    ("[plugins.webhook.grants]\nhosts = [\"https://a.example/path\"]", &[]),
+    ("[plugins.webhook.grants]\nhosts = [\"a.example\", \"https://A.example:443\"]", &[]),
+    ("[plugins.webhook.grants]\nhosts = [\"http://127.0.0.1:4010\"]", &[]),
+    ("[plugins.webhook.grants]\nprivate = true\nhosts = [\"http://169.254.169.254\"]", &[]),
     ("[plugins.webhook.limits]\nconcurrency = 0", &[]),
     ("[products]", &[]),
     ("[products.acme]", &[]),
@@ -481,10 +339,7 @@ const MISTAKES: &[Mistake] = &[
     ("[server]", &[("SIDENOTE__SERVER__LISTN", "127.0.0.1:1")]),
     ("[server]", &[("SIDENOTE__SERVER__LISTEN", "nowhere")]),
     ("[server]", &[("SIDENOTE__SERVER__LISTEN", "0.0.0.0:8787")]),
-    (
-        "[server]",
-        &[("SIDENOTE__STREAMS__OTHER__URL", "https://a.example")],
-    ),
+    ("[server]", &[("SIDENOTE__STREAMS__OTHER__URL", "https://a.example")]),
     (
         "[streams.a-b]\nurl = \"https://a.example\"\n[streams.a_b]\nurl = \"https://b.example\"",
         &[("SIDENOTE__STREAMS__A_B__IDLE_TIMEOUT", "1s")],

@@ -46,15 +46,7 @@ mod tests {
 
     #[test]
     fn every_year_from_1_to_9999_is_taken_as_it_is() {
-        for time in [
-            FIRST_SECOND,
-            -1.0,
-            -0.0,
-            0.0,
-            1.5,
-            1_700_000_000.0,
-            253_402_300_799.0,
-        ] {
+        for time in [FIRST_SECOND, -1.0, -0.0, 0.0, 1.5, 1_700_000_000.0, 253_402_300_799.0] {
             assert_eq!(usable(time), Some(time), "{time}");
         }
     }
@@ -98,11 +90,6 @@ mod tests {
     fn rounding_up_into_year_10000_is_out_of_range() {
         let last = f64::from_bits(END.to_bits() - 1);
         assert!(last < END);
-        assert_eq!(
-            whole_second(last)
-                .map(|second| second < END as i64)
-                .unwrap_or(true),
-            true
-        );
+        assert_eq!(whole_second(last).map(|second| second < END as i64).unwrap_or(true), true);
     }
 }

@@ -6,8 +6,14 @@
 //! | [`event_time`] | which of a client's timestamps can be used |
 //! | [`text`] | what of a person's text may reach a note |
 //! | [`note`] | the text of a note |
+//! | [`batch`] | which actions wait, for how long, and how many |
+//! | [`link`] | which conversation a session's notes go to |
+//! | [`state`] | what a batch, a link and a timer do to a session |
 
+pub mod batch;
 pub mod event_time;
+pub mod link;
 pub mod note;
 pub mod payload;
+pub mod state;
 pub mod text;

@@ -44,17 +44,12 @@ pub fn format_note(
     now: Timestamp,
 ) -> String {
     let ordered = in_order(actions);
-    let text_bytes: usize = actions
-        .iter()
-        .map(|action| action.description.len() + 8)
-        .sum();
+    let text_bytes: usize = actions.iter().map(|action| action.description.len() + 8).sum();
     let mut out = String::with_capacity(96 + text_bytes);
     write_header(
         &mut out,
         session_id,
-        ordered
-            .first()
-            .and_then(|(_, action)| action.timestamp_start),
+        ordered.first().and_then(|(_, action)| action.timestamp_start),
         now,
     );
 
@@ -127,11 +122,7 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
 
     fn action(description: &str, timestamp_start: Option<f64>) -> Action {
-        Action {
-            description: description.to_owned(),
-            timestamp_start,
-            ..Action::default()
-        }
+        Action { description: description.to_owned(), timestamp_start, ..Action::default() }
     }
 
     fn lines(actions: &[Action], bin_seconds: f64) -> String {
@@ -157,11 +148,7 @@ mod tests {
     #[test]
     fn the_header_has_the_first_lines_start_or_now() {
         let header_of = |actions: &[Action]| {
-            format_note(None, actions, 3.0, NOW)
-                .lines()
-                .nth(1)
-                .unwrap()
-                .to_owned()
+            format_note(None, actions, 3.0, NOW).lines().nth(1).unwrap().to_owned()
         };
         let now = "timestamp: 2023-11-14 22:13:20 UTC";
         assert_eq!(header_of(&[]), now);
@@ -179,18 +166,8 @@ mod tests {
     #[test]
     fn no_bin_width_can_fail() {
         let actions = [action("a", Some(1.0)), action("b", Some(1e11))];
-        for bin_seconds in [
-            0.0,
-            -0.0,
-            f64::NAN,
-            f64::INFINITY,
-            f64::MIN_POSITIVE * f64::EPSILON,
-        ] {
-            assert_eq!(
-                lines(&actions, bin_seconds),
-                "[1] a\n[2] b",
-                "{bin_seconds}"
-            );
+        for bin_seconds in [0.0, -0.0, f64::NAN, f64::INFINITY, f64::MIN_POSITIVE * f64::EPSILON] {
+            assert_eq!(lines(&actions, bin_seconds), "[1] a\n[2] b", "{bin_seconds}");
         }
         assert_eq!(lines(&actions, 1e-300), "[1] a\n\n[2] b");
     }
@@ -199,10 +176,7 @@ mod tests {
     fn a_clock_that_is_out_of_range_still_gives_a_header() {
         for now in [Timestamp(i64::MIN), Timestamp(i64::MAX)] {
             let header = format_header(None, None, now);
-            assert_eq!(
-                header,
-                "session_id: unknown\ntimestamp: 1970-01-01 00:00:00 UTC\n\n"
-            );
+            assert_eq!(header, "session_id: unknown\ntimestamp: 1970-01-01 00:00:00 UTC\n\n");
         }
     }
 

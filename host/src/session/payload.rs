@@ -224,16 +224,8 @@ impl ActionsPayload {
 
     /// The batch as text: `Session … — n actions` and one line per action.
     pub fn to_text(&self) -> String {
-        let id = self
-            .session_id
-            .as_deref()
-            .filter(|id| !id.is_empty())
-            .unwrap_or("unknown");
-        let mut out = format!(
-            "Session {} — {} actions",
-            text::one_line(id),
-            self.actions.len()
-        );
+        let id = self.session_id.as_deref().filter(|id| !id.is_empty()).unwrap_or("unknown");
+        let mut out = format!("Session {} — {} actions", text::one_line(id), self.actions.len());
         for action in &self.actions {
             out.push('\n');
             action.write_text(&mut out);
@@ -314,48 +306,18 @@ impl SummaryPayload {
     }
 }
 
-/// An event of the stream, parsed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Parsed {
-    /// What it says.
-    pub payload: Payload,
-    /// Actions left out because they can't be used.
-    pub dropped_actions: usize,
+impl fmt::Debug for SummaryPayload {
+    /// The text is left out: it is customers' data.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SummaryPayload")
+            .field("product_id", &self.product_id)
+            .field("session_id", &self.session_id)
+            .field("summary_bytes", &self.summary.len())
+            .field("replaces", &self.replaces)
+            .field("forwarded_at", &self.forwarded_at)
+            .finish_non_exhaustive()
+    }
 }
 
-/// Why an event can't be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PayloadError {
-    /// The text is not JSON.
-    #[error("it is not JSON")]
-    NotJson,
-    /// The JSON is not an object.
-    #[error("it is not a JSON object")]
-    NotAnObject,
-    /// The JSON is nested too deeply.
-    #[error("it is nested too deeply")]
-    TooDeep,
-    /// The `type` is not one that is known.
-    #[error("its type is not known")]
-    UnknownType,
-}
-
-/// Parses the data of an event.
-///
-/// # Errors
-///
-/// The data is no payload.
-pub fn parse_event(data: &str) -> Result<Parsed, PayloadError> {
-    let mut value: serde_json::Value = serde_json::from_str(data).map_err(|error| {
-        if error.to_string().contains("recursion") { PayloadError::TooDeep } else { PayloadError::NotJson }
-    })?;
-    let object = value.as_object_mut().ok_or(PayloadError::NotAnObject)?;
-    let kind = object.get("type").and_then(|kind| kind.as_str()).unwrap_or_default().to_owned();
-    object.retain(|_, value| !value.is_null());
-    let payload = match &*kind {
-        "actions" => Payload::Actions(serde_json::from_value(value).map_err(|_| PayloadError::NotJson)?),
-        "summary" => Payload::Summary(serde_json::from_value(value).map_err(|_| PayloadError::NotJson)?),
-        _ => return Err(PayloadError::UnknownType),
-    };
-    Ok(Parsed { payload, dropped_actions: 0 })
-}
+#[cfg(test)]
+mod tests;

@@ -82,9 +82,7 @@ fn may_keep_crlf(text: &str) -> bool {
 
 fn is_inert(line: &str) -> bool {
     line.starts_with(char::is_alphanumeric)
-        && line
-            .chars()
-            .all(|c| c.is_alphanumeric() || " .,;!?'\"()/%&+-".contains(c))
+        && line.chars().all(|c| c.is_alphanumeric() || " .,;!?'\"()/%&+-".contains(c))
 }
 
 fn is_break(c: char) -> bool {
@@ -108,10 +106,7 @@ mod tests {
     #[test]
     fn plain_text_is_not_copied() {
         for text in ["", "clicked «Über» — 日本語 🙂", "a\tb\0c"] {
-            assert!(
-                matches!(description(text), Cow::Borrowed(same) if same == text),
-                "{text:?}"
-            );
+            assert!(matches!(description(text), Cow::Borrowed(same) if same == text), "{text:?}");
         }
     }
 
@@ -156,10 +151,7 @@ mod tests {
 
     #[test]
     fn other_control_characters_show_as_replaced() {
-        assert_eq!(
-            description("a\u{1B}[31mb\u{7F}c\u{9B}d"),
-            "a\u{FFFD}[31mb\u{FFFD}c\u{FFFD}d"
-        );
+        assert_eq!(description("a\u{1B}[31mb\u{7F}c\u{9B}d"), "a\u{FFFD}[31mb\u{FFFD}c\u{FFFD}d");
         assert_eq!(one_line("a\tb\0c"), "a b\u{FFFD}c");
     }
 

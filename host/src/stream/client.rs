@@ -66,7 +66,11 @@ impl Client {
     /// # Errors
     ///
     /// The address, the token or the system's TLS set-up can't be used.
-    pub fn new(name: impl Into<Arc<str>>, config: config::Stream, clock: Clock) -> Result<Self, StreamError> {
+    pub fn new(
+        name: impl Into<Arc<str>>,
+        config: config::Stream,
+        clock: Clock,
+    ) -> Result<Self, StreamError> {
         let name = name.into();
         let url = url(&name, &config.url)?;
         let http = http_client(&name, &config)?;
@@ -119,8 +123,23 @@ impl Client {
     ///
     /// The connector refused (401, 403, 404) or ended the stream (204), the retries are used up, or the
     /// receiver is gone.
-    pub async fn run(self, sink: mpsc::Sender<Received>, stop: CancellationToken) -> Result<(), StreamError> {
-        let Self { name, url, http, config, clock, max_retries, duplicates, observer, publisher, status: _ } = self;
+    pub async fn run(
+        self,
+        sink: mpsc::Sender<Received>,
+        stop: CancellationToken,
+    ) -> Result<(), StreamError> {
+        let Self {
+            name,
+            url,
+            http,
+            config,
+            clock,
+            max_retries,
+            duplicates,
+            observer,
+            publisher,
+            status: _,
+        } = self;
         let mut failures = 0u32;
         let mut reader = Reader {
             name: &name,
@@ -150,7 +169,12 @@ impl Client {
             }
             failures += u32::from(why != Interruption::Closed);
             if let Some(max_retries) = max_retries.filter(|max| failures > *max) {
-                break Err(StreamError::RetriesExhausted { stream: name.clone(), max_retries, attempts: failures, last: why });
+                break Err(StreamError::RetriesExhausted {
+                    stream: name.clone(),
+                    max_retries,
+                    attempts: failures,
+                    last: why,
+                });
             }
             let wait = reader.backoff.next_wait(why.retry_after(), rand::random());
             tracing::warn!(stream = %name, why = %why, wait_ms = wait.total().as_millis() as u64, "stream interrupted, connecting again");
@@ -203,7 +227,9 @@ fn http_client(stream: &Arc<str>, config: &config::Stream) -> Result<reqwest::Cl
     if rustls::crypto::CryptoProvider::get_default().is_none()
         && rustls::crypto::ring::default_provider().install_default().is_err()
     {
-        tracing::debug!("another part of the process installed a TLS provider first; using that one");
+        tracing::debug!(
+            "another part of the process installed a TLS provider first; using that one"
+        );
     }
     reqwest::Client::builder()
         .default_headers(headers)

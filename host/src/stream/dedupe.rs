@@ -77,12 +77,22 @@ impl EventKey {
                 &mut hasher,
                 &(
                     (id, forwarded_at, "actions"),
-                    (&p.product_id, &p.session_id, &p.user_id, &p.email, &p.conversation_id, &p.actions),
+                    (
+                        &p.product_id,
+                        &p.session_id,
+                        &p.user_id,
+                        &p.email,
+                        &p.conversation_id,
+                        &p.actions,
+                    ),
                 ),
             ),
             Payload::Summary(p) => serde_json::to_writer(
                 &mut hasher,
-                &((id, forwarded_at, "summary"), (&p.product_id, &p.session_id, &p.summary, &p.replaces)),
+                &(
+                    (id, forwarded_at, "summary"),
+                    (&p.product_id, &p.session_id, &p.summary, &p.replaces),
+                ),
             ),
         };
         written.expect("text, numbers and lists of them serialise, and a hash takes every byte");
@@ -124,7 +134,8 @@ impl Dedupe {
 
     fn forget(&mut self, now: Timestamp) {
         while let Some(oldest) = self.order.front() {
-            let too_old = self.seen.get(oldest).is_none_or(|seen| now.since(seen.at) >= self.limits.age);
+            let too_old =
+                self.seen.get(oldest).is_none_or(|seen| now.since(seen.at) >= self.limits.age);
             if !too_old && self.order.len() <= self.limits.entries {
                 break;
             }
@@ -162,7 +173,10 @@ mod tests {
         let mut dedupe = Dedupe::new(Limits::default());
         dedupe.remember(key(Some("7"), &batch("s", 5.0)), 1, at(0.0));
         assert!(dedupe.is_repeat(&key(Some("7"), &batch("s", 5.0)), 1, at(1.0)));
-        assert!(dedupe.is_repeat(&key(Some("7"), &batch("s", 9.0)), 2, at(1.0)), "sent again with a fresh stamp");
+        assert!(
+            dedupe.is_repeat(&key(Some("7"), &batch("s", 9.0)), 2, at(1.0)),
+            "sent again with a fresh stamp"
+        );
     }
 
     #[test]
@@ -177,7 +191,10 @@ mod tests {
     fn without_an_id_the_content_of_an_earlier_connection_is_a_repeat() {
         let mut dedupe = Dedupe::new(Limits::default());
         dedupe.remember(key(None, &batch("s", 5.0)), 1, at(0.0));
-        assert!(!dedupe.is_repeat(&key(None, &batch("s", 5.0)), 1, at(1.0)), "two live events are two events");
+        assert!(
+            !dedupe.is_repeat(&key(None, &batch("s", 5.0)), 1, at(1.0)),
+            "two live events are two events"
+        );
         assert!(dedupe.is_repeat(&key(None, &batch("s", 5.0)), 2, at(1.0)));
         assert!(!dedupe.is_repeat(&key(None, &batch("s", 5.1)), 2, at(1.0)));
         assert!(!dedupe.is_repeat(&key(None, &batch("t", 5.0)), 2, at(1.0)));

@@ -82,8 +82,14 @@ impl Reader<'_> {
         }
         let response = match timeout(self.config.idle_timeout, request.send()).await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(End::Interrupted(Interruption::Unanswered { cause: describe(error) })),
-            Err(_) => return Err(End::Interrupted(Interruption::Silent { after: self.config.idle_timeout })),
+            Ok(Err(error)) => {
+                return Err(End::Interrupted(Interruption::Unanswered { cause: describe(error) }));
+            }
+            Err(_) => {
+                return Err(End::Interrupted(Interruption::Silent {
+                    after: self.config.idle_timeout,
+                }));
+            }
         };
         self.check(&response)?;
         Ok(response)
@@ -101,12 +107,19 @@ impl Reader<'_> {
             _ => {}
         }
         if !status.is_success() {
-            let honoured = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
-            let retry_after = honoured.then(|| retry_after(response.headers(), self.clock.now())).flatten();
-            return Err(End::Interrupted(Interruption::Answered { status: status.as_u16(), retry_after }));
+            let honoured =
+                matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+            let retry_after =
+                honoured.then(|| retry_after(response.headers(), self.clock.now())).flatten();
+            return Err(End::Interrupted(Interruption::Answered {
+                status: status.as_u16(),
+                retry_after,
+            }));
         }
-        let content_type = response.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-        let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        let content_type =
+            response.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+        let essence =
+            content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
         if essence.eq_ignore_ascii_case(b"text/event-stream") {
             return Ok(());
         }
@@ -124,8 +137,14 @@ impl Reader<'_> {
             let chunk = match timeout(self.config.idle_timeout, response.chunk()).await {
                 Ok(Ok(Some(chunk))) => chunk,
                 Ok(Ok(None)) => return End::Interrupted(Interruption::Closed),
-                Ok(Err(error)) => return End::Interrupted(Interruption::Broken { cause: describe(error) }),
-                Err(_) => return End::Interrupted(Interruption::Silent { after: self.config.idle_timeout }),
+                Ok(Err(error)) => {
+                    return End::Interrupted(Interruption::Broken { cause: describe(error) });
+                }
+                Err(_) => {
+                    return End::Interrupted(Interruption::Silent {
+                        after: self.config.idle_timeout,
+                    });
+                }
             };
             let mut rest = &chunk[..];
             while let Some(found) = blocks.next_in(&mut rest) {
@@ -172,7 +191,12 @@ impl Reader<'_> {
         Ok(())
     }
 
-    async fn hand_on(&mut self, parsed: Parsed, own_id: Option<&str>, bytes: usize) -> Result<(), StreamError> {
+    async fn hand_on(
+        &mut self,
+        parsed: Parsed,
+        own_id: Option<&str>,
+        bytes: usize,
+    ) -> Result<(), StreamError> {
         let now = self.clock.now();
         self.note_good_event(now);
         let key = EventKey::new(own_id, &parsed.payload);
@@ -182,7 +206,8 @@ impl Reader<'_> {
             return Ok(());
         }
         if parsed.dropped_actions > 0 {
-            self.publisher.count(|counters| counters.dropped_actions += parsed.dropped_actions as u64);
+            self.publisher
+                .count(|counters| counters.dropped_actions += parsed.dropped_actions as u64);
             tracing::warn!(stream = %self.name, dropped = parsed.dropped_actions, "left unusable actions out of their batch");
         }
         self.send(Received { stream: self.name.clone(), payload: parsed.payload, bytes }).await?;
@@ -231,7 +256,9 @@ impl Reader<'_> {
     fn keep_id(&mut self, id: &str) {
         if id.is_empty() {
             self.last_event_id = None;
-        } else if let (true, Ok(value)) = (id.len() <= MAX_ID_BYTES, HeaderValue::from_bytes(id.as_bytes())) {
+        } else if let (true, Ok(value)) =
+            (id.len() <= MAX_ID_BYTES, HeaderValue::from_bytes(id.as_bytes()))
+        {
             self.last_event_id = Some(value);
         } else {
             tracing::debug!(stream = %self.name, "an event id can't be used to resume");

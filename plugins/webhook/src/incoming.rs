@@ -39,11 +39,7 @@ fn verify(request: &Request, now: u64) -> Result<(), Rejection> {
         ));
     }
     let seconds: u64 = timestamp.parse().map_err(|_| {
-        Rejection::new(
-            401,
-            "timestamp",
-            "the timestamp isn't in whole seconds since the epoch",
-        )
+        Rejection::new(401, "timestamp", "the timestamp isn't in whole seconds since the epoch")
     })?;
     if seconds.abs_diff(now) > WINDOW {
         let message = format!("the timestamp is more than {WINDOW} seconds from this host's clock");

@@ -13,22 +13,14 @@ pub(crate) const WINDOW: u64 = 300;
 
 /// Seconds since the Unix epoch.
 pub(crate) fn now() -> u64 {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a guest has no clock but the system's"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a guest has no clock but the system's")]
     let now = SystemTime::now();
     now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// The signature's value. The error says that the secret is missing.
 pub(crate) fn sign(secret: &str, timestamp: &str, body: &[u8]) -> Result<String, String> {
-    let hex = crypto::hmac_sign(
-        secret,
-        Hash::Sha256,
-        Encoding::Hex,
-        &signed(timestamp, body),
-    )?;
+    let hex = crypto::hmac_sign(secret, Hash::Sha256, Encoding::Hex, &signed(timestamp, body))?;
     Ok(format!("sha256={hex}"))
 }
 
@@ -42,13 +34,7 @@ pub(crate) fn verify(
     let Some(hex) = value.strip_prefix("sha256=") else {
         return Ok(false);
     };
-    crypto::hmac_verify(
-        secret,
-        Hash::Sha256,
-        Encoding::Hex,
-        &signed(timestamp, body),
-        hex,
-    )
+    crypto::hmac_verify(secret, Hash::Sha256, Encoding::Hex, &signed(timestamp, body), hex)
 }
 
 fn signed(timestamp: &str, body: &[u8]) -> Vec<u8> {

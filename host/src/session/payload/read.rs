@@ -14,29 +14,18 @@ use super::{Action, ActionsPayload, Parsed, Payload, PayloadError, SummaryPayloa
 pub(super) fn event(data: &str) -> Result<Parsed, PayloadError> {
     let Object(fields) = serde_json::from_str::<Object<EventFields>>(data).or_else(|error| {
         // Only a text that isn't plain JSON pays for the second look.
-        let not_json = PayloadError::NotJson {
-            line: error.line(),
-            column: error.column(),
-        };
+        let not_json = PayloadError::NotJson { line: error.line(), column: error.column() };
         serde_json::from_str(&repair::repair(data).ok_or(not_json)?).map_err(|_| not_json)
     })?;
     let mut fields = fields.ok_or(PayloadError::NotAnObject)?;
     match fields.kind.take() {
         Some(Scalar::Text(kind)) if kind == "actions" => {
             let (payload, dropped_actions, unusable_fields) = fields.into_actions();
-            Ok(Parsed {
-                payload: Payload::Actions(payload),
-                dropped_actions,
-                unusable_fields,
-            })
+            Ok(Parsed { payload: Payload::Actions(payload), dropped_actions, unusable_fields })
         }
         Some(Scalar::Text(kind)) if kind == "summary" => {
             let (payload, unusable_fields) = fields.into_summary();
-            Ok(Parsed {
-                payload: Payload::Summary(payload),
-                dropped_actions: 0,
-                unusable_fields,
-            })
+            Ok(Parsed { payload: Payload::Summary(payload), dropped_actions: 0, unusable_fields })
         }
         _ => Err(PayloadError::UnknownType),
     }
@@ -124,10 +113,7 @@ impl EventFields {
             email: self.email.into_scope_id(&mut unusable),
             conversation_id: self.conversation_id.into_scope_id(&mut unusable),
             actions: self.actions.actions,
-            forwarded_at: self
-                .forwarded_at
-                .into_time(&mut unusable)
-                .unwrap_or_default(),
+            forwarded_at: self.forwarded_at.into_time(&mut unusable).unwrap_or_default(),
         };
         (payload, self.actions.dropped, unusable)
     }
@@ -139,10 +125,7 @@ impl EventFields {
             session_id: self.session_id.into_scope_id(&mut unusable),
             summary: self.summary.into_text(&mut unusable),
             replaces: self.replaces.into_whole(&mut unusable),
-            forwarded_at: self
-                .forwarded_at
-                .into_time(&mut unusable)
-                .unwrap_or_default(),
+            forwarded_at: self.forwarded_at.into_time(&mut unusable).unwrap_or_default(),
         };
         (payload, unusable)
     }
@@ -293,10 +276,7 @@ impl<'de> Deserialize<'de> for ActionList {
 
         /// What is no list holds no action, or one that can't be read.
         fn instead(is_empty: bool) -> ActionList {
-            ActionList {
-                dropped: usize::from(!is_empty),
-                ..ActionList::default()
-            }
+            ActionList { dropped: usize::from(!is_empty), ..ActionList::default() }
         }
 
         deserializer.deserialize_any(List)

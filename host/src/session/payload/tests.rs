@@ -39,13 +39,7 @@ fn events_that_mean_nothing_are_refused_by_kind() {
         (r#"{"type":["actions"]}"#, PayloadError::UnknownType),
         (r#"{"type":null}"#, PayloadError::UnknownType),
         ("{nope", PayloadError::NotJson { line: 1, column: 2 }),
-        (
-            r#"{"type":"actions"} x"#,
-            PayloadError::NotJson {
-                line: 1,
-                column: 20,
-            },
-        ),
+        (r#"{"type":"actions"} x"#, PayloadError::NotJson { line: 1, column: 20 }),
     ] {
         assert_eq!(parse_event(event), Err(error), "{event}");
     }

@@ -60,9 +60,7 @@ impl Scalar {
             Self::Text(text) => text.trim().parse().ok(),
             Self::Structure => None,
         };
-        number
-            .and_then(event_time::usable)
-            .or_else(|| count(unusable))
+        number.and_then(event_time::usable).or_else(|| count(unusable))
     }
 
     /// A whole number; fractions are cut off.
@@ -75,9 +73,7 @@ impl Scalar {
             Self::Text(text) => text.trim().parse().ok(),
             Self::Structure => None,
         };
-        number
-            .and_then(|number| T::try_from(number).ok())
-            .unwrap_or_else(|| count(unusable))
+        number.and_then(|number| T::try_from(number).ok()).unwrap_or_else(|| count(unusable))
     }
 }
 
