@@ -68,7 +68,7 @@ impl Engine {
         })?;
         match event {
             LinkEvent::Kept => {}
-            LinkEvent::ReplyExisting if effects.is_empty() => {}
+            LinkEvent::New | LinkEvent::ReplyExisting if effects.is_empty() => live.lane.nudge(),
             LinkEvent::New | LinkEvent::ReplyExisting | LinkEvent::Moved => {
                 if event == LinkEvent::Moved {
                     tracing::info!(%plugin, "link: a session was moved to another conversation");
@@ -230,7 +230,7 @@ impl Engine {
         let Some(seq) = live.lane.head().map(|head| head.note.seq) else { return };
         round.touched.insert(key.clone());
         live.touched = now;
-        match live.lane.finish(result, now, rules, rand::random()) {
+        match live.lane.finish(result, now, rules, (self.settings.jitter)()) {
             None => {}
             Some(Finished::Sent(_)) => {
                 self.counters.notes_posted.add(1);

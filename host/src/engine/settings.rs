@@ -19,6 +19,8 @@ pub struct Settings {
     pub max_live: usize,
     /// What is stored of a session is removed after this long without activity.
     pub retention: Duration,
+    /// Gives the jitter of pauses between attempts, `0.0..=1.0`.
+    pub jitter: fn() -> f64,
 }
 
 impl Settings {
@@ -47,6 +49,7 @@ impl Settings {
             idle: Duration::from_secs(60),
             max_live: 100_000,
             retention: Duration::from_secs(24 * 3600),
+            jitter: rand::random::<f64>,
         }
     }
 

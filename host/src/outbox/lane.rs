@@ -52,8 +52,10 @@ pub enum State {
     Due,
     /// For the outcome of an attempt.
     InFlight,
-    /// For a moment.
+    /// For a moment that the host chose.
     RetryAt(Timestamp),
+    /// For a moment that the platform asked for.
+    HeldUntil(Timestamp),
 }
 
 /// What an outcome did to the head of a lane.
@@ -134,7 +136,7 @@ impl Lane {
     pub fn is_ready(&self, now: Timestamp) -> bool {
         self.head().is_some_and(|head| match head.progress.state {
             State::Due => true,
-            State::RetryAt(at) => at <= now,
+            State::RetryAt(at) | State::HeldUntil(at) => at <= now,
             State::InFlight => false,
         })
     }
@@ -142,7 +144,7 @@ impl Lane {
     /// When the head can be sent, if it waits for a moment.
     pub fn next_timer(&self) -> Option<Timestamp> {
         match self.head()?.progress.state {
-            State::RetryAt(at) => Some(at),
+            State::RetryAt(at) | State::HeldUntil(at) => Some(at),
             State::Due | State::InFlight => None,
         }
     }
@@ -153,6 +155,16 @@ impl Lane {
         head.progress.state = State::InFlight;
         head.progress.attempts += 1;
         Some(head)
+    }
+
+    /// The conversation is alive: a head that waits for a moment of the host's choice is due at once.
+    /// What the platform asked for is kept.
+    pub fn nudge(&mut self) {
+        if let Some(head) = self.notes.front_mut()
+            && let State::RetryAt(_) = head.progress.state
+        {
+            head.progress.state = State::Due;
+        }
     }
 
     /// Ends the attempt at the head. `random` is in `0.0..=1.0`.
@@ -191,7 +203,8 @@ impl Lane {
         if let Verdict::RetryFree = verdict {
             head.progress.attempts -= 1;
         }
-        head.progress.state = State::RetryAt(at);
+        head.progress.state =
+            if floor.is_some() { State::HeldUntil(at) } else { State::RetryAt(at) };
         Some(Finished::Retry { at })
     }
 }

@@ -38,7 +38,10 @@ pub struct Owner {
 pub enum LinkMode {
     /// The link is sticky: keep the first conversation.
     Auto,
-    /// Move the session to this conversation; recorded in the log and in [`Link::moves`].
+    /// As `Auto`; the platform says that the conversation is under way already.
+    Reply,
+    /// An operator's word: the session goes to this conversation, from wherever it is. A move is
+    /// recorded in the log and in [`Link::moves`].
     Move,
 }
 
@@ -73,18 +76,20 @@ pub fn decide(
     user_id: Option<&str>,
     mode: LinkMode,
 ) -> Result<LinkEvent, Foreign> {
-    if same {
-        return Ok(LinkEvent::ReplyExisting);
+    match (mode, current.is_some() && !same) {
+        (LinkMode::Auto | LinkMode::Reply, true) => return Ok(LinkEvent::Kept),
+        (LinkMode::Move, true) => return Ok(LinkEvent::Moved),
+        (LinkMode::Auto | LinkMode::Reply | LinkMode::Move, false) => {}
     }
-    match (current, mode) {
-        (Some(_), LinkMode::Auto) => return Ok(LinkEvent::Kept),
-        (Some(_), LinkMode::Move) => return Ok(LinkEvent::Moved),
-        (None, LinkMode::Auto | LinkMode::Move) => {}
-    }
-    if owners.is_foreign_to(user_id) && mode == LinkMode::Auto {
+    if !same && mode != LinkMode::Move && owners.is_foreign_to(user_id) {
         return Err(Foreign);
     }
-    Ok(if owners.0.is_empty() { LinkEvent::New } else { LinkEvent::ReplyExisting })
+    let under_way = match mode {
+        LinkMode::Auto => same || !owners.0.is_empty(),
+        LinkMode::Reply => true,
+        LinkMode::Move => false,
+    };
+    Ok(if under_way { LinkEvent::ReplyExisting } else { LinkEvent::New })
 }
 
 impl Owners {

@@ -1,0 +1,124 @@
+//! Which conversation a session goes to: the vectors of `linking.json` on the pure core.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+use sidenote::clock::Timestamp;
+use sidenote::config::Delivery;
+use sidenote::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
+use sidenote::session::link::{Link, LinkEvent, LinkMode, Owner, Owners};
+use sidenote::session::state::{Record, Session};
+
+use crate::values::decode;
+
+/// Runs one case.
+pub(crate) fn check(case: &Value) -> Result<(), String> {
+    let case = decode(case);
+    let mut world = World::new(&case["given"]["states"])?;
+    let steps = case["when"]["steps"].as_array().ok_or("no steps")?;
+    for (n, step) in steps.iter().enumerate() {
+        let expected = &case["then"]["steps"][n];
+        let got = world.link(step);
+        match (&got, expected.get("error")) {
+            (Ok(got), None) if *got == expected["link"] => {}
+            (Err(_), Some(_)) => {}
+            _ => return Err(format!("step {n}: got {got:?}, expected {expected}")),
+        }
+    }
+    world.compare(&case["then"])
+}
+
+struct World {
+    plugin: PluginName,
+    sessions: HashMap<String, Session>,
+    conversations: HashMap<String, Owners>,
+}
+
+impl World {
+    fn new(states: &Value) -> Result<Self, String> {
+        let mut world = Self {
+            plugin: "bot".into(),
+            sessions: HashMap::new(),
+            conversations: HashMap::new(),
+        };
+        for (name, state) in states.as_object().into_iter().flatten() {
+            let linked = state["conversation_linked"] == true;
+            let conversation = state["conversation_id"].as_str().filter(|_| linked);
+            let link = conversation.map(|id| world.stored_link(id)).transpose()?;
+            let record = Record { link, ..Record::default() };
+            world.sessions.insert(name.clone(), Session::load(key(name)?, Some(record), Vec::new()));
+        }
+        Ok(world)
+    }
+
+    fn stored_link(&self, conversation: &str) -> Result<Link, String> {
+        let conversation = ConversationId::new(conversation).map_err(|e| e.to_string())?;
+        Ok(Link { plugin: self.plugin.clone(), conversation, since: Timestamp(0), moves: 0 })
+    }
+
+    /// Runs a step and returns the reference's form of what came of it.
+    fn link(&mut self, step: &Value) -> Result<Value, String> {
+        let name = step["session"].as_str().ok_or("a session is named by text")?;
+        let conversation = step["conversation_id"].as_str().ok_or("a conversation is named by text")?;
+        let target = ConversationId::new(conversation).map_err(|e| e.to_string())?;
+        let mode = match step["event"].as_str() {
+            None => LinkMode::Auto,
+            Some("NEW") => LinkMode::Move,
+            Some("REPLY_EXISTING") => LinkMode::Reply,
+            Some(other) => return Err(format!("unknown event {other}")),
+        };
+        let key = key(name)?;
+        let session = self
+            .sessions
+            .entry(name.to_owned())
+            .or_insert_with(|| Session::load(key.clone(), None, Vec::new()));
+        let owners = self.conversations.entry(conversation.to_owned()).or_default();
+        let rules = Delivery::default();
+        let (event, _) = session
+            .on_link(&self.plugin, &target, owners, mode, Timestamp(0), &rules)
+            .map_err(|e| e.to_string())?;
+        let event = match event {
+            LinkEvent::New | LinkEvent::Moved => "NEW",
+            LinkEvent::ReplyExisting => "REPLY_EXISTING",
+            LinkEvent::Kept => "KEPT",
+        };
+        if event != "KEPT" {
+            let since = Timestamp(owners.sessions().count() as i64);
+            owners.add(Owner { key, user_id: None, since });
+        }
+        Ok(json!({
+            "session_id": name,
+            "conversation_id": conversation,
+            "event": event,
+            "is_reply_existing": event == "REPLY_EXISTING",
+        }))
+    }
+
+    /// The end state. The reference keeps the last session of a conversation, we keep all of them.
+    fn compare(&self, then: &Value) -> Result<(), String> {
+        for (name, state) in then["states"].as_object().into_iter().flatten() {
+            let link = self.sessions.get(name).and_then(|session| session.record().link.as_ref());
+            let conversation = link.map(|link| link.conversation.as_str());
+            let linked = state["conversation_linked"] == true;
+            if conversation.is_some() != linked || (linked && conversation != state["conversation_id"].as_str()) {
+                return Err(format!("session {name}: linked to {conversation:?}, expected {state}"));
+            }
+            if conversation != then["routes"][name].as_str() {
+                return Err(format!("session {name}: its notes go to {conversation:?}, not as the routes say"));
+            }
+        }
+        for (conversation, session) in then["store"].as_object().into_iter().flatten() {
+            let owners = self.conversations.get(conversation);
+            let mut sessions = owners.into_iter().flat_map(Owners::sessions);
+            if !sessions.any(|key| Some(key.session.as_str()) == session.as_str()) {
+                return Err(format!("conversation {conversation}: {session} isn't among its sessions"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn key(session: &str) -> Result<SessionKey, String> {
+    let session = SessionId::new(session).map_err(|e| e.to_string())?;
+    Ok(SessionKey { product: ProductId::new("p").map_err(|e| e.to_string())?, session })
+}
