@@ -50,6 +50,10 @@ counters! {
     links_made,
     /// Links refused because the conversation is another person's.
     links_refused,
+    /// Webhook events that linked nothing: no session or person was named, known or fitting.
+    webhooks_unresolved,
+    /// 1 while the disk is full.
+    store_full,
     /// Sessions removed from the store after their retention.
     sessions_expired,
     /// Sessions in memory at this moment.

@@ -311,8 +311,12 @@ impl Engine {
         let changes: Arc<[Change]> = changes.into();
         loop {
             match self.store.commit(changes.clone()).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.counters.store_full.set(0);
+                    return Ok(());
+                }
                 Err(error @ StoreError::Full(_)) => {
+                    self.counters.store_full.set(1);
                     tracing::error!("{error}");
                     tokio::time::sleep(FULL_PAUSE).await;
                 }

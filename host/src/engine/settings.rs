@@ -73,6 +73,11 @@ impl Settings {
             .collect()
     }
 
+    /// Whether a plugin serves a product.
+    pub fn serves(&self, plugin: &str, product: &ProductId) -> bool {
+        self.product(product).is_some_and(|product| product.plugins.iter().any(|name| **name == *plugin))
+    }
+
     /// How many posts a plugin may have under way.
     pub(super) fn slots(&self, plugin: &PluginName) -> usize {
         self.concurrency.get(plugin).copied().unwrap_or(1)

@@ -1,0 +1,191 @@
+//! What is behind the HTTP routes: webhooks through their plugin, links into the engine, readiness.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::engine::Handle;
+use crate::engine::link::{LinkError, LinkMode, LinkRequest, Linked, Who};
+use crate::host::Closed;
+use crate::http::{
+    Backend, LinkWish, Part, Readiness, StreamReadiness, StreamState, WebhookAnswer, WebhookRequest,
+};
+use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
+use crate::plugin::{self, ReceiveError, Registry, WebhookEvent, WebhookTurn};
+use crate::stream::{State, Status};
+
+/// When a platform shall send a webhook again that could not be taken.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// The backend of the routes.
+pub(super) struct Front {
+    engine: Handle,
+    registry: Arc<Registry>,
+    streams: Vec<Status>,
+    clock: Clock,
+    closed: Closed,
+}
+
+impl Front {
+    pub(super) fn new(engine: Handle, registry: Arc<Registry>, streams: Vec<Status>, clock: Clock) -> Self {
+        Self { engine, registry, streams, clock, closed: Closed::default() }
+    }
+
+    /// The host isn't ready from here on: it is shutting down.
+    pub(super) fn close(&self) {
+        self.closed.set();
+    }
+
+    /// Links the session that a turn in a conversation tells of. `Ok` also where it tells of none.
+    async fn turn(&self, plugin: &str, turn: WebhookTurn, mode: LinkMode) -> Result<(), LinkError> {
+        let conversation = ConversationId::new(turn.conversation_id);
+        let (Ok(conversation), Some(who)) = (conversation, self.who(plugin, &turn)) else {
+            self.engine.counters().webhooks_unresolved.add(1);
+            tracing::debug!(plugin, "webhook: the event names no conversation, session or person");
+            return Ok(());
+        };
+        let request = LinkRequest { plugin: plugin.into(), conversation, who, mode };
+        match self.engine.link(request).await {
+            Ok(_) => Ok(()),
+            // Sending it again wouldn't help the platform; the operator sees the counter.
+            Err(error @ (LinkError::NotFound(_) | LinkError::Ambiguous | LinkError::Foreign)) => {
+                self.engine.counters().webhooks_unresolved.add(1);
+                tracing::info!(plugin, "webhook: no link made: {error}");
+                Ok(())
+            }
+            Err(error @ (LinkError::Unavailable | LinkError::Closed)) => Err(error),
+        }
+    }
+
+    /// How the turn names the session. A product that the plugin doesn't serve names nothing.
+    fn who(&self, plugin: &str, turn: &WebhookTurn) -> Option<Who> {
+        let settings = self.engine.settings();
+        let mut products = settings.products_of(plugin);
+        if let Some(id) = &turn.product_id {
+            let id = ProductId::new(id.as_str()).ok()?;
+            if !settings.serves(plugin, &id) {
+                return None;
+            }
+            products = vec![id];
+        }
+        if let Some(session) = turn.session_id.as_deref().filter(|id| !id.is_empty()) {
+            return Some(Who::SessionOf(products, SessionId::new(session).ok()?));
+        }
+        let (user_id, email) = (turn.external_user_id.clone(), turn.email.clone());
+        (user_id.is_some() || email.is_some()).then_some(Who::Person { products, user_id, email })
+    }
+
+    fn stream(&self, status: &Status) -> StreamReadiness {
+        let now = status.get();
+        let (state, cause) = match now.state {
+            State::Connecting => (StreamState::Connecting, None),
+            State::Connected => (StreamState::Connected, None),
+            State::Waiting { .. } => {
+                (StreamState::Waiting, now.last_interruption.map(|cause| cause.to_string()))
+            }
+            State::Stopped { reason } => (StreamState::Stopped, reason.map(|reason| reason.to_string())),
+        };
+        StreamReadiness {
+            name: status.stream().to_string(),
+            state,
+            last_event_age: now.last_event_at.map(|at| self.clock.now().since(at)),
+            cause,
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Backend for Front {
+    async fn webhook(&self, plugin: &str, request: WebhookRequest) -> WebhookAnswer {
+        if self.closed.get() {
+            return WebhookAnswer::Unavailable { retry_after: RETRY_AFTER };
+        }
+        let request = plugin::WebhookRequest {
+            method: request.method,
+            url: request.url,
+            headers: request.headers,
+            body: request.body.to_vec(),
+        };
+        let events = match self.registry.receive(plugin, request).await {
+            Ok(events) => events,
+            Err(ReceiveError::NoSuchPlugin | ReceiveError::NoWebhook) => return WebhookAnswer::UnknownPlugin,
+            Err(ReceiveError::Rejected { status, code, message }) => {
+                return WebhookAnswer::Rejected { status, code, message };
+            }
+            Err(ReceiveError::Crashed { code, .. }) => return WebhookAnswer::PluginFailed { code },
+            Err(ReceiveError::Unavailable { .. }) => {
+                return WebhookAnswer::Unavailable { retry_after: RETRY_AFTER };
+            }
+        };
+        let mut answer = WebhookAnswer::Taken;
+        for event in events {
+            let linked = match event {
+                WebhookEvent::Opened(turn) => self.turn(plugin, turn, LinkMode::Auto).await,
+                WebhookEvent::Replied(turn) => self.turn(plugin, turn, LinkMode::Reply).await,
+                WebhookEvent::Challenge(challenge) => {
+                    answer = WebhookAnswer::Answer {
+                        status: challenge.status,
+                        content_type: challenge.content_type,
+                        body: challenge.body.into(),
+                    };
+                    Ok(())
+                }
+                WebhookEvent::Ignored => Ok(()),
+            };
+            if linked.is_err() {
+                return WebhookAnswer::Unavailable { retry_after: RETRY_AFTER };
+            }
+        }
+        answer
+    }
+
+    async fn link(&self, wish: LinkWish) -> Result<Linked, LinkError> {
+        if self.closed.get() {
+            return Err(LinkError::Closed);
+        }
+        let settings = self.engine.settings();
+        let (plugin, who) = match wish.product_id {
+            Some(product) => {
+                let configured = settings.product(&product);
+                let configured = configured.ok_or(LinkError::NotFound("the product isn't configured"))?;
+                let plugin = wish.plugin.or_else(|| configured.plugins.first().cloned());
+                let plugin: PluginName = plugin.ok_or(LinkError::NotFound("the product has no plugin"))?;
+                if !configured.plugins.contains(&plugin) {
+                    return Err(LinkError::NotFound("the plugin doesn't serve the product"));
+                }
+                (plugin, Who::Session(SessionKey { product, session: wish.session_id }))
+            }
+            None => {
+                let missing = LinkError::NotFound("neither a product nor a plugin is named");
+                let plugin = wish.plugin.ok_or(missing)?;
+                let products = settings.products_of(&plugin);
+                (plugin, Who::SessionOf(products, wish.session_id))
+            }
+        };
+        let request = LinkRequest { plugin, conversation: wish.conversation_id, who, mode: wish.mode };
+        self.engine.link(request).await
+    }
+
+    fn readiness(&self) -> Readiness {
+        let store = if self.closed.get() {
+            Part::NotReady { cause: "the host is shutting down".to_owned() }
+        } else if self.engine.counters().store_full.get() > 0 {
+            Part::NotReady { cause: "the disk is full".to_owned() }
+        } else {
+            Part::Ready
+        };
+        let plugin = |state: plugin::PluginState| {
+            let part = match state.failed {
+                None => Part::Ready,
+                // The whole reason is in the log; it may name files.
+                Some(_) => Part::NotReady { cause: "it could not be loaded; see the log".to_owned() },
+            };
+            (state.name, part)
+        };
+        Readiness {
+            streams: self.streams.iter().map(|status| self.stream(status)).collect(),
+            store,
+            plugins: self.registry.states().into_iter().map(plugin).collect(),
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The host: builds every stage from a configuration and runs them together.
+//!
+//! Start-up has an order: store, plugins, engine, listener, streams; nothing listens before everything
+//! behind it stands. Shutdown goes the other way: not ready, streams and listener stop, what arrived is
+//! committed, what is queued is posted, until the deadline. What is left then is in the store.
+
+mod front;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::engine::{Engine, EngineError, Handle, Settings, Totals};
+use crate::http::ServeError;
+use crate::outbox::lane::DeadLetter;
+use crate::plugin::{LoadError, Registry};
+use crate::store::{EmbeddedStore, Key, MemoryStore, OpenError, Store, StoreError, Table};
+use crate::stream::{self, Received, StreamError};
+use front::Front;
+
+/// Events of one stream that wait for the engine; while it is full, the stream is paused.
+const STREAM_QUEUE: usize = 256;
+
+/// A running host.
+pub struct Host {
+    addr: SocketAddr,
+    engine: Handle,
+    store: Arc<dyn Store>,
+    front: Arc<Front>,
+    stop: CancellationToken,
+    /// Streams, their feeders and the listener: they end when `stop` is cancelled.
+    intake: JoinSet<Result<(), RunError>>,
+    /// The engine: it ends when it has drained.
+    core: JoinSet<Result<(), EngineError>>,
+}
+
+/// Why the host didn't start. Nothing is left running.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store can't be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The plugin runtime can't be set up.
+    #[error(transparent)]
+    Plugins(#[from] LoadError),
+    /// The address can't be listened on.
+    #[error("server: {addr} can't be listened on: {cause}. Choose another `server.listen`")]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// The system's words.
+        cause: std::io::Error,
+    },
+    /// A stream's settings can't be used.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// A step on a thread of its own ended in a panic.
+    #[error("host: start-up ended in a panic: {0}. This is a bug")]
+    Panic(#[from] JoinError),
+}
+
+/// Why a running host must end. What was committed is safe.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The engine ended.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The listener ended.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// A task panicked.
+    #[error("host: a task ended in a panic: {0}. This is a bug; restart the host")]
+    Panic(#[from] JoinError),
+}
+
+impl Host {
+    /// Builds and starts everything.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let clock = Clock::system();
+        let store = open_store(config.store.clone()).await?;
+        let registry = Arc::new(Registry::load(&config.plugins_folder, &config.plugins).await?);
+        let settings = Settings::new(&config);
+        let (engine, service) = Engine::new(store.clone(), registry.clone(), settings, clock);
+        let listen = config.server.listen;
+        let unusable = |cause| StartError::Listen { addr: listen, cause };
+        let listener = TcpListener::bind(listen).await.map_err(unusable)?;
+        let addr = listener.local_addr().map_err(unusable)?;
+
+        let mut streams = Vec::new();
+        for (name, stream) in &config.streams {
+            streams.push(stream::Client::new(name.as_str(), stream.clone(), clock)?);
+        }
+        let statuses = streams.iter().map(stream::Client::status).collect();
+        let front = Arc::new(Front::new(engine.clone(), registry, statuses, clock));
+
+        let stop = CancellationToken::new();
+        let (mut intake, mut core) = (JoinSet::new(), JoinSet::new());
+        core.spawn(service.run());
+        let server = crate::http::serve(listener, front.clone(), config.server, stop.clone());
+        intake.spawn(async move { Ok(server.await?) });
+        for client in streams {
+            let (sender, receiver) = mpsc::channel(STREAM_QUEUE);
+            intake.spawn(read_stream(client, sender, stop.clone()));
+            intake.spawn(feed(receiver, engine.clone()));
+        }
+        tracing::info!(%addr, "sidenote is running");
+        Ok(Self { addr, engine, store, front, stop, intake, core })
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The way into the engine.
+    pub fn engine(&self) -> &Handle {
+        &self.engine
+    }
+
+    /// The running totals.
+    pub fn counters(&self) -> Totals {
+        self.engine.counters().totals()
+    }
+
+    /// The notes that were given up, up to `limit` of them.
+    pub async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
+        let mut letters = Vec::new();
+        let mut after: Option<Key> = None;
+        while letters.len() < limit {
+            let rows = self.store.scan(Table::Dead, after.take(), (limit - letters.len()).min(256)).await?;
+            let Some((last, _)) = rows.last() else { break };
+            after = Some(last.clone());
+            letters.extend(rows.iter().filter_map(|(_, value)| serde_json::from_slice(value).ok()));
+        }
+        Ok(letters)
+    }
+
+    /// Waits until something ends that must not end while the host runs.
+    pub async fn failed(&mut self) -> RunError {
+        loop {
+            tokio::select! {
+                Some(ended) = self.core.join_next() => match ended {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => return error.into(),
+                    Err(panic) => return panic.into(),
+                },
+                Some(ended) = self.intake.join_next() => match ended {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => return error,
+                    Err(panic) => return panic.into(),
+                },
+                else => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Stops in order, within `deadline`. What could not be posted by then is in the store, and is
+    /// posted after the next start.
+    pub async fn shutdown(mut self, deadline: Duration) -> Result<(), RunError> {
+        self.front.close();
+        self.stop.cancel();
+        let stopping = async {
+            while let Some(ended) = self.intake.join_next().await {
+                ended??;
+            }
+            self.engine.drain().await;
+            while let Some(ended) = self.core.join_next().await {
+                ended??;
+            }
+            Ok(())
+        };
+        let stopped = tokio::time::timeout(deadline, stopping).await;
+        // A commit under way runs to its end on its own thread; dropping the tasks cuts off posts only.
+        stopped.unwrap_or_else(|_| {
+            tracing::warn!("host: the deadline passed before everything was posted; the rest waits in the store");
+            Ok(())
+        })
+    }
+}
+
+async fn open_store(store: config::Store) -> Result<Arc<dyn Store>, StartError> {
+    match store {
+        config::Store::Memory => {
+            tracing::warn!("store: memory: everything is lost when the process ends");
+            Ok(Arc::new(MemoryStore::new()))
+        }
+        config::Store::Embedded { path } => {
+            let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(&path)).await?;
+            Ok(Arc::new(opened?))
+        }
+    }
+}
+
+/// Reads a stream until it is stopped. A stream that gives up leaves the others and the webhooks alone:
+/// it is logged and shows as not ready.
+async fn read_stream(
+    client: stream::Client,
+    sink: mpsc::Sender<Received>,
+    stop: CancellationToken,
+) -> Result<(), RunError> {
+    if let Err(error) = client.run(sink, stop).await {
+        tracing::error!("{error}");
+    }
+    Ok(())
+}
+
+/// Hands what a stream reads to the engine; ends when the stream has ended and all is handed over.
+async fn feed(mut events: mpsc::Receiver<Received>, engine: Handle) -> Result<(), RunError> {
+    while let Some(event) = events.recv().await {
+        if engine.take(event.payload, event.bytes).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the host takes anything.
+#[derive(Debug, Default)]
+struct Closed(AtomicBool);
+
+impl Closed {
+    fn set(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    fn get(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
