@@ -9,11 +9,17 @@
 //! | [`batch`] | which actions wait, for how long, and how many |
 //! | [`link`] | which conversation a session's notes go to |
 //! | [`state`] | what a batch, a link and a timer do to a session |
+//! | [`fsm`] | when help may be offered unasked |
+//! | [`tour`] | which time-outs and cooldowns hold in a tour |
+//! | [`snapshot`] | the stored form of the state machine, the reference's included |
 
 pub mod batch;
 pub mod event_time;
+pub mod fsm;
 pub mod link;
 pub mod note;
 pub mod payload;
+pub mod snapshot;
 pub mod state;
 pub mod text;
+pub mod tour;
