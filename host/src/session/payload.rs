@@ -111,15 +111,30 @@ pub enum PayloadError {
 /// The data is no payload.
 pub fn parse_event(data: &str) -> Result<Parsed, PayloadError> {
     let mut value: serde_json::Value = serde_json::from_str(data).map_err(|error| {
-        if error.to_string().contains("recursion") { PayloadError::TooDeep } else { PayloadError::NotJson }
+        if error.to_string().contains("recursion") {
+            PayloadError::TooDeep
+        } else {
+            PayloadError::NotJson
+        }
     })?;
     let object = value.as_object_mut().ok_or(PayloadError::NotAnObject)?;
-    let kind = object.get("type").and_then(|kind| kind.as_str()).unwrap_or_default().to_owned();
+    let kind = object
+        .get("type")
+        .and_then(|kind| kind.as_str())
+        .unwrap_or_default()
+        .to_owned();
     object.retain(|_, value| !value.is_null());
     let payload = match &*kind {
-        "actions" => Payload::Actions(serde_json::from_value(value).map_err(|_| PayloadError::NotJson)?),
-        "summary" => Payload::Summary(serde_json::from_value(value).map_err(|_| PayloadError::NotJson)?),
+        "actions" => {
+            Payload::Actions(serde_json::from_value(value).map_err(|_| PayloadError::NotJson)?)
+        }
+        "summary" => {
+            Payload::Summary(serde_json::from_value(value).map_err(|_| PayloadError::NotJson)?)
+        }
         _ => return Err(PayloadError::UnknownType),
     };
-    Ok(Parsed { payload, dropped_actions: 0 })
+    Ok(Parsed {
+        payload,
+        dropped_actions: 0,
+    })
 }

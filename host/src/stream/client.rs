@@ -66,7 +66,11 @@ impl Client {
     /// # Errors
     ///
     /// The address, the token or the system's TLS set-up can't be used.
-    pub fn new(name: impl Into<Arc<str>>, config: config::Stream, clock: Clock) -> Result<Self, StreamError> {
+    pub fn new(
+        name: impl Into<Arc<str>>,
+        config: config::Stream,
+        clock: Clock,
+    ) -> Result<Self, StreamError> {
         let name = name.into();
         let url = url(&name, &config.url)?;
         let http = http_client(&name, &config)?;
@@ -119,8 +123,23 @@ impl Client {
     ///
     /// The connector refused (401, 403, 404) or ended the stream (204), the retries are used up, or the
     /// receiver is gone.
-    pub async fn run(self, sink: mpsc::Sender<Received>, stop: CancellationToken) -> Result<(), StreamError> {
-        let Self { name, url, http, config, clock, max_retries, duplicates, observer, publisher, status: _ } = self;
+    pub async fn run(
+        self,
+        sink: mpsc::Sender<Received>,
+        stop: CancellationToken,
+    ) -> Result<(), StreamError> {
+        let Self {
+            name,
+            url,
+            http,
+            config,
+            clock,
+            max_retries,
+            duplicates,
+            observer,
+            publisher,
+            status: _,
+        } = self;
         let mut failures = 0u32;
         let mut reader = Reader {
             name: &name,
@@ -150,15 +169,26 @@ impl Client {
             }
             failures += u32::from(why != Interruption::Closed);
             if let Some(max_retries) = max_retries.filter(|max| failures > *max) {
-                break Err(StreamError::RetriesExhausted { stream: name.clone(), max_retries, attempts: failures, last: why });
+                break Err(StreamError::RetriesExhausted {
+                    stream: name.clone(),
+                    max_retries,
+                    attempts: failures,
+                    last: why,
+                });
             }
             let wait = reader.backoff.next_wait(why.retry_after(), rand::random());
             tracing::warn!(stream = %name, why = %why, wait_ms = wait.total().as_millis() as u64, "stream interrupted, connecting again");
             publisher.update(|snapshot| {
-                snapshot.state = State::Waiting { retry_at: clock.now() + wait.total() };
+                snapshot.state = State::Waiting {
+                    retry_at: clock.now() + wait.total(),
+                };
                 snapshot.last_interruption = Some(why);
             });
-            if stop.run_until_cancelled(observer.pause(wait)).await.is_none() {
+            if stop
+                .run_until_cancelled(observer.pause(wait))
+                .await
+                .is_none()
+            {
                 break Ok(());
             }
             publisher.count(|counters| counters.reconnects += 1);
@@ -169,20 +199,30 @@ impl Client {
         }
         publisher.update(|snapshot| {
             snapshot.paused_since = None;
-            snapshot.state = State::Stopped { reason: result.clone().err() };
+            snapshot.state = State::Stopped {
+                reason: result.clone().err(),
+            };
         });
         result
     }
 }
 
 fn url(stream: &Arc<str>, url: &str) -> Result<Url, StreamError> {
-    let invalid = |cause: String| StreamError::InvalidUrl { stream: stream.clone(), cause };
+    let invalid = |cause: String| StreamError::InvalidUrl {
+        stream: stream.clone(),
+        cause,
+    };
     let url = Url::parse(url).map_err(|error| invalid(error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(invalid(format!("its scheme is {}, not http or https", url.scheme())));
+        return Err(invalid(format!(
+            "its scheme is {}, not http or https",
+            url.scheme()
+        )));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(invalid("it holds a user name or a password, which belong in `token`".into()));
+        return Err(invalid(
+            "it holds a user name or a password, which belong in `token`".into(),
+        ));
     }
     Ok(url)
 }
@@ -193,17 +233,27 @@ fn http_client(stream: &Arc<str>, config: &config::Stream) -> Result<reqwest::Cl
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    let token = config.token.as_ref().map_or("", |token| token.expose().trim());
+    let token = config
+        .token
+        .as_ref()
+        .map_or("", |token| token.expose().trim());
     if !token.is_empty() {
-        let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
-            .map_err(|_| StreamError::InvalidToken { stream: stream.clone() })?;
+        let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
+            StreamError::InvalidToken {
+                stream: stream.clone(),
+            }
+        })?;
         value.set_sensitive(true);
         headers.insert(AUTHORIZATION, value);
     }
     if rustls::crypto::CryptoProvider::get_default().is_none()
-        && rustls::crypto::ring::default_provider().install_default().is_err()
+        && rustls::crypto::ring::default_provider()
+            .install_default()
+            .is_err()
     {
-        tracing::debug!("another part of the process installed a TLS provider first; using that one");
+        tracing::debug!(
+            "another part of the process installed a TLS provider first; using that one"
+        );
     }
     reqwest::Client::builder()
         .default_headers(headers)
@@ -212,5 +262,8 @@ fn http_client(stream: &Arc<str>, config: &config::Stream) -> Result<reqwest::Cl
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_max_idle_per_host(0)
         .build()
-        .map_err(|error| StreamError::Setup { stream: stream.clone(), cause: describe(error) })
+        .map_err(|error| StreamError::Setup {
+            stream: stream.clone(),
+            cause: describe(error),
+        })
 }

@@ -39,13 +39,17 @@ pub enum StreamError {
         last: Interruption,
     },
     /// Nobody takes the payloads any more.
-    #[error("stream {stream}: the receiver of its payloads is gone; this is a fault of the host, restart it")]
+    #[error(
+        "stream {stream}: the receiver of its payloads is gone; this is a fault of the host, restart it"
+    )]
     ReceiverGone {
         /// The stream.
         stream: Arc<str>,
     },
     /// The address can't be used.
-    #[error("stream {stream}: `url` can't be used: {cause}; write it as https://HOST/stream/PRODUCT")]
+    #[error(
+        "stream {stream}: `url` can't be used: {cause}; write it as https://HOST/stream/PRODUCT"
+    )]
     InvalidUrl {
         /// The stream.
         stream: Arc<str>,
@@ -53,13 +57,17 @@ pub enum StreamError {
         cause: String,
     },
     /// The token can't be sent in a header.
-    #[error("stream {stream}: `token` holds a character that a header can't carry; copy the token again")]
+    #[error(
+        "stream {stream}: `token` holds a character that a header can't carry; copy the token again"
+    )]
     InvalidToken {
         /// The stream.
         stream: Arc<str>,
     },
     /// The HTTP client could not be set up.
-    #[error("stream {stream}: the HTTP client can't be set up: {cause}; check the system's root certificates")]
+    #[error(
+        "stream {stream}: the HTTP client can't be set up: {cause}; check the system's root certificates"
+    )]
     Setup {
         /// The stream.
         stream: Arc<str>,
@@ -89,7 +97,9 @@ pub enum Interruption {
         retry_after: Option<Duration>,
     },
     /// The answer was a success, but no event stream.
-    #[error("the connector answered {content_type} where text/event-stream is expected; check the address")]
+    #[error(
+        "the connector answered {content_type} where text/event-stream is expected; check the address"
+    )]
     NotAStream {
         /// The content type, cut to a readable length.
         content_type: String,
@@ -125,7 +135,9 @@ impl Interruption {
 fn refusal(status: u16) -> &'static str {
     match status {
         401 => "check `token`: it is missing, wrong or expired",
-        403 => "the token is known but may not read this product; ask for access or use the product's own token",
+        403 => {
+            "the token is known but may not read this product; ask for access or use the product's own token"
+        }
         _ => "there is no such stream; check the product in `url`",
     }
 }
