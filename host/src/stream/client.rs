@@ -1,5 +1,6 @@
 //! The client: connects, waits and connects again until it is stopped or refused.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,8 +22,8 @@ use crate::session::payload::Payload;
 /// How long making a connection may take, name lookup and TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A payload as it came off a stream.
-#[derive(Debug, Clone, PartialEq)]
+/// A payload as it came off a stream. Its `Debug` leaves the payload out: it is personal data.
+#[derive(Clone, PartialEq)]
 pub struct Received {
     /// The stream's name in the configuration.
     pub stream: Arc<str>,
@@ -30,6 +31,16 @@ pub struct Received {
     pub payload: Payload,
     /// Its size on the wire, in bytes.
     pub bytes: usize,
+}
+
+impl fmt::Debug for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Received");
+        shown
+            .field("stream", &self.stream)
+            .field("bytes", &self.bytes)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A reader of one connector's event stream.
@@ -73,7 +84,7 @@ impl Client {
     ) -> Result<Self, StreamError> {
         let name = name.into();
         let url = url(&name, &config.url)?;
-        let http = http_client(&name, &config)?;
+        let http = http_client(&name, &url, &config)?;
         let (publisher, status) = Publisher::new(name.clone());
         Ok(Self {
             name,
@@ -177,7 +188,12 @@ impl Client {
                 });
             }
             let wait = reader.backoff.next_wait(why.retry_after(), rand::random());
-            tracing::warn!(stream = %name, why = %why, wait_ms = wait.total().as_millis() as u64, "stream interrupted, connecting again");
+            tracing::warn!(
+                stream = %name,
+                why = %why,
+                wait_ms = wait.total().as_millis() as u64,
+                "stream interrupted, connecting again"
+            );
             publisher.update(|snapshot| {
                 snapshot.state = State::Waiting {
                     retry_at: clock.now() + wait.total(),
@@ -228,8 +244,13 @@ fn url(stream: &Arc<str>, url: &str) -> Result<Url, StreamError> {
 }
 
 /// A client that sends the token nowhere else: no redirects, no proxy. Each attempt gets a connection of
-/// its own.
-fn http_client(stream: &Arc<str>, config: &config::Stream) -> Result<reqwest::Client, StreamError> {
+/// its own. Root certificates are only asked for where they are needed, so that plain HTTP on loopback
+/// runs on a system without any.
+fn http_client(
+    stream: &Arc<str>,
+    url: &Url,
+    config: &config::Stream,
+) -> Result<reqwest::Client, StreamError> {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -255,15 +276,17 @@ fn http_client(stream: &Arc<str>, config: &config::Stream) -> Result<reqwest::Cl
             "another part of the process installed a TLS provider first; using that one"
         );
     }
-    reqwest::Client::builder()
+    let mut builder = reqwest::Client::builder()
         .default_headers(headers)
         .redirect(redirect::Policy::none())
         .no_proxy()
         .connect_timeout(CONNECT_TIMEOUT)
-        .pool_max_idle_per_host(0)
-        .build()
-        .map_err(|error| StreamError::Setup {
-            stream: stream.clone(),
-            cause: describe(error),
-        })
+        .pool_max_idle_per_host(0);
+    if url.scheme() == "http" {
+        builder = builder.tls_certs_only([]);
+    }
+    builder.build().map_err(|error| StreamError::Setup {
+        stream: stream.clone(),
+        cause: describe(error),
+    })
 }

@@ -78,7 +78,7 @@ impl Connector {
         connection
     }
 
-    /// Takes connections but never answers: what [`Self::accept`] returns is all that happens.
+    /// A client of this connector that does not run yet.
     pub(super) fn client(&self) -> Client {
         Client::new("shop", self.config.clone(), Clock::system()).unwrap()
     }

@@ -154,11 +154,11 @@ async fn an_event_that_the_end_cuts_off_is_not_handed_on() {
 #[tokio::test]
 async fn silence_is_given_up_and_any_byte_keeps_the_connection() {
     let mut connector = Connector::start().await;
-    connector.config.idle_timeout = Duration::from_millis(400);
+    connector.config.idle_timeout = Duration::from_secs(1);
     let mut client = connector.run();
     let mut first = connector.accept_ok().await;
-    let mut ticks = tokio::time::interval(Duration::from_millis(100));
-    for _ in 0..8 {
+    let mut ticks = tokio::time::interval(Duration::from_millis(250));
+    for _ in 0..6 {
         ticks.tick().await;
         first.send(": still here\n").await;
     }

@@ -14,7 +14,8 @@ async fn nothing_is_lost_while_the_receiver_is_full_and_the_connector_feels_it()
         .await;
     assert_eq!((paused.counters.events, paused.counters.pauses), (1, 1));
 
-    // Far more than the sockets hold: sending it can't end while nobody reads.
+    // Far more than the sockets hold: sending it can't end while nobody reads. That nothing happens can
+    // only be watched for a while.
     let count = 200;
     let padding = "x".repeat(200_000);
     let events: Vec<_> = (2..count)
