@@ -94,18 +94,26 @@ impl Blocks {
             if let Some((end, rest)) = chunk.split_first() {
                 *chunk = rest;
                 self.after_cr = *end == b'\r';
-                if let Some(block) = self.end_line() {
-                    return Some(Found::Block(block));
+                if let Some(found) = self.end_line() {
+                    return Some(found);
                 }
             }
         }
         None
     }
 
+    /// How much memory is held, in bytes.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.kept.capacity()
+    }
+
     /// Swallows a byte order mark at the very start, which may come in pieces. What only began like one
     /// is given back to the line.
     fn in_bom(&mut self, chunk: &mut &[u8]) -> bool {
-        let Some(seen) = self.bom_bytes else { return false };
+        let Some(seen) = self.bom_bytes else {
+            return false;
+        };
         if chunk[0] == BOM[seen] {
             *chunk = &chunk[1..];
             self.bom_bytes = (seen + 1 < BOM.len()).then_some(seen + 1);
@@ -116,7 +124,8 @@ impl Blocks {
         false
     }
 
-    /// Adds to the line under way. True when this took the block over its limit.
+    /// Adds to the line under way. True when this took the block over its limit, which is known once
+    /// the line's field is.
     fn take(&mut self, piece: &[u8]) -> bool {
         self.line_is_empty &= piece.is_empty();
         if self.skip_block || self.skip_line {
@@ -126,27 +135,29 @@ impl Blocks {
         let (head, tail) = piece.split_at(piece.len().min(LONGEST_FIELD.saturating_sub(known)));
         self.kept.extend_from_slice(head);
         let line = &self.kept[self.line_start..];
-        if line.len() >= LONGEST_FIELD && field(line).is_none() {
+        if line.len() < LONGEST_FIELD {
+            return false;
+        }
+        if !head.is_empty() && field(line).is_none() {
             self.kept.truncate(self.line_start);
             self.skip_line = true;
             return false;
         }
-        if self.kept.len() + tail.len() > self.limit {
-            self.clear();
-            self.skip_block = true;
+        if self.over_limit(tail.len()) {
             return true;
         }
         self.kept.extend_from_slice(tail);
         false
     }
 
-    fn end_line(&mut self) -> Option<Block> {
+    fn end_line(&mut self) -> Option<Found> {
         let blank = std::mem::replace(&mut self.line_is_empty, true);
         self.skip_line = false;
         if blank {
-            return self.end_block();
+            return self.end_block().map(Found::Block);
         }
         match field(&self.kept[self.line_start..]) {
+            Some(_) if self.over_limit(0) => return Some(Found::Oversized),
             Some(field) => {
                 self.has_data |= field == Field::Data;
                 self.has_id |= field == Field::Id;
@@ -158,13 +169,27 @@ impl Blocks {
         None
     }
 
+    /// Gives the block up when so many more bytes are too many.
+    fn over_limit(&mut self, more: usize) -> bool {
+        let over = self.kept.len() + more > self.limit;
+        if over {
+            self.clear();
+            self.skip_block = true;
+        }
+        over
+    }
+
     fn end_block(&mut self) -> Option<Block> {
         self.skip_block = false;
         let (has_data, has_id) = (self.has_data, self.has_id);
         let kept = self.clear();
         let text = String::from_utf8(kept)
             .unwrap_or_else(|invalid| String::from_utf8_lossy(invalid.as_bytes()).into_owned());
-        (!text.is_empty()).then_some(Block { text, has_data, has_id })
+        (!text.is_empty()).then_some(Block {
+            text,
+            has_data,
+            has_id,
+        })
     }
 
     /// Starts over with no memory held, and returns what was kept.
@@ -185,8 +210,16 @@ impl Block {
     /// The event as eventsource-stream reads it; `None` is never expected, see the module's text.
     pub(super) fn parse(&self) -> Option<Event> {
         let data = if self.has_data { "" } else { "data:\n" };
-        let lines = self.text.split_inclusive('\n').chain([data, "\n"]).map(Ok::<_, Infallible>);
-        stream::iter(lines).eventsource().next().now_or_never()??.ok()
+        let lines = self
+            .text
+            .split_inclusive('\n')
+            .chain([data, "\n"])
+            .map(Ok::<_, Infallible>);
+        stream::iter(lines)
+            .eventsource()
+            .next()
+            .now_or_never()??
+            .ok()
     }
 }
 

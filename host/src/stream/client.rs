@@ -1,5 +1,6 @@
 //! The client: connects, waits and connects again until it is stopped or refused.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,8 +22,8 @@ use crate::session::payload::Payload;
 /// How long making a connection may take, name lookup and TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A payload as it came off a stream.
-#[derive(Debug, Clone, PartialEq)]
+/// A payload as it came off a stream. Its `Debug` leaves the payload out: it is personal data.
+#[derive(Clone, PartialEq)]
 pub struct Received {
     /// The stream's name in the configuration.
     pub stream: Arc<str>,
@@ -30,6 +31,16 @@ pub struct Received {
     pub payload: Payload,
     /// Its size on the wire, in bytes.
     pub bytes: usize,
+}
+
+impl fmt::Debug for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Received");
+        shown
+            .field("stream", &self.stream)
+            .field("bytes", &self.bytes)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A reader of one connector's event stream.
@@ -73,7 +84,7 @@ impl Client {
     ) -> Result<Self, StreamError> {
         let name = name.into();
         let url = url(&name, &config.url)?;
-        let http = http_client(&name, &config)?;
+        let http = http_client(&name, &url, &config)?;
         let (publisher, status) = Publisher::new(name.clone());
         Ok(Self {
             name,
@@ -177,12 +188,23 @@ impl Client {
                 });
             }
             let wait = reader.backoff.next_wait(why.retry_after(), rand::random());
-            tracing::warn!(stream = %name, why = %why, wait_ms = wait.total().as_millis() as u64, "stream interrupted, connecting again");
+            tracing::warn!(
+                stream = %name,
+                why = %why,
+                wait_ms = wait.total().as_millis() as u64,
+                "stream interrupted, connecting again"
+            );
             publisher.update(|snapshot| {
-                snapshot.state = State::Waiting { retry_at: clock.now() + wait.total() };
+                snapshot.state = State::Waiting {
+                    retry_at: clock.now() + wait.total(),
+                };
                 snapshot.last_interruption = Some(why);
             });
-            if stop.run_until_cancelled(observer.pause(wait)).await.is_none() {
+            if stop
+                .run_until_cancelled(observer.pause(wait))
+                .await
+                .is_none()
+            {
                 break Ok(());
             }
             publisher.count(|counters| counters.reconnects += 1);
@@ -193,50 +215,78 @@ impl Client {
         }
         publisher.update(|snapshot| {
             snapshot.paused_since = None;
-            snapshot.state = State::Stopped { reason: result.clone().err() };
+            snapshot.state = State::Stopped {
+                reason: result.clone().err(),
+            };
         });
         result
     }
 }
 
 fn url(stream: &Arc<str>, url: &str) -> Result<Url, StreamError> {
-    let invalid = |cause: String| StreamError::InvalidUrl { stream: stream.clone(), cause };
+    let invalid = |cause: String| StreamError::InvalidUrl {
+        stream: stream.clone(),
+        cause,
+    };
     let url = Url::parse(url).map_err(|error| invalid(error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(invalid(format!("its scheme is {}, not http or https", url.scheme())));
+        return Err(invalid(format!(
+            "its scheme is {}, not http or https",
+            url.scheme()
+        )));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(invalid("it holds a user name or a password, which belong in `token`".into()));
+        return Err(invalid(
+            "it holds a user name or a password, which belong in `token`".into(),
+        ));
     }
     Ok(url)
 }
 
 /// A client that sends the token nowhere else: no redirects, no proxy. Each attempt gets a connection of
-/// its own.
-fn http_client(stream: &Arc<str>, config: &config::Stream) -> Result<reqwest::Client, StreamError> {
+/// its own. Root certificates are only asked for where they are needed, so that plain HTTP on loopback
+/// runs on a system without any.
+fn http_client(
+    stream: &Arc<str>,
+    url: &Url,
+    config: &config::Stream,
+) -> Result<reqwest::Client, StreamError> {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    let token = config.token.as_ref().map_or("", |token| token.expose().trim());
+    let token = config
+        .token
+        .as_ref()
+        .map_or("", |token| token.expose().trim());
     if !token.is_empty() {
-        let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
-            .map_err(|_| StreamError::InvalidToken { stream: stream.clone() })?;
+        let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
+            StreamError::InvalidToken {
+                stream: stream.clone(),
+            }
+        })?;
         value.set_sensitive(true);
         headers.insert(AUTHORIZATION, value);
     }
     if rustls::crypto::CryptoProvider::get_default().is_none()
-        && rustls::crypto::ring::default_provider().install_default().is_err()
+        && rustls::crypto::ring::default_provider()
+            .install_default()
+            .is_err()
     {
         tracing::debug!(
             "another part of the process installed a TLS provider first; using that one"
         );
     }
-    reqwest::Client::builder()
+    let mut builder = reqwest::Client::builder()
         .default_headers(headers)
         .redirect(redirect::Policy::none())
         .no_proxy()
         .connect_timeout(CONNECT_TIMEOUT)
-        .pool_max_idle_per_host(0)
-        .build()
-        .map_err(|error| StreamError::Setup { stream: stream.clone(), cause: describe(error) })
+        .pool_max_idle_per_host(0);
+    if url.scheme() == "http" {
+        builder = builder.tls_certs_only([]);
+    }
+    builder.build().map_err(|error| StreamError::Setup {
+        stream: stream.clone(),
+        cause: describe(error),
+    })
 }

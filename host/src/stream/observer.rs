@@ -15,9 +15,7 @@ pub trait Observer: Send + Sync {
     fn connected(&self) {}
 
     /// An attempt is over, whether it had connected or not.
-    fn disconnected(&self, why: &Interruption) {
-        let _: &Interruption = why;
-    }
+    fn disconnected(&self, _why: &Interruption) {}
 
     /// Spends the wait before the next attempt. Stopping the client cuts it short.
     fn pause(&self, wait: Wait) -> Pause {
