@@ -1,0 +1,117 @@
+//! Answers: JSON, never cached, and errors that say what to do.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde_json::{Value, json};
+
+/// A JSON answer.
+pub(super) fn json_answer(status: StatusCode, value: &Value) -> Response {
+    let mut response = Response::new(Body::from(value.to_string()));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    guarded(response)
+}
+
+/// Marks an answer as not to be cached and not to be guessed at by browsers.
+pub(super) fn guarded(mut response: Response) -> Response {
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// An error answer: `{"error": {"code", "message", "next"}}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refused {
+    status: StatusCode,
+    code: Cow<'static, str>,
+    message: Cow<'static, str>,
+    next: Cow<'static, str>,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+impl Refused {
+    pub(super) fn new(
+        status: StatusCode,
+        code: impl Into<Cow<'static, str>>,
+        message: impl Into<Cow<'static, str>>,
+        next: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            status,
+            code: code.into(),
+            message: message.into(),
+            next: next.into(),
+            header: None,
+        }
+    }
+
+    pub(super) fn not_found() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "there is no such address",
+            "the addresses are /webhooks/{plugin}, /sessions/link, /healthz and /readyz",
+        )
+    }
+
+    pub(super) fn method_not_allowed(allowed: &'static str) -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "this address doesn't take this method",
+            format!("use {allowed}"),
+        )
+        .with(ALLOW, HeaderValue::from_static(allowed))
+    }
+
+    pub(super) fn unauthorized(message: &'static str, next: &'static str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message, next)
+            .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    }
+
+    pub(super) fn unavailable(
+        code: &'static str,
+        message: &'static str,
+        retry_after: Duration,
+    ) -> Self {
+        // Whole seconds, at least one: 0 would invite a client to hammer.
+        let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            code,
+            message,
+            "send the same request again after the time in Retry-After",
+        )
+        .with(RETRY_AFTER, HeaderValue::from(seconds.max(1)))
+    }
+
+    fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.header = Some((name, value));
+        self
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let value =
+            json!({"error": {"code": self.code, "message": self.message, "next": self.next}});
+        let mut response = json_answer(self.status, &value);
+        if let Some((name, value)) = self.header {
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+}

@@ -1,0 +1,161 @@
+//! What is behind the routes.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::engine::link::{LinkError, LinkMode, Linked};
+use crate::ids::{ConversationId, PluginName, ProductId, SessionId};
+
+/// What the routes ask of the rest of the host.
+///
+/// A call may be dropped before it ends: when the client goes away, and after a minute.
+#[async_trait::async_trait]
+pub trait Backend: Send + Sync + 'static {
+    /// Has `plugin` verify and read a request, and acts on what it means. Returns after the commit:
+    /// the platform is told that a webhook was taken only when it was.
+    async fn webhook(&self, plugin: &str, request: WebhookRequest) -> WebhookAnswer;
+
+    /// Links a session. Returns after the commit.
+    async fn link(&self, wish: LinkWish) -> Result<Linked, LinkError>;
+
+    /// How things stand. Must not wait for anything.
+    fn readiness(&self) -> Readiness;
+}
+
+/// A request to `/webhooks/{plugin}` as it came in; nothing of it was checked.
+#[derive(Clone, PartialEq, Eq)]
+pub struct WebhookRequest {
+    /// `POST`, `GET` or `HEAD`.
+    pub method: String,
+    /// The whole address that was called: `server.public_url`, or else the listener's own address, and
+    /// the path and the query as received.
+    pub url: String,
+    /// Names in lower case and values, in the order received. Bytes of a value that aren't UTF-8 are
+    /// replaced.
+    pub headers: Vec<(String, String)>,
+    /// The raw bytes.
+    pub body: Bytes,
+}
+
+impl std::fmt::Debug for WebhookRequest {
+    /// Query, headers and body are left out: they hold signatures and what people wrote.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WebhookRequest")
+            .field("method", &self.method)
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What to answer to a webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WebhookAnswer {
+    /// What it means is committed, or it means nothing: 200.
+    Taken,
+    /// The plugin answers itself, for example to a challenge.
+    Answer {
+        /// 200 to 599.
+        status: u16,
+        /// The value of `content-type`; empty for none.
+        content_type: String,
+        /// The body.
+        body: Bytes,
+    },
+    /// The plugin refuses it.
+    Rejected {
+        /// 400 to 599; anything else is answered 400.
+        status: u16,
+        /// A short word: `signature`, `timestamp`, `body`.
+        code: String,
+        /// Why, for people; no secrets and nothing that people wrote.
+        message: String,
+    },
+    /// No such plugin, or it reads no webhooks: 404.
+    UnknownPlugin,
+    /// The plugin trapped, was stopped at a limit, or answered nonsense: 502.
+    PluginFailed {
+        /// `trap`, `timeout`, `cpu`, `memory` and the like.
+        code: String,
+    },
+    /// Nothing can be taken at the moment; the platform shall send it again: 503.
+    Unavailable {
+        /// When to send it again at the earliest.
+        retry_after: Duration,
+    },
+}
+
+/// A wish to link a session, as `POST /sessions/link` takes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkWish {
+    /// The product; where it is left out, any product that the plugin serves.
+    pub product_id: Option<ProductId>,
+    /// The session.
+    pub session_id: SessionId,
+    /// The conversation.
+    pub conversation_id: ConversationId,
+    /// The plugin that posts into the conversation; where it is left out, the product's first one.
+    pub plugin: Option<PluginName>,
+    /// What to do when the session is linked to another conversation already.
+    pub mode: LinkMode,
+}
+
+/// How things stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Readiness {
+    /// Every configured stream.
+    pub streams: Vec<StreamReadiness>,
+    /// Whether the store takes commits.
+    pub store: Part,
+    /// Every configured plugin.
+    pub plugins: Vec<(PluginName, Part)>,
+}
+
+impl Readiness {
+    /// Whether everything is ready.
+    pub fn is_ready(&self) -> bool {
+        self.streams
+            .iter()
+            .all(|stream| stream.state == StreamState::Connected)
+            && self.store == Part::Ready
+            && self.plugins.iter().all(|(_, part)| *part == Part::Ready)
+    }
+}
+
+/// How a stream stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamReadiness {
+    /// The name in the configuration.
+    pub name: String,
+    /// Where the connection stands.
+    pub state: StreamState,
+    /// How long ago the last good event came, heartbeats included; `None` before the first.
+    pub last_event_age: Option<Duration>,
+    /// Why it isn't connected, where that is known. Anyone can read it: no addresses, no tokens.
+    pub cause: Option<String>,
+}
+
+/// Where a stream's connection stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamState {
+    /// Being made.
+    Connecting,
+    /// Good events can come.
+    Connected,
+    /// Lost, and made again after a pause.
+    Waiting,
+    /// Given up: a person must act.
+    Stopped,
+}
+
+/// How a part of the host stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// It works.
+    Ready,
+    /// It doesn't.
+    NotReady {
+        /// Why. Anyone can read it: no addresses, no tokens, no file names.
+        cause: String,
+    },
+}

@@ -1,0 +1,71 @@
+//! `GET /healthz` and `GET /readyz`.
+
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::answer::json_answer;
+use super::backend::{Part, Readiness, StreamReadiness, StreamState};
+use super::routes::Routes;
+
+/// 200 while the process lives. `degraded` while no events can come from some stream.
+pub(super) async fn alive(State(routes): State<Routes>) -> Response {
+    let readiness = routes.backend.readiness();
+    let connected = readiness
+        .streams
+        .iter()
+        .all(|stream| stream.state == StreamState::Connected);
+    let status = if connected { "ok" } else { "degraded" };
+    json_answer(
+        StatusCode::OK,
+        &json!({"status": status, "streams": streams(&readiness)}),
+    )
+}
+
+/// 200 when everything is ready, else 503 with what isn't.
+pub(super) async fn ready(State(routes): State<Routes>) -> Response {
+    let readiness = routes.backend.readiness();
+    let (code, status) = match readiness.is_ready() {
+        true => (StatusCode::OK, "ready"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
+    };
+    let plugins: Map<_, _> = readiness
+        .plugins
+        .iter()
+        .map(|(name, state)| (name.to_string(), part(state)))
+        .collect();
+    let value = json!({
+        "status": status,
+        "streams": streams(&readiness),
+        "store": part(&readiness.store),
+        "plugins": plugins,
+    });
+    json_answer(code, &value)
+}
+
+fn streams(readiness: &Readiness) -> Map<String, Value> {
+    readiness
+        .streams
+        .iter()
+        .map(|state| (state.name.clone(), stream(state)))
+        .collect()
+}
+
+fn stream(stream: &StreamReadiness) -> Value {
+    let state = match stream.state {
+        StreamState::Connecting => "connecting",
+        StreamState::Connected => "connected",
+        StreamState::Waiting => "waiting",
+        StreamState::Stopped => "stopped",
+    };
+    let age = stream.last_event_age.map(|age| age.as_secs_f64());
+    json!({"state": state, "last_event_age_seconds": age, "cause": stream.cause})
+}
+
+fn part(part: &Part) -> Value {
+    match part {
+        Part::Ready => json!({"ready": true}),
+        Part::NotReady { cause } => json!({"ready": false, "cause": cause}),
+    }
+}

@@ -1,0 +1,84 @@
+//! The addresses, and what their handlers share.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::{MethodFilter, get, on, post};
+
+use super::answer::Refused;
+use super::auth::Rule;
+use super::backend::Backend;
+use super::{health, link, webhook};
+use crate::config::Server;
+
+/// How long the rest of the host may take for an answer. Plugins have tighter deadlines of their own;
+/// this one keeps a fault elsewhere from holding connections for ever.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The client's address, put into each request by the accept loop.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub(super) SocketAddr);
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(super) struct Routes {
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) rule: Rule,
+    pub(super) max_body_bytes: usize,
+    /// Without a slash at its end.
+    pub(super) public_url: Arc<str>,
+}
+
+impl Routes {
+    /// The addresses over `backend`, for a listener at `local`.
+    pub(super) fn router(backend: Arc<dyn Backend>, server: &Server, local: SocketAddr) -> Router {
+        let routes = Self {
+            backend,
+            rule: Rule::of(server.token.clone(), local),
+            max_body_bytes: server.max_body_bytes,
+            public_url: server
+                .public_url
+                .as_deref()
+                .map_or_else(|| format!("http://{local}"), str::to_owned)
+                .into(),
+        };
+        let webhooks = on(
+            MethodFilter::POST
+                .or(MethodFilter::GET)
+                .or(MethodFilter::HEAD),
+            webhook::webhook,
+        );
+        Router::new()
+            .route(
+                "/webhooks/{plugin}",
+                webhooks.fallback(|| async { Refused::method_not_allowed("GET, HEAD, POST") }),
+            )
+            .route(
+                "/sessions/link",
+                post(link::link).fallback(|| async { Refused::method_not_allowed("POST") }),
+            )
+            .route(
+                "/healthz",
+                get(health::alive).fallback(|| async { Refused::method_not_allowed("GET, HEAD") }),
+            )
+            .route(
+                "/readyz",
+                get(health::ready).fallback(|| async { Refused::method_not_allowed("GET, HEAD") }),
+            )
+            .fallback(|| async { Refused::not_found() })
+            .with_state(routes)
+    }
+
+    /// Waits for the rest of the host, but not for ever.
+    pub(super) async fn within_deadline<T>(
+        &self,
+        call: impl Future<Output = T>,
+    ) -> Result<T, Refused> {
+        tokio::time::timeout(DEADLINE, call).await.map_err(|_| {
+            tracing::error!(deadline = ?DEADLINE, "http: the host didn't answer a request in time; the client was told to send it again");
+            Refused::unavailable("timeout", "the host didn't answer in time", Duration::from_secs(5))
+        })
+    }
+}
