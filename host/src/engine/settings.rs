@@ -75,7 +75,8 @@ impl Settings {
 
     /// Whether a plugin serves a product.
     pub fn serves(&self, plugin: &str, product: &ProductId) -> bool {
-        self.product(product).is_some_and(|product| product.plugins.iter().any(|name| **name == *plugin))
+        self.product(product)
+            .is_some_and(|product| product.plugins.iter().any(|name| **name == *plugin))
     }
 
     /// How many posts a plugin may have under way.

@@ -56,33 +56,22 @@ fn bearer(token: &Secret, headers: &HeaderMap) -> Result<(), Refused> {
     let next = "send `Authorization: Bearer TOKEN` with the value of `token` in [server]";
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
-        return Err(Refused::unauthorized(
-            "the request has no bearer token, or several",
-            next,
-        ));
+        return Err(Refused::unauthorized("the request has no bearer token, or several", next));
     };
     let Some(sent) = after_scheme(value) else {
-        return Err(Refused::unauthorized(
-            "the Authorization header has no bearer token",
-            next,
-        ));
+        return Err(Refused::unauthorized("the Authorization header has no bearer token", next));
     };
     // Equal lengths by hashing: neither content nor length shows in the time taken.
     if bool::from(Sha256::digest(sent).ct_eq(&Sha256::digest(token.expose()))) {
         Ok(())
     } else {
-        Err(Refused::unauthorized(
-            "the bearer token isn't the right one",
-            next,
-        ))
+        Err(Refused::unauthorized("the bearer token isn't the right one", next))
     }
 }
 
 fn after_scheme(value: &HeaderValue) -> Option<&[u8]> {
     let (scheme, rest) = value.as_bytes().split_at_checked("bearer ".len())?;
-    scheme
-        .eq_ignore_ascii_case(b"bearer ")
-        .then(|| rest.trim_ascii())
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| rest.trim_ascii())
 }
 
 fn this_machine(peer: SocketAddr, headers: &HeaderMap) -> Result<(), Refused> {

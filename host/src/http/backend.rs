@@ -114,9 +114,7 @@ pub struct Readiness {
 impl Readiness {
     /// Whether everything is ready.
     pub fn is_ready(&self) -> bool {
-        self.streams
-            .iter()
-            .all(|stream| stream.state == StreamState::Connected)
+        self.streams.iter().all(|stream| stream.state == StreamState::Connected)
             && self.store == Part::Ready
             && self.plugins.iter().all(|(_, part)| *part == Part::Ready)
     }

@@ -12,15 +12,9 @@ use super::routes::Routes;
 /// 200 while the process lives. `degraded` while no events can come from some stream.
 pub(super) async fn alive(State(routes): State<Routes>) -> Response {
     let readiness = routes.backend.readiness();
-    let connected = readiness
-        .streams
-        .iter()
-        .all(|stream| stream.state == StreamState::Connected);
+    let connected = readiness.streams.iter().all(|stream| stream.state == StreamState::Connected);
     let status = if connected { "ok" } else { "degraded" };
-    json_answer(
-        StatusCode::OK,
-        &json!({"status": status, "streams": streams(&readiness)}),
-    )
+    json_answer(StatusCode::OK, &json!({"status": status, "streams": streams(&readiness)}))
 }
 
 /// 200 when everything is ready, else 503 with what isn't.
@@ -30,11 +24,8 @@ pub(super) async fn ready(State(routes): State<Routes>) -> Response {
         true => (StatusCode::OK, "ready"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
     };
-    let plugins: Map<_, _> = readiness
-        .plugins
-        .iter()
-        .map(|(name, state)| (name.to_string(), part(state)))
-        .collect();
+    let plugins: Map<_, _> =
+        readiness.plugins.iter().map(|(name, state)| (name.to_string(), part(state))).collect();
     let value = json!({
         "status": status,
         "streams": streams(&readiness),
@@ -45,11 +36,7 @@ pub(super) async fn ready(State(routes): State<Routes>) -> Response {
 }
 
 fn streams(readiness: &Readiness) -> Map<String, Value> {
-    readiness
-        .streams
-        .iter()
-        .map(|state| (state.name.clone(), stream(state)))
-        .collect()
+    readiness.streams.iter().map(|state| (state.name.clone(), stream(state))).collect()
 }
 
 fn stream(stream: &StreamReadiness) -> Value {

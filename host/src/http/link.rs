@@ -34,10 +34,7 @@ async fn answer(routes: &Routes, peer: Peer, request: Request) -> Result<Respons
     routes.rule.check(peer.0, request.headers())?;
     check_content_type(&request)?;
     let wish = wish(&body::read(request, routes.max_body_bytes).await?)?;
-    let linked = routes
-        .within_deadline(routes.backend.link(wish))
-        .await?
-        .map_err(refused)?;
+    let linked = routes.within_deadline(routes.backend.link(wish)).await?.map_err(refused)?;
     let event = match linked.event {
         LinkEvent::New => "NEW",
         LinkEvent::ReplyExisting => "REPLY_EXISTING",
@@ -70,22 +67,13 @@ fn check_content_type(request: &Request) -> Result<(), Refused> {
     ))
 }
 
-const FIELDS: [&str; 5] = [
-    "product_id",
-    "session_id",
-    "conversation_id",
-    "plugin",
-    "mode",
-];
+const FIELDS: [&str; 5] = ["product_id", "session_id", "conversation_id", "plugin", "mode"];
 
 /// Reads the body. Every id is a string that isn't empty; anything else changes nothing.
 fn wish(body: &[u8]) -> Result<LinkWish, Refused> {
     let value: Value = serde_json::from_slice(body).map_err(|error| {
-        let message = format!(
-            "the body isn't JSON (line {}, column {})",
-            error.line(),
-            error.column()
-        );
+        let message =
+            format!("the body isn't JSON (line {}, column {})", error.line(), error.column());
         Refused::new(StatusCode::BAD_REQUEST, "invalid_json", message, EXAMPLE)
     })?;
     let Value::Object(fields) = value else {
@@ -168,12 +156,9 @@ fn refused(error: LinkError) -> Refused {
             message,
             "check product_id and plugin against the configuration, and session_id against the stream",
         ),
-        LinkError::Ambiguous => Refused::new(
-            StatusCode::CONFLICT,
-            "ambiguous_session",
-            message,
-            "send product_id",
-        ),
+        LinkError::Ambiguous => {
+            Refused::new(StatusCode::CONFLICT, "ambiguous_session", message, "send product_id")
+        }
         LinkError::Foreign => Refused::new(
             StatusCode::CONFLICT,
             "foreign_conversation",

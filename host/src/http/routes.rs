@@ -44,12 +44,8 @@ impl Routes {
                 .map_or_else(|| format!("http://{local}"), str::to_owned)
                 .into(),
         };
-        let webhooks = on(
-            MethodFilter::POST
-                .or(MethodFilter::GET)
-                .or(MethodFilter::HEAD),
-            webhook::webhook,
-        );
+        let webhooks =
+            on(MethodFilter::POST.or(MethodFilter::GET).or(MethodFilter::HEAD), webhook::webhook);
         Router::new()
             .route(
                 "/webhooks/{plugin}",

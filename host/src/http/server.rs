@@ -97,11 +97,7 @@ async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
 ) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
-    let slot = slots
-        .clone()
-        .acquire_owned()
-        .await
-        .expect("the semaphore is never closed");
+    let slot = slots.clone().acquire_owned().await.expect("the semaphore is never closed");
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => return (stream, peer, slot),
@@ -114,11 +110,7 @@ async fn accept(
 }
 
 async fn connection(stream: TcpStream, peer: SocketAddr, shared: Shared, watcher: Watcher) {
-    let Shared {
-        router,
-        requests,
-        header_timeout,
-    } = shared;
+    let Shared { router, requests, header_timeout } = shared;
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let under_way = requests.token();
         let mut request = request.map(Body::new);
@@ -169,9 +161,5 @@ async fn drain(
 }
 
 fn only_panics(error: JoinError) -> Result<(), ServeError> {
-    if error.is_panic() {
-        Err(ServeError::Panicked)
-    } else {
-        Ok(())
-    }
+    if error.is_panic() { Err(ServeError::Panicked) } else { Ok(()) }
 }

@@ -60,10 +60,7 @@ impl Backend for Fake {
         self.entered.notify_one();
         self.gate.acquire().await.unwrap().forget();
         assert_ne!(plugin, "panics", "as the test wishes");
-        self.webhooks
-            .lock()
-            .unwrap()
-            .push((plugin.to_owned(), request));
+        self.webhooks.lock().unwrap().push((plugin.to_owned(), request));
         self.answer.lock().unwrap().clone()
     }
 
@@ -71,15 +68,8 @@ impl Backend for Fake {
         self.wishes.lock().unwrap().push(wish.clone());
         let event = self.linked.lock().unwrap().clone()?;
         let product = wish.product_id.unwrap_or(ProductId::new("p").unwrap());
-        let key = SessionKey {
-            product,
-            session: wish.session_id,
-        };
-        Ok(Linked {
-            key,
-            conversation: wish.conversation_id,
-            event,
-        })
+        let key = SessionKey { product, session: wish.session_id };
+        Ok(Linked { key, conversation: wish.conversation_id, event })
     }
 
     fn readiness(&self) -> Readiness {
@@ -104,12 +94,7 @@ impl Host {
             reason = "each test ends its host, and the runtime with it"
         )]
         let serving = tokio::spawn(serve(listener, backend.clone(), server, stop.clone()));
-        Self {
-            address,
-            backend,
-            stop,
-            serving,
-        }
+        Self { address, backend, stop, serving }
     }
 
     /// Sends raw bytes and reads until the host closes.
@@ -125,16 +110,11 @@ impl Host {
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
-        self.raw(format!(
-            "{head}content-length: {}\r\n\r\n{body}",
-            body.len()
-        ))
-        .await
+        self.raw(format!("{head}content-length: {}\r\n\r\n{body}", body.len())).await
     }
 
     async fn link(&self, body: &Value) -> Answer {
-        self.send("POST", "/sessions/link", &[JSON], &body.to_string())
-            .await
+        self.send("POST", "/sessions/link", &[JSON], &body.to_string()).await
     }
 
     fn wishes(&self) -> Vec<LinkWish> {
@@ -184,25 +164,14 @@ impl Answer {
     /// The code of an error, after checking that it has all its parts.
     fn code(&self) -> String {
         let error = &self.json()["error"];
-        assert!(
-            error["message"]
-                .as_str()
-                .is_some_and(|text| !text.is_empty()),
-            "{error}"
-        );
-        assert!(
-            error["next"].as_str().is_some_and(|text| !text.is_empty()),
-            "{error}"
-        );
+        assert!(error["message"].as_str().is_some_and(|text| !text.is_empty()), "{error}");
+        assert!(error["next"].as_str().is_some_and(|text| !text.is_empty()), "{error}");
         error["code"].as_str().unwrap().to_owned()
     }
 }
 
 fn with_token() -> Server {
-    Server {
-        token: Some(Secret::new("right")),
-        ..Server::default()
-    }
+    Server { token: Some(Secret::new("right")), ..Server::default() }
 }
 
 #[tokio::test]
@@ -220,23 +189,12 @@ async fn a_webhook_reaches_its_plugin_byte_for_byte() {
     .into_bytes();
     request.extend_from_slice(body);
     let answer = host.raw(request).await;
-    assert_eq!(
-        (answer.status(), answer.json()),
-        (200, json!({"status": "taken"}))
-    );
+    assert_eq!((answer.status(), answer.json()), (200, json!({"status": "taken"})));
 
     let webhooks = host.backend.webhooks.lock().unwrap();
-    let [(plugin, request)] = webhooks.as_slice() else {
-        panic!("{} webhooks", webhooks.len())
-    };
-    assert_eq!(
-        (plugin.as_str(), request.method.as_str()),
-        ("intercom", "POST")
-    );
-    assert_eq!(
-        request.url,
-        "https://notes.example/base/webhooks/intercom?a=%20b&c"
-    );
+    let [(plugin, request)] = webhooks.as_slice() else { panic!("{} webhooks", webhooks.len()) };
+    assert_eq!((plugin.as_str(), request.method.as_str()), ("intercom", "POST"));
+    assert_eq!(request.url, "https://notes.example/base/webhooks/intercom?a=%20b&c");
     assert_eq!(request.body, Bytes::from_static(body));
     let values = |wanted: &str| -> Vec<_> {
         request
@@ -256,22 +214,14 @@ async fn a_webhook_reaches_its_plugin_byte_for_byte() {
 async fn the_url_of_a_webhook_is_the_listeners_own_without_a_public_one() {
     let host = Host::start(Server::default()).await;
     for method in ["GET", "HEAD"] {
-        let answer = host
-            .send(method, "/webhooks/intercom?challenge=1", &[], "")
-            .await;
+        let answer = host.send(method, "/webhooks/intercom?challenge=1", &[], "").await;
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.body().is_empty(), method == "HEAD");
     }
     let webhooks = host.backend.webhooks.lock().unwrap();
-    let methods: Vec<_> = webhooks
-        .iter()
-        .map(|(_, request)| request.method.as_str())
-        .collect();
+    let methods: Vec<_> = webhooks.iter().map(|(_, request)| request.method.as_str()).collect();
     assert_eq!(methods, ["GET", "HEAD"]);
-    assert_eq!(
-        webhooks[0].1.url,
-        format!("http://{}/webhooks/intercom?challenge=1", host.address)
-    );
+    assert_eq!(webhooks[0].1.url, format!("http://{}/webhooks/intercom?challenge=1", host.address));
 }
 
 #[tokio::test]
@@ -287,46 +237,26 @@ async fn the_verdict_on_a_webhook_is_the_answer() {
         (rejected(200), 400, "signature"),
         (rejected(9999), 400, "signature"),
         (WebhookAnswer::UnknownPlugin, 404, "unknown_plugin"),
+        (WebhookAnswer::PluginFailed { code: "trap".into() }, 502, "plugin_failed"),
         (
-            WebhookAnswer::PluginFailed {
-                code: "trap".into(),
-            },
-            502,
-            "plugin_failed",
-        ),
-        (
-            WebhookAnswer::Unavailable {
-                retry_after: Duration::from_millis(2100),
-            },
+            WebhookAnswer::Unavailable { retry_after: Duration::from_millis(2100) },
             503,
             "unavailable",
         ),
         (
-            WebhookAnswer::Answer {
-                status: 42,
-                content_type: String::new(),
-                body: Bytes::new(),
-            },
+            WebhookAnswer::Answer { status: 42, content_type: String::new(), body: Bytes::new() },
             502,
             "plugin_failed",
         ),
         (
-            WebhookAnswer::Answer {
-                status: 200,
-                content_type: "a\nb".into(),
-                body: Bytes::new(),
-            },
+            WebhookAnswer::Answer { status: 200, content_type: "a\nb".into(), body: Bytes::new() },
             502,
             "plugin_failed",
         ),
     ] {
         *host.backend.answer.lock().unwrap() = verdict.clone();
         let answer = host.send("POST", "/webhooks/x", &[], "{}").await;
-        assert_eq!(
-            (answer.status(), answer.code().as_str()),
-            (status, code),
-            "{verdict:?}"
-        );
+        assert_eq!((answer.status(), answer.code().as_str()), (status, code), "{verdict:?}");
         let retry_after = matches!(verdict, WebhookAnswer::Unavailable { .. }).then_some("3");
         assert_eq!(answer.header("retry-after"), retry_after, "{verdict:?}");
     }
@@ -338,11 +268,7 @@ async fn the_verdict_on_a_webhook_is_the_answer() {
     *host.backend.answer.lock().unwrap() = challenge;
     let answer = host.send("POST", "/webhooks/x", &[], "{}").await;
     assert_eq!(
-        (
-            answer.status(),
-            answer.body(),
-            answer.header("content-type")
-        ),
+        (answer.status(), answer.body(), answer.header("content-type")),
         (200, "42", Some("text/plain"))
     );
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
@@ -375,13 +301,9 @@ async fn a_link_answers_what_became_of_it() {
     };
     assert_eq!(host.wishes(), vec![wish; 4]);
 
-    host.link(&json!({"session_id": "s", "conversation_id": "c"}))
-        .await;
+    host.link(&json!({"session_id": "s", "conversation_id": "c"})).await;
     let [wish] = host.wishes().try_into().unwrap();
-    assert_eq!(
-        (wish.product_id, wish.plugin, wish.mode),
-        (None, None, LinkMode::Auto)
-    );
+    assert_eq!((wish.product_id, wish.plugin, wish.mode), (None, None, LinkMode::Auto));
 }
 
 #[tokio::test]
@@ -417,17 +339,9 @@ async fn a_link_with_unusable_ids_changes_nothing() {
 
     let long = "x".repeat(ConversationId::MAX_BYTES + 1);
     for (body, status, code) in [
-        (
-            json!({"session_id": "s", "conversation_id": long}).to_string(),
-            422,
-            "invalid_id",
-        ),
+        (json!({"session_id": "s", "conversation_id": long}).to_string(), 422, "invalid_id"),
         (json!({"session_id": "s"}).to_string(), 422, "missing_field"),
-        (
-            json!({"conversation_id": "c"}).to_string(),
-            422,
-            "missing_field",
-        ),
+        (json!({"conversation_id": "c"}).to_string(), 422, "missing_field"),
         (
             json!({"session_id": "s", "conversation_id": "c", "mode": "steal"}).to_string(),
             422,
@@ -438,11 +352,7 @@ async fn a_link_with_unusable_ids_changes_nothing() {
             422,
             "invalid_mode",
         ),
-        (
-            json!({"session_id": "s", "conversationId": "c"}).to_string(),
-            422,
-            "unknown_field",
-        ),
+        (json!({"session_id": "s", "conversationId": "c"}).to_string(), 422, "unknown_field"),
         ("[]".into(), 422, "invalid_body"),
         ("null".into(), 422, "invalid_body"),
         ("{".into(), 400, "invalid_json"),
@@ -450,11 +360,7 @@ async fn a_link_with_unusable_ids_changes_nothing() {
         ("[".repeat(100_000), 400, "invalid_json"),
     ] {
         let answer = host.send("POST", "/sessions/link", &[JSON], &body).await;
-        assert_eq!(
-            (answer.status(), answer.code().as_str()),
-            (status, code),
-            "{body:.80}"
-        );
+        assert_eq!((answer.status(), answer.code().as_str()), (status, code), "{body:.80}");
     }
     assert_eq!(host.wishes(), []);
 }
@@ -463,27 +369,16 @@ async fn a_link_with_unusable_ids_changes_nothing() {
 async fn a_link_that_fails_says_why_and_when_to_come_again() {
     let host = Host::start(Server::default()).await;
     for (error, status, code, retry_after) in [
-        (
-            LinkError::NotFound("no product has this plugin"),
-            404,
-            "not_linked",
-            None,
-        ),
+        (LinkError::NotFound("no product has this plugin"), 404, "not_linked", None),
         (LinkError::Ambiguous, 409, "ambiguous_session", None),
         (LinkError::Foreign, 409, "foreign_conversation", None),
         (LinkError::Unavailable, 503, "store_unavailable", Some("2")),
         (LinkError::Closed, 503, "shutting_down", Some("2")),
     ] {
         *host.backend.linked.lock().unwrap() = Err(error);
-        let answer = host
-            .link(&json!({"session_id": "s", "conversation_id": "c"}))
-            .await;
+        let answer = host.link(&json!({"session_id": "s", "conversation_id": "c"})).await;
         assert_eq!(
-            (
-                answer.status(),
-                answer.code().as_str(),
-                answer.header("retry-after")
-            ),
+            (answer.status(), answer.code().as_str(), answer.header("retry-after")),
             (status, code, retry_after)
         );
     }
@@ -500,14 +395,8 @@ async fn a_link_must_be_json_and_say_so() {
         ("application/x-www-form-urlencoded", 415),
         ("", 415),
     ] {
-        let answer = host
-            .send(
-                "POST",
-                "/sessions/link",
-                &[("content-type", content_type)],
-                body,
-            )
-            .await;
+        let answer =
+            host.send("POST", "/sessions/link", &[("content-type", content_type)], body).await;
         assert_eq!(answer.status(), status, "{content_type}");
     }
 }
@@ -528,12 +417,7 @@ async fn with_a_token_only_its_bearer_links() {
         "Bearer right, Bearer right",
     ] {
         let answer = host
-            .send(
-                "POST",
-                "/sessions/link",
-                &[JSON, ("authorization", authorization)],
-                body,
-            )
+            .send("POST", "/sessions/link", &[JSON, ("authorization", authorization)], body)
             .await;
         assert_eq!(
             (answer.status(), answer.code().as_str()),
@@ -541,47 +425,22 @@ async fn with_a_token_only_its_bearer_links() {
             "{authorization}"
         );
         assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
-        assert!(
-            !answer.0.contains("right2"),
-            "an answer never repeats a token"
-        );
+        assert!(!answer.0.contains("right2"), "an answer never repeats a token");
     }
-    let twice = [
-        JSON,
-        ("authorization", "Bearer right"),
-        ("authorization", "Bearer right"),
-    ];
-    assert_eq!(
-        host.send("POST", "/sessions/link", &twice, body)
-            .await
-            .status(),
-        401
-    );
-    assert_eq!(
-        host.send("POST", "/sessions/link", &[JSON], body)
-            .await
-            .status(),
-        401
-    );
+    let twice = [JSON, ("authorization", "Bearer right"), ("authorization", "Bearer right")];
+    assert_eq!(host.send("POST", "/sessions/link", &twice, body).await.status(), 401);
+    assert_eq!(host.send("POST", "/sessions/link", &[JSON], body).await.status(), 401);
     assert_eq!(host.wishes(), []);
 
     for authorization in ["Bearer right", "bearer right"] {
         let answer = host
-            .send(
-                "POST",
-                "/sessions/link",
-                &[JSON, ("authorization", authorization)],
-                body,
-            )
+            .send("POST", "/sessions/link", &[JSON, ("authorization", authorization)], body)
             .await;
         assert_eq!(answer.status(), 200, "{authorization}");
     }
     assert_eq!(host.send("GET", "/healthz", &[], "").await.status(), 200);
     assert_eq!(host.send("GET", "/readyz", &[], "").await.status(), 200);
-    assert_eq!(
-        host.send("POST", "/webhooks/x", &[], "").await.status(),
-        200
-    );
+    assert_eq!(host.send("POST", "/webhooks/x", &[], "").await.status(), 200);
 }
 
 #[tokio::test]
@@ -589,27 +448,12 @@ async fn without_a_token_only_programs_on_this_machine_link() {
     let host = Host::start(Server::default()).await;
     let body = r#"{"session_id": "s", "conversation_id": "c"}"#;
     for sign in ["origin", "x-forwarded-for", "x-real-ip", "forwarded", "via"] {
-        let answer = host
-            .send(
-                "POST",
-                "/sessions/link",
-                &[JSON, (sign, "http://127.0.0.1")],
-                body,
-            )
-            .await;
-        assert_eq!(
-            (answer.status(), answer.code().as_str()),
-            (401, "unauthorized"),
-            "{sign}"
-        );
+        let answer =
+            host.send("POST", "/sessions/link", &[JSON, (sign, "http://127.0.0.1")], body).await;
+        assert_eq!((answer.status(), answer.code().as_str()), (401, "unauthorized"), "{sign}");
     }
     assert_eq!(host.wishes(), []);
-    assert_eq!(
-        host.send("POST", "/sessions/link", &[JSON], body)
-            .await
-            .status(),
-        200
-    );
+    assert_eq!(host.send("POST", "/sessions/link", &[JSON], body).await.status(), 200);
 }
 
 #[test]
@@ -620,14 +464,8 @@ fn a_listener_that_others_reach_serves_nobody_without_a_token() {
     assert!(rule.check(local, &headers).is_err());
     let rule = auth::Rule::of(None, "127.0.0.1:80".parse().unwrap());
     assert!(rule.check(local, &headers).is_ok());
-    assert!(
-        rule.check("[::ffff:127.0.0.1]:5000".parse().unwrap(), &headers)
-            .is_ok()
-    );
-    assert!(
-        rule.check("10.0.0.1:5000".parse().unwrap(), &headers)
-            .is_err()
-    );
+    assert!(rule.check("[::ffff:127.0.0.1]:5000".parse().unwrap(), &headers).is_ok());
+    assert!(rule.check("10.0.0.1:5000".parse().unwrap(), &headers).is_err());
 }
 
 #[tokio::test]
@@ -644,44 +482,20 @@ async fn health_shows_the_streams_and_readiness_all_parts() {
     let parts = json!({"status": "ready", "streams": {"main": main}, "store": {"ready": true}, "plugins": {"webhook": {"ready": true}}});
     assert_eq!((ready.status(), ready.json()), (200, parts));
 
-    let broken = Part::NotReady {
-        cause: "disk full".into(),
-    };
+    let broken = Part::NotReady { cause: "disk full".into() };
     let good = host.backend.readiness.lock().unwrap().clone();
     let mut cases = Vec::new();
-    for state in [
-        StreamState::Connecting,
-        StreamState::Waiting,
-        StreamState::Stopped,
-    ] {
+    for state in [StreamState::Connecting, StreamState::Waiting, StreamState::Stopped] {
         let stream = StreamReadiness {
             state,
             cause: Some("401".into()),
             last_event_age: None,
             ..good.streams[0].clone()
         };
-        cases.push((
-            Readiness {
-                streams: vec![stream],
-                ..good.clone()
-            },
-            "degraded",
-        ));
+        cases.push((Readiness { streams: vec![stream], ..good.clone() }, "degraded"));
     }
-    cases.push((
-        Readiness {
-            store: broken.clone(),
-            ..good.clone()
-        },
-        "ok",
-    ));
-    cases.push((
-        Readiness {
-            plugins: vec![("webhook".into(), broken)],
-            ..good
-        },
-        "ok",
-    ));
+    cases.push((Readiness { store: broken.clone(), ..good.clone() }, "ok"));
+    cases.push((Readiness { plugins: vec![("webhook".into(), broken)], ..good }, "ok"));
     for (readiness, health) in cases {
         *host.backend.readiness.lock().unwrap() = readiness.clone();
         let alive = host.send("GET", "/healthz", &[], "").await;
@@ -711,49 +525,15 @@ async fn unknown_addresses_and_methods_are_typed_errors() {
         ("GET", "/", 404, "not_found", None),
         ("GET", "/webhooks", 404, "not_found", None),
         ("GET", "/webhooks/a/b", 404, "not_found", None),
-        (
-            "PUT",
-            "/webhooks/x",
-            405,
-            "method_not_allowed",
-            Some("GET, HEAD, POST"),
-        ),
-        (
-            "GET",
-            "/sessions/link",
-            405,
-            "method_not_allowed",
-            Some("POST"),
-        ),
-        (
-            "OPTIONS",
-            "/sessions/link",
-            405,
-            "method_not_allowed",
-            Some("POST"),
-        ),
-        (
-            "POST",
-            "/healthz",
-            405,
-            "method_not_allowed",
-            Some("GET, HEAD"),
-        ),
-        (
-            "DELETE",
-            "/readyz",
-            405,
-            "method_not_allowed",
-            Some("GET, HEAD"),
-        ),
+        ("PUT", "/webhooks/x", 405, "method_not_allowed", Some("GET, HEAD, POST")),
+        ("GET", "/sessions/link", 405, "method_not_allowed", Some("POST")),
+        ("OPTIONS", "/sessions/link", 405, "method_not_allowed", Some("POST")),
+        ("POST", "/healthz", 405, "method_not_allowed", Some("GET, HEAD")),
+        ("DELETE", "/readyz", 405, "method_not_allowed", Some("GET, HEAD")),
     ] {
         let answer = host.send(method, path, &[], "").await;
         assert_eq!(
-            (
-                answer.status(),
-                answer.code().as_str(),
-                answer.header("allow")
-            ),
+            (answer.status(), answer.code().as_str(), answer.header("allow")),
             (status, code, allow),
             "{method} {path}"
         );
@@ -762,68 +542,40 @@ async fn unknown_addresses_and_methods_are_typed_errors() {
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused_whether_it_is_declared_or_not() {
-    let host = Host::start(Server {
-        max_body_bytes: 1000,
-        ..Server::default()
-    })
-    .await;
+    let host = Host::start(Server { max_body_bytes: 1000, ..Server::default() }).await;
     let fits = "x".repeat(1000);
-    assert_eq!(
-        host.send("POST", "/webhooks/x", &[], &fits).await.status(),
-        200
-    );
+    assert_eq!(host.send("POST", "/webhooks/x", &[], &fits).await.status(), 200);
 
-    let declared = host
-        .raw("POST /webhooks/x HTTP/1.1\r\nhost: x\r\ncontent-length: 1001\r\n\r\n")
-        .await;
-    assert_eq!(
-        (declared.status(), declared.code().as_str()),
-        (413, "body_too_large")
-    );
+    let declared =
+        host.raw("POST /webhooks/x HTTP/1.1\r\nhost: x\r\ncontent-length: 1001\r\n\r\n").await;
+    assert_eq!((declared.status(), declared.code().as_str()), (413, "body_too_large"));
 
     let chunked = format!(
         "POST /webhooks/x HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3e9\r\n{fits}x\r\n"
     );
     let chunked = host.raw(chunked).await;
-    assert_eq!(
-        (chunked.status(), chunked.code().as_str()),
-        (413, "body_too_large")
-    );
+    assert_eq!((chunked.status(), chunked.code().as_str()), (413, "body_too_large"));
 
-    let link = host
-        .send("POST", "/sessions/link", &[JSON], &format!("\"{fits}\""))
-        .await;
-    assert_eq!(
-        (link.status(), link.code().as_str()),
-        (413, "body_too_large")
-    );
+    let link = host.send("POST", "/sessions/link", &[JSON], &format!("\"{fits}\"")).await;
+    assert_eq!((link.status(), link.code().as_str()), (413, "body_too_large"));
     assert_eq!(host.backend.webhooks.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn a_client_that_is_slow_with_its_head_is_cut() {
-    let host = Host::start(Server {
-        header_timeout: Duration::from_millis(100),
-        ..Server::default()
-    })
-    .await;
+    let host =
+        Host::start(Server { header_timeout: Duration::from_millis(100), ..Server::default() })
+            .await;
     let mut silent = TcpStream::connect(host.address).await.unwrap();
     let mut slow = TcpStream::connect(host.address).await.unwrap();
-    slow.write_all(b"GET /healthz HTTP/1.1\r\nhost")
-        .await
-        .unwrap();
+    slow.write_all(b"GET /healthz HTTP/1.1\r\nhost").await.unwrap();
     // Served once, then silent on the same connection.
     let mut kept = TcpStream::connect(host.address).await.unwrap();
-    kept.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
-        .await
-        .unwrap();
+    kept.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
 
     assert_eq!(read_answer(&mut silent).await.0, "");
     let answer = read_answer(&mut slow).await.0;
-    assert!(
-        answer.is_empty() || answer.starts_with("HTTP/1.1 408"),
-        "{answer}"
-    );
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
     assert_eq!(read_answer(&mut kept).await.status(), 200);
 }
 
@@ -848,19 +600,12 @@ async fn a_body_that_does_not_come_is_given_up() {
     // Paused time jumps to the deadline while everyone waits.
     socket.read_to_end(&mut bytes).await.unwrap();
     let answer = Answer(String::from_utf8(bytes).unwrap());
-    assert_eq!(
-        (answer.status(), answer.code().as_str()),
-        (408, "body_timeout")
-    );
+    assert_eq!((answer.status(), answer.code().as_str()), (408, "body_timeout"));
 }
 
 #[tokio::test]
 async fn connections_over_the_cap_wait_for_their_turn() {
-    let host = Host::start(Server {
-        max_connections: 1,
-        ..Server::default()
-    })
-    .await;
+    let host = Host::start(Server { max_connections: 1, ..Server::default() }).await;
     host.backend.gate.forget_permits(1000);
     let first = async {
         let answer = host.send("POST", "/webhooks/first", &[], "").await;
@@ -871,11 +616,7 @@ async fn connections_over_the_cap_wait_for_their_turn() {
         let waiting = host.send("GET", "/healthz", &[], "");
         tokio::pin!(waiting);
         // The one slot is taken until the gate opens.
-        assert!(
-            tokio::time::timeout(Duration::from_millis(200), &mut waiting)
-                .await
-                .is_err()
-        );
+        assert!(tokio::time::timeout(Duration::from_millis(200), &mut waiting).await.is_err());
         host.backend.gate.add_permits(1);
         waiting.await.status()
     };
@@ -893,9 +634,7 @@ async fn a_request_under_way_is_answered_at_shutdown_and_idle_connections_do_not
         host.stop.cancel();
         // The listener closes first.
         let refused = async { while TcpStream::connect(host.address).await.is_ok() {} };
-        tokio::time::timeout(PATIENCE, refused)
-            .await
-            .expect("no further connections are taken");
+        tokio::time::timeout(PATIENCE, refused).await.expect("no further connections are taken");
         assert!(!host.serving.is_finished());
         host.backend.gate.add_permits(1);
     };
@@ -914,10 +653,7 @@ async fn a_request_that_hangs_is_cut_at_the_deadline_of_the_shutdown() {
     let host = Host::start(Server::default()).await;
     host.backend.gate.forget_permits(1000);
     let mut socket = TcpStream::connect(host.address).await.unwrap();
-    socket
-        .write_all(b"POST /webhooks/x HTTP/1.1\r\nhost: x\r\n\r\n")
-        .await
-        .unwrap();
+    socket.write_all(b"POST /webhooks/x HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     host.backend.entered.notified().await;
     tokio::time::pause();
     host.stop.cancel();
@@ -929,9 +665,6 @@ async fn a_request_that_hangs_is_cut_at_the_deadline_of_the_shutdown() {
 async fn a_panic_in_a_handler_ends_the_serving() {
     let host = Host::start(Server::default()).await;
     assert_eq!(host.send("POST", "/webhooks/panics", &[], "").await.0, "");
-    let ended = tokio::time::timeout(PATIENCE, host.serving)
-        .await
-        .expect("it ends")
-        .unwrap();
+    let ended = tokio::time::timeout(PATIENCE, host.serving).await.expect("it ends").unwrap();
     assert!(matches!(ended, Err(ServeError::Panicked)));
 }

@@ -28,40 +28,21 @@ pub(super) async fn webhook(
 }
 
 async fn answer(routes: &Routes, plugin: &str, request: Request) -> Result<Response, Refused> {
-    let called = request
-        .uri()
-        .path_and_query()
-        .map_or("/", |called| called.as_str());
+    let called = request.uri().path_and_query().map_or("/", |called| called.as_str());
     let url = format!("{}{called}", routes.public_url);
     let method = request.method().to_string();
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let headers = request
-        .headers()
-        .iter()
-        .map(|(name, value)| (name.to_string(), text(value)))
-        .collect();
+    let headers =
+        request.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
     let body = body::read(request, routes.max_body_bytes).await?;
-    let request = WebhookRequest {
-        method,
-        url,
-        headers,
-        body,
-    };
-    response(
-        routes
-            .within_deadline(routes.backend.webhook(plugin, request))
-            .await?,
-    )
+    let request = WebhookRequest { method, url, headers, body };
+    response(routes.within_deadline(routes.backend.webhook(plugin, request)).await?)
 }
 
 fn response(answer: WebhookAnswer) -> Result<Response, Refused> {
     match answer {
         WebhookAnswer::Taken => Ok(json_answer(StatusCode::OK, &json!({"status": "taken"}))),
-        WebhookAnswer::Answer {
-            status,
-            content_type,
-            body,
-        } => {
+        WebhookAnswer::Answer { status, content_type, body } => {
             let mut response = Response::new(Body::from(body));
             *response.status_mut() = StatusCode::from_u16(status)
                 .ok()
@@ -75,23 +56,14 @@ fn response(answer: WebhookAnswer) -> Result<Response, Refused> {
             }
             Ok(guarded(response))
         }
-        WebhookAnswer::Rejected {
-            status,
-            code,
-            message,
-        } => {
+        WebhookAnswer::Rejected { status, code, message } => {
             let status = StatusCode::from_u16(status)
                 .ok()
                 .filter(|status| status.is_client_error() || status.is_server_error());
             let message: String = message.chars().take(LONGEST_MESSAGE).collect();
             let code: String = code.chars().take(LONGEST_MESSAGE).collect();
             let next = "check the plugin's signing secret and what the platform sends";
-            Err(Refused::new(
-                status.unwrap_or(StatusCode::BAD_REQUEST),
-                code,
-                message,
-                next,
-            ))
+            Err(Refused::new(status.unwrap_or(StatusCode::BAD_REQUEST), code, message, next))
         }
         WebhookAnswer::UnknownPlugin => Err(Refused::new(
             StatusCode::NOT_FOUND,

@@ -64,10 +64,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            interaction_timeout_s: 20.0,
-            cooldown_period_s: 60.0,
-        }
+        Self { interaction_timeout_s: 20.0, cooldown_period_s: 60.0 }
     }
 }
 
@@ -114,10 +111,7 @@ pub enum Interaction {
 impl Fsm {
     /// A session of which nothing is known yet.
     pub fn new(limits: Limits, now: Timestamp) -> Self {
-        let fresh = Assistance {
-            last_message_at: now,
-            idle_s: 0.0,
-        };
+        let fresh = Assistance { last_message_at: now, idle_s: 0.0 };
         Self {
             state: State::Thinking,
             limits,
@@ -137,10 +131,7 @@ impl Fsm {
     pub fn tick(&mut self, registry: Option<&TourRegistry>, now: Timestamp) {
         match self.state {
             State::Thinking => {
-                if self
-                    .cooldown
-                    .is_some_and(|cooldown| now >= self.cooldown_end(cooldown))
-                {
+                if self.cooldown.is_some_and(|cooldown| now >= self.cooldown_end(cooldown)) {
                     self.cooldown = None;
                 }
             }
@@ -170,9 +161,7 @@ impl Fsm {
             State::Proactive | State::Reactive => {
                 let timeout_s = self.limits_in_force(registry).interaction_timeout_s;
                 // Idle for exactly the time-out isn't too long yet.
-                Some(Timestamp(
-                    later(self.idle_since, timeout_s).0.saturating_add(1),
-                ))
+                Some(Timestamp(later(self.idle_since, timeout_s).0.saturating_add(1)))
             }
         }
     }
@@ -262,10 +251,7 @@ impl Fsm {
 
     /// No offers for `period_s` seconds, or for the session's own period. Replaces a cooldown under way.
     pub fn start_cooldown(&mut self, period_s: Option<f64>, now: Timestamp) {
-        self.cooldown = Some(Cooldown {
-            started_at: now,
-            period_s,
-        });
+        self.cooldown = Some(Cooldown { started_at: now, period_s });
     }
 
     /// Ends a cooldown.
@@ -323,10 +309,7 @@ impl Fsm {
         self.idle_since = now;
         self.acted_at = now;
         if let Some(assistance) = self.assistance_mut() {
-            *assistance = Assistance {
-                last_message_at: now,
-                idle_s: 0.0,
-            };
+            *assistance = Assistance { last_message_at: now, idle_s: 0.0 };
         }
     }
 
@@ -339,10 +322,7 @@ impl Fsm {
     }
 
     fn limits_in_force(&self, registry: Option<&TourRegistry>) -> Limits {
-        let tour_id = self
-            .guidance
-            .as_ref()
-            .and_then(|guidance| guidance.tour_id.as_deref());
+        let tour_id = self.guidance.as_ref().and_then(|guidance| guidance.tour_id.as_deref());
         match (registry, tour_id) {
             (Some(registry), Some(tour_id)) => registry.limits(tour_id, self.limits),
             (None, _) | (_, None) => self.limits,
@@ -350,10 +330,7 @@ impl Fsm {
     }
 
     fn cooldown_end(&self, cooldown: Cooldown) -> Timestamp {
-        later(
-            cooldown.started_at,
-            cooldown.period_s.unwrap_or(self.limits.cooldown_period_s),
-        )
+        later(cooldown.started_at, cooldown.period_s.unwrap_or(self.limits.cooldown_period_s))
     }
 
     fn require_thinking(&self, to: State) -> Result<(), FsmError> {

@@ -37,20 +37,12 @@ impl Snapshot {
     /// A session of which nothing is known yet.
     pub fn new(session_id: SessionId, fsm: Fsm) -> Self {
         let metadata = Some(Map::new());
-        Self {
-            session_id,
-            metadata,
-            conversation_linked: false,
-            conversation_id: None,
-            fsm,
-        }
+        Self { session_id, metadata, conversation_linked: false, conversation_id: None, fsm }
     }
 
     /// The conversation that the session is linked to.
     pub fn link(&self) -> Option<&ConversationId> {
-        self.conversation_id
-            .as_ref()
-            .filter(|_| self.conversation_linked)
+        self.conversation_id.as_ref().filter(|_| self.conversation_linked)
     }
 
     /// Reads a stored session.
@@ -74,13 +66,7 @@ impl Snapshot {
             1 => read(&record, &V1 { now, mono_secs }),
             _ => {
                 let saved_at = record.required_seconds("saved_at")?;
-                read(
-                    &record,
-                    &V2 {
-                        now,
-                        saved_at: wall(saved_at),
-                    },
-                )
+                read(&record, &V2 { now, saved_at: wall(saved_at) })
             }
         }
     }
@@ -189,11 +175,7 @@ impl Times for V1 {
             .mono_secs
             .map(|mono| mono - secs)
             .filter(|age| (0.0..=MAX_V1_AGE_SECS).contains(age));
-        Timestamp(
-            self.now
-                .0
-                .saturating_sub((age.unwrap_or(0.0) * 1e6).round() as i64),
-        )
+        Timestamp(self.now.0.saturating_sub((age.unwrap_or(0.0) * 1e6).round() as i64))
     }
 
     fn missing(&self) -> Option<Timestamp> {
@@ -223,20 +205,16 @@ fn wall(secs: f64) -> Timestamp {
 
 fn read(record: &Fields<'_>, times: &impl Times) -> Result<Snapshot, SnapshotError> {
     let session_id = SessionId::new(record.required_text("session_id")?)?;
-    let conversation_id = record
-        .id("conversation_id")?
-        .map(ConversationId::new)
-        .transpose()?;
+    let conversation_id = record.id("conversation_id")?.map(ConversationId::new).transpose()?;
     let thinking = record.object("thinking")?;
     let proactive = record.object("proactive")?;
     let reactive = record.object("reactive")?;
 
     let time = |fields: &Fields<'_>, field: &'static str| match fields.seconds(field)? {
         Some(secs) => Ok(times.at(secs)),
-        None => times.missing().ok_or(SnapshotError::Field {
-            field,
-            expected: "a time in seconds",
-        }),
+        None => {
+            times.missing().ok_or(SnapshotError::Field { field, expected: "a time in seconds" })
+        }
     };
     let idle_since = time(record, "last_interaction_at")?;
     let default = Limits::default();
@@ -244,22 +222,14 @@ fn read(record: &Fields<'_>, times: &impl Times) -> Result<Snapshot, SnapshotErr
     let cooldown = match thinking.seconds("cooldown_started_at")? {
         _ if !thinking.flag("cooldown_active")? => None,
         // A cooldown that never started is over.
-        None | Some(0.0) => Some(Cooldown {
-            started_at: Timestamp(0),
-            period_s,
-        }),
-        Some(secs) => Some(Cooldown {
-            started_at: times.at(secs),
-            period_s,
-        }),
+        None | Some(0.0) => Some(Cooldown { started_at: Timestamp(0), period_s }),
+        Some(secs) => Some(Cooldown { started_at: times.at(secs), period_s }),
     };
     let tour_id = record.optional_text("active_tour_id")?;
     let assistance = |fields: &Fields<'_>| {
         Ok::<_, SnapshotError>(Assistance {
             last_message_at: time(fields, "last_message_at")?,
-            idle_s: fields
-                .seconds("time_since_last_interaction_s")?
-                .unwrap_or(0.0),
+            idle_s: fields.seconds("time_since_last_interaction_s")?.unwrap_or(0.0),
         })
     };
     Ok(Snapshot {
@@ -278,12 +248,10 @@ fn read(record: &Fields<'_>, times: &impl Times) -> Result<Snapshot, SnapshotErr
                     .unwrap_or(default.cooldown_period_s),
             },
             idle_since,
-            acted_at: record
-                .seconds("acted_at")?
-                .map_or(idle_since, |secs| times.at(secs)),
-            guidance: record.flag("visual_guidance_active")?.then(|| Guidance {
-                tour_id: tour_id.map(str::to_owned),
-            }),
+            acted_at: record.seconds("acted_at")?.map_or(idle_since, |secs| times.at(secs)),
+            guidance: record
+                .flag("visual_guidance_active")?
+                .then(|| Guidance { tour_id: tour_id.map(str::to_owned) }),
             cooldown,
             option_clicked: proactive.flag("user_clicked_option")?,
             proactive: assistance(&proactive)?,

@@ -34,22 +34,17 @@ impl TourRegistry {
     /// # Errors
     /// A limit that is no number, a list that is none, too many tours. Nothing is taken over.
     pub fn from_value(value: &Value) -> Result<(Self, usize), RegistryError> {
-        let fields = value.as_object().ok_or(RegistryError {
-            field: "registry",
-            expected: "an object",
-        })?;
+        let fields =
+            value.as_object().ok_or(RegistryError { field: "registry", expected: "an object" })?;
         let tours = match fields.get("tours") {
             None | Some(Value::Null) => &[],
-            Some(tours) => tours.as_array().map(Vec::as_slice).ok_or(RegistryError {
-                field: "tours",
-                expected: "a list",
-            })?,
+            Some(tours) => tours
+                .as_array()
+                .map(Vec::as_slice)
+                .ok_or(RegistryError { field: "tours", expected: "a list" })?,
         };
         if tours.len() > Self::MAX_TOURS {
-            return Err(RegistryError {
-                field: "tours",
-                expected: "a list of at most 10000",
-            });
+            return Err(RegistryError { field: "tours", expected: "a list of at most 10000" });
         }
         let mut registry = Self {
             default: OwnLimits {
@@ -68,15 +63,10 @@ impl TourRegistry {
                 interaction_timeout_s: seconds(fields, "interaction_timeout_s")?,
                 cooldown_period_s: seconds(fields, "cooldown_period_s")?,
             };
-            if let Some(id) = fields
-                .get("user_tour_id")
-                .and_then(Value::as_str)
-                .filter(|id| !id.is_empty())
+            if let Some(id) =
+                fields.get("user_tour_id").and_then(Value::as_str).filter(|id| !id.is_empty())
             {
-                registry
-                    .by_user_tour_id
-                    .entry(id.to_owned())
-                    .or_insert(limits);
+                registry.by_user_tour_id.entry(id.to_owned()).or_insert(limits);
             }
         }
         Ok((registry, left_out))
@@ -89,9 +79,7 @@ impl TourRegistry {
         let Some(own) = self.by_user_tour_id.get(user_tour_id) else {
             return session;
         };
-        let timeout = own
-            .interaction_timeout_s
-            .or(self.default.interaction_timeout_s);
+        let timeout = own.interaction_timeout_s.or(self.default.interaction_timeout_s);
         let cooldown = own.cooldown_period_s.or(self.default.cooldown_period_s);
         Limits {
             interaction_timeout_s: timeout.unwrap_or(session.interaction_timeout_s),
@@ -113,10 +101,9 @@ pub struct RegistryError {
 fn seconds(fields: &Map<String, Value>, field: &'static str) -> Result<Option<f64>, RegistryError> {
     match fields.get(field) {
         None | Some(Value::Null) => Ok(None),
-        Some(value) => value.as_f64().map(Some).ok_or(RegistryError {
-            field,
-            expected: "a number of seconds",
-        }),
+        Some(value) => {
+            value.as_f64().map(Some).ok_or(RegistryError { field, expected: "a number of seconds" })
+        }
     }
 }
 
@@ -130,10 +117,7 @@ mod tests {
 
     use super::*;
 
-    const SESSION: Limits = Limits {
-        interaction_timeout_s: 20.0,
-        cooldown_period_s: 60.0,
-    };
+    const SESSION: Limits = Limits { interaction_timeout_s: 20.0, cooldown_period_s: 60.0 };
 
     fn pair(limits: Limits) -> (f64, f64) {
         (limits.interaction_timeout_s, limits.cooldown_period_s)
@@ -157,11 +141,7 @@ mod tests {
         assert_eq!(pair(registry.limits("flow_a", SESSION)), (30.0, 0.0));
         assert_eq!(pair(registry.limits("flow_b", SESSION)), (15.0, 60.0));
         for unknown in ["a", "d", "no_id", "", "other"] {
-            assert_eq!(
-                pair(registry.limits(unknown, SESSION)),
-                (20.0, 60.0),
-                "{unknown}"
-            );
+            assert_eq!(pair(registry.limits(unknown, SESSION)), (20.0, 60.0), "{unknown}");
         }
     }
 
@@ -170,10 +150,7 @@ mod tests {
         for (value, field) in [
             (json!([]), "registry"),
             (json!({"tours": {}}), "tours"),
-            (
-                json!({"default_cooldown_period_s": "60"}),
-                "default_cooldown_period_s",
-            ),
+            (json!({"default_cooldown_period_s": "60"}), "default_cooldown_period_s"),
             (
                 json!({"tours": [{"id": "a", "interaction_timeout_s": true}]}),
                 "interaction_timeout_s",

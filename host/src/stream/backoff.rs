@@ -47,31 +47,17 @@ impl Backoff {
 
     /// Waits from `initial`, doubling up to `max`; a `max` below `initial` counts as `initial`.
     pub fn new(initial: Duration, max: Duration) -> Self {
-        Self {
-            initial,
-            max: max.max(initial),
-            grown: initial,
-        }
+        Self { initial, max: max.max(initial), grown: initial }
     }
 
     /// The next wait. `at_least` is what the connector asked for in this answer (`Retry-After`, cut at
     /// [`Self::LONGEST`]); `chance` is a number from 0 to 1 that places the jitter.
     pub fn next_wait(&mut self, at_least: Option<Duration>, chance: f64) -> Wait {
-        let base = self
-            .grown
-            .max(at_least.unwrap_or_default().min(Self::LONGEST));
+        let base = self.grown.max(at_least.unwrap_or_default().min(Self::LONGEST));
         self.grown = self.grown.saturating_mul(2).min(self.max);
         let jitter_max = base / 10;
-        let chance = if chance.is_finite() {
-            chance.clamp(0.0, 1.0)
-        } else {
-            0.0
-        };
-        Wait {
-            base,
-            jitter_max,
-            jitter: jitter_max.mul_f64(chance),
-        }
+        let chance = if chance.is_finite() { chance.clamp(0.0, 1.0) } else { 0.0 };
+        Wait { base, jitter_max, jitter: jitter_max.mul_f64(chance) }
     }
 
     /// Starts over from the first wait. For a good event, not for an answer.
@@ -99,28 +85,20 @@ mod tests {
     }
 
     fn bases(backoff: &mut Backoff, count: usize) -> Vec<f64> {
-        (0..count)
-            .map(|_| backoff.next_wait(None, 0.5).base.as_secs_f64())
-            .collect()
+        (0..count).map(|_| backoff.next_wait(None, 0.5).base.as_secs_f64()).collect()
     }
 
     #[test]
     fn waits_double_up_to_the_longest() {
         let mut backoff = Backoff::new(secs(1.0), secs(30.0));
-        assert_eq!(
-            bases(&mut backoff, 7),
-            [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
-        );
+        assert_eq!(bases(&mut backoff, 7), [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]);
         let mut backoff = Backoff::new(secs(2.0), secs(2.0));
         assert_eq!(bases(&mut backoff, 3), [2.0, 2.0, 2.0]);
     }
 
     #[test]
     fn a_longest_below_the_first_counts_as_the_first() {
-        assert_eq!(
-            bases(&mut Backoff::new(secs(5.0), secs(1.0)), 3),
-            [5.0, 5.0, 5.0]
-        );
+        assert_eq!(bases(&mut Backoff::new(secs(5.0), secs(1.0)), 3), [5.0, 5.0, 5.0]);
     }
 
     #[test]
@@ -136,10 +114,7 @@ mod tests {
         let mut backoff = Backoff::new(secs(4.0), secs(30.0));
         assert_eq!(backoff.next_wait(Some(secs(60.0)), 0.0).base, secs(60.0));
         assert_eq!(backoff.next_wait(Some(secs(1.0)), 0.0).base, secs(8.0));
-        assert_eq!(
-            backoff.next_wait(Some(secs(1e9)), 0.0).base,
-            Backoff::LONGEST
-        );
+        assert_eq!(backoff.next_wait(Some(secs(1e9)), 0.0).base, Backoff::LONGEST);
         assert_eq!(backoff.next_wait(None, 0.0).base, secs(30.0));
     }
 

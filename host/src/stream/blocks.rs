@@ -185,11 +185,7 @@ impl Blocks {
         let kept = self.clear();
         let text = String::from_utf8(kept)
             .unwrap_or_else(|invalid| String::from_utf8_lossy(invalid.as_bytes()).into_owned());
-        (!text.is_empty()).then_some(Block {
-            text,
-            has_data,
-            has_id,
-        })
+        (!text.is_empty()).then_some(Block { text, has_data, has_id })
     }
 
     /// Starts over with no memory held, and returns what was kept.
@@ -210,16 +206,8 @@ impl Block {
     /// The event as eventsource-stream reads it; `None` is never expected, see the module's text.
     pub(super) fn parse(&self) -> Option<Event> {
         let data = if self.has_data { "" } else { "data:\n" };
-        let lines = self
-            .text
-            .split_inclusive('\n')
-            .chain([data, "\n"])
-            .map(Ok::<_, Infallible>);
-        stream::iter(lines)
-            .eventsource()
-            .next()
-            .now_or_never()??
-            .ok()
+        let lines = self.text.split_inclusive('\n').chain([data, "\n"]).map(Ok::<_, Infallible>);
+        stream::iter(lines).eventsource().next().now_or_never()??.ok()
     }
 }
 

@@ -36,10 +36,7 @@ pub struct Received {
 impl fmt::Debug for Received {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Received");
-        shown
-            .field("stream", &self.stream)
-            .field("bytes", &self.bytes)
-            .finish_non_exhaustive()
+        shown.field("stream", &self.stream).field("bytes", &self.bytes).finish_non_exhaustive()
     }
 }
 
@@ -195,16 +192,10 @@ impl Client {
                 "stream interrupted, connecting again"
             );
             publisher.update(|snapshot| {
-                snapshot.state = State::Waiting {
-                    retry_at: clock.now() + wait.total(),
-                };
+                snapshot.state = State::Waiting { retry_at: clock.now() + wait.total() };
                 snapshot.last_interruption = Some(why);
             });
-            if stop
-                .run_until_cancelled(observer.pause(wait))
-                .await
-                .is_none()
-            {
+            if stop.run_until_cancelled(observer.pause(wait)).await.is_none() {
                 break Ok(());
             }
             publisher.count(|counters| counters.reconnects += 1);
@@ -215,30 +206,20 @@ impl Client {
         }
         publisher.update(|snapshot| {
             snapshot.paused_since = None;
-            snapshot.state = State::Stopped {
-                reason: result.clone().err(),
-            };
+            snapshot.state = State::Stopped { reason: result.clone().err() };
         });
         result
     }
 }
 
 fn url(stream: &Arc<str>, url: &str) -> Result<Url, StreamError> {
-    let invalid = |cause: String| StreamError::InvalidUrl {
-        stream: stream.clone(),
-        cause,
-    };
+    let invalid = |cause: String| StreamError::InvalidUrl { stream: stream.clone(), cause };
     let url = Url::parse(url).map_err(|error| invalid(error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(invalid(format!(
-            "its scheme is {}, not http or https",
-            url.scheme()
-        )));
+        return Err(invalid(format!("its scheme is {}, not http or https", url.scheme())));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(invalid(
-            "it holds a user name or a password, which belong in `token`".into(),
-        ));
+        return Err(invalid("it holds a user name or a password, which belong in `token`".into()));
     }
     Ok(url)
 }
@@ -254,23 +235,15 @@ fn http_client(
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    let token = config
-        .token
-        .as_ref()
-        .map_or("", |token| token.expose().trim());
+    let token = config.token.as_ref().map_or("", |token| token.expose().trim());
     if !token.is_empty() {
-        let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
-            StreamError::InvalidToken {
-                stream: stream.clone(),
-            }
-        })?;
+        let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
+            .map_err(|_| StreamError::InvalidToken { stream: stream.clone() })?;
         value.set_sensitive(true);
         headers.insert(AUTHORIZATION, value);
     }
     if rustls::crypto::CryptoProvider::get_default().is_none()
-        && rustls::crypto::ring::default_provider()
-            .install_default()
-            .is_err()
+        && rustls::crypto::ring::default_provider().install_default().is_err()
     {
         tracing::debug!(
             "another part of the process installed a TLS provider first; using that one"
@@ -285,8 +258,7 @@ fn http_client(
     if url.scheme() == "http" {
         builder = builder.tls_certs_only([]);
     }
-    builder.build().map_err(|error| StreamError::Setup {
-        stream: stream.clone(),
-        cause: describe(error),
-    })
+    builder
+        .build()
+        .map_err(|error| StreamError::Setup { stream: stream.clone(), cause: describe(error) })
 }

@@ -39,10 +39,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            entries: 10_000,
-            age: Duration::from_secs(600),
-        }
+        Self { entries: 10_000, age: Duration::from_secs(600) }
     }
 }
 
@@ -99,29 +96,20 @@ impl EventKey {
             ),
         };
         written.expect("text, numbers and lists of them serialise, and a hash takes every byte");
-        Some(Self {
-            hash: hasher.finalize().into(),
-            has_id: id.is_some(),
-        })
+        Some(Self { hash: hasher.finalize().into(), has_id: id.is_some() })
     }
 }
 
 impl Dedupe {
     /// Remembers nothing yet.
     pub fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            seen: HashMap::new(),
-            order: VecDeque::new(),
-        }
+        Self { limits, seen: HashMap::new(), order: VecDeque::new() }
     }
 
     /// Whether an event was handed on before. `connection` numbers the connections of this stream.
     pub fn is_repeat(&mut self, key: &EventKey, connection: u64, now: Timestamp) -> bool {
         self.forget(now);
-        self.seen
-            .get(&key.hash)
-            .is_some_and(|seen| key.has_id || seen.connection != connection)
+        self.seen.get(&key.hash).is_some_and(|seen| key.has_id || seen.connection != connection)
     }
 
     /// Remembers an event that was handed on. One that is remembered already keeps its place.
@@ -129,13 +117,7 @@ impl Dedupe {
         if self.seen.contains_key(&key.hash) {
             return;
         }
-        self.seen.insert(
-            key.hash,
-            Seen {
-                at: now,
-                connection,
-            },
-        );
+        self.seen.insert(key.hash, Seen { at: now, connection });
         self.order.push_back(key.hash);
         self.forget(now);
     }
@@ -152,10 +134,8 @@ impl Dedupe {
 
     fn forget(&mut self, now: Timestamp) {
         while let Some(oldest) = self.order.front() {
-            let too_old = self
-                .seen
-                .get(oldest)
-                .is_none_or(|seen| now.since(seen.at) >= self.limits.age);
+            let too_old =
+                self.seen.get(oldest).is_none_or(|seen| now.since(seen.at) >= self.limits.age);
             if !too_old && self.order.len() <= self.limits.entries {
                 break;
             }
@@ -174,10 +154,7 @@ mod tests {
         Payload::Actions(ActionsPayload {
             product_id: "p".into(),
             session_id: Some(session.into()),
-            actions: vec![Action {
-                title: "click".into(),
-                ..Action::default()
-            }],
+            actions: vec![Action { title: "click".into(), ..Action::default() }],
             forwarded_at,
             ..ActionsPayload::default()
         })
@@ -240,19 +217,13 @@ mod tests {
                 ..SummaryPayload::default()
             })
         };
-        assert_ne!(
-            key(None, &summary("ab", "c")),
-            key(None, &summary("a", "bc"))
-        );
+        assert_ne!(key(None, &summary("ab", "c")), key(None, &summary("a", "bc")));
         assert_ne!(key(None, &summary("p", "s")), key(None, &batch("s", 5.0)));
     }
 
     #[test]
     fn memory_is_bounded_by_count_and_age() {
-        let limits = Limits {
-            entries: 3,
-            age: Duration::from_secs(10),
-        };
+        let limits = Limits { entries: 3, age: Duration::from_secs(10) };
         let mut dedupe = Dedupe::new(limits);
         for n in 0..100 {
             dedupe.remember(key(Some(&n.to_string()), &batch("s", 1.0)), 1, at(0.0));
@@ -267,10 +238,7 @@ mod tests {
 
     #[test]
     fn no_entries_switches_it_off() {
-        let mut dedupe = Dedupe::new(Limits {
-            entries: 0,
-            age: Duration::from_secs(10),
-        });
+        let mut dedupe = Dedupe::new(Limits { entries: 0, age: Duration::from_secs(10) });
         dedupe.remember(key(Some("1"), &batch("s", 1.0)), 1, at(0.0));
         assert!(!dedupe.is_repeat(&key(Some("1"), &batch("s", 1.0)), 1, at(0.0)));
         assert!(dedupe.is_empty());

@@ -58,15 +58,13 @@ impl Reader<'_> {
     pub(super) async fn connect_and_read(&mut self) -> End {
         self.connection += 1;
         self.good = false;
-        self.publisher
-            .update(|snapshot| snapshot.state = State::Connecting);
+        self.publisher.update(|snapshot| snapshot.state = State::Connecting);
         let response = match self.connect().await {
             Ok(response) => response,
             Err(end) => return end,
         };
         self.observer.connected();
-        self.publisher
-            .update(|snapshot| snapshot.state = State::Connected);
+        self.publisher.update(|snapshot| snapshot.state = State::Connected);
         tracing::info!(stream = %self.name, resumed = self.last_event_id.is_some(), "stream connected");
         let since = self.clock.now();
         let end = self.read(response).await;
@@ -85,9 +83,7 @@ impl Reader<'_> {
         let response = match timeout(self.config.idle_timeout, request.send()).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {
-                return Err(End::Interrupted(Interruption::Unanswered {
-                    cause: describe(error),
-                }));
+                return Err(End::Interrupted(Interruption::Unanswered { cause: describe(error) }));
             }
             Err(_) => {
                 return Err(End::Interrupted(Interruption::Silent {
@@ -105,47 +101,31 @@ impl Reader<'_> {
         let stream = self.name.clone();
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
-                return Err(End::Fatal(StreamError::Refused {
-                    stream,
-                    status: status.as_u16(),
-                }));
+                return Err(End::Fatal(StreamError::Refused { stream, status: status.as_u16() }));
             }
             StatusCode::NO_CONTENT => return Err(End::Fatal(StreamError::Ended { stream })),
             _ => {}
         }
         if !status.is_success() {
-            let honoured = matches!(
-                status,
-                StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
-            );
-            let retry_after = honoured
-                .then(|| retry_after(response.headers(), self.clock.now()))
-                .flatten();
+            let honoured =
+                matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+            let retry_after =
+                honoured.then(|| retry_after(response.headers(), self.clock.now())).flatten();
             return Err(End::Interrupted(Interruption::Answered {
                 status: status.as_u16(),
                 retry_after,
             }));
         }
-        let content_type = response
-            .headers()
-            .get(CONTENT_TYPE)
-            .map_or(&b""[..], HeaderValue::as_bytes);
-        let essence = content_type
-            .split(|byte| *byte == b';')
-            .next()
-            .unwrap_or_default()
-            .trim_ascii();
+        let content_type =
+            response.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+        let essence =
+            content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
         if essence.eq_ignore_ascii_case(b"text/event-stream") {
             return Ok(());
         }
         let content_type = match essence {
             [] => "no content type".to_owned(),
-            [..] => essence
-                .escape_ascii()
-                .to_string()
-                .chars()
-                .take(80)
-                .collect(),
+            [..] => essence.escape_ascii().to_string().chars().take(80).collect(),
         };
         Err(End::Interrupted(Interruption::NotAStream { content_type }))
     }
@@ -158,9 +138,7 @@ impl Reader<'_> {
                 Ok(Ok(Some(chunk))) => chunk,
                 Ok(Ok(None)) => return End::Interrupted(Interruption::Closed),
                 Ok(Err(error)) => {
-                    return End::Interrupted(Interruption::Broken {
-                        cause: describe(error),
-                    });
+                    return End::Interrupted(Interruption::Broken { cause: describe(error) });
                 }
                 Err(_) => {
                     return End::Interrupted(Interruption::Silent {
@@ -232,12 +210,7 @@ impl Reader<'_> {
                 .count(|counters| counters.dropped_actions += parsed.dropped_actions as u64);
             tracing::warn!(stream = %self.name, dropped = parsed.dropped_actions, "left unusable actions out of their batch");
         }
-        self.send(Received {
-            stream: self.name.clone(),
-            payload: parsed.payload,
-            bytes,
-        })
-        .await?;
+        self.send(Received { stream: self.name.clone(), payload: parsed.payload, bytes }).await?;
         if let Some(key) = key {
             self.dedupe.remember(key, self.connection, now);
         }
@@ -246,9 +219,7 @@ impl Reader<'_> {
     }
 
     async fn send(&self, received: Received) -> Result<(), StreamError> {
-        let gone = || StreamError::ReceiverGone {
-            stream: self.name.clone(),
-        };
+        let gone = || StreamError::ReceiverGone { stream: self.name.clone() };
         let received = match self.sink.try_send(received) {
             Ok(()) => return Ok(()),
             Err(TrySendError::Closed(_)) => return Err(gone()),
@@ -261,15 +232,13 @@ impl Reader<'_> {
         });
         tracing::debug!(stream = %self.name, "paused: the receiver is full");
         let sent = self.sink.send(received).await;
-        self.publisher
-            .update(|snapshot| snapshot.paused_since = None);
+        self.publisher.update(|snapshot| snapshot.paused_since = None);
         sent.map_err(|_| gone())
     }
 
     fn note_good_event(&mut self, now: Timestamp) {
         self.prove_good();
-        self.publisher
-            .update(|snapshot| snapshot.last_event_at = Some(now));
+        self.publisher.update(|snapshot| snapshot.last_event_at = Some(now));
     }
 
     fn prove_good(&mut self) {
@@ -287,10 +256,9 @@ impl Reader<'_> {
     fn keep_id(&mut self, id: &str) {
         if id.is_empty() {
             self.last_event_id = None;
-        } else if let (true, Ok(value)) = (
-            id.len() <= MAX_ID_BYTES,
-            HeaderValue::from_bytes(id.as_bytes()),
-        ) {
+        } else if let (true, Ok(value)) =
+            (id.len() <= MAX_ID_BYTES, HeaderValue::from_bytes(id.as_bytes()))
+        {
             self.last_event_id = Some(value);
         } else {
             tracing::debug!(stream = %self.name, "an event id can't be used to resume");

@@ -14,10 +14,7 @@ pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duratio
         // More digits than fit mean "very long"; the back-off cuts it.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
-    let at = httpdate::parse_http_date(value)
-        .ok()?
-        .duration_since(UNIX_EPOCH)
-        .ok()?;
+    let at = httpdate::parse_http_date(value).ok()?.duration_since(UNIX_EPOCH).ok()?;
     Some((Timestamp(0) + at).since(now))
 }
 
@@ -45,11 +42,7 @@ mod tests {
         ];
         for (value, expected) in cases {
             let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(value))]);
-            assert_eq!(
-                retry_after(&headers, now),
-                expected.map(Duration::from_secs),
-                "{value:?}"
-            );
+            assert_eq!(retry_after(&headers, now), expected.map(Duration::from_secs), "{value:?}");
         }
         assert_eq!(retry_after(&HeaderMap::new(), now), None);
     }

@@ -82,11 +82,7 @@ impl Status {
 
     /// Waits until a state fits and returns it; the last state where the client ended before one did.
     pub async fn wait_for(&mut self, fits: impl FnMut(&Snapshot) -> bool) -> Snapshot {
-        let fitting = self
-            .latest
-            .wait_for(fits)
-            .await
-            .map(|snapshot| snapshot.clone());
+        let fitting = self.latest.wait_for(fits).await.map(|snapshot| snapshot.clone());
         fitting.unwrap_or_else(|_| self.get())
     }
 }

@@ -12,9 +12,7 @@ fn registry() -> TourRegistry {
         {"id": "a", "user_tour_id": "flow_a", "interaction_timeout_s": 30.0, "cooldown_period_s": 120.0},
         {"id": "b", "user_tour_id": "flow_b", "interaction_timeout_s": 0.0, "cooldown_period_s": 0.0},
     ]);
-    TourRegistry::from_value(&json!({"tours": tours}))
-        .unwrap()
-        .0
+    TourRegistry::from_value(&json!({"tours": tours})).unwrap().0
 }
 
 #[test]
@@ -42,19 +40,13 @@ fn help_ends_one_microsecond_after_the_time_out() {
         (fsm.state(), fsm.can_deliver_proactive()),
         (State::Thinking, Err(NotDeliverable::CoolingDown))
     );
-    assert_eq!(
-        fsm.poll_timeout(None),
-        Some(end + std::time::Duration::from_secs(60))
-    );
+    assert_eq!(fsm.poll_timeout(None), Some(end + std::time::Duration::from_secs(60)));
 }
 
 #[test]
 fn odd_limits_neither_panic_nor_hold_a_session_for_ever() {
     for limit in [f64::NAN, f64::NEG_INFINITY, -1.0, 0.0, 1e300] {
-        let limits = Limits {
-            interaction_timeout_s: limit,
-            cooldown_period_s: limit,
-        };
+        let limits = Limits { interaction_timeout_s: limit, cooldown_period_s: limit };
         let mut fsm = Fsm::new(limits, at(0.0));
         fsm.to_reactive(at(0.0)).unwrap();
         fsm.tick(None, at(1.0));
@@ -91,9 +83,8 @@ fn any_step() -> impl Strategy<Value = (f64, Step)> {
         1 => Just(Step::ClearCooldown),
         1 => prop::sample::select(vec![-1.0, 0.0, 10.0, 60.0]).prop_map(Step::SetCooldownPeriod),
     ];
-    let after = prop::sample::select(vec![
-        0.0, 0.5, 4.0, 5.0, 10.0, 20.0, 20.5, 30.0, 60.0, 120.0, -50.0,
-    ]);
+    let after =
+        prop::sample::select(vec![0.0, 0.5, 4.0, 5.0, 10.0, 20.0, 20.5, 30.0, 60.0, 120.0, -50.0]);
     (after, step)
 }
 
@@ -118,10 +109,7 @@ enum Event {
 
 impl Story {
     fn last<T>(&self, what: impl Fn(f64, Event) -> Option<T>) -> Option<T> {
-        self.events
-            .iter()
-            .rev()
-            .find_map(|(at, event)| what(*at, *event))
+        self.events.iter().rev().find_map(|(at, event)| what(*at, *event))
     }
 
     fn state(&self) -> State {
@@ -143,10 +131,7 @@ impl Story {
 
     fn idle(&self) -> f64 {
         let resets = |event| matches!(event, Event::Help(_) | Event::Touched | Event::Tour(_));
-        self.now
-            - self
-                .last(|at, event| resets(event).then_some(at))
-                .unwrap_or(0.0)
+        self.now - self.last(|at, event| resets(event).then_some(at)).unwrap_or(0.0)
     }
 
     fn tour(&self) -> Option<Option<&'static str>> {
@@ -189,10 +174,7 @@ impl Story {
                 self.push(Event::Left);
                 self.push(Event::Quiet(Some(cooldown)));
             }
-        } else if self
-            .quiet()
-            .is_some_and(|(since, period)| self.now - since >= period)
-        {
+        } else if self.quiet().is_some_and(|(since, period)| self.now - since >= period) {
             self.push(Event::QuietOver);
         }
     }
@@ -245,10 +227,7 @@ fn apply(
         Step::StartCooldown(period) => fsm.start_cooldown(*period, now),
         Step::ClearCooldown => fsm.clear_cooldown(),
         Step::SetCooldownPeriod(cooldown_period_s) => {
-            fsm.set_limits(Limits {
-                cooldown_period_s: *cooldown_period_s,
-                ..fsm.limits()
-            });
+            fsm.set_limits(Limits { cooldown_period_s: *cooldown_period_s, ..fsm.limits() });
         }
     }
     Ok(true)

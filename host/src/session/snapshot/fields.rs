@@ -10,10 +10,7 @@ pub(super) struct Fields<'a>(Option<&'a Map<String, Value>>);
 
 impl<'a> Fields<'a> {
     pub(super) fn of(stored: &'a Value) -> Result<Self, SnapshotError> {
-        stored
-            .as_object()
-            .map(|fields| Self(Some(fields)))
-            .ok_or(SnapshotError::NotAnObject)
+        stored.as_object().map(|fields| Self(Some(fields))).ok_or(SnapshotError::NotAnObject)
     }
 
     pub(super) fn get(&self, field: &str) -> Option<&'a Value> {
@@ -25,18 +22,13 @@ impl<'a> Fields<'a> {
         match self.get(field) {
             None => Ok(Self(None)),
             Some(Value::Object(fields)) => Ok(Self(Some(fields))),
-            Some(_) => Err(SnapshotError::Field {
-                field,
-                expected: "an object",
-            }),
+            Some(_) => Err(SnapshotError::Field { field, expected: "an object" }),
         }
     }
 
     /// A number of seconds, `None` where it is missing.
     pub(super) fn seconds(&self, field: &'static str) -> Result<Option<f64>, SnapshotError> {
-        self.get(field)
-            .map(|value| number(value, field))
-            .transpose()
+        self.get(field).map(|value| number(value, field)).transpose()
     }
 
     /// A number of seconds that may be null.
@@ -59,20 +51,14 @@ impl<'a> Fields<'a> {
         match self.get(field) {
             None => Ok(false),
             Some(Value::Bool(flag)) => Ok(*flag),
-            Some(_) => Err(SnapshotError::Field {
-                field,
-                expected: "true or false",
-            }),
+            Some(_) => Err(SnapshotError::Field { field, expected: "true or false" }),
         }
     }
 
     pub(super) fn required_text(&self, field: &'static str) -> Result<&'a str, SnapshotError> {
         self.get(field)
             .and_then(Value::as_str)
-            .ok_or(SnapshotError::Field {
-                field,
-                expected: "text",
-            })
+            .ok_or(SnapshotError::Field { field, expected: "text" })
     }
 
     /// A text that may be missing or null.
@@ -83,10 +69,7 @@ impl<'a> Fields<'a> {
         match self.get(field) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(SnapshotError::Field {
-                field,
-                expected: "text or null",
-            }),
+            Some(_) => Err(SnapshotError::Field { field, expected: "text or null" }),
         }
     }
 
@@ -94,10 +77,7 @@ impl<'a> Fields<'a> {
     pub(super) fn id(&self, field: &'static str) -> Result<Option<Arc<str>>, SnapshotError> {
         match self.get(field) {
             Some(Value::Number(number)) if !number.is_f64() => Ok(Some(number.to_string().into())),
-            _ => Ok(self
-                .optional_text(field)?
-                .filter(|id| !id.is_empty())
-                .map(Arc::from)),
+            _ => Ok(self.optional_text(field)?.filter(|id| !id.is_empty()).map(Arc::from)),
         }
     }
 
@@ -107,10 +87,9 @@ impl<'a> Fields<'a> {
             None => Ok(Some(Map::new())),
             Some(Value::Null) => Ok(None),
             Some(Value::Object(metadata)) => Ok(Some(metadata.clone())),
-            Some(_) => Err(SnapshotError::Field {
-                field: "metadata",
-                expected: "an object or null",
-            }),
+            Some(_) => {
+                Err(SnapshotError::Field { field: "metadata", expected: "an object or null" })
+            }
         }
     }
 }
@@ -119,8 +98,5 @@ fn number(value: &Value, field: &'static str) -> Result<f64, SnapshotError> {
     value
         .as_f64()
         .filter(|secs| secs.is_finite())
-        .ok_or(SnapshotError::Field {
-            field,
-            expected: "a number of seconds",
-        })
+        .ok_or(SnapshotError::Field { field, expected: "a number of seconds" })
 }

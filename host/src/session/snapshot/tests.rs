@@ -8,10 +8,7 @@ use crate::session::fsm::{Interaction, NotDeliverable};
 const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
 
 fn session() -> Snapshot {
-    Snapshot::new(
-        SessionId::new("s1").unwrap(),
-        Fsm::new(Limits::default(), NOW),
-    )
+    Snapshot::new(SessionId::new("s1").unwrap(), Fsm::new(Limits::default(), NOW))
 }
 
 fn v1() -> Value {
@@ -25,10 +22,7 @@ fn v1() -> Value {
 fn times_of_version_1_keep_their_age() {
     let read = Snapshot::read(&v1(), NOW, Some(1000.0)).unwrap();
     assert_eq!(read.fsm.idle_s(NOW), 10.0);
-    assert_eq!(
-        read.fsm.cooldown.unwrap().started_at,
-        NOW - Duration::from_secs(20)
-    );
+    assert_eq!(read.fsm.cooldown.unwrap().started_at, NOW - Duration::from_secs(20));
     assert_eq!(read.fsm.reactive.last_message_at, NOW);
 }
 
@@ -47,10 +41,7 @@ fn a_cooldown_that_never_started_is_over() {
     stored["current_state"] = json!("thinking");
     stored["thinking"] = json!({"cooldown_active": true});
     let mut read = Snapshot::read(&stored, NOW, Some(500_000.0)).unwrap();
-    assert_eq!(
-        read.fsm.can_deliver_proactive(),
-        Err(NotDeliverable::CoolingDown)
-    );
+    assert_eq!(read.fsm.can_deliver_proactive(), Err(NotDeliverable::CoolingDown));
     read.fsm.tick(None, NOW);
     assert_eq!(read.fsm.can_deliver_proactive(), Ok(()));
 }
@@ -92,19 +83,10 @@ fn an_error_names_the_field_and_never_the_value() {
         );
         assert!(!error.to_string().contains("secret"));
     }
-    for (field, bad) in [
-        ("session_id", json!("")),
-        ("conversation_id", json!("x".repeat(9000))),
-    ] {
+    for (field, bad) in [("session_id", json!("")), ("conversation_id", json!("x".repeat(9000)))] {
         let mut broken = stored.clone();
         broken[field] = bad;
-        assert!(
-            matches!(
-                Snapshot::read(&broken, NOW, None),
-                Err(SnapshotError::Id(_))
-            ),
-            "{field}"
-        );
+        assert!(matches!(Snapshot::read(&broken, NOW, None), Err(SnapshotError::Id(_))), "{field}");
     }
 }
 
@@ -128,14 +110,8 @@ fn a_version_that_is_not_known_is_told_apart_from_a_broken_record() {
             "{version}"
         );
     }
-    assert_eq!(
-        Snapshot::read(&json!({}), NOW, None),
-        Err(SnapshotError::UnknownVersion)
-    );
-    assert_eq!(
-        Snapshot::read(&json!([]), NOW, None),
-        Err(SnapshotError::NotAnObject)
-    );
+    assert_eq!(Snapshot::read(&json!({}), NOW, None), Err(SnapshotError::UnknownVersion));
+    assert_eq!(Snapshot::read(&json!([]), NOW, None), Err(SnapshotError::NotAnObject));
 }
 
 fn any_session() -> impl Strategy<Value = (Snapshot, Timestamp)> {
@@ -144,10 +120,8 @@ fn any_session() -> impl Strategy<Value = (Snapshot, Timestamp)> {
     (micros, steps, any::<bool>(), prop::option::of("[a-z]{1,4}")).prop_map(
         |(start, steps, linked, conversation)| {
             let mut now = Timestamp(start);
-            let mut session = Snapshot::new(
-                SessionId::new("s").unwrap(),
-                Fsm::new(Limits::default(), now),
-            );
+            let mut session =
+                Snapshot::new(SessionId::new("s").unwrap(), Fsm::new(Limits::default(), now));
             for (after, step) in steps {
                 now = Timestamp(now.0 + after);
                 let fsm = &mut session.fsm;

@@ -11,11 +11,7 @@ async fn the_request_carries_the_trimmed_token_and_asks_for_an_event_stream() {
     connector.config.token = Some(Secret::new("  uk_live  "));
     let mut client = connector.run();
     let connection = connector.accept_ok().await;
-    assert!(
-        connection.request.starts_with("GET /stream/p HTTP/1.1\r\n"),
-        "{}",
-        connection.request
-    );
+    assert!(connection.request.starts_with("GET /stream/p HTTP/1.1\r\n"), "{}", connection.request);
     assert_eq!(connection.header("authorization"), Some("Bearer uk_live"));
     assert_eq!(connection.header("accept"), Some("text/event-stream"));
     assert_eq!(connection.header("cache-control"), Some("no-store"));
@@ -46,34 +42,13 @@ async fn a_refusal_ends_the_stream_with_an_error_that_says_what_to_do() {
         let mut client = connector.run();
         let mut connection = connector.accept().await;
         let head = format!("HTTP/1.1 {status} x\r\ncontent-type: text/event-stream\r\n\r\n");
-        connection
-            .send(format!("{head}{}", event("from the error page")))
-            .await;
+        connection.send(format!("{head}{}", event("from the error page"))).await;
         let error = client.ended().await.unwrap_err();
-        assert_eq!(
-            error,
-            StreamError::Refused {
-                stream: "shop".into(),
-                status
-            }
-        );
+        assert_eq!(error, StreamError::Refused { stream: "shop".into(), status });
         assert!(error.to_string().contains(advice), "{error}");
-        assert_eq!(
-            client.status.get().state,
-            State::Stopped {
-                reason: Some(error)
-            }
-        );
-        assert_eq!(
-            client.received.recv().await,
-            None,
-            "nothing of an error page is an event"
-        );
-        assert_eq!(
-            client.steps.recv().await,
-            None,
-            "it never counted as connected"
-        );
+        assert_eq!(client.status.get().state, State::Stopped { reason: Some(error) });
+        assert_eq!(client.received.recv().await, None, "nothing of an error page is an event");
+        assert_eq!(client.steps.recv().await, None, "it never counted as connected");
     }
 }
 
@@ -81,37 +56,22 @@ async fn a_refusal_ends_the_stream_with_an_error_that_says_what_to_do() {
 async fn no_content_ends_the_stream_for_good() {
     let connector = Connector::start().await;
     let mut client = connector.run();
-    connector
-        .accept()
-        .await
-        .send("HTTP/1.1 204 No Content\r\n\r\n")
-        .await;
-    assert_eq!(
-        client.ended().await,
-        Err(StreamError::Ended {
-            stream: "shop".into()
-        })
-    );
+    connector.accept().await.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+    assert_eq!(client.ended().await, Err(StreamError::Ended { stream: "shop".into() }));
 }
 
 #[tokio::test]
 async fn an_answer_that_is_no_event_stream_is_not_read() {
-    let cases = [
-        ("", "no content type"),
-        ("content-type: text/html; charset=utf-8\r\n", "text/html"),
-    ];
+    let cases =
+        [("", "no content type"), ("content-type: text/html; charset=utf-8\r\n", "text/html")];
     for (header, expected) in cases {
         let connector = Connector::start().await;
         let mut client = connector.run();
         let mut connection = connector.accept().await;
-        connection
-            .send(format!("HTTP/1.1 200 OK\r\n{header}\r\n{}", event("no")))
-            .await;
+        connection.send(format!("HTTP/1.1 200 OK\r\n{header}\r\n{}", event("no"))).await;
         assert_eq!(
             client.interruption().await,
-            Interruption::NotAStream {
-                content_type: expected.into()
-            }
+            Interruption::NotAStream { content_type: expected.into() }
         );
         connector.accept_ok().await.send(event("yes")).await;
         assert_eq!(client.session().await, "yes");
@@ -124,17 +84,11 @@ async fn a_redirect_is_not_followed_so_that_the_token_stays() {
     let connector = Connector::start().await;
     let elsewhere = Connector::start().await;
     let mut client = connector.run();
-    let head = format!(
-        "HTTP/1.1 307 x\r\nlocation: {}\r\n\r\n",
-        elsewhere.config.url
-    );
+    let head = format!("HTTP/1.1 307 x\r\nlocation: {}\r\n\r\n", elsewhere.config.url);
     connector.accept().await.send(head).await;
     assert_eq!(
         client.interruption().await,
-        Interruption::Answered {
-            status: 307,
-            retry_after: None
-        }
+        Interruption::Answered { status: 307, retry_after: None }
     );
     tokio::select! {
         biased;
@@ -158,11 +112,6 @@ async fn an_address_or_token_that_can_not_be_used_is_an_error_before_anything_is
         assert!(!error.to_string().contains("pass@"), "{error}");
     }
     let error = with("http://h/x", "secret\ntoken").expect("the token is refused");
-    assert_eq!(
-        error,
-        StreamError::InvalidToken {
-            stream: "shop".into()
-        }
-    );
+    assert_eq!(error, StreamError::InvalidToken { stream: "shop".into() });
     assert!(!error.to_string().contains("secret"), "{error}");
 }

@@ -18,9 +18,7 @@ async fn waits_grow_over_answers_and_start_over_only_after_a_good_event() {
     let mut client = connector.run();
     for (status, expected) in [(503, 1.0), (429, 2.0), (500, 4.0)] {
         let mut connection = connector.accept().await;
-        connection
-            .send(format!("HTTP/1.1 {status} x\r\ncontent-length: 1\r\n\r\nx"))
-            .await;
+        connection.send(format!("HTTP/1.1 {status} x\r\ncontent-length: 1\r\n\r\nx")).await;
         assert_eq!(base(&mut client).await, expected);
     }
     let mut connection = connector.accept_ok().await;
@@ -82,9 +80,7 @@ async fn retry_after_is_honoured_on_429_and_503_only() {
     let mut client = connector.run();
     for (status, expected) in [(429, 70.0), (503, 70.0), (500, 4.0)] {
         let mut connection = connector.accept().await;
-        connection
-            .send(format!("HTTP/1.1 {status} x\r\nretry-after: 70\r\n\r\n"))
-            .await;
+        connection.send(format!("HTTP/1.1 {status} x\r\nretry-after: 70\r\n\r\n")).await;
         assert_eq!(base(&mut client).await, expected, "HTTP {status}");
     }
     client.stops().await;
@@ -97,22 +93,11 @@ async fn retries_in_a_row_can_be_limited() {
     drop(connector.accept().await);
     connector.accept_ok().await.send(event("good")).await;
     for _ in 0..2 {
-        connector
-            .accept()
-            .await
-            .send("HTTP/1.1 503 x\r\n\r\n")
-            .await;
+        connector.accept().await.send("HTTP/1.1 503 x\r\n\r\n").await;
     }
-    let last = Interruption::Answered {
-        status: 503,
-        retry_after: None,
-    };
-    let expected = StreamError::RetriesExhausted {
-        stream: "shop".into(),
-        max_retries: 1,
-        attempts: 2,
-        last,
-    };
+    let last = Interruption::Answered { status: 503, retry_after: None };
+    let expected =
+        StreamError::RetriesExhausted { stream: "shop".into(), max_retries: 1, attempts: 2, last };
     assert_eq!(client.ended().await, Err(expected));
 }
 
@@ -122,9 +107,7 @@ async fn a_broken_connection_is_told_from_one_that_was_closed_in_order() {
     let mut client = connector.run();
     let mut connection = connector.accept().await;
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 5000\r\n\r\n";
-    connection
-        .send(format!("{head}{}data: {}", event("arrived"), batch("cut")))
-        .await;
+    connection.send(format!("{head}{}data: {}", event("arrived"), batch("cut"))).await;
     drop(connection);
     assert_eq!(client.session().await, "arrived");
     let why = client.interruption().await;
@@ -136,20 +119,14 @@ async fn a_broken_connection_is_told_from_one_that_was_closed_in_order() {
     connector.accept().await.send("hello\r\n\r\n").await;
     let why = client.interruption().await;
     assert!(matches!(why, Interruption::Unanswered { .. }), "{why:?}");
-    assert!(
-        !why.to_string().contains("127.0.0.1"),
-        "the address may hold a secret: {why}"
-    );
+    assert!(!why.to_string().contains("127.0.0.1"), "the address may hold a secret: {why}");
 
     let connection = connector.accept_ok().await;
     connection.tcp.set_zero_linger().unwrap();
     drop(connection);
     let why = client.interruption().await;
     assert!(
-        matches!(
-            why,
-            Interruption::Broken { .. } | Interruption::Unanswered { .. }
-        ),
+        matches!(why, Interruption::Broken { .. } | Interruption::Unanswered { .. }),
         "{why:?}"
     );
     client.stops().await;

@@ -68,10 +68,7 @@ fn a_byte_order_mark_is_swallowed_at_the_start_only() {
     let expected = [message("a"), message("\u{feff}c")];
     assert_eq!(read(1000, &[bytes]), expected);
     assert_eq!(read(1000, &bytes.chunks(1).collect::<Vec<_>>()), expected);
-    assert_eq!(
-        read(1000, &["\u{feff}".as_bytes(), b"\ndata: a\n\n"]),
-        [message("a")]
-    );
+    assert_eq!(read(1000, &["\u{feff}".as_bytes(), b"\ndata: a\n\n"]), [message("a")]);
     assert_eq!(
         read(1000, &[b"\xef\xbbdata: a\ndata: b\n\n"]),
         [message("b")],
@@ -81,18 +78,8 @@ fn a_byte_order_mark_is_swallowed_at_the_start_only() {
 
 #[test]
 fn invalid_utf8_is_replaced_and_goes_on() {
-    let expected = [
-        message("\u{fffd}\u{fffd}"),
-        message("\u{fffd}"),
-        message("ok"),
-    ];
-    assert_eq!(
-        read(
-            1000,
-            &[b"data: \xff\xfe\n\ndata: \xf0\x9f\x99\n\ndata: ok\n\n"]
-        ),
-        expected
-    );
+    let expected = [message("\u{fffd}\u{fffd}"), message("\u{fffd}"), message("ok")];
+    assert_eq!(read(1000, &[b"data: \xff\xfe\n\ndata: \xf0\x9f\x99\n\ndata: ok\n\n"]), expected);
 }
 
 #[test]
@@ -158,10 +145,7 @@ fn comments_and_unknown_fields_cost_nothing_however_long() {
         assert_eq!(blocks.next_in(&mut &b"\n"[..]), None);
     }
     assert_eq!(blocks.next_in(&mut &b"data: a\n"[..]), None);
-    assert!(matches!(
-        blocks.next_in(&mut &b"\n"[..]),
-        Some(Found::Block(_))
-    ));
+    assert!(matches!(blocks.next_in(&mut &b"\n"[..]), Some(Found::Block(_))));
 }
 
 #[test]

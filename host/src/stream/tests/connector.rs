@@ -21,9 +21,7 @@ use crate::stream::{
 const DEADLINE: Duration = Duration::from_secs(10);
 
 pub(super) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    timeout(DEADLINE, future)
-        .await
-        .unwrap_or_else(|_| panic!("{what}: did not happen in time"))
+    timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("{what}: did not happen in time"))
 }
 
 pub(super) const OK: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
@@ -101,9 +99,7 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        soon("sending", self.tcp.write_all(bytes.as_ref()))
-            .await
-            .unwrap();
+        soon("sending", self.tcp.write_all(bytes.as_ref())).await.unwrap();
     }
 
     /// The value of a request header.
@@ -156,20 +152,12 @@ impl Running {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(client.run(sink, stop.clone()));
-        Self {
-            status,
-            received,
-            stop,
-            steps,
-            tasks,
-        }
+        Self { status, received, stop, steps, tasks }
     }
 
     /// The session of the next payload.
     pub(super) async fn session(&mut self) -> String {
-        let received = soon("a payload", self.received.recv())
-            .await
-            .expect("the client runs");
+        let received = soon("a payload", self.received.recv()).await.expect("the client runs");
         match received.payload {
             Payload::Actions(payload) => payload.session_id.unwrap_or_default(),
             Payload::Summary(payload) => payload.session_id.unwrap_or_default(),
@@ -183,10 +171,7 @@ impl Running {
     /// The next wait; connecting and disconnecting are passed over.
     pub(super) async fn wait(&mut self) -> Wait {
         loop {
-            match soon("a wait", self.steps.recv())
-                .await
-                .expect("the client runs")
-            {
+            match soon("a wait", self.steps.recv()).await.expect("the client runs") {
                 Step::Waiting(wait) => return wait,
                 Step::Connected | Step::Disconnected(_) => {}
             }
@@ -196,10 +181,7 @@ impl Running {
     /// Why the next connection ended.
     pub(super) async fn interruption(&mut self) -> Interruption {
         loop {
-            match soon("an interruption", self.steps.recv())
-                .await
-                .expect("the client runs")
-            {
+            match soon("an interruption", self.steps.recv()).await.expect("the client runs") {
                 Step::Disconnected(why) => return why,
                 Step::Connected | Step::Waiting(_) => {}
             }
@@ -220,10 +202,7 @@ impl Running {
         let ended = timeout(Duration::from_secs(2), self.tasks.join_next())
             .await
             .expect("it stops at once");
-        assert_eq!(
-            ended.expect("the client ran").expect("it did not panic"),
-            Ok(())
-        );
+        assert_eq!(ended.expect("the client ran").expect("it did not panic"), Ok(()));
         assert_eq!(self.status.get().state, State::Stopped { reason: None });
     }
 }

@@ -18,9 +18,7 @@ async fn while_idle() {
     let connector = Connector::start().await;
     let mut client = connector.run();
     let connection = connector.accept_ok().await;
-    client
-        .status_with(|snapshot| snapshot.state == State::Connected)
-        .await;
+    client.status_with(|snapshot| snapshot.state == State::Connected).await;
     client.stops().await;
     connection.closed().await;
 }
@@ -31,9 +29,7 @@ async fn while_paused() {
     let mut client = connector.run_with_room(1);
     let mut connection = connector.accept_ok().await;
     connection.send(event("a") + &event("b")).await;
-    client
-        .status_with(|snapshot| snapshot.paused_since.is_some())
-        .await;
+    client.status_with(|snapshot| snapshot.paused_since.is_some()).await;
     client.stops().await;
     assert_eq!(client.status.get().paused_since, None);
     connection.closed().await;
@@ -44,9 +40,7 @@ async fn while_waiting_to_connect_again() {
     let connector = Connector::start().await;
     let mut client = Running::start(connector.client(), 64, Waits::Endless);
     drop(connector.accept().await);
-    client
-        .status_with(|snapshot| matches!(snapshot.state, State::Waiting { .. }))
-        .await;
+    client.status_with(|snapshot| matches!(snapshot.state, State::Waiting { .. })).await;
     client.stops().await;
 }
 
@@ -66,21 +60,11 @@ async fn the_state_says_when_the_next_attempt_is_due_and_why_the_last_ended() {
     connector.config.retry_initial = std::time::Duration::from_secs(20);
     let mut client = Running::start(connector.client(), 64, Waits::Endless);
     let before = crate::clock::Clock::system().now();
-    connector
-        .accept()
-        .await
-        .send("HTTP/1.1 503 x\r\n\r\n")
-        .await;
-    let snapshot = client
-        .status_with(|snapshot| matches!(snapshot.state, State::Waiting { .. }))
-        .await;
-    let State::Waiting { retry_at } = snapshot.state else {
-        unreachable!("just matched")
-    };
+    connector.accept().await.send("HTTP/1.1 503 x\r\n\r\n").await;
+    let snapshot =
+        client.status_with(|snapshot| matches!(snapshot.state, State::Waiting { .. })).await;
+    let State::Waiting { retry_at } = snapshot.state else { unreachable!("just matched") };
     assert!((20.0..40.0).contains(&retry_at.since(before).as_secs_f64()));
-    assert_eq!(
-        snapshot.last_interruption.unwrap().to_string(),
-        "the connector answered HTTP 503"
-    );
+    assert_eq!(snapshot.last_interruption.unwrap().to_string(), "the connector answered HTTP 503");
     client.stops().await;
 }
