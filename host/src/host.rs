@@ -38,7 +38,6 @@ impl Host {
     ///
     /// # Errors
     /// Always, in this build.
-    #[expect(clippy::unused_async, reason = "the engine starts asynchronously")]
     pub async fn start(config: Config) -> Result<Self, StartError> {
         drop(config);
         Err(StartError)
@@ -50,9 +49,8 @@ impl Host {
     }
 
     /// Stops.
-    #[expect(clippy::unused_async, reason = "the engine stops asynchronously")]
     pub async fn shutdown(self, deadline: Duration) {
-        drop((self, deadline));
+        tracing::debug!(addr = %self.addr, ?deadline, "host: stopped");
     }
 
     /// What it has seen.
@@ -61,7 +59,6 @@ impl Host {
     }
 
     /// The notes given up.
-    #[expect(clippy::unused_async, reason = "the store is read asynchronously")]
     pub async fn dead_letters(&self) -> Vec<DeadLetter> {
         Vec::new()
     }
