@@ -27,6 +27,7 @@ pub mod clock;
 pub mod config;
 pub mod egress;
 pub mod engine;
+pub mod host;
 pub mod http;
 pub mod ids;
 pub mod outbox;

@@ -1,1 +1,25 @@
-//! The sim stage.
+//! A connector and a chat platform on loopback sockets, for `sidenote demo` and the tests.
+//!
+//! Both are servers of their own: the host meets them over TCP only, in the formats that the real
+//! ones speak, and they judge by themselves what arrives. They can misbehave on demand.
+
+mod connector;
+mod histogram;
+mod marker;
+mod platform;
+mod post;
+mod serve;
+mod signature;
+mod tally;
+
+pub use connector::{
+    Behaviour, Connector, ConnectorOptions, ConnectorStats, Emitted, Event, LineEnd, WhenUnread,
+};
+pub use histogram::Histogram;
+pub use marker::Marker;
+pub use platform::{
+    Fault, Keep, Live, Note, NoteAction, Opening, Platform, PlatformOptions, PlatformStats, Scope,
+    Trouble, WebhookError,
+};
+pub use post::{Answer, PostError, post_json};
+pub use tally::{Tally, TallyOptions, Totals};

@@ -1,0 +1,58 @@
+//! `sidenote demo`: notes arrive beside conversations, with no account anywhere.
+//!
+//! Both simulators and the host run in this process, on sockets of their own; the host is the one
+//! that `sidenote run` starts.
+
+mod screen;
+mod stage;
+mod story;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use screen::Screen;
+use stage::Stage;
+
+/// What the demo is told on the command line.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DemoArgs {
+    /// The folder with `sidenote_webhook.wasm`.
+    #[arg(long, value_name = "DIR", default_value = "target/wasm32-wasip2/guest")]
+    plugins: PathBuf,
+
+    /// How long the story takes. The last notes may need a few seconds more.
+    #[arg(long, value_name = "N", default_value_t = 25, value_parser = clap::value_parser!(u64).range(2..=3600))]
+    seconds: u64,
+}
+
+/// Runs the demo until its story has been told, or until Ctrl-C.
+pub(crate) async fn run(args: DemoArgs) -> Result<()> {
+    let mut screen = Screen::new(std::io::stdout().lock(), colours());
+    let mut stage = Stage::set(&args.plugins).await?;
+    let (connector, platform, host) = stage.urls();
+    screen.opening(&connector, &platform, &host)?;
+    let told = stage
+        .tell(&mut screen, Duration::from_secs(args.seconds))
+        .await;
+    stage.strike().await;
+    let summary = told?;
+    screen.closing(&summary)?;
+    if !summary.interrupted && !summary.faithful {
+        bail!(
+            "demo: what arrived is not what was done; the log on stderr says more with SIDENOTE_LOG=debug"
+        );
+    }
+    Ok(())
+}
+
+/// Colours only where a person looks at a terminal that takes them; see <https://no-color.org>.
+fn colours() -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    std::io::stdout().is_terminal()
+        && !set("NO_COLOR")
+        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}

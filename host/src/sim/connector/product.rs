@@ -1,0 +1,85 @@
+//! One product's stream: a bounded queue and at most one reader. A second reader takes over.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::{mpsc, watch};
+
+use super::event::Event;
+use crate::sim::serve::Reset;
+
+pub(super) enum Item {
+    Event(Event),
+    /// Closes the reader's connection in good order, after what was queued before.
+    HangUp {
+        reader: u64,
+    },
+}
+
+pub(super) struct Product {
+    pub(super) queue: mpsc::Sender<Item>,
+    /// Held by the reader for as long as its connection lives.
+    pub(super) waiting: Arc<tokio::sync::Mutex<mpsc::Receiver<Item>>>,
+    next_event_id: AtomicU64,
+    next_reader: AtomicU64,
+    seat: watch::Sender<Option<Seat>>,
+}
+
+struct Seat {
+    reader: u64,
+    reset: Reset,
+}
+
+impl Product {
+    pub(super) fn new(queued_events: usize) -> Self {
+        let (queue, waiting) = mpsc::channel(queued_events.max(1));
+        Self {
+            queue,
+            waiting: Arc::new(tokio::sync::Mutex::new(waiting)),
+            next_event_id: AtomicU64::new(1),
+            next_reader: AtomicU64::new(1),
+            seat: watch::Sender::new(None),
+        }
+    }
+
+    /// Seats a reader. The one before it, if its connection still stands, is reset so that it lets go of the queue.
+    pub(super) fn seat(&self, reset: Reset) -> u64 {
+        let reader = self.next_reader.fetch_add(1, Ordering::Relaxed);
+        if let Some(before) = self.seat.send_replace(Some(Seat { reader, reset })) {
+            before.reset.now();
+        }
+        reader
+    }
+
+    /// Frees the seat, unless another reader has taken it over.
+    pub(super) fn leave(&self, reader: u64) {
+        self.seat
+            .send_if_modified(|seat| seat.take_if(|seat| seat.reader == reader).is_some());
+    }
+
+    pub(super) fn reader(&self) -> Option<u64> {
+        self.seat.borrow().as_ref().map(|seat| seat.reader)
+    }
+
+    /// Waits until a reader is connected.
+    pub(super) async fn read_by_someone(&self) {
+        self.seat
+            .subscribe()
+            .wait_for(Option::is_some)
+            .await
+            .expect("the sender lives as long as self");
+    }
+
+    /// Resets the reader's connection, whatever is still queued for it.
+    pub(super) fn reset(&self) -> bool {
+        self.seat
+            .borrow()
+            .as_ref()
+            .inspect(|seat| seat.reset.now())
+            .is_some()
+    }
+
+    pub(super) fn next_event_id(&self) -> u64 {
+        self.next_event_id.fetch_add(1, Ordering::Relaxed)
+    }
+}

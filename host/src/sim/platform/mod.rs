@@ -1,0 +1,21 @@
+//! A chat platform that remembers: conversations, the notes beside them, and webhooks to the host, in
+//! the format of the generic webhook plugin. It checks every request strictly and fails on demand.
+
+mod desk;
+mod fault;
+mod handle;
+mod note;
+mod options;
+mod receive;
+mod stats;
+mod webhook;
+
+#[cfg(test)]
+mod tests;
+
+pub use fault::{Fault, Scope, Trouble};
+pub use handle::{Live, Platform};
+pub use note::{Note, NoteAction};
+pub use options::{Keep, Opening, PlatformOptions};
+pub use stats::PlatformStats;
+pub use webhook::WebhookError;

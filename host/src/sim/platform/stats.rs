@@ -1,0 +1,36 @@
+//! What a platform has seen and done.
+
+/// What a platform has seen and done since its start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PlatformStats {
+    /// Notes taken.
+    pub notes: u64,
+    /// Notes answered as before because their idempotency key was known.
+    pub repeats: u64,
+    /// Repeats whose body differs from the note taken first: a sealed note must not change.
+    pub changed_repeats: u64,
+    /// Notes dropped from memory to stay within the bound.
+    pub forgotten: u64,
+    /// Notes of another session, or product, than the one that opened the conversation.
+    pub foreign: u64,
+    /// Notes whose `seq` isn't higher than that of the session's note before.
+    pub seq_out_of_order: u64,
+    /// Requests with a wrong path, method, content type or JSON, or with fields that contradict each other.
+    pub malformed: u64,
+    /// Requests with a wrong signature or timestamp.
+    pub unsigned: u64,
+    /// Notes for a conversation that isn't there.
+    pub unknown_conversation: u64,
+    /// Faults that struck.
+    pub faults: u64,
+    /// Most notes handled at the same time.
+    pub most_concurrent: u64,
+    /// Most notes of one conversation handled at the same time.
+    pub most_concurrent_per_conversation: u64,
+    /// Attempts at delivering webhooks.
+    pub webhook_attempts: u64,
+    /// Webhooks that the host took.
+    pub webhooks_taken: u64,
+    /// Webhooks given up.
+    pub webhooks_given_up: u64,
+}
