@@ -35,9 +35,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<()> {
     let mut stage = Stage::set(&args.plugins).await?;
     let (connector, platform, host) = stage.urls();
     screen.opening(&connector, &platform, &host)?;
-    let told = stage
-        .tell(&mut screen, Duration::from_secs(args.seconds))
-        .await;
+    let told = stage.tell(&mut screen, Duration::from_secs(args.seconds)).await;
     stage.strike().await;
     let summary = told?;
     screen.closing(&summary)?;

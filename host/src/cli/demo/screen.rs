@@ -34,26 +34,11 @@ impl<W: Write> Screen<W> {
         host: &str,
     ) -> io::Result<()> {
         let title = self.paint(Style::Bold, "Sidenote demo");
-        writeln!(
-            self.out,
-            "{title}: everything runs on this machine, no account is needed.\n"
-        )?;
+        writeln!(self.out, "{title}: everything runs on this machine, no account is needed.\n")?;
         for (name, url, what) in [
-            (
-                "connector",
-                connector,
-                "streams what three people do in a product",
-            ),
-            (
-                "host",
-                host,
-                "Sidenote, with its embedded store and the webhook plugin",
-            ),
-            (
-                "platform",
-                platform,
-                "a support chat with conversations and notes",
-            ),
+            ("connector", connector, "streams what three people do in a product"),
+            ("host", host, "Sidenote, with its embedded store and the webhook plugin"),
+            ("platform", platform, "a support chat with conversations and notes"),
         ] {
             let url = self.paint(Style::Dim, url);
             writeln!(self.out, "  {name:<10} {url}  {what}")?;
@@ -78,10 +63,7 @@ impl<W: Write> Screen<W> {
         text: &str,
     ) -> io::Result<()> {
         let (at, name) = (self.at(at), self.paint(Style::Cyan, &format!("{name:<6}")));
-        let opens = self.paint(
-            Style::Bold,
-            &format!("asks support in {conversation}: {text}"),
-        );
+        let opens = self.paint(Style::Bold, &format!("asks support in {conversation}: {text}"));
         writeln!(self.out, "{at} {name} {opens}")?;
         self.out.flush()
     }
@@ -119,19 +101,10 @@ impl<W: Write> Screen<W> {
         attempt: u32,
     ) -> io::Result<()> {
         let what = match &fault.trouble {
-            Trouble::Status {
-                code,
-                retry_after: Some(after),
-            } => {
-                format!(
-                    "answers {code} and asks for {} s of patience",
-                    after.as_secs()
-                )
+            Trouble::Status { code, retry_after: Some(after) } => {
+                format!("answers {code} and asks for {} s of patience", after.as_secs())
             }
-            Trouble::Status {
-                code,
-                retry_after: None,
-            } => format!("answers {code}"),
+            Trouble::Status { code, retry_after: None } => format!("answers {code}"),
             Trouble::Hang => "doesn't answer".to_owned(),
             Trouble::Reset => "resets the connection".to_owned(),
             Trouble::Slow(by) => format!("takes {} ms longer", by.as_millis()),
@@ -146,24 +119,18 @@ impl<W: Write> Screen<W> {
 
     /// How it went.
     pub(super) fn closing(&mut self, summary: &Summary) -> io::Result<()> {
-        let Summary {
-            notes,
-            conversations,
-            ..
-        } = summary;
+        let Summary { notes, conversations, .. } = summary;
         let verdict = match (summary.interrupted, summary.faithful) {
             (_, true) => {
                 let text = "Every action arrived once, in order, beside the right conversation.";
                 self.paint(Style::Green, text)
             }
-            (true, false) => self.paint(
-                Style::Yellow,
-                "Interrupted: what was still under way is not shown.",
-            ),
-            (false, false) => self.paint(
-                Style::Red,
-                "Some actions did not arrive as they should have.",
-            ),
+            (true, false) => {
+                self.paint(Style::Yellow, "Interrupted: what was still under way is not shown.")
+            }
+            (false, false) => {
+                self.paint(Style::Red, "Some actions did not arrive as they should have.")
+            }
         };
         writeln!(
             self.out,
@@ -173,14 +140,8 @@ impl<W: Write> Screen<W> {
         let head = self.paint(Style::Bold, "Try next");
         writeln!(self.out, "{head}")?;
         for (command, what) in [
-            (
-                "sidenote check --config examples/sidenote.toml",
-                "what a configuration still needs",
-            ),
-            (
-                "sidenote run --config sidenote.toml",
-                "the same with your stream and your platform",
-            ),
+            ("sidenote check --config examples/sidenote.toml", "what a configuration still needs"),
+            ("sidenote run --config sidenote.toml", "the same with your stream and your platform"),
             ("sidenote --help", "everything else"),
         ] {
             let what = self.paint(Style::Dim, what);
@@ -281,9 +242,7 @@ mod tests {
     #[test]
     fn colours_come_only_where_they_are_wanted() {
         let act = |screen: &mut Screen<Vec<u8>>| {
-            screen
-                .act(Duration::ZERO, "Maya", "Opened Billing")
-                .unwrap()
+            screen.act(Duration::ZERO, "Maya", "Opened Billing").unwrap()
         };
         assert!(shown(true, act).contains("\x1b[36m"));
         assert_eq!(shown(false, act), "   0.0 s  Maya   Opened Billing\n");
@@ -302,20 +261,11 @@ mod tests {
         let closing = |summary: Summary| shown(false, |screen| screen.closing(&summary).unwrap());
         assert!(closing(good.clone()).contains("Every action arrived once, in order"));
         assert!(
-            closing(Summary {
-                arrived: 2,
-                faithful: false,
-                ..good.clone()
-            })
-            .contains("did not arrive")
+            closing(Summary { arrived: 2, faithful: false, ..good.clone() })
+                .contains("did not arrive")
         );
         assert!(
-            closing(Summary {
-                faithful: false,
-                interrupted: true,
-                ..good
-            })
-            .contains("Interrupted")
+            closing(Summary { faithful: false, interrupted: true, ..good }).contains("Interrupted")
         );
     }
 }

@@ -67,221 +67,65 @@ const INES: usize = 2;
 
 /// Milliseconds, who, what; in the order of time.
 const SCRIPT: [(u64, usize, Deed); 31] = [
-    (
-        300,
-        MAYA,
-        Acts(
-            "page_view",
-            "/billing/invoices",
-            "Opened Billing > Invoices",
-        ),
-    ),
-    (
-        1_300,
-        MAYA,
-        Acts(
-            "filter",
-            "/billing/invoices",
-            "Filtered the invoices by October",
-        ),
-    ),
-    (
-        1_900,
-        TOMAS,
-        Acts("page_view", "/settings/plan", "Opened Settings > Plan"),
-    ),
-    (
-        2_500,
-        MAYA,
-        Acts("click", "/billing/invoices", "Clicked \"Export as CSV\""),
-    ),
-    (
-        3_300,
-        MAYA,
-        Acts(
-            "error",
-            "/billing/invoices",
-            "Saw the error \"Export failed (E504)\"",
-        ),
-    ),
-    (
-        3_700,
-        TOMAS,
-        Acts(
-            "input",
-            "/settings/plan",
-            "Chose the Team plan with 25 seats",
-        ),
-    ),
-    (
-        4_300,
-        MAYA,
-        Acts(
-            "click",
-            "/billing/invoices",
-            "Clicked \"Export as CSV\" again",
-        ),
-    ),
-    (
-        4_900,
-        MAYA,
-        Acts(
-            "error",
-            "/billing/invoices",
-            "Saw the error \"Export failed (E504)\"",
-        ),
-    ),
-    (
-        5_300,
-        TOMAS,
-        Acts("input", "/checkout", "Entered the coupon SPRING25"),
-    ),
+    (300, MAYA, Acts("page_view", "/billing/invoices", "Opened Billing > Invoices")),
+    (1_300, MAYA, Acts("filter", "/billing/invoices", "Filtered the invoices by October")),
+    (1_900, TOMAS, Acts("page_view", "/settings/plan", "Opened Settings > Plan")),
+    (2_500, MAYA, Acts("click", "/billing/invoices", "Clicked \"Export as CSV\"")),
+    (3_300, MAYA, Acts("error", "/billing/invoices", "Saw the error \"Export failed (E504)\"")),
+    (3_700, TOMAS, Acts("input", "/settings/plan", "Chose the Team plan with 25 seats")),
+    (4_300, MAYA, Acts("click", "/billing/invoices", "Clicked \"Export as CSV\" again")),
+    (4_900, MAYA, Acts("error", "/billing/invoices", "Saw the error \"Export failed (E504)\"")),
+    (5_300, TOMAS, Acts("input", "/checkout", "Entered the coupon SPRING25")),
     (5_800, MAYA, Asks("My invoice export keeps failing.")),
-    (
-        6_400,
-        TOMAS,
-        Acts("error", "/checkout", "Saw \"This coupon has expired\""),
-    ),
-    (
-        7_400,
-        INES,
-        Acts(
-            "page_view",
-            "/settings/security/sso",
-            "Opened Security > Single sign-on",
-        ),
-    ),
+    (6_400, TOMAS, Acts("error", "/checkout", "Saw \"This coupon has expired\"")),
+    (7_400, INES, Acts("page_view", "/settings/security/sso", "Opened Security > Single sign-on")),
     (
         7_900,
         MAYA,
-        Acts(
-            "page_view",
-            "/help/large-exports",
-            "Read the article \"Exporting large reports\"",
-        ),
+        Acts("page_view", "/help/large-exports", "Read the article \"Exporting large reports\""),
     ),
     (8_500, TOMAS, Asks("Is my coupon really expired?")),
     (
         9_000,
         INES,
-        Acts(
-            "input",
-            "/settings/security/sso",
-            "Pasted the identity provider's metadata URL",
-        ),
+        Acts("input", "/settings/security/sso", "Pasted the identity provider's metadata URL"),
     ),
-    (
-        9_700,
-        MAYA,
-        Acts(
-            "filter",
-            "/billing/invoices",
-            "Narrowed the dates to 1-15 October",
-        ),
-    ),
-    (
-        10_400,
-        INES,
-        Acts(
-            "click",
-            "/settings/security/sso",
-            "Clicked \"Test connection\"",
-        ),
-    ),
+    (9_700, MAYA, Acts("filter", "/billing/invoices", "Narrowed the dates to 1-15 October")),
+    (10_400, INES, Acts("click", "/settings/security/sso", "Clicked \"Test connection\"")),
     (
         11_000,
         INES,
-        Acts(
-            "error",
-            "/settings/security/sso",
-            "Saw the error \"Audience does not match\"",
-        ),
+        Acts("error", "/settings/security/sso", "Saw the error \"Audience does not match\""),
     ),
     (11_300, TOMAS, IsLimited),
-    (
-        11_400,
-        TOMAS,
-        Acts("click", "/checkout", "Removed the coupon"),
-    ),
-    (
-        11_600,
-        TOMAS,
-        Acts("page_view", "/pricing", "Went back to the price list"),
-    ),
+    (11_400, TOMAS, Acts("click", "/checkout", "Removed the coupon")),
+    (11_600, TOMAS, Acts("page_view", "/pricing", "Went back to the price list")),
     (
         12_600,
         MAYA,
-        Acts(
-            "click",
-            "/billing/invoices",
-            "Clicked \"Export as CSV\"; the download began",
-        ),
+        Acts("click", "/billing/invoices", "Clicked \"Export as CSV\"; the download began"),
     ),
-    (
-        13_600,
-        INES,
-        Asks("Single sign-on says that the audience doesn't match."),
-    ),
-    (
-        14_900,
-        TOMAS,
-        Acts("click", "/checkout", "Paid for 25 seats without the coupon"),
-    ),
+    (13_600, INES, Asks("Single sign-on says that the audience doesn't match.")),
+    (14_900, TOMAS, Acts("click", "/checkout", "Paid for 25 seats without the coupon")),
     (
         15_900,
         INES,
-        Acts(
-            "page_view",
-            "/help/sso/audience",
-            "Read the article \"Which audience to use\"",
-        ),
+        Acts("page_view", "/help/sso/audience", "Read the article \"Which audience to use\""),
     ),
-    (
-        16_900,
-        MAYA,
-        Acts(
-            "page_view",
-            "/billing/invoices",
-            "Opened the invoices of September",
-        ),
-    ),
-    (
-        17_600,
-        INES,
-        Acts("input", "/settings/security/sso", "Changed the entity ID"),
-    ),
+    (16_900, MAYA, Acts("page_view", "/billing/invoices", "Opened the invoices of September")),
+    (17_600, INES, Acts("input", "/settings/security/sso", "Changed the entity ID")),
     (
         18_400,
         INES,
-        Acts(
-            "click",
-            "/settings/security/sso",
-            "Clicked \"Test connection\"; it succeeded",
-        ),
+        Acts("click", "/settings/security/sso", "Clicked \"Test connection\"; it succeeded"),
     ),
-    (
-        19_300,
-        TOMAS,
-        Acts(
-            "page_view",
-            "/settings/members",
-            "Opened Settings > Members",
-        ),
-    ),
+    (19_300, TOMAS, Acts("page_view", "/settings/members", "Opened Settings > Members")),
     (
         20_400,
         INES,
-        Acts(
-            "click",
-            "/settings/security/sso",
-            "Turned single sign-on on for everyone",
-        ),
+        Acts("click", "/settings/security/sso", "Turned single sign-on on for everyone"),
     ),
-    (
-        21_300,
-        TOMAS,
-        Acts("click", "/settings/members", "Invited 12 colleagues"),
-    ),
+    (21_300, TOMAS, Acts("click", "/settings/members", "Invited 12 colleagues")),
 ];
 
 /// The story, told within `length`.
@@ -289,11 +133,7 @@ pub(super) fn within(length: Duration) -> Vec<Moment> {
     let pace = length.as_secs_f64() / LENGTH.as_secs_f64();
     SCRIPT
         .iter()
-        .map(|&(ms, who, deed)| Moment {
-            at: Duration::from_millis(ms).mul_f64(pace),
-            who,
-            deed,
-        })
+        .map(|&(ms, who, deed)| Moment { at: Duration::from_millis(ms).mul_f64(pace), who, deed })
         .collect()
 }
 
@@ -306,9 +146,7 @@ mod tests {
         let story = within(LENGTH);
         for (who, person) in PEOPLE.iter().enumerate() {
             let deeds = || story.iter().filter(|moment| moment.who == who);
-            let asks: Vec<_> = deeds()
-                .filter(|moment| matches!(moment.deed, Asks(_)))
-                .collect();
+            let asks: Vec<_> = deeds().filter(|moment| matches!(moment.deed, Asks(_))).collect();
             assert_eq!(asks.len(), 1, "{}", person.name);
             let acts = |after: bool| {
                 deeds().any(|moment| {
@@ -331,14 +169,10 @@ mod tests {
     #[test]
     fn a_limit_is_followed_by_an_action_of_the_same_linked_person() {
         let story = within(LENGTH);
-        let limit = story
-            .iter()
-            .position(|moment| matches!(moment.deed, IsLimited))
-            .unwrap();
+        let limit = story.iter().position(|moment| matches!(moment.deed, IsLimited)).unwrap();
         let who = story[limit].who;
-        let asked = story[..limit]
-            .iter()
-            .any(|moment| moment.who == who && matches!(moment.deed, Asks(_)));
+        let asked =
+            story[..limit].iter().any(|moment| moment.who == who && matches!(moment.deed, Asks(_)));
         let acts = story[limit..]
             .iter()
             .any(|moment| moment.who == who && matches!(moment.deed, Acts(..)));
