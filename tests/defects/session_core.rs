@@ -207,9 +207,7 @@ fn d19_user_text_forges_no_line_header_or_section() {
             3.0,
             NOW,
         );
-        let lines: Vec<_> = note
-            .split(|c: char| c == '\n' || c == '\r' || c == '\u{2028}' || c == '\u{85}')
-            .collect();
+        let lines: Vec<_> = note.split(['\n', '\r', '\u{2028}', '\u{85}']).collect();
         assert_eq!(
             lines[..3],
             ["session_id: s1", "timestamp: 1970-01-01 00:00:01 UTC", ""],

@@ -14,7 +14,10 @@ pub(crate) fn check(case: &Value) -> Result<(), String> {
     let session_id = match &session_id {
         Value::Null => None,
         Value::String(id) => Some(id.clone()),
-        other => Some(other.to_string()),
+        Value::Number(id) => Some(id.to_string()),
+        Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+            return Err("an id is text".to_owned());
+        }
     };
     let session_id = session_id.as_deref();
     let body = match when["call"].as_str() {

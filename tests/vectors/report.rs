@@ -60,10 +60,10 @@ fn cases(path: &Path) -> Result<Vec<Value>, String> {
         std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let mut file: Value =
         serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
-    match file["cases"].take() {
-        Value::Array(cases) => Ok(cases),
-        _ => Err(format!("{}: no list of cases", path.display())),
-    }
+    let cases = file["cases"]
+        .as_array_mut()
+        .ok_or_else(|| format!("{}: no list of cases", path.display()))?;
+    Ok(std::mem::take(cases))
 }
 
 fn run_file(file: &str, cases: &[Value], check: Check) -> Outcome {

@@ -19,14 +19,12 @@ pub(crate) fn expected(value: &Value) -> Value {
 
 /// A number, also one that JSON can't hold.
 pub(crate) fn float(value: &Value) -> Option<f64> {
-    match value {
-        Value::Object(fields) => match fields.get("$float")?.as_str()? {
-            "nan" => Some(f64::NAN),
-            "inf" => Some(f64::INFINITY),
-            "-inf" => Some(f64::NEG_INFINITY),
-            other => panic!("unknown float {other}"),
-        },
-        _ => value.as_f64(),
+    match value.get("$float").and_then(Value::as_str) {
+        None => value.as_f64(),
+        Some("nan") => Some(f64::NAN),
+        Some("inf") => Some(f64::INFINITY),
+        Some("-inf") => Some(f64::NEG_INFINITY),
+        Some(other) => panic!("unknown float {other}"),
     }
 }
 
