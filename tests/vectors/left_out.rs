@@ -16,14 +16,20 @@ struct Rule {
     applies: fn(&Value) -> bool,
 }
 
-const RULES: [Rule; 3] = [
+const RULES: [Rule; 4] = [
     Rule {
         files: &["payloads", "sse_stream"],
         reason: "an action's index is a number: `true` is 1, and reads so in the text form",
         applies: |case| has_in_input(case, &|key, value| key == "index" && value.is_boolean()),
     },
     Rule {
-        files: &["session_fsm", "session_snapshot", "linking", "delivery"],
+        files: &[
+            "note_format",
+            "session_fsm",
+            "session_snapshot",
+            "linking",
+            "delivery",
+        ],
         reason: "ids are text: a number or a boolean is refused where a session is made",
         applies: |case| {
             has_in_input(case, &|key, value| {
@@ -35,6 +41,16 @@ const RULES: [Rule; 3] = [
         files: &["payloads", "sse_stream"],
         reason: "NaN and the infinities are no times: they read as missing",
         applies: |case| find(&case["then"], &|key, _| key == "$float"),
+    },
+    Rule {
+        files: &["note_format", "delivery"],
+        reason: "a description is text: `false`, 0, lists and objects read as empty",
+        applies: |case| {
+            let is_empty = |value: &Value| value.is_boolean() || value.as_f64() == Some(0.0);
+            has_in_input(case, &|key, value| {
+                key == "description" && (is_empty(value) || value.is_array() || value.is_object())
+            })
+        },
     },
 ];
 
