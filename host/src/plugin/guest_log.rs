@@ -13,6 +13,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use super::clean::clean;
+use crate::egress::SendError;
 use crate::ids::PluginName;
 
 /// Longest line kept.
@@ -88,6 +89,15 @@ impl GuestLog {
             line.push_str(&clean(value, MAX_LINE_BYTES.saturating_sub(line.len())));
         }
         self.emit(level, &line);
+    }
+
+    /// Tells the operator of a denial, with its line breaks: the TOML in it is there to be pasted. The
+    /// text is the host's, and nothing of it is taken from the guest as it is.
+    pub(super) fn denial(&self, error: &SendError) {
+        let text = error.to_string();
+        if self.take(text.len()) {
+            tracing::warn!(plugin = %self.0.plugin, "{text}");
+        }
     }
 
     /// Ends a call: writes what came over the standard streams, and says what was left out.

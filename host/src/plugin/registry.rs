@@ -97,18 +97,16 @@ impl Registry {
         let network = Network::new()?;
         let wanted = wanted(plugins, files(folder)?);
 
-        let mut compiled: BTreeMap<String, Result<Component, Arc<AdmitError>>> = BTreeMap::new();
+        let mut compiled: BTreeMap<String, Component> = BTreeMap::new();
         let mut slots = BTreeMap::new();
         for (name, config) in wanted {
-            let component = match compiled.get(&config.file) {
-                Some(Ok(component)) => Ok(component.clone()),
-                _ => match path(folder, &config.file) {
-                    Ok(path) => admit::compile(linker.engine(), &path).await,
-                    Err(error) => Err(error),
-                },
+            let component = match (compiled.get(&config.file), path(folder, &config.file)) {
+                (Some(component), _) => Ok(component.clone()),
+                (None, Ok(path)) => admit::compile(&engine, &path).await,
+                (None, Err(error)) => Err(error),
             };
             if let Ok(component) = &component {
-                compiled.insert(config.file.clone(), Ok(component.clone()));
+                compiled.insert(config.file.clone(), component.clone());
             }
             let file = config.file.clone();
             let plugin = match component {
@@ -117,7 +115,7 @@ impl Registry {
             };
             match &plugin {
                 Ok(pool) => {
-                    tracing::info!(plugin = %name, file, interfaces = ?pool.interfaces(), "plugin loaded")
+                    tracing::info!(plugin = %name, file, interfaces = ?pool.admitted().interfaces(), "plugin loaded")
                 }
                 Err(error) => {
                     tracing::error!(plugin = %name, file, %error, "plugin can't be used; the others go on")
@@ -152,7 +150,7 @@ impl Registry {
             Stopped::Start { message } => crashed("unavailable", message),
             Stopped::Crashed { code, message } => crashed(code, message),
         };
-        if !pool.interfaces().contains(&"webhook") {
+        if !pool.admitted().reads_webhooks() {
             return Err(ReceiveError::NoWebhook);
         }
         let mut lease = pool
@@ -205,7 +203,7 @@ impl Post for Registry {
                 plugin: Ok(pool), ..
             }) => pool,
         };
-        if !pool.interfaces().contains(&"writer") {
+        if !pool.admitted().writes() {
             return Err(unavailable(format!(
                 "the plugin `{}` doesn't export `writer`",
                 note.plugin
@@ -272,7 +270,7 @@ impl std::fmt::Debug for Registry {
 impl Slot {
     fn state(&self, name: &PluginName) -> PluginState {
         let (failed, interfaces, counters) = match &self.plugin {
-            Ok(pool) => (None, pool.interfaces(), Some(pool.counters())),
+            Ok(pool) => (None, pool.admitted().interfaces(), Some(pool.counters())),
             Err(error) => (Some(error.to_string()), Vec::new(), None),
         };
         let read = |counter: Option<&std::sync::atomic::AtomicU64>| {
@@ -368,17 +366,30 @@ fn wanted(
     let mut wanted = plugins.clone();
     for file in files {
         let used = plugins.values().any(|plugin| plugin.file == file);
-        let Some(stem) = file
-            .strip_suffix(".wasm")
-            .filter(|stem| !stem.is_empty() && !used)
-        else {
+        let Some(stem) = file.strip_suffix(".wasm").filter(|_| !used) else {
             continue;
         };
+        if !is_name(stem) {
+            let file = super::clean::clean(&file, 100);
+            tracing::warn!(
+                file,
+                "this file name can't be a plugin's name; rename it, or name it in `file`"
+            );
+            continue;
+        }
         wanted
             .entry(stem.into())
             .or_insert_with(|| bare(file.clone()));
     }
     wanted
+}
+
+/// Letters, digits, `-`, `_` and `.`: what needs no escaping in logs, addresses and TOML.
+fn is_name(stem: &str) -> bool {
+    !stem.is_empty()
+        && stem
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
 }
 
 /// A plugin that nobody configured: it may compute, and reach nothing.

@@ -288,7 +288,7 @@ async fn an_answer_that_does_not_come_ends_with_the_call() {
         "{:?}",
         started.elapsed()
     );
-    // The guest's own time-out and the host's fall on the same instant; either may win.
+    // On a busy machine the guest may not get to say it.
     match outcome {
         Err(PostError::Crashed { code, .. }) => assert_eq!(code, "timeout"),
         Err(PostError::Failed(failure)) => assert_eq!(

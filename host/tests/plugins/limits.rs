@@ -45,6 +45,12 @@ async fn a_loop_is_stopped_at_the_deadline_and_at_the_cpu_budget() {
 }
 
 #[tokio::test]
+async fn computing_within_the_budget_is_left_alone() {
+    let registry = registry([("spin", plugin("guest_spin.wasm"))]).await;
+    assert_eq!(id(&registry, "spin", "work").await, "100000000");
+}
+
+#[tokio::test]
 async fn a_wait_is_stopped_at_the_deadline_and_the_plugins_own_limit_holds_too() {
     let mut short = plugin("guest_spin.wasm");
     short.limits.call_timeout = Duration::from_millis(300);

@@ -1,5 +1,11 @@
 //! Answers nonsense of the kind that the body of a note names.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what a guest prints is what is tested"
+)]
+
 use sidenote_plugin::log::{self, Level};
 use sidenote_plugin::webhook::{Answer, Event, Rejection, Request, Turn};
 use sidenote_plugin::{Call, Failure, FailureKind, Note, Posted, Sent, Webhook, Writer};

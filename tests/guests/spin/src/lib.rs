@@ -20,10 +20,10 @@ impl Writer for Spin {
             "sleep" => loop {
                 std::thread::sleep(Duration::from_secs(3600));
             },
-            // Half a second of computing and back.
+            // Some dozens of ticks of computing, and back.
             "work" => {
                 let mut turns = 0_u64;
-                while turns < 200_000_000 {
+                while turns < 100_000_000 {
                     turns = black_box(turns + 1);
                 }
                 Ok(Posted::with_id(turns.to_string()))
