@@ -13,6 +13,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use super::clean::clean;
+use crate::egress::SendError;
 use crate::ids::PluginName;
 
 /// Longest line kept.
@@ -49,12 +50,18 @@ impl GuestLog {
 
     /// What the guest writes to its standard output.
     pub(super) fn stdout(&self) -> Output {
-        Output { log: self.clone(), stderr: false }
+        Output {
+            log: self.clone(),
+            stderr: false,
+        }
     }
 
     /// What the guest writes to its standard error.
     pub(super) fn stderr(&self) -> Output {
-        Output { log: self.clone(), stderr: true }
+        Output {
+            log: self.clone(),
+            stderr: true,
+        }
     }
 
     /// Gives the next call its whole budget.
@@ -66,7 +73,10 @@ impl GuestLog {
     /// Writes one line, or counts it where the budget is used up.
     pub(super) fn line(&self, level: Level, message: &str, fields: &[(String, String)]) {
         let bytes = message.len()
-            + fields.iter().map(|(key, value)| key.len() + value.len() + 2).sum::<usize>();
+            + fields
+                .iter()
+                .map(|(key, value)| key.len() + value.len() + 2)
+                .sum::<usize>();
         // Even an empty line costs something.
         if !self.take(bytes + 1) {
             return;
@@ -81,12 +91,27 @@ impl GuestLog {
         self.emit(level, &line);
     }
 
+    /// Tells the operator of a denial, with its line breaks: the TOML in it is there to be pasted. The
+    /// text is the host's, and nothing of it is taken from the guest as it is.
+    pub(super) fn denial(&self, error: &SendError) {
+        let text = error.to_string();
+        if self.take(text.len()) {
+            tracing::warn!(plugin = %self.0.plugin, "{text}");
+        }
+    }
+
     /// Ends a call: writes what came over the standard streams, and says what was left out.
     pub(super) fn end(&self) {
         for (stream, level) in [(&self.0.stdout, Level::INFO), (&self.0.stderr, Level::WARN)] {
             let bytes = std::mem::take(&mut *stream.lock().unwrap_or_else(PoisonError::into_inner));
-            for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-                self.emit(level, &clean(&String::from_utf8_lossy(line), MAX_LINE_BYTES));
+            for line in bytes
+                .split(|byte| *byte == b'\n')
+                .filter(|line| !line.is_empty())
+            {
+                self.emit(
+                    level,
+                    &clean(&String::from_utf8_lossy(line), MAX_LINE_BYTES),
+                );
             }
         }
         let dropped = self.0.dropped.swap(0, Relaxed);
@@ -106,8 +131,11 @@ impl GuestLog {
 
     /// Takes bytes from the call's budget.
     fn take(&self, bytes: usize) -> bool {
-        let taken =
-            self.0.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(bytes)).is_ok();
+        let taken = self
+            .0
+            .left
+            .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(bytes))
+            .is_ok();
         if !taken {
             self.0.dropped.fetch_add(1, Relaxed);
         }
@@ -134,14 +162,24 @@ pub(super) struct Output {
 
 impl Output {
     fn again(&self) -> Self {
-        Self { log: self.log.clone(), stderr: self.stderr }
+        Self {
+            log: self.log.clone(),
+            stderr: self.stderr,
+        }
     }
 
     fn take(&self, bytes: &[u8]) {
         if self.log.take(bytes.len()) {
             let shared = &self.log.0;
-            let stream = if self.stderr { &shared.stderr } else { &shared.stdout };
-            stream.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+            let stream = if self.stderr {
+                &shared.stderr
+            } else {
+                &shared.stdout
+            };
+            stream
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .extend_from_slice(bytes);
         }
     }
 }
