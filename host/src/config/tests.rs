@@ -88,8 +88,8 @@ fn the_reference_file_has_every_key() {
     let written: toml::Table = REFERENCE.parse().unwrap();
     for (section, keys) in schema.iter().filter(|(section, _)| *section != "products.acme.delivery")
     {
-        let path = section.split('.').filter(|part| !part.is_empty());
-        let table = path.fold(Some(&written), |table, part| table?.get(part)?.as_table());
+        let mut path = section.split('.').filter(|part| !part.is_empty());
+        let table = path.try_fold(&written, |table, part| table.get(part)?.as_table());
         let table = table.unwrap_or_else(|| panic!("[{section}] isn't in the reference file"));
         for key in keys {
             // A secret has one of its two forms.
