@@ -66,222 +66,39 @@ const TOMAS: usize = 1;
 const INES: usize = 2;
 
 /// Milliseconds, who, what; in the order of time.
+#[rustfmt::skip]
 const SCRIPT: [(u64, usize, Deed); 31] = [
-    (
-        300,
-        MAYA,
-        Acts(
-            "page_view",
-            "/billing/invoices",
-            "Opened Billing > Invoices",
-        ),
-    ),
-    (
-        1_300,
-        MAYA,
-        Acts(
-            "filter",
-            "/billing/invoices",
-            "Filtered the invoices by October",
-        ),
-    ),
-    (
-        1_900,
-        TOMAS,
-        Acts("page_view", "/settings/plan", "Opened Settings > Plan"),
-    ),
-    (
-        2_500,
-        MAYA,
-        Acts("click", "/billing/invoices", "Clicked \"Export as CSV\""),
-    ),
-    (
-        3_300,
-        MAYA,
-        Acts(
-            "error",
-            "/billing/invoices",
-            "Saw the error \"Export failed (E504)\"",
-        ),
-    ),
-    (
-        3_700,
-        TOMAS,
-        Acts(
-            "input",
-            "/settings/plan",
-            "Chose the Team plan with 25 seats",
-        ),
-    ),
-    (
-        4_300,
-        MAYA,
-        Acts(
-            "click",
-            "/billing/invoices",
-            "Clicked \"Export as CSV\" again",
-        ),
-    ),
-    (
-        4_900,
-        MAYA,
-        Acts(
-            "error",
-            "/billing/invoices",
-            "Saw the error \"Export failed (E504)\"",
-        ),
-    ),
-    (
-        5_300,
-        TOMAS,
-        Acts("input", "/checkout", "Entered the coupon SPRING25"),
-    ),
-    (5_800, MAYA, Asks("My invoice export keeps failing.")),
-    (
-        6_400,
-        TOMAS,
-        Acts("error", "/checkout", "Saw \"This coupon has expired\""),
-    ),
-    (
-        7_400,
-        INES,
-        Acts(
-            "page_view",
-            "/settings/security/sso",
-            "Opened Security > Single sign-on",
-        ),
-    ),
-    (
-        7_900,
-        MAYA,
-        Acts(
-            "page_view",
-            "/help/large-exports",
-            "Read the article \"Exporting large reports\"",
-        ),
-    ),
-    (8_500, TOMAS, Asks("Is my coupon really expired?")),
-    (
-        9_000,
-        INES,
-        Acts(
-            "input",
-            "/settings/security/sso",
-            "Pasted the identity provider's metadata URL",
-        ),
-    ),
-    (
-        9_700,
-        MAYA,
-        Acts(
-            "filter",
-            "/billing/invoices",
-            "Narrowed the dates to 1-15 October",
-        ),
-    ),
-    (
-        10_400,
-        INES,
-        Acts(
-            "click",
-            "/settings/security/sso",
-            "Clicked \"Test connection\"",
-        ),
-    ),
-    (
-        11_000,
-        INES,
-        Acts(
-            "error",
-            "/settings/security/sso",
-            "Saw the error \"Audience does not match\"",
-        ),
-    ),
+    (   300, MAYA,  Acts("page_view", "/billing/invoices", "Opened Billing > Invoices")),
+    ( 1_300, MAYA,  Acts("filter", "/billing/invoices", "Filtered the invoices by October")),
+    ( 1_900, TOMAS, Acts("page_view", "/settings/plan", "Opened Settings > Plan")),
+    ( 2_500, MAYA,  Acts("click", "/billing/invoices", "Clicked \"Export as CSV\"")),
+    ( 3_300, MAYA,  Acts("error", "/billing/invoices", "Saw the error \"Export failed (E504)\"")),
+    ( 3_700, TOMAS, Acts("input", "/settings/plan", "Chose the Team plan with 25 seats")),
+    ( 4_300, MAYA,  Acts("click", "/billing/invoices", "Clicked \"Export as CSV\" again")),
+    ( 4_900, MAYA,  Acts("error", "/billing/invoices", "Saw the error \"Export failed (E504)\"")),
+    ( 5_300, TOMAS, Acts("input", "/checkout", "Entered the coupon SPRING25")),
+    ( 5_800, MAYA,  Asks("My invoice export keeps failing.")),
+    ( 6_400, TOMAS, Acts("error", "/checkout", "Saw \"This coupon has expired\"")),
+    ( 7_400, INES,  Acts("page_view", "/settings/security/sso", "Opened Security > Single sign-on")),
+    ( 7_900, MAYA,  Acts("page_view", "/help/large-exports", "Read the article \"Exporting large reports\"")),
+    ( 8_500, TOMAS, Asks("Is my coupon really expired?")),
+    ( 9_000, INES,  Acts("input", "/settings/security/sso", "Pasted the identity provider's metadata URL")),
+    ( 9_700, MAYA,  Acts("filter", "/billing/invoices", "Narrowed the dates to 1-15 October")),
+    (10_400, INES,  Acts("click", "/settings/security/sso", "Clicked \"Test connection\"")),
+    (11_000, INES,  Acts("error", "/settings/security/sso", "Saw the error \"Audience does not match\"")),
     (11_300, TOMAS, IsLimited),
-    (
-        11_400,
-        TOMAS,
-        Acts("click", "/checkout", "Removed the coupon"),
-    ),
-    (
-        11_600,
-        TOMAS,
-        Acts("page_view", "/pricing", "Went back to the price list"),
-    ),
-    (
-        12_600,
-        MAYA,
-        Acts(
-            "click",
-            "/billing/invoices",
-            "Clicked \"Export as CSV\"; the download began",
-        ),
-    ),
-    (
-        13_600,
-        INES,
-        Asks("Single sign-on says that the audience doesn't match."),
-    ),
-    (
-        14_900,
-        TOMAS,
-        Acts("click", "/checkout", "Paid for 25 seats without the coupon"),
-    ),
-    (
-        15_900,
-        INES,
-        Acts(
-            "page_view",
-            "/help/sso/audience",
-            "Read the article \"Which audience to use\"",
-        ),
-    ),
-    (
-        16_900,
-        MAYA,
-        Acts(
-            "page_view",
-            "/billing/invoices",
-            "Opened the invoices of September",
-        ),
-    ),
-    (
-        17_600,
-        INES,
-        Acts("input", "/settings/security/sso", "Changed the entity ID"),
-    ),
-    (
-        18_400,
-        INES,
-        Acts(
-            "click",
-            "/settings/security/sso",
-            "Clicked \"Test connection\"; it succeeded",
-        ),
-    ),
-    (
-        19_300,
-        TOMAS,
-        Acts(
-            "page_view",
-            "/settings/members",
-            "Opened Settings > Members",
-        ),
-    ),
-    (
-        20_400,
-        INES,
-        Acts(
-            "click",
-            "/settings/security/sso",
-            "Turned single sign-on on for everyone",
-        ),
-    ),
-    (
-        21_300,
-        TOMAS,
-        Acts("click", "/settings/members", "Invited 12 colleagues"),
-    ),
+    (11_400, TOMAS, Acts("click", "/checkout", "Removed the coupon")),
+    (11_600, TOMAS, Acts("page_view", "/pricing", "Went back to the price list")),
+    (12_600, MAYA,  Acts("click", "/billing/invoices", "Clicked \"Export as CSV\"; the download began")),
+    (13_600, INES,  Asks("Single sign-on says that the audience doesn't match.")),
+    (14_900, TOMAS, Acts("click", "/checkout", "Paid for 25 seats without the coupon")),
+    (15_900, INES,  Acts("page_view", "/help/sso/audience", "Read the article \"Which audience to use\"")),
+    (16_900, MAYA,  Acts("page_view", "/billing/invoices", "Opened the invoices of September")),
+    (17_600, INES,  Acts("input", "/settings/security/sso", "Changed the entity ID")),
+    (18_400, INES,  Acts("click", "/settings/security/sso", "Clicked \"Test connection\"; it succeeded")),
+    (19_300, TOMAS, Acts("page_view", "/settings/members", "Opened Settings > Members")),
+    (20_400, INES,  Acts("click", "/settings/security/sso", "Turned single sign-on on for everyone")),
+    (21_300, TOMAS, Acts("click", "/settings/members", "Invited 12 colleagues")),
 ];
 
 /// The story, told within `length`.
