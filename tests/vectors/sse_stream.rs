@@ -10,6 +10,8 @@
 //! - D55: every connection that was made is also lost, in order or not.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -36,7 +38,7 @@ pub(crate) fn check(case: &Value) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|e| e.to_string())?;
+        .map_err(text)?;
     let seen = runtime.block_on(run(&given))?;
     let then = &case["then"];
     check_requests(&given, then, &seen.requests)?;
@@ -140,13 +142,9 @@ impl Given {
 
     /// What the `index`th connection sends, as one text.
     fn sent(&self, index: usize) -> String {
-        let steps = self.script(index).iter();
-        let bytes = steps.flat_map(|step| {
-            if let Step::Send(bytes) = step {
-                &bytes[..]
-            } else {
-                &[]
-            }
+        let bytes = self.script(index).iter().flat_map(|step| match step {
+            Step::Send(bytes) => &bytes[..],
+            Step::Abort => &[],
         });
         String::from_utf8_lossy(&bytes.copied().collect::<Vec<_>>()).into_owned()
     }
@@ -183,31 +181,20 @@ fn step(step: &Value) -> Result<Step, String> {
     let bytes = |value: &Value| {
         BASE64
             .decode(value.as_str().unwrap_or_default())
-            .map_err(|e| e.to_string())
+            .map_err(text)
     };
-    let keys: Vec<_> = step
-        .as_object()
-        .ok_or("a step is no object")?
-        .iter()
-        .collect();
-    match keys[..] {
-        [(key, value)] if key == "send_b64" => Ok(Step::Send(bytes(value)?)),
-        [(key, value)] if key == "send_fill" => {
-            let count = value["count"].as_u64().ok_or("send_fill has no count")? as usize;
-            let fill = value["char"]
-                .as_str()
-                .ok_or("send_fill has no char")?
-                .repeat(count)
-                .into_bytes();
-            let parts = [
-                bytes(&value["prefix_b64"])?,
-                bytes(&value["middle_b64"])?,
-                bytes(&value["suffix_b64"])?,
-            ];
-            Ok(Step::Send(parts.join(&fill[..])))
-        }
-        [(key, _)] if key == "abort" => Ok(Step::Abort),
-        _ => Err(format!("unknown step {step}")),
+    if let Some(sent) = step.get("send_b64") {
+        Ok(Step::Send(bytes(sent)?))
+    } else if let Some(sent) = step.get("send_fill") {
+        let count = sent["count"].as_u64().ok_or("send_fill has no count")? as usize;
+        let char = sent["char"].as_str().ok_or("send_fill has no char")?;
+        let parts = ["prefix_b64", "middle_b64", "suffix_b64"].map(|part| bytes(&sent[part]));
+        let parts = parts.into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok(Step::Send(parts.join(char.repeat(count).as_bytes())))
+    } else if step.get("abort").is_some() {
+        Ok(Step::Abort)
+    } else {
+        Err(format!("unknown step {step}"))
     }
 }
 
@@ -218,10 +205,8 @@ fn array(value: &Value) -> Result<&Vec<Value>, String> {
 }
 
 async fn run(given: &Given) -> Result<Seen, String> {
-    let listener = TcpListener::bind("127.0.0.1:0")
-        .await
-        .map_err(|e| e.to_string())?;
-    let address = listener.local_addr().map_err(|e| e.to_string())?;
+    let listener = TcpListener::bind("127.0.0.1:0").await.map_err(text)?;
+    let address = listener.local_addr().map_err(text)?;
     let settings = config::Stream {
         url: format!("http://{address}/stream/p"),
         token: Some(Secret::new(&*given.token)),
@@ -230,8 +215,7 @@ async fn run(given: &Given) -> Result<Seen, String> {
         retry_max: Duration::from_secs_f64(given.max),
         max_event_bytes: 64 << 20,
     };
-    let mut client =
-        Client::new("vectors", settings, Clock::system()).map_err(|e| e.to_string())?;
+    let mut client = Client::new("vectors", settings, Clock::system()).map_err(text)?;
     if let Some(max_retries) = given.max_retries {
         client = client.with_max_retries(max_retries);
     }
@@ -254,7 +238,7 @@ async fn run(given: &Given) -> Result<Seen, String> {
     };
     let end = tokio::select! {
         end = client.run(sink, stop) => Some(end),
-        error = serve(given, &listener, &mut requests) => return Err(format!("the connector failed: {error}")),
+        Err(error) = serve(given, &listener, &mut requests) => return Err(format!("the connector failed: {error}")),
         () = collect => None,
         () = tokio::time::sleep(DEADLINE) => None,
     };
@@ -276,18 +260,11 @@ async fn serve(
     given: &Given,
     listener: &TcpListener,
     requests: &mut Vec<Request>,
-) -> std::io::Error {
+) -> io::Result<Infallible> {
     loop {
-        let served = async {
-            let (mut tcp, _) = listener.accept().await?;
-            tcp.set_nodelay(true)?;
-            requests.push(read_request(&mut tcp).await?);
-            std::io::Result::Ok(tcp)
-        };
-        let mut tcp = match served.await {
-            Ok(tcp) => tcp,
-            Err(error) => return error,
-        };
+        let (mut tcp, _) = listener.accept().await?;
+        tcp.set_nodelay(true)?;
+        requests.push(read_request(&mut tcp).await?);
         for step in given.script(requests.len() - 1) {
             let done = match step {
                 Step::Send(bytes) => tcp.write_all(bytes).await,
@@ -302,7 +279,7 @@ async fn serve(
     }
 }
 
-async fn read_request(tcp: &mut TcpStream) -> std::io::Result<Request> {
+async fn read_request(tcp: &mut TcpStream) -> io::Result<Request> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(tcp.read_u8().await?);
@@ -472,19 +449,16 @@ fn check_callbacks(given: &Given, then: &Value, seen: &Seen) -> Result<(), Strin
             continue;
         }
         if !expected[..index].contains(callback) {
-            let actual = actual.peek().map(|actual| shorten(&actual.to_string()));
+            let actual = actual.peek().map(|actual| shorten(actual));
             return Err(format!(
                 "callback {index} is {actual:?}, expected {}",
-                shorten(&callback.to_string())
+                shorten(callback)
             ));
         }
         left_out += 1;
     }
     if let Some(more) = actual.next() {
-        return Err(format!(
-            "a callback more than expected: {}",
-            shorten(&more.to_string())
-        ));
+        return Err(format!("a callback more than expected: {}", shorten(more)));
     }
     let counted = seen.counters.duplicates;
     let all_registered = ["actions", "summary"]
@@ -617,6 +591,10 @@ fn check_end(then: &Value, seen: &Seen) -> Result<(), String> {
     }
 }
 
-fn shorten(text: &str) -> String {
-    text.chars().take(600).collect()
+fn shorten(value: &Value) -> String {
+    value.to_string().chars().take(600).collect()
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
 }

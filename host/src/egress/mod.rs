@@ -1,1 +1,18 @@
-//! The egress stage.
+//! The only door to the network for plugins.
+//!
+//! A request passes four gates, in this order: its shape ([`door`]), the operator's grants
+//! ([`grant`]), the secrets put into it ([`vault`]), and the address that its host resolves to
+//! ([`address`], asked by the resolver at every connect). `http.send` and `wasi:http` both end here.
+//!
+//! Redirects are not followed and no proxy is used: either would reach a host that nobody granted.
+
+pub mod address;
+pub mod door;
+pub mod grant;
+mod network;
+pub mod vault;
+
+pub use door::{Door, Incoming, Outgoing, SendError};
+pub use grant::{BadGrant, Denial, Grants, Origin};
+pub use network::{Network, NetworkError};
+pub use vault::{SecretError, Vault};

@@ -38,7 +38,7 @@ impl Front {
 
     /// Links the session that a turn in a conversation tells of. `Ok` also where it tells of none.
     async fn turn(&self, plugin: &str, turn: WebhookTurn, mode: LinkMode) -> Result<(), LinkError> {
-        let conversation = ConversationId::new(turn.conversation_id);
+        let conversation = ConversationId::new(turn.conversation_id.as_str());
         let (Ok(conversation), Some(who)) = (conversation, self.who(plugin, &turn)) else {
             self.engine.counters().webhooks_unresolved.add(1);
             tracing::debug!(plugin, "webhook: the event names no conversation, session or person");
@@ -113,9 +113,6 @@ impl Backend for Front {
                 return WebhookAnswer::Rejected { status, code, message };
             }
             Err(ReceiveError::Crashed { code, .. }) => return WebhookAnswer::PluginFailed { code },
-            Err(ReceiveError::Unavailable { .. }) => {
-                return WebhookAnswer::Unavailable { retry_after: RETRY_AFTER };
-            }
         };
         let mut answer = WebhookAnswer::Taken;
         for event in events {

@@ -1,1 +1,40 @@
-//! The plugin stage.
+//! Components: found in a folder, admitted, kept warm, called within limits.
+//!
+//! ```text
+//! load:  folder -> admit (compile, link, probe, trial) -> Plugin in the Registry
+//! call:  Registry -> pool (queue, warm instance) -> guest -> imports -> egress
+//! ```
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`registry`] | the plugins by name; what the rest of the host calls |
+//! | `admit` | from a file to a component that fits, or to an error that says what to do |
+//! | `pool` | warm instances, the queue, the deadline, what is done after a crash |
+//! | `engine` | the settings of the engine, and the tick that lets it stop a loop |
+//! | `instance` | the state of one instance and its limits |
+//! | `imports` | what a guest can ask of the host |
+//! | `wasi_http` | `wasi:http`, led to the same door as our `http` |
+//! | `guest_log` | a guest's lines in the host's log, bounded |
+//! | `convert` | between the host's types and the interface's; bounds on what a guest says |
+//!
+//! Nothing that a guest does stops another: an instance that traps, hangs, loops or eats memory is
+//! dropped with its call, and the next call gets a fresh one.
+
+mod admit;
+mod bindings;
+mod clean;
+mod convert;
+mod engine;
+mod guest_log;
+mod hmac;
+mod imports;
+mod instance;
+mod memory;
+mod pool;
+pub mod registry;
+mod wasi_http;
+pub mod webhook;
+
+pub use admit::AdmitError;
+pub use registry::{LoadError, PluginState, Registry};
+pub use webhook::{ReceiveError, WebhookAnswer, WebhookEvent, WebhookRequest, WebhookTurn};

@@ -1,0 +1,385 @@
+//! One request of one plugin, through every gate.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use reqwest::Url;
+
+use super::address::RefusedAddress;
+use super::grant::{Denial, Grants, Origin};
+use super::network::Network;
+use super::vault::{SecretError, Vault};
+use crate::outbox::note::Sent;
+
+/// Largest request body, in bytes.
+pub const MAX_REQUEST_BYTES: usize = 4 << 20;
+const MAX_URL_BYTES: usize = 8 << 10;
+const MAX_HEADER_BYTES: usize = 64 << 10;
+
+/// The way to the network of one plugin.
+pub struct Door {
+    network: Network,
+    grants: Grants,
+    vault: Vault,
+    max_response_bytes: usize,
+}
+
+/// A request of a plugin.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// The method.
+    pub method: Method,
+    /// The whole address.
+    pub url: String,
+    /// Headers. Those that are the host's (see [`is_hosts_own`]) are left out.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+    /// Whether placeholders in the body are replaced.
+    pub secrets_in_body: bool,
+    /// How long the whole exchange may take.
+    pub timeout: Duration,
+}
+
+/// The whole response, with every secret that ever left taken out.
+#[derive(Debug)]
+pub struct Incoming {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// Headers that the host sets by itself: those of the connection, of the message's framing, and
+/// `host`, which would otherwise lead past the grants at a shared front.
+pub fn is_hosts_own(name: &HeaderName) -> bool {
+    const OWN: [&str; 14] = [
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "http2-settings",
+        "expect",
+        "host",
+        "content-length",
+        "alt-used",
+    ];
+    OWN.contains(&name.as_str())
+}
+
+impl Door {
+    /// A door with one plugin's grants and secrets.
+    pub fn new(network: Network, grants: Grants, vault: Vault, max_response_bytes: usize) -> Self {
+        Self {
+            network,
+            grants,
+            vault,
+            max_response_bytes,
+        }
+    }
+
+    /// The plugin's secrets.
+    pub fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// Sends one request and waits for the whole response.
+    ///
+    /// # Errors
+    /// [`SendError`]; its [`SendError::sent`] says whether the request may have arrived.
+    pub async fn send(&self, mut request: Outgoing) -> Result<Incoming, SendError> {
+        let (url, origin) = self.address(&request.url)?;
+        self.grants.admit(&origin)?;
+        self.prepare(&mut request, &origin)?;
+
+        let mut prepared = reqwest::Request::new(request.method, url);
+        *prepared.headers_mut() = request.headers;
+        *prepared.body_mut() = Some(request.body.into());
+        let exchange = async {
+            let response = self
+                .network
+                .client(self.grants.allow_private())
+                .execute(prepared)
+                .await;
+            self.receive(
+                response.map_err(|error| self.broken(&origin, error))?,
+                &origin,
+            )
+            .await
+        };
+        let outcome = tokio::time::timeout(request.timeout, exchange)
+            .await
+            .unwrap_or_else(|_| {
+                Err(SendError::Timeout {
+                    origin: origin.clone(),
+                    after: request.timeout,
+                    sent: Sent::Unknown,
+                })
+            });
+        match &outcome {
+            Ok(response) => {
+                tracing::debug!(plugin = %self.grants.plugin(), host = %origin, status = response.status, "egress")
+            }
+            Err(error) => {
+                tracing::debug!(plugin = %self.grants.plugin(), host = %origin, %error, "egress")
+            }
+        }
+        outcome
+    }
+
+    fn address(&self, text: &str) -> Result<(Url, Origin), SendError> {
+        if text.len() > MAX_URL_BYTES {
+            return Err(SendError::Invalid(
+                "the address is longer than 8 KiB".to_owned(),
+            ));
+        }
+        let mut url = Url::parse(text)
+            .map_err(|error| SendError::Invalid(format!("the address can't be read: {error}")))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(SendError::Invalid(
+                "the address holds credentials; use {{secret:NAME}} in a header".to_owned(),
+            ));
+        }
+        url.set_fragment(None);
+        let origin = Origin::of(&url).ok_or_else(|| {
+            SendError::Invalid("the address is neither http nor https".to_owned())
+        })?;
+        Ok((url, origin))
+    }
+
+    /// Drops the headers that are the host's, and puts the secrets in.
+    fn prepare(&self, request: &mut Outgoing, origin: &Origin) -> Result<(), SendError> {
+        if request.body.len() > MAX_REQUEST_BYTES {
+            return Err(SendError::TooLarge {
+                what: "request",
+                limit: MAX_REQUEST_BYTES,
+                sent: Sent::NotSent,
+            });
+        }
+        if request.method == Method::CONNECT {
+            return Err(SendError::Invalid("CONNECT would open a tunnel".to_owned()));
+        }
+        let own: Vec<_> = request
+            .headers
+            .keys()
+            .filter(|name| is_hosts_own(name))
+            .cloned()
+            .collect();
+        for name in own {
+            request.headers.remove(name);
+        }
+        let mut bytes = 0;
+        for (name, value) in &mut request.headers {
+            if Vault::has_placeholder(value.as_bytes()) {
+                let filled = self.vault.fill(value.as_bytes(), origin)?;
+                // The value is left out of the message: it holds the secret.
+                *value = HeaderValue::from_bytes(&filled).map_err(|_| {
+                    SendError::Invalid(format!(
+                        "a secret makes the header `{name}` invalid; is there a line break in it?"
+                    ))
+                })?;
+                value.set_sensitive(true);
+            }
+            bytes += name.as_str().len() + value.len();
+        }
+        if bytes > MAX_HEADER_BYTES {
+            return Err(SendError::TooLarge {
+                what: "request head",
+                limit: MAX_HEADER_BYTES,
+                sent: Sent::NotSent,
+            });
+        }
+        if request.secrets_in_body && Vault::has_placeholder(&request.body) {
+            request.body = self.vault.fill(&request.body, origin)?.into();
+        }
+        Ok(())
+    }
+
+    async fn receive(
+        &self,
+        mut response: reqwest::Response,
+        origin: &Origin,
+    ) -> Result<Incoming, SendError> {
+        let limit = self.max_response_bytes;
+        let too_large = || SendError::TooLarge {
+            what: "response",
+            limit,
+            sent: Sent::Sent,
+        };
+        let announced = response.content_length().unwrap_or(0);
+        if announced > limit as u64 {
+            return Err(too_large());
+        }
+        let status = response.status().as_u16();
+        let mut headers = std::mem::take(response.headers_mut());
+        let broken = |error| SendError::Broken {
+            cause: self.cause(error),
+            origin: origin.clone(),
+            sent: Sent::Unknown,
+        };
+        // Most bodies come in one piece, which is then handed on as it is.
+        let first = response.chunk().await.map_err(broken)?.unwrap_or_default();
+        let mut body = first;
+        if let Some(second) = response.chunk().await.map_err(broken)? {
+            let mut whole = BytesMut::from(body);
+            let mut piece = Some(second);
+            while let Some(bytes) = piece {
+                if whole.len() + bytes.len() > limit {
+                    return Err(too_large());
+                }
+                whole.extend_from_slice(&bytes);
+                piece = response.chunk().await.map_err(broken)?;
+            }
+            body = whole.freeze();
+        }
+        if body.len() > limit {
+            return Err(too_large());
+        }
+        if let std::borrow::Cow::Owned(scrubbed) = self.vault.scrub(&body) {
+            body = scrubbed.into();
+        }
+        for value in headers.values_mut() {
+            if let std::borrow::Cow::Owned(scrubbed) = self.vault.scrub(value.as_bytes()) {
+                *value = HeaderValue::from_bytes(&scrubbed)
+                    .unwrap_or(HeaderValue::from_static("[secret]"));
+            }
+        }
+        // The body was unpacked from its transfer coding: these would only mislead.
+        headers.remove(header::TRANSFER_ENCODING);
+        headers.remove(header::CONNECTION);
+        Ok(Incoming {
+            status,
+            headers,
+            body,
+        })
+    }
+
+    fn broken(&self, origin: &Origin, error: reqwest::Error) -> SendError {
+        if let Some(refused) = refused_address(&error) {
+            return self.grants.refused(origin, refused).into();
+        }
+        let (connect, timeout, invalid) =
+            (error.is_connect(), error.is_timeout(), error.is_builder());
+        let cause = self.cause(error);
+        let origin = origin.clone();
+        match (connect, timeout, invalid) {
+            (true, ..) => SendError::Connect { origin, cause },
+            (false, true, _) => SendError::Broken {
+                origin,
+                cause,
+                sent: Sent::Unknown,
+            },
+            (false, false, true) => SendError::Invalid(cause),
+            (false, false, false) => SendError::Broken {
+                origin,
+                cause,
+                sent: Sent::Unknown,
+            },
+        }
+    }
+
+    /// The innermost cause: the outer ones only repeat the address.
+    fn cause(&self, error: reqwest::Error) -> String {
+        let error = error.without_url();
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(source) = cause.source() {
+            cause = source;
+        }
+        self.vault.scrub_text(cause.to_string())
+    }
+}
+
+impl std::fmt::Debug for Door {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Door")
+            .field("grants", &self.grants)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why there is no response.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SendError {
+    /// The grants don't allow it.
+    #[error(transparent)]
+    Denied(#[from] Denial),
+    /// A secret is missing or isn't granted.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The request can't be sent as it is.
+    #[error("egress: the request can't be sent: {0}")]
+    Invalid(String),
+    /// No connection could be made.
+    #[error("egress: no connection to {origin}: {cause}")]
+    Connect {
+        /// Where to.
+        origin: Origin,
+        /// Why not.
+        cause: String,
+    },
+    /// It took too long.
+    #[error("egress: {origin} didn't answer within {after:?}")]
+    Timeout {
+        /// Where to.
+        origin: Origin,
+        /// How long was waited.
+        after: Duration,
+        /// Whether the request may have arrived.
+        sent: Sent,
+    },
+    /// A body or a head is larger than allowed.
+    #[error("egress: the {what} is larger than {limit} bytes")]
+    TooLarge {
+        /// Which part.
+        what: &'static str,
+        /// The limit, in bytes.
+        limit: usize,
+        /// Whether the request may have arrived.
+        sent: Sent,
+    },
+    /// The connection broke.
+    #[error("egress: the exchange with {origin} broke: {cause}")]
+    Broken {
+        /// With whom.
+        origin: Origin,
+        /// Why.
+        cause: String,
+        /// Whether the request may have arrived.
+        sent: Sent,
+    },
+}
+
+impl SendError {
+    /// Whether the request may have arrived.
+    pub fn sent(&self) -> Sent {
+        match self {
+            Self::Denied(_) | Self::Secret(_) | Self::Invalid(_) | Self::Connect { .. } => {
+                Sent::NotSent
+            }
+            Self::Timeout { sent, .. }
+            | Self::TooLarge { sent, .. }
+            | Self::Broken { sent, .. } => *sent,
+        }
+    }
+}
+
+/// The refusal of the resolver, where that is what stopped a connect.
+fn refused_address(error: &reqwest::Error) -> Option<RefusedAddress> {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(refused) = error.downcast_ref::<RefusedAddress>() {
+            return Some(*refused);
+        }
+        cause = error.source();
+    }
+    None
+}

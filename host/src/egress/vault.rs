@@ -1,0 +1,301 @@
+//! A plugin's secrets: put in at the door, taken out of what comes back, never handed over.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use memchr::memmem;
+
+use super::grant::{BadGrant, Origin, Origins, toml_key};
+use crate::config::{PluginSecret, Secret};
+use crate::ids::PluginName;
+
+const OPEN: &[u8] = b"{{secret:";
+const CLOSE: &[u8] = b"}}";
+const SCRUBBED: &[u8] = b"[secret]";
+/// Shorter values would be found everywhere, and hide nothing.
+const SHORTEST_SCRUBBED: usize = 4;
+
+/// The secrets of one plugin.
+pub struct Vault {
+    plugin: PluginName,
+    secrets: BTreeMap<String, Held>,
+    /// Whether any secret ever left: nothing needs to be looked for before.
+    any_exposed: AtomicBool,
+}
+
+struct Held {
+    value: Secret,
+    hosts: Origins,
+    /// Whether the value ever left for the network: from then on a response may hold it.
+    exposed: AtomicBool,
+}
+
+impl Vault {
+    /// Takes the secrets of a plugin.
+    pub fn new(
+        plugin: PluginName,
+        secrets: &BTreeMap<String, PluginSecret>,
+    ) -> Result<Self, BadGrant> {
+        let secrets = secrets
+            .iter()
+            .map(|(name, secret)| {
+                let hosts = Origins::parse(&secret.hosts)?;
+                let held = Held {
+                    value: secret.value.clone(),
+                    hosts,
+                    exposed: AtomicBool::new(false),
+                };
+                Ok((name.clone(), held))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            plugin,
+            secrets,
+            any_exposed: AtomicBool::new(false),
+        })
+    }
+
+    /// The key to sign and verify with. It needs no grant: it stays here.
+    pub fn key(&self, name: &str) -> Result<&[u8], SecretError> {
+        self.held(name).map(|held| held.value.expose().as_bytes())
+    }
+
+    /// Whether there is a placeholder in a text.
+    pub fn has_placeholder(text: &[u8]) -> bool {
+        memmem::find(text, OPEN).is_some()
+    }
+
+    /// Puts secrets in place of `{{secret:NAME}}`, for an origin that they are granted to.
+    pub fn fill(&self, text: &[u8], origin: &Origin) -> Result<Vec<u8>, SecretError> {
+        let mut out = Vec::with_capacity(text.len() + 64);
+        let mut rest = text;
+        while let Some(start) = memmem::find(rest, OPEN) {
+            out.extend_from_slice(&rest[..start]);
+            let after = &rest[start + OPEN.len()..];
+            let end = memmem::find(after, CLOSE).ok_or(SecretError::Unterminated)?;
+            let name = std::str::from_utf8(&after[..end]).map_err(|_| SecretError::Unterminated)?;
+            out.extend_from_slice(self.expose(name, origin)?);
+            rest = &after[end + CLOSE.len()..];
+        }
+        out.extend_from_slice(rest);
+        Ok(out)
+    }
+
+    /// Takes the values that ever left out of what came back.
+    pub fn scrub<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
+        let mut text = Cow::Borrowed(text);
+        if !self.any_exposed.load(Relaxed) {
+            return text;
+        }
+        for held in self
+            .secrets
+            .values()
+            .filter(|held| held.exposed.load(Relaxed))
+        {
+            let value = held.value.expose().as_bytes();
+            if value.len() >= SHORTEST_SCRUBBED && memmem::find(&text, value).is_some() {
+                text = Cow::Owned(replace(&text, value));
+            }
+        }
+        text
+    }
+
+    /// As [`Vault::scrub`], for text.
+    pub fn scrub_text(&self, text: String) -> String {
+        match self.scrub(text.as_bytes()) {
+            Cow::Borrowed(_) => text,
+            Cow::Owned(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        }
+    }
+
+    fn expose(&self, name: &str, origin: &Origin) -> Result<&[u8], SecretError> {
+        let held = self.held(name)?;
+        if !held.hosts.contains(origin) {
+            let toml = format!("{}\n{}", self.table(name), held.hosts.toml_with(origin));
+            return Err(SecretError::NotGranted {
+                name: name.to_owned(),
+                origin: origin.clone(),
+                toml,
+            });
+        }
+        held.exposed.store(true, Relaxed);
+        self.any_exposed.store(true, Relaxed);
+        Ok(held.value.expose().as_bytes())
+    }
+
+    fn held(&self, name: &str) -> Result<&Held, SecretError> {
+        let held = self
+            .secrets
+            .get(name)
+            .filter(|held| !held.value.expose().is_empty());
+        held.ok_or_else(|| {
+            // The name comes from the guest: it is cut before it goes into a message.
+            let name: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+            SecretError::Missing {
+                toml: format!("{}\nenv = \"NAME_OF_A_VARIABLE\"", self.table(&name)),
+                name,
+            }
+        })
+    }
+
+    fn table(&self, name: &str) -> String {
+        format!(
+            "[plugins.{}.secrets.{}]",
+            toml_key(&self.plugin),
+            toml_key(name)
+        )
+    }
+}
+
+impl std::fmt::Debug for Vault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Vault")
+            .field("plugin", &self.plugin)
+            .field("secrets", &self.secrets.len())
+            .finish()
+    }
+}
+
+/// Why a secret isn't put in. No value is ever in it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SecretError {
+    /// The plugin has no secret of this name.
+    #[error("secrets: `{name}` isn't set for this plugin; to set it:\n{toml}")]
+    Missing {
+        /// The name.
+        name: String,
+        /// The table to add.
+        toml: String,
+    },
+    /// The secret may not go to this host.
+    #[error("secrets: `{name}` isn't granted to {origin}; to grant it:\n{toml}")]
+    NotGranted {
+        /// The name.
+        name: String,
+        /// Where it was to go.
+        origin: Origin,
+        /// The grant.
+        toml: String,
+    },
+    /// A placeholder has no end, or its name is no text.
+    #[error("secrets: a placeholder is broken; write {{{{secret:NAME}}}}")]
+    Unterminated,
+}
+
+fn replace(text: &[u8], value: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut from = 0;
+    for at in memmem::find_iter(text, value) {
+        out.extend_from_slice(&text[from..at]);
+        out.extend_from_slice(SCRUBBED);
+        from = at + value.len();
+    }
+    out.extend_from_slice(&text[from..]);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vault() -> Vault {
+        let secret = |value: &str, hosts: &[&str]| PluginSecret {
+            value: Secret::new(value),
+            hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+        };
+        let secrets = [
+            ("token".to_owned(), secret("s3cr3t", &["api.example.com"])),
+            ("key".to_owned(), secret("hmac-key", &[])),
+            ("empty".to_owned(), secret("", &["api.example.com"])),
+        ];
+        Vault::new("bot".into(), &secrets.into()).unwrap()
+    }
+
+    fn origin(url: &str) -> Origin {
+        Origin::of(&url.parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_secret_goes_only_to_its_hosts() {
+        let (vault, api) = (vault(), origin("https://api.example.com"));
+        assert_eq!(
+            vault.fill(b"Bearer {{secret:token}}!", &api).unwrap(),
+            b"Bearer s3cr3t!"
+        );
+        assert_eq!(
+            vault
+                .fill(b"{{secret:token}}{{secret:token}}", &api)
+                .unwrap(),
+            b"s3cr3ts3cr3t"
+        );
+        for url in [
+            "https://evil.example",
+            "http://api.example.com",
+            "https://api.example.com:8443",
+        ] {
+            let error = vault.fill(b"{{secret:token}}", &origin(url)).unwrap_err();
+            assert!(matches!(error, SecretError::NotGranted { .. }), "{url}");
+        }
+        let error = vault.fill(b"{{secret:key}}", &api).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "secrets: `key` isn't granted to api.example.com; to grant it:\n\
+             [plugins.bot.secrets.key]\nhosts = [\"api.example.com\"]"
+        );
+    }
+
+    #[test]
+    fn a_missing_empty_or_broken_secret_is_refused() {
+        let (vault, api) = (vault(), origin("https://api.example.com"));
+        assert!(matches!(
+            vault.fill(b"{{secret:none}}", &api),
+            Err(SecretError::Missing { .. })
+        ));
+        assert!(matches!(
+            vault.fill(b"{{secret:empty}}", &api),
+            Err(SecretError::Missing { .. })
+        ));
+        assert_eq!(
+            vault.fill(b"{{secret:token", &api),
+            Err(SecretError::Unterminated)
+        );
+        assert_eq!(
+            vault.fill(b"{{secret:\xff}}", &api),
+            Err(SecretError::Unterminated)
+        );
+        assert!(matches!(
+            vault.key("empty"),
+            Err(SecretError::Missing { .. })
+        ));
+        assert_eq!(vault.key("key"), Ok(&b"hmac-key"[..]));
+    }
+
+    #[test]
+    fn a_secret_that_left_is_taken_out_of_what_comes_back() {
+        let (vault, api) = (vault(), origin("https://api.example.com"));
+        assert!(
+            matches!(vault.scrub(b"a s3cr3t b"), Cow::Borrowed(_)),
+            "nothing left yet"
+        );
+        vault.fill(b"{{secret:token}}", &api).unwrap();
+        assert_eq!(
+            &*vault.scrub(b"a s3cr3t b s3cr3ts3cr3t"),
+            b"a [secret] b [secret][secret]"
+        );
+        assert_eq!(
+            &*vault.scrub(b"hmac-key"),
+            b"hmac-key",
+            "it never left, so it can't have come back"
+        );
+    }
+
+    #[test]
+    fn nothing_of_a_secret_is_in_debug_or_errors() {
+        let vault = vault();
+        let error = vault
+            .fill(b"{{secret:token}}", &origin("https://evil.example"))
+            .unwrap_err();
+        assert!(!format!("{vault:?} {error} {error:?}").contains("s3cr3t"));
+    }
+}

@@ -1,0 +1,297 @@
+//! From a file to a component that fits, or to an error that says what to do.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+use wasmtime::component::{Component, HasSelf, Instance, InstancePre, Linker};
+use wasmtime::{Engine, Store};
+
+use super::bindings::HostSide;
+use super::bindings::exports::sidenote::plugin as wit;
+use super::instance::{self, Ground, State};
+use crate::egress::BadGrant;
+
+/// Largest component, in bytes. Python ones are 18 MB.
+const MAX_COMPONENT_BYTES: u64 = 64 << 20;
+const COMPILE_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The interfaces that a plugin can export, as they are looked for.
+const LOOKED_FOR: [&str; 2] = [
+    "sidenote:plugin/writer@0.1.0",
+    "sidenote:plugin/webhook@0.1.0",
+];
+
+/// Compiles a file. One at a time, off the async threads, and where a panic of the compiler is
+/// contained.
+pub(super) async fn compile(engine: &Engine, path: &Path) -> Result<Component, AdmitError> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let (engine, path) = (engine.clone(), path.to_owned());
+    // A thread of its own rather than the runtime's: a compile that doesn't end would hold up the
+    // runtime's shutdown.
+    let spawned = std::thread::Builder::new()
+        .name("plugin-compile".to_owned())
+        .spawn(move || {
+            let compiled = compile_now(&engine, &path);
+            if sender.send(compiled).is_err() {
+                tracing::debug!("a compile ended after it was given up");
+            }
+        });
+    spawned.map_err(|error| AdmitError::Read(error.to_string()))?;
+    match timeout(COMPILE_TIMEOUT, receiver).await {
+        Ok(Ok(compiled)) => compiled,
+        Ok(Err(_)) => Err(AdmitError::CompilerPanicked),
+        Err(_) => Err(AdmitError::CompileTimeout(COMPILE_TIMEOUT)),
+    }
+}
+
+fn compile_now(engine: &Engine, path: &Path) -> Result<Component, AdmitError> {
+    let read = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => AdmitError::Missing,
+        _ => AdmitError::Read(error.to_string()),
+    };
+    let size = std::fs::metadata(path).map_err(read)?.len();
+    if size > MAX_COMPONENT_BYTES {
+        return Err(AdmitError::TooLarge {
+            size,
+            limit: MAX_COMPONENT_BYTES,
+        });
+    }
+    let bytes = std::fs::read(path).map_err(read)?;
+    // Magic number, then version and layer: 1,0 is a core module, 13,1 a component. A compiled
+    // artifact has neither and is never run from here: it would run as native code, unchecked.
+    match bytes.get(..8) {
+        Some([0, b'a', b's', b'm', _, _, 1, 0]) => {}
+        Some([0, b'a', b's', b'm', ..]) => return Err(AdmitError::CoreModule),
+        _ => return Err(AdmitError::NotWasm),
+    }
+    Component::from_binary(engine, &bytes).map_err(|error| AdmitError::Compile(cause(&error)))
+}
+
+/// The imports that every plugin is linked to.
+pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    HostSide::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    Ok(linker)
+}
+
+/// A component that fits.
+pub(super) struct Admitted {
+    pre: InstancePre<State>,
+    writer: Option<wit::writer::GuestIndices>,
+    webhook: Option<wit::webhook::GuestIndices>,
+}
+
+/// An instance with the exports that its component has.
+pub(super) struct Live {
+    pub(super) store: Store<State>,
+    pub(super) writer: Option<wit::writer::Guest>,
+    pub(super) webhook: Option<wit::webhook::Guest>,
+}
+
+/// Links a component, looks for what it exports, and tries it out once: only a live instance shows
+/// whether the exports have the right types. The instance that was tried is good for use.
+pub(super) async fn admit(
+    linker: &Linker<State>,
+    component: &Component,
+    ground: &Arc<Ground>,
+) -> Result<(Admitted, Live), AdmitError> {
+    let pre = linker
+        .instantiate_pre(component)
+        .map_err(|error| AdmitError::Link(cause(&error)))?;
+    let [writer, webhook] =
+        LOOKED_FOR.map(|name| pre.component().get_export_index(None, name).is_some());
+    if !(writer || webhook) {
+        return Err(AdmitError::NoExports(exports_of(component)));
+    }
+    let misfit = |name: &'static str| {
+        move |error: wasmtime::Error| AdmitError::Export {
+            name,
+            cause: cause(&error),
+        }
+    };
+    let admitted = Admitted {
+        writer: writer
+            .then(|| wit::writer::GuestIndices::new(&pre))
+            .transpose()
+            .map_err(misfit(LOOKED_FOR[0]))?,
+        webhook: webhook
+            .then(|| wit::webhook::GuestIndices::new(&pre))
+            .transpose()
+            .map_err(misfit(LOOKED_FOR[1]))?,
+        pre,
+    };
+    let deadline = Instant::now() + ground.limits.call_timeout;
+    let mut store = admitted.store(ground);
+    instance::begin_call(&mut store, deadline, None);
+    let instance =
+        match tokio::time::timeout_at(deadline, admitted.pre.instantiate_async(&mut store)).await {
+            Ok(Ok(instance)) => instance,
+            Ok(Err(error)) => return Err(AdmitError::Trial(cause(&error))),
+            Err(_) => return Err(AdmitError::TrialTimeout(ground.limits.call_timeout)),
+        };
+    store.data().log.end();
+    let writer = admitted
+        .writer
+        .as_ref()
+        .map(|it| it.load(&mut store, &instance));
+    let writer = writer.transpose().map_err(misfit(LOOKED_FOR[0]))?;
+    let webhook = admitted
+        .webhook
+        .as_ref()
+        .map(|it| it.load(&mut store, &instance));
+    let webhook = webhook.transpose().map_err(misfit(LOOKED_FOR[1]))?;
+    Ok((
+        admitted,
+        Live {
+            store,
+            writer,
+            webhook,
+        },
+    ))
+}
+
+impl Admitted {
+    /// The exported interfaces, by their short names.
+    pub(super) fn interfaces(&self) -> Vec<&'static str> {
+        let found = [
+            (self.writer.is_some(), "writer"),
+            (self.webhook.is_some(), "webhook"),
+        ];
+        found
+            .into_iter()
+            .filter_map(|(there, name)| there.then_some(name))
+            .collect()
+    }
+
+    /// A store to make an instance in.
+    pub(super) fn store(&self, ground: &Arc<Ground>) -> Store<State> {
+        instance::store(self.pre.engine(), ground)
+    }
+
+    /// Makes an instance.
+    pub(super) async fn instantiate(
+        &self,
+        mut store: Store<State>,
+    ) -> Result<Live, (wasmtime::Error, Store<State>)> {
+        let made = async {
+            let instance: Instance = self.pre.instantiate_async(&mut store).await?;
+            let writer = self
+                .writer
+                .as_ref()
+                .map(|it| it.load(&mut store, &instance))
+                .transpose()?;
+            let webhook = self
+                .webhook
+                .as_ref()
+                .map(|it| it.load(&mut store, &instance))
+                .transpose()?;
+            Ok((writer, webhook))
+        };
+        match made.await {
+            Ok((writer, webhook)) => Ok(Live {
+                store,
+                writer,
+                webhook,
+            }),
+            Err(error) => Err((error, store)),
+        }
+    }
+}
+
+fn exports_of(component: &Component) -> String {
+    let engine = component.engine();
+    let names: Vec<_> = component
+        .component_type()
+        .exports(engine)
+        .map(|(name, _)| name.to_owned())
+        .take(8)
+        .collect();
+    if names.is_empty() {
+        "nothing".to_owned()
+    } else {
+        super::clean::clean(&names.join(", "), 400)
+    }
+}
+
+/// The error with its causes on one line, cut.
+pub(super) fn cause(error: &wasmtime::Error) -> String {
+    super::clean::clean(&format!("{error:#}"), 600)
+}
+
+/// Why a file is no plugin: stage, cause, next step. The file and the plugin are told by whoever knows
+/// them.
+#[derive(Debug, thiserror::Error)]
+pub enum AdmitError {
+    /// The file isn't there.
+    #[error(
+        "read: there is no such file in the plugins folder; put it there, or name another with `file`"
+    )]
+    Missing,
+    /// The file can't be read.
+    #[error("read: {0}; check the file's permissions")]
+    Read(String),
+    /// The file's name would lead out of the folder, or names nothing.
+    #[error("read: `{0}` is no file name; it must be a name in the plugins folder, without a path")]
+    BadFileName(String),
+    /// The file is too large.
+    #[error("read: it has {size} bytes and at most {limit} are taken; strip the component")]
+    TooLarge {
+        /// Its size.
+        size: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The file isn't WebAssembly.
+    #[error(
+        "compile: it is no WebAssembly component; compiled artifacts and texts are not taken, only the binary form"
+    )]
+    NotWasm,
+    /// The file is a core module.
+    #[error(
+        "compile: it is a core module, not a component; build for wasm32-wasip2, or run `wasm-tools component new`"
+    )]
+    CoreModule,
+    /// It doesn't compile.
+    #[error(
+        "compile: {0}; build it again with a current toolchain, without wasm features beyond 2.0"
+    )]
+    Compile(String),
+    /// The compiler panicked.
+    #[error("compile: the compiler failed on it; build it again with a current toolchain")]
+    CompilerPanicked,
+    /// It takes too long to compile.
+    #[error("compile: not done after {0:?}; make the component smaller")]
+    CompileTimeout(Duration),
+    /// It imports what the host doesn't have.
+    #[error("link: {0}; a plugin can import sidenote:plugin@0.1.0 and WASI 0.2, nothing else")]
+    Link(String),
+    /// It exports nothing that is known.
+    #[error(
+        "probe: it exports none of {}; it exports {_0}; export one of them, built against sidenote:plugin@0.1.0",
+        LOOKED_FOR.join(", ")
+    )]
+    NoExports(String),
+    /// An exported interface doesn't have the right functions or types.
+    #[error("probe: its `{name}` doesn't fit: {cause}; build it against the WIT of this host")]
+    Export {
+        /// The interface.
+        name: &'static str,
+        /// What doesn't fit.
+        cause: String,
+    },
+    /// The first instance trapped.
+    #[error(
+        "trial: it can't be started: {0}; raise its limits if it needs more, or fix its initialisation"
+    )]
+    Trial(String),
+    /// The first instance didn't come up.
+    #[error("trial: it didn't start within {0:?}; raise call_timeout, or fix its initialisation")]
+    TrialTimeout(Duration),
+    /// A grant can't be read.
+    #[error("grants: {0}")]
+    Grant(#[from] BadGrant),
+}

@@ -1,0 +1,230 @@
+//! A guest's lines in the host's log: with the plugin's name, bounded per call.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use tokio::io::AsyncWrite;
+use tracing::Level;
+use wasmtime_wasi::async_trait;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+
+use super::clean::clean;
+use crate::ids::PluginName;
+
+/// Longest line kept.
+const MAX_LINE_BYTES: usize = 4 << 10;
+/// How much of the last output is told when a guest traps.
+const TAIL_BYTES: usize = 500;
+
+/// The log of one instance; cloning shares it.
+#[derive(Clone)]
+pub(super) struct GuestLog(Arc<Shared>);
+
+struct Shared {
+    plugin: PluginName,
+    /// Bytes that a call may write.
+    budget: usize,
+    left: AtomicUsize,
+    dropped: AtomicU64,
+    stdout: Mutex<Vec<u8>>,
+    stderr: Mutex<Vec<u8>>,
+}
+
+impl GuestLog {
+    /// A log that takes `budget` bytes per call.
+    pub(super) fn new(plugin: PluginName, budget: usize) -> Self {
+        Self(Arc::new(Shared {
+            plugin,
+            budget,
+            left: AtomicUsize::new(budget),
+            dropped: AtomicU64::new(0),
+            stdout: Mutex::default(),
+            stderr: Mutex::default(),
+        }))
+    }
+
+    /// What the guest writes to its standard output.
+    pub(super) fn stdout(&self) -> Output {
+        Output {
+            log: self.clone(),
+            stderr: false,
+        }
+    }
+
+    /// What the guest writes to its standard error.
+    pub(super) fn stderr(&self) -> Output {
+        Output {
+            log: self.clone(),
+            stderr: true,
+        }
+    }
+
+    /// Gives the next call its whole budget.
+    pub(super) fn begin(&self) {
+        self.0.left.store(self.0.budget, Relaxed);
+        self.0.dropped.store(0, Relaxed);
+    }
+
+    /// Writes one line, or counts it where the budget is used up.
+    pub(super) fn line(&self, level: Level, message: &str, fields: &[(String, String)]) {
+        let bytes = message.len()
+            + fields
+                .iter()
+                .map(|(key, value)| key.len() + value.len() + 2)
+                .sum::<usize>();
+        // Even an empty line costs something.
+        if !self.take(bytes + 1) {
+            return;
+        }
+        let mut line = clean(message, MAX_LINE_BYTES);
+        for (key, value) in fields {
+            line.push(' ');
+            line.push_str(&clean(key, 64));
+            line.push('=');
+            line.push_str(&clean(value, MAX_LINE_BYTES.saturating_sub(line.len())));
+        }
+        self.emit(level, &line);
+    }
+
+    /// Ends a call: writes what came over the standard streams, and says what was left out.
+    pub(super) fn end(&self) {
+        for (stream, level) in [(&self.0.stdout, Level::INFO), (&self.0.stderr, Level::WARN)] {
+            let bytes = std::mem::take(&mut *stream.lock().unwrap_or_else(PoisonError::into_inner));
+            for line in bytes
+                .split(|byte| *byte == b'\n')
+                .filter(|line| !line.is_empty())
+            {
+                self.emit(
+                    level,
+                    &clean(&String::from_utf8_lossy(line), MAX_LINE_BYTES),
+                );
+            }
+        }
+        let dropped = self.0.dropped.swap(0, Relaxed);
+        if dropped > 0 {
+            let (plugin, budget) = (&self.0.plugin, self.0.budget);
+            tracing::warn!(%plugin, dropped, budget, "the plugin logs more than max_log_bytes per call; the rest was left out");
+        }
+    }
+
+    /// The end of the guest's standard error: what a panic said.
+    pub(super) fn stderr_tail(&self) -> Option<String> {
+        let stderr = self.0.stderr.lock().unwrap_or_else(PoisonError::into_inner);
+        let tail = &stderr[stderr.len().saturating_sub(TAIL_BYTES)..];
+        let tail = clean(String::from_utf8_lossy(tail).trim(), TAIL_BYTES);
+        (!tail.is_empty()).then_some(tail)
+    }
+
+    /// Takes bytes from the call's budget.
+    fn take(&self, bytes: usize) -> bool {
+        let taken = self
+            .0
+            .left
+            .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(bytes))
+            .is_ok();
+        if !taken {
+            self.0.dropped.fetch_add(1, Relaxed);
+        }
+        taken
+    }
+
+    fn emit(&self, level: Level, line: &str) {
+        let plugin = &self.0.plugin;
+        match level {
+            Level::ERROR => tracing::error!(target: "sidenote::guest", %plugin, "{line}"),
+            Level::WARN => tracing::warn!(target: "sidenote::guest", %plugin, "{line}"),
+            Level::INFO => tracing::info!(target: "sidenote::guest", %plugin, "{line}"),
+            Level::DEBUG => tracing::debug!(target: "sidenote::guest", %plugin, "{line}"),
+            Level::TRACE => tracing::trace!(target: "sidenote::guest", %plugin, "{line}"),
+        }
+    }
+}
+
+/// One standard stream. It never blocks and never fails: what is over the budget is counted.
+pub(super) struct Output {
+    log: GuestLog,
+    stderr: bool,
+}
+
+impl Output {
+    fn again(&self) -> Self {
+        Self {
+            log: self.log.clone(),
+            stderr: self.stderr,
+        }
+    }
+
+    fn take(&self, bytes: &[u8]) {
+        if self.log.take(bytes.len()) {
+            let shared = &self.log.0;
+            let stream = if self.stderr {
+                &shared.stderr
+            } else {
+                &shared.stdout
+            };
+            stream
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .extend_from_slice(bytes);
+        }
+    }
+}
+
+impl IsTerminal for Output {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Output {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.again())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.again())
+    }
+}
+
+#[async_trait]
+impl Pollable for Output {
+    async fn ready(&mut self) {}
+}
+
+impl OutputStream for Output {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.take(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(MAX_LINE_BYTES)
+    }
+}
+
+impl AsyncWrite for Output {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        self.take(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,169 @@
+//! What a guest can ask of the host: `config`, `log`, `http`, `crypto`.
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use tokio::time::Instant;
+use tracing::Level;
+
+use super::bindings::sidenote::plugin::{config, crypto, http as wit, log, types};
+use super::clean::clean;
+use super::hmac;
+use super::instance::{Outbound, State};
+use crate::egress::{Incoming, Outgoing, SendError};
+use crate::outbox::note::Sent;
+
+const MAX_HEADERS: usize = 128;
+
+impl types::Host for State {}
+
+impl config::Host for State {
+    fn get(&mut self, key: String) -> Option<String> {
+        self.ground.config.get(&key).cloned()
+    }
+}
+
+impl log::Host for State {
+    fn write(&mut self, level: log::Level, message: String, fields: Vec<(String, String)>) {
+        let level = match level {
+            log::Level::Trace => Level::TRACE,
+            log::Level::Debug => Level::DEBUG,
+            log::Level::Info => Level::INFO,
+            log::Level::Warn => Level::WARN,
+            log::Level::Error => Level::ERROR,
+        };
+        self.log.line(level, &message, &fields);
+    }
+}
+
+impl crypto::Host for State {
+    fn hmac_sign(
+        &mut self,
+        secret: String,
+        hash: crypto::Hash,
+        encoding: crypto::Encoding,
+        data: Vec<u8>,
+    ) -> Result<String, String> {
+        let key = self
+            .ground
+            .door
+            .vault()
+            .key(&secret)
+            .map_err(|error| error.to_string())?;
+        Ok(hmac::sign(key, hash, encoding, &data))
+    }
+
+    fn hmac_verify(
+        &mut self,
+        secret: String,
+        hash: crypto::Hash,
+        encoding: crypto::Encoding,
+        data: Vec<u8>,
+        signature: String,
+    ) -> Result<bool, String> {
+        let key = self
+            .ground
+            .door
+            .vault()
+            .key(&secret)
+            .map_err(|error| error.to_string())?;
+        Ok(hmac::verify(key, hash, encoding, &data, &signature))
+    }
+}
+
+impl wit::Host for State {
+    async fn send(&mut self, request: wit::Request) -> Result<wit::Response, wit::Error> {
+        let started = Instant::now();
+        let request = outgoing(request, &self.outbound).map_err(|error| failed(&error))?;
+        let outcome = self.outbound.send(request).await;
+        self.cpu.waited(started.elapsed());
+        outcome.map(response).map_err(|error| failed(&error))
+    }
+}
+
+impl Outbound {
+    /// Sends a request of the call under way, with its trace context. A denial goes to the log as
+    /// well: it is the operator who can do something about it.
+    pub(super) async fn send(&self, mut request: Outgoing) -> Result<Incoming, SendError> {
+        if let Some(traceparent) = &self.traceparent {
+            request.headers.insert("traceparent", traceparent.clone());
+        }
+        let outcome = self.ground.door.send(request).await;
+        if let Err(error @ (SendError::Denied(_) | SendError::Secret(_))) = &outcome {
+            self.log.line(Level::WARN, &error.to_string(), &[]);
+        }
+        outcome
+    }
+}
+
+fn outgoing(request: wit::Request, outbound: &Outbound) -> Result<Outgoing, SendError> {
+    let invalid = |what: String| SendError::Invalid(what);
+    let method = http::Method::from_bytes(request.method.as_bytes())
+        .map_err(|_| invalid("the method is none".to_owned()))?;
+    if request.headers.len() > MAX_HEADERS {
+        return Err(invalid(format!(
+            "there are more than {MAX_HEADERS} headers"
+        )));
+    }
+    // Room for the host's own.
+    let mut headers = HeaderMap::with_capacity(request.headers.len() + 2);
+    for (name, value) in request.headers {
+        let header = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| invalid(format!("`{}` is no header name", clean(&name, 64))))?;
+        // The value may hold a person's text: it stays out of the message.
+        let value = HeaderValue::from_maybe_shared(bytes::Bytes::from(value)).map_err(|_| {
+            invalid(format!(
+                "the value of the header `{header}` holds a line break or a control character"
+            ))
+        })?;
+        headers.append(header, value);
+    }
+    Ok(Outgoing {
+        method,
+        url: request.url,
+        headers,
+        body: request.body.into(),
+        secrets_in_body: request.secrets_in_body,
+        timeout: outbound.clamp(
+            request
+                .timeout_ms
+                .map(|ms| std::time::Duration::from_millis(ms.into())),
+        ),
+    })
+}
+
+fn response(incoming: Incoming) -> wit::Response {
+    let text = |value: &HeaderValue| match std::str::from_utf8(value.as_bytes()) {
+        Ok(text) => text.to_owned(),
+        Err(_) => String::from_utf8_lossy(value.as_bytes()).into_owned(),
+    };
+    wit::Response {
+        status: incoming.status,
+        headers: incoming
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str().to_owned(), text(value)))
+            .collect(),
+        body: incoming.body.into(),
+    }
+}
+
+fn failed(error: &SendError) -> wit::Error {
+    let kind = match error {
+        SendError::Denied(_) => wit::ErrorKind::Denied,
+        SendError::Secret(_) => wit::ErrorKind::Secret,
+        SendError::Invalid(_) => wit::ErrorKind::Invalid,
+        SendError::Connect { .. } => wit::ErrorKind::Connect,
+        SendError::Timeout { .. } => wit::ErrorKind::Timeout,
+        SendError::TooLarge { .. } => wit::ErrorKind::TooLarge,
+        SendError::Broken { .. } => wit::ErrorKind::Io,
+    };
+    let sent = match error.sent() {
+        Sent::NotSent => types::Sent::NotSent,
+        Sent::Unknown => types::Sent::Unknown,
+        Sent::Sent => types::Sent::Sent,
+    };
+    wit::Error {
+        kind,
+        message: error.to_string(),
+        sent,
+    }
+}

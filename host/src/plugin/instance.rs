@@ -1,0 +1,180 @@
+//! The state of one instance, and its limits.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use tokio::time::Instant;
+use wasmtime::component::ResourceTable;
+use wasmtime::{Engine, Store, UpdateDeadline};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use super::engine::TICK;
+use super::guest_log::GuestLog;
+use super::memory::MemoryBound;
+use crate::config::PluginLimits;
+use crate::egress::Door;
+use crate::egress::door::MAX_REQUEST_BYTES;
+use crate::ids::PluginName;
+
+/// Handles that a guest may hold at a time: streams, requests, responses.
+const MAX_HANDLES: usize = 64;
+const MAX_FIELDS_BYTES: usize = 32 << 10;
+const MAX_RANDOM_BYTES: u64 = 1 << 20;
+
+/// What every instance of a plugin shares.
+pub(super) struct Ground {
+    pub(super) name: PluginName,
+    pub(super) config: BTreeMap<String, String>,
+    pub(super) limits: PluginLimits,
+    pub(super) door: Door,
+}
+
+/// The state behind one store.
+pub(super) struct State {
+    pub(super) ground: Arc<Ground>,
+    pub(super) log: GuestLog,
+    pub(super) outbound: Outbound,
+    pub(super) cpu: Cpu,
+    pub(super) memory: MemoryBound,
+    wasi: WasiCtx,
+    wasi_http: WasiHttpCtx,
+    table: ResourceTable,
+}
+
+/// What a request of the call under way needs.
+#[derive(Clone)]
+pub(super) struct Outbound {
+    pub(super) ground: Arc<Ground>,
+    pub(super) log: GuestLog,
+    pub(super) deadline: Instant,
+    pub(super) traceparent: Option<HeaderValue>,
+}
+
+impl Outbound {
+    /// `wanted`, or what is left of the call where that is less.
+    pub(super) fn clamp(&self, wanted: Option<Duration>) -> Duration {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        wanted.map_or(left, |wanted| wanted.min(left))
+    }
+}
+
+/// How long the call under way has computed.
+#[derive(Default)]
+pub(super) struct Cpu {
+    ticks: u32,
+    budget: u32,
+    /// The next tick passed while the guest waited for the host.
+    forgiven: bool,
+}
+
+impl Cpu {
+    /// Called after a wait in the host, which took this long.
+    pub(super) fn waited(&mut self, took: Duration) {
+        self.forgiven |= took >= TICK;
+    }
+
+    fn tick(&mut self) -> Result<(), CpuUsedUp> {
+        if !std::mem::take(&mut self.forgiven) {
+            self.ticks += 1;
+        }
+        if self.ticks > self.budget {
+            Err(CpuUsedUp)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// The guest computed for longer than `cpu_time`.
+#[derive(Debug, thiserror::Error)]
+#[error("the plugin computed for longer than cpu_time")]
+pub(super) struct CpuUsedUp;
+
+/// A store with nothing in it but limits.
+pub(super) fn store(engine: &Engine, ground: &Arc<Ground>) -> Store<State> {
+    let limits = &ground.limits;
+    let log = GuestLog::new(ground.name.clone(), limits.max_log_bytes);
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(MAX_HANDLES);
+    let mut wasi_http = WasiHttpCtx::new();
+    wasi_http.set_field_size_limit(MAX_FIELDS_BYTES);
+    // No files, no environment, no arguments; sockets are linked, as Python imports them, and shut.
+    let wasi = WasiCtx::builder()
+        .allow_tcp(false)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false)
+        .max_random_size(MAX_RANDOM_BYTES)
+        .stdout(log.stdout())
+        .stderr(log.stderr())
+        .build();
+    let state = State {
+        ground: ground.clone(),
+        outbound: Outbound {
+            ground: ground.clone(),
+            log: log.clone(),
+            deadline: Instant::now(),
+            traceparent: None,
+        },
+        log,
+        cpu: Cpu::default(),
+        memory: MemoryBound::new(limits.memory_bytes),
+        wasi,
+        wasi_http,
+        table,
+    };
+    let mut store = Store::new(engine, state);
+    store.limiter(|state| &mut state.memory);
+    store.set_hostcall_fuel(MAX_REQUEST_BYTES + (64 << 10));
+    store.epoch_deadline_callback(|mut context| {
+        context.data_mut().cpu.tick()?;
+        // Yielding is what lets the deadline's timer stop a loop.
+        Ok(UpdateDeadline::Yield(1))
+    });
+    store
+}
+
+/// Readies a store for one call.
+pub(super) fn begin_call(
+    store: &mut Store<State>,
+    deadline: Instant,
+    traceparent: Option<HeaderValue>,
+) {
+    store.set_epoch_deadline(1);
+    let state = store.data_mut();
+    let ticks = state
+        .ground
+        .limits
+        .cpu_time
+        .as_nanos()
+        .div_ceil(TICK.as_nanos());
+    state.cpu = Cpu {
+        ticks: 0,
+        budget: u32::try_from(ticks).unwrap_or(u32::MAX),
+        forgiven: false,
+    };
+    state.outbound.deadline = deadline;
+    state.outbound.traceparent = traceparent;
+    state.log.begin();
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            ctx: &mut self.wasi_http,
+            table: &mut self.table,
+            hooks: &mut self.outbound,
+        }
+    }
+}

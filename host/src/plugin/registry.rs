@@ -1,0 +1,411 @@
+//! The plugins by name: what the rest of the host calls.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use http::HeaderValue;
+use tokio::time::timeout_at;
+use wasmtime::component::{Component, Linker};
+
+use super::admit::{self, AdmitError};
+use super::convert;
+use super::engine;
+use super::instance::{Ground, State};
+use super::pool::{Pool, Stopped};
+use super::webhook::{ReceiveError, WebhookEvent, WebhookRequest};
+use crate::clock::Clock;
+use crate::config::{Plugin as PluginConfig, PluginLimits};
+use crate::egress::{Door, Grants, Network, NetworkError, Vault};
+use crate::ids::PluginName;
+use crate::outbox::note::{Call, Failure, FailureKind, Note, Post, PostError, Posted, Sent};
+
+/// Most files of the folder that are looked at.
+const MAX_FILES: usize = 256;
+/// What a plugin that was too busy asks for.
+const BUSY_PAUSE: Duration = Duration::from_millis(250);
+
+/// Every plugin, by the name that it is configured under.
+pub struct Registry {
+    plugins: BTreeMap<PluginName, Slot>,
+    clock: Clock,
+}
+
+struct Slot {
+    file: String,
+    plugin: Result<Pool, AdmitError>,
+}
+
+/// How a plugin is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginState {
+    /// Its name.
+    pub name: PluginName,
+    /// Its file in the plugins folder.
+    pub file: String,
+    /// Why it doesn't run, with the stage and the next step; `None` where it does.
+    pub failed: Option<String>,
+    /// The interfaces that it exports: `writer`, `webhook`.
+    pub interfaces: Vec<&'static str>,
+    /// Calls since the start.
+    pub calls: u64,
+    /// Calls that the plugin answered with a failure or a rejection.
+    pub failures: u64,
+    /// Calls that ended in a trap or at a limit.
+    pub traps: u64,
+}
+
+/// Why there are no plugins at all. A plugin that can't be used is no such error: see
+/// [`PluginState::failed`].
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The engine doesn't start.
+    #[error(
+        "plugins: the WebAssembly engine doesn't start: {0}; is this machine's processor supported?"
+    )]
+    Engine(String),
+    /// The folder can't be read.
+    #[error(
+        "plugins: the folder {folder} can't be read: {cause}; check `plugins_folder` and its permissions"
+    )]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// Why not.
+        cause: std::io::Error,
+    },
+    /// There is no network.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+}
+
+impl Registry {
+    /// Loads what is configured, and every other `.wasm` file of the folder under its stem, without
+    /// settings, secrets or grants. A file that can't be used stops nothing else.
+    ///
+    /// # Errors
+    /// Only where nothing at all can be loaded.
+    pub async fn load(
+        folder: &Path,
+        plugins: &BTreeMap<PluginName, PluginConfig>,
+    ) -> Result<Self, LoadError> {
+        let engine_error = |error: wasmtime::Error| LoadError::Engine(admit::cause(&error));
+        let engine = engine::start().map_err(engine_error)?;
+        let linker = admit::linker(&engine).map_err(engine_error)?;
+        let network = Network::new()?;
+        let wanted = wanted(plugins, files(folder)?);
+
+        let mut compiled: BTreeMap<String, Result<Component, Arc<AdmitError>>> = BTreeMap::new();
+        let mut slots = BTreeMap::new();
+        for (name, config) in wanted {
+            let component = match compiled.get(&config.file) {
+                Some(Ok(component)) => Ok(component.clone()),
+                _ => match path(folder, &config.file) {
+                    Ok(path) => admit::compile(linker.engine(), &path).await,
+                    Err(error) => Err(error),
+                },
+            };
+            if let Ok(component) = &component {
+                compiled.insert(config.file.clone(), Ok(component.clone()));
+            }
+            let file = config.file.clone();
+            let plugin = match component {
+                Ok(component) => pool(&linker, &component, &network, name.clone(), config).await,
+                Err(error) => Err(error),
+            };
+            match &plugin {
+                Ok(pool) => {
+                    tracing::info!(plugin = %name, file, interfaces = ?pool.interfaces(), "plugin loaded")
+                }
+                Err(error) => {
+                    tracing::error!(plugin = %name, file, %error, "plugin can't be used; the others go on")
+                }
+            }
+            slots.insert(name, Slot { file, plugin });
+        }
+        Ok(Self {
+            plugins: slots,
+            clock: Clock::system(),
+        })
+    }
+
+    /// Has a plugin verify a webhook and say what it means. Ends within the plugin's `call_timeout`.
+    ///
+    /// # Errors
+    /// [`ReceiveError`]; nothing may be done on account of such a request.
+    pub async fn receive(
+        &self,
+        plugin: &str,
+        request: WebhookRequest,
+    ) -> Result<Vec<WebhookEvent>, ReceiveError> {
+        let pool = self.pool(plugin).ok_or(ReceiveError::NoSuchPlugin)?;
+        let crashed = |code: &str, message| ReceiveError::Crashed {
+            code: code.to_owned(),
+            message,
+        };
+        let stopped = |stopped| match stopped {
+            Stopped::Busy { waited } => {
+                crashed("busy", format!("no instance was free within {waited:?}"))
+            }
+            Stopped::Start { message } => crashed("unavailable", message),
+            Stopped::Crashed { code, message } => crashed(code, message),
+        };
+        if !pool.interfaces().contains(&"webhook") {
+            return Err(ReceiveError::NoWebhook);
+        }
+        let mut lease = pool
+            .lease(pool.call_timeout(), None)
+            .await
+            .map_err(stopped)?;
+        let request = convert::request(request);
+        let deadline = lease.deadline;
+        let live = &mut lease.warm.live;
+        let Some(webhook) = &live.webhook else {
+            return Err(ReceiveError::NoWebhook);
+        };
+        let outcome = timeout_at(deadline, webhook.call_receive(&mut live.store, &request)).await;
+        let answer = match lease.settle(outcome).map_err(stopped)? {
+            Ok(events) => convert::events(events),
+            Err(rejection) => Err(convert::rejection(rejection)),
+        };
+        if answer.is_err() {
+            pool.counters().failures.fetch_add(1, Relaxed);
+        }
+        answer
+    }
+
+    /// How every plugin is, by name.
+    pub fn states(&self) -> Vec<PluginState> {
+        self.plugins
+            .iter()
+            .map(|(name, slot)| slot.state(name))
+            .collect()
+    }
+
+    fn pool(&self, plugin: &str) -> Option<&Pool> {
+        self.plugins.get(plugin)?.plugin.as_ref().ok()
+    }
+}
+
+#[async_trait::async_trait]
+impl Post for Registry {
+    async fn post_note(&self, call: Call, note: &Note) -> Result<Posted, PostError> {
+        let unavailable = |message: String| PostError::Crashed {
+            code: "unavailable".to_owned(),
+            message,
+        };
+        let pool = match self.plugins.get(&note.plugin) {
+            None => return Err(unavailable(format!("there is no plugin `{}`", note.plugin))),
+            Some(Slot {
+                plugin: Err(error), ..
+            }) => return Err(unavailable(error.to_string())),
+            Some(Slot {
+                plugin: Ok(pool), ..
+            }) => pool,
+        };
+        if !pool.interfaces().contains(&"writer") {
+            return Err(unavailable(format!(
+                "the plugin `{}` doesn't export `writer`",
+                note.plugin
+            )));
+        }
+        let stopped = |stopped| match stopped {
+            Stopped::Busy { waited } => PostError::Failed(busy(waited)),
+            Stopped::Start { message } => unavailable(message),
+            Stopped::Crashed { code, message } => PostError::Crashed {
+                code: code.to_owned(),
+                message,
+            },
+        };
+        let whole = call.timeout.min(pool.call_timeout());
+        let traceparent = HeaderValue::from_str(&call.traceparent)
+            .ok()
+            .filter(|value| !value.is_empty());
+        let mut lease = pool.lease(whole, traceparent).await.map_err(stopped)?;
+        let deadline = lease.deadline;
+        let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+        let call = convert::call(
+            Call {
+                timeout: left,
+                ..call
+            },
+            self.clock.now(),
+        );
+        let live = &mut lease.warm.live;
+        let Some(writer) = &live.writer else {
+            return Err(unavailable(format!(
+                "the plugin `{}` doesn't export `writer`",
+                note.plugin
+            )));
+        };
+        let outcome = timeout_at(
+            deadline,
+            writer.call_post_note(&mut live.store, &call, &convert::note(note)),
+        )
+        .await;
+        match lease.settle(outcome).map_err(stopped)? {
+            Ok(posted) => {
+                let (posted, odd) = convert::posted(posted);
+                if let Some(reason) = odd {
+                    tracing::warn!(plugin = %note.plugin, reason, "a note id was left out");
+                }
+                Ok(posted)
+            }
+            Err(failure) => {
+                pool.counters().failures.fetch_add(1, Relaxed);
+                Err(PostError::Failed(convert::failure(failure)))
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registry")
+            .field("plugins", &self.states())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Slot {
+    fn state(&self, name: &PluginName) -> PluginState {
+        let (failed, interfaces, counters) = match &self.plugin {
+            Ok(pool) => (None, pool.interfaces(), Some(pool.counters())),
+            Err(error) => (Some(error.to_string()), Vec::new(), None),
+        };
+        let read = |counter: Option<&std::sync::atomic::AtomicU64>| {
+            counter.map_or(0, |counter| counter.load(Relaxed))
+        };
+        PluginState {
+            name: name.clone(),
+            file: self.file.clone(),
+            failed,
+            interfaces,
+            calls: read(counters.map(|counters| &counters.calls)),
+            failures: read(counters.map(|counters| &counters.failures)),
+            traps: read(counters.map(|counters| &counters.traps)),
+        }
+    }
+}
+
+fn busy(waited: Duration) -> Failure {
+    Failure {
+        // It burns no attempt: the note is as good as before, there are only too many at a time.
+        kind: FailureKind::RateLimited,
+        code: "busy".to_owned(),
+        message: format!(
+            "no instance of the plugin was free within {waited:?}; raise its concurrency if this lasts"
+        ),
+        retry_after: Some(BUSY_PAUSE),
+        sent: Sent::NotSent,
+    }
+}
+
+async fn pool(
+    linker: &Linker<State>,
+    component: &Component,
+    network: &Network,
+    name: PluginName,
+    config: PluginConfig,
+) -> Result<Pool, AdmitError> {
+    let grants = Grants::new(name.clone(), &config.hosts, config.allow_private)?;
+    let vault = Vault::new(name.clone(), &config.secrets)?;
+    let door = Door::new(
+        network.clone(),
+        grants,
+        vault,
+        config.limits.max_response_bytes,
+    );
+    let ground = Arc::new(Ground {
+        name,
+        config: config.config,
+        limits: config.limits,
+        door,
+    });
+    let (admitted, tried) = admit::admit(linker, component, &ground).await?;
+    Ok(Pool::new(admitted, ground, tried))
+}
+
+/// The file names of the folder that end in `.wasm`. A folder that isn't there is empty: the plugins
+/// that are configured say so themselves.
+fn files(folder: &Path) -> Result<BTreeSet<String>, LoadError> {
+    let unreadable = |cause| LoadError::Folder {
+        folder: folder.to_owned(),
+        cause,
+    };
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        Err(error) => return Err(unreadable(error)),
+    };
+    let mut names = BTreeSet::new();
+    for entry in entries {
+        let Ok(name) = entry.map_err(unreadable)?.file_name().into_string() else {
+            continue;
+        };
+        if name.ends_with(".wasm") && !name.starts_with('.') {
+            names.insert(name);
+        }
+    }
+    let over = names.len().saturating_sub(MAX_FILES);
+    if over > 0 {
+        tracing::warn!(
+            over,
+            limit = MAX_FILES,
+            "the plugins folder holds too many files; the last ones are left out"
+        );
+    }
+    Ok(names.into_iter().take(MAX_FILES).collect())
+}
+
+/// What is configured, and a bare use of every file that isn't.
+fn wanted(
+    plugins: &BTreeMap<PluginName, PluginConfig>,
+    files: BTreeSet<String>,
+) -> BTreeMap<PluginName, PluginConfig> {
+    let mut wanted = plugins.clone();
+    for file in files {
+        let used = plugins.values().any(|plugin| plugin.file == file);
+        let Some(stem) = file
+            .strip_suffix(".wasm")
+            .filter(|stem| !stem.is_empty() && !used)
+        else {
+            continue;
+        };
+        wanted
+            .entry(stem.into())
+            .or_insert_with(|| bare(file.clone()));
+    }
+    wanted
+}
+
+/// A plugin that nobody configured: it may compute, and reach nothing.
+fn bare(file: String) -> PluginConfig {
+    PluginConfig {
+        file,
+        config: BTreeMap::new(),
+        secrets: BTreeMap::new(),
+        hosts: Vec::new(),
+        allow_private: false,
+        limits: PluginLimits {
+            memory_bytes: 128 << 20,
+            call_timeout: Duration::from_secs(10),
+            cpu_time: Duration::from_secs(1),
+            concurrency: 4,
+            calls_per_instance: 1000,
+            max_response_bytes: 1 << 20,
+            max_log_bytes: 16 << 10,
+        },
+    }
+}
+
+/// The file in the folder; a name that would lead out of it is refused.
+fn path(folder: &Path, file: &str) -> Result<PathBuf, AdmitError> {
+    let mut parts = Path::new(file).components();
+    match (parts.next(), parts.next()) {
+        (Some(std::path::Component::Normal(name)), None) if name == file => Ok(folder.join(name)),
+        _ => Err(AdmitError::BadFileName(super::clean::clean(file, 100))),
+    }
+}

@@ -1,0 +1,111 @@
+//! Webhooks as the host sees them: plain types for [`Registry::receive`](super::Registry::receive).
+
+use std::fmt;
+
+/// A request of a chat platform, as it came in. Only the plugin can tell whether it is genuine.
+#[derive(Clone, PartialEq, Eq)]
+pub struct WebhookRequest {
+    /// The method, in upper case.
+    pub method: String,
+    /// The whole address that was called, query included.
+    pub url: String,
+    /// Names in lower case and values, in the order received.
+    pub headers: Vec<(String, String)>,
+    /// The raw bytes.
+    pub body: Vec<u8>,
+}
+
+/// What a genuine request means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WebhookEvent {
+    /// A person opened a conversation.
+    Opened(WebhookTurn),
+    /// A person wrote in a conversation.
+    Replied(WebhookTurn),
+    /// The platform checks the address: send this back.
+    Challenge(WebhookAnswer),
+    /// Of no interest.
+    Ignored,
+}
+
+/// Something that happened in a conversation, and what tells whose it is. No value is empty.
+#[derive(Clone, PartialEq, Eq)]
+pub struct WebhookTurn {
+    /// The conversation of the chat platform.
+    pub conversation_id: String,
+    /// The session of the activity source, where the platform carries it along.
+    pub session_id: Option<String>,
+    /// The person, as the product names them.
+    pub external_user_id: Option<String>,
+    /// The person's e-mail address.
+    pub email: Option<String>,
+    /// The product.
+    pub product_id: Option<String>,
+    /// What the person wrote.
+    pub text: Option<String>,
+}
+
+/// The answer that a platform expects of an address before it uses it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookAnswer {
+    /// The status, 200 to 599.
+    pub status: u16,
+    /// The value of `content-type`; empty for none.
+    pub content_type: String,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// Why a request means nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReceiveError {
+    /// No plugin has this name, or it couldn't be loaded.
+    #[error("webhook: there is no plugin of this name that runs; `sidenote check` says why")]
+    NoSuchPlugin,
+    /// The plugin reads no webhooks.
+    #[error("webhook: the plugin reads no webhooks; it doesn't export `webhook`")]
+    NoWebhook,
+    /// The plugin refuses the request.
+    #[error("webhook: refused with {status}, {code}: {message}")]
+    Rejected {
+        /// The status to answer, 400 to 599.
+        status: u16,
+        /// A short word.
+        code: String,
+        /// What is wrong, for the operator; not for whoever sent the request.
+        message: String,
+    },
+    /// The plugin trapped, was stopped at a limit, had no instance free, or answered what can't be
+    /// used. The platform may send the request again.
+    #[error("webhook: the plugin failed, {code}: {message}")]
+    Crashed {
+        /// `trap`, `timeout`, `cpu`, `memory`, `busy`, `unavailable`, `invalid`.
+        code: String,
+        /// What happened, for people.
+        message: String,
+    },
+}
+
+impl fmt::Debug for WebhookRequest {
+    /// Headers and body are left out: they hold signatures and customers' data.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhookRequest")
+            .field("method", &self.method)
+            .field("headers", &self.headers.len())
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for WebhookTurn {
+    /// The person and the text are left out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhookTurn")
+            .field("conversation_id", &self.conversation_id)
+            .field("has_session", &self.session_id.is_some())
+            .field("has_user", &self.external_user_id.is_some())
+            .field("has_email", &self.email.is_some())
+            .field("has_text", &self.text.is_some())
+            .finish_non_exhaustive()
+    }
+}
