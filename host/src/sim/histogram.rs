@@ -16,10 +16,7 @@ pub struct Histogram {
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self {
-            counts: vec![0; STEPS as usize * (POWERS + 1)],
-            total: 0,
-        }
+        Self { counts: vec![0; STEPS as usize * (POWERS + 1)], total: 0 }
     }
 }
 
@@ -86,13 +83,9 @@ mod tests {
         for micros in 1..=100_000 {
             histogram.record(Duration::from_micros(micros));
         }
-        for (percent, truth) in [
-            (0.001, 1.0),
-            (1.0, 1_000.0),
-            (50.0, 50_000.0),
-            (99.0, 99_000.0),
-            (100.0, 100_000.0),
-        ] {
+        for (percent, truth) in
+            [(0.001, 1.0), (1.0, 1_000.0), (50.0, 50_000.0), (99.0, 99_000.0), (100.0, 100_000.0)]
+        {
             let read = histogram.percentile(percent).as_micros() as f64;
             assert!(
                 read >= truth && read <= truth * (1.0 + 1.0 / 32.0),
@@ -108,10 +101,7 @@ mod tests {
             let bucket = bucket(micros);
             assert!(bucket >= last, "buckets never go down");
             last = bucket;
-            assert!(
-                upper_end(bucket) >= micros,
-                "{micros} µs is beyond the end of its bucket"
-            );
+            assert!(upper_end(bucket) >= micros, "{micros} µs is beyond the end of its bucket");
             assert!(
                 bucket == 0 || upper_end(bucket - 1) < micros,
                 "{micros} µs fits the bucket before"

@@ -37,11 +37,7 @@ impl<'a> Marker<'a> {
             None => (rest, None),
         };
         let (session, n) = rest.rsplit_once('-')?;
-        Some(Self {
-            session,
-            n: n.parse().ok()?,
-            emitted,
-        })
+        Some(Self { session, n: n.parse().ok()?, emitted })
     }
 }
 
@@ -62,11 +58,7 @@ mod tests {
     #[test]
     fn a_marker_is_found_again_as_it_was_written() {
         for emitted in [None, Some(Timestamp(1_700_000_000_123_456))] {
-            let marker = Marker {
-                session: "shop-s-12",
-                n: 42,
-                emitted,
-            };
+            let marker = Marker { session: "shop-s-12", n: 42, emitted };
             assert_eq!(Marker::parse(&marker.to_string()), Some(marker));
         }
     }

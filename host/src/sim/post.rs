@@ -56,18 +56,14 @@ pub async fn post_json(
     headers: &[(&str, &str)],
     body: Bytes,
 ) -> Result<Answer, PostError> {
-    tokio::time::timeout(TIMEOUT, send(url, headers, body))
-        .await
-        .map_err(|_| PostError::Timeout)?
+    tokio::time::timeout(TIMEOUT, send(url, headers, body)).await.map_err(|_| PostError::Timeout)?
 }
 
 async fn send(url: &str, headers: &[(&str, &str)], body: Bytes) -> Result<Answer, PostError> {
     let address = || PostError::Address(url.to_owned());
     let uri: Uri = url.parse().map_err(|_| address())?;
-    let authority = uri
-        .authority()
-        .filter(|_| uri.scheme_str() == Some("http"))
-        .ok_or_else(address)?;
+    let authority =
+        uri.authority().filter(|_| uri.scheme_str() == Some("http")).ok_or_else(address)?;
     let mut request = Request::post(uri.path_and_query().map_or("/", |path| path.as_str()))
         .header(http::header::HOST, authority.as_str())
         .header(http::header::CONTENT_TYPE, "application/json");
@@ -83,20 +79,10 @@ async fn send(url: &str, headers: &[(&str, &str)], body: Bytes) -> Result<Answer
         .await
         .map_err(PostError::Broken)?;
     let exchange = async {
-        let response = sender
-            .send_request(request)
-            .await
-            .map_err(PostError::Broken)?;
+        let response = sender.send_request(request).await.map_err(PostError::Broken)?;
         let (head, body) = response.into_parts();
-        let body = Limited::new(body, MAX_ANSWER)
-            .collect()
-            .await
-            .map_err(PostError::Answer)?;
-        Ok(Answer {
-            status: head.status.as_u16(),
-            headers: head.headers,
-            body: body.to_bytes(),
-        })
+        let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(PostError::Answer)?;
+        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body: body.to_bytes() })
     };
     tokio::pin!(exchange, connection);
     let mut open = true;

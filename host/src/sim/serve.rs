@@ -42,12 +42,7 @@ impl Server {
         let addr = listener.local_addr()?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         tasks.spawn(accept(listener, handler, tasks.clone(), stop.clone()));
-        Ok(Self {
-            addr,
-            tasks,
-            _stop_on_drop: stop.clone().drop_guard(),
-            stop,
-        })
+        Ok(Self { addr, tasks, _stop_on_drop: stop.clone().drop_guard(), stop })
     }
 
     /// `http://127.0.0.1:PORT`.
@@ -79,9 +74,7 @@ pub(super) fn json(status: StatusCode, value: &serde_json::Value) -> Response<Fu
     let mut response = Response::new(Full::new(Bytes::from(value.to_string())));
     *response.status_mut() = status;
     let json = http::HeaderValue::from_static("application/json");
-    response
-        .headers_mut()
-        .insert(http::header::CONTENT_TYPE, json);
+    response.headers_mut().insert(http::header::CONTENT_TYPE, json);
     response
 }
 
@@ -98,10 +91,7 @@ async fn accept<H, F, B>(
 {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        let slot = Arc::clone(&slots)
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed");
+        let slot = Arc::clone(&slots).acquire_owned().await.expect("the semaphore is never closed");
         let stream = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,

@@ -12,10 +12,7 @@ pub(super) const DELIVERY: &str = "x-sidenote-delivery";
 
 /// The value of [`SIGNATURE`].
 pub(super) fn sign(secret: &str, timestamp: &str, body: &[u8]) -> String {
-    format!(
-        "sha256={}",
-        hex::encode(mac(secret, timestamp, body).finalize().into_bytes())
-    )
+    format!("sha256={}", hex::encode(mac(secret, timestamp, body).finalize().into_bytes()))
 }
 
 /// Whether `signature` is what [`sign`] gives; compared in constant time.
@@ -53,18 +50,8 @@ mod tests {
         assert!(!verify("other", "1", b"body", &signature));
         assert!(!verify("key", "2", b"body", &signature));
         assert!(!verify("key", "1", b"bodz", &signature));
-        assert!(!verify(
-            "key",
-            "1",
-            b"body",
-            signature.trim_start_matches("sha256=")
-        ));
+        assert!(!verify("key", "1", b"body", signature.trim_start_matches("sha256=")));
         assert!(!verify("key", "1", b"body", "sha256=zz"));
-        assert!(!verify(
-            "key",
-            "1",
-            b"body",
-            &signature[..signature.len() - 2]
-        ));
+        assert!(!verify("key", "1", b"body", &signature[..signature.len() - 2]));
     }
 }

@@ -78,10 +78,7 @@ struct Seen {
 impl Tally {
     /// A tally that has seen nothing.
     pub fn new(options: TallyOptions) -> Self {
-        Self {
-            options,
-            ..Self::default()
-        }
+        Self { options, ..Self::default() }
     }
 
     /// Judges the text of a note of `session` that arrived at `now`.
@@ -117,9 +114,7 @@ impl Tally {
 
     /// How many of a session's actions have arrived without a gap.
     pub fn complete_up_to(&self, session: &str) -> u64 {
-        self.sessions
-            .get(session)
-            .map_or(0, |seen| seen.gaps.first().copied().unwrap_or(seen.next))
+        self.sessions.get(session).map_or(0, |seen| seen.gaps.first().copied().unwrap_or(seen.next))
     }
 
     fn action(&mut self, session: &str, marker: &Marker<'_>) {
@@ -173,25 +168,10 @@ mod tests {
 
     #[test]
     fn what_arrives_once_in_order_leaves_no_complaint() {
-        let tally = tally(&[
-            ("s", "[1] a-s-0\n[2] a-s-1"),
-            ("t", "[1] a-t-0"),
-            ("s", "[1] a-s-2"),
-        ]);
+        let tally = tally(&[("s", "[1] a-s-0\n[2] a-s-1"), ("t", "[1] a-t-0"), ("s", "[1] a-s-2")]);
+        assert_eq!(tally.totals(), Totals { notes: 3, arrived: 4, ..Totals::default() });
         assert_eq!(
-            tally.totals(),
-            Totals {
-                notes: 3,
-                arrived: 4,
-                ..Totals::default()
-            }
-        );
-        assert_eq!(
-            (
-                tally.complete_up_to("s"),
-                tally.complete_up_to("t"),
-                tally.complete_up_to("u")
-            ),
+            (tally.complete_up_to("s"), tally.complete_up_to("t"), tally.complete_up_to("u")),
             (3, 1, 0)
         );
     }
@@ -199,32 +179,19 @@ mod tests {
     #[test]
     fn a_repeat_is_doubled() {
         let totals = tally(&[("s", "a-s-0 a-s-1"), ("s", "a-s-0 a-s-1")]).totals();
-        assert_eq!(
-            (totals.doubled, totals.out_of_order, totals.distinct()),
-            (2, 0, 2)
-        );
+        assert_eq!((totals.doubled, totals.out_of_order, totals.distinct()), (2, 0, 2));
     }
 
     #[test]
     fn a_gap_is_skipped_until_it_is_filled() {
         let gap = tally(&[("s", "a-s-0 a-s-2")]);
         assert_eq!(
-            (
-                gap.totals().skipped,
-                gap.totals().out_of_order,
-                gap.complete_up_to("s")
-            ),
+            (gap.totals().skipped, gap.totals().out_of_order, gap.complete_up_to("s")),
             (1, 1, 1)
         );
         let filled = tally(&[("s", "a-s-0 a-s-2"), ("s", "a-s-1")]);
-        assert_eq!(
-            (filled.totals().skipped, filled.totals().out_of_order),
-            (0, 2)
-        );
-        assert_eq!(
-            (filled.totals().doubled, filled.complete_up_to("s")),
-            (0, 3)
-        );
+        assert_eq!((filled.totals().skipped, filled.totals().out_of_order), (0, 2));
+        assert_eq!((filled.totals().doubled, filled.complete_up_to("s")), (0, 3));
     }
 
     #[test]
@@ -235,10 +202,7 @@ mod tests {
 
     #[test]
     fn what_is_beyond_the_bounds_is_counted_as_unjudged() {
-        let mut tally = Tally::new(TallyOptions {
-            max_sessions: 1,
-            ..TallyOptions::default()
-        });
+        let mut tally = Tally::new(TallyOptions { max_sessions: 1, ..TallyOptions::default() });
         tally.note("s", "a-s-0", Timestamp(0));
         tally.note("t", "a-t-0", Timestamp(0));
         tally.note("s", "a-s-1000000", Timestamp(0));
@@ -250,20 +214,14 @@ mod tests {
     fn lateness_counts_from_the_moment_the_note_was_due() {
         let ms = |ms: i64| Timestamp(ms * 1000);
         // (first, last, arrival, late by at least, late by at most)
-        for (first, last, arrival, at_least, at_most) in [
-            (0, 0, 160, 10, 11),
-            (0, 100, 260, 10, 11),
-            (0, 1990, 2010, 10, 11),
-            (0, 0, 100, 0, 0),
-        ] {
+        for (first, last, arrival, at_least, at_most) in
+            [(0, 0, 160, 10, 11), (0, 100, 260, 10, 11), (0, 1990, 2010, 10, 11), (0, 0, 100, 0, 0)]
+        {
             let body = format!("a-s-0@{} a-s-1@{}", ms(first).0, ms(last).0);
             let mut tally = Tally::default();
             tally.note("s", &body, ms(arrival));
             let late = tally.lateness().percentile(50.0).as_millis();
-            assert!(
-                (at_least..=at_most).contains(&late),
-                "{body} at {arrival}: {late} ms"
-            );
+            assert!((at_least..=at_most).contains(&late), "{body} at {arrival}: {late} ms");
         }
     }
 }

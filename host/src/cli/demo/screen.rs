@@ -34,26 +34,11 @@ impl<W: Write> Screen<W> {
         host: &str,
     ) -> io::Result<()> {
         let title = self.paint(Style::Bold, "Sidenote demo");
-        writeln!(
-            self.out,
-            "{title}: everything runs on this machine, no account is needed.\n"
-        )?;
+        writeln!(self.out, "{title}: everything runs on this machine, no account is needed.\n")?;
         for (name, url, what) in [
-            (
-                "connector",
-                connector,
-                "streams what three people do in a product",
-            ),
-            (
-                "host",
-                host,
-                "Sidenote, with its embedded store and the webhook plugin",
-            ),
-            (
-                "platform",
-                platform,
-                "a support chat with conversations and notes",
-            ),
+            ("connector", connector, "streams what three people do in a product"),
+            ("host", host, "Sidenote, with its embedded store and the webhook plugin"),
+            ("platform", platform, "a support chat with conversations and notes"),
         ] {
             let url = self.paint(Style::Dim, url);
             writeln!(self.out, "  {name:<10} {url}  {what}")?;
@@ -78,33 +63,38 @@ impl<W: Write> Screen<W> {
         text: &str,
     ) -> io::Result<()> {
         let (at, name) = (self.at(at), self.paint(Style::Cyan, &format!("{name:<6}")));
-        let opens = self.paint(
-            Style::Bold,
-            &format!("asks support in {conversation}: {text}"),
-        );
+        let opens = self.paint(Style::Bold, &format!("asks support in {conversation}: {text}"));
         writeln!(self.out, "{at} {name} {opens}")?;
         self.out.flush()
     }
 
-    /// A note arrived beside a conversation.
-    pub(super) fn note(&mut self, at: Duration, note: &Note, first: bool) -> io::Result<()> {
+    /// A note arrived beside a conversation, after it was refused so many times. The first one is shown
+    /// as it is, the others without the lines that say the same again.
+    pub(super) fn note(
+        &mut self,
+        at: Duration,
+        note: &Note,
+        first: bool,
+        refused: u32,
+    ) -> io::Result<()> {
         let count = note.actions.len();
-        let mut head = format!(
-            "note {} beside {}: {count} action{}",
-            note.id,
-            note.conversation_id,
-            if count == 1 { "" } else { "s" }
-        );
+        let actions = if count == 1 { "action" } else { "actions" };
+        let mut head =
+            format!("note {} beside {}: {count} {actions}", note.id, note.conversation_id);
         if first {
             head.push_str(" from before the conversation");
         }
-        if note.attempt > 1 {
-            head.push_str(&format!(", at attempt {}", note.attempt));
+        if refused > 0 {
+            head.push_str(&format!(", at attempt {}", refused + 1));
         }
         let (at, head) = (self.at(at), self.paint(Style::Green, &head));
         writeln!(self.out, "{at}        {head}")?;
         let bar = self.paint(Style::Green, "|");
-        for line in note.body.lines().filter(|line| !line.is_empty()) {
+        let text = match note.body.split_once("\n\n") {
+            Some((_, actions)) if !first => actions,
+            Some(_) | None => note.body.as_str(),
+        };
+        for line in text.lines().filter(|line| !line.is_empty()) {
             writeln!(self.out, "                 {bar} {line}")?;
         }
         self.out.flush()
@@ -116,29 +106,17 @@ impl<W: Write> Screen<W> {
         at: Duration,
         conversation: &str,
         fault: &Fault,
-        attempt: u32,
     ) -> io::Result<()> {
         let what = match &fault.trouble {
-            Trouble::Status {
-                code,
-                retry_after: Some(after),
-            } => {
-                format!(
-                    "answers {code} and asks for {} s of patience",
-                    after.as_secs()
-                )
+            Trouble::Status { code, retry_after: Some(after) } => {
+                format!("answers {code} and asks for {} s of patience", after.as_secs())
             }
-            Trouble::Status {
-                code,
-                retry_after: None,
-            } => format!("answers {code}"),
+            Trouble::Status { code, retry_after: None } => format!("answers {code}"),
             Trouble::Hang => "doesn't answer".to_owned(),
             Trouble::Reset => "resets the connection".to_owned(),
             Trouble::Slow(by) => format!("takes {} ms longer", by.as_millis()),
         };
-        let line = format!(
-            "platform {what} for {conversation} (attempt {attempt}); the note stays queued"
-        );
+        let line = format!("the platform {what} for {conversation}; the note stays queued");
         let (at, line) = (self.at(at), self.paint(Style::Yellow, &line));
         writeln!(self.out, "{at}        {line}")?;
         self.out.flush()
@@ -146,24 +124,18 @@ impl<W: Write> Screen<W> {
 
     /// How it went.
     pub(super) fn closing(&mut self, summary: &Summary) -> io::Result<()> {
-        let Summary {
-            notes,
-            conversations,
-            ..
-        } = summary;
+        let Summary { notes, conversations, .. } = summary;
         let verdict = match (summary.interrupted, summary.faithful) {
             (_, true) => {
                 let text = "Every action arrived once, in order, beside the right conversation.";
                 self.paint(Style::Green, text)
             }
-            (true, false) => self.paint(
-                Style::Yellow,
-                "Interrupted: what was still under way is not shown.",
-            ),
-            (false, false) => self.paint(
-                Style::Red,
-                "Some actions did not arrive as they should have.",
-            ),
+            (true, false) => {
+                self.paint(Style::Yellow, "Interrupted: what was still under way is not shown.")
+            }
+            (false, false) => {
+                self.paint(Style::Red, "Some actions did not arrive as they should have.")
+            }
         };
         writeln!(
             self.out,
@@ -173,14 +145,8 @@ impl<W: Write> Screen<W> {
         let head = self.paint(Style::Bold, "Try next");
         writeln!(self.out, "{head}")?;
         for (command, what) in [
-            (
-                "sidenote check --config examples/sidenote.toml",
-                "what a configuration still needs",
-            ),
-            (
-                "sidenote run --config sidenote.toml",
-                "the same with your stream and your platform",
-            ),
+            ("sidenote check --config examples/sidenote.toml", "what a configuration still needs"),
+            ("sidenote run --config sidenote.toml", "the same with your stream and your platform"),
             ("sidenote --help", "everything else"),
         ] {
             let what = self.paint(Style::Dim, what);
@@ -238,7 +204,7 @@ mod tests {
         String::from_utf8(screen.out).unwrap()
     }
 
-    fn note(attempt: u32) -> Note {
+    fn note() -> Note {
         let action = NoteAction {
             description: "Opened Billing".to_owned(),
             title: String::new(),
@@ -260,30 +226,32 @@ mod tests {
             body: "session_id: s\n\n[1] Opened Billing".to_owned(),
             actions: vec![action],
             idempotency_key: "k".to_owned(),
-            attempt,
+            attempt: 1,
         }
     }
 
     #[test]
     fn a_note_is_shown_with_its_text_and_what_is_special_about_it() {
         let at = Duration::from_millis(5_900);
-        let first = shown(false, |screen| screen.note(at, &note(1), true).unwrap());
+        let first = shown(false, |screen| screen.note(at, &note(), true, 0).unwrap());
         assert_eq!(
             first,
             "   5.9 s         note n-1 beside c-1: 1 action from before the conversation\n\
              \x20                | session_id: s\n\
              \x20                | [1] Opened Billing\n"
         );
-        let retried = shown(false, |screen| screen.note(at, &note(2), false).unwrap());
+        let retried = shown(false, |screen| screen.note(at, &note(), false, 1).unwrap());
         assert!(retried.contains("1 action, at attempt 2\n"), "{retried}");
+        assert!(
+            retried.contains("| [1] Opened Billing") && !retried.contains("session_id"),
+            "{retried}"
+        );
     }
 
     #[test]
     fn colours_come_only_where_they_are_wanted() {
         let act = |screen: &mut Screen<Vec<u8>>| {
-            screen
-                .act(Duration::ZERO, "Maya", "Opened Billing")
-                .unwrap()
+            screen.act(Duration::ZERO, "Maya", "Opened Billing").unwrap()
         };
         assert!(shown(true, act).contains("\x1b[36m"));
         assert_eq!(shown(false, act), "   0.0 s  Maya   Opened Billing\n");
@@ -302,20 +270,11 @@ mod tests {
         let closing = |summary: Summary| shown(false, |screen| screen.closing(&summary).unwrap());
         assert!(closing(good.clone()).contains("Every action arrived once, in order"));
         assert!(
-            closing(Summary {
-                arrived: 2,
-                faithful: false,
-                ..good.clone()
-            })
-            .contains("did not arrive")
+            closing(Summary { arrived: 2, faithful: false, ..good.clone() })
+                .contains("did not arrive")
         );
         assert!(
-            closing(Summary {
-                faithful: false,
-                interrupted: true,
-                ..good
-            })
-            .contains("Interrupted")
+            closing(Summary { faithful: false, interrupted: true, ..good }).contains("Interrupted")
         );
     }
 }

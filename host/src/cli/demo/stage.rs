@@ -62,33 +62,20 @@ impl Stage {
             ("DEMO_SIGNING", options.signing_secret.clone()),
             ("DEMO_INCOMING", options.webhook_secret.clone()),
         ];
-        let platform = Platform::start(options)
-            .await
-            .context("demo: no port for the platform")?;
+        let platform = Platform::start(options).await.context("demo: no port for the platform")?;
         let live = platform.subscribe();
 
         let store = tempfile::tempdir().context("demo: no temporary folder for the store")?;
         let text = configuration(&plugins, &connector, &platform)?;
         let env = |name: &str| {
-            secrets
-                .iter()
-                .find(|(known, _)| *known == name)
-                .map(|(_, value)| value.clone())
+            secrets.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
         };
         let config = Config::from_toml(&text, store.path(), &env)
             .context("demo: the built-in configuration")?;
-        let host = Host::start(config)
-            .await
-            .context("demo: the host didn't start")?;
+        let host = Host::start(config).await.context("demo: the host didn't start")?;
         platform.deliver_webhooks_to(format!("http://{}/webhooks/bot", host.addr()));
         match timeout(CONNECTS_WITHIN, connector.connected(PRODUCT)).await {
-            Ok(true) => Ok(Self {
-                connector,
-                platform,
-                host,
-                live,
-                _store: store,
-            }),
+            Ok(true) => Ok(Self { connector, platform, host, live, _store: store }),
             Ok(false) | Err(_) => {
                 bail!("demo: the host didn't open the stream within {CONNECTS_WITHIN:?}")
             }
@@ -97,11 +84,7 @@ impl Stage {
 
     /// The addresses of the connector, the platform and the host.
     pub(super) fn urls(&self) -> (String, String, String) {
-        (
-            self.connector.url(),
-            self.platform.url(),
-            format!("http://{}", self.host.addr()),
-        )
+        (self.connector.url(), self.platform.url(), format!("http://{}", self.host.addr()))
     }
 
     /// Tells the story within `length`, then waits for the last notes.
@@ -154,10 +137,11 @@ impl Stage {
     }
 
     /// Stops everything, the host first.
-    pub(super) async fn strike(self) {
-        self.host.shutdown(STOPS_WITHIN).await;
+    pub(super) async fn strike(self) -> Result<()> {
+        let stopped = self.host.shutdown(STOPS_WITHIN).await;
         self.connector.shutdown().await;
         self.platform.shutdown().await;
+        stopped.context("demo: the host didn't stop in good order")
     }
 }
 
@@ -175,6 +159,8 @@ struct Telling<'a, W> {
     /// Per session, the conversation.
     conversations: HashMap<&'static str, String>,
     announcing: JoinSet<Result<(), WebhookError>>,
+    /// Per idempotency key, how often a note was refused that hasn't arrived yet.
+    refused: HashMap<String, u32>,
     notes: usize,
     interrupted: bool,
 }
@@ -191,6 +177,7 @@ impl<'a, W: Write> Telling<'a, W> {
             arrived: HashMap::new(),
             conversations: HashMap::new(),
             announcing: JoinSet::new(),
+            refused: HashMap::new(),
             notes: 0,
             interrupted: false,
         }
@@ -204,8 +191,7 @@ impl<'a, W: Write> Telling<'a, W> {
             Deed::IsLimited => {
                 if let Some(conversation) = self.conversations.get(person.session) {
                     let limit = Fault::rate_limited(Duration::from_secs(1));
-                    self.platform
-                        .fail(Scope::Conversation(conversation.clone()), limit, 1);
+                    self.platform.fail(Scope::Conversation(conversation.clone()), limit, 1);
                 }
                 Ok(())
             }
@@ -219,8 +205,7 @@ impl<'a, W: Write> Telling<'a, W> {
         page: &str,
         description: &'static str,
     ) -> Result<()> {
-        self.screen
-            .act(self.began.elapsed(), person.name, description)?;
+        self.screen.act(self.began.elapsed(), person.name, description)?;
         let now = self.clock.now().as_secs_f64();
         let url = format!("https://app.example.com{page}");
         let action = Action {
@@ -242,10 +227,7 @@ impl<'a, W: Write> Telling<'a, W> {
             forwarded_at: now,
             ..ActionsPayload::default()
         };
-        self.done
-            .entry(person.session)
-            .or_default()
-            .push(description);
+        self.done.entry(person.session).or_default().push(description);
         match self.connector.emit_actions(&batch).await {
             Emitted::Queued => Ok(()),
             Emitted::Dropped | Emitted::Closed => bail!("demo: the connector ended"),
@@ -259,17 +241,12 @@ impl<'a, W: Write> Telling<'a, W> {
             text: Some(text.to_owned()),
             ..Opening::session(PRODUCT, person.session)
         };
-        let conversation = self
-            .platform
-            .create(opening)
-            .context("demo: no further conversation fits")?;
-        self.screen
-            .ask(self.began.elapsed(), person.name, &conversation, text)?;
-        self.conversations
-            .insert(person.session, conversation.clone());
+        let conversation =
+            self.platform.create(opening).context("demo: no further conversation fits")?;
+        self.screen.ask(self.began.elapsed(), person.name, &conversation, text)?;
+        self.conversations.insert(person.session, conversation.clone());
         let platform = self.platform.clone();
-        self.announcing
-            .spawn(async move { platform.announce(&conversation).await });
+        self.announcing.spawn(async move { platform.announce(&conversation).await });
         Ok(())
     }
 
@@ -277,11 +254,10 @@ impl<'a, W: Write> Telling<'a, W> {
         let at = self.began.elapsed();
         match live {
             Live::Note(note) => self.note(at, note)?,
-            Live::Struck {
-                conversation,
-                fault,
-                attempt,
-            } => self.screen.struck(at, conversation, fault, *attempt)?,
+            Live::Struck { conversation, fault, key } => {
+                *self.refused.entry(key.clone()).or_default() += 1;
+                self.screen.struck(at, conversation, fault)?;
+            }
             // The platform recognised the note and shows it once.
             Live::Repeat { .. } => {}
         }
@@ -293,7 +269,8 @@ impl<'a, W: Write> Telling<'a, W> {
         let first = arrived.is_empty();
         arrived.extend(note.actions.iter().map(|action| action.description.clone()));
         self.notes += 1;
-        Ok(self.screen.note(at, note, first)?)
+        let refused = self.refused.remove(&note.idempotency_key).unwrap_or_default();
+        Ok(self.screen.note(at, note, first, refused)?)
     }
 
     /// Whether everything that people with a conversation did has arrived.
@@ -304,9 +281,7 @@ impl<'a, W: Write> Telling<'a, W> {
     /// Whether what arrived is what people with a conversation did: all of it, once, in order.
     fn faithful(&self) -> bool {
         let nothing = Vec::new();
-        self.arrived
-            .keys()
-            .all(|session| self.conversations.contains_key(&**session))
+        self.arrived.keys().all(|session| self.conversations.contains_key(&**session))
             && self.conversations.keys().all(|session| {
                 let done = self.done.get(session).map_or(&[][..], Vec::as_slice);
                 done == self.arrived.get(*session).unwrap_or(&nothing).as_slice()
@@ -332,9 +307,7 @@ impl<'a, W: Write> Telling<'a, W> {
 
 /// What an operator would write into `sidenote.toml`.
 fn configuration(plugins: &Path, connector: &Connector, platform: &Platform) -> Result<String> {
-    let plugins = plugins
-        .to_str()
-        .context("demo: the path of the plugins folder isn't UTF-8")?;
+    let plugins = plugins.to_str().context("demo: the path of the plugins folder isn't UTF-8")?;
     let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
     Ok(format!(
         r#"

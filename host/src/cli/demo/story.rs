@@ -106,11 +106,7 @@ pub(super) fn within(length: Duration) -> Vec<Moment> {
     let pace = length.as_secs_f64() / LENGTH.as_secs_f64();
     SCRIPT
         .iter()
-        .map(|&(ms, who, deed)| Moment {
-            at: Duration::from_millis(ms).mul_f64(pace),
-            who,
-            deed,
-        })
+        .map(|&(ms, who, deed)| Moment { at: Duration::from_millis(ms).mul_f64(pace), who, deed })
         .collect()
 }
 
@@ -123,9 +119,7 @@ mod tests {
         let story = within(LENGTH);
         for (who, person) in PEOPLE.iter().enumerate() {
             let deeds = || story.iter().filter(|moment| moment.who == who);
-            let asks: Vec<_> = deeds()
-                .filter(|moment| matches!(moment.deed, Asks(_)))
-                .collect();
+            let asks: Vec<_> = deeds().filter(|moment| matches!(moment.deed, Asks(_))).collect();
             assert_eq!(asks.len(), 1, "{}", person.name);
             let acts = |after: bool| {
                 deeds().any(|moment| {
@@ -148,14 +142,10 @@ mod tests {
     #[test]
     fn a_limit_is_followed_by_an_action_of_the_same_linked_person() {
         let story = within(LENGTH);
-        let limit = story
-            .iter()
-            .position(|moment| matches!(moment.deed, IsLimited))
-            .unwrap();
+        let limit = story.iter().position(|moment| matches!(moment.deed, IsLimited)).unwrap();
         let who = story[limit].who;
-        let asked = story[..limit]
-            .iter()
-            .any(|moment| moment.who == who && matches!(moment.deed, Asks(_)));
+        let asked =
+            story[..limit].iter().any(|moment| moment.who == who && matches!(moment.deed, Asks(_)));
         let acts = story[limit..]
             .iter()
             .any(|moment| moment.who == who && matches!(moment.deed, Acts(..)));

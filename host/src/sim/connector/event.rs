@@ -82,10 +82,7 @@ impl Event {
         Self::actions(&ActionsPayload {
             product_id: product.to_owned(),
             session_id: Some(session.to_owned()),
-            actions: vec![Action {
-                description: "x".repeat(bytes),
-                ..Action::default()
-            }],
+            actions: vec![Action { description: "x".repeat(bytes), ..Action::default() }],
             ..ActionsPayload::default()
         })
     }
@@ -96,11 +93,7 @@ impl Event {
     }
 
     fn of(wire: &impl Serialize) -> Self {
-        Self(Form::Data(
-            serde_json::to_vec(wire)
-                .expect("plain structs serialise")
-                .into(),
-        ))
+        Self(Form::Data(serde_json::to_vec(wire).expect("plain structs serialise").into()))
     }
 
     /// The bytes on the wire.

@@ -32,12 +32,7 @@ impl Feed {
     pub(super) fn body(self) -> UnsyncBoxBody<Bytes, Infallible> {
         count(&self.counters.connections);
         count(&self.counters.connected);
-        let open = Open {
-            feed: self,
-            waiting: None,
-            rest: Bytes::new(),
-            sent: 0,
-        };
+        let open = Open { feed: self, waiting: None, rest: Bytes::new(), sent: 0 };
         let pieces = stream::unfold(open, async |mut open| {
             let piece = open.next_piece().await?;
             Some((Ok::<_, Infallible>(Frame::data(piece)), open))
@@ -62,13 +57,7 @@ impl Open {
             // Lets the piece before go to the socket by itself.
             tokio::task::yield_now().await;
         }
-        let at_most = self
-            .feed
-            .behaviour
-            .borrow()
-            .write_at_most
-            .unwrap_or(usize::MAX)
-            .max(1);
+        let at_most = self.feed.behaviour.borrow().write_at_most.unwrap_or(usize::MAX).max(1);
         Some(self.rest.split_to(self.rest.len().min(at_most)))
     }
 
@@ -79,12 +68,8 @@ impl Open {
         let waiting = self.waiting.as_mut().expect("locked above");
         loop {
             let (line_end, hang_up_after) = {
-                let speaking = self
-                    .feed
-                    .behaviour
-                    .wait_for(|behaviour| !behaviour.silent)
-                    .await
-                    .ok()?;
+                let speaking =
+                    self.feed.behaviour.wait_for(|behaviour| !behaviour.silent).await.ok()?;
                 (speaking.line_end, speaking.hang_up_after)
             };
             if hang_up_after.is_some_and(|events| self.sent >= events) {
@@ -127,10 +112,7 @@ impl Drop for Open {
             }
         }
         self.feed.product.leave(self.feed.reader);
-        self.feed
-            .counters
-            .connected
-            .fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        self.feed.counters.connected.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
     }
 }
 

@@ -66,10 +66,7 @@ impl Connector {
             std::future::ready(answer)
         })
         .await?;
-        Ok(Self {
-            state,
-            server: Arc::new(server),
-        })
+        Ok(Self { state, server: Arc::new(server) })
     }
 
     /// The address of a product's stream.
@@ -109,8 +106,7 @@ impl Connector {
 
     /// Sends a batch of actions on its product's stream, as [`Self::emit`] does.
     pub async fn emit_actions(&self, payload: &ActionsPayload) -> Emitted {
-        self.emit(&payload.product_id, Event::actions(payload))
-            .await
+        self.emit(&payload.product_id, Event::actions(payload)).await
     }
 
     /// Waits until somebody reads the product's stream; `false` when the connector is shut down.
@@ -138,18 +134,13 @@ impl Connector {
 
     /// Resets the reader's connection: what is under way on it is lost. `false` when nobody reads.
     pub fn abort(&self, product: &str) -> bool {
-        self.state
-            .product(product)
-            .is_some_and(|product| product.reset())
+        self.state.product(product).is_some_and(|product| product.reset())
     }
 
     /// Answers the next requests with a status instead of a stream.
     pub fn refuse(&self, requests: u64, status: StatusCode, retry_after: Option<Duration>) {
-        *self.state.refusal.lock().expect("no holder panics") = Some(Refusal {
-            left: requests,
-            status,
-            retry_after,
-        });
+        *self.state.refusal.lock().expect("no holder panics") =
+            Some(Refusal { left: requests, status, retry_after });
     }
 
     /// Changes the manners, for open connections as well.
@@ -213,16 +204,9 @@ impl State {
         }
         if !self.authorised(request.headers()) {
             count(&counters.unauthorised);
-            return plain(
-                StatusCode::UNAUTHORIZED,
-                "the bearer token is missing or wrong",
-            );
+            return plain(StatusCode::UNAUTHORIZED, "the bearer token is missing or wrong");
         }
-        let product = request
-            .uri()
-            .path()
-            .strip_prefix("/stream/")
-            .filter(|name| !name.is_empty());
+        let product = request.uri().path().strip_prefix("/stream/").filter(|name| !name.is_empty());
         let Some(product) = product.and_then(|name| self.product(name)) else {
             count(&counters.misdirected);
             return plain(StatusCode::NOT_FOUND, "there is /stream/{product}");
@@ -233,10 +217,7 @@ impl State {
         }
         if !accepts_events(request.headers()) {
             count(&counters.misdirected);
-            return plain(
-                StatusCode::NOT_ACCEPTABLE,
-                "a reader accepts text/event-stream",
-            );
+            return plain(StatusCode::NOT_ACCEPTABLE, "a reader accepts text/event-stream");
         }
         let reader = product.seat(reset);
         let feed = Feed {
@@ -250,10 +231,7 @@ impl State {
         };
         let mut response = Response::new(feed.body());
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("text/event-stream"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
     }
@@ -264,9 +242,7 @@ impl State {
         current.left -= 1;
         let mut response = plain(current.status, "refused on demand");
         if let Some(after) = current.retry_after {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs()));
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs()));
         }
         Some(response)
     }
@@ -280,9 +256,7 @@ impl State {
 }
 
 fn accepts_events(headers: &HeaderMap) -> bool {
-    let accept = headers
-        .get(header::ACCEPT)
-        .and_then(|accept| accept.to_str().ok());
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     accept.is_some_and(|accept| accept.contains("text/event-stream") || accept.contains("*/*"))
 }
 

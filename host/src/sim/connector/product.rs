@@ -53,8 +53,7 @@ impl Product {
 
     /// Frees the seat, unless another reader has taken it over.
     pub(super) fn leave(&self, reader: u64) {
-        self.seat
-            .send_if_modified(|seat| seat.take_if(|seat| seat.reader == reader).is_some());
+        self.seat.send_if_modified(|seat| seat.take_if(|seat| seat.reader == reader).is_some());
     }
 
     pub(super) fn reader(&self) -> Option<u64> {
@@ -72,11 +71,7 @@ impl Product {
 
     /// Resets the reader's connection, whatever is still queued for it.
     pub(super) fn reset(&self) -> bool {
-        self.seat
-            .borrow()
-            .as_ref()
-            .inspect(|seat| seat.reset.now())
-            .is_some()
+        self.seat.borrow().as_ref().inspect(|seat| seat.reset.now()).is_some()
     }
 
     pub(super) fn next_event_id(&self) -> u64 {

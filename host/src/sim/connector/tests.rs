@@ -20,29 +20,16 @@ struct Reader {
 
 impl Reader {
     async fn connect(connector: &Connector, product: &str) -> Self {
-        let headers = format!(
-            "Authorization: Bearer {}\r\nAccept: text/event-stream\r\n",
-            connector.token()
-        );
-        Self::request(
-            connector,
-            &format!("GET /stream/{product} HTTP/1.0"),
-            &headers,
-        )
-        .await
+        let headers =
+            format!("Authorization: Bearer {}\r\nAccept: text/event-stream\r\n", connector.token());
+        Self::request(connector, &format!("GET /stream/{product} HTTP/1.0"), &headers).await
     }
 
     async fn request(connector: &Connector, line: &str, headers: &str) -> Self {
         let address = connector.url().trim_start_matches("http://").to_owned();
         let mut stream = TcpStream::connect(address).await.unwrap();
-        stream
-            .write_all(format!("{line}\r\n{headers}\r\n").as_bytes())
-            .await
-            .unwrap();
-        Self {
-            stream,
-            seen: String::new(),
-        }
+        stream.write_all(format!("{line}\r\n{headers}\r\n").as_bytes()).await.unwrap();
+        Self { stream, seen: String::new() }
     }
 
     async fn until(&mut self, text: &str) -> &str {
@@ -54,9 +41,7 @@ impl Reader {
                 .unwrap()
             {
                 0 => panic!("no {text:?} before the end, but {:?}", self.seen),
-                n => self
-                    .seen
-                    .push_str(std::str::from_utf8(&buffer[..n]).unwrap()),
+                n => self.seen.push_str(std::str::from_utf8(&buffer[..n]).unwrap()),
             }
         }
         &self.seen
@@ -80,10 +65,7 @@ fn batch(session: &str, description: &str) -> ActionsPayload {
     ActionsPayload {
         product_id: "p".to_owned(),
         session_id: Some(session.to_owned()),
-        actions: vec![Action {
-            description: description.to_owned(),
-            ..Action::default()
-        }],
+        actions: vec![Action { description: description.to_owned(), ..Action::default() }],
         ..ActionsPayload::default()
     }
 }
@@ -99,15 +81,9 @@ async fn a_batch_arrives_as_an_event_with_id_type_and_count() {
     emit(&connector, "hello").await;
     let mut reader = Reader::connect(&connector, "p").await;
     let text = reader.until("\n\n").await;
-    assert!(
-        text.contains("content-type: text/event-stream\r\n"),
-        "{text}"
-    );
+    assert!(text.contains("content-type: text/event-stream\r\n"), "{text}");
     let (_, event) = text.split_once("\r\n\r\n").unwrap();
-    let data = event
-        .strip_prefix("id: 1\ndata: ")
-        .expect("an id and one data line")
-        .trim_end();
+    let data = event.strip_prefix("id: 1\ndata: ").expect("an id and one data line").trim_end();
     let json: serde_json::Value = serde_json::from_str(data).unwrap();
     assert_eq!(
         (&json["type"], &json["count"], &json["session_id"]),
@@ -123,11 +99,7 @@ async fn only_a_reader_with_the_token_that_asks_rightly_is_served() {
     let accept = "Accept: text/event-stream\r\n";
     for (line, headers, status) in [
         ("GET /stream/p HTTP/1.0", accept.to_owned(), "401"),
-        (
-            "GET /stream/p HTTP/1.0",
-            format!("Authorization: Bearer wrong\r\n{accept}"),
-            "401",
-        ),
+        ("GET /stream/p HTTP/1.0", format!("Authorization: Bearer wrong\r\n{accept}"), "401"),
         (
             "GET /stream/p HTTP/1.0",
             format!("Authorization: Basic connector-token\r\n{accept}"),
@@ -138,31 +110,17 @@ async fn only_a_reader_with_the_token_that_asks_rightly_is_served() {
         ("GET /stream/ HTTP/1.0", format!("{token}{accept}"), "404"),
         ("GET /other HTTP/1.0", format!("{token}{accept}"), "404"),
     ] {
-        let answer = Reader::request(&connector, line, &headers)
-            .await
-            .rest()
-            .await
-            .unwrap();
-        assert!(
-            answer.starts_with(&format!("HTTP/1.0 {status} ")),
-            "{line} {headers}: {answer}"
-        );
+        let answer = Reader::request(&connector, line, &headers).await.rest().await.unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.0 {status} ")), "{line} {headers}: {answer}");
     }
     let stats = connector.stats();
-    assert_eq!(
-        (stats.unauthorised, stats.misdirected, stats.connections),
-        (3, 4, 0)
-    );
+    assert_eq!((stats.unauthorised, stats.misdirected, stats.connections), (3, 4, 0));
 }
 
 #[tokio::test]
 async fn refusals_come_first_and_end() {
     let connector = connector(ConnectorOptions::default()).await;
-    connector.refuse(
-        2,
-        StatusCode::SERVICE_UNAVAILABLE,
-        Some(Duration::from_secs(3)),
-    );
+    connector.refuse(2, StatusCode::SERVICE_UNAVAILABLE, Some(Duration::from_secs(3)));
     for _ in 0..2 {
         let answer = Reader::connect(&connector, "p").await.rest().await.unwrap();
         assert!(
@@ -177,15 +135,9 @@ async fn refusals_come_first_and_end() {
 
 #[tokio::test]
 async fn events_for_nobody_are_dropped_and_counted_where_asked_for() {
-    let connector = connector(ConnectorOptions {
-        when_unread: WhenUnread::Drop,
-        ..Default::default()
-    })
-    .await;
-    assert_eq!(
-        connector.emit_actions(&batch("s", "early")).await,
-        Emitted::Dropped
-    );
+    let connector =
+        connector(ConnectorOptions { when_unread: WhenUnread::Drop, ..Default::default() }).await;
+    assert_eq!(connector.emit_actions(&batch("s", "early")).await, Emitted::Dropped);
     let mut reader = Reader::connect(&connector, "p").await;
     assert!(timeout(DEADLINE, connector.connected("p")).await.unwrap());
     emit(&connector, "late").await;
@@ -195,18 +147,11 @@ async fn events_for_nobody_are_dropped_and_counted_where_asked_for() {
 
 #[tokio::test]
 async fn emitting_waits_for_a_slow_reader() {
-    let connector = connector(ConnectorOptions {
-        queued_events: 4,
-        ..Default::default()
-    })
-    .await;
+    let connector = connector(ConnectorOptions { queued_events: 4, ..Default::default() }).await;
     let reader = Reader::connect(&connector, "p").await;
     let big = Event::huge("p", "s", 1 << 20);
     let mut queued = 0;
-    while timeout(Duration::from_millis(200), connector.emit("p", big.clone()))
-        .await
-        .is_ok()
-    {
+    while timeout(Duration::from_millis(200), connector.emit("p", big.clone())).await.is_ok() {
         queued += 1;
         assert!(queued < 200, "200 MiB found room somewhere");
     }
@@ -234,10 +179,7 @@ async fn hanging_up_after_some_events_leaves_the_others_to_the_next_reader() {
         emit(&connector, text).await;
     }
     let first = Reader::connect(&connector, "p").await.rest().await.unwrap();
-    assert!(
-        first.contains("one") && first.contains("two") && !first.contains("three"),
-        "{first}"
-    );
+    assert!(first.contains("one") && first.contains("two") && !first.contains("three"), "{first}");
     let mut second = Reader::connect(&connector, "p").await;
     assert!(!second.until("three").await.contains("two"));
     assert_eq!(connector.stats().connections, 2);
@@ -272,25 +214,15 @@ async fn lines_and_pieces_are_cut_as_asked_for() {
     let mut stream = reader.stream;
     timeout(DEADLINE, async {
         while !raw.ends_with(b"0\r\n\r\n") {
-            assert_ne!(
-                stream.read_buf(&mut raw).await.unwrap(),
-                0,
-                "the last chunk comes first"
-            );
+            assert_ne!(stream.read_buf(&mut raw).await.unwrap(), 0, "the last chunk comes first");
         }
     })
     .await
     .expect("the stream ends in time");
-    let start = raw
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")
-        .unwrap()
-        + 4;
+    let start = raw.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
     let chunks: Vec<&[u8]> = raw[start..raw.len() - 5].chunks(6).collect();
     assert!(
-        chunks
-            .iter()
-            .all(|chunk| chunk.starts_with(b"1\r\n") && chunk.ends_with(b"\r\n")),
+        chunks.iter().all(|chunk| chunk.starts_with(b"1\r\n") && chunk.ends_with(b"\r\n")),
         "every chunk is one byte"
     );
     let bytes: Vec<u8> = chunks.iter().map(|chunk| chunk[3]).collect();
@@ -306,11 +238,7 @@ async fn lines_and_pieces_are_cut_as_asked_for() {
 #[tokio::test]
 async fn silence_keeps_the_connection_and_the_events() {
     let heartbeat = Some(Duration::from_millis(10));
-    let connector = connector(ConnectorOptions {
-        heartbeat,
-        ..Default::default()
-    })
-    .await;
+    let connector = connector(ConnectorOptions { heartbeat, ..Default::default() }).await;
     let mut reader = Reader::connect(&connector, "p").await;
     reader.until("event: heartbeat\ndata: {}\n\n").await;
     connector.behave(|behaviour| behaviour.silent = true);
@@ -341,11 +269,7 @@ async fn a_second_reader_takes_over() {
 
 #[tokio::test]
 async fn odd_events_are_written_as_they_are() {
-    let connector = connector(ConnectorOptions {
-        ids: false,
-        ..Default::default()
-    })
-    .await;
+    let connector = connector(ConnectorOptions { ids: false, ..Default::default() }).await;
     let odd = [
         Event::data("[1, 2]"),
         Event::data("{nope"),
@@ -368,16 +292,10 @@ async fn odd_events_are_written_as_they_are() {
 
 #[tokio::test]
 async fn a_shut_down_connector_takes_nothing_and_ends_its_streams() {
-    let connector = connector(ConnectorOptions {
-        queued_events: 1,
-        ..Default::default()
-    })
-    .await;
+    let connector = connector(ConnectorOptions { queued_events: 1, ..Default::default() }).await;
     let reader = Reader::connect(&connector, "p").await;
     assert!(timeout(DEADLINE, connector.connected("p")).await.unwrap());
-    timeout(DEADLINE, connector.shutdown())
-        .await
-        .expect("shutdown ends in time");
+    timeout(DEADLINE, connector.shutdown()).await.expect("shutdown ends in time");
     drop(reader);
     let waits_for_nobody = async {
         loop {
@@ -386,7 +304,5 @@ async fn a_shut_down_connector_takes_nothing_and_ends_its_streams() {
             }
         }
     };
-    timeout(DEADLINE, waits_for_nobody)
-        .await
-        .expect("emitting ends once the queue is full");
+    timeout(DEADLINE, waits_for_nobody).await.expect("emitting ends once the queue is full");
 }

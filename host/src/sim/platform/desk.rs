@@ -83,9 +83,7 @@ impl Desk {
     }
 
     pub(super) fn opening(&self, conversation: &str) -> Option<Opening> {
-        self.conversations
-            .get(conversation)
-            .map(|found| found.opening.clone())
+        self.conversations.get(conversation).map(|found| found.opening.clone())
     }
 
     pub(super) fn notes(&self, conversation: &str) -> Vec<Arc<Note>> {
@@ -134,16 +132,12 @@ impl Desk {
     ) -> Option<Taken> {
         let conversation = self.conversations.get_mut(&*envelope.conversation_id)?;
         let body = hash(&envelope.body);
-        if let Some(known) = conversation
-            .keys
-            .iter()
-            .find(|known| *known.key == *envelope.idempotency_key)
+        if let Some(known) =
+            conversation.keys.iter().find(|known| *known.key == *envelope.idempotency_key)
         {
             self.stats.repeats += 1;
             self.stats.changed_repeats += u64::from(known.body != body);
-            return Some(Taken::Repeat {
-                id: note_id(known.note_id),
-            });
+            return Some(Taken::Repeat { id: note_id(known.note_id) });
         }
         let number = self.next_note;
         self.next_note += 1;
@@ -158,10 +152,7 @@ impl Desk {
         });
         let opening = &conversation.opening;
         let foreign = opening.product != envelope.product_id
-            || opening
-                .session
-                .as_deref()
-                .is_some_and(|session| session != envelope.session_id);
+            || opening.session.as_deref().is_some_and(|session| session != envelope.session_id);
         self.stats.foreign += u64::from(foreign);
         let seqs = &mut conversation.last_seq;
         let room = seqs.len() < MAX_SESSIONS;
@@ -179,13 +170,7 @@ impl Desk {
             self.tally.note(&envelope.session_id, &envelope.body, now);
         }
         let id = note_id(number);
-        let note = full.map(|note| {
-            Arc::new(Note {
-                id: id.clone(),
-                received: now,
-                ..note
-            })
-        });
+        let note = full.map(|note| Arc::new(Note { id: id.clone(), received: now, ..note }));
         if let (Keep::Notes { per_conversation }, Some(note)) = (self.keep, &note) {
             if conversation.notes.len() >= per_conversation {
                 conversation.notes.pop_front();

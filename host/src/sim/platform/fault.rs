@@ -43,55 +43,34 @@ impl Fault {
     /// 429 with `Retry-After`; the note isn't taken.
     pub fn rate_limited(retry_after: Duration) -> Self {
         Self {
-            trouble: Trouble::Status {
-                code: 429,
-                retry_after: Some(retry_after),
-            },
+            trouble: Trouble::Status { code: 429, retry_after: Some(retry_after) },
             taken: false,
         }
     }
 
     /// A status; the note isn't taken.
     pub fn status(code: u16) -> Self {
-        Self {
-            trouble: Trouble::Status {
-                code,
-                retry_after: None,
-            },
-            taken: false,
-        }
+        Self { trouble: Trouble::Status { code, retry_after: None }, taken: false }
     }
 
     /// No answer; the note isn't taken.
     pub fn hang() -> Self {
-        Self {
-            trouble: Trouble::Hang,
-            taken: false,
-        }
+        Self { trouble: Trouble::Hang, taken: false }
     }
 
     /// A reset connection; the note isn't taken.
     pub fn reset() -> Self {
-        Self {
-            trouble: Trouble::Reset,
-            taken: false,
-        }
+        Self { trouble: Trouble::Reset, taken: false }
     }
 
     /// The note is taken, and the answer comes late.
     pub fn slow(by: Duration) -> Self {
-        Self {
-            trouble: Trouble::Slow(by),
-            taken: true,
-        }
+        Self { trouble: Trouble::Slow(by), taken: true }
     }
 
     /// The same trouble, but the note is taken before it strikes.
     pub fn but_taken(self) -> Self {
-        Self {
-            taken: true,
-            ..self
-        }
+        Self { taken: true, ..self }
     }
 }
 

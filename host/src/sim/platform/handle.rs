@@ -45,8 +45,8 @@ pub enum Live {
         conversation: String,
         /// The fault.
         fault: Fault,
-        /// Which attempt it struck.
-        attempt: u32,
+        /// The note's idempotency key.
+        key: String,
     },
 }
 
@@ -66,11 +66,7 @@ impl Platform {
         let server =
             Server::start(move |request, reset| Arc::clone(&answering).answer(request, reset))
                 .await?;
-        Ok(Self {
-            receiver,
-            server: Arc::new(server),
-            webhook_url: Arc::default(),
-        })
+        Ok(Self { receiver, server: Arc::new(server), webhook_url: Arc::default() })
     }
 
     /// `http://127.0.0.1:PORT`: what a plugin must be granted.
@@ -116,8 +112,7 @@ impl Platform {
     /// # Errors
     /// When the host doesn't take the webhook.
     pub async fn reply(&self, conversation: &str, text: &str) -> Result<(), WebhookError> {
-        self.tell_host(Event::Replied, conversation, Some(text))
-            .await
+        self.tell_host(Event::Replied, conversation, Some(text)).await
     }
 
     /// The notes beside a conversation, in the order of arrival, as far as they are kept.
@@ -173,11 +168,8 @@ impl Platform {
             .expect("no holder panics")
             .clone()
             .ok_or(WebhookError::NoAddress)?;
-        let opening = self
-            .receiver
-            .desk()
-            .opening(conversation)
-            .ok_or(WebhookError::UnknownConversation)?;
+        let opening =
+            self.receiver.desk().opening(conversation).ok_or(WebhookError::UnknownConversation)?;
         let text = text.or(opening.text.as_deref());
         deliver(&self.receiver, &url, event, conversation, &opening, text).await
     }

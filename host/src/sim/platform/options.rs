@@ -32,9 +32,7 @@ impl Default for PlatformOptions {
         Self {
             signing_secret: "signing-secret".to_owned(),
             webhook_secret: "webhook-secret".to_owned(),
-            keep: Keep::Notes {
-                per_conversation: 1000,
-            },
+            keep: Keep::Notes { per_conversation: 1000 },
             max_conversations: 10_000,
             keys_per_conversation: 64,
             answers_after: Duration::ZERO,
@@ -86,10 +84,6 @@ pub struct Opening {
 impl Opening {
     /// By a session of a product.
     pub fn session(product: &str, session: &str) -> Self {
-        Self {
-            product: product.to_owned(),
-            session: Some(session.to_owned()),
-            ..Self::default()
-        }
+        Self { product: product.to_owned(), session: Some(session.to_owned()), ..Self::default() }
     }
 }

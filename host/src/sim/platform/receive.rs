@@ -84,11 +84,7 @@ impl Receiver {
     }
 
     fn check<'a>(&self, headers: &HeaderMap, body: &'a [u8]) -> Result<Envelope<'a>, Refusal> {
-        let text = |name| {
-            headers
-                .get(name)
-                .and_then(|value: &HeaderValue| value.to_str().ok())
-        };
+        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let timestamp =
             text(TIMESTAMP).ok_or(Refusal::Unsigned("X-Sidenote-Timestamp is missing"))?;
         let signature =
@@ -100,17 +96,13 @@ impl Receiver {
             .parse()
             .map_err(|_| Refusal::Unsigned("the timestamp isn't in whole seconds"))?;
         if seconds.abs_diff(self.clock.now().as_millis() / 1000) > MAX_SKEW {
-            return Err(Refusal::Unsigned(
-                "the timestamp is more than 5 minutes off",
-            ));
+            return Err(Refusal::Unsigned("the timestamp is more than 5 minutes off"));
         }
         let malformed = |error| Refusal::Malformed(StatusCode::BAD_REQUEST, error);
         let note: Envelope<'_> =
             serde_json::from_slice(body).map_err(|_| malformed("the body isn't a note in JSON"))?;
         if text(DELIVERY) != Some(&*note.idempotency_key) {
-            return Err(malformed(
-                "X-Sidenote-Delivery isn't the note's idempotency key",
-            ));
+            return Err(malformed("X-Sidenote-Delivery isn't the note's idempotency key"));
         }
         let filled = [
             &note.product_id,
@@ -148,10 +140,7 @@ impl Receiver {
                 &json!({ "error": "there is no such conversation" }),
             );
         };
-        let handling = Handling {
-            receiver: self,
-            conversation: &envelope.conversation_id,
-        };
+        let handling = Handling { receiver: self, conversation: &envelope.conversation_id };
         if !self.options.answers_after.is_zero() {
             tokio::time::sleep(self.options.answers_after).await;
         }
@@ -162,7 +151,7 @@ impl Receiver {
                 self.tell(|| Live::Struck {
                     conversation: envelope.conversation_id.clone().into_owned(),
                     fault: fault.clone(),
-                    attempt: envelope.attempt,
+                    key: envelope.idempotency_key.clone().into_owned(),
                 });
                 self.fail(fault, envelope, full, now, reset).await
             }
@@ -187,10 +176,9 @@ impl Receiver {
                 });
                 json(StatusCode::OK, &json!({ "id": id, "repeat": true }))
             }
-            None => json(
-                StatusCode::NOT_FOUND,
-                &json!({ "error": "there is no such conversation" }),
-            ),
+            None => {
+                json(StatusCode::NOT_FOUND, &json!({ "error": "there is no such conversation" }))
+            }
         }
     }
 
@@ -202,11 +190,7 @@ impl Receiver {
         now: Timestamp,
         reset: &Reset,
     ) -> Answer {
-        let taken = if fault.taken {
-            Some(self.take(envelope, full, now))
-        } else {
-            None
-        };
+        let taken = if fault.taken { Some(self.take(envelope, full, now)) } else { None };
         match fault.trouble {
             Trouble::Status { code, retry_after } => {
                 let status =
@@ -227,10 +211,7 @@ impl Receiver {
             Trouble::Slow(by) => {
                 tokio::time::sleep(by).await;
                 taken.unwrap_or_else(|| {
-                    json(
-                        StatusCode::SERVICE_UNAVAILABLE,
-                        &json!({ "error": "failed on demand" }),
-                    )
+                    json(StatusCode::SERVICE_UNAVAILABLE, &json!({ "error": "failed on demand" }))
                 })
             }
         }
@@ -258,21 +239,12 @@ impl Drop for Handling<'_> {
 
 fn check_head(head: &http::request::Parts) -> Result<(), Refusal> {
     if head.uri.path() != "/notes" {
-        return Err(Refusal::Malformed(
-            StatusCode::NOT_FOUND,
-            "there is POST /notes",
-        ));
+        return Err(Refusal::Malformed(StatusCode::NOT_FOUND, "there is POST /notes"));
     }
     if head.method != Method::POST {
-        return Err(Refusal::Malformed(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "notes are posted",
-        ));
+        return Err(Refusal::Malformed(StatusCode::METHOD_NOT_ALLOWED, "notes are posted"));
     }
-    let content_type = head
-        .headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
+    let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = content_type.map(|value| value.split(';').next().unwrap_or_default().trim());
     if !essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json")) {
         return Err(Refusal::Malformed(

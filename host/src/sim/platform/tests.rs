@@ -37,10 +37,7 @@ fn now() -> String {
 async fn send(platform: &Platform, note: &Value) -> Result<Answer, PostError> {
     let (body, timestamp) = (note.to_string(), now());
     let signature = signature::sign("signing-secret", &timestamp, body.as_bytes());
-    let key = note["idempotency_key"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
+    let key = note["idempotency_key"].as_str().unwrap_or_default().to_owned();
     let headers = [
         (signature::TIMESTAMP, &*timestamp),
         (signature::SIGNATURE, &*signature),
@@ -56,10 +53,7 @@ async fn platform(options: PlatformOptions) -> (Platform, String) {
 }
 
 fn id(answer: &Answer) -> String {
-    serde_json::from_slice::<Value>(&answer.body).unwrap()["id"]
-        .as_str()
-        .expect("an id")
-        .to_owned()
+    serde_json::from_slice::<Value>(&answer.body).unwrap()["id"].as_str().expect("an id").to_owned()
 }
 
 #[tokio::test]
@@ -67,28 +61,16 @@ async fn notes_are_taken_in_order_and_judged() {
     let (platform, conversation) = platform(PlatformOptions::default()).await;
     let mut live = platform.subscribe();
     for (seq, text) in [(1, "[1] a-s-0\n[2] a-s-1"), (2, "[1] a-s-2")] {
-        assert_eq!(
-            send(&platform, &note(&conversation, seq, text))
-                .await
-                .unwrap()
-                .status,
-            201
-        );
+        assert_eq!(send(&platform, &note(&conversation, seq, text)).await.unwrap().status, 201);
         assert!(
             matches!(live.recv().await.unwrap(), Live::Note(note) if note.seq == seq && note.body == text)
         );
     }
-    let bodies: Vec<String> = platform
-        .notes(&conversation)
-        .iter()
-        .map(|note| note.body.clone())
-        .collect();
+    let bodies: Vec<String> =
+        platform.notes(&conversation).iter().map(|note| note.body.clone()).collect();
     assert_eq!(bodies, ["[1] a-s-0\n[2] a-s-1", "[1] a-s-2"]);
     let totals = platform.tally(|tally| tally.totals());
-    assert_eq!(
-        (totals.arrived, totals.doubled, totals.out_of_order),
-        (3, 0, 0)
-    );
+    assert_eq!((totals.arrived, totals.doubled, totals.out_of_order), (3, 0, 0));
 }
 
 #[tokio::test]
@@ -116,10 +98,7 @@ async fn what_is_wrong_is_refused_and_leaves_nothing() {
     }
     assert!(platform.notes(&conversation).is_empty());
     let stats = platform.stats();
-    assert_eq!(
-        (stats.malformed, stats.unknown_conversation, stats.notes),
-        (9, 1, 0)
-    );
+    assert_eq!((stats.malformed, stats.unknown_conversation, stats.notes), (9, 1, 0));
 }
 
 #[tokio::test]
@@ -141,63 +120,38 @@ async fn only_a_fresh_signature_over_these_bytes_is_believed() {
             (signature::SIGNATURE, &*signature),
             (signature::DELIVERY, "k-1"),
         ];
-        let answer = post_json(&platform.notes_url(), &headers, body.clone().into())
-            .await
-            .unwrap();
+        let answer = post_json(&platform.notes_url(), &headers, body.clone().into()).await.unwrap();
         assert_eq!(answer.status, 401, "{timestamp} {signature}");
     }
-    assert_eq!(
-        post_json(&platform.notes_url(), &[], body.into())
-            .await
-            .unwrap()
-            .status,
-        401
-    );
+    assert_eq!(post_json(&platform.notes_url(), &[], body.into()).await.unwrap().status, 401);
     assert_eq!((platform.stats().unsigned, platform.stats().notes), (6, 0));
 }
 
 #[tokio::test]
 async fn the_wrong_path_is_refused() {
     let (platform, _) = platform(PlatformOptions::default()).await;
-    let answer = post_json(&format!("{}/other", platform.url()), &[], Bytes::from("{}"))
-        .await
-        .unwrap();
+    let answer =
+        post_json(&format!("{}/other", platform.url()), &[], Bytes::from("{}")).await.unwrap();
     assert_eq!((answer.status, platform.stats().malformed), (404, 1));
 }
 
 #[tokio::test]
 async fn a_repeat_gets_the_same_id_and_a_changed_one_is_noticed() {
     let (platform, conversation) = platform(PlatformOptions::default()).await;
-    let first = send(&platform, &note(&conversation, 1, "a-s-0"))
-        .await
-        .unwrap();
-    let again = send(&platform, &note(&conversation, 1, "a-s-0"))
-        .await
-        .unwrap();
-    assert_eq!(
-        (first.status, again.status, id(&first)),
-        (201, 200, id(&again))
-    );
-    send(&platform, &note(&conversation, 1, "a-s-0 and more"))
-        .await
-        .unwrap();
+    let first = send(&platform, &note(&conversation, 1, "a-s-0")).await.unwrap();
+    let again = send(&platform, &note(&conversation, 1, "a-s-0")).await.unwrap();
+    assert_eq!((first.status, again.status, id(&first)), (201, 200, id(&again)));
+    send(&platform, &note(&conversation, 1, "a-s-0 and more")).await.unwrap();
     let stats = platform.stats();
-    assert_eq!(
-        (stats.notes, stats.repeats, stats.changed_repeats),
-        (1, 2, 1)
-    );
+    assert_eq!((stats.notes, stats.repeats, stats.changed_repeats), (1, 2, 1));
     assert_eq!(platform.notes(&conversation).len(), 1);
 }
 
 #[tokio::test]
 async fn notes_of_other_sessions_and_lower_seqs_are_noticed() {
     let (platform, conversation) = platform(PlatformOptions::default()).await;
-    send(&platform, &note(&conversation, 2, "a-s-0"))
-        .await
-        .unwrap();
-    send(&platform, &note(&conversation, 1, "a-s-1"))
-        .await
-        .unwrap();
+    send(&platform, &note(&conversation, 2, "a-s-0")).await.unwrap();
+    send(&platform, &note(&conversation, 1, "a-s-1")).await.unwrap();
     let mut foreign = note(&conversation, 3, "a-t-0");
     foreign["session_id"] = "t".into();
     send(&platform, &foreign).await.unwrap();
@@ -214,36 +168,12 @@ async fn faults_strike_their_conversation_as_often_as_asked_for() {
         Fault::rate_limited(Duration::from_millis(1500)),
         1,
     );
-    platform.fail(
-        Scope::Conversation(conversation.clone()),
-        Fault::status(500),
-        2,
-    );
-    assert_eq!(
-        send(&platform, &note(&other, 1, "a-s-0"))
-            .await
-            .unwrap()
-            .status,
-        201
-    );
-    let limited = send(&platform, &note(&conversation, 2, "a-s-1"))
-        .await
-        .unwrap();
-    assert_eq!(
-        (
-            limited.status,
-            limited.headers["retry-after"].to_str().unwrap()
-        ),
-        (429, "2")
-    );
+    platform.fail(Scope::Conversation(conversation.clone()), Fault::status(500), 2);
+    assert_eq!(send(&platform, &note(&other, 1, "a-s-0")).await.unwrap().status, 201);
+    let limited = send(&platform, &note(&conversation, 2, "a-s-1")).await.unwrap();
+    assert_eq!((limited.status, limited.headers["retry-after"].to_str().unwrap()), (429, "2"));
     for status in [500, 500, 201] {
-        assert_eq!(
-            send(&platform, &note(&conversation, 2, "a-s-1"))
-                .await
-                .unwrap()
-                .status,
-            status
-        );
+        assert_eq!(send(&platform, &note(&conversation, 2, "a-s-1")).await.unwrap().status, status);
     }
     assert_eq!(platform.stats().faults, 3);
 }
@@ -254,15 +184,9 @@ async fn a_reset_leaves_the_sender_in_the_dark() {
     platform.fail(Scope::Any, Fault::reset(), 1);
     platform.fail(Scope::Any, Fault::reset().but_taken(), 1);
     let first = note(&conversation, 1, "a-s-0");
-    assert!(matches!(
-        send(&platform, &first).await,
-        Err(PostError::Broken(_))
-    ));
+    assert!(matches!(send(&platform, &first).await, Err(PostError::Broken(_))));
     assert_eq!(platform.stats().notes, 0);
-    assert!(matches!(
-        send(&platform, &first).await,
-        Err(PostError::Broken(_))
-    ));
+    assert!(matches!(send(&platform, &first).await, Err(PostError::Broken(_))));
     assert_eq!(platform.stats().notes, 1);
     assert_eq!(send(&platform, &first).await.unwrap().status, 200);
     assert_eq!((platform.stats().notes, platform.stats().repeats), (1, 1));
@@ -274,11 +198,7 @@ async fn a_hang_never_answers_and_a_slow_note_is_answered_late() {
     platform.fail(Scope::Any, Fault::hang(), 1);
     platform.fail(Scope::Any, Fault::slow(Duration::from_millis(50)), 1);
     let first = note(&conversation, 1, "a-s-0");
-    assert!(
-        timeout(Duration::from_millis(100), send(&platform, &first))
-            .await
-            .is_err()
-    );
+    assert!(timeout(Duration::from_millis(100), send(&platform, &first)).await.is_err());
     let clock = Clock::system();
     let started = clock.now();
     assert_eq!(send(&platform, &first).await.unwrap().status, 201);
@@ -287,9 +207,7 @@ async fn a_hang_never_answers_and_a_slow_note_is_answered_late() {
 
 #[tokio::test]
 async fn memory_is_bounded() {
-    let keep = Keep::Notes {
-        per_conversation: 2,
-    };
+    let keep = Keep::Notes { per_conversation: 2 };
     let options = PlatformOptions {
         keep,
         max_conversations: 1,
@@ -299,19 +217,10 @@ async fn memory_is_bounded() {
     let (platform, conversation) = platform(options).await;
     assert_eq!(platform.create(Opening::default()), None);
     for seq in 1..=3 {
-        send(
-            &platform,
-            &note(&conversation, seq, &format!("a-s-{}", seq - 1)),
-        )
-        .await
-        .unwrap();
+        send(&platform, &note(&conversation, seq, &format!("a-s-{}", seq - 1))).await.unwrap();
     }
     assert_eq!(
-        platform
-            .notes(&conversation)
-            .iter()
-            .map(|note| note.seq)
-            .collect::<Vec<_>>(),
+        platform.notes(&conversation).iter().map(|note| note.seq).collect::<Vec<_>>(),
         [2, 3]
     );
     assert_eq!(platform.stats().forgotten, 1);
@@ -319,14 +228,9 @@ async fn memory_is_bounded() {
 
 #[tokio::test]
 async fn a_tally_judges_notes_without_keeping_them() {
-    let (platform, conversation) = platform(PlatformOptions {
-        keep: Keep::Tally,
-        ..Default::default()
-    })
-    .await;
-    send(&platform, &note(&conversation, 1, "a-s-0"))
-        .await
-        .unwrap();
+    let (platform, conversation) =
+        platform(PlatformOptions { keep: Keep::Tally, ..Default::default() }).await;
+    send(&platform, &note(&conversation, 1, "a-s-0")).await.unwrap();
     assert!(platform.notes(&conversation).is_empty());
     assert_eq!(platform.tally(|tally| tally.complete_up_to("s")), 1);
 }
@@ -341,8 +245,7 @@ async fn host(
         let (sent, served) = (sent.clone(), Arc::clone(&served));
         async move {
             let (head, body) = request.into_parts();
-            sent.send((head.headers, body.collect().await.unwrap().to_bytes()))
-                .unwrap();
+            sent.send((head.headers, body.collect().await.unwrap().to_bytes())).unwrap();
             let turn = served.fetch_add(1, Ordering::Relaxed) as usize;
             serve::json(
                 StatusCode::from_u16(*statuses.get(turn).unwrap_or(&200)).unwrap(),
@@ -363,10 +266,7 @@ async fn a_webhook_is_signed_and_repeated_until_the_host_takes_it() {
     .await
     .unwrap();
     platform.deliver_webhooks_to(format!("{}/webhooks/bot", host.url()));
-    let opening = Opening {
-        email: Some("e@x.example".to_owned()),
-        ..Opening::session("p", "s")
-    };
+    let opening = Opening { email: Some("e@x.example".to_owned()), ..Opening::session("p", "s") };
     let conversation = platform.open(opening).await.unwrap();
     let mut keys = Vec::new();
     for _ in 0..3 {
@@ -383,25 +283,12 @@ async fn a_webhook_is_signed_and_repeated_until_the_host_takes_it() {
             (&json["event"], &json["conversation_id"]),
             (&"opened".into(), &conversation.clone().into())
         );
-        assert_eq!(
-            (&json["session_id"], &json["email"]),
-            (&"s".into(), &"e@x.example".into())
-        );
+        assert_eq!((&json["session_id"], &json["email"]), (&"s".into(), &"e@x.example".into()));
         keys.push(text(signature::DELIVERY).to_owned());
     }
-    assert!(
-        keys.iter().all(|key| *key == keys[0]),
-        "one key for every attempt"
-    );
+    assert!(keys.iter().all(|key| *key == keys[0]), "one key for every attempt");
     let stats = platform.stats();
-    assert_eq!(
-        (
-            stats.webhook_attempts,
-            stats.webhooks_taken,
-            stats.webhooks_given_up
-        ),
-        (3, 1, 0)
-    );
+    assert_eq!((stats.webhook_attempts, stats.webhooks_taken, stats.webhooks_given_up), (3, 1, 0));
 }
 
 #[tokio::test]
@@ -412,10 +299,7 @@ async fn a_webhook_that_is_refused_or_never_taken_is_an_error() {
         ..Default::default()
     };
     let (platform, conversation) = platform(options).await;
-    assert!(matches!(
-        platform.announce(&conversation).await,
-        Err(WebhookError::NoAddress)
-    ));
+    assert!(matches!(platform.announce(&conversation).await, Err(WebhookError::NoAddress)));
     let (refusing, _received) = host(&[401]).await;
     platform.deliver_webhooks_to(refusing.url());
     assert!(matches!(
@@ -426,13 +310,7 @@ async fn a_webhook_that_is_refused_or_never_taken_is_an_error() {
     platform.deliver_webhooks_to(failing.url());
     let given_up = platform.announce(&conversation).await;
     assert!(
-        matches!(
-            given_up,
-            Err(WebhookError::GivenUp {
-                status: 500,
-                attempts: 2
-            })
-        ),
+        matches!(given_up, Err(WebhookError::GivenUp { status: 500, attempts: 2 })),
         "{given_up:?}"
     );
     assert_eq!(platform.stats().webhooks_given_up, 2);

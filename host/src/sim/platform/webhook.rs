@@ -81,13 +81,8 @@ pub(super) async fn deliver(
         text,
     };
     let body = Bytes::from(serde_json::to_vec(&body).expect("a plain struct serialises"));
-    let delivered = repeat(
-        receiver,
-        url,
-        body,
-        &format!("{conversation}-{}", receiver.clock.now().0),
-    )
-    .await;
+    let delivered =
+        repeat(receiver, url, body, &format!("{conversation}-{}", receiver.clock.now().0)).await;
     let mut desk = receiver.desk();
     match delivered {
         Ok(()) => desk.stats.webhooks_taken += 1,
@@ -108,11 +103,7 @@ async fn repeat(
         receiver.desk().stats.webhook_attempts += 1;
         let timestamp = (receiver.clock.now().as_millis() / 1000).to_string();
         let signature = sign(&receiver.options.webhook_secret, &timestamp, &body);
-        let headers = [
-            (TIMESTAMP, &*timestamp),
-            (SIGNATURE, &*signature),
-            (DELIVERY, delivery),
-        ];
+        let headers = [(TIMESTAMP, &*timestamp), (SIGNATURE, &*signature), (DELIVERY, delivery)];
         let answer = post_json(url, &headers, body.clone()).await;
         match answer {
             Ok(answer) if answer.is_success() => return Ok(()),
