@@ -137,12 +137,11 @@ impl Stage {
     }
 
     /// Stops everything, the host first.
-    pub(super) async fn strike(self) {
-        if let Err(error) = self.host.shutdown(STOPS_WITHIN).await {
-            tracing::warn!("{error}");
-        }
+    pub(super) async fn strike(self) -> Result<()> {
+        let stopped = self.host.shutdown(STOPS_WITHIN).await;
         self.connector.shutdown().await;
         self.platform.shutdown().await;
+        stopped.context("demo: the host didn't stop in good order")
     }
 }
 
@@ -160,6 +159,8 @@ struct Telling<'a, W> {
     /// Per session, the conversation.
     conversations: HashMap<&'static str, String>,
     announcing: JoinSet<Result<(), WebhookError>>,
+    /// Per idempotency key, how often a note was refused that hasn't arrived yet.
+    refused: HashMap<String, u32>,
     notes: usize,
     interrupted: bool,
 }
@@ -176,6 +177,7 @@ impl<'a, W: Write> Telling<'a, W> {
             arrived: HashMap::new(),
             conversations: HashMap::new(),
             announcing: JoinSet::new(),
+            refused: HashMap::new(),
             notes: 0,
             interrupted: false,
         }
@@ -252,8 +254,9 @@ impl<'a, W: Write> Telling<'a, W> {
         let at = self.began.elapsed();
         match live {
             Live::Note(note) => self.note(at, note)?,
-            Live::Struck { conversation, fault, attempt } => {
-                self.screen.struck(at, conversation, fault, *attempt)?
+            Live::Struck { conversation, fault, key } => {
+                *self.refused.entry(key.clone()).or_default() += 1;
+                self.screen.struck(at, conversation, fault)?;
             }
             // The platform recognised the note and shows it once.
             Live::Repeat { .. } => {}
@@ -266,7 +269,8 @@ impl<'a, W: Write> Telling<'a, W> {
         let first = arrived.is_empty();
         arrived.extend(note.actions.iter().map(|action| action.description.clone()));
         self.notes += 1;
-        Ok(self.screen.note(at, note, first)?)
+        let refused = self.refused.remove(&note.idempotency_key).unwrap_or_default();
+        Ok(self.screen.note(at, note, first, refused)?)
     }
 
     /// Whether everything that people with a conversation did has arrived.
