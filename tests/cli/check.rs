@@ -12,12 +12,7 @@ fn every_broken_file_gets_its_own_message() {
     for (name, text) in BROKEN {
         let folder = tempfile::tempdir().unwrap();
         let run = check(folder.path(), text, &[], &[]);
-        assert_eq!(
-            (run.code, run.stdout.as_str()),
-            (2, ""),
-            "{name}: {}",
-            run.stderr
-        );
+        assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{name}: {}", run.stderr);
         insta::assert_snapshot!(*name, run.shown_in(folder.path()));
         messages.push(run.stderr);
     }
@@ -122,19 +117,10 @@ fn json_goes_to_stdout_whatever_comes_of_it() {
     let folder = right_folder();
     let run = check(folder.path(), RIGHT, &["--json"], &[("API", "hunter2")]);
     let value: Value = serde_json::from_str(&run.stdout).unwrap();
-    assert_eq!(
-        (run.code, &value["ok"], run.stderr.as_str()),
-        (1, &json!(false), "")
-    );
+    assert_eq!((run.code, &value["ok"], run.stderr.as_str()), (1, &json!(false), ""));
     assert_eq!(value["problems"][0]["section"], "plugins.eu");
-    assert_eq!(
-        value["plugins"]["eu"]["hosts"],
-        json!(["api.eu.example", "http://127.0.0.1:4010"])
-    );
-    assert_eq!(
-        value["plugins"]["eu"]["secrets"],
-        json!({"token": {"hosts": ["api.eu.example"]}})
-    );
+    assert_eq!(value["plugins"]["eu"]["hosts"], json!(["api.eu.example", "http://127.0.0.1:4010"]));
+    assert_eq!(value["plugins"]["eu"]["secrets"], json!({"token": {"hosts": ["api.eu.example"]}}));
     assert_eq!(value["plugins"]["idle"]["products"], json!([]));
     assert_eq!(value["products"], json!({"acme": {"plugins": ["eu"]}}));
 
@@ -142,30 +128,15 @@ fn json_goes_to_stdout_whatever_comes_of_it() {
     let run = check(folder.path(), text, &["--json"], &[]);
     let value: Value = serde_json::from_str(&run.stdout).unwrap();
     let problem = &value["problems"][0];
-    assert_eq!(
-        (run.code, &value["ok"], run.stderr.as_str()),
-        (2, &json!(false), "")
-    );
-    assert_eq!(
-        (&problem["line"], &problem["section"]),
-        (&json!(3), &json!("streams.main"))
-    );
-    assert!(
-        problem["message"]
-            .as_str()
-            .unwrap()
-            .contains("did you mean \"token\"?"),
-        "{problem}"
-    );
+    assert_eq!((run.code, &value["ok"], run.stderr.as_str()), (2, &json!(false), ""));
+    assert_eq!((&problem["line"], &problem["section"]), (&json!(3), &json!("streams.main")));
+    assert!(problem["message"].as_str().unwrap().contains("did you mean \"token\"?"), "{problem}");
 }
 
 #[test]
 fn a_variable_of_the_overlay_that_overrides_nothing_is_named() {
     let folder = right_folder();
-    let env = [
-        ("API", "hunter2"),
-        ("SIDENOTE__SERVER__LISTN", "127.0.0.1:1"),
-    ];
+    let env = [("API", "hunter2"), ("SIDENOTE__SERVER__LISTN", "127.0.0.1:1")];
     let run = check(folder.path(), RIGHT, &[], &env);
     assert_eq!(run.code, 2);
     insta::assert_snapshot!("overlay_unknown", run.shown_in(folder.path()));
@@ -189,15 +160,8 @@ fn the_example_files_pass_once_their_secrets_are_set() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("plugins")).unwrap();
         std::fs::write(folder.path().join("plugins/webhook.wasm"), "").unwrap();
-        let example = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../examples")
-            .join(name);
-        let run = check(
-            folder.path(),
-            &std::fs::read_to_string(example).unwrap(),
-            &[],
-            &env,
-        );
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name);
+        let run = check(folder.path(), &std::fs::read_to_string(example).unwrap(), &[], &env);
         assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{name}");
     }
 }

@@ -36,9 +36,7 @@ impl Connector {
 
 fn serve(mut socket: &TcpStream, steps: &[Step]) -> String {
     // A client that never goes away is a failed test, not one that hangs.
-    socket
-        .set_read_timeout(Some(Duration::from_secs(60)))
-        .unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") && socket.read(&mut byte).unwrap_or(0) == 1 {
         head.push(byte[0]);

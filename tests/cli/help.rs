@@ -6,18 +6,12 @@ use crate::sidenote::sidenote;
 fn help_texts_are_as_reviewed() {
     insta::assert_snapshot!("help", sidenote(&["--help"], &[]).shown());
     insta::assert_snapshot!("help_check", sidenote(&["check", "--help"], &[]).shown());
-    insta::assert_snapshot!(
-        "help_smoke_test",
-        sidenote(&["smoke-test", "--help"], &[]).shown()
-    );
+    insta::assert_snapshot!("help_smoke_test", sidenote(&["smoke-test", "--help"], &[]).shown());
 }
 
 #[test]
 fn the_help_never_shows_a_token_of_the_environment() {
-    let help = sidenote(
-        &["smoke-test", "--help"],
-        &[("SIDENOTE_STREAM_TOKEN", "hunter2")],
-    );
+    let help = sidenote(&["smoke-test", "--help"], &[("SIDENOTE_STREAM_TOKEN", "hunter2")]);
     assert!(help.stdout.contains("SIDENOTE_STREAM_TOKEN"));
     assert!(!help.stdout.contains("hunter2"));
 }
@@ -31,13 +25,7 @@ fn a_wrong_command_line_ends_with_2_and_says_how_it_is_written() {
         &["smoke-test"],
         &["smoke-test", "--url", "ftp://example.com"],
         &["smoke-test", "--url", "example.com"],
-        &[
-            "smoke-test",
-            "--url",
-            "https://example.com",
-            "--seconds",
-            "0",
-        ],
+        &["smoke-test", "--url", "https://example.com", "--seconds", "0"],
     ] {
         let run = sidenote(args, &[]);
         assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{args:?}");

@@ -64,14 +64,7 @@ fn binary() -> &'static Path {
         };
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
-        build.args([
-            "build",
-            "--quiet",
-            "--package",
-            "sidenote",
-            "--bin",
-            "sidenote",
-        ]);
+        build.args(["build", "--quiet", "--package", "sidenote", "--bin", "sidenote"]);
         build.args(["--profile", name, "--target-dir"]).arg(target);
         // What cargo tells a test about its package makes build scripts run again, and much with them.
         for (variable, _) in std::env::vars_os() {
@@ -80,10 +73,7 @@ fn binary() -> &'static Path {
                 build.env_remove(variable);
             }
         }
-        let status = build
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status()
-            .expect("cargo runs");
+        let status = build.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo runs");
         assert!(status.success(), "the binary can't be built");
         profile.join(format!("sidenote{}", std::env::consts::EXE_SUFFIX))
     })

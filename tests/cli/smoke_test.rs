@@ -44,10 +44,7 @@ fn a_good_stream_passes_all_three_steps() {
         "authorization: bearer hunter2",
         "cache-control: no-store",
     ] {
-        assert!(
-            request.lines().any(|found| found == line),
-            "no `{line}` in {request}"
-        );
+        assert!(request.lines().any(|found| found == line), "no `{line}` in {request}");
     }
 }
 
@@ -58,29 +55,18 @@ fn a_summary_is_a_payload_too() {
         event(r#"{"type": "summary", "session_id": "s1"}"#),
         Step::Hold,
     ]);
-    assert_eq!(
-        smoke_test(&format!("http://{}", connector.address), "20").code,
-        0
-    );
+    assert_eq!(smoke_test(&format!("http://{}", connector.address), "20").code, 0);
 }
 
 #[test]
 fn every_failure_gets_its_advice() {
-    let status = |line: &str| {
-        vec![send(format!(
-            "HTTP/1.1 {line}\r\ncontent-length: 0\r\n\r\n"
-        ))]
-    };
+    let status = |line: &str| vec![send(format!("HTTP/1.1 {line}\r\ncontent-length: 0\r\n\r\n"))];
     let payload = |json: &str| vec![send(STREAM), event(json), Step::Hold];
     let cases: Vec<(&str, Vec<Step>, &str)> = vec![
         ("401", status("401 Unauthorized"), "20"),
         ("403", status("403 Forbidden"), "20"),
         ("404", status("404 Not Found"), "20"),
-        (
-            "redirect",
-            status("302 Found\r\nlocation: https://evil.example/"),
-            "20",
-        ),
+        ("redirect", status("302 Found\r\nlocation: https://evil.example/"), "20"),
         ("429", status("429 Too Many Requests"), "20"),
         ("503", status("503 Service Unavailable"), "20"),
         ("204", status("204 No Content"), "20"),
@@ -97,18 +83,10 @@ fn every_failure_gets_its_advice() {
         ("nothing comes", vec![send(STREAM), Step::Hold], "3"),
         (
             "only heartbeats",
-            vec![
-                send(STREAM),
-                send("event: heartbeat\ndata: {}\n\n".repeat(3)),
-                Step::Hold,
-            ],
+            vec![send(STREAM), send("event: heartbeat\ndata: {}\n\n".repeat(3)), Step::Hold],
             "3",
         ),
-        (
-            "closed early",
-            vec![send(STREAM), send("event: heartbeat\ndata: {}\n\n")],
-            "20",
-        ),
+        ("closed early", vec![send(STREAM), send("event: heartbeat\ndata: {}\n\n")], "20"),
         (
             "cut off",
             vec![send(
@@ -118,33 +96,13 @@ fn every_failure_gets_its_advice() {
         ),
         (
             "flood",
-            vec![
-                send(STREAM),
-                send(format!("data: {}", "x".repeat(3 << 20))),
-                Step::Hold,
-            ],
+            vec![send(STREAM), send(format!("data: {}", "x".repeat(3 << 20))), Step::Hold],
             "20",
         ),
-        (
-            "no session_id",
-            payload(r#"{"type": "actions", "actions": []}"#),
-            "20",
-        ),
-        (
-            "null session_id",
-            payload(r#"{"type": "actions", "session_id": null}"#),
-            "20",
-        ),
-        (
-            "empty session_id",
-            payload(r#"{"type": "actions", "session_id": ""}"#),
-            "20",
-        ),
-        (
-            "session_id as a number",
-            payload(r#"{"type": "actions", "session_id": 42}"#),
-            "20",
-        ),
+        ("no session_id", payload(r#"{"type": "actions", "actions": []}"#), "20"),
+        ("null session_id", payload(r#"{"type": "actions", "session_id": null}"#), "20"),
+        ("empty session_id", payload(r#"{"type": "actions", "session_id": ""}"#), "20"),
+        ("session_id as a number", payload(r#"{"type": "actions", "session_id": 42}"#), "20"),
     ];
     let mut shown = String::new();
     std::thread::scope(|scope| {
@@ -173,11 +131,7 @@ fn a_host_that_can_not_be_reached_gets_its_advice() {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = nobody.local_addr().unwrap();
     drop(nobody);
-    record(
-        &mut shown,
-        "nobody listens",
-        &smoke_test(&format!("http://{address}"), "20"),
-    );
+    record(&mut shown, "nobody listens", &smoke_test(&format!("http://{address}"), "20"));
 
     let connector = Connector::start(vec![send("HTTP/1.1 400 Bad Request\r\n\r\n")]);
     record(
@@ -192,20 +146,13 @@ fn a_host_that_can_not_be_reached_gets_its_advice() {
 #[test]
 fn tokens_that_are_missing_or_unusable_get_their_advice() {
     let mut shown = String::new();
-    let connector = Connector::start(vec![send(
-        "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n",
-    )]);
+    let connector =
+        Connector::start(vec![send("HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n")]);
     let url = format!("http://{}/stream/acme", connector.address);
-    record(
-        &mut shown,
-        "no token",
-        &sidenote(&["smoke-test", "--url", &url], &[]),
-    );
+    record(&mut shown, "no token", &sidenote(&["smoke-test", "--url", &url], &[]));
     assert!(!connector.request().to_lowercase().contains("authorization"));
-    let unusable = sidenote(
-        &["smoke-test", "--url", &url],
-        &[("SIDENOTE_STREAM_TOKEN", "hunter2\n")],
-    );
+    let unusable =
+        sidenote(&["smoke-test", "--url", &url], &[("SIDENOTE_STREAM_TOKEN", "hunter2\n")]);
     record(&mut shown, "a line break in the token", &unusable);
     insta::assert_snapshot!("smoke_test_tokens", shown);
 }

@@ -15,20 +15,14 @@ use serde_json::{Value, json};
 pub(super) fn json_answer(status: StatusCode, value: &Value) -> Response {
     let mut response = Response::new(Body::from(value.to_string()));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     guarded(response)
 }
 
 /// Marks an answer as not to be cached and not to be guessed at by browsers.
 pub(super) fn guarded(mut response: Response) -> Response {
-    response
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-        .headers_mut()
-        .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
@@ -57,13 +51,7 @@ impl Refused {
         message: impl Into<Cow<'static, str>>,
         next: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self {
-            status,
-            code: code.into(),
-            message: message.into(),
-            next: next.into(),
-            extra: None,
-        }
+        Self { status, code: code.into(), message: message.into(), next: next.into(), extra: None }
     }
 
     pub(super) fn not_found() -> Self {

@@ -50,18 +50,12 @@ impl GuestLog {
 
     /// What the guest writes to its standard output.
     pub(super) fn stdout(&self) -> Output {
-        Output {
-            log: self.clone(),
-            stderr: false,
-        }
+        Output { log: self.clone(), stderr: false }
     }
 
     /// What the guest writes to its standard error.
     pub(super) fn stderr(&self) -> Output {
-        Output {
-            log: self.clone(),
-            stderr: true,
-        }
+        Output { log: self.clone(), stderr: true }
     }
 
     /// Gives the next call its whole budget.
@@ -73,10 +67,7 @@ impl GuestLog {
     /// Writes one line, or counts it where the budget is used up.
     pub(super) fn line(&self, level: Level, message: &str, fields: &[(String, String)]) {
         let bytes = message.len()
-            + fields
-                .iter()
-                .map(|(key, value)| key.len() + value.len() + 2)
-                .sum::<usize>();
+            + fields.iter().map(|(key, value)| key.len() + value.len() + 2).sum::<usize>();
         // Even an empty line costs something.
         if !self.take(bytes + 1) {
             return;
@@ -104,14 +95,8 @@ impl GuestLog {
     pub(super) fn end(&self) {
         for (stream, level) in [(&self.0.stdout, Level::INFO), (&self.0.stderr, Level::WARN)] {
             let bytes = std::mem::take(&mut *stream.lock().unwrap_or_else(PoisonError::into_inner));
-            for line in bytes
-                .split(|byte| *byte == b'\n')
-                .filter(|line| !line.is_empty())
-            {
-                self.emit(
-                    level,
-                    &clean(&String::from_utf8_lossy(line), MAX_LINE_BYTES),
-                );
+            for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+                self.emit(level, &clean(&String::from_utf8_lossy(line), MAX_LINE_BYTES));
             }
         }
         let dropped = self.0.dropped.swap(0, Relaxed);
@@ -131,11 +116,8 @@ impl GuestLog {
 
     /// Takes bytes from the call's budget.
     fn take(&self, bytes: usize) -> bool {
-        let taken = self
-            .0
-            .left
-            .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(bytes))
-            .is_ok();
+        let taken =
+            self.0.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(bytes)).is_ok();
         if !taken {
             self.0.dropped.fetch_add(1, Relaxed);
         }
@@ -162,24 +144,14 @@ pub(super) struct Output {
 
 impl Output {
     fn again(&self) -> Self {
-        Self {
-            log: self.log.clone(),
-            stderr: self.stderr,
-        }
+        Self { log: self.log.clone(), stderr: self.stderr }
     }
 
     fn take(&self, bytes: &[u8]) {
         if self.log.take(bytes.len()) {
             let shared = &self.log.0;
-            let stream = if self.stderr {
-                &shared.stderr
-            } else {
-                &shared.stdout
-            };
-            stream
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .extend_from_slice(bytes);
+            let stream = if self.stderr { &shared.stderr } else { &shared.stdout };
+            stream.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
         }
     }
 }

@@ -83,11 +83,7 @@ impl Cpu {
         if !std::mem::take(&mut self.forgiven) {
             self.ticks += 1;
         }
-        if self.ticks > self.budget {
-            Err(CpuUsedUp)
-        } else {
-            Ok(())
-        }
+        if self.ticks > self.budget { Err(CpuUsedUp) } else { Ok(()) }
     }
 }
 
@@ -147,17 +143,8 @@ pub(super) fn begin_call(
 ) {
     store.set_epoch_deadline(1);
     let state = store.data_mut();
-    let ticks = state
-        .ground
-        .limits
-        .cpu_time
-        .as_nanos()
-        .div_ceil(TICK.as_nanos());
-    state.cpu = Cpu {
-        ticks: 0,
-        budget: u32::try_from(ticks).unwrap_or(u32::MAX),
-        forgiven: false,
-    };
+    let ticks = state.ground.limits.cpu_time.as_nanos().div_ceil(TICK.as_nanos());
+    state.cpu = Cpu { ticks: 0, budget: u32::try_from(ticks).unwrap_or(u32::MAX), forgiven: false };
     state.outbound.deadline = deadline;
     state.outbound.traceparent = traceparent;
     state.log.begin();
@@ -165,10 +152,7 @@ pub(super) fn begin_call(
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.wasi,
-            table: &mut self.table,
-        }
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
     }
 }
 

@@ -37,9 +37,8 @@ async fn whole(
 ) -> Result<Outgoing, Error> {
     let (head, body) = request.into_parts();
     let body = Limited::new(body, MAX_REQUEST_BYTES).collect().await;
-    let body = body
-        .map_err(|_| Error::HttpRequestBodySize(Some(MAX_REQUEST_BYTES as u64)))?
-        .to_bytes();
+    let body =
+        body.map_err(|_| Error::HttpRequestBodySize(Some(MAX_REQUEST_BYTES as u64)))?.to_bytes();
     Ok(Outgoing {
         method: head.method,
         url: head.uri.to_string(),
@@ -68,11 +67,9 @@ fn refused(error: SendError) -> Error {
         SendError::Invalid(cause) => Error::InternalError(Some(cause)),
         SendError::Connect { .. } => Error::ConnectionRefused,
         SendError::Timeout { .. } => Error::HttpResponseTimeout,
-        SendError::TooLarge {
-            what: "response",
-            limit,
-            ..
-        } => Error::HttpResponseBodySize(Some(limit as u64)),
+        SendError::TooLarge { what: "response", limit, .. } => {
+            Error::HttpResponseBodySize(Some(limit as u64))
+        }
         SendError::TooLarge { limit, .. } => Error::HttpRequestBodySize(Some(limit as u64)),
         SendError::Broken { .. } => Error::ConnectionTerminated,
     }

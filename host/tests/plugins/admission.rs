@@ -49,9 +49,7 @@ async fn a_bad_file_says_why_and_stops_no_other() {
         }),
         ("fine".into(), plugin("good.wasm")),
     ];
-    let registry = Registry::load(folder.path(), &plugins.into())
-        .await
-        .unwrap();
+    let registry = Registry::load(folder.path(), &plugins.into()).await.unwrap();
     let cases = [
         ("core", "compile: it is a core module"),
         (
@@ -63,15 +61,10 @@ async fn a_bad_file_says_why_and_stops_no_other() {
         ("cut", "compile: "),
         ("gone", "read: there is no such file"),
         ("outside", "read: `../good.wasm` is no file name"),
-        (
-            "misgranted",
-            "grants: `https://api.example.com/path` in hosts can't be used",
-        ),
+        ("misgranted", "grants: `https://api.example.com/path` in hosts can't be used"),
     ];
     for (name, wanted) in cases {
-        let failed = state(&registry, name)
-            .failed
-            .unwrap_or_else(|| panic!("{name} runs"));
+        let failed = state(&registry, name).failed.unwrap_or_else(|| panic!("{name} runs"));
         assert!(failed.starts_with(wanted), "{name}: {failed}");
         let Err(PostError::Crashed { code, message }) = post(&registry, name, "x").await else {
             panic!("{name}")
@@ -80,11 +73,7 @@ async fn a_bad_file_says_why_and_stops_no_other() {
         assert!(message.starts_with(wanted), "{name}: {message}");
     }
     assert_alive(&registry, "fine").await;
-    let names: Vec<_> = registry
-        .states()
-        .iter()
-        .map(|state| state.name.to_string())
-        .collect();
+    let names: Vec<_> = registry.states().iter().map(|state| state.name.to_string()).collect();
     assert!(
         !names.contains(&"good".to_owned()),
         "a file that is configured has no second name: {names:?}"
@@ -96,9 +85,7 @@ async fn a_bad_file_says_why_and_stops_no_other() {
 async fn a_file_that_nobody_configured_runs_under_its_stem_with_nothing_granted() {
     let good = std::fs::read(built("guest_probe.wasm")).unwrap();
     let folder = folder(&[("my-probe.wasm", &good)]);
-    let registry = Registry::load(folder.path(), &Default::default())
-        .await
-        .unwrap();
+    let registry = Registry::load(folder.path(), &Default::default()).await.unwrap();
     let found = state(&registry, "my-probe");
     assert_eq!(
         (found.failed, found.interfaces, &*found.file),
@@ -110,9 +97,7 @@ async fn a_file_that_nobody_configured_runs_under_its_stem_with_nothing_granted(
         panic!()
     };
     assert!(
-        failure
-            .message
-            .contains("[plugins.my-probe] hosts = [\"example.com\"]"),
+        failure.message.contains("[plugins.my-probe] hosts = [\"example.com\"]"),
         "{}",
         failure.message
     );
@@ -122,16 +107,11 @@ async fn a_file_that_nobody_configured_runs_under_its_stem_with_nothing_granted(
 async fn an_unknown_plugin_and_a_missing_interface_are_told() {
     let good = std::fs::read(built("guest_probe.wasm")).unwrap();
     let folder = folder(&[("probe.wasm", &good)]);
-    let registry = Registry::load(folder.path(), &Default::default())
-        .await
-        .unwrap();
+    let registry = Registry::load(folder.path(), &Default::default()).await.unwrap();
     let Err(PostError::Crashed { code, message }) = post(&registry, "nobody", "x").await else {
         panic!()
     };
-    assert_eq!(
-        (&*code, &*message),
-        ("unavailable", "there is no plugin `nobody`")
-    );
+    assert_eq!((&*code, &*message), ("unavailable", "there is no plugin `nobody`"));
     let request = sidenote::plugin::WebhookRequest {
         method: "POST".into(),
         url: "/".into(),
@@ -147,13 +127,6 @@ async fn an_unknown_plugin_and_a_missing_interface_are_told() {
 #[tokio::test]
 async fn a_folder_that_is_not_there_is_empty() {
     let plugins = [("bot".into(), plugin("bot.wasm"))].into();
-    let registry = Registry::load(Path::new("/nowhere/at/all"), &plugins)
-        .await
-        .unwrap();
-    assert!(
-        state(&registry, "bot")
-            .failed
-            .unwrap()
-            .starts_with("read: there is no such file")
-    );
+    let registry = Registry::load(Path::new("/nowhere/at/all"), &plugins).await.unwrap();
+    assert!(state(&registry, "bot").failed.unwrap().starts_with("read: there is no such file"));
 }

@@ -22,11 +22,7 @@ pub(crate) fn folder() -> PathBuf {
 /// A built component of this folder.
 pub(crate) fn built(file: &str) -> PathBuf {
     let path = folder().join(file);
-    assert!(
-        path.is_file(),
-        "{} isn't there; run `cargo xtask guests`",
-        path.display()
-    );
+    assert!(path.is_file(), "{} isn't there; run `cargo xtask guests`", path.display());
     path
 }
 
@@ -72,10 +68,7 @@ pub(crate) async fn registry<const N: usize>(plugins: [(&str, Plugin); N]) -> Re
     for (_, plugin) in &plugins {
         std::fs::copy(built(&plugin.file), folder.path().join(&plugin.file)).unwrap();
     }
-    let plugins = plugins
-        .into_iter()
-        .map(|(name, plugin)| (name.into(), plugin))
-        .collect();
+    let plugins = plugins.into_iter().map(|(name, plugin)| (name.into(), plugin)).collect();
     let registry = Registry::load(folder.path(), &plugins).await.unwrap();
     for state in registry.states() {
         assert_eq!(state.failed, None, "{}", state.name);
@@ -126,9 +119,7 @@ pub(crate) async fn post(
     plugin: &str,
     body: &str,
 ) -> Result<Posted, PostError> {
-    registry
-        .post_note(call(Duration::from_secs(10)), &note(plugin, body))
-        .await
+    registry.post_note(call(Duration::from_secs(10)), &note(plugin, body)).await
 }
 
 /// The id of a note that was posted.

@@ -20,9 +20,7 @@ async fn a_loop_is_stopped_at_the_deadline_and_at_the_cpu_budget() {
     let registry = registry([("spin", plugin("guest_spin.wasm")), ("thrifty", thrifty)]).await;
 
     let started = Instant::now();
-    let outcome = registry
-        .post_note(call(Duration::from_millis(400)), &note("spin", "spin"))
-        .await;
+    let outcome = registry.post_note(call(Duration::from_millis(400)), &note("spin", "spin")).await;
     assert_eq!(crashed(outcome).0, "timeout");
     let took = started.elapsed();
     assert!(
@@ -34,11 +32,7 @@ async fn a_loop_is_stopped_at_the_deadline_and_at_the_cpu_budget() {
     let (code, message) = crashed(post(&registry, "thrifty", "spin").await);
     assert_eq!(code, "cpu");
     assert!(message.contains("cpu_time"), "{message}");
-    assert!(
-        started.elapsed() < Duration::from_millis(200) + GRACE,
-        "{:?}",
-        started.elapsed()
-    );
+    assert!(started.elapsed() < Duration::from_millis(200) + GRACE, "{:?}", started.elapsed());
 
     assert_alive(&registry, "spin").await;
     assert_alive(&registry, "thrifty").await;
@@ -55,14 +49,11 @@ async fn a_wait_is_stopped_at_the_deadline_and_the_plugins_own_limit_holds_too()
     let mut short = plugin("guest_spin.wasm");
     short.limits.call_timeout = Duration::from_millis(300);
     let registry = registry([("spin", plugin("guest_spin.wasm")), ("short", short)]).await;
-    for (name, timeout) in [
-        ("spin", Duration::from_millis(300)),
-        ("short", Duration::from_secs(60)),
-    ] {
+    for (name, timeout) in
+        [("spin", Duration::from_millis(300)), ("short", Duration::from_secs(60))]
+    {
         let started = Instant::now();
-        let outcome = registry
-            .post_note(call(timeout), &note(name, "sleep"))
-            .await;
+        let outcome = registry.post_note(call(timeout), &note(name, "sleep")).await;
         assert_eq!(crashed(outcome).0, "timeout", "{name}");
         assert!(
             started.elapsed() < Duration::from_millis(300) + GRACE,
@@ -117,9 +108,7 @@ async fn a_cancelled_call_drops_its_instance_and_nothing_else() {
     let (call, note) = (call(Duration::from_secs(10)), note("spin", "sleep"));
     let post = registry.post_note(call, &note);
     assert!(
-        tokio::time::timeout(Duration::from_millis(50), post)
-            .await
-            .is_err(),
+        tokio::time::timeout(Duration::from_millis(50), post).await.is_err(),
         "it waits for ever"
     );
     assert_alive(&registry, "spin").await;
@@ -148,10 +137,7 @@ async fn a_call_that_finds_no_instance_free_is_put_off_without_an_attempt() {
     let waiting = async {
         let started = Instant::now();
         let outcome = registry
-            .post_note(
-                call(Duration::from_millis(400)),
-                &crate::guests::note("spin", "hello"),
-            )
+            .post_note(call(Duration::from_millis(400)), &crate::guests::note("spin", "hello"))
             .await;
         (outcome, started.elapsed())
     };
@@ -160,17 +146,12 @@ async fn a_call_that_finds_no_instance_free_is_put_off_without_an_attempt() {
         _ = &mut hogging => panic!("it waits for ever"),
         outcome = waiting => outcome,
     };
-    let Err(PostError::Failed(failure)) = outcome else {
-        panic!("{outcome:?}")
-    };
+    let Err(PostError::Failed(failure)) = outcome else { panic!("{outcome:?}") };
     assert_eq!(
         (failure.kind, failure.sent, &*failure.code),
         (FailureKind::RateLimited, Sent::NotSent, "busy")
     );
-    assert!(
-        took < Duration::from_millis(400),
-        "half of the call is for waiting: {took:?}"
-    );
+    assert!(took < Duration::from_millis(400), "half of the call is for waiting: {took:?}");
     assert_eq!(crashed(hogging.await).0, "timeout");
 }
 
@@ -187,17 +168,10 @@ async fn neighbours_keep_their_pace_beside_a_loop_a_bomb_and_a_trap() {
         .await,
     );
     let mut hostile = JoinSet::new();
-    for (name, body) in [
-        ("spin", "spin"),
-        ("spin", "spin"),
-        ("memory", "eat"),
-        ("trap", "trap"),
-    ] {
+    for (name, body) in [("spin", "spin"), ("spin", "spin"), ("memory", "eat"), ("trap", "trap")] {
         let registry = registry.clone();
         hostile.spawn(async move {
-            let outcome = registry
-                .post_note(call(Duration::from_secs(2)), &note(name, body))
-                .await;
+            let outcome = registry.post_note(call(Duration::from_secs(2)), &note(name, body)).await;
             crashed(outcome).0
         });
     }
@@ -225,10 +199,7 @@ async fn nonsense_is_cut_cleaned_or_refused() {
     let Err(PostError::Failed(failure)) = post(&registry, "garbage", "failure").await else {
         panic!()
     };
-    assert!(
-        failure.code.len() <= 64 && failure.message.len() <= 1000,
-        "{failure:?}"
-    );
+    assert!(failure.code.len() <= 64 && failure.message.len() <= 1000, "{failure:?}");
     assert!(
         !failure
             .code
@@ -238,22 +209,13 @@ async fn nonsense_is_cut_cleaned_or_refused() {
     );
     assert!(failure.retry_after.unwrap() <= Duration::from_secs(86_400));
     for body in ["long-id", "odd-id", "empty-id"] {
-        assert_eq!(
-            post(&registry, "garbage", body).await.unwrap().note_id,
-            None,
-            "{body}"
-        );
+        assert_eq!(post(&registry, "garbage", body).await.unwrap().note_id, None, "{body}");
     }
     assert_eq!(crashed(post(&registry, "garbage", "flood").await).0, "trap");
     assert!(post(&registry, "garbage", "log").await.is_ok());
     assert_alive(&registry, "garbage").await;
 
-    for body in [
-        "many",
-        "empty-conversation",
-        "long-conversation",
-        "challenge",
-    ] {
+    for body in ["many", "empty-conversation", "long-conversation", "challenge"] {
         let request = WebhookRequest {
             method: "POST".into(),
             url: "/".into(),
@@ -273,11 +235,7 @@ async fn nonsense_is_cut_cleaned_or_refused() {
         body: Vec::new(),
     };
     match registry.receive("garbage", request).await {
-        Err(ReceiveError::Rejected {
-            status: 400,
-            code,
-            message,
-        }) => {
+        Err(ReceiveError::Rejected { status: 400, code, message }) => {
             assert!(code.len() <= 64 && message.len() <= 1000 && !message.contains('\u{1b}'));
         }
         other => panic!("{other:?}"),
@@ -289,12 +247,7 @@ async fn a_call_carries_its_key_attempt_and_deadline() {
     let registry = registry([("probe", plugin("guest_probe.wasm"))]).await;
     let mut second = call(Duration::from_secs(4));
     second.attempt = 2;
-    let posted = registry
-        .post_note(second, &note("probe", "call"))
-        .await
-        .unwrap()
-        .note_id
-        .unwrap();
+    let posted = registry.post_note(second, &note("probe", "call")).await.unwrap().note_id.unwrap();
     let [key, attempt, left] = posted.split(' ').collect::<Vec<_>>()[..] else {
         panic!("{posted}")
     };

@@ -57,18 +57,11 @@ impl Server {
         );
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
-            axum::serve(
-                listener,
-                app.into_make_service_with_connect_info::<SocketAddr>(),
-            )
-            .await
-            .unwrap();
+            axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
+                .await
+                .unwrap();
         });
-        Self {
-            address,
-            seen,
-            _tasks: tasks,
-        }
+        Self { address, seen, _tasks: tasks }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -102,26 +95,18 @@ async fn answer(
         peer,
     });
     let answer = Response::builder();
-    match path
-        .trim_start_matches('/')
-        .split_once('/')
-        .unwrap_or((path.trim_start_matches('/'), ""))
+    match path.trim_start_matches('/').split_once('/').unwrap_or((path.trim_start_matches('/'), ""))
     {
         ("status", code) => answer
             .status(code.parse::<u16>().unwrap())
             .header("retry-after", "7")
             .body(Body::empty()),
         ("echo", _) => {
-            let authorization = authorization
-                .as_ref()
-                .map_or("", |value| value.to_str().unwrap());
+            let authorization = authorization.as_ref().map_or("", |value| value.to_str().unwrap());
             let text = format!("[{authorization}] {}", String::from_utf8_lossy(&body));
             answer.header("x-echo", &text).body(Body::from(text))
         }
-        ("redirect", _) => answer
-            .status(302)
-            .header("location", "/elsewhere")
-            .body(Body::empty()),
+        ("redirect", _) => answer.status(302).header("location", "/elsewhere").body(Body::empty()),
         ("large", bytes) => answer.body(Body::from(vec![b'x'; bytes.parse().unwrap()])),
         ("hang", _) => {
             tokio::time::sleep(Duration::from_secs(3600)).await;

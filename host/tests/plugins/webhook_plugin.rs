@@ -20,23 +20,15 @@ fn signature(key: &str, timestamp: &str, body: &[u8]) -> String {
     format!("sha256={}", hex::encode(mac.finalize().into_bytes()))
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the plugin compares with the system's clock"
-)]
+#[expect(clippy::disallowed_methods, reason = "the plugin compares with the system's clock")]
 fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap()
-        .as_secs()
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
 }
 
 async fn writer(server: &Server, path: &str, settings: &[(&str, &str)]) -> Registry {
     let mut bot = plugin(FILE);
-    bot.config = settings
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-        .collect();
+    bot.config =
+        settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     bot.config.insert("url".to_owned(), server.url(path));
     bot.hosts = vec![server.grant()];
     bot.allow_private = true;
@@ -53,16 +45,11 @@ async fn writer(server: &Server, path: &str, settings: &[(&str, &str)]) -> Regis
 async fn a_note_arrives_signed_and_whole() {
     let server = Server::start().await;
     let registry = writer(&server, "/notes", &[("bearer", "true")]).await;
-    let posted = post(&registry, "bot", "He clicked \"Pay\"\nand left")
-        .await
-        .unwrap();
+    let posted = post(&registry, "bot", "He clicked \"Pay\"\nand left").await.unwrap();
     assert_eq!(posted.note_id.as_deref(), Some("n1"));
 
     let seen = &server.seen()[0];
-    assert_eq!(
-        (seen.method.as_str(), seen.path.as_str()),
-        ("POST", "/notes")
-    );
+    assert_eq!((seen.method.as_str(), seen.path.as_str()), ("POST", "/notes"));
     assert_eq!(seen.header("x-sidenote-delivery"), Some("key-1"));
     assert_eq!(seen.header("authorization"), Some("Bearer t0ken"));
     assert_eq!(seen.header("content-type"), Some("application/json"));
@@ -72,10 +59,7 @@ async fn a_note_arrives_signed_and_whole() {
     );
     let timestamp = seen.header("x-sidenote-timestamp").unwrap();
     assert!(timestamp.parse::<u64>().unwrap().abs_diff(now()) < 60);
-    assert_eq!(
-        seen.header("x-sidenote-signature"),
-        Some(&*signature("k1", timestamp, &seen.body))
-    );
+    assert_eq!(seen.header("x-sidenote-signature"), Some(&*signature("k1", timestamp, &seen.body)));
 
     let body: serde_json::Value = serde_json::from_slice(&seen.body).unwrap();
     let wanted = serde_json::json!({
@@ -112,11 +96,7 @@ async fn statuses_become_kinds_of_failure() {
             (kind, sent, status.to_string()),
             "{status}"
         );
-        assert_eq!(
-            failure.retry_after,
-            Some(Duration::from_secs(7)),
-            "{status}"
-        );
+        assert_eq!(failure.retry_after, Some(Duration::from_secs(7)), "{status}");
     }
 }
 
@@ -131,18 +111,9 @@ async fn without_its_secret_nothing_is_posted_unless_that_is_wanted() {
     open.config.insert("unsigned".to_owned(), "true".to_owned());
     let registry = registry([("bot", bot), ("open", open)]).await;
 
-    let Err(PostError::Failed(failure)) = post(&registry, "bot", "x").await else {
-        panic!()
-    };
-    assert_eq!(
-        (failure.kind, failure.sent),
-        (FailureKind::Invalid, Sent::NotSent)
-    );
-    assert!(
-        failure.message.contains("[plugins.bot.secrets.signing]"),
-        "{}",
-        failure.message
-    );
+    let Err(PostError::Failed(failure)) = post(&registry, "bot", "x").await else { panic!() };
+    assert_eq!((failure.kind, failure.sent), (FailureKind::Invalid, Sent::NotSent));
+    assert!(failure.message.contains("[plugins.bot.secrets.signing]"), "{}", failure.message);
     assert!(server.seen().is_empty());
 
     post(&registry, "open", "x").await.unwrap();
@@ -155,10 +126,7 @@ fn incoming(body: &str, key: &str, timestamp: u64) -> WebhookRequest {
         method: "POST".to_owned(),
         url: "https://notes.example/webhooks/bot".to_owned(),
         headers: vec![
-            (
-                "x-sidenote-signature".to_owned(),
-                signature(key, &timestamp, body.as_bytes()),
-            ),
+            ("x-sidenote-signature".to_owned(), signature(key, &timestamp, body.as_bytes())),
             ("x-sidenote-timestamp".to_owned(), timestamp),
         ],
         body: body.as_bytes().to_vec(),
@@ -171,35 +139,19 @@ async fn a_signed_webhook_becomes_an_event() {
     let registry = writer(&server, "/", &[]).await;
     let body =
         r#"{"event":"opened","conversation_id":"c9","session_id":"s9","user_id":"","text":"help"}"#;
-    let events = registry
-        .receive("bot", incoming(body, "k2", now()))
-        .await
-        .unwrap();
-    let [WebhookEvent::Opened(turn)] = &*events else {
-        panic!("{events:?}")
-    };
-    assert_eq!(
-        (turn.conversation_id.as_str(), turn.session_id.as_deref()),
-        ("c9", Some("s9"))
-    );
-    assert_eq!(
-        (turn.external_user_id.as_deref(), turn.text.as_deref()),
-        (None, Some("help"))
-    );
+    let events = registry.receive("bot", incoming(body, "k2", now())).await.unwrap();
+    let [WebhookEvent::Opened(turn)] = &*events else { panic!("{events:?}") };
+    assert_eq!((turn.conversation_id.as_str(), turn.session_id.as_deref()), ("c9", Some("s9")));
+    assert_eq!((turn.external_user_id.as_deref(), turn.text.as_deref()), (None, Some("help")));
 
     let body = r#"{"event":"challenge","challenge":"abc"}"#;
-    let events = registry
-        .receive("bot", incoming(body, "k2", now()))
-        .await
-        .unwrap();
+    let events = registry.receive("bot", incoming(body, "k2", now())).await.unwrap();
     assert!(
         matches!(&*events, [WebhookEvent::Challenge(answer)] if answer.body == b"abc"),
         "{events:?}"
     );
-    let events = registry
-        .receive("bot", incoming(r#"{"event":"typing"}"#, "k2", now()))
-        .await
-        .unwrap();
+    let events =
+        registry.receive("bot", incoming(r#"{"event":"typing"}"#, "k2", now())).await.unwrap();
     assert_eq!(events, [WebhookEvent::Ignored]);
 }
 
@@ -216,55 +168,20 @@ async fn what_cannot_be_verified_is_refused() {
     };
     let cases = [
         ("another key", incoming(body, "k1", now()), 401, "signature"),
-        (
-            "another body",
-            with(&|request| request.body.push(b' ')),
-            401,
-            "signature",
-        ),
+        ("another body", with(&|request| request.body.push(b' ')), 401, "signature"),
         (
             "another timestamp",
             with(&|request| request.headers[1].1 = (now() - 1).to_string()),
             401,
             "signature",
         ),
-        (
-            "no signature",
-            with(&|request| drop(request.headers.remove(0))),
-            401,
-            "signature",
-        ),
-        (
-            "no timestamp",
-            with(&|request| drop(request.headers.remove(1))),
-            401,
-            "signature",
-        ),
-        (
-            "an old one",
-            incoming(body, "k2", now() - 400),
-            401,
-            "timestamp",
-        ),
-        (
-            "one from the future",
-            incoming(body, "k2", now() + 400),
-            401,
-            "timestamp",
-        ),
+        ("no signature", with(&|request| drop(request.headers.remove(0))), 401, "signature"),
+        ("no timestamp", with(&|request| drop(request.headers.remove(1))), 401, "signature"),
+        ("an old one", incoming(body, "k2", now() - 400), 401, "timestamp"),
+        ("one from the future", incoming(body, "k2", now() + 400), 401, "timestamp"),
         ("no JSON", incoming("{", "k2", now()), 400, "body"),
-        (
-            "no conversation",
-            incoming(r#"{"event":"opened"}"#, "k2", now()),
-            400,
-            "body",
-        ),
-        (
-            "a GET",
-            with(&|request| request.method = "GET".to_owned()),
-            405,
-            "method",
-        ),
+        ("no conversation", incoming(r#"{"event":"opened"}"#, "k2", now()), 400, "body"),
+        ("a GET", with(&|request| request.method = "GET".to_owned()), 405, "method"),
     ];
     for (what, request, wanted, word) in cases {
         match registry.receive("bot", request).await {
@@ -274,17 +191,11 @@ async fn what_cannot_be_verified_is_refused() {
             other => panic!("{what}: {other:?}"),
         }
     }
-    assert!(
-        registry.receive("bot", good).await.is_ok(),
-        "nothing but the changes was wrong"
-    );
+    assert!(registry.receive("bot", good).await.is_ok(), "nothing but the changes was wrong");
 
     let unset = crate::guests::registry([("bot", plugin(FILE))]).await;
     let outcome = unset.receive("bot", incoming(body, "", now())).await;
-    assert!(
-        matches!(outcome, Err(ReceiveError::Rejected { status: 503, .. })),
-        "{outcome:?}"
-    );
+    assert!(matches!(outcome, Err(ReceiveError::Rejected { status: 503, .. })), "{outcome:?}");
     assert_eq!(
         unset.receive("none", incoming(body, "", now())).await,
         Err(ReceiveError::NoSuchPlugin)

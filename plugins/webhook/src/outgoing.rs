@@ -157,9 +157,7 @@ mod tests {
     }
 
     fn host() -> Host {
-        Host::new()
-            .config("url", "https://bot.example/notes")
-            .secret("signing", "k1")
+        Host::new().config("url", "https://bot.example/notes").secret("signing", "k1")
     }
 
     #[test]
@@ -187,14 +185,13 @@ mod tests {
         post(&call(), &note(), 1_700_000_000).unwrap();
         let request = &host.requests()[0];
         assert!(!request.secrets_in_body);
-        assert!(request.headers.contains(&(
-            "authorization".to_owned(),
-            "Bearer {{secret:token}}".to_owned()
-        )));
         assert!(
             request
                 .headers
-                .contains(&("x-sidenote-timestamp".to_owned(), "1700000000".to_owned()))
+                .contains(&("authorization".to_owned(), "Bearer {{secret:token}}".to_owned()))
+        );
+        assert!(
+            request.headers.contains(&("x-sidenote-timestamp".to_owned(), "1700000000".to_owned()))
         );
     }
 

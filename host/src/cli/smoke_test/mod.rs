@@ -35,11 +35,8 @@ impl std::fmt::Debug for SmokeTestArgs {
 /// Connects, waits for a payload and looks at its session id. Prints three lines, whatever happens.
 pub(super) async fn smoke_test(args: SmokeTestArgs) -> anyhow::Result<ExitCode> {
     let payload = format!(": first payload within {} s", args.seconds);
-    let names = [
-        ("connection", ""),
-        ("heartbeat", payload.as_str()),
-        ("session_id", " is not empty"),
-    ];
+    let names =
+        [("connection", ""), ("heartbeat", payload.as_str()), ("session_id", " is not empty")];
     let (passed, trouble) = match steps(&args).await {
         Ok(()) => (names.len(), None),
         Err((passed, trouble)) => (passed, Some(trouble)),

@@ -33,11 +33,7 @@ impl Writer for Garbage {
             "flood" => Ok(Posted::with_id("x".repeat(32 << 20))),
             "log" => {
                 for _ in 0..10_000 {
-                    log::write(
-                        Level::Error,
-                        &ODD.repeat(100),
-                        &[(ODD.to_owned(), ODD.to_owned())],
-                    );
+                    log::write(Level::Error, &ODD.repeat(100), &[(ODD.to_owned(), ODD.to_owned())]);
                     println!("{ODD}");
                     eprintln!("{ODD}");
                 }

@@ -33,10 +33,8 @@ impl Writer for Probe {
             }
             "count" => return Ok(Posted::with_id(calls.to_string())),
             "call" => {
-                let now = std::time::SystemTime::UNIX_EPOCH
-                    .elapsed()
-                    .unwrap_or_default()
-                    .as_millis();
+                let now =
+                    std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis();
                 let left = u128::from(call.deadline_ms).saturating_sub(now);
                 return Ok(Posted::with_id(format!(
                     "{} {} {left}",
@@ -44,10 +42,7 @@ impl Writer for Probe {
                 )));
             }
             other => {
-                return Err(Failure::invalid(
-                    "word",
-                    format!("`{other}` is nothing to do"),
-                ));
+                return Err(Failure::invalid("word", format!("`{other}` is nothing to do")));
             }
         };
         let response = request.send()?;

@@ -30,11 +30,7 @@ fn send(method: &str, authority: &str, path: &str) -> Result<IncomingResponse, S
         .append("authorization", b"Bearer {{secret:token}}")
         .map_err(|error| format!("{error:?}"))?;
     let request = OutgoingRequest::new(headers);
-    let method = if method == "GET" {
-        Method::Get
-    } else {
-        Method::Post
-    };
+    let method = if method == "GET" { Method::Get } else { Method::Post };
     let set = [
         request.set_method(&method),
         request.set_scheme(Some(&Scheme::Http)),
