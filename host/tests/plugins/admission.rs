@@ -30,12 +30,16 @@ async fn a_bad_file_says_why_and_stops_no_other() {
     let empty_component = b"\0asm\x0d\0\x01\0";
     let good = std::fs::read(built("guest_trap.wasm")).unwrap();
     let cut = &good[..good.len() / 2];
+    let misfit = std::fs::read(built("guest_misfit.wasm")).unwrap();
+    let stranger = std::fs::read(built("guest_stranger.wasm")).unwrap();
     let folder = folder(&[
         ("core.wasm", core_module),
         ("empty.wasm", empty_component),
         ("text.wasm", b"(component)"),
         ("artifact.wasm", b"\x7fELF\x02\x01\x01\0 compiled elsewhere"),
         ("cut.wasm", cut),
+        ("misfit.wasm", &misfit),
+        ("stranger.wasm", &stranger),
         ("good.wasm", &good),
         ("notes.txt", b"no plugin"),
     ]);
@@ -45,6 +49,11 @@ async fn a_bad_file_says_why_and_stops_no_other() {
         ("misgranted".into(), {
             let mut plugin = plugin("good.wasm");
             plugin.hosts = vec!["https://api.example.com/path".to_owned()];
+            plugin
+        }),
+        ("tight".into(), {
+            let mut plugin = plugin("good.wasm");
+            plugin.limits.memory_bytes = 64 << 10;
             plugin
         }),
         ("fine".into(), plugin("good.wasm")),
@@ -59,6 +68,9 @@ async fn a_bad_file_says_why_and_stops_no_other() {
         ("text", "compile: it is no WebAssembly component"),
         ("artifact", "compile: it is no WebAssembly component"),
         ("cut", "compile: "),
+        ("misfit", "probe: its `sidenote:plugin/writer@0.1.0` doesn't fit: "),
+        ("stranger", "link: component imports instance `acme:shell/run@1.0.0`"),
+        ("tight", "trial: it can't be started: "),
         ("gone", "read: there is no such file"),
         ("outside", "read: `../good.wasm` is no file name"),
         ("misgranted", "grants: `https://api.example.com/path` in hosts can't be used"),

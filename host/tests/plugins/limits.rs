@@ -242,6 +242,21 @@ async fn nonsense_is_cut_cleaned_or_refused() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_beyond_the_concurrency_wait_their_turn() {
+    let mut probe = plugin("guest_probe.wasm");
+    probe.limits.concurrency = 3;
+    let registry = Arc::new(registry([("probe", probe)]).await);
+    let mut calls = JoinSet::new();
+    for _ in 0..100 {
+        let registry = registry.clone();
+        calls.spawn(async move { id(&registry, "probe", "count").await });
+    }
+    assert_eq!(calls.join_all().await.len(), 100);
+    let state = &registry.states()[0];
+    assert_eq!((state.calls, state.failures, state.traps), (100, 0, 0));
+}
+
 #[tokio::test]
 async fn a_call_carries_its_key_attempt_and_deadline() {
     let registry = registry([("probe", plugin("guest_probe.wasm"))]).await;
