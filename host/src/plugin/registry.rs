@@ -179,8 +179,7 @@ impl Registry {
 #[async_trait::async_trait]
 impl Post for Registry {
     async fn post_note(&self, call: Call, note: &Note) -> Result<Posted, PostError> {
-        let unavailable =
-            |message: String| PostError::Crashed { code: "unavailable".to_owned(), message };
+        let unavailable = |message: String| PostError::Unavailable { message };
         let pool = match self.plugins.get(&note.plugin) {
             None => return Err(unavailable(format!("there is no plugin `{}`", note.plugin))),
             Some(Slot { plugin: Err(error), .. }) => return Err(unavailable(error.to_string())),
@@ -194,7 +193,7 @@ impl Post for Registry {
         }
         let stopped = |stopped| match stopped {
             Stopped::Busy { waited } => PostError::Failed(busy(waited)),
-            Stopped::Start { message } => unavailable(message),
+            Stopped::Start { message } => PostError::Crashed { code: "start".to_owned(), message },
             Stopped::Crashed { code, message } => {
                 PostError::Crashed { code: code.to_owned(), message }
             }

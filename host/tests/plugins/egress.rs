@@ -191,7 +191,7 @@ async fn an_answer_that_does_not_come_ends_with_the_call() {
         Err(PostError::Failed(failure)) => {
             assert_eq!((failure.sent, &*failure.code), (Sent::Unknown, "http-timeout"))
         }
-        Ok(posted) => panic!("{posted:?}"),
+        other => panic!("{other:?}"),
     }
 }
 
