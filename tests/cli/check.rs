@@ -167,14 +167,15 @@ fn the_example_files_pass_once_their_secrets_are_set() {
 }
 
 fn right_folder() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("stream.secret"), "hunter2\n").unwrap();
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    std::fs::write(folder.path().join("stream.secret"), "hunter2\n")
+        .expect("a file can be written");
     folder
 }
 
 fn check(folder: &Path, text: &str, args: &[&str], env: &[(&str, &str)]) -> Run {
     let file = folder.join("sidenote.toml");
-    std::fs::write(&file, text).unwrap();
-    let file = file.to_str().unwrap();
+    std::fs::write(&file, text).expect("a file can be written");
+    let file = file.to_str().expect("a temporary folder has a plain name");
     sidenote(&[&["check", "--config", file], args].concat(), env)
 }

@@ -22,21 +22,23 @@ pub(crate) struct Connector {
 
 impl Connector {
     pub(crate) fn start(steps: Vec<Step>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let serving = std::thread::spawn(move || serve(&listener.accept().unwrap().0, &steps));
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let address = listener.local_addr().expect("a listener has an address");
+        let serving = std::thread::spawn(move || {
+            serve(&listener.accept().expect("a client comes").0, &steps)
+        });
         Self { address, serving }
     }
 
     /// The request's head, once the client has gone.
     pub(crate) fn request(self) -> String {
-        self.serving.join().unwrap()
+        self.serving.join().expect("the connector ends well")
     }
 }
 
 fn serve(mut socket: &TcpStream, steps: &[Step]) -> String {
     // A client that never goes away is a failed test, not one that hangs.
-    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(60))).expect("a socket takes a timeout");
     let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") && socket.read(&mut byte).unwrap_or(0) == 1 {
         head.push(byte[0]);

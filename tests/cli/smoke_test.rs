@@ -162,5 +162,5 @@ fn record(shown: &mut String, name: &str, run: &Run) {
     let text = run.shown();
     assert!(!text.contains("hunter2"), "{name} shows the token: {text}");
     assert_eq!(run.stdout.lines().count(), 3, "{name}: {text}");
-    writeln!(shown, "# {name}\n{text}").unwrap();
+    writeln!(shown, "# {name}\n{text}").expect("text can always be added to a string");
 }

@@ -231,6 +231,49 @@ fn all_problems_are_reported_at_once_in_the_order_of_the_file() {
 }
 
 #[test]
+fn a_variable_of_the_overlay_that_is_not_text_is_an_error() {
+    let set = vec!["SIDENOTE__SERVER__LISTEN".to_owned()];
+    let loaded = build(PathBuf::from("sidenote.toml"), MINIMAL, Path::new("/"), &env_of(&[]), set);
+    let problems = loaded.unwrap_err().problems().to_vec();
+    assert!(
+        matches!(&problems[..], [Problem { fault: Fault::VariableNotText, .. }]),
+        "{problems:?}"
+    );
+}
+
+proptest::proptest! {
+    /// Whatever is done to the file, it is read or refused, on a line that it has and without its secrets.
+    #[test]
+    fn a_damaged_file_never_panics_and_never_shows_a_secret(
+        from in 0usize..6000,
+        length in 0usize..60,
+        insert in "[\\[\\]{}=\".,#a-z0-9 \n]{0,8}",
+    ) {
+        let mut text = REFERENCE.to_owned();
+        let at = |index: usize| (index.min(text.len())..=text.len()).find(|i| text.is_char_boundary(*i)).unwrap();
+        let range = at(from)..at(from + length);
+        text.replace_range(range, &insert);
+        let env = [
+            ("SIDENOTE_SERVER_TOKEN", "first-hunter2"),
+            ("SIDENOTE_STREAM_TOKEN", "second-hunter2"),
+            ("BOT_SIGNING_SECRET", "third-hunter2"),
+        ];
+        let shown = match load(&text, &env) {
+            Ok(config) => format!("{config:?}"),
+            Err(errors) => {
+                for problem in errors.problems() {
+                    if let Place::Line(_, line) = &problem.place {
+                        assert!((1..=text.lines().count() + 1).contains(line), "{problem}");
+                    }
+                }
+                errors.to_string()
+            }
+        };
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+}
+
+#[test]
 fn every_mistake_is_named_with_line_key_and_way_out() {
     let mut shown = String::new();
     for (text, env) in MISTAKES {
