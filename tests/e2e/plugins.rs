@@ -1,7 +1,7 @@
 //! Plugins that misbehave stop nobody but themselves.
 
 use sidenote::host::Host;
-use sidenote_tests::{Person, Setup, World, eventually, missing_component};
+use sidenote_tests::{Person, Setup, Rig, eventually, missing_component};
 
 const DELIVERY: &str = r#"
 retry_initial = "20ms"
@@ -39,27 +39,27 @@ async fn a_plugin_that_traps_loops_or_babbles_stops_nobody_else() {
         }
     }
     let setup = Setup { delivery: DELIVERY, tables: ROGUES, ..Setup::default() };
-    let world = World::start(setup).await;
+    let rig = Rig::start(setup).await;
     let rogues = [("trap", "trap"), ("spin", "spin"), ("garbage", "failure"), ("garbage", "flood")];
     let mut asked = Vec::new();
     for (product, wish) in rogues {
         let person = Person::new(product, format!("rogue-{wish}"));
-        world.link(&person, &format!("of-{wish}")).await;
-        world.emit(&person.saying([(0, wish.to_owned())])).await;
+        rig.link(&person, &format!("of-{wish}")).await;
+        rig.emit(&person.saying([(0, wish.to_owned())])).await;
         asked.push(person);
     }
 
     let people: Vec<Person> = (0..20).map(|i| Person::new("p", format!("s{i}"))).collect();
     let mut conversations = Vec::new();
     for person in &people {
-        conversations.push(world.open(person).await);
-        world.emit(&person.batch(0..3)).await;
+        conversations.push(rig.open(person).await);
+        rig.emit(&person.batch(0..3)).await;
     }
     for (person, conversation) in people.iter().zip(&conversations) {
-        world.arrives(conversation, person, 3).await;
+        rig.arrives(conversation, person, 3).await;
     }
 
-    let dead = given_up(&world, rogues.len()).await;
+    let dead = given_up(&rig, rogues.len()).await;
     for ((product, wish), (session, reason, attempts)) in rogues.iter().zip(&dead) {
         assert_eq!(*session, format!("rogue-{wish}"), "{dead:?}");
         assert!((1..=4).contains(attempts), "{wish}: {attempts} attempts");
@@ -75,27 +75,27 @@ async fn a_plugin_that_traps_loops_or_babbles_stops_nobody_else() {
     }
 
     // A note given up doesn't block the session's next one, and the plugin serves again.
-    let posted = world.host().counters().notes_posted;
+    let posted = rig.host().counters().notes_posted;
     for person in &asked {
-        world.emit(&person.saying([(1, "fine".to_owned())])).await;
+        rig.emit(&person.saying([(1, "fine".to_owned())])).await;
     }
-    eventually(|| match world.host().counters().notes_posted - posted {
+    eventually(|| match rig.host().counters().notes_posted - posted {
         n if n >= asked.len() as u64 => Ok(()),
         n => Err(format!("{n} of {} rogues came round", asked.len())),
     })
     .await;
-    assert_eq!(world.host().counters().notes_dead, rogues.len() as u64);
-    world.end().await;
+    assert_eq!(rig.host().counters().notes_dead, rogues.len() as u64);
+    rig.end().await;
 }
 
 /// Waits for so many dead letters: session, reason and attempts, in the order of `ROGUES`' wishes.
-async fn given_up(world: &World, count: usize) -> Vec<(String, String, u32)> {
-    eventually(|| match world.host().counters().notes_dead {
+async fn given_up(rig: &Rig, count: usize) -> Vec<(String, String, u32)> {
+    eventually(|| match rig.host().counters().notes_dead {
         dead if dead >= count as u64 => Ok(()),
         dead => Err(format!("{dead} of {count} notes are dead letters")),
     })
     .await;
-    let letters = read(world.host(), count + 1).await;
+    let letters = read(rig.host(), count + 1).await;
     assert_eq!(letters.len(), count);
     let mut letters = letters;
     let order = ["rogue-trap", "rogue-spin", "rogue-failure", "rogue-flood"];

@@ -15,7 +15,7 @@ use crate::acting::Person;
 use crate::components::{components, missing_component};
 use crate::patience::{DEADLINE, eventually};
 
-/// The one stream of a world; events of all products come on it.
+/// The one stream of a rig; events of all products come on it.
 const STREAM: &str = "all";
 /// The bearer token of the host's API.
 const API_TOKEN: &str = "api-token";
@@ -24,7 +24,7 @@ const COMPONENT: &str = "sidenote_webhook.wasm";
 /// How long a host may take to stop.
 const STOPS_WITHIN: Duration = Duration::from_secs(20);
 
-/// What a world is made of. The products `p` and `q` are served by the plugin `bot`, which posts to the
+/// What a rig is made of. The products `p` and `q` are served by the plugin `bot`, which posts to the
 /// platform.
 #[derive(Debug, Clone, Default)]
 pub struct Setup {
@@ -42,8 +42,8 @@ pub struct Setup {
     pub connector: ConnectorOptions,
 }
 
-/// A running world.
-pub struct World {
+/// A running rig.
+pub struct Rig {
     /// The connector.
     pub connector: Connector,
     /// The chat platform.
@@ -54,7 +54,7 @@ pub struct World {
     host: Option<Host>,
 }
 
-impl World {
+impl Rig {
     /// Starts the connector, the platform, and a host that reads the one and posts to the other.
     ///
     /// # Panics
@@ -73,9 +73,9 @@ impl World {
         let platform = Platform::start(setup.platform.clone()).await.expect("a free port");
         let toml = configuration(&setup, &connector, &platform);
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut world = Self { connector, platform, toml, secrets, folder, host: None };
-        world.start_host().await;
-        world
+        let mut rig = Self { connector, platform, toml, secrets, folder, host: None };
+        rig.start_host().await;
+        rig
     }
 
     /// Starts a host on the store as it is.
