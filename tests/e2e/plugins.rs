@@ -1,0 +1,112 @@
+//! Plugins that misbehave stop nobody but themselves.
+
+use sidenote::host::Host;
+use sidenote_tests::{Person, Rig, Setup, eventually, missing_component};
+
+const DELIVERY: &str = r#"
+retry_initial = "20ms"
+retry_max = "50ms"
+max_attempts = 4
+"#;
+
+/// Three plugins that misbehave where an action asks for it, one product each.
+const ROGUES: &str = r#"
+[plugins.trap]
+file = "guest_trap.wasm"
+
+[plugins.spin]
+file = "guest_spin.wasm"
+limits = { cpu_time = "300ms", call_timeout = "2s" }
+
+[plugins.garbage]
+file = "guest_garbage.wasm"
+
+[products.trap]
+plugins = ["trap"]
+
+[products.spin]
+plugins = ["spin"]
+
+[products.garbage]
+plugins = ["garbage"]
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_that_traps_loops_or_babbles_stops_nobody_else() {
+    for file in ["guest_trap.wasm", "guest_spin.wasm", "guest_garbage.wasm"] {
+        if let Some(missing) = missing_component(file) {
+            panic!("{missing}");
+        }
+    }
+    let setup = Setup { delivery: DELIVERY, tables: ROGUES, ..Setup::default() };
+    let rig = Rig::start(setup).await;
+    let rogues = [("trap", "trap"), ("spin", "spin"), ("garbage", "failure"), ("garbage", "flood")];
+    let mut asked = Vec::new();
+    for (product, wish) in rogues {
+        let person = Person::new(product, format!("rogue-{wish}"));
+        rig.link(&person, &format!("of-{wish}")).await;
+        rig.emit(&person.saying([(0, wish.to_owned())])).await;
+        asked.push(person);
+    }
+
+    let people: Vec<Person> = (0..20).map(|i| Person::new("p", format!("s{i}"))).collect();
+    let mut conversations = Vec::new();
+    for person in &people {
+        conversations.push(rig.open(person).await);
+        rig.emit(&person.batch(0..3)).await;
+    }
+    for (person, conversation) in people.iter().zip(&conversations) {
+        rig.arrives(conversation, person, 3).await;
+    }
+
+    let dead = given_up(&rig, rogues.len()).await;
+    for ((product, wish), (session, reason, attempts)) in rogues.iter().zip(&dead) {
+        assert_eq!(*session, format!("rogue-{wish}"), "{dead:?}");
+        assert!((1..=4).contains(attempts), "{wish}: {attempts} attempts");
+        assert!(
+            !reason.chars().any(char::is_control) && reason.len() < 10_000,
+            "{wish}: {reason:?}"
+        );
+        match *product {
+            "trap" => assert!(reason.contains("trap"), "{reason}"),
+            "spin" => assert!(reason.contains("cpu") || reason.contains("time"), "{reason}"),
+            _ => assert!(!reason.is_empty(), "{reason}"),
+        }
+    }
+
+    // A note given up doesn't block the session's next one, and the plugin serves again.
+    let posted = rig.host().counters().notes_posted;
+    for person in &asked {
+        rig.emit(&person.saying([(1, "fine".to_owned())])).await;
+    }
+    eventually(|| match rig.host().counters().notes_posted - posted {
+        n if n >= asked.len() as u64 => Ok(()),
+        n => Err(format!("{n} of {} rogues came round", asked.len())),
+    })
+    .await;
+    assert_eq!(rig.host().counters().notes_dead, rogues.len() as u64);
+    rig.end().await;
+}
+
+/// Waits for so many dead letters: session, reason and attempts, in the order of `ROGUES`' wishes.
+async fn given_up(rig: &Rig, count: usize) -> Vec<(String, String, u32)> {
+    eventually(|| match rig.host().counters().notes_dead {
+        dead if dead >= count as u64 => Ok(()),
+        dead => Err(format!("{dead} of {count} notes are dead letters")),
+    })
+    .await;
+    let letters = read(rig.host(), count + 1).await;
+    assert_eq!(letters.len(), count);
+    let mut letters = letters;
+    let order = ["rogue-trap", "rogue-spin", "rogue-failure", "rogue-flood"];
+    letters.sort_by_key(|(session, ..)| order.iter().position(|known| known == session));
+    letters
+}
+
+async fn read(host: &Host, limit: usize) -> Vec<(String, String, u32)> {
+    let letters = host.dead_letters(limit).await.expect("the store can be read");
+    let row = |letter: &sidenote::outbox::lane::DeadLetter| {
+        (letter.note.key.session.to_string(), letter.reason.clone(), letter.attempts)
+    };
+    letters.iter().map(row).collect()
+}

@@ -1,0 +1,314 @@
+//! A connector, a chat platform and a host between them, on sockets of this machine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sidenote::config::Config;
+use sidenote::host::Host;
+use sidenote::session::payload::ActionsPayload;
+use sidenote::sim::{
+    Answer, Connector, ConnectorOptions, Emitted, Event, Marker, Note, Platform, PlatformOptions,
+    post_json,
+};
+
+use crate::acting::Person;
+use crate::components::{components, missing_component};
+use crate::patience::{DEADLINE, eventually};
+
+/// The one stream of a rig; events of all products come on it.
+const STREAM: &str = "all";
+/// The bearer token of the host's API.
+const API_TOKEN: &str = "api-token";
+/// The plugin that posts to the platform.
+const COMPONENT: &str = "sidenote_webhook.wasm";
+/// How long a host may take to stop.
+const STOPS_WITHIN: Duration = Duration::from_secs(20);
+
+/// What a rig is made of. The products `p` and `q` are served by the plugin `bot`, which posts to the
+/// platform.
+#[derive(Debug, Clone, Default)]
+pub struct Setup {
+    /// Keys of `[delivery]`.
+    pub delivery: &'static str,
+    /// Keys of `[streams.all]`.
+    pub stream: &'static str,
+    /// Keys of `[plugins.bot.limits]`.
+    pub limits: &'static str,
+    /// Further tables.
+    pub tables: &'static str,
+    /// How the platform behaves.
+    pub platform: PlatformOptions,
+    /// How the connector behaves.
+    pub connector: ConnectorOptions,
+}
+
+/// A running rig.
+pub struct Rig {
+    /// The connector.
+    pub connector: Connector,
+    /// The chat platform.
+    pub platform: Platform,
+    toml: String,
+    secrets: Vec<(&'static str, String)>,
+    folder: tempfile::TempDir,
+    host: Option<Host>,
+}
+
+impl Rig {
+    /// Starts the connector, the platform, and a host that reads the one and posts to the other.
+    ///
+    /// # Panics
+    /// When something doesn't start.
+    pub async fn start(setup: Setup) -> Self {
+        if let Some(missing) = missing_component(COMPONENT) {
+            panic!("{missing}");
+        }
+        let secrets = vec![
+            ("API_TOKEN", API_TOKEN.to_owned()),
+            ("STREAM_TOKEN", setup.connector.token.clone()),
+            ("SIGNING", setup.platform.signing_secret.clone()),
+            ("INCOMING", setup.platform.webhook_secret.clone()),
+        ];
+        let connector = Connector::start(setup.connector.clone()).await.expect("a free port");
+        let platform = Platform::start(setup.platform.clone()).await.expect("a free port");
+        let toml = configuration(&setup, &connector, &platform);
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut rig = Self { connector, platform, toml, secrets, folder, host: None };
+        rig.start_host().await;
+        rig
+    }
+
+    /// Starts a host on the store as it is.
+    ///
+    /// # Panics
+    /// When it doesn't start, or when one runs already.
+    pub async fn start_host(&mut self) {
+        assert!(self.host.is_none(), "a host runs already");
+        let env = |name: &str| {
+            self.secrets.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
+        };
+        let config = Config::from_toml(&self.toml, self.folder.path(), &env);
+        let config = config.unwrap_or_else(|errors| panic!("{errors}\n{}", self.toml));
+        let host = Host::start(config).await.unwrap_or_else(|error| panic!("{error}"));
+        self.platform.deliver_webhooks_to(format!("http://{}/webhooks/bot", host.addr()));
+        self.host = Some(host);
+        let connected = tokio::time::timeout(DEADLINE, self.connector.connected(STREAM)).await;
+        assert_eq!(connected, Ok(true), "the host opens the stream");
+    }
+
+    /// Stops the host in good order. The connector and the platform go on.
+    ///
+    /// # Panics
+    /// When it doesn't stop in good order.
+    pub async fn stop_host(&mut self) {
+        let host = self.host.take().expect("a host runs");
+        host.shutdown(STOPS_WITHIN).await.unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// The running host.
+    ///
+    /// # Panics
+    /// When none runs.
+    pub fn host(&self) -> &Host {
+        self.host.as_ref().expect("a host runs")
+    }
+
+    /// Sends a batch of actions on the stream.
+    ///
+    /// # Panics
+    /// When the host doesn't read it in time.
+    pub async fn emit(&self, batch: &ActionsPayload) {
+        self.emit_event(Event::actions(batch)).await;
+    }
+
+    /// Sends any event on the stream.
+    ///
+    /// # Panics
+    /// When the host doesn't read it in time.
+    pub async fn emit_event(&self, event: Event) {
+        let emitted = tokio::time::timeout(DEADLINE, self.connector.emit(STREAM, event)).await;
+        assert_eq!(emitted, Ok(Emitted::Queued), "the host reads the stream");
+    }
+
+    /// The name of the stream, for the connector's commands.
+    pub fn stream(&self) -> &'static str {
+        STREAM
+    }
+
+    /// Links a session to a conversation by `POST /sessions/link`.
+    ///
+    /// # Panics
+    /// When the host doesn't answer 200.
+    pub async fn link(&self, person: &Person, conversation: &str) {
+        let wish = serde_json::json!({
+            "product_id": person.product,
+            "session_id": person.session,
+            "conversation_id": conversation,
+        });
+        let answer = self.post("/sessions/link", &wish).await;
+        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+    }
+
+    /// Opens a conversation that the host isn't told of: for [`Self::link`].
+    ///
+    /// # Panics
+    /// When the platform has too many.
+    pub fn conversation(&self, person: &Person) -> String {
+        self.platform.create(person.opening()).expect("room for a conversation")
+    }
+
+    /// Opens a conversation of which the platform tells the host by webhook.
+    ///
+    /// # Panics
+    /// When the host doesn't take the webhook.
+    pub async fn open(&self, person: &Person) -> String {
+        let opened = self.platform.open(person.opening()).await;
+        opened.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Posts JSON to the host's API with its token.
+    ///
+    /// # Panics
+    /// When the host doesn't answer.
+    pub async fn post(&self, path: &str, body: &serde_json::Value) -> Answer {
+        let url = format!("http://{}{path}", self.host().addr());
+        let bearer = format!("Bearer {API_TOKEN}");
+        let answer = post_json(&url, &[("authorization", &bearer)], body.to_string().into()).await;
+        answer.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The markers that arrived in a conversation, in the order of arrival, from the notes' text.
+    pub fn arrived(&self, conversation: &str) -> Vec<String> {
+        let notes = self.platform.notes(conversation);
+        notes.iter().flat_map(|note| markers(note)).collect()
+    }
+
+    /// Waits until the person's first `count` actions have arrived in the conversation, and asserts that
+    /// they arrived there once, in order, with nothing else.
+    ///
+    /// # Panics
+    /// When they don't arrive in time or not like that.
+    pub async fn arrives(&self, conversation: &str, person: &Person, count: u64) {
+        let expected: Vec<String> = (0..count).map(|n| person.marker(n)).collect();
+        eventually(|| {
+            let arrived = self.arrived(conversation);
+            if arrived.len() >= expected.len() {
+                return Ok(());
+            }
+            Err(format!("{} of {count} actions of {} arrived", arrived.len(), person.session))
+        })
+        .await;
+        assert_eq!(self.arrived(conversation), expected, "{} in {conversation}", person.session);
+    }
+
+    /// Asserts what must hold of the platform whatever happened: no action twice, out of order, skipped
+    /// or in a foreign note, no note changed or malformed.
+    ///
+    /// # Panics
+    /// When it doesn't hold.
+    pub fn assert_sound(&self) {
+        let totals = self.platform.tally(|tally| tally.totals());
+        let stats = self.platform.stats();
+        let faults = [
+            ("actions doubled", totals.doubled),
+            ("actions out of order", totals.out_of_order),
+            ("actions skipped", totals.skipped),
+            ("actions in a foreign note", totals.misplaced),
+            ("actions not judged", totals.unjudged),
+            ("notes in a foreign conversation", stats.foreign),
+            ("notes whose seq goes back", stats.seq_out_of_order),
+            ("notes changed between attempts", stats.changed_repeats),
+            ("malformed notes", stats.malformed),
+            ("notes with a bad signature", stats.unsigned),
+            ("notes for no conversation", stats.unknown_conversation),
+            ("notes forgotten by the platform", stats.forgotten),
+        ];
+        let found: Vec<_> = faults.iter().filter(|(_, count)| *count > 0).collect();
+        assert!(found.is_empty(), "{found:?}");
+        // One lane per session: the next note waits until the one before is answered.
+        assert!(stats.most_concurrent_per_conversation <= 1, "{stats:?}");
+    }
+
+    /// Stops everything, the host first, and asserts [`Self::assert_sound`].
+    ///
+    /// # Panics
+    /// When something doesn't stop in good order or isn't sound.
+    pub async fn end(mut self) {
+        self.stop_host().await;
+        self.assert_sound();
+        self.connector.shutdown().await;
+        self.platform.shutdown().await;
+    }
+}
+
+/// The markers in a note's text. The structured actions must say the same.
+fn markers(note: &Arc<Note>) -> Vec<String> {
+    let from_text: Vec<String> =
+        Marker::find_all(&note.body).map(|marker| marker.to_string()).collect();
+    let descriptions = note.actions.iter().flat_map(|action| Marker::find_all(&action.description));
+    let from_actions: Vec<String> = descriptions.map(|marker| marker.to_string()).collect();
+    assert_eq!(from_text, from_actions, "text and actions of note {} differ", note.id);
+    from_text
+}
+
+fn configuration(setup: &Setup, connector: &Connector, platform: &Platform) -> String {
+    let plugins = toml_string(components().to_str().expect("the path of the project is UTF-8"));
+    format!(
+        r#"
+plugins_folder = {plugins}
+
+[server]
+listen = "127.0.0.1:0"
+token = {{ env = "API_TOKEN" }}
+
+[store]
+kind = "embedded"
+path = "sidenote.redb"
+
+[delivery]
+{delivery}
+
+[streams.all]
+url = "{stream_url}"
+token = {{ env = "STREAM_TOKEN" }}
+{stream}
+
+[plugins.bot]
+file = "{COMPONENT}"
+
+[plugins.bot.config]
+url = "{notes}"
+
+[plugins.bot.secrets]
+signing = {{ env = "SIGNING", hosts = [] }}
+incoming = {{ env = "INCOMING", hosts = [] }}
+
+[plugins.bot.grants]
+hosts = ["{platform}"]
+private = true
+
+[plugins.bot.limits]
+{limits}
+
+[products.p]
+plugins = ["bot"]
+
+[products.q]
+plugins = ["bot"]
+
+{tables}
+"#,
+        delivery = setup.delivery,
+        stream = setup.stream,
+        limits = setup.limits,
+        tables = setup.tables,
+        stream_url = connector.stream_url(STREAM),
+        notes = platform.notes_url(),
+        platform = platform.url(),
+    )
+}
+
+/// A TOML string with this value.
+fn toml_string(text: &str) -> String {
+    format!("{text:?}")
+}
