@@ -1,12 +1,15 @@
-//! Shared parts of the end-to-end tests: a rig of sockets with a real host in it, people who act in
-//! it, and patience with a deadline.
+//! Shared parts of the tests.
+//!
+//! [`world`] is the real engine with time that a test owns. A [`Rig`] is a whole host on real sockets,
+//! between a connector and a chat platform; people act in it, and patience has a deadline.
 
 mod acting;
 mod components;
 mod patience;
 mod rig;
+pub mod world;
 
 pub use acting::Person;
 pub use components::{components, missing_component};
 pub use patience::{DEADLINE, eventually};
-pub use rig::{Setup, Rig};
+pub use rig::{Rig, Setup};

@@ -1,8 +1,76 @@
-//! The commands.
+//! The commands. Data goes to stdout, everything said about it to stderr.
+//!
+//! Exit codes: 0 it went well, 1 it failed, 2 the command line or the configuration is wrong.
+
+mod check;
+mod demo;
+mod output;
+mod run;
+mod smoke_test;
 
 use std::process::ExitCode;
 
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+
+use crate::config::ConfigErrors;
+use crate::telemetry;
+
+/// Exit code of a wrong command line (clap's own) and of a wrong configuration.
+const USAGE: u8 = 2;
+
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let cli = Cli::parse();
+    telemetry::init(cli.log_json);
+    execute(cli.command).unwrap_or_else(|error| {
+        let code = if error.chain().any(|cause| cause.is::<ConfigErrors>()) {
+            ExitCode::from(USAGE)
+        } else {
+            ExitCode::FAILURE
+        };
+        output::say(&format!("error: {error:#}"));
+        code
+    })
+}
+
+/// Writes what people just did in your product beside the conversation that they open with support.
+#[derive(Debug, Parser)]
+#[command(name = "sidenote", version)]
+struct Cli {
+    /// Log lines as JSON objects instead of text. SIDENOTE_LOG filters them, for example `debug`
+    #[arg(long, global = true)]
+    log_json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Reads the streams and writes the notes, until it is told to stop
+    Run(run::RunArgs),
+    /// Says everything that is wrong with a configuration, or what it amounts to
+    Check(check::CheckArgs),
+    /// Shows notes arriving, with no account anywhere: a connector and a chat platform on this machine
+    Demo(demo::DemoArgs),
+    /// Tries a connector's stream: connection, first payload, session id
+    SmokeTest(smoke_test::SmokeTestArgs),
+}
+
+fn execute(command: Command) -> anyhow::Result<ExitCode> {
+    // Whoever makes a TLS connection finds the one provider that is compiled in.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        tracing::debug!("a TLS provider is already installed; keeping it");
+    }
+    match command {
+        Command::Run(args) => block_on(run::run(args)).map(|()| ExitCode::SUCCESS),
+        Command::Check(args) => check::check(&args),
+        Command::Demo(args) => block_on(demo::run(args)).map(|()| ExitCode::SUCCESS),
+        Command::SmokeTest(args) => block_on(smoke_test::smoke_test(args)),
+    }
+}
+
+fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.context("the async runtime can't be started")?.block_on(command)
 }

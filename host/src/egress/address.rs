@@ -30,16 +30,8 @@ pub fn admit(address: IpAddr, allow_private: bool) -> Result<(), RefusedAddress>
     match reach(address) {
         Reach::Public => Ok(()),
         Reach::Private(_) if allow_private => Ok(()),
-        Reach::Private(kind) => Err(RefusedAddress {
-            address,
-            kind,
-            grantable: true,
-        }),
-        Reach::Never(kind) => Err(RefusedAddress {
-            address,
-            kind,
-            grantable: false,
-        }),
+        Reach::Private(kind) => Err(RefusedAddress { address, kind, grantable: true }),
+        Reach::Never(kind) => Err(RefusedAddress { address, kind, grantable: false }),
     }
 }
 
@@ -95,10 +87,7 @@ fn reach_v6(address: Ipv6Addr) -> Reach {
         return Reach::Never(METADATA);
     }
     // A v4 address in disguise is never better than itself.
-    if embedded_v4(segments)
-        .into_iter()
-        .flatten()
-        .any(|v4| matches!(reach_v4(v4), Reach::Never(_)))
+    if embedded_v4(segments).into_iter().flatten().any(|v4| matches!(reach_v4(v4), Reach::Never(_)))
     {
         return Reach::Never("a cloud metadata address inside an IPv6 address");
     }
@@ -138,23 +127,13 @@ fn embedded_v4(segments: [u16; 8]) -> [Option<Ipv4Addr>; 4] {
     match segments {
         [0x2002, ..] => [Some(at(1)), None, None, None],
         // Teredo: the server in the clear, the client with its bits turned over.
-        [0x2001, 0, ..] => [
-            Some(at(2)),
-            Some(Ipv4Addr::from_bits(!low.to_bits())),
-            None,
-            None,
-        ],
+        [0x2001, 0, ..] => [Some(at(2)), Some(Ipv4Addr::from_bits(!low.to_bits())), None, None],
         // NAT64 for local use may put the address into the middle (RFC 6052), round the zero octet.
         [0x0064, 0xff9b, 1, ..] => {
             let [_, b] = segments[4].to_be_bytes();
             let [c, _] = segments[5].to_be_bytes();
             let [first, second] = segments[3].to_be_bytes();
-            [
-                Some(low),
-                Some(Ipv4Addr::new(first, second, b, c)),
-                None,
-                None,
-            ]
+            [Some(low), Some(Ipv4Addr::new(first, second, b, c)), None, None]
         }
         [0, 0, 0, 0, ..] | [0x0064, 0xff9b, ..] | [.., 0x0000 | 0x0200, 0x5efe, _, _] => {
             [Some(low), None, None, None]
@@ -251,11 +230,7 @@ mod tests {
             "2606:4700::5efe:7f00:1",
             "2606:4700::200:5efe:10.0.0.1",
         ] {
-            assert!(
-                matches!(kind(text), Reach::Private(_)),
-                "{text}: {:?}",
-                kind(text)
-            );
+            assert!(matches!(kind(text), Reach::Private(_)), "{text}: {:?}", kind(text));
             let address = text.parse().unwrap();
             assert!(admit(address, false).unwrap_err().grantable, "{text}");
             assert_eq!(admit(address, true), Ok(()), "{text}");
@@ -286,15 +261,8 @@ mod tests {
             "fe80::5efe:169.254.169.254",
             "2606:4700::5efe:169.254.169.254",
         ] {
-            assert!(
-                matches!(kind(text), Reach::Never(_)),
-                "{text}: {:?}",
-                kind(text)
-            );
-            assert!(
-                !admit(text.parse().unwrap(), true).unwrap_err().grantable,
-                "{text}"
-            );
+            assert!(matches!(kind(text), Reach::Never(_)), "{text}: {:?}", kind(text));
+            assert!(!admit(text.parse().unwrap(), true).unwrap_err().grantable, "{text}");
         }
     }
 }

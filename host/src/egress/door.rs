@@ -79,12 +79,7 @@ pub fn is_hosts_own(name: &HeaderName) -> bool {
 impl Door {
     /// A door with one plugin's grants and secrets.
     pub fn new(network: Network, grants: Grants, vault: Vault, max_response_bytes: usize) -> Self {
-        Self {
-            network,
-            grants,
-            vault,
-            max_response_bytes,
-        }
+        Self { network, grants, vault, max_response_bytes }
     }
 
     /// The plugin's secrets.
@@ -105,26 +100,16 @@ impl Door {
         *prepared.headers_mut() = request.headers;
         *prepared.body_mut() = Some(request.body.into());
         let exchange = async {
-            let response = self
-                .network
-                .client(self.grants.allow_private())
-                .execute(prepared)
-                .await;
-            self.receive(
-                response.map_err(|error| self.broken(&origin, error))?,
-                &origin,
-            )
-            .await
+            let response = self.network.client(self.grants.allow_private()).execute(prepared).await;
+            self.receive(response.map_err(|error| self.broken(&origin, error))?, &origin).await
         };
-        let outcome = tokio::time::timeout(request.timeout, exchange)
-            .await
-            .unwrap_or_else(|_| {
-                Err(SendError::Timeout {
-                    origin: origin.clone(),
-                    after: request.timeout,
-                    sent: Sent::Unknown,
-                })
-            });
+        let outcome = tokio::time::timeout(request.timeout, exchange).await.unwrap_or_else(|_| {
+            Err(SendError::Timeout {
+                origin: origin.clone(),
+                after: request.timeout,
+                sent: Sent::Unknown,
+            })
+        });
         match &outcome {
             Ok(response) => {
                 tracing::debug!(plugin = %self.grants.plugin(), host = %origin, status = response.status, "egress")
@@ -138,9 +123,7 @@ impl Door {
 
     fn address(&self, text: &str) -> Result<(Url, Origin), SendError> {
         if text.len() > MAX_URL_BYTES {
-            return Err(SendError::Invalid(
-                "the address is longer than 8 KiB".to_owned(),
-            ));
+            return Err(SendError::Invalid("the address is longer than 8 KiB".to_owned()));
         }
         let mut url = Url::parse(text)
             .map_err(|error| SendError::Invalid(format!("the address can't be read: {error}")))?;
@@ -168,12 +151,8 @@ impl Door {
         if request.method == Method::CONNECT {
             return Err(SendError::Invalid("CONNECT would open a tunnel".to_owned()));
         }
-        let own: Vec<_> = request
-            .headers
-            .keys()
-            .filter(|name| is_hosts_own(name))
-            .cloned()
-            .collect();
+        let own: Vec<_> =
+            request.headers.keys().filter(|name| is_hosts_own(name)).cloned().collect();
         for name in own {
             request.headers.remove(name);
         }
@@ -210,11 +189,7 @@ impl Door {
         origin: &Origin,
     ) -> Result<Incoming, SendError> {
         let limit = self.max_response_bytes;
-        let too_large = || SendError::TooLarge {
-            what: "response",
-            limit,
-            sent: Sent::Sent,
-        };
+        let too_large = || SendError::TooLarge { what: "response", limit, sent: Sent::Sent };
         let announced = response.content_length().unwrap_or(0);
         if announced > limit as u64 {
             return Err(too_large());
@@ -256,11 +231,7 @@ impl Door {
         // The body was unpacked from its transfer coding: these would only mislead.
         headers.remove(header::TRANSFER_ENCODING);
         headers.remove(header::CONNECTION);
-        Ok(Incoming {
-            status,
-            headers,
-            body,
-        })
+        Ok(Incoming { status, headers, body })
     }
 
     fn broken(&self, origin: &Origin, error: reqwest::Error) -> SendError {
@@ -273,17 +244,9 @@ impl Door {
         let origin = origin.clone();
         match (connect, timeout, invalid) {
             (true, ..) => SendError::Connect { origin, cause },
-            (false, true, _) => SendError::Broken {
-                origin,
-                cause,
-                sent: Sent::Unknown,
-            },
+            (false, true, _) => SendError::Broken { origin, cause, sent: Sent::Unknown },
             (false, false, true) => SendError::Invalid(cause),
-            (false, false, false) => SendError::Broken {
-                origin,
-                cause,
-                sent: Sent::Unknown,
-            },
+            (false, false, false) => SendError::Broken { origin, cause, sent: Sent::Unknown },
         }
     }
 
@@ -300,9 +263,7 @@ impl Door {
 
 impl std::fmt::Debug for Door {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Door")
-            .field("grants", &self.grants)
-            .finish_non_exhaustive()
+        f.debug_struct("Door").field("grants", &self.grants).finish_non_exhaustive()
     }
 }
 

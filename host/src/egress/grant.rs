@@ -27,20 +27,12 @@ impl Origin {
             _ => return None,
         };
         let host = url.host_str().filter(|host| !host.is_empty())?.to_owned();
-        Some(Self {
-            https,
-            host,
-            port: url.port_or_known_default()?,
-        })
+        Some(Self { https, host, port: url.port_or_known_default()? })
     }
 
     /// The IP address, where the host is one.
     pub fn ip(&self) -> Option<std::net::IpAddr> {
-        self.host
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .parse()
-            .ok()
+        self.host.trim_start_matches('[').trim_end_matches(']').parse().ok()
     }
 
     /// Reads `host`, `host:port` (both https), `http://host`, `http://host:port`.
@@ -81,12 +73,7 @@ impl Origins {
     /// Reads the list; the first entry that is none is the error.
     pub fn parse(list: &[String]) -> Result<Self, BadGrant> {
         list.iter()
-            .map(|text| {
-                Origin::parse(text).map_err(|cause| BadGrant {
-                    text: text.clone(),
-                    cause,
-                })
-            })
+            .map(|text| Origin::parse(text).map_err(|cause| BadGrant { text: text.clone(), cause }))
             .collect::<Result<_, _>>()
             .map(Self)
     }
@@ -98,12 +85,8 @@ impl Origins {
 
     /// The list with one more, as a line of TOML.
     pub(super) fn toml_with(&self, origin: &Origin) -> String {
-        let entries: Vec<_> = self
-            .0
-            .iter()
-            .chain([origin])
-            .map(|origin| format!("\"{origin}\""))
-            .collect();
+        let entries: Vec<_> =
+            self.0.iter().chain([origin]).map(|origin| format!("\"{origin}\"")).collect();
         format!("hosts = [{}]", entries.join(", "))
     }
 }
@@ -135,11 +118,7 @@ impl Grants {
         hosts: &[String],
         allow_private: bool,
     ) -> Result<Self, BadGrant> {
-        Ok(Self {
-            plugin,
-            hosts: Origins::parse(hosts)?,
-            allow_private,
-        })
+        Ok(Self { plugin, hosts: Origins::parse(hosts)?, allow_private })
     }
 
     /// The plugin whose grants they are.
@@ -156,15 +135,9 @@ impl Grants {
     /// no resolver will see it.
     pub fn admit(&self, origin: &Origin) -> Result<(), Denial> {
         if !self.hosts.contains(origin) {
-            let toml = format!(
-                "[plugins.{}]\n{}",
-                toml_key(&self.plugin),
-                self.hosts.toml_with(origin)
-            );
-            return Err(Denial::Host {
-                origin: origin.clone(),
-                toml,
-            });
+            let toml =
+                format!("[plugins.{}]\n{}", toml_key(&self.plugin), self.hosts.toml_with(origin));
+            return Err(Denial::Host { origin: origin.clone(), toml });
         }
         match origin.ip() {
             Some(ip) => super::address::admit(ip, self.allow_private)
@@ -179,11 +152,7 @@ impl Grants {
         match refused.grantable {
             true => {
                 let toml = format!("[plugins.{}]\nallow_private = true", toml_key(&self.plugin));
-                Denial::Private {
-                    host,
-                    refused,
-                    toml,
-                }
+                Denial::Private { host, refused, toml }
             }
             false => Denial::Never { host, refused },
         }
@@ -247,12 +216,7 @@ mod tests {
     #[test]
     fn a_grant_is_for_scheme_host_and_port() {
         let some = grants(
-            &[
-                "API.example.com",
-                "bot.example:8443",
-                "http://plain.example",
-                "http://127.0.0.1:9",
-            ],
+            &["API.example.com", "bot.example:8443", "http://plain.example", "http://127.0.0.1:9"],
             true,
         );
         for url in [
@@ -278,20 +242,14 @@ mod tests {
             "http://127.0.0.1",
             "https://127.0.0.1:9",
         ] {
-            assert!(
-                matches!(admit(&some, url), Err(Denial::Host { .. })),
-                "{url}"
-            );
+            assert!(matches!(admit(&some, url), Err(Denial::Host { .. })), "{url}");
         }
     }
 
     #[test]
     fn a_denial_names_the_grant_to_paste() {
-        let denial = admit(
-            &grants(&["a.example"], false),
-            "https://api.example.com/notes",
-        )
-        .unwrap_err();
+        let denial =
+            admit(&grants(&["a.example"], false), "https://api.example.com/notes").unwrap_err();
         assert_eq!(
             denial.to_string(),
             "egress: api.example.com isn't granted to this plugin; to grant it:\n\
@@ -299,20 +257,15 @@ mod tests {
         );
         let denial = admit(&grants(&[], false), "http://127.0.0.1:8080/").unwrap_err();
         assert!(
-            denial
-                .to_string()
-                .ends_with("[plugins.bot]\nhosts = [\"http://127.0.0.1:8080\"]"),
+            denial.to_string().ends_with("[plugins.bot]\nhosts = [\"http://127.0.0.1:8080\"]"),
             "{denial}"
         );
     }
 
     #[test]
     fn a_granted_literal_is_still_judged_as_an_address() {
-        let denial = admit(
-            &grants(&["http://127.0.0.1:9"], false),
-            "http://127.0.0.1:9/",
-        )
-        .unwrap_err();
+        let denial =
+            admit(&grants(&["http://127.0.0.1:9"], false), "http://127.0.0.1:9/").unwrap_err();
         assert_eq!(
             denial.to_string(),
             "egress: 127.0.0.1 can't be reached: 127.0.0.1 is a loopback address; to allow private addresses:\n\
@@ -326,10 +279,7 @@ mod tests {
         ] {
             let host = Origin::of(&Url::parse(url).unwrap()).unwrap().to_string();
             assert!(
-                matches!(
-                    admit(&grants(&[&host], false), url),
-                    Err(Denial::Private { .. })
-                ),
+                matches!(admit(&grants(&[&host], false), url), Err(Denial::Private { .. })),
                 "{url}"
             );
         }
@@ -352,10 +302,7 @@ mod tests {
             "*.a.example#",
         ] {
             let error = Grants::new("bot".into(), &[text.to_owned()], false).unwrap_err();
-            assert!(
-                error.to_string().contains("write \"host\""),
-                "{text}: {error}"
-            );
+            assert!(error.to_string().contains("write \"host\""), "{text}: {error}");
         }
     }
 

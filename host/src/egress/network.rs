@@ -29,24 +29,14 @@ impl Network {
     /// Builds the clients. Fails where the system's certificates can't be read.
     pub fn new() -> Result<Self, NetworkError> {
         // Whoever installed a provider first has the say; a second one is no fault.
-        if rustls::crypto::ring::default_provider()
-            .install_default()
-            .is_err()
-        {
+        if rustls::crypto::ring::default_provider().install_default().is_err() {
             tracing::debug!("a TLS provider is already installed; keeping it");
         }
-        Ok(Self {
-            public: client(false)?,
-            private: client(true)?,
-        })
+        Ok(Self { public: client(false)?, private: client(true)? })
     }
 
     pub(super) fn client(&self, allow_private: bool) -> &reqwest::Client {
-        if allow_private {
-            &self.private
-        } else {
-            &self.public
-        }
+        if allow_private { &self.private } else { &self.public }
     }
 }
 
@@ -113,49 +103,26 @@ mod tests {
     #[test]
     fn only_addresses_that_may_be_reached_are_connected_to() {
         let sockets = |texts: &[&str]| {
-            texts
-                .iter()
-                .map(|text| SocketAddr::new(text.parse().unwrap(), 0))
-                .collect::<Vec<_>>()
+            texts.iter().map(|text| SocketAddr::new(text.parse().unwrap(), 0)).collect::<Vec<_>>()
         };
         let mixed = sockets(&["10.0.0.1", "93.184.216.34", "169.254.169.254"]);
-        assert_eq!(
-            admit(mixed.iter().copied(), false),
-            Ok(sockets(&["93.184.216.34"]))
-        );
-        assert_eq!(
-            admit(mixed.iter().copied(), true),
-            Ok(sockets(&["10.0.0.1", "93.184.216.34"]))
-        );
+        assert_eq!(admit(mixed.iter().copied(), false), Ok(sockets(&["93.184.216.34"])));
+        assert_eq!(admit(mixed.iter().copied(), true), Ok(sockets(&["10.0.0.1", "93.184.216.34"])));
         let inside = sockets(&["10.0.0.1", "::1"]);
-        assert_eq!(
-            admit(inside.iter().copied(), false).unwrap_err().address,
-            inside[0].ip()
-        );
+        assert_eq!(admit(inside.iter().copied(), false).unwrap_err().address, inside[0].ip());
         assert_eq!(admit(std::iter::empty(), false), Ok(Vec::new()));
     }
 
     #[tokio::test]
     async fn the_resolver_refuses_a_name_that_leads_inside() {
-        let refused = Resolver {
-            allow_private: false,
-        }
-        .resolve("localhost".parse().unwrap())
-        .await;
+        let refused = Resolver { allow_private: false }.resolve("localhost".parse().unwrap()).await;
         let error = refused.err().expect("localhost is a loopback name");
         assert!(
-            error
-                .downcast_ref::<RefusedAddress>()
-                .is_some_and(|refused| refused.grantable),
+            error.downcast_ref::<RefusedAddress>().is_some_and(|refused| refused.grantable),
             "{error}"
         );
         assert!(
-            Resolver {
-                allow_private: true
-            }
-            .resolve("localhost".parse().unwrap())
-            .await
-            .is_ok()
+            Resolver { allow_private: true }.resolve("localhost".parse().unwrap()).await.is_ok()
         );
     }
 }

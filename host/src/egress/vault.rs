@@ -41,19 +41,12 @@ impl Vault {
             .iter()
             .map(|(name, secret)| {
                 let hosts = Origins::parse(&secret.hosts)?;
-                let held = Held {
-                    value: secret.value.clone(),
-                    hosts,
-                    exposed: AtomicBool::new(false),
-                };
+                let held =
+                    Held { value: secret.value.clone(), hosts, exposed: AtomicBool::new(false) };
                 Ok((name.clone(), held))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self {
-            plugin,
-            secrets,
-            any_exposed: AtomicBool::new(false),
-        })
+        Ok(Self { plugin, secrets, any_exposed: AtomicBool::new(false) })
     }
 
     /// The key to sign and verify with. It needs no grant: it stays here.
@@ -88,11 +81,7 @@ impl Vault {
         if !self.any_exposed.load(Relaxed) {
             return text;
         }
-        for held in self
-            .secrets
-            .values()
-            .filter(|held| held.exposed.load(Relaxed))
-        {
+        for held in self.secrets.values().filter(|held| held.exposed.load(Relaxed)) {
             let value = held.value.expose().as_bytes();
             if value.len() >= SHORTEST_SCRUBBED && memmem::find(&text, value).is_some() {
                 text = Cow::Owned(replace(&text, value));
@@ -125,10 +114,7 @@ impl Vault {
     }
 
     fn held(&self, name: &str) -> Result<&Held, SecretError> {
-        let held = self
-            .secrets
-            .get(name)
-            .filter(|held| !held.value.expose().is_empty());
+        let held = self.secrets.get(name).filter(|held| !held.value.expose().is_empty());
         held.ok_or_else(|| {
             // The name comes from the guest: it is cut before it goes into a message.
             let name: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
@@ -140,11 +126,7 @@ impl Vault {
     }
 
     fn table(&self, name: &str) -> String {
-        format!(
-            "[plugins.{}.secrets.{}]",
-            toml_key(&self.plugin),
-            toml_key(name)
-        )
+        format!("[plugins.{}.secrets.{}]", toml_key(&self.plugin), toml_key(name))
     }
 }
 
@@ -219,21 +201,11 @@ mod tests {
     #[test]
     fn a_secret_goes_only_to_its_hosts() {
         let (vault, api) = (vault(), origin("https://api.example.com"));
-        assert_eq!(
-            vault.fill(b"Bearer {{secret:token}}!", &api).unwrap(),
-            b"Bearer s3cr3t!"
-        );
-        assert_eq!(
-            vault
-                .fill(b"{{secret:token}}{{secret:token}}", &api)
-                .unwrap(),
-            b"s3cr3ts3cr3t"
-        );
-        for url in [
-            "https://evil.example",
-            "http://api.example.com",
-            "https://api.example.com:8443",
-        ] {
+        assert_eq!(vault.fill(b"Bearer {{secret:token}}!", &api).unwrap(), b"Bearer s3cr3t!");
+        assert_eq!(vault.fill(b"{{secret:token}}{{secret:token}}", &api).unwrap(), b"s3cr3ts3cr3t");
+        for url in
+            ["https://evil.example", "http://api.example.com", "https://api.example.com:8443"]
+        {
             let error = vault.fill(b"{{secret:token}}", &origin(url)).unwrap_err();
             assert!(matches!(error, SecretError::NotGranted { .. }), "{url}");
         }
@@ -248,41 +220,20 @@ mod tests {
     #[test]
     fn a_missing_empty_or_broken_secret_is_refused() {
         let (vault, api) = (vault(), origin("https://api.example.com"));
-        assert!(matches!(
-            vault.fill(b"{{secret:none}}", &api),
-            Err(SecretError::Missing { .. })
-        ));
-        assert!(matches!(
-            vault.fill(b"{{secret:empty}}", &api),
-            Err(SecretError::Missing { .. })
-        ));
-        assert_eq!(
-            vault.fill(b"{{secret:token", &api),
-            Err(SecretError::Unterminated)
-        );
-        assert_eq!(
-            vault.fill(b"{{secret:\xff}}", &api),
-            Err(SecretError::Unterminated)
-        );
-        assert!(matches!(
-            vault.key("empty"),
-            Err(SecretError::Missing { .. })
-        ));
+        assert!(matches!(vault.fill(b"{{secret:none}}", &api), Err(SecretError::Missing { .. })));
+        assert!(matches!(vault.fill(b"{{secret:empty}}", &api), Err(SecretError::Missing { .. })));
+        assert_eq!(vault.fill(b"{{secret:token", &api), Err(SecretError::Unterminated));
+        assert_eq!(vault.fill(b"{{secret:\xff}}", &api), Err(SecretError::Unterminated));
+        assert!(matches!(vault.key("empty"), Err(SecretError::Missing { .. })));
         assert_eq!(vault.key("key"), Ok(&b"hmac-key"[..]));
     }
 
     #[test]
     fn a_secret_that_left_is_taken_out_of_what_comes_back() {
         let (vault, api) = (vault(), origin("https://api.example.com"));
-        assert!(
-            matches!(vault.scrub(b"a s3cr3t b"), Cow::Borrowed(_)),
-            "nothing left yet"
-        );
+        assert!(matches!(vault.scrub(b"a s3cr3t b"), Cow::Borrowed(_)), "nothing left yet");
         vault.fill(b"{{secret:token}}", &api).unwrap();
-        assert_eq!(
-            &*vault.scrub(b"a s3cr3t b s3cr3ts3cr3t"),
-            b"a [secret] b [secret][secret]"
-        );
+        assert_eq!(&*vault.scrub(b"a s3cr3t b s3cr3ts3cr3t"), b"a [secret] b [secret][secret]");
         assert_eq!(
             &*vault.scrub(b"hmac-key"),
             b"hmac-key",
@@ -293,9 +244,7 @@ mod tests {
     #[test]
     fn nothing_of_a_secret_is_in_debug_or_errors() {
         let vault = vault();
-        let error = vault
-            .fill(b"{{secret:token}}", &origin("https://evil.example"))
-            .unwrap_err();
+        let error = vault.fill(b"{{secret:token}}", &origin("https://evil.example")).unwrap_err();
         assert!(!format!("{vault:?} {error} {error:?}").contains("s3cr3t"));
     }
 }

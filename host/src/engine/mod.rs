@@ -19,8 +19,6 @@ mod retention;
 mod round;
 mod rows;
 mod settings;
-#[cfg(test)]
-mod tests;
 
 pub use counters::{Count, Counters, Totals};
 pub use handle::{Closed, Handle};

@@ -59,7 +59,8 @@ pub enum EngineError {
 pub(super) struct Round {
     pub(super) changes: Vec<Change>,
     pub(super) records: HashSet<SessionKey>,
-    pub(super) touched: HashSet<SessionKey>,
+    /// In the order of what happened; may name a session twice.
+    pub(super) touched: Vec<SessionKey>,
     pub(super) answers: Vec<Answer>,
     starts: Vec<(SessionKey, Arc<Note>, u32)>,
     pub(super) taken: u64,
@@ -151,7 +152,7 @@ impl Engine {
                     if let Some(dead) = live.lane.take_poisoned(now) {
                         self.bury(&mut round, &key, &dead);
                     }
-                    round.touched.insert(key);
+                    round.touched.push(key);
                 }
                 self.finish(round, now).await?;
                 self.memory.evict(now, true);
@@ -240,7 +241,7 @@ impl Engine {
         mut round: Round,
         now: Timestamp,
     ) -> Result<(), EngineError> {
-        let touched: Vec<_> = round.touched.drain().collect();
+        let touched = std::mem::take(&mut round.touched);
         for key in &touched {
             let Some(live) = self.memory.sessions.get_mut(key) else {
                 continue;

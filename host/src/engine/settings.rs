@@ -10,8 +10,6 @@ use crate::ids::{PluginName, ProductId};
 #[derive(Debug, Clone)]
 pub struct Settings {
     products: BTreeMap<ProductId, Product>,
-    /// Serves every product when none is configured.
-    any: Option<Product>,
     concurrency: BTreeMap<PluginName, usize>,
     /// An idle session leaves the memory after this long.
     pub idle: Duration,
@@ -24,27 +22,17 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Takes the engine's part of a configuration. Without any `[products.ID]`, every product is served
-    /// by every plugin.
+    /// Takes the engine's part of a configuration.
     pub fn new(config: &Config) -> Self {
         let concurrency =
             config.plugins.iter().map(|(name, plugin)| (name.clone(), plugin.limits.concurrency));
-        let any = config.products.is_empty().then(|| Product {
-            plugins: config.plugins.keys().cloned().collect(),
-            delivery: config.delivery.clone(),
-        });
-        Self {
-            any,
-            concurrency: concurrency.collect(),
-            ..Self::of_products(config.products.clone())
-        }
+        Self { concurrency: concurrency.collect(), ..Self::of_products(config.products.clone()) }
     }
 
     /// Settings for these products, with one post at a time for each plugin.
     pub fn of_products(products: impl IntoIterator<Item = (ProductId, Product)>) -> Self {
         Self {
             products: products.into_iter().collect(),
-            any: None,
             concurrency: BTreeMap::new(),
             idle: Duration::from_secs(60),
             max_live: 100_000,
@@ -60,7 +48,7 @@ impl Settings {
 
     /// A product's configuration.
     pub fn product(&self, product: &ProductId) -> Option<&Product> {
-        self.products.get(product).or(self.any.as_ref())
+        self.products.get(product)
     }
 
     /// The configured products that a plugin serves.

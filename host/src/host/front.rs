@@ -27,7 +27,12 @@ pub(super) struct Front {
 }
 
 impl Front {
-    pub(super) fn new(engine: Handle, registry: Arc<Registry>, streams: Vec<Status>, clock: Clock) -> Self {
+    pub(super) fn new(
+        engine: Handle,
+        registry: Arc<Registry>,
+        streams: Vec<Status>,
+        clock: Clock,
+    ) -> Self {
         Self { engine, registry, streams, clock, closed: Closed::default() }
     }
 
@@ -83,7 +88,9 @@ impl Front {
             State::Waiting { .. } => {
                 (StreamState::Waiting, now.last_interruption.map(|cause| cause.to_string()))
             }
-            State::Stopped { reason } => (StreamState::Stopped, reason.map(|reason| reason.to_string())),
+            State::Stopped { reason } => {
+                (StreamState::Stopped, reason.map(|reason| reason.to_string()))
+            }
         };
         StreamReadiness {
             name: status.stream().to_string(),
@@ -108,7 +115,9 @@ impl Backend for Front {
         };
         let events = match self.registry.receive(plugin, request).await {
             Ok(events) => events,
-            Err(ReceiveError::NoSuchPlugin | ReceiveError::NoWebhook) => return WebhookAnswer::UnknownPlugin,
+            Err(ReceiveError::NoSuchPlugin | ReceiveError::NoWebhook) => {
+                return WebhookAnswer::UnknownPlugin;
+            }
             Err(ReceiveError::Rejected { status, code, message }) => {
                 return WebhookAnswer::Rejected { status, code, message };
             }
@@ -144,9 +153,11 @@ impl Backend for Front {
         let (plugin, who) = match wish.product_id {
             Some(product) => {
                 let configured = settings.product(&product);
-                let configured = configured.ok_or(LinkError::NotFound("the product isn't configured"))?;
+                let configured =
+                    configured.ok_or(LinkError::NotFound("the product isn't configured"))?;
                 let plugin = wish.plugin.or_else(|| configured.plugins.first().cloned());
-                let plugin: PluginName = plugin.ok_or(LinkError::NotFound("the product has no plugin"))?;
+                let plugin: PluginName =
+                    plugin.ok_or(LinkError::NotFound("the product has no plugin"))?;
                 if !configured.plugins.contains(&plugin) {
                     return Err(LinkError::NotFound("the plugin doesn't serve the product"));
                 }
@@ -159,7 +170,8 @@ impl Backend for Front {
                 (plugin, Who::SessionOf(products, wish.session_id))
             }
         };
-        let request = LinkRequest { plugin, conversation: wish.conversation_id, who, mode: wish.mode };
+        let request =
+            LinkRequest { plugin, conversation: wish.conversation_id, who, mode: wish.mode };
         self.engine.link(request).await
     }
 
@@ -175,7 +187,9 @@ impl Backend for Front {
             let part = match state.failed {
                 None => Part::Ready,
                 // The whole reason is in the log; it may name files.
-                Some(_) => Part::NotReady { cause: "it could not be loaded; see the log".to_owned() },
+                Some(_) => {
+                    Part::NotReady { cause: "it could not be loaded; see the log".to_owned() }
+                }
             };
             (state.name, part)
         };

@@ -135,7 +135,10 @@ impl Host {
         let mut letters = Vec::new();
         let mut after: Option<Key> = None;
         while letters.len() < limit {
-            let rows = self.store.scan(Table::Dead, after.take(), (limit - letters.len()).min(256)).await?;
+            let rows = self
+                .store
+                .scan(Table::Dead, after.take(), (limit - letters.len()).min(256))
+                .await?;
             let Some((last, _)) = rows.last() else { break };
             after = Some(last.clone());
             letters.extend(rows.iter().filter_map(|(_, value)| serde_json::from_slice(value).ok()));

@@ -18,10 +18,7 @@ const MAX_COMPONENT_BYTES: u64 = 64 << 20;
 const COMPILE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The interfaces that a plugin can export, as they are looked for.
-const LOOKED_FOR: [&str; 2] = [
-    "sidenote:plugin/writer@0.1.0",
-    "sidenote:plugin/webhook@0.1.0",
-];
+const LOOKED_FOR: [&str; 2] = ["sidenote:plugin/writer@0.1.0", "sidenote:plugin/webhook@0.1.0"];
 
 /// Compiles a file. One at a time, off the async threads, and where a panic of the compiler is
 /// contained.
@@ -30,14 +27,12 @@ pub(super) async fn compile(engine: &Engine, path: &Path) -> Result<Component, A
     let (engine, path) = (engine.clone(), path.to_owned());
     // A thread of its own rather than the runtime's: a compile that doesn't end would hold up the
     // runtime's shutdown.
-    let spawned = std::thread::Builder::new()
-        .name("plugin-compile".to_owned())
-        .spawn(move || {
-            let compiled = compile_now(&engine, &path);
-            if sender.send(compiled).is_err() {
-                tracing::debug!("a compile ended after it was given up");
-            }
-        });
+    let spawned = std::thread::Builder::new().name("plugin-compile".to_owned()).spawn(move || {
+        let compiled = compile_now(&engine, &path);
+        if sender.send(compiled).is_err() {
+            tracing::debug!("a compile ended after it was given up");
+        }
+    });
     spawned.map_err(|error| AdmitError::Read(error.to_string()))?;
     match timeout(COMPILE_TIMEOUT, receiver).await {
         Ok(Ok(compiled)) => compiled,
@@ -47,16 +42,16 @@ pub(super) async fn compile(engine: &Engine, path: &Path) -> Result<Component, A
 }
 
 fn compile_now(engine: &Engine, path: &Path) -> Result<Component, AdmitError> {
-    let read = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => AdmitError::Missing,
-        _ => AdmitError::Read(error.to_string()),
+    let read = |error: std::io::Error| {
+        if error.kind() == std::io::ErrorKind::NotFound {
+            AdmitError::Missing
+        } else {
+            AdmitError::Read(error.to_string())
+        }
     };
     let size = std::fs::metadata(path).map_err(read)?.len();
     if size > MAX_COMPONENT_BYTES {
-        return Err(AdmitError::TooLarge {
-            size,
-            limit: MAX_COMPONENT_BYTES,
-        });
+        return Err(AdmitError::TooLarge { size, limit: MAX_COMPONENT_BYTES });
     }
     let bytes = std::fs::read(path).map_err(read)?;
     // Magic number, then version and layer: 1,0 is a core module, 13,1 a component. A compiled
@@ -99,19 +94,14 @@ pub(super) async fn admit(
     component: &Component,
     ground: &Arc<Ground>,
 ) -> Result<(Admitted, Live), AdmitError> {
-    let pre = linker
-        .instantiate_pre(component)
-        .map_err(|error| AdmitError::Link(cause(&error)))?;
+    let pre = linker.instantiate_pre(component).map_err(|error| AdmitError::Link(cause(&error)))?;
     let [writer, webhook] =
         LOOKED_FOR.map(|name| pre.component().get_export_index(None, name).is_some());
     if !(writer || webhook) {
         return Err(AdmitError::NoExports(exports_of(component)));
     }
     let misfit = |name: &'static str| {
-        move |error: wasmtime::Error| AdmitError::Export {
-            name,
-            cause: cause(&error),
-        }
+        move |error: wasmtime::Error| AdmitError::Export { name, cause: cause(&error) }
     };
     let admitted = Admitted {
         writer: writer
@@ -134,37 +124,28 @@ pub(super) async fn admit(
             Err(_) => return Err(AdmitError::TrialTimeout(ground.limits.call_timeout)),
         };
     store.data().log.end();
-    let writer = admitted
-        .writer
-        .as_ref()
-        .map(|it| it.load(&mut store, &instance));
+    let writer = admitted.writer.as_ref().map(|it| it.load(&mut store, &instance));
     let writer = writer.transpose().map_err(misfit(LOOKED_FOR[0]))?;
-    let webhook = admitted
-        .webhook
-        .as_ref()
-        .map(|it| it.load(&mut store, &instance));
+    let webhook = admitted.webhook.as_ref().map(|it| it.load(&mut store, &instance));
     let webhook = webhook.transpose().map_err(misfit(LOOKED_FOR[1]))?;
-    Ok((
-        admitted,
-        Live {
-            store,
-            writer,
-            webhook,
-        },
-    ))
+    Ok((admitted, Live { store, writer, webhook }))
 }
 
 impl Admitted {
+    /// Whether `writer` is exported.
+    pub(super) fn writes(&self) -> bool {
+        self.writer.is_some()
+    }
+
+    /// Whether `webhook` is exported.
+    pub(super) fn reads_webhooks(&self) -> bool {
+        self.webhook.is_some()
+    }
+
     /// The exported interfaces, by their short names.
     pub(super) fn interfaces(&self) -> Vec<&'static str> {
-        let found = [
-            (self.writer.is_some(), "writer"),
-            (self.webhook.is_some(), "webhook"),
-        ];
-        found
-            .into_iter()
-            .filter_map(|(there, name)| there.then_some(name))
-            .collect()
+        let found = [(self.writes(), "writer"), (self.reads_webhooks(), "webhook")];
+        found.into_iter().filter_map(|(there, name)| there.then_some(name)).collect()
     }
 
     /// A store to make an instance in.
@@ -179,24 +160,14 @@ impl Admitted {
     ) -> Result<Live, (wasmtime::Error, Store<State>)> {
         let made = async {
             let instance: Instance = self.pre.instantiate_async(&mut store).await?;
-            let writer = self
-                .writer
-                .as_ref()
-                .map(|it| it.load(&mut store, &instance))
-                .transpose()?;
-            let webhook = self
-                .webhook
-                .as_ref()
-                .map(|it| it.load(&mut store, &instance))
-                .transpose()?;
+            let writer =
+                self.writer.as_ref().map(|it| it.load(&mut store, &instance)).transpose()?;
+            let webhook =
+                self.webhook.as_ref().map(|it| it.load(&mut store, &instance)).transpose()?;
             Ok((writer, webhook))
         };
         match made.await {
-            Ok((writer, webhook)) => Ok(Live {
-                store,
-                writer,
-                webhook,
-            }),
+            Ok((writer, webhook)) => Ok(Live { store, writer, webhook }),
             Err(error) => Err((error, store)),
         }
     }

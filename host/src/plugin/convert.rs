@@ -96,18 +96,8 @@ pub(super) fn failure(failure: wit::Failure) -> Failure {
 }
 
 pub(super) fn request(request: WebhookRequest) -> wit_webhook::Request {
-    let WebhookRequest {
-        method,
-        url,
-        headers,
-        body,
-    } = request;
-    wit_webhook::Request {
-        method,
-        url,
-        headers,
-        body,
-    }
+    let WebhookRequest { method, url, headers, body } = request;
+    wit_webhook::Request { method, url, headers, body }
 }
 
 pub(super) fn events(events: Vec<wit_webhook::Event>) -> Result<Vec<WebhookEvent>, ReceiveError> {
@@ -156,41 +146,23 @@ fn cut(mut text: String) -> String {
 }
 
 fn answer(answer: wit_webhook::Answer) -> Result<WebhookAnswer, ReceiveError> {
-    let wit_webhook::Answer {
-        status,
-        content_type,
-        body,
-    } = answer;
+    let wit_webhook::Answer { status, content_type, body } = answer;
     if !(200..600).contains(&status) {
-        return Err(unusable(format!(
-            "it answers a challenge with status {status}"
-        )));
+        return Err(unusable(format!("it answers a challenge with status {status}")));
     }
     if http::HeaderValue::from_str(&content_type).is_err() || content_type.len() > 256 {
-        return Err(unusable(
-            "the content type of its answer is none".to_owned(),
-        ));
+        return Err(unusable("the content type of its answer is none".to_owned()));
     }
     if body.len() > MAX_ANSWER_BYTES {
-        return Err(unusable(format!(
-            "its answer is longer than {MAX_ANSWER_BYTES} bytes"
-        )));
+        return Err(unusable(format!("its answer is longer than {MAX_ANSWER_BYTES} bytes")));
     }
-    Ok(WebhookAnswer {
-        status,
-        content_type,
-        body,
-    })
+    Ok(WebhookAnswer { status, content_type, body })
 }
 
 pub(super) fn rejection(rejection: wit_webhook::Rejection) -> ReceiveError {
     ReceiveError::Rejected {
         // A refusal that isn't one must not look like success to the platform.
-        status: if (400..600).contains(&rejection.status) {
-            rejection.status
-        } else {
-            400
-        },
+        status: if (400..600).contains(&rejection.status) { rejection.status } else { 400 },
         code: clean(&rejection.code, MAX_CODE_BYTES),
         message: clean(&rejection.message, MAX_MESSAGE_BYTES),
     }
@@ -221,27 +193,11 @@ mod tests {
 
     #[test]
     fn a_note_id_that_cannot_be_kept_is_none() {
-        let of = |id: &str| {
-            posted(wit::Posted {
-                note_id: Some(id.to_owned()),
-                extras: Vec::new(),
-            })
-        };
-        assert_eq!(
-            of("n1:ts"),
-            (
-                Posted {
-                    note_id: Some("n1:ts".into())
-                },
-                None
-            )
-        );
+        let of =
+            |id: &str| posted(wit::Posted { note_id: Some(id.to_owned()), extras: Vec::new() });
+        assert_eq!(of("n1:ts"), (Posted { note_id: Some("n1:ts".into()) }, None));
         assert_eq!(of(""), (Posted { note_id: None }, None));
-        for odd in [
-            "x".repeat(1025),
-            "a\u{0}b".to_owned(),
-            "a\u{202e}b".to_owned(),
-        ] {
+        for odd in ["x".repeat(1025), "a\u{0}b".to_owned(), "a\u{202e}b".to_owned()] {
             let (posted, reason) = of(&odd);
             assert_eq!(posted.note_id, None);
             assert!(reason.is_some());
@@ -259,13 +215,7 @@ mod tests {
             extras: Vec::new(),
         });
         assert!(failure.code.len() <= MAX_CODE_BYTES && failure.message.len() <= MAX_MESSAGE_BYTES);
-        assert!(
-            !failure
-                .code
-                .chars()
-                .chain(failure.message.chars())
-                .any(steers)
-        );
+        assert!(!failure.code.chars().chain(failure.message.chars()).any(steers));
         assert_eq!(failure.retry_after, Some(MAX_RETRY_AFTER));
     }
 
@@ -284,9 +234,7 @@ mod tests {
     #[test]
     fn empty_ids_are_none_and_long_text_is_cut() {
         let found = events(vec![wit_webhook::Event::Replied(turn_of("c1"))]).unwrap();
-        let [WebhookEvent::Replied(turn)] = &*found else {
-            panic!("{found:?}")
-        };
+        let [WebhookEvent::Replied(turn)] = &*found else { panic!("{found:?}") };
         assert_eq!(turn.session_id, None);
         assert_eq!(turn.text.as_ref().map(String::len), Some(MAX_TEXT_BYTES));
     }

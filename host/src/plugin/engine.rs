@@ -13,15 +13,13 @@ pub(super) fn start() -> wasmtime::Result<Engine> {
     let weak = engine.weak();
     // A thread of its own: a guest that loops may hold up every thread that runs tasks, and with them
     // the runtime's timers.
-    std::thread::Builder::new()
-        .name("plugin-tick".to_owned())
-        .spawn(move || {
-            while let Some(engine) = weak.upgrade() {
-                engine.increment_epoch();
-                drop(engine);
-                std::thread::sleep(TICK);
-            }
-        })?;
+    std::thread::Builder::new().name("plugin-tick".to_owned()).spawn(move || {
+        while let Some(engine) = weak.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            std::thread::sleep(TICK);
+        }
+    })?;
     Ok(engine)
 }
 

@@ -13,6 +13,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use super::clean::clean;
+use crate::egress::SendError;
 use crate::ids::PluginName;
 
 /// Longest line kept.
@@ -49,18 +50,12 @@ impl GuestLog {
 
     /// What the guest writes to its standard output.
     pub(super) fn stdout(&self) -> Output {
-        Output {
-            log: self.clone(),
-            stderr: false,
-        }
+        Output { log: self.clone(), stderr: false }
     }
 
     /// What the guest writes to its standard error.
     pub(super) fn stderr(&self) -> Output {
-        Output {
-            log: self.clone(),
-            stderr: true,
-        }
+        Output { log: self.clone(), stderr: true }
     }
 
     /// Gives the next call its whole budget.
@@ -72,10 +67,7 @@ impl GuestLog {
     /// Writes one line, or counts it where the budget is used up.
     pub(super) fn line(&self, level: Level, message: &str, fields: &[(String, String)]) {
         let bytes = message.len()
-            + fields
-                .iter()
-                .map(|(key, value)| key.len() + value.len() + 2)
-                .sum::<usize>();
+            + fields.iter().map(|(key, value)| key.len() + value.len() + 2).sum::<usize>();
         // Even an empty line costs something.
         if !self.take(bytes + 1) {
             return;
@@ -90,18 +82,21 @@ impl GuestLog {
         self.emit(level, &line);
     }
 
+    /// Tells the operator of a denial, with its line breaks: the TOML in it is there to be pasted. The
+    /// text is the host's, and nothing of it is taken from the guest as it is.
+    pub(super) fn denial(&self, error: &SendError) {
+        let text = error.to_string();
+        if self.take(text.len()) {
+            tracing::warn!(plugin = %self.0.plugin, "{text}");
+        }
+    }
+
     /// Ends a call: writes what came over the standard streams, and says what was left out.
     pub(super) fn end(&self) {
         for (stream, level) in [(&self.0.stdout, Level::INFO), (&self.0.stderr, Level::WARN)] {
             let bytes = std::mem::take(&mut *stream.lock().unwrap_or_else(PoisonError::into_inner));
-            for line in bytes
-                .split(|byte| *byte == b'\n')
-                .filter(|line| !line.is_empty())
-            {
-                self.emit(
-                    level,
-                    &clean(&String::from_utf8_lossy(line), MAX_LINE_BYTES),
-                );
+            for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+                self.emit(level, &clean(&String::from_utf8_lossy(line), MAX_LINE_BYTES));
             }
         }
         let dropped = self.0.dropped.swap(0, Relaxed);
@@ -121,11 +116,8 @@ impl GuestLog {
 
     /// Takes bytes from the call's budget.
     fn take(&self, bytes: usize) -> bool {
-        let taken = self
-            .0
-            .left
-            .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(bytes))
-            .is_ok();
+        let taken =
+            self.0.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(bytes)).is_ok();
         if !taken {
             self.0.dropped.fetch_add(1, Relaxed);
         }
@@ -152,24 +144,14 @@ pub(super) struct Output {
 
 impl Output {
     fn again(&self) -> Self {
-        Self {
-            log: self.log.clone(),
-            stderr: self.stderr,
-        }
+        Self { log: self.log.clone(), stderr: self.stderr }
     }
 
     fn take(&self, bytes: &[u8]) {
         if self.log.take(bytes.len()) {
             let shared = &self.log.0;
-            let stream = if self.stderr {
-                &shared.stderr
-            } else {
-                &shared.stdout
-            };
-            stream
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .extend_from_slice(bytes);
+            let stream = if self.stderr { &shared.stderr } else { &shared.stdout };
+            stream.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
         }
     }
 }
@@ -226,5 +208,90 @@ impl AsyncWrite for Output {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::egress::SecretError;
+
+    /// What is logged while `work` runs.
+    fn logged(work: impl FnOnce(&GuestLog)) -> String {
+        #[derive(Clone, Default)]
+        struct Sink(Arc<Mutex<Vec<u8>>>);
+        impl Write for Sink {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().unwrap().extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let sink = Sink::default();
+        let writer = sink.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(Level::TRACE)
+            .with_ansi(false)
+            .without_time()
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || work(&GuestLog::new("bot".into(), 100)));
+        let bytes = sink.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_line_has_the_plugin_its_level_and_its_fields_and_steers_nothing() {
+        let fields = [("status".to_owned(), "2\u{1b}[2J00\n".to_owned())];
+        let text = logged(|log| log.line(Level::INFO, "posted\nERROR forged", &fields));
+        assert_eq!(text, " INFO sidenote::guest: posted ERROR forged status=2[2J00  plugin=bot\n");
+    }
+
+    #[test]
+    fn what_is_over_the_budget_is_counted_and_told_once() {
+        let text = logged(|log| {
+            for _ in 0..50 {
+                log.line(Level::INFO, "0123456789", &[]);
+                log.stderr().take(b"0123456789\n");
+            }
+            log.end();
+        });
+        assert_eq!(text.matches("0123456789").count(), 9, "{text}");
+        assert!(text.contains("dropped=91 budget=100"), "{text}");
+        let text = logged(|log| {
+            log.line(Level::INFO, &"x".repeat(200), &[]);
+            log.begin();
+            log.line(Level::INFO, "fits again", &[]);
+            log.end();
+        });
+        assert!(text.contains("fits again") && !text.contains("dropped"), "{text}");
+    }
+
+    #[test]
+    fn the_standard_streams_are_logged_by_line_when_the_call_ends() {
+        let text = logged(|log| {
+            log.stdout().take(b"one\ntwo");
+            log.stderr().take(b"panicked at \x1b[31mlib.rs\n");
+            assert_eq!(log.stderr_tail().as_deref(), Some("panicked at [31mlib.rs"));
+            log.end();
+            assert_eq!(log.stderr_tail(), None);
+        });
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        assert!(lines[0].starts_with(" INFO") && lines[2].starts_with(" WARN"), "{text}");
+    }
+
+    #[test]
+    fn a_denial_keeps_the_lines_of_its_toml() {
+        let error = SecretError::Missing {
+            name: "token".into(),
+            toml: "[plugins.bot.secrets.token]\nenv = \"X\"".into(),
+        };
+        let text = logged(|log| log.denial(&error.into()));
+        assert!(text.contains("\n[plugins.bot.secrets.token]\nenv = \"X\""), "{text}");
     }
 }

@@ -12,14 +12,8 @@ use super::bindings::sidenote::plugin::crypto::{Encoding, Hash};
 /// The signature, encoded.
 pub(super) fn sign(key: &[u8], hash: Hash, encoding: Encoding, data: &[u8]) -> String {
     let mac = match hash {
-        Hash::Sha1 => keyed::<Hmac<Sha1>>(key, data)
-            .finalize()
-            .into_bytes()
-            .to_vec(),
-        Hash::Sha256 => keyed::<Hmac<Sha256>>(key, data)
-            .finalize()
-            .into_bytes()
-            .to_vec(),
+        Hash::Sha1 => keyed::<Hmac<Sha1>>(key, data).finalize().into_bytes().to_vec(),
+        Hash::Sha256 => keyed::<Hmac<Sha256>>(key, data).finalize().into_bytes().to_vec(),
     };
     match encoding {
         Encoding::Hex => hex::encode(mac),
@@ -69,13 +63,7 @@ mod tests {
         let secret = b"dGhpc19zZWNyZXRfaXNfZm9yX3Rlc3Rpbmdfb25seQ==";
         let data = br#"2021-03-25T05:09:27Z{"event":"ticket.updated","id":123}"#;
         let signature = "S/RDdU2ERmj7LHDDoWJ2onPYH+t7/f2+LTM4dL7UiLM=";
-        assert!(verify(
-            secret,
-            Hash::Sha256,
-            Encoding::Base64,
-            data,
-            signature
-        ));
+        assert!(verify(secret, Hash::Sha256, Encoding::Base64, data, signature));
     }
 
     #[test]

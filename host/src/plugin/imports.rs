@@ -42,12 +42,7 @@ impl crypto::Host for State {
         encoding: crypto::Encoding,
         data: Vec<u8>,
     ) -> Result<String, String> {
-        let key = self
-            .ground
-            .door
-            .vault()
-            .key(&secret)
-            .map_err(|error| error.to_string())?;
+        let key = self.ground.door.vault().key(&secret).map_err(|error| error.to_string())?;
         Ok(hmac::sign(key, hash, encoding, &data))
     }
 
@@ -59,12 +54,7 @@ impl crypto::Host for State {
         data: Vec<u8>,
         signature: String,
     ) -> Result<bool, String> {
-        let key = self
-            .ground
-            .door
-            .vault()
-            .key(&secret)
-            .map_err(|error| error.to_string())?;
+        let key = self.ground.door.vault().key(&secret).map_err(|error| error.to_string())?;
         Ok(hmac::verify(key, hash, encoding, &data, &signature))
     }
 }
@@ -88,7 +78,7 @@ impl Outbound {
         }
         let outcome = self.ground.door.send(request).await;
         if let Err(error @ (SendError::Denied(_) | SendError::Secret(_))) = &outcome {
-            self.log.line(Level::WARN, &error.to_string(), &[]);
+            self.log.denial(error);
         }
         outcome
     }
@@ -99,9 +89,7 @@ fn outgoing(request: wit::Request, outbound: &Outbound) -> Result<Outgoing, Send
     let method = http::Method::from_bytes(request.method.as_bytes())
         .map_err(|_| invalid("the method is none".to_owned()))?;
     if request.headers.len() > MAX_HEADERS {
-        return Err(invalid(format!(
-            "there are more than {MAX_HEADERS} headers"
-        )));
+        return Err(invalid(format!("there are more than {MAX_HEADERS} headers")));
     }
     // Room for the host's own.
     let mut headers = HeaderMap::with_capacity(request.headers.len() + 2);
@@ -122,11 +110,8 @@ fn outgoing(request: wit::Request, outbound: &Outbound) -> Result<Outgoing, Send
         headers,
         body: request.body.into(),
         secrets_in_body: request.secrets_in_body,
-        timeout: outbound.clamp(
-            request
-                .timeout_ms
-                .map(|ms| std::time::Duration::from_millis(ms.into())),
-        ),
+        timeout: outbound
+            .clamp(request.timeout_ms.map(|ms| std::time::Duration::from_millis(ms.into()))),
     })
 }
 
@@ -161,9 +146,5 @@ fn failed(error: &SendError) -> wit::Error {
         Sent::Unknown => types::Sent::Unknown,
         Sent::Sent => types::Sent::Sent,
     };
-    wit::Error {
-        kind,
-        message: error.to_string(),
-        sent,
-    }
+    wit::Error { kind, message: error.to_string(), sent }
 }

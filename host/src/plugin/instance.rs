@@ -22,6 +22,7 @@ use crate::ids::PluginName;
 /// Handles that a guest may hold at a time: streams, requests, responses.
 const MAX_HANDLES: usize = 64;
 const MAX_FIELDS_BYTES: usize = 32 << 10;
+const KEPT_BACK: Duration = Duration::from_millis(50);
 const MAX_RANDOM_BYTES: u64 = 1 << 20;
 
 /// What every instance of a plugin shares.
@@ -54,9 +55,11 @@ pub(super) struct Outbound {
 }
 
 impl Outbound {
-    /// `wanted`, or what is left of the call where that is less.
+    /// `wanted`, or what is left of the call where that is less. A little is kept back, so that the
+    /// guest can say what happened instead of being stopped.
     pub(super) fn clamp(&self, wanted: Option<Duration>) -> Duration {
         let left = self.deadline.saturating_duration_since(Instant::now());
+        let left = left - (left / 10).min(KEPT_BACK);
         wanted.map_or(left, |wanted| wanted.min(left))
     }
 }
@@ -80,11 +83,7 @@ impl Cpu {
         if !std::mem::take(&mut self.forgiven) {
             self.ticks += 1;
         }
-        if self.ticks > self.budget {
-            Err(CpuUsedUp)
-        } else {
-            Ok(())
-        }
+        if self.ticks > self.budget { Err(CpuUsedUp) } else { Ok(()) }
     }
 }
 
@@ -144,17 +143,8 @@ pub(super) fn begin_call(
 ) {
     store.set_epoch_deadline(1);
     let state = store.data_mut();
-    let ticks = state
-        .ground
-        .limits
-        .cpu_time
-        .as_nanos()
-        .div_ceil(TICK.as_nanos());
-    state.cpu = Cpu {
-        ticks: 0,
-        budget: u32::try_from(ticks).unwrap_or(u32::MAX),
-        forgiven: false,
-    };
+    let ticks = state.ground.limits.cpu_time.as_nanos().div_ceil(TICK.as_nanos());
+    state.cpu = Cpu { ticks: 0, budget: u32::try_from(ticks).unwrap_or(u32::MAX), forgiven: false };
     state.outbound.deadline = deadline;
     state.outbound.traceparent = traceparent;
     state.log.begin();
@@ -162,10 +152,7 @@ pub(super) fn begin_call(
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.wasi,
-            table: &mut self.table,
-        }
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
     }
 }
 

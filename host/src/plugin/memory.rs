@@ -20,12 +20,7 @@ pub(super) struct MemoryBound {
 impl MemoryBound {
     /// At most `limit` bytes.
     pub(super) fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            used: 0,
-            table_elements: 0,
-            refused: false,
-        }
+        Self { limit, used: 0, table_elements: 0, refused: false }
     }
 
     /// Whether more was ever asked for: guests answer to that with a trap of their own, which can't be
@@ -58,9 +53,7 @@ impl ResourceLimiter for MemoryBound {
         desired: usize,
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let elements = self
-            .table_elements
-            .saturating_add(desired.saturating_sub(current));
+        let elements = self.table_elements.saturating_add(desired.saturating_sub(current));
         let granted = elements <= MAX_TABLE_ELEMENTS;
         if granted {
             self.table_elements = elements;
@@ -91,10 +84,7 @@ mod tests {
     fn the_bound_is_over_all_memories_together() {
         let mut bound = MemoryBound::new(100);
         assert!(bound.memory_growing(0, 60, None).unwrap());
-        assert!(
-            bound.memory_growing(0, 40, None).unwrap(),
-            "a second memory"
-        );
+        assert!(bound.memory_growing(0, 40, None).unwrap(), "a second memory");
         assert!(!bound.refused());
         assert!(!bound.memory_growing(60, 61, None).unwrap());
         assert!(bound.refused());

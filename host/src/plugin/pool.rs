@@ -66,17 +66,14 @@ impl Pool {
             admitted,
             ground,
             permits: Semaphore::new(permits),
-            idle: Mutex::new(vec![Warm {
-                live: tried,
-                calls: 0,
-            }]),
+            idle: Mutex::new(vec![Warm { live: tried, calls: 0 }]),
             counters: Counters::default(),
         }
     }
 
-    /// The exported interfaces.
-    pub(super) fn interfaces(&self) -> Vec<&'static str> {
-        self.admitted.interfaces()
+    /// What is exported.
+    pub(super) fn admitted(&self) -> &Admitted {
+        &self.admitted
     }
 
     /// What was counted.
@@ -103,23 +100,14 @@ impl Pool {
             Ok(permit) => permit.expect("the semaphore is never closed"),
             Err(_) => return Err(Stopped::Busy { waited }),
         };
-        let idle = self
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut warm = match idle {
             Some(warm) => warm,
             None => self.start(deadline).await?,
         };
         warm.calls += 1;
         instance::begin_call(&mut warm.live.store, deadline, traceparent);
-        Ok(Lease {
-            pool: self,
-            warm,
-            deadline,
-            _permit: permit,
-        })
+        Ok(Lease { pool: self, warm, deadline, _permit: permit })
     }
 
     async fn start(&self, deadline: Instant) -> Result<Warm, Stopped> {
@@ -132,9 +120,7 @@ impl Pool {
         match timeout_at(deadline, self.admitted.instantiate(store)).await {
             Ok(Ok(live)) => Ok(Warm { live, calls: 0 }),
             Ok(Err((error, store))) => Err(failed(crash(&error, store.data()).1)),
-            Err(_) => Err(failed(
-                "the instance didn't start within the call's time".to_owned(),
-            )),
+            Err(_) => Err(failed("the instance didn't start within the call's time".to_owned())),
         }
     }
 }
@@ -162,10 +148,7 @@ impl Lease<'_> {
                 return Ok(answer);
             }
             Ok(Err(error)) => crash(&error, state),
-            Err(_) => (
-                "timeout",
-                "the plugin didn't answer in time and was stopped".to_owned(),
-            ),
+            Err(_) => ("timeout", "the plugin didn't answer in time and was stopped".to_owned()),
         };
         state.log.end();
         self.pool.counters.traps.fetch_add(1, Relaxed);
@@ -178,10 +161,7 @@ impl Lease<'_> {
 impl Pool {
     fn put_back(&self, warm: Warm) {
         if warm.calls < self.ground.limits.calls_per_instance {
-            self.idle
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(warm);
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(warm);
         }
     }
 }
@@ -197,17 +177,10 @@ fn crash(error: &wasmtime::Error, state: &State) -> (&'static str, String) {
             ),
         );
     }
-    let said = state
-        .log
-        .stderr_tail()
-        .map(|tail| format!("; it said: {tail}"))
-        .unwrap_or_default();
+    let said = state.log.stderr_tail().map(|tail| format!("; it said: {tail}")).unwrap_or_default();
     if state.memory.refused() {
         let limit = state.ground.limits.memory_bytes;
-        return (
-            "memory",
-            format!("the plugin wanted more than memory_bytes ({limit}){said}"),
-        );
+        return ("memory", format!("the plugin wanted more than memory_bytes ({limit}){said}"));
     }
     // The root alone: the rest is a backtrace of the guest.
     let root = super::clean::clean(&error.root_cause().to_string(), 300);

@@ -97,18 +97,16 @@ impl Registry {
         let network = Network::new()?;
         let wanted = wanted(plugins, files(folder)?);
 
-        let mut compiled: BTreeMap<String, Result<Component, Arc<AdmitError>>> = BTreeMap::new();
+        let mut compiled: BTreeMap<String, Component> = BTreeMap::new();
         let mut slots = BTreeMap::new();
         for (name, config) in wanted {
-            let component = match compiled.get(&config.file) {
-                Some(Ok(component)) => Ok(component.clone()),
-                _ => match path(folder, &config.file) {
-                    Ok(path) => admit::compile(linker.engine(), &path).await,
-                    Err(error) => Err(error),
-                },
+            let component = match (compiled.get(&config.file), path(folder, &config.file)) {
+                (Some(component), _) => Ok(component.clone()),
+                (None, Ok(path)) => admit::compile(&engine, &path).await,
+                (None, Err(error)) => Err(error),
             };
             if let Ok(component) = &component {
-                compiled.insert(config.file.clone(), Ok(component.clone()));
+                compiled.insert(config.file.clone(), component.clone());
             }
             let file = config.file.clone();
             let plugin = match component {
@@ -117,7 +115,7 @@ impl Registry {
             };
             match &plugin {
                 Ok(pool) => {
-                    tracing::info!(plugin = %name, file, interfaces = ?pool.interfaces(), "plugin loaded")
+                    tracing::info!(plugin = %name, file, interfaces = ?pool.admitted().interfaces(), "plugin loaded")
                 }
                 Err(error) => {
                     tracing::error!(plugin = %name, file, %error, "plugin can't be used; the others go on")
@@ -125,10 +123,7 @@ impl Registry {
             }
             slots.insert(name, Slot { file, plugin });
         }
-        Ok(Self {
-            plugins: slots,
-            clock: Clock::system(),
-        })
+        Ok(Self { plugins: slots, clock: Clock::system() })
     }
 
     /// Has a plugin verify a webhook and say what it means. Ends within the plugin's `call_timeout`.
@@ -141,10 +136,8 @@ impl Registry {
         request: WebhookRequest,
     ) -> Result<Vec<WebhookEvent>, ReceiveError> {
         let pool = self.pool(plugin).ok_or(ReceiveError::NoSuchPlugin)?;
-        let crashed = |code: &str, message| ReceiveError::Crashed {
-            code: code.to_owned(),
-            message,
-        };
+        let crashed =
+            |code: &str, message| ReceiveError::Crashed { code: code.to_owned(), message };
         let stopped = |stopped| match stopped {
             Stopped::Busy { waited } => {
                 crashed("busy", format!("no instance was free within {waited:?}"))
@@ -152,13 +145,10 @@ impl Registry {
             Stopped::Start { message } => crashed("unavailable", message),
             Stopped::Crashed { code, message } => crashed(code, message),
         };
-        if !pool.interfaces().contains(&"webhook") {
+        if !pool.admitted().reads_webhooks() {
             return Err(ReceiveError::NoWebhook);
         }
-        let mut lease = pool
-            .lease(pool.call_timeout(), None)
-            .await
-            .map_err(stopped)?;
+        let mut lease = pool.lease(pool.call_timeout(), None).await.map_err(stopped)?;
         let request = convert::request(request);
         let deadline = lease.deadline;
         let live = &mut lease.warm.live;
@@ -178,10 +168,7 @@ impl Registry {
 
     /// How every plugin is, by name.
     pub fn states(&self) -> Vec<PluginState> {
-        self.plugins
-            .iter()
-            .map(|(name, slot)| slot.state(name))
-            .collect()
+        self.plugins.iter().map(|(name, slot)| slot.state(name)).collect()
     }
 
     fn pool(&self, plugin: &str) -> Option<&Pool> {
@@ -192,20 +179,13 @@ impl Registry {
 #[async_trait::async_trait]
 impl Post for Registry {
     async fn post_note(&self, call: Call, note: &Note) -> Result<Posted, PostError> {
-        let unavailable = |message: String| PostError::Crashed {
-            code: "unavailable".to_owned(),
-            message,
-        };
+        let unavailable = |message: String| PostError::Unavailable { message };
         let pool = match self.plugins.get(&note.plugin) {
             None => return Err(unavailable(format!("there is no plugin `{}`", note.plugin))),
-            Some(Slot {
-                plugin: Err(error), ..
-            }) => return Err(unavailable(error.to_string())),
-            Some(Slot {
-                plugin: Ok(pool), ..
-            }) => pool,
+            Some(Slot { plugin: Err(error), .. }) => return Err(unavailable(error.to_string())),
+            Some(Slot { plugin: Ok(pool), .. }) => pool,
         };
-        if !pool.interfaces().contains(&"writer") {
+        if !pool.admitted().writes() {
             return Err(unavailable(format!(
                 "the plugin `{}` doesn't export `writer`",
                 note.plugin
@@ -213,26 +193,18 @@ impl Post for Registry {
         }
         let stopped = |stopped| match stopped {
             Stopped::Busy { waited } => PostError::Failed(busy(waited)),
-            Stopped::Start { message } => unavailable(message),
-            Stopped::Crashed { code, message } => PostError::Crashed {
-                code: code.to_owned(),
-                message,
-            },
+            Stopped::Start { message } => PostError::Crashed { code: "start".to_owned(), message },
+            Stopped::Crashed { code, message } => {
+                PostError::Crashed { code: code.to_owned(), message }
+            }
         };
         let whole = call.timeout.min(pool.call_timeout());
-        let traceparent = HeaderValue::from_str(&call.traceparent)
-            .ok()
-            .filter(|value| !value.is_empty());
+        let traceparent =
+            HeaderValue::from_str(&call.traceparent).ok().filter(|value| !value.is_empty());
         let mut lease = pool.lease(whole, traceparent).await.map_err(stopped)?;
         let deadline = lease.deadline;
         let left = deadline.saturating_duration_since(tokio::time::Instant::now());
-        let call = convert::call(
-            Call {
-                timeout: left,
-                ..call
-            },
-            self.clock.now(),
-        );
+        let call = convert::call(Call { timeout: left, ..call }, self.clock.now());
         let live = &mut lease.warm.live;
         let Some(writer) = &live.writer else {
             return Err(unavailable(format!(
@@ -263,16 +235,14 @@ impl Post for Registry {
 
 impl std::fmt::Debug for Registry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Registry")
-            .field("plugins", &self.states())
-            .finish_non_exhaustive()
+        f.debug_struct("Registry").field("plugins", &self.states()).finish_non_exhaustive()
     }
 }
 
 impl Slot {
     fn state(&self, name: &PluginName) -> PluginState {
         let (failed, interfaces, counters) = match &self.plugin {
-            Ok(pool) => (None, pool.interfaces(), Some(pool.counters())),
+            Ok(pool) => (None, pool.admitted().interfaces(), Some(pool.counters())),
             Err(error) => (Some(error.to_string()), Vec::new(), None),
         };
         let read = |counter: Option<&std::sync::atomic::AtomicU64>| {
@@ -312,18 +282,8 @@ async fn pool(
 ) -> Result<Pool, AdmitError> {
     let grants = Grants::new(name.clone(), &config.hosts, config.allow_private)?;
     let vault = Vault::new(name.clone(), &config.secrets)?;
-    let door = Door::new(
-        network.clone(),
-        grants,
-        vault,
-        config.limits.max_response_bytes,
-    );
-    let ground = Arc::new(Ground {
-        name,
-        config: config.config,
-        limits: config.limits,
-        door,
-    });
+    let door = Door::new(network.clone(), grants, vault, config.limits.max_response_bytes);
+    let ground = Arc::new(Ground { name, config: config.config, limits: config.limits, door });
     let (admitted, tried) = admit::admit(linker, component, &ground).await?;
     Ok(Pool::new(admitted, ground, tried))
 }
@@ -331,10 +291,7 @@ async fn pool(
 /// The file names of the folder that end in `.wasm`. A folder that isn't there is empty: the plugins
 /// that are configured say so themselves.
 fn files(folder: &Path) -> Result<BTreeSet<String>, LoadError> {
-    let unreadable = |cause| LoadError::Folder {
-        folder: folder.to_owned(),
-        cause,
-    };
+    let unreadable = |cause| LoadError::Folder { folder: folder.to_owned(), cause };
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
@@ -368,17 +325,25 @@ fn wanted(
     let mut wanted = plugins.clone();
     for file in files {
         let used = plugins.values().any(|plugin| plugin.file == file);
-        let Some(stem) = file
-            .strip_suffix(".wasm")
-            .filter(|stem| !stem.is_empty() && !used)
-        else {
+        let Some(stem) = file.strip_suffix(".wasm").filter(|_| !used) else {
             continue;
         };
-        wanted
-            .entry(stem.into())
-            .or_insert_with(|| bare(file.clone()));
+        if !is_name(stem) {
+            let file = super::clean::clean(&file, 100);
+            tracing::warn!(
+                file,
+                "this file name can't be a plugin's name; rename it, or name it in `file`"
+            );
+            continue;
+        }
+        wanted.entry(stem.into()).or_insert_with(|| bare(file.clone()));
     }
     wanted
+}
+
+/// Letters, digits, `-`, `_` and `.`: what needs no escaping in logs, addresses and TOML.
+fn is_name(stem: &str) -> bool {
+    !stem.is_empty() && stem.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
 }
 
 /// A plugin that nobody configured: it may compute, and reach nothing.

@@ -1,6 +1,5 @@
 //! `wasi:http`, for guests that would rather use their language's own client: the same door.
 
-use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
@@ -38,9 +37,8 @@ async fn whole(
 ) -> Result<Outgoing, Error> {
     let (head, body) = request.into_parts();
     let body = Limited::new(body, MAX_REQUEST_BYTES).collect().await;
-    let body = body
-        .map_err(|_| Error::HttpRequestBodySize(Some(MAX_REQUEST_BYTES as u64)))?
-        .to_bytes();
+    let body =
+        body.map_err(|_| Error::HttpRequestBodySize(Some(MAX_REQUEST_BYTES as u64)))?.to_bytes();
     Ok(Outgoing {
         method: head.method,
         url: head.uri.to_string(),
@@ -53,9 +51,7 @@ async fn whole(
 }
 
 fn response_of(incoming: Incoming) -> Result<http::Response<WasiBody>, Error> {
-    let body = Full::new(Bytes::from(incoming.body))
-        .map_err(Error::from)
-        .boxed_unsync();
+    let body = Full::new(incoming.body).map_err(Error::from).boxed_unsync();
     let mut response = http::Response::new(body);
     *response.status_mut() =
         http::StatusCode::from_u16(incoming.status).map_err(|_| Error::HttpProtocolError)?;
@@ -71,11 +67,9 @@ fn refused(error: SendError) -> Error {
         SendError::Invalid(cause) => Error::InternalError(Some(cause)),
         SendError::Connect { .. } => Error::ConnectionRefused,
         SendError::Timeout { .. } => Error::HttpResponseTimeout,
-        SendError::TooLarge {
-            what: "response",
-            limit,
-            ..
-        } => Error::HttpResponseBodySize(Some(limit as u64)),
+        SendError::TooLarge { what: "response", limit, .. } => {
+            Error::HttpResponseBodySize(Some(limit as u64))
+        }
         SendError::TooLarge { limit, .. } => Error::HttpRequestBodySize(Some(limit as u64)),
         SendError::Broken { .. } => Error::ConnectionTerminated,
     }

@@ -28,7 +28,7 @@ impl Scalar {
             Self::Null | Self::Bool(false) | Self::Whole(0) => String::new(),
             Self::Bool(true) => "True".to_owned(),
             Self::Whole(number) => number.to_string(),
-            Self::Float(number) if number == 0.0 => String::new(),
+            Self::Float(0.0) => String::new(),
             // Debug keeps 1.0 a fraction and writes large numbers with an exponent.
             Self::Float(number) => format!("{number:?}"),
             Self::Structure => count(unusable),

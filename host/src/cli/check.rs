@@ -1,0 +1,186 @@
+//! `sidenote check`: everything that is wrong, or what the configuration amounts to.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::{USAGE, output};
+use crate::config::{Config, ConfigErrors, Place, Plugin, Problem, Secret, Store};
+
+/// What `check` takes.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The configuration
+    #[arg(long, value_name = "FILE", env = "SIDENOTE_CONFIG", default_value = "sidenote.toml")]
+    config: PathBuf,
+    /// The result as one JSON object on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// Checks a configuration and the presence of the plugins' files. Nothing is started or connected to.
+pub(super) fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    match Config::load(&args.config) {
+        Ok(config) => found(args, &config),
+        Err(errors) => {
+            wrong(args, &errors)?;
+            Ok(ExitCode::from(USAGE))
+        }
+    }
+}
+
+fn found(args: &CheckArgs, config: &Config) -> anyhow::Result<ExitCode> {
+    let missing: Vec<_> =
+        config.plugins.iter().filter(|(_, plugin)| !config.plugin_path(plugin).is_file()).collect();
+    let advice = |name: &str, plugin: &Plugin| {
+        let path = config.plugin_path(plugin);
+        format!(
+            "[plugins.{name}] the file {} isn't there; build it or copy it there, or set `file` or `plugins_folder`",
+            path.display()
+        )
+    };
+    if args.json {
+        let problems: Vec<_> = missing
+            .iter()
+            .map(|(name, plugin)| json!({"file": null, "line": null, "variable": null, "section": format!("plugins.{name}"), "message": advice(name, plugin)}))
+            .collect();
+        let mut value = summary_json(config);
+        value["ok"] = json!(missing.is_empty());
+        value["problems"] = json!(problems);
+        output::data(&value.to_string())?;
+    } else {
+        output::data(&summary(&args.config, config, missing.is_empty()))?;
+        for (name, plugin) in &missing {
+            output::say(&advice(name, plugin));
+        }
+    }
+    Ok(if missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn wrong(args: &CheckArgs, errors: &ConfigErrors) -> anyhow::Result<()> {
+    if args.json {
+        let problems: Vec<_> = errors.problems().iter().map(problem_json).collect();
+        return output::data(&json!({"ok": false, "problems": problems}).to_string());
+    }
+    output::say(&errors.to_string());
+    let count = errors.problems().len();
+    output::say(&format!("{count} {}", if count == 1 { "problem" } else { "problems" }));
+    Ok(())
+}
+
+fn problem_json(problem: &Problem) -> Value {
+    let (file, line, variable) = match &problem.place {
+        Place::File(file) => (Some(file.display().to_string()), None, None),
+        Place::Line(file, line) => (Some(file.display().to_string()), Some(*line), None),
+        Place::Variable(name) => (None, None, Some(name)),
+    };
+    json!({"file": file, "line": line, "variable": variable, "section": problem.section, "message": problem.fault.to_string()})
+}
+
+/// What the configuration amounts to, for people.
+fn summary(file: &Path, config: &Config, complete: bool) -> String {
+    let mut text = String::new();
+    let mut line =
+        |line: String| writeln!(text, "{line}").expect("text can always be added to a string");
+    line(format!("{}: {}", if complete { "OK" } else { "INCOMPLETE" }, file.display()));
+    line(format!(
+        "server    {}, token {}",
+        config.server.listen,
+        presence(config.server.token.as_ref())
+    ));
+    line(format!("store     {}", store(&config.store)));
+    for (name, stream) in &config.streams {
+        line(format!(
+            "stream    {name}: {}, token {}",
+            without_query(&stream.url),
+            presence(stream.token.as_ref())
+        ));
+    }
+    for (name, plugin) in &config.plugins {
+        let path = config.plugin_path(plugin);
+        let found = if path.is_file() { "found" } else { "MISSING" };
+        let used = if users(config, name).is_empty() { ", not used by any product" } else { "" };
+        line(format!("plugin    {name}: {} ({found}){used}", path.display()));
+        let private = if plugin.allow_private { ", private addresses too" } else { "" };
+        line(format!("            may reach: {}{private}", listed(&plugin.hosts)));
+        for (name, secret) in &plugin.secrets {
+            line(format!("            secret {name} may go to: {}", listed(&secret.hosts)));
+        }
+    }
+    for (id, product) in &config.products {
+        line(format!("product   {id}: {}", product.plugins.join(", ")));
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+/// The same, for machines.
+fn summary_json(config: &Config) -> Value {
+    let stream = |stream: &crate::config::Stream| json!({"url": without_query(&stream.url), "token": stream.token.is_some()});
+    let plugin = |name: &str, plugin: &Plugin| {
+        let secrets: Map<_, _> = plugin
+            .secrets
+            .iter()
+            .map(|(name, secret)| (name.clone(), json!({"hosts": secret.hosts})))
+            .collect();
+        let path = config.plugin_path(plugin);
+        json!({
+            "path": path.display().to_string(),
+            "found": path.is_file(),
+            "hosts": plugin.hosts,
+            "private": plugin.allow_private,
+            "secrets": secrets,
+            "products": users(config, name),
+        })
+    };
+    let streams: Map<_, _> =
+        config.streams.iter().map(|(name, settings)| (name.clone(), stream(settings))).collect();
+    let plugins: Map<_, _> = config
+        .plugins
+        .iter()
+        .map(|(name, settings)| (name.to_string(), plugin(name, settings)))
+        .collect();
+    let products: Map<_, _> = config
+        .products
+        .iter()
+        .map(|(id, product)| (id.to_string(), json!({"plugins": product.plugins})))
+        .collect();
+    json!({
+        "server": {"listen": config.server.listen.to_string(), "token": config.server.token.is_some()},
+        "store": store(&config.store),
+        "streams": streams,
+        "plugins": plugins,
+        "products": products,
+    })
+}
+
+fn users(config: &Config, plugin: &str) -> Vec<String> {
+    let uses = config
+        .products
+        .iter()
+        .filter(|(_, product)| product.plugins.iter().any(|name| &**name == plugin));
+    uses.map(|(id, _)| id.to_string()).collect()
+}
+
+fn store(store: &Store) -> String {
+    match store {
+        Store::Memory => "memory: everything is lost when the process ends".to_owned(),
+        Store::Embedded { path } => format!("embedded: {}", path.display()),
+    }
+}
+
+fn presence(secret: Option<&Secret>) -> &'static str {
+    if secret.is_some() { "set" } else { "not set" }
+}
+
+/// An address without its query, which may hold a credential.
+fn without_query(url: &str) -> String {
+    url.split_once('?').map_or_else(|| url.to_owned(), |(address, _)| format!("{address}?..."))
+}
+
+fn listed(hosts: &[String]) -> String {
+    if hosts.is_empty() { "nothing".to_owned() } else { hosts.join(", ") }
+}

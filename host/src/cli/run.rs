@@ -1,0 +1,42 @@
+//! `sidenote run`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::Config;
+use crate::host::Host;
+
+/// How long a shutdown may take. What isn't posted by then waits in the store.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// What `run` takes.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The configuration
+    #[arg(long, value_name = "FILE", env = "SIDENOTE_CONFIG", default_value = "sidenote.toml")]
+    config: PathBuf,
+}
+
+/// Runs the host until SIGTERM or SIGINT, then stops it in order.
+pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
+    let config = Config::load(&args.config)?;
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM can't be listened for")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT can't be listened for")?;
+    let mut host = Host::start(config).await?;
+    let failure = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        failure = host.failed() => Some(failure),
+    };
+    if let Some(failure) = failure {
+        // What was committed is safe; the supervisor starts the process again.
+        return Err(failure.into());
+    }
+    tracing::info!("stopping: posting what is queued, {DEADLINE:?} at most");
+    host.shutdown(DEADLINE).await?;
+    Ok(())
+}

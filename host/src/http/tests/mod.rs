@@ -1,0 +1,177 @@
+//! Every route over real sockets, and the clients that mean harm.
+
+mod access;
+mod connections;
+mod health;
+mod link;
+mod webhook;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::config::{Secret, Server};
+use crate::engine::link::{LinkError, LinkEvent, LinkMode, Linked};
+use crate::ids::{ConversationId, ProductId, SessionId, SessionKey};
+
+/// Long enough for a loaded machine; a test that waits this long has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Fake {
+    webhooks: Mutex<Vec<(String, WebhookRequest)>>,
+    wishes: Mutex<Vec<LinkWish>>,
+    answer: Mutex<WebhookAnswer>,
+    linked: Mutex<Result<LinkEvent, LinkError>>,
+    readiness: Mutex<Readiness>,
+    /// A webhook waits for a permit before it answers.
+    gate: Semaphore,
+    entered: Notify,
+}
+
+impl Default for Fake {
+    fn default() -> Self {
+        Self {
+            webhooks: Mutex::default(),
+            wishes: Mutex::default(),
+            answer: Mutex::new(WebhookAnswer::Taken),
+            linked: Mutex::new(Ok(LinkEvent::New)),
+            readiness: Mutex::new(Readiness {
+                streams: vec![StreamReadiness {
+                    name: "main".into(),
+                    state: StreamState::Connected,
+                    last_event_age: Some(Duration::from_millis(1500)),
+                    cause: None,
+                }],
+                store: Part::Ready,
+                plugins: vec![("webhook".into(), Part::Ready)],
+            }),
+            gate: Semaphore::new(1000),
+            entered: Notify::new(),
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Backend for Fake {
+    async fn webhook(&self, plugin: &str, request: WebhookRequest) -> WebhookAnswer {
+        self.entered.notify_one();
+        self.gate.acquire().await.unwrap().forget();
+        assert_ne!(plugin, "panics", "as the test wishes");
+        self.webhooks.lock().unwrap().push((plugin.to_owned(), request));
+        self.answer.lock().unwrap().clone()
+    }
+
+    async fn link(&self, wish: LinkWish) -> Result<Linked, LinkError> {
+        self.wishes.lock().unwrap().push(wish.clone());
+        let event = self.linked.lock().unwrap().clone()?;
+        let product = wish.product_id.unwrap_or(ProductId::new("p").unwrap());
+        let key = SessionKey { product, session: wish.session_id };
+        Ok(Linked { key, conversation: wish.conversation_id, event })
+    }
+
+    fn readiness(&self) -> Readiness {
+        self.readiness.lock().unwrap().clone()
+    }
+}
+
+struct Host {
+    address: SocketAddr,
+    backend: Arc<Fake>,
+    stop: CancellationToken,
+    serving: JoinHandle<Result<(), ServeError>>,
+}
+
+impl Host {
+    async fn start(server: Server) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (backend, stop) = (Arc::new(Fake::default()), CancellationToken::new());
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "each test ends its host, and the runtime with it"
+        )]
+        let serving = tokio::spawn(serve(listener, backend.clone(), server, stop.clone()));
+        Self { address, backend, stop, serving }
+    }
+
+    /// Sends raw bytes and reads until the host closes.
+    async fn raw(&self, request: impl AsRef<[u8]>) -> Answer {
+        let mut socket = TcpStream::connect(self.address).await.unwrap();
+        socket.write_all(request.as_ref()).await.unwrap();
+        read_answer(&mut socket).await
+    }
+
+    async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut head =
+            format!("{method} {path} HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n");
+        for (name, value) in headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        self.raw(format!("{head}content-length: {}\r\n\r\n{body}", body.len())).await
+    }
+
+    async fn link(&self, body: &Value) -> Answer {
+        self.send("POST", "/sessions/link", &[JSON], &body.to_string()).await
+    }
+
+    fn wishes(&self) -> Vec<LinkWish> {
+        std::mem::take(&mut *self.backend.wishes.lock().unwrap())
+    }
+}
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+async fn read_answer(socket: &mut TcpStream) -> Answer {
+    let mut bytes = Vec::new();
+    tokio::time::timeout(PATIENCE, socket.read_to_end(&mut bytes))
+        .await
+        .expect("the host closes")
+        .unwrap();
+    Answer(String::from_utf8(bytes).unwrap())
+}
+
+struct Answer(String);
+
+impl Answer {
+    fn status(&self) -> u16 {
+        self.0
+            .split(' ')
+            .nth(1)
+            .unwrap_or_else(|| panic!("no status in {:?}", self.0))
+            .parse()
+            .unwrap()
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        let (head, _) = self.0.split_once("\r\n\r\n").unwrap();
+        head.lines()
+            .filter_map(|line| line.split_once(": "))
+            .find(|(found, _)| *found == name)
+            .map(|(_, value)| value)
+    }
+
+    fn body(&self) -> &str {
+        self.0.split_once("\r\n\r\n").unwrap().1
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(self.body()).unwrap_or_else(|_| panic!("not JSON: {}", self.0))
+    }
+
+    /// The code of an error, after checking that it has all its parts.
+    fn code(&self) -> String {
+        let error = &self.json()["error"];
+        assert!(error["message"].as_str().is_some_and(|text| !text.is_empty()), "{error}");
+        assert!(error["next"].as_str().is_some_and(|text| !text.is_empty()), "{error}");
+        error["code"].as_str().unwrap().to_owned()
+    }
+}

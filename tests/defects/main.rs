@@ -1,0 +1,6 @@
+//! One test per defect of the reference that this project promises not to have, named after its row.
+//!
+//! `rows.toml` says for every row which tests assert it, or which part it waits for.
+
+mod rows;
+mod session_core;

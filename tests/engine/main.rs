@@ -1,0 +1,97 @@
+//! The engine: what is posted when, what survives a crash. Paused time, real stores.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sidenote::config::Delivery;
+use sidenote::engine::link::{LinkEvent, LinkMode};
+use sidenote::outbox::note::FailureKind;
+use sidenote::store::{EmbeddedStore, MemoryStore, Store};
+use sidenote_tests::world::{Answer, Platform, World, crashed, failed, ok_after, wait, wish};
+
+fn world(script: impl IntoIterator<Item = Answer>, rules: Delivery) -> World {
+    World::start(Arc::new(MemoryStore::new()), Platform::new(script), rules)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_before_the_link_goes_first_and_at_once() {
+    let world = world([], Delivery::default());
+    world.act("s", "a").await;
+    world.act("s", "b").await;
+    let linked = world.link("s", "c").await.unwrap();
+    assert_eq!(linked.event, LinkEvent::New);
+    world.act("s", "d").await;
+    wait(0.2).await;
+    assert_eq!(world.platform.lines(), ["c: [1] a|[2] b", "c: [1] d"]);
+    assert_eq!(world.end().await.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_note_keeps_its_key_over_attempts_and_dies_with_a_reason() {
+    let failing = (0..3).map(|_| failed(FailureKind::Transient, None));
+    let world = world(failing, Delivery { max_attempts: 3, ..Delivery::default() });
+    world.act("s", "a").await;
+    world.link("s", "c").await.unwrap();
+    wait(60.0).await;
+    world.act("s", "b").await;
+    wait(1.0).await;
+    let calls: Vec<_> = world.platform.posts().into_iter().map(|post| post.call).collect();
+    assert_eq!(calls.iter().map(|call| call.attempt).collect::<Vec<_>>(), [1, 2, 3, 1]);
+    assert!(calls[..3].iter().all(|call| call.idempotency_key == calls[0].idempotency_key));
+    assert_ne!(calls[3].idempotency_key, calls[0].idempotency_key, "a key of its own");
+    let dead = world.dead().await;
+    assert_eq!((dead[0].reason.as_str(), dead[0].attempts), ("503: no", 3));
+    world.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_limit_burns_no_attempt_and_is_not_undercut() {
+    let limited = failed(FailureKind::RateLimited, Some(Duration::from_secs(30)));
+    let world = world([limited], Delivery { max_attempts: 1, ..Delivery::default() });
+    world.act("s", "a").await;
+    world.link("s", "c").await.unwrap();
+    wait(20.0).await;
+    world.link("s", "c").await.unwrap();
+    wait(9.9).await;
+    assert_eq!(world.platform.lines().len(), 1, "another link event hurries nothing either");
+    wait(4.0).await;
+    assert_eq!(world.platform.lines().len(), 2);
+    world.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn three_crashes_make_a_note_poison() {
+    let world = world((0..3).map(|_| crashed()), Delivery::default());
+    world.act("s", "a").await;
+    world.link("s", "c").await.unwrap();
+    wait(60.0).await;
+    assert_eq!(world.handle.counters().notes_dead.get(), 1);
+    assert_eq!(world.end().await.len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_move_sends_what_waits_to_the_old_conversation() {
+    let world = world([], Delivery::default());
+    world.link("s", "c1").await.unwrap();
+    world.act("s", "a").await;
+    let moved = world.handle.link(wish("s", "c2", LinkMode::Move)).await.unwrap();
+    assert_eq!((moved.event, moved.conversation.as_str()), (LinkEvent::Moved, "c2"));
+    world.act("s", "b").await;
+    assert_eq!(world.end().await, ["c1: [1] a", "c2: [1] b"]);
+}
+
+#[tokio::test]
+async fn after_a_crash_the_link_the_open_batch_and_the_unknown_post_are_taken_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    let open = || -> Arc<dyn Store> { Arc::new(EmbeddedStore::open(&path).unwrap()) };
+    let world = World::start(open(), Platform::new([ok_after(3600.0)]), Delivery::default());
+    world.act("s", "a").await;
+    world.link("s", "c").await.unwrap();
+    world.act("s", "b").await;
+    drop(world.crash().await);
+
+    let world = World::start(open(), Platform::new([]), Delivery::default());
+    world.act("s", "d").await;
+    assert_eq!(world.end().await, ["c: [1] a", "c: [1] b|[2] d"]);
+}

@@ -1,0 +1,238 @@
+//! The real engine with a real store, a scripted way to the plugins, and time that a test owns.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use sidenote::clock::{Clock, Timestamp};
+use sidenote::config::{Delivery, Product};
+use sidenote::engine::link::{LinkError, LinkMode, LinkRequest, Linked, Who};
+use sidenote::engine::{Engine, EngineError, Handle, Settings};
+use sidenote::ids::{ConversationId, ProductId, SessionId, SessionKey};
+use sidenote::outbox::lane::DeadLetter;
+use sidenote::outbox::note::{Call, Failure, FailureKind, Note, Post, PostError, Posted, Sent};
+use sidenote::session::payload::{Action, ActionsPayload};
+use sidenote::session::state::Record;
+use sidenote::store::{Group, Store, Table};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// The wall clock when a world begins, in seconds.
+pub const BEGIN: f64 = 1_700_000_000.0;
+
+/// What a call is answered, after how long.
+pub type Answer = (Duration, Result<Posted, PostError>);
+
+/// A post as the platform sees it.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// When it began, from the world's start.
+    pub at: Duration,
+    /// When it was answered; `None` while it is under way, and where it was cut off.
+    pub end: Option<Duration>,
+    /// Whether it was answered with success.
+    pub ok: bool,
+    /// The attempt.
+    pub call: Call,
+    /// The note.
+    pub note: Note,
+}
+
+/// The scripted way to the plugins: remembers every post, answers from its script, then with success.
+pub struct Platform {
+    start: Instant,
+    script: Mutex<VecDeque<Answer>>,
+    posts: Mutex<Vec<Seen>>,
+}
+
+impl Platform {
+    /// A platform that answers the first calls as scripted.
+    pub fn new(script: impl IntoIterator<Item = Answer>) -> Arc<Self> {
+        let script = Mutex::new(script.into_iter().collect());
+        Arc::new(Self { start: Instant::now(), script, posts: Mutex::default() })
+    }
+
+    /// When it was made.
+    pub fn start(&self) -> Instant {
+        self.start
+    }
+
+    /// The posts so far, in the order in which they began.
+    pub fn posts(&self) -> Vec<Seen> {
+        lock(&self.posts).clone()
+    }
+
+    /// The posts so far, as `conversation: line|line`.
+    pub fn lines(&self) -> Vec<String> {
+        let lines = |note: &Note| note.body.lines().skip(3).collect::<Vec<_>>().join("|");
+        let shown = |seen: &Seen| format!("{}: {}", seen.note.conversation, lines(&seen.note));
+        lock(&self.posts).iter().map(shown).collect()
+    }
+}
+
+#[async_trait::async_trait]
+impl Post for Platform {
+    async fn post_note(&self, call: Call, note: &Note) -> Result<Posted, PostError> {
+        let (latency, answer) = lock(&self.script)
+            .pop_front()
+            .unwrap_or((Duration::ZERO, Ok(Posted { note_id: None })));
+        let seen = Seen {
+            at: self.start.elapsed(),
+            end: None,
+            ok: answer.is_ok(),
+            call,
+            note: note.clone(),
+        };
+        let n = {
+            let mut posts = lock(&self.posts);
+            posts.push(seen);
+            posts.len() - 1
+        };
+        tokio::time::sleep(latency).await;
+        lock(&self.posts)[n].end = Some(self.start.elapsed());
+        answer
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("nothing panics while it holds this lock")
+}
+
+/// Success after a while.
+pub fn ok_after(seconds: f64) -> Answer {
+    (Duration::from_secs_f64(seconds), Ok(Posted { note_id: None }))
+}
+
+/// A failure that the plugin reports.
+pub fn failed(kind: FailureKind, retry_after: Option<Duration>) -> Answer {
+    let (code, message) = ("503".to_owned(), "no".to_owned());
+    let failure = Failure { kind, code, message, retry_after, sent: Sent::Unknown };
+    (Duration::ZERO, Err(PostError::Failed(failure)))
+}
+
+/// A trap.
+pub fn crashed() -> Answer {
+    let (code, message) = ("trap".to_owned(), "unreachable".to_owned());
+    (Duration::ZERO, Err(PostError::Crashed { code, message }))
+}
+
+/// A running engine. The product is `p`, the plugin `bot`.
+pub struct World {
+    /// The way into the engine.
+    pub handle: Handle,
+    /// What was posted.
+    pub platform: Arc<Platform>,
+    /// Where the rows are.
+    pub store: Arc<dyn Store>,
+    engine: JoinSet<Result<(), EngineError>>,
+}
+
+impl World {
+    /// Starts an engine at [`BEGIN`].
+    pub fn start(store: Arc<dyn Store>, platform: Arc<Platform>, rules: Delivery) -> Self {
+        Self::start_at(BEGIN, store, platform, rules)
+    }
+
+    /// Starts an engine whose wall clock shows `wall`, in seconds.
+    pub fn start_at(
+        wall: f64,
+        store: Arc<dyn Store>,
+        platform: Arc<Platform>,
+        rules: Delivery,
+    ) -> Self {
+        let products = ["p", "q"].map(|id| {
+            (product(id), Product { plugins: vec!["bot".into()], delivery: rules.clone() })
+        });
+        let mut settings = Settings::of_products(products);
+        settings.jitter = || 1.0;
+        let clock = Clock::starting_at(Timestamp::from_secs_f64(wall));
+        let (handle, service) = Engine::new(store.clone(), platform.clone(), settings, clock);
+        let mut engine = JoinSet::new();
+        engine.spawn(service.run());
+        Self { handle, platform, store, engine }
+    }
+
+    /// One action of a session of product `p`; returns when it is taken.
+    pub async fn act(&self, session: &str, text: &str) {
+        self.take(batch(session, [action(text)])).await;
+    }
+
+    /// A batch; returns when it is taken.
+    pub async fn take(&self, batch: ActionsPayload) {
+        self.handle.take_committed(batch, 100).await.expect("the engine runs");
+    }
+
+    /// A link as a platform's webhook makes it.
+    pub async fn link(&self, session: &str, conversation: &str) -> Result<Linked, LinkError> {
+        self.handle.link(wish(session, conversation, LinkMode::Auto)).await
+    }
+
+    /// What is stored of a session of product `p`.
+    pub async fn record(&self, session: &str) -> Record {
+        let group = Group("p".into(), session.into());
+        let rows = self.store.load(Table::Session, &[group]).await.expect("the store answers");
+        let record = |row: &(u64, Vec<u8>)| serde_json::from_slice(&row.1).expect("a record");
+        rows[0].first().map(record).unwrap_or_default()
+    }
+
+    /// How many rows a table has.
+    pub async fn rows(&self, table: Table) -> usize {
+        self.store.scan(table, None, usize::MAX).await.expect("the store answers").len()
+    }
+
+    /// The dead letters.
+    pub async fn dead(&self) -> Vec<DeadLetter> {
+        let rows = self.store.scan(Table::Dead, None, usize::MAX).await.expect("the store answers");
+        rows.iter()
+            .map(|(_, value)| serde_json::from_slice(value).expect("a dead letter"))
+            .collect()
+    }
+
+    /// Drains the engine and returns what was posted.
+    pub async fn end(mut self) -> Vec<String> {
+        self.handle.drain().await;
+        while let Some(ended) = self.engine.join_next().await {
+            ended.expect("no panic").expect("the engine drains");
+        }
+        self.platform.lines()
+    }
+
+    /// Ends the engine at once, as a crash does; the rows stay.
+    pub async fn crash(mut self) -> (Arc<dyn Store>, Arc<Platform>) {
+        self.engine.shutdown().await;
+        (self.store, self.platform)
+    }
+}
+
+/// Waits, by the test's clock.
+pub async fn wait(seconds: f64) {
+    tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
+}
+
+/// A product's id.
+pub fn product(id: &str) -> ProductId {
+    ProductId::new(id).expect("not empty")
+}
+
+/// A wish to link a session of product `p`.
+pub fn wish(session: &str, conversation: &str, mode: LinkMode) -> LinkRequest {
+    let key =
+        SessionKey { product: product("p"), session: SessionId::new(session).expect("not empty") };
+    let conversation = ConversationId::new(conversation).expect("not empty");
+    LinkRequest { plugin: "bot".into(), conversation, who: Who::Session(key), mode }
+}
+
+/// An action with a text and nothing else.
+pub fn action(text: &str) -> Action {
+    Action { description: text.to_owned(), ..Action::default() }
+}
+
+/// A batch of a session of product `p`.
+pub fn batch(session: &str, actions: impl IntoIterator<Item = Action>) -> ActionsPayload {
+    ActionsPayload {
+        product_id: "p".to_owned(),
+        session_id: Some(session.to_owned()),
+        actions: actions.into_iter().collect(),
+        ..ActionsPayload::default()
+    }
+}

@@ -1,0 +1,56 @@
+//! The conformance vectors: what the reference implementation did, run against the real types.
+//!
+//! Each untagged case must pass; a case tagged with a defect shows what the reference does wrong and is
+//! asserted the other way round by the `defects` tests. `SIDENOTE_VECTORS=DIR` runs another folder of the
+//! same eleven files.
+
+mod as_v1;
+mod compare;
+mod delivery;
+mod left_out;
+mod linking;
+mod note_format;
+mod payloads;
+mod report;
+mod session_fsm;
+mod session_snapshot;
+mod sse_stream;
+mod values;
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+/// Runs one case; the error says how the behaviour differs.
+type Check = fn(&Value) -> Result<(), String>;
+
+/// The eleven files, and what runs the cases of each. `None`: it waits for the part named.
+const FILES: [(&str, Option<Check>); 11] = [
+    ("payloads", Some(payloads::check)),
+    ("note_format", Some(note_format::check)),
+    ("session_fsm", Some(session_fsm::check)),
+    ("session_snapshot", Some(session_snapshot::check)),
+    ("linking", Some(linking::check)),
+    ("delivery", Some(delivery::check)),
+    ("sse_stream", Some(sse_stream::check)),
+    ("context_store", None),
+    ("user_index", None),
+    ("summarizer", None),
+    ("copilot_http", None),
+];
+
+#[test]
+fn vectors_behave_as_the_reference_did() {
+    let report = report::run(&folder(), &FILES);
+    report.print();
+    assert_eq!(report.problems(), Vec::<String>::new());
+}
+
+/// A relative folder is meant from the workspace's root: tests run in their package's.
+fn folder() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    match std::env::var_os("SIDENOTE_VECTORS") {
+        Some(folder) => package.join("..").join(folder),
+        None => package.join("data/vectors"),
+    }
+}

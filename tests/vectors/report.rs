@@ -1,0 +1,144 @@
+//! Runs the files and says what came of them.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::{Check, left_out};
+
+/// More than this share of the untagged cases may not be left out.
+const MAX_LEFT_OUT: f64 = 0.08;
+/// Failures shown per file.
+const SHOWN: usize = 8;
+
+pub(crate) struct Report {
+    files: Vec<FileReport>,
+}
+
+struct FileReport {
+    name: String,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    Unreadable(String),
+    Waiting {
+        cases: usize,
+    },
+    Ran {
+        tagged: usize,
+        passed: usize,
+        left_out: Vec<(String, &'static str)>,
+        failed: Vec<(String, String)>,
+    },
+}
+
+pub(crate) fn run(folder: &Path, files: &[(&str, Option<Check>)]) -> Report {
+    let files = files
+        .iter()
+        .map(|(name, check)| {
+            let outcome = match cases(&folder.join(format!("{name}.json"))) {
+                Err(cause) => Outcome::Unreadable(cause),
+                Ok(cases) => check.map_or(Outcome::Waiting { cases: cases.len() }, |check| {
+                    run_file(name, &cases, check)
+                }),
+            };
+            FileReport { name: (*name).to_owned(), outcome }
+        })
+        .collect();
+    Report { files }
+}
+
+fn cases(path: &Path) -> Result<Vec<Value>, String> {
+    let text =
+        std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let mut file: Value =
+        serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    let cases = file["cases"]
+        .as_array_mut()
+        .ok_or_else(|| format!("{}: no list of cases", path.display()))?;
+    Ok(std::mem::take(cases))
+}
+
+fn run_file(file: &str, cases: &[Value], check: Check) -> Outcome {
+    let (mut tagged, mut passed) = (0, 0);
+    let (mut left_out, mut failed) = (Vec::new(), Vec::new());
+    for case in cases {
+        if case.get("defects").is_some() {
+            tagged += 1;
+            continue;
+        }
+        let name = case["name"].as_str().unwrap_or("(no name)").to_owned();
+        let outcome = panic::catch_unwind(AssertUnwindSafe(|| check(case)));
+        match outcome.unwrap_or_else(|_| Err("it panicked".to_owned())) {
+            Ok(()) => passed += 1,
+            // A rule covers a difference only: a case that passes is never left out.
+            Err(difference) => match left_out::reason(file, case) {
+                Some(reason) => left_out.push((name, reason)),
+                None => failed.push((name, difference)),
+            },
+        }
+    }
+    Outcome::Ran { tagged, passed, left_out, failed }
+}
+
+impl Report {
+    /// Writes the report where the test harness doesn't swallow it.
+    pub(crate) fn print(&self) {
+        let mut text = String::from("\nconformance vectors\n");
+        for FileReport { name, outcome } in &self.files {
+            match outcome {
+                Outcome::Unreadable(cause) => writeln!(text, "  {name:17} can't be read: {cause}"),
+                Outcome::Waiting { cases } => writeln!(text, "  {name:17} {cases:4} cases wait for a later part"),
+                Outcome::Ran { tagged, passed, left_out, failed } => writeln!(
+                    text,
+                    "  {name:17} {passed:4} passed, {:2} left out, {:2} failed ({tagged} tagged as defects)",
+                    left_out.len(),
+                    failed.len(),
+                ),
+            }
+            .expect("writing to a String can't fail");
+            if let Outcome::Ran { left_out, failed, .. } = outcome {
+                for (case, reason) in left_out {
+                    writeln!(text, "      left out  {case}: {reason}")
+                        .expect("writing to a String can't fail");
+                }
+                for (case, difference) in failed.iter().take(SHOWN) {
+                    writeln!(text, "      FAILED    {case}: {difference}")
+                        .expect("writing to a String can't fail");
+                }
+            }
+        }
+        std::io::stderr().write_all(text.as_bytes()).expect("the report can be written");
+    }
+
+    /// Everything that makes the run fail.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let (mut untagged, mut all_left_out) = (0, 0);
+        for FileReport { name, outcome } in &self.files {
+            match outcome {
+                Outcome::Unreadable(cause) => problems.push(format!("{name}: {cause}")),
+                Outcome::Waiting { .. } => {}
+                Outcome::Ran { passed, left_out, failed, .. } => {
+                    untagged += passed + left_out.len() + failed.len();
+                    all_left_out += left_out.len();
+                    problems.extend(
+                        failed
+                            .iter()
+                            .map(|(case, difference)| format!("{name}: {case}: {difference}")),
+                    );
+                }
+            }
+        }
+        if all_left_out as f64 >= MAX_LEFT_OUT * untagged as f64 && all_left_out > 0 {
+            problems.push(format!(
+                "{all_left_out} of {untagged} untagged cases are left out: too many"
+            ));
+        }
+        problems
+    }
+}
