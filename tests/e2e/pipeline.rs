@@ -1,7 +1,7 @@
 //! From the stream to the notes, for many people at once.
 
 use sidenote::sim::Opening;
-use sidenote_tests::{Person, Setup, Rig, eventually};
+use sidenote_tests::{Person, Rig, Setup, eventually};
 use tokio::task::JoinSet;
 
 /// Actions before and after the conversation opens.

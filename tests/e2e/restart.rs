@@ -1,6 +1,6 @@
 //! What a host knows survives its end.
 
-use sidenote_tests::{Person, Setup, Rig};
+use sidenote_tests::{Person, Rig, Setup};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn notes_go_on_in_the_same_conversation_after_a_restart() {

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use sidenote::config::Config;
 use sidenote::host::Host;
+use sidenote::outbox::lane::DeadLetter;
 use sidenote::session::payload::ActionsPayload;
 use sidenote::sim::{
     Answer, Connector, ConnectorOptions, Emitted, Event, Marker, Note, Platform, PlatformOptions,
     post_json,
 };
+use tokio::time::Instant;
 
 use crate::acting::Person;
 use crate::components::{components, missing_component};
@@ -199,6 +201,28 @@ impl Rig {
         })
         .await;
         assert_eq!(self.arrived(conversation), expected, "{} in {conversation}", person.session);
+    }
+
+    /// Waits until exactly so many notes are dead letters, and reads them.
+    ///
+    /// # Panics
+    /// When there are fewer at the deadline, or more.
+    pub async fn dead_letters(&self, count: usize) -> Vec<DeadLetter> {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let letters = self.host().dead_letters(count + 1).await;
+            let letters = letters.unwrap_or_else(|error| panic!("{error}"));
+            assert!(letters.len() <= count, "more than {count} dead letters");
+            if letters.len() == count {
+                return letters;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{} of {count} notes are dead letters",
+                letters.len()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Asserts what must hold of the platform whatever happened: no action twice, out of order, skipped
