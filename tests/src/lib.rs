@@ -1,5 +1,7 @@
-//! Shared parts of the tests: a [`world`] around the real engine under the test's own time, and a rig of
-//! sockets with a real host in it, people who act in it, and patience with a deadline.
+//! Shared parts of the tests.
+//!
+//! [`world`] is the real engine with time that a test owns. A [`Rig`] is a whole host on real sockets,
+//! between a connector and a chat platform; people act in it, and patience has a deadline.
 
 mod acting;
 mod components;

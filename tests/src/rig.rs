@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use sidenote::config::Config;
 use sidenote::host::Host;
+use sidenote::outbox::lane::DeadLetter;
 use sidenote::session::payload::ActionsPayload;
 use sidenote::sim::{
     Answer, Connector, ConnectorOptions, Emitted, Event, Marker, Note, Platform, PlatformOptions,
     post_json,
 };
+use tokio::time::Instant;
 
 use crate::acting::Person;
 use crate::components::{components, missing_component};
@@ -180,7 +182,7 @@ impl Rig {
     /// The markers that arrived in a conversation, in the order of arrival, from the notes' text.
     pub fn arrived(&self, conversation: &str) -> Vec<String> {
         let notes = self.platform.notes(conversation);
-        notes.iter().flat_map(|note| markers(note)).collect()
+        notes.iter().flat_map(markers).collect()
     }
 
     /// Waits until the person's first `count` actions have arrived in the conversation, and asserts that
@@ -199,6 +201,28 @@ impl Rig {
         })
         .await;
         assert_eq!(self.arrived(conversation), expected, "{} in {conversation}", person.session);
+    }
+
+    /// Waits until exactly so many notes are dead letters, and reads them.
+    ///
+    /// # Panics
+    /// When there are fewer at the deadline, or more.
+    pub async fn dead_letters(&self, count: usize) -> Vec<DeadLetter> {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let letters = self.host().dead_letters(count + 1).await;
+            let letters = letters.unwrap_or_else(|error| panic!("{error}"));
+            assert!(letters.len() <= count, "more than {count} dead letters");
+            if letters.len() == count {
+                return letters;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{} of {count} notes are dead letters",
+                letters.len()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Asserts what must hold of the platform whatever happened: no action twice, out of order, skipped

@@ -1,4 +1,4 @@
-//! Answers nonsense of the kind that the body of a note names.
+//! Answers nonsense of the kind that the last word of a note names.
 
 #![expect(
     clippy::print_stdout,
@@ -17,7 +17,7 @@ const ODD: &str = "\u{1b}[2J\r\n\u{0}\u{202e}evil\u{7} [plugins.bot]\nhosts = [\
 
 impl Writer for Garbage {
     fn post_note(_: Call, note: Note) -> Result<Posted, Failure> {
-        match note.body.as_str() {
+        match note.body.rsplit(' ').next().unwrap_or_default() {
             "failure" => Err(Failure {
                 kind: FailureKind::Transient,
                 code: ODD.repeat(1000),

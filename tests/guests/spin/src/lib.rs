@@ -1,4 +1,4 @@
-//! Loops for ever where the body of a note is `spin`, waits for ever where it is `sleep`.
+//! Loops for ever where the last word of a note is `spin`, waits for ever where it is `sleep`.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -10,7 +10,7 @@ pub struct Spin;
 
 impl Writer for Spin {
     fn post_note(_: Call, note: Note) -> Result<Posted, Failure> {
-        match note.body.as_str() {
+        match note.body.rsplit(' ').next().unwrap_or_default() {
             "spin" => {
                 let mut turns = 0_u64;
                 loop {

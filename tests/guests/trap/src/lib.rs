@@ -1,4 +1,4 @@
-//! Panics where the body of a note is `trap`; posts nothing, and says so, where it isn't.
+//! Panics where the last word of a note is `trap`; posts nothing, and says so, where it isn't.
 
 use sidenote_plugin::webhook::{Event, Rejection, Request};
 use sidenote_plugin::{Call, Failure, Note, Posted, Webhook, Writer};
@@ -8,7 +8,7 @@ pub struct Trap;
 
 impl Writer for Trap {
     fn post_note(_: Call, note: Note) -> Result<Posted, Failure> {
-        match note.body.as_str() {
+        match note.body.rsplit(' ').next().unwrap_or_default() {
             "trap" => panic!("asked to trap"),
             "exit" => std::process::exit(3),
             _ => Ok(Posted::with_id("alive")),
