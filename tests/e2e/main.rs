@@ -4,5 +4,6 @@
 mod pipeline;
 mod platform_faults;
 mod plugins;
+mod readme;
 mod restart;
 mod stream_faults;

@@ -4,12 +4,14 @@
 //! between a connector and a chat platform; people act in it, and patience has a deadline.
 
 mod acting;
+mod binary;
 mod components;
 mod patience;
 mod rig;
 pub mod world;
 
 pub use acting::Person;
+pub use binary::binary;
 pub use components::{components, missing_component};
 pub use patience::{DEADLINE, eventually};
 pub use rig::{Rig, Setup};
