@@ -139,7 +139,9 @@ fn retry_after(value: &str) -> Option<Duration> {
     let value = value.trim();
     // Fractions occur in the wild; they are rounded up.
     let (whole, fraction) = value.split_once('.').unwrap_or((value, ""));
-    if !whole.is_empty() && (whole.bytes().chain(fraction.bytes())).all(|byte| byte.is_ascii_digit()) {
+    if !whole.is_empty()
+        && (whole.bytes().chain(fraction.bytes())).all(|byte| byte.is_ascii_digit())
+    {
         let seconds: u64 = whole.parse().ok()?;
         let more = u64::from(fraction.bytes().any(|digit| digit != b'0'));
         return Some(Duration::from_secs(seconds.saturating_add(more)));
