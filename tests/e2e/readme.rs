@@ -5,7 +5,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
-use sidenote::sim::{Connector, ConnectorOptions, Emitted, Opening, Platform, PlatformOptions, post_json};
+use sidenote::sim::{
+    Connector, ConnectorOptions, Emitted, Opening, Platform, PlatformOptions, post_json,
+};
 use sidenote_tests::{Person, binary, components, eventually};
 
 const README: &str = include_str!("../../README.md");
