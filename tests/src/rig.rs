@@ -182,7 +182,7 @@ impl Rig {
     /// The markers that arrived in a conversation, in the order of arrival, from the notes' text.
     pub fn arrived(&self, conversation: &str) -> Vec<String> {
         let notes = self.platform.notes(conversation);
-        notes.iter().flat_map(|note| markers(note)).collect()
+        notes.iter().flat_map(markers).collect()
     }
 
     /// Waits until the person's first `count` actions have arrived in the conversation, and asserts that
