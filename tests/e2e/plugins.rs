@@ -37,7 +37,8 @@ async fn a_plugin_that_traps_loops_or_babbles_stops_nobody_else() {
             panic!("{missing}");
         }
     }
-    let setup = Setup { delivery: DELIVERY, tables: ROGUES, ..Setup::default() };
+    let setup =
+        Setup { delivery: DELIVERY.to_owned(), tables: ROGUES.to_owned(), ..Setup::default() };
     let rig = Rig::start(setup).await;
     let rogues = [("trap", "trap"), ("spin", "spin"), ("garbage", "flood")];
     let mut asked = Vec::new();
