@@ -13,7 +13,7 @@ call_timeout = "500ms"
 "#;
 
 fn setup() -> Setup {
-    Setup { delivery: DELIVERY, ..Setup::default() }
+    Setup { delivery: DELIVERY.to_owned(), ..Setup::default() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,8 +81,8 @@ async fn retry_after_is_waited_for_and_holds_back_only_its_lane() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hanging_conversation_leaves_the_others_their_latency() {
     let setup = Setup {
-        delivery: "retry_initial = \"20ms\"\ncall_timeout = \"3s\"",
-        limits: "concurrency = 4",
+        delivery: "retry_initial = \"20ms\"\ncall_timeout = \"3s\"".to_owned(),
+        limits: "concurrency = 4".to_owned(),
         ..Setup::default()
     };
     let rig = Rig::start(setup).await;

@@ -47,7 +47,8 @@ async fn actions_from_before_a_restart_wait_for_their_conversation() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stopping_posts_what_was_taken() {
-    let setup = Setup { delivery: "debounce = \"30s\"\nmax_wait = \"30s\"", ..Setup::default() };
+    let setup =
+        Setup { delivery: "debounce = \"30s\"\nmax_wait = \"30s\"".to_owned(), ..Setup::default() };
     let mut rig = Rig::start(setup).await;
     let person = Person::new("p", "s");
     let conversation = rig.open(&person).await;

@@ -9,7 +9,7 @@ use sidenote_tests::{Person, Rig, Setup, eventually};
 const STREAM: &str = "retry_initial = \"20ms\"\nretry_max = \"100ms\"";
 
 fn setup() -> Setup {
-    Setup { stream: STREAM, ..Setup::default() }
+    Setup { stream: STREAM.to_owned(), ..Setup::default() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,8 +62,10 @@ async fn bytes_cut_anywhere_and_other_line_ends_read_the_same() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nonsense_between_events_costs_nothing_but_itself() {
-    let setup =
-        Setup { stream: "max_event = \"64KiB\"\nretry_initial = \"20ms\"", ..Setup::default() };
+    let setup = Setup {
+        stream: "max_event = \"64KiB\"\nretry_initial = \"20ms\"".to_owned(),
+        ..Setup::default()
+    };
     let rig = Rig::start(setup).await;
     let person = Person::new("p", "s");
     let conversation = rig.open(&person).await;
@@ -93,7 +95,7 @@ async fn nonsense_between_events_costs_nothing_but_itself() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_stream_is_given_up_and_opened_again() {
     let setup = Setup {
-        stream: "idle_timeout = \"1s\"\nretry_initial = \"20ms\"\nretry_max = \"50ms\"",
+        stream: "idle_timeout = \"1s\"\nretry_initial = \"20ms\"\nretry_max = \"50ms\"".to_owned(),
         ..Setup::default()
     };
     let rig = Rig::start(setup).await;

@@ -1,5 +1,6 @@
 //! A connector, a chat platform and a host between them, on sockets of this machine.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,13 +32,15 @@ const STOPS_WITHIN: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone, Default)]
 pub struct Setup {
     /// Keys of `[delivery]`.
-    pub delivery: &'static str,
+    pub delivery: String,
     /// Keys of `[streams.all]`.
-    pub stream: &'static str,
+    pub stream: String,
     /// Keys of `[plugins.bot.limits]`.
-    pub limits: &'static str,
+    pub limits: String,
     /// Further tables.
-    pub tables: &'static str,
+    pub tables: String,
+    /// The plugins folder; [`components`] by default.
+    pub plugins: Option<PathBuf>,
     /// How the platform behaves.
     pub platform: PlatformOptions,
     /// How the connector behaves.
@@ -62,7 +65,9 @@ impl Rig {
     /// # Panics
     /// When something doesn't start.
     pub async fn start(setup: Setup) -> Self {
-        if let Some(missing) = missing_component(COMPONENT) {
+        if setup.plugins.is_none()
+            && let Some(missing) = missing_component(COMPONENT)
+        {
             panic!("{missing}");
         }
         let secrets = vec![
@@ -260,6 +265,17 @@ impl Rig {
     pub async fn end(mut self) {
         self.stop_host().await;
         self.assert_sound();
+        self.stop().await;
+    }
+
+    /// Stops everything, the host first.
+    ///
+    /// # Panics
+    /// When the host doesn't stop in good order.
+    pub async fn stop(mut self) {
+        if self.host.is_some() {
+            self.stop_host().await;
+        }
         self.connector.shutdown().await;
         self.platform.shutdown().await;
     }
@@ -276,7 +292,8 @@ fn markers(note: &Arc<Note>) -> Vec<String> {
 }
 
 fn configuration(setup: &Setup, connector: &Connector, platform: &Platform) -> String {
-    let plugins = toml_string(components().to_str().expect("the path of the project is UTF-8"));
+    let plugins = setup.plugins.clone().unwrap_or_else(components);
+    let plugins = toml_string(plugins.to_str().expect("the path of the plugins folder is UTF-8"));
     format!(
         r#"
 plugins_folder = {plugins}
