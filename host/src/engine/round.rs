@@ -124,7 +124,11 @@ impl Engine {
                 self.memory.evict(now, true);
             }
             self.counters.sessions_in_memory.set(self.memory.sessions.len() as u64);
-            if self.draining && self.posts.is_empty() && self.inbox.is_empty() {
+            if self.draining
+                && self.posts.is_empty()
+                && self.inbox.is_empty()
+                && !self.memory.is_hungry()
+            {
                 return Ok(());
             }
         }
@@ -163,7 +167,10 @@ impl Engine {
 
     /// Waits for something to happen and takes all that has.
     async fn gather(&mut self, sweep: Timestamp) -> Result<Vec<Input>, EngineError> {
-        let timer = self.memory.next_timer().map_or(sweep, |at| at.min(sweep));
+        let mut timer = self.memory.next_timer().map_or(sweep, |at| at.min(sweep));
+        if self.memory.is_hungry() {
+            timer = self.clock.now();
+        }
         let mut inputs = Vec::new();
         tokio::select! {
             input = self.inbox.recv(), if !(self.draining && self.inbox.is_closed()) => inputs.push(input.unwrap_or(Input::Drain)),
@@ -229,10 +236,11 @@ impl Engine {
                 Input::Outcome(_) | Input::Drain => {}
             }
         }
+        let touched = self.memory.refill_lanes(&*self.store).await?;
         keys.extend(self.memory.load_persons(&*self.store, persons).await?);
         self.memory.load_owners(&*self.store, owners).await?;
         let changes = self.memory.load_sessions(&*self.store, &keys, now).await?;
-        Ok(Round { changes, ..Round::default() })
+        Ok(Round { changes, touched, ..Round::default() })
     }
 
     /// Begins what can be begun, commits, and then tells and acts.
@@ -256,6 +264,7 @@ impl Engine {
         }
         self.fill_slots(&mut round, now);
         for key in &touched {
+            self.memory.note_hunger(key);
             if let Some(rules) = self.settings.delivery(&key.product) {
                 self.memory.set_timer(key, rules);
             }

@@ -67,8 +67,9 @@ impl Settings {
             .is_some_and(|product| product.plugins.iter().any(|name| **name == *plugin))
     }
 
-    /// How many posts a plugin may have under way.
+    /// How many posts a plugin may have under way: what it works on, and as many again and again that
+    /// wait at its door, so that it isn't idle while the next ones are put on record.
     pub(super) fn slots(&self, plugin: &PluginName) -> usize {
-        self.concurrency.get(plugin).copied().unwrap_or(1)
+        self.concurrency.get(plugin).map_or(1, |concurrency| concurrency * 4)
     }
 }
