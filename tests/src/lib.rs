@@ -4,12 +4,15 @@
 //! between a connector and a chat platform; people act in it, and patience has a deadline.
 
 mod acting;
+mod binary;
 mod components;
 mod patience;
+mod process;
 mod rig;
 pub mod world;
 
 pub use acting::Person;
-pub use components::{components, missing_component};
+pub use binary::binary;
+pub use components::components;
 pub use patience::{DEADLINE, eventually};
 pub use rig::{Rig, Setup};
