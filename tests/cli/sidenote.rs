@@ -1,4 +1,4 @@
-//! The binary under test, and one run of it.
+//! One run of the binary under test.
 
 use std::path::Path;
 use std::process::Command;

@@ -6,5 +6,6 @@ mod demo;
 mod pipeline;
 mod platform_faults;
 mod plugins;
+mod readme;
 mod restart;
 mod stream_faults;

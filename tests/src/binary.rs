@@ -1,4 +1,4 @@
-//! The `sidenote` binary under test.
+//! The binary under test.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
