@@ -1,6 +1,6 @@
 //! Plugins that misbehave stop nobody but themselves.
 
-use sidenote_tests::{Person, Rig, Setup, eventually, missing_component};
+use sidenote_tests::{Person, Rig, Setup, eventually};
 
 const DELIVERY: &str = r#"
 retry_initial = "20ms"
@@ -32,13 +32,12 @@ plugins = ["garbage"]
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_that_traps_loops_or_babbles_stops_nobody_else() {
-    for file in ["guest_trap.wasm", "guest_spin.wasm", "guest_garbage.wasm"] {
-        if let Some(missing) = missing_component(file) {
-            panic!("{missing}");
-        }
-    }
-    let setup =
-        Setup { delivery: DELIVERY.to_owned(), tables: ROGUES.to_owned(), ..Setup::default() };
+    let setup = Setup {
+        delivery: DELIVERY.to_owned(),
+        tables: ROGUES.to_owned(),
+        files: &["guest_trap.wasm", "guest_spin.wasm", "guest_garbage.wasm"],
+        ..Setup::default()
+    };
     let rig = Rig::start(setup).await;
     let rogues = [("trap", "trap"), ("spin", "spin"), ("garbage", "flood")];
     let mut asked = Vec::new();

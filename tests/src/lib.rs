@@ -7,11 +7,12 @@ mod acting;
 mod binary;
 mod components;
 mod patience;
+mod process;
 mod rig;
 pub mod world;
 
 pub use acting::Person;
 pub use binary::binary;
-pub use components::{components, missing_component};
+pub use components::components;
 pub use patience::{DEADLINE, eventually};
 pub use rig::{Rig, Setup};

@@ -1,5 +1,6 @@
 //! A connector, a chat platform and a host between them, on sockets of this machine.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +16,9 @@ use sidenote::sim::{
 use tokio::time::Instant;
 
 use crate::acting::Person;
-use crate::components::{components, missing_component};
+use crate::components::components;
 use crate::patience::{DEADLINE, eventually};
+use crate::process::Process;
 
 /// The one stream of a rig; events of all products come on it.
 const STREAM: &str = "all";
@@ -39,8 +41,13 @@ pub struct Setup {
     pub limits: String,
     /// Further tables.
     pub tables: String,
-    /// The plugins folder; [`components`] by default.
-    pub plugins: Option<PathBuf>,
+    /// Where the components are; [`components`] by default.
+    pub components: Option<PathBuf>,
+    /// Files of further components.
+    pub files: &'static [&'static str],
+    /// Whether the host is a process of its own, as `sidenote run`. It can be killed then, and looked at
+    /// only from outside.
+    pub process: bool,
     /// How the platform behaves.
     pub platform: PlatformOptions,
     /// How the connector behaves.
@@ -56,7 +63,8 @@ pub struct Rig {
     toml: String,
     secrets: Vec<(&'static str, String)>,
     folder: tempfile::TempDir,
-    host: Option<Host>,
+    process: bool,
+    host: Option<Running>,
 }
 
 impl Rig {
@@ -65,10 +73,21 @@ impl Rig {
     /// # Panics
     /// When something doesn't start.
     pub async fn start(setup: Setup) -> Self {
-        if setup.plugins.is_none()
-            && let Some(missing) = missing_component(COMPONENT)
-        {
-            panic!("{missing}");
+        // A test that is looked into shows its host's log.
+        if std::env::var_os("SIDENOTE_LOG").is_some() {
+            sidenote::telemetry::init(false, tracing::Level::INFO);
+        }
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let components = setup.components.clone().unwrap_or_else(components);
+        for file in setup.files.iter().chain([&COMPONENT]) {
+            // A folder of its own: a host compiles everything that it finds.
+            let (from, to) = (components.join(file), folder.path().join(file));
+            std::fs::copy(&from, to).unwrap_or_else(|error| {
+                panic!(
+                    "{}: {error}; build the components with `cargo xtask guests`",
+                    from.display()
+                )
+            });
         }
         let secrets = vec![
             ("API_TOKEN", API_TOKEN.to_owned()),
@@ -79,8 +98,8 @@ impl Rig {
         let connector = Connector::start(setup.connector.clone()).await.expect("a free port");
         let platform = Platform::start(setup.platform.clone()).await.expect("a free port");
         let toml = configuration(&setup, &connector, &platform);
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut rig = Self { connector, platform, toml, secrets, folder, host: None };
+        let process = setup.process;
+        let mut rig = Self { connector, platform, toml, secrets, folder, process, host: None };
         rig.start_host().await;
         rig
     }
@@ -91,16 +110,29 @@ impl Rig {
     /// When it doesn't start, or when one runs already.
     pub async fn start_host(&mut self) {
         assert!(self.host.is_none(), "a host runs already");
+        let running = match self.process {
+            false => Running::Here(Box::new(self.start_here().await)),
+            true => Running::Process(Box::new(self.start_process().await)),
+        };
+        self.platform.deliver_webhooks_to(format!("http://{}/webhooks/bot", running.addr()));
+        self.host = Some(running);
+        let connected = tokio::time::timeout(DEADLINE, self.connector.connected(STREAM)).await;
+        assert_eq!(connected, Ok(true), "the host opens the stream");
+    }
+
+    async fn start_here(&self) -> Host {
         let env = |name: &str| {
             self.secrets.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
         };
         let config = Config::from_toml(&self.toml, self.folder.path(), &env);
         let config = config.unwrap_or_else(|errors| panic!("{errors}\n{}", self.toml));
-        let host = Host::start(config).await.unwrap_or_else(|error| panic!("{error}"));
-        self.platform.deliver_webhooks_to(format!("http://{}/webhooks/bot", host.addr()));
-        self.host = Some(host);
-        let connected = tokio::time::timeout(DEADLINE, self.connector.connected(STREAM)).await;
-        assert_eq!(connected, Ok(true), "the host opens the stream");
+        Host::start(config).await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    async fn start_process(&self) -> Process {
+        let file = self.folder.path().join("sidenote.toml");
+        std::fs::write(&file, &self.toml).expect("the temporary folder takes a file");
+        Process::start(&file, &self.secrets).await
     }
 
     /// Stops the host in good order. The connector and the platform go on.
@@ -108,16 +140,34 @@ impl Rig {
     /// # Panics
     /// When it doesn't stop in good order.
     pub async fn stop_host(&mut self) {
-        let host = self.host.take().expect("a host runs");
-        host.shutdown(STOPS_WITHIN).await.unwrap_or_else(|error| panic!("{error}"));
+        match self.host.take().expect("a host runs") {
+            Running::Here(host) => {
+                host.shutdown(STOPS_WITHIN).await.unwrap_or_else(|error| panic!("{error}"));
+            }
+            Running::Process(process) => process.terminate().await,
+        }
+    }
+
+    /// Kills the host's process as a power cut would.
+    ///
+    /// # Panics
+    /// When the host isn't a process of its own.
+    pub async fn kill_host(&mut self) {
+        match self.host.take().expect("a host runs") {
+            Running::Here(_) => panic!("the host is no process of its own: set `process`"),
+            Running::Process(process) => process.kill().await,
+        }
     }
 
     /// The running host.
     ///
     /// # Panics
-    /// When none runs.
+    /// When none runs, or when it is a process of its own.
     pub fn host(&self) -> &Host {
-        self.host.as_ref().expect("a host runs")
+        match self.host.as_ref().expect("a host runs") {
+            Running::Here(host) => host,
+            Running::Process(_) => panic!("the host is a process of its own: look from outside"),
+        }
     }
 
     /// Sends a batch of actions on the stream.
@@ -178,7 +228,8 @@ impl Rig {
     /// # Panics
     /// When the host doesn't answer.
     pub async fn post(&self, path: &str, body: &serde_json::Value) -> Answer {
-        let url = format!("http://{}{path}", self.host().addr());
+        let addr = self.host.as_ref().expect("a host runs").addr();
+        let url = format!("http://{addr}{path}");
         let bearer = format!("Bearer {API_TOKEN}");
         let answer = post_json(&url, &[("authorization", &bearer)], body.to_string().into()).await;
         answer.unwrap_or_else(|error| panic!("{error}"))
@@ -281,6 +332,21 @@ impl Rig {
     }
 }
 
+/// A host, here or elsewhere.
+enum Running {
+    Here(Box<Host>),
+    Process(Box<Process>),
+}
+
+impl Running {
+    fn addr(&self) -> SocketAddr {
+        match self {
+            Self::Here(host) => host.addr(),
+            Self::Process(process) => process.addr(),
+        }
+    }
+}
+
 /// The markers in a note's text. The structured actions must say the same.
 fn markers(note: &Arc<Note>) -> Vec<String> {
     let from_text: Vec<String> =
@@ -292,11 +358,9 @@ fn markers(note: &Arc<Note>) -> Vec<String> {
 }
 
 fn configuration(setup: &Setup, connector: &Connector, platform: &Platform) -> String {
-    let plugins = setup.plugins.clone().unwrap_or_else(components);
-    let plugins = toml_string(plugins.to_str().expect("the path of the plugins folder is UTF-8"));
     format!(
         r#"
-plugins_folder = {plugins}
+plugins_folder = "."
 
 [server]
 listen = "127.0.0.1:0"
@@ -347,9 +411,4 @@ plugins = ["bot"]
         notes = platform.notes_url(),
         platform = platform.url(),
     )
-}
-
-/// A TOML string with this value.
-fn toml_string(text: &str) -> String {
-    format!("{text:?}")
 }

@@ -60,9 +60,7 @@ const MAX_NOTE_ACTIONS: usize = 100;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    if std::env::var_os("SIDENOTE_LOG").is_some() {
-        sidenote::telemetry::init(false);
-    }
+    sidenote::telemetry::init(false, tracing::Level::ERROR);
     match run(Args::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -122,7 +120,7 @@ fn setup(args: &Args) -> Setup {
         ..PlatformOptions::default()
     };
     Setup {
-        plugins: args.plugins.clone(),
+        components: args.plugins.clone(),
         limits: format!("concurrency = {}", args.concurrency),
         delivery: format!("max_note_actions = {MAX_NOTE_ACTIONS}"),
         platform,
