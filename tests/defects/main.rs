@@ -2,5 +2,7 @@
 //!
 //! `rows.toml` says for every row which tests assert it, or which part it waits for.
 
+mod delivery;
+mod linking;
 mod rows;
 mod session_core;
