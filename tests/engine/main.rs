@@ -1,13 +1,17 @@
 //! The engine: what is posted when, what survives a crash. Paused time, real stores.
 
+mod restart;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use sidenote::config::Delivery;
 use sidenote::engine::link::{LinkEvent, LinkMode};
 use sidenote::outbox::note::FailureKind;
-use sidenote::store::{EmbeddedStore, MemoryStore, Store};
-use sidenote_tests::world::{Answer, Platform, World, crashed, failed, ok_after, wait, wish};
+use sidenote::store::{MemoryStore, Store};
+use sidenote_tests::world::{
+    Answer, Platform, World, crashed, embedded, failed, ok_after, wait, wish,
+};
 
 fn world(script: impl IntoIterator<Item = Answer>, rules: Delivery) -> World {
     World::start(Arc::new(MemoryStore::new()), Platform::new(script), rules)
@@ -103,14 +107,14 @@ async fn a_lane_longer_than_what_is_in_memory_is_sent_in_order_over_a_crash() {
 async fn after_a_crash_the_link_the_open_batch_and_the_unknown_post_are_taken_up() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.redb");
-    let open = || -> Arc<dyn Store> { Arc::new(EmbeddedStore::open(&path).unwrap()) };
-    let world = World::start(open(), Platform::new([ok_after(3600.0)]), Delivery::default());
+    let world =
+        World::start(embedded(&path).await, Platform::new([ok_after(3600.0)]), Delivery::default());
     world.act("s", "a").await;
     world.link("s", "c").await.unwrap();
     world.act("s", "b").await;
     drop(world.crash().await);
 
-    let world = World::start(open(), Platform::new([]), Delivery::default());
+    let world = World::start(embedded(&path).await, Platform::new([]), Delivery::default());
     world.act("s", "d").await;
     assert_eq!(world.end().await, ["c: [1] a", "c: [1] b|[2] d"]);
 }

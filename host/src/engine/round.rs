@@ -200,10 +200,7 @@ impl Engine {
             let Some(live) = self.memory.sessions.get_mut(&key) else {
                 continue;
             };
-            let Some(rules) = self.settings.delivery(&key.product) else {
-                continue;
-            };
-            let effects = live.session.on_timer(now, rules);
+            let effects = live.session.on_timer(now, self.settings.rules(&key.product));
             self.run_effects(&mut round, &key, effects, now);
         }
         self.finish(round, now).await
@@ -265,9 +262,7 @@ impl Engine {
         self.fill_slots(&mut round, now);
         for key in &touched {
             self.memory.note_hunger(key);
-            if let Some(rules) = self.settings.delivery(&key.product) {
-                self.memory.set_timer(key, rules);
-            }
+            self.memory.set_timer(key, self.settings.rules(&key.product));
         }
         for key in &round.records {
             if let Some(live) = self.memory.sessions.get(key) {
@@ -336,10 +331,7 @@ impl Engine {
     }
 
     fn start_post(&mut self, key: SessionKey, note: Arc<Note>, attempt: u32) {
-        let timeout = self
-            .settings
-            .delivery(&key.product)
-            .map_or(Duration::from_secs(10), |rules| rules.call_timeout);
+        let timeout = self.settings.rules(&key.product).call_timeout;
         let call = Call {
             idempotency_key: note.idempotency_key.clone(),
             attempt,

@@ -46,11 +46,28 @@ pub struct Progress {
     pub crashes: u32,
     /// What it waits for.
     pub state: State,
+    /// When the wait was decided.
+    #[serde(default)]
+    pub since: Timestamp,
 }
 
 impl Progress {
     /// Of a note that was never tried.
-    pub const FRESH: Self = Self { attempts: 0, crashes: 0, state: State::Due };
+    pub const FRESH: Self =
+        Self { attempts: 0, crashes: 0, state: State::Due, since: Timestamp(i64::MIN) };
+
+    /// The same at a host whose clock shows `now`: a wait that was decided later than that, by a clock
+    /// that was set back since, takes no longer than it was to take in all.
+    #[must_use]
+    pub fn by_the_clock_at(mut self, now: Timestamp) -> Self {
+        if self.since > now {
+            if let State::RetryAt(at) | State::HeldUntil(at) = &mut self.state {
+                *at = now + at.since(self.since);
+            }
+            self.since = now;
+        }
+        self
+    }
 }
 
 /// What a queued note waits for.
@@ -229,6 +246,7 @@ impl Lane {
         if let Verdict::RetryFree = verdict {
             head.progress.attempts -= 1;
         }
+        head.progress.since = now;
         head.progress.state =
             if floor.is_some() { State::HeldUntil(at) } else { State::RetryAt(at) };
         Some(Finished::Retry { at })
