@@ -31,8 +31,10 @@ pub struct Seen {
     pub at: Duration,
     /// When it was answered; `None` while it is under way, and where it was cut off.
     pub end: Option<Duration>,
-    /// Whether it was answered with success.
+    /// Whether it is answered with success.
     pub ok: bool,
+    /// The answer.
+    pub answer: Result<Posted, PostError>,
     /// The attempt.
     pub call: Call,
     /// The note.
@@ -100,6 +102,7 @@ impl Post for Platform {
             at: self.start.elapsed(),
             end: None,
             ok: answer.is_ok(),
+            answer: answer.clone(),
             call,
             note: note.clone(),
         };

@@ -70,12 +70,14 @@ impl Memory {
                 let key = Key { table: Table::Session, group, number: now.as_millis() };
                 aside.push(Change::Put(key, value.clone()));
             }
-            // The clock may have been set back since: nothing counts as later than now, or it would
-            // wait for that moment.
-            let open = open.into_iter().filter_map(|(n, v)| {
-                let mut entry = read::<Entry>(Table::Open, n, &v)?;
-                entry.arrived = entry.arrived.min(now);
-                Some((n, entry))
+            let open =
+                open.into_iter().filter_map(|(n, v)| Some((n, read::<Entry>(Table::Open, n, &v)?)));
+            let mut open: Vec<_> = open.collect();
+            // The clock may have been set back since. Nothing counts as later than now, or it would
+            // wait for that moment; and nothing as later than what came behind it.
+            open.iter_mut().rev().fold(now, |latest, (_, entry)| {
+                entry.arrived = entry.arrived.min(latest);
+                entry.arrived
             });
             let progress: HashMap<u64, Progress> = progress
                 .into_iter()
@@ -90,7 +92,7 @@ impl Memory {
                 record.active_at = record.active_at.min(now);
                 record
             });
-            let session = Session::load(key.clone(), record, open.collect());
+            let session = Session::load(key.clone(), record, open);
             let live = Live {
                 session: session.with_numbers_taken(next_row, last_note),
                 lane: Lane::load(queued),
