@@ -1,13 +1,17 @@
 //! The engine: what is posted when, what survives a crash. Paused time, real stores.
 
+mod restart;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use sidenote::config::Delivery;
 use sidenote::engine::link::{LinkEvent, LinkMode};
 use sidenote::outbox::note::FailureKind;
-use sidenote::store::{EmbeddedStore, MemoryStore, Store};
-use sidenote_tests::world::{Answer, Platform, World, crashed, failed, ok_after, wait, wish};
+use sidenote::store::{MemoryStore, Store};
+use sidenote_tests::world::{
+    Answer, Platform, World, crashed, embedded, failed, ok_after, wait, wish,
+};
 
 fn world(script: impl IntoIterator<Item = Answer>, rules: Delivery) -> World {
     World::start(Arc::new(MemoryStore::new()), Platform::new(script), rules)
@@ -80,18 +84,37 @@ async fn a_move_sends_what_waits_to_the_old_conversation() {
     assert_eq!(world.end().await, ["c1: [1] a", "c2: [1] b"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_lane_longer_than_what_is_in_memory_is_sent_in_order_over_a_crash() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let slow = (0..5).map(|_| ok_after(30.0));
+    let world = World::start(store, Platform::new(slow), Delivery::default());
+    world.link("s", "c").await.unwrap();
+    for n in 0..40 {
+        world.act("s", &n.to_string()).await;
+        wait(1.0).await;
+    }
+    assert_eq!(world.platform.lines().len(), 2, "one at a time");
+    let (store, _) = world.crash().await;
+
+    let world = World::start(store, Platform::new([]), Delivery::default());
+    wait(1.0).await;
+    let expected: Vec<_> = (1..40).map(|n| format!("c: [1] {n}")).collect();
+    assert_eq!(world.end().await, expected, "from the one in flight at the crash on");
+}
+
 #[tokio::test]
 async fn after_a_crash_the_link_the_open_batch_and_the_unknown_post_are_taken_up() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.redb");
-    let open = || -> Arc<dyn Store> { Arc::new(EmbeddedStore::open(&path).unwrap()) };
-    let world = World::start(open(), Platform::new([ok_after(3600.0)]), Delivery::default());
+    let world =
+        World::start(embedded(&path).await, Platform::new([ok_after(3600.0)]), Delivery::default());
     world.act("s", "a").await;
     world.link("s", "c").await.unwrap();
     world.act("s", "b").await;
     drop(world.crash().await);
 
-    let world = World::start(open(), Platform::new([]), Delivery::default());
+    let world = World::start(embedded(&path).await, Platform::new([]), Delivery::default());
     world.act("s", "d").await;
     assert_eq!(world.end().await, ["c: [1] a", "c: [1] b|[2] d"]);
 }

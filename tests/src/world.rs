@@ -1,6 +1,7 @@
 //! The real engine with a real store, a scripted way to the plugins, and time that a test owns.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use sidenote::outbox::lane::DeadLetter;
 use sidenote::outbox::note::{Call, Failure, FailureKind, Note, Post, PostError, Posted, Sent};
 use sidenote::session::payload::{Action, ActionsPayload};
 use sidenote::session::state::Record;
-use sidenote::store::{Group, Store, Table};
+use sidenote::store::{EmbeddedStore, Group, OpenError, Store, Table};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -42,6 +43,7 @@ pub struct Seen {
 pub struct Platform {
     start: Instant,
     script: Mutex<VecDeque<Answer>>,
+    slow: Mutex<HashMap<String, Duration>>,
     posts: Mutex<Vec<Seen>>,
 }
 
@@ -49,7 +51,23 @@ impl Platform {
     /// A platform that answers the first calls as scripted.
     pub fn new(script: impl IntoIterator<Item = Answer>) -> Arc<Self> {
         let script = Mutex::new(script.into_iter().collect());
-        Arc::new(Self { start: Instant::now(), script, posts: Mutex::default() })
+        let (slow, posts) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { start: Instant::now(), script, slow, posts })
+    }
+
+    /// Adds to the script.
+    pub fn then(&self, answers: impl IntoIterator<Item = Answer>) {
+        lock(&self.script).extend(answers);
+    }
+
+    /// Forgets what is left of the script: every further call succeeds.
+    pub fn recover(&self) {
+        lock(&self.script).clear();
+    }
+
+    /// Every post of this session takes so long, whatever the script says.
+    pub fn slow_down(&self, session: &str, latency: Duration) {
+        lock(&self.slow).insert(session.to_owned(), latency);
     }
 
     /// When it was made.
@@ -76,6 +94,8 @@ impl Post for Platform {
         let (latency, answer) = lock(&self.script)
             .pop_front()
             .unwrap_or((Duration::ZERO, Ok(Posted { note_id: None })));
+        let slow = lock(&self.slow).get(note.key.session.as_str()).copied();
+        let latency = slow.unwrap_or(latency);
         let seen = Seen {
             at: self.start.elapsed(),
             end: None,
@@ -140,11 +160,16 @@ impl World {
         platform: Arc<Platform>,
         rules: Delivery,
     ) -> Self {
-        let products = ["p", "q"].map(|id| {
-            (product(id), Product { plugins: vec!["bot".into()], delivery: rules.clone() })
-        });
-        let mut settings = Settings::of_products(products);
-        settings.jitter = || 1.0;
+        Self::start_with(wall, store, platform, settings(&rules))
+    }
+
+    /// Starts an engine whose wall clock shows `wall`, in seconds.
+    pub fn start_with(
+        wall: f64,
+        store: Arc<dyn Store>,
+        platform: Arc<Platform>,
+        settings: Settings,
+    ) -> Self {
         let clock = Clock::starting_at(Timestamp::from_secs_f64(wall));
         let (handle, service) = Engine::new(store.clone(), platform.clone(), settings, clock);
         let mut engine = JoinSet::new();
@@ -197,11 +222,39 @@ impl World {
         self.platform.lines()
     }
 
+    /// Waits for the engine to end by itself.
+    pub async fn ended(&mut self) -> Result<(), EngineError> {
+        self.engine.join_next().await.expect("the engine was started").expect("no panic")
+    }
+
     /// Ends the engine at once, as a crash does; the rows stay.
     pub async fn crash(mut self) -> (Arc<dyn Store>, Arc<Platform>) {
         self.engine.shutdown().await;
         (self.store, self.platform)
     }
+}
+
+/// The settings of a world: products `p` and `q` with the plugin `bot`, no chance in the pauses.
+pub fn settings(rules: &Delivery) -> Settings {
+    let products = ["p", "q"]
+        .map(|id| (product(id), Product { plugins: vec!["bot".into()], delivery: rules.clone() }));
+    let mut settings = Settings::of_products(products);
+    settings.jitter = || 1.0;
+    settings
+}
+
+/// Opens a store in a file; waits until a crashed engine's last commit has let go of it.
+pub async fn embedded(path: &Path) -> Arc<dyn Store> {
+    let free = async {
+        loop {
+            match EmbeddedStore::open(path) {
+                Ok(store) => return Arc::new(store),
+                Err(OpenError::InUse(_)) => tokio::time::sleep(Duration::from_millis(1)).await,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), free).await.expect("the file is let go of")
 }
 
 /// Waits, by the test's clock.

@@ -39,9 +39,8 @@ impl Engine {
                 self.draining = true;
                 let keys: Vec<_> = self.memory.sessions.keys().cloned().collect();
                 for key in keys {
-                    let Some(rules) = self.settings.delivery(&key.product) else { continue };
                     let Some(live) = self.memory.sessions.get_mut(&key) else { continue };
-                    let effects = live.session.flush(rules);
+                    let effects = live.session.flush(self.settings.rules(&key.product));
                     self.run_effects(round, &key, effects, now);
                 }
             }
@@ -154,6 +153,11 @@ impl Engine {
                 Effect::Save => drop(round.records.insert(key.clone())),
                 Effect::Identity { user_id, email } => self.rekey(round, key, (user_id, email)),
                 Effect::Leave((plugin, conversation)) => {
+                    if let Some(owners) =
+                        self.memory.owners.get_mut(&(plugin.clone(), conversation.clone()))
+                    {
+                        owners.remove(key);
+                    }
                     let group = conversation_group(&plugin, &conversation);
                     round.changes.push(delete(Table::Conversation, group, session_number(key)));
                 }
@@ -174,7 +178,8 @@ impl Engine {
         }
     }
 
-    /// Brings the index of persons up to date: a session stands under its person and nobody else.
+    /// Brings the indexes up to date: a session stands under its person and nobody else, and the
+    /// conversation that it is in knows whose it is.
     fn rekey(
         &mut self,
         round: &mut Round,
@@ -183,6 +188,16 @@ impl Engine {
     ) {
         let Some(live) = self.memory.sessions.get(key) else { return };
         let record = live.session.record();
+        if let Some(link) = &record.link {
+            let user_id = record.user_id.clone();
+            let owner = Owner { key: key.clone(), user_id, since: link.since };
+            let group = conversation_group(&link.plugin, &link.conversation);
+            round.changes.push(put(Table::Conversation, group, session_number(key), &owner));
+            let target = (link.plugin.clone(), link.conversation.clone());
+            if let Some(owners) = self.memory.owners.get_mut(&target) {
+                owners.update(owner);
+            }
+        }
         let before: Vec<_> = Person::of(before.0.as_deref(), before.1.as_deref()).collect();
         let after: Vec<_> =
             Person::of(record.user_id.as_deref(), record.email.as_deref()).collect();
@@ -225,7 +240,7 @@ impl Engine {
         if let Some(busy) = self.busy.get_mut(&plugin) {
             *busy = busy.saturating_sub(1);
         }
-        let Some(rules) = self.settings.delivery(&key.product) else { return };
+        let rules = self.settings.rules(&key.product);
         let Some(live) = self.memory.sessions.get_mut(&key) else { return };
         let Some(seq) = live.lane.head().map(|head| head.note.seq) else { return };
         round.touched.push(key.clone());

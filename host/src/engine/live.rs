@@ -7,11 +7,11 @@ use crate::clock::Timestamp;
 use crate::config::Delivery;
 use crate::engine::rows::{Person, person_group, put, read, session_group};
 use crate::ids::{ConversationId, PluginName, ProductId, SessionKey};
-use crate::outbox::lane::{Lane, Progress, Queued};
+use crate::outbox::lane::{IN_MEMORY, Lane, Progress, Queued};
 use crate::session::batch::Entry;
 use crate::session::link::Owners;
 use crate::session::state::{Record, Session};
-use crate::store::{Change, Store, StoreError, Table};
+use crate::store::{Change, Group, Key, Rows, Store, StoreError, Table};
 
 /// A session with its lane.
 pub(super) struct Live {
@@ -31,6 +31,8 @@ pub(super) struct Memory {
     pub(super) owners: HashMap<(PluginName, ConversationId), Owners>,
     persons: HashMap<(ProductId, Person), Vec<SessionKey>>,
     timers: BTreeSet<(Timestamp, SessionKey)>,
+    /// Sessions whose lane has notes in the store only.
+    hungry: Vec<SessionKey>,
 }
 
 impl Memory {
@@ -52,21 +54,29 @@ impl Memory {
         let open = store.load(Table::Open, &groups).await?;
         let notes = store.load(Table::Outbox, &groups).await?;
         let progress = store.load(Table::Attempt, &groups).await?;
+        let dead = load_dead(store, &groups, &records).await?;
         let rows = records.into_iter().zip(open).zip(notes).zip(progress);
         let mut aside = Vec::new();
         for ((key, group), (((records, open), notes), progress)) in
             missing.into_iter().zip(groups).zip(rows)
         {
+            let last = |rows: &Rows| rows.last().map_or(0, |(number, _)| *number);
+            let last_note = last(&notes).max(dead.get(&group).copied().unwrap_or(0));
+            let next_row = open.last().map_or(0, |(number, _)| number + 1);
             let record =
                 records.into_iter().find(|(number, _)| *number == 0).map(|(_, value)| value);
             let readable = record.as_deref().map(|value| read::<Record>(Table::Session, 0, value));
             if let (Some(None), Some(value)) = (&readable, record.as_ref()) {
-                let key =
-                    crate::store::Key { table: Table::Session, group, number: now.as_millis() };
+                let key = Key { table: Table::Session, group, number: now.as_millis() };
                 aside.push(Change::Put(key, value.clone()));
             }
-            let open =
-                open.into_iter().filter_map(|(n, v)| Some((n, read::<Entry>(Table::Open, n, &v)?)));
+            // The clock may have been set back since: nothing counts as later than now, or it would
+            // wait for that moment.
+            let open = open.into_iter().filter_map(|(n, v)| {
+                let mut entry = read::<Entry>(Table::Open, n, &v)?;
+                entry.arrived = entry.arrived.min(now);
+                Some((n, entry))
+            });
             let progress: HashMap<u64, Progress> = progress
                 .into_iter()
                 .filter_map(|(n, v)| Some((n, read(Table::Attempt, n, &v)?)))
@@ -74,10 +84,15 @@ impl Memory {
             let queued = notes.into_iter().filter_map(|(number, value)| {
                 let note = Arc::new(read(Table::Outbox, number, &value)?);
                 let progress = progress.get(&number).copied().unwrap_or(Progress::FRESH);
-                Some(Queued { note, progress })
+                Some(Queued { note, progress: progress.by_the_clock_at(now) })
             });
+            let record = readable.flatten().map(|mut record| {
+                record.active_at = record.active_at.min(now);
+                record
+            });
+            let session = Session::load(key.clone(), record, open.collect());
             let live = Live {
-                session: Session::load(key.clone(), readable.flatten(), open.collect()),
+                session: session.with_numbers_taken(next_row, last_note),
                 lane: Lane::load(queued),
                 queued: false,
                 touched: now,
@@ -86,6 +101,40 @@ impl Memory {
             self.sessions.insert(key, live);
         }
         Ok(aside)
+    }
+
+    /// Reads the next notes of lanes that have none left in memory. Returns the sessions.
+    pub(super) async fn refill_lanes(
+        &mut self,
+        store: &dyn Store,
+    ) -> Result<Vec<SessionKey>, StoreError> {
+        let hungry = std::mem::take(&mut self.hungry);
+        for key in &hungry {
+            let Some(live) = self.sessions.get_mut(key) else { continue };
+            let Some(number) = live.lane.wants_after() else { continue };
+            let group = session_group(key);
+            let after = Key { table: Table::Outbox, group: group.clone(), number };
+            let notes = store.scan(Table::Outbox, Some(after), IN_MEMORY).await?;
+            let of_session = notes.into_iter().filter(|(row, _)| row.group == group);
+            // A note behind the head was never tried: it has no row of its progress.
+            live.lane.refill(of_session.filter_map(|(row, value)| {
+                let note = Arc::new(read(Table::Outbox, row.number, &value)?);
+                Some(Queued { note, progress: Progress::FRESH })
+            }));
+        }
+        Ok(hungry)
+    }
+
+    /// Has the session's lane refilled in the next round, if it must be.
+    pub(super) fn note_hunger(&mut self, key: &SessionKey) {
+        if self.sessions.get(key).is_some_and(|live| live.lane.wants_after().is_some()) {
+            self.hungry.push(key.clone());
+        }
+    }
+
+    /// Whether a lane must be refilled.
+    pub(super) fn is_hungry(&self) -> bool {
+        !self.hungry.is_empty()
     }
 
     /// Reads the owners of conversations that aren't in memory.
@@ -159,8 +208,9 @@ impl Memory {
         let Some(live) = self.sessions.get_mut(key) else {
             return;
         };
-        let timer =
-            [live.session.next_timer(rules), live.lane.next_timer()].into_iter().flatten().min();
+        // A lane that stands in the ready queue waits for its turn, not for a moment that is past.
+        let lane = if live.queued { None } else { live.lane.next_timer() };
+        let timer = live.session.next_timer(rules).into_iter().chain(lane).min();
         if live.timer == timer {
             return;
         }
@@ -210,6 +260,27 @@ impl Memory {
         self.owners.clear();
         self.persons.clear();
     }
+}
+
+/// The number of the last dead letter of each session that has no readable record, but dead letters: they
+/// outlive the record, and its numbers begin anew.
+async fn load_dead(
+    store: &dyn Store,
+    groups: &[Group],
+    records: &[Rows],
+) -> Result<HashMap<Group, u64>, StoreError> {
+    let readable = |rows: &Rows| {
+        rows.iter()
+            .any(|(number, value)| *number == 0 && serde_json::from_slice::<Record>(value).is_ok())
+    };
+    let of_new = groups.iter().zip(records).filter(|(_, rows)| !readable(rows));
+    let groups: Vec<_> = of_new.map(|(group, _)| group.clone()).collect();
+    if groups.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let dead = store.load(Table::Dead, &groups).await?;
+    let last = |(group, rows): (Group, Rows)| Some((group, rows.last()?.0));
+    Ok(groups.into_iter().zip(dead).filter_map(last).collect())
 }
 
 /// The row of a lane's head, or of a note behind it.

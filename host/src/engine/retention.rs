@@ -9,6 +9,7 @@ use crate::engine::rows::{
     session_number,
 };
 use crate::ids::SessionKey;
+use crate::session::batch::Entry;
 use crate::session::state::Record;
 use crate::store::{Key, Table};
 
@@ -49,9 +50,12 @@ impl Engine {
         let open = self.store.load(Table::Open, &groups).await?;
         for ((key, record), open) in gone.iter().zip(open) {
             let group = session_group(key);
-            round
-                .changes
-                .extend(open.iter().map(|(row, _)| delete(Table::Open, group.clone(), *row)));
+            for (row, value) in open {
+                let entry = read::<Entry>(Table::Open, row, &value);
+                let actions = entry.map_or(0, |entry| entry.actions.len() as u64);
+                self.counters.dropped_window.add(actions);
+                round.changes.push(delete(Table::Open, group.clone(), row));
+            }
             round.changes.push(delete(Table::Session, group, 0));
             forget_index(&mut round, key, record);
         }

@@ -124,7 +124,11 @@ impl Engine {
                 self.memory.evict(now, true);
             }
             self.counters.sessions_in_memory.set(self.memory.sessions.len() as u64);
-            if self.draining && self.posts.is_empty() && self.inbox.is_empty() {
+            if self.draining
+                && self.posts.is_empty()
+                && self.inbox.is_empty()
+                && !self.memory.is_hungry()
+            {
                 return Ok(());
             }
         }
@@ -163,7 +167,10 @@ impl Engine {
 
     /// Waits for something to happen and takes all that has.
     async fn gather(&mut self, sweep: Timestamp) -> Result<Vec<Input>, EngineError> {
-        let timer = self.memory.next_timer().map_or(sweep, |at| at.min(sweep));
+        let mut timer = self.memory.next_timer().map_or(sweep, |at| at.min(sweep));
+        if self.memory.is_hungry() {
+            timer = self.clock.now();
+        }
         let mut inputs = Vec::new();
         tokio::select! {
             input = self.inbox.recv(), if !(self.draining && self.inbox.is_closed()) => inputs.push(input.unwrap_or(Input::Drain)),
@@ -193,10 +200,7 @@ impl Engine {
             let Some(live) = self.memory.sessions.get_mut(&key) else {
                 continue;
             };
-            let Some(rules) = self.settings.delivery(&key.product) else {
-                continue;
-            };
-            let effects = live.session.on_timer(now, rules);
+            let effects = live.session.on_timer(now, self.settings.rules(&key.product));
             self.run_effects(&mut round, &key, effects, now);
         }
         self.finish(round, now).await
@@ -229,10 +233,11 @@ impl Engine {
                 Input::Outcome(_) | Input::Drain => {}
             }
         }
+        let touched = self.memory.refill_lanes(&*self.store).await?;
         keys.extend(self.memory.load_persons(&*self.store, persons).await?);
         self.memory.load_owners(&*self.store, owners).await?;
         let changes = self.memory.load_sessions(&*self.store, &keys, now).await?;
-        Ok(Round { changes, ..Round::default() })
+        Ok(Round { changes, touched, ..Round::default() })
     }
 
     /// Begins what can be begun, commits, and then tells and acts.
@@ -256,9 +261,8 @@ impl Engine {
         }
         self.fill_slots(&mut round, now);
         for key in &touched {
-            if let Some(rules) = self.settings.delivery(&key.product) {
-                self.memory.set_timer(key, rules);
-            }
+            self.memory.note_hunger(key);
+            self.memory.set_timer(key, self.settings.rules(&key.product));
         }
         for key in &round.records {
             if let Some(live) = self.memory.sessions.get(key) {
@@ -327,10 +331,7 @@ impl Engine {
     }
 
     fn start_post(&mut self, key: SessionKey, note: Arc<Note>, attempt: u32) {
-        let timeout = self
-            .settings
-            .delivery(&key.product)
-            .map_or(Duration::from_secs(10), |rules| rules.call_timeout);
+        let timeout = self.settings.rules(&key.product).call_timeout;
         let call = Call {
             idempotency_key: note.idempotency_key.clone(),
             attempt,

@@ -10,6 +10,8 @@ use crate::ids::{PluginName, ProductId};
 #[derive(Debug, Clone)]
 pub struct Settings {
     products: BTreeMap<ProductId, Product>,
+    /// Holds for what was taken of a product that isn't configured any more.
+    fallback: Delivery,
     concurrency: BTreeMap<PluginName, usize>,
     /// An idle session leaves the memory after this long.
     pub idle: Duration,
@@ -26,13 +28,18 @@ impl Settings {
     pub fn new(config: &Config) -> Self {
         let concurrency =
             config.plugins.iter().map(|(name, plugin)| (name.clone(), plugin.limits.concurrency));
-        Self { concurrency: concurrency.collect(), ..Self::of_products(config.products.clone()) }
+        Self {
+            fallback: config.delivery.clone(),
+            concurrency: concurrency.collect(),
+            ..Self::of_products(config.products.clone())
+        }
     }
 
     /// Settings for these products, with one post at a time for each plugin.
     pub fn of_products(products: impl IntoIterator<Item = (ProductId, Product)>) -> Self {
         Self {
             products: products.into_iter().collect(),
+            fallback: Delivery::default(),
             concurrency: BTreeMap::new(),
             idle: Duration::from_secs(60),
             max_live: 100_000,
@@ -41,9 +48,22 @@ impl Settings {
         }
     }
 
+    /// Lets a plugin have so many posts under way.
+    #[must_use]
+    pub fn with_concurrency(mut self, plugin: impl Into<PluginName>, posts: usize) -> Self {
+        self.concurrency.insert(plugin.into(), posts);
+        self
+    }
+
     /// When the notes of a product are sealed and retried; `None` for a product that isn't served.
     pub fn delivery(&self, product: &ProductId) -> Option<&Delivery> {
         self.product(product).map(|product| &product.delivery)
+    }
+
+    /// As [`Settings::delivery`]; for a product that isn't served, the settings under which what was
+    /// taken of it before is sent all the same.
+    pub(super) fn rules(&self, product: &ProductId) -> &Delivery {
+        self.delivery(product).unwrap_or(&self.fallback)
     }
 
     /// A product's configuration.
@@ -67,8 +87,9 @@ impl Settings {
             .is_some_and(|product| product.plugins.iter().any(|name| **name == *plugin))
     }
 
-    /// How many posts a plugin may have under way.
+    /// How many posts a plugin may have under way: what it works on, and as many again and again that
+    /// wait at its door, so that it isn't idle while the next ones are put on record.
     pub(super) fn slots(&self, plugin: &PluginName) -> usize {
-        self.concurrency.get(plugin).copied().unwrap_or(1)
+        self.concurrency.get(plugin).map_or(1, |concurrency| concurrency * 4)
     }
 }

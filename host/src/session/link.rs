@@ -111,6 +111,18 @@ impl Owners {
         forgotten
     }
 
+    /// Brings what is known of a session up to date, where the session is among the owners.
+    pub fn update(&mut self, owner: Owner) {
+        if let Some(known) = self.0.iter_mut().find(|known| known.key == owner.key) {
+            *known = owner;
+        }
+    }
+
+    /// Takes a session out.
+    pub fn remove(&mut self, key: &SessionKey) {
+        self.0.retain(|owner| owner.key != *key);
+    }
+
     /// The sessions, the latest last.
     pub fn sessions(&self) -> impl Iterator<Item = &SessionKey> {
         self.0.iter().map(|owner| &owner.key)

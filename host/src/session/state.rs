@@ -94,15 +94,25 @@ impl Session {
     /// A session from what is stored of it; `record` is `None` for one that was never seen.
     /// `open` are the rows of its open batch, in order.
     pub fn load(key: SessionKey, record: Option<Record>, open: Vec<(u64, Entry)>) -> Self {
+        let mut record = record.unwrap_or_default();
+        let saved = record.active_at;
         let mut batch = OpenBatch::default();
         for (row, entry) in open {
+            // The record is not stored with every entry.
+            record.active_at = record.active_at.max(entry.arrived);
             batch.push(row, entry);
         }
         let next_row = batch.next_row();
-        {
-            let record = record.unwrap_or_default();
-            Self { key, saved: record.active_at, record, open: batch, next_row }
-        }
+        Self { key, saved, record, open: batch, next_row }
+    }
+
+    /// The same session where rows of the open batch below `next_row` and notes up to `last_note` are in
+    /// the store without being part of it: their numbers aren't given again.
+    #[must_use]
+    pub fn with_numbers_taken(mut self, next_row: u64, last_note: u64) -> Self {
+        self.next_row = self.next_row.max(next_row);
+        self.record.notes = self.record.notes.max(last_note);
+        self
     }
 
     /// What is stored of the session.
@@ -177,7 +187,12 @@ impl Session {
         let moves = match self.record.link.take() {
             None => 0,
             Some(link) => {
-                self.record.past.push((link.plugin, link.conversation));
+                // Each conversation stands here once, and the one that the session goes to not at all:
+                // what is left behind at the bound is nothing that the session is still in.
+                let left = (link.plugin, link.conversation);
+                let goes_to = |(p, c): &Target| p == plugin && c == conversation;
+                self.record.past.retain(|target| *target != left && !goes_to(target));
+                self.record.past.push(left);
                 if self.record.past.len() > MAX_PAST {
                     effects.push(Effect::Leave(self.record.past.remove(0)));
                 }
@@ -247,6 +262,10 @@ impl Session {
         if !trimmed.rows.is_empty() {
             effects.push(Effect::Forget(trimmed.rows));
             effects.push(Effect::Dropped(trimmed.actions));
+            if self.open.is_empty() {
+                // The rows told when the session was active last.
+                effects.push(Effect::Save);
+            }
         }
     }
 
