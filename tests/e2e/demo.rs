@@ -1,6 +1,7 @@
 //! `sidenote demo`, as somebody without a terminal sees it.
 
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 
 use sidenote_tests::{binary, components};
 
@@ -28,6 +29,31 @@ fn the_demo_tells_its_story_and_every_action_arrives() {
     }
     assert!(!shown.contains('\x1b'), "no colours without a terminal:\n{shown}");
     assert_eq!(log, "", "the demo is not disturbed by the log");
+}
+
+#[test]
+fn ctrl_c_ends_the_demo_in_good_order() {
+    let mut demo = Command::new(binary())
+        .args(["demo", "--seconds", "600", "--plugins"])
+        .arg(components())
+        .env_clear()
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let mut lines = BufReader::new(demo.stdout.take().expect("stdout is piped")).lines();
+    let mut line = || lines.next().map(|line| line.expect("it writes UTF-8"));
+    let mut shown = Vec::new();
+    while !shown.last().is_some_and(|line: &String| line.contains("Opened Billing")) {
+        shown.push(line().unwrap_or_else(|| panic!("the demo ended: {shown:?}")));
+    }
+    let sent = Command::new("kill").args(["-INT", &demo.id().to_string()]).status();
+    assert!(sent.expect("kill is there").success());
+    while let Some(line) = line() {
+        shown.push(line);
+    }
+    let status = demo.wait().expect("it can be waited for");
+    assert!(status.success(), "{status}: {shown:?}");
+    assert!(shown.iter().any(|line| line == "Try next"), "{shown:?}");
 }
 
 #[test]

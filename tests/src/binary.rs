@@ -12,8 +12,12 @@ use std::sync::OnceLock;
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
-        let test = std::env::current_exe().expect("a test knows its own file");
-        let profile = test.ancestors().nth(2).expect("TARGET/PROFILE/deps/test");
+        let own = std::env::current_exe().expect("a program knows its own file");
+        let folder = own.parent().expect("TARGET/PROFILE/deps/TEST or TARGET/PROFILE/PROGRAM");
+        let profile = match folder.ends_with("deps") {
+            true => folder.parent().expect("TARGET/PROFILE/deps"),
+            false => folder,
+        };
         let target = profile.parent().expect("TARGET/PROFILE");
         let name = match profile.file_name().and_then(|name| name.to_str()) {
             Some("debug") | None => "dev",

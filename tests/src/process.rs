@@ -47,6 +47,11 @@ impl Process {
         self.addr
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().expect("nobody has waited for its end")
+    }
+
     /// Ends it as a power cut would: no handler runs, nothing is flushed.
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.expect("the process runs");
@@ -55,7 +60,7 @@ impl Process {
 
     /// Asks it to stop, as a service manager does, and waits until it has.
     pub(crate) async fn terminate(mut self) {
-        let id = self.child.id().expect("the process runs").to_string();
+        let id = self.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &id]).status().await;
         assert!(sent.expect("kill is there").success(), "the process runs");
         let ended = timeout(DEADLINE, self.child.wait()).await.expect("it stops in time");

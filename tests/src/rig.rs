@@ -159,6 +159,14 @@ impl Rig {
         }
     }
 
+    /// The id of the host's process, where it has one of its own.
+    pub fn host_process(&self) -> Option<u32> {
+        match self.host.as_ref()? {
+            Running::Here(_) => None,
+            Running::Process(process) => Some(process.id()),
+        }
+    }
+
     /// The running host.
     ///
     /// # Panics

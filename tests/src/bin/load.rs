@@ -1,7 +1,7 @@
 //! How many actions a host takes from the stream to the platform in a second.
 //!
-//! The connector, the platform and the host share this process and its two ends are real sockets, so the
-//! figures include the cost of the simulators. Every action is known by its marker: the platform says
+//! The connector and the platform are in this process; the host is as well, or with `--separate` in one
+//! of its own, so that what it costs is known by itself. Every action is known by its marker: the platform says
 //! what is lost, doubled or out of order, and how late notes came.
 
 use std::fmt::Write as _;
@@ -44,6 +44,9 @@ struct Args {
     /// How long the platform takes over a note, in milliseconds.
     #[arg(long, default_value_t = 0)]
     platform_ms: u64,
+    /// Run the host as a process of its own, `sidenote run`.
+    #[arg(long)]
+    separate: bool,
     /// Fail below so many actions per second.
     #[arg(long, default_value_t = 0)]
     at_least: u64,
@@ -77,12 +80,13 @@ async fn run(args: Args) -> Result<()> {
     link(&rig, &names).await?;
     let linked_in = linking.elapsed();
 
-    let cpu_before = cpu_time();
+    let process = rig.host_process();
+    let cpu_before = cpu_time(process);
     let began = Instant::now();
     let emitted = emit(&rig, &args, &names).await;
     let sent_in = began.elapsed();
     let arrived_in = arrive(&rig, emitted, began).await;
-    let cpu = cpu_time().zip(cpu_before).map(|(after, before)| after.saturating_sub(before));
+    let cpu = cpu_time(process).zip(cpu_before).map(|(after, before)| after.saturating_sub(before));
 
     let outcome = Outcome {
         emitted,
@@ -96,8 +100,8 @@ async fn run(args: Args) -> Result<()> {
             [50.0, 99.0, 100.0].map(|percent| late.percentile(percent))
         }),
         repeats: rig.platform.stats().repeats,
-        commits: rig.host().counters().commits,
-        peak_memory: peak_memory(),
+        commits: process.is_none().then(|| rig.host().counters().commits),
+        peak_memory: peak_memory(process),
     };
     say(&outcome.report(&args));
     let rig = Arc::into_inner(rig).context("load: a task still holds the rig")?;
@@ -120,6 +124,7 @@ fn setup(args: &Args) -> Setup {
         ..PlatformOptions::default()
     };
     Setup {
+        process: args.separate,
         components: args.plugins.clone(),
         limits: format!("concurrency = {}", args.concurrency),
         delivery: format!("max_note_actions = {MAX_NOTE_ACTIONS}"),
@@ -226,7 +231,7 @@ struct Outcome {
     totals: Totals,
     late: [Duration; 3],
     repeats: u64,
-    commits: u64,
+    commits: Option<u64>,
     peak_memory: Option<u64>,
 }
 
@@ -262,8 +267,8 @@ misplaced       {misplaced}
 unjudged        {unjudged}
 late            p50 {p50}, p99 {p99}, most {most} after a note was due
 commits         {commits}
-memory          {memory} at most, simulators included
-processor       {cpu}, simulators included",
+memory          {memory} at most, {whose}
+processor       {cpu}, {whose}",
             sessions = args.sessions,
             linked = self.linked_in.as_secs_f64(),
             emitted = self.emitted,
@@ -275,7 +280,8 @@ processor       {cpu}, simulators included",
             notes_rate = self.per_second(notes),
             lost = self.lost(),
             repeats = self.repeats,
-            commits = self.commits,
+            commits = self.commits.map_or("unknown".to_owned(), |commits| commits.to_string()),
+            whose = if args.separate { "the host alone" } else { "simulators included" },
         )
     }
 
@@ -295,16 +301,22 @@ processor       {cpu}, simulators included",
     }
 }
 
-/// The process's largest resident size, in KiB; known on Linux.
-fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+/// A file of this process or another below `/proc`; there on Linux.
+fn proc_file(process: Option<u32>, name: &str) -> Option<String> {
+    let process = process.map_or("self".to_owned(), |id| id.to_string());
+    std::fs::read_to_string(format!("/proc/{process}/{name}")).ok()
+}
+
+/// The process's largest resident size, in KiB.
+fn peak_memory(process: Option<u32>) -> Option<u64> {
+    let status = proc_file(process, "status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
-/// Processor time of this process; known on Linux, where a tick is a hundredth of a second.
-fn cpu_time() -> Option<Duration> {
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+/// The process's processor time, to a hundredth of a second.
+fn cpu_time(process: Option<u32>) -> Option<Duration> {
+    let stat = proc_file(process, "stat")?;
     // The name in brackets may hold spaces; user and system time are the 14th and 15th field.
     let (_, rest) = stat.rsplit_once(") ")?;
     let mut fields = rest.split(' ').skip(11);
