@@ -1,9 +1,10 @@
 //! One test per defect of the reference that this project promises not to have, named after its row.
 //!
-//! `rows.toml` says for every row which tests assert it, or which part it waits for.
+//! `rows.toml` says for every row which tests assert it, or which piece of work it waits for.
 
 mod connector;
 mod delivery;
+mod host;
 mod linking;
 mod rows;
 mod session_core;

@@ -58,14 +58,8 @@ fn all_ids() -> BTreeSet<String> {
 
 /// The names of all test functions of the workspace.
 fn test_functions() -> BTreeSet<String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut files = Vec::new();
-    for folder in ["host/src", "tests", "plugins", "sdk-guest"] {
-        rust_files(&root.join(folder), &mut files);
-    }
     let mut names = BTreeSet::new();
-    for file in files {
-        let text = std::fs::read_to_string(&file).expect("a source can be read");
+    for (_, text) in sources(&["host/src", "tests", "plugins", "sdk-guest"]) {
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
         for (at, line) in lines.iter().enumerate() {
             let attributes = lines[..at].iter().rev().take_while(|line| line.starts_with("#["));
@@ -81,6 +75,17 @@ fn test_functions() -> BTreeSet<String> {
         }
     }
     names
+}
+
+/// The Rust files below some folders of the workspace, with their text.
+pub(crate) fn sources(folders: &[&str]) -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut files = Vec::new();
+    for folder in folders {
+        rust_files(&root.join(folder), &mut files);
+    }
+    let text = |file: &PathBuf| std::fs::read_to_string(file).expect("a source can be read");
+    files.into_iter().map(|file| (file.clone(), text(&file))).collect()
 }
 
 fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) {
