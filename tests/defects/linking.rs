@@ -35,7 +35,7 @@ async fn link_person(
         user_id: user_id.map(str::to_owned),
         email: email.map(str::to_owned),
     };
-    let conversation = ConversationId::new(conversation).unwrap();
+    let conversation = ConversationId::new(conversation).expect("not empty");
     let mode = LinkMode::Auto;
     let linked = world.handle.link(LinkRequest { plugin: "bot".into(), conversation, who, mode });
     linked.await.map(|linked| linked.key.session.as_str().to_owned())
@@ -69,7 +69,7 @@ impl Store for Watched {
 
     async fn commit(&self, changes: Arc<[Change]>) -> Result<(), StoreError> {
         let tables = changes.iter().map(|change| change.key().table).collect();
-        self.commits.lock().unwrap().push(tables);
+        self.commits.lock().expect("nothing panics with it").push(tables);
         self.rows.commit(changes).await
     }
 }

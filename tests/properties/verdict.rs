@@ -77,7 +77,9 @@ fn judge_note(
 fn place(fates: &mut [Fate], action: usize, fate: Fate) -> Result<(), String> {
     match std::mem::replace(&mut fates[action], fate) {
         Fate::Gone => Ok(()),
-        other => Err(format!("action {action} is in two places, {other:?} and {fate:?}")),
+        other @ (Fate::Note(_) | Fate::Waits) => {
+            Err(format!("action {action} is in two places, {other:?} and {fate:?}"))
+        }
     }
 }
 
