@@ -18,20 +18,43 @@ macro_rules! export {
     };
 }
 
-/// One interface of [`export!`].
+/// One interface of [`export!`]. Off WebAssembly there is nothing to export to, and native linkers
+/// don't take the symbols' names: only the trait is checked for.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! export_interface {
     ($plugin:ident, Writer) => {
-        $crate::bindings::writer::export_writer!($plugin with_types_in $crate::bindings::writer);
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            $crate::bindings::writer::export_writer!($plugin with_types_in $crate::bindings::writer);
+        };
+        $crate::assert_implements!($plugin, Writer);
     };
     ($plugin:ident, Webhook) => {
-        $crate::bindings::webhook::export_webhook!($plugin with_types_in $crate::bindings::webhook);
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            $crate::bindings::webhook::export_webhook!($plugin with_types_in $crate::bindings::webhook);
+        };
+        $crate::assert_implements!($plugin, Webhook);
     };
     ($plugin:ident, $other:ident) => {
         compile_error!(concat!(
-            "a plugin can't export `", stringify!($other), "`; the interfaces are Writer and Webhook"
+            "a plugin can't export `",
+            stringify!($other),
+            "`; the interfaces are Writer and Webhook"
         ));
+    };
+}
+
+/// Fails to compile, naming the trait, where a type doesn't have it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! assert_implements {
+    ($plugin:ident, $interface:ident) => {
+        const _: () = {
+            const fn implements<T: $crate::$interface>() {}
+            implements::<$plugin>();
+        };
     };
 }
 

@@ -128,9 +128,14 @@ impl Failure {
 /// The pause that a `Retry-After` value asks for; `None` where it says nothing usable.
 fn retry_after(value: &str) -> Option<Duration> {
     let value = value.trim();
-    if let Ok(seconds) = value.parse::<f64>() {
-        // Fractions occur in the wild.
-        return Duration::try_from_secs_f64(seconds).ok();
+    // Fractions occur in the wild; they are rounded up.
+    let (whole, fraction) = value.split_once('.').unwrap_or((value, ""));
+    if !whole.is_empty()
+        && (whole.bytes().chain(fraction.bytes())).all(|byte| byte.is_ascii_digit())
+    {
+        let seconds: u64 = whole.parse().ok()?;
+        let more = u64::from(fraction.bytes().any(|digit| digit != b'0'));
+        return Some(Duration::from_secs(seconds.saturating_add(more)));
     }
     let at = httpdate::parse_http_date(value).ok()?;
     #[expect(clippy::disallowed_methods, reason = "a guest has no clock but the system's")]
@@ -168,7 +173,10 @@ mod tests {
     #[test]
     fn retry_after_is_read_as_seconds_or_a_date() {
         assert_eq!(retry_after(" 30 "), Some(Duration::from_secs(30)));
-        assert_eq!(retry_after("0.5"), Some(Duration::from_millis(500)));
+        assert_eq!(retry_after("0.5"), Some(Duration::from_secs(1)));
+        assert_eq!(retry_after("7.0"), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after(".5"), None);
+        assert_eq!(retry_after("99999999999999999999"), None);
         assert_eq!(retry_after("-1"), None);
         assert_eq!(retry_after("soon"), None);
         assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));

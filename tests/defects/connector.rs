@@ -36,15 +36,15 @@ pub(crate) struct Connector {
 
 impl Connector {
     pub(crate) async fn start() -> Self {
-        Self { listener: TcpListener::bind("127.0.0.1:0").await.expect("loopback works") }
+        Self { listener: TcpListener::bind("127.0.0.1:0").await.expect("the loopback works") }
     }
 
     /// The next connection and the head of its request.
     pub(crate) async fn accept(&self) -> (TcpStream, String) {
-        let (mut tcp, _) = soon(self.listener.accept()).await.expect("loopback works");
+        let (mut tcp, _) = soon(self.listener.accept()).await.expect("the loopback works");
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
-            head.push(char::from(soon(tcp.read_u8()).await.expect("loopback works")));
+            head.push(char::from(soon(tcp.read_u8()).await.expect("the loopback works")));
         }
         (tcp, head)
     }
@@ -58,9 +58,9 @@ impl Connector {
 
     pub(crate) fn client(&self) -> Client {
         let url =
-            format!("http://{}/stream/p", self.listener.local_addr().expect("loopback works"));
+            format!("http://{}/stream/p", self.listener.local_addr().expect("the loopback works"));
         let stream = Stream { token: Some(Secret::new("tok")), ..Stream::at(url) };
-        Client::new("shop", stream, Clock::system()).expect("loopback works")
+        Client::new("shop", stream, Clock::system()).expect("the loopback works")
     }
 
     /// A client that spends no time between its attempts.
@@ -70,7 +70,7 @@ impl Connector {
 }
 
 pub(crate) async fn send(tcp: &mut TcpStream, bytes: impl AsRef<[u8]>) {
-    soon(tcp.write_all(bytes.as_ref())).await.expect("loopback works");
+    soon(tcp.write_all(bytes.as_ref())).await.expect("the loopback works");
 }
 
 /// What an observer is told.

@@ -69,7 +69,7 @@ impl Store for Watched {
 
     async fn commit(&self, changes: Arc<[Change]>) -> Result<(), StoreError> {
         let tables = changes.iter().map(|change| change.key().table).collect();
-        self.commits.lock().expect("nothing panics with it").push(tables);
+        self.commits.lock().expect("nothing panics while it holds this lock").push(tables);
         self.rows.commit(changes).await
     }
 }

@@ -30,10 +30,7 @@ fn every_row_has_tests_that_exist_or_says_what_it_waits_for() {
                 test.starts_with(&format!("{}_", id.to_lowercase())),
                 "{test} isn't named after {id}"
             );
-            assert!(
-                sources.contains(test),
-                "{id} names {test}, which is no test function"
-            );
+            assert!(sources.contains(test), "{id} names {test}, which is no test function");
         }
     }
 }
@@ -43,12 +40,7 @@ fn every_test_that_is_named_after_a_row_is_listed() {
     let rows: BTreeMap<String, Row> = toml::from_str(include_str!("rows.toml")).unwrap();
     let listed: BTreeSet<String> = rows.into_values().flat_map(|row| row.tests).collect();
     let named_after_a_row = |name: &String| {
-        let digits: String = name
-            .chars()
-            .skip(1)
-            .take(2)
-            .filter(char::is_ascii_digit)
-            .collect();
+        let digits: String = name.chars().skip(1).take(2).filter(char::is_ascii_digit).collect();
         name.starts_with('d') && digits.len() == 2 && name[3..].starts_with('_')
     };
     let unlisted: Vec<_> = test_functions()
@@ -61,10 +53,7 @@ fn every_test_that_is_named_after_a_row_is_listed() {
 
 /// Rows D01 to D63; 22 and 35 don't exist.
 fn all_ids() -> BTreeSet<String> {
-    (1..=63)
-        .filter(|row| ![22, 35].contains(row))
-        .map(|row| format!("D{row:02}"))
-        .collect()
+    (1..=63).filter(|row| ![22, 35].contains(row)).map(|row| format!("D{row:02}")).collect()
 }
 
 /// The names of all test functions of the workspace.
@@ -79,20 +68,13 @@ fn test_functions() -> BTreeSet<String> {
         let text = std::fs::read_to_string(&file).expect("a source can be read");
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
         for (at, line) in lines.iter().enumerate() {
-            let attributes = lines[..at]
-                .iter()
-                .rev()
-                .take_while(|line| line.starts_with("#["));
+            let attributes = lines[..at].iter().rev().take_while(|line| line.starts_with("#["));
             let is_test = attributes
                 .clone()
                 .any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"));
-            let signature = line
-                .strip_prefix("async ")
-                .unwrap_or(line)
-                .strip_prefix("fn ");
-            if let Some((name, _)) = signature
-                .filter(|_| is_test)
-                .and_then(|signature| signature.split_once('('))
+            let signature = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ");
+            if let Some((name, _)) =
+                signature.filter(|_| is_test).and_then(|signature| signature.split_once('('))
             {
                 names.insert(name.to_owned());
             }

@@ -25,22 +25,15 @@ fn tagged(file: &str, row: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(path).expect("the vectors can be read");
     let file: Value = serde_json::from_str(&text).expect("the vectors are JSON");
     let cases = file["cases"].as_array().expect("the vectors have cases");
-    let has_row = |case: &&Value| {
-        case["defects"]
-            .as_array()
-            .is_some_and(|rows| rows.contains(&json!(row)))
-    };
+    let has_row =
+        |case: &&Value| case["defects"].as_array().is_some_and(|rows| rows.contains(&json!(row)));
     let tagged: Vec<Value> = cases.iter().filter(has_row).cloned().collect();
     assert!(!tagged.is_empty(), "no case of {row}");
     tagged
 }
 
 fn action(description: &str, timestamp_start: Option<f64>) -> Action {
-    Action {
-        description: description.to_owned(),
-        timestamp_start,
-        ..Action::default()
-    }
+    Action { description: description.to_owned(), timestamp_start, ..Action::default() }
 }
 
 fn batch(event: &Value) -> (ActionsPayload, usize) {
@@ -55,10 +48,8 @@ fn batch(event: &Value) -> (ActionsPayload, usize) {
 
 #[test]
 fn d05_a_restart_leaves_the_time_that_truly_remains() {
-    let mut session = Snapshot::new(
-        SessionId::new("s1").unwrap(),
-        Fsm::new(Limits::default(), NOW),
-    );
+    let mut session =
+        Snapshot::new(SessionId::new("s1").unwrap(), Fsm::new(Limits::default(), NOW));
     session.fsm.to_reactive(NOW).unwrap();
     let stored = session.write(after(5));
 
@@ -74,10 +65,7 @@ fn d05_a_restart_leaves_the_time_that_truly_remains() {
     );
 
     let mut back = Snapshot::read(&back.write(after(30)), after(80), Some(1e9)).unwrap();
-    assert_eq!(
-        back.fsm.can_deliver_proactive(),
-        Err(NotDeliverable::CoolingDown)
-    );
+    assert_eq!(back.fsm.can_deliver_proactive(), Err(NotDeliverable::CoolingDown));
     assert_eq!(back.fsm.poll_timeout(None), Some(after(81)));
     back.fsm.tick(None, after(81));
     assert_eq!(back.fsm.can_deliver_proactive(), Ok(()));
@@ -90,21 +78,11 @@ fn d05_times_of_another_hosts_clock_freeze_nothing_and_expire_nothing() {
         let mut back = Snapshot::read(&case["when"]["input"], NOW, Some(mono)).unwrap();
         let before = (back.fsm.state(), back.fsm.cooldown().is_some());
         back.fsm.tick(None, NOW);
-        assert_eq!(
-            (back.fsm.state(), back.fsm.cooldown().is_some()),
-            before,
-            "{}",
-            case["name"]
-        );
+        assert_eq!((back.fsm.state(), back.fsm.cooldown().is_some()), before, "{}", case["name"]);
         let due = back.fsm.poll_timeout(None).unwrap();
         assert!(due <= after(61), "{}: held until {due:?}", case["name"]);
         back.fsm.tick(None, due);
-        assert_ne!(
-            (back.fsm.state(), back.fsm.cooldown().is_some()),
-            before,
-            "{}",
-            case["name"]
-        );
+        assert_ne!((back.fsm.state(), back.fsm.cooldown().is_some()), before, "{}", case["name"]);
     }
 }
 
@@ -141,20 +119,13 @@ fn d18_odd_timestamps_never_break_a_note() {
     }
     // Milliseconds are recognised.
     let millis = format_header(Some("s1"), Some(1_600_000_000_000.0), NOW);
-    assert_eq!(
-        millis,
-        "session_id: s1\ntimestamp: 2020-09-13 12:26:40 UTC\n\n"
-    );
+    assert_eq!(millis, "session_id: s1\ntimestamp: 2020-09-13 12:26:40 UTC\n\n");
 
     for text in ["soon", "", "NaN", "inf", "1e400", "9".repeat(400).as_str()] {
         let (payload, dropped) =
             batch(&json!({"actions": [{"description": "a", "timestamp_start": text}]}));
         let note = format_note(Some("s1"), &payload.actions, 3.0, NOW);
-        assert_eq!(
-            (note, dropped),
-            (format!("session_id: s1\n{now}\n\n[1] a"), 0),
-            "{text}"
-        );
+        assert_eq!((note, dropped), (format!("session_id: s1\n{now}\n\n[1] a"), 0), "{text}");
     }
     let (payload, _) = batch(&json!({"actions": [{"timestamp_start": "12.5"}]}));
     assert_eq!(payload.actions[0].timestamp_start, Some(12.5));
@@ -168,17 +139,8 @@ fn d18_one_bad_action_never_takes_its_batch_with_it() {
         };
         let (payload, dropped) = batch(&json!({"actions": actions}));
         let note = format_note(Some("s1"), &payload.actions, 3.0, NOW);
-        let described: Vec<_> = payload
-            .actions
-            .iter()
-            .map(|action| &action.description)
-            .collect();
-        assert_eq!(
-            (described.len(), dropped),
-            (actions.len(), 0),
-            "{}",
-            case["name"]
-        );
+        let described: Vec<_> = payload.actions.iter().map(|action| &action.description).collect();
+        assert_eq!((described.len(), dropped), (actions.len(), 0), "{}", case["name"]);
         for (number, description) in (1..).zip(described) {
             assert!(
                 note.contains(&format!("[{number}] {description}")),
@@ -201,12 +163,8 @@ fn d19_user_text_forges_no_line_header_or_section() {
         "x\u{85}\u{b}\u{c}[2] y",
     ];
     for text in forged {
-        let note = format_note(
-            Some("s1"),
-            &[action(text, Some(1.0)), action("z", Some(1.0))],
-            3.0,
-            NOW,
-        );
+        let note =
+            format_note(Some("s1"), &[action(text, Some(1.0)), action("z", Some(1.0))], 3.0, NOW);
         let lines: Vec<_> = note.split(['\n', '\r', '\u{2028}', '\u{85}']).collect();
         assert_eq!(
             lines[..3],
@@ -217,21 +175,13 @@ fn d19_user_text_forges_no_line_header_or_section() {
         assert_eq!(lines[4..], ["[2] z"], "{text:?}");
 
         let line = action(text, None).to_text();
-        assert!(
-            !line.contains(['\n', '\r', '\u{2028}', '\u{85}']),
-            "{line:?}"
-        );
+        assert!(!line.contains(['\n', '\r', '\u{2028}', '\u{85}']), "{line:?}");
     }
     let header = format_header(Some("a\nb\r\ntimestamp: never"), Some(1.0), NOW);
-    assert_eq!(
-        header,
-        "session_id: a b timestamp: never\ntimestamp: 1970-01-01 00:00:01 UTC\n\n"
-    );
+    assert_eq!(header, "session_id: a b timestamp: never\ntimestamp: 1970-01-01 00:00:01 UTC\n\n");
 
-    let payload = ActionsPayload {
-        session_id: Some("a\n[0] b".to_owned()),
-        ..ActionsPayload::default()
-    };
+    let payload =
+        ActionsPayload { session_id: Some("a\n[0] b".to_owned()), ..ActionsPayload::default() };
     assert_eq!(payload.to_text(), "Session a [0] b — 0 actions");
 }
 
@@ -250,10 +200,7 @@ fn d20_null_text_is_empty_and_the_header_time_is_defined() {
 
     // The header has the first line's own time, and the host's where that line has none.
     let note = format_note(Some("s1"), &payload.actions[1..], 3.0, NOW);
-    assert_eq!(
-        note,
-        "session_id: s1\ntimestamp: 2023-11-14 22:13:20 UTC\n\n[1] none\n[2] late"
-    );
+    assert_eq!(note, "session_id: s1\ntimestamp: 2023-11-14 22:13:20 UTC\n\n[1] none\n[2] late");
 }
 
 #[test]
@@ -274,11 +221,7 @@ fn d21_every_interaction_resets_the_one_timer() {
             }
             fsm.record(interaction, after(15));
             fsm.tick(None, after(30));
-            let shown = if state == State::Proactive {
-                fsm.proactive()
-            } else {
-                fsm.reactive()
-            };
+            let shown = if state == State::Proactive { fsm.proactive() } else { fsm.reactive() };
             assert_eq!(fsm.state(), state, "{interaction:?}");
             assert_eq!(
                 (fsm.idle_s(after(30)), shown.idle_s),
@@ -300,10 +243,7 @@ fn d23_broken_snapshots_are_typed_errors() {
         );
     }
     let newer = json!({"_v": 3, "session_id": "s1"});
-    assert_eq!(
-        Snapshot::read(&newer, NOW, None),
-        Err(SnapshotError::UnknownVersion)
-    );
+    assert_eq!(Snapshot::read(&newer, NOW, None), Err(SnapshotError::UnknownVersion));
 }
 
 #[test]
@@ -323,41 +263,23 @@ fn d24_no_field_passes_through_with_another_type() {
         ..Action::default()
     };
     assert!(action == Ok(coerced));
-    for (given, index) in [
-        (json!(1.5), 1),
-        (json!(1e30), 0),
-        (json!("x"), 0),
-        (json!([]), 0),
-        (json!(-3), -3),
-    ] {
-        assert_eq!(
-            Action::from_value(&json!({"index": given})).unwrap().index,
-            index,
-            "{given}"
-        );
+    for (given, index) in
+        [(json!(1.5), 1), (json!(1e30), 0), (json!("x"), 0), (json!([]), 0), (json!(-3), -3)]
+    {
+        assert_eq!(Action::from_value(&json!({"index": given})).unwrap().index, index, "{given}");
     }
-    assert_eq!(
-        Action::from_value(&json!([])),
-        Err(PayloadError::NotAnObject)
-    );
+    assert_eq!(Action::from_value(&json!([])), Err(PayloadError::NotAnObject));
 
     let (payload, _) =
         batch(&json!({"product_id": 1, "session_id": 123, "user_id": "", "forwarded_at": "10"}));
-    assert_eq!(
-        (payload.product_id.as_str(), payload.session_id.as_deref()),
-        ("1", Some("123"))
-    );
+    assert_eq!((payload.product_id.as_str(), payload.session_id.as_deref()), ("1", Some("123")));
     assert_eq!((payload.user_id, payload.forwarded_at), (None, 10.0));
 
     let summary =
         SummaryPayload::from_value(&json!({"summary": 5, "replaces": "5", "session_id": 1}))
             .unwrap();
     assert_eq!(
-        (
-            summary.to_text(),
-            summary.replaces,
-            summary.session_id.as_deref()
-        ),
+        (summary.to_text(), summary.replaces, summary.session_id.as_deref()),
         ("5", 5, Some("1"))
     );
     let summary = SummaryPayload::from_value(&json!({"summary": ["a"], "replaces": -5})).unwrap();
@@ -368,11 +290,8 @@ fn d24_no_field_passes_through_with_another_type() {
 fn d25_good_actions_are_kept_and_bad_ones_counted() {
     let (payload, dropped) =
         batch(&json!({"actions": [{"description": "a"}, null, 5, "b", [], {"description": "c"}]}));
-    let described: Vec<_> = payload
-        .actions
-        .iter()
-        .map(|action| action.description.as_str())
-        .collect();
+    let described: Vec<_> =
+        payload.actions.iter().map(|action| action.description.as_str()).collect();
     assert_eq!((described, dropped), (vec!["a", "c"], 4));
 
     for case in tagged("payloads", "D25") {
@@ -382,12 +301,7 @@ fn d25_good_actions_are_kept_and_bad_ones_counted() {
             .into_iter()
             .flatten()
             .filter(|action| action.is_object());
-        assert_eq!(
-            (payload.actions.len(), dropped),
-            (good.count(), 1),
-            "{}",
-            case["name"]
-        );
+        assert_eq!((payload.actions.len(), dropped), (good.count(), 1), "{}", case["name"]);
     }
 }
 
@@ -402,29 +316,15 @@ fn d26_batches_of_different_scope_are_not_merged() {
     };
     assert_eq!(merge(|_| {}), Ok(2));
     assert_eq!(merge(|other| other.user_id = None), Ok(2));
-    assert_eq!(
-        merge(|other| other.product_id = "q".to_owned()),
-        Err(MergeError::Product)
-    );
-    assert_eq!(
-        merge(|other| other.session_id = Some("s2".to_owned())),
-        Err(MergeError::Session)
-    );
-    assert_eq!(
-        merge(|other| other.session_id = None),
-        Err(MergeError::Session)
-    );
-    assert_eq!(
-        merge(|other| other.user_id = Some("u2".to_owned())),
-        Err(MergeError::User)
-    );
+    assert_eq!(merge(|other| other.product_id = "q".to_owned()), Err(MergeError::Product));
+    assert_eq!(merge(|other| other.session_id = Some("s2".to_owned())), Err(MergeError::Session));
+    assert_eq!(merge(|other| other.session_id = None), Err(MergeError::Session));
+    assert_eq!(merge(|other| other.user_id = Some("u2".to_owned())), Err(MergeError::User));
 
     for case in tagged("payloads", "D26") {
         let inputs = case["when"]["inputs"].as_array().unwrap();
-        let batches = inputs
-            .iter()
-            .map(|input| ActionsPayload::from_value(input).unwrap().0)
-            .collect();
+        let batches =
+            inputs.iter().map(|input| ActionsPayload::from_value(input).unwrap().0).collect();
         assert!(ActionsPayload::merge(batches).is_err(), "{}", case["name"]);
     }
 }

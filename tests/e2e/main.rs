@@ -1,1 +1,11 @@
-//! End-to-end tests.
+//! End-to-end tests: a real host on real sockets, real components, a connector and a chat platform that
+//! judge by themselves what arrives.
+
+mod crash;
+mod demo;
+mod pipeline;
+mod platform_faults;
+mod plugins;
+mod readme;
+mod restart;
+mod stream_faults;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sidenote::config::Delivery;
 use sidenote::engine::link::{LinkEvent, LinkMode};
 use sidenote::outbox::note::FailureKind;
-use sidenote::store::MemoryStore;
+use sidenote::store::{MemoryStore, Store};
 use sidenote_tests::world::{
     Answer, Platform, World, crashed, embedded, failed, ok_after, wait, wish,
 };
@@ -82,6 +82,25 @@ async fn a_move_sends_what_waits_to_the_old_conversation() {
     assert_eq!((moved.event, moved.conversation.as_str()), (LinkEvent::Moved, "c2"));
     world.act("s", "b").await;
     assert_eq!(world.end().await, ["c1: [1] a", "c2: [1] b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_longer_than_what_is_in_memory_is_sent_in_order_over_a_crash() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let slow = (0..5).map(|_| ok_after(30.0));
+    let world = World::start(store, Platform::new(slow), Delivery::default());
+    world.link("s", "c").await.unwrap();
+    for n in 0..40 {
+        world.act("s", &n.to_string()).await;
+        wait(1.0).await;
+    }
+    assert_eq!(world.platform.lines().len(), 2, "one at a time");
+    let (store, _) = world.crash().await;
+
+    let world = World::start(store, Platform::new([]), Delivery::default());
+    wait(1.0).await;
+    let expected: Vec<_> = (1..40).map(|n| format!("c: [1] {n}")).collect();
+    assert_eq!(world.end().await, expected, "from the one in flight at the crash on");
 }
 
 #[tokio::test]

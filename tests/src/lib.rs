@@ -1,3 +1,18 @@
 //! Shared parts of the tests.
+//!
+//! [`world`] is the real engine with time that a test owns. A [`Rig`] is a whole host on real sockets,
+//! between a connector and a chat platform; people act in it, and patience has a deadline.
 
+mod acting;
+mod binary;
+mod components;
+mod patience;
+mod process;
+mod rig;
 pub mod world;
+
+pub use acting::Person;
+pub use binary::binary;
+pub use components::components;
+pub use patience::{DEADLINE, eventually};
+pub use rig::{Rig, Setup};

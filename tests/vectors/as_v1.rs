@@ -14,10 +14,7 @@ pub(crate) struct Host {
 impl Host {
     /// The vectors' clock at t = 0 has the wall at 1700000000.0 and the monotonic clock at 1000.0.
     pub(crate) fn at_mono(mono: f64) -> Self {
-        Self {
-            wall: 1_700_000_000.0 + (mono - 1000.0),
-            mono,
-        }
+        Self { wall: 1_700_000_000.0 + (mono - 1000.0), mono }
     }
 
     pub(crate) fn now(self) -> Timestamp {

@@ -7,13 +7,7 @@ use serde_json::Value;
 /// Numbers are equal by value, as in Python: 3 is 3.0 and `true` is 1. Times of the reference are finer
 /// than ours; they are equal when they fall onto the same microsecond.
 pub(crate) fn same(what: &str, ours: &Value, reference: &Value) -> Result<(), String> {
-    let differ = || {
-        Err(format!(
-            "{what}: {} instead of {}",
-            short(ours),
-            short(reference)
-        ))
-    };
+    let differ = || Err(format!("{what}: {} instead of {}", short(ours), short(reference)));
     match (ours, reference) {
         (Value::Object(a), Value::Object(b)) => {
             if let Some(key) = a.keys().find(|key| !b.contains_key(*key)) {
@@ -24,12 +18,11 @@ pub(crate) fn same(what: &str, ours: &Value, reference: &Value) -> Result<(), St
                 None => Err(format!("{what}.{key}: it is missing")),
             })
         }
-        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => (0..)
-            .zip(a)
-            .zip(b)
-            .try_for_each(|((index, a), b): ((usize, _), _)| {
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            (0..).zip(a).zip(b).try_for_each(|((index, a), b): ((usize, _), _)| {
                 same(&format!("{what}[{index}]"), a, b)
-            }),
+            })
+        }
         _ => match (number(ours), number(reference)) {
             (Some(a), Some(b)) if a == b || (a - b).abs() < 0.6e-6 => Ok(()),
             (Some(_), _) | (_, Some(_)) => differ(),
@@ -57,9 +50,7 @@ pub(crate) fn same_failure<T: std::fmt::Debug>(
 }
 
 fn number(value: &Value) -> Option<f64> {
-    value
-        .as_f64()
-        .or_else(|| value.as_bool().map(|value| f64::from(u8::from(value))))
+    value.as_f64().or_else(|| value.as_bool().map(|value| f64::from(u8::from(value))))
 }
 
 fn short(value: &Value) -> String {
@@ -77,11 +68,7 @@ mod tests {
     fn a_difference_anywhere_is_found() {
         let reference = json!({"a": [1, 2.0, {"b": "x"}], "c": null, "d": true});
         assert_eq!(
-            same(
-                "v",
-                &json!({"a": [1.0, 2, {"b": "x"}], "c": null, "d": 1}),
-                &reference
-            ),
+            same("v", &json!({"a": [1.0, 2, {"b": "x"}], "c": null, "d": 1}), &reference),
             Ok(())
         );
         for other in [

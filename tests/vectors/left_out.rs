@@ -16,20 +16,14 @@ struct Rule {
     applies: fn(&Value) -> bool,
 }
 
-const RULES: [Rule; 4] = [
+const RULES: [Rule; 6] = [
     Rule {
         files: &["payloads", "sse_stream"],
         reason: "an action's index is a number: `true` is 1, and reads so in the text form",
         applies: |case| has_in_input(case, &|key, value| key == "index" && value.is_boolean()),
     },
     Rule {
-        files: &[
-            "note_format",
-            "session_fsm",
-            "session_snapshot",
-            "linking",
-            "delivery",
-        ],
+        files: &["note_format", "session_fsm", "session_snapshot", "linking", "delivery"],
         reason: "ids are text: a number or a boolean is refused where a session is made",
         applies: |case| {
             has_in_input(case, &|key, value| {
@@ -43,6 +37,16 @@ const RULES: [Rule; 4] = [
         applies: |case| find(&case["then"], &|key, _| key == "$float"),
     },
     Rule {
+        files: &["payloads", "sse_stream"],
+        reason: "half of a surrogate pair is no text: it reads as U+FFFD",
+        applies: |case| find(&case["then"], &|key, _| key == "$wtf8_hex"),
+    },
+    Rule {
+        files: &["delivery"],
+        reason: "the pre-link window holds at the link too (D14): an action that waited longer is dropped",
+        applies: outwaits_the_window,
+    },
+    Rule {
         files: &["note_format", "delivery"],
         reason: "a description is text: `false`, 0, lists and objects read as empty",
         applies: |case| {
@@ -54,6 +58,21 @@ const RULES: [Rule; 4] = [
     },
 ];
 
+/// Whether a session is linked for the first time later than the pre-link window after one of its
+/// actions.
+fn outwaits_the_window(case: &Value) -> bool {
+    let window = case["given"]["writer"]["pre_link_window_s"].as_f64().unwrap_or(120.0);
+    let steps = || case["when"]["timeline"].as_array().into_iter().flatten();
+    let is_link = |step: &&Value| step["op"] == "chatbot_event" || step["op"] == "linked";
+    steps().filter(|step| step["op"] == "actions").any(|acted| {
+        let mut links =
+            steps().filter(is_link).filter(|link| link["session_id"] == acted["session_id"]);
+        let waited =
+            links.next().and_then(|link| Some(link["at"].as_f64()? - acted["at"].as_f64()?));
+        waited.is_some_and(|waited| waited > window)
+    })
+}
+
 fn has_in_input(case: &Value, is_it: &dyn Fn(&str, &Value) -> bool) -> bool {
     find(&case["given"], is_it) || find(&case["when"], is_it)
 }
@@ -61,9 +80,9 @@ fn has_in_input(case: &Value, is_it: &dyn Fn(&str, &Value) -> bool) -> bool {
 /// Whether a field anywhere in `value` is what is looked for.
 fn find(value: &Value, is_it: &dyn Fn(&str, &Value) -> bool) -> bool {
     match value {
-        Value::Object(fields) => fields
-            .iter()
-            .any(|(key, value)| is_it(key, value) || find(value, is_it)),
+        Value::Object(fields) => {
+            fields.iter().any(|(key, value)| is_it(key, value) || find(value, is_it))
+        }
         Value::Array(items) => items.iter().any(|item| find(item, is_it)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }

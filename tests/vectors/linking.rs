@@ -9,11 +9,11 @@ use sidenote::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey
 use sidenote::session::link::{Link, LinkEvent, LinkMode, Owner, Owners};
 use sidenote::session::state::{Record, Session};
 
-use crate::values::decode;
+use crate::values::input;
 
 /// Runs one case.
 pub(crate) fn check(case: &Value) -> Result<(), String> {
-    let case = decode(case);
+    let case = input(case);
     let mut world = World::new(&case["given"]["states"])?;
     let steps = case["when"]["steps"].as_array().ok_or("no steps")?;
     for (n, step) in steps.iter().enumerate() {
@@ -36,17 +36,16 @@ struct World {
 
 impl World {
     fn new(states: &Value) -> Result<Self, String> {
-        let mut world = Self {
-            plugin: "bot".into(),
-            sessions: HashMap::new(),
-            conversations: HashMap::new(),
-        };
+        let mut world =
+            Self { plugin: "bot".into(), sessions: HashMap::new(), conversations: HashMap::new() };
         for (name, state) in states.as_object().into_iter().flatten() {
             let linked = state["conversation_linked"] == true;
             let conversation = state["conversation_id"].as_str().filter(|_| linked);
             let link = conversation.map(|id| world.stored_link(id)).transpose()?;
             let record = Record { link, ..Record::default() };
-            world.sessions.insert(name.clone(), Session::load(key(name)?, Some(record), Vec::new()));
+            world
+                .sessions
+                .insert(name.clone(), Session::load(key(name)?, Some(record), Vec::new()));
         }
         Ok(world)
     }
@@ -59,7 +58,8 @@ impl World {
     /// Runs a step and returns the reference's form of what came of it.
     fn link(&mut self, step: &Value) -> Result<Value, String> {
         let name = step["session"].as_str().ok_or("a session is named by text")?;
-        let conversation = step["conversation_id"].as_str().ok_or("a conversation is named by text")?;
+        let conversation =
+            step["conversation_id"].as_str().ok_or("a conversation is named by text")?;
         let target = ConversationId::new(conversation).map_err(|e| e.to_string())?;
         let mode = match step["event"].as_str() {
             None => LinkMode::Auto,
@@ -100,18 +100,26 @@ impl World {
             let link = self.sessions.get(name).and_then(|session| session.record().link.as_ref());
             let conversation = link.map(|link| link.conversation.as_str());
             let linked = state["conversation_linked"] == true;
-            if conversation.is_some() != linked || (linked && conversation != state["conversation_id"].as_str()) {
-                return Err(format!("session {name}: linked to {conversation:?}, expected {state}"));
+            if conversation.is_some() != linked
+                || (linked && conversation != state["conversation_id"].as_str())
+            {
+                return Err(format!(
+                    "session {name}: linked to {conversation:?}, expected {state}"
+                ));
             }
             if conversation != then["routes"][name].as_str() {
-                return Err(format!("session {name}: its notes go to {conversation:?}, not as the routes say"));
+                return Err(format!(
+                    "session {name}: its notes go to {conversation:?}, not as the routes say"
+                ));
             }
         }
         for (conversation, session) in then["store"].as_object().into_iter().flatten() {
             let owners = self.conversations.get(conversation);
             let mut sessions = owners.into_iter().flat_map(Owners::sessions);
             if !sessions.any(|key| Some(key.session.as_str()) == session.as_str()) {
-                return Err(format!("conversation {conversation}: {session} isn't among its sessions"));
+                return Err(format!(
+                    "conversation {conversation}: {session} isn't among its sessions"
+                ));
             }
         }
         Ok(())

@@ -6,12 +6,15 @@
 
 mod as_v1;
 mod compare;
+mod delivery;
 mod left_out;
+mod linking;
 mod note_format;
 mod payloads;
 mod report;
 mod session_fsm;
 mod session_snapshot;
+mod sse_stream;
 mod values;
 
 use std::path::{Path, PathBuf};
@@ -27,9 +30,9 @@ const FILES: [(&str, Option<Check>); 11] = [
     ("note_format", Some(note_format::check)),
     ("session_fsm", Some(session_fsm::check)),
     ("session_snapshot", Some(session_snapshot::check)),
-    ("linking", None),
-    ("delivery", None),
-    ("sse_stream", None),
+    ("linking", Some(linking::check)),
+    ("delivery", Some(delivery::check)),
+    ("sse_stream", Some(sse_stream::check)),
     ("context_store", None),
     ("user_index", None),
     ("summarizer", None),

@@ -25,22 +25,12 @@ pub(crate) fn check(case: &Value) -> Result<(), String> {
             format_header(session_id, values::float(&when["timestamp_unix"]), now)
         }
         Some("_format_note") => {
-            let actions = when["actions"]
-                .as_array()
-                .ok_or("when.actions is no list")?;
+            let actions = when["actions"].as_array().ok_or("when.actions is no list")?;
             let actions: Vec<Action> = actions.iter().map(action).collect::<Result<_, _>>()?;
             let own = when["bin_override"].is_null();
-            let bin_seconds = values::float(if own {
-                &given["bin_seconds"]
-            } else {
-                &when["bin_override"]
-            });
-            format_note(
-                session_id,
-                &actions,
-                bin_seconds.ok_or("the bin is no number")?,
-                now,
-            )
+            let bin_seconds =
+                values::float(if own { &given["bin_seconds"] } else { &when["bin_override"] });
+            format_note(session_id, &actions, bin_seconds.ok_or("the bin is no number")?, now)
         }
         call => return Err(format!("no such call: {call:?}")),
     };

@@ -36,12 +36,9 @@ pub(crate) fn check(case: &Value) -> Result<(), String> {
 
 fn merge(inputs: &Value) -> Result<ActionsPayload, String> {
     let inputs = inputs.as_array().ok_or("merge needs a list")?;
-    let batches = inputs
-        .iter()
-        .map(|input| ActionsPayload::from_value(input).map(|(batch, _)| batch));
-    let batches: Vec<_> = batches
-        .collect::<Result<_, _>>()
-        .map_err(|error| error.to_string())?;
+    let batches =
+        inputs.iter().map(|input| ActionsPayload::from_value(input).map(|(batch, _)| batch));
+    let batches: Vec<_> = batches.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
     ActionsPayload::merge(batches).map_err(|error| error.to_string())
 }
 

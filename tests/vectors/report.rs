@@ -46,10 +46,7 @@ pub(crate) fn run(folder: &Path, files: &[(&str, Option<Check>)]) -> Report {
                     run_file(name, &cases, check)
                 }),
             };
-            FileReport {
-                name: (*name).to_owned(),
-                outcome,
-            }
+            FileReport { name: (*name).to_owned(), outcome }
         })
         .collect();
     Report { files }
@@ -85,12 +82,7 @@ fn run_file(file: &str, cases: &[Value], check: Check) -> Outcome {
             },
         }
     }
-    Outcome::Ran {
-        tagged,
-        passed,
-        left_out,
-        failed,
-    }
+    Outcome::Ran { tagged, passed, left_out, failed }
 }
 
 impl Report {
@@ -109,10 +101,7 @@ impl Report {
                 ),
             }
             .expect("writing to a String can't fail");
-            if let Outcome::Ran {
-                left_out, failed, ..
-            } = outcome
-            {
+            if let Outcome::Ran { left_out, failed, .. } = outcome {
                 for (case, reason) in left_out {
                     writeln!(text, "      left out  {case}: {reason}")
                         .expect("writing to a String can't fail");
@@ -123,9 +112,7 @@ impl Report {
                 }
             }
         }
-        std::io::stderr()
-            .write_all(text.as_bytes())
-            .expect("the report can be written");
+        std::io::stderr().write_all(text.as_bytes()).expect("the report can be written");
     }
 
     /// Everything that makes the run fail.
@@ -136,12 +123,7 @@ impl Report {
             match outcome {
                 Outcome::Unreadable(cause) => problems.push(format!("{name}: {cause}")),
                 Outcome::Waiting { .. } => {}
-                Outcome::Ran {
-                    passed,
-                    left_out,
-                    failed,
-                    ..
-                } => {
+                Outcome::Ran { passed, left_out, failed, .. } => {
                     untagged += passed + left_out.len() + failed.len();
                     all_left_out += left_out.len();
                     problems.extend(

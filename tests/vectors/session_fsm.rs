@@ -23,13 +23,10 @@ pub(crate) fn check(case: &Value) -> Result<(), String> {
         (Err(error), None) => return Err(format!("the error {error:?} instead of a session")),
         (Ok(_), Some(error)) => return Err(format!("a session instead of the error {error}")),
     };
-    let mut run = Run {
-        mono: 1000.0,
-        fsm: Fsm::new(limits(&given["config"])?, Host::at_mono(1000.0).now()),
-    };
+    let mut run =
+        Run { mono: 1000.0, fsm: Fsm::new(limits(&given["config"])?, Host::at_mono(1000.0).now()) };
     for step in list(&given["setup"])? {
-        run.step(step)?
-            .map_err(|error| format!("set-up: {error}"))?;
+        run.step(step)?.map_err(|error| format!("set-up: {error}"))?;
     }
     let (steps, expected) = (list(&case["when"]["steps"])?, list(&then["steps"])?);
     if steps.len() != expected.len() {
@@ -40,12 +37,7 @@ pub(crate) fn check(case: &Value) -> Result<(), String> {
         let outcome = run.step(&values::input(step))?;
         let reference = expected.get("error").map(|error| error["type"].as_str());
         // The machine has one class of errors.
-        if reference
-            != outcome
-                .as_ref()
-                .err()
-                .map(|_| Some("InvalidTransitionError"))
-        {
+        if reference != outcome.as_ref().err().map(|_| Some("InvalidTransitionError")) {
             return Err(format!("{what}: {outcome:?} instead of {expected}"));
         }
         if let Ok(returned) = outcome {
@@ -58,11 +50,7 @@ pub(crate) fn check(case: &Value) -> Result<(), String> {
         compare::same(&format!("{what}: view"), &run.view(), &expected["view"])?;
     }
     let snapshot = Snapshot::new(session_id, run.fsm);
-    compare::same(
-        "final",
-        &as_v1(&snapshot, Host::at_mono(run.mono)),
-        &then["final"],
-    )
+    compare::same("final", &as_v1(&snapshot, Host::at_mono(run.mono)), &then["final"])
 }
 
 /// What `can_deliver_proactive` returns.
@@ -107,8 +95,7 @@ impl Run {
                     .map(TourRegistry::from_value)
                     .transpose()
                     .map_err(|error| error.to_string())?;
-                self.fsm
-                    .tick(registry.as_ref().map(|(registry, _)| registry), now);
+                self.fsm.tick(registry.as_ref().map(|(registry, _)| registry), now);
                 Ok(Value::Null)
             }
             ("transition_to_proactive", _) => self.fsm.to_proactive(now).map(Value::from),
@@ -123,8 +110,7 @@ impl Run {
                 })
             }
             ("start_cooldown", _) => {
-                self.fsm
-                    .start_cooldown(step.get("override_period_s").and_then(Value::as_f64), now);
+                self.fsm.start_cooldown(step.get("override_period_s").and_then(Value::as_f64), now);
                 Ok(Value::Null)
             }
             ("clear_cooldown", _) => {
@@ -185,8 +171,5 @@ fn limits(config: &Value) -> Result<Limits, String> {
 }
 
 fn list(value: &Value) -> Result<&[Value], String> {
-    value
-        .as_array()
-        .map(Vec::as_slice)
-        .ok_or_else(|| format!("{value} is no list"))
+    value.as_array().map(Vec::as_slice).ok_or_else(|| format!("{value} is no list"))
 }

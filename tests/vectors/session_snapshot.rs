@@ -8,11 +8,7 @@ use crate::session_fsm::can_deliver;
 use crate::{compare, values};
 
 pub(crate) fn check(case: &Value) -> Result<(), String> {
-    let host = Host::at_mono(
-        case["given"]["mono"]
-            .as_f64()
-            .ok_or("given.mono is no number")?,
-    );
+    let host = Host::at_mono(case["given"]["mono"].as_f64().ok_or("given.mono is no number")?);
     let stored = values::input(&case["when"]["input"]);
     let then = values::expected(&case["then"]);
     let read =

@@ -35,10 +35,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// Runs one case; the error says what differs.
 pub(crate) fn check(case: &Value) -> Result<(), String> {
     let given = Given::read(&case["given"])?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(text)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(text)?;
     let seen = runtime.block_on(run(&given))?;
     let then = &case["then"];
     check_requests(&given, then, &seen.requests)?;
@@ -103,25 +101,17 @@ impl Given {
                 .filter_map(Value::as_str)
                 .map(str::to_owned)
                 .collect(),
-            stop_after: given["stop_after_attempts"]
-                .as_u64()
-                .ok_or("no stop_after_attempts")? as usize,
+            stop_after: given["stop_after_attempts"].as_u64().ok_or("no stop_after_attempts")?
+                as usize,
             token: "tok".to_owned(),
             initial: 1.0,
             max: 30.0,
             max_retries: None,
         };
         for (key, value) in given["client"].as_object().ok_or("no client")? {
-            let number = || {
-                value
-                    .as_f64()
-                    .ok_or_else(|| format!("client.{key} is no number"))
-            };
+            let number = || value.as_f64().ok_or_else(|| format!("client.{key} is no number"));
             match &**key {
-                "token" => value
-                    .as_str()
-                    .unwrap_or_default()
-                    .clone_into(&mut this.token),
+                "token" => value.as_str().unwrap_or_default().clone_into(&mut this.token),
                 "initial_backoff_s" => this.initial = number()?,
                 "max_backoff_s" => this.max = number()?,
                 "max_retries" if value.is_null() => {}
@@ -134,10 +124,7 @@ impl Given {
 
     /// The steps of the `index`th connection; the last entry repeats.
     fn script(&self, index: usize) -> &[Step] {
-        self.connections
-            .get(index)
-            .or(self.connections.last())
-            .map_or(&[], |steps| steps)
+        self.connections.get(index).or(self.connections.last()).map_or(&[], |steps| steps)
     }
 
     /// What the `index`th connection sends, as one text.
@@ -159,10 +146,7 @@ impl Given {
         let sent = self.sent(index);
         let head = sent.split("\r\n\r\n").next().unwrap_or_default();
         let mut lines = head.split("\r\n");
-        let status = lines
-            .next()
-            .and_then(|line| line.split(' ').nth(1))
-            .unwrap_or_default();
+        let status = lines.next().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
         let content_type = lines
             .filter_map(|line| line.split_once(':'))
             .find(|(name, _)| name.eq_ignore_ascii_case("content-type"))
@@ -171,18 +155,12 @@ impl Given {
         self.answers(index)
             && status.starts_with('2')
             && status != "204"
-            && content_type
-                .trim()
-                .eq_ignore_ascii_case("text/event-stream")
+            && content_type.trim().eq_ignore_ascii_case("text/event-stream")
     }
 }
 
 fn step(step: &Value) -> Result<Step, String> {
-    let bytes = |value: &Value| {
-        BASE64
-            .decode(value.as_str().unwrap_or_default())
-            .map_err(text)
-    };
+    let bytes = |value: &Value| BASE64.decode(value.as_str().unwrap_or_default()).map_err(text);
     if let Some(sent) = step.get("send_b64") {
         Ok(Step::Send(bytes(sent)?))
     } else if let Some(sent) = step.get("send_fill") {
@@ -199,9 +177,7 @@ fn step(step: &Value) -> Result<Step, String> {
 }
 
 fn array(value: &Value) -> Result<&Vec<Value>, String> {
-    value
-        .as_array()
-        .ok_or_else(|| format!("{value} is no list"))
+    value.as_array().ok_or_else(|| format!("{value} is no list"))
 }
 
 async fn run(given: &Given) -> Result<Seen, String> {
@@ -246,13 +222,7 @@ async fn run(given: &Given) -> Result<Seen, String> {
         callbacks.push(callback(received));
     }
     let attempts = std::mem::take(&mut *recorder.attempts.lock().expect("no holder panics"));
-    Ok(Seen {
-        requests,
-        callbacks,
-        attempts,
-        counters: status.get().counters,
-        end,
-    })
+    Ok(Seen { requests, callbacks, attempts, counters: status.get().counters, end })
 }
 
 /// Plays the scripts, one connection after the other. A client that hangs up early is its good right.
@@ -307,10 +277,7 @@ impl Recorder {
     /// The attempt under way; a finished one is followed by another.
     fn attempt(&self, change: impl FnOnce(&mut Attempt)) {
         let mut attempts = self.attempts.lock().expect("no holder panics");
-        if attempts
-            .last()
-            .is_none_or(|last| last.disconnected > 0 && last.wait.is_some())
-        {
+        if attempts.last().is_none_or(|last| last.disconnected > 0 && last.wait.is_some()) {
             attempts.push(Attempt::default());
         }
         change(attempts.last_mut().expect("there is one"));
@@ -330,12 +297,7 @@ impl Observer for Recorder {
     }
 
     fn pause(&self, wait: Wait) -> Pause {
-        let Counters {
-            events,
-            heartbeats,
-            duplicates,
-            ..
-        } = self.status.get().counters;
+        let Counters { events, heartbeats, duplicates, .. } = self.status.get().counters;
         self.attempt(|attempt| {
             attempt.wait = Some(wait);
             attempt.good_events = events + heartbeats + duplicates;
@@ -397,11 +359,7 @@ fn check_requests(given: &Given, then: &Value, requests: &[Request]) -> Result<(
     let expected = array(&then["requests"])?;
     if requests.len() != expected.len() || then["attempts"].as_u64() != Some(requests.len() as u64)
     {
-        return Err(format!(
-            "{} requests came, {} are expected",
-            requests.len(),
-            expected.len()
-        ));
+        return Err(format!("{} requests came, {} are expected", requests.len(), expected.len()));
     }
     for (index, (expected, request)) in expected.iter().zip(requests).enumerate() {
         if expected["line"].as_str() != Some(&request.line) {
@@ -427,10 +385,8 @@ fn check_requests(given: &Given, then: &Value, requests: &[Request]) -> Result<(
 }
 
 fn sends_id(sent: &str, id: &str) -> bool {
-    sent.split(['\r', '\n']).any(|line| {
-        line.strip_prefix("id:")
-            .is_some_and(|value| value.trim_start() == id)
-    })
+    sent.split(['\r', '\n'])
+        .any(|line| line.strip_prefix("id:").is_some_and(|value| value.trim_start() == id))
 }
 
 /// The callbacks in order. One that the reference got a second time may be left out where the client
@@ -438,11 +394,8 @@ fn sends_id(sent: &str, id: &str) -> bool {
 fn check_callbacks(given: &Given, then: &Value, seen: &Seen) -> Result<(), String> {
     let expected = array(&then["callbacks"])?;
     let is_registered = |kind: &Value| given.registered.iter().any(|name| kind == name);
-    let mut actual = seen
-        .callbacks
-        .iter()
-        .filter(|callback| is_registered(&callback["kind"]))
-        .peekable();
+    let mut actual =
+        seen.callbacks.iter().filter(|callback| is_registered(&callback["kind"])).peekable();
     let mut left_out = 0;
     for (index, callback) in expected.iter().enumerate() {
         if actual.next_if(|actual| same(callback, actual)).is_some() {
@@ -450,10 +403,7 @@ fn check_callbacks(given: &Given, then: &Value, seen: &Seen) -> Result<(), Strin
         }
         if !expected[..index].contains(callback) {
             let actual = actual.peek().map(|actual| shorten(actual));
-            return Err(format!(
-                "callback {index} is {actual:?}, expected {}",
-                shorten(callback)
-            ));
+            return Err(format!("callback {index} is {actual:?}, expected {}", shorten(callback)));
         }
         left_out += 1;
     }
@@ -461,9 +411,7 @@ fn check_callbacks(given: &Given, then: &Value, seen: &Seen) -> Result<(), Strin
         return Err(format!("a callback more than expected: {}", shorten(more)));
     }
     let counted = seen.counters.duplicates;
-    let all_registered = ["actions", "summary"]
-        .iter()
-        .all(|kind| is_registered(&json!(kind)));
+    let all_registered = ["actions", "summary"].iter().all(|kind| is_registered(&json!(kind)));
     if left_out > counted || (all_registered && left_out < counted) {
         return Err(format!(
             "{left_out} repeated callbacks are missing, {counted} duplicates were counted"
@@ -480,16 +428,12 @@ fn same(expected: &Value, actual: &Value) -> bool {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
         }
         (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len()
-                && a.iter()
-                    .all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
+            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
         }
         (Value::Object(stand_in), Value::String(actual)) => {
             stand_in.get("$repeat").is_some_and(|repeat| {
                 let count = repeat["count"].as_u64().unwrap_or_default() as usize;
-                repeat["char"]
-                    .as_str()
-                    .is_some_and(|char| char.repeat(count) == *actual)
+                repeat["char"].as_str().is_some_and(|char| char.repeat(count) == *actual)
             })
         }
         _ => expected == actual,
@@ -516,9 +460,7 @@ fn check_attempts(given: &Given, then: &Value, seen: &Seen) -> Result<(), String
         lifecycle.extend(answered.then_some("connect"));
         lifecycle.extend((!attempt.closed).then_some("disconnect"));
         let Some(wait) = attempt.wait else { continue };
-        let next = waits
-            .next()
-            .ok_or_else(|| format!("attempt {index}: no wait is expected"))?;
+        let next = waits.next().ok_or_else(|| format!("attempt {index}: no wait is expected"))?;
         if answered {
             by_answer = given.initial;
         }
@@ -526,34 +468,19 @@ fn check_attempts(given: &Given, then: &Value, seen: &Seen) -> Result<(), String
             by_event = given.initial;
         }
         good_events = attempt.good_events;
-        let factor = if by_answer == by_event {
-            1.0
-        } else {
-            by_event / by_answer
-        };
+        let factor = if by_answer == by_event { 1.0 } else { by_event / by_answer };
         for (what, actual, expected) in [
             ("base", wait.base.as_secs_f64(), &next["base_s"]),
-            (
-                "largest jitter",
-                wait.jitter_max.as_secs_f64(),
-                &next["jitter_max_s"],
-            ),
+            ("largest jitter", wait.jitter_max.as_secs_f64(), &next["jitter_max_s"]),
         ] {
             let expected = expected.as_f64().ok_or("a sleep is no number")? * factor;
             if (actual - expected).abs() > 1e-6 {
-                return Err(format!(
-                    "wait {index}: {what} is {actual} s, expected {expected} s"
-                ));
+                return Err(format!("wait {index}: {what} is {actual} s, expected {expected} s"));
             }
         }
-        let least = next["jitter_min_s"]
-            .as_f64()
-            .ok_or("a sleep is no number")?;
+        let least = next["jitter_min_s"].as_f64().ok_or("a sleep is no number")?;
         if wait.jitter > wait.jitter_max || wait.jitter.as_secs_f64() < least {
-            return Err(format!(
-                "wait {index}: jitter {:?} is out of range",
-                wait.jitter
-            ));
+            return Err(format!("wait {index}: jitter {:?} is out of range", wait.jitter));
         }
         by_answer = (by_answer * 2.0).min(given.max);
         by_event = (by_event * 2.0).min(given.max);
@@ -562,10 +489,7 @@ fn check_attempts(given: &Given, then: &Value, seen: &Seen) -> Result<(), String
         return Err("a wait is missing".to_owned());
     }
     if then["lifecycle"] != json!(lifecycle) {
-        return Err(format!(
-            "life cycle {lifecycle:?}, expected {}",
-            then["lifecycle"]
-        ));
+        return Err(format!("life cycle {lifecycle:?}, expected {}", then["lifecycle"]));
     }
     Ok(())
 }
@@ -574,14 +498,12 @@ fn check_end(then: &Value, seen: &Seen) -> Result<(), String> {
     let actual = match &seen.end {
         None => json!("still running"),
         Some(Ok(())) => json!("stopped"),
-        Some(Err(StreamError::RetriesExhausted {
-            max_retries,
-            attempts,
-            ..
-        })) => json!({ "raised": {
-            "type": "SdkUpstreamError",
-            "message": format!("autoplay_sdk: max_retries={max_retries} exhausted after {attempts} attempts"),
-        }}),
+        Some(Err(StreamError::RetriesExhausted { max_retries, attempts, .. })) => {
+            json!({ "raised": {
+                "type": "SdkUpstreamError",
+                "message": format!("autoplay_sdk: max_retries={max_retries} exhausted after {attempts} attempts"),
+            }})
+        }
         Some(Err(error)) => json!({ "raised": error.to_string() }),
     };
     if actual == then["end"] {

@@ -32,9 +32,8 @@ fn decode(value: &Value, is_input: bool) -> Value {
     match value {
         Value::Array(items) => items.iter().map(|item| decode(item, is_input)).collect(),
         Value::Object(fields) => special(fields, is_input).unwrap_or_else(|| {
-            let fields = fields
-                .iter()
-                .map(|(key, value)| (decode_key(key), decode(value, is_input)));
+            let fields =
+                fields.iter().map(|(key, value)| (decode_key(key), decode(value, is_input)));
             Value::Object(fields.collect())
         }),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
@@ -46,31 +45,20 @@ fn special(fields: &Map<String, Value>, is_input: bool) -> Option<Value> {
     match key.as_str() {
         "$float" => is_input.then_some(Value::Null),
         "$int" => Some(integer(value.as_str().expect("$int is text"))),
-        "$wtf8_hex" => Some(Value::String(wtf8(
-            value.as_str().expect("$wtf8_hex is text"),
-        ))),
+        "$wtf8_hex" => Some(Value::String(wtf8(value.as_str().expect("$wtf8_hex is text")))),
         "$repeat" => {
             let count = value["count"].as_u64().expect("$repeat has a count");
             let count = usize::try_from(count).expect("the count fits into memory");
-            Some(Value::String(
-                value["char"]
-                    .as_str()
-                    .expect("$repeat has a char")
-                    .repeat(count),
-            ))
+            Some(Value::String(value["char"].as_str().expect("$repeat has a char").repeat(count)))
         }
         _ => None,
     }
 }
 
 fn integer(text: &str) -> Value {
-    let whole = text
-        .parse::<u64>()
-        .map(Number::from)
-        .or_else(|_| text.parse::<i64>().map(Number::from));
-    let number = whole
-        .ok()
-        .or_else(|| Number::from_f64(text.parse().expect("$int is a number")));
+    let whole =
+        text.parse::<u64>().map(Number::from).or_else(|_| text.parse::<i64>().map(Number::from));
+    let number = whole.ok().or_else(|| Number::from_f64(text.parse().expect("$int is a number")));
     number.map_or(Value::Null, Value::Number)
 }
 
@@ -104,10 +92,7 @@ fn wtf8(hex: &str) -> String {
 
 /// `$key:int:5` is the key 5 of another type than text: here it is its text.
 fn decode_key(key: &str) -> String {
-    match key
-        .strip_prefix("$key:")
-        .and_then(|typed| typed.split_once(':'))
-    {
+    match key.strip_prefix("$key:").and_then(|typed| typed.split_once(':')) {
         Some((_, text)) => text.to_owned(),
         None => key.to_owned(),
     }

@@ -21,7 +21,7 @@ use stage::Stage;
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DemoArgs {
     /// The folder with `sidenote_webhook.wasm`.
-    #[arg(long, value_name = "DIR", default_value = "target/wasm32-wasip2/guest")]
+    #[arg(long, value_name = "DIR", default_value = "target/plugins")]
     plugins: PathBuf,
 
     /// How long the story takes. The last notes may need a few seconds more.
@@ -36,7 +36,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<()> {
     let (connector, platform, host) = stage.urls();
     screen.opening(&connector, &platform, &host)?;
     let told = stage.tell(&mut screen, Duration::from_secs(args.seconds)).await;
-    stage.strike().await;
+    let stopped = stage.strike().await;
     let summary = told?;
     screen.closing(&summary)?;
     if !summary.interrupted && !summary.faithful {
@@ -44,7 +44,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<()> {
             "demo: what arrived is not what was done; the log on stderr says more with SIDENOTE_LOG=debug"
         );
     }
-    Ok(())
+    stopped
 }
 
 /// Colours only where a person looks at a terminal that takes them; see <https://no-color.org>.

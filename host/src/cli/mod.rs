@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use tracing::Level;
 
 use crate::config::ConfigErrors;
 use crate::telemetry;
@@ -22,7 +23,7 @@ const USAGE: u8 = 2;
 /// Runs the command line.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    telemetry::init(cli.log_json);
+    telemetry::init(cli.log_json, cli.command.log_level());
     execute(cli.command).unwrap_or_else(|error| {
         let code = if error.chain().any(|cause| cause.is::<ConfigErrors>()) {
             ExitCode::from(USAGE)
@@ -55,6 +56,17 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Tries a connector's stream: connection, first payload, session id
     SmokeTest(smoke_test::SmokeTestArgs),
+}
+
+impl Command {
+    /// From which level on the log is written where `SIDENOTE_LOG` doesn't say.
+    fn log_level(&self) -> Level {
+        match self {
+            // The demo tells on stdout what happens; the log of its host would only tear that apart.
+            Self::Demo(_) => Level::ERROR,
+            Self::Run(_) | Self::Check(_) | Self::SmokeTest(_) => Level::INFO,
+        }
+    }
 }
 
 fn execute(command: Command) -> anyhow::Result<ExitCode> {

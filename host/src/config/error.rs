@@ -109,6 +109,9 @@ pub enum Fault {
         /// The variable that was probably meant.
         meant: Option<String>,
     },
+    /// A variable of the overlay that isn't text.
+    #[error("its value isn't UTF-8 text; set it again")]
+    VariableNotText,
     /// A variable of the overlay that fits two keys.
     #[error("it fits both {first} and {second}; rename one of them, or set the value in the file")]
     AmbiguousVariable {

@@ -22,7 +22,8 @@ impl Config {
         })?;
         let base =
             path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+        let names =
+            std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
         build(path.to_owned(), &text, base, &|name| std::env::var(name).ok(), names)
     }
 
@@ -41,7 +42,8 @@ impl Config {
     }
 }
 
-/// `set` are the names of the environment's variables: those of the overlay must all mean something.
+/// `set` are the names of the environment's variables: those of the overlay must all mean something and
+/// be text.
 pub(super) fn build(
     file: PathBuf,
     text: &str,
@@ -72,10 +74,14 @@ pub(super) fn build(
     }
     let config = config(Section::top(&reader, table.get_ref()), base);
     let (mut problems, overlay) = reader.into_findings();
-    for name in
-        set.into_iter().filter(|name| name.starts_with(OVERLAY) && !overlay.contains_key(name))
-    {
-        let fault = Fault::UnknownVariable { meant: nearest(&name, overlay.keys()) };
+    for name in set.into_iter().filter(|name| name.starts_with(OVERLAY)) {
+        let fault = if !overlay.contains_key(&name) {
+            Fault::UnknownVariable { meant: nearest(&name, overlay.keys()) }
+        } else if env(&name).is_none() {
+            Fault::VariableNotText
+        } else {
+            continue;
+        };
         problems.push(Problem { place: Place::Variable(name), section: String::new(), fault });
     }
     ConfigErrors::of(problems).map_or(Ok(config), Err)

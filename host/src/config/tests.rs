@@ -88,8 +88,8 @@ fn the_reference_file_has_every_key() {
     let written: toml::Table = REFERENCE.parse().unwrap();
     for (section, keys) in schema.iter().filter(|(section, _)| *section != "products.acme.delivery")
     {
-        let path = section.split('.').filter(|part| !part.is_empty());
-        let table = path.fold(Some(&written), |table, part| table?.get(part)?.as_table());
+        let mut path = section.split('.').filter(|part| !part.is_empty());
+        let table = path.try_fold(&written, |table, part| table.get(part)?.as_table());
         let table = table.unwrap_or_else(|| panic!("[{section}] isn't in the reference file"));
         for key in keys {
             // A secret has one of its two forms.
@@ -228,6 +228,49 @@ fn all_problems_are_reported_at_once_in_the_order_of_the_file() {
         ],
         "{found:#?}"
     );
+}
+
+#[test]
+fn a_variable_of_the_overlay_that_is_not_text_is_an_error() {
+    let set = vec!["SIDENOTE__SERVER__LISTEN".to_owned()];
+    let loaded = build(PathBuf::from("sidenote.toml"), MINIMAL, Path::new("/"), &env_of(&[]), set);
+    let problems = loaded.unwrap_err().problems().to_vec();
+    assert!(
+        matches!(&problems[..], [Problem { fault: Fault::VariableNotText, .. }]),
+        "{problems:?}"
+    );
+}
+
+proptest::proptest! {
+    /// Whatever is done to the file, it is read or refused, on a line that it has and without its secrets.
+    #[test]
+    fn a_damaged_file_never_panics_and_never_shows_a_secret(
+        from in 0usize..6000,
+        length in 0usize..60,
+        insert in "[\\[\\]{}=\".,#a-z0-9 \n]{0,8}",
+    ) {
+        let mut text = REFERENCE.to_owned();
+        let at = |index: usize| (index.min(text.len())..=text.len()).find(|i| text.is_char_boundary(*i)).unwrap();
+        let range = at(from)..at(from + length);
+        text.replace_range(range, &insert);
+        let env = [
+            ("SIDENOTE_SERVER_TOKEN", "first-hunter2"),
+            ("SIDENOTE_STREAM_TOKEN", "second-hunter2"),
+            ("BOT_SIGNING_SECRET", "third-hunter2"),
+        ];
+        let shown = match load(&text, &env) {
+            Ok(config) => format!("{config:?}"),
+            Err(errors) => {
+                for problem in errors.problems() {
+                    if let Place::Line(_, line) = &problem.place {
+                        assert!((1..=text.lines().count() + 1).contains(line), "{problem}");
+                    }
+                }
+                errors.to_string()
+            }
+        };
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
 }
 
 #[test]

@@ -75,7 +75,8 @@ impl Vault {
         Ok(out)
     }
 
-    /// Takes the values that ever left out of what came back.
+    /// Takes the values that ever left out of what came back, where they stand as they are: a server
+    /// that was given a secret can always hand it on in a form that nobody looks for.
     pub fn scrub<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
         let mut text = Cow::Borrowed(text);
         if !self.any_exposed.load(Relaxed) {

@@ -147,7 +147,7 @@ impl Engine {
         effects: Vec<Effect>,
         now: Timestamp,
     ) {
-        round.touched.insert(key.clone());
+        round.touched.push(key.clone());
         for effect in effects {
             match effect {
                 Effect::Save => drop(round.records.insert(key.clone())),
@@ -243,7 +243,7 @@ impl Engine {
         let rules = self.settings.rules(&key.product);
         let Some(live) = self.memory.sessions.get_mut(&key) else { return };
         let Some(seq) = live.lane.head().map(|head| head.note.seq) else { return };
-        round.touched.insert(key.clone());
+        round.touched.push(key.clone());
         live.touched = now;
         match live.lane.finish(result, now, rules, (self.settings.jitter)()) {
             None => {}

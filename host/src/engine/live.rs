@@ -7,11 +7,11 @@ use crate::clock::Timestamp;
 use crate::config::Delivery;
 use crate::engine::rows::{Person, person_group, put, read, session_group};
 use crate::ids::{ConversationId, PluginName, ProductId, SessionKey};
-use crate::outbox::lane::{Lane, Progress, Queued};
+use crate::outbox::lane::{IN_MEMORY, Lane, Progress, Queued};
 use crate::session::batch::Entry;
 use crate::session::link::Owners;
 use crate::session::state::{Record, Session};
-use crate::store::{Change, Group, Rows, Store, StoreError, Table};
+use crate::store::{Change, Group, Key, Rows, Store, StoreError, Table};
 
 /// A session with its lane.
 pub(super) struct Live {
@@ -31,6 +31,8 @@ pub(super) struct Memory {
     pub(super) owners: HashMap<(PluginName, ConversationId), Owners>,
     persons: HashMap<(ProductId, Person), Vec<SessionKey>>,
     timers: BTreeSet<(Timestamp, SessionKey)>,
+    /// Sessions whose lane has notes in the store only.
+    hungry: Vec<SessionKey>,
 }
 
 impl Memory {
@@ -65,8 +67,7 @@ impl Memory {
                 records.into_iter().find(|(number, _)| *number == 0).map(|(_, value)| value);
             let readable = record.as_deref().map(|value| read::<Record>(Table::Session, 0, value));
             if let (Some(None), Some(value)) = (&readable, record.as_ref()) {
-                let key =
-                    crate::store::Key { table: Table::Session, group, number: now.as_millis() };
+                let key = Key { table: Table::Session, group, number: now.as_millis() };
                 aside.push(Change::Put(key, value.clone()));
             }
             let open =
@@ -102,6 +103,40 @@ impl Memory {
             self.sessions.insert(key, live);
         }
         Ok(aside)
+    }
+
+    /// Reads the next notes of lanes that have none left in memory. Returns the sessions.
+    pub(super) async fn refill_lanes(
+        &mut self,
+        store: &dyn Store,
+    ) -> Result<Vec<SessionKey>, StoreError> {
+        let hungry = std::mem::take(&mut self.hungry);
+        for key in &hungry {
+            let Some(live) = self.sessions.get_mut(key) else { continue };
+            let Some(number) = live.lane.wants_after() else { continue };
+            let group = session_group(key);
+            let after = Key { table: Table::Outbox, group: group.clone(), number };
+            let notes = store.scan(Table::Outbox, Some(after), IN_MEMORY).await?;
+            let of_session = notes.into_iter().filter(|(row, _)| row.group == group);
+            // A note behind the head was never tried: it has no row of its progress.
+            live.lane.refill(of_session.filter_map(|(row, value)| {
+                let note = Arc::new(read(Table::Outbox, row.number, &value)?);
+                Some(Queued { note, progress: Progress::FRESH })
+            }));
+        }
+        Ok(hungry)
+    }
+
+    /// Has the session's lane refilled in the next round, if it must be.
+    pub(super) fn note_hunger(&mut self, key: &SessionKey) {
+        if self.sessions.get(key).is_some_and(|live| live.lane.wants_after().is_some()) {
+            self.hungry.push(key.clone());
+        }
+    }
+
+    /// Whether a lane must be refilled.
+    pub(super) fn is_hungry(&self) -> bool {
+        !self.hungry.is_empty()
     }
 
     /// Reads the owners of conversations that aren't in memory.

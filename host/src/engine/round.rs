@@ -59,7 +59,8 @@ pub enum EngineError {
 pub(super) struct Round {
     pub(super) changes: Vec<Change>,
     pub(super) records: HashSet<SessionKey>,
-    pub(super) touched: HashSet<SessionKey>,
+    /// In the order of what happened; may name a session twice.
+    pub(super) touched: Vec<SessionKey>,
     pub(super) answers: Vec<Answer>,
     starts: Vec<(SessionKey, Arc<Note>, u32)>,
     pub(super) taken: u64,
@@ -123,7 +124,11 @@ impl Engine {
                 self.memory.evict(now, true);
             }
             self.counters.sessions_in_memory.set(self.memory.sessions.len() as u64);
-            if self.draining && self.posts.is_empty() && self.inbox.is_empty() {
+            if self.draining
+                && self.posts.is_empty()
+                && self.inbox.is_empty()
+                && !self.memory.is_hungry()
+            {
                 return Ok(());
             }
         }
@@ -151,7 +156,7 @@ impl Engine {
                     if let Some(dead) = live.lane.take_poisoned(now) {
                         self.bury(&mut round, &key, &dead);
                     }
-                    round.touched.insert(key);
+                    round.touched.push(key);
                 }
                 self.finish(round, now).await?;
                 self.memory.evict(now, true);
@@ -162,7 +167,10 @@ impl Engine {
 
     /// Waits for something to happen and takes all that has.
     async fn gather(&mut self, sweep: Timestamp) -> Result<Vec<Input>, EngineError> {
-        let timer = self.memory.next_timer().map_or(sweep, |at| at.min(sweep));
+        let mut timer = self.memory.next_timer().map_or(sweep, |at| at.min(sweep));
+        if self.memory.is_hungry() {
+            timer = self.clock.now();
+        }
         let mut inputs = Vec::new();
         tokio::select! {
             input = self.inbox.recv(), if !(self.draining && self.inbox.is_closed()) => inputs.push(input.unwrap_or(Input::Drain)),
@@ -225,10 +233,11 @@ impl Engine {
                 Input::Outcome(_) | Input::Drain => {}
             }
         }
+        let touched = self.memory.refill_lanes(&*self.store).await?;
         keys.extend(self.memory.load_persons(&*self.store, persons).await?);
         self.memory.load_owners(&*self.store, owners).await?;
         let changes = self.memory.load_sessions(&*self.store, &keys, now).await?;
-        Ok(Round { changes, ..Round::default() })
+        Ok(Round { changes, touched, ..Round::default() })
     }
 
     /// Begins what can be begun, commits, and then tells and acts.
@@ -237,7 +246,7 @@ impl Engine {
         mut round: Round,
         now: Timestamp,
     ) -> Result<(), EngineError> {
-        let touched: Vec<_> = round.touched.drain().collect();
+        let touched = std::mem::take(&mut round.touched);
         for key in &touched {
             let Some(live) = self.memory.sessions.get_mut(key) else {
                 continue;
@@ -252,6 +261,7 @@ impl Engine {
         }
         self.fill_slots(&mut round, now);
         for key in &touched {
+            self.memory.note_hunger(key);
             self.memory.set_timer(key, self.settings.rules(&key.product));
         }
         for key in &round.records {

@@ -10,8 +10,6 @@ use crate::ids::{PluginName, ProductId};
 #[derive(Debug, Clone)]
 pub struct Settings {
     products: BTreeMap<ProductId, Product>,
-    /// Serves every product when none is configured.
-    any: Option<Product>,
     /// Holds for what was taken of a product that isn't configured any more.
     fallback: Delivery,
     concurrency: BTreeMap<PluginName, usize>,
@@ -26,17 +24,11 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Takes the engine's part of a configuration. Without any `[products.ID]`, every product is served
-    /// by every plugin.
+    /// Takes the engine's part of a configuration.
     pub fn new(config: &Config) -> Self {
         let concurrency =
             config.plugins.iter().map(|(name, plugin)| (name.clone(), plugin.limits.concurrency));
-        let any = config.products.is_empty().then(|| Product {
-            plugins: config.plugins.keys().cloned().collect(),
-            delivery: config.delivery.clone(),
-        });
         Self {
-            any,
             fallback: config.delivery.clone(),
             concurrency: concurrency.collect(),
             ..Self::of_products(config.products.clone())
@@ -47,7 +39,6 @@ impl Settings {
     pub fn of_products(products: impl IntoIterator<Item = (ProductId, Product)>) -> Self {
         Self {
             products: products.into_iter().collect(),
-            any: None,
             fallback: Delivery::default(),
             concurrency: BTreeMap::new(),
             idle: Duration::from_secs(60),
@@ -77,7 +68,7 @@ impl Settings {
 
     /// A product's configuration.
     pub fn product(&self, product: &ProductId) -> Option<&Product> {
-        self.products.get(product).or(self.any.as_ref())
+        self.products.get(product)
     }
 
     /// The configured products that a plugin serves.
@@ -96,8 +87,9 @@ impl Settings {
             .is_some_and(|product| product.plugins.iter().any(|name| **name == *plugin))
     }
 
-    /// How many posts a plugin may have under way.
+    /// How many posts a plugin may have under way: what it works on, and as many again and again that
+    /// wait at its door, so that it isn't idle while the next ones are put on record.
     pub(super) fn slots(&self, plugin: &PluginName) -> usize {
-        self.concurrency.get(plugin).copied().unwrap_or(1)
+        self.concurrency.get(plugin).map_or(1, |concurrency| concurrency * 4)
     }
 }

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 /// A JSON answer.
@@ -33,7 +33,15 @@ pub(super) struct Refused {
     code: Cow<'static, str>,
     message: Cow<'static, str>,
     next: Cow<'static, str>,
-    header: Option<(HeaderName, HeaderValue)>,
+    extra: Option<Extra>,
+}
+
+/// A header that an error has beside the usual ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extra {
+    Allow(&'static str),
+    Challenge,
+    RetryAfterSeconds(u64),
 }
 
 impl Refused {
@@ -43,7 +51,7 @@ impl Refused {
         message: impl Into<Cow<'static, str>>,
         next: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { status, code: code.into(), message: message.into(), next: next.into(), header: None }
+        Self { status, code: code.into(), message: message.into(), next: next.into(), extra: None }
     }
 
     pub(super) fn not_found() -> Self {
@@ -62,12 +70,11 @@ impl Refused {
             "this address doesn't take this method",
             format!("use {allowed}"),
         )
-        .with(ALLOW, HeaderValue::from_static(allowed))
+        .with(Extra::Allow(allowed))
     }
 
     pub(super) fn unauthorized(message: &'static str, next: &'static str) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message, next)
-            .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message, next).with(Extra::Challenge)
     }
 
     pub(super) fn unavailable(
@@ -83,11 +90,11 @@ impl Refused {
             message,
             "send the same request again after the time in Retry-After",
         )
-        .with(RETRY_AFTER, HeaderValue::from(seconds.max(1)))
+        .with(Extra::RetryAfterSeconds(seconds.max(1)))
     }
 
-    fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.header = Some((name, value));
+    fn with(mut self, extra: Extra) -> Self {
+        self.extra = Some(extra);
         self
     }
 }
@@ -97,9 +104,17 @@ impl IntoResponse for Refused {
         let value =
             json!({"error": {"code": self.code, "message": self.message, "next": self.next}});
         let mut response = json_answer(self.status, &value);
-        if let Some((name, value)) = self.header {
-            response.headers_mut().insert(name, value);
-        }
+        let headers = response.headers_mut();
+        match self.extra {
+            Some(Extra::Allow(allowed)) => headers.insert(ALLOW, HeaderValue::from_static(allowed)),
+            Some(Extra::Challenge) => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+            }
+            Some(Extra::RetryAfterSeconds(seconds)) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(seconds))
+            }
+            None => None,
+        };
         response
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use http::StatusCode;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -113,12 +114,16 @@ async fn connection(stream: TcpStream, peer: SocketAddr, shared: Shared, watcher
     let Shared { router, requests, header_timeout } = shared;
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let under_way = requests.token();
+        let address = address(request.uri().path());
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Peer(peer));
         let answer = router.clone().oneshot(request);
         async move {
             let answer = answer.await;
             drop(under_way);
+            if let Ok(answer) = &answer {
+                log(address, answer.status());
+            }
             answer.map_err(|never: Infallible| never)
         }
     });
@@ -129,6 +134,26 @@ async fn connection(stream: TcpStream, peer: SocketAddr, shared: Shared, watcher
         .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "http: a connection ended early");
+    }
+}
+
+/// What is logged of a path: the address as it is documented, never what a client put into it.
+fn address(path: &str) -> &'static str {
+    match path {
+        "/sessions/link" => "/sessions/link",
+        "/healthz" => "/healthz",
+        "/readyz" => "/readyz",
+        _ if path.starts_with("/webhooks/") => "/webhooks/{plugin}",
+        _ => "unknown",
+    }
+}
+
+fn log(address: &str, status: StatusCode) {
+    let status = status.as_u16();
+    match status {
+        500.. if address != "/readyz" => tracing::warn!(address, status, "http: a request failed"),
+        400.. => tracing::info!(address, status, "http: a request was refused"),
+        _ => tracing::debug!(address, status, "http: a request was answered"),
     }
 }
 

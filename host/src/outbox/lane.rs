@@ -13,10 +13,19 @@ use crate::outbox::retry::Backoff;
 /// A note that was in flight in so many crashes or traps is given up: it may be what causes them.
 pub const MAX_CRASHES: u32 = 3;
 
+/// So many notes of a lane are in memory; those behind them are read from the store when their turn
+/// comes, so that a platform that is away for hours fills the disk and not the memory.
+pub const IN_MEMORY: usize = 4;
+
 /// A lane.
 #[derive(Debug, Default, Clone)]
 pub struct Lane {
+    /// The first notes.
     notes: VecDeque<Queued>,
+    /// How many more are in the store only.
+    behind: usize,
+    /// The number of the last note that was in memory.
+    last: u64,
 }
 
 /// A note of a lane with its history.
@@ -113,7 +122,24 @@ impl Lane {
                 progress.crashes += 1;
             }
         }
-        Self { notes }
+        let behind = notes.len().saturating_sub(IN_MEMORY);
+        notes.truncate(IN_MEMORY);
+        let last = notes.back().map_or(0, |queued| queued.note.seq);
+        Self { notes, behind, last }
+    }
+
+    /// The number of the note after which the lane must be refilled from the store, if it must.
+    pub fn wants_after(&self) -> Option<u64> {
+        (self.notes.is_empty() && self.behind > 0).then_some(self.last)
+    }
+
+    /// Takes the notes behind [`Lane::wants_after`], at most [`IN_MEMORY`], in order. None at all means
+    /// that the store has no more that can be read.
+    pub fn refill(&mut self, rows: impl IntoIterator<Item = Queued>) {
+        self.notes.extend(rows.into_iter().take(IN_MEMORY));
+        self.last = self.notes.back().map_or(self.last, |queued| queued.note.seq);
+        self.behind =
+            if self.notes.is_empty() { 0 } else { self.behind.saturating_sub(self.notes.len()) };
     }
 
     /// Gives the head up if it was in flight in [`MAX_CRASHES`] crashes; asked after [`Lane::load`].
@@ -126,22 +152,22 @@ impl Lane {
 
     /// Adds a note behind the others.
     pub fn push(&mut self, note: Arc<Note>) {
+        if self.behind > 0 || self.notes.len() >= IN_MEMORY {
+            self.behind += 1;
+            return;
+        }
+        self.last = note.seq;
         self.notes.push_back(Queued { note, progress: Progress::FRESH });
     }
 
     /// Whether no note waits.
     pub fn is_empty(&self) -> bool {
-        self.notes.is_empty()
+        self.len() == 0
     }
 
     /// How many notes wait.
     pub fn len(&self) -> usize {
-        self.notes.len()
-    }
-
-    /// The notes with their history, in order.
-    pub fn rows(&self) -> impl Iterator<Item = &Queued> {
-        self.notes.iter()
+        self.notes.len() + self.behind
     }
 
     /// The head.

@@ -42,9 +42,12 @@ pub(super) async fn compile(engine: &Engine, path: &Path) -> Result<Component, A
 }
 
 fn compile_now(engine: &Engine, path: &Path) -> Result<Component, AdmitError> {
-    let read = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => AdmitError::Missing,
-        _ => AdmitError::Read(error.to_string()),
+    let read = |error: std::io::Error| {
+        if error.kind() == std::io::ErrorKind::NotFound {
+            AdmitError::Missing
+        } else {
+            AdmitError::Read(error.to_string())
+        }
     };
     let size = std::fs::metadata(path).map_err(read)?.len();
     if size > MAX_COMPONENT_BYTES {
@@ -129,9 +132,19 @@ pub(super) async fn admit(
 }
 
 impl Admitted {
+    /// Whether `writer` is exported.
+    pub(super) fn writes(&self) -> bool {
+        self.writer.is_some()
+    }
+
+    /// Whether `webhook` is exported.
+    pub(super) fn reads_webhooks(&self) -> bool {
+        self.webhook.is_some()
+    }
+
     /// The exported interfaces, by their short names.
     pub(super) fn interfaces(&self) -> Vec<&'static str> {
-        let found = [(self.writer.is_some(), "writer"), (self.webhook.is_some(), "webhook")];
+        let found = [(self.writes(), "writer"), (self.reads_webhooks(), "webhook")];
         found.into_iter().filter_map(|(there, name)| there.then_some(name)).collect()
     }
 

@@ -13,6 +13,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use super::clean::clean;
+use crate::egress::SendError;
 use crate::ids::PluginName;
 
 /// Longest line kept.
@@ -79,6 +80,15 @@ impl GuestLog {
             line.push_str(&clean(value, MAX_LINE_BYTES.saturating_sub(line.len())));
         }
         self.emit(level, &line);
+    }
+
+    /// Tells the operator of a denial, with its line breaks: the TOML in it is there to be pasted. The
+    /// text is the host's, and nothing of it is taken from the guest as it is.
+    pub(super) fn denial(&self, error: &SendError) {
+        let text = error.to_string();
+        if self.take(text.len()) {
+            tracing::warn!(plugin = %self.0.plugin, "{text}");
+        }
     }
 
     /// Ends a call: writes what came over the standard streams, and says what was left out.
@@ -198,5 +208,90 @@ impl AsyncWrite for Output {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::egress::SecretError;
+
+    /// What is logged while `work` runs.
+    fn logged(work: impl FnOnce(&GuestLog)) -> String {
+        #[derive(Clone, Default)]
+        struct Sink(Arc<Mutex<Vec<u8>>>);
+        impl Write for Sink {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().unwrap().extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let sink = Sink::default();
+        let writer = sink.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(Level::TRACE)
+            .with_ansi(false)
+            .without_time()
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || work(&GuestLog::new("bot".into(), 100)));
+        let bytes = sink.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_line_has_the_plugin_its_level_and_its_fields_and_steers_nothing() {
+        let fields = [("status".to_owned(), "2\u{1b}[2J00\n".to_owned())];
+        let text = logged(|log| log.line(Level::INFO, "posted\nERROR forged", &fields));
+        assert_eq!(text, " INFO sidenote::guest: posted ERROR forged status=2[2J00  plugin=bot\n");
+    }
+
+    #[test]
+    fn what_is_over_the_budget_is_counted_and_told_once() {
+        let text = logged(|log| {
+            for _ in 0..50 {
+                log.line(Level::INFO, "0123456789", &[]);
+                log.stderr().take(b"0123456789\n");
+            }
+            log.end();
+        });
+        assert_eq!(text.matches("0123456789").count(), 9, "{text}");
+        assert!(text.contains("dropped=91 budget=100"), "{text}");
+        let text = logged(|log| {
+            log.line(Level::INFO, &"x".repeat(200), &[]);
+            log.begin();
+            log.line(Level::INFO, "fits again", &[]);
+            log.end();
+        });
+        assert!(text.contains("fits again") && !text.contains("dropped"), "{text}");
+    }
+
+    #[test]
+    fn the_standard_streams_are_logged_by_line_when_the_call_ends() {
+        let text = logged(|log| {
+            log.stdout().take(b"one\ntwo");
+            log.stderr().take(b"panicked at \x1b[31mlib.rs\n");
+            assert_eq!(log.stderr_tail().as_deref(), Some("panicked at [31mlib.rs"));
+            log.end();
+            assert_eq!(log.stderr_tail(), None);
+        });
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        assert!(lines[0].starts_with(" INFO") && lines[2].starts_with(" WARN"), "{text}");
+    }
+
+    #[test]
+    fn a_denial_keeps_the_lines_of_its_toml() {
+        let error = SecretError::Missing {
+            name: "token".into(),
+            toml: "[plugins.bot.secrets.token]\nenv = \"X\"".into(),
+        };
+        let text = logged(|log| log.denial(&error.into()));
+        assert!(text.contains("\n[plugins.bot.secrets.token]\nenv = \"X\""), "{text}");
     }
 }

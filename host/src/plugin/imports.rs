@@ -78,7 +78,7 @@ impl Outbound {
         }
         let outcome = self.ground.door.send(request).await;
         if let Err(error @ (SendError::Denied(_) | SendError::Secret(_))) = &outcome {
-            self.log.line(Level::WARN, &error.to_string(), &[]);
+            self.log.denial(error);
         }
         outcome
     }

@@ -22,6 +22,7 @@ use crate::ids::PluginName;
 /// Handles that a guest may hold at a time: streams, requests, responses.
 const MAX_HANDLES: usize = 64;
 const MAX_FIELDS_BYTES: usize = 32 << 10;
+const KEPT_BACK: Duration = Duration::from_millis(50);
 const MAX_RANDOM_BYTES: u64 = 1 << 20;
 
 /// What every instance of a plugin shares.
@@ -54,9 +55,11 @@ pub(super) struct Outbound {
 }
 
 impl Outbound {
-    /// `wanted`, or what is left of the call where that is less.
+    /// `wanted`, or what is left of the call where that is less. A little is kept back, so that the
+    /// guest can say what happened instead of being stopped.
     pub(super) fn clamp(&self, wanted: Option<Duration>) -> Duration {
         let left = self.deadline.saturating_duration_since(Instant::now());
+        let left = left - (left / 10).min(KEPT_BACK);
         wanted.map_or(left, |wanted| wanted.min(left))
     }
 }

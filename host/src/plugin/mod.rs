@@ -8,6 +8,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`registry`] | the plugins by name; what the rest of the host calls |
+//! | `folder` | which files are plugins, and under which name |
 //! | `admit` | from a file to a component that fits, or to an error that says what to do |
 //! | `pool` | warm instances, the queue, the deadline, what is done after a crash |
 //! | `engine` | the settings of the engine, and the tick that lets it stop a loop |
@@ -25,6 +26,7 @@ mod bindings;
 mod clean;
 mod convert;
 mod engine;
+mod folder;
 mod guest_log;
 mod hmac;
 mod imports;

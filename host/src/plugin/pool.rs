@@ -71,9 +71,9 @@ impl Pool {
         }
     }
 
-    /// The exported interfaces.
-    pub(super) fn interfaces(&self) -> Vec<&'static str> {
-        self.admitted.interfaces()
+    /// What is exported.
+    pub(super) fn admitted(&self) -> &Admitted {
+        &self.admitted
     }
 
     /// What was counted.

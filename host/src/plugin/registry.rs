@@ -1,29 +1,29 @@
 //! The plugins by name: what the rest of the host calls.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use http::HeaderValue;
+use serde::Serialize;
 use tokio::time::timeout_at;
 use wasmtime::component::{Component, Linker};
 
 use super::admit::{self, AdmitError};
 use super::convert;
 use super::engine;
+use super::folder;
 use super::instance::{Ground, State};
 use super::pool::{Pool, Stopped};
 use super::webhook::{ReceiveError, WebhookEvent, WebhookRequest};
 use crate::clock::Clock;
-use crate::config::{Plugin as PluginConfig, PluginLimits};
+use crate::config::Plugin as PluginConfig;
 use crate::egress::{Door, Grants, Network, NetworkError, Vault};
 use crate::ids::PluginName;
 use crate::outbox::note::{Call, Failure, FailureKind, Note, Post, PostError, Posted, Sent};
 
-/// Most files of the folder that are looked at.
-const MAX_FILES: usize = 256;
 /// What a plugin that was too busy asks for.
 const BUSY_PAUSE: Duration = Duration::from_millis(250);
 
@@ -39,7 +39,7 @@ struct Slot {
 }
 
 /// How a plugin is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PluginState {
     /// Its name.
     pub name: PluginName,
@@ -88,27 +88,25 @@ impl Registry {
     /// # Errors
     /// Only where nothing at all can be loaded.
     pub async fn load(
-        folder: &Path,
+        from: &Path,
         plugins: &BTreeMap<PluginName, PluginConfig>,
     ) -> Result<Self, LoadError> {
         let engine_error = |error: wasmtime::Error| LoadError::Engine(admit::cause(&error));
         let engine = engine::start().map_err(engine_error)?;
         let linker = admit::linker(&engine).map_err(engine_error)?;
         let network = Network::new()?;
-        let wanted = wanted(plugins, files(folder)?);
+        let wanted = folder::wanted(plugins, folder::files(from)?);
 
-        let mut compiled: BTreeMap<String, Result<Component, Arc<AdmitError>>> = BTreeMap::new();
+        let mut compiled: BTreeMap<String, Component> = BTreeMap::new();
         let mut slots = BTreeMap::new();
         for (name, config) in wanted {
-            let component = match compiled.get(&config.file) {
-                Some(Ok(component)) => Ok(component.clone()),
-                _ => match path(folder, &config.file) {
-                    Ok(path) => admit::compile(linker.engine(), &path).await,
-                    Err(error) => Err(error),
-                },
+            let component = match (compiled.get(&config.file), folder::path(from, &config.file)) {
+                (Some(component), _) => Ok(component.clone()),
+                (None, Ok(path)) => admit::compile(&engine, &path).await,
+                (None, Err(error)) => Err(error),
             };
             if let Ok(component) = &component {
-                compiled.insert(config.file.clone(), Ok(component.clone()));
+                compiled.insert(config.file.clone(), component.clone());
             }
             let file = config.file.clone();
             let plugin = match component {
@@ -117,7 +115,7 @@ impl Registry {
             };
             match &plugin {
                 Ok(pool) => {
-                    tracing::info!(plugin = %name, file, interfaces = ?pool.interfaces(), "plugin loaded")
+                    tracing::info!(plugin = %name, file, interfaces = ?pool.admitted().interfaces(), "plugin loaded")
                 }
                 Err(error) => {
                     tracing::error!(plugin = %name, file, %error, "plugin can't be used; the others go on")
@@ -147,7 +145,7 @@ impl Registry {
             Stopped::Start { message } => crashed("unavailable", message),
             Stopped::Crashed { code, message } => crashed(code, message),
         };
-        if !pool.interfaces().contains(&"webhook") {
+        if !pool.admitted().reads_webhooks() {
             return Err(ReceiveError::NoWebhook);
         }
         let mut lease = pool.lease(pool.call_timeout(), None).await.map_err(stopped)?;
@@ -181,14 +179,13 @@ impl Registry {
 #[async_trait::async_trait]
 impl Post for Registry {
     async fn post_note(&self, call: Call, note: &Note) -> Result<Posted, PostError> {
-        let unavailable =
-            |message: String| PostError::Crashed { code: "unavailable".to_owned(), message };
+        let unavailable = |message: String| PostError::Unavailable { message };
         let pool = match self.plugins.get(&note.plugin) {
             None => return Err(unavailable(format!("there is no plugin `{}`", note.plugin))),
             Some(Slot { plugin: Err(error), .. }) => return Err(unavailable(error.to_string())),
             Some(Slot { plugin: Ok(pool), .. }) => pool,
         };
-        if !pool.interfaces().contains(&"writer") {
+        if !pool.admitted().writes() {
             return Err(unavailable(format!(
                 "the plugin `{}` doesn't export `writer`",
                 note.plugin
@@ -196,7 +193,7 @@ impl Post for Registry {
         }
         let stopped = |stopped| match stopped {
             Stopped::Busy { waited } => PostError::Failed(busy(waited)),
-            Stopped::Start { message } => unavailable(message),
+            Stopped::Start { message } => PostError::Crashed { code: "start".to_owned(), message },
             Stopped::Crashed { code, message } => {
                 PostError::Crashed { code: code.to_owned(), message }
             }
@@ -245,7 +242,7 @@ impl std::fmt::Debug for Registry {
 impl Slot {
     fn state(&self, name: &PluginName) -> PluginState {
         let (failed, interfaces, counters) = match &self.plugin {
-            Ok(pool) => (None, pool.interfaces(), Some(pool.counters())),
+            Ok(pool) => (None, pool.admitted().interfaces(), Some(pool.counters())),
             Err(error) => (Some(error.to_string()), Vec::new(), None),
         };
         let read = |counter: Option<&std::sync::atomic::AtomicU64>| {
@@ -289,78 +286,4 @@ async fn pool(
     let ground = Arc::new(Ground { name, config: config.config, limits: config.limits, door });
     let (admitted, tried) = admit::admit(linker, component, &ground).await?;
     Ok(Pool::new(admitted, ground, tried))
-}
-
-/// The file names of the folder that end in `.wasm`. A folder that isn't there is empty: the plugins
-/// that are configured say so themselves.
-fn files(folder: &Path) -> Result<BTreeSet<String>, LoadError> {
-    let unreadable = |cause| LoadError::Folder { folder: folder.to_owned(), cause };
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
-        Err(error) => return Err(unreadable(error)),
-    };
-    let mut names = BTreeSet::new();
-    for entry in entries {
-        let Ok(name) = entry.map_err(unreadable)?.file_name().into_string() else {
-            continue;
-        };
-        if name.ends_with(".wasm") && !name.starts_with('.') {
-            names.insert(name);
-        }
-    }
-    let over = names.len().saturating_sub(MAX_FILES);
-    if over > 0 {
-        tracing::warn!(
-            over,
-            limit = MAX_FILES,
-            "the plugins folder holds too many files; the last ones are left out"
-        );
-    }
-    Ok(names.into_iter().take(MAX_FILES).collect())
-}
-
-/// What is configured, and a bare use of every file that isn't.
-fn wanted(
-    plugins: &BTreeMap<PluginName, PluginConfig>,
-    files: BTreeSet<String>,
-) -> BTreeMap<PluginName, PluginConfig> {
-    let mut wanted = plugins.clone();
-    for file in files {
-        let used = plugins.values().any(|plugin| plugin.file == file);
-        let Some(stem) = file.strip_suffix(".wasm").filter(|stem| !stem.is_empty() && !used) else {
-            continue;
-        };
-        wanted.entry(stem.into()).or_insert_with(|| bare(file.clone()));
-    }
-    wanted
-}
-
-/// A plugin that nobody configured: it may compute, and reach nothing.
-fn bare(file: String) -> PluginConfig {
-    PluginConfig {
-        file,
-        config: BTreeMap::new(),
-        secrets: BTreeMap::new(),
-        hosts: Vec::new(),
-        allow_private: false,
-        limits: PluginLimits {
-            memory_bytes: 128 << 20,
-            call_timeout: Duration::from_secs(10),
-            cpu_time: Duration::from_secs(1),
-            concurrency: 4,
-            calls_per_instance: 1000,
-            max_response_bytes: 1 << 20,
-            max_log_bytes: 16 << 10,
-        },
-    }
-}
-
-/// The file in the folder; a name that would lead out of it is refused.
-fn path(folder: &Path, file: &str) -> Result<PathBuf, AdmitError> {
-    let mut parts = Path::new(file).components();
-    match (parts.next(), parts.next()) {
-        (Some(std::path::Component::Normal(name)), None) if name == file => Ok(folder.join(name)),
-        _ => Err(AdmitError::BadFileName(super::clean::clean(file, 100))),
-    }
 }

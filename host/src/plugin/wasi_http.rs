@@ -1,6 +1,5 @@
 //! `wasi:http`, for guests that would rather use their language's own client: the same door.
 
-use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
@@ -52,7 +51,7 @@ async fn whole(
 }
 
 fn response_of(incoming: Incoming) -> Result<http::Response<WasiBody>, Error> {
-    let body = Full::new(Bytes::from(incoming.body)).map_err(Error::from).boxed_unsync();
+    let body = Full::new(incoming.body).map_err(Error::from).boxed_unsync();
     let mut response = http::Response::new(body);
     *response.status_mut() =
         http::StatusCode::from_u16(incoming.status).map_err(|_| Error::HttpProtocolError)?;

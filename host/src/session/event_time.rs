@@ -45,15 +45,7 @@ mod tests {
 
     #[test]
     fn every_year_from_1_to_9999_is_taken_as_it_is() {
-        for time in [
-            FIRST_SECOND,
-            -1.0,
-            -0.0,
-            0.0,
-            1.5,
-            1_700_000_000.0,
-            253_402_300_799.0,
-        ] {
+        for time in [FIRST_SECOND, -1.0, -0.0, 0.0, 1.5, 1_700_000_000.0, 253_402_300_799.0] {
             assert_eq!(usable(time), Some(time), "{time}");
         }
     }

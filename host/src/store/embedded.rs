@@ -67,9 +67,12 @@ impl EmbeddedStore {
                 .map_err(|cause| OpenError::Folder { path: shown.clone(), cause })?;
         }
         let unusable = |cause: String| OpenError::Unusable { path: shown.clone(), cause };
-        let database = Database::create(path).map_err(|error| match error {
-            redb::DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(shown.clone()),
-            error => unusable(error.to_string()),
+        let database = Database::create(path).map_err(|error| {
+            if matches!(error, redb::DatabaseError::DatabaseAlreadyOpen) {
+                OpenError::InUse(shown.clone())
+            } else {
+                unusable(error.to_string())
+            }
         })?;
         let store = Self { database: Arc::new(database) };
         store.make_tables().map_err(|error| unusable(error.to_string()))?;

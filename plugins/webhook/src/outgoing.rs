@@ -123,3 +123,95 @@ fn note_id(answer: &[u8]) -> Option<String> {
         Id::Number(id) => Some(id.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sidenote_plugin::test::Host;
+    use sidenote_plugin::{FailureKind, Sent};
+
+    use super::*;
+
+    fn call() -> Call {
+        Call {
+            idempotency_key: "k".to_owned(),
+            attempt: 2,
+            deadline_ms: 0,
+            traceparent: String::new(),
+            extras: Vec::new(),
+        }
+    }
+
+    fn note() -> Note {
+        Note {
+            product_id: "p".to_owned(),
+            session_id: "s".to_owned(),
+            conversation_id: "c".to_owned(),
+            user_id: None,
+            email: None,
+            kind: NoteKind::Summary,
+            seq: 1,
+            body: "he wrote {{secret:token}}".to_owned(),
+            actions: Vec::new(),
+            extras: Vec::new(),
+        }
+    }
+
+    fn host() -> Host {
+        Host::new().config("url", "https://bot.example/notes").secret("signing", "k1")
+    }
+
+    #[test]
+    fn the_id_of_the_answer_is_the_notes_id() {
+        let cases = [
+            (r#"{"note_id":"n1","id":"other"}"#, Some("n1")),
+            (r#"{"id":"n2"}"#, Some("n2")),
+            (r#"{"id":17}"#, Some("17")),
+            (r#"{"id":""}"#, None),
+            (r#"{"ok":true}"#, None),
+            (r#"{"id":[1]}"#, None),
+            ("taken, thanks", None),
+            ("", None),
+        ];
+        for (answer, wanted) in cases {
+            host().respond(200, answer).install();
+            let posted = post(&call(), &note(), 1_700_000_000).unwrap();
+            assert_eq!(posted.note_id.as_deref(), wanted, "{answer}");
+        }
+    }
+
+    #[test]
+    fn what_people_wrote_is_never_read_as_a_placeholder() {
+        let host = host().config("bearer", "true").respond(200, "").install();
+        post(&call(), &note(), 1_700_000_000).unwrap();
+        let request = &host.requests()[0];
+        assert!(!request.secrets_in_body);
+        assert!(
+            request
+                .headers
+                .contains(&("authorization".to_owned(), "Bearer {{secret:token}}".to_owned()))
+        );
+        assert!(
+            request.headers.contains(&("x-sidenote-timestamp".to_owned(), "1700000000".to_owned()))
+        );
+    }
+
+    #[test]
+    fn a_configuration_that_cannot_be_used_sends_nothing() {
+        for host in [
+            Host::new().secret("signing", "k1"),
+            Host::new().config("url", "https://bot.example"),
+            host().config("unsigned", "yes"),
+            host().config("bearer", "1"),
+        ] {
+            let host = host.install();
+            let failure = post(&call(), &note(), 0).unwrap_err();
+            assert_eq!(
+                (failure.kind, failure.sent),
+                (FailureKind::Invalid, Sent::NotSent),
+                "{}",
+                failure.message
+            );
+            assert!(host.requests().is_empty());
+        }
+    }
+}

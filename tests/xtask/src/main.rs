@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 
 const USAGE: &str = "\
 cargo xtask demo [ARGS…]   build everything the demo needs and run `sidenote demo ARGS…`
-cargo xtask test           check formatting and lints, then run every test
+cargo xtask test           run every test; check formatting, lints and licences
 cargo xtask guests         build the WebAssembly components: plugins and test guests
 cargo xtask load [ARGS…]   the load test, release build
 ";
@@ -49,8 +49,28 @@ fn demo(args: &[String]) -> Result<(), String> {
 fn test() -> Result<(), String> {
     cargo(["fmt", "--all", "--check"])?;
     guests()?;
+    // Some tests run the binary, which `cargo test` doesn't build.
+    cargo(["build", "--quiet", "--package", "sidenote"])?;
+    cargo(["test", "--workspace"])?;
     cargo(["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])?;
-    cargo(["test", "--workspace"])
+    run(Command::new(deny()?).args(["deny", "check", "licenses", "bans", "sources"]))
+}
+
+/// cargo-deny, which is built where it isn't installed.
+fn deny() -> Result<PathBuf, String> {
+    let tools = root().join("target/tools");
+    for candidate in [PathBuf::from("cargo-deny"), tools.join("bin/cargo-deny")] {
+        if Command::new(&candidate)
+            .arg("--version")
+            .output()
+            .is_ok_and(|output| output.status.success())
+        {
+            return Ok(candidate);
+        }
+    }
+    let root = tools.to_string_lossy();
+    cargo(["install", "--quiet", "--debug", "--locked", "--root", &root, "cargo-deny@0.20.2"])?;
+    Ok(tools.join("bin/cargo-deny"))
 }
 
 fn load(args: &[String]) -> Result<(), String> {

@@ -68,25 +68,33 @@ impl<W: Write> Screen<W> {
         self.out.flush()
     }
 
-    /// A note arrived beside a conversation.
-    pub(super) fn note(&mut self, at: Duration, note: &Note, first: bool) -> io::Result<()> {
+    /// A note arrived beside a conversation, after it was refused so many times. The first one is shown
+    /// as it is, the others without the lines that say the same again.
+    pub(super) fn note(
+        &mut self,
+        at: Duration,
+        note: &Note,
+        first: bool,
+        refused: u32,
+    ) -> io::Result<()> {
         let count = note.actions.len();
-        let mut head = format!(
-            "note {} beside {}: {count} action{}",
-            note.id,
-            note.conversation_id,
-            if count == 1 { "" } else { "s" }
-        );
+        let actions = if count == 1 { "action" } else { "actions" };
+        let mut head =
+            format!("note {} beside {}: {count} {actions}", note.id, note.conversation_id);
         if first {
             head.push_str(" from before the conversation");
         }
-        if note.attempt > 1 {
-            head.push_str(&format!(", at attempt {}", note.attempt));
+        if refused > 0 {
+            head.push_str(&format!(", at attempt {}", refused + 1));
         }
         let (at, head) = (self.at(at), self.paint(Style::Green, &head));
         writeln!(self.out, "{at}        {head}")?;
         let bar = self.paint(Style::Green, "|");
-        for line in note.body.lines().filter(|line| !line.is_empty()) {
+        let text = match note.body.split_once("\n\n") {
+            Some((_, actions)) if !first => actions,
+            Some(_) | None => note.body.as_str(),
+        };
+        for line in text.lines().filter(|line| !line.is_empty()) {
             writeln!(self.out, "                 {bar} {line}")?;
         }
         self.out.flush()
@@ -98,7 +106,6 @@ impl<W: Write> Screen<W> {
         at: Duration,
         conversation: &str,
         fault: &Fault,
-        attempt: u32,
     ) -> io::Result<()> {
         let what = match &fault.trouble {
             Trouble::Status { code, retry_after: Some(after) } => {
@@ -109,9 +116,7 @@ impl<W: Write> Screen<W> {
             Trouble::Reset => "resets the connection".to_owned(),
             Trouble::Slow(by) => format!("takes {} ms longer", by.as_millis()),
         };
-        let line = format!(
-            "platform {what} for {conversation} (attempt {attempt}); the note stays queued"
-        );
+        let line = format!("the platform {what} for {conversation}; the note stays queued");
         let (at, line) = (self.at(at), self.paint(Style::Yellow, &line));
         writeln!(self.out, "{at}        {line}")?;
         self.out.flush()
@@ -199,7 +204,7 @@ mod tests {
         String::from_utf8(screen.out).unwrap()
     }
 
-    fn note(attempt: u32) -> Note {
+    fn note() -> Note {
         let action = NoteAction {
             description: "Opened Billing".to_owned(),
             title: String::new(),
@@ -221,22 +226,26 @@ mod tests {
             body: "session_id: s\n\n[1] Opened Billing".to_owned(),
             actions: vec![action],
             idempotency_key: "k".to_owned(),
-            attempt,
+            attempt: 1,
         }
     }
 
     #[test]
     fn a_note_is_shown_with_its_text_and_what_is_special_about_it() {
         let at = Duration::from_millis(5_900);
-        let first = shown(false, |screen| screen.note(at, &note(1), true).unwrap());
+        let first = shown(false, |screen| screen.note(at, &note(), true, 0).unwrap());
         assert_eq!(
             first,
             "   5.9 s         note n-1 beside c-1: 1 action from before the conversation\n\
              \x20                | session_id: s\n\
              \x20                | [1] Opened Billing\n"
         );
-        let retried = shown(false, |screen| screen.note(at, &note(2), false).unwrap());
+        let retried = shown(false, |screen| screen.note(at, &note(), false, 1).unwrap());
         assert!(retried.contains("1 action, at attempt 2\n"), "{retried}");
+        assert!(
+            retried.contains("| [1] Opened Billing") && !retried.contains("session_id"),
+            "{retried}"
+        );
     }
 
     #[test]

@@ -38,21 +38,21 @@ pub(super) struct Stage {
     platform: Platform,
     host: Host,
     live: broadcast::Receiver<Live>,
-    _store: tempfile::TempDir,
+    _folder: tempfile::TempDir,
 }
 
 impl Stage {
     /// Starts both simulators, then the host on them.
     pub(super) async fn set(plugins: &Path) -> Result<Self> {
-        if !plugins.join(COMPONENT).is_file() {
-            bail!(
-                "demo: there is no {COMPONENT} in {}: build it with `cargo xtask guests`, or name its folder with --plugins",
-                plugins.display()
-            );
-        }
-        let plugins = plugins
-            .canonicalize()
-            .with_context(|| format!("demo: can't open {}", plugins.display()))?;
+        // A folder of its own: the demo needs one component and leaves the others alone.
+        let folder = tempfile::tempdir().context("demo: no temporary folder for the store")?;
+        let component = plugins.join(COMPONENT);
+        std::fs::copy(&component, folder.path().join(COMPONENT)).with_context(|| {
+            format!(
+                "demo: {} can't be read: build it with `cargo xtask guests`, or name its folder with --plugins",
+                component.display()
+            )
+        })?;
         let connector = Connector::start(ConnectorOptions::default())
             .await
             .context("demo: no port for the connector")?;
@@ -65,17 +65,16 @@ impl Stage {
         let platform = Platform::start(options).await.context("demo: no port for the platform")?;
         let live = platform.subscribe();
 
-        let store = tempfile::tempdir().context("demo: no temporary folder for the store")?;
-        let text = configuration(&plugins, &connector, &platform)?;
+        let text = configuration(&connector, &platform);
         let env = |name: &str| {
             secrets.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
         };
-        let config = Config::from_toml(&text, store.path(), &env)
+        let config = Config::from_toml(&text, folder.path(), &env)
             .context("demo: the built-in configuration")?;
         let host = Host::start(config).await.context("demo: the host didn't start")?;
         platform.deliver_webhooks_to(format!("http://{}/webhooks/bot", host.addr()));
         match timeout(CONNECTS_WITHIN, connector.connected(PRODUCT)).await {
-            Ok(true) => Ok(Self { connector, platform, host, live, _store: store }),
+            Ok(true) => Ok(Self { connector, platform, host, live, _folder: folder }),
             Ok(false) | Err(_) => {
                 bail!("demo: the host didn't open the stream within {CONNECTS_WITHIN:?}")
             }
@@ -137,12 +136,11 @@ impl Stage {
     }
 
     /// Stops everything, the host first.
-    pub(super) async fn strike(self) {
-        if let Err(error) = self.host.shutdown(STOPS_WITHIN).await {
-            tracing::warn!("{error}");
-        }
+    pub(super) async fn strike(self) -> Result<()> {
+        let stopped = self.host.shutdown(STOPS_WITHIN).await;
         self.connector.shutdown().await;
         self.platform.shutdown().await;
+        stopped.context("demo: the host didn't stop in good order")
     }
 }
 
@@ -160,6 +158,8 @@ struct Telling<'a, W> {
     /// Per session, the conversation.
     conversations: HashMap<&'static str, String>,
     announcing: JoinSet<Result<(), WebhookError>>,
+    /// Per idempotency key, how often a note was refused that hasn't arrived yet.
+    refused: HashMap<String, u32>,
     notes: usize,
     interrupted: bool,
 }
@@ -176,6 +176,7 @@ impl<'a, W: Write> Telling<'a, W> {
             arrived: HashMap::new(),
             conversations: HashMap::new(),
             announcing: JoinSet::new(),
+            refused: HashMap::new(),
             notes: 0,
             interrupted: false,
         }
@@ -252,8 +253,9 @@ impl<'a, W: Write> Telling<'a, W> {
         let at = self.began.elapsed();
         match live {
             Live::Note(note) => self.note(at, note)?,
-            Live::Struck { conversation, fault, attempt } => {
-                self.screen.struck(at, conversation, fault, *attempt)?
+            Live::Struck { conversation, fault, key } => {
+                *self.refused.entry(key.clone()).or_default() += 1;
+                self.screen.struck(at, conversation, fault)?;
             }
             // The platform recognised the note and shows it once.
             Live::Repeat { .. } => {}
@@ -266,7 +268,8 @@ impl<'a, W: Write> Telling<'a, W> {
         let first = arrived.is_empty();
         arrived.extend(note.actions.iter().map(|action| action.description.clone()));
         self.notes += 1;
-        Ok(self.screen.note(at, note, first)?)
+        let refused = self.refused.remove(&note.idempotency_key).unwrap_or_default();
+        Ok(self.screen.note(at, note, first, refused)?)
     }
 
     /// Whether everything that people with a conversation did has arrived.
@@ -302,12 +305,10 @@ impl<'a, W: Write> Telling<'a, W> {
 }
 
 /// What an operator would write into `sidenote.toml`.
-fn configuration(plugins: &Path, connector: &Connector, platform: &Platform) -> Result<String> {
-    let plugins = plugins.to_str().context("demo: the path of the plugins folder isn't UTF-8")?;
-    let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
-    Ok(format!(
+fn configuration(connector: &Connector, platform: &Platform) -> String {
+    format!(
         r#"
-plugins_folder = {plugins}
+plugins_folder = "."
 
 [server]
 listen = "127.0.0.1:0"
@@ -317,29 +318,28 @@ kind = "embedded"
 path = "demo.redb"
 
 [streams.demo]
-url = {stream}
+url = "{stream}"
 token = {{ env = "DEMO_STREAM_TOKEN" }}
 
 [plugins.bot]
 file = "{COMPONENT}"
 
 [plugins.bot.config]
-url = {notes}
+url = "{notes}"
 
 [plugins.bot.secrets]
 signing = {{ env = "DEMO_SIGNING", hosts = [] }}
 incoming = {{ env = "DEMO_INCOMING", hosts = [] }}
 
 [plugins.bot.grants]
-hosts = [{platform}]
+hosts = ["{platform}"]
 private = true
 
 [products.{PRODUCT}]
 plugins = ["bot"]
 "#,
-        plugins = quoted(plugins),
-        stream = quoted(&connector.stream_url(PRODUCT)),
-        notes = quoted(&platform.notes_url()),
-        platform = quoted(&platform.url()),
-    ))
+        stream = connector.stream_url(PRODUCT),
+        notes = platform.notes_url(),
+        platform = platform.url(),
+    )
 }

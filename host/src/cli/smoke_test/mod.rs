@@ -34,17 +34,18 @@ impl std::fmt::Debug for SmokeTestArgs {
 
 /// Connects, waits for a payload and looks at its session id. Prints three lines, whatever happens.
 pub(super) async fn smoke_test(args: SmokeTestArgs) -> anyhow::Result<ExitCode> {
-    let heartbeat = format!("heartbeat: first payload within {} s", args.seconds);
-    let names = ["connection", heartbeat.as_str(), "session_id is not empty"];
+    let payload = format!(": first payload within {} s", args.seconds);
+    let names =
+        [("connection", ""), ("heartbeat", payload.as_str()), ("session_id", " is not empty")];
     let (passed, trouble) = match steps(&args).await {
         Ok(()) => (names.len(), None),
         Err((passed, trouble)) => (passed, Some(trouble)),
     };
-    for (step, name) in names.into_iter().enumerate() {
+    for (step, (name, promise)) in names.into_iter().enumerate() {
         output::data(&match &trouble {
             Some(trouble) if step == passed => format!("✗ {name}: {trouble}"),
             Some(_) if step > passed => format!("- {name}: not tried"),
-            Some(_) | None => format!("✓ {name}"),
+            Some(_) | None => format!("✓ {name}{promise}"),
         })?;
     }
     Ok(if trouble.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -12,7 +12,7 @@ use reqwest::{Response, Url};
 use serde_json::{Map, Value};
 
 /// Most bytes that are read in all: a stream that sends more without a payload isn't a connector's.
-const MOST_BYTES: usize = 16 << 20;
+const MOST_BYTES: usize = 2 << 20;
 
 /// Why a step failed, with the way out. No tokens, no addresses, nothing that people did.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +25,8 @@ pub(super) enum Trouble {
     Setup(String),
     #[error("the host can't be reached ({0}); check the address and whether the connector runs")]
     Unreachable(String),
+    #[error("what answers isn't an HTTP server ({0}); check the address and its port")]
+    NotHttp(String),
     #[error(
         "TLS failed ({0}); check that the address should be https:// and that its certificate is valid"
     )]
@@ -74,7 +76,7 @@ pub(super) enum Trouble {
     #[error("the stream broke ({0}); try again, and look for a proxy that cuts long answers")]
     Broken(String),
     #[error(
-        "more than 16 MiB came without a payload; check that this is the address of a connector's stream"
+        "more than 2 MiB came without a payload; check that this is the address of a connector's stream"
     )]
     Flood,
     #[error(
@@ -110,7 +112,8 @@ pub(super) async fn connect(
     let response = match tokio::time::timeout(patience, request.send()).await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) if is_tls(&error) => return Err(Trouble::Tls(deepest(&error))),
-        Ok(Err(error)) => return Err(Trouble::Unreachable(deepest(&error))),
+        Ok(Err(error)) if error.is_connect() => return Err(Trouble::Unreachable(deepest(&error))),
+        Ok(Err(error)) => return Err(Trouble::NotHttp(deepest(&error))),
         Err(_) => return Err(Trouble::ConnectTimeout(patience)),
     };
     check_status(response.status(), token.is_some())?;
@@ -197,18 +200,14 @@ pub(super) fn session_id(payload: &Map<String, Value>) -> Result<(), Trouble> {
 }
 
 /// Whether TLS is among the causes. An [`io::Error`] hides what it wraps from `source`.
-fn is_tls(error: &reqwest::Error) -> bool {
-    causes(error).any(|cause| {
-        let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        cause.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>())
-    })
+fn is_tls(error: &(dyn Error + 'static)) -> bool {
+    let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    error.is::<rustls::Error>()
+        || wrapped.is_some_and(|wrapped| is_tls(wrapped))
+        || error.source().is_some_and(is_tls)
 }
 
 /// The last cause in words: the ones before it only say that a request failed, and name the address.
-fn deepest(error: &reqwest::Error) -> String {
-    causes(error).last().map_or_else(|| error.to_string(), ToString::to_string)
-}
-
-fn causes<'e>(error: &'e reqwest::Error) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
-    std::iter::successors(error.source(), |cause: &&'e (dyn Error + 'static)| (*cause).source())
+fn deepest(error: &(dyn Error + 'static)) -> String {
+    error.source().map_or_else(|| error.to_string(), deepest)
 }

@@ -45,8 +45,8 @@ pub enum Live {
         conversation: String,
         /// The fault.
         fault: Fault,
-        /// Which attempt it struck.
-        attempt: u32,
+        /// The note's idempotency key.
+        key: String,
     },
 }
 

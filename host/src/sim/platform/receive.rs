@@ -151,7 +151,7 @@ impl Receiver {
                 self.tell(|| Live::Struck {
                     conversation: envelope.conversation_id.clone().into_owned(),
                     fault: fault.clone(),
-                    attempt: envelope.attempt,
+                    key: envelope.idempotency_key.clone().into_owned(),
                 });
                 self.fail(fault, envelope, full, now, reset).await
             }

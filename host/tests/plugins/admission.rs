@@ -1,0 +1,143 @@
+//! What becomes of the files in the plugins folder.
+
+use std::path::Path;
+
+use sidenote::outbox::note::PostError;
+use sidenote::plugin::{PluginState, Registry};
+use tempfile::TempDir;
+
+use crate::guests::{assert_alive, built, plugin, post};
+
+fn folder(files: &[(&str, &[u8])]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in files {
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    folder
+}
+
+fn state(registry: &Registry, name: &str) -> PluginState {
+    registry
+        .states()
+        .into_iter()
+        .find(|state| &*state.name == name)
+        .unwrap_or_else(|| panic!("no {name}"))
+}
+
+#[tokio::test]
+async fn a_bad_file_says_why_and_stops_no_other() {
+    let core_module = b"\0asm\x01\0\0\0";
+    let empty_component = b"\0asm\x0d\0\x01\0";
+    let good = std::fs::read(built("guest_trap.wasm")).unwrap();
+    let cut = &good[..good.len() / 2];
+    let misfit = std::fs::read(built("guest_misfit.wasm")).unwrap();
+    let stranger = std::fs::read(built("guest_stranger.wasm")).unwrap();
+    let folder = folder(&[
+        ("core.wasm", core_module),
+        ("empty.wasm", empty_component),
+        ("text.wasm", b"(component)"),
+        ("artifact.wasm", b"\x7fELF\x02\x01\x01\0 compiled elsewhere"),
+        ("cut.wasm", cut),
+        ("misfit.wasm", &misfit),
+        ("stranger.wasm", &stranger),
+        ("good.wasm", &good),
+        ("notes.txt", b"no plugin"),
+    ]);
+    let plugins = [
+        ("gone".into(), plugin("gone.wasm")),
+        ("outside".into(), plugin("../good.wasm")),
+        ("misgranted".into(), {
+            let mut plugin = plugin("good.wasm");
+            plugin.hosts = vec!["https://api.example.com/path".to_owned()];
+            plugin
+        }),
+        ("tight".into(), {
+            let mut plugin = plugin("good.wasm");
+            plugin.limits.memory_bytes = 64 << 10;
+            plugin
+        }),
+        ("fine".into(), plugin("good.wasm")),
+    ];
+    let registry = Registry::load(folder.path(), &plugins.into()).await.unwrap();
+    let cases = [
+        ("core", "compile: it is a core module"),
+        (
+            "empty",
+            "probe: it exports none of sidenote:plugin/writer@0.1.0, sidenote:plugin/webhook@0.1.0; it exports nothing",
+        ),
+        ("text", "compile: it is no WebAssembly component"),
+        ("artifact", "compile: it is no WebAssembly component"),
+        ("cut", "compile: "),
+        ("misfit", "probe: its `sidenote:plugin/writer@0.1.0` doesn't fit: "),
+        ("stranger", "link: component imports instance `acme:shell/run@1.0.0`"),
+        ("tight", "trial: it can't be started: "),
+        ("gone", "read: there is no such file"),
+        ("outside", "read: `../good.wasm` is no file name"),
+        ("misgranted", "grants: `https://api.example.com/path` in hosts can't be used"),
+    ];
+    for (name, wanted) in cases {
+        let failed = state(&registry, name).failed.unwrap_or_else(|| panic!("{name} runs"));
+        assert!(failed.starts_with(wanted), "{name}: {failed}");
+        let Err(PostError::Unavailable { message }) = post(&registry, name, "x").await else {
+            panic!("{name}")
+        };
+        assert!(message.starts_with(wanted), "{name}: {message}");
+    }
+    assert_alive(&registry, "fine").await;
+    let names: Vec<_> = registry.states().iter().map(|state| state.name.to_string()).collect();
+    assert!(
+        !names.contains(&"good".to_owned()),
+        "a file that is configured has no second name: {names:?}"
+    );
+    assert!(!names.contains(&"notes".to_owned()), "{names:?}");
+}
+
+#[tokio::test]
+async fn a_file_that_nobody_configured_runs_under_its_stem_with_nothing_granted() {
+    let good = std::fs::read(built("guest_probe.wasm")).unwrap();
+    let folder = folder(&[("my-probe.wasm", &good)]);
+    let registry = Registry::load(folder.path(), &Default::default()).await.unwrap();
+    let found = state(&registry, "my-probe");
+    assert_eq!(
+        (found.failed, found.interfaces, &*found.file),
+        (None, vec!["writer"], "my-probe.wasm")
+    );
+    let Err(PostError::Failed(failure)) =
+        post(&registry, "my-probe", "get https://example.com").await
+    else {
+        panic!()
+    };
+    assert!(
+        failure.message.contains("[plugins.my-probe] hosts = [\"example.com\"]"),
+        "{}",
+        failure.message
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_plugin_and_a_missing_interface_are_told() {
+    let good = std::fs::read(built("guest_probe.wasm")).unwrap();
+    let folder = folder(&[("probe.wasm", &good)]);
+    let registry = Registry::load(folder.path(), &Default::default()).await.unwrap();
+    let Err(PostError::Unavailable { message }) = post(&registry, "nobody", "x").await else {
+        panic!()
+    };
+    assert_eq!(message, "there is no plugin `nobody`");
+    let request = sidenote::plugin::WebhookRequest {
+        method: "POST".into(),
+        url: "/".into(),
+        headers: Vec::new(),
+        body: Vec::new(),
+    };
+    assert_eq!(
+        registry.receive("probe", request).await,
+        Err(sidenote::plugin::ReceiveError::NoWebhook)
+    );
+}
+
+#[tokio::test]
+async fn a_folder_that_is_not_there_is_empty() {
+    let plugins = [("bot".into(), plugin("bot.wasm"))].into();
+    let registry = Registry::load(Path::new("/nowhere/at/all"), &plugins).await.unwrap();
+    assert!(state(&registry, "bot").failed.unwrap().starts_with("read: there is no such file"));
+}

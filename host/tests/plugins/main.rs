@@ -1,0 +1,10 @@
+//! Real components in the real runtime, over real sockets on loopback.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod admission;
+mod egress;
+mod guests;
+mod limits;
+mod server;
+mod webhook_plugin;

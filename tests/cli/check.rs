@@ -1,0 +1,181 @@
+//! `sidenote check`: what it says of files that are wrong, and of one that is right.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::sidenote::{Run, sidenote};
+
+#[test]
+fn every_broken_file_gets_its_own_message() {
+    let mut messages = Vec::new();
+    for (name, text) in BROKEN {
+        let folder = tempfile::tempdir().unwrap();
+        let run = check(folder.path(), text, &[], &[]);
+        assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{name}: {}", run.stderr);
+        insta::assert_snapshot!(*name, run.shown_in(folder.path()));
+        messages.push(run.stderr);
+    }
+    messages.sort();
+    messages.dedup();
+    assert_eq!(messages.len(), BROKEN.len(), "two files share a message");
+}
+
+const BROKEN: &[(&str, &str)] = &[
+    ("not_toml", "[streams.main\nurl = 1"),
+    (
+        "unknown_key",
+        "[streams.main]\nurl = \"https://a.example\"\ntokne = 1\n[plugins.w]\n[products.p]\nplugins = [\"w\"]",
+    ),
+    ("no_stream_no_product", ""),
+    (
+        "token_in_the_file",
+        "[streams.main]\nurl = \"https://a.example\"\ntoken = \"hunter2\"\n[plugins.w]\n[products.p]\nplugins = [\"w\"]",
+    ),
+    (
+        "variable_not_set",
+        "[streams.main]\nurl = \"https://a.example\"\ntoken = { env = \"NOT_SET\" }\n[plugins.w]\n[products.p]\nplugins = [\"w\"]",
+    ),
+    (
+        "secret_file_missing",
+        "[streams.main]\nurl = \"https://a.example\"\ntoken = { file = \"missing\" }\n[plugins.w]\n[products.p]\nplugins = [\"w\"]",
+    ),
+    (
+        "unknown_plugin",
+        "[streams.main]\nurl = \"https://a.example\"\n[plugins.webhook]\n[products.p]\nplugins = [\"webhok\"]",
+    ),
+    (
+        "open_without_token",
+        "[server]\nlisten = \"0.0.0.0:8787\"\n[streams.main]\nurl = \"https://a.example\"\n[plugins.w]\n[products.p]\nplugins = [\"w\"]",
+    ),
+    (
+        "plaintext_stream",
+        "[streams.main]\nurl = \"http://a.example\"\n[plugins.w]\n[products.p]\nplugins = [\"w\"]",
+    ),
+    (
+        "debounce_over_max_wait",
+        "[delivery]\ndebounce = \"5s\"\n[streams.main]\nurl = \"https://a.example\"\n[plugins.w]\n[products.p]\nplugins = [\"w\"]",
+    ),
+    (
+        "duration_without_unit",
+        "[delivery]\nmax_wait = \"5\"\n[streams.main]\nurl = \"https://a.example\"\n[plugins.w]\n[products.p]\nplugins = [\"w\"]",
+    ),
+    (
+        "secret_outside_its_grant",
+        "[streams.main]\nurl = \"https://a.example\"\n[plugins.w.secrets]\nkey = { file = \"sidenote.toml\", hosts = [\"b.example\"] }\n[plugins.w.grants]\nhosts = [\"a.example\"]\n[products.p]\nplugins = [\"w\"]",
+    ),
+    (
+        "private_host_not_granted",
+        "[streams.main]\nurl = \"https://a.example\"\n[plugins.w.grants]\nhosts = [\"http://127.0.0.1:4010\"]\n[products.p]\nplugins = [\"w\"]",
+    ),
+    (
+        "several_at_once",
+        "[server]\nlisten = \"nowhere\"\nheader_timeout = 10\n[streams.main]\nurl = \"ftp://a.example\"\ntokne = 1\n[plugins.w.limits]\nmemory = \"lots\"\n[products.p]\nplugins = []",
+    ),
+];
+
+const RIGHT: &str = r#"
+[server]
+token = { env = "API" }
+[streams.main]
+url = "https://connector.example.com/stream/acme?key=hunter2"
+token = { file = "stream.secret" }
+[plugins.eu]
+file = "chat.wasm"
+[plugins.eu.secrets]
+token = { env = "API", hosts = ["api.eu.example"] }
+[plugins.eu.grants]
+hosts = ["api.eu.example", "http://127.0.0.1:4010"]
+private = true
+[plugins.idle]
+file = "chat.wasm"
+[products.acme]
+plugins = ["eu"]
+"#;
+
+#[test]
+fn a_right_file_is_summed_up_without_its_secrets() {
+    let folder = right_folder();
+    std::fs::create_dir(folder.path().join("plugins")).unwrap();
+    std::fs::write(folder.path().join("plugins/chat.wasm"), "").unwrap();
+    let run = check(folder.path(), RIGHT, &[], &[("API", "hunter2")]);
+    assert_eq!(run.code, 0);
+    assert!(!run.stdout.contains("hunter2"), "{}", run.stdout);
+    insta::assert_snapshot!("right", run.shown_in(folder.path()));
+}
+
+#[test]
+fn a_plugin_without_its_file_is_a_failure_that_says_so() {
+    let folder = right_folder();
+    let run = check(folder.path(), RIGHT, &[], &[("API", "hunter2")]);
+    assert_eq!(run.code, 1);
+    insta::assert_snapshot!("plugin_file_missing", run.shown_in(folder.path()));
+}
+
+#[test]
+fn json_goes_to_stdout_whatever_comes_of_it() {
+    let folder = right_folder();
+    let run = check(folder.path(), RIGHT, &["--json"], &[("API", "hunter2")]);
+    let value: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((run.code, &value["ok"], run.stderr.as_str()), (1, &json!(false), ""));
+    assert_eq!(value["problems"][0]["section"], "plugins.eu");
+    assert_eq!(value["plugins"]["eu"]["hosts"], json!(["api.eu.example", "http://127.0.0.1:4010"]));
+    assert_eq!(value["plugins"]["eu"]["secrets"], json!({"token": {"hosts": ["api.eu.example"]}}));
+    assert_eq!(value["plugins"]["idle"]["products"], json!([]));
+    assert_eq!(value["products"], json!({"acme": {"plugins": ["eu"]}}));
+
+    let (_, text) = BROKEN[1];
+    let run = check(folder.path(), text, &["--json"], &[]);
+    let value: Value = serde_json::from_str(&run.stdout).unwrap();
+    let problem = &value["problems"][0];
+    assert_eq!((run.code, &value["ok"], run.stderr.as_str()), (2, &json!(false), ""));
+    assert_eq!((&problem["line"], &problem["section"]), (&json!(3), &json!("streams.main")));
+    assert!(problem["message"].as_str().unwrap().contains("did you mean \"token\"?"), "{problem}");
+}
+
+#[test]
+fn a_variable_of_the_overlay_that_overrides_nothing_is_named() {
+    let folder = right_folder();
+    let env = [("API", "hunter2"), ("SIDENOTE__SERVER__LISTN", "127.0.0.1:1")];
+    let run = check(folder.path(), RIGHT, &[], &env);
+    assert_eq!(run.code, 2);
+    insta::assert_snapshot!("overlay_unknown", run.shown_in(folder.path()));
+}
+
+#[test]
+fn a_file_that_is_not_there_is_said_to_be_so() {
+    let run = sidenote(&["check", "--config", "/nonexistent/sidenote.toml"], &[]);
+    assert_eq!(run.code, 2);
+    insta::assert_snapshot!("no_file", run.shown());
+}
+
+#[test]
+fn the_example_files_pass_once_their_secrets_are_set() {
+    let env = [
+        ("SIDENOTE_SERVER_TOKEN", "a"),
+        ("SIDENOTE_STREAM_TOKEN", "b"),
+        ("BOT_SIGNING_SECRET", "c"),
+    ];
+    for name in ["sidenote.toml", "other-servers.toml"] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("plugins")).unwrap();
+        std::fs::write(folder.path().join("plugins/webhook.wasm"), "").unwrap();
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name);
+        let run = check(folder.path(), &std::fs::read_to_string(example).unwrap(), &[], &env);
+        assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{name}");
+    }
+}
+
+fn right_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    std::fs::write(folder.path().join("stream.secret"), "hunter2\n")
+        .expect("a file can be written");
+    folder
+}
+
+fn check(folder: &Path, text: &str, args: &[&str], env: &[(&str, &str)]) -> Run {
+    let file = folder.join("sidenote.toml");
+    std::fs::write(&file, text).expect("a file can be written");
+    let file = file.to_str().expect("a temporary folder has a plain name");
+    sidenote(&[&["check", "--config", file], args].concat(), env)
+}

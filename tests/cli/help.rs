@@ -1,0 +1,34 @@
+//! Help texts and wrong command lines.
+
+use crate::sidenote::sidenote;
+
+#[test]
+fn help_texts_are_as_reviewed() {
+    insta::assert_snapshot!("help", sidenote(&["--help"], &[]).shown());
+    insta::assert_snapshot!("help_check", sidenote(&["check", "--help"], &[]).shown());
+    insta::assert_snapshot!("help_smoke_test", sidenote(&["smoke-test", "--help"], &[]).shown());
+}
+
+#[test]
+fn the_help_never_shows_a_token_of_the_environment() {
+    let help = sidenote(&["smoke-test", "--help"], &[("SIDENOTE_STREAM_TOKEN", "hunter2")]);
+    assert!(help.stdout.contains("SIDENOTE_STREAM_TOKEN"));
+    assert!(!help.stdout.contains("hunter2"));
+}
+
+#[test]
+fn a_wrong_command_line_ends_with_2_and_says_how_it_is_written() {
+    for args in [
+        &[][..],
+        &["serve"],
+        &["check", "--file", "x"],
+        &["smoke-test"],
+        &["smoke-test", "--url", "ftp://example.com"],
+        &["smoke-test", "--url", "example.com"],
+        &["smoke-test", "--url", "https://example.com", "--seconds", "0"],
+    ] {
+        let run = sidenote(args, &[]);
+        assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{args:?}");
+        assert!(run.stderr.contains("--help"), "{args:?}: {}", run.stderr);
+    }
+}

@@ -1,0 +1,7 @@
+//! The command line as people meet it: the real binary, its output to the letter, its exit codes.
+
+mod check;
+mod connector;
+mod help;
+mod sidenote;
+mod smoke_test;

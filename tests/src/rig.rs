@@ -1,0 +1,422 @@
+//! A connector, a chat platform and a host between them, on sockets of this machine.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sidenote::config::Config;
+use sidenote::host::Host;
+use sidenote::outbox::lane::DeadLetter;
+use sidenote::session::payload::ActionsPayload;
+use sidenote::sim::{
+    Answer, Connector, ConnectorOptions, Emitted, Event, Marker, Note, Platform, PlatformOptions,
+    post_json,
+};
+use tokio::time::Instant;
+
+use crate::acting::Person;
+use crate::components::components;
+use crate::patience::{DEADLINE, eventually};
+use crate::process::Process;
+
+/// The one stream of a rig; events of all products come on it.
+const STREAM: &str = "all";
+/// The bearer token of the host's API.
+const API_TOKEN: &str = "api-token";
+/// The plugin that posts to the platform.
+const COMPONENT: &str = "sidenote_webhook.wasm";
+/// How long a host may take to stop.
+const STOPS_WITHIN: Duration = Duration::from_secs(20);
+
+/// What a rig is made of. The products `p` and `q` are served by the plugin `bot`, which posts to the
+/// platform.
+#[derive(Debug, Clone, Default)]
+pub struct Setup {
+    /// Keys of `[delivery]`.
+    pub delivery: String,
+    /// Keys of `[streams.all]`.
+    pub stream: String,
+    /// Keys of `[plugins.bot.limits]`.
+    pub limits: String,
+    /// Further tables.
+    pub tables: String,
+    /// Where the components are; [`components`] by default.
+    pub components: Option<PathBuf>,
+    /// Files of further components.
+    pub files: &'static [&'static str],
+    /// Whether the host is a process of its own, as `sidenote run`. It can be killed then, and looked at
+    /// only from outside.
+    pub process: bool,
+    /// How the platform behaves.
+    pub platform: PlatformOptions,
+    /// How the connector behaves.
+    pub connector: ConnectorOptions,
+}
+
+/// A running rig.
+pub struct Rig {
+    /// The connector.
+    pub connector: Connector,
+    /// The chat platform.
+    pub platform: Platform,
+    toml: String,
+    secrets: Vec<(&'static str, String)>,
+    folder: tempfile::TempDir,
+    process: bool,
+    host: Option<Running>,
+}
+
+impl Rig {
+    /// Starts the connector, the platform, and a host that reads the one and posts to the other.
+    ///
+    /// # Panics
+    /// When something doesn't start.
+    pub async fn start(setup: Setup) -> Self {
+        // A test that is looked into shows its host's log.
+        if std::env::var_os("SIDENOTE_LOG").is_some() {
+            sidenote::telemetry::init(false, tracing::Level::INFO);
+        }
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let components = setup.components.clone().unwrap_or_else(components);
+        for file in setup.files.iter().chain([&COMPONENT]) {
+            // A folder of its own: a host compiles everything that it finds.
+            let (from, to) = (components.join(file), folder.path().join(file));
+            std::fs::copy(&from, to).unwrap_or_else(|error| {
+                panic!(
+                    "{}: {error}; build the components with `cargo xtask guests`",
+                    from.display()
+                )
+            });
+        }
+        let secrets = vec![
+            ("API_TOKEN", API_TOKEN.to_owned()),
+            ("STREAM_TOKEN", setup.connector.token.clone()),
+            ("SIGNING", setup.platform.signing_secret.clone()),
+            ("INCOMING", setup.platform.webhook_secret.clone()),
+        ];
+        let connector = Connector::start(setup.connector.clone()).await.expect("a free port");
+        let platform = Platform::start(setup.platform.clone()).await.expect("a free port");
+        let toml = configuration(&setup, &connector, &platform);
+        let process = setup.process;
+        let mut rig = Self { connector, platform, toml, secrets, folder, process, host: None };
+        rig.start_host().await;
+        rig
+    }
+
+    /// Starts a host on the store as it is.
+    ///
+    /// # Panics
+    /// When it doesn't start, or when one runs already.
+    pub async fn start_host(&mut self) {
+        assert!(self.host.is_none(), "a host runs already");
+        let running = match self.process {
+            false => Running::Here(Box::new(self.start_here().await)),
+            true => Running::Process(Box::new(self.start_process().await)),
+        };
+        self.platform.deliver_webhooks_to(format!("http://{}/webhooks/bot", running.addr()));
+        self.host = Some(running);
+        let connected = tokio::time::timeout(DEADLINE, self.connector.connected(STREAM)).await;
+        assert_eq!(connected, Ok(true), "the host opens the stream");
+    }
+
+    async fn start_here(&self) -> Host {
+        let env = |name: &str| {
+            self.secrets.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
+        };
+        let config = Config::from_toml(&self.toml, self.folder.path(), &env);
+        let config = config.unwrap_or_else(|errors| panic!("{errors}\n{}", self.toml));
+        Host::start(config).await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    async fn start_process(&self) -> Process {
+        let file = self.folder.path().join("sidenote.toml");
+        std::fs::write(&file, &self.toml).expect("the temporary folder takes a file");
+        Process::start(&file, &self.secrets).await
+    }
+
+    /// Stops the host in good order. The connector and the platform go on.
+    ///
+    /// # Panics
+    /// When it doesn't stop in good order.
+    pub async fn stop_host(&mut self) {
+        match self.host.take().expect("a host runs") {
+            Running::Here(host) => {
+                host.shutdown(STOPS_WITHIN).await.unwrap_or_else(|error| panic!("{error}"));
+            }
+            Running::Process(process) => process.terminate().await,
+        }
+    }
+
+    /// Kills the host's process as a power cut would.
+    ///
+    /// # Panics
+    /// When the host isn't a process of its own.
+    pub async fn kill_host(&mut self) {
+        match self.host.take().expect("a host runs") {
+            Running::Here(_) => panic!("the host is no process of its own: set `process`"),
+            Running::Process(process) => process.kill().await,
+        }
+    }
+
+    /// The id of the host's process, where it has one of its own.
+    pub fn host_process(&self) -> Option<u32> {
+        match self.host.as_ref()? {
+            Running::Here(_) => None,
+            Running::Process(process) => Some(process.id()),
+        }
+    }
+
+    /// The running host.
+    ///
+    /// # Panics
+    /// When none runs, or when it is a process of its own.
+    pub fn host(&self) -> &Host {
+        match self.host.as_ref().expect("a host runs") {
+            Running::Here(host) => host,
+            Running::Process(_) => panic!("the host is a process of its own: look from outside"),
+        }
+    }
+
+    /// Sends a batch of actions on the stream.
+    ///
+    /// # Panics
+    /// When the host doesn't read it in time.
+    pub async fn emit(&self, batch: &ActionsPayload) {
+        self.emit_event(Event::actions(batch)).await;
+    }
+
+    /// Sends any event on the stream.
+    ///
+    /// # Panics
+    /// When the host doesn't read it in time.
+    pub async fn emit_event(&self, event: Event) {
+        let emitted = tokio::time::timeout(DEADLINE, self.connector.emit(STREAM, event)).await;
+        assert_eq!(emitted, Ok(Emitted::Queued), "the host reads the stream");
+    }
+
+    /// The name of the stream, for the connector's commands.
+    pub fn stream(&self) -> &'static str {
+        STREAM
+    }
+
+    /// Links a session to a conversation by `POST /sessions/link`.
+    ///
+    /// # Panics
+    /// When the host doesn't answer 200.
+    pub async fn link(&self, person: &Person, conversation: &str) {
+        let wish = serde_json::json!({
+            "product_id": person.product,
+            "session_id": person.session,
+            "conversation_id": conversation,
+        });
+        let answer = self.post("/sessions/link", &wish).await;
+        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+    }
+
+    /// Opens a conversation that the host isn't told of: for [`Self::link`].
+    ///
+    /// # Panics
+    /// When the platform has too many.
+    pub fn conversation(&self, person: &Person) -> String {
+        self.platform.create(person.opening()).expect("room for a conversation")
+    }
+
+    /// Opens a conversation of which the platform tells the host by webhook.
+    ///
+    /// # Panics
+    /// When the host doesn't take the webhook.
+    pub async fn open(&self, person: &Person) -> String {
+        let opened = self.platform.open(person.opening()).await;
+        opened.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Posts JSON to the host's API with its token.
+    ///
+    /// # Panics
+    /// When the host doesn't answer.
+    pub async fn post(&self, path: &str, body: &serde_json::Value) -> Answer {
+        let addr = self.host.as_ref().expect("a host runs").addr();
+        let url = format!("http://{addr}{path}");
+        let bearer = format!("Bearer {API_TOKEN}");
+        let answer = post_json(&url, &[("authorization", &bearer)], body.to_string().into()).await;
+        answer.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The markers that arrived in a conversation, in the order of arrival, from the notes' text.
+    pub fn arrived(&self, conversation: &str) -> Vec<String> {
+        let notes = self.platform.notes(conversation);
+        notes.iter().flat_map(markers).collect()
+    }
+
+    /// Waits until the person's first `count` actions have arrived in the conversation, and asserts that
+    /// they arrived there once, in order, with nothing else.
+    ///
+    /// # Panics
+    /// When they don't arrive in time or not like that.
+    pub async fn arrives(&self, conversation: &str, person: &Person, count: u64) {
+        let expected: Vec<String> = (0..count).map(|n| person.marker(n)).collect();
+        eventually(|| {
+            let arrived = self.arrived(conversation);
+            if arrived.len() >= expected.len() {
+                return Ok(());
+            }
+            Err(format!("{} of {count} actions of {} arrived", arrived.len(), person.session))
+        })
+        .await;
+        assert_eq!(self.arrived(conversation), expected, "{} in {conversation}", person.session);
+    }
+
+    /// Waits until exactly so many notes are dead letters, and reads them.
+    ///
+    /// # Panics
+    /// When there are fewer at the deadline, or more.
+    pub async fn dead_letters(&self, count: usize) -> Vec<DeadLetter> {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let letters = self.host().dead_letters(count + 1).await;
+            let letters = letters.unwrap_or_else(|error| panic!("{error}"));
+            assert!(letters.len() <= count, "more than {count} dead letters");
+            if letters.len() == count {
+                return letters;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{} of {count} notes are dead letters",
+                letters.len()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Asserts what must hold of the platform whatever happened: no action twice, out of order, skipped
+    /// or in a foreign note, no note changed or malformed.
+    ///
+    /// # Panics
+    /// When it doesn't hold.
+    pub fn assert_sound(&self) {
+        let totals = self.platform.tally(|tally| tally.totals());
+        let stats = self.platform.stats();
+        let faults = [
+            ("actions doubled", totals.doubled),
+            ("actions out of order", totals.out_of_order),
+            ("actions skipped", totals.skipped),
+            ("actions in a foreign note", totals.misplaced),
+            ("actions not judged", totals.unjudged),
+            ("notes in a foreign conversation", stats.foreign),
+            ("notes whose seq goes back", stats.seq_out_of_order),
+            ("notes changed between attempts", stats.changed_repeats),
+            ("malformed notes", stats.malformed),
+            ("notes with a bad signature", stats.unsigned),
+            ("notes for no conversation", stats.unknown_conversation),
+            ("notes forgotten by the platform", stats.forgotten),
+        ];
+        let found: Vec<_> = faults.iter().filter(|(_, count)| *count > 0).collect();
+        assert!(found.is_empty(), "{found:?}");
+        // One lane per session: the next note waits until the one before is answered.
+        assert!(stats.most_concurrent_per_conversation <= 1, "{stats:?}");
+    }
+
+    /// Stops everything, the host first, and asserts [`Self::assert_sound`].
+    ///
+    /// # Panics
+    /// When something doesn't stop in good order or isn't sound.
+    pub async fn end(mut self) {
+        self.stop_host().await;
+        self.assert_sound();
+        self.stop().await;
+    }
+
+    /// Stops everything, the host first.
+    ///
+    /// # Panics
+    /// When the host doesn't stop in good order.
+    pub async fn stop(mut self) {
+        if self.host.is_some() {
+            self.stop_host().await;
+        }
+        self.connector.shutdown().await;
+        self.platform.shutdown().await;
+    }
+}
+
+/// A host, here or elsewhere.
+enum Running {
+    Here(Box<Host>),
+    Process(Box<Process>),
+}
+
+impl Running {
+    fn addr(&self) -> SocketAddr {
+        match self {
+            Self::Here(host) => host.addr(),
+            Self::Process(process) => process.addr(),
+        }
+    }
+}
+
+/// The markers in a note's text. The structured actions must say the same.
+fn markers(note: &Arc<Note>) -> Vec<String> {
+    let from_text: Vec<String> =
+        Marker::find_all(&note.body).map(|marker| marker.to_string()).collect();
+    let descriptions = note.actions.iter().flat_map(|action| Marker::find_all(&action.description));
+    let from_actions: Vec<String> = descriptions.map(|marker| marker.to_string()).collect();
+    assert_eq!(from_text, from_actions, "text and actions of note {} differ", note.id);
+    from_text
+}
+
+fn configuration(setup: &Setup, connector: &Connector, platform: &Platform) -> String {
+    format!(
+        r#"
+plugins_folder = "."
+
+[server]
+listen = "127.0.0.1:0"
+token = {{ env = "API_TOKEN" }}
+
+[store]
+kind = "embedded"
+path = "sidenote.redb"
+
+[delivery]
+{delivery}
+
+[streams.all]
+url = "{stream_url}"
+token = {{ env = "STREAM_TOKEN" }}
+{stream}
+
+[plugins.bot]
+file = "{COMPONENT}"
+
+[plugins.bot.config]
+url = "{notes}"
+
+[plugins.bot.secrets]
+signing = {{ env = "SIGNING", hosts = [] }}
+incoming = {{ env = "INCOMING", hosts = [] }}
+
+[plugins.bot.grants]
+hosts = ["{platform}"]
+private = true
+
+[plugins.bot.limits]
+{limits}
+
+[products.p]
+plugins = ["bot"]
+
+[products.q]
+plugins = ["bot"]
+
+{tables}
+"#,
+        delivery = setup.delivery,
+        stream = setup.stream,
+        limits = setup.limits,
+        tables = setup.tables,
+        stream_url = connector.stream_url(STREAM),
+        notes = platform.notes_url(),
+        platform = platform.url(),
+    )
+}
