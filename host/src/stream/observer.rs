@@ -14,7 +14,8 @@ pub trait Observer: Send + Sync {
     /// A good event stream was answered.
     fn connected(&self) {}
 
-    /// An attempt is over, whether it had connected or not.
+    /// An attempt is over, whether it had connected or not. When the client is stopped or gives up, it is
+    /// the end of `Client::run` that says so.
     fn disconnected(&self, _why: &Interruption) {}
 
     /// Spends the wait before the next attempt. Stopping the client cuts it short.
