@@ -22,6 +22,8 @@
 //! | [`sim`] | a connector and a chat platform on loopback, for `demo` and the tests | the host's inside |
 //! | [`cli`] | the commands | everything else |
 
+#![forbid(unsafe_code)]
+
 pub mod cli;
 pub mod clock;
 pub mod config;

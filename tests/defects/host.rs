@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::{Value, json};
 use sidenote::config::Delivery;
-use sidenote::engine::link::{LinkError, LinkMode, LinkRequest, Who};
+use sidenote::engine::link::{Identity, LinkError, LinkMode, LinkRequest, Who};
 use sidenote::ids::ConversationId;
 use sidenote::sim::{Event, post_json};
 use sidenote::store::{MemoryStore, Table};
@@ -115,6 +115,7 @@ async fn d58_a_user_id_is_never_taken_for_a_session_id() {
             email: None,
         },
         mode: LinkMode::Auto,
+        told: Identity::default(),
     };
     assert!(matches!(world.handle.link(wish("ada")).await, Err(LinkError::NotFound(_))));
     assert_eq!(world.record("ada").await.link, None);

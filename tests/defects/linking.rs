@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 use sidenote::config::{Delivery, Server};
 use sidenote::engine::Handle;
-use sidenote::engine::link::{LinkError, LinkEvent, LinkMode, LinkRequest, Linked, Who};
+use sidenote::engine::link::{Identity, LinkError, LinkEvent, LinkMode, LinkRequest, Linked, Who};
 use sidenote::http::{Backend, LinkWish, Part, Readiness, WebhookAnswer, WebhookRequest, serve};
 use sidenote::ids::{ConversationId, InvalidId, SessionId, SessionKey};
 use sidenote::session::payload::ActionsPayload;
@@ -37,7 +37,13 @@ async fn link_person(
     };
     let conversation = ConversationId::new(conversation).expect("not empty");
     let mode = LinkMode::Auto;
-    let linked = world.handle.link(LinkRequest { plugin: "bot".into(), conversation, who, mode });
+    let linked = world.handle.link(LinkRequest {
+        plugin: "bot".into(),
+        conversation,
+        who,
+        mode,
+        told: Identity::default(),
+    });
     linked.await.map(|linked| linked.key.session.as_str().to_owned())
 }
 
@@ -209,7 +215,15 @@ impl Backend for Links {
     async fn link(&self, wish: LinkWish) -> Result<Linked, LinkError> {
         let LinkWish { session_id, conversation_id: conversation, mode, .. } = wish;
         let who = Who::Session(SessionKey { product: product("p"), session: session_id });
-        self.0.link(LinkRequest { plugin: "bot".into(), conversation, who, mode }).await
+        self.0
+            .link(LinkRequest {
+                plugin: "bot".into(),
+                conversation,
+                who,
+                mode,
+                told: Identity::default(),
+            })
+            .await
     }
 
     fn readiness(&self) -> Readiness {
@@ -281,6 +295,22 @@ async fn d59_who_it_is_is_learned_when_it_arrives_later_and_never_forgotten() {
         assert_eq!(post.note.email.as_deref(), Some("Ann@Example.com"));
     }
     assert_eq!(world.end().await.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn d59_what_the_platform_knows_fills_in_what_the_source_does_not_say() {
+    let world = world([]);
+    act(&world, "s", None, Some("ann@example.com")).await;
+    let told = Identity { user_id: Some("ann".into()), email: Some("other@example.com".into()) };
+    let request = LinkRequest { told, ..wish("s", "c", LinkMode::Auto) };
+    world.handle.link(request).await.unwrap();
+    act(&world, "s", None, None).await;
+    wait(1.0).await;
+    let last = world.platform.posts().pop().unwrap().note;
+    assert_eq!(last.user_id.as_deref(), Some("ann"));
+    assert_eq!(last.email.as_deref(), Some("ann@example.com"), "the source's word stands");
+    assert_eq!(link_person(&world, Some("ann"), None, "c").await.as_deref(), Ok("s"));
+    world.end().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sidenote::config::Delivery;
 use sidenote::engine::link::{LinkEvent, LinkMode};
-use sidenote::outbox::note::FailureKind;
+use sidenote::outbox::note::{FailureKind, PostError};
 use sidenote::store::{MemoryStore, Store};
 use sidenote_tests::world::{
     Answer, Platform, World, crashed, embedded, failed, ok_after, wait, wish,
@@ -60,6 +60,19 @@ async fn a_rate_limit_burns_no_attempt_and_is_not_undercut() {
     assert_eq!(world.platform.lines().len(), 1, "another link event hurries nothing either");
     wait(4.0).await;
     assert_eq!(world.platform.lines().len(), 2);
+    world.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn pauses_grow_while_the_plugin_is_away_and_no_attempt_is_burned() {
+    let away = || (Duration::ZERO, Err(PostError::Unavailable { message: "gone".into() }));
+    let world = world((0..5).map(|_| away()), Delivery { max_attempts: 1, ..Delivery::default() });
+    world.act("s", "a").await;
+    world.link("s", "c").await.unwrap();
+    wait(60.0).await;
+    let begun: Vec<u64> = world.platform.posts().iter().map(|post| post.at.as_secs()).collect();
+    assert_eq!(begun, [0, 1, 3, 7, 15, 31]);
+    assert_eq!(world.handle.counters().notes_posted.get(), 1);
     world.end().await;
 }
 

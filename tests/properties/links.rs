@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sidenote::engine::link::{LinkError, LinkEvent, LinkMode, LinkRequest, Linked, Who};
+use sidenote::engine::link::{Identity, LinkError, LinkEvent, LinkMode, LinkRequest, Linked, Who};
 use sidenote::ids::ConversationId;
 use sidenote_tests::world::product;
 use tokio::time::sleep;
@@ -135,5 +135,11 @@ impl History {
 
 pub(crate) fn request(session: usize, conversation: usize, mode: LinkMode) -> LinkRequest {
     let conversation = ConversationId::new(CONVERSATIONS[conversation]).expect("not empty");
-    LinkRequest { plugin: "bot".into(), conversation, who: Who::Session(key(session)), mode }
+    LinkRequest {
+        plugin: "bot".into(),
+        conversation,
+        who: Who::Session(key(session)),
+        mode,
+        told: Identity::default(),
+    }
 }

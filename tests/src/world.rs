@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sidenote::clock::{Clock, Timestamp};
 use sidenote::config::{Delivery, Product};
-use sidenote::engine::link::{LinkError, LinkMode, LinkRequest, Linked, Who};
+use sidenote::engine::link::{Identity, LinkError, LinkMode, LinkRequest, Linked, Who};
 use sidenote::engine::{Engine, EngineError, Handle, Settings};
 use sidenote::ids::{ConversationId, ProductId, SessionId, SessionKey};
 use sidenote::outbox::lane::DeadLetter;
@@ -275,7 +275,8 @@ pub fn wish(session: &str, conversation: &str, mode: LinkMode) -> LinkRequest {
     let key =
         SessionKey { product: product("p"), session: SessionId::new(session).expect("not empty") };
     let conversation = ConversationId::new(conversation).expect("not empty");
-    LinkRequest { plugin: "bot".into(), conversation, who: Who::Session(key), mode }
+    let who = Who::Session(key);
+    LinkRequest { plugin: "bot".into(), conversation, who, mode, told: Identity::default() }
 }
 
 /// An action with a text and nothing else.

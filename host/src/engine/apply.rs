@@ -54,10 +54,16 @@ impl Engine {
         now: Timestamp,
     ) -> Result<Linked, LinkError> {
         let key = self.resolve(&request)?;
-        let rules = self.settings.delivery(&key.product);
-        let rules = rules.ok_or(LinkError::NotFound("its product isn't configured"))?;
+        if self.settings.delivery(&key.product).is_none() {
+            return Err(LinkError::NotFound("its product isn't configured"));
+        }
+        let LinkRequest { plugin, conversation, mode, told, .. } = request;
         let live = self.memory.sessions.get_mut(&key).ok_or(LinkError::Unavailable)?;
-        let LinkRequest { plugin, conversation, mode, .. } = request;
+        let learned = live.session.complete(told.user_id.as_deref(), told.email.as_deref());
+        self.run_effects(round, &key, learned, now);
+
+        let rules = self.settings.rules(&key.product);
+        let live = self.memory.sessions.get_mut(&key).ok_or(LinkError::Unavailable)?;
         let owners = self.memory.owners.entry((plugin.clone(), conversation.clone())).or_default();
         let linked = live.session.on_link(&plugin, &conversation, owners, mode, now, rules);
         let (event, effects) = linked.map_err(|foreign| {

@@ -119,9 +119,10 @@ impl Memory {
             let notes = store.scan(Table::Outbox, Some(after), IN_MEMORY).await?;
             let of_session = notes.into_iter().filter(|(row, _)| row.group == group);
             // A note behind the head was never tried: it has no row of its progress.
-            live.lane.refill(of_session.filter_map(|(row, value)| {
-                let note = Arc::new(read(Table::Outbox, row.number, &value)?);
-                Some(Queued { note, progress: Progress::FRESH })
+            live.lane.refill(of_session.map(|(row, value)| {
+                let note = read(Table::Outbox, row.number, &value).map(Arc::new);
+                let queued = note.map(|note| Queued { note, progress: Progress::FRESH });
+                (row.number, queued)
             }));
         }
         Ok(hungry)

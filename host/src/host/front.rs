@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::engine::Handle;
-use crate::engine::link::{LinkError, LinkMode, LinkRequest, Linked, Who};
+use crate::engine::link::{Identity, LinkError, LinkMode, LinkRequest, Linked, Who};
 use crate::host::Closed;
 use crate::http::{
     Backend, LinkWish, Part, Readiness, StreamReadiness, StreamState, WebhookAnswer, WebhookRequest,
@@ -49,7 +49,8 @@ impl Front {
             tracing::debug!(plugin, "webhook: the event names no conversation, session or person");
             return Ok(());
         };
-        let request = LinkRequest { plugin: plugin.into(), conversation, who, mode };
+        let told = Identity { user_id: turn.external_user_id, email: turn.email };
+        let request = LinkRequest { plugin: plugin.into(), conversation, who, mode, told };
         match self.engine.link(request).await {
             Ok(_) => Ok(()),
             // Sending it again wouldn't help the platform; the operator sees the counter.
@@ -170,8 +171,13 @@ impl Backend for Front {
                 (plugin, Who::SessionOf(products, wish.session_id))
             }
         };
-        let request =
-            LinkRequest { plugin, conversation: wish.conversation_id, who, mode: wish.mode };
+        let request = LinkRequest {
+            plugin,
+            conversation: wish.conversation_id,
+            who,
+            mode: wish.mode,
+            told: Identity::default(),
+        };
         self.engine.link(request).await
     }
 

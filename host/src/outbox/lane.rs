@@ -42,6 +42,9 @@ pub struct Queued {
 pub struct Progress {
     /// Attempts that were begun and count.
     pub attempts: u32,
+    /// Attempts that don't count, such as those that met a limit; they lengthen the pauses all the same.
+    #[serde(default)]
+    pub uncounted: u32,
     /// Attempts in which the plugin or the host crashed.
     pub crashes: u32,
     /// What it waits for.
@@ -53,8 +56,13 @@ pub struct Progress {
 
 impl Progress {
     /// Of a note that was never tried.
-    pub const FRESH: Self =
-        Self { attempts: 0, crashes: 0, state: State::Due, since: Timestamp(i64::MIN) };
+    pub const FRESH: Self = Self {
+        attempts: 0,
+        uncounted: 0,
+        crashes: 0,
+        state: State::Due,
+        since: Timestamp(i64::MIN),
+    };
 
     /// The same at a host whose clock shows `now`: a wait that was decided later than that, by a clock
     /// that was set back since, takes no longer than it was to take in all.
@@ -133,13 +141,16 @@ impl Lane {
         (self.notes.is_empty() && self.behind > 0).then_some(self.last)
     }
 
-    /// Takes the notes behind [`Lane::wants_after`], at most [`IN_MEMORY`], in order. None at all means
-    /// that the store has no more that can be read.
-    pub fn refill(&mut self, rows: impl IntoIterator<Item = Queued>) {
-        self.notes.extend(rows.into_iter().take(IN_MEMORY));
-        self.last = self.notes.back().map_or(self.last, |queued| queued.note.seq);
-        self.behind =
-            if self.notes.is_empty() { 0 } else { self.behind.saturating_sub(self.notes.len()) };
+    /// Takes the rows behind [`Lane::wants_after`] in order: the number of each, and its note where it
+    /// can be read. No rows at all means that the store has no more.
+    pub fn refill(&mut self, rows: impl IntoIterator<Item = (u64, Option<Queued>)>) {
+        let mut seen = 0;
+        for (number, queued) in rows.into_iter().take(IN_MEMORY) {
+            seen += 1;
+            self.last = number;
+            self.notes.extend(queued);
+        }
+        self.behind = if seen == 0 { 0 } else { self.behind.saturating_sub(seen) };
     }
 
     /// Gives the head up if it was in flight in [`MAX_CRASHES`] crashes; asked after [`Lane::load`].
@@ -242,9 +253,11 @@ impl Lane {
             PostError::Failed(failure) => failure.retry_after,
             PostError::Crashed { .. } | PostError::Unavailable { .. } => None,
         };
-        let at = now + backoff.pause(head.progress.attempts.max(1), floor, random);
+        let tried = head.progress.attempts.saturating_add(head.progress.uncounted).max(1);
+        let at = now + backoff.pause(tried, floor, random);
         if let Verdict::RetryFree = verdict {
             head.progress.attempts -= 1;
+            head.progress.uncounted = head.progress.uncounted.saturating_add(1);
         }
         head.progress.since = now;
         head.progress.state =

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::lane::{Finished, Lane, MAX_CRASHES, Progress, Queued, State};
+use super::lane::{Finished, IN_MEMORY, Lane, MAX_CRASHES, Progress, Queued, State};
 use super::note::{Failure, FailureKind, Note, NoteKind, PostError, Posted, Sent};
 use super::retry::Backoff;
 use crate::clock::Timestamp;
@@ -84,7 +84,7 @@ proptest! {
         let mut in_flight = false;
         for step in steps {
             if let Some(last) = lane.wants_after() {
-                lane.refill(store.range(last + 1..).map(|(_, queued)| queued.clone()));
+                lane.refill(store.range(last + 1..).map(|(n, queued)| (*n, Some(queued.clone()))));
             }
             prop_assert_eq!(lane.len(), store.len());
             if !in_flight && lane.is_ready(now) {
@@ -162,4 +162,20 @@ fn a_note_in_flight_at_a_crash_is_due_again_and_the_crash_counts() {
     let lane = Lane::load([row]);
     let head = lane.head().unwrap();
     assert_eq!((head.progress.state, head.progress.crashes), (State::Due, 1));
+}
+
+#[test]
+fn a_row_that_cannot_be_read_hides_none_behind_it() {
+    let row = |seq| Queued { note: note(seq), progress: Progress::FRESH };
+    let mut lane = Lane::load((1..=12).map(row));
+    let now = Timestamp(0);
+    for _ in 0..IN_MEMORY {
+        lane.start();
+        lane.finish(Ok(Posted { note_id: None }), now, &Delivery::default(), 0.0);
+    }
+    assert_eq!(lane.wants_after(), Some(4));
+    lane.refill((5..=8).map(|seq| (seq, None)));
+    assert_eq!(lane.wants_after(), Some(8), "the page was unreadable; the next one is wanted");
+    lane.refill((9..=12).map(|seq| (seq, Some(row(seq)))));
+    assert_eq!((lane.head().unwrap().note.seq, lane.len()), (9, 4));
 }

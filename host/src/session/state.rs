@@ -212,6 +212,15 @@ impl Session {
         Ok((event, effects))
     }
 
+    /// Fills in what isn't known of the person. What the activity source said stands.
+    pub fn complete(&mut self, user_id: Option<&str>, email: Option<&str>) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let user_id = user_id.filter(|_| self.record.user_id.is_none());
+        let email = email.filter(|_| self.record.email.is_none());
+        self.identify(user_id, email, &mut effects);
+        effects
+    }
+
     /// Runs the timers that are due.
     pub fn on_timer(&mut self, now: Timestamp, rules: &Delivery) -> Vec<Effect> {
         let mut effects = Vec::new();
