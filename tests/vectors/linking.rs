@@ -1,6 +1,6 @@
 //! Which conversation a session goes to: the vectors of `linking.json` on the pure core.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
 use sidenote::clock::Timestamp;
@@ -32,6 +32,8 @@ struct World {
     plugin: PluginName,
     sessions: HashMap<String, Session>,
     conversations: HashMap<String, Owners>,
+    /// Conversations that a linked session was heard in and not moved to: we don't index it there.
+    elsewhere: HashSet<String>,
 }
 
 impl World {
@@ -80,9 +82,14 @@ impl World {
         let event = match event {
             LinkEvent::New | LinkEvent::Moved => "NEW",
             LinkEvent::ReplyExisting => "REPLY_EXISTING",
+            // It is a reply, in a conversation that the session doesn't move to.
+            LinkEvent::Kept if mode == LinkMode::Reply => "REPLY_EXISTING",
             LinkEvent::Kept => "KEPT",
         };
-        if event != "KEPT" {
+        let linked_here = session.record().link.as_ref().is_some_and(|l| l.conversation == target);
+        if !linked_here {
+            self.elsewhere.insert(conversation.to_owned());
+        } else {
             let since = Timestamp(owners.sessions().count() as i64);
             owners.add(Owner { key, user_id: None, since });
         }
@@ -114,6 +121,9 @@ impl World {
             }
         }
         for (conversation, session) in then["store"].as_object().into_iter().flatten() {
+            if self.elsewhere.contains(conversation) {
+                continue;
+            }
             let owners = self.conversations.get(conversation);
             let mut sessions = owners.into_iter().flat_map(Owners::sessions);
             if !sessions.any(|key| Some(key.session.as_str()) == session.as_str()) {
