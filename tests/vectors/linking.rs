@@ -38,8 +38,12 @@ struct World {
 
 impl World {
     fn new(states: &Value) -> Result<Self, String> {
-        let mut world =
-            Self { plugin: "bot".into(), sessions: HashMap::new(), conversations: HashMap::new() };
+        let mut world = Self {
+            plugin: "bot".into(),
+            sessions: HashMap::new(),
+            conversations: HashMap::new(),
+            elsewhere: HashSet::new(),
+        };
         for (name, state) in states.as_object().into_iter().flatten() {
             let linked = state["conversation_linked"] == true;
             let conversation = state["conversation_id"].as_str().filter(|_| linked);
