@@ -5,12 +5,14 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
+use sidenote::config::Config;
 use sidenote::sim::{
     Connector, ConnectorOptions, Emitted, Opening, Platform, PlatformOptions, post_json,
 };
 use sidenote_tests::{Person, binary, components, eventually};
 
 const README: &str = include_str!("../../README.md");
+const WEBHOOK: &str = include_str!("../../plugins/webhook/README.md");
 const CI: &str = include_str!("../../.ci/run");
 
 #[test]
@@ -41,6 +43,20 @@ fn the_note_that_is_shown_is_a_note() {
     let now = sidenote::clock::Timestamp::default();
     let note = sidenote::session::note::format_note(Some("ps_8f21"), &actions, 3.0, now);
     assert_eq!(shown, note);
+}
+
+#[test]
+fn the_webhook_plugins_block_is_a_configuration_also_with_its_options_on() {
+    let block = blocks_of(WEBHOOK, "toml").next().unwrap();
+    let rest = "\n[streams.main]\nurl = \"https://c.example\"\n[products.p]\nplugins = [\"bot\"]\n";
+    let options: String =
+        block.lines().map(|line| format!("{}\n", line.trim_start_matches("# "))).collect();
+    for text in [block, options] {
+        let config = Config::from_toml(&(text + rest), Path::new("."), &|name| {
+            name.starts_with("BOT_").then(|| "secret".into())
+        });
+        assert_eq!(config.unwrap().plugins["bot"].hosts, ["bot.example.com"]);
+    }
 }
 
 /// The section "Run it", step by step, with the addresses of this test in place of the examples'.
@@ -159,9 +175,13 @@ impl Drop for Running {
 
 /// The fenced blocks of a language, without their indentation.
 fn blocks(language: &str) -> impl Iterator<Item = String> {
+    blocks_of(README, language)
+}
+
+fn blocks_of(text: &str, language: &str) -> impl Iterator<Item = String> {
     let mut blocks = Vec::new();
     let mut open: Option<(bool, usize, Vec<&str>)> = None;
-    for line in README.lines() {
+    for line in text.lines() {
         let text = line.trim_start();
         match (&mut open, text.strip_prefix("```")) {
             (None, Some(info)) => {

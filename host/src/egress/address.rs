@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub enum Reach {
     /// By every plugin that is granted the host.
     Public,
-    /// Only with `allow_private`; the text says what kind of address it is.
+    /// Only with the grant `private`; the text says what kind of address it is.
     Private(&'static str),
     /// By none: it hands out the machine's own credentials.
     Never(&'static str),
@@ -21,11 +21,11 @@ pub struct RefusedAddress {
     pub address: IpAddr,
     /// What kind of address it is.
     pub kind: &'static str,
-    /// Whether `allow_private` would let it through.
+    /// Whether the grant `private` would let it through.
     pub grantable: bool,
 }
 
-/// Whether an address may be reached, given the plugin's `allow_private`.
+/// Whether an address may be reached, given whether the plugin has the grant `private`.
 pub fn admit(address: IpAddr, allow_private: bool) -> Result<(), RefusedAddress> {
     match reach(address) {
         Reach::Public => Ok(()),

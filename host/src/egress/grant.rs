@@ -135,8 +135,11 @@ impl Grants {
     /// no resolver will see it.
     pub fn admit(&self, origin: &Origin) -> Result<(), Denial> {
         if !self.hosts.contains(origin) {
-            let toml =
-                format!("[plugins.{}]\n{}", toml_key(&self.plugin), self.hosts.toml_with(origin));
+            let toml = format!(
+                "[plugins.{}.grants]\n{}",
+                toml_key(&self.plugin),
+                self.hosts.toml_with(origin)
+            );
             return Err(Denial::Host { origin: origin.clone(), toml });
         }
         match origin.ip() {
@@ -151,7 +154,7 @@ impl Grants {
         let host = origin.host.clone();
         match refused.grantable {
             true => {
-                let toml = format!("[plugins.{}]\nallow_private = true", toml_key(&self.plugin));
+                let toml = format!("[plugins.{}.grants]\nprivate = true", toml_key(&self.plugin));
                 Denial::Private { host, refused, toml }
             }
             false => Denial::Never { host, refused },
@@ -253,11 +256,13 @@ mod tests {
         assert_eq!(
             denial.to_string(),
             "egress: api.example.com isn't granted to this plugin; to grant it:\n\
-             [plugins.bot]\nhosts = [\"a.example\", \"api.example.com\"]"
+             [plugins.bot.grants]\nhosts = [\"a.example\", \"api.example.com\"]"
         );
         let denial = admit(&grants(&[], false), "http://127.0.0.1:8080/").unwrap_err();
         assert!(
-            denial.to_string().ends_with("[plugins.bot]\nhosts = [\"http://127.0.0.1:8080\"]"),
+            denial
+                .to_string()
+                .ends_with("[plugins.bot.grants]\nhosts = [\"http://127.0.0.1:8080\"]"),
             "{denial}"
         );
     }
@@ -269,7 +274,7 @@ mod tests {
         assert_eq!(
             denial.to_string(),
             "egress: 127.0.0.1 can't be reached: 127.0.0.1 is a loopback address; to allow private addresses:\n\
-             [plugins.bot]\nallow_private = true"
+             [plugins.bot.grants]\nprivate = true"
         );
         for url in [
             "http://[::ffff:127.0.0.1]:9/",

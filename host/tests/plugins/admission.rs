@@ -108,7 +108,7 @@ async fn a_file_that_nobody_configured_runs_under_its_stem_with_nothing_granted(
         panic!()
     };
     assert!(
-        failure.message.contains("[plugins.my-probe] hosts = [\"example.com\"]"),
+        failure.message.contains("[plugins.my-probe.grants] hosts = [\"example.com\"]"),
         "{}",
         failure.message
     );

@@ -38,7 +38,8 @@ async fn a_host_that_is_not_granted_is_denied_with_the_grant_to_paste() {
         (denied.kind, denied.sent, &*denied.code),
         (FailureKind::Invalid, Sent::NotSent, "http-denied")
     );
-    let grant = format!("[plugins.probe] hosts = [\"api.example.com\", \"{}\"]", server.grant());
+    let grant =
+        format!("[plugins.probe.grants] hosts = [\"api.example.com\", \"{}\"]", server.grant());
     assert!(denied.message.contains(&grant), "{}", denied.message);
     let denied = failure(&registry, "get https://evil.example/").await;
     assert!(denied.message.contains("\"evil.example\"]"), "{}", denied.message);
@@ -61,7 +62,7 @@ async fn a_private_address_is_denied_by_name_and_by_number() {
             "{url}: {}",
             denied.message
         );
-        assert!(denied.message.contains("allow_private = true"), "{url}: {}", denied.message);
+        assert!(denied.message.contains("private = true"), "{url}: {}", denied.message);
     }
     assert!(server.seen().is_empty());
     let open = probe(&[&number, &name], true, &[]).await;
