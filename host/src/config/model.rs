@@ -203,7 +203,7 @@ impl Default for PluginLimits {
             memory_bytes: 128 << 20,
             call_timeout: Duration::from_secs(20),
             cpu_time: Duration::from_secs(2),
-            concurrency: 4,
+            concurrency: 16,
             calls_per_instance: 1000,
             max_response_bytes: 1 << 20,
             max_log_bytes: 64 << 10,
