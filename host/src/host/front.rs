@@ -1,5 +1,6 @@
 //! What is behind the HTTP routes: webhooks through their plugin, links into the engine, readiness.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 pub(super) struct Front {
     engine: Handle,
     registry: Arc<Registry>,
+    /// The configured plugins: a stray file in the folder is nothing that readiness waits for.
+    plugins: BTreeSet<PluginName>,
     streams: Vec<Status>,
     clock: Clock,
     closed: Closed,
@@ -30,10 +33,11 @@ impl Front {
     pub(super) fn new(
         engine: Handle,
         registry: Arc<Registry>,
+        plugins: BTreeSet<PluginName>,
         streams: Vec<Status>,
         clock: Clock,
     ) -> Self {
-        Self { engine, registry, streams, clock, closed: Closed::default() }
+        Self { engine, registry, plugins, streams, clock, closed: Closed::default() }
     }
 
     /// The host isn't ready from here on: it is shutting down.
@@ -120,9 +124,18 @@ impl Backend for Front {
                 return WebhookAnswer::UnknownPlugin;
             }
             Err(ReceiveError::Rejected { status, code, message }) => {
+                // The reason is the operator's: whoever sent the request may be anyone.
+                tracing::warn!(plugin, status, code, message, "webhook: refused by the plugin");
+                let message = "the plugin refuses the request".to_owned();
                 return WebhookAnswer::Rejected { status, code, message };
             }
-            Err(ReceiveError::Crashed { code, .. }) => return WebhookAnswer::PluginFailed { code },
+            Err(ReceiveError::Unavailable) => {
+                return WebhookAnswer::Unavailable { retry_after: RETRY_AFTER };
+            }
+            Err(ReceiveError::Crashed { code, message }) => {
+                tracing::warn!(plugin, code, message, "webhook: the plugin failed");
+                return WebhookAnswer::PluginFailed { code };
+            }
         };
         let mut answer = WebhookAnswer::Taken;
         for event in events {
@@ -199,10 +212,12 @@ impl Backend for Front {
             };
             (state.name, part)
         };
+        let states = self.registry.states().into_iter();
+        let configured = states.filter(|state| self.plugins.contains(&state.name));
         Readiness {
             streams: self.streams.iter().map(|status| self.stream(status)).collect(),
             store,
-            plugins: self.registry.states().into_iter().map(plugin).collect(),
+            plugins: configured.map(plugin).collect(),
         }
     }
 }

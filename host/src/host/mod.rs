@@ -98,8 +98,9 @@ impl Host {
         for (name, stream) in &config.streams {
             streams.push(stream::Client::new(name.as_str(), stream.clone(), clock)?);
         }
+        let configured = config.plugins.keys().cloned().collect();
         let statuses = streams.iter().map(stream::Client::status).collect();
-        let front = Arc::new(Front::new(engine.clone(), registry, statuses, clock));
+        let front = Arc::new(Front::new(engine.clone(), registry, configured, statuses, clock));
 
         let stop = CancellationToken::new();
         let (mut intake, mut core) = (JoinSet::new(), JoinSet::new());

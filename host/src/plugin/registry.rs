@@ -135,7 +135,11 @@ impl Registry {
         plugin: &str,
         request: WebhookRequest,
     ) -> Result<Vec<WebhookEvent>, ReceiveError> {
-        let pool = self.pool(plugin).ok_or(ReceiveError::NoSuchPlugin)?;
+        let pool = match self.plugins.get(plugin).map(|slot| &slot.plugin) {
+            None => return Err(ReceiveError::NoSuchPlugin),
+            Some(Err(_)) => return Err(ReceiveError::Unavailable),
+            Some(Ok(pool)) => pool,
+        };
         let crashed =
             |code: &str, message| ReceiveError::Crashed { code: code.to_owned(), message };
         let stopped = |stopped| match stopped {
@@ -170,10 +174,6 @@ impl Registry {
     pub fn states(&self) -> Vec<PluginState> {
         self.plugins.iter().map(|(name, slot)| slot.state(name)).collect()
     }
-
-    fn pool(&self, plugin: &str) -> Option<&Pool> {
-        self.plugins.get(plugin)?.plugin.as_ref().ok()
-    }
 }
 
 #[async_trait::async_trait]
@@ -193,7 +193,7 @@ impl Post for Registry {
         }
         let stopped = |stopped| match stopped {
             Stopped::Busy { waited } => PostError::Failed(busy(waited)),
-            Stopped::Start { message } => PostError::Crashed { code: "start".to_owned(), message },
+            Stopped::Start { message } => PostError::Failed(no_start(message)),
             Stopped::Crashed { code, message } => {
                 PostError::Crashed { code: code.to_owned(), message }
             }
@@ -257,6 +257,17 @@ impl Slot {
             failures: read(counters.map(|counters| &counters.failures)),
             traps: read(counters.map(|counters| &counters.traps)),
         }
+    }
+}
+
+/// The note never reached a guest: it is as good as before, and the instance may start next time.
+fn no_start(message: String) -> Failure {
+    Failure {
+        kind: FailureKind::Transient,
+        code: "start".to_owned(),
+        message,
+        retry_after: None,
+        sent: Sent::NotSent,
     }
 }
 

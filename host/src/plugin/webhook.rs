@@ -59,9 +59,12 @@ pub struct WebhookAnswer {
 /// Why a request means nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReceiveError {
-    /// No plugin has this name, or it couldn't be loaded.
-    #[error("webhook: there is no plugin of this name that runs; `sidenote check` says why")]
+    /// No plugin has this name.
+    #[error("webhook: there is no plugin of this name")]
     NoSuchPlugin,
+    /// The plugin couldn't be loaded. The platform shall send the request again.
+    #[error("webhook: the plugin of this name couldn't be loaded; the log of the start says why")]
+    Unavailable,
     /// The plugin reads no webhooks.
     #[error("webhook: the plugin reads no webhooks; it doesn't export `webhook`")]
     NoWebhook,

@@ -66,10 +66,15 @@ impl Backoff {
     }
 
     /// Takes the first wait from the connector's `retry:` field, between [`Self::SHORTEST`] and
-    /// [`Self::LONGEST`], and starts over from it.
+    /// [`Self::LONGEST`], and starts over from it. The same wait again changes nothing: many connectors
+    /// begin every connection with it, also those that fail.
     pub fn set_initial(&mut self, initial: Duration) {
-        self.initial = initial.clamp(Self::SHORTEST, Self::LONGEST);
-        self.max = self.max.max(self.initial);
+        let initial = initial.clamp(Self::SHORTEST, Self::LONGEST);
+        if initial == self.initial {
+            return;
+        }
+        self.initial = initial;
+        self.max = self.max.max(initial);
         self.reset();
     }
 }
@@ -86,6 +91,17 @@ mod tests {
 
     fn bases(backoff: &mut Backoff, count: usize) -> Vec<f64> {
         (0..count).map(|_| backoff.next_wait(None, 0.5).base.as_secs_f64()).collect()
+    }
+
+    #[test]
+    fn the_same_retry_field_on_every_connection_lets_the_waits_grow() {
+        let mut backoff = Backoff::new(secs(1.0), secs(30.0));
+        let mut waits = Vec::new();
+        for _ in 0..4 {
+            backoff.set_initial(secs(2.0));
+            waits.extend(bases(&mut backoff, 1));
+        }
+        assert_eq!(waits, [2.0, 4.0, 8.0, 16.0]);
     }
 
     #[test]
