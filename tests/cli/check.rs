@@ -159,7 +159,7 @@ fn the_example_files_pass_once_their_secrets_are_set() {
     for name in ["sidenote.toml", "other-servers.toml"] {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("plugins")).unwrap();
-        std::fs::write(folder.path().join("plugins/sidenote_webhook.wasm"), "").unwrap();
+        std::fs::write(folder.path().join("plugins/webhook.wasm"), "").unwrap();
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name);
         let run = check(folder.path(), &std::fs::read_to_string(example).unwrap(), &[], &env);
         assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{name}");

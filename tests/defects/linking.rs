@@ -298,6 +298,25 @@ async fn d59_who_it_is_is_learned_when_it_arrives_later_and_never_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn d07_a_platform_that_names_another_person_links_nothing_and_teaches_nothing() {
+    let world = world([]);
+    act(&world, "s", Some("ann"), None).await;
+    let told = Identity { user_id: Some("bob".into()), email: None };
+    let request = LinkRequest { told, ..wish("s", "bobs", LinkMode::Auto) };
+    assert_eq!(world.handle.link(request).await, Err(LinkError::Foreign));
+    // Nobody's session, but the conversation is another person's by the address.
+    act(&world, "t", None, Some("ann@example.com")).await;
+    world.link("t", "anns").await.unwrap();
+    act(&world, "u", None, None).await;
+    let told = Identity { user_id: None, email: Some("bob@example.com".into()) };
+    let request = LinkRequest { told, ..wish("u", "anns", LinkMode::Auto) };
+    assert_eq!(world.handle.link(request).await, Err(LinkError::Foreign));
+    assert_eq!(world.record("u").await.email, None, "a refused wish changes nothing");
+    assert_eq!(world.handle.counters().links_refused.get(), 2);
+    world.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn d59_what_the_platform_knows_fills_in_what_the_source_does_not_say() {
     let world = world([]);
     act(&world, "s", None, Some("ann@example.com")).await;

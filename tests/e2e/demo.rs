@@ -67,7 +67,7 @@ fn a_missing_component_is_named_with_the_way_to_get_it() {
         .expect("the binary runs");
     assert_eq!(output.status.code(), Some(1));
     let log = text(output.stderr);
-    assert!(log.contains("sidenote_webhook.wasm") && log.contains("cargo xtask guests"), "{log}");
+    assert!(log.contains("webhook.wasm") && log.contains("cargo xtask guests"), "{log}");
 }
 
 fn text(bytes: Vec<u8>) -> String {

@@ -113,8 +113,9 @@ async fn judge_link(history: &History, session: usize) -> Result<(), String> {
     let Some(conversation) = expected else { return Ok(()) };
     let owners = rows::owners(&history.store, conversation).await;
     let user = SESSIONS[session].2.filter(|_| told.known);
-    let as_told =
-        owners.iter().any(|owner| owner.key == key(session) && owner.user_id.as_deref() == user);
+    let as_told = owners
+        .iter()
+        .any(|owner| owner.key == key(session) && owner.who.user_id.as_deref() == user);
     if as_told { Ok(()) } else { Err(format!("{conversation} doesn't know it: {owners:?}")) }
 }
 

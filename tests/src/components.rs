@@ -2,7 +2,12 @@
 
 use std::path::PathBuf;
 
-/// The folder that `cargo xtask guests` fills.
+/// The plugins as `cargo xtask guests` puts them into a folder.
 pub fn components() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/plugins"))
+}
+
+/// The components that misbehave for the tests, as `cargo xtask guests` puts them into a folder.
+pub fn test_guests() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/test-guests"))
 }

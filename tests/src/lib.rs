@@ -13,6 +13,6 @@ pub mod world;
 
 pub use acting::Person;
 pub use binary::binary;
-pub use components::components;
+pub use components::{components, test_guests};
 pub use patience::{DEADLINE, eventually};
 pub use rig::{Rig, Setup};

@@ -16,7 +16,7 @@ use sidenote::sim::{
 use tokio::time::Instant;
 
 use crate::acting::Person;
-use crate::components::components;
+use crate::components::{components, test_guests};
 use crate::patience::{DEADLINE, eventually};
 use crate::process::Process;
 
@@ -25,7 +25,7 @@ const STREAM: &str = "all";
 /// The bearer token of the host's API.
 const API_TOKEN: &str = "api-token";
 /// The plugin that posts to the platform.
-const COMPONENT: &str = "sidenote_webhook.wasm";
+const COMPONENT: &str = "webhook.wasm";
 /// How long a host may take to stop.
 const STOPS_WITHIN: Duration = Duration::from_secs(20);
 
@@ -81,7 +81,8 @@ impl Rig {
         let components = setup.components.clone().unwrap_or_else(components);
         for file in setup.files.iter().chain([&COMPONENT]) {
             // A folder of its own: a host compiles everything that it finds.
-            let (from, to) = (components.join(file), folder.path().join(file));
+            let from = if file.starts_with("guest_") { &test_guests() } else { &components };
+            let (from, to) = (from.join(file), folder.path().join(file));
             std::fs::copy(&from, to).unwrap_or_else(|error| {
                 panic!(
                     "{}: {error}; build the components with `cargo xtask guests`",

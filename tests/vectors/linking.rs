@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sidenote::clock::Timestamp;
 use sidenote::config::Delivery;
 use sidenote::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
-use sidenote::session::link::{Link, LinkEvent, LinkMode, Owner, Owners};
+use sidenote::session::link::{Identity, Link, LinkEvent, LinkMode, Owner, Owners, Wish};
 use sidenote::session::state::{Record, Session};
 
 use crate::values::input;
@@ -80,9 +80,10 @@ impl World {
             .or_insert_with(|| Session::load(key.clone(), None, Vec::new()));
         let owners = self.conversations.entry(conversation.to_owned()).or_default();
         let rules = Delivery::default();
-        let (event, _) = session
-            .on_link(&self.plugin, &target, owners, mode, Timestamp(0), &rules)
-            .map_err(|e| e.to_string())?;
+        let told = Identity::default();
+        let wish = Wish { plugin: &self.plugin, conversation: &target, mode, told: &told };
+        let (event, _) =
+            session.on_link(wish, owners, Timestamp(0), &rules).map_err(|e| e.to_string())?;
         let event = match event {
             LinkEvent::New | LinkEvent::Moved => "NEW",
             LinkEvent::ReplyExisting => "REPLY_EXISTING",
@@ -95,7 +96,7 @@ impl World {
             self.elsewhere.insert(conversation.to_owned());
         } else {
             let since = Timestamp(owners.sessions().count() as i64);
-            owners.add(Owner { key, user_id: None, since });
+            owners.add(Owner { key, who: Identity::default(), since });
         }
         Ok(json!({
             "session_id": name,

@@ -20,7 +20,7 @@ use stage::Stage;
 /// What the demo is told on the command line.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DemoArgs {
-    /// The folder with `sidenote_webhook.wasm`.
+    /// The folder with `webhook.wasm`.
     #[arg(long, value_name = "DIR", default_value = "target/plugins")]
     plugins: PathBuf,
 

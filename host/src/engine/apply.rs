@@ -8,12 +8,12 @@ use crate::engine::link::{LinkError, LinkRequest, Linked, Who};
 use crate::engine::live::progress_row;
 use crate::engine::round::{Answer, Engine, Round};
 use crate::engine::rows::{
-    Person, conversation_group, delete, person_group, put, session_group, session_number,
+    Person, PersonRow, conversation_group, delete, person_group, put, session_group, session_number,
 };
 use crate::ids::SessionKey;
 use crate::outbox::lane::{DeadLetter, Finished};
 use crate::outbox::note::{Note, NoteKind};
-use crate::session::link::{LinkEvent, Owner};
+use crate::session::link::{Identity, LinkEvent, Owner, Wish};
 use crate::session::note::format_note;
 use crate::session::state::{Effect, Sealed};
 use crate::store::Table;
@@ -35,6 +35,13 @@ impl Engine {
                 round.answers.push(Answer::Link(reply, result));
             }
             Input::Outcome(outcome) => self.end_post(round, outcome, now),
+            Input::Stop => {
+                self.stopping = true;
+                self.posts.abort_all();
+                for (key, live) in &mut self.memory.sessions {
+                    round.changes.extend(live.lane.cut().map(|head| progress_row(key, head)));
+                }
+            }
             Input::Drain => {
                 self.draining = true;
                 let keys: Vec<_> = self.memory.sessions.keys().cloned().collect();
@@ -58,14 +65,12 @@ impl Engine {
             return Err(LinkError::NotFound("its product isn't configured"));
         }
         let LinkRequest { plugin, conversation, mode, told, .. } = request;
-        let live = self.memory.sessions.get_mut(&key).ok_or(LinkError::Unavailable)?;
-        let learned = live.session.complete(told.user_id.as_deref(), told.email.as_deref());
-        self.run_effects(round, &key, learned, now);
-
         let rules = self.settings.rules(&key.product);
         let live = self.memory.sessions.get_mut(&key).ok_or(LinkError::Unavailable)?;
         let owners = self.memory.owners.entry((plugin.clone(), conversation.clone())).or_default();
-        let linked = live.session.on_link(&plugin, &conversation, owners, mode, now, rules);
+        let same = live.session.is_linked_to(&plugin, &conversation);
+        let wish = Wish { plugin: &plugin, conversation: &conversation, mode, told: &told };
+        let linked = live.session.on_link(wish, owners, now, rules);
         let (event, effects) = linked.map_err(|foreign| {
             self.counters.links_refused.add(1);
             tracing::warn!(%plugin, "link: refused: {foreign}");
@@ -73,15 +78,15 @@ impl Engine {
         })?;
         match event {
             LinkEvent::Kept => {}
-            LinkEvent::New | LinkEvent::ReplyExisting if effects.is_empty() => live.lane.nudge(),
+            LinkEvent::New | LinkEvent::ReplyExisting if same => live.lane.nudge(),
             LinkEvent::New | LinkEvent::ReplyExisting | LinkEvent::Moved => {
                 if event == LinkEvent::Moved {
                     tracing::info!(%plugin, "link: a session was moved to another conversation");
                 }
                 self.counters.links_made.add(1);
                 let group = conversation_group(&plugin, &conversation);
-                let user_id = live.session.record().user_id.clone();
-                let owner = Owner { key: key.clone(), user_id, since: now };
+                let who = live.session.record().identity();
+                let owner = Owner { key: key.clone(), who, since: now };
                 round.changes.push(put(
                     Table::Conversation,
                     group.clone(),
@@ -157,7 +162,7 @@ impl Engine {
         for effect in effects {
             match effect {
                 Effect::Save => drop(round.records.insert(key.clone())),
-                Effect::Identity { user_id, email } => self.rekey(round, key, (user_id, email)),
+                Effect::Identity(before) => self.rekey(round, key, &before, now),
                 Effect::Leave((plugin, conversation)) => {
                     if let Some(owners) =
                         self.memory.owners.get_mut(&(plugin.clone(), conversation.clone()))
@@ -186,17 +191,11 @@ impl Engine {
 
     /// Brings the indexes up to date: a session stands under its person and nobody else, and the
     /// conversation that it is in knows whose it is.
-    fn rekey(
-        &mut self,
-        round: &mut Round,
-        key: &SessionKey,
-        before: (Option<String>, Option<String>),
-    ) {
+    fn rekey(&mut self, round: &mut Round, key: &SessionKey, before: &Identity, now: Timestamp) {
         let Some(live) = self.memory.sessions.get(key) else { return };
         let record = live.session.record();
         if let Some(link) = &record.link {
-            let user_id = record.user_id.clone();
-            let owner = Owner { key: key.clone(), user_id, since: link.since };
+            let owner = Owner { key: key.clone(), who: record.identity(), since: link.since };
             let group = conversation_group(&link.plugin, &link.conversation);
             round.changes.push(put(Table::Conversation, group, session_number(key), &owner));
             let target = (link.plugin.clone(), link.conversation.clone());
@@ -204,7 +203,8 @@ impl Engine {
                 owners.update(owner);
             }
         }
-        let before: Vec<_> = Person::of(before.0.as_deref(), before.1.as_deref()).collect();
+        let before: Vec<_> =
+            Person::of(before.user_id.as_deref(), before.email.as_deref()).collect();
         let after: Vec<_> =
             Person::of(record.user_id.as_deref(), record.email.as_deref()).collect();
         let number = session_number(key);
@@ -215,7 +215,9 @@ impl Engine {
         }
         for person in after.iter().filter(|person| !before.contains(person)) {
             self.memory.add_person(&key.product, person, key);
-            round.changes.push(put(Table::Person, person_group(&key.product, person), number, key));
+            let row = PersonRow { key: key.clone(), since: now };
+            let group = person_group(&key.product, person);
+            round.changes.push(put(Table::Person, group, number, &row));
         }
     }
 

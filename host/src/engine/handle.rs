@@ -72,6 +72,14 @@ impl Handle {
         }
     }
 
+    /// Asks the engine to end without waiting for posts under way: they are sent again after the next
+    /// start. For when a drain takes too long.
+    pub async fn stop(&self) {
+        if self.inbox.send(Input::Stop).await.is_err() {
+            tracing::debug!("the engine has ended before it was stopped");
+        }
+    }
+
     /// The running totals.
     pub fn counters(&self) -> &Counters {
         &self.counters

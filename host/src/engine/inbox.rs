@@ -25,6 +25,8 @@ pub(super) enum Input {
     Outcome(Outcome),
     /// Seal what is open, post what is queued, and end.
     Drain,
+    /// End at once: posts under way are cut off, and put on record as not crashed.
+    Stop,
 }
 
 /// The outcome of a post.

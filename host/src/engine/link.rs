@@ -1,6 +1,6 @@
 //! What links a session to a conversation, and what can come of it.
 
-pub use crate::session::link::{LinkEvent, LinkMode};
+pub use crate::session::link::{Identity, LinkEvent, LinkMode};
 
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 
@@ -17,21 +17,6 @@ pub struct LinkRequest {
     pub mode: LinkMode,
     /// Who the platform says that it is; taken where the activity source doesn't say.
     pub told: Identity,
-}
-
-/// Who a person is, as far as is known.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Identity {
-    /// The activity source's user id.
-    pub user_id: Option<String>,
-    /// The e-mail address.
-    pub email: Option<String>,
-}
-
-impl std::fmt::Debug for Identity {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Identity(..)")
-    }
 }
 
 /// How the session is named.

@@ -5,13 +5,17 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::config::Delivery;
-use crate::engine::rows::{Person, person_group, put, read, session_group};
+use crate::engine::rows::{Person, PersonRow, person_group, put, read, session_group};
 use crate::ids::{ConversationId, PluginName, ProductId, SessionKey};
 use crate::outbox::lane::{IN_MEMORY, Lane, Progress, Queued};
 use crate::session::batch::Entry;
 use crate::session::link::Owners;
 use crate::session::state::{Record, Session};
 use crate::store::{Change, Group, Key, Rows, Store, StoreError, Table};
+
+/// So many sessions of a person are looked at for the one that was active last: those that were found to be
+/// theirs last. A user id that many share stalls nobody.
+const MAX_SESSIONS: usize = 64;
 
 /// A session with its lane.
 pub(super) struct Live {
@@ -175,8 +179,11 @@ impl Memory {
         if !groups.is_empty() {
             let rows = store.load(Table::Person, &groups).await?;
             for (person, rows) in missing.into_iter().zip(rows) {
-                let keys = rows.iter().filter_map(|(n, value)| read(Table::Person, *n, value));
-                self.persons.insert(person, keys.collect());
+                let rows = rows.iter().filter_map(|(n, value)| read(Table::Person, *n, value));
+                let mut rows: Vec<PersonRow> = rows.collect();
+                rows.sort_by_key(|row| std::cmp::Reverse(row.since));
+                rows.truncate(MAX_SESSIONS);
+                self.persons.insert(person, rows.into_iter().map(|row| row.key).collect());
             }
         }
         Ok(wanted.iter().filter_map(|person| self.persons.get(person)).flatten().cloned().collect())

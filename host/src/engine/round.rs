@@ -23,6 +23,8 @@ use crate::store::{Change, Store, StoreError, Table};
 const ROUND: usize = 2048;
 /// How often idle sessions leave the memory.
 const SWEEP: Duration = Duration::from_secs(30);
+/// How soon the next page of stored sessions is looked at for what has expired.
+const NEXT_PAGE: Duration = Duration::from_secs(1);
 /// Pause before a commit that met a full disk is tried again.
 const FULL_PAUSE: Duration = Duration::from_secs(1);
 /// Sessions that are read at once at start.
@@ -39,8 +41,9 @@ pub struct Engine {
     pub(super) memory: Memory,
     ready: HashMap<PluginName, VecDeque<SessionKey>>,
     pub(super) busy: HashMap<PluginName, usize>,
-    posts: JoinSet<Outcome>,
+    pub(super) posts: JoinSet<Outcome>,
     pub(super) draining: bool,
+    pub(super) stopping: bool,
 }
 
 /// Why the engine ended. What was committed is safe; the process must start again.
@@ -102,6 +105,7 @@ impl Engine {
             busy: HashMap::new(),
             posts: JoinSet::new(),
             draining: false,
+            stopping: false,
         };
         (handle, engine)
     }
@@ -110,18 +114,25 @@ impl Engine {
     /// moment: a post that is cut off has an unknown outcome and is sent again after the next start.
     pub async fn run(mut self) -> Result<(), EngineError> {
         self.recover().await?;
-        let (mut swept, mut expired) = (self.clock.now(), None);
+        let (mut sweep, mut expired) = (self.clock.now() + SWEEP, None);
+        let mut max_live = self.settings.max_live;
         loop {
-            let inputs = self.gather(swept + SWEEP).await?;
+            let inputs = self.gather(sweep).await?;
             self.round(inputs).await?;
+            if self.stopping {
+                return Ok(());
+            }
             let now = self.clock.now();
-            if now >= swept + SWEEP {
+            if now >= sweep {
                 self.memory.evict(now - self.settings.idle, false);
                 expired = self.expire(expired, now).await?;
-                swept = now;
+                // The rows are looked at page by page; the next page has no reason to wait.
+                sweep = now + if expired.is_some() { NEXT_PAGE } else { SWEEP };
             }
-            if self.memory.sessions.len() > self.settings.max_live {
+            if self.memory.sessions.len() > max_live {
                 self.memory.evict(now, true);
+                // Where most are busy, the next look is due when there are many more.
+                max_live = self.settings.max_live.max(self.memory.sessions.len() / 4 * 5);
             }
             self.counters.sessions_in_memory.set(self.memory.sessions.len() as u64);
             if self.draining
@@ -230,7 +241,7 @@ impl Engine {
                         }
                     }
                 }
-                Input::Outcome(_) | Input::Drain => {}
+                Input::Outcome(_) | Input::Drain | Input::Stop => {}
             }
         }
         let touched = self.memory.refill_lanes(&*self.store).await?;
@@ -259,7 +270,9 @@ impl Engine {
                 self.ready.entry(head.note.plugin.clone()).or_default().push_back(key.clone());
             }
         }
-        self.fill_slots(&mut round, now);
+        if !self.stopping {
+            self.fill_slots(&mut round, now);
+        }
         for key in &touched {
             self.memory.note_hunger(key);
             self.memory.set_timer(key, self.settings.rules(&key.product));

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::clock::Timestamp;
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::store::{Change, Group, Key, Table};
 
@@ -67,6 +68,14 @@ impl Person {
         hash.update(name);
         hex::encode(&hash.finalize()[..16]).into()
     }
+}
+
+/// A session of a person: a row of the index.
+#[derive(Serialize, Deserialize)]
+pub(super) struct PersonRow {
+    pub(super) key: SessionKey,
+    /// When the session was found to be this person's.
+    pub(super) since: Timestamp,
 }
 
 /// Stores `value` under `number` of the group.

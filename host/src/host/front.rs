@@ -169,7 +169,9 @@ impl Backend for Front {
                 let configured = settings.product(&product);
                 let configured =
                     configured.ok_or(LinkError::NotFound("the product isn't configured"))?;
-                let plugin = wish.plugin.or_else(|| configured.plugins.first().cloned());
+                let plugin = wish.plugin.or_else(|| {
+                    configured.plugins.iter().find(|name| self.registry.writes(name)).cloned()
+                });
                 let plugin: PluginName =
                     plugin.ok_or(LinkError::NotFound("the product has no plugin"))?;
                 if !configured.plugins.contains(&plugin) {
@@ -184,6 +186,9 @@ impl Backend for Front {
                 (plugin, Who::SessionOf(products, wish.session_id))
             }
         };
+        if !self.registry.writes(&plugin) {
+            return Err(LinkError::NotFound("the plugin posts no notes"));
+        }
         let request = LinkRequest {
             plugin,
             conversation: wish.conversation_id,

@@ -29,6 +29,9 @@ use front::Front;
 /// Events of one stream that wait for the engine; while it is full, the stream is paused.
 const STREAM_QUEUE: usize = 256;
 
+/// How long the engine may take to put on record what was cut off.
+const LAST_COMMIT: Duration = Duration::from_secs(2);
+
 /// A running host.
 pub struct Host {
     addr: SocketAddr,
@@ -36,8 +39,10 @@ pub struct Host {
     store: Arc<dyn Store>,
     front: Arc<Front>,
     stop: CancellationToken,
-    /// Streams, their feeders and the listener: they end when `stop` is cancelled.
-    intake: JoinSet<Result<(), RunError>>,
+    /// Streams and their feeders: they end when `stop` is cancelled.
+    streams: JoinSet<Result<(), RunError>>,
+    /// The listener: it ends some time after `stop` is cancelled, when its clients are served.
+    server: JoinSet<Result<(), RunError>>,
     /// The engine: it ends when it has drained.
     core: JoinSet<Result<(), EngineError>>,
 }
@@ -103,17 +108,17 @@ impl Host {
         let front = Arc::new(Front::new(engine.clone(), registry, configured, statuses, clock));
 
         let stop = CancellationToken::new();
-        let (mut intake, mut core) = (JoinSet::new(), JoinSet::new());
+        let (mut intake, mut server, mut core) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
         core.spawn(service.run());
-        let server = crate::http::serve(listener, front.clone(), config.server, stop.clone());
-        intake.spawn(async move { Ok(server.await?) });
+        let serving = crate::http::serve(listener, front.clone(), config.server, stop.clone());
+        server.spawn(async move { Ok(serving.await?) });
         for client in streams {
             let (sender, receiver) = mpsc::channel(STREAM_QUEUE);
             intake.spawn(read_stream(client, sender, stop.clone()));
             intake.spawn(feed(receiver, engine.clone()));
         }
         tracing::info!(%addr, "sidenote is running");
-        Ok(Self { addr, engine, store, front, stop, intake, core })
+        Ok(Self { addr, engine, store, front, stop, streams: intake, server, core })
     }
 
     /// Where it listens.
@@ -150,44 +155,61 @@ impl Host {
     /// Waits until something ends that must not end while the host runs.
     pub async fn failed(&mut self) -> RunError {
         loop {
-            tokio::select! {
-                Some(ended) = self.core.join_next() => match ended {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => return error.into(),
-                    Err(panic) => return panic.into(),
-                },
-                Some(ended) = self.intake.join_next() => match ended {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => return error,
-                    Err(panic) => return panic.into(),
-                },
+            let ended = tokio::select! {
+                Some(ended) = self.core.join_next() => flat(ended),
+                Some(ended) = self.streams.join_next() => flat(ended),
+                Some(ended) = self.server.join_next() => flat(ended),
                 else => std::future::pending().await,
+            };
+            if let Err(error) = ended {
+                return error;
             }
         }
     }
 
-    /// Stops in order, within `deadline`. What could not be posted by then is in the store, and is
-    /// posted after the next start.
+    /// Stops in order, within `deadline` and a moment. What could not be posted by then is in the store,
+    /// and is posted after the next start.
     pub async fn shutdown(mut self, deadline: Duration) -> Result<(), RunError> {
         self.front.close();
         self.stop.cancel();
         let stopping = async {
-            while let Some(ended) = self.intake.join_next().await {
-                ended??;
-            }
-            self.engine.drain().await;
-            while let Some(ended) = self.core.join_next().await {
-                ended??;
-            }
-            Ok(())
+            // A client of the listener that takes its time holds up nothing else.
+            let core = async {
+                let read = join(&mut self.streams).await;
+                self.engine.drain().await;
+                join(&mut self.core).await.and(read)
+            };
+            let (core, server) = tokio::join!(core, join(&mut self.server));
+            core.and(server)
         };
-        let stopped = tokio::time::timeout(deadline, stopping).await;
-        // A commit under way runs to its end on its own thread; dropping the tasks cuts off posts only.
-        stopped.unwrap_or_else(|_| {
-            tracing::warn!("host: the deadline passed before everything was posted; the rest waits in the store");
+        if let Ok(stopped) = tokio::time::timeout(deadline, stopping).await {
+            return stopped;
+        }
+        tracing::warn!(
+            "host: the deadline passed before everything was posted; the rest waits in the store"
+        );
+        self.engine.stop().await;
+        let last = tokio::time::timeout(LAST_COMMIT, join(&mut self.core)).await;
+        last.unwrap_or_else(|_| {
+            tracing::warn!("host: the store didn't take the last commit in time");
             Ok(())
         })
     }
+}
+
+/// Waits for every task; the first error counts.
+async fn join<E: Into<RunError> + 'static>(
+    tasks: &mut JoinSet<Result<(), E>>,
+) -> Result<(), RunError> {
+    let mut first = Ok(());
+    while let Some(ended) = tasks.join_next().await {
+        first = first.and(flat(ended));
+    }
+    first
+}
+
+fn flat<E: Into<RunError>>(ended: Result<Result<(), E>, JoinError>) -> Result<(), RunError> {
+    ended?.map_err(Into::into)
 }
 
 async fn open_store(store: config::Store) -> Result<Arc<dyn Store>, StartError> {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,9 @@ pub const MAX_CRASHES: u32 = 3;
 /// So many notes of a lane are in memory; those behind them are read from the store when their turn
 /// comes, so that a platform that is away for hours fills the disk and not the memory.
 pub const IN_MEMORY: usize = 4;
+
+/// A note that could not be delivered for so long is given up, however often it was tried.
+pub const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
 
 /// A lane.
 #[derive(Debug, Default, Clone)]
@@ -144,13 +148,14 @@ impl Lane {
     /// Takes the rows behind [`Lane::wants_after`] in order: the number of each, and its note where it
     /// can be read. No rows at all means that the store has no more.
     pub fn refill(&mut self, rows: impl IntoIterator<Item = (u64, Option<Queued>)>) {
-        let mut seen = 0;
+        let mut any = false;
         for (number, queued) in rows.into_iter().take(IN_MEMORY) {
-            seen += 1;
+            any = true;
             self.last = number;
             self.notes.extend(queued);
         }
-        self.behind = if seen == 0 { 0 } else { self.behind.saturating_sub(seen) };
+        // Rows that can't be read were never counted.
+        self.behind = if any { self.behind.saturating_sub(self.notes.len()) } else { 0 };
     }
 
     /// Gives the head up if it was in flight in [`MAX_CRASHES`] crashes; asked after [`Lane::load`].
@@ -221,6 +226,13 @@ impl Lane {
         }
     }
 
+    /// The host ends while the head is in flight: it is sent again after the next start. That is no crash.
+    pub fn cut(&mut self) -> Option<&Queued> {
+        let head = self.notes.front_mut().filter(|head| head.progress.state == State::InFlight)?;
+        head.progress.state = State::Due;
+        Some(head)
+    }
+
     /// Ends the attempt at the head. `random` is in `0.0..=1.0`.
     pub fn finish(
         &mut self,
@@ -237,7 +249,10 @@ impl Lane {
             }
             Err(error) => error,
         };
-        let verdict = judge(head, &error, rules);
+        let mut verdict = judge(head, &error, rules);
+        if now.since(head.note.sealed_at) >= MAX_AGE {
+            verdict = Verdict::Dead;
+        }
         let reason = reason(&error);
         if let Verdict::Dead = verdict {
             let queued = self.notes.pop_front()?;

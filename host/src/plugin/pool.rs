@@ -15,11 +15,22 @@ use super::instance::{self, CpuUsedUp, Ground, State};
 pub(super) struct Pool {
     admitted: Admitted,
     ground: Arc<Ground>,
-    /// One permit per call at the same time.
-    permits: Semaphore,
+    /// One permit per post at the same time.
+    posts: Semaphore,
+    /// One permit per webhook at the same time: they don't queue behind the posts of a slow platform.
+    webhooks: Semaphore,
     /// Instances between calls; never more than there are permits.
     idle: Mutex<Vec<Warm>>,
     counters: Counters,
+}
+
+/// What a call waits in.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Queue {
+    /// Posts: as many at the same time as the limit `concurrency` says.
+    Posts,
+    /// Webhooks: a quarter as many beside them.
+    Webhooks,
 }
 
 /// What was counted since the start.
@@ -61,11 +72,12 @@ pub(super) enum Stopped {
 impl Pool {
     /// A pool with one instance in it, the one that was tried at admission.
     pub(super) fn new(admitted: Admitted, ground: Arc<Ground>, tried: Live) -> Self {
-        let permits = ground.limits.concurrency.clamp(1, Semaphore::MAX_PERMITS);
+        let posts = ground.limits.concurrency.clamp(1, Semaphore::MAX_PERMITS);
         Self {
             admitted,
             ground,
-            permits: Semaphore::new(permits),
+            posts: Semaphore::new(posts),
+            webhooks: Semaphore::new(posts.div_ceil(4)),
             idle: Mutex::new(vec![Warm { live: tried, calls: 0 }]),
             counters: Counters::default(),
         }
@@ -90,13 +102,18 @@ impl Pool {
     /// the other half for itself, and all of it together ends within `whole`.
     pub(super) async fn lease(
         &self,
+        queue: Queue,
         whole: Duration,
         traceparent: Option<HeaderValue>,
     ) -> Result<Lease<'_>, Stopped> {
         self.counters.calls.fetch_add(1, Relaxed);
         let deadline = Instant::now() + whole;
         let waited = whole / 2;
-        let permit = match timeout(waited, self.permits.acquire()).await {
+        let permits = match queue {
+            Queue::Posts => &self.posts,
+            Queue::Webhooks => &self.webhooks,
+        };
+        let permit = match timeout(waited, permits.acquire()).await {
             Ok(permit) => permit.expect("the semaphore is never closed"),
             Err(_) => return Err(Stopped::Busy { waited }),
         };

@@ -16,7 +16,7 @@ use super::convert;
 use super::engine;
 use super::folder;
 use super::instance::{Ground, State};
-use super::pool::{Pool, Stopped};
+use super::pool::{Pool, Queue, Stopped};
 use super::webhook::{ReceiveError, WebhookEvent, WebhookRequest};
 use crate::clock::Clock;
 use crate::config::Plugin as PluginConfig;
@@ -143,16 +143,14 @@ impl Registry {
         let crashed =
             |code: &str, message| ReceiveError::Crashed { code: code.to_owned(), message };
         let stopped = |stopped| match stopped {
-            Stopped::Busy { waited } => {
-                crashed("busy", format!("no instance was free within {waited:?}"))
-            }
-            Stopped::Start { message } => crashed("unavailable", message),
+            Stopped::Busy { .. } | Stopped::Start { .. } => ReceiveError::Unavailable,
             Stopped::Crashed { code, message } => crashed(code, message),
         };
         if !pool.admitted().reads_webhooks() {
             return Err(ReceiveError::NoWebhook);
         }
-        let mut lease = pool.lease(pool.call_timeout(), None).await.map_err(stopped)?;
+        let mut lease =
+            pool.lease(Queue::Webhooks, pool.call_timeout(), None).await.map_err(stopped)?;
         let request = convert::request(request);
         let deadline = lease.deadline;
         let live = &mut lease.warm.live;
@@ -168,6 +166,14 @@ impl Registry {
             pool.counters().failures.fetch_add(1, Relaxed);
         }
         answer
+    }
+
+    /// Whether a plugin can post notes, as far as is known: one that couldn't be loaded may.
+    pub fn writes(&self, plugin: &str) -> bool {
+        self.plugins.get(plugin).is_some_and(|slot| match &slot.plugin {
+            Ok(pool) => pool.admitted().interfaces().contains(&"writer"),
+            Err(_) => true,
+        })
     }
 
     /// How every plugin is, by name.
@@ -201,7 +207,7 @@ impl Post for Registry {
         let whole = call.timeout.min(pool.call_timeout());
         let traceparent =
             HeaderValue::from_str(&call.traceparent).ok().filter(|value| !value.is_empty());
-        let mut lease = pool.lease(whole, traceparent).await.map_err(stopped)?;
+        let mut lease = pool.lease(Queue::Posts, whole, traceparent).await.map_err(stopped)?;
         let deadline = lease.deadline;
         let left = deadline.saturating_duration_since(tokio::time::Instant::now());
         let call = convert::call(Call { timeout: left, ..call }, self.clock.now());

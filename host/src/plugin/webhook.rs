@@ -62,8 +62,9 @@ pub enum ReceiveError {
     /// No plugin has this name.
     #[error("webhook: there is no plugin of this name")]
     NoSuchPlugin,
-    /// The plugin couldn't be loaded. The platform shall send the request again.
-    #[error("webhook: the plugin of this name couldn't be loaded; the log of the start says why")]
+    /// The plugin couldn't be loaded, or no instance of it was free or came up. The platform shall send the
+    /// request again.
+    #[error("webhook: the plugin can't be called at the moment; `/readyz` and the log say why")]
     Unavailable,
     /// The plugin reads no webhooks.
     #[error("webhook: the plugin reads no webhooks; it doesn't export `webhook`")]
@@ -78,11 +79,11 @@ pub enum ReceiveError {
         /// What is wrong, for the operator; not for whoever sent the request.
         message: String,
     },
-    /// The plugin trapped, was stopped at a limit, had no instance free, or answered what can't be
+    /// The plugin trapped, was stopped at a limit, or answered what can't be
     /// used. The platform may send the request again.
     #[error("webhook: the plugin failed, {code}: {message}")]
     Crashed {
-        /// `trap`, `timeout`, `cpu`, `memory`, `busy`, `unavailable`, `invalid`.
+        /// `trap`, `timeout`, `cpu`, `memory`, `invalid`.
         code: String,
         /// What happened, for people.
         message: String,

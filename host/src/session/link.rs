@@ -27,10 +27,34 @@ pub struct Owners(Vec<Owner>);
 pub struct Owner {
     /// The session.
     pub key: SessionKey,
-    /// Its user at that time, where known.
-    pub user_id: Option<String>,
+    /// Whose session it is.
+    #[serde(flatten)]
+    pub who: Identity,
     /// When it was linked.
     pub since: Timestamp,
+}
+
+/// Who a person is, as far as is known.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Identity {
+    /// The activity source's user id.
+    pub user_id: Option<String>,
+    /// The e-mail address.
+    pub email: Option<String>,
+}
+
+/// A wish to link a session.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish<'a> {
+    /// The plugin that posts into the conversation.
+    pub plugin: &'a PluginName,
+    /// The conversation.
+    pub conversation: &'a ConversationId,
+    /// What to do when the session is linked to another conversation already.
+    pub mode: LinkMode,
+    /// Who the platform says that it is.
+    pub told: &'a Identity,
 }
 
 /// What to do when the session is linked to another conversation already.
@@ -63,8 +87,8 @@ pub enum LinkEvent {
 #[error("the conversation belongs to another person's session")]
 pub struct Foreign;
 
-/// Decides what a wish to link `key` (of `user_id`, where known) to a conversation with these
-/// `owners` does to its `current` link. `same` says whether `current` is that very conversation.
+/// Decides what a wish to link a session of `who` to a conversation with these `owners` does to its
+/// `current` link. `same` says whether `current` is that very conversation.
 ///
 /// A conversation that another person's session owns is refused, so that nobody's actions land
 /// beside somebody else's conversation; sessions whose person isn't known on both sides are let in,
@@ -73,7 +97,7 @@ pub fn decide(
     current: Option<&Link>,
     same: bool,
     owners: &Owners,
-    user_id: Option<&str>,
+    who: &Identity,
     mode: LinkMode,
 ) -> Result<LinkEvent, Foreign> {
     match (mode, current.is_some() && !same) {
@@ -81,7 +105,10 @@ pub fn decide(
         (LinkMode::Move, true) => return Ok(LinkEvent::Moved),
         (LinkMode::Auto | LinkMode::Reply | LinkMode::Move, false) => {}
     }
-    if !same && mode != LinkMode::Move && owners.is_foreign_to(user_id) {
+    if !same
+        && mode != LinkMode::Move
+        && owners.0.iter().any(|owner| owner.who.is_another_than(who))
+    {
         return Err(Foreign);
     }
     let under_way = match mode {
@@ -100,6 +127,8 @@ impl Owners {
     /// The owners of a conversation.
     pub fn new(mut owners: Vec<Owner>) -> Self {
         owners.sort_by_key(|owner| owner.since);
+        let over = owners.len().saturating_sub(Self::MAX);
+        owners.drain(..over);
         Self(owners)
     }
 
@@ -127,10 +156,26 @@ impl Owners {
     pub fn sessions(&self) -> impl Iterator<Item = &SessionKey> {
         self.0.iter().map(|owner| &owner.key)
     }
+}
 
-    fn is_foreign_to(&self, user_id: Option<&str>) -> bool {
-        let Some(user_id) = user_id else { return false };
-        self.0.iter().any(|owner| owner.user_id.as_deref().is_some_and(|other| other != user_id))
+impl Identity {
+    /// Whether the two are known to be different people: by their user ids, and where one of these isn't
+    /// known, by their addresses.
+    pub fn is_another_than(&self, other: &Self) -> bool {
+        if let (Some(one), Some(two)) = (&self.user_id, &other.user_id) {
+            return one != two;
+        }
+        match (&self.email, &other.email) {
+            (Some(one), Some(two)) => one.trim().to_lowercase() != two.trim().to_lowercase(),
+            (Some(_) | None, None) | (None, Some(_)) => false,
+        }
+    }
+}
+
+impl std::fmt::Debug for Identity {
+    /// The person is left out.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Identity(..)")
     }
 }
 

@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::config::Delivery;
 use crate::ids::{ConversationId, PluginName, SessionKey};
 use crate::session::batch::{Entry, OpenBatch};
-use crate::session::link::{Foreign, Link, LinkEvent, LinkMode, Owners, decide};
+use crate::session::link::{Foreign, Identity, Link, LinkEvent, LinkMode, Owners, Wish, decide};
 use crate::session::payload::{Action, ActionsPayload};
 
 /// A session, as the host holds it while something happens to it.
@@ -58,13 +58,8 @@ const TICK: Duration = Duration::from_micros(1);
 pub enum Effect {
     /// Store the record ([`Session::record`]).
     Save,
-    /// The person is another one than before: find the session under this one.
-    Identity {
-        /// The user id before.
-        user_id: Option<String>,
-        /// The e-mail address before.
-        email: Option<String>,
-    },
+    /// The person is another one than this: find the session under the one in the record.
+    Identity(Identity),
     /// The session has nothing to do with this conversation any more.
     Leave(Target),
     /// Store an entry of the open batch.
@@ -125,6 +120,12 @@ impl Session {
         self.record.active_at != Timestamp::default() || !self.open.is_empty()
     }
 
+    /// Whether the session's notes go to this very conversation.
+    pub fn is_linked_to(&self, plugin: &PluginName, conversation: &ConversationId) -> bool {
+        let link = self.record.link.as_ref();
+        link.is_some_and(|link| link.plugin == *plugin && link.conversation == *conversation)
+    }
+
     /// The open batch.
     pub fn open(&self) -> &OpenBatch {
         &self.open
@@ -163,24 +164,40 @@ impl Session {
     }
 
     /// Links the session, or leaves it where it is. What waited before the first link is sealed at
-    /// once; a move seals what waits for the old conversation first.
+    /// once; a move seals what waits for the old conversation first. What the platform says of the person
+    /// is taken where the activity source says nothing.
+    ///
+    /// # Errors
+    ///
+    /// The conversation is another person's, or the platform says that the session is. Nothing changed.
     pub fn on_link(
         &mut self,
-        plugin: &PluginName,
-        conversation: &ConversationId,
+        wish: Wish<'_>,
         owners: &Owners,
-        mode: LinkMode,
         now: Timestamp,
         rules: &Delivery,
     ) -> Result<(LinkEvent, Vec<Effect>), Foreign> {
+        let Wish { plugin, conversation, mode, told } = wish;
+        let mut who = self.record.identity();
+        let claimed = told.user_id.as_ref().filter(|id| !id.is_empty());
+        if mode != LinkMode::Move
+            && who.user_id.is_some()
+            && claimed.is_some_and(|id| who.user_id.as_ref() != Some(id))
+        {
+            return Err(Foreign);
+        }
+        who.user_id = who.user_id.or_else(|| claimed.cloned());
+        who.email = who.email.or_else(|| told.email.clone());
         let current = self.record.link.as_ref();
-        let same = current.is_some_and(|l| l.plugin == *plugin && l.conversation == *conversation);
-        let event = decide(current, same, owners, self.record.user_id.as_deref(), mode)?;
+        let same = self.is_linked_to(plugin, conversation);
+        let event = decide(current, same, owners, &who, mode)?;
+        let moves = current.map(|link| link.moves);
         let mut effects = Vec::new();
+        self.identify(who.user_id.as_deref(), who.email.as_deref(), &mut effects);
         if same || event == LinkEvent::Kept {
             return Ok((event, effects));
         }
-        match current.map(|link| link.moves) {
+        match moves {
             None => self.trim(now, rules, &mut effects),
             Some(_) => self.seal_all(rules, 0.0, &mut effects),
         }
@@ -212,15 +229,6 @@ impl Session {
         Ok((event, effects))
     }
 
-    /// Fills in what isn't known of the person. What the activity source said stands.
-    pub fn complete(&mut self, user_id: Option<&str>, email: Option<&str>) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        let user_id = user_id.filter(|_| self.record.user_id.is_none());
-        let email = email.filter(|_| self.record.email.is_none());
-        self.identify(user_id, email, &mut effects);
-        effects
-    }
-
     /// Runs the timers that are due.
     pub fn on_timer(&mut self, now: Timestamp, rules: &Delivery) -> Vec<Effect> {
         let mut effects = Vec::new();
@@ -250,10 +258,10 @@ impl Session {
 
     /// Adds what is learned of the person.
     fn identify(&mut self, user_id: Option<&str>, email: Option<&str>, effects: &mut Vec<Effect>) {
-        let before = (self.record.user_id.clone(), self.record.email.clone());
+        let before = self.record.identity();
         let user = learn(&mut self.record.user_id, user_id);
         if learn(&mut self.record.email, email) || user {
-            effects.push(Effect::Identity { user_id: before.0, email: before.1 });
+            effects.push(Effect::Identity(before));
             effects.push(Effect::Save);
         }
     }
@@ -312,6 +320,13 @@ fn learn(known: &mut Option<String>, fresh: Option<&str>) -> bool {
     }
     *known = Some(fresh.to_owned());
     true
+}
+
+impl Record {
+    /// Whose session it is.
+    pub fn identity(&self) -> Identity {
+        Identity { user_id: self.user_id.clone(), email: self.email.clone() }
+    }
 }
 
 impl std::fmt::Debug for Record {

@@ -3,6 +3,7 @@
 //! A commit is one transaction with one fsync; the engine puts all that happened in a few
 //! milliseconds into one commit, so throughput is batch size.
 
+use std::fs::OpenOptions;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -33,8 +34,8 @@ pub struct EmbeddedStore {
 /// The file can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The folder of the file can't be made.
-    #[error("store: the folder of `{path}` can't be made: {cause}. Choose another `store.path`")]
+    /// The file, or its folder, can't be made.
+    #[error("store: `{path}` can't be made: {cause}. Choose another `store.path`")]
     Folder {
         /// The file.
         path: String,
@@ -66,6 +67,7 @@ impl EmbeddedStore {
             std::fs::create_dir_all(folder)
                 .map_err(|cause| OpenError::Folder { path: shown.clone(), cause })?;
         }
+        private(path).map_err(|cause| OpenError::Folder { path: shown.clone(), cause })?;
         let unusable = |cause: String| OpenError::Unusable { path: shown.clone(), cause };
         let database = Database::create(path).map_err(|error| {
             if matches!(error, redb::DatabaseError::DatabaseAlreadyOpen) {
@@ -182,6 +184,16 @@ impl Store for EmbeddedStore {
 
     async fn commit(&self, changes: Arc<[Change]>) -> Result<(), StoreError> {
         self.blocking(move |store| store.commit_now(&changes)).await
+    }
+}
+
+/// Makes the file, where it isn't there, so that only its owner can read it: it holds what people did.
+fn private(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    match made {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 

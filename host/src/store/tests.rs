@@ -103,6 +103,16 @@ async fn embedded_has_everything_after_a_reopen() {
 }
 
 #[test]
+fn embedded_is_readable_by_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    let store = EmbeddedStore::open(&path).unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    drop(store);
+}
+
+#[test]
 fn embedded_says_who_has_it_open_and_what_is_no_store() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.redb");

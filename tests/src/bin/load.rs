@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 /// Measures how many actions a host takes from the stream to the platform in a second.
 #[derive(Debug, Clone, Parser)]
 struct Args {
-    /// The folder with `sidenote_webhook.wasm`; the one of `cargo xtask guests` by default.
+    /// The folder with `webhook.wasm`; the one of `cargo xtask guests` by default.
     #[arg(long, value_name = "DIR")]
     plugins: Option<PathBuf>,
     /// People who act at the same time, each in a session with a conversation of its own.

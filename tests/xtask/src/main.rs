@@ -89,7 +89,8 @@ fn load(args: &[String]) -> Result<(), String> {
     run(command.arg("--plugins").arg(plugins).args(args))
 }
 
-/// Builds every component and copies it into a plugins folder, which is returned.
+/// Builds every component, and copies the plugins into a plugins folder, which is returned, and the guests
+/// of the tests into one of their own.
 fn guests() -> Result<PathBuf, String> {
     add_target()?;
     let mut build = vec!["build".to_owned(), "--quiet".to_owned(), "--profile=guest".to_owned()];
@@ -98,18 +99,24 @@ fn guests() -> Result<PathBuf, String> {
     build.extend(packages.iter().map(|name| format!("--package={name}")));
     cargo(&build)?;
     let built = root().join("target").join(TARGET).join("guest");
-    let folder = root().join("target/plugins");
-    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    // The guests of the tests are used from where they were built.
-    for name in packages.iter().filter(|name| name.starts_with("sidenote-")) {
-        let file = format!("{}.wasm", name.replace('-', "_"));
+    let (plugins, test_guests) = (root().join("target/plugins"), root().join("target/test-guests"));
+    for folder in [&plugins, &test_guests] {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| format!("{}: {error}", folder.display()))?;
+    }
+    for name in packages {
+        let component = name.replace('-', "_");
+        let from = built.join(format!("{component}.wasm"));
+        let to = match component.strip_prefix("sidenote_") {
+            Some(plugin) => plugins.join(format!("{plugin}.wasm")),
+            None => test_guests.join(format!("{component}.wasm")),
+        };
         // A rename is one step: a host that watches the folder never sees half a file.
-        let (from, part, to) =
-            (built.join(&file), folder.join(format!("{file}.part")), folder.join(&file));
+        let part = to.with_extension("part");
         let copied = std::fs::copy(&from, &part).and_then(|_| std::fs::rename(&part, &to));
         copied.map_err(|error| format!("{} → {}: {error}", from.display(), to.display()))?;
     }
-    Ok(folder)
+    Ok(plugins)
 }
 
 /// The packages below `plugins/` and `tests/guests/`.
@@ -162,8 +169,10 @@ fn run(command: &mut Command) -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(format!("{shown}: {status}")) }
 }
 
-fn root() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+/// The workspace's folder.
+fn root() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.ancestors().nth(2).unwrap_or(package).to_owned()
 }
 
 #[expect(clippy::print_stderr, reason = "this is a command line")]

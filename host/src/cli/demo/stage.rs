@@ -24,7 +24,7 @@ use crate::sim::{
 };
 
 /// The component that writes the notes.
-const COMPONENT: &str = "sidenote_webhook.wasm";
+const COMPONENT: &str = "webhook.wasm";
 /// How long the host may take to open the stream.
 const CONNECTS_WITHIN: Duration = Duration::from_secs(15);
 /// How long the last notes may take after the story.
