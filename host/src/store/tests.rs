@@ -123,3 +123,40 @@ fn embedded_says_who_has_it_open_and_what_is_no_store() {
     std::fs::write(&other, "not a store").unwrap();
     assert!(matches!(EmbeddedStore::open(&other), Err(OpenError::Unusable { .. })));
 }
+
+#[tokio::test]
+async fn embedded_takes_a_full_disk_back_into_use_when_space_returns() {
+    let folder = tempfile::tempdir().unwrap();
+    let mounted = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"])
+        .arg(folder.path())
+        .status();
+    if !mounted.is_ok_and(|status| status.success()) {
+        println!("left out: a small file system can't be mounted here, it needs root");
+        return;
+    }
+    let ballast = folder.path().join("ballast");
+    let path = folder.path().join("store.redb");
+    let store = EmbeddedStore::open(&path).unwrap();
+    store.commit(Arc::new([put(Table::Open, ("p", "s"), 1, "before")])).await.unwrap();
+    // Fill what is left, then ask for more.
+    let mut size = 4 << 20;
+    while size > 4096 && std::fs::write(&ballast, vec![0; size]).is_err() {
+        size -= 64 << 10;
+    }
+    let large = "x".repeat(3 << 20);
+    let change: Arc<[Change]> = Arc::new([put(Table::Open, ("p", "s"), 2, &large)]);
+    for _ in 0..3 {
+        let refused = store.commit(change.clone()).await;
+        assert!(matches!(refused, Err(super::StoreError::Full(_))), "{refused:?}");
+    }
+    std::fs::remove_file(&ballast).unwrap();
+    let small: Arc<[Change]> = Arc::new([put(Table::Open, ("p", "s"), 3, "after")]);
+    store.commit(small).await.unwrap();
+    let numbers: Vec<_> =
+        load(&store, Table::Open, ("p", "s")).await.into_iter().map(|row| row.0).collect();
+    assert_eq!(numbers, [1, 3], "what was committed is there, what was refused is not");
+    drop(store);
+    let unmounted = std::process::Command::new("umount").arg("-l").arg(folder.path()).status();
+    assert!(unmounted.unwrap().success());
+}
