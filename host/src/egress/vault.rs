@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use memchr::memmem;
@@ -78,17 +79,8 @@ impl Vault {
     /// Takes the values that ever left out of what came back, where they stand as they are: a server
     /// that was given a secret can always hand it on in a form that nobody looks for.
     pub fn scrub<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
-        let mut text = Cow::Borrowed(text);
-        if !self.any_exposed.load(Relaxed) {
-            return text;
-        }
-        for held in self.secrets.values().filter(|held| held.exposed.load(Relaxed)) {
-            let value = held.value.expose().as_bytes();
-            if value.len() >= SHORTEST_SCRUBBED && memmem::find(&text, value).is_some() {
-                text = Cow::Owned(replace(&text, value));
-            }
-        }
-        text
+        let found = self.found(text);
+        if found.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(replace(text, &found)) }
     }
 
     /// As [`Vault::scrub`], for text.
@@ -97,6 +89,35 @@ impl Vault {
             Cow::Borrowed(_) => text,
             Cow::Owned(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         }
+    }
+
+    /// Where values that ever left stand, in order. Values that share bytes, one that begins another
+    /// say, become one place: taking them out one by one would leave the rest of the other.
+    fn found(&self, text: &[u8]) -> Vec<Range<usize>> {
+        if !self.any_exposed.load(Relaxed) {
+            return Vec::new();
+        }
+        let mut found = Vec::new();
+        for held in self.secrets.values().filter(|held| held.exposed.load(Relaxed)) {
+            let value = held.value.expose().as_bytes();
+            if value.len() < SHORTEST_SCRUBBED {
+                continue;
+            }
+            let finder = memmem::Finder::new(value);
+            let (mut own, mut from) = (Vec::new(), 0);
+            while let Some(at) = finder.find(&text[from..]) {
+                let start = from + at;
+                join(&mut own, start..start + value.len());
+                from = start + 1;
+            }
+            found.append(&mut own);
+        }
+        found.sort_by_key(|place| place.start);
+        let mut joined = Vec::with_capacity(found.len());
+        for place in found {
+            join(&mut joined, place);
+        }
+        joined
     }
 
     fn expose(&self, name: &str, origin: &Origin) -> Result<&[u8], SecretError> {
@@ -166,13 +187,21 @@ pub enum SecretError {
     Unterminated,
 }
 
-fn replace(text: &[u8], value: &[u8]) -> Vec<u8> {
+/// Adds a place that starts no earlier than the last one, as a part of that where they overlap.
+fn join(places: &mut Vec<Range<usize>>, place: Range<usize>) {
+    match places.last_mut() {
+        Some(last) if place.start < last.end => last.end = last.end.max(place.end),
+        Some(_) | None => places.push(place),
+    }
+}
+
+fn replace(text: &[u8], places: &[Range<usize>]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut from = 0;
-    for at in memmem::find_iter(text, value) {
-        out.extend_from_slice(&text[from..at]);
+    for place in places {
+        out.extend_from_slice(&text[from..place.start]);
         out.extend_from_slice(SCRUBBED);
-        from = at + value.len();
+        from = place.end;
     }
     out.extend_from_slice(&text[from..]);
     out
@@ -240,6 +269,31 @@ mod tests {
             b"hmac-key",
             "it never left, so it can't have come back"
         );
+    }
+
+    #[test]
+    fn nothing_is_left_of_secrets_that_share_bytes() {
+        let secret = |value: &str| PluginSecret {
+            value: Secret::new(value),
+            hosts: vec!["api.example.com".to_owned()],
+        };
+        let secrets = [
+            ("a".to_owned(), secret("tok-1")),
+            ("b".to_owned(), secret("tok-1-long")),
+            ("c".to_owned(), secret("longer")),
+            ("d".to_owned(), secret("abab")),
+        ];
+        let (vault, api) =
+            (Vault::new("bot".into(), &secrets.into()).unwrap(), origin("https://api.example.com"));
+        vault.fill(b"{{secret:a}}{{secret:b}}{{secret:c}}{{secret:d}}", &api).unwrap();
+        for (text, wanted) in [
+            ("<tok-1-long>", "<[secret]>"),
+            ("<tok-1-longer>", "<[secret]>"),
+            ("<tok-1> <longer>", "<[secret]> <[secret]>"),
+            ("<ababab>", "<[secret]>"),
+        ] {
+            assert_eq!(vault.scrub_text(text.to_owned()), wanted);
+        }
     }
 
     #[test]
