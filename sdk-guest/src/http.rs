@@ -97,8 +97,9 @@ impl Request {
         &self.0.body
     }
 
-    /// Sends the request and waits for the whole response, whatever its status. The error becomes a
-    /// [`Failure`] with `?`.
+    /// Sends the request and waits for the whole response, whatever its status. A body that is larger
+    /// than `max_response` ends there: see [`Response::is_truncated`]. The error becomes a [`Failure`]
+    /// with `?`.
     pub fn send(self) -> Result<Response, Error> {
         send(self.0)
     }
@@ -115,6 +116,12 @@ impl Response {
         (200..300).contains(&self.status)
     }
 
+    /// Whether the body was larger than the plugin's `max_response` and ends there. The platform took
+    /// the request all the same.
+    pub fn is_truncated(&self) -> bool {
+        self.header("x-sidenote-truncated").is_some()
+    }
+
     /// The response where its status is 2xx, else [`Failure::from_status`].
     pub fn error_for_status(self) -> Result<Self, Failure> {
         if self.is_success() {
@@ -124,9 +131,13 @@ impl Response {
         }
     }
 
-    /// The body as JSON. A body that doesn't fit is a permanent failure: the platform answered, and
-    /// asking again would double the note.
+    /// The body as JSON. A body that doesn't fit, or was cut off, is a permanent failure: the platform
+    /// answered, and asking again would double the note.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        if self.is_truncated() {
+            let message = "the answer is larger than the plugin's max_response; raise it";
+            return Err(Failure::permanent("json", message).with_sent(Sent::Sent));
+        }
         serde_json::from_slice(&self.body).map_err(|error| {
             let place = format!("line {}, column {}", error.line(), error.column());
             Failure::permanent("json", format!("the answer isn't the JSON expected, at {place}"))

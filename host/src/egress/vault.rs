@@ -83,6 +83,21 @@ impl Vault {
         if found.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(replace(text, &found)) }
     }
 
+    /// As [`Vault::scrub`], of no more than the first `end` bytes. What follows them is needed to see
+    /// a value that the cut goes through: [`Vault::longest`] bytes of it are enough.
+    pub fn scrub_until<'a>(&self, text: &'a [u8], end: usize) -> Cow<'a, [u8]> {
+        let mut found = self.found(text);
+        found.retain(|place| place.start < end);
+        let end = found.last().map_or(end, |last| last.end.max(end));
+        let text = &text[..end.min(text.len())];
+        if found.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(replace(text, &found)) }
+    }
+
+    /// The length of the longest value, in bytes.
+    pub fn longest(&self) -> usize {
+        self.secrets.values().map(|held| held.value.expose().len()).max().unwrap_or(0)
+    }
+
     /// As [`Vault::scrub`], for text.
     pub fn scrub_text(&self, text: String) -> String {
         match self.scrub(text.as_bytes()) {
@@ -269,6 +284,19 @@ mod tests {
             b"hmac-key",
             "it never left, so it can't have come back"
         );
+    }
+
+    #[test]
+    fn a_cut_leaves_nothing_of_a_secret_that_it_goes_through() {
+        let (vault, api) = (vault(), origin("https://api.example.com"));
+        assert_eq!(vault.longest(), 8);
+        assert_eq!(&*vault.scrub_until(b"abcdef", 4), b"abcd");
+        assert_eq!(&*vault.scrub_until(b"abc", 4), b"abc");
+        vault.fill(b"{{secret:token}}", &api).unwrap();
+        assert_eq!(&*vault.scrub_until(b"a s3cr3t b", 4), b"a [secret]");
+        assert_eq!(&*vault.scrub_until(b"a s3cr3t b", 9), b"a [secret] ");
+        assert_eq!(&*vault.scrub_until(b"a s3cr3t b", 2), b"a ");
+        assert_eq!(&*vault.scrub_until(b"s3cr3t abcdef", 9), b"[secret] ab");
     }
 
     #[test]

@@ -67,9 +67,6 @@ fn refused(error: SendError) -> Error {
         SendError::Invalid(cause) => Error::InternalError(Some(cause)),
         SendError::Connect { .. } => Error::ConnectionRefused,
         SendError::Timeout { .. } => Error::HttpResponseTimeout,
-        SendError::TooLarge { what: "response", limit, .. } => {
-            Error::HttpResponseBodySize(Some(limit as u64))
-        }
         SendError::TooLarge { limit, .. } => Error::HttpRequestBodySize(Some(limit as u64)),
         SendError::Broken { .. } => Error::ConnectionTerminated,
     }

@@ -18,7 +18,12 @@ impl Writer for Wasi {
         let response = send(method, authority, path)
             .map_err(|error| Failure::transient("wasi-http", error))?;
         let status = response.status();
-        let body = read(&response).unwrap_or_else(|error| error);
+        let truncated = response.headers().has("x-sidenote-truncated");
+        let mut body = read(&response).unwrap_or_else(|error| error);
+        if body.len() > 100 {
+            // Too long for an id.
+            body = format!("{} bytes, truncated: {truncated}", body.len());
+        }
         Ok(Posted::with_id(format!("{status} {body}")))
     }
 }
