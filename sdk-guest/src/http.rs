@@ -175,3 +175,19 @@ fn send(request: wit::Request) -> Result<Response, Error> {
 fn send(request: wit::Request) -> Result<Response, Error> {
     crate::test::send(request)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_was_cut_off_is_a_success_whose_json_is_not_read() {
+        let mut answer = Response { status: 200, headers: Vec::new(), body: b"17".to_vec() };
+        assert_eq!(answer.json::<u32>(), Ok(17));
+        answer.headers.push(("x-sidenote-truncated".to_owned(), "true".to_owned()));
+        assert!(answer.is_success() && answer.is_truncated());
+        let failure = answer.json::<u32>().unwrap_err();
+        assert_eq!((failure.kind, failure.sent), (FailureKind::Permanent, Sent::Sent));
+        assert!(failure.message.contains("max_response"), "{}", failure.message);
+    }
+}

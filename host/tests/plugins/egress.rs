@@ -261,3 +261,20 @@ async fn wasi_http_goes_through_the_same_door() {
         assert_eq!(answer, format!("200 {limit} bytes, truncated: {truncated}"));
     }
 }
+
+#[tokio::test]
+async fn requests_of_wasi_http_at_once_take_turns_and_hold_no_more_than_allowed() {
+    let server = Server::start().await;
+    let mut open = plugin("guest_wasi.wasm");
+    open.hosts = vec![server.grant()];
+    open.allow_private = true;
+    open.secrets = [("token".to_owned(), secret("t0p-s3cret", &[&server.grant()]))].into();
+    let registry = registry([("open", open)]).await;
+    let limit = crate::guests::limits().max_response_bytes;
+    // More than are sent at a time, and twice what may lie unread; then the room is free again.
+    for (bytes, truncated, held) in [(10, 0, 80), (limit, 4, 4 * limit), (limit, 4, 4 * limit)] {
+        let answer =
+            id(&registry, "open", &format!("MANY {} /large/{bytes}", server.address)).await;
+        assert_eq!(answer, format!("8 responses, {truncated} truncated, {held} bytes"));
+    }
+}
