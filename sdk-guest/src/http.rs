@@ -97,8 +97,9 @@ impl Request {
         &self.0.body
     }
 
-    /// Sends the request and waits for the whole response, whatever its status. The error becomes a
-    /// [`Failure`] with `?`.
+    /// Sends the request and waits for the whole response, whatever its status. A body that is larger
+    /// than `max_response` ends there: see [`Response::is_truncated`]. The error becomes a [`Failure`]
+    /// with `?`.
     pub fn send(self) -> Result<Response, Error> {
         send(self.0)
     }
@@ -115,6 +116,12 @@ impl Response {
         (200..300).contains(&self.status)
     }
 
+    /// Whether the body was larger than the plugin's `max_response` and ends there. The platform took
+    /// the request all the same.
+    pub fn is_truncated(&self) -> bool {
+        self.header("x-sidenote-truncated").is_some()
+    }
+
     /// The response where its status is 2xx, else [`Failure::from_status`].
     pub fn error_for_status(self) -> Result<Self, Failure> {
         if self.is_success() {
@@ -124,9 +131,13 @@ impl Response {
         }
     }
 
-    /// The body as JSON. A body that doesn't fit is a permanent failure: the platform answered, and
-    /// asking again would double the note.
+    /// The body as JSON. A body that doesn't fit, or was cut off, is a permanent failure: the platform
+    /// answered, and asking again would double the note.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        if self.is_truncated() {
+            let message = "the answer is larger than the plugin's max_response; raise it";
+            return Err(Failure::permanent("json", message).with_sent(Sent::Sent));
+        }
         serde_json::from_slice(&self.body).map_err(|error| {
             let place = format!("line {}, column {}", error.line(), error.column());
             Failure::permanent("json", format!("the answer isn't the JSON expected, at {place}"))
@@ -138,9 +149,10 @@ impl Response {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let (kind, code) = match error.kind {
-            ErrorKind::Denied => (FailureKind::Invalid, "http-denied"),
+            // The operator can mend it: the note waits for that.
+            ErrorKind::Denied => (FailureKind::Auth, "http-denied"),
+            ErrorKind::Secret => (FailureKind::Auth, "http-secret"),
             ErrorKind::Invalid => (FailureKind::Invalid, "http-invalid"),
-            ErrorKind::Secret => (FailureKind::Invalid, "http-secret"),
             ErrorKind::Connect => (FailureKind::Transient, "http-connect"),
             ErrorKind::Timeout => (FailureKind::Transient, "http-timeout"),
             ErrorKind::TooLarge => (FailureKind::Permanent, "http-too-large"),
@@ -163,4 +175,20 @@ fn send(request: wit::Request) -> Result<Response, Error> {
 #[cfg(not(target_arch = "wasm32"))]
 fn send(request: wit::Request) -> Result<Response, Error> {
     crate::test::send(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_was_cut_off_is_a_success_whose_json_is_not_read() {
+        let mut answer = Response { status: 200, headers: Vec::new(), body: b"17".to_vec() };
+        assert_eq!(answer.json::<u32>(), Ok(17));
+        answer.headers.push(("x-sidenote-truncated".to_owned(), "true".to_owned()));
+        assert!(answer.is_success() && answer.is_truncated());
+        let failure = answer.json::<u32>().unwrap_err();
+        assert_eq!((failure.kind, failure.sent), (FailureKind::Permanent, Sent::Sent));
+        assert!(failure.message.contains("max_response"), "{}", failure.message);
+    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sidenote::config::Delivery;
 use sidenote::engine::link::{LinkEvent, LinkMode};
 use sidenote::outbox::note::{FailureKind, PostError};
-use sidenote::store::{MemoryStore, Store};
+use sidenote::store::{MemoryStore, Store, Table};
 use sidenote_tests::world::{
     Answer, Platform, World, crashed, embedded, failed, ok_after, wait, wish,
 };
@@ -73,6 +73,40 @@ async fn pauses_grow_while_the_plugin_is_away_and_no_attempt_is_burned() {
     let begun: Vec<u64> = world.platform.posts().iter().map(|post| post.at.as_secs()).collect();
     assert_eq!(begun, [0, 1, 3, 7, 15, 31]);
     assert_eq!(world.handle.counters().notes_posted.get(), 1);
+    world.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_stops_in_the_middle_of_a_post_leaves_no_crash_mark() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    for _ in 0..5 {
+        let platform = Platform::new([ok_after(3600.0)]);
+        let mut world = World::start(store.clone(), platform, Delivery::default());
+        if world.rows(Table::Session).await == 0 {
+            world.act("s", "a").await;
+            world.link("s", "c").await.unwrap();
+        }
+        wait(1.0).await;
+        assert_eq!(world.platform.lines(), ["c: [1] a"]);
+        world.handle.stop().await;
+        world.ended().await.unwrap();
+    }
+    let world = World::start(store, Platform::new([]), Delivery::default());
+    wait(1.0).await;
+    assert_eq!(world.dead().await, []);
+    assert_eq!(world.end().await, ["c: [1] a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_note_that_cannot_be_delivered_for_a_day_is_a_dead_letter() {
+    let away = || (Duration::ZERO, Err(PostError::Unavailable { message: "gone".into() }));
+    let world = world((0..1000).map(|_| away()), Delivery::default());
+    world.act("s", "a").await;
+    world.link("s", "c").await.unwrap();
+    wait(23.0 * 3600.0).await;
+    assert_eq!(world.dead().await, []);
+    wait(2.0 * 3600.0).await;
+    assert_eq!(world.dead().await[0].reason, "unavailable: gone");
     world.end().await;
 }
 

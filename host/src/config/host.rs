@@ -1,9 +1,11 @@
 //! The hosts that a plugin may reach, as an operator writes them.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+
+use reqwest::Url;
 
 use super::scalar::{self, Refusal, Scalar};
+use crate::egress::{Origin, address};
 
 /// One host of a grant: `host`, `host:port` or `http://host:port`.
 ///
@@ -20,9 +22,9 @@ pub(super) struct Host {
 pub(super) enum Reach {
     /// Somewhere in the world, or a name that only a resolver knows.
     Public,
-    /// This machine or a private network: needs its own grant.
+    /// This machine, a private network or another place that isn't the open one: needs its own grant.
     Private,
-    /// Cloud metadata and its like: never granted.
+    /// Cloud metadata: never granted.
     Never,
 }
 
@@ -31,8 +33,11 @@ impl Host {
     pub(super) fn read(value: Scalar<'_>) -> Result<Self, Refusal> {
         let text = scalar::text(value)?;
         Self::parse(&text).map_err(|cause| {
+            // What stands before an `@` may be a password.
+            let shown =
+                if text.contains('@') { "the host".to_owned() } else { format!("\"{text}\"") };
             Refusal::value(
-                format!("\"{text}\" {cause}"),
+                format!("{shown} {cause}"),
                 "write \"host\", \"host:port\" or, without TLS, \"http://host:port\"",
             )
         })
@@ -62,19 +67,21 @@ impl Host {
             None if plaintext => 80,
             None => 443,
         };
-        if !is_name(name) {
+        if !is_name(name) || origin(name).is_none() {
             return Err("isn't a host");
         }
         Ok(Self { plaintext, name: name.to_owned(), port })
     }
 
-    /// How far away the host is by its name alone. Names are resolved and checked when they are called.
+    /// How far away the host is by its name alone, in the judgement of the plugins' way out. Names are
+    /// resolved and checked when they are called.
     pub(super) fn reach(&self) -> Reach {
-        let bare = self.name.trim_start_matches('[').trim_end_matches(']');
-        match bare.parse() {
-            Ok(address) => reach_of(address),
-            Err(_) if bare == "localhost" || bare.ends_with(".localhost") => Reach::Private,
-            Err(_) => Reach::Public,
+        match origin(&self.name).and_then(|origin| origin.ip()).map(address::reach) {
+            Some(address::Reach::Public) => Reach::Public,
+            Some(address::Reach::Private(_)) => Reach::Private,
+            Some(address::Reach::Never(_)) => Reach::Never,
+            None if self.name == "localhost" || self.name.ends_with(".localhost") => Reach::Private,
+            None => Reach::Public,
         }
     }
 }
@@ -87,6 +94,11 @@ impl fmt::Display for Host {
             (false, port) => write!(f, "{}:{port}", self.name),
         }
     }
+}
+
+/// The name as a request is matched by it: an address may be written in many ways.
+fn origin(name: &str) -> Option<Origin> {
+    Origin::of(&Url::parse(&format!("https://{name}")).ok()?)
 }
 
 fn split_port(text: &str) -> Result<(&str, Option<&str>), &'static str> {
@@ -123,31 +135,6 @@ fn is_name(name: &str) -> bool {
                 .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
     };
     name.len() <= 253 && name.split('.').all(is_label)
-}
-
-fn reach_of(address: IpAddr) -> Reach {
-    let address = match address {
-        IpAddr::V6(six) => six.to_ipv4_mapped().map_or(address, IpAddr::V4),
-        IpAddr::V4(_) => address,
-    };
-    match address {
-        IpAddr::V4(four) if four.is_link_local() || four == Ipv4Addr::new(100, 100, 100, 200) => {
-            Reach::Never
-        }
-        IpAddr::V4(four) if four.is_loopback() || four.is_private() || four.is_unspecified() => {
-            Reach::Private
-        }
-        IpAddr::V4(four) if four.octets()[0] == 100 && (64..128).contains(&four.octets()[1]) => {
-            Reach::Private
-        }
-        IpAddr::V4(_) => Reach::Public,
-        IpAddr::V6(six) if six.segments() == [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254] => Reach::Never,
-        IpAddr::V6(six) if six.is_unicast_link_local() => Reach::Never,
-        IpAddr::V6(six) if six.is_loopback() || six.is_unique_local() || six.is_unspecified() => {
-            Reach::Private
-        }
-        IpAddr::V6(_) => Reach::Public,
-    }
 }
 
 #[cfg(test)]
@@ -187,10 +174,21 @@ mod tests {
             "[nonsense]",
             "-a.example",
             "a..example",
+            "256.1.1.1",
             "[::1]x",
         ] {
             assert!(Host::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn credentials_are_not_repeated_in_the_error() {
+        for text in ["https://user:hunter2@api.example.com", "user:hunter2@api.example.com/path"] {
+            let refusal = Host::read(Scalar::Variable(text)).unwrap_err();
+            assert!(!format!("{refusal:?}").contains("hunter2"), "{refusal:?}");
+        }
+        let refusal = Host::read(Scalar::Variable("a b")).unwrap_err();
+        assert!(format!("{refusal:?}").contains("a b"), "{refusal:?}");
     }
 
     #[test]
@@ -206,12 +204,19 @@ mod tests {
             ("0.0.0.0", Reach::Private),
             ("[::1]", Reach::Private),
             ("[fd12::1]", Reach::Private),
+            ("[fe80::1]", Reach::Private),
             ("[::ffff:10.0.0.1]", Reach::Private),
+            ("[2001:db8::1]", Reach::Private),
+            ("2130706433", Reach::Private),
+            ("0x7f.1", Reach::Private),
+            ("198.18.0.1", Reach::Private),
             ("169.254.169.254", Reach::Never),
             ("[::ffff:169.254.169.254]", Reach::Never),
             ("100.100.100.200", Reach::Never),
             ("[fd00:ec2::254]", Reach::Never),
-            ("[fe80::1]", Reach::Never),
+            ("[fd00:c1::a9fe:a9fe]", Reach::Never),
+            ("168.63.129.16", Reach::Never),
+            ("2852039166", Reach::Never),
         ] {
             assert_eq!(Host::parse(text).unwrap().reach(), reach, "{text}");
         }

@@ -50,9 +50,7 @@ fn grants(section: Section<'_>) -> Grants {
     for (place, host) in hosts {
         let problem = match host.reach() {
             Reach::Never => Some((
-                format!(
-                    "\"{host}\" is an address of cloud metadata or of the local link, which is never granted"
-                ),
+                format!("\"{host}\" is an address of cloud metadata, which is never granted"),
                 "remove it",
             )),
             Reach::Private if !private => Some((

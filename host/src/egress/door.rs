@@ -1,5 +1,6 @@
 //! One request of one plugin, through every gate.
 
+use std::borrow::Cow;
 use std::error::Error as _;
 use std::time::Duration;
 
@@ -15,6 +16,9 @@ use crate::outbox::note::Sent;
 
 /// Largest request body, in bytes.
 pub const MAX_REQUEST_BYTES: usize = 4 << 20;
+/// The header that tells a plugin of a response whose body was cut off at the limit. Only the host sets
+/// it.
+pub const TRUNCATED: HeaderName = HeaderName::from_static("x-sidenote-truncated");
 const MAX_URL_BYTES: usize = 8 << 10;
 const MAX_HEADER_BYTES: usize = 64 << 10;
 
@@ -48,10 +52,27 @@ pub struct Outgoing {
 pub struct Incoming {
     /// The status.
     pub status: u16,
-    /// The headers.
+    /// The headers; with [`TRUNCATED`] where the body was larger than allowed.
     pub headers: HeaderMap,
-    /// The body.
+    /// The body, as far as the limit.
     pub body: Bytes,
+}
+
+impl Incoming {
+    /// Leaves of the body what has room in `limit` bytes, and says so. The status stands: to fail an
+    /// exchange that the other side took would have it done twice, or given up.
+    pub fn truncate(&mut self, limit: usize) {
+        if self.body.len() > limit {
+            self.body.truncate(limit);
+            self.mark_truncated();
+        }
+    }
+
+    fn mark_truncated(&mut self) {
+        self.headers.insert(TRUNCATED, HeaderValue::from_static("true"));
+        // It tells of the whole body; a client that compares would take this for a broken exchange.
+        self.headers.remove(header::CONTENT_LENGTH);
+    }
 }
 
 /// Headers that the host sets by itself: those of the connection, of the message's framing, and
@@ -87,7 +108,7 @@ impl Door {
         &self.vault
     }
 
-    /// Sends one request and waits for the whole response.
+    /// Sends one request and waits for the whole response, or for as much of its body as is allowed.
     ///
     /// # Errors
     /// [`SendError`]; its [`SendError::sent`] says whether the request may have arrived.
@@ -142,11 +163,7 @@ impl Door {
     /// Drops the headers that are the host's, and puts the secrets in.
     fn prepare(&self, request: &mut Outgoing, origin: &Origin) -> Result<(), SendError> {
         if request.body.len() > MAX_REQUEST_BYTES {
-            return Err(SendError::TooLarge {
-                what: "request",
-                limit: MAX_REQUEST_BYTES,
-                sent: Sent::NotSent,
-            });
+            return Err(SendError::TooLarge { what: "request", limit: MAX_REQUEST_BYTES });
         }
         if request.method == Method::CONNECT {
             return Err(SendError::Invalid("CONNECT would open a tunnel".to_owned()));
@@ -171,11 +188,7 @@ impl Door {
             bytes += name.as_str().len() + value.len();
         }
         if bytes > MAX_HEADER_BYTES {
-            return Err(SendError::TooLarge {
-                what: "request head",
-                limit: MAX_HEADER_BYTES,
-                sent: Sent::NotSent,
-            });
+            return Err(SendError::TooLarge { what: "request head", limit: MAX_HEADER_BYTES });
         }
         if request.secrets_in_body && Vault::has_placeholder(&request.body) {
             request.body = self.vault.fill(&request.body, origin)?.into();
@@ -189,11 +202,8 @@ impl Door {
         origin: &Origin,
     ) -> Result<Incoming, SendError> {
         let limit = self.max_response_bytes;
-        let too_large = || SendError::TooLarge { what: "response", limit, sent: Sent::Sent };
-        let announced = response.content_length().unwrap_or(0);
-        if announced > limit as u64 {
-            return Err(too_large());
-        }
+        // A little more is read than is handed on, to see a secret that the cut goes through.
+        let enough = limit.saturating_add(self.vault.longest().max(1));
         let status = response.status().as_u16();
         let mut headers = std::mem::take(response.headers_mut());
         let broken = |error| SendError::Broken {
@@ -204,26 +214,28 @@ impl Door {
         // Most bodies come in one piece, which is then handed on as it is.
         let first = response.chunk().await.map_err(broken)?.unwrap_or_default();
         let mut body = first;
-        if let Some(second) = response.chunk().await.map_err(broken)? {
+        let second =
+            if body.len() < enough { response.chunk().await.map_err(broken)? } else { None };
+        if let Some(second) = second {
             let mut whole = BytesMut::from(body);
             let mut piece = Some(second);
             while let Some(bytes) = piece {
-                if whole.len() + bytes.len() > limit {
-                    return Err(too_large());
+                let room = enough.saturating_sub(whole.len());
+                whole.extend_from_slice(&bytes[..bytes.len().min(room)]);
+                if bytes.len() >= room {
+                    break;
                 }
-                whole.extend_from_slice(&bytes);
                 piece = response.chunk().await.map_err(broken)?;
             }
             body = whole.freeze();
         }
-        if body.len() > limit {
-            return Err(too_large());
-        }
-        if let std::borrow::Cow::Owned(scrubbed) = self.vault.scrub(&body) {
-            body = scrubbed.into();
+        let truncated = body.len() > limit;
+        match self.vault.scrub_until(&body, limit) {
+            Cow::Owned(scrubbed) => body = scrubbed.into(),
+            Cow::Borrowed(_) => body.truncate(limit),
         }
         for value in headers.values_mut() {
-            if let std::borrow::Cow::Owned(scrubbed) = self.vault.scrub(value.as_bytes()) {
+            if let Cow::Owned(scrubbed) = self.vault.scrub(value.as_bytes()) {
                 *value = HeaderValue::from_bytes(&scrubbed)
                     .unwrap_or(HeaderValue::from_static("[secret]"));
             }
@@ -231,7 +243,13 @@ impl Door {
         // The body was unpacked from its transfer coding: these would only mislead.
         headers.remove(header::TRANSFER_ENCODING);
         headers.remove(header::CONNECTION);
-        Ok(Incoming { status, headers, body })
+        headers.remove(TRUNCATED);
+        let mut incoming = Incoming { status, headers, body };
+        if truncated {
+            tracing::warn!(plugin = %self.grants.plugin(), host = %origin, limit, "cut off a response that is larger than max_response");
+            incoming.mark_truncated();
+        }
+        Ok(incoming)
     }
 
     fn broken(&self, origin: &Origin, error: reqwest::Error) -> SendError {
@@ -297,15 +315,13 @@ pub enum SendError {
         /// Whether the request may have arrived.
         sent: Sent,
     },
-    /// A body or a head is larger than allowed.
+    /// The request's body or head is larger than allowed.
     #[error("egress: the {what} is larger than {limit} bytes")]
     TooLarge {
         /// Which part.
         what: &'static str,
         /// The limit, in bytes.
         limit: usize,
-        /// Whether the request may have arrived.
-        sent: Sent,
     },
     /// The connection broke.
     #[error("egress: the exchange with {origin} broke: {cause}")]
@@ -323,12 +339,12 @@ impl SendError {
     /// Whether the request may have arrived.
     pub fn sent(&self) -> Sent {
         match self {
-            Self::Denied(_) | Self::Secret(_) | Self::Invalid(_) | Self::Connect { .. } => {
-                Sent::NotSent
-            }
-            Self::Timeout { sent, .. }
-            | Self::TooLarge { sent, .. }
-            | Self::Broken { sent, .. } => *sent,
+            Self::Denied(_)
+            | Self::Secret(_)
+            | Self::Invalid(_)
+            | Self::Connect { .. }
+            | Self::TooLarge { .. } => Sent::NotSent,
+            Self::Timeout { sent, .. } | Self::Broken { sent, .. } => *sent,
         }
     }
 }

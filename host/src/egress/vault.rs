@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use memchr::memmem;
@@ -78,17 +79,23 @@ impl Vault {
     /// Takes the values that ever left out of what came back, where they stand as they are: a server
     /// that was given a secret can always hand it on in a form that nobody looks for.
     pub fn scrub<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
-        let mut text = Cow::Borrowed(text);
-        if !self.any_exposed.load(Relaxed) {
-            return text;
-        }
-        for held in self.secrets.values().filter(|held| held.exposed.load(Relaxed)) {
-            let value = held.value.expose().as_bytes();
-            if value.len() >= SHORTEST_SCRUBBED && memmem::find(&text, value).is_some() {
-                text = Cow::Owned(replace(&text, value));
-            }
-        }
-        text
+        let found = self.found(text);
+        if found.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(replace(text, &found)) }
+    }
+
+    /// As [`Vault::scrub`], of no more than the first `end` bytes. What follows them is needed to see
+    /// a value that the cut goes through: [`Vault::longest`] bytes of it are enough.
+    pub fn scrub_until<'a>(&self, text: &'a [u8], end: usize) -> Cow<'a, [u8]> {
+        let mut found = self.found(text);
+        found.retain(|place| place.start < end);
+        let end = found.last().map_or(end, |last| last.end.max(end));
+        let text = &text[..end.min(text.len())];
+        if found.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(replace(text, &found)) }
+    }
+
+    /// The length of the longest value, in bytes.
+    pub fn longest(&self) -> usize {
+        self.secrets.values().map(|held| held.value.expose().len()).max().unwrap_or(0)
     }
 
     /// As [`Vault::scrub`], for text.
@@ -97,6 +104,35 @@ impl Vault {
             Cow::Borrowed(_) => text,
             Cow::Owned(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         }
+    }
+
+    /// Where values that ever left stand, in order. Values that share bytes, one that begins another
+    /// say, become one place: taking them out one by one would leave the rest of the other.
+    fn found(&self, text: &[u8]) -> Vec<Range<usize>> {
+        if !self.any_exposed.load(Relaxed) {
+            return Vec::new();
+        }
+        let mut found = Vec::new();
+        for held in self.secrets.values().filter(|held| held.exposed.load(Relaxed)) {
+            let value = held.value.expose().as_bytes();
+            if value.len() < SHORTEST_SCRUBBED {
+                continue;
+            }
+            let finder = memmem::Finder::new(value);
+            let (mut own, mut from) = (Vec::new(), 0);
+            while let Some(at) = finder.find(&text[from..]) {
+                let start = from + at;
+                join(&mut own, start..start + value.len());
+                from = start + 1;
+            }
+            found.append(&mut own);
+        }
+        found.sort_by_key(|place| place.start);
+        let mut joined = Vec::with_capacity(found.len());
+        for place in found {
+            join(&mut joined, place);
+        }
+        joined
     }
 
     fn expose(&self, name: &str, origin: &Origin) -> Result<&[u8], SecretError> {
@@ -166,13 +202,21 @@ pub enum SecretError {
     Unterminated,
 }
 
-fn replace(text: &[u8], value: &[u8]) -> Vec<u8> {
+/// Adds a place that starts no earlier than the last one, as a part of that where they overlap.
+fn join(places: &mut Vec<Range<usize>>, place: Range<usize>) {
+    match places.last_mut() {
+        Some(last) if place.start < last.end => last.end = last.end.max(place.end),
+        Some(_) | None => places.push(place),
+    }
+}
+
+fn replace(text: &[u8], places: &[Range<usize>]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut from = 0;
-    for at in memmem::find_iter(text, value) {
-        out.extend_from_slice(&text[from..at]);
+    for place in places {
+        out.extend_from_slice(&text[from..place.start]);
         out.extend_from_slice(SCRUBBED);
-        from = at + value.len();
+        from = place.end;
     }
     out.extend_from_slice(&text[from..]);
     out
@@ -240,6 +284,44 @@ mod tests {
             b"hmac-key",
             "it never left, so it can't have come back"
         );
+    }
+
+    #[test]
+    fn a_cut_leaves_nothing_of_a_secret_that_it_goes_through() {
+        let (vault, api) = (vault(), origin("https://api.example.com"));
+        assert_eq!(vault.longest(), 8);
+        assert_eq!(&*vault.scrub_until(b"abcdef", 4), b"abcd");
+        assert_eq!(&*vault.scrub_until(b"abc", 4), b"abc");
+        vault.fill(b"{{secret:token}}", &api).unwrap();
+        assert_eq!(&*vault.scrub_until(b"a s3cr3t b", 4), b"a [secret]");
+        assert_eq!(&*vault.scrub_until(b"a s3cr3t b", 9), b"a [secret] ");
+        assert_eq!(&*vault.scrub_until(b"a s3cr3t b", 2), b"a ");
+        assert_eq!(&*vault.scrub_until(b"s3cr3t abcdef", 9), b"[secret] ab");
+    }
+
+    #[test]
+    fn nothing_is_left_of_secrets_that_share_bytes() {
+        let secret = |value: &str| PluginSecret {
+            value: Secret::new(value),
+            hosts: vec!["api.example.com".to_owned()],
+        };
+        let secrets = [
+            ("a".to_owned(), secret("tok-1")),
+            ("b".to_owned(), secret("tok-1-long")),
+            ("c".to_owned(), secret("longer")),
+            ("d".to_owned(), secret("abab")),
+        ];
+        let (vault, api) =
+            (Vault::new("bot".into(), &secrets.into()).unwrap(), origin("https://api.example.com"));
+        vault.fill(b"{{secret:a}}{{secret:b}}{{secret:c}}{{secret:d}}", &api).unwrap();
+        for (text, wanted) in [
+            ("<tok-1-long>", "<[secret]>"),
+            ("<tok-1-longer>", "<[secret]>"),
+            ("<tok-1> <longer>", "<[secret]> <[secret]>"),
+            ("<ababab>", "<[secret]>"),
+        ] {
+            assert_eq!(vault.scrub_text(text.to_owned()), wanted);
+        }
     }
 
     #[test]

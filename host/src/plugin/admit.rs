@@ -1,5 +1,7 @@
 //! From a file to a component that fits, or to an error that says what to do.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,11 +51,21 @@ fn compile_now(engine: &Engine, path: &Path) -> Result<Component, AdmitError> {
             AdmitError::Read(error.to_string())
         }
     };
-    let size = std::fs::metadata(path).map_err(read)?.len();
+    // Asked before opening: opening a pipe would wait for a writer.
+    if !std::fs::metadata(path).map_err(read)?.is_file() {
+        return Err(AdmitError::NotAFile);
+    }
+    let file = File::open(path).map_err(read)?;
+    let size = file.metadata().map_err(read)?.len();
     if size > MAX_COMPONENT_BYTES {
         return Err(AdmitError::TooLarge { size, limit: MAX_COMPONENT_BYTES });
     }
-    let bytes = std::fs::read(path).map_err(read)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_COMPONENT_BYTES + 1).read_to_end(&mut bytes).map_err(read)?;
+    // It may have grown since, and some files don't tell their size.
+    if bytes.len() as u64 > MAX_COMPONENT_BYTES {
+        return Err(AdmitError::TooLarge { size: bytes.len() as u64, limit: MAX_COMPONENT_BYTES });
+    }
     // Magic number, then version and layer: 1,0 is a core module, 13,1 a component. A compiled
     // artifact has neither and is never run from here: it would run as native code, unchecked.
     match bytes.get(..8) {
@@ -205,6 +217,9 @@ pub enum AdmitError {
     /// The file can't be read.
     #[error("read: {0}; check the file's permissions")]
     Read(String),
+    /// What stands there is a folder, a device or a pipe.
+    #[error("read: it is no regular file; put the component itself there")]
+    NotAFile,
     /// The file's name would lead out of the folder, or names nothing.
     #[error("read: `{0}` is no file name; it must be a name in the plugins folder, without a path")]
     BadFileName(String),

@@ -18,6 +18,11 @@ use crate::ids::PluginName;
 
 /// Longest line kept.
 const MAX_LINE_BYTES: usize = 4 << 10;
+/// What a line costs at least: in the host's log even an empty one has its time, level and name.
+const MIN_LINE_COST: usize = 100;
+/// Lines of the standard streams that are written per call: they pay by the byte as they come, so that
+/// line breaks alone would make many.
+const MAX_STREAM_LINES: usize = 200;
 /// How much of the last output is told when a guest traps.
 const TAIL_BYTES: usize = 500;
 
@@ -68,8 +73,7 @@ impl GuestLog {
     pub(super) fn line(&self, level: Level, message: &str, fields: &[(String, String)]) {
         let bytes = message.len()
             + fields.iter().map(|(key, value)| key.len() + value.len() + 2).sum::<usize>();
-        // Even an empty line costs something.
-        if !self.take(bytes + 1) {
+        if !self.take(bytes.max(MIN_LINE_COST)) {
             return;
         }
         let mut line = clean(message, MAX_LINE_BYTES);
@@ -93,16 +97,20 @@ impl GuestLog {
 
     /// Ends a call: writes what came over the standard streams, and says what was left out.
     pub(super) fn end(&self) {
+        let mut lines_left = MAX_STREAM_LINES;
         for (stream, level) in [(&self.0.stdout, Level::INFO), (&self.0.stderr, Level::WARN)] {
             let bytes = std::mem::take(&mut *stream.lock().unwrap_or_else(PoisonError::into_inner));
-            for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let mut lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+            for line in lines.by_ref().take(lines_left) {
                 self.emit(level, &clean(&String::from_utf8_lossy(line), MAX_LINE_BYTES));
+                lines_left -= 1;
             }
+            self.0.dropped.fetch_add(lines.count() as u64, Relaxed);
         }
         let dropped = self.0.dropped.swap(0, Relaxed);
         if dropped > 0 {
             let (plugin, budget) = (&self.0.plugin, self.0.budget);
-            tracing::warn!(%plugin, dropped, budget, "the plugin logs more than max_log_bytes per call; the rest was left out");
+            tracing::warn!(%plugin, dropped, budget, "the plugin logs more than max_log_bytes, or more than {MAX_STREAM_LINES} lines to its standard streams, per call; the rest was left out");
         }
     }
 
@@ -239,7 +247,7 @@ mod tests {
             .without_time()
             .with_writer(move || writer.clone())
             .finish();
-        tracing::subscriber::with_default(subscriber, || work(&GuestLog::new("bot".into(), 100)));
+        tracing::subscriber::with_default(subscriber, || work(&GuestLog::new("bot".into(), 500)));
         let bytes = sink.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
     }
@@ -260,15 +268,36 @@ mod tests {
             }
             log.end();
         });
-        assert_eq!(text.matches("0123456789").count(), 9, "{text}");
-        assert!(text.contains("dropped=91 budget=100"), "{text}");
+        // Four lines at 100 bytes each, and nine times 11 bytes.
+        assert_eq!(text.matches("0123456789").count(), 4 + 9, "{text}");
+        assert!(text.contains("dropped=87 budget=500"), "{text}");
         let text = logged(|log| {
-            log.line(Level::INFO, &"x".repeat(200), &[]);
+            log.line(Level::INFO, &"x".repeat(600), &[]);
             log.begin();
             log.line(Level::INFO, "fits again", &[]);
             log.end();
         });
         assert!(text.contains("fits again") && !text.contains("dropped"), "{text}");
+    }
+
+    #[test]
+    fn empty_lines_and_bare_line_breaks_flood_nothing() {
+        let text = logged(|log| {
+            for _ in 0..500 {
+                log.line(Level::INFO, "", &[]);
+            }
+            log.end();
+        });
+        assert_eq!(text.lines().count(), 5 + 1, "{text}");
+        assert!(text.contains("dropped=495"), "{text}");
+        let text = logged(|log| {
+            log.stdout().take("a\n".repeat(150).as_bytes());
+            log.stderr().take("b\n".repeat(100).as_bytes());
+            log.end();
+        });
+        assert_eq!(text.matches("guest: a").count(), 150, "{text}");
+        assert_eq!(text.matches("guest: b").count(), 50, "{text}");
+        assert!(text.contains("dropped=50"), "{text}");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use super::engine::TICK;
 use super::guest_log::GuestLog;
 use super::memory::MemoryBound;
+use super::wasi_http::Room;
 use crate::config::PluginLimits;
 use crate::egress::Door;
 use crate::egress::door::MAX_REQUEST_BYTES;
@@ -52,6 +53,8 @@ pub(super) struct Outbound {
     pub(super) log: GuestLog,
     pub(super) deadline: Instant,
     pub(super) traceparent: Option<HeaderValue>,
+    /// What `wasi:http` may hold of the host's memory for this instance.
+    pub(super) room: Room,
 }
 
 impl Outbound {
@@ -116,6 +119,7 @@ pub(super) fn store(engine: &Engine, ground: &Arc<Ground>) -> Store<State> {
             log: log.clone(),
             deadline: Instant::now(),
             traceparent: None,
+            room: Room::new(limits.max_response_bytes),
         },
         log,
         cpu: Cpu::default(),

@@ -135,6 +135,30 @@ async fn an_unknown_plugin_and_a_missing_interface_are_told() {
     );
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn what_is_no_regular_file_is_refused_at_once() {
+    let folder = folder(&[]);
+    let path = |name: &str| folder.path().join(name);
+    std::os::unix::fs::symlink("/dev/zero", path("endless.wasm")).unwrap();
+    assert!(
+        std::process::Command::new("mkfifo").arg(path("pipe.wasm")).status().unwrap().success()
+    );
+    std::fs::create_dir(path("folder.wasm")).unwrap();
+    let large = std::fs::File::create(path("large.wasm")).unwrap();
+    large.set_len((64 << 20) + 1).unwrap();
+    let names = ["endless", "pipe", "folder", "large"];
+    let plugins = names.map(|name| (name.into(), plugin(&format!("{name}.wasm")))).into();
+    let loading = Registry::load(folder.path(), &plugins);
+    let registry = tokio::time::timeout(std::time::Duration::from_secs(10), loading).await;
+    let registry = registry.expect("nothing is waited for").unwrap();
+    for name in names {
+        let wanted = if name == "large" { "read: it has " } else { "read: it is no regular file" };
+        let failed = state(&registry, name).failed.unwrap();
+        assert!(failed.starts_with(wanted), "{name}: {failed}");
+    }
+}
+
 #[tokio::test]
 async fn a_folder_that_is_not_there_is_empty() {
     let plugins = [("bot".into(), plugin("bot.wasm"))].into();

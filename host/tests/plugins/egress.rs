@@ -36,7 +36,7 @@ async fn a_host_that_is_not_granted_is_denied_with_the_grant_to_paste() {
     let denied = failure(&registry, &format!("get {}", server.url("/"))).await;
     assert_eq!(
         (denied.kind, denied.sent, &*denied.code),
-        (FailureKind::Invalid, Sent::NotSent, "http-denied")
+        (FailureKind::Auth, Sent::NotSent, "http-denied")
     );
     let grant =
         format!("[plugins.probe.grants] hosts = [\"api.example.com\", \"{}\"]", server.grant());
@@ -148,16 +148,21 @@ async fn redirects_are_not_followed() {
 }
 
 #[tokio::test]
-async fn a_response_is_capped() {
+async fn a_response_is_cut_at_the_cap_and_its_status_stands() {
     let server = Server::start().await;
     let registry = probe(&[&server.grant()], true, &[]).await;
     let limit = crate::guests::limits().max_response_bytes;
-    let fits =
-        post(&registry, "probe", &format!("get {}", server.url(&format!("/large/{limit}")))).await;
-    assert!(fits.is_ok(), "{fits:?}");
-    let over =
-        failure(&registry, &format!("get {}", server.url(&format!("/large/{}", limit + 1)))).await;
-    assert_eq!((&*over.code, over.sent), ("http-too-large", Sent::Sent), "{}", over.message);
+    for (bytes, wanted) in [
+        (limit, format!("200 {limit} false {limit}")),
+        (limit + 1, format!("200 {limit} true none")),
+        (limit * 20, format!("200 {limit} true none")),
+    ] {
+        let url = server.url(&format!("/large/{bytes}"));
+        assert_eq!(id(&registry, "probe", &format!("get-size {url}")).await, wanted);
+    }
+    // The server's own word for it isn't taken.
+    let url = server.url("/truncated");
+    assert_eq!(id(&registry, "probe", &format!("get-size {url}")).await, "200 5 false 5");
 }
 
 #[tokio::test]
@@ -251,10 +256,25 @@ async fn wasi_http_goes_through_the_same_door() {
     assert_eq!(server.seen().len(), 1);
 
     let limit = crate::guests::limits().max_response_bytes;
-    let Err(PostError::Failed(failure)) =
-        post(&registry, "open", &format!("GET {} /large/{}", server.address, limit + 1)).await
-    else {
-        panic!()
-    };
-    assert!(failure.message.contains("HttpResponseBodySize"), "{}", failure.message);
+    for (bytes, truncated) in [(limit, false), (limit + 1, true)] {
+        let answer = id(&registry, "open", &format!("GET {} /large/{bytes}", server.address)).await;
+        assert_eq!(answer, format!("200 {limit} bytes, truncated: {truncated}"));
+    }
+}
+
+#[tokio::test]
+async fn requests_of_wasi_http_at_once_take_turns_and_hold_no_more_than_allowed() {
+    let server = Server::start().await;
+    let mut open = plugin("guest_wasi.wasm");
+    open.hosts = vec![server.grant()];
+    open.allow_private = true;
+    open.secrets = [("token".to_owned(), secret("t0p-s3cret", &[&server.grant()]))].into();
+    let registry = registry([("open", open)]).await;
+    let limit = crate::guests::limits().max_response_bytes;
+    // More than are sent at a time, and twice what may lie unread; then the room is free again.
+    for (bytes, truncated, held) in [(10, 0, 80), (limit, 4, 4 * limit), (limit, 4, 4 * limit)] {
+        let answer =
+            id(&registry, "open", &format!("MANY {} /large/{bytes}", server.address)).await;
+        assert_eq!(answer, format!("8 responses, {truncated} truncated, {held} bytes"));
+    }
 }

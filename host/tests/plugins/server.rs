@@ -41,6 +41,7 @@ impl Server {
     /// | `/echo` | the authorization header and the body, in the body and in `x-echo` |
     /// | `/redirect` | 302 to `/elsewhere` |
     /// | `/large/N` | a body of N bytes |
+    /// | `/truncated` | five bytes, with the host's header of a body that was cut off |
     /// | `/hang` | none |
     /// | else | 200, `{"id":"n1"}` |
     pub(crate) async fn start() -> Self {
@@ -108,6 +109,7 @@ async fn answer(
         }
         ("redirect", _) => answer.status(302).header("location", "/elsewhere").body(Body::empty()),
         ("large", bytes) => answer.body(Body::from(vec![b'x'; bytes.parse().unwrap()])),
+        ("truncated", _) => answer.header("x-sidenote-truncated", "true").body(Body::from("whole")),
         ("hang", _) => {
             tokio::time::sleep(Duration::from_secs(3600)).await;
             answer.body(Body::empty())

@@ -101,6 +101,15 @@ async fn statuses_become_kinds_of_failure() {
 }
 
 #[tokio::test]
+async fn a_note_is_taken_whatever_the_size_of_the_answer() {
+    let server = Server::start().await;
+    let over = crate::guests::limits().max_response_bytes + 1;
+    let registry = writer(&server, &format!("/large/{over}"), &[]).await;
+    assert_eq!(post(&registry, "bot", "b").await.unwrap().note_id, None);
+    assert_eq!(server.seen().len(), 1);
+}
+
+#[tokio::test]
 async fn without_its_secret_nothing_is_posted_unless_that_is_wanted() {
     let server = Server::start().await;
     let mut bot = plugin(FILE);

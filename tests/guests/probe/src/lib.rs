@@ -1,4 +1,4 @@
-//! Does what the body of a note says, one word and its rest: `get URL`, `get-with-secret URL`,
+//! Does what the body of a note says, one word and its rest: `get URL`, `get-size URL`, `get-with-secret URL`,
 //! `post-body URL`, `post-filled-body URL`, `sign`, `count`. What came of it is the note's id.
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,7 +17,7 @@ impl Writer for Probe {
         let (what, rest) = note.body.split_once(' ').unwrap_or((&note.body, ""));
         let body = format!("said {}", http::secret("token"));
         let request = match what {
-            "get" => http::Request::get(rest),
+            "get" | "get-size" => http::Request::get(rest),
             "get-with-secret" => http::Request::get(rest).bearer_secret("token"),
             "get-with-own-headers" => http::Request::get(rest)
                 .header("host", "evil.example")
@@ -46,6 +46,15 @@ impl Writer for Probe {
             }
         };
         let response = request.send()?;
+        if what == "get-size" {
+            let length = response.header("content-length").unwrap_or("none");
+            return Ok(Posted::with_id(format!(
+                "{} {} {} {length}",
+                response.status,
+                response.body.len(),
+                response.is_truncated()
+            )));
+        }
         let echoed = response.header("x-echo").unwrap_or_default();
         Ok(Posted::with_id(format!(
             "{} {} {echoed}",

@@ -1,10 +1,11 @@
 //! Sends `wasi:http` requests: the body of a note is a method, an authority and a path, parted by
-//! spaces. What came of it is the note's id.
+//! spaces. What came of it is the note's id. `MANY` has eight requests under way at once, and reads
+//! their responses when all are there.
 
 use sidenote_plugin::{Call, Failure, Note, Posted, Writer};
 use wasip2::http::outgoing_handler::handle;
 use wasip2::http::types::{
-    Fields, IncomingResponse, Method, OutgoingBody, OutgoingRequest, Scheme,
+    Fields, FutureIncomingResponse, IncomingResponse, Method, OutgoingBody, OutgoingRequest, Scheme,
 };
 
 /// The plugin.
@@ -15,15 +16,35 @@ impl Writer for Wasi {
         let [method, authority, path] = note.body.split(' ').collect::<Vec<_>>()[..] else {
             return Err(Failure::invalid("words", "three are needed"));
         };
-        let response = send(method, authority, path)
-            .map_err(|error| Failure::transient("wasi-http", error))?;
+        let failed = |error| Failure::transient("wasi-http", error);
+        if method == "MANY" {
+            return Ok(Posted::with_id(many(authority, path).map_err(failed)?));
+        }
+        let response = send(method, authority, path).map_err(failed)?;
         let status = response.status();
-        let body = read(&response).unwrap_or_else(|error| error);
+        let truncated = response.headers().has("x-sidenote-truncated");
+        let mut body = read(&response).unwrap_or_else(|error| error);
+        if body.len() > 100 {
+            // Too long for an id.
+            body = format!("{} bytes, truncated: {truncated}", body.len());
+        }
         Ok(Posted::with_id(format!("{status} {body}")))
     }
 }
 
+fn many(authority: &str, path: &str) -> Result<String, String> {
+    let coming = (0..8).map(|_| start("GET", authority, path)).collect::<Result<Vec<_>, _>>()?;
+    let responses = coming.iter().map(wait).collect::<Result<Vec<_>, _>>()?;
+    let truncated = responses.iter().filter(|it| it.headers().has("x-sidenote-truncated")).count();
+    let bytes = responses.iter().map(|it| Ok(read(it)?.len())).sum::<Result<usize, String>>()?;
+    Ok(format!("{} responses, {truncated} truncated, {bytes} bytes", responses.len()))
+}
+
 fn send(method: &str, authority: &str, path: &str) -> Result<IncomingResponse, String> {
+    wait(&start(method, authority, path)?)
+}
+
+fn start(method: &str, authority: &str, path: &str) -> Result<FutureIncomingResponse, String> {
     let text = |error| format!("{error:?}");
     let headers = Fields::new();
     headers
@@ -51,9 +72,13 @@ fn send(method: &str, authority: &str, path: &str) -> Result<IncomingResponse, S
         drop(stream);
     }
     OutgoingBody::finish(body, None).map_err(text)?;
+    Ok(coming)
+}
+
+fn wait(coming: &FutureIncomingResponse) -> Result<IncomingResponse, String> {
     coming.subscribe().block();
     match coming.get() {
-        Some(Ok(response)) => response.map_err(text),
+        Some(Ok(response)) => response.map_err(|error| format!("{error:?}")),
         _ => Err("there is no response".to_owned()),
     }
 }
