@@ -26,6 +26,9 @@ const fn definition(table: Table) -> Definition {
     })
 }
 
+/// Memory for pages of the file, in bytes. The rows that are read are the latest ones, and few.
+const CACHE: usize = 64 << 20;
+
 /// Pause before a read tries again to open the file.
 const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 
@@ -74,7 +77,7 @@ impl EmbeddedStore {
             std::fs::create_dir_all(folder).map_err(unmade)?;
         }
         private(path).map_err(unmade)?;
-        let database = Database::create(path).map_err(|error| {
+        let database = create(path).map_err(|error| {
             if matches!(error, redb::DatabaseError::DatabaseAlreadyOpen) {
                 OpenError::InUse(shown())
             } else {
@@ -96,8 +99,7 @@ impl EmbeddedStore {
             return Ok(database.clone());
         }
         // Whatever stands in the way, a last reader or the same full disk: it can be tried again.
-        let opened =
-            Database::create(&*self.path).map_err(|error| StoreError::Full(error.to_string()))?;
+        let opened = create(&self.path).map_err(|error| StoreError::Full(error.to_string()))?;
         Ok(slot.insert(Arc::new(opened)).clone())
     }
 
@@ -134,6 +136,10 @@ impl EmbeddedStore {
             }
         }
     }
+}
+
+fn create(path: &Path) -> Result<Database, redb::DatabaseError> {
+    Database::builder().set_cache_size(CACHE).create(path)
 }
 
 /// Makes every table, so that a read never meets one that isn't there.
