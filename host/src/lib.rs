@@ -20,7 +20,11 @@
 //! | [`http`] | webhooks in, links in, health out | how notes are made |
 //! | [`config`] | the TOML file: parse, validate, build | what runs |
 //! | [`sim`] | a connector and a chat platform on loopback, for `demo` and the tests | the host's inside |
+//! | [`host`] | builds the stages from a configuration, starts and stops them in order | what they do |
 //! | [`cli`] | the commands | everything else |
+//!
+//! [`clock`] is time as a value, [`ids`] the typed names that everything is keyed by, [`telemetry`] the
+//! log's set-up.
 
 #![forbid(unsafe_code)]
 
