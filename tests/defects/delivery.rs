@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::json;
 use sidenote::config::{Delivery, Product};
 use sidenote::engine::Settings;
-use sidenote::engine::link::{Identity, LinkEvent, LinkMode, LinkRequest, Who};
-use sidenote::ids::{ConversationId, SessionId, SessionKey};
+use sidenote::engine::link::{LinkEvent, LinkMode, LinkRequest, Who};
+use sidenote::ids::{SessionId, SessionKey};
 use sidenote::outbox::note::{FailureKind, PostError};
 use sidenote::session::payload::ActionsPayload;
 use sidenote::store::{MemoryStore, Table};
@@ -260,16 +260,9 @@ async fn d30_what_is_keyed_by_product_and_session_is_never_found_under_other_nam
     }
     for (n, (id, session)) in names.into_iter().enumerate() {
         let key = SessionKey { product: product(id), session: SessionId::new(session).unwrap() };
-        let conversation = ConversationId::new(format!("c{n}")).unwrap();
         let who = Who::Session(key.clone());
-        let mode = LinkMode::Auto;
-        let linked = world.handle.link(LinkRequest {
-            plugin: "bot".into(),
-            conversation,
-            who,
-            mode,
-            told: Identity::default(),
-        });
+        let request = LinkRequest { who, ..wish("s", &format!("c{n}"), LinkMode::Auto) };
+        let linked = world.handle.link(request);
         let linked = linked.await.unwrap();
         assert_eq!((linked.key, linked.event), (key, LinkEvent::New));
     }

@@ -6,11 +6,10 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::{Value, json};
 use sidenote::config::Delivery;
-use sidenote::engine::link::{Identity, LinkError, LinkMode, LinkRequest, Who};
-use sidenote::ids::ConversationId;
+use sidenote::engine::link::{LinkError, LinkMode, LinkRequest, Who};
 use sidenote::sim::{Event, post_json};
 use sidenote::store::{MemoryStore, Table};
-use sidenote_tests::world::{Platform, World, action, batch, product, wait};
+use sidenote_tests::world::{Platform, World, action, batch, product, wait, wish};
 use sidenote_tests::{Person, Rig, Setup, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,20 +105,14 @@ async fn d58_a_user_id_is_never_taken_for_a_session_id() {
     let mut named = batch("ada", [action("a")]);
     named.user_id = Some("grace".to_owned());
     world.take(named).await;
-    let wish = |user: &str| LinkRequest {
-        plugin: "bot".into(),
-        conversation: ConversationId::new("c").unwrap(),
-        who: Who::Person {
-            products: vec![product("p")],
-            user_id: Some(user.to_owned()),
-            email: None,
-        },
-        mode: LinkMode::Auto,
-        told: Identity::default(),
+    let of = |user: &str| {
+        let (products, user_id) = (vec![product("p")], Some(user.to_owned()));
+        let who = Who::Person { products, user_id, email: None };
+        LinkRequest { who, ..wish("s", "c", LinkMode::Auto) }
     };
-    assert!(matches!(world.handle.link(wish("ada")).await, Err(LinkError::NotFound(_))));
+    assert!(matches!(world.handle.link(of("ada")).await, Err(LinkError::NotFound(_))));
     assert_eq!(world.record("ada").await.link, None);
-    let linked = world.handle.link(wish("grace")).await.unwrap();
+    let linked = world.handle.link(of("grace")).await.unwrap();
     assert_eq!(linked.key.session.as_str(), "ada");
     world.end().await;
 }

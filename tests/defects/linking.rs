@@ -35,15 +35,8 @@ async fn link_person(
         user_id: user_id.map(str::to_owned),
         email: email.map(str::to_owned),
     };
-    let conversation = ConversationId::new(conversation).expect("not empty");
-    let mode = LinkMode::Auto;
-    let linked = world.handle.link(LinkRequest {
-        plugin: "bot".into(),
-        conversation,
-        who,
-        mode,
-        told: Identity::default(),
-    });
+    let request = LinkRequest { who, ..wish("s", conversation, LinkMode::Auto) };
+    let linked = world.handle.link(request);
     linked.await.map(|linked| linked.key.session.as_str().to_owned())
 }
 
