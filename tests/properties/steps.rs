@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use sidenote::engine::link::LinkMode;
-use sidenote::outbox::note::{Failure, FailureKind, PostError, Posted, Sent};
+use sidenote::outbox::note::{Crash, Failure, FailureKind, LimitScope, PostError, Posted, Sent};
 use sidenote_tests::world::Answer;
 
 /// Product, session and, where the session's batches may say so, its user. The names are such that glued
@@ -139,13 +139,14 @@ fn outcome() -> impl Strategy<Value = Result<Posted, PostError>> {
             code: "x".to_owned(),
             message: "no".to_owned(),
             retry_after: retry_after.map(Duration::from_secs),
+            scope: LimitScope::Conversation,
             sent: Sent::Unknown,
         }))
     };
-    let (code, message) = ("trap".to_owned(), "no".to_owned());
+    let message = "no".to_owned();
     prop::sample::select(vec![
-        Ok(Posted { note_id: None }),
-        Ok(Posted { note_id: Some("n".to_owned()) }),
+        Ok(Posted { note_id: None, pause: None }),
+        Ok(Posted { note_id: Some("n".to_owned()), pause: None }),
         failed(FailureKind::Transient, None),
         failed(FailureKind::Transient, None),
         failed(FailureKind::Transient, Some(20)),
@@ -155,7 +156,7 @@ fn outcome() -> impl Strategy<Value = Result<Posted, PostError>> {
         failed(FailureKind::NotFound, None),
         failed(FailureKind::Invalid, None),
         failed(FailureKind::Permanent, None),
-        Err(PostError::Crashed { code, message: message.clone() }),
+        Err(PostError::Crashed { crash: Crash::Trap, message: message.clone() }),
         Err(PostError::Unavailable { message }),
     ])
 }

@@ -11,7 +11,9 @@ use sidenote::engine::link::{Identity, LinkError, LinkMode, LinkRequest, Linked,
 use sidenote::engine::{Engine, EngineError, Handle, Settings};
 use sidenote::ids::{ConversationId, ProductId, SessionId, SessionKey};
 use sidenote::outbox::lane::DeadLetter;
-use sidenote::outbox::note::{Call, Failure, FailureKind, Note, Post, PostError, Posted, Sent};
+use sidenote::outbox::note::{
+    Call, Crash, Failure, FailureKind, LimitScope, Note, Post, PostError, Posted, Sent,
+};
 use sidenote::session::payload::{Action, ActionsPayload};
 use sidenote::session::state::Record;
 use sidenote::store::{EmbeddedStore, Group, OpenError, Store, Table};
@@ -95,7 +97,7 @@ impl Post for Platform {
     async fn post_note(&self, call: Call, note: &Note) -> Result<Posted, PostError> {
         let (latency, answer) = lock(&self.script)
             .pop_front()
-            .unwrap_or((Duration::ZERO, Ok(Posted { note_id: None })));
+            .unwrap_or((Duration::ZERO, Ok(Posted { note_id: None, pause: None })));
         let slow = lock(&self.slow).get(note.key.session.as_str()).copied();
         let latency = slow.unwrap_or(latency);
         let seen = Seen {
@@ -123,20 +125,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Success after a while.
 pub fn ok_after(seconds: f64) -> Answer {
-    (Duration::from_secs_f64(seconds), Ok(Posted { note_id: None }))
+    (Duration::from_secs_f64(seconds), Ok(Posted { note_id: None, pause: None }))
 }
 
 /// A failure that the plugin reports.
 pub fn failed(kind: FailureKind, retry_after: Option<Duration>) -> Answer {
     let (code, message) = ("503".to_owned(), "no".to_owned());
-    let failure = Failure { kind, code, message, retry_after, sent: Sent::Unknown };
+    let (scope, sent) = (LimitScope::Conversation, Sent::NotSent);
+    let failure = Failure { kind, code, message, retry_after, scope, sent };
     (Duration::ZERO, Err(PostError::Failed(failure)))
 }
 
 /// A trap.
 pub fn crashed() -> Answer {
-    let (code, message) = ("trap".to_owned(), "unreachable".to_owned());
-    (Duration::ZERO, Err(PostError::Crashed { code, message }))
+    let (crash, message) = (Crash::Trap, "unreachable".to_owned());
+    (Duration::ZERO, Err(PostError::Crashed { crash, message }))
 }
 
 /// A running engine. The product is `p`, the plugin `bot`.

@@ -10,7 +10,9 @@ use sidenote::config::{Delivery, Product};
 use sidenote::engine::link::{Identity, LinkMode, LinkRequest, Who};
 use sidenote::engine::{Engine, Handle, Settings};
 use sidenote::ids::{ConversationId, ProductId, SessionId, SessionKey};
-use sidenote::outbox::note::{Call, Failure, FailureKind, Note, Post, PostError, Posted, Sent};
+use sidenote::outbox::note::{
+    Call, Failure, FailureKind, LimitScope, Note, Post, PostError, Posted, Sent,
+};
 use sidenote::session::payload::ActionsPayload;
 use sidenote::session::state::Record;
 use sidenote::store::{Group, MemoryStore, Store, Table};
@@ -199,13 +201,14 @@ impl Post for Platform {
         posts[n].end = Some(self.start.elapsed().as_secs_f64());
         posts[n].outcome = outcome;
         if outcome == "ok" {
-            return Ok(Posted { note_id: None });
+            return Ok(Posted { note_id: None, pause: None });
         }
         Err(PostError::Failed(Failure {
             kind: FailureKind::Transient,
             code: outcome.to_owned(),
             message: String::new(),
             retry_after: None,
+            scope: LimitScope::Account,
             sent: Sent::Unknown,
         }))
     }

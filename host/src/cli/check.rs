@@ -168,7 +168,8 @@ fn users(config: &Config, plugin: &str) -> Vec<String> {
 fn store(store: &Store) -> String {
     match store {
         Store::Memory => "memory: everything is lost when the process ends".to_owned(),
-        Store::Embedded { path } => format!("embedded: {}", path.display()),
+        Store::Embedded { path, .. } => format!("embedded: {}", path.display()),
+        Store::Redis(redis) => format!("redis: {}, namespace {}", redis.url, redis.namespace),
     }
 }
 

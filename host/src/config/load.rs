@@ -93,12 +93,13 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
         base.join(top.scalar_or("plugins_folder", "plugins".to_owned(), scalar::text));
     let server = sections::server(top.section("server"));
     let store = sections::store(top.section("store"), base);
+    let retention = sections::retention(top.section("retention"));
     let delivery = sections::delivery(top.section("delivery"), &Default::default());
     let streams = sections::streams(&top);
     let plugins = plugins::plugins(top.section("plugins"));
     let products = products::products(&top, &plugins, &delivery);
     top.finish();
-    Config { server, store, delivery, streams, plugins_folder, plugins, products }
+    Config { server, store, retention, delivery, streams, plugins_folder, plugins, products }
 }
 
 fn one(problem: Problem) -> ConfigErrors {

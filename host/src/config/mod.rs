@@ -35,5 +35,6 @@ mod tests;
 
 pub use error::{ConfigErrors, Fault, Place, Problem, SecretFault};
 pub use model::{
-    Config, Delivery, Plugin, PluginLimits, PluginSecret, Product, Secret, Server, Store, Stream,
+    Breaker, Config, DeadHead, Delivery, Plugin, PluginLimits, PluginSecret, Product, Redis,
+    Retention, Secret, Server, Store, Stream,
 };

@@ -14,6 +14,8 @@ pub struct Config {
     pub server: Server,
     /// `[store]`.
     pub store: Store,
+    /// `[retention]`.
+    pub retention: Retention,
     /// `[delivery]`.
     pub delivery: Delivery,
     /// `[streams.NAME]`.
@@ -73,7 +75,68 @@ pub enum Store {
     Embedded {
         /// The file.
         path: PathBuf,
+        /// Room kept free beside it, in bytes, so that what is under way can be recorded when the disk
+        /// is full.
+        reserve: usize,
     },
+    /// A Redis server.
+    Redis(Redis),
+}
+
+/// `[store]` of kind `redis`.
+#[derive(Debug, Clone)]
+pub struct Redis {
+    /// The server: `redis://host:port/db`, or `rediss://` for TLS. Without credentials.
+    pub url: String,
+    /// The user, where the server has several.
+    pub user: Option<String>,
+    /// The password.
+    pub password: Option<Secret>,
+    /// The first part of every key of ours: two hosts with the same one share what is stored.
+    pub namespace: String,
+    /// How long a session's shared snapshot is kept after its last activity.
+    pub session_ttl: Duration,
+    /// How long one command may take.
+    pub timeout: Duration,
+    /// The file in which actions are taken while the server is away.
+    pub journal: PathBuf,
+    /// Largest journal, in bytes; the streams are paused when it is full.
+    pub journal_max_bytes: usize,
+}
+
+impl Redis {
+    /// A server at `url` with the defaults for everything else.
+    pub fn at(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            user: None,
+            password: None,
+            namespace: "sidenote".to_owned(),
+            session_ttl: Duration::from_secs(24 * 3600),
+            timeout: Duration::from_secs(2),
+            journal: PathBuf::from("sidenote.journal"),
+            journal_max_bytes: 256 << 20,
+        }
+    }
+}
+
+/// `[retention]`: how long rows are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retention {
+    /// Everything of a session, its link and the keys of its sent notes included, after its last
+    /// activity.
+    pub sessions: Duration,
+    /// Dead letters.
+    pub dead_letters: Duration,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            sessions: Duration::from_secs(24 * 3600),
+            dead_letters: Duration::from_secs(30 * 24 * 3600),
+        }
+    }
 }
 
 /// `[delivery]`: when notes are sealed and how often they are tried.
@@ -101,6 +164,24 @@ pub struct Delivery {
     pub retry_max: Duration,
     /// How long one attempt may take.
     pub call_timeout: Duration,
+    /// A note that could not be delivered for so long is given up, however often it was tried.
+    pub max_age: Duration,
+    /// What becomes of the notes behind one that is given up.
+    pub dead_head: DeadHead,
+    /// While so many notes of a session wait, or the platform takes none, further actions gather in the
+    /// last one, which isn't sealed yet.
+    pub max_lane_notes: usize,
+    /// At most so many actions gather in a note that way.
+    pub max_gathered_actions: usize,
+}
+
+/// What becomes of the notes behind one that is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeadHead {
+    /// They go on without it.
+    Free,
+    /// They wait until a person has it sent again, or purges it.
+    Hold,
 }
 
 impl Default for Delivery {
@@ -117,6 +198,10 @@ impl Default for Delivery {
             retry_initial: Duration::from_secs(1),
             retry_max: Duration::from_secs(600),
             call_timeout: Duration::from_secs(20),
+            max_age: Duration::from_secs(24 * 3600),
+            dead_head: DeadHead::Free,
+            max_lane_notes: 64,
+            max_gathered_actions: 500,
         }
     }
 }
@@ -167,6 +252,33 @@ pub struct Plugin {
     pub allow_private: bool,
     /// Limits of the plugin.
     pub limits: PluginLimits,
+    /// When its calls are held back.
+    pub breaker: Breaker,
+}
+
+/// `[plugins.NAME.breaker]`: when a plugin's calls are held back, so that a platform that is down is
+/// asked by one call at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Breaker {
+    /// It opens after so many failures in a row; also when half of the last 32 calls failed.
+    pub failures: u32,
+    /// First pause before a probe; it doubles.
+    pub pause_initial: Duration,
+    /// Longest pause before a probe.
+    pub pause_max: Duration,
+    /// After so long without a success the plugin is disabled until a person enables it.
+    pub disable_after: Duration,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self {
+            failures: 5,
+            pause_initial: Duration::from_secs(1),
+            pause_max: Duration::from_secs(60),
+            disable_after: Duration::from_secs(5 * 24 * 3600),
+        }
+    }
 }
 
 /// A secret and where it may go.

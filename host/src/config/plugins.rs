@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::error::Fault;
 use super::host::{Host, Reach};
-use super::model::{Plugin, PluginLimits, PluginSecret, Secret};
+use super::model::{Breaker, Plugin, PluginLimits, PluginSecret, Secret};
 use super::scalar::{self, Refusal, Scalar};
 use super::secret;
 use super::section::Section;
-use super::sections::{check_name, up_to};
+use super::sections::{check_name, in_order, up_to};
 use crate::ids::PluginName;
 
 /// `[plugins]`: every plugin by its name. Two names may use the same file, for two accounts.
@@ -31,6 +31,7 @@ fn plugin(section: Section<'_>, name: &str) -> Plugin {
         hosts: granted.hosts.iter().map(Host::to_string).collect(),
         allow_private: granted.private,
         limits: limits(section.section("limits")),
+        breaker: breaker(section.section("breaker")),
     };
     section.finish();
     plugin
@@ -145,6 +146,19 @@ fn limits(section: Section<'_>) -> PluginLimits {
     };
     section.finish();
     limits
+}
+
+fn breaker(section: Section<'_>) -> Breaker {
+    let default = Breaker::default();
+    let breaker = Breaker {
+        failures: section.scalar_or("failures", default.failures, |value| up_to(value, 1000)),
+        pause_initial: section.scalar_or("pause_initial", default.pause_initial, scalar::duration),
+        pause_max: section.scalar_or("pause_max", default.pause_max, scalar::duration),
+        disable_after: section.scalar_or("disable_after", default.disable_after, scalar::duration),
+    };
+    in_order(&section, ("pause_initial", breaker.pause_initial), ("pause_max", breaker.pause_max));
+    section.finish();
+    breaker
 }
 
 /// A file of the plugins folder, not a path out of it.

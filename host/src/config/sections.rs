@@ -8,7 +8,7 @@ use std::time::Duration;
 use reqwest::Url;
 
 use super::error::Fault;
-use super::model::{Delivery, Server, Store, Stream};
+use super::model::{DeadHead, Delivery, Redis, Retention, Server, Store, Stream};
 use super::scalar::{self, Refusal, Scalar};
 use super::secret;
 use super::section::Section;
@@ -44,8 +44,19 @@ pub(super) fn store(section: Section<'_>, base: &Path) -> Store {
     let kind = section.scalar_or("kind", StoreKind::Embedded, store_kind);
     let path = section.scalar("path", scalar::text);
     let store = match kind {
-        StoreKind::Embedded => {
-            Store::Embedded { path: base.join(path.unwrap_or_else(|| "sidenote.redb".to_owned())) }
+        StoreKind::Embedded => Store::Embedded {
+            path: base.join(path.unwrap_or_else(|| "sidenote.redb".to_owned())),
+            reserve: section.scalar_or("reserve", RESERVE, scalar::size),
+        },
+        StoreKind::Redis => {
+            if path.is_some() {
+                section.refuse(
+                    "path",
+                    "the redis store keeps its rows on the server",
+                    "leave it out; `journal` names the file for when the server is away",
+                );
+            }
+            Store::Redis(redis(&section, base))
         }
         StoreKind::Memory => {
             if path.is_some() {
@@ -60,6 +71,55 @@ pub(super) fn store(section: Section<'_>, base: &Path) -> Store {
     };
     section.finish();
     store
+}
+
+/// Room kept free beside the embedded store, in bytes.
+pub(super) const RESERVE: usize = 16 << 20;
+
+fn redis(section: &Section<'_>, base: &Path) -> Redis {
+    let url = section.required("url", "url = \"redis://127.0.0.1:6379\"", redis_address);
+    let default = Redis::at("");
+    let plaintext_allowed = section.scalar_or("allow_plaintext", false, scalar::boolean);
+    if let Some(url) = &url
+        && url.scheme() == "redis"
+        && !plaintext_allowed
+        && !is_loopback(url)
+    {
+        section.refuse(
+            "url",
+            "redis:// to another machine lets everyone on the way read what people did",
+            "use rediss://, or set allow_plaintext = true in this table if the network is private",
+        );
+    }
+    Redis {
+        url: url.as_ref().map(Url::to_string).unwrap_or_default(),
+        user: section.scalar("user", scalar::text),
+        password: secret::bearer(section, "password"),
+        namespace: section.scalar_or("namespace", default.namespace, namespace),
+        session_ttl: section.scalar_or("session_ttl", default.session_ttl, scalar::duration),
+        timeout: section.scalar_or("timeout", default.timeout, scalar::duration),
+        journal: base.join(
+            section
+                .scalar("journal", scalar::text)
+                .map_or(default.journal, std::path::PathBuf::from),
+        ),
+        journal_max_bytes: section.scalar_or(
+            "journal_max",
+            default.journal_max_bytes,
+            scalar::size,
+        ),
+    }
+}
+
+/// `[retention]`.
+pub(super) fn retention(section: Section<'_>) -> Retention {
+    let default = Retention::default();
+    let retention = Retention {
+        sessions: section.scalar_or("sessions", default.sessions, scalar::duration),
+        dead_letters: section.scalar_or("dead_letters", default.dead_letters, scalar::duration),
+    };
+    section.finish();
+    retention
 }
 
 /// `[delivery]` or `[products.ID.delivery]`: what isn't set is taken from `base`.
@@ -88,6 +148,14 @@ pub(super) fn delivery(section: Section<'_>, base: &Delivery) -> Delivery {
         retry_initial: section.scalar_or("retry_initial", base.retry_initial, scalar::duration),
         retry_max: section.scalar_or("retry_max", base.retry_max, scalar::duration),
         call_timeout: section.scalar_or("call_timeout", base.call_timeout, scalar::duration),
+        max_age: section.scalar_or("max_age", base.max_age, scalar::duration),
+        dead_head: section.scalar_or("dead_head", base.dead_head, dead_head),
+        max_lane_notes: section.scalar_or("max_lane_notes", base.max_lane_notes, items),
+        max_gathered_actions: section.scalar_or(
+            "max_gathered_actions",
+            base.max_gathered_actions,
+            items,
+        ),
     };
     in_order(&section, ("debounce", delivery.debounce), ("max_wait", delivery.max_wait));
     in_order(
@@ -174,7 +242,7 @@ pub(super) fn check_name(parent: &Section<'_>, what: &str, name: &str) {
 }
 
 /// Reports two durations in the wrong order, in the table that sets one of them.
-fn in_order(
+pub(super) fn in_order(
     section: &Section<'_>,
     (low, lowest): (&str, Duration),
     (high, highest): (&str, Duration),
@@ -193,17 +261,61 @@ fn in_order(
 enum StoreKind {
     Memory,
     Embedded,
+    Redis,
 }
 
 fn store_kind(value: Scalar<'_>) -> Result<StoreKind, Refusal> {
     match scalar::text(value)?.as_str() {
         "memory" => Ok(StoreKind::Memory),
         "embedded" => Ok(StoreKind::Embedded),
+        "redis" => Ok(StoreKind::Redis),
         other => Err(Refusal::value(
             format!("there is no store \"{other}\""),
-            "write \"embedded\" (one file, durable) or \"memory\" (lost at the end)",
+            "write \"embedded\" (one file, durable), \"redis\" (a server), or \"memory\" (lost at the end)",
         )),
     }
+}
+
+fn dead_head(value: Scalar<'_>) -> Result<DeadHead, Refusal> {
+    match scalar::text(value)?.as_str() {
+        "free" => Ok(DeadHead::Free),
+        "hold" => Ok(DeadHead::Hold),
+        other => Err(Refusal::value(
+            format!("\"{other}\" is neither free nor hold"),
+            "write \"free\" (the notes behind it go on) or \"hold\" (they wait for a person)",
+        )),
+    }
+}
+
+/// The first part of every key: no blanks, and no braces, which mean something to Redis Cluster.
+fn namespace(value: Scalar<'_>) -> Result<String, Refusal> {
+    let text = scalar::text(value)?;
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
+    if text.len() > 64 || !text.bytes().all(fits) {
+        return Err(Refusal::value(
+            "this can't be a namespace",
+            "use up to 64 letters, digits, -, _, . and :",
+        ));
+    }
+    Ok(text)
+}
+
+/// A Redis address. Its text isn't repeated in errors: it may hold a credential.
+fn redis_address(value: Scalar<'_>) -> Result<Url, Refusal> {
+    const NEXT: &str =
+        "write an address such as \"redis://127.0.0.1:6379\" or \"rediss://redis.example.com\"";
+    let url = Url::parse(&scalar::text(value)?)
+        .map_err(|error| Refusal::value(format!("it isn't a whole address ({error})"), NEXT))?;
+    if !matches!(url.scheme(), "redis" | "rediss") || url.host_str().is_none() {
+        return Err(Refusal::value("it isn't a Redis address", NEXT));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Refusal::value(
+            "it has credentials in it",
+            "leave them out and use `user` and `password`",
+        ));
+    }
+    Ok(url)
 }
 
 fn address(value: Scalar<'_>) -> Result<SocketAddr, Refusal> {

@@ -120,7 +120,7 @@ fn paths_are_relative_to_the_files_folder() {
         Path::new("/etc/sidenote/plugins/webhook.wasm")
     );
     assert!(
-        matches!(config.store, Store::Embedded { path } if path == Path::new("/etc/sidenote/sidenote.redb"))
+        matches!(config.store, Store::Embedded { path, .. } if path == Path::new("/etc/sidenote/sidenote.redb"))
     );
 }
 

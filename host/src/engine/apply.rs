@@ -34,6 +34,7 @@ impl Engine {
                 let result = self.link(round, request, now);
                 round.answers.push(Answer::Link(reply, result));
             }
+            Input::Decide { .. } => todo!("a person's decisions"),
             Input::Outcome(outcome) => self.end_post(round, outcome, now),
             Input::Stop => {
                 self.stopping = true;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::engine::counters::Counters;
-use crate::engine::inbox::Input;
+use crate::engine::inbox::{Decision, Input, NoteRef};
 use crate::engine::link::{LinkError, LinkRequest, Linked};
 use crate::engine::settings::Settings;
 use crate::ids::{ProductId, SessionId, SessionKey};
@@ -63,6 +63,18 @@ impl Handle {
             answer.await.map_err(|_| LinkError::Closed)?
         };
         tokio::time::timeout(LINK_PATIENCE, submit).await.map_err(|_| LinkError::Unavailable)?
+    }
+
+    /// Has a person's decision carried out. Returns how many of the notes it was carried out for, after
+    /// the commit: a note that was sent meanwhile isn't among them.
+    ///
+    /// # Errors
+    /// The engine has ended.
+    pub async fn decide(&self, decision: Decision, notes: Vec<NoteRef>) -> Result<usize, Closed> {
+        let (reply, answer) = oneshot::channel();
+        let input = Input::Decide { decision, notes, reply };
+        self.inbox.send(input).await.map_err(|_| Closed)?;
+        answer.await.map_err(|_| Closed)
     }
 
     /// Asks the engine to seal what is open, post what is queued, and end. Returns when it is asked.

@@ -21,12 +21,32 @@ pub(super) enum Input {
     },
     /// A wish to link.
     Link { request: LinkRequest, reply: oneshot::Sender<Result<Linked, LinkError>> },
+    /// A person's decision about notes.
+    Decide { decision: Decision, notes: Vec<NoteRef>, reply: oneshot::Sender<usize> },
     /// The outcome of a post.
     Outcome(Outcome),
     /// Seal what is open, post what is queued, and end.
     Drain,
     /// End at once: posts under way are cut off, and put on record as not crashed.
     Stop,
+}
+
+/// What a person decides about notes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Dead letters are queued again, as if never tried; a note that waits is due at once.
+    Retry,
+    /// They are removed for good. A note whose post is under way is left alone.
+    Purge,
+}
+
+/// One note, waiting or dead.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct NoteRef {
+    /// Its session.
+    pub key: SessionKey,
+    /// Its number in the session.
+    pub seq: u64,
 }
 
 /// The outcome of a post.

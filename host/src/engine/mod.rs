@@ -22,5 +22,6 @@ mod settings;
 
 pub use counters::{Count, Counters, Totals};
 pub use handle::{Closed, Handle};
+pub use inbox::{Decision, NoteRef};
 pub use round::{Engine, EngineError};
 pub use settings::Settings;

@@ -241,6 +241,9 @@ impl Engine {
                         }
                     }
                 }
+                Input::Decide { notes, .. } => {
+                    keys.extend(notes.iter().map(|note| note.key.clone()))
+                }
                 Input::Outcome(_) | Input::Drain | Input::Stop => {}
             }
         }
@@ -333,7 +336,7 @@ impl Engine {
                     self.counters.store_full.set(0);
                     return Ok(());
                 }
-                Err(error @ StoreError::Full(_)) => {
+                Err(error @ (StoreError::Full(_) | StoreError::Away(_))) => {
                     self.counters.store_full.set(1);
                     tracing::error!("{error}");
                     tokio::time::sleep(FULL_PAUSE).await;

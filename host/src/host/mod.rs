@@ -218,10 +218,11 @@ async fn open_store(store: config::Store) -> Result<Arc<dyn Store>, StartError> 
             tracing::warn!("store: memory: everything is lost when the process ends");
             Ok(Arc::new(MemoryStore::new()))
         }
-        config::Store::Embedded { path } => {
+        config::Store::Embedded { path, .. } => {
             let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(&path)).await?;
             Ok(Arc::new(opened?))
         }
+        config::Store::Redis(_) => todo!("the redis store"),
     }
 }
 

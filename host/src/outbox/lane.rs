@@ -317,7 +317,7 @@ fn judge(head: &mut Queued, error: &PostError, rules: &Delivery) -> Verdict {
 fn reason(error: &PostError) -> String {
     match error {
         PostError::Failed(failure) => format!("{}: {}", failure.code, failure.message),
-        PostError::Crashed { code, message } => format!("{code}: {message}"),
+        PostError::Crashed { crash, message } => format!("{}: {message}", crash.code()),
         PostError::Unavailable { message } => format!("unavailable: {message}"),
     }
 }

@@ -79,6 +79,27 @@ pub struct Call {
 pub struct Posted {
     /// What the platform calls the note, where it says.
     pub note_id: Option<String>,
+    /// The platform takes nothing more for a while, where it says so before it refuses.
+    pub pause: Option<Pause>,
+}
+
+/// For how long a platform takes nothing more, and of what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pause {
+    /// How long.
+    pub time: Duration,
+    /// Of what.
+    pub scope: LimitScope,
+}
+
+/// What a platform's limit is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitScope {
+    /// All that the plugin's account sends.
+    Account,
+    /// The one conversation.
+    Conversation,
 }
 
 /// Why an attempt didn't succeed.
@@ -88,8 +109,8 @@ pub enum PostError {
     Failed(Failure),
     /// The plugin trapped, or was stopped at a limit: it said nothing, the outcome is unknown.
     Crashed {
-        /// `trap`, `timeout`, `cpu`, `memory`.
-        code: String,
+        /// How it ended.
+        crash: Crash,
         /// What happened, for people.
         message: String,
     },
@@ -98,6 +119,42 @@ pub enum PostError {
         /// What a person must do.
         message: String,
     },
+}
+
+/// How a call ended without an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crash {
+    /// The plugin trapped.
+    Trap,
+    /// It didn't answer in time. A platform that hangs can cause it: it doesn't count towards poison.
+    Timeout,
+    /// It computed for too long.
+    Cpu,
+    /// It wanted too much memory.
+    Memory,
+}
+
+impl Crash {
+    /// A short word for logs and dead letters.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Trap => "trap",
+            Self::Timeout => "timeout",
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+        }
+    }
+}
+
+/// What a platform says when it is asked for a note.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// It has it, under this id where it says.
+    Yes(Option<String>),
+    /// It doesn't have it.
+    No,
+    /// Nobody can say: the plugin has no `finder`.
+    Unsupported,
 }
 
 /// A failure as a plugin reports it.
@@ -111,6 +168,8 @@ pub struct Failure {
     pub message: String,
     /// How long to wait at least, where the platform says.
     pub retry_after: Option<Duration>,
+    /// What a rate limit is for; a plugin that doesn't say means its account.
+    pub scope: LimitScope,
     /// Whether the platform may have taken the note all the same.
     pub sent: Sent,
 }
@@ -148,6 +207,13 @@ pub enum Sent {
 pub trait Post: Send + Sync + 'static {
     /// Posts one note, once. Ends within `call.timeout` plus a small grace.
     async fn post_note(&self, call: Call, note: &Note) -> Result<Posted, PostError>;
+
+    /// Asks whether the platform has a note whose outcome isn't known, by its key. Ends as
+    /// [`Post::post_note`] does.
+    async fn find_note(&self, call: Call, note: &Note) -> Result<Found, PostError> {
+        let (_, _) = (call, note);
+        Ok(Found::Unsupported)
+    }
 }
 
 impl std::fmt::Debug for Note {

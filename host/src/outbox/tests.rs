@@ -7,7 +7,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::lane::{Finished, IN_MEMORY, Lane, MAX_CRASHES, Progress, Queued, State};
-use super::note::{Failure, FailureKind, Note, NoteKind, PostError, Posted, Sent};
+use super::note::{
+    Crash, Failure, FailureKind, LimitScope, Note, NoteKind, PostError, Posted, Sent,
+};
 use super::retry::Backoff;
 use crate::clock::Timestamp;
 use crate::config::Delivery;
@@ -37,6 +39,7 @@ fn failed(kind: FailureKind) -> PostError {
         code: "x".into(),
         message: "y".into(),
         retry_after: None,
+        scope: LimitScope::Account,
         sent: Sent::Unknown,
     })
 }
@@ -115,10 +118,10 @@ proptest! {
                     }
                     continue;
                 }
-                Step::Succeed => Ok(Posted { note_id: None }),
+                Step::Succeed => Ok(Posted { note_id: None, pause: None }),
                 Step::Fail(kind) => Err(failed(kind)),
                 Step::Crash => {
-                    Err(PostError::Crashed { code: "trap".into(), message: String::new() })
+                    Err(PostError::Crashed { crash: Crash::Trap, message: String::new() })
                 }
             };
             if !in_flight {
@@ -171,7 +174,7 @@ fn a_row_that_cannot_be_read_hides_none_behind_it() {
     let now = Timestamp(0);
     for _ in 0..IN_MEMORY {
         lane.start();
-        lane.finish(Ok(Posted { note_id: None }), now, &Delivery::default(), 0.0);
+        lane.finish(Ok(Posted { note_id: None, pause: None }), now, &Delivery::default(), 0.0);
     }
     assert_eq!(lane.wants_after(), Some(4));
     lane.refill((5..=8).map(|seq| (seq, None)));

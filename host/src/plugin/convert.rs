@@ -8,7 +8,7 @@ use super::clean::{clean, steers};
 use super::webhook::{ReceiveError, WebhookAnswer, WebhookEvent, WebhookRequest, WebhookTurn};
 use crate::clock::Timestamp;
 use crate::ids::ConversationId;
-use crate::outbox::note::{Call, Failure, FailureKind, Note, NoteKind, Posted, Sent};
+use crate::outbox::note::{Call, Failure, FailureKind, LimitScope, Note, NoteKind, Posted, Sent};
 use crate::session::payload::Action;
 
 const MAX_CODE_BYTES: usize = 64;
@@ -69,7 +69,7 @@ pub(super) fn posted(posted: wit::Posted) -> (Posted, Option<&'static str>) {
         Some(id) if id.chars().any(steers) => (None, Some("it holds control characters")),
         id => (id, None),
     };
-    (Posted { note_id }, odd)
+    (Posted { note_id, pause: None }, odd)
 }
 
 pub(super) fn failure(failure: wit::Failure) -> Failure {
@@ -87,6 +87,7 @@ pub(super) fn failure(failure: wit::Failure) -> Failure {
         retry_after: failure
             .retry_after_ms
             .map(|ms| Duration::from_millis(ms).min(MAX_RETRY_AFTER)),
+        scope: LimitScope::Account,
         sent: match failure.sent {
             wit::Sent::NotSent => Sent::NotSent,
             wit::Sent::Unknown => Sent::Unknown,
@@ -195,8 +196,8 @@ mod tests {
     fn a_note_id_that_cannot_be_kept_is_none() {
         let of =
             |id: &str| posted(wit::Posted { note_id: Some(id.to_owned()), extras: Vec::new() });
-        assert_eq!(of("n1:ts"), (Posted { note_id: Some("n1:ts".into()) }, None));
-        assert_eq!(of(""), (Posted { note_id: None }, None));
+        assert_eq!(of("n1:ts"), (Posted { note_id: Some("n1:ts".into()), pause: None }, None));
+        assert_eq!(of(""), (Posted { note_id: None, pause: None }, None));
         for odd in ["x".repeat(1025), "a\u{0}b".to_owned(), "a\u{202e}b".to_owned()] {
             let (posted, reason) = of(&odd);
             assert_eq!(posted.note_id, None);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::admit::AdmitError;
 use super::clean::clean;
 use super::registry::LoadError;
-use crate::config::{Plugin as PluginConfig, PluginLimits};
+use crate::config::{Breaker, Plugin as PluginConfig, PluginLimits};
 use crate::ids::PluginName;
 
 /// Most files of the folder that are looked at.
@@ -79,6 +79,7 @@ fn bare(file: String) -> PluginConfig {
         hosts: Vec::new(),
         allow_private: false,
         limits: PluginLimits::default(),
+        breaker: Breaker::default(),
     }
 }
 

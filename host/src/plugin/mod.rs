@@ -10,6 +10,7 @@
 //! | [`registry`] | the plugins by name; what the rest of the host calls |
 //! | `folder` | which files are plugins, and under which name |
 //! | `admit` | from a file to a component that fits, or to an error that says what to do |
+//! | `calls` | one function per export that the host calls |
 //! | `pool` | warm instances, the queue, the deadline, what is done after a crash |
 //! | `engine` | the settings of the engine, and the tick that lets it stop a loop |
 //! | `instance` | the state of one instance and its limits |
@@ -23,6 +24,7 @@
 
 mod admit;
 mod bindings;
+mod calls;
 mod clean;
 mod convert;
 mod engine;

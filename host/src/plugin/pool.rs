@@ -10,6 +10,7 @@ use tokio::time::{Instant, error::Elapsed, timeout, timeout_at};
 
 use super::admit::{Admitted, Live, cause};
 use super::instance::{self, CpuUsedUp, Ground, State};
+use crate::outbox::note::Crash;
 
 /// The instances of one plugin.
 pub(super) struct Pool {
@@ -62,8 +63,8 @@ pub(super) enum Stopped {
     },
     /// The guest trapped or was stopped.
     Crashed {
-        /// `trap`, `timeout`, `cpu`, `memory`.
-        code: &'static str,
+        /// How.
+        crash: Crash,
         /// What happened.
         message: String,
     },
@@ -165,13 +166,15 @@ impl Lease<'_> {
                 return Ok(answer);
             }
             Ok(Err(error)) => crash(&error, state),
-            Err(_) => ("timeout", "the plugin didn't answer in time and was stopped".to_owned()),
+            Err(_) => {
+                (Crash::Timeout, "the plugin didn't answer in time and was stopped".to_owned())
+            }
         };
         state.log.end();
         self.pool.counters.traps.fetch_add(1, Relaxed);
-        let (code, message) = stopped;
-        tracing::warn!(plugin = %self.pool.ground.name, code, message, "a plugin was stopped; its instance is dropped");
-        Err(Stopped::Crashed { code, message })
+        let (crash, message) = stopped;
+        tracing::warn!(plugin = %self.pool.ground.name, code = crash.code(), message, "a plugin was stopped; its instance is dropped");
+        Err(Stopped::Crashed { crash, message })
     }
 }
 
@@ -184,10 +187,10 @@ impl Pool {
 }
 
 /// What a trap is told as: code and text, with the end of the guest's standard error.
-fn crash(error: &wasmtime::Error, state: &State) -> (&'static str, String) {
+fn crash(error: &wasmtime::Error, state: &State) -> (Crash, String) {
     if error.downcast_ref::<CpuUsedUp>().is_some() {
         return (
-            "cpu",
+            Crash::Cpu,
             format!(
                 "the plugin computed for longer than cpu_time ({:?})",
                 state.ground.limits.cpu_time
@@ -197,10 +200,13 @@ fn crash(error: &wasmtime::Error, state: &State) -> (&'static str, String) {
     let said = state.log.stderr_tail().map(|tail| format!("; it said: {tail}")).unwrap_or_default();
     if state.memory.refused() {
         let limit = state.ground.limits.memory_bytes;
-        return ("memory", format!("the plugin wanted more than memory_bytes ({limit}){said}"));
+        return (
+            Crash::Memory,
+            format!("the plugin wanted more than memory_bytes ({limit}){said}"),
+        );
     }
     // The root alone: the rest is a backtrace of the guest.
     let root = super::clean::clean(&error.root_cause().to_string(), 300);
     let text = if root.is_empty() { cause(error) } else { root };
-    ("trap", format!("{text}{said}"))
+    (Crash::Trap, format!("{text}{said}"))
 }

@@ -4,28 +4,19 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
-use http::HeaderValue;
 use serde::Serialize;
-use tokio::time::timeout_at;
 use wasmtime::component::{Component, Linker};
 
 use super::admit::{self, AdmitError};
-use super::convert;
 use super::engine;
 use super::folder;
 use super::instance::{Ground, State};
-use super::pool::{Pool, Queue, Stopped};
-use super::webhook::{ReceiveError, WebhookEvent, WebhookRequest};
+use super::pool::Pool;
 use crate::clock::Clock;
 use crate::config::Plugin as PluginConfig;
 use crate::egress::{Door, Grants, Network, NetworkError, Vault};
 use crate::ids::PluginName;
-use crate::outbox::note::{Call, Failure, FailureKind, Note, Post, PostError, Posted, Sent};
-
-/// What a plugin that was too busy asks for.
-const BUSY_PAUSE: Duration = Duration::from_millis(250);
 
 /// Every plugin, by the name that it is configured under.
 pub struct Registry {
@@ -36,6 +27,14 @@ pub struct Registry {
 struct Slot {
     file: String,
     plugin: Result<Pool, AdmitError>,
+}
+
+/// Why a plugin can't be called.
+pub(super) enum NoPool {
+    /// No plugin has this name.
+    Unknown,
+    /// It couldn't be loaded, for this reason.
+    Failed(String),
 }
 
 /// How a plugin is.
@@ -126,46 +125,18 @@ impl Registry {
         Ok(Self { plugins: slots, clock: Clock::system() })
     }
 
-    /// Has a plugin verify a webhook and say what it means. Ends within the plugin's `call_timeout`.
-    ///
-    /// # Errors
-    /// [`ReceiveError`]; nothing may be done on account of such a request.
-    pub async fn receive(
-        &self,
-        plugin: &str,
-        request: WebhookRequest,
-    ) -> Result<Vec<WebhookEvent>, ReceiveError> {
-        let pool = match self.plugins.get(plugin).map(|slot| &slot.plugin) {
-            None => return Err(ReceiveError::NoSuchPlugin),
-            Some(Err(_)) => return Err(ReceiveError::Unavailable),
-            Some(Ok(pool)) => pool,
-        };
-        let crashed =
-            |code: &str, message| ReceiveError::Crashed { code: code.to_owned(), message };
-        let stopped = |stopped| match stopped {
-            Stopped::Busy { .. } | Stopped::Start { .. } => ReceiveError::Unavailable,
-            Stopped::Crashed { code, message } => crashed(code, message),
-        };
-        if !pool.admitted().reads_webhooks() {
-            return Err(ReceiveError::NoWebhook);
+    /// The plugin's instances.
+    pub(super) fn pool(&self, plugin: &str) -> Result<&Pool, NoPool> {
+        match self.plugins.get(plugin).map(|slot| &slot.plugin) {
+            None => Err(NoPool::Unknown),
+            Some(Err(error)) => Err(NoPool::Failed(error.to_string())),
+            Some(Ok(pool)) => Ok(pool),
         }
-        let mut lease =
-            pool.lease(Queue::Webhooks, pool.call_timeout(), None).await.map_err(stopped)?;
-        let request = convert::request(request);
-        let deadline = lease.deadline;
-        let live = &mut lease.warm.live;
-        let Some(webhook) = &live.webhook else {
-            return Err(ReceiveError::NoWebhook);
-        };
-        let outcome = timeout_at(deadline, webhook.call_receive(&mut live.store, &request)).await;
-        let answer = match lease.settle(outcome).map_err(stopped)? {
-            Ok(events) => convert::events(events),
-            Err(rejection) => Err(convert::rejection(rejection)),
-        };
-        if answer.is_err() {
-            pool.counters().failures.fetch_add(1, Relaxed);
-        }
-        answer
+    }
+
+    /// The wall clock, for deadlines.
+    pub(super) fn clock(&self) -> Clock {
+        self.clock
     }
 
     /// Whether a plugin can post notes, as far as is known: one that couldn't be loaded may.
@@ -179,63 +150,6 @@ impl Registry {
     /// How every plugin is, by name.
     pub fn states(&self) -> Vec<PluginState> {
         self.plugins.iter().map(|(name, slot)| slot.state(name)).collect()
-    }
-}
-
-#[async_trait::async_trait]
-impl Post for Registry {
-    async fn post_note(&self, call: Call, note: &Note) -> Result<Posted, PostError> {
-        let unavailable = |message: String| PostError::Unavailable { message };
-        let pool = match self.plugins.get(&note.plugin) {
-            None => return Err(unavailable(format!("there is no plugin `{}`", note.plugin))),
-            Some(Slot { plugin: Err(error), .. }) => return Err(unavailable(error.to_string())),
-            Some(Slot { plugin: Ok(pool), .. }) => pool,
-        };
-        if !pool.admitted().writes() {
-            return Err(unavailable(format!(
-                "the plugin `{}` doesn't export `writer`",
-                note.plugin
-            )));
-        }
-        let stopped = |stopped| match stopped {
-            Stopped::Busy { waited } => PostError::Failed(busy(waited)),
-            Stopped::Start { message } => PostError::Failed(no_start(message)),
-            Stopped::Crashed { code, message } => {
-                PostError::Crashed { code: code.to_owned(), message }
-            }
-        };
-        let whole = call.timeout.min(pool.call_timeout());
-        let traceparent =
-            HeaderValue::from_str(&call.traceparent).ok().filter(|value| !value.is_empty());
-        let mut lease = pool.lease(Queue::Posts, whole, traceparent).await.map_err(stopped)?;
-        let deadline = lease.deadline;
-        let left = deadline.saturating_duration_since(tokio::time::Instant::now());
-        let call = convert::call(Call { timeout: left, ..call }, self.clock.now());
-        let live = &mut lease.warm.live;
-        let Some(writer) = &live.writer else {
-            return Err(unavailable(format!(
-                "the plugin `{}` doesn't export `writer`",
-                note.plugin
-            )));
-        };
-        let outcome = timeout_at(
-            deadline,
-            writer.call_post_note(&mut live.store, &call, &convert::note(note)),
-        )
-        .await;
-        match lease.settle(outcome).map_err(stopped)? {
-            Ok(posted) => {
-                let (posted, odd) = convert::posted(posted);
-                if let Some(reason) = odd {
-                    tracing::warn!(plugin = %note.plugin, reason, "a note id was left out");
-                }
-                Ok(posted)
-            }
-            Err(failure) => {
-                pool.counters().failures.fetch_add(1, Relaxed);
-                Err(PostError::Failed(convert::failure(failure)))
-            }
-        }
     }
 }
 
@@ -263,30 +177,6 @@ impl Slot {
             failures: read(counters.map(|counters| &counters.failures)),
             traps: read(counters.map(|counters| &counters.traps)),
         }
-    }
-}
-
-/// The note never reached a guest: it is as good as before, and the instance may start next time.
-fn no_start(message: String) -> Failure {
-    Failure {
-        kind: FailureKind::Transient,
-        code: "start".to_owned(),
-        message,
-        retry_after: None,
-        sent: Sent::NotSent,
-    }
-}
-
-fn busy(waited: Duration) -> Failure {
-    Failure {
-        // It burns no attempt: the note is as good as before, there are only too many at a time.
-        kind: FailureKind::RateLimited,
-        code: "busy".to_owned(),
-        message: format!(
-            "no instance of the plugin was free within {waited:?}; raise its concurrency if this lasts"
-        ),
-        retry_after: Some(BUSY_PAUSE),
-        sent: Sent::NotSent,
     }
 }
 

@@ -23,6 +23,9 @@ const fn definition(table: Table) -> Definition {
         Table::Dead => "dead",
         Table::Conversation => "conversation",
         Table::Person => "person",
+        Table::Sent => "sent",
+        Table::Account => "account",
+        Table::Journal => "journal",
     })
 }
 

@@ -14,6 +14,8 @@ pub use memory::MemoryStore;
 
 use std::sync::Arc;
 
+use crate::ids::SessionId;
+
 /// What a row belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Table {
@@ -31,11 +33,17 @@ pub enum Table {
     Conversation,
     /// The sessions of a person, a row each. Grouped by product and user id or e-mail address.
     Person,
+    /// Notes that the platform took, by session: their keys and what the platform calls them.
+    Sent,
+    /// One row per plugin: the platform's limits and the breaker. Grouped by plugin.
+    Account,
+    /// One row per journal: how far it was played back. Grouped by the journal's id.
+    Journal,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Session,
         Self::Open,
         Self::Outbox,
@@ -43,6 +51,9 @@ impl Table {
         Self::Dead,
         Self::Conversation,
         Self::Person,
+        Self::Sent,
+        Self::Account,
+        Self::Journal,
     ];
 }
 
@@ -98,6 +109,10 @@ pub enum StoreError {
     /// There is no room. Nothing of the commit was stored; it can be tried again.
     #[error("store: the disk is full: {0}. Free space; the host goes on by itself")]
     Full(String),
+    /// The store can't be reached. A commit may have been stored all the same: the same changes must be
+    /// tried again before any others.
+    #[error("store: it can't be reached: {0}. The host goes on by itself when it is back")]
+    Away(String),
     /// It can't be said whether the last commit was stored. The process must end and start again.
     #[error("store: {0}. The process must be restarted; check the disk")]
     Fatal(String),
@@ -119,4 +134,47 @@ pub trait Store: Send + Sync + 'static {
 
     /// Stores all changes, or none. A later change of the same row wins.
     async fn commit(&self, changes: Arc<[Change]>) -> Result<(), StoreError>;
+
+    /// Waits until this process alone may write; called once, before anything is read. A store that
+    /// only one process can open has nothing to wait for.
+    ///
+    /// # Errors
+    /// The store can't be used.
+    async fn hold(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Whether there is room again after [`StoreError::Full`], the reserve for what is under way
+    /// included. Commits may succeed before: what is under way is recorded from the reserve.
+    async fn has_room(&self) -> bool {
+        true
+    }
+
+    /// Sessions in the form in which the reference's SDK shares them, where this store does.
+    fn snapshots(&self) -> Option<Arc<dyn Snapshots>> {
+        None
+    }
+}
+
+/// Sessions as the reference's SDK keeps them, under a key of their own beside the rows. Values are
+/// opaque here.
+#[async_trait::async_trait]
+pub trait Snapshots: Send + Sync + 'static {
+    /// The stored values, in the order asked.
+    ///
+    /// # Errors
+    /// [`StoreError::Away`]: nothing is known of them, and nothing may be written on that account.
+    async fn read(&self, sessions: &[SessionId]) -> Result<Vec<Option<Vec<u8>>>, StoreError>;
+
+    /// Stores `new` where the stored value still is `expected` (`None`: there is none), and has it live
+    /// for as long as sessions do from here on. `false`: somebody else changed it; nothing was stored.
+    ///
+    /// # Errors
+    /// [`StoreError::Away`].
+    async fn swap(
+        &self,
+        session: &SessionId,
+        expected: Option<&[u8]>,
+        new: &[u8],
+    ) -> Result<bool, StoreError>;
 }

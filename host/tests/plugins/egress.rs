@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sidenote::outbox::note::{FailureKind, Post, PostError, Sent};
+use sidenote::outbox::note::{Crash, FailureKind, Post, PostError, Sent};
 use sidenote::plugin::Registry;
 use tokio::time::Instant;
 
@@ -193,7 +193,7 @@ async fn an_answer_that_does_not_come_ends_with_the_call() {
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     // On a busy machine the guest may not get to say it.
     match outcome {
-        Err(PostError::Crashed { code, .. }) => assert_eq!(code, "timeout"),
+        Err(PostError::Crashed { crash, .. }) => assert_eq!(crash, Crash::Timeout),
         Err(PostError::Failed(failure)) => {
             assert_eq!((failure.sent, &*failure.code), (Sent::Unknown, "http-timeout"))
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sidenote::clock::Timestamp;
-use sidenote::config::{Plugin, PluginLimits, PluginSecret, Secret};
+use sidenote::config::{Breaker, Plugin, PluginLimits, PluginSecret, Secret};
 use sidenote::ids::{ConversationId, ProductId, SessionId, SessionKey};
 use sidenote::outbox::note::{Call, Note, NoteKind, Post, PostError, Posted};
 use sidenote::plugin::Registry;
@@ -48,6 +48,7 @@ pub(crate) fn plugin(file: &str) -> Plugin {
         hosts: Vec::new(),
         allow_private: false,
         limits: limits(),
+        breaker: Breaker::default(),
     }
 }
 
@@ -133,9 +134,9 @@ pub(crate) async fn assert_alive(registry: &Registry, plugin: &str) {
 }
 
 /// The code of a post that crashed.
-pub(crate) fn crashed(outcome: Result<Posted, PostError>) -> (String, String) {
+pub(crate) fn crashed(outcome: Result<Posted, PostError>) -> (&'static str, String) {
     match outcome {
-        Err(PostError::Crashed { code, message }) => (code, message),
+        Err(PostError::Crashed { crash, message }) => (crash.code(), message),
         other => panic!("not crashed: {other:?}"),
     }
 }

@@ -1,0 +1,1 @@
+//! Stores: one contract for all, and what happens when the ground under them fails.
