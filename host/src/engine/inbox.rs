@@ -53,5 +53,9 @@ pub struct NoteRef {
 pub(super) struct Outcome {
     pub(super) key: SessionKey,
     pub(super) plugin: PluginName,
+    /// Whether it was made to learn whether the platform answers again.
+    pub(super) probe: bool,
+    /// Whether the platform had the note, so that it was not sent.
+    pub(super) found: bool,
     pub(super) result: Result<Posted, PostError>,
 }

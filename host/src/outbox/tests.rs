@@ -112,7 +112,7 @@ proptest! {
                 Step::Restart => {
                     lane = Lane::load(store.values().cloned());
                     in_flight = false;
-                    if let Some(dead) = lane.take_poisoned(now) {
+                    if let Some(dead) = lane.take_poisoned(now, &rules) {
                         store.remove(&dead.note.seq);
                         left.push(dead.note.seq);
                     }
@@ -129,7 +129,7 @@ proptest! {
             }
             in_flight = false;
             let seq = lane.head().unwrap().note.seq;
-            match lane.finish(outcome, now, &rules, random).unwrap() {
+            match lane.finish(outcome, false, now, &rules, random).unwrap() {
                 Finished::Sent(_) | Finished::Dead(_) => {
                     store.remove(&seq);
                     left.push(seq);
@@ -174,7 +174,13 @@ fn a_row_that_cannot_be_read_hides_none_behind_it() {
     let now = Timestamp(0);
     for _ in 0..IN_MEMORY {
         lane.start();
-        lane.finish(Ok(Posted { note_id: None, pause: None }), now, &Delivery::default(), 0.0);
+        lane.finish(
+            Ok(Posted { note_id: None, pause: None }),
+            false,
+            now,
+            &Delivery::default(),
+            0.0,
+        );
     }
     assert_eq!(lane.wants_after(), Some(4));
     lane.refill((5..=8).map(|seq| (seq, None)));

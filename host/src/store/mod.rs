@@ -150,6 +150,12 @@ pub trait Store: Send + Sync + 'static {
         true
     }
 
+    /// Whether the disk is full and commits go on from the reserve: from the moment at which it was
+    /// given up until [`Store::has_room`].
+    fn is_short(&self) -> bool {
+        false
+    }
+
     /// Sessions in the form in which the reference's SDK shares them, where this store does.
     fn snapshots(&self) -> Option<Arc<dyn Snapshots>> {
         None
