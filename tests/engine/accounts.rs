@@ -142,7 +142,7 @@ async fn a_platform_that_is_down_is_asked_by_one_call_at_a_time_and_no_note_dies
     let breaker = Breaker { failures: 3, ..Breaker::default() };
     let world = start(&memory(), BEGIN, down(20), with_breaker(breaker));
     people(&world, &["a", "b", "c", "d", "e"]).await;
-    wait(600.0).await;
+    wait(1500.0).await;
     assert_eq!(world.dead().await, [], "twenty failures, and a note may fail three times");
     assert_eq!(world.handle.counters().notes_posted.get(), 5);
     assert_eq!(world.handle.counters().breakers_opened.get(), 1);

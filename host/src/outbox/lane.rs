@@ -347,12 +347,13 @@ impl Lane {
     /// The platform takes nothing for the conversation before `until`.
     pub fn hold(&mut self, now: Timestamp, until: Timestamp) -> Option<&Queued> {
         let head = self.notes.front_mut()?;
-        if let State::Due | State::RetryAt(_) = head.progress.state {
-            head.progress.since = now;
-            head.progress.state = State::HeldUntil(until);
-            return Some(head);
+        match head.progress.state {
+            State::InFlight | State::GivenUp => return None,
+            State::Due | State::RetryAt(_) | State::HeldUntil(_) => {}
         }
-        None
+        head.progress.since = now;
+        head.progress.state = State::HeldUntil(until);
+        Some(head)
     }
 
     /// Begins an attempt at the head. The row must be stored before the call is made.
