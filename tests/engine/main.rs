@@ -1,6 +1,7 @@
 //! The engine: what is posted when, what survives a crash. Paused time, real stores.
 
 mod accounts;
+mod away;
 mod decisions;
 mod outbox;
 mod restart;

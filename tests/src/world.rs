@@ -16,7 +16,7 @@ use sidenote::outbox::note::{
 };
 use sidenote::session::payload::{Action, ActionsPayload};
 use sidenote::session::state::Record;
-use sidenote::store::{EmbeddedStore, Group, OpenError, Store, Table};
+use sidenote::store::{EmbeddedStore, Group, Journal, OpenError, Store, Table};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -212,6 +212,27 @@ impl World {
     ) -> Self {
         let clock = Clock::starting_at(Timestamp::from_secs_f64(wall));
         let (handle, service) = Engine::new(store.clone(), platform.clone(), settings, clock);
+        Self::run(handle, service, store, platform)
+    }
+
+    /// Starts an engine at [`BEGIN`] that takes actions into this journal while its store is away.
+    pub fn start_with_journal(
+        store: Arc<dyn Store>,
+        platform: Arc<Platform>,
+        journal: Journal,
+    ) -> Self {
+        let clock = Clock::starting_at(Timestamp::from_secs_f64(BEGIN));
+        let settings = settings(&Delivery::default());
+        let (handle, service) = Engine::new(store.clone(), platform.clone(), settings, clock);
+        Self::run(handle, service.with_journal(journal), store, platform)
+    }
+
+    fn run(
+        handle: Handle,
+        service: Engine,
+        store: Arc<dyn Store>,
+        platform: Arc<Platform>,
+    ) -> Self {
         let mut engine = JoinSet::new();
         engine.spawn(service.run());
         Self { handle, platform, store, engine }

@@ -20,14 +20,17 @@ use crate::store::Table;
 impl Engine {
     pub(super) fn apply(&mut self, round: &mut Round, input: Input, now: Timestamp) {
         match input {
-            Input::Actions { key, batch, bytes, room, taken } => {
-                round.answers.push(Answer::Room(room));
+            Input::Actions { key, batch, bytes, taken_at, room, taken } => {
+                round.answers.extend(room.map(Answer::Room));
                 round.answers.extend(taken.map(Answer::Taken));
                 let Some(rules) = self.settings.delivery(&key.product) else { return };
                 let Some(live) = self.memory.sessions.get_mut(&key) else { return };
-                round.taken += batch.actions.len() as u64;
+                if taken_at.is_none() {
+                    round.taken += batch.actions.len() as u64;
+                }
+                let arrived = taken_at.map_or(now, |at| at.min(now));
                 let gather = gathers(live, &self.accounts, rules, now);
-                let effects = live.session.on_actions(batch, bytes, now, rules, gather);
+                let effects = live.session.on_actions(batch, bytes, arrived, rules, gather);
                 self.run_effects(round, &key, effects, now);
             }
             Input::Link { request, reply } => {

@@ -142,7 +142,8 @@ impl Handle {
         let key = SessionKey { product, session };
         let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).clamp(1, INBOX_KIB);
         let room = self.room.clone().acquire_many_owned(kib).await.map_err(|_| Closed)?;
-        let input = Input::Actions { key, batch, bytes, room, taken };
+        let (taken_at, room) = (None, Some(room));
+        let input = Input::Actions { key, batch, bytes, taken_at, room, taken };
         self.inbox.send(input).await.map_err(|_| Closed)?;
         Ok(Submitted::Queued)
     }

@@ -11,6 +11,7 @@
 
 mod accounts;
 mod apply;
+mod away;
 mod counters;
 mod decide;
 mod handle;

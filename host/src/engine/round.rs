@@ -20,7 +20,7 @@ use crate::engine::settings::Settings;
 use crate::ids::{PluginName, SessionKey};
 use crate::outbox::lane::DeadLetter;
 use crate::outbox::note::{Note, Post};
-use crate::store::{Change, Store, StoreError, Table};
+use crate::store::{Change, Journal, JournalError, Key, Store, StoreError, Table};
 
 /// Inputs of one round at most.
 const ROUND: usize = 2048;
@@ -37,11 +37,16 @@ const RECOVERY_PAGE: usize = 1000;
 pub struct Engine {
     pub(super) store: Arc<dyn Store>,
     pub(super) post: Arc<dyn Post>,
-    clock: Clock,
+    pub(super) clock: Clock,
     pub(super) settings: Arc<Settings>,
     pub(super) counters: Arc<Counters>,
-    inbox: mpsc::Receiver<Input>,
-    control: mpsc::Receiver<Input>,
+    pub(super) inbox: mpsc::Receiver<Input>,
+    pub(super) control: mpsc::Receiver<Input>,
+    /// What came while the store was away and is to be dealt with when it is back, in order.
+    pub(super) put_off: Vec<Input>,
+    pub(super) journal: Option<Journal>,
+    /// How far the journal was played back, as far as is known.
+    pub(super) played: Option<u64>,
     pub(super) memory: Memory,
     pub(super) accounts: Accounts,
     pub(super) posts: JoinSet<Outcome>,
@@ -58,6 +63,9 @@ pub enum EngineError {
     /// The store failed for good.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The journal failed for good.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// A task panicked.
     #[error("engine: a post ended in a panic: {0}. This is a bug; restart the host")]
     Panic(tokio::task::JoinError),
@@ -136,6 +144,9 @@ impl Engine {
             counters,
             inbox,
             control,
+            put_off: Vec::new(),
+            journal: None,
+            played: None,
             memory: Memory::default(),
             posts: JoinSet::new(),
             draining: false,
@@ -145,16 +156,41 @@ impl Engine {
         (handle, engine)
     }
 
+    /// Takes actions into this journal while the store can't be reached.
+    #[must_use]
+    pub fn with_journal(mut self, journal: Journal) -> Self {
+        self.journal = Some(journal);
+        self
+    }
+
     /// Takes up what the last run left, then runs until drained. Dropping the future is safe at any
     /// moment: a post that is cut off has an unknown outcome and is sent again after the next start.
     pub async fn run(mut self) -> Result<(), EngineError> {
-        self.recover().await?;
+        match self.run_until_ended().await {
+            // The store is away, and somebody wants the host to end: what was taken is in the journal.
+            Err(EngineError::Store(StoreError::Away(_))) if self.stopping => Ok(()),
+            ended => ended,
+        }
+    }
+
+    async fn run_until_ended(&mut self) -> Result<(), EngineError> {
+        while let Err(error) = self.recover().await {
+            match error {
+                EngineError::Store(error) => self.wait_for_store(error).await?,
+                error => return Err(error),
+            }
+        }
+        self.is_back();
         let mut sweep = self.clock.now() + SWEEP;
         let (mut expired, mut expired_dead) = (None, None);
         let mut max_live = self.settings.max_live;
         loop {
-            let inputs = self.gather(sweep).await?;
-            self.round(inputs).await?;
+            if self.has_journalled() {
+                self.play_back().await?;
+            } else {
+                let inputs = self.gather(sweep).await?;
+                self.round(inputs, Vec::new()).await?;
+            }
             if self.stopping {
                 return Ok(());
             }
@@ -162,8 +198,8 @@ impl Engine {
             if now >= sweep {
                 self.memory.evict(now - self.settings.idle, false);
                 self.accounts.sweep(now);
-                expired = self.expire(expired, now).await?;
-                expired_dead = self.expire_dead(expired_dead, now).await?;
+                expired = unless_away(self.expire(expired, now).await)?;
+                expired_dead = unless_away(self.expire_dead(expired_dead, now).await)?;
                 // The rows are looked at page by page; the next page has no reason to wait.
                 let more = expired.is_some() || expired_dead.is_some();
                 sweep = now + if more { NEXT_PAGE } else { SWEEP };
@@ -177,6 +213,8 @@ impl Engine {
             if self.draining
                 && self.posts.is_empty()
                 && self.inbox.is_empty()
+                && self.put_off.is_empty()
+                && !self.has_journalled()
                 && !self.memory.is_hungry()
             {
                 return Ok(());
@@ -187,6 +225,7 @@ impl Engine {
     /// Reads the sessions that have work to do: queued notes, or an open batch.
     async fn recover(&mut self) -> Result<(), EngineError> {
         self.accounts.load(&*self.store, self.clock.now()).await?;
+        self.find_place_in_journal().await?;
         for table in [Table::Outbox, Table::Open] {
             let mut after = None;
             loop {
@@ -226,7 +265,10 @@ impl Engine {
         if self.memory.is_hungry() {
             timer = now;
         }
-        let (mut inputs, mut orders) = (Vec::new(), Vec::new());
+        let (mut inputs, mut orders) = (std::mem::take(&mut self.put_off), Vec::new());
+        if !inputs.is_empty() {
+            timer = now;
+        }
         let closed = self.draining && self.inbox.is_closed();
         tokio::select! {
             Some(order) = self.control.recv() => orders.push(order),
@@ -253,21 +295,45 @@ impl Engine {
         Ok(inputs)
     }
 
-    /// Takes inputs again when there is room on the disk again.
+    /// Takes nothing while the disk is full, and goes on when there is room again.
     async fn look_for_room(&mut self, now: Timestamp) {
-        let Some(_) = self.paused.filter(|look| *look <= now) else { return };
-        if self.store.has_room().await {
-            self.paused = None;
-            self.counters.store_full.set(0);
-            tracing::info!("store: there is room again; the host goes on");
-        } else {
+        if self.store.is_short() {
+            match self.paused {
+                None => tracing::error!(
+                    "store: the disk is full; nothing is taken until there is room, what is under way goes on"
+                ),
+                Some(look) if look > now => return,
+                Some(_) if self.store.has_room().await => return self.resume(),
+                Some(_) => {}
+            }
             self.paused = Some(now + FULL_PAUSE);
+            self.counters.store_full.set(1);
+        } else if self.paused.is_some() {
+            self.resume();
         }
     }
 
-    async fn round(&mut self, inputs: Vec<Input>) -> Result<(), EngineError> {
+    fn resume(&mut self) {
+        self.paused = None;
+        self.counters.store_full.set(0);
+        tracing::info!("store: there is room again; the host goes on");
+    }
+
+    /// One round: what the inputs and the due timers ask for, with these changes, in one transaction.
+    pub(super) async fn round(
+        &mut self,
+        inputs: Vec<Input>,
+        changes: Vec<Change>,
+    ) -> Result<(), EngineError> {
         let now = self.clock.now();
-        let mut round = self.load(&inputs, now).await?;
+        let mut round = loop {
+            match self.load(&inputs, now).await {
+                Ok(round) => break round,
+                Err(error) => self.wait_for_store(error).await?,
+            }
+        };
+        self.is_back();
+        round.changes.extend(changes);
         for input in inputs {
             self.apply(&mut round, input, now);
         }
@@ -288,7 +354,7 @@ impl Engine {
     }
 
     /// Brings into memory what the inputs are about.
-    async fn load(&mut self, inputs: &[Input], now: Timestamp) -> Result<Round, EngineError> {
+    async fn load(&mut self, inputs: &[Input], now: Timestamp) -> Result<Round, StoreError> {
         let (mut keys, mut owners, mut persons) = (HashSet::new(), HashSet::new(), HashSet::new());
         let mut decided = HashSet::new();
         for input in inputs {
@@ -389,22 +455,25 @@ impl Engine {
         loop {
             match self.store.commit(changes.clone()).await {
                 Ok(()) => break,
-                Err(error @ (StoreError::Full(_) | StoreError::Away(_))) => {
+                Err(error @ StoreError::Full(_)) => {
                     self.counters.store_full.set(1);
                     tracing::error!("{error}");
                     tokio::time::sleep(FULL_PAUSE).await;
                 }
-                Err(error @ StoreError::Fatal(_)) => return Err(error.into()),
+                Err(error) => self.wait_for_store(error).await?,
             }
         }
-        if self.store.is_short() && self.paused.is_none() {
-            self.paused = Some(self.clock.now() + FULL_PAUSE);
-            tracing::error!(
-                "store: the disk is full; nothing is taken until there is room, what is under way goes on"
-            );
-        }
-        self.counters.store_full.set(u64::from(self.paused.is_some()));
+        self.counters.store_full.set(u64::from(self.store.is_short()));
+        self.is_back();
         Ok(())
+    }
+}
+
+/// What expires can wait until the store is back.
+fn unless_away(next: Result<Option<Key>, EngineError>) -> Result<Option<Key>, EngineError> {
+    match next {
+        Err(EngineError::Store(StoreError::Away(_))) => Ok(None),
+        next => next,
     }
 }
 
@@ -415,7 +484,7 @@ pub(super) fn gathers(live: &Live, accounts: &Accounts, rules: &Delivery, now: T
 }
 
 impl Answer {
-    fn tell(self) {
+    pub(super) fn tell(self) {
         // Whoever asked may have gone; the commit stands all the same.
         match self {
             Self::Link(reply, result) => drop(reply.send(result)),

@@ -20,6 +20,11 @@ pub(super) fn account_group(plugin: &PluginName) -> Group {
     Group(plugin.clone(), "".into())
 }
 
+/// The group of a journal's row.
+pub(super) fn journal_group(id: &str) -> Group {
+    Group(id.into(), "".into())
+}
+
 /// The group of a conversation's row.
 pub(super) fn conversation_group(plugin: &PluginName, conversation: &ConversationId) -> Group {
     Group(plugin.clone(), conversation.shared())

@@ -5,11 +5,13 @@
 //! power loss once it has answered.
 
 mod embedded;
+mod journal;
 mod memory;
 #[cfg(test)]
 mod tests;
 
 pub use embedded::{EmbeddedStore, OpenError};
+pub use journal::{Journal, JournalError};
 pub use memory::MemoryStore;
 
 use std::sync::Arc;
