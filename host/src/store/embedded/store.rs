@@ -150,29 +150,28 @@ impl Store for EmbeddedStore {
 impl Shared {
     fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
         let _one = self.one_at_a_time();
-        let first =
-            self.attempt(
-                |database| {
-                    if changes.is_empty() { Ok(()) } else { rows::commit(database, changes) }
-                },
-            );
-        let Err(StoreError::Full(cause)) = first else { return first };
-        self.short.store(true, Ordering::Release);
-        let freed = give_up_reserve(&*self.disk);
-        if freed {
+        if changes.is_empty() {
+            return self.attempt(|_| Ok(()));
+        }
+        loop {
+            let cause = match self.attempt(|database| rows::commit(database, changes)) {
+                Err(StoreError::Full(cause)) => cause,
+                done => return done,
+            };
+            self.short.store(true, Ordering::Release);
+            let freed = give_up_reserve(&*self.disk);
+            // The disk may have been found full when the commit was done already, while the file was
+            // trimmed or the next commit prepared. The file that is opened again knows.
+            if self.attempt(|database| rows::hold(database, changes))? {
+                return Ok(());
+            }
+            if !freed {
+                return Err(StoreError::Full(cause));
+            }
             tracing::warn!(
                 "store: the disk is full: {cause}. The reserve's room is used for what is under way; free space"
             );
         }
-        // The disk may have been found full when the commit was done already, while the file was
-        // trimmed or the next commit prepared. The file that is opened again knows.
-        if self.attempt(|database| rows::hold(database, changes))? {
-            return Ok(());
-        }
-        if !freed {
-            return Err(StoreError::Full(cause));
-        }
-        self.attempt(|database| rows::commit(database, changes))
     }
 
     fn has_room(&self) -> bool {
