@@ -1,7 +1,7 @@
 //! A disk in memory that keeps what was synced apart from what was only written, and fails when it is
 //! told to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -54,7 +54,8 @@ struct State {
     unsynced: Vec<Unsynced>,
     rng: StdRng,
     is_open: bool,
-    plan: Option<(Kind, u64, Fault)>,
+    /// What is to happen, one after the other.
+    plan: VecDeque<(Kind, u64, Fault)>,
     /// Whether the plan came true.
     fired: bool,
     down: bool,
@@ -93,7 +94,7 @@ impl SimulatedDisk {
             unsynced: Vec::new(),
             rng: StdRng::seed_from_u64(seed),
             is_open: false,
-            plan: None,
+            plan: VecDeque::new(),
             fired: false,
             down: false,
             in_doubt: false,
@@ -110,8 +111,13 @@ impl SimulatedDisk {
     /// Has `fault` happen at the `nth` operation of a kind from here on; the first is 1.
     pub(crate) fn plan(&self, kind: Kind, nth: u64, fault: Fault) {
         let mut state = self.state();
-        state.plan = Some((kind, nth, fault));
+        state.plan = [(kind, nth, fault)].into();
         (state.fired, state.since) = (false, 0);
+    }
+
+    /// Has `fault` happen at the `nth` operation of a kind after what was planned before.
+    pub(crate) fn then(&self, kind: Kind, nth: u64, fault: Fault) {
+        self.state().plan.push_back((kind, nth, fault));
     }
 
     /// Of a hundred syncs, `lies` do nothing.
@@ -162,6 +168,11 @@ impl SimulatedDisk {
     /// Whether what was planned has happened.
     pub(crate) fn has_fired(&self) -> bool {
         self.state().fired
+    }
+
+    /// Whether something that was planned has not happened yet.
+    pub(crate) fn has_more_planned(&self) -> bool {
+        !self.state().plan.is_empty()
     }
 
     /// How many operations reached the disk after that.
@@ -319,7 +330,7 @@ impl State {
         if self.fired {
             self.since += 1;
         }
-        let Some((planned, nth, fault)) = &mut self.plan else { return Ok(()) };
+        let Some((planned, nth, fault)) = self.plan.front_mut() else { return Ok(()) };
         if !(*planned == kind || (*planned == Kind::Change && kind != Kind::Read)) {
             return Ok(());
         }
@@ -328,7 +339,7 @@ impl State {
             return Ok(());
         }
         let fault = *fault;
-        self.plan = None;
+        self.plan.pop_front();
         self.fired = true;
         match fault {
             Fault::PowerLoss => {

@@ -11,7 +11,7 @@ use crate::contract::apply;
 pub(crate) type RowMap = BTreeMap<Key, Vec<u8>>;
 
 /// What is known of a store: what was acknowledged, and what may have been stored besides.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(crate) struct Known {
     pub(crate) rows: RowMap,
     /// The rows with the commit that was under way when the store failed.
@@ -19,6 +19,10 @@ pub(crate) struct Known {
 }
 
 impl Known {
+    pub(crate) fn of(rows: RowMap) -> Self {
+        Self { rows, doubtful: None }
+    }
+
     pub(crate) fn acknowledged(&mut self, changes: &[Change]) {
         apply(&mut self.rows, changes);
     }
