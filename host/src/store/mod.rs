@@ -7,10 +7,8 @@
 mod embedded;
 mod journal;
 mod memory;
-#[cfg(test)]
-mod tests;
 
-pub use embedded::{EmbeddedStore, OpenError};
+pub use embedded::{Disk, EmbeddedStore, OpenError};
 pub use journal::{Journal, JournalError};
 pub use memory::MemoryStore;
 
@@ -152,8 +150,8 @@ pub trait Store: Send + Sync + 'static {
         true
     }
 
-    /// Whether the disk is full and commits go on from the reserve: from the moment at which it was
-    /// given up until [`Store::has_room`].
+    /// Whether the disk was found full and [`Store::has_room`] hasn't answered `true` since. Commits may
+    /// succeed meanwhile, from the reserve. Cheap: to be asked after every commit.
     fn is_short(&self) -> bool {
         false
     }
