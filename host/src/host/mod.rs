@@ -22,7 +22,10 @@ use crate::engine::{Engine, EngineError, Handle, Settings, Totals};
 use crate::http::ServeError;
 use crate::outbox::lane::DeadLetter;
 use crate::plugin::{LoadError, Registry};
-use crate::store::{EmbeddedStore, Key, MemoryStore, OpenError, Store, StoreError, Table};
+use crate::store::{
+    EmbeddedStore, Key, MemoryStore, OpenError, RedisOpenError, RedisStore, Store, StoreError,
+    Table,
+};
 use crate::stream::{self, Received, StreamError};
 use front::Front;
 
@@ -53,6 +56,9 @@ pub enum StartError {
     /// The store can't be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The Redis server can't be used as a store.
+    #[error(transparent)]
+    Redis(#[from] RedisOpenError),
     /// The plugin runtime can't be set up.
     #[error(transparent)]
     Plugins(#[from] LoadError),
@@ -222,7 +228,7 @@ async fn open_store(store: config::Store) -> Result<Arc<dyn Store>, StartError> 
             let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(&path)).await?;
             Ok(Arc::new(opened?))
         }
-        config::Store::Redis(_) => todo!("the redis store"),
+        config::Store::Redis(redis) => Ok(Arc::new(RedisStore::open(&redis).await?)),
     }
 }
 
