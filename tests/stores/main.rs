@@ -1,1 +1,3 @@
 //! Stores: one contract for all, and what happens when the ground under them fails.
+
+mod redis;

@@ -1,6 +1,6 @@
 //! A commit as one script.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use redis::Script;
 
@@ -56,13 +56,14 @@ impl Committer {
         let mut call = self.script.key(keys.lease());
         call.key(keys.fence());
         call.arg(holder).arg(lease::millis()).arg(held.epoch).arg(held.seq).arg(held.acknowledged);
-        call.arg(Table::ALL.len()).arg(u8::from(puts_any));
-        for table in Table::ALL {
+        let tables: BTreeSet<Table> = groups.keys().map(|(table, _)| *table).collect();
+        call.arg(tables.len()).arg(u8::from(puts_any));
+        for &table in &tables {
             call.key(keys.index(table));
         }
         let mut bytes = 0;
         for ((table, group), rows) in groups {
-            let index = 1 + Table::ALL.iter().position(|&of_all| of_all == table).expect("of all");
+            let index = tables.range(..=table).count();
             call.key(keys.rows(table, group));
             let puts = rows.values().flatten().count();
             call.arg(index).arg(keys::member(group)).arg(puts).arg(rows.len() - puts);
