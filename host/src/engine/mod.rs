@@ -19,6 +19,7 @@ mod retention;
 mod round;
 mod rows;
 mod settings;
+pub mod snapshot;
 
 pub use counters::{Count, Counters, Totals};
 pub use handle::{Closed, Handle};

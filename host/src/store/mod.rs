@@ -5,6 +5,7 @@
 //! power loss once it has answered.
 
 mod embedded;
+mod journal;
 mod memory;
 mod redis;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod tests;
 
 pub use self::redis::{OpenError as RedisOpenError, RedisStore, Warning as RedisWarning};
 pub use embedded::{EmbeddedStore, OpenError};
+pub use journal::{Journal, JournalError};
 pub use memory::MemoryStore;
 
 use std::sync::Arc;

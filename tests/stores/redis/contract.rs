@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sidenote::store::{Change, Group, Key, Store, Table};
+use sidenote::store::{Change, Group, Store, Table};
 
 use super::{key, put};
 

@@ -111,7 +111,10 @@ async fn what_was_acknowledged_is_there_and_what_was_refused_is_not_over_many_ta
     let mut tasks = JoinSet::new();
     for host in 0..10u64 {
         let store = Arc::new(RedisStore::open(&server.config()).await.unwrap());
-        let () = send(&mut client, &["DEL", "sidenote:lease"]).await;
+        // In one step, as the host before this one commits all the while.
+        let seize = "redis.call('DEL', KEYS[1]); return redis.call('HINCRBY', KEYS[2], 'epoch', 1)";
+        let _: u64 =
+            send(&mut client, &["EVAL", seize, "2", "sidenote:lease", "sidenote:fence"]).await;
         store.hold().await.unwrap();
         for task in 0..4 {
             let store = store.clone();

@@ -123,13 +123,13 @@ async fn every_acknowledged_commit_is_there_after_kill_9() {
 
 #[tokio::test]
 async fn a_full_server_is_waited_out_and_takes_what_frees_room() {
-    let limit = [("maxmemory", "4mb"), ("maxmemory-policy", "noeviction")];
+    let limit = [("maxmemory", "50mb"), ("maxmemory-policy", "noeviction")];
     let Some(server) = RedisServer::start(&limit).await else { return };
     let mut client = client(&server.config()).await;
     let store = held(&server.config()).await;
     store.commit(row(1, "before")).await.unwrap();
     assert!(store.has_room().await);
-    let () = send(&mut client, &["SET", "ballast", &"x".repeat(4 << 20)]).await;
+    let () = send(&mut client, &["CONFIG", "SET", "maxmemory", "500kb"]).await;
 
     for _ in 0..3 {
         let refused = store.commit(row(2, "during")).await;
@@ -146,7 +146,7 @@ async fn a_full_server_is_waited_out_and_takes_what_frees_room() {
     store.commit(Arc::new([Change::Delete(key(Table::Open, ("p", "s"), 1))])).await.unwrap();
     assert_eq!(rows(&store).await.unwrap(), [], "what only removes rows gets through");
 
-    let () = send(&mut client, &["DEL", "ballast"]).await;
+    let () = send(&mut client, &["CONFIG", "SET", "maxmemory", "50mb"]).await;
     store.commit(row(2, "after")).await.unwrap();
     assert!(store.has_room().await);
     assert_eq!(rows(&store).await.unwrap(), [(2, "after".to_owned())]);

@@ -82,17 +82,13 @@ impl fmt::Display for Warning {
 
 /// Refuses what can't be used, and says in the log what is at risk.
 pub(super) async fn look(server: &Server, name: &str) -> Result<Vec<Warning>, OpenError> {
-    let unreachable = |failure: Failure| OpenError::Unreachable {
-        server: name.to_owned(),
-        cause: failure.into_store_error().to_string(),
-    };
     let mut warnings = Vec::new();
     match server.ask::<String>(cmd("INFO").arg("server")).await {
         Ok(info) => suitable(&info, name)?,
         Err(Failure::Error(error)) if is_not_allowed(&error) => {
             warnings.push(Warning::Unchecked { cause: plain(&error) });
         }
-        Err(failure) => return Err(unreachable(failure)),
+        Err(failure) => return Err(failure.into_open_error(name.to_owned())),
     }
     let mut settings = HashMap::new();
     for setting in ["maxmemory", "maxmemory-policy", "appendonly", "appendfsync", "save"] {
@@ -105,7 +101,7 @@ pub(super) async fn look(server: &Server, name: &str) -> Result<Vec<Warning>, Op
                 warnings.dedup();
                 break;
             }
-            Err(failure) => return Err(unreachable(failure)),
+            Err(failure) => return Err(failure.into_open_error(name.to_owned())),
         }
     }
     warnings.extend(risks(&settings));

@@ -105,16 +105,8 @@ impl Server {
         let connected = tokio::time::timeout(config.timeout, connecting).await;
         let connection = match connected {
             Ok(Ok(connection)) => connection,
-            Ok(Err(error)) if is_refusal(&error) => {
-                return Err(OpenError::Refused { server: name, cause: plain(&error) });
-            }
-            Ok(Err(error)) => {
-                return Err(OpenError::Unreachable { server: name, cause: plain(&error) });
-            }
-            Err(_) => {
-                let cause = format!("no answer within {:?}", config.timeout);
-                return Err(OpenError::Unreachable { server: name, cause });
-            }
+            Ok(Err(error)) => return Err(Failure::Error(error).into_open_error(name)),
+            Err(_) => return Err(Failure::Timeout(config.timeout).into_open_error(name)),
         };
         let server = Self { connection, timeout: config.timeout };
         let warnings = checks::look(&server, &name).await?;
@@ -182,12 +174,25 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    pub(super) fn into_store_error(self) -> StoreError {
+    fn into_store_error(self) -> StoreError {
         match self {
             Self::Timeout(timeout) => {
                 StoreError::Away(format!("the Redis server didn't answer within {timeout:?}"))
             }
             Self::Error(error) => store_error(&error),
+        }
+    }
+
+    /// The same, when the server is opened.
+    pub(super) fn into_open_error(self, server: String) -> OpenError {
+        match self {
+            Self::Timeout(timeout) => {
+                OpenError::Unreachable { server, cause: format!("no answer within {timeout:?}") }
+            }
+            Self::Error(error) if is_refusal(&error) => {
+                OpenError::Refused { server, cause: plain(&error) }
+            }
+            Self::Error(error) => OpenError::Unreachable { server, cause: plain(&error) },
         }
     }
 }
@@ -235,7 +240,11 @@ fn is_refusal(error: &RedisError) -> bool {
 
 /// The error's words, without what was sent: that is customers' data.
 pub(super) fn plain(error: &RedisError) -> String {
-    let mut said = error.to_string();
+    let mut said = match (error.code(), error.detail()) {
+        (Some(code), Some(detail)) => format!("{code} {detail}"),
+        (Some(code), None) => code.to_owned(),
+        (None, _) => error.to_string(),
+    };
     if let Some(at) = said.find(", with args beginning with") {
         said.truncate(at);
     }
