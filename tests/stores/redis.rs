@@ -3,9 +3,11 @@
 mod contract;
 mod lease;
 mod outage;
+mod relay;
 mod rows;
 mod settings;
 mod snapshots;
+mod tls;
 
 use std::sync::Arc;
 

@@ -6,6 +6,7 @@ use sidenote_tests::{DEADLINE, RedisServer};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::relay::Relay;
 use super::{client, held, key, put, row, rows, send};
 
 /// Commits until the server is back.
@@ -182,4 +183,36 @@ async fn a_connection_that_the_server_closes_is_made_again() {
         commit(&store, row(number, "x")).await;
     }
     assert_eq!(rows(&store).await.unwrap().len(), 5);
+}
+
+#[tokio::test]
+async fn a_server_with_too_many_clients_is_waited_out() {
+    let Some(server) = RedisServer::start(&[]).await else { return };
+    let store = held(&server.config()).await;
+    let mut client = client(&server.config()).await;
+    let () = send(&mut client, &["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await;
+    let () = send(&mut client, &["CONFIG", "SET", "maxclients", "1"]).await;
+    for _ in 0..3 {
+        let refused = store.commit(row(1, "a")).await;
+        assert!(matches!(refused, Err(StoreError::Away(_))), "{refused:?}");
+    }
+    let () = send(&mut client, &["CONFIG", "SET", "maxclients", "100"]).await;
+    commit(&store, row(1, "a")).await;
+}
+
+/// What answers to the name of the server can change while the connection stays.
+#[tokio::test]
+async fn a_line_that_is_dead_without_a_word_is_replaced() {
+    let Some(server) = RedisServer::start(&[]).await else { return };
+    let relay = Relay::start(server.config().url.rsplit_once('/').unwrap().1).await;
+    let mut config = server.config();
+    config.url = format!("redis://{}", relay.addr);
+    config.timeout = Duration::from_millis(300);
+    let store = held(&config).await;
+    store.commit(row(1, "before")).await.unwrap();
+    relay.cut();
+    let lost = store.commit(row(2, "after")).await;
+    assert!(matches!(lost, Err(StoreError::Away(_))), "{lost:?}");
+    commit(&store, row(2, "after")).await;
+    assert_eq!(rows(&store).await.unwrap().len(), 2);
 }

@@ -1,5 +1,6 @@
 //! The connection: one, kept open, with a time-out around every command.
 
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
@@ -72,11 +73,20 @@ pub enum OpenError {
     },
 }
 
-/// The connection to the server.
+/// The connection to the server. Cloning shares it.
 #[derive(Clone)]
 pub(super) struct Server {
-    connection: ConnectionManager,
+    client: Client,
+    line: Arc<RwLock<Line>>,
     timeout: Duration,
+}
+
+/// The connection of the moment.
+#[derive(Clone)]
+struct Line {
+    connection: ConnectionManager,
+    /// How many there were before.
+    number: u64,
 }
 
 impl Server {
@@ -94,21 +104,16 @@ impl Server {
             tracing::debug!("a TLS provider is already installed; keeping it");
         }
         let client = Client::open(info).map_err(|error| OpenError::Address(plain(&error)))?;
-        // Each command that finds the connection gone tries once to make another; the waiting and the
-        // trying again is the engine's, and the time-out around a command is `within`.
-        let settings = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(config.timeout))
-            .set_response_timeout(None)
-            .set_number_of_retries(0)
-            .set_pipeline_buffer_size(WAITING_COMMANDS);
-        let connecting = ConnectionManager::new_with_config(client, settings);
+        let settings = settings(config.timeout);
+        let connecting = ConnectionManager::new_with_config(client.clone(), settings);
         let connected = tokio::time::timeout(config.timeout, connecting).await;
         let connection = match connected {
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) => return Err(Failure::Error(error).into_open_error(name)),
             Err(_) => return Err(Failure::Timeout(config.timeout).into_open_error(name)),
         };
-        let server = Self { connection, timeout: config.timeout };
+        let line = Arc::new(RwLock::new(Line { connection, number: 0 }));
+        let server = Self { client, line, timeout: config.timeout };
         let warnings = checks::look(&server, &name).await?;
         Ok((server, warnings))
     }
@@ -120,8 +125,8 @@ impl Server {
 
     /// One command, with what the server said to it.
     pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Failure> {
-        let mut connection = self.connection.clone();
-        within(self.timeout, command.query_async(&mut connection)).await
+        let asking = async |connection: &mut _| command.query_async(connection).await;
+        self.within(self.timeout, asking).await
     }
 
     /// Several commands in one go. An error in any is an error of all.
@@ -129,9 +134,8 @@ impl Server {
         &self,
         commands: &Pipeline,
     ) -> Result<T, StoreError> {
-        let mut connection = self.connection.clone();
-        let asked = within(self.timeout, commands.query_async(&mut connection)).await;
-        asked.map_err(Failure::into_store_error)
+        let asking = async |connection: &mut _| commands.query_async(connection).await;
+        self.within(self.timeout, asking).await.map_err(Failure::into_store_error)
     }
 
     /// A script with `bytes` of arguments.
@@ -140,11 +144,52 @@ impl Server {
         call: &ScriptInvocation<'_>,
         bytes: usize,
     ) -> Result<T, StoreError> {
-        let mut connection = self.connection.clone();
         let timeout = self.timeout + PER_MIB * u32::try_from(bytes >> 20).unwrap_or(u32::MAX);
-        let asked = within(timeout, call.invoke_async(&mut connection)).await;
-        asked.map_err(Failure::into_store_error)
+        let asking = async |connection: &mut _| call.invoke_async(connection).await;
+        self.within(timeout, asking).await.map_err(Failure::into_store_error)
     }
+
+    async fn within<T>(
+        &self,
+        timeout: Duration,
+        asking: impl AsyncFnOnce(&mut ConnectionManager) -> Result<T, RedisError>,
+    ) -> Result<T, Failure> {
+        let Line { mut connection, number } =
+            self.line.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let failure = match tokio::time::timeout(timeout, asking(&mut connection)).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => Failure::Error(error),
+            Err(_) => Failure::Timeout(timeout),
+        };
+        if failure.is_of_the_line() {
+            self.hang_up(number);
+        }
+        Err(failure)
+    }
+
+    /// The next command makes a connection of its own, where this is still the one that is used: behind
+    /// the name of the server there may be another one, and a line can be dead without a word.
+    fn hang_up(&self, number: u64) {
+        let mut line = self.line.write().unwrap_or_else(PoisonError::into_inner);
+        if line.number != number {
+            return;
+        }
+        let settings = settings(self.timeout);
+        match ConnectionManager::new_lazy_with_config(self.client.clone(), settings) {
+            Ok(connection) => *line = Line { connection, number: number + 1 },
+            Err(error) => tracing::warn!("store: redis: the connection is kept: {}", plain(&error)),
+        }
+    }
+}
+
+/// A command that finds the connection gone tries once to make another. The waiting and the trying again
+/// is the engine's, and the time-out of a command is [`Server::within`]'s.
+fn settings(timeout: Duration) -> ConnectionManagerConfig {
+    ConnectionManagerConfig::new()
+        .set_connection_timeout(Some(timeout))
+        .set_response_timeout(None)
+        .set_number_of_retries(0)
+        .set_pipeline_buffer_size(WAITING_COMMANDS)
 }
 
 fn connection_info(config: &config::Redis) -> Result<ConnectionInfo, OpenError> {
@@ -161,9 +206,6 @@ fn connection_info(config: &config::Redis) -> Result<ConnectionInfo, OpenError> 
         login = login.set_password(password.expose());
     }
     let tcp = TcpSettings::default().set_nodelay(true);
-    // A peer that vanished without a word is noticed, and another connection made.
-    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-    let tcp = tcp.set_user_timeout(config.timeout * 2);
     Ok(info.set_redis_settings(login).set_tcp_settings(tcp))
 }
 
@@ -174,6 +216,18 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    /// Whether another connection may be better: nothing comes over this one, or it ends at a server that
+    /// isn't the one that takes changes any more.
+    fn is_of_the_line(&self) -> bool {
+        match self {
+            Self::Timeout(_) => true,
+            Self::Error(error) => matches!(
+                error.kind(),
+                ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown)
+            ),
+        }
+    }
+
     fn into_store_error(self) -> StoreError {
         match self {
             Self::Timeout(timeout) => {
@@ -197,16 +251,6 @@ impl Failure {
     }
 }
 
-async fn within<T>(
-    timeout: Duration,
-    asking: impl Future<Output = Result<T, RedisError>>,
-) -> Result<T, Failure> {
-    match tokio::time::timeout(timeout, asking).await {
-        Ok(answer) => answer.map_err(Failure::Error),
-        Err(_) => Err(Failure::Timeout(timeout)),
-    }
-}
-
 /// What is known of the rows after this error.
 fn store_error(error: &RedisError) -> StoreError {
     let said = format!("the Redis server: {}", plain(error));
@@ -221,8 +265,13 @@ fn store_error(error: &RedisError) -> StoreError {
             | ServerErrorKind::ReadOnly
             | ServerErrorKind::MasterDown
             | ServerErrorKind::TryAgain
-            | ServerErrorKind::ClusterDown,
+            | ServerErrorKind::ClusterDown
+            // Somebody flushed the scripts between their loading and the call.
+            | ServerErrorKind::NoScript,
         ) => StoreError::Away(said),
+        ErrorKind::Server(ServerErrorKind::ResponseError) if is_crowded(error) => {
+            StoreError::Away(said)
+        }
         _ => match error.code() {
             Some("OOM") => StoreError::Full(said),
             // It can't write to its disk, lacks replicas, or runs somebody's endless script.
@@ -236,6 +285,11 @@ fn is_refusal(error: &RedisError) -> bool {
     let code = error.code();
     error.kind() == ErrorKind::AuthenticationFailed
         || matches!(code, Some("NOAUTH" | "WRONGPASS" | "NOPERM"))
+}
+
+/// Whether it has no room for another connection; it has no code for that.
+fn is_crowded(error: &RedisError) -> bool {
+    error.detail().is_some_and(|detail| detail.starts_with("max number of clients reached"))
 }
 
 /// The error's words, without what was sent: that is customers' data.
