@@ -1,8 +1,9 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sidenote::store::{RedisStore, Store, StoreError, Table};
-use sidenote_tests::{DEADLINE, RedisServer};
+use sidenote_tests::{DEADLINE, RedisServer, eventually};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -116,17 +117,23 @@ async fn what_was_acknowledged_is_there_and_what_was_refused_is_not_over_many_ta
         let _: u64 =
             send(&mut client, &["EVAL", seize, "2", "sidenote:lease", "sidenote:fence"]).await;
         store.hold().await.unwrap();
+        let count = Arc::new(AtomicU64::new(0));
         for task in 0..4 {
-            let store = store.clone();
+            let (store, count) = (store.clone(), count.clone());
             tasks.spawn(async move {
                 let mut told = Vec::new();
                 for number in (0..100).map(|number| host * 1000 + task * 100 + number) {
                     told.push((number, store.commit(row(number, "x")).await.is_ok()));
+                    count.fetch_add(1, Ordering::Relaxed);
                 }
                 told
             });
         }
-        sleep(Duration::from_millis(20)).await;
+        eventually(|| match count.load(Ordering::Relaxed) {
+            tried if tried < 40 => Err(format!("{tried} commits")),
+            _ => Ok(()),
+        })
+        .await;
     }
     while let Some(told) = tasks.join_next().await {
         for (number, stored) in told.unwrap() {

@@ -5,7 +5,8 @@ use std::fmt;
 
 use redis::cmd;
 
-use super::server::{Failure, OpenError, Server, plain};
+use super::failure::{Failure, OpenError, plain};
+use super::server::Server;
 
 /// The oldest version that has every command that is used.
 const OLDEST: (u32, u32) = (6, 2);

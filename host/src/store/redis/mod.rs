@@ -21,6 +21,7 @@
 
 mod checks;
 mod commit;
+mod failure;
 mod keys;
 mod lease;
 mod rows;
@@ -28,5 +29,5 @@ mod server;
 mod snapshots;
 
 pub use checks::Warning;
+pub use failure::OpenError;
 pub use rows::RedisStore;
-pub use server::OpenError;

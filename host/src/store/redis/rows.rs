@@ -7,9 +7,10 @@ use tokio::task::JoinSet;
 
 use super::checks::Warning;
 use super::commit::Committer;
+use super::failure::OpenError;
 use super::keys::{self, Keys};
 use super::lease::Lease;
-use super::server::{OpenError, Server};
+use super::server::Server;
 use super::snapshots::SharedSnapshots;
 use crate::config;
 use crate::store::{Change, Group, Key, Rows, Snapshots, Store, StoreError, Table};
