@@ -13,6 +13,7 @@ mod apply;
 mod counters;
 mod handle;
 mod inbox;
+pub mod ledger;
 pub mod link;
 mod live;
 mod retention;
