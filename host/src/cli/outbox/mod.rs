@@ -116,7 +116,7 @@ async fn decide(args: DecideArgs, decision: Decision, sure: bool) -> anyhow::Res
             say_unreadable(would.unreadable);
             return Ok(ExitCode::SUCCESS);
         }
-        if !confirmed(would.matched)? {
+        if !confirmed(would.matched, &mut io::stdin().lock())? {
             output::say("nothing was changed");
             return Ok(ExitCode::SUCCESS);
         }
@@ -174,11 +174,11 @@ fn outcome(decision: Decision, decided: &Decided) -> String {
     }
 }
 
-/// Asks whether so many notes are to be purged.
-fn confirmed(notes: u64) -> anyhow::Result<bool> {
+/// Asks whether so many notes are to be purged. No answer is a no.
+fn confirmed(notes: u64, answers: &mut impl BufRead) -> anyhow::Result<bool> {
     output::say(&format!("Purge {} for good? This can't be undone. [y/N]", counted(notes)));
     let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer).context("the answer can't be read")?;
+    answers.read_line(&mut answer).context("the answer can't be read")?;
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 

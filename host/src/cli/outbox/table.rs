@@ -5,8 +5,11 @@ use std::process::{Command, Stdio};
 
 use crate::engine::ledger::{Entry, EntryState};
 
-/// Narrowest column that is cut further.
+/// Columns are cut no further than this.
 const NARROWEST: usize = 8;
+
+/// What the last column shall have, before the others are left as wide as they are.
+const LAST: usize = 24;
 
 const HEADS: [&str; 9] =
     ["STATE", "SEALED", "TRIES", "PRODUCT", "SESSION", "NOTE", "PLUGIN", "CONVERSATION", "WHY"];
@@ -36,8 +39,7 @@ impl Table {
             }
         }
         if let Some(line) = line {
-            // Something of the last column shall be seen too.
-            let room = line.saturating_sub(NARROWEST);
+            let room = line.saturating_sub(LAST);
             while widths.iter().map(|width| width + 2).sum::<usize>() > room
                 && let Some(widest) = NAMES.into_iter().max_by_key(|column| widths[*column])
                 && widths[widest] > NARROWEST
@@ -109,7 +111,7 @@ fn why(entry: &Entry) -> String {
     });
     match (entry.state, wait) {
         (EntryState::RetryAt, Some(wait)) => format!("tried again {wait}"),
-        (EntryState::HeldUntil, Some(wait)) => format!("the platform asked to wait: tried {wait}"),
+        (EntryState::HeldUntil, Some(wait)) => format!("tried again {wait}, as the platform asked"),
         (
             EntryState::Due
             | EntryState::InFlight

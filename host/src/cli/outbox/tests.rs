@@ -77,3 +77,17 @@ fn the_outcome_says_what_was_left_alone() {
         assert_eq!(outcome(decision, &decided(matched, done)), words);
     }
 }
+
+#[test]
+fn only_a_yes_is_a_yes() {
+    for (answer, yes) in [
+        ("y\n", true),
+        ("Yes\r\n", true),
+        ("", false),
+        ("\n", false),
+        ("n\n", false),
+        ("yo\n", false),
+    ] {
+        assert_eq!(confirmed(3, &mut answer.as_bytes()).unwrap(), yes, "{answer:?}");
+    }
+}

@@ -11,6 +11,7 @@ use super::offline::Offline;
 use crate::cli::output;
 use crate::config::{Config, Store};
 use crate::engine::ledger::{Decided, Filter, Listing, MOST_SHOWN, Order, Want};
+use crate::host::StartError;
 use crate::store::OpenError;
 
 /// The way that was taken.
@@ -42,14 +43,14 @@ impl Way {
             },
             Store::Embedded { .. } => match Offline::open(config).await {
                 Ok(offline) => Ok(Self::opened(offline)),
-                Err(error) if is_in_use(&error) => match api.presence().await {
+                Err(error) => match api.presence().await {
                     Presence::Answers => Ok(Self::host(api)),
-                    Presence::Nobody => Err(error.context(format!(
+                    Presence::Nobody if is_in_use(&error) => Err(error.context(format!(
                         "a host seems to run, and none answers at {}; name it with --host URL",
                         api.url()
                     ))),
+                    Presence::Nobody => Err(error),
                 },
-                Err(error) => Err(error),
             },
             Store::Redis(_) => match api.presence().await {
                 Presence::Answers => Ok(Self::host(api)),
@@ -94,12 +95,12 @@ impl Way {
                 Self::Host(api) => api.decide(order, dry_run).await,
                 Self::Offline(offline) => offline.decide(order, dry_run).await,
             };
-            let decided = decided.with_context(|| match &total {
-                Some(total) if !dry_run => {
+            let decided = match &total {
+                Some(total) if !dry_run => decided.with_context(|| {
                     format!("broken off after {} of {} notes", total.done, total.matched)
-                }
-                Some(_) | None => "nothing is known to be changed".to_owned(),
-            })?;
+                })?,
+                Some(_) | None => decided?,
+            };
             order.until = Some(crate::clock::Timestamp::from_secs_f64(decided.until));
             order.after = decided.next.clone();
             let sum = match total.take() {
@@ -126,7 +127,7 @@ fn added(mut sum: Decided, part: Decided) -> Decided {
 }
 
 fn is_in_use(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| matches!(cause.downcast_ref(), Some(OpenError::InUse(_))))
+    matches!(error.downcast_ref(), Some(StartError::Store(OpenError::InUse(_))))
 }
 
 /// Where a program on this machine reaches a listener.

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock::{Clock, Timestamp};
-use crate::engine::Decision;
+use crate::engine::handle::Handle;
+use crate::engine::inbox::{Decision, Input, NoteRef};
 use crate::engine::rows::{put, session_group};
+use crate::engine::settings::Settings;
 use crate::ids::{ConversationId, ProductId, SessionId, SessionKey};
 use crate::outbox::lane::{DeadLetter, Progress, State};
 use crate::outbox::note::{Note, NoteKind};
@@ -264,6 +266,97 @@ async fn a_preview_names_the_first_notes_and_counts_the_others() {
     let would = preview(&store, &order, Clock::starting_at(NOW)).await.unwrap();
     assert_eq!((would.matched, would.entries.len(), would.more), (1203, MOST_SHOWN, true));
     assert_eq!(would.next, None);
+}
+
+/// An engine's inbox: each decision takes so long and is carried out for all of its notes but one.
+fn engine(takes: Duration) -> (Handle, tokio::task::JoinHandle<Vec<(Decision, Vec<NoteRef>)>>) {
+    let (inbox, mut inputs) = tokio::sync::mpsc::channel(1);
+    let handle = Handle {
+        inbox,
+        room: Arc::new(tokio::sync::Semaphore::new(1)),
+        counters: Arc::default(),
+        settings: Arc::new(Settings::of_products([])),
+    };
+    let answer = async move {
+        let mut asked = Vec::new();
+        while let Some(input) = inputs.recv().await {
+            let Input::Decide { decision, notes, reply } = input else { panic!("a decision") };
+            tokio::time::sleep(takes).await;
+            reply.send(notes.len() - 1).unwrap();
+            asked.push((decision, notes));
+        }
+        asked
+    };
+    #[expect(clippy::disallowed_methods, reason = "each test waits for it")]
+    let answering = tokio::spawn(answer);
+    (handle, answering)
+}
+
+fn purge(fields: &[(&str, &str)]) -> Order {
+    Order { decision: Decision::Purge, filter: filter(fields), until: None, after: None }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_goes_to_the_engine_in_chunks_and_counts_what_was_done() {
+    let notes = (1..=1203).flat_map(|n| waiting(&note("p", "s", n, Duration::ZERO), None));
+    let other = waiting(&note("q", "s", 1, Duration::ZERO), None);
+    let store = store(notes.chain(other)).await;
+    let (handle, asked) = engine(Duration::ZERO);
+    let order = purge(&[("product", "p")]);
+    let decided =
+        carry_out(&store, &handle, &order, Clock::starting_at(NOW), By::Api).await.unwrap();
+    drop(handle);
+    let asked = asked.await.unwrap();
+    let chunks = asked.len() as u64;
+    assert!(chunks > 1 && asked.iter().all(|(decision, _)| *decision == Decision::Purge));
+    assert!(asked.iter().all(|(_, notes)| notes.len() < 700), "{chunks} chunks");
+    let numbers: Vec<u64> =
+        asked.iter().flat_map(|(_, notes)| notes).map(|note| note.seq).collect();
+    assert!(numbers.iter().copied().eq(1..=1203), "each once, in order");
+    assert!(asked.iter().flat_map(|(_, notes)| notes).all(|note| note.key == key("p", "s")));
+    assert_eq!((decided.matched, decided.done, decided.next), (1203, 1203 - chunks, None));
+    assert_eq!((decided.entries.len(), decided.more), (MOST_SHOWN, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_that_takes_long_ends_and_is_taken_up_where_it_ended() {
+    let notes = (1..=2500).flat_map(|n| waiting(&note("p", "s", n, Duration::ZERO), None));
+    let letters = (2501..=2600).map(|n| dead(note("p", "s", n, Duration::ZERO), "no", NOW));
+    let store = store(notes.chain(letters)).await;
+    let (handle, asked) = engine(Duration::from_secs(25));
+    let mut order = purge(&[]);
+    let clock = Clock::starting_at(NOW);
+    let (mut matched, mut orders) = (0, 0);
+    loop {
+        let decided = carry_out(&store, &handle, &order, clock, By::Cli).await.unwrap();
+        (matched, orders) = (matched + decided.matched, orders + 1);
+        order.until = Some(Timestamp::from_secs_f64(decided.until));
+        order.after = decided.next;
+        if order.after.is_none() {
+            break;
+        }
+    }
+    drop(handle);
+    assert!(orders > 1, "it ended early");
+    assert_eq!((matched, order.until), (2600, Some(NOW)));
+    let asked = asked.await.unwrap();
+    let numbers: Vec<u64> =
+        asked.iter().flat_map(|(_, notes)| notes).map(|note| note.seq).collect();
+    assert!(numbers.iter().copied().eq(1..=2600), "each once, in order");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_that_means_nothing_asks_nothing_and_one_without_an_engine_fails() {
+    let store = mixed().await;
+    let (handle, asked) = engine(Duration::ZERO);
+    let clock = Clock::starting_at(NOW);
+    let order = purge(&[("plugin", "other")]);
+    let decided = carry_out(&store, &handle, &order, clock, By::Api).await.unwrap();
+    assert_eq!((decided.matched, decided.done), (0, 0));
+    asked.abort();
+    asked.await.unwrap_err();
+    let ended = carry_out(&store, &handle, &purge(&[]), clock, By::Api).await;
+    assert!(matches!(ended, Err(LedgerError::Closed(_))), "{ended:?}");
 }
 
 #[test]
