@@ -201,9 +201,9 @@ fn set(filter: &mut Filter, name: &str, value: &Value) -> Result<(), Refused> {
     let mut set = |value: &Value| {
         filter.set(name, text(name, value)?).map_err(|error| filter_refused(&error))
     };
-    match value {
-        Value::Array(values) if name == "state" => values.iter().try_for_each(set),
-        value => set(value),
+    match value.as_array().filter(|_| name == "state") {
+        Some(values) => values.iter().try_for_each(set),
+        None => set(value),
     }
 }
 

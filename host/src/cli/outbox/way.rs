@@ -135,7 +135,7 @@ fn own_address(listen: SocketAddr) -> anyhow::Result<Url> {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
+        IpAddr::V4(_) | IpAddr::V6(_) => listen.ip(),
     };
     let url = format!("http://{}", SocketAddr::new(ip, listen.port()));
     Url::parse(&url).context("`server.listen` is no address that can be called")

@@ -268,8 +268,11 @@ async fn a_preview_names_the_first_notes_and_counts_the_others() {
     assert_eq!(would.next, None);
 }
 
+/// What the engine was asked, in order.
+type Asked = Vec<(Decision, Vec<NoteRef>)>;
+
 /// An engine's inbox: each decision takes so long and is carried out for all of its notes but one.
-fn engine(takes: Duration) -> (Handle, tokio::task::JoinHandle<Vec<(Decision, Vec<NoteRef>)>>) {
+fn engine(takes: Duration) -> (Handle, tokio::task::JoinHandle<Asked>) {
     let (inbox, mut inputs) = tokio::sync::mpsc::channel(1);
     let handle = Handle {
         inbox,
