@@ -89,7 +89,7 @@ impl Memory {
                 .collect();
             let queued = notes.into_iter().filter_map(|(number, value)| {
                 let note = Arc::new(read(Table::Outbox, number, &value)?);
-                let progress = progress.get(&number).copied().unwrap_or(Progress::FRESH);
+                let progress = progress.get(&number).cloned().unwrap_or(Progress::FRESH);
                 Some(Queued { note, progress: progress.by_the_clock_at(now) })
             });
             let record = readable.flatten().map(|mut record| {
@@ -114,22 +114,28 @@ impl Memory {
         &mut self,
         store: &dyn Store,
     ) -> Result<Vec<SessionKey>, StoreError> {
-        let hungry = std::mem::take(&mut self.hungry);
-        for key in &hungry {
+        for key in &self.hungry {
             let Some(live) = self.sessions.get_mut(key) else { continue };
             let Some(number) = live.lane.wants_after() else { continue };
             let group = session_group(key);
             let after = Key { table: Table::Outbox, group: group.clone(), number };
             let notes = store.scan(Table::Outbox, Some(after), IN_MEMORY).await?;
+            // A note behind the head was never tried; one that a person had sent again has a row all the same.
+            let progress = store.load(Table::Attempt, std::slice::from_ref(&group)).await?;
+            let progress: HashMap<u64, Progress> = progress
+                .into_iter()
+                .flatten()
+                .filter_map(|(n, v)| Some((n, read(Table::Attempt, n, &v)?)))
+                .collect();
             let of_session = notes.into_iter().filter(|(row, _)| row.group == group);
-            // A note behind the head was never tried: it has no row of its progress.
             live.lane.refill(of_session.map(|(row, value)| {
                 let note = read(Table::Outbox, row.number, &value).map(Arc::new);
-                let queued = note.map(|note| Queued { note, progress: Progress::FRESH });
+                let progress = progress.get(&row.number).cloned().unwrap_or(Progress::FRESH);
+                let queued = note.map(|note| Queued { note, progress });
                 (row.number, queued)
             }));
         }
-        Ok(hungry)
+        Ok(std::mem::take(&mut self.hungry))
     }
 
     /// Has the session's lane refilled in the next round, if it must be.
@@ -213,14 +219,14 @@ impl Memory {
         }
     }
 
-    /// Sets the session's timer to what it and its lane wait for.
-    pub(super) fn set_timer(&mut self, key: &SessionKey, rules: &Delivery) {
+    /// Sets the session's timer to what it and its lane wait for. `gather`: its actions gather until notes
+    /// can be sent.
+    pub(super) fn set_timer(&mut self, key: &SessionKey, rules: &Delivery, gather: bool) {
         let Some(live) = self.sessions.get_mut(key) else {
             return;
         };
-        // A lane that stands in the ready queue waits for its turn, not for a moment that is past.
-        let lane = if live.queued { None } else { live.lane.next_timer() };
-        let timer = live.session.next_timer(rules).into_iter().chain(lane).min();
+        let lane = live.lane.next_timer(live.queued, rules);
+        let timer = live.session.next_timer(rules, gather).into_iter().chain(lane).min();
         if live.timer == timer {
             return;
         }
@@ -259,7 +265,8 @@ impl Memory {
         let timers = &mut self.timers;
         self.sessions.retain(|key, live| {
             let waits = live.timer.is_some() && !(hard && live.session.record().link.is_none());
-            if live.touched > before || waits || live.queued || !live.lane.is_empty() {
+            let lane = !live.lane.is_empty() && !(hard && live.lane.waits_for_a_person());
+            if live.touched > before || waits || live.queued || lane {
                 return true;
             }
             if let Some(at) = live.timer {

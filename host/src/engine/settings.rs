@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::config::{Config, Delivery, Product};
+use crate::config::{Breaker, Config, Delivery, Product, Retention};
 use crate::ids::{PluginName, ProductId};
 
 /// The engine's part of the configuration.
@@ -13,12 +13,14 @@ pub struct Settings {
     /// Holds for what was taken of a product that isn't configured any more.
     fallback: Delivery,
     concurrency: BTreeMap<PluginName, usize>,
+    /// Plugins without rules have no breaker.
+    breakers: BTreeMap<PluginName, Breaker>,
     /// An idle session leaves the memory after this long.
     pub idle: Duration,
     /// At most so many sessions are in memory beyond the busy ones.
     pub max_live: usize,
-    /// What is stored of a session is removed after this long without activity.
-    pub retention: Duration,
+    /// How long rows are kept.
+    pub retention: Retention,
     /// Gives the jitter of pauses between attempts, `0.0..=1.0`.
     pub jitter: fn() -> f64,
     /// Whether notes are posted.
@@ -33,6 +35,8 @@ impl Settings {
         Self {
             fallback: config.delivery.clone(),
             concurrency: concurrency.collect(),
+            breakers: config.plugins.iter().map(|(name, it)| (name.clone(), it.breaker)).collect(),
+            retention: config.retention.clone(),
             ..Self::of_products(config.products.clone())
         }
     }
@@ -43,9 +47,10 @@ impl Settings {
             products: products.into_iter().collect(),
             fallback: Delivery::default(),
             concurrency: BTreeMap::new(),
+            breakers: BTreeMap::new(),
             idle: Duration::from_secs(60),
             max_live: 100_000,
-            retention: Duration::from_secs(24 * 3600),
+            retention: Retention::default(),
             jitter: rand::random::<f64>,
             posting: true,
         }
@@ -63,6 +68,18 @@ impl Settings {
     pub fn with_concurrency(mut self, plugin: impl Into<PluginName>, posts: usize) -> Self {
         self.concurrency.insert(plugin.into(), posts);
         self
+    }
+
+    /// Gives a plugin a breaker.
+    #[must_use]
+    pub fn with_breaker(mut self, plugin: impl Into<PluginName>, rules: Breaker) -> Self {
+        self.breakers.insert(plugin.into(), rules);
+        self
+    }
+
+    /// When a plugin's calls are held back.
+    pub(super) fn breaker(&self, plugin: &PluginName) -> Option<&Breaker> {
+        self.breakers.get(plugin)
     }
 
     /// When the notes of a product are sealed and retried; `None` for a product that isn't served.

@@ -221,9 +221,9 @@ pub(crate) async fn open_store(store: config::Store) -> Result<Arc<dyn Store>, S
             tracing::warn!("store: memory: everything is lost when the process ends");
             Ok(Arc::new(MemoryStore::new()))
         }
-        config::Store::Embedded { path, .. } => {
-            let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(&path)).await?;
-            Ok(Arc::new(opened?))
+        config::Store::Embedded { path, reserve } => {
+            let open = move || EmbeddedStore::open_with_reserve(&path, reserve as u64);
+            Ok(Arc::new(tokio::task::spawn_blocking(open).await??))
         }
         config::Store::Redis(_) => todo!("the redis store"),
     }

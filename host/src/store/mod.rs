@@ -5,11 +5,11 @@
 //! power loss once it has answered.
 
 mod embedded;
+mod journal;
 mod memory;
-#[cfg(test)]
-mod tests;
 
-pub use embedded::{EmbeddedStore, OpenError};
+pub use embedded::{Disk, EmbeddedStore, OpenError};
+pub use journal::{Journal, JournalError};
 pub use memory::MemoryStore;
 
 use std::sync::Arc;
@@ -148,6 +148,12 @@ pub trait Store: Send + Sync + 'static {
     /// included. Commits may succeed before: what is under way is recorded from the reserve.
     async fn has_room(&self) -> bool {
         true
+    }
+
+    /// Whether the disk was found full and [`Store::has_room`] hasn't answered `true` since. Commits may
+    /// succeed meanwhile, from the reserve. Cheap: to be asked after every commit.
+    fn is_short(&self) -> bool {
+        false
     }
 
     /// Sessions in the form in which the reference's SDK shares them, where this store does.
