@@ -92,11 +92,6 @@ impl Front {
         (user_id.is_some() || email.is_some()).then_some(Who::Person { products, user_id, email })
     }
 
-    /// How the plugins' accounts stand.
-    fn accounts(&self) -> Vec<Account> {
-        Vec::new()
-    }
-
     fn check_open(&self) -> Result<(), LedgerError> {
         if self.closed.get() { Err(engine::Closed.into()) } else { Ok(()) }
     }
@@ -218,7 +213,8 @@ impl Backend for Front {
     async fn outbox(&self, filter: &Filter, want: &Want) -> Result<Listing, LedgerError> {
         self.check_open()?;
         let listing = ledger::list(&*self.store, filter, want, self.clock.now()).await?;
-        Ok(Listing { accounts: self.accounts(), ..listing })
+        let accounts = self.engine.accounts().into_iter().map(Account::from).collect();
+        Ok(Listing { accounts, ..listing })
     }
 
     async fn preview(&self, order: &Order) -> Result<Decided, LedgerError> {

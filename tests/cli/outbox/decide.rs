@@ -97,7 +97,7 @@ async fn a_retry_queues_dead_letters_and_what_waits_is_due() {
 async fn a_purge_removes_what_is_meant_and_nothing_else() {
     let filled = Filled::store().await;
     assert_eq!((of(&filled, Table::Outbox).await, of(&filled, Table::Dead).await), (4, 1));
-    let run = filled.outbox(&["purge", "--reason", "503", "--yes"]);
+    let run = filled.outbox(&["purge", "--reason", "503", "--state", "dead", "--yes"]);
     assert_eq!((run.code, run.stdout.as_str()), (0, ""), "{}", run.stderr);
     assert_eq!(run.stderr.lines().last(), Some("1 note purged"));
     assert!(!run.stderr.contains("503"), "a reason may tell of a person: {}", run.stderr);

@@ -21,14 +21,14 @@ use self::way::Way;
 use super::{USAGE, output};
 use crate::config::Config;
 use crate::engine::Decision;
-use crate::engine::ledger::{BreakerState, Decided, Listing, Order, Want};
+use crate::engine::ledger::{Decided, Listing, Order, Want};
 
 /// What `outbox` does.
 #[derive(Debug, Subcommand)]
 pub(crate) enum OutboxCommand {
     /// Shows the notes that wait, and those that were given up
     List(ListArgs),
-    /// Has notes sent again: dead letters are queued, notes that wait are due at once
+    /// Has notes sent again: those given up are queued, those that wait for another try are due at once
     Retry(DecideArgs),
     /// Removes notes for good
     Purge(PurgeArgs),
@@ -167,9 +167,14 @@ fn outcome(decision: Decision, decided: &Decided) -> String {
         (0, _) => "no note matches; nothing was changed".to_owned(),
         (_, 0) => format!("{} {}", counted(decided.done), participle(decision)),
         (_, left) => format!(
-            "{} {}; {left} left alone: sent meanwhile, or being posted",
+            "{} {}; {left} left alone: {}",
             counted(decided.done),
-            participle(decision)
+            participle(decision),
+            match decision {
+                Decision::Retry =>
+                    "sent meanwhile, being posted, due already or held by the platform",
+                Decision::Purge => "sent meanwhile, or being posted",
+            }
         ),
     }
 }
@@ -184,12 +189,17 @@ fn confirmed(notes: u64, answers: &mut impl BufRead) -> anyhow::Result<bool> {
 
 fn say_accounts(listing: &Listing) {
     for account in &listing.accounts {
-        let state = match account.breaker {
-            BreakerState::Closed if account.limited_until.is_some() => "limited by its platform",
-            BreakerState::Closed => continue,
-            BreakerState::Open => "failing: its notes wait for the next probe",
-            BreakerState::Probing => "failing: one note is tried at the moment",
-            BreakerState::Disabled => "disabled after failing for long: a person must enable it",
+        let state = match &*account.breaker {
+            "closed" if account.limited_until.is_some() => {
+                "its platform takes nothing for a while; its notes wait"
+            }
+            "closed" => continue,
+            "open" => "it fails; its notes wait for the next one that is tried",
+            "probing" => "it fails; one note is tried at the moment, the others wait",
+            "disabled" => {
+                "disabled after failing for long; its notes wait. Repair it, and retry its notes"
+            }
+            other => other,
         };
         output::say(&format!("plugin {}: {state}", table::escaped(&account.plugin)));
     }

@@ -99,29 +99,23 @@ fn cells(entry: &Entry) -> [String; HEADS.len()] {
     ]
 }
 
-/// Why it is where it is, or what it waits for.
+/// What it waits for, and why it is where it is.
 fn why(entry: &Entry) -> String {
-    if let Some(reason) = &entry.reason {
-        return escaped(reason);
-    }
     let now = entry.sealed_at + entry.age_seconds;
     let wait = entry.waits_until.map(|at| match at - now {
         wait if wait > 0.0 => format!("in {}", short(wait)),
         _ => "at once".to_owned(),
     });
-    match (entry.state, wait) {
-        (EntryState::RetryAt, Some(wait)) => format!("tried again {wait}"),
-        (EntryState::HeldUntil, Some(wait)) => format!("tried again {wait}, as the platform asked"),
-        (
-            EntryState::Due
-            | EntryState::InFlight
-            | EntryState::RetryAt
-            | EntryState::HeldUntil
-            | EntryState::GivenUp
-            | EntryState::Dead,
-            _,
-        ) => String::new(),
-    }
+    let wait = wait.map(|wait| match entry.state {
+        EntryState::HeldUntil => format!("tried again {wait}, as the platform asked"),
+        EntryState::Due
+        | EntryState::InFlight
+        | EntryState::RetryAt
+        | EntryState::GivenUp
+        | EntryState::Dead => format!("tried again {wait}"),
+    });
+    let reason = entry.reason.as_deref().map(escaped);
+    wait.into_iter().chain(reason).collect::<Vec<_>>().join("; ")
 }
 
 /// A time in its largest whole unit.

@@ -23,7 +23,7 @@ fn entries() -> Vec<Entry> {
     vec![
         entry("s1", "due", json!({"age_seconds": 5.0})),
         entry("s2", "in_flight", json!({})),
-        entry("s3", "retry_at", json!({"waits_until": 1290.0})),
+        entry("s3", "retry_at", json!({"waits_until": 1290.0, "reason": "503: no"})),
         entry("s4", "held_until", json!({"waits_until": 1100.0, "age_seconds": 7300.0})),
         entry("a-session-with-a-long-name", "dead", json!({"reason": "400: the body\nis wrong"})),
     ]
@@ -72,6 +72,12 @@ fn the_outcome_says_what_was_left_alone() {
         (Decision::Purge, 0, 0, "no note matches; nothing was changed"),
         (Decision::Purge, 1, 1, "1 note purged"),
         (Decision::Retry, 3, 3, "3 notes queued to be sent again"),
+        (
+            Decision::Retry,
+            3,
+            0,
+            "0 notes queued to be sent again; 3 left alone: sent meanwhile, being posted, due already or held by the platform",
+        ),
         (Decision::Purge, 3, 2, "2 notes purged; 1 left alone: sent meanwhile, or being posted"),
     ] {
         assert_eq!(outcome(decision, &decided(matched, done)), words);

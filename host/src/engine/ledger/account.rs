@@ -1,34 +1,36 @@
 //! How a plugin's account stands with its platform.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::PluginName;
+use crate::outbox::account::AccountState;
 
 /// How a plugin's account stands. Times are seconds since the Unix epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Account {
     /// The plugin.
     pub plugin: PluginName,
-    /// Whether its notes are posted.
-    pub breaker: BreakerState,
-    /// Until when none is posted because of failures; `None` while they are.
+    /// Whether its notes are posted: `closed` (they are), `open`, `probing`, `disabled`.
+    pub breaker: Cow<'static, str>,
+    /// When one is tried again, where none is posted because of failures.
     pub until: Option<f64>,
     /// Until when none is posted because the platform asked for it.
     pub limited_until: Option<f64>,
-    /// How many posts failed in a row.
+    /// How many posts have failed since the last success.
     pub failures: u32,
 }
 
-/// Whether the notes of a plugin are posted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BreakerState {
-    /// They are.
-    Closed,
-    /// They wait for the next probe.
-    Open,
-    /// One is posted, the others wait for what comes of it.
-    Probing,
-    /// They wait for a person.
-    Disabled,
+impl From<AccountState> for Account {
+    fn from(state: AccountState) -> Self {
+        let seconds = |millis: u64| millis as f64 / 1000.0;
+        Self {
+            plugin: state.plugin,
+            breaker: state.breaker.into(),
+            until: state.until.map(seconds),
+            limited_until: state.limited_until.map(seconds),
+            failures: state.failures,
+        }
+    }
 }

@@ -42,7 +42,7 @@ pub struct Entry {
     pub bytes: usize,
     /// How many actions it tells of.
     pub actions: usize,
-    /// Why it was given up, as `code: message`.
+    /// Why it was given up, or why the last attempt failed, as `code: message`.
     pub reason: Option<String>,
     /// The same for every attempt.
     pub idempotency_key: String,
@@ -116,11 +116,13 @@ impl Entry {
             State::InFlight => (EntryState::InFlight, None),
             State::RetryAt(at) => (EntryState::RetryAt, Some(at)),
             State::HeldUntil(at) => (EntryState::HeldUntil, Some(at)),
+            State::GivenUp => (EntryState::GivenUp, None),
         };
         Self {
             attempts: progress.attempts,
             crashes: Some(progress.crashes),
             waits_until: waits_until.map(Timestamp::as_secs_f64),
+            reason: progress.failure,
             ..Self::of(key, note, state, now)
         }
     }
@@ -131,8 +133,12 @@ impl Entry {
             attempts: letter.attempts,
             given_up_at: Some(letter.at.as_secs_f64()),
             reason: Some(letter.reason.clone()),
-            ..Self::of(key, &letter.note, EntryState::Dead, now)
+            ..Self::of(key, &letter.note, Self::state_of(letter), now)
         }
+    }
+
+    fn state_of(letter: &DeadLetter) -> EntryState {
+        if letter.holds_lane { EntryState::GivenUp } else { EntryState::Dead }
     }
 
     fn of(key: SessionKey, note: &Note, state: EntryState, now: Timestamp) -> Self {

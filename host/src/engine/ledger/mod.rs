@@ -17,7 +17,7 @@ mod list;
 mod tests;
 mod walk;
 
-pub use account::{Account, BreakerState};
+pub use account::Account;
 pub use age::{InvalidAge, parse_age};
 pub use cursor::{Cursor, InvalidCursor};
 pub use decide::{By, Decided, LedgerError, MOST_SHOWN, Order, carry_out, preview};

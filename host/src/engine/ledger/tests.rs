@@ -50,7 +50,8 @@ fn waiting(note: &Note, state: Option<State>) -> Vec<Change> {
 
 fn dead(note: Note, reason: &str, at: Timestamp) -> Change {
     let (group, seq) = (session_group(&note.key), note.seq);
-    let letter = DeadLetter { note: Arc::new(note), reason: reason.to_owned(), attempts: 3, at };
+    let (note, reason) = (Arc::new(note), reason.to_owned());
+    let letter = DeadLetter { note, reason, attempts: 3, at, holds_lane: false };
     put(Table::Dead, group, seq, &letter)
 }
 
@@ -126,6 +127,29 @@ async fn every_filter_means_what_it_says() {
     ] {
         assert_eq!(names(&store, fields).await, expected, "{fields:?}");
     }
+}
+
+#[tokio::test]
+async fn a_note_that_holds_its_lane_is_met_once_with_its_reason() {
+    let held = note("p", "held", 1, Duration::ZERO);
+    let letter = DeadLetter {
+        note: Arc::new(held.clone()),
+        reason: "404: gone".to_owned(),
+        attempts: 2,
+        at: NOW,
+        holds_lane: true,
+    };
+    let mut changes = waiting(&held, Some(State::GivenUp));
+    changes.push(put(Table::Dead, session_group(&held.key), 1, &letter));
+    changes.extend(waiting(&note("p", "held", 2, Duration::ZERO), None));
+    // Without its dead letter it is still there.
+    changes.extend(waiting(&note("p", "alone", 1, Duration::ZERO), Some(State::GivenUp)));
+    let store = store(changes).await;
+    let every = ["given_up p/alone 1", "due p/held 2", "given_up p/held 1"];
+    assert_eq!(names(&store, &[]).await, every);
+    assert_eq!(names(&store, &[("state", "given_up")]).await, [every[0], every[2]]);
+    assert_eq!(names(&store, &[("state", "dead")]).await, [""; 0]);
+    assert_eq!(names(&store, &[("reason", "404")]).await, [every[2]]);
 }
 
 #[tokio::test]
@@ -273,9 +297,12 @@ type Asked = Vec<(Decision, Vec<NoteRef>)>;
 
 /// An engine's inbox: each decision takes so long and is carried out for all of its notes but one.
 fn engine(takes: Duration) -> (Handle, tokio::task::JoinHandle<Asked>) {
-    let (inbox, mut inputs) = tokio::sync::mpsc::channel(1);
+    let (inbox, _) = tokio::sync::mpsc::channel(1);
+    let (control, mut inputs) = tokio::sync::mpsc::channel(1);
     let handle = Handle {
         inbox,
+        control,
+        accounts: Arc::default(),
         room: Arc::new(tokio::sync::Semaphore::new(1)),
         counters: Arc::default(),
         settings: Arc::new(Settings::of_products([])),

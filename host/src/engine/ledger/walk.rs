@@ -11,7 +11,7 @@ use super::filter::Filter;
 use crate::clock::Timestamp;
 use crate::engine::rows::session_key;
 use crate::ids::SessionKey;
-use crate::outbox::lane::{DeadLetter, Progress};
+use crate::outbox::lane::{DeadLetter, Progress, State};
 use crate::outbox::note::Note;
 use crate::store::{Group, Key, Store, StoreError, Table};
 
@@ -87,6 +87,10 @@ impl<'a> Walk<'a> {
             }
             // The engine does the same: a note whose attempts can't be read counts as never tried.
             let of_row = of_row.unwrap_or(Progress::FRESH).by_the_clock_at(now);
+            // It is a dead letter too, which says more of it, and is met as that.
+            if of_row.state == State::GivenUp && self.is_dead(&row).await? {
+                continue;
+            }
             match read(&row, &value, of_row, now) {
                 None => page.found.push((row, None)),
                 Some((mut entry, note)) if self.filter.matches(&entry) => {
@@ -123,6 +127,12 @@ impl<'a> Walk<'a> {
         Ok(progress)
     }
 
+    /// Whether the note of a row in [`Table::Outbox`] is a dead letter too.
+    async fn is_dead(&self, row: &Key) -> Result<bool, StoreError> {
+        let letters = self.store.load(Table::Dead, std::slice::from_ref(&row.group)).await?;
+        Ok(letters.iter().flatten().any(|(number, _)| *number == row.number))
+    }
+
     fn wants_waiting(&self) -> bool {
         EntryState::ALL
             .into_iter()
@@ -130,7 +140,8 @@ impl<'a> Walk<'a> {
     }
 
     fn dead(&self) -> Option<Stop> {
-        self.filter.wants(EntryState::Dead).then(|| self.start(Table::Dead))
+        let wants = self.filter.wants(EntryState::Dead) || self.filter.wants(EntryState::GivenUp);
+        wants.then(|| self.start(Table::Dead))
     }
 
     /// Before the first row that can be meant. Notes are numbered from 1, and no session is nameless.
