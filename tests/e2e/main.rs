@@ -3,6 +3,7 @@
 
 mod crash;
 mod demo;
+mod outbox;
 mod pipeline;
 mod platform_faults;
 mod plugins;

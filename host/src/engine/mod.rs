@@ -16,6 +16,7 @@ mod counters;
 mod decide;
 mod handle;
 mod inbox;
+pub mod ledger;
 pub mod link;
 mod live;
 mod post;

@@ -23,6 +23,8 @@ pub struct Settings {
     pub retention: Retention,
     /// Gives the jitter of pauses between attempts, `0.0..=1.0`.
     pub jitter: fn() -> f64,
+    /// Whether notes are posted.
+    posting: bool,
 }
 
 impl Settings {
@@ -50,7 +52,15 @@ impl Settings {
             max_live: 100_000,
             retention: Retention::default(),
             jitter: rand::random::<f64>,
+            posting: true,
         }
+    }
+
+    /// Has no note posted: for an engine that only carries out what a person decides.
+    #[must_use]
+    pub fn without_posting(mut self) -> Self {
+        self.posting = false;
+        self
     }
 
     /// Lets a plugin have so many posts under way.
@@ -112,6 +122,9 @@ impl Settings {
     /// How many posts a plugin may have under way: what it works on, and as many again and again that
     /// wait at its door, so that it isn't idle while the next ones are put on record.
     pub(super) fn slots(&self, plugin: &PluginName) -> usize {
+        if !self.posting {
+            return 0;
+        }
         self.concurrency.get(plugin).map_or(1, |concurrency| concurrency * 4)
     }
 }

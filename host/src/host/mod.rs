@@ -122,7 +122,9 @@ impl Host {
         }
         let configured = config.plugins.keys().cloned().collect();
         let statuses = streams.iter().map(stream::Client::status).collect();
-        let front = Arc::new(Front::new(engine.clone(), registry, configured, statuses, clock));
+        let front =
+            Front::new(engine.clone(), store.clone(), registry, configured, statuses, clock);
+        let front = Arc::new(front);
 
         let stop = CancellationToken::new();
         let (mut intake, mut server, mut core) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
@@ -235,7 +237,8 @@ fn flat<E: Into<RunError>>(ended: Result<Result<(), E>, JoinError>) -> Result<()
     ended?.map_err(Into::into)
 }
 
-async fn open_store(store: config::Store) -> Result<Arc<dyn Store>, StartError> {
+/// Opens the store of a configuration.
+pub(crate) async fn open_store(store: config::Store) -> Result<Arc<dyn Store>, StartError> {
     match store {
         config::Store::Memory => {
             tracing::warn!("store: memory: everything is lost when the process ends");

@@ -1,0 +1,6 @@
+//! `sidenote outbox`: what is shown of a store that the real engine has filled, and what is changed.
+
+mod decide;
+mod filled;
+mod list;
+mod running;
