@@ -3,6 +3,9 @@
 
 mod crash;
 mod demo;
+mod isolation;
+mod kills;
+mod limits;
 mod pipeline;
 mod platform_faults;
 mod plugins;

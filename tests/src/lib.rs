@@ -6,13 +6,18 @@
 mod acting;
 mod binary;
 mod components;
+mod configuration;
 mod patience;
 mod process;
 mod rig;
+mod store_kind;
+pub mod trial;
 pub mod world;
 
 pub use acting::Person;
 pub use binary::binary;
 pub use components::{components, test_guests};
 pub use patience::{DEADLINE, eventually};
+pub use process::Feed;
 pub use rig::{Rig, Setup};
+pub use store_kind::StoreKind;
