@@ -26,10 +26,12 @@ pub struct Verdict {
     pub notes: u64,
     /// Kills.
     pub kills: usize,
-    /// Notes in flight at the kills: begun, and not known to be answered.
-    pub in_flight: usize,
-    /// Notes sent again because of a kill after the platform had taken them; each was in flight at it.
+    /// Notes whose exchange with the platform was under way at a kill.
+    pub open: usize,
+    /// Notes sent again because of a kill after the platform had taken them: their exchange was under way.
     pub doubled: usize,
+    /// As `doubled`, but the platform had answered, a moment too early for the host to put it on record.
+    pub doubled_answered: usize,
     /// Notes sent again after the platform had taken them, because its answer had told nothing.
     pub asked_again: usize,
     /// Taken actions that neither arrived nor are in a dead letter.
@@ -73,7 +75,11 @@ pub fn judge(evidence: &Evidence) -> Verdict {
         dead.entry(letter.note.key.session.as_str()).or_default().extend(numbers);
     }
     verdict.dead = dead.values().map(|numbers| numbers.len() as u64).sum();
-    verdict.in_flight = evidence.kills.iter().map(|kill| in_flight(&sessions, *kill)).sum();
+    let open = |kill: &Kill| {
+        let open = evidence.exchanges.iter().filter(|exchange| was_open(exchange, *kill));
+        open.count()
+    };
+    verdict.open = evidence.kills.iter().map(open).sum();
 
     let names: BTreeSet<&str> = sessions.keys().chain(sent.keys()).copied().collect();
     let (none, nothing, nowhere) = (Vec::new(), BTreeSet::new(), Vec::new());
@@ -106,7 +112,7 @@ impl Session<'_> {
     fn repeats(&self, verdict: &mut Verdict) {
         let mut last: HashMap<&str, &Exchange> = HashMap::new();
         let mut contents: HashMap<&str, u64> = HashMap::new();
-        let (mut latest, mut doubled) = (0, HashSet::new());
+        let mut latest = 0;
         for exchange in self.exchanges {
             let key = &*exchange.key;
             verdict.went_back += u64::from(exchange.seq < latest);
@@ -117,19 +123,17 @@ impl Session<'_> {
             else {
                 continue;
             };
-            let killed = self
-                .kills
-                .iter()
-                .any(|kill| kill.before <= exchange.began && was_in_flight(before, *kill));
-            if killed {
-                doubled.insert(key);
-            } else if said_so(before) {
-                verdict.unexplained += 1;
-            } else {
+            let mut kills = self.kills.iter().filter(|kill| kill.before <= exchange.began);
+            if kills.clone().any(|kill| was_open(before, *kill)) {
+                verdict.doubled += 1;
+            } else if !said_so(before) {
                 verdict.asked_again += 1;
+            } else if kills.any(|kill| was_answered_just_before(before, *kill)) {
+                verdict.doubled_answered += 1;
+            } else {
+                verdict.unexplained += 1;
             }
         }
-        verdict.doubled += doubled.len();
     }
 
     /// Every action arrives once, in order, from a batch that was sent, where its session is linked to; and
@@ -196,19 +200,14 @@ fn said_so(exchange: &Exchange) -> bool {
     matches!(exchange.end, Some((_, Ending::Answered(status))) if status < 300)
 }
 
-/// Whether the host was still waiting for the answer at a kill, or may not have put it on record.
-fn was_in_flight(exchange: &Exchange, kill: Kill) -> bool {
-    let ended = exchange.end.map(|(at, _)| at);
-    exchange.began <= kill.after && ended.is_none_or(|at| at >= kill.before - OUTCOME)
+/// Whether the exchange was under way at a kill.
+fn was_open(exchange: &Exchange, kill: Kill) -> bool {
+    exchange.began <= kill.after && exchange.end.is_none_or(|(at, _)| at >= kill.before)
 }
 
-/// How many notes were in flight at a kill: at most the last one of each session.
-fn in_flight(sessions: &HashMap<&str, Vec<&Exchange>>, kill: Kill) -> usize {
-    let last = |exchanges: &&Vec<&Exchange>| {
-        let before = exchanges.iter().rev().find(|exchange| exchange.began <= kill.after);
-        before.is_some_and(|exchange| was_in_flight(exchange, kill))
-    };
-    sessions.values().filter(last).count()
+/// Whether the host may not have put the answer on record before a kill.
+fn was_answered_just_before(exchange: &Exchange, kill: Kill) -> bool {
+    exchange.end.is_some_and(|(at, _)| at < kill.before && at + OUTCOME >= kill.before)
 }
 
 impl Verdict {
@@ -232,7 +231,6 @@ impl Verdict {
     pub fn assert_sound(&self) {
         let found: Vec<_> = self.faults().into_iter().filter(|(_, count)| *count > 0).collect();
         assert!(found.is_empty(), "{found:?} in {self}");
-        assert!(self.doubled <= self.in_flight, "more doubled than in flight: {self}");
     }
 }
 
@@ -240,8 +238,9 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} kills, {} actions taken: {} lost, {} out of order; {} arrived in {} notes, {} dead; {} notes \
-             doubled of {} in flight at the kills, {} asked for again",
+            "{} kills, {} actions taken: {} lost, {} out of order; {} arrived in {} notes, {} dead; {} of {} \
+             notes in flight at the kills doubled, and {} answered just before; {} sent again that the \
+             platform had taken and not said so",
             self.kills,
             self.taken,
             self.lost,
@@ -250,7 +249,8 @@ impl fmt::Display for Verdict {
             self.notes,
             self.dead,
             self.doubled,
-            self.in_flight,
+            self.open,
+            self.doubled_answered,
             self.asked_again,
         )
     }
@@ -312,7 +312,7 @@ mod tests {
         assert_eq!(complaints(|_| {}), []);
         let verdict = judge(&history());
         assert_eq!((verdict.taken, verdict.arrived, verdict.notes), (4, 4, 2));
-        assert_eq!((verdict.in_flight, verdict.doubled), (0, 0));
+        assert_eq!((verdict.open, verdict.doubled, verdict.doubled_answered), (0, 0, 0));
     }
 
     #[test]
@@ -367,7 +367,12 @@ mod tests {
             evidence
         };
         let verdict = judge(&again(2000, 2500));
-        assert_eq!((verdict.doubled, verdict.in_flight, verdict.unexplained), (1, 1, 0));
+        let of = |verdict: Verdict| (verdict.doubled, verdict.doubled_answered, verdict.open);
+        assert_eq!((verdict.unexplained, of(verdict)), (0, (0, 1, 0)));
+        // The connection broke at the kill.
+        let mut broken = again(2000, 1995);
+        broken.exchanges[1].end = Some((at(1996), Ending::Broken));
+        assert_eq!(of(judge(&broken)), (1, 0, 1));
         // Answered long before the kill; or no kill between the two.
         assert_eq!(judge(&again(2000, 3500)).unexplained, 1);
         assert_eq!(judge(&again(2000, 9500)).unexplained, 1);

@@ -50,7 +50,7 @@ const LOOK: Duration = Duration::from_millis(200);
 const BATCHES: std::ops::Range<u64> = 2..16;
 const LINKS: std::ops::Range<u64> = 5..60;
 const TROUBLES: std::ops::Range<u64> = 10..150;
-const LIFE: std::ops::Range<u64> = 30..700;
+const LIFE: std::ops::Range<u64> = 30..1200;
 /// Of so many kills, one strikes while the host starts.
 const STARTING: u32 = 5;
 
