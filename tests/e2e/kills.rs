@@ -5,9 +5,10 @@
 //! `SIDENOTE_SEED` for the seed of an earlier run. With `--nocapture` a line says what was seen.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use sidenote_tests::StoreKind;
-use sidenote_tests::trial::{Batch, End, Plan, Trial, judge};
+use sidenote_tests::trial::{Batch, End, Moment, Plan, Trial, judge};
 use tokio::time::Instant;
 
 /// People who act at the same time, each in a session of their own.
@@ -61,7 +62,7 @@ async fn kills_lose_nothing_that_was_taken_on_the_embedded_store() {
 async fn the_judge_finds_what_is_missing_doubled_or_out_of_order() {
     let mut trial = Trial::start(plan(StoreKind::Embedded, 1)).await;
     for _ in 0..2 {
-        trial.live(std::time::Duration::from_millis(700)).await;
+        trial.live(Duration::from_millis(700), Moment::Any).await;
         trial.end_life(End::Kill).await;
     }
     let verdict = trial.settle().await;

@@ -11,8 +11,9 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use serde_json::json;
-use sidenote::sim::{Fault, Keep, Marker, Platform, PlatformOptions, Scope};
+use sidenote::sim::{Fault, Keep, Live, Marker, Platform, PlatformOptions, Scope};
 use tokio::io::AsyncWriteExt;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::crowd::{Crowd, Wish};
@@ -67,6 +68,17 @@ pub struct Plan {
     pub sessions: usize,
     /// Decides who acts, what fails and when the host is killed.
     pub seed: u64,
+}
+
+/// When a life of the host ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// When its time is up, whatever happens then.
+    Any,
+    /// As soon as it says after that time that it took a batch: what it said too early is lost.
+    Taken,
+    /// As soon as a note arrives after that time: it can't be on record yet that it did.
+    Posted,
 }
 
 /// How a life of the host ends.
@@ -170,15 +182,18 @@ impl Trial {
             return;
         }
         let length = Duration::from_millis(self.rng.random_range(LIFE));
-        self.live(length).await;
+        let moments = [Moment::Any, Moment::Taken, Moment::Posted];
+        let moment = *moments.choose(&mut self.rng).expect("there are some");
+        self.live(length, moment).await;
         self.end_life(End::Kill).await;
     }
 
-    /// Acts for so long: batches, links, moves and troubles of the platform. Starts the host if none runs.
+    /// Acts for so long, and up to the moment: batches, links, moves and troubles of the platform. Starts
+    /// the host if none runs.
     ///
     /// # Panics
     /// When the host ends by itself.
-    pub async fn live(&mut self, length: Duration) {
+    pub async fn live(&mut self, length: Duration, moment: Moment) {
         self.start_host().await;
         let ledger = self.ledger.get_mut();
         ledger.wishes.extend(ledger.late.pop());
@@ -188,6 +203,7 @@ impl Trial {
         let Feed { input, output } = self.feed.as_mut().expect("the host runs");
         let (ledger, platform) = (&self.ledger, &self.rig.platform);
         let unread = &mut self.unread;
+        let heard = Notify::new();
         let emit = async {
             let mut rng = to_emit;
             loop {
@@ -203,6 +219,18 @@ impl Trial {
                 let line = output.next_line().await.expect("the host answers in text");
                 let line = line.expect("the host runs until it is killed");
                 ledger.borrow_mut().hear(&line);
+                heard.notify_waiters();
+            }
+        };
+        let the_moment = async {
+            sleep(length).await;
+            match moment {
+                Moment::Any => {}
+                Moment::Taken => heard.notified().await,
+                Moment::Posted => {
+                    let mut live = platform.subscribe();
+                    while !matches!(live.recv().await, Ok(Live::Note(_))) {}
+                }
             }
         };
         let everything = async {
@@ -214,7 +242,7 @@ impl Trial {
         };
         tokio::select! {
             never = everything => match never {},
-            () = sleep(length) => {}
+            () = the_moment => {}
         }
     }
 

@@ -11,4 +11,4 @@ mod life;
 
 pub use evidence::{Batch, Evidence, Kill, LinkWish};
 pub use judge::{Verdict, judge};
-pub use life::{End, Plan, Trial};
+pub use life::{End, Moment, Plan, Trial};
