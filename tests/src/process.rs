@@ -1,10 +1,11 @@
 //! A host as a process of its own, which can be killed.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -43,6 +44,26 @@ pub struct Feed {
     pub input: ChildStdin,
     /// Gives one answer per line.
     pub output: Lines<BufReader<ChildStdout>>,
+}
+
+impl Feed {
+    /// What the host counts; other answers on the way to it are skipped.
+    ///
+    /// # Panics
+    /// When the host doesn't answer in time.
+    pub async fn counters(&mut self) -> HashMap<String, u64> {
+        let answer = async {
+            self.input.write_all(b"counters\n").await.expect("the host reads");
+            loop {
+                let line = self.output.next_line().await.expect("the host answers in text");
+                let line = line.expect("the host runs");
+                if let Some(counters) = line.strip_prefix("counters ") {
+                    return serde_json::from_str(counters).expect("counters");
+                }
+            }
+        };
+        timeout(DEADLINE, answer).await.expect("the host answers in time")
+    }
 }
 
 impl Program {
