@@ -38,3 +38,25 @@ impl StoreKind {
 
 /// The one file, in the rig's folder, that a store may keep.
 pub(crate) const FILE: &str = "sidenote.store";
+
+/// What a program is told of the store.
+#[derive(Debug, Clone, clap::Args)]
+pub struct StoreArgs {
+    /// Where the host keeps its rows.
+    #[arg(long, default_value = "embedded", value_parser = ["memory", "embedded", "redis"])]
+    store: String,
+    /// The server for `--store redis`.
+    #[arg(long, value_name = "URL", default_value = "redis://127.0.0.1:6379")]
+    redis: String,
+}
+
+impl StoreArgs {
+    /// The store that was asked for.
+    pub fn kind(&self) -> StoreKind {
+        match self.store.as_str() {
+            "memory" => StoreKind::Memory,
+            "redis" => StoreKind::Redis { url: self.redis.clone() },
+            _ => StoreKind::Embedded,
+        }
+    }
+}
