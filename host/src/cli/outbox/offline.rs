@@ -37,7 +37,7 @@ impl Offline {
             ),
             StoreConfig::Embedded { .. } | StoreConfig::Redis(_) => {}
         }
-        let store = open_store(config.store.clone()).await?;
+        let store = open_store(config.store.clone(), None).await?;
         Ok(Self { store, config, clock: Clock::system() })
     }
 
@@ -60,6 +60,14 @@ impl Offline {
         if dry_run {
             return Ok(ledger::preview(&*self.store, order, self.clock).await?);
         }
+        let held = tokio::time::timeout(PATIENCE, self.store.hold()).await;
+        held.context("another host holds the store: name it with --host URL")??;
+        let decided = self.decide_held(order).await;
+        self.store.release().await;
+        decided
+    }
+
+    async fn decide_held(&self, order: &Order) -> anyhow::Result<Decided> {
         let settings = Settings::new(&self.config).without_posting();
         let (handle, engine) =
             Engine::new(self.store.clone(), Arc::new(NothingPosted), settings, self.clock);

@@ -44,7 +44,12 @@ impl Lease {
         }
     }
 
-    /// Who is to have it: one name per opened store.
+    /// Names who is to have it.
+    pub(super) fn name_holder(&mut self, holder: &str) {
+        holder.clone_into(&mut self.holder);
+    }
+
+    /// Who is to have it: one name per opened store, where it isn't given one.
     pub(super) fn holder(&self) -> &str {
         &self.holder
     }
