@@ -8,7 +8,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use sidenote::store::{Change, EmbeddedStore, Group, Key, OpenError, Store, StoreError, Table};
 
-use crate::disk::{EDQUOT, EIO, ENOSPC, Fault, Kind, SimulatedDisk};
+use crate::disk::{Counts, EDQUOT, EIO, ENOSPC, Fault, Kind, SimulatedDisk};
 use crate::history::{Known, RowMap, read_all, short_history};
 
 #[tokio::test]
@@ -95,19 +95,61 @@ async fn is_given_up(store: &EmbeddedStore, case: &str) {
     }
 }
 
-/// redb keeps pages whose writing failed under memory pressure, and writes them again later.
+/// A read that needs memory has redb write pages that wait for the next commit. redb passes over a
+/// failure of that, and writes them again later.
 #[tokio::test]
-async fn a_write_that_failed_under_memory_pressure_is_not_tried_again() {
+async fn a_write_that_failed_during_a_read_is_not_tried_again() {
     let disk = SimulatedDisk::holding(Vec::new(), 0);
-    let store = EmbeddedStore::open_on(disk.clone()).unwrap();
-    let large: Vec<_> = (0..24).map(|number| put(number, vec![1; 4 << 20])).collect();
-    // The file has grown as far as it must before the write that fails, which is none of the commit's
-    // last ones.
+    let store = larger_than_memory(&disk).await;
     disk.plan(Kind::Write, 1, Fault::Error(EIO));
-    let refused = store.commit(large.into()).await;
+    for number in 0..24 {
+        let after = put(number, Vec::new()).key().clone();
+        if store.scan(Table::Outbox, Some(after), 1).await.is_err() {
+            break;
+        }
+    }
+    assert!(disk.has_fired(), "nothing was written during the reads");
+    let refused = store.commit(Arc::new([put(0, vec![3])])).await;
     assert!(matches!(refused, Err(StoreError::Fatal(_))), "{refused:?}");
+    is_given_up(&store, "a write during a read").await;
     drop(store);
     assert_eq!(disk.operations_since(), 0);
+}
+
+/// Damage that a read finds is final too, though no operation failed: the file is left as it is.
+#[tokio::test]
+async fn a_file_that_is_found_damaged_is_left_as_it_is() {
+    let disk = SimulatedDisk::holding(Vec::new(), 0);
+    let store = larger_than_memory(&disk).await;
+    disk.damage(1 << 20);
+    let before = disk.counts();
+    let mut found = Ok(Vec::new());
+    for number in 0..24 {
+        found = store.scan(Table::Outbox, Some(put(number, Vec::new()).key().clone()), 1).await;
+        if found.is_err() {
+            break;
+        }
+    }
+    assert!(matches!(found, Err(StoreError::Fatal(_))), "{:?}", found.err());
+    is_given_up(&store, "damage").await;
+    drop(store);
+    let now = disk.counts();
+    let changes = |counts: Counts| (counts.writes, counts.set_lens, counts.syncs);
+    assert_eq!(changes(now), changes(before), "a damaged file was written to");
+
+    // After a crash everything is looked at before anything is used.
+    let opened = EmbeddedStore::open_on(SimulatedDisk::holding(disk.after_a_restart(), 0));
+    assert!(matches!(opened, Err(OpenError::Unusable { .. })), "{:?}", opened.err());
+}
+
+/// Rows that take more than the memory for pages. The last commit left something to write.
+async fn larger_than_memory(disk: &SimulatedDisk) -> EmbeddedStore {
+    let store = EmbeddedStore::open_on(disk.clone()).unwrap();
+    for number in 0..24 {
+        store.commit(Arc::new([put(number, vec![1; 3 << 20])])).await.unwrap();
+    }
+    store.commit(Arc::new([put(0, vec![2])])).await.unwrap();
+    store
 }
 
 #[tokio::test]

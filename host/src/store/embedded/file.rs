@@ -2,6 +2,7 @@
 
 use std::io;
 use std::ops::Bound;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use redb::{BackendError, Database, StorageBackend};
 
@@ -55,15 +56,16 @@ impl OpenFile {
             None => Refused::Unusable(cause),
         };
         empty_if_unfinished(&latch).map_err(|error| refused(error.to_string()))?;
-        let opened = Database::builder().set_cache_size(CACHE).create_with_backend(latch);
+        let open = || Database::builder().set_cache_size(CACHE).create_with_backend(latch);
+        let opened = caught(open).map_err(refused)?;
         let database = opened.map_err(|error| {
             let in_use = matches!(error, redb::DatabaseError::DatabaseAlreadyOpen);
             if in_use { Refused::InUse } else { refused(error.to_string()) }
         })?;
         let file = Self { database, failed: failed.clone() };
-        rows::make_tables(&file.database).map_err(|error| {
-            let refused = refused(error.to_string());
-            file.fail(&error.to_string());
+        file.work(rows::make_tables).map_err(|cause| {
+            let refused = refused(cause.clone());
+            file.fail(&cause);
             refused
         })?;
         Ok(file)
@@ -80,10 +82,14 @@ impl OpenFile {
         &self,
         work: impl FnOnce(&Database) -> Result<T, redb::Error>,
     ) -> Result<T, StoreError> {
-        work(&self.database).map_err(|error| match self.fail(&error.to_string()) {
+        self.work(work).map_err(|cause| match self.fail(&cause) {
             Failure::Full(cause) => StoreError::Full(cause.clone()),
             Failure::Broken(cause) => StoreError::Fatal(cause.clone()),
         })
+    }
+
+    fn work<T>(&self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, String> {
+        caught(|| work(&self.database))?.map_err(|error| error.to_string())
     }
 
     /// Nothing reaches the file from here on. The first failure stays the one that counts.
@@ -111,6 +117,12 @@ impl Refused {
             Self::Failing(cause) | Self::Unusable(cause) => StoreError::Fatal(cause),
         }
     }
+}
+
+/// redb answers some damage with a panic. It must stop the store before another call gets in.
+fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    let worked = catch_unwind(AssertUnwindSafe(work));
+    worked.map_err(|_| "redb panicked: the file is damaged, or redb has a bug".to_owned())
 }
 
 /// Empties a file whose making was cut off, which redb would refuse. redb writes its mark once all else
