@@ -30,11 +30,15 @@ pub(super) struct OpenFile {
     failed: Failed,
 }
 
-/// Why it didn't open.
+/// Why it didn't open. Words of the system, or of redb.
 pub(super) enum Refused {
+    /// Another process has it.
     InUse,
+    /// There is no room.
     Full(String),
+    /// The disk failed.
     Failing(String),
+    /// It is damaged, or no store.
     Unusable(String),
 }
 
@@ -89,11 +93,16 @@ impl OpenFile {
     }
 
     fn work<T>(&self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, String> {
+        // What redb has in memory could still be read, but would be of no use to anybody.
+        if self.has_failed() {
+            return Err("the file has failed".to_owned());
+        }
         caught(|| work(&self.database))?.map_err(|error| error.to_string())
     }
 
-    /// Nothing reaches the file from here on. The first failure stays the one that counts.
-    pub(super) fn fail(&self, cause: &str) -> &Failure {
+    /// Nothing reaches the file from here on, its closing included. The first failure stays the one that
+    /// counts.
+    fn fail(&self, cause: &str) -> &Failure {
         self.failed.get_or_init(|| Failure::Broken(cause.to_owned()))
     }
 }
