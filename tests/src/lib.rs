@@ -8,6 +8,7 @@ mod binary;
 mod components;
 mod patience;
 mod process;
+mod redis_server;
 mod rig;
 pub mod world;
 
@@ -15,4 +16,5 @@ pub use acting::Person;
 pub use binary::binary;
 pub use components::{components, test_guests};
 pub use patience::{DEADLINE, eventually};
+pub use redis_server::RedisServer;
 pub use rig::{Rig, Setup};

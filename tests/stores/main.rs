@@ -7,4 +7,5 @@ mod disk;
 mod failing_disk;
 mod history;
 mod power_loss;
+mod redis;
 mod survivor;

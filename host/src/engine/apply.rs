@@ -12,9 +12,9 @@ use crate::engine::rows::{
 };
 use crate::ids::SessionKey;
 use crate::outbox::note::{Note, NoteKind};
-use crate::session::link::{Identity, LinkEvent, Owner, Wish};
+use crate::session::link::{Identity, LinkEvent, LinkMode, Owner, Wish};
 use crate::session::note::format_note;
-use crate::session::state::{Effect, Sealed};
+use crate::session::state::{Effect, Sealed, Target};
 use crate::store::Table;
 
 impl Engine {
@@ -72,11 +72,24 @@ impl Engine {
             return Err(LinkError::NotFound("its product isn't configured"));
         }
         let LinkRequest { plugin, conversation, mode, told, .. } = request;
+        self.link_to(round, &key, (plugin, conversation), mode, &told, now)
+    }
+
+    /// Links this very session. The conversation's owners must be in memory.
+    pub(super) fn link_to(
+        &mut self,
+        round: &mut Round,
+        key: &SessionKey,
+        (plugin, conversation): Target,
+        mode: LinkMode,
+        told: &Identity,
+        now: Timestamp,
+    ) -> Result<Linked, LinkError> {
         let rules = self.settings.rules(&key.product);
-        let live = self.memory.sessions.get_mut(&key).ok_or(LinkError::Unavailable)?;
+        let live = self.memory.sessions.get_mut(key).ok_or(LinkError::Unavailable)?;
         let owners = self.memory.owners.entry((plugin.clone(), conversation.clone())).or_default();
         let same = live.session.is_linked_to(&plugin, &conversation);
-        let wish = Wish { plugin: &plugin, conversation: &conversation, mode, told: &told };
+        let wish = Wish { plugin: &plugin, conversation: &conversation, mode, told };
         let linked = live.session.on_link(wish, owners, now, rules);
         let (event, effects) = linked.map_err(|foreign| {
             self.counters.links_refused.add(1);
@@ -97,7 +110,7 @@ impl Engine {
                 round.changes.push(put(
                     Table::Conversation,
                     group.clone(),
-                    session_number(&key),
+                    session_number(key),
                     &owner,
                 ));
                 if let Some(forgotten) = owners.add(owner) {
@@ -108,8 +121,8 @@ impl Engine {
         }
         let link = live.session.record().link.as_ref();
         let conversation = link.map_or(conversation, |link| link.conversation.clone());
-        self.run_effects(round, &key, effects, now);
-        Ok(Linked { key, conversation, event })
+        self.run_effects(round, key, effects, now);
+        Ok(Linked { key: key.clone(), conversation, event })
     }
 
     /// The session that a wish means. Of several sessions of one person, the one that was active last.

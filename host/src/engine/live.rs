@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::clock::Timestamp;
 use crate::config::Delivery;
 use crate::engine::rows::{Person, PersonRow, person_group, put, read, session_group};
+use crate::engine::shared::Copy;
 use crate::ids::{ConversationId, PluginName, ProductId, SessionKey};
 use crate::outbox::lane::{IN_MEMORY, Lane, Progress, Queued};
 use crate::session::batch::Entry;
@@ -25,6 +26,8 @@ pub(super) struct Live {
     pub(super) queued: bool,
     /// When something last happened to it.
     pub(super) touched: Timestamp,
+    /// What its shared copy says, as far as this host put it there.
+    pub(super) copy: Option<Copy>,
     timer: Option<Timestamp>,
 }
 
@@ -40,18 +43,18 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// Reads the sessions that aren't in memory. Rows that can't be read are set aside by the changes
-    /// that are returned, so that nothing overwrites them.
+    /// Reads the sessions that aren't in memory. Returns those that have no record, and changes that set
+    /// rows aside that can't be read, so that nothing overwrites them.
     pub(super) async fn load_sessions(
         &mut self,
         store: &dyn Store,
         keys: &HashSet<SessionKey>,
         now: Timestamp,
-    ) -> Result<Vec<Change>, StoreError> {
+    ) -> Result<(Vec<SessionKey>, Vec<Change>), StoreError> {
         let missing: Vec<_> =
             keys.iter().filter(|key| !self.sessions.contains_key(*key)).cloned().collect();
         if missing.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), Vec::new()));
         }
         let groups: Vec<_> = missing.iter().map(session_group).collect();
         let records = store.load(Table::Session, &groups).await?;
@@ -60,7 +63,7 @@ impl Memory {
         let progress = store.load(Table::Attempt, &groups).await?;
         let dead = load_dead(store, &groups, &records).await?;
         let rows = records.into_iter().zip(open).zip(notes).zip(progress);
-        let mut aside = Vec::new();
+        let (mut fresh, mut aside) = (Vec::new(), Vec::new());
         for ((key, group), (((records, open), notes), progress)) in
             missing.into_iter().zip(groups).zip(rows)
         {
@@ -69,6 +72,9 @@ impl Memory {
             let next_row = open.last().map_or(0, |(number, _)| number + 1);
             let record =
                 records.into_iter().find(|(number, _)| *number == 0).map(|(_, value)| value);
+            if record.is_none() {
+                fresh.push(key.clone());
+            }
             let readable = record.as_deref().map(|value| read::<Record>(Table::Session, 0, value));
             if let (Some(None), Some(value)) = (&readable, record.as_ref()) {
                 let key = Key { table: Table::Session, group, number: now.as_millis() };
@@ -102,11 +108,12 @@ impl Memory {
                 lane: Lane::load(queued),
                 queued: false,
                 touched: now,
+                copy: None,
                 timer: None,
             };
             self.sessions.insert(key, live);
         }
-        Ok(aside)
+        Ok((fresh, aside))
     }
 
     /// Reads the next notes of lanes that have none left in memory. Returns the sessions.

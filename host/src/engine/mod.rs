@@ -24,6 +24,8 @@ mod retention;
 mod round;
 mod rows;
 mod settings;
+mod shared;
+pub mod snapshot;
 
 pub use counters::{Count, Counters, Totals};
 pub use handle::{Closed, Handle};

@@ -17,10 +17,11 @@ use crate::engine::link::{LinkError, Linked, Who};
 use crate::engine::live::{Live, Memory};
 use crate::engine::rows::{Person, put, session_group, session_key};
 use crate::engine::settings::Settings;
+use crate::engine::snapshot::Imported;
 use crate::ids::{PluginName, SessionKey};
 use crate::outbox::lane::DeadLetter;
 use crate::outbox::note::{Note, Post};
-use crate::store::{Change, Journal, JournalError, Key, Store, StoreError, Table};
+use crate::store::{Change, Journal, JournalError, Key, Snapshots, Store, StoreError, Table};
 
 /// Inputs of one round at most.
 const ROUND: usize = 2048;
@@ -45,6 +46,7 @@ pub struct Engine {
     /// What came while the store was away and is to be dealt with when it is back, in order.
     pub(super) put_off: Vec<Input>,
     pub(super) journal: Option<Journal>,
+    pub(super) snapshots: Option<Arc<dyn Snapshots>>,
     /// How far the journal was played back, as far as is known.
     pub(super) played: Option<u64>,
     pub(super) memory: Memory,
@@ -85,6 +87,8 @@ pub(super) struct Round {
     pub(super) accounts: HashSet<PluginName>,
     /// The notes that a person decides about, as far as they are in the store.
     pub(super) named: HashMap<NoteRef, Named>,
+    /// Sessions that are taken over from the reference's SDK.
+    adopted: Vec<(SessionKey, Imported)>,
 }
 
 /// A post to be begun after the commit.
@@ -126,6 +130,7 @@ impl Engine {
         let (orders, control) = mpsc::channel(CONTROL);
         let settings = Arc::new(settings);
         let board = Board::default();
+        let snapshots = store.snapshots();
         let counters = Arc::new(Counters::default());
         let handle = Handle {
             inbox: sender,
@@ -146,6 +151,7 @@ impl Engine {
             control,
             put_off: Vec::new(),
             journal: None,
+            snapshots,
             played: None,
             memory: Memory::default(),
             posts: JoinSet::new(),
@@ -235,10 +241,8 @@ impl Engine {
                 let keys: HashSet<_> =
                     rows.iter().filter_map(|(key, _)| session_key(&key.group)).collect();
                 let now = self.clock.now();
-                let mut round = Round {
-                    changes: self.memory.load_sessions(&*self.store, &keys, now).await?,
-                    ..Round::default()
-                };
+                let (_, changes) = self.memory.load_sessions(&*self.store, &keys, now).await?;
+                let mut round = Round { changes, ..Round::default() };
                 for key in keys {
                     let Some(live) = self.memory.sessions.get_mut(&key) else {
                         continue;
@@ -334,6 +338,9 @@ impl Engine {
         };
         self.is_back();
         round.changes.extend(changes);
+        for (key, imported) in std::mem::take(&mut round.adopted) {
+            self.adopt(&mut round, &key, imported, now);
+        }
         for input in inputs {
             self.apply(&mut round, input, now);
         }
@@ -384,13 +391,23 @@ impl Engine {
                 Input::Outcome(_) | Input::Drain | Input::Stop => {}
             }
         }
-        let touched = self.memory.refill_lanes(&*self.store).await?;
         keys.extend(self.memory.load_persons(&*self.store, persons).await?);
         self.memory.load_owners(&*self.store, owners).await?;
         keys.extend(decided.iter().cloned());
-        let changes = self.memory.load_sessions(&*self.store, &keys, now).await?;
+        let touched = self.memory.refill_lanes(&*self.store).await?;
         let named = self.load_named(decided).await?;
-        Ok(Round { changes, touched, named, ..Round::default() })
+        // Before they are in memory: what can't be read now is asked for again with them.
+        let missing = keys.iter().filter(|key| !self.memory.sessions.contains_key(*key));
+        let adopted = self.read_shared(missing.cloned().collect(), now).await?;
+        let target = |(key, imported): &(SessionKey, Imported)| {
+            let plugin = self.settings.product(&key.product)?.plugins.first()?;
+            Some((plugin.clone(), imported.conversation.clone()?))
+        };
+        let owners = adopted.iter().filter_map(target).collect();
+        self.memory.load_owners(&*self.store, owners).await?;
+        let (fresh, changes) = self.memory.load_sessions(&*self.store, &keys, now).await?;
+        let adopted = adopted.into_iter().filter(|(key, _)| fresh.contains(key)).collect();
+        Ok(Round { changes, touched, named, adopted, ..Round::default() })
     }
 
     /// Begins what can be begun, commits, and then tells and acts.
@@ -443,6 +460,7 @@ impl Engine {
         for start in round.starts {
             self.start_post(start);
         }
+        self.share(&round.records, now).await;
         Ok(())
     }
 

@@ -93,6 +93,11 @@ impl Settings {
         self.delivery(product).unwrap_or(&self.fallback)
     }
 
+    /// Whether one product only is served: what names none is of it.
+    pub(super) fn has_one_product(&self) -> bool {
+        self.products.len() == 1
+    }
+
     /// A product's configuration.
     pub fn product(&self, product: &ProductId) -> Option<&Product> {
         self.products.get(product)

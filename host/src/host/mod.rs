@@ -22,7 +22,10 @@ use crate::engine::{Engine, EngineError, Handle, Settings, Totals};
 use crate::http::ServeError;
 use crate::outbox::lane::DeadLetter;
 use crate::plugin::{LoadError, Registry};
-use crate::store::{EmbeddedStore, Key, MemoryStore, OpenError, Store, StoreError, Table};
+use crate::store::{
+    EmbeddedStore, Journal, JournalError, Key, MemoryStore, OpenError, RedisOpenError, RedisStore,
+    Store, StoreError, Table,
+};
 use crate::stream::{self, Received, StreamError};
 use front::Front;
 
@@ -53,6 +56,15 @@ pub enum StartError {
     /// The store can't be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The Redis server can't be used as a store.
+    #[error(transparent)]
+    Redis(#[from] RedisOpenError),
+    /// The store can't be held: another host keeps it, or it can't be used.
+    #[error(transparent)]
+    Hold(StoreError),
+    /// The journal can't be opened.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// The plugin runtime can't be set up.
     #[error(transparent)]
     Plugins(#[from] LoadError),
@@ -91,9 +103,14 @@ impl Host {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let clock = Clock::system();
         let store = open_store(config.store.clone()).await?;
+        store.hold().await.map_err(StartError::Hold)?;
+        let journal = open_journal(&config.store).await?;
         let registry = Arc::new(Registry::load(&config.plugins_folder, &config.plugins).await?);
         let settings = Settings::new(&config);
-        let (engine, service) = Engine::new(store.clone(), registry.clone(), settings, clock);
+        let (engine, mut service) = Engine::new(store.clone(), registry.clone(), settings, clock);
+        if let Some(journal) = journal {
+            service = service.with_journal(journal);
+        }
         let listen = config.server.listen;
         let unusable = |cause| StartError::Listen { addr: listen, cause };
         let listener = TcpListener::bind(listen).await.map_err(unusable)?;
@@ -172,6 +189,12 @@ impl Host {
     /// Stops in order, within `deadline` and a moment. What could not be posted by then is in the store,
     /// and is posted after the next start.
     pub async fn shutdown(mut self, deadline: Duration) -> Result<(), RunError> {
+        let stopped = self.stop_in_order(deadline).await;
+        self.store.release().await;
+        stopped
+    }
+
+    async fn stop_in_order(&mut self, deadline: Duration) -> Result<(), RunError> {
         self.front.close();
         self.stop.cancel();
         let stopping = async {
@@ -225,7 +248,19 @@ pub(crate) async fn open_store(store: config::Store) -> Result<Arc<dyn Store>, S
             let open = move || EmbeddedStore::open_with_reserve(&path, reserve as u64);
             Ok(Arc::new(tokio::task::spawn_blocking(open).await??))
         }
-        config::Store::Redis(_) => todo!("the redis store"),
+        config::Store::Redis(redis) => Ok(Arc::new(RedisStore::open(&redis).await?)),
+    }
+}
+
+/// The journal of a store that can be away; opened by the one host that holds the store.
+async fn open_journal(store: &config::Store) -> Result<Option<Journal>, StartError> {
+    match store {
+        config::Store::Memory | config::Store::Embedded { .. } => Ok(None),
+        config::Store::Redis(redis) => {
+            let (path, max_bytes) = (redis.journal.clone(), redis.journal_max_bytes);
+            let open = move || Journal::open(&path, max_bytes);
+            Ok(Some(tokio::task::spawn_blocking(open).await??))
+        }
     }
 }
 

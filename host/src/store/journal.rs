@@ -98,9 +98,12 @@ impl Journal {
         }
         private(path).map_err(unmade)?;
         let unusable = |cause| JournalError::Unusable { path: shown(), cause };
-        let database = create(path).map_err(|error| match error {
-            redb::DatabaseError::DatabaseAlreadyOpen => JournalError::InUse(shown()),
-            error => unusable(error.to_string()),
+        let database = create(path).map_err(|error| {
+            if matches!(error, redb::DatabaseError::DatabaseAlreadyOpen) {
+                JournalError::InUse(shown())
+            } else {
+                unusable(error.to_string())
+            }
         })?;
         if is_foreign(&database).map_err(|error| unusable(error.to_string()))? {
             return Err(unusable("it is another program's, or a store's".to_owned()));

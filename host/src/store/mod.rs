@@ -7,7 +7,9 @@
 mod embedded;
 mod journal;
 mod memory;
+mod redis;
 
+pub use self::redis::{OpenError as RedisOpenError, RedisStore, Warning as RedisWarning};
 pub use embedded::{Disk, EmbeddedStore, OpenError};
 pub use journal::{Journal, JournalError};
 pub use memory::MemoryStore;
@@ -143,6 +145,10 @@ pub trait Store: Send + Sync + 'static {
     async fn hold(&self) -> Result<(), StoreError> {
         Ok(())
     }
+
+    /// Gives back what [`Store::hold`] waited for, so that another process needn't wait for this one to be
+    /// given up for dead. Called once, at the end of an orderly shutdown; no commit comes after it.
+    async fn release(&self) {}
 
     /// Whether there is room again after [`StoreError::Full`], the reserve for what is under way
     /// included. Commits may succeed before: what is under way is recorded from the reserve.

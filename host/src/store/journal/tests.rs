@@ -121,3 +121,51 @@ fn the_file_is_its_owners_and_one_process_has_it() {
     drop(journal);
     Journal::open(&path, LARGE).unwrap();
 }
+
+/// A copy of the file is what a power cut would leave of it.
+#[tokio::test]
+async fn what_was_appended_is_on_the_disk_when_append_returns() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let journal = Journal::open(&path, LARGE).unwrap();
+    for round in 1..=5u64 {
+        let copy = folder.path().join(round.to_string());
+        journal.append(records(&["a", "b"])).await.unwrap();
+        journal.remove_through(2 * round - 1).await.unwrap();
+        std::fs::copy(&path, &copy).unwrap();
+        let left = Journal::open(&copy, LARGE).unwrap();
+        assert_eq!((left.id(), left.len()), (journal.id(), 1));
+        assert_eq!(peeked(&left, LARGE).await, [(2 * round, "b".to_owned())]);
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_taken_back_into_use_when_space_returns() {
+    let folder = tempfile::tempdir().unwrap();
+    let mounted = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"])
+        .arg(folder.path())
+        .status();
+    if !mounted.is_ok_and(|status| status.success()) {
+        println!("left out: a small file system can't be mounted here, it needs root");
+        return;
+    }
+    let ballast = folder.path().join("ballast");
+    let journal = Journal::open(&folder.path().join("journal"), 64 << 20).unwrap();
+    journal.append(records(&["before"])).await.unwrap();
+    let mut size = 4 << 20;
+    while size > 4096 && std::fs::write(&ballast, vec![0; size]).is_err() {
+        size -= 64 << 10;
+    }
+    for _ in 0..3 {
+        let refused = journal.append(vec![vec![0; 3 << 20]]).await;
+        assert!(matches!(refused, Err(JournalError::Full(_))), "{refused:?}");
+        assert_eq!(journal.len(), 1);
+    }
+    std::fs::remove_file(&ballast).unwrap();
+    journal.append(records(&["after"])).await.unwrap();
+    assert_eq!(peeked(&journal, LARGE).await, [(1, "before".into()), (2, "after".into())]);
+    drop(journal);
+    let unmounted = std::process::Command::new("umount").arg("-l").arg(folder.path()).status();
+    assert!(unmounted.unwrap().success());
+}

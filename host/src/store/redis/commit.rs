@@ -1,0 +1,110 @@
+//! A commit as one script.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use redis::Script;
+
+use super::keys::{self, Keys};
+use super::lease;
+use super::server::Server;
+use crate::store::{Change, Group, StoreError, Table};
+
+/// Changes rows while the lease is held. One at a time.
+pub(super) struct Committer {
+    script: Script,
+    /// `None` before the lease was ever held, and after it was given back.
+    held: Option<Held>,
+}
+
+struct Held {
+    epoch: u64,
+    /// The number of the last attempt.
+    seq: u64,
+    /// The number of the last one that the server acknowledged.
+    acknowledged: u64,
+}
+
+impl Committer {
+    pub(super) fn new() -> Self {
+        Self { script: Script::new(include_str!("commit.lua")), held: None }
+    }
+
+    /// The lease was taken as the `epoch`th.
+    pub(super) fn hold(&mut self, epoch: u64) {
+        self.held = Some(Held { epoch, seq: 0, acknowledged: 0 });
+    }
+
+    /// Nothing more is written. Whether there was something to write with.
+    pub(super) fn let_go(&mut self) -> bool {
+        self.held.take().is_some()
+    }
+
+    pub(super) async fn commit(
+        &mut self,
+        server: &Server,
+        keys: &Keys,
+        holder: &str,
+        changes: &[Change],
+    ) -> Result<(), StoreError> {
+        let Some(held) = &mut self.held else {
+            return Err(StoreError::Fatal("this host doesn't hold the Redis store".to_owned()));
+        };
+        let groups = by_group(changes);
+        let puts_any = changes.iter().any(|change| matches!(change, Change::Put(..)));
+        // An attempt whose answer doesn't come may still be on its way; the next one has a higher number.
+        held.seq += 1;
+        let mut call = self.script.key(keys.lease());
+        call.key(keys.fence());
+        call.arg(holder).arg(lease::millis()).arg(held.epoch).arg(held.seq).arg(held.acknowledged);
+        let tables: BTreeSet<Table> = groups.keys().map(|(table, _)| *table).collect();
+        call.arg(tables.len()).arg(u8::from(puts_any));
+        for &table in &tables {
+            call.key(keys.index(table));
+        }
+        let mut bytes = 0;
+        for ((table, group), rows) in groups {
+            let index = tables.range(..=table).count();
+            call.key(keys.rows(table, group));
+            let puts = rows.values().flatten().count();
+            call.arg(index).arg(keys::member(group)).arg(puts).arg(rows.len() - puts);
+            for (number, value) in &rows {
+                if let Some(value) = value {
+                    bytes += value.len();
+                    call.arg(*number).arg(*value);
+                }
+            }
+            for (number, value) in &rows {
+                if value.is_none() {
+                    call.arg(*number);
+                }
+            }
+        }
+        let (outcome, stored): (u8, u64) = server.run(&call, bytes).await?;
+        match outcome {
+            0 => {
+                held.acknowledged = held.seq;
+                Ok(())
+            }
+            2 => Err(StoreError::Away(
+                "the Redis server has a later commit of this host than this one".to_owned(),
+            )),
+            _ => Err(StoreError::Fatal(lease::lost(held.epoch, stored))),
+        }
+    }
+}
+
+type Groups<'a> = BTreeMap<(Table, &'a Group), BTreeMap<u64, Option<&'a [u8]>>>;
+
+/// The last change of each row, by group.
+fn by_group(changes: &[Change]) -> Groups<'_> {
+    let mut groups = Groups::new();
+    for change in changes {
+        let key = change.key();
+        let value = match change {
+            Change::Put(_, value) => Some(value.as_slice()),
+            Change::Delete(_) => None,
+        };
+        groups.entry((key.table, &key.group)).or_default().insert(key.number, value);
+    }
+    groups
+}
