@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use sidenote::clock::Timestamp;
 use sidenote::sim::{
-    ConnectorOptions, Exchange, Fault, Histogram, Keep, Marker, Platform, PlatformOptions, Scope,
+    ConnectorOptions, Fault, Histogram, Keep, Marker, Platform, PlatformOptions, Scope,
 };
 use sidenote_tests::{Person, Rig, Setup, eventually};
 use tokio::time::{Instant, sleep_until};
