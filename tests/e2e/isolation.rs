@@ -5,8 +5,9 @@
 //! its arrival. It is measured with the neighbour at rest and with the neighbour in trouble, in turns, in one run,
 //! so that whatever else the machine does strikes both. The rule: the 99th percentile with the neighbour in
 //! trouble is at most a fifth above that without it, and [`FLOOR`], which is what a busy machine adds by itself.
-//! Where that doesn't hold the turns are repeated, and all samples so far are judged together: a moment of the
-//! machine is outvoted, a neighbour that is felt stays felt.
+//! A trouble is felt where that doesn't hold of all turns together, nor of most of them, each with the turn at
+//! rest before it: one bad moment of the machine makes no neighbour. Where one is felt the turns are repeated,
+//! up to [`MOST_ROUNDS`]: what is felt by bad luck is outvoted, what is felt stays felt.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -34,15 +35,17 @@ max_attempts = 1000
 const RATIO: f64 = 1.2;
 const FLOOR: Duration = Duration::from_millis(5);
 
-/// Of either product.
+/// Who act next door to the neighbours.
 const PEOPLE: usize = 20;
-/// Between two actions of one person: 100 notes in a second, of either product.
+/// Few, and tried again after a while: the test is of who waits for whom, not of who has the processor.
+const NEIGHBOURS: usize = 8;
+/// Between two actions of one person: 100 notes in a second.
 const EVERY: Duration = Duration::from_millis(200);
 /// Actions of one person while the neighbour is at rest, or in trouble, at a time.
-const CIRCLES: u32 = 8;
+const CIRCLES: u32 = 6;
 /// How often all turns are taken before they are judged, and at most.
 const ROUNDS: u32 = 3;
-const MOST_ROUNDS: u32 = 9;
+const MOST_ROUNDS: u32 = 6;
 
 /// What goes wrong at the neighbour's platform, for the whole time.
 fn troubles() -> [(&'static str, Fault); 4] {
@@ -116,10 +119,10 @@ impl Street {
             ..Setup::default()
         };
         let rig = Rig::start(setup).await;
-        let people = |product, name: &str| -> Vec<Person> {
-            (0..PEOPLE).map(|i| Person::new(product, format!("{name}{i}"))).collect()
+        let people = |count, product, name: &str| -> Vec<Person> {
+            (0..count).map(|i| Person::new(product, format!("{name}{i}"))).collect()
         };
-        let (people, neighbours) = (people("p", "s"), people("n", "t"));
+        let (people, neighbours) = (people(PEOPLE, "p", "s"), people(NEIGHBOURS, "n", "t"));
         for person in &people {
             rig.link(person, &rig.conversation(person)).await;
         }
@@ -142,8 +145,8 @@ impl Street {
             for who in 0..PEOPLE {
                 sleep_until(began + EVERY * circle + pause * who as u32).await;
                 self.act(&self.people[who], self.next[0]).await;
-                if trouble.is_some() {
-                    self.act(&self.neighbours[who], self.next[1]).await;
+                if let Some(neighbour) = self.neighbours.get(who).filter(|_| trouble.is_some()) {
+                    self.act(neighbour, self.next[1]).await;
                 }
             }
             self.next[0] += 1;
@@ -154,8 +157,8 @@ impl Street {
         self.neighbour.heal();
         let name = trouble.as_ref().map(|(name, _)| *name);
         self.turns.push(Turn { trouble: name, from, to, struck });
-        let acting = if trouble.is_some() { 2 } else { 1 };
-        self.sent += acting * PEOPLE as u64 * u64::from(CIRCLES);
+        let acting = PEOPLE + if trouble.is_some() { NEIGHBOURS } else { 0 };
+        self.sent += acting as u64 * u64::from(CIRCLES);
         self.everything_arrives().await;
     }
 
@@ -177,40 +180,53 @@ impl Street {
         .await;
     }
 
-    /// How late notes arrived, by what was wrong at the neighbour's when their last action was sent.
-    fn latencies(&self) -> BTreeMap<Option<&'static str>, Histogram> {
-        let mut latencies: BTreeMap<_, Histogram> = BTreeMap::new();
+    /// How late the notes of each turn arrived.
+    fn latencies(&self) -> Vec<(&Turn, Histogram)> {
+        let mut latencies: Vec<_> =
+            self.turns.iter().map(|turn| (turn, Histogram::default())).collect();
         for exchange in self.rig.platform.exchanges() {
             let emitted =
                 Marker::find_all(&exchange.text).filter_map(|marker| marker.emitted).max();
             let (Some(taken), Some(emitted)) = (exchange.taken, emitted) else { continue };
-            let turn = self.turns.iter().find(|turn| (turn.from..=turn.to).contains(&emitted));
-            let turn = turn.expect("everything is sent in a turn");
-            let late = taken.since(emitted + DEBOUNCE);
-            latencies.entry(turn.trouble).or_default().record(late);
+            let turn =
+                latencies.iter_mut().find(|(turn, _)| (turn.from..=turn.to).contains(&emitted));
+            let (_, late) = turn.expect("everything is sent in a turn");
+            late.record(taken.since(emitted + DEBOUNCE));
         }
         latencies
     }
 
     /// The troubles that are felt next door.
     fn felt(&self) -> Vec<&'static str> {
-        let mut latencies = self.latencies();
-        let without = latencies.remove(&None).expect("turns without trouble");
-        let felt = latencies.into_iter().filter(|(_, with)| is_felt(with, &without));
-        felt.filter_map(|(trouble, _)| trouble).collect()
+        let latencies = self.latencies();
+        let names = troubles().map(|(name, _)| name);
+        let felt = |name: &&'static str| {
+            // Every trouble comes after a turn at rest.
+            let pairs: Vec<_> = latencies
+                .windows(2)
+                .filter(|pair| pair[1].0.trouble == Some(name))
+                .map(|pair| (&pair[1].1, &pair[0].1))
+                .collect();
+            are_felt(&pairs)
+        };
+        names.into_iter().filter(|name| felt(name)).collect()
     }
 
     fn report(&self) -> Vec<String> {
+        let mut together: BTreeMap<Option<&str>, Histogram> = BTreeMap::new();
+        for (turn, late) in self.latencies() {
+            together.entry(turn.trouble).or_default().add(&late);
+        }
         let line = |(trouble, late): (Option<&str>, Histogram)| {
             let [p50, p99] =
                 [50.0, 99.0].map(|percent| late.percentile(percent).as_secs_f64() * 1e3);
             let trouble = trouble.unwrap_or("is at rest");
+            let notes = late.len();
             format!(
-                "isolation: the neighbour {trouble}: {} notes, p50 {p50:.1} ms, p99 {p99:.1} ms",
-                late.len()
+                "isolation: the neighbour {trouble}: {notes} notes, p50 {p50:.1} ms, p99 {p99:.1} ms"
             )
         };
-        self.latencies().into_iter().map(line).collect()
+        together.into_iter().map(line).collect()
     }
 
     fn assert_calls_ended_in_time(&self) {
@@ -225,7 +241,17 @@ impl Street {
     }
 }
 
-/// The rule of this test.
+/// The rule of this test, for the turns of one trouble: with it, and at rest before.
+fn are_felt(pairs: &[(&Histogram, &Histogram)]) -> bool {
+    let (mut with, mut without) = (Histogram::default(), Histogram::default());
+    for pair in pairs {
+        with.add(pair.0);
+        without.add(pair.1);
+    }
+    let felt = pairs.iter().filter(|(with, without)| is_felt(with, without)).count();
+    is_felt(&with, &without) && felt * 2 > pairs.len()
+}
+
 fn is_felt(with: &Histogram, without: &Histogram) -> bool {
     with.percentile(99.0) > without.percentile(99.0).mul_f64(RATIO) + FLOOR
 }
@@ -249,6 +275,7 @@ private = true
 
 [plugins.neighbour.limits]
 concurrency = 4
+max_response = "64KiB"
 
 [plugins.neighbour.breaker]
 pause_initial = "50ms"
@@ -256,6 +283,10 @@ pause_max = "200ms"
 
 [products.n]
 plugins = ["neighbour"]
+
+[products.n.delivery]
+retry_initial = "1s"
+retry_max = "1s"
 "#,
         notes = platform.notes_url(),
         platform = platform.url(),
@@ -278,4 +309,7 @@ fn the_rule_finds_a_neighbour_that_is_felt() {
     assert!(!is_felt(&histogram([5, 12, 28]), &without), "a fifth and 5 ms are allowed");
     assert!(is_felt(&histogram([5, 10, 31]), &without));
     assert!(is_felt(&histogram([500, 500, 500]), &without));
+    let slow = histogram([500, 500, 500]);
+    assert!(are_felt(&[(&slow, &without), (&without, &without), (&slow, &without)]));
+    assert!(!are_felt(&[(&slow, &without), (&without, &without), (&without, &without)]));
 }

@@ -24,14 +24,14 @@ fn from_environment(name: &str) -> Option<u64> {
     Some(value.parse().unwrap_or_else(|_| panic!("{name} is no number: {value}")))
 }
 
+fn seed() -> u64 {
+    from_environment("SIDENOTE_SEED").unwrap_or_else(|| u64::from(rand::random::<u32>()))
+}
+
 /// Kills a host on this store again and again; what came of it, in a line.
-async fn kills(store: StoreKind) -> String {
+async fn kills(store: StoreKind, seed: u64) -> String {
     let kills = from_environment("SIDENOTE_KILLS").unwrap_or(20);
-    let seed =
-        from_environment("SIDENOTE_SEED").unwrap_or_else(|| u64::from(rand::random::<u32>()));
     let name = store.name();
-    // What a failed run is repeated with.
-    println!("kills: SIDENOTE_SEED={seed}");
     let began = Instant::now();
     let mut trial = Trial::start(plan(store, seed)).await;
     for _ in 0..kills {
@@ -53,8 +53,9 @@ async fn kills(store: StoreKind) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kills_lose_nothing_that_was_taken_on_the_embedded_store() {
-    let summary = kills(StoreKind::Embedded).await;
-    println!("{summary}");
+    let seed = seed();
+    println!("SIDENOTE_SEED={seed} repeats this run");
+    println!("{}", kills(StoreKind::Embedded, seed).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
