@@ -1,5 +1,7 @@
 //! The Redis store against a real server.
 
+#![cfg(test)]
+
 mod contract;
 mod lease;
 mod outage;

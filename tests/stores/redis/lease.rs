@@ -195,6 +195,23 @@ async fn a_server_that_lost_acknowledged_commits_ends_the_host() {
     assert_eq!(rows(&store).await.unwrap(), []);
 }
 
+/// Epochs start anew then, and two hosts can be of the same one.
+#[tokio::test]
+async fn a_host_from_before_the_server_lost_everything_changes_nothing() {
+    let Some(server) = RedisServer::start(&[]).await else { return };
+    let first = held(&server.config()).await;
+    first.commit(row(1, "first")).await.unwrap();
+    let () = send(&mut client(&server.config()).await, &["FLUSHALL"]).await;
+    let second = held(&server.config()).await;
+    for _ in 0..3 {
+        second.commit(row(1, "second")).await.unwrap();
+    }
+    for _ in 0..6 {
+        is_fatal(first.commit(row(1, "stale")).await, "another host has taken over");
+    }
+    assert_eq!(rows(&second).await.unwrap(), [(1, "second".to_owned())]);
+}
+
 #[tokio::test]
 async fn rows_of_a_later_layout_are_left_alone() {
     let Some(server) = RedisServer::start(&[]).await else { return };

@@ -95,10 +95,10 @@ impl Lease {
             tokio::time::sleep(RENEWAL).await;
             let mut call = self.renew.key(self.keys.lease());
             call.key(self.keys.fence()).arg(&self.holder).arg(millis()).arg(epoch);
-            match self.server.run::<u64>(&call, 0).await {
-                Ok(stored) if stored == epoch => away = false,
+            match self.server.run::<(bool, u64)>(&call, 0).await {
+                Ok((true, _)) => away = false,
                 // The next commit ends this host.
-                Ok(stored) => {
+                Ok((false, stored)) => {
                     tracing::error!("store: redis: {}", lost(epoch, stored));
                     return;
                 }
@@ -127,7 +127,7 @@ impl Lease {
 
 /// Why this host, of `epoch`, must not write where `stored` is the server's.
 pub(super) fn lost(epoch: u64, stored: u64) -> String {
-    if stored > epoch {
+    if stored >= epoch {
         format!(
             "another host has taken over (epoch {stored}, this one's is {epoch}); nothing more is stored by \
              this one"
