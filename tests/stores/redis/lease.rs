@@ -44,6 +44,19 @@ async fn a_second_host_stands_by_until_the_first_gives_the_lease_back() {
     second.commit(row(1, "second")).await.unwrap();
 }
 
+#[tokio::test]
+async fn a_standby_waits_until_the_server_is_back() {
+    let Some(server) = RedisServer::start(&[]).await else { return };
+    let mut config = server.config();
+    config.timeout = Duration::from_millis(200);
+    let store = RedisStore::open(&config).await.unwrap();
+    server.pause();
+    assert!(timeout(Duration::from_secs(1), store.hold()).await.is_err(), "it waited");
+    server.resume();
+    timeout(DEADLINE, store.hold()).await.expect("it is its turn").unwrap();
+    store.commit(row(1, "a")).await.unwrap();
+}
+
 /// A dropped store shows no sign of life: its lease runs out.
 #[tokio::test]
 async fn a_host_that_is_gone_is_taken_over_when_its_lease_has_run_out() {

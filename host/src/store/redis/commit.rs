@@ -9,6 +9,12 @@ use super::lease;
 use super::server::Server;
 use crate::store::{Change, Group, StoreError, Table};
 
+/// The server closes the connection at 1,048,576 arguments; a row takes two, a group five.
+const MAX_ARGUMENTS: usize = 1_000_000;
+
+/// What a row is to the server beside its value, in bytes of value.
+const ROW: usize = 64;
+
 /// Changes rows while the lease is held. One at a time.
 pub(super) struct Committer {
     script: Script,
@@ -50,7 +56,14 @@ impl Committer {
             return Err(StoreError::Fatal("this host doesn't hold the Redis store".to_owned()));
         };
         let groups = by_group(changes);
-        let puts_any = changes.iter().any(|change| matches!(change, Change::Put(..)));
+        let rows: usize = groups.values().map(BTreeMap::len).sum();
+        if 2 * rows + 5 * groups.len() > MAX_ARGUMENTS {
+            // Trying again would meet the same end.
+            let said =
+                format!("a commit of {rows} rows is more than the Redis server takes at once");
+            return Err(StoreError::Fatal(said));
+        }
+        let puts_any = groups.values().any(|rows| rows.values().any(Option::is_some));
         // An attempt whose answer doesn't come may still be on its way; the next one has a higher number.
         held.seq += 1;
         let mut call = self.script.key(keys.lease());
@@ -61,7 +74,7 @@ impl Committer {
         for &table in &tables {
             call.key(keys.index(table));
         }
-        let mut bytes = 0;
+        let mut bytes = ROW * rows;
         for ((table, group), rows) in groups {
             let index = tables.range(..=table).count();
             call.key(keys.rows(table, group));
