@@ -191,21 +191,30 @@ async fn an_attempt_that_arrives_late_changes_nothing() {
     store.commit(row(1, "c")).await.unwrap();
 }
 
+/// The server comes back without anything, or as of its last snapshot.
 #[tokio::test]
 async fn a_server_that_lost_acknowledged_commits_ends_the_host() {
-    let Some(mut server) = RedisServer::start(&[]).await else { return };
-    let store = held(&server.config()).await;
-    store.commit(row(1, "a")).await.unwrap();
-    assert!(server.restart().await, "it comes back, without anything");
-    let deadline = tokio::time::Instant::now() + DEADLINE;
-    let outcome = loop {
-        match store.commit(row(2, "b")).await {
-            Err(StoreError::Away(_)) => assert!(tokio::time::Instant::now() < deadline),
-            other => break other,
+    for snapshot in [false, true] {
+        let Some(mut server) = RedisServer::start(&[]).await else { return };
+        let store = held(&server.config()).await;
+        store.commit(row(1, "before the snapshot")).await.unwrap();
+        if snapshot {
+            let () = send(&mut client(&server.config()).await, &["SAVE"]).await;
         }
-    };
-    is_fatal(outcome, "came back without commits");
-    assert_eq!(rows(&store).await.unwrap(), []);
+        store.commit(row(1, "after it")).await.unwrap();
+        assert!(server.restart().await);
+        let deadline = tokio::time::Instant::now() + DEADLINE;
+        let outcome = loop {
+            match store.commit(row(2, "b")).await {
+                Err(StoreError::Away(_)) => assert!(tokio::time::Instant::now() < deadline),
+                other => break other,
+            }
+        };
+        is_fatal(outcome, "came back without commits");
+        let left: Vec<_> =
+            snapshot.then(|| (1, "before the snapshot".to_owned())).into_iter().collect();
+        assert_eq!(rows(&store).await.unwrap(), left);
+    }
 }
 
 /// Epochs start anew then, and two hosts can be of the same one.
