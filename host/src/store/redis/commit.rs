@@ -15,6 +15,12 @@ const MAX_ARGUMENTS: usize = 1_000_000;
 /// What a row is to the server beside its value, in bytes of value.
 const ROW: usize = 64;
 
+/// What the script answers.
+const DONE: u8 = 0;
+const TAKEN_OVER: u8 = 1;
+const STALE: u8 = 2;
+const LOST: u8 = 3;
+
 /// Changes rows while the lease is held. One at a time.
 pub(super) struct Committer {
     script: Script,
@@ -94,14 +100,16 @@ impl Committer {
         }
         let (outcome, stored): (u8, u64) = server.run(&call, bytes).await?;
         match outcome {
-            0 => {
+            DONE => {
                 held.acknowledged = held.seq;
                 Ok(())
             }
-            2 => Err(StoreError::Away(
+            TAKEN_OVER => Err(StoreError::Fatal(lease::taken_over(held.epoch, stored))),
+            STALE => Err(StoreError::Away(
                 "the Redis server has a later commit of this host than this one".to_owned(),
             )),
-            _ => Err(StoreError::Fatal(lease::lost(held.epoch, stored))),
+            LOST => Err(StoreError::Fatal(lease::LOST.to_owned())),
+            other => Err(StoreError::Fatal(format!("the script of a commit answers {other}"))),
         }
     }
 }

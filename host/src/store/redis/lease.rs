@@ -99,7 +99,9 @@ impl Lease {
                 Ok((true, _)) => away = false,
                 // The next commit ends this host.
                 Ok((false, stored)) => {
-                    tracing::error!("store: redis: {}", lost(epoch, stored));
+                    let why =
+                        if stored < epoch { LOST.to_owned() } else { taken_over(epoch, stored) };
+                    tracing::error!("store: redis: {why}");
                     return;
                 }
                 Err(error) => {
@@ -125,18 +127,16 @@ impl Lease {
     }
 }
 
-/// Why this host, of `epoch`, must not write where `stored` is the server's.
-pub(super) fn lost(epoch: u64, stored: u64) -> String {
-    if stored >= epoch {
-        format!(
-            "another host has taken over (epoch {stored}, this one's is {epoch}); nothing more is stored by \
-             this one"
-        )
-    } else {
-        "the Redis server came back without commits that it had acknowledged; what it has is what counts"
-            .to_owned()
-    }
+/// Why a host of `epoch` must not write where another one holds the lease as the `stored`th.
+pub(super) fn taken_over(epoch: u64, stored: u64) -> String {
+    format!(
+        "another host has taken over (epoch {stored}, this one's is {epoch}); nothing more is stored by \
+         this one"
+    )
 }
+
+/// Why a host must not write to a server that has less than it acknowledged.
+pub(super) const LOST: &str = "the Redis server came back without commits that it had acknowledged; what it has is what counts";
 
 pub(super) fn millis() -> u64 {
     LEASE.as_millis() as u64
