@@ -129,7 +129,7 @@ impl Filled {
 }
 
 /// A session acts and is linked to a conversation: its note is tried.
-async fn post(world: &World, id: &str, session: &str, conversation: &str) {
+pub(super) async fn post(world: &World, id: &str, session: &str, conversation: &str) {
     act(world, id, session).await;
     let mut wish = wish(session, conversation, sidenote::engine::link::LinkMode::Auto);
     let session = SessionId::new(session).expect("not empty");
@@ -146,7 +146,7 @@ async fn act(world: &World, id: &str, session: &str) {
 }
 
 /// Waits for a row of the session that is as it is to be.
-async fn until(world: &World, table: Table, session: &str, is: impl Fn(&Value) -> bool) {
+pub(super) async fn until(world: &World, table: Table, session: &str, is: impl Fn(&Value) -> bool) {
     let there = async {
         loop {
             let rows = world.store.scan(table, None, 100).await.expect("the store is read");

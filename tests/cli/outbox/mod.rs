@@ -3,4 +3,5 @@
 mod decide;
 mod filled;
 mod list;
+mod redis;
 mod running;

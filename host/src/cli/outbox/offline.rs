@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
+use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
@@ -14,7 +15,10 @@ use crate::host::open_store;
 use crate::outbox::note::{Call, Note, Post, PostError, Posted};
 use crate::store::Store;
 
-/// How long one order may take beyond its own bound: another host may hold the store.
+/// How long the store is waited for: longer than that of a host that has died is held.
+const HOLD: Duration = Duration::from_secs(15);
+
+/// How long one order may take, which has a bound of its own.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// An open store.
@@ -22,6 +26,8 @@ pub(super) struct Offline {
     store: Arc<dyn Store>,
     config: Config,
     clock: Clock,
+    /// Set once this process alone may write.
+    held: OnceCell<()>,
 }
 
 impl Offline {
@@ -38,7 +44,7 @@ impl Offline {
             StoreConfig::Embedded { .. } | StoreConfig::Redis(_) => {}
         }
         let store = open_store(config.store.clone(), None).await?;
-        Ok(Self { store, config, clock: Clock::system() })
+        Ok(Self { store, config, clock: Clock::system(), held: OnceCell::new() })
     }
 
     /// What it is, for people.
@@ -60,28 +66,38 @@ impl Offline {
         if dry_run {
             return Ok(ledger::preview(&*self.store, order, self.clock).await?);
         }
-        let held = tokio::time::timeout(PATIENCE, self.store.hold()).await;
-        held.context("another host holds the store: name it with --host URL")??;
-        let decided = self.decide_held(order).await;
-        self.store.release().await;
-        decided
-    }
-
-    async fn decide_held(&self, order: &Order) -> anyhow::Result<Decided> {
+        self.held.get_or_try_init(|| self.hold()).await?;
         let settings = Settings::new(&self.config).without_posting();
         let (handle, engine) =
             Engine::new(self.store.clone(), Arc::new(NothingPosted), settings, self.clock);
         let mut running = JoinSet::new();
         running.spawn(engine.run());
         let carried_out = ledger::carry_out(&*self.store, &handle, order, self.clock, By::Cli);
-        let decided = tokio::time::timeout(PATIENCE, carried_out).await.context(
-            "the store takes no changes; another host may hold it: name that one with --host URL",
-        )?;
+        let decided = tokio::time::timeout(PATIENCE, carried_out).await;
+        let decided = decided.context("the store takes no changes; try again later")?;
         handle.stop().await;
         match decided {
             Ok(decided) => ended(&mut running).await.map(|()| decided),
             Err(LedgerError::Store(error)) => Err(error.into()),
             Err(LedgerError::Closed(closed)) => ended(&mut running).await.and(Err(closed.into())),
+        }
+    }
+}
+
+impl Offline {
+    /// Waits until no host writes.
+    async fn hold(&self) -> anyhow::Result<()> {
+        let held = tokio::time::timeout(HOLD, self.store.hold()).await;
+        let held = held.context(
+            "a host writes to the store, and it doesn't run here; name it with --host URL, or stop it",
+        )?;
+        Ok(held?)
+    }
+
+    /// Lets hosts write again, where they were kept from it.
+    pub(super) async fn let_go(&self) {
+        if self.held.initialized() {
+            self.store.release().await;
         }
     }
 }

@@ -89,6 +89,15 @@ impl Way {
     /// Carries the order out to its end, or says what it would mean. From then on the order is bounded
     /// by the moment at which it was given first.
     pub(super) async fn decide(&self, order: &mut Order, dry_run: bool) -> anyhow::Result<Decided> {
+        let decided = self.decide_all(order, dry_run).await;
+        match self {
+            Self::Host(_) => {}
+            Self::Offline(offline) => offline.let_go().await,
+        }
+        decided
+    }
+
+    async fn decide_all(&self, order: &mut Order, dry_run: bool) -> anyhow::Result<Decided> {
         let mut total: Option<Decided> = None;
         loop {
             let decided = match self {
