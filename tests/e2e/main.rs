@@ -3,10 +3,14 @@
 
 mod crash;
 mod demo;
+mod isolation;
+mod kills;
+mod limits;
 mod outbox;
 mod pipeline;
 mod platform_faults;
 mod plugins;
 mod readme;
+mod redis;
 mod restart;
 mod stream_faults;

@@ -6,15 +6,23 @@
 mod acting;
 mod binary;
 mod components;
+mod configuration;
+pub mod idle;
 mod patience;
 mod process;
 mod redis_server;
 mod rig;
+mod store_kind;
+pub mod throughput;
+pub mod trial;
+pub mod vitals;
 pub mod world;
 
 pub use acting::Person;
 pub use binary::binary;
 pub use components::{components, test_guests};
 pub use patience::{DEADLINE, eventually};
+pub use process::Feed;
 pub use redis_server::RedisServer;
 pub use rig::{Rig, Setup};
+pub use store_kind::{StoreArgs, StoreKind};

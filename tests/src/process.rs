@@ -1,16 +1,32 @@
-//! `sidenote run` as a process of its own, which can be killed.
+//! A host as a process of its own, which can be killed.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStderr, Command};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::binary::binary;
 use crate::patience::DEADLINE;
+
+/// What runs the host.
+#[derive(Debug, Clone)]
+pub(crate) enum Program {
+    /// `sidenote run`.
+    Sidenote,
+    /// The program `taker`, which is fed through its standard input.
+    Taker(PathBuf),
+}
+
+/// A process that was started and doesn't listen yet.
+pub(crate) struct Starting {
+    child: Child,
+    lines: Lines<BufReader<ChildStderr>>,
+}
 
 /// A running process.
 pub(crate) struct Process {
@@ -18,30 +34,90 @@ pub(crate) struct Process {
     addr: SocketAddr,
     /// Reads the log to its end, so that the process never waits for room to write it.
     log: JoinSet<()>,
+    feed: Option<Feed>,
 }
 
-impl Process {
-    /// Runs the configuration in `file` and waits until the host listens.
-    pub(crate) async fn start(file: &Path, env: &[(&'static str, String)]) -> Self {
-        // Building, where it is needed, takes long and needs no runtime.
-        let binary = tokio::task::spawn_blocking(binary).await.expect("the binary is there");
-        let mut child = Command::new(binary)
-            .args(["--log-json", "run", "--config"])
+/// The way into a taker, and its answers.
+#[derive(Debug)]
+pub struct Feed {
+    /// Takes one command per line.
+    pub input: ChildStdin,
+    /// Gives one answer per line.
+    pub output: Lines<BufReader<ChildStdout>>,
+}
+
+impl Feed {
+    /// What the host counts; other answers on the way to it are skipped.
+    ///
+    /// # Panics
+    /// When the host doesn't answer in time.
+    pub async fn counters(&mut self) -> HashMap<String, u64> {
+        let answer = async {
+            self.input.write_all(b"counters\n").await.expect("the host reads");
+            loop {
+                let line = self.output.next_line().await.expect("the host answers in text");
+                let line = line.expect("the host runs");
+                if let Some(counters) = line.strip_prefix("counters ") {
+                    return serde_json::from_str(counters).expect("counters");
+                }
+            }
+        };
+        timeout(DEADLINE, answer).await.expect("the host answers in time")
+    }
+}
+
+impl Program {
+    /// Runs the configuration in `file`.
+    pub(crate) async fn start(&self, file: &Path, env: &[(&'static str, String)]) -> Starting {
+        let mut command = match self {
+            Self::Sidenote => {
+                // Building, where it is needed, takes long and needs no runtime.
+                let binary =
+                    tokio::task::spawn_blocking(binary).await.expect("the binary is there");
+                let mut command = Command::new(binary);
+                command.args(["--log-json", "run", "--config"]);
+                command
+            }
+            Self::Taker(program) => {
+                let mut command = Command::new(program);
+                command.stdin(Stdio::piped()).stdout(Stdio::piped());
+                command
+            }
+        };
+        let mut child = command
             .arg(file)
             .env_clear()
             .envs(env.iter().map(|(name, value)| (name, value)))
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .expect("the binary runs");
-        let mut lines = BufReader::new(child.stderr.take().expect("stderr is piped")).lines();
+            .expect("the program runs");
+        let lines = BufReader::new(child.stderr.take().expect("stderr is piped")).lines();
+        Starting { child, lines }
+    }
+}
+
+impl Starting {
+    /// Waits until the host listens.
+    pub(crate) async fn listens(mut self) -> Process {
         let addr =
-            timeout(DEADLINE, listening(&mut lines)).await.expect("the host listens in time");
+            timeout(DEADLINE, listening(&mut self.lines)).await.expect("the host listens in time");
+        let Self { mut child, mut lines } = self;
+        let feed = child.stdin.take().zip(child.stdout.take());
+        let feed =
+            feed.map(|(input, output)| Feed { input, output: BufReader::new(output).lines() });
         let mut log = JoinSet::new();
         log.spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self { child, addr, log }
+        Process { child, addr, log, feed }
     }
 
+    /// Ends it as a power cut would.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.expect("the process was started");
+    }
+}
+
+impl Process {
     /// Where it listens.
     pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
@@ -50,6 +126,11 @@ impl Process {
     /// Its process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id().expect("nobody has waited for its end")
+    }
+
+    /// The way into a taker, once.
+    pub(crate) fn take_feed(&mut self) -> Option<Feed> {
+        self.feed.take()
     }
 
     /// Ends it as a power cut would: no handler runs, nothing is flushed.

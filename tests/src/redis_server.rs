@@ -35,9 +35,7 @@ impl RedisServer {
     /// In continuous integration, where it isn't installed; and where it doesn't start.
     pub async fn start(options: &[(&str, &str)]) -> Option<Self> {
         if !is_installed() {
-            let missing = "redis-server isn't there; install it with apt-get install redis-server";
-            assert!(std::env::var_os("CI").is_none(), "{missing}");
-            println!("left out: {missing}");
+            left_out("redis-server isn't there; install it with apt-get install redis-server");
             return None;
         }
         let folder = tempfile::tempdir().expect("a folder can be made");
@@ -142,6 +140,12 @@ impl Drop for RedisServer {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+#[expect(clippy::print_stdout, reason = "whoever reads the test's output must know of it")]
+fn left_out(why: &str) {
+    assert!(std::env::var_os("CI").is_none(), "{why}");
+    println!("left out: {why}");
 }
 
 fn is_installed() -> bool {

@@ -11,21 +11,23 @@ use sidenote::outbox::lane::DeadLetter;
 use sidenote::session::payload::ActionsPayload;
 use sidenote::sim::{
     Answer, Connector, ConnectorOptions, Emitted, Event, Marker, Note, Platform, PlatformOptions,
-    post_json,
+    PostError, post_json,
 };
 use tokio::time::Instant;
 
 use crate::acting::Person;
 use crate::components::{components, test_guests};
+use crate::configuration::configuration;
 use crate::patience::{DEADLINE, eventually};
-use crate::process::Process;
+use crate::process::{Feed, Process, Program, Starting};
+use crate::store_kind::{FILE, StoreKind};
 
 /// The one stream of a rig; events of all products come on it.
-const STREAM: &str = "all";
+pub(crate) const STREAM: &str = "all";
 /// The bearer token of the host's API.
 const API_TOKEN: &str = "api-token";
 /// The plugin that posts to the platform.
-const COMPONENT: &str = "webhook.wasm";
+pub(crate) const COMPONENT: &str = "webhook.wasm";
 /// How long a host may take to stop.
 const STOPS_WITHIN: Duration = Duration::from_secs(20);
 
@@ -33,6 +35,8 @@ const STOPS_WITHIN: Duration = Duration::from_secs(20);
 /// platform.
 #[derive(Debug, Clone, Default)]
 pub struct Setup {
+    /// Where the host keeps its rows.
+    pub store: StoreKind,
     /// Keys of `[delivery]`.
     pub delivery: String,
     /// Keys of `[streams.all]`.
@@ -48,6 +52,9 @@ pub struct Setup {
     /// Whether the host is a process of its own, as `sidenote run`. It can be killed then, and looked at
     /// only from outside.
     pub process: bool,
+    /// The program `taker`: the host is a process of its own, which is fed through [`Rig::feed`] and says
+    /// when a batch is taken.
+    pub taker: Option<PathBuf>,
     /// How the platform behaves.
     pub platform: PlatformOptions,
     /// How the connector behaves.
@@ -63,7 +70,8 @@ pub struct Rig {
     toml: String,
     secrets: Vec<(&'static str, String)>,
     folder: tempfile::TempDir,
-    process: bool,
+    /// What runs the host, where it is a process of its own.
+    program: Option<Program>,
     host: Option<Running>,
 }
 
@@ -99,8 +107,11 @@ impl Rig {
         let connector = Connector::start(setup.connector.clone()).await.expect("a free port");
         let platform = Platform::start(setup.platform.clone()).await.expect("a free port");
         let toml = configuration(&setup, &connector, &platform);
-        let process = setup.process;
-        let mut rig = Self { connector, platform, toml, secrets, folder, process, host: None };
+        let program = match &setup.taker {
+            Some(taker) => Some(Program::Taker(taker.clone())),
+            None => setup.process.then_some(Program::Sidenote),
+        };
+        let mut rig = Self { connector, platform, toml, secrets, folder, program, host: None };
         rig.start_host().await;
         rig
     }
@@ -111,9 +122,9 @@ impl Rig {
     /// When it doesn't start, or when one runs already.
     pub async fn start_host(&mut self) {
         assert!(self.host.is_none(), "a host runs already");
-        let running = match self.process {
-            false => Running::Here(Box::new(self.start_here().await)),
-            true => Running::Process(Box::new(self.start_process().await)),
+        let running = match self.begin_process().await {
+            None => Running::Here(Box::new(self.start_here().await)),
+            Some(starting) => Running::Process(Box::new(starting.listens().await)),
         };
         self.platform.deliver_webhooks_to(format!("http://{}/webhooks/bot", running.addr()));
         self.host = Some(running);
@@ -130,10 +141,44 @@ impl Rig {
         Host::start(config).await.unwrap_or_else(|error| panic!("{error}"))
     }
 
-    async fn start_process(&self) -> Process {
+    /// Starts the host's process, and doesn't wait until it listens.
+    async fn begin_process(&self) -> Option<Starting> {
+        let program = self.program.as_ref()?;
         let file = self.folder.path().join("sidenote.toml");
         std::fs::write(&file, &self.toml).expect("the temporary folder takes a file");
-        Process::start(&file, &self.secrets).await
+        Some(program.start(&file, &self.secrets).await)
+    }
+
+    /// Starts the host's process and kills it so long after, whatever it has come to by then.
+    ///
+    /// # Panics
+    /// When the host isn't a process of its own, or when one runs already.
+    pub async fn kill_while_starting(&mut self, after: Duration) {
+        assert!(self.host.is_none(), "a host runs already");
+        let starting = self.begin_process().await.expect("the host is a process of its own");
+        tokio::time::sleep(after).await;
+        starting.kill().await;
+    }
+
+    /// The way into a taker; once per start.
+    ///
+    /// # Panics
+    /// When the host is no taker, or its feed was taken.
+    pub fn feed(&mut self) -> Feed {
+        match self.host.as_mut().expect("a host runs") {
+            Running::Here(_) => panic!("the host is no process of its own: set `taker`"),
+            Running::Process(process) => process.take_feed().expect("a taker's feed, once"),
+        }
+    }
+
+    /// How large the store's file is, in bytes; 0 where there is none.
+    pub fn store_bytes(&self) -> u64 {
+        std::fs::metadata(self.folder.path().join(FILE)).map_or(0, |file| file.len())
+    }
+
+    /// Whether a host runs.
+    pub fn is_running(&self) -> bool {
+        self.host.is_some()
     }
 
     /// Stops the host in good order. The connector and the platform go on.
@@ -237,11 +282,25 @@ impl Rig {
     /// # Panics
     /// When the host doesn't answer.
     pub async fn post(&self, path: &str, body: &serde_json::Value) -> Answer {
+        self.try_post(path, body).await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// As [`Self::post`], of a host that may be gone before it answers.
+    ///
+    /// # Errors
+    /// When no complete answer came.
+    ///
+    /// # Panics
+    /// When no host was started.
+    pub async fn try_post(
+        &self,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> Result<Answer, PostError> {
         let addr = self.host.as_ref().expect("a host runs").addr();
         let url = format!("http://{addr}{path}");
         let bearer = format!("Bearer {API_TOKEN}");
-        let answer = post_json(&url, &[("authorization", &bearer)], body.to_string().into()).await;
-        answer.unwrap_or_else(|error| panic!("{error}"))
+        post_json(&url, &[("authorization", &bearer)], body.to_string().into()).await
     }
 
     /// The markers that arrived in a conversation, in the order of arrival, from the notes' text.
@@ -364,60 +423,4 @@ fn markers(note: &Arc<Note>) -> Vec<String> {
     let from_actions: Vec<String> = descriptions.map(|marker| marker.to_string()).collect();
     assert_eq!(from_text, from_actions, "text and actions of note {} differ", note.id);
     from_text
-}
-
-fn configuration(setup: &Setup, connector: &Connector, platform: &Platform) -> String {
-    format!(
-        r#"
-plugins_folder = "."
-
-[server]
-listen = "127.0.0.1:0"
-token = {{ env = "API_TOKEN" }}
-
-[store]
-kind = "embedded"
-path = "sidenote.redb"
-
-[delivery]
-{delivery}
-
-[streams.all]
-url = "{stream_url}"
-token = {{ env = "STREAM_TOKEN" }}
-{stream}
-
-[plugins.bot]
-file = "{COMPONENT}"
-
-[plugins.bot.config]
-url = "{notes}"
-
-[plugins.bot.secrets]
-signing = {{ env = "SIGNING", hosts = [] }}
-incoming = {{ env = "INCOMING", hosts = [] }}
-
-[plugins.bot.grants]
-hosts = ["{platform}"]
-private = true
-
-[plugins.bot.limits]
-{limits}
-
-[products.p]
-plugins = ["bot"]
-
-[products.q]
-plugins = ["bot"]
-
-{tables}
-"#,
-        delivery = setup.delivery,
-        stream = setup.stream,
-        limits = setup.limits,
-        tables = setup.tables,
-        stream_url = connector.stream_url(STREAM),
-        notes = platform.notes_url(),
-        platform = platform.url(),
-    )
 }

@@ -156,6 +156,14 @@ impl SimulatedDisk {
         self.state().reserve_stands
     }
 
+    /// Overwrites what the file holds behind its first `from` bytes.
+    pub(crate) fn damage(&self, from: usize) {
+        let mut state = self.state();
+        state.unsynced.clear();
+        state.seen[from..].fill(0xff);
+        state.durable = state.seen.clone();
+    }
+
     /// The power is lost between two operations.
     pub(crate) fn lose_power(&self) {
         self.state().down = true;

@@ -8,7 +8,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use sidenote::store::{Change, EmbeddedStore, Group, Key, OpenError, Store, StoreError, Table};
 
-use crate::disk::{EDQUOT, EIO, ENOSPC, Fault, Kind, SimulatedDisk};
+use crate::disk::{Counts, EDQUOT, EIO, ENOSPC, Fault, Kind, SimulatedDisk};
 use crate::history::{Known, RowMap, read_all, short_history};
 
 #[tokio::test]
@@ -95,52 +95,96 @@ async fn is_given_up(store: &EmbeddedStore, case: &str) {
     }
 }
 
-/// redb keeps pages whose writing failed under memory pressure, and writes them again later.
+/// A read that needs memory has redb write pages that wait for the next commit. redb passes over a
+/// failure of that, and writes them again later.
 #[tokio::test]
-async fn a_write_that_failed_under_memory_pressure_is_not_tried_again() {
+async fn a_write_that_failed_during_a_read_is_not_tried_again() {
     let disk = SimulatedDisk::holding(Vec::new(), 0);
-    let store = EmbeddedStore::open_on(disk.clone()).unwrap();
-    let large: Vec<_> = (0..24).map(|number| put(number, vec![1; 4 << 20])).collect();
-    // The file has grown as far as it must before the write that fails, which is none of the commit's
-    // last ones.
+    let store = larger_than_memory(&disk).await;
     disk.plan(Kind::Write, 1, Fault::Error(EIO));
-    let refused = store.commit(large.into()).await;
+    for number in 0..24 {
+        let after = put(number, Vec::new()).key().clone();
+        if store.scan(Table::Outbox, Some(after), 1).await.is_err() {
+            break;
+        }
+    }
+    assert!(disk.has_fired(), "nothing was written during the reads");
+    let refused = store.commit(Arc::new([put(0, vec![3])])).await;
     assert!(matches!(refused, Err(StoreError::Fatal(_))), "{refused:?}");
+    is_given_up(&store, "a write during a read").await;
     drop(store);
     assert_eq!(disk.operations_since(), 0);
 }
 
+/// Damage that a read finds is final too, though no operation failed: the file is left as it is.
 #[tokio::test]
-async fn with_a_reserve_a_commit_that_finds_no_room_is_done_all_the_same() {
-    for (kind, number) in [(Kind::Write, ENOSPC), (Kind::Write, EDQUOT), (Kind::SetLen, ENOSPC)] {
-        for image in [Vec::new(), left_by_a_crash().await] {
-            let mut nth = 1;
-            while find_no_room_at(&image, kind, nth, number, true).await {
-                nth += 1;
-            }
-            println!("{kind:?} fails with {number}, with a reserve: each of {} tried", nth - 1);
-            assert!(nth > 2, "{kind:?} never happens");
+async fn a_file_that_is_found_damaged_is_left_as_it_is() {
+    let disk = SimulatedDisk::holding(Vec::new(), 0);
+    let store = larger_than_memory(&disk).await;
+    disk.damage(1 << 20);
+    let before = disk.counts();
+    let mut found = Ok(Vec::new());
+    for number in 0..24 {
+        found = store.scan(Table::Outbox, Some(put(number, Vec::new()).key().clone()), 1).await;
+        if found.is_err() {
+            break;
         }
     }
+    assert!(matches!(found, Err(StoreError::Fatal(_))), "{:?}", found.err());
+    is_given_up(&store, "damage").await;
+    drop(store);
+    let now = disk.counts();
+    let changes = |counts: Counts| (counts.writes, counts.set_lens, counts.syncs);
+    assert_eq!(changes(now), changes(before), "a damaged file was written to");
+
+    // After a crash everything is looked at before anything is used.
+    let opened = EmbeddedStore::open_on(SimulatedDisk::holding(disk.after_a_restart(), 0));
+    assert!(matches!(opened, Err(OpenError::Unusable { .. })), "{:?}", opened.err());
+}
+
+/// Rows that take more than the memory for pages. The last commit left something to write.
+async fn larger_than_memory(disk: &SimulatedDisk) -> EmbeddedStore {
+    let store = EmbeddedStore::open_on(disk.clone()).unwrap();
+    for number in 0..24 {
+        store.commit(Arc::new([put(number, vec![1; 3 << 20])])).await.unwrap();
+    }
+    store.commit(Arc::new([put(0, vec![2])])).await.unwrap();
+    store
+}
+
+#[tokio::test]
+async fn with_a_reserve_a_commit_that_finds_no_room_is_done_all_the_same() {
+    find_no_room_anywhere(true).await;
 }
 
 #[tokio::test]
 async fn without_a_reserve_a_commit_that_finds_no_room_is_refused_whole_and_can_be_tried_again() {
-    for (kind, number) in [(Kind::Write, ENOSPC), (Kind::Write, EDQUOT), (Kind::SetLen, ENOSPC)] {
-        for image in [Vec::new(), left_by_a_crash().await] {
-            let mut nth = 1;
-            while find_no_room_at(&image, kind, nth, number, false).await {
-                nth += 1;
-            }
-            println!("{kind:?} fails with {number}, without a reserve: each of {} tried", nth - 1);
-            assert!(nth > 2, "{kind:?} never happens");
+    find_no_room_anywhere(false).await;
+}
+
+async fn find_no_room_anywhere(with_reserve: bool) {
+    let to_repair = left_by_a_crash().await;
+    let cases = [
+        (&Vec::new(), Kind::Write, ENOSPC),
+        (&to_repair, Kind::Write, EDQUOT),
+        (&Vec::new(), Kind::SetLen, ENOSPC),
+        (&to_repair, Kind::SetLen, ENOSPC),
+    ];
+    for (image, kind, number) in cases {
+        let rows = rows_in(image).await;
+        let mut nth = 1;
+        while find_no_room_at(image, &rows, kind, nth, number, with_reserve).await {
+            nth += 1;
         }
+        println!("{kind:?} fails with {number}, reserve {with_reserve}: each of {} tried", nth - 1);
+        assert!(nth > 2, "{kind:?} never happens");
     }
 }
 
 /// Runs the short history; `false` if there is no such operation in it.
 async fn find_no_room_at(
     image: &[u8],
+    rows: &RowMap,
     kind: Kind,
     nth: u64,
     number: i32,
@@ -151,7 +195,7 @@ async fn find_no_room_at(
     let disk = disk.with_reserve(if with_reserve { 1 << 20 } else { 0 });
     // The one before left its reserve.
     assert!(sidenote::store::Disk::keep_reserve(&disk).unwrap());
-    let mut known = Known::of(rows_in(image).await);
+    let mut known = Known::of(rows.clone());
     disk.plan(kind, nth, Fault::Error(number));
     let store = match EmbeddedStore::open_on(disk.clone()) {
         Err(OpenError::Full { .. }) if !with_reserve => EmbeddedStore::open_on(disk.clone()),

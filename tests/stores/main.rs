@@ -1,5 +1,9 @@
 //! Stores: one contract for all, and what happens when the ground under them fails.
-#![expect(clippy::unwrap_used, reason = "what a test calls is a test as well")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "what a test calls is a test as well"
+)]
 
 mod commit_cost;
 mod contract;

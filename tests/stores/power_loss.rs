@@ -233,9 +233,13 @@ struct Tally {
     seeds: u64,
     commits: u64,
     crashes: u64,
+    /// Of those, while the file was made, or opened and repaired.
     crashes_in_open: u64,
+    /// Lives that ended without a crash.
     closed: u64,
+    /// Commits that found no room.
     full: u64,
+    /// Unsynced writes at the crashes.
     kept: u64,
     dropped: u64,
     torn: u64,

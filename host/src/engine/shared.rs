@@ -32,7 +32,15 @@ impl Engine {
             return Ok(Vec::new());
         };
         let ids: Vec<SessionId> = fresh.iter().map(|key| key.session.clone()).collect();
-        let stored = snapshots.read(&ids).await?;
+        let stored = match snapshots.read(&ids).await {
+            Ok(stored) => stored,
+            Err(error @ StoreError::Away(_)) => return Err(error),
+            // Whatever stands under the SDK's keys, it stops nothing of ours.
+            Err(StoreError::Full(error) | StoreError::Fatal(error)) => {
+                tracing::warn!("shared session: copies can't be read: {error}");
+                return Ok(Vec::new());
+            }
+        };
         let imported = fresh.into_iter().zip(stored).filter_map(|(key, stored)| {
             match snapshot::import(&stored?, now) {
                 Ok(imported) if self.is_of(&key, &imported) => Some((key, imported)),

@@ -102,9 +102,9 @@ impl Host {
     /// Builds and starts everything.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let clock = Clock::system();
-        let store = open_store(config.store.clone()).await?;
-        store.hold().await.map_err(StartError::Hold)?;
         let journal = open_journal(&config.store).await?;
+        let store = open_store(config.store.clone(), journal.as_ref()).await?;
+        store.hold().await.map_err(StartError::Hold)?;
         let registry = Arc::new(Registry::load(&config.plugins_folder, &config.plugins).await?);
         let settings = Settings::new(&config);
         let (engine, mut service) = Engine::new(store.clone(), registry.clone(), settings, clock);
@@ -238,7 +238,10 @@ fn flat<E: Into<RunError>>(ended: Result<Result<(), E>, JoinError>) -> Result<()
 }
 
 /// Opens the store of a configuration.
-pub(crate) async fn open_store(store: config::Store) -> Result<Arc<dyn Store>, StartError> {
+pub(crate) async fn open_store(
+    store: config::Store,
+    journal: Option<&Journal>,
+) -> Result<Arc<dyn Store>, StartError> {
     match store {
         config::Store::Memory => {
             tracing::warn!("store: memory: everything is lost when the process ends");
@@ -248,11 +251,18 @@ pub(crate) async fn open_store(store: config::Store) -> Result<Arc<dyn Store>, S
             let open = move || EmbeddedStore::open_with_reserve(&path, reserve as u64);
             Ok(Arc::new(tokio::task::spawn_blocking(open).await??))
         }
-        config::Store::Redis(redis) => Ok(Arc::new(RedisStore::open(&redis).await?)),
+        config::Store::Redis(redis) => {
+            let store = RedisStore::open(&redis).await?;
+            // One process at a time has the journal open: its name is a host's.
+            Ok(Arc::new(match journal {
+                Some(journal) => store.held_by(journal.id()),
+                None => store,
+            }))
+        }
     }
 }
 
-/// The journal of a store that can be away; opened by the one host that holds the store.
+/// The journal of a store that can be away.
 async fn open_journal(store: &config::Store) -> Result<Option<Journal>, StartError> {
     match store {
         config::Store::Memory | config::Store::Embedded { .. } => Ok(None),

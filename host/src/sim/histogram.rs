@@ -29,6 +29,14 @@ impl Histogram {
         self.total += 1;
     }
 
+    /// Counts all that another one counted as well.
+    pub fn add(&mut self, other: &Self) {
+        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
+            *count += more;
+        }
+        self.total += other.total;
+    }
+
     /// How many durations were counted.
     pub fn len(&self) -> u64 {
         self.total
@@ -92,6 +100,18 @@ mod tests {
                 "p{percent}: {read}, truth {truth}"
             );
         }
+    }
+
+    #[test]
+    fn two_histograms_added_read_as_one() {
+        let (mut one, mut other) = (Histogram::default(), Histogram::default());
+        one.record(Duration::from_micros(10));
+        other.record(Duration::from_micros(20));
+        other.record(Duration::from_micros(30));
+        one.add(&other);
+        assert_eq!(one.len(), 3);
+        let read = [33.0, 66.0, 100.0].map(|percent| one.percentile(percent).as_micros());
+        assert_eq!(read, [10, 20, 30]);
     }
 
     #[test]

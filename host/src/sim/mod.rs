@@ -18,8 +18,8 @@ pub use connector::{
 pub use histogram::Histogram;
 pub use marker::Marker;
 pub use platform::{
-    Fault, Keep, Live, Note, NoteAction, Opening, Platform, PlatformOptions, PlatformStats, Scope,
-    Trouble, WebhookError,
+    Ending, Exchange, Fault, Keep, Live, Note, NoteAction, Opening, Platform, PlatformOptions,
+    PlatformStats, Scope, Trouble, WebhookError,
 };
 pub use post::{Answer, PostError, post_json};
 pub use tally::{Tally, TallyOptions, Totals};

@@ -109,7 +109,7 @@ pub type Rows = Vec<(u64, Vec<u8>)>;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// There is no room. Nothing of the commit was stored; it can be tried again.
-    #[error("store: the disk is full: {0}. Free space; the host goes on by itself")]
+    #[error("store: there is no room: {0}. Free space; the host goes on by itself")]
     Full(String),
     /// The store can't be reached. A commit may have been stored all the same: the same changes must be
     /// tried again before any others.

@@ -44,6 +44,19 @@ async fn a_second_host_stands_by_until_the_first_gives_the_lease_back() {
     second.commit(row(1, "second")).await.unwrap();
 }
 
+#[tokio::test]
+async fn a_standby_waits_until_the_server_is_back() {
+    let Some(server) = RedisServer::start(&[]).await else { return };
+    let mut config = server.config();
+    config.timeout = Duration::from_millis(200);
+    let store = RedisStore::open(&config).await.unwrap();
+    server.pause();
+    assert!(timeout(Duration::from_secs(1), store.hold()).await.is_err(), "it waited");
+    server.resume();
+    timeout(DEADLINE, store.hold()).await.expect("it is its turn").unwrap();
+    store.commit(row(1, "a")).await.unwrap();
+}
+
 /// A dropped store shows no sign of life: its lease runs out.
 #[tokio::test]
 async fn a_host_that_is_gone_is_taken_over_when_its_lease_has_run_out() {
@@ -178,21 +191,47 @@ async fn an_attempt_that_arrives_late_changes_nothing() {
     store.commit(row(1, "c")).await.unwrap();
 }
 
+/// The server comes back without anything, or as of its last snapshot.
 #[tokio::test]
 async fn a_server_that_lost_acknowledged_commits_ends_the_host() {
-    let Some(mut server) = RedisServer::start(&[]).await else { return };
-    let store = held(&server.config()).await;
-    store.commit(row(1, "a")).await.unwrap();
-    assert!(server.restart().await, "it comes back, without anything");
-    let deadline = tokio::time::Instant::now() + DEADLINE;
-    let outcome = loop {
-        match store.commit(row(2, "b")).await {
-            Err(StoreError::Away(_)) => assert!(tokio::time::Instant::now() < deadline),
-            other => break other,
+    for snapshot in [false, true] {
+        let Some(mut server) = RedisServer::start(&[]).await else { return };
+        let store = held(&server.config()).await;
+        store.commit(row(1, "before the snapshot")).await.unwrap();
+        if snapshot {
+            let () = send(&mut client(&server.config()).await, &["SAVE"]).await;
         }
-    };
-    is_fatal(outcome, "came back without commits");
-    assert_eq!(rows(&store).await.unwrap(), []);
+        store.commit(row(1, "after it")).await.unwrap();
+        assert!(server.restart().await);
+        let deadline = tokio::time::Instant::now() + DEADLINE;
+        let outcome = loop {
+            match store.commit(row(2, "b")).await {
+                Err(StoreError::Away(_)) => assert!(tokio::time::Instant::now() < deadline),
+                other => break other,
+            }
+        };
+        is_fatal(outcome, "came back without commits");
+        let left: Vec<_> =
+            snapshot.then(|| (1, "before the snapshot".to_owned())).into_iter().collect();
+        assert_eq!(rows(&store).await.unwrap(), left);
+    }
+}
+
+/// Epochs start anew then, and two hosts can be of the same one.
+#[tokio::test]
+async fn a_host_from_before_the_server_lost_everything_changes_nothing() {
+    let Some(server) = RedisServer::start(&[]).await else { return };
+    let first = held(&server.config()).await;
+    first.commit(row(1, "first")).await.unwrap();
+    let () = send(&mut client(&server.config()).await, &["FLUSHALL"]).await;
+    let second = held(&server.config()).await;
+    for _ in 0..3 {
+        second.commit(row(1, "second")).await.unwrap();
+    }
+    for _ in 0..6 {
+        is_fatal(first.commit(row(1, "stale")).await, "another host has taken over");
+    }
+    assert_eq!(rows(&second).await.unwrap(), [(1, "second".to_owned())]);
 }
 
 #[tokio::test]

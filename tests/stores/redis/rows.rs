@@ -91,6 +91,17 @@ async fn a_commit_of_twenty_thousand_changes_and_eight_mib_is_one() {
 }
 
 #[tokio::test]
+async fn a_commit_that_the_server_would_never_take_is_no_reason_to_wait() {
+    let Some(server) = RedisServer::start(&[]).await else { return };
+    let store = held(&server.config()).await;
+    let changes = (0..500_000).map(|number| put(Table::Open, ("p", "s"), number, ""));
+    let refused = store.commit(changes.collect()).await;
+    assert!(matches!(refused, Err(StoreError::Fatal(_))), "{refused:?}");
+    let changes = (0..400_000).map(|number| put(Table::Open, ("p", "s"), number, ""));
+    store.commit(changes.collect()).await.unwrap();
+}
+
+#[tokio::test]
 async fn what_is_empty_leaves_nothing_behind() {
     let Some(server) = RedisServer::start(&[]).await else { return };
     let store = held(&server.config()).await;

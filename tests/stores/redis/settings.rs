@@ -4,6 +4,8 @@ use sidenote_tests::RedisServer;
 
 use super::{client, held, row, send};
 
+type Options<'a> = &'a [(&'a str, &'a str)];
+
 async fn refusal(config: &config::Redis) -> RedisOpenError {
     match RedisStore::open(config).await {
         Ok(_) => panic!("it was opened"),
@@ -15,7 +17,7 @@ async fn refusal(config: &config::Redis) -> RedisOpenError {
 async fn what_a_servers_settings_put_at_risk_is_told() {
     let evicts = |policy: &str| RedisWarning::Evicts { policy: policy.to_owned() };
     let volatile = |policy: &str| RedisWarning::EvictsSnapshots { policy: policy.to_owned() };
-    let cases: [(&[(&str, &str)], &[RedisWarning]); 6] = [
+    let cases: [(Options<'_>, &[RedisWarning]); 6] = [
         (&[("appendonly", "yes"), ("appendfsync", "always")], &[]),
         (&[("appendonly", "yes"), ("appendfsync", "everysec")], &[RedisWarning::LastSecond]),
         (&[("appendonly", "yes"), ("appendfsync", "no")], &[RedisWarning::WrittenAtSomeTime]),

@@ -2,15 +2,22 @@
 //!
 //! Each one installs or builds what it needs first, so that a fresh machine needs nothing by hand.
 
+mod redis;
+mod steps;
+
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+
+use steps::Steps;
 
 const USAGE: &str = "\
 cargo xtask demo [ARGS…]   build everything the demo needs and run `sidenote demo ARGS…`
 cargo xtask test           run every test; check formatting, lints and licences
 cargo xtask guests         build the WebAssembly components: plugins and test guests
 cargo xtask load [ARGS…]   the load test, release build
+cargo xtask bench [ARGS…]  the benchmarks of all stores as one table, release build
+cargo xtask soak [ARGS…]   a long trial with kills and restarts (--minutes N), release build
 ";
 
 /// The WebAssembly target of every plugin.
@@ -26,7 +33,9 @@ fn main() -> ExitCode {
         "demo" => demo(rest),
         "test" => test(),
         "guests" => guests().map(drop),
-        "load" => load(rest),
+        "load" => measure("load", rest),
+        "bench" => measure("bench", rest),
+        "soak" => measure("soak", rest),
         _ => Err(USAGE.to_owned()),
     };
     match done {
@@ -47,13 +56,27 @@ fn demo(args: &[String]) -> Result<(), String> {
 }
 
 fn test() -> Result<(), String> {
-    cargo(["fmt", "--all", "--check"])?;
-    guests()?;
+    let mut steps = Steps::new();
+    let done = test_steps(&mut steps);
+    say(&steps.report());
+    done
+}
+
+fn test_steps(steps: &mut Steps) -> Result<(), String> {
+    steps.take("formatting", || cargo(["fmt", "--all", "--check"]))?;
+    steps.take("redis-server", || redis::install(run))?;
+    steps.take("building the components", guests)?;
     // Some tests run the binary, which `cargo test` doesn't build.
-    cargo(["build", "--quiet", "--package", "sidenote"])?;
-    cargo(["test", "--workspace"])?;
-    cargo(["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])?;
-    run(Command::new(deny()?).args(["deny", "check", "licenses", "bans", "sources"]))
+    steps.take("building the host", || cargo(["build", "--quiet", "--package", "sidenote"]))?;
+    steps.take("building the tests", || cargo(["test", "--workspace", "--no-run"]))?;
+    steps.take("testing", || cargo(["test", "--workspace"]))?;
+    steps.take("lints", || {
+        cargo(["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])
+    })?;
+    let deny = steps.take("cargo-deny", deny)?;
+    steps.take("licences", || {
+        run(Command::new(deny).args(["deny", "check", "licenses", "bans", "sources"]))
+    })
 }
 
 /// cargo-deny, which is built where it isn't installed.
@@ -73,20 +96,13 @@ fn deny() -> Result<PathBuf, String> {
     Ok(tools.join("bin/cargo-deny"))
 }
 
-fn load(args: &[String]) -> Result<(), String> {
+/// Runs a program that measures, with all that it starts built as for a release.
+fn measure(program: &str, args: &[String]) -> Result<(), String> {
     let plugins = guests()?;
-    let mut command = Command::new("cargo");
-    command.args([
-        "run",
-        "--release",
-        "--quiet",
-        "--package",
-        "sidenote-tests",
-        "--bin",
-        "load",
-        "--",
-    ]);
-    run(command.arg("--plugins").arg(plugins).args(args))
+    cargo(["build", "--release", "--quiet", "--package", "sidenote", "--bin", "sidenote"])?;
+    cargo(["build", "--release", "--quiet", "--package", "sidenote-tests", "--bins"])?;
+    let program = root().join("target/release").join(program);
+    run(Command::new(program).arg("--plugins").arg(plugins).args(args))
 }
 
 /// Builds every component, and copies the plugins into a plugins folder, which is returned, and the guests

@@ -115,6 +115,8 @@ impl<W: Write> Screen<W> {
             Trouble::Hang => "doesn't answer".to_owned(),
             Trouble::Reset => "resets the connection".to_owned(),
             Trouble::Slow(by) => format!("takes {} ms longer", by.as_millis()),
+            Trouble::Drip { .. } => "answers a byte at a time".to_owned(),
+            Trouble::Flood { bytes } => format!("answers with {bytes} bytes"),
         };
         let line = format!("the platform {what} for {conversation}; the note stays queued");
         let (at, line) = (self.at(at), self.paint(Style::Yellow, &line));

@@ -43,7 +43,7 @@ impl Offline {
             ),
             StoreConfig::Embedded { .. } | StoreConfig::Redis(_) => {}
         }
-        let store = open_store(config.store.clone()).await?;
+        let store = open_store(config.store.clone(), None).await?;
         Ok(Self { store, config, clock: Clock::system(), held: OnceCell::new() })
     }
 

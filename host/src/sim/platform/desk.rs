@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use super::exchange::{Ending, Exchanges, Number};
 use super::fault::{Fault, Faults};
 use super::note::{Envelope, Note};
 use super::options::{Keep, Opening, PlatformOptions};
@@ -20,6 +21,7 @@ pub(super) struct Desk {
     next_note: u64,
     handling: u64,
     pub(super) faults: Faults,
+    pub(super) exchanges: Exchanges,
     pub(super) stats: PlatformStats,
     pub(super) tally: Tally,
 }
@@ -37,6 +39,13 @@ struct Key {
     key: Box<str>,
     note_id: u64,
     body: u64,
+}
+
+/// What the handling of a note begins with.
+pub(super) struct Begun {
+    pub(super) fault: Option<Fault>,
+    /// Where the exchange is recorded, if it is.
+    pub(super) exchange: Option<Number>,
 }
 
 /// What became of a note.
@@ -59,6 +68,7 @@ impl Desk {
             next_note: 1,
             handling: 0,
             faults: Faults::default(),
+            exchanges: Exchanges::new(options.exchanges),
             stats: PlatformStats::default(),
             tally: Tally::new(options.tally.clone()),
         }
@@ -97,12 +107,17 @@ impl Desk {
         self.conversations.keys().cloned().collect()
     }
 
-    /// The handling of a request for this conversation begins: the fault that strikes it, if one does.
-    /// `Err` when there is no such conversation; [`Self::end`] is due otherwise.
-    pub(super) fn begin(&mut self, conversation: &str) -> Result<Option<Fault>, ()> {
+    /// The handling of a note for this conversation begins: the fault that strikes it, if one does.
+    /// `None` when there is no such conversation; [`Self::end`] is due otherwise.
+    pub(super) fn begin(
+        &mut self,
+        conversation: &str,
+        full: Option<&Note>,
+        began: Timestamp,
+    ) -> Option<Begun> {
         let Some(found) = self.conversations.get_mut(conversation) else {
             self.stats.unknown_conversation += 1;
-            return Err(());
+            return None;
         };
         found.handling += 1;
         self.handling += 1;
@@ -110,13 +125,34 @@ impl Desk {
         stats.most_concurrent = stats.most_concurrent.max(self.handling);
         stats.most_concurrent_per_conversation =
             stats.most_concurrent_per_conversation.max(found.handling);
-        let fault = self.faults.strike(conversation);
+        let fault = match self.faults.limited(conversation, began) {
+            Some(left) => {
+                stats.limited += 1;
+                Some(Fault::rate_limited(left))
+            }
+            None => self.faults.strike(conversation),
+        };
         stats.faults += u64::from(fault.is_some());
-        Ok(fault)
+        let recorded = full.filter(|_| self.exchanges.recording());
+        let exchange = recorded.map(|note| {
+            let (number, forgotten) = self.exchanges.begin(note, began);
+            stats.exchanges_forgotten += u64::from(forgotten);
+            number
+        });
+        Some(Begun { fault, exchange })
     }
 
-    /// The handling of a request ended, with or without an answer.
-    pub(super) fn end(&mut self, conversation: &str) {
+    /// The handling of a note ended, with or without an answer.
+    pub(super) fn end(
+        &mut self,
+        conversation: &str,
+        exchange: Option<Number>,
+        ending: Ending,
+        now: Timestamp,
+    ) {
+        if let Some(exchange) = exchange.and_then(|number| self.exchanges.get_mut(number)) {
+            exchange.end = Some((now, ending));
+        }
         self.handling -= 1;
         if let Some(found) = self.conversations.get_mut(conversation) {
             found.handling -= 1;

@@ -2,17 +2,19 @@
 
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::broadcast;
 
 use super::desk::Desk;
+use super::exchange::Exchange;
 use super::fault::{Fault, Scope};
 use super::note::Note;
 use super::options::{Opening, PlatformOptions};
 use super::receive::Receiver;
 use super::stats::PlatformStats;
 use super::webhook::{Event, WebhookError, deliver};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::sim::serve::Server;
 use crate::sim::tally::Tally;
 
@@ -134,6 +136,37 @@ impl Platform {
             self.receiver.desk().faults.add(scope, fault, times),
             "at most 100,000 faults wait"
         );
+    }
+
+    /// Answers every note in scope with 429 and `Retry-After` from here on, for so long. `Retry-After` is
+    /// in whole seconds, so that who obeys it comes back after the end.
+    ///
+    /// # Panics
+    /// When there are 1,000 limits already.
+    pub fn limit(&self, scope: Scope, time: Duration) {
+        let until = self.now() + time;
+        assert!(self.receiver.desk().faults.limit(scope, until), "at most 1,000 limits at a time");
+    }
+
+    /// Forgets all faults and limits that were given.
+    pub fn heal(&self) {
+        self.receiver.desk().faults.clear();
+    }
+
+    /// The notes that were sent, in the order in which they came, as far as they are recorded; see
+    /// [`PlatformOptions::exchanges`].
+    pub fn exchanges(&self) -> Vec<Exchange> {
+        self.receiver.desk().exchanges.all()
+    }
+
+    /// As [`Self::exchanges`], up to the first that is under way; they leave the record.
+    pub fn take_exchanges(&self) -> Vec<Exchange> {
+        self.receiver.desk().exchanges.take_ended()
+    }
+
+    /// The time by the platform's clock, by which notes and exchanges are dated.
+    pub fn now(&self) -> Timestamp {
+        self.receiver.clock.now()
     }
 
     /// Notes, repeats and faults from here on, as they happen.

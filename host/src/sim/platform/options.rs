@@ -19,6 +19,8 @@ pub struct PlatformOptions {
     pub keys_per_conversation: usize,
     /// How long the platform takes over each note.
     pub answers_after: Duration,
+    /// How many notes sent are recorded one by one, see [`Exchange`](super::Exchange); none by default.
+    pub exchanges: usize,
     /// Attempts at delivering one webhook: repeated after a 5xx, a 429 and a broken connection.
     pub webhook_attempts: u32,
     /// The pause before the second attempt; it doubles.
@@ -36,6 +38,7 @@ impl Default for PlatformOptions {
             max_conversations: 10_000,
             keys_per_conversation: 64,
             answers_after: Duration::ZERO,
+            exchanges: 0,
             webhook_attempts: 5,
             webhook_retry: Duration::from_millis(200),
             tally: TallyOptions::default(),

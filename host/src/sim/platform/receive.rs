@@ -3,21 +3,22 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
+use hyper::Request;
 use hyper::body::Incoming;
-use hyper::{Request, Response};
 use serde_json::json;
 use tokio::sync::broadcast;
 
-use super::desk::{Desk, Taken};
+use super::answer::{Answer, Handling, drip, flood, json};
+use super::desk::{Begun, Desk, Taken};
+use super::exchange::{Ending, Number};
 use super::fault::{Fault, Trouble};
 use super::handle::Live;
 use super::note::{Envelope, Note};
 use super::options::{Keep, PlatformOptions};
 use crate::clock::{Clock, Timestamp};
-use crate::sim::serve::{Reset, json};
+use crate::sim::serve::Reset;
 use crate::sim::signature::{self, DELIVERY, SIGNATURE, TIMESTAMP};
 
 /// Largest note, in bytes.
@@ -32,8 +33,6 @@ pub(super) struct Receiver {
     pub(super) clock: Clock,
 }
 
-type Answer = Response<Full<Bytes>>;
-
 /// Why a request isn't a note.
 enum Refusal {
     Malformed(StatusCode, &'static str),
@@ -46,6 +45,7 @@ impl Receiver {
         request: Request<Incoming>,
         reset: Reset,
     ) -> Answer {
+        let began = self.clock.now();
         let (head, body) = request.into_parts();
         let read = async {
             check_head(&head)?;
@@ -59,7 +59,10 @@ impl Receiver {
         };
         let refused = match read.await {
             Ok(body) => match self.check(&head.headers, &body) {
-                Ok(envelope) => return self.handle(&envelope, &body, &reset).await,
+                Ok(envelope) => {
+                    let receiver = Arc::clone(&self);
+                    return receiver.handle(&envelope, &body, began, &reset).await;
+                }
                 Err(refusal) => refusal,
             },
             Err(refusal) => refusal,
@@ -120,9 +123,15 @@ impl Receiver {
         Ok(note)
     }
 
-    async fn handle(&self, envelope: &Envelope<'_>, body: &[u8], reset: &Reset) -> Answer {
+    async fn handle(
+        self: Arc<Self>,
+        envelope: &Envelope<'_>,
+        body: &[u8],
+        began: Timestamp,
+        reset: &Reset,
+    ) -> Answer {
         let full = match self.options.keep {
-            Keep::Tally if self.live.receiver_count() == 0 => None,
+            Keep::Tally if self.live.receiver_count() == 0 && self.options.exchanges == 0 => None,
             Keep::Tally | Keep::Notes { .. } => match serde_json::from_slice::<Note>(body) {
                 Ok(note) => Some(note),
                 Err(_) => {
@@ -134,34 +143,44 @@ impl Receiver {
                 }
             },
         };
-        let Ok(fault) = self.desk().begin(&envelope.conversation_id) else {
-            return json(
-                StatusCode::NOT_FOUND,
-                &json!({ "error": "there is no such conversation" }),
-            );
+        let begun = self.desk().begin(&envelope.conversation_id, full.as_ref(), began);
+        let Some(Begun { fault, exchange }) = begun else {
+            return no_such_conversation();
         };
-        let handling = Handling { receiver: self, conversation: &envelope.conversation_id };
+        let handling = Handling {
+            receiver: Arc::clone(&self),
+            conversation: (&*envelope.conversation_id).into(),
+            exchange,
+            ending: Ending::Broken,
+        };
         if !self.options.answers_after.is_zero() {
             tokio::time::sleep(self.options.answers_after).await;
         }
-        let now = self.clock.now();
-        let answer = match fault {
-            None => self.take(envelope, full, now),
+        let note = Coming { envelope, full, exchange };
+        let mut answer = match fault {
+            None => self.take(note),
             Some(fault) => {
                 self.tell(|| Live::Struck {
                     conversation: envelope.conversation_id.clone().into_owned(),
                     fault: fault.clone(),
                     key: envelope.idempotency_key.clone().into_owned(),
                 });
-                self.fail(fault, envelope, full, now, reset).await
+                self.fail(fault, note, reset).await
             }
         };
-        drop(handling);
+        handling.until_sent(&mut answer);
         answer
     }
 
-    fn take(&self, envelope: &Envelope<'_>, full: Option<Note>, now: Timestamp) -> Answer {
-        let taken = self.desk().take(envelope, full, now);
+    fn take(&self, note: Coming<'_>) -> Answer {
+        let Coming { envelope, full, exchange } = note;
+        let now = self.clock.now();
+        let mut desk = self.desk();
+        let taken = desk.take(envelope, full, now);
+        if let Some(exchange) = exchange.and_then(|number| desk.exchanges.get_mut(number)) {
+            exchange.taken = taken.as_ref().map(|_| now);
+        }
+        drop(desk);
         match taken {
             Some(Taken::First { id, note }) => {
                 if let Some(note) = note {
@@ -176,30 +195,28 @@ impl Receiver {
                 });
                 json(StatusCode::OK, &json!({ "id": id, "repeat": true }))
             }
-            None => {
-                json(StatusCode::NOT_FOUND, &json!({ "error": "there is no such conversation" }))
-            }
+            None => no_such_conversation(),
         }
     }
 
-    async fn fail(
-        &self,
-        fault: Fault,
-        envelope: &Envelope<'_>,
-        full: Option<Note>,
-        now: Timestamp,
-        reset: &Reset,
-    ) -> Answer {
-        let taken = if fault.taken { Some(self.take(envelope, full, now)) } else { None };
+    async fn fail(&self, fault: Fault, note: Coming<'_>, reset: &Reset) -> Answer {
+        let exchange = note.exchange;
+        let taken = if fault.taken { Some(self.take(note)) } else { None };
+        let failed =
+            || json(StatusCode::SERVICE_UNAVAILABLE, &json!({ "error": "failed on demand" }));
         match fault.trouble {
             Trouble::Status { code, retry_after } => {
                 let status =
                     StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                 let mut answer = json(status, &json!({ "error": "failed on demand" }));
-                if let Some(after) = retry_after {
-                    answer
-                        .headers_mut()
-                        .insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
+                if let Some(after) = retry_after.map(whole_seconds) {
+                    answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(after));
+                    let until = self.clock.now() + Duration::from_secs(after);
+                    let mut desk = self.desk();
+                    let exchange = exchange.and_then(|number| desk.exchanges.get_mut(number));
+                    if let Some(exchange) = exchange {
+                        exchange.wait_until = Some(until);
+                    }
                 }
                 answer
             }
@@ -210,10 +227,10 @@ impl Receiver {
             }
             Trouble::Slow(by) => {
                 tokio::time::sleep(by).await;
-                taken.unwrap_or_else(|| {
-                    json(StatusCode::SERVICE_UNAVAILABLE, &json!({ "error": "failed on demand" }))
-                })
+                taken.unwrap_or_else(failed)
             }
+            Trouble::Drip { every } => drip(taken.unwrap_or_else(failed).status(), every),
+            Trouble::Flood { bytes } => flood(taken.unwrap_or_else(failed).status(), bytes),
         }
     }
 
@@ -225,16 +242,16 @@ impl Receiver {
     }
 }
 
-/// Ends the handling even when the connection goes away during it.
-struct Handling<'a> {
-    receiver: &'a Receiver,
-    conversation: &'a str,
+/// A note that passed every check.
+struct Coming<'a> {
+    envelope: &'a Envelope<'a>,
+    /// The note in full, where it is kept, recorded or told of.
+    full: Option<Note>,
+    exchange: Option<Number>,
 }
 
-impl Drop for Handling<'_> {
-    fn drop(&mut self) {
-        self.receiver.desk().end(self.conversation);
-    }
+fn no_such_conversation() -> Answer {
+    json(StatusCode::NOT_FOUND, &json!({ "error": "there is no such conversation" }))
 }
 
 fn check_head(head: &http::request::Parts) -> Result<(), Refusal> {

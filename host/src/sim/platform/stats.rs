@@ -21,8 +21,12 @@ pub struct PlatformStats {
     pub unsigned: u64,
     /// Notes for a conversation that isn't there.
     pub unknown_conversation: u64,
-    /// Faults that struck.
+    /// Faults that struck, limits included.
     pub faults: u64,
+    /// Notes refused because of a limit.
+    pub limited: u64,
+    /// Exchanges dropped from the record to stay within the bound.
+    pub exchanges_forgotten: u64,
     /// Most notes handled at the same time.
     pub most_concurrent: u64,
     /// Most notes of one conversation handled at the same time.

@@ -206,6 +206,82 @@ async fn a_hang_never_answers_and_a_slow_note_is_answered_late() {
 }
 
 #[tokio::test]
+async fn every_exchange_is_on_record_with_its_end() {
+    let (platform, conversation) =
+        platform(PlatformOptions { exchanges: 10, ..Default::default() }).await;
+    let first = note(&conversation, 1, "a-s-0");
+    platform.fail(Scope::Any, Fault::hang(), 1);
+    assert!(timeout(Duration::from_millis(50), send(&platform, &first)).await.is_err());
+    platform.fail(Scope::Any, Fault::status(500).but_taken(), 1);
+    send(&platform, &first).await.unwrap();
+    send(&platform, &first).await.unwrap();
+    let mut again = note(&conversation, 1, "a-s-0");
+    again["attempt"] = 2.into();
+    send(&platform, &again).await.unwrap();
+    send(&platform, &note(&conversation, 1, "changed")).await.unwrap();
+    let until = Clock::system().now() + DEADLINE;
+    while platform.exchanges().iter().any(|exchange| exchange.end.is_none()) {
+        assert!(Clock::system().now() < until, "an exchange doesn't end");
+        tokio::task::yield_now().await;
+    }
+    let seen = platform.exchanges();
+    let endings: Vec<_> = seen.iter().map(|exchange| exchange.end.unwrap().1).collect();
+    let answered = Ending::Answered;
+    assert_eq!(
+        endings,
+        [Ending::Broken, answered(500), answered(200), answered(200), answered(200)]
+    );
+    let taken: Vec<_> = seen.iter().map(|exchange| exchange.taken.is_some()).collect();
+    assert_eq!(taken, [false, true, true, true, true]);
+    let same: Vec<_> = seen.iter().map(|exchange| exchange.content == seen[0].content).collect();
+    assert_eq!(same, [true, true, true, true, false], "the attempt is no part of a sealed note");
+    assert_eq!((&*seen[0].key, &*seen[0].text, seen[3].attempt), ("k-1", "a-s-0", 2));
+    assert_eq!(platform.take_exchanges().len(), 5);
+    assert_eq!((platform.exchanges().len(), platform.stats().exchanges_forgotten), (0, 0));
+}
+
+#[tokio::test]
+async fn a_limit_refuses_all_in_scope_until_it_ends() {
+    let options = PlatformOptions { exchanges: 10, ..Default::default() };
+    let (platform, conversation) = platform(options).await;
+    let other = platform.create(Opening::session("p", "s")).unwrap();
+    platform.limit(Scope::Conversation(conversation.clone()), Duration::from_millis(1500));
+    platform.limit(Scope::Any, Duration::from_millis(1));
+    let refused = send(&platform, &note(&conversation, 1, "a-s-0")).await.unwrap();
+    assert_eq!((refused.status, refused.headers["retry-after"].to_str().unwrap()), (429, "2"));
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    assert_eq!(send(&platform, &note(&other, 1, "a-s-0")).await.unwrap().status, 201);
+    let asked = platform.exchanges()[0].wait_until.unwrap();
+    assert!(asked.since(platform.now()) > Duration::from_secs(1), "{asked:?}");
+    platform.heal();
+    assert_eq!(send(&platform, &note(&conversation, 2, "a-s-1")).await.unwrap().status, 201);
+    assert_eq!(platform.stats().limited, 1);
+}
+
+#[tokio::test]
+async fn a_body_that_drips_or_floods_is_sent_until_the_reader_goes() {
+    let options = PlatformOptions { exchanges: 10, ..Default::default() };
+    let (platform, conversation) = platform(options).await;
+    platform.fail(Scope::Any, Fault::flood(1 << 30), 1);
+    platform.fail(Scope::Any, Fault::flood(100_000).but_taken(), 1);
+    platform.fail(Scope::Any, Fault::drip(Duration::from_millis(1)), 1);
+    let first = note(&conversation, 1, "a-s-0");
+    let flooded = send(&platform, &first).await;
+    assert!(matches!(flooded, Err(PostError::Answer(_))), "{flooded:?}");
+    let answer = send(&platform, &first).await.unwrap();
+    assert_eq!((answer.status, answer.body.len()), (201, 100_000));
+    assert!(timeout(Duration::from_millis(100), send(&platform, &first)).await.is_err());
+    let until = Clock::system().now() + DEADLINE;
+    while platform.exchanges().iter().any(|exchange| exchange.end.is_none()) {
+        assert!(Clock::system().now() < until, "an exchange doesn't end");
+        tokio::task::yield_now().await;
+    }
+    let endings: Vec<_> = platform.exchanges().iter().map(|seen| seen.end.unwrap().1).collect();
+    assert_eq!(endings, [Ending::Broken, Ending::Answered(201), Ending::Broken]);
+    assert_eq!(platform.stats().notes, 1);
+}
+
+#[tokio::test]
 async fn memory_is_bounded() {
     let keep = Keep::Notes { per_conversation: 2 };
     let options = PlatformOptions {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::ops::Bound;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use redb::{BackendError, Database, StorageBackend};
 
@@ -29,11 +30,15 @@ pub(super) struct OpenFile {
     failed: Failed,
 }
 
-/// Why it didn't open.
+/// Why it didn't open. Words of the system, or of redb.
 pub(super) enum Refused {
+    /// Another process has it.
     InUse,
+    /// There is no room.
     Full(String),
+    /// The disk failed.
     Failing(String),
+    /// It is damaged, or no store.
     Unusable(String),
 }
 
@@ -55,15 +60,16 @@ impl OpenFile {
             None => Refused::Unusable(cause),
         };
         empty_if_unfinished(&latch).map_err(|error| refused(error.to_string()))?;
-        let opened = Database::builder().set_cache_size(CACHE).create_with_backend(latch);
+        let open = || Database::builder().set_cache_size(CACHE).create_with_backend(latch);
+        let opened = caught(open).map_err(refused)?;
         let database = opened.map_err(|error| {
             let in_use = matches!(error, redb::DatabaseError::DatabaseAlreadyOpen);
             if in_use { Refused::InUse } else { refused(error.to_string()) }
         })?;
         let file = Self { database, failed: failed.clone() };
-        rows::make_tables(&file.database).map_err(|error| {
-            let refused = refused(error.to_string());
-            file.fail(&error.to_string());
+        file.work(rows::make_tables).map_err(|cause| {
+            let refused = refused(cause.clone());
+            file.fail(&cause);
             refused
         })?;
         Ok(file)
@@ -80,14 +86,23 @@ impl OpenFile {
         &self,
         work: impl FnOnce(&Database) -> Result<T, redb::Error>,
     ) -> Result<T, StoreError> {
-        work(&self.database).map_err(|error| match self.fail(&error.to_string()) {
+        self.work(work).map_err(|cause| match self.fail(&cause) {
             Failure::Full(cause) => StoreError::Full(cause.clone()),
             Failure::Broken(cause) => StoreError::Fatal(cause.clone()),
         })
     }
 
-    /// Nothing reaches the file from here on. The first failure stays the one that counts.
-    pub(super) fn fail(&self, cause: &str) -> &Failure {
+    fn work<T>(&self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, String> {
+        // What redb has in memory could still be read, but would be of no use to anybody.
+        if self.has_failed() {
+            return Err("the file has failed".to_owned());
+        }
+        caught(|| work(&self.database))?.map_err(|error| error.to_string())
+    }
+
+    /// Nothing reaches the file from here on, its closing included. The first failure stays the one that
+    /// counts.
+    fn fail(&self, cause: &str) -> &Failure {
         self.failed.get_or_init(|| Failure::Broken(cause.to_owned()))
     }
 }
@@ -111,6 +126,12 @@ impl Refused {
             Self::Failing(cause) | Self::Unusable(cause) => StoreError::Fatal(cause),
         }
     }
+}
+
+/// redb answers some damage with a panic. It must stop the store before another call gets in.
+fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    let worked = catch_unwind(AssertUnwindSafe(work));
+    worked.map_err(|_| "redb panicked: the file is damaged, or redb has a bug".to_owned())
 }
 
 /// Empties a file whose making was cut off, which redb would refuse. redb writes its mark once all else

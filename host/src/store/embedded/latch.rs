@@ -18,9 +18,9 @@ pub(super) enum Failure {
 /// The place where a failure stays; shared with who has to judge it.
 pub(super) type Failed = Arc<OnceLock<Failure>>;
 
-/// A file that does nothing more once an operation has failed. redb keeps pages whose writing failed
-/// under memory pressure and writes them again later; nothing may be written again here, and a caller
-/// must be told what failed first, not that something failed before.
+/// A file that does nothing more once an operation has failed. redb stops at most failures itself, but
+/// passes over a write that failed while a read made room in memory, and writes the page again later;
+/// and it says only of the first operation that failed why it did.
 #[derive(Debug)]
 pub(super) struct Latch {
     file: Box<dyn StorageBackend>,

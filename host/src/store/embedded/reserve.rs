@@ -64,7 +64,7 @@ impl Reserve {
     }
 
     fn stands(&self) -> io::Result<bool> {
-        match std::fs::metadata(&self.path) {
+        match std::fs::symlink_metadata(&self.path) {
             Ok(found) => {
                 let whole = found.len() == self.len && found.blocks() * BLOCK >= self.len;
                 Ok(whole && self.len > 0)

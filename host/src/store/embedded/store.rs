@@ -235,10 +235,6 @@ impl Shared {
                 }
             }
             StoreError::Fatal(cause) | StoreError::Away(cause) => {
-                if let State::Open(file) = &*state {
-                    // Closing must write nothing either.
-                    file.fail(cause);
-                }
                 if !matches!(&*state, State::Failed(_)) {
                     *state = State::Failed(cause.clone());
                 }

@@ -39,6 +39,28 @@ async fn records_come_out_in_the_order_in_which_they_went_in() {
     assert_eq!(journal.bytes(), 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_many_append_at_once_has_numbers_without_gaps() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = Journal::open(&folder.path().join("journal"), LARGE).unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..4 {
+        let journal = journal.clone();
+        tasks.spawn(async move {
+            for number in 0..20 {
+                let pair = [format!("{task} {number} a"), format!("{task} {number} b")];
+                journal.append(pair.map(String::into_bytes).into()).await.unwrap();
+            }
+        });
+    }
+    tasks.join_all().await;
+    let peeked = peeked(&journal, LARGE).await;
+    assert!(peeked.iter().map(|(seq, _)| *seq).eq(1..=160));
+    assert!(peeked.chunks(2).all(|pair| {
+        pair[0].1.strip_suffix('a').is_some_and(|text| pair[1].1.strip_suffix('b') == Some(text))
+    }));
+}
+
 #[tokio::test]
 async fn everything_is_there_after_a_reopen_and_numbers_go_on() {
     let folder = tempfile::tempdir().unwrap();

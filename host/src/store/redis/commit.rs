@@ -9,6 +9,18 @@ use super::lease;
 use super::server::Server;
 use crate::store::{Change, Group, StoreError, Table};
 
+/// The server closes the connection at 1,048,576 arguments; a row takes two, a group five.
+const MAX_ARGUMENTS: usize = 1_000_000;
+
+/// What a row is to the server beside its value, in bytes of value.
+const ROW: usize = 64;
+
+/// What the script answers.
+const DONE: u8 = 0;
+const TAKEN_OVER: u8 = 1;
+const STALE: u8 = 2;
+const LOST: u8 = 3;
+
 /// Changes rows while the lease is held. One at a time.
 pub(super) struct Committer {
     script: Script,
@@ -50,7 +62,14 @@ impl Committer {
             return Err(StoreError::Fatal("this host doesn't hold the Redis store".to_owned()));
         };
         let groups = by_group(changes);
-        let puts_any = changes.iter().any(|change| matches!(change, Change::Put(..)));
+        let rows: usize = groups.values().map(BTreeMap::len).sum();
+        if 2 * rows + 5 * groups.len() > MAX_ARGUMENTS {
+            // Trying again would meet the same end.
+            let said =
+                format!("a commit of {rows} rows is more than the Redis server takes at once");
+            return Err(StoreError::Fatal(said));
+        }
+        let puts_any = groups.values().any(|rows| rows.values().any(Option::is_some));
         // An attempt whose answer doesn't come may still be on its way; the next one has a higher number.
         held.seq += 1;
         let mut call = self.script.key(keys.lease());
@@ -61,7 +80,7 @@ impl Committer {
         for &table in &tables {
             call.key(keys.index(table));
         }
-        let mut bytes = 0;
+        let mut bytes = ROW * rows;
         for ((table, group), rows) in groups {
             let index = tables.range(..=table).count();
             call.key(keys.rows(table, group));
@@ -81,14 +100,16 @@ impl Committer {
         }
         let (outcome, stored): (u8, u64) = server.run(&call, bytes).await?;
         match outcome {
-            0 => {
+            DONE => {
                 held.acknowledged = held.seq;
                 Ok(())
             }
-            2 => Err(StoreError::Away(
+            TAKEN_OVER => Err(StoreError::Fatal(lease::taken_over(held.epoch, stored))),
+            STALE => Err(StoreError::Away(
                 "the Redis server has a later commit of this host than this one".to_owned(),
             )),
-            _ => Err(StoreError::Fatal(lease::lost(held.epoch, stored))),
+            LOST => Err(StoreError::Fatal(lease::LOST.to_owned())),
+            other => Err(StoreError::Fatal(format!("the script of a commit answers {other}"))),
         }
     }
 }

@@ -44,7 +44,12 @@ impl Lease {
         }
     }
 
-    /// Who is to have it: one name per opened store.
+    /// Names who is to have it.
+    pub(super) fn name_holder(&mut self, holder: &str) {
+        holder.clone_into(&mut self.holder);
+    }
+
+    /// Who is to have it: one name per opened store, where it isn't given one.
     pub(super) fn holder(&self) -> &str {
         &self.holder
     }
@@ -95,11 +100,13 @@ impl Lease {
             tokio::time::sleep(RENEWAL).await;
             let mut call = self.renew.key(self.keys.lease());
             call.key(self.keys.fence()).arg(&self.holder).arg(millis()).arg(epoch);
-            match self.server.run::<u64>(&call, 0).await {
-                Ok(stored) if stored == epoch => away = false,
+            match self.server.run::<(bool, u64)>(&call, 0).await {
+                Ok((true, _)) => away = false,
                 // The next commit ends this host.
-                Ok(stored) => {
-                    tracing::error!("store: redis: {}", lost(epoch, stored));
+                Ok((false, stored)) => {
+                    let why =
+                        if stored < epoch { LOST.to_owned() } else { taken_over(epoch, stored) };
+                    tracing::error!("store: redis: {why}");
                     return;
                 }
                 Err(error) => {
@@ -125,18 +132,16 @@ impl Lease {
     }
 }
 
-/// Why this host, of `epoch`, must not write where `stored` is the server's.
-pub(super) fn lost(epoch: u64, stored: u64) -> String {
-    if stored > epoch {
-        format!(
-            "another host has taken over (epoch {stored}, this one's is {epoch}); nothing more is stored by \
-             this one"
-        )
-    } else {
-        "the Redis server came back without commits that it had acknowledged; what it has is what counts"
-            .to_owned()
-    }
+/// Why a host of `epoch` must not write where another one holds the lease as the `stored`th.
+pub(super) fn taken_over(epoch: u64, stored: u64) -> String {
+    format!(
+        "another host has taken over (epoch {stored}, this one's is {epoch}); nothing more is stored by \
+         this one"
+    )
 }
+
+/// Why a host must not write to a server that has less than it acknowledged.
+pub(super) const LOST: &str = "the Redis server came back without commits that it had acknowledged; what it has is what counts";
 
 pub(super) fn millis() -> u64 {
     LEASE.as_millis() as u64

@@ -5,7 +5,7 @@
 //! | `NS:{FIRST\|SECOND}:TABLE` | hash | the rows of one group of one table: number → value |
 //! | `NS:index:TABLE` | sorted set, all scores 0 | the groups of the table that have rows, in their order |
 //! | `NS:lease` | string, expires | who writes; given up by itself 10 s after the last sign of life |
-//! | `NS:fence` | hash | `epoch`: how often the lease was taken; `seq`: the last commit of that epoch; `layout`: 1 |
+//! | `NS:fence` | hash | `epoch`: how often the lease was taken; `holder`: by whom last; `seq`: their last commit; `layout`: 1 |
 //! | `autoplay:session_state:SESSION` | string, expires | the session as the reference's SDK shares it |
 //!
 //! `NS` is the configured namespace. `FIRST` and `SECOND` are the two names of the group, escaped so that

@@ -54,6 +54,14 @@ impl RedisStore {
         })
     }
 
+    /// Names whoever writes through this store. A host that is started again under the same name need not
+    /// wait for the lease of the one before; no two that live may share a name.
+    #[must_use]
+    pub fn held_by(mut self, holder: &str) -> Self {
+        self.lease.name_holder(holder);
+        self
+    }
+
     /// What the server's settings put at risk, as they were when it was opened.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings

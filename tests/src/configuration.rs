@@ -1,0 +1,62 @@
+//! The configuration of a rig's host.
+
+use sidenote::sim::{Connector, Platform};
+
+use crate::rig::{COMPONENT, STREAM, Setup};
+
+/// `sidenote.toml`, with the addresses of this rig.
+pub(crate) fn configuration(setup: &Setup, connector: &Connector, platform: &Platform) -> String {
+    format!(
+        r#"
+plugins_folder = "."
+
+[server]
+listen = "127.0.0.1:0"
+token = {{ env = "API_TOKEN" }}
+
+[store]
+{store}
+
+[delivery]
+{delivery}
+
+[streams.all]
+url = "{stream_url}"
+token = {{ env = "STREAM_TOKEN" }}
+{stream}
+
+[plugins.bot]
+file = "{COMPONENT}"
+
+[plugins.bot.config]
+url = "{notes}"
+
+[plugins.bot.secrets]
+signing = {{ env = "SIGNING", hosts = [] }}
+incoming = {{ env = "INCOMING", hosts = [] }}
+
+[plugins.bot.grants]
+hosts = ["{platform}"]
+private = true
+
+[plugins.bot.limits]
+{limits}
+
+[products.p]
+plugins = ["bot"]
+
+[products.q]
+plugins = ["bot"]
+
+{tables}
+"#,
+        store = setup.store.keys(),
+        delivery = setup.delivery,
+        stream = setup.stream,
+        limits = setup.limits,
+        tables = setup.tables,
+        stream_url = connector.stream_url(STREAM),
+        notes = platform.notes_url(),
+        platform = platform.url(),
+    )
+}
