@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 use sidenote::config::{Delivery, Server};
 use sidenote::engine::Handle;
+use sidenote::engine::ledger::{Decided, Filter, LedgerError, Listing, Order, Want};
 use sidenote::engine::link::{Identity, LinkError, LinkEvent, LinkMode, LinkRequest, Linked, Who};
 use sidenote::http::{Backend, LinkWish, Part, Readiness, WebhookAnswer, WebhookRequest, serve};
 use sidenote::ids::{ConversationId, InvalidId, SessionId, SessionKey};
@@ -217,6 +218,18 @@ impl Backend for Links {
                 told: Identity::default(),
             })
             .await
+    }
+
+    async fn outbox(&self, _: &Filter, _: &Want) -> Result<Listing, LedgerError> {
+        panic!("no row asks for the outbox here")
+    }
+
+    async fn preview(&self, _: &Order) -> Result<Decided, LedgerError> {
+        panic!("no row asks for the outbox here")
+    }
+
+    async fn decide(&self, _: &Order) -> Result<Decided, LedgerError> {
+        panic!("no row asks for the outbox here")
     }
 
     fn readiness(&self) -> Readiness {

@@ -6,6 +6,7 @@ mod connector;
 mod delivery;
 mod host;
 mod linking;
+mod redis;
 mod rows;
 mod session_core;
 mod stream;

@@ -7,8 +7,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sidenote_tests::StoreKind;
 use sidenote_tests::trial::{Batch, End, Moment, Plan, Trial, judge};
+use sidenote_tests::{RedisServer, StoreKind};
 use tokio::time::Instant;
 
 /// People who act at the same time, each in a session of their own.
@@ -56,6 +56,14 @@ async fn kills_lose_nothing_that_was_taken_on_the_embedded_store() {
     let seed = seed();
     println!("SIDENOTE_SEED={seed} repeats this run");
     println!("{}", kills(StoreKind::Embedded, seed).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_lose_nothing_that_was_taken_on_a_redis_server() {
+    let options = [("appendonly", "yes"), ("appendfsync", "always")];
+    let Some(server) = RedisServer::start(&options).await else { return };
+    let summary = kills(StoreKind::Redis { url: server.config().url }).await;
+    println!("{summary}");
 }
 
 /// The judge is right to be content: it isn't where something is missing of what it is shown.

@@ -1,5 +1,9 @@
 //! The engine: what is posted when, what survives a crash. Paused time, real stores.
 
+mod accounts;
+mod away;
+mod decisions;
+mod outbox;
 mod restart;
 
 use std::sync::Arc;
@@ -106,7 +110,10 @@ async fn a_note_that_cannot_be_delivered_for_a_day_is_a_dead_letter() {
     wait(23.0 * 3600.0).await;
     assert_eq!(world.dead().await, []);
     wait(2.0 * 3600.0).await;
-    assert_eq!(world.dead().await[0].reason, "unavailable: gone");
+    assert_eq!(
+        world.dead().await[0].reason,
+        "expired: not delivered for 86400s; last: unavailable: gone"
+    );
     world.end().await;
 }
 

@@ -8,8 +8,9 @@ use sidenote::config::Delivery;
 use sidenote::engine::Closed;
 use sidenote::engine::link::{LinkError, Linked};
 use sidenote::ids::{SessionId, SessionKey};
+use sidenote::outbox::note::PostError;
 use sidenote::session::payload::ActionsPayload;
-use sidenote_tests::world::{BEGIN, Platform, World, action, batch, product, settings};
+use sidenote_tests::world::{BEGIN, Platform, Seen, World, action, batch, product, settings};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -21,6 +22,8 @@ use crate::{rows, verdict};
 pub(crate) const WINDOW: Duration = Duration::from_secs(60);
 pub(crate) const MAX_WAITING: usize = 12;
 pub(crate) const MAX_NOTE: usize = 5;
+/// Most actions in a note in which they gathered while the platform took nothing.
+pub(crate) const MAX_GATHERED: usize = 12;
 pub(crate) const MAX_ATTEMPTS: usize = 4;
 
 pub(crate) struct History {
@@ -126,12 +129,13 @@ pub(crate) fn start(
         pre_link_window: WINDOW,
         pre_link_max_actions: MAX_WAITING,
         max_note_actions: MAX_NOTE,
+        max_gathered_actions: MAX_GATHERED,
         max_attempts: MAX_ATTEMPTS as u32,
         retry_max: Duration::from_secs(8),
         ..Delivery::default()
     };
     let mut settings = settings(&rules).with_concurrency("bot", concurrency);
-    settings.retention = Duration::from_secs(1000 * 86_400);
+    settings.retention.sessions = Duration::from_secs(1000 * 86_400);
     World::start_with(wall, store.clone(), platform.clone(), settings)
 }
 
@@ -266,13 +270,27 @@ impl History {
         }
         for (n, session) in self.sessions.iter().enumerate() {
             let open = rows::open(&self.store, n).await;
-            if session.linked.is_some() && !open.is_empty() {
+            if session.linked.is_some() && !open.is_empty() && !self.may_gather(n) {
                 return Err(format!(
                     "session {n}: {open:?} wait for a note for longer than {may_wait:?}"
                 ));
             }
         }
         Ok(())
+    }
+
+    /// Whether the platform asked for a pause the last time that something was posted for the session, or
+    /// into its conversation: actions may gather until it is over. That it ends shows at the latest when
+    /// everything settles.
+    fn may_gather(&self, session: usize) -> bool {
+        let conversation = self.sessions[session].linked.map(|n| CONVERSATIONS[n]);
+        let posts = self.platform.posts();
+        let answered = |seen: &&Seen| seen.end.is_some();
+        let of_session = |seen: &&Seen| seen.note.key == key(session);
+        let beside = |seen: &&Seen| Some(seen.note.conversation.as_str()) == conversation;
+        let last = |of: &dyn Fn(&&Seen) -> bool| posts.iter().rev().filter(answered).find(of);
+        let paused = |seen: &Seen| matches!(&seen.answer, Err(PostError::Failed(failure)) if failure.retry_after.is_some());
+        last(&of_session).is_some_and(paused) || last(&beside).is_some_and(paused)
     }
 
     /// All troubles end, and there is time for everything that was put off.

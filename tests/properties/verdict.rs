@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sidenote::store::Table;
 
-use crate::history::{History, MAX_NOTE, MAX_WAITING, Moment, Told, WINDOW, key};
+use crate::history::{History, MAX_GATHERED, MAX_WAITING, Moment, Told, WINDOW, key};
 use crate::posts::{self, Sent};
 use crate::rows;
 use crate::steps::{CONVERSATIONS, SESSIONS};
@@ -54,7 +54,7 @@ fn judge_note(
     fates: &mut [Fate],
 ) -> Result<(), String> {
     let (seq, actions) = (sent.note.seq, &sent.note.actions);
-    if actions.is_empty() || actions.len() > MAX_NOTE {
+    if actions.is_empty() || actions.len() > MAX_GATHERED {
         return Err(format!("note {seq} has {} actions", actions.len()));
     }
     let mut lines = sent.note.body.lines().filter(|line| line.starts_with('['));

@@ -1,6 +1,6 @@
 //! The real engine with a real store, a scripted way to the plugins, and time that a test owns.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -12,11 +12,11 @@ use sidenote::engine::{Engine, EngineError, Handle, Settings};
 use sidenote::ids::{ConversationId, ProductId, SessionId, SessionKey};
 use sidenote::outbox::lane::DeadLetter;
 use sidenote::outbox::note::{
-    Call, Crash, Failure, FailureKind, LimitScope, Note, Post, PostError, Posted, Sent,
+    Call, Crash, Failure, FailureKind, Found, LimitScope, Note, Post, PostError, Posted, Sent,
 };
 use sidenote::session::payload::{Action, ActionsPayload};
 use sidenote::session::state::Record;
-use sidenote::store::{EmbeddedStore, Group, OpenError, Store, Table};
+use sidenote::store::{EmbeddedStore, Group, Journal, OpenError, Store, Table};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -49,6 +49,9 @@ pub struct Platform {
     script: Mutex<VecDeque<Answer>>,
     slow: Mutex<HashMap<String, Duration>>,
     posts: Mutex<Vec<Seen>>,
+    /// The keys that it says it has; `None` where it can't be asked.
+    finder: Mutex<Option<HashSet<String>>>,
+    asked: Mutex<Vec<String>>,
 }
 
 impl Platform {
@@ -56,7 +59,8 @@ impl Platform {
     pub fn new(script: impl IntoIterator<Item = Answer>) -> Arc<Self> {
         let script = Mutex::new(script.into_iter().collect());
         let (slow, posts) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { start: Instant::now(), script, slow, posts })
+        let (finder, asked) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { start: Instant::now(), script, slow, posts, finder, asked })
     }
 
     /// Adds to the script.
@@ -67,6 +71,16 @@ impl Platform {
     /// Forgets what is left of the script: every further call succeeds.
     pub fn recover(&self) {
         lock(&self.script).clear();
+    }
+
+    /// It can be asked for notes, and has those of these keys.
+    pub fn finds(&self, keys: impl IntoIterator<Item = String>) {
+        lock(&self.finder).get_or_insert_default().extend(keys);
+    }
+
+    /// The keys that it was asked for.
+    pub fn asked(&self) -> Vec<String> {
+        lock(&self.asked).clone()
     }
 
     /// Every post of this session takes so long, whatever the script says.
@@ -117,6 +131,17 @@ impl Post for Platform {
         lock(&self.posts)[n].end = Some(self.start.elapsed());
         answer
     }
+
+    async fn find_note(&self, call: Call, _: &Note) -> Result<Found, PostError> {
+        let key = call.idempotency_key;
+        let found = match &*lock(&self.finder) {
+            None => return Ok(Found::Unsupported),
+            Some(has) if has.contains(&key) => Found::Yes(Some("found".to_owned())),
+            Some(_) => Found::No,
+        };
+        lock(&self.asked).push(key);
+        Ok(found)
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -132,6 +157,15 @@ pub fn ok_after(seconds: f64) -> Answer {
 pub fn failed(kind: FailureKind, retry_after: Option<Duration>) -> Answer {
     let (code, message) = ("503".to_owned(), "no".to_owned());
     let (scope, sent) = (LimitScope::Conversation, Sent::NotSent);
+    let failure = Failure { kind, code, message, retry_after, scope, sent };
+    (Duration::ZERO, Err(PostError::Failed(failure)))
+}
+
+/// A limit of the account or the conversation.
+pub fn limited(scope: LimitScope, retry_after: Duration) -> Answer {
+    let (code, message) = ("429".to_owned(), "slow down".to_owned());
+    let (kind, sent) = (FailureKind::RateLimited, Sent::Sent);
+    let retry_after = Some(retry_after);
     let failure = Failure { kind, code, message, retry_after, scope, sent };
     (Duration::ZERO, Err(PostError::Failed(failure)))
 }
@@ -178,6 +212,27 @@ impl World {
     ) -> Self {
         let clock = Clock::starting_at(Timestamp::from_secs_f64(wall));
         let (handle, service) = Engine::new(store.clone(), platform.clone(), settings, clock);
+        Self::run(handle, service, store, platform)
+    }
+
+    /// Starts an engine at [`BEGIN`] that takes actions into this journal while its store is away.
+    pub fn start_with_journal(
+        store: Arc<dyn Store>,
+        platform: Arc<Platform>,
+        journal: Journal,
+    ) -> Self {
+        let clock = Clock::starting_at(Timestamp::from_secs_f64(BEGIN));
+        let settings = settings(&Delivery::default());
+        let (handle, service) = Engine::new(store.clone(), platform.clone(), settings, clock);
+        Self::run(handle, service.with_journal(journal), store, platform)
+    }
+
+    fn run(
+        handle: Handle,
+        service: Engine,
+        store: Arc<dyn Store>,
+        platform: Arc<Platform>,
+    ) -> Self {
         let mut engine = JoinSet::new();
         engine.spawn(service.run());
         Self { handle, platform, store, engine }

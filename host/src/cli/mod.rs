@@ -4,6 +4,7 @@
 
 mod check;
 mod demo;
+mod outbox;
 mod output;
 mod run;
 mod smoke_test;
@@ -54,6 +55,9 @@ enum Command {
     Check(check::CheckArgs),
     /// Shows notes arriving, with no account anywhere: a connector and a chat platform on this machine
     Demo(demo::DemoArgs),
+    /// Shows the notes that wait or were given up, has them sent again, or removes them
+    #[command(subcommand)]
+    Outbox(outbox::OutboxCommand),
     /// Tries a connector's stream: connection, first payload, session id
     SmokeTest(smoke_test::SmokeTestArgs),
 }
@@ -64,7 +68,7 @@ impl Command {
         match self {
             // The demo tells on stdout what happens; the log of its host would only tear that apart.
             Self::Demo(_) => Level::ERROR,
-            Self::Run(_) | Self::Check(_) | Self::SmokeTest(_) => Level::INFO,
+            Self::Run(_) | Self::Check(_) | Self::Outbox(_) | Self::SmokeTest(_) => Level::INFO,
         }
     }
 }
@@ -78,6 +82,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(args) => block_on(run::run(args)).map(|()| ExitCode::SUCCESS),
         Command::Check(args) => check::check(&args),
         Command::Demo(args) => block_on(demo::run(args)).map(|()| ExitCode::SUCCESS),
+        Command::Outbox(command) => block_on(outbox::run(command)),
         Command::SmokeTest(args) => block_on(smoke_test::smoke_test(args)),
     }
 }

@@ -26,7 +26,12 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
     let config = Config::load(&args.config)?;
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM can't be listened for")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT can't be listened for")?;
-    let mut host = Host::start(config).await?;
+    // A host may wait here for another one to give its store up.
+    let mut host = tokio::select! {
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+        host = Host::start(config) => host?,
+    };
     let failure = tokio::select! {
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,

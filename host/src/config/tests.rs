@@ -102,6 +102,72 @@ fn the_reference_file_has_every_key() {
     }
 }
 
+/// The keys of the Redis store stand in a comment, as the file is for the embedded one: a key, a value and,
+/// behind two blanks, what is said of it.
+#[test]
+fn the_reference_file_tells_the_keys_and_defaults_of_the_redis_store() {
+    let mut store = String::from("[store]\n");
+    let (_, commented) = REFERENCE.split_once("# \"redis\" takes other keys:\n").unwrap();
+    for line in commented.lines().map_while(|line| line.strip_prefix("#   ")) {
+        let (key, said) = line.split_once("  ").unwrap_or((line, ""));
+        writeln!(store, "{key} # {said}").unwrap();
+    }
+    let env = env_of(&[("REDIS_PASSWORD", "p")]);
+    let table = toml::de::DeTable::parse(&store).unwrap();
+    let reader = Reader::new(PathBuf::from("sidenote.toml"), &store, Path::new("/"), &env);
+    let top = Section::top(&reader, table.get_ref());
+    let config = super::sections::store(top.section("store"), Path::new("/etc/sidenote"));
+    assert_eq!(reader.problems(), []);
+
+    let schema = reader.schema.borrow();
+    let (_, known) = schema.iter().find(|(section, _)| *section == "store").unwrap();
+    let written: toml::Table = store.parse().unwrap();
+    let written: Vec<_> = written["store"].as_table().unwrap().keys().collect();
+    // The file of the embedded store is known so that it can be refused with a reason.
+    let known: Vec<_> = known.iter().filter(|key| **key != "path").collect();
+    assert_eq!(written, known);
+
+    let Store::Redis(redis) = config else { panic!("{config:?}") };
+    assert!(redis.user.is_some_and(|user| user == "sidenote"));
+    assert!(redis.password.is_some_and(|password| password.expose() == "p"));
+    let told = Redis {
+        user: None,
+        password: None,
+        journal: redis.journal.strip_prefix("/etc/sidenote").unwrap().to_owned(),
+        ..redis
+    };
+    assert_eq!(format!("{told:?}"), format!("{:?}", Redis::at("redis://127.0.0.1:6379")));
+}
+
+#[test]
+fn each_mistake_about_the_redis_store_names_its_key_and_repeats_no_secret() {
+    let cases = [
+        ("", "\"url\" is missing"),
+        ("url = \"127.0.0.1:6379\"", "\"url\": it isn't a whole address"),
+        ("url = \"http://127.0.0.1\"", "\"url\": it isn't a Redis address"),
+        ("url = \"redis://ann:hunter2@127.0.0.1\"", "\"url\": it has credentials in it"),
+        ("url = \"redis://redis.example.com\"", "\"url\": redis:// to another machine"),
+        ("url = \"rediss://redis.example.com\"\npassword = \"hunter2\"", "a secret doesn't belong"),
+        ("url = \"redis://[::1]\"\nnamespace = \"a{b}\"", "\"namespace\": this can't be"),
+        ("url = \"redis://[::1]\"\npath = \"x\"", "\"path\": the redis store keeps its rows"),
+        ("url = \"redis://[::1]\"\nreserve = \"1MiB\"", "unknown key \"reserve\""),
+        ("url = \"redis://[::1]\"\ntimeout = 2", "\"timeout\" is a whole number"),
+        ("url = \"redis://[::1]\"\njournal_max = 0", "\"journal_max\": 0 is too small"),
+    ];
+    for (keys, wanted) in cases {
+        let errors = errors(&format!("{MINIMAL}[store]\nkind = \"redis\"\n{keys}\n"), &[]);
+        assert!(matches!(&*errors, [error] if error.contains(wanted)), "{keys}: {errors:?}");
+        assert!(!errors[0].contains("hunter2"), "{errors:?}");
+    }
+    for url in ["redis://127.0.0.1", "rediss://redis.example.com:6380/3", "redis://localhost"] {
+        let text = format!("{MINIMAL}[store]\nkind = \"redis\"\nurl = \"{url}\"\n");
+        let Store::Redis(redis) = load(&text, &[]).unwrap().store else { panic!("{url}") };
+        assert_eq!(redis.url, url);
+    }
+    let private = "url = \"redis://redis.example.com\"\nallow_plaintext = true";
+    assert!(load(&format!("{MINIMAL}[store]\nkind = \"redis\"\n{private}\n"), &[]).is_ok());
+}
+
 #[test]
 fn the_example_for_other_peoples_servers_is_valid() {
     let text = include_str!("../../../examples/other-servers.toml");

@@ -3,38 +3,44 @@
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::engine::inbox::{Input, Outcome};
+use crate::engine::inbox::Input;
 use crate::engine::link::{LinkError, LinkRequest, Linked, Who};
 use crate::engine::live::progress_row;
-use crate::engine::round::{Answer, Engine, Round};
+use crate::engine::round::{Answer, Engine, Round, gathers};
 use crate::engine::rows::{
     Person, PersonRow, conversation_group, delete, person_group, put, session_group, session_number,
 };
 use crate::ids::SessionKey;
-use crate::outbox::lane::{DeadLetter, Finished};
 use crate::outbox::note::{Note, NoteKind};
-use crate::session::link::{Identity, LinkEvent, Owner, Wish};
+use crate::session::link::{Identity, LinkEvent, LinkMode, Owner, Wish};
 use crate::session::note::format_note;
-use crate::session::state::{Effect, Sealed};
+use crate::session::state::{Effect, Sealed, Target};
 use crate::store::Table;
 
 impl Engine {
     pub(super) fn apply(&mut self, round: &mut Round, input: Input, now: Timestamp) {
         match input {
-            Input::Actions { key, batch, bytes, room, taken } => {
-                round.answers.push(Answer::Room(room));
+            Input::Actions { key, batch, bytes, taken_at, room, taken } => {
+                round.answers.extend(room.map(Answer::Room));
                 round.answers.extend(taken.map(Answer::Taken));
                 let Some(rules) = self.settings.delivery(&key.product) else { return };
                 let Some(live) = self.memory.sessions.get_mut(&key) else { return };
-                round.taken += batch.actions.len() as u64;
-                let effects = live.session.on_actions(batch, bytes, now, rules);
+                if taken_at.is_none() {
+                    round.taken += batch.actions.len() as u64;
+                }
+                let arrived = taken_at.map_or(now, |at| at.min(now));
+                let gather = gathers(live, &self.accounts, rules, now);
+                let effects = live.session.on_actions(batch, bytes, arrived, rules, gather);
                 self.run_effects(round, &key, effects, now);
             }
             Input::Link { request, reply } => {
                 let result = self.link(round, request, now);
                 round.answers.push(Answer::Link(reply, result));
             }
-            Input::Decide { .. } => todo!("a person's decisions"),
+            Input::Decide { decision, notes, reply } => {
+                let carried_out = self.decide(round, decision, notes, now);
+                round.answers.push(Answer::Decided(reply, carried_out));
+            }
             Input::Outcome(outcome) => self.end_post(round, outcome, now),
             Input::Stop => {
                 self.stopping = true;
@@ -66,11 +72,24 @@ impl Engine {
             return Err(LinkError::NotFound("its product isn't configured"));
         }
         let LinkRequest { plugin, conversation, mode, told, .. } = request;
+        self.link_to(round, &key, (plugin, conversation), mode, &told, now)
+    }
+
+    /// Links this very session. The conversation's owners must be in memory.
+    pub(super) fn link_to(
+        &mut self,
+        round: &mut Round,
+        key: &SessionKey,
+        (plugin, conversation): Target,
+        mode: LinkMode,
+        told: &Identity,
+        now: Timestamp,
+    ) -> Result<Linked, LinkError> {
         let rules = self.settings.rules(&key.product);
-        let live = self.memory.sessions.get_mut(&key).ok_or(LinkError::Unavailable)?;
+        let live = self.memory.sessions.get_mut(key).ok_or(LinkError::Unavailable)?;
         let owners = self.memory.owners.entry((plugin.clone(), conversation.clone())).or_default();
         let same = live.session.is_linked_to(&plugin, &conversation);
-        let wish = Wish { plugin: &plugin, conversation: &conversation, mode, told: &told };
+        let wish = Wish { plugin: &plugin, conversation: &conversation, mode, told };
         let linked = live.session.on_link(wish, owners, now, rules);
         let (event, effects) = linked.map_err(|foreign| {
             self.counters.links_refused.add(1);
@@ -91,7 +110,7 @@ impl Engine {
                 round.changes.push(put(
                     Table::Conversation,
                     group.clone(),
-                    session_number(&key),
+                    session_number(key),
                     &owner,
                 ));
                 if let Some(forgotten) = owners.add(owner) {
@@ -102,8 +121,8 @@ impl Engine {
         }
         let link = live.session.record().link.as_ref();
         let conversation = link.map_or(conversation, |link| link.conversation.clone());
-        self.run_effects(round, &key, effects, now);
-        Ok(Linked { key, conversation, event })
+        self.run_effects(round, key, effects, now);
+        Ok(Linked { key: key.clone(), conversation, event })
     }
 
     /// The session that a wish means. Of several sessions of one person, the one that was active last.
@@ -242,45 +261,6 @@ impl Engine {
         round.changes.push(put(Table::Outbox, session_group(key), note.seq, &*note));
         live.lane.push(note);
         self.counters.notes_sealed.add(1);
-    }
-
-    fn end_post(&mut self, round: &mut Round, outcome: Outcome, now: Timestamp) {
-        let Outcome { key, plugin, result } = outcome;
-        if let Some(busy) = self.busy.get_mut(&plugin) {
-            *busy = busy.saturating_sub(1);
-        }
-        let rules = self.settings.rules(&key.product);
-        let Some(live) = self.memory.sessions.get_mut(&key) else { return };
-        let Some(seq) = live.lane.head().map(|head| head.note.seq) else { return };
-        round.touched.push(key.clone());
-        live.touched = now;
-        match live.lane.finish(result, now, rules, (self.settings.jitter)()) {
-            None => {}
-            Some(Finished::Sent(_)) => {
-                self.counters.notes_posted.add(1);
-                let group = session_group(&key);
-                round.changes.push(delete(Table::Outbox, group.clone(), seq));
-                round.changes.push(delete(Table::Attempt, group, seq));
-            }
-            Some(Finished::Retry { .. }) => {
-                self.counters.attempts_failed.add(1);
-                round.changes.extend(live.lane.head().map(|head| progress_row(&key, head)));
-            }
-            Some(Finished::Dead(dead)) => self.bury(round, &key, &dead),
-        }
-    }
-
-    pub(super) fn bury(&mut self, round: &mut Round, key: &SessionKey, dead: &DeadLetter) {
-        self.counters.notes_dead.add(1);
-        tracing::error!(
-            plugin = %dead.note.plugin,
-            attempts = dead.attempts,
-            reason = %dead.reason,
-            "outbox: a note is given up and kept as a dead letter"
-        );
-        let (group, seq) = (session_group(key), dead.note.seq);
-        round.changes.push(delete(Table::Outbox, group.clone(), seq));
-        round.changes.push(delete(Table::Attempt, group.clone(), seq));
-        round.changes.push(put(Table::Dead, group, seq, dead));
+        self.counters.notes_gathered.add(u64::from(sealed.gathered));
     }
 }

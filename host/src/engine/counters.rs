@@ -40,12 +40,26 @@ counters! {
     summaries_ignored,
     /// Notes sealed.
     notes_sealed,
+    /// Notes sealed in which actions gathered while the platform took nothing.
+    notes_gathered,
     /// Notes posted.
     notes_posted,
     /// Attempts that are followed by another.
     attempts_failed,
+    /// Notes that the platform had after an attempt without an outcome, as its plugin found.
+    notes_found,
     /// Notes given up.
     notes_dead,
+    /// Dead letters that a person had sent again.
+    notes_revived,
+    /// Notes that a person removed.
+    notes_purged,
+    /// Dead letters removed after their retention.
+    dead_expired,
+    /// Breakers that were opened.
+    breakers_opened,
+    /// Plugins that are disabled at this moment: a person must enable them.
+    plugins_disabled,
     /// Links made.
     links_made,
     /// Links refused because the conversation is another person's.
@@ -54,6 +68,12 @@ counters! {
     webhooks_unresolved,
     /// 1 while the disk is full.
     store_full,
+    /// 1 while the store can't be reached.
+    store_away,
+    /// Batches that wait in the local journal until the store can be reached.
+    journalled,
+    /// Shared snapshots that could not be brought up to date.
+    snapshots_left,
     /// Sessions removed from the store after their retention.
     sessions_expired,
     /// Sessions in memory at this moment.

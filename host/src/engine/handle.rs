@@ -1,19 +1,23 @@
 //! The way into the engine for the other stages.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use crate::engine::accounts::Board;
 use crate::engine::counters::Counters;
 use crate::engine::inbox::{Decision, Input, NoteRef};
 use crate::engine::link::{LinkError, LinkRequest, Linked};
 use crate::engine::settings::Settings;
 use crate::ids::{ProductId, SessionId, SessionKey};
+use crate::outbox::account::AccountState;
 use crate::session::payload::{ActionsPayload, Payload};
 
 /// Inputs that can wait.
 pub(super) const INBOX: usize = 4096;
+/// Orders that can wait.
+pub(super) const CONTROL: usize = 16;
 /// Bytes of actions that can wait, in KiB.
 pub(super) const INBOX_KIB: u32 = 64 * 1024;
 /// How long a link waits for its commit before it is said to be unavailable.
@@ -23,6 +27,9 @@ const LINK_PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Handle {
     pub(super) inbox: mpsc::Sender<Input>,
+    /// What is heard also while nothing is taken.
+    pub(super) control: mpsc::Sender<Input>,
+    pub(super) accounts: Board,
     pub(super) room: Arc<Semaphore>,
     pub(super) counters: Arc<Counters>,
     pub(super) settings: Arc<Settings>,
@@ -58,6 +65,10 @@ impl Handle {
     /// Links a session to a conversation; returns after the commit.
     pub async fn link(&self, request: LinkRequest) -> Result<Linked, LinkError> {
         let (reply, answer) = oneshot::channel();
+        // Nothing is taken at the moment, and whoever asks can ask again: they are told at once.
+        if self.counters.store_full.get() > 0 || self.counters.store_away.get() > 0 {
+            return Err(LinkError::Unavailable);
+        }
         let submit = async {
             self.inbox.send(Input::Link { request, reply }).await.map_err(|_| LinkError::Closed)?;
             answer.await.map_err(|_| LinkError::Closed)?
@@ -73,13 +84,18 @@ impl Handle {
     pub async fn decide(&self, decision: Decision, notes: Vec<NoteRef>) -> Result<usize, Closed> {
         let (reply, answer) = oneshot::channel();
         let input = Input::Decide { decision, notes, reply };
-        self.inbox.send(input).await.map_err(|_| Closed)?;
+        self.control.send(input).await.map_err(|_| Closed)?;
         answer.await.map_err(|_| Closed)
+    }
+
+    /// How the plugins stand with their platforms.
+    pub fn accounts(&self) -> Vec<AccountState> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Asks the engine to seal what is open, post what is queued, and end. Returns when it is asked.
     pub async fn drain(&self) {
-        if self.inbox.send(Input::Drain).await.is_err() {
+        if self.control.send(Input::Drain).await.is_err() {
             tracing::debug!("the engine has ended before it was drained");
         }
     }
@@ -87,7 +103,7 @@ impl Handle {
     /// Asks the engine to end without waiting for posts under way: they are sent again after the next
     /// start. For when a drain takes too long.
     pub async fn stop(&self) {
-        if self.inbox.send(Input::Stop).await.is_err() {
+        if self.control.send(Input::Stop).await.is_err() {
             tracing::debug!("the engine has ended before it was stopped");
         }
     }
@@ -126,7 +142,8 @@ impl Handle {
         let key = SessionKey { product, session };
         let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).clamp(1, INBOX_KIB);
         let room = self.room.clone().acquire_many_owned(kib).await.map_err(|_| Closed)?;
-        let input = Input::Actions { key, batch, bytes, room, taken };
+        let (taken_at, room) = (None, Some(room));
+        let input = Input::Actions { key, batch, bytes, taken_at, room, taken };
         self.inbox.send(input).await.map_err(|_| Closed)?;
         Ok(Submitted::Queued)
     }

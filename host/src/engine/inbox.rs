@@ -2,6 +2,7 @@
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use crate::clock::Timestamp;
 use crate::engine::link::{LinkError, LinkRequest, Linked};
 use crate::ids::{PluginName, SessionKey};
 use crate::outbox::note::{PostError, Posted};
@@ -14,8 +15,10 @@ pub(super) enum Input {
         key: SessionKey,
         batch: ActionsPayload,
         bytes: usize,
+        /// When it was taken, where that was before: it comes out of the journal.
+        taken_at: Option<Timestamp>,
         /// The room in the inbox that the batch takes; given back after the commit.
-        room: OwnedSemaphorePermit,
+        room: Option<OwnedSemaphorePermit>,
         /// Answered after the commit, where somebody waits.
         taken: Option<oneshot::Sender<()>>,
     },
@@ -53,5 +56,9 @@ pub struct NoteRef {
 pub(super) struct Outcome {
     pub(super) key: SessionKey,
     pub(super) plugin: PluginName,
+    /// Whether it was made to learn whether the platform answers again.
+    pub(super) probe: bool,
+    /// Whether the platform had the note, so that it was not sent.
+    pub(super) found: bool,
     pub(super) result: Result<Posted, PostError>,
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::clock::Timestamp;
 use crate::config::Delivery;
 use crate::engine::rows::{Person, PersonRow, person_group, put, read, session_group};
+use crate::engine::shared::Copy;
 use crate::ids::{ConversationId, PluginName, ProductId, SessionKey};
 use crate::outbox::lane::{IN_MEMORY, Lane, Progress, Queued};
 use crate::session::batch::Entry;
@@ -25,6 +26,8 @@ pub(super) struct Live {
     pub(super) queued: bool,
     /// When something last happened to it.
     pub(super) touched: Timestamp,
+    /// What its shared copy says, as far as this host put it there.
+    pub(super) copy: Option<Copy>,
     timer: Option<Timestamp>,
 }
 
@@ -40,18 +43,18 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// Reads the sessions that aren't in memory. Rows that can't be read are set aside by the changes
-    /// that are returned, so that nothing overwrites them.
+    /// Reads the sessions that aren't in memory. Returns those that have no record, and changes that set
+    /// rows aside that can't be read, so that nothing overwrites them.
     pub(super) async fn load_sessions(
         &mut self,
         store: &dyn Store,
         keys: &HashSet<SessionKey>,
         now: Timestamp,
-    ) -> Result<Vec<Change>, StoreError> {
+    ) -> Result<(Vec<SessionKey>, Vec<Change>), StoreError> {
         let missing: Vec<_> =
             keys.iter().filter(|key| !self.sessions.contains_key(*key)).cloned().collect();
         if missing.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), Vec::new()));
         }
         let groups: Vec<_> = missing.iter().map(session_group).collect();
         let records = store.load(Table::Session, &groups).await?;
@@ -60,7 +63,7 @@ impl Memory {
         let progress = store.load(Table::Attempt, &groups).await?;
         let dead = load_dead(store, &groups, &records).await?;
         let rows = records.into_iter().zip(open).zip(notes).zip(progress);
-        let mut aside = Vec::new();
+        let (mut fresh, mut aside) = (Vec::new(), Vec::new());
         for ((key, group), (((records, open), notes), progress)) in
             missing.into_iter().zip(groups).zip(rows)
         {
@@ -69,6 +72,9 @@ impl Memory {
             let next_row = open.last().map_or(0, |(number, _)| number + 1);
             let record =
                 records.into_iter().find(|(number, _)| *number == 0).map(|(_, value)| value);
+            if record.is_none() {
+                fresh.push(key.clone());
+            }
             let readable = record.as_deref().map(|value| read::<Record>(Table::Session, 0, value));
             if let (Some(None), Some(value)) = (&readable, record.as_ref()) {
                 let key = Key { table: Table::Session, group, number: now.as_millis() };
@@ -89,7 +95,7 @@ impl Memory {
                 .collect();
             let queued = notes.into_iter().filter_map(|(number, value)| {
                 let note = Arc::new(read(Table::Outbox, number, &value)?);
-                let progress = progress.get(&number).copied().unwrap_or(Progress::FRESH);
+                let progress = progress.get(&number).cloned().unwrap_or(Progress::FRESH);
                 Some(Queued { note, progress: progress.by_the_clock_at(now) })
             });
             let record = readable.flatten().map(|mut record| {
@@ -102,11 +108,12 @@ impl Memory {
                 lane: Lane::load(queued),
                 queued: false,
                 touched: now,
+                copy: None,
                 timer: None,
             };
             self.sessions.insert(key, live);
         }
-        Ok(aside)
+        Ok((fresh, aside))
     }
 
     /// Reads the next notes of lanes that have none left in memory. Returns the sessions.
@@ -114,22 +121,28 @@ impl Memory {
         &mut self,
         store: &dyn Store,
     ) -> Result<Vec<SessionKey>, StoreError> {
-        let hungry = std::mem::take(&mut self.hungry);
-        for key in &hungry {
+        for key in &self.hungry {
             let Some(live) = self.sessions.get_mut(key) else { continue };
             let Some(number) = live.lane.wants_after() else { continue };
             let group = session_group(key);
             let after = Key { table: Table::Outbox, group: group.clone(), number };
             let notes = store.scan(Table::Outbox, Some(after), IN_MEMORY).await?;
+            // A note behind the head was never tried; one that a person had sent again has a row all the same.
+            let progress = store.load(Table::Attempt, std::slice::from_ref(&group)).await?;
+            let progress: HashMap<u64, Progress> = progress
+                .into_iter()
+                .flatten()
+                .filter_map(|(n, v)| Some((n, read(Table::Attempt, n, &v)?)))
+                .collect();
             let of_session = notes.into_iter().filter(|(row, _)| row.group == group);
-            // A note behind the head was never tried: it has no row of its progress.
             live.lane.refill(of_session.map(|(row, value)| {
                 let note = read(Table::Outbox, row.number, &value).map(Arc::new);
-                let queued = note.map(|note| Queued { note, progress: Progress::FRESH });
+                let progress = progress.get(&row.number).cloned().unwrap_or(Progress::FRESH);
+                let queued = note.map(|note| Queued { note, progress });
                 (row.number, queued)
             }));
         }
-        Ok(hungry)
+        Ok(std::mem::take(&mut self.hungry))
     }
 
     /// Has the session's lane refilled in the next round, if it must be.
@@ -213,14 +226,14 @@ impl Memory {
         }
     }
 
-    /// Sets the session's timer to what it and its lane wait for.
-    pub(super) fn set_timer(&mut self, key: &SessionKey, rules: &Delivery) {
+    /// Sets the session's timer to what it and its lane wait for. `gather`: its actions gather until notes
+    /// can be sent.
+    pub(super) fn set_timer(&mut self, key: &SessionKey, rules: &Delivery, gather: bool) {
         let Some(live) = self.sessions.get_mut(key) else {
             return;
         };
-        // A lane that stands in the ready queue waits for its turn, not for a moment that is past.
-        let lane = if live.queued { None } else { live.lane.next_timer() };
-        let timer = live.session.next_timer(rules).into_iter().chain(lane).min();
+        let lane = live.lane.next_timer(live.queued, rules);
+        let timer = live.session.next_timer(rules, gather).into_iter().chain(lane).min();
         if live.timer == timer {
             return;
         }
@@ -259,7 +272,8 @@ impl Memory {
         let timers = &mut self.timers;
         self.sessions.retain(|key, live| {
             let waits = live.timer.is_some() && !(hard && live.session.record().link.is_none());
-            if live.touched > before || waits || live.queued || !live.lane.is_empty() {
+            let lane = !live.lane.is_empty() && !(hard && live.lane.waits_for_a_person());
+            if live.touched > before || waits || live.queued || lane {
                 return true;
             }
             if let Some(at) = live.timer {

@@ -9,16 +9,23 @@
 //! Memory is bounded: the inbox by count and by bytes ([`Handle::take`] waits, and with it the stream),
 //! sessions by eviction of idle ones, which are read back when something happens to them.
 
+mod accounts;
 mod apply;
+mod away;
 mod counters;
+mod decide;
 mod handle;
 mod inbox;
+pub mod ledger;
 pub mod link;
 mod live;
+mod post;
 mod retention;
 mod round;
 mod rows;
 mod settings;
+mod shared;
+pub mod snapshot;
 
 pub use counters::{Count, Counters, Totals};
 pub use handle::{Closed, Handle};

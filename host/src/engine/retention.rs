@@ -9,12 +9,15 @@ use crate::engine::rows::{
     session_number,
 };
 use crate::ids::SessionKey;
+use crate::outbox::lane::DeadLetter;
 use crate::session::batch::Entry;
 use crate::session::state::Record;
 use crate::store::{Key, Table};
 
 /// Rows that one step looks at.
 const PAGE: usize = 4096;
+/// Dead letters that one step looks at: their rows hold whole notes.
+const DEAD_PAGE: usize = 256;
 
 impl Engine {
     /// Removes what has expired among the next rows, and remembers where to go on. A session in memory
@@ -26,7 +29,7 @@ impl Engine {
     ) -> Result<Option<Key>, EngineError> {
         let rows = self.store.scan(Table::Session, after, PAGE).await?;
         let next = (rows.len() == PAGE).then(|| rows.last().map(|(key, _)| key.clone())).flatten();
-        let oldest = now - self.settings.retention;
+        let oldest = now - self.settings.retention.sessions;
         let mut round = Round::default();
         let mut gone = Vec::new();
         for (row, value) in rows {
@@ -48,7 +51,8 @@ impl Engine {
         }
         let groups: Vec<_> = gone.iter().map(|(key, _)| session_group(key)).collect();
         let open = self.store.load(Table::Open, &groups).await?;
-        for ((key, record), open) in gone.iter().zip(open) {
+        let sent = self.store.load(Table::Sent, &groups).await?;
+        for (((key, record), open), sent) in gone.iter().zip(open).zip(sent) {
             let group = session_group(key);
             for (row, value) in open {
                 let entry = read::<Entry>(Table::Open, row, &value);
@@ -56,10 +60,41 @@ impl Engine {
                 self.counters.dropped_window.add(actions);
                 round.changes.push(delete(Table::Open, group.clone(), row));
             }
+            for (row, _) in sent {
+                round.changes.push(delete(Table::Sent, group.clone(), row));
+            }
             round.changes.push(delete(Table::Session, group, 0));
             forget_index(&mut round, key, record);
         }
         self.counters.sessions_expired.add(gone.len() as u64);
+        self.finish(round, now).await?;
+        Ok(next)
+    }
+}
+
+impl Engine {
+    /// Removes dead letters that are older than their retention among the next rows, and remembers where
+    /// to go on.
+    pub(super) async fn expire_dead(
+        &mut self,
+        after: Option<Key>,
+        now: Timestamp,
+    ) -> Result<Option<Key>, EngineError> {
+        let rows = self.store.scan(Table::Dead, after, DEAD_PAGE).await?;
+        let next =
+            (rows.len() == DEAD_PAGE).then(|| rows.last().map(|(key, _)| key.clone())).flatten();
+        let oldest = now - self.settings.retention.dead_letters;
+        let mut round = Round::default();
+        for (row, value) in rows {
+            let Some(letter) = read::<DeadLetter>(Table::Dead, row.number, &value) else {
+                continue;
+            };
+            // One that holds its lane waits for a person, however long.
+            if letter.at < oldest && !letter.holds_lane {
+                self.counters.dead_expired.add(1);
+                round.changes.push(delete(Table::Dead, row.group, row.number));
+            }
+        }
         self.finish(round, now).await?;
         Ok(next)
     }

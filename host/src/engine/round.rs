@@ -1,6 +1,6 @@
 //! The loop: gather, decide, commit, act.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,16 +8,20 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::clock::{Clock, Timestamp};
+use crate::config::Delivery;
+use crate::engine::accounts::{Accounts, Board};
 use crate::engine::counters::Counters;
-use crate::engine::handle::{Handle, INBOX, INBOX_KIB};
-use crate::engine::inbox::{Input, Outcome};
+use crate::engine::handle::{CONTROL, Handle, INBOX, INBOX_KIB};
+use crate::engine::inbox::{Input, NoteRef, Outcome};
 use crate::engine::link::{LinkError, Linked, Who};
-use crate::engine::live::{Memory, progress_row};
+use crate::engine::live::{Live, Memory};
 use crate::engine::rows::{Person, put, session_group, session_key};
 use crate::engine::settings::Settings;
+use crate::engine::snapshot::Imported;
 use crate::ids::{PluginName, SessionKey};
-use crate::outbox::note::{Call, Note, Post};
-use crate::store::{Change, Store, StoreError, Table};
+use crate::outbox::lane::DeadLetter;
+use crate::outbox::note::{Note, Post};
+use crate::store::{Change, Journal, JournalError, Key, Snapshots, Store, StoreError, Table};
 
 /// Inputs of one round at most.
 const ROUND: usize = 2048;
@@ -33,17 +37,26 @@ const RECOVERY_PAGE: usize = 1000;
 /// The single writer. [`Engine::run`] it on a task of its own.
 pub struct Engine {
     pub(super) store: Arc<dyn Store>,
-    post: Arc<dyn Post>,
-    clock: Clock,
+    pub(super) post: Arc<dyn Post>,
+    pub(super) clock: Clock,
     pub(super) settings: Arc<Settings>,
     pub(super) counters: Arc<Counters>,
-    inbox: mpsc::Receiver<Input>,
+    pub(super) inbox: mpsc::Receiver<Input>,
+    pub(super) control: mpsc::Receiver<Input>,
+    /// What came while the store was away and is to be dealt with when it is back, in order.
+    pub(super) put_off: Vec<Input>,
+    pub(super) journal: Option<Journal>,
+    pub(super) snapshots: Option<Arc<dyn Snapshots>>,
+    /// How far the journal was played back, as far as is known.
+    pub(super) played: Option<u64>,
     pub(super) memory: Memory,
-    ready: HashMap<PluginName, VecDeque<SessionKey>>,
-    pub(super) busy: HashMap<PluginName, usize>,
+    pub(super) accounts: Accounts,
     pub(super) posts: JoinSet<Outcome>,
     pub(super) draining: bool,
     pub(super) stopping: bool,
+    /// Nothing is taken: the disk is full, and what room is kept is for what is under way. At this moment
+    /// it is looked whether there is room again.
+    paused: Option<Timestamp>,
 }
 
 /// Why the engine ended. What was committed is safe; the process must start again.
@@ -52,6 +65,9 @@ pub enum EngineError {
     /// The store failed for good.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The journal failed for good.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// A task panicked.
     #[error("engine: a post ended in a panic: {0}. This is a bug; restart the host")]
     Panic(tokio::task::JoinError),
@@ -65,14 +81,40 @@ pub(super) struct Round {
     /// In the order of what happened; may name a session twice.
     pub(super) touched: Vec<SessionKey>,
     pub(super) answers: Vec<Answer>,
-    starts: Vec<(SessionKey, Arc<Note>, u32)>,
+    pub(super) starts: Vec<Start>,
     pub(super) taken: u64,
+    /// Plugins whose account must be stored.
+    pub(super) accounts: HashSet<PluginName>,
+    /// The notes that a person decides about, as far as they are in the store.
+    pub(super) named: HashMap<NoteRef, Named>,
+    /// Sessions that are taken over from the reference's SDK.
+    adopted: Vec<(SessionKey, Imported)>,
+}
+
+/// A post to be begun after the commit.
+pub(super) struct Start {
+    pub(super) key: SessionKey,
+    pub(super) note: Arc<Note>,
+    pub(super) attempt: u32,
+    /// Whether the platform may have the note already.
+    pub(super) unknown: bool,
+    /// Whether the breaker lets it through as a probe.
+    pub(super) probe: bool,
+}
+
+/// What is stored of a note that a person decides about.
+pub(super) enum Named {
+    /// It waits.
+    Waiting(Arc<Note>),
+    /// It was given up.
+    Dead(Box<DeadLetter>),
 }
 
 /// What is told after the commit.
 pub(super) enum Answer {
     Link(oneshot::Sender<Result<Linked, LinkError>>, Result<Linked, LinkError>),
     Taken(oneshot::Sender<()>),
+    Decided(oneshot::Sender<usize>, usize),
     Room(tokio::sync::OwnedSemaphorePermit),
 }
 
@@ -85,49 +127,88 @@ impl Engine {
         clock: Clock,
     ) -> (Handle, Self) {
         let (sender, inbox) = mpsc::channel(INBOX);
+        let (orders, control) = mpsc::channel(CONTROL);
         let settings = Arc::new(settings);
+        let board = Board::default();
+        let snapshots = store.snapshots();
         let counters = Arc::new(Counters::default());
         let handle = Handle {
             inbox: sender,
+            control: orders,
+            accounts: board.clone(),
             room: Arc::new(Semaphore::new(INBOX_KIB as usize)),
             counters: counters.clone(),
             settings: settings.clone(),
         };
         let engine = Self {
+            accounts: Accounts::new(settings.clone(), board),
             store,
             post,
             clock,
             settings,
             counters,
             inbox,
+            control,
+            put_off: Vec::new(),
+            journal: None,
+            snapshots,
+            played: None,
             memory: Memory::default(),
-            ready: HashMap::new(),
-            busy: HashMap::new(),
             posts: JoinSet::new(),
             draining: false,
             stopping: false,
+            paused: None,
         };
         (handle, engine)
+    }
+
+    /// Takes actions into this journal while the store can't be reached.
+    #[must_use]
+    pub fn with_journal(mut self, journal: Journal) -> Self {
+        self.journal = Some(journal);
+        self
     }
 
     /// Takes up what the last run left, then runs until drained. Dropping the future is safe at any
     /// moment: a post that is cut off has an unknown outcome and is sent again after the next start.
     pub async fn run(mut self) -> Result<(), EngineError> {
-        self.recover().await?;
-        let (mut sweep, mut expired) = (self.clock.now() + SWEEP, None);
+        match self.run_until_ended().await {
+            // The store is away, and somebody wants the host to end: what was taken is in the journal.
+            Err(EngineError::Store(StoreError::Away(_))) if self.stopping => Ok(()),
+            ended => ended,
+        }
+    }
+
+    async fn run_until_ended(&mut self) -> Result<(), EngineError> {
+        while let Err(error) = self.recover().await {
+            match error {
+                EngineError::Store(error) => self.wait_for_store(error).await?,
+                error => return Err(error),
+            }
+        }
+        self.is_back();
+        let mut sweep = self.clock.now() + SWEEP;
+        let (mut expired, mut expired_dead) = (None, None);
         let mut max_live = self.settings.max_live;
         loop {
-            let inputs = self.gather(sweep).await?;
-            self.round(inputs).await?;
+            if self.has_journalled() {
+                self.play_back().await?;
+            } else {
+                let inputs = self.gather(sweep).await?;
+                self.round(inputs, Vec::new()).await?;
+            }
             if self.stopping {
                 return Ok(());
             }
             let now = self.clock.now();
             if now >= sweep {
                 self.memory.evict(now - self.settings.idle, false);
-                expired = self.expire(expired, now).await?;
+                self.accounts.sweep(now);
+                expired = unless_away(self.expire(expired, now).await)?;
+                expired_dead = unless_away(self.expire_dead(expired_dead, now).await)?;
                 // The rows are looked at page by page; the next page has no reason to wait.
-                sweep = now + if expired.is_some() { NEXT_PAGE } else { SWEEP };
+                let more = expired.is_some() || expired_dead.is_some();
+                sweep = now + if more { NEXT_PAGE } else { SWEEP };
             }
             if self.memory.sessions.len() > max_live {
                 self.memory.evict(now, true);
@@ -138,6 +219,8 @@ impl Engine {
             if self.draining
                 && self.posts.is_empty()
                 && self.inbox.is_empty()
+                && self.put_off.is_empty()
+                && !self.has_journalled()
                 && !self.memory.is_hungry()
             {
                 return Ok(());
@@ -147,6 +230,8 @@ impl Engine {
 
     /// Reads the sessions that have work to do: queued notes, or an open batch.
     async fn recover(&mut self) -> Result<(), EngineError> {
+        self.accounts.load(&*self.store, self.clock.now()).await?;
+        self.find_place_in_journal().await?;
         for table in [Table::Outbox, Table::Open] {
             let mut after = None;
             loop {
@@ -156,15 +241,14 @@ impl Engine {
                 let keys: HashSet<_> =
                     rows.iter().filter_map(|(key, _)| session_key(&key.group)).collect();
                 let now = self.clock.now();
-                let mut round = Round {
-                    changes: self.memory.load_sessions(&*self.store, &keys, now).await?,
-                    ..Round::default()
-                };
+                let (_, changes) = self.memory.load_sessions(&*self.store, &keys, now).await?;
+                let mut round = Round { changes, ..Round::default() };
                 for key in keys {
                     let Some(live) = self.memory.sessions.get_mut(&key) else {
                         continue;
                     };
-                    if let Some(dead) = live.lane.take_poisoned(now) {
+                    let rules = self.settings.rules(&key.product);
+                    if let Some(dead) = live.lane.take_poisoned(now, rules) {
                         self.bury(&mut round, &key, &dead);
                     }
                     round.touched.push(key);
@@ -178,13 +262,23 @@ impl Engine {
 
     /// Waits for something to happen and takes all that has.
     async fn gather(&mut self, sweep: Timestamp) -> Result<Vec<Input>, EngineError> {
-        let mut timer = self.memory.next_timer().map_or(sweep, |at| at.min(sweep));
+        let now = self.clock.now();
+        self.look_for_room(now).await;
+        let timers = [self.memory.next_timer(), self.accounts.next_timer(now), self.paused];
+        let mut timer = timers.into_iter().flatten().fold(sweep, Timestamp::min);
         if self.memory.is_hungry() {
-            timer = self.clock.now();
+            timer = now;
         }
-        let mut inputs = Vec::new();
+        let (mut inputs, mut orders) = (std::mem::take(&mut self.put_off), Vec::new());
+        if !inputs.is_empty() {
+            timer = now;
+        }
+        let closed = self.draining && self.inbox.is_closed();
         tokio::select! {
-            input = self.inbox.recv(), if !(self.draining && self.inbox.is_closed()) => inputs.push(input.unwrap_or(Input::Drain)),
+            Some(order) = self.control.recv() => orders.push(order),
+            input = self.inbox.recv(), if self.paused.is_none() && !closed => {
+                inputs.push(input.unwrap_or(Input::Drain));
+            }
             Some(outcome) = self.posts.join_next() => {
                 inputs.push(Input::Outcome(outcome.map_err(EngineError::Panic)?));
             }
@@ -193,17 +287,60 @@ impl Engine {
         while let Some(outcome) = self.posts.try_join_next() {
             inputs.push(Input::Outcome(outcome.map_err(EngineError::Panic)?));
         }
-        while inputs.len() < ROUND
+        // An order comes behind all that was there before it.
+        let most = if orders.is_empty() { ROUND } else { INBOX };
+        while inputs.len() < most
+            && self.paused.is_none()
             && let Ok(input) = self.inbox.try_recv()
         {
             inputs.push(input);
         }
+        inputs.extend(orders);
         Ok(inputs)
     }
 
-    async fn round(&mut self, inputs: Vec<Input>) -> Result<(), EngineError> {
+    /// Takes nothing while the disk is full, and goes on when there is room again.
+    async fn look_for_room(&mut self, now: Timestamp) {
+        if self.store.is_short() {
+            match self.paused {
+                None => tracing::error!(
+                    "store: the disk is full; nothing is taken until there is room, what is under way goes on"
+                ),
+                Some(look) if look > now => return,
+                Some(_) if self.store.has_room().await => return self.resume(),
+                Some(_) => {}
+            }
+            self.paused = Some(now + FULL_PAUSE);
+            self.counters.store_full.set(1);
+        } else if self.paused.is_some() {
+            self.resume();
+        }
+    }
+
+    fn resume(&mut self) {
+        self.paused = None;
+        self.counters.store_full.set(0);
+        tracing::info!("store: there is room again; the host goes on");
+    }
+
+    /// One round: what the inputs and the due timers ask for, with these changes, in one transaction.
+    pub(super) async fn round(
+        &mut self,
+        inputs: Vec<Input>,
+        changes: Vec<Change>,
+    ) -> Result<(), EngineError> {
         let now = self.clock.now();
-        let mut round = self.load(&inputs, now).await?;
+        let mut round = loop {
+            match self.load(&inputs, now).await {
+                Ok(round) => break round,
+                Err(error) => self.wait_for_store(error).await?,
+            }
+        };
+        self.is_back();
+        round.changes.extend(changes);
+        for (key, imported) in std::mem::take(&mut round.adopted) {
+            self.adopt(&mut round, &key, imported, now);
+        }
         for input in inputs {
             self.apply(&mut round, input, now);
         }
@@ -211,15 +348,22 @@ impl Engine {
             let Some(live) = self.memory.sessions.get_mut(&key) else {
                 continue;
             };
-            let effects = live.session.on_timer(now, self.settings.rules(&key.product));
+            let rules = self.settings.rules(&key.product);
+            let gather = gathers(live, &self.accounts, rules, now);
+            let effects = live.session.on_timer(now, rules, gather);
+            let expired = live.lane.take_expired(now, rules);
             self.run_effects(&mut round, &key, effects, now);
+            if let Some(dead) = expired {
+                self.bury(&mut round, &key, &dead);
+            }
         }
         self.finish(round, now).await
     }
 
     /// Brings into memory what the inputs are about.
-    async fn load(&mut self, inputs: &[Input], now: Timestamp) -> Result<Round, EngineError> {
+    async fn load(&mut self, inputs: &[Input], now: Timestamp) -> Result<Round, StoreError> {
         let (mut keys, mut owners, mut persons) = (HashSet::new(), HashSet::new(), HashSet::new());
+        let mut decided = HashSet::new();
         for input in inputs {
             match input {
                 Input::Actions { key, .. } => drop(keys.insert(key.clone())),
@@ -242,16 +386,28 @@ impl Engine {
                     }
                 }
                 Input::Decide { notes, .. } => {
-                    keys.extend(notes.iter().map(|note| note.key.clone()))
+                    decided.extend(notes.iter().map(|note| note.key.clone()));
                 }
                 Input::Outcome(_) | Input::Drain | Input::Stop => {}
             }
         }
-        let touched = self.memory.refill_lanes(&*self.store).await?;
         keys.extend(self.memory.load_persons(&*self.store, persons).await?);
         self.memory.load_owners(&*self.store, owners).await?;
-        let changes = self.memory.load_sessions(&*self.store, &keys, now).await?;
-        Ok(Round { changes, touched, ..Round::default() })
+        keys.extend(decided.iter().cloned());
+        let touched = self.memory.refill_lanes(&*self.store).await?;
+        let named = self.load_named(decided).await?;
+        // Before they are in memory: what can't be read now is asked for again with them.
+        let missing = keys.iter().filter(|key| !self.memory.sessions.contains_key(*key));
+        let adopted = self.read_shared(missing.cloned().collect(), now).await?;
+        let target = |(key, imported): &(SessionKey, Imported)| {
+            let plugin = self.settings.product(&key.product)?.plugins.first()?;
+            Some((plugin.clone(), imported.conversation.clone()?))
+        };
+        let owners = adopted.iter().filter_map(target).collect();
+        self.memory.load_owners(&*self.store, owners).await?;
+        let (fresh, changes) = self.memory.load_sessions(&*self.store, &keys, now).await?;
+        let adopted = adopted.into_iter().filter(|(key, _)| fresh.contains(key)).collect();
+        Ok(Round { changes, touched, named, adopted, ..Round::default() })
     }
 
     /// Begins what can be begun, commits, and then tells and acts.
@@ -260,7 +416,7 @@ impl Engine {
         mut round: Round,
         now: Timestamp,
     ) -> Result<(), EngineError> {
-        let touched = std::mem::take(&mut round.touched);
+        let mut touched = std::mem::take(&mut round.touched);
         for key in &touched {
             let Some(live) = self.memory.sessions.get_mut(key) else {
                 continue;
@@ -270,16 +426,22 @@ impl Engine {
                 && let Some(head) = live.lane.head()
             {
                 live.queued = true;
-                self.ready.entry(head.note.plugin.clone()).or_default().push_back(key.clone());
+                self.accounts.queue(&head.note.plugin, key.clone(), now);
             }
         }
         if !self.stopping {
-            self.fill_slots(&mut round, now);
+            touched.extend(self.fill_slots(&mut round, now));
         }
         for key in &touched {
             self.memory.note_hunger(key);
-            self.memory.set_timer(key, self.settings.rules(&key.product));
+            if let Some(live) = self.memory.sessions.get(key) {
+                let rules = self.settings.rules(&key.product);
+                let gather = gathers(live, &self.accounts, rules, now);
+                self.memory.set_timer(key, rules, gather);
+            }
         }
+        let accounts = std::mem::take(&mut round.accounts);
+        round.changes.extend(self.accounts.rows(&accounts));
         for key in &round.records {
             if let Some(live) = self.memory.sessions.get(key) {
                 round.changes.push(put(
@@ -295,36 +457,14 @@ impl Engine {
         for answer in round.answers {
             answer.tell();
         }
-        for (key, note, attempt) in round.starts {
-            self.start_post(key, note, attempt);
+        for start in round.starts {
+            self.start_post(start);
         }
+        self.share(&round.records, now).await;
         Ok(())
     }
 
-    fn fill_slots(&mut self, round: &mut Round, now: Timestamp) {
-        for (plugin, ready) in &mut self.ready {
-            let slots = self.settings.slots(plugin);
-            let busy = self.busy.entry(plugin.clone()).or_default();
-            while *busy < slots
-                && let Some(key) = ready.pop_front()
-            {
-                let Some(live) = self.memory.sessions.get_mut(&key) else {
-                    continue;
-                };
-                live.queued = false;
-                if !live.lane.is_ready(now) {
-                    continue;
-                }
-                if let Some(head) = live.lane.start() {
-                    *busy += 1;
-                    round.changes.push(progress_row(&key, head));
-                    round.starts.push((key, head.note.clone(), head.progress.attempts));
-                }
-            }
-        }
-    }
-
-    async fn commit(&self, changes: Vec<Change>) -> Result<(), EngineError> {
+    async fn commit(&mut self, changes: Vec<Change>) -> Result<(), EngineError> {
         if changes.is_empty() {
             return Ok(());
         }
@@ -332,47 +472,42 @@ impl Engine {
         let changes: Arc<[Change]> = changes.into();
         loop {
             match self.store.commit(changes.clone()).await {
-                Ok(()) => {
-                    self.counters.store_full.set(0);
-                    return Ok(());
-                }
-                Err(error @ (StoreError::Full(_) | StoreError::Away(_))) => {
+                Ok(()) => break,
+                Err(error @ StoreError::Full(_)) => {
                     self.counters.store_full.set(1);
                     tracing::error!("{error}");
                     tokio::time::sleep(FULL_PAUSE).await;
                 }
-                Err(error @ StoreError::Fatal(_)) => return Err(error.into()),
+                Err(error) => self.wait_for_store(error).await?,
             }
         }
-    }
-
-    fn start_post(&mut self, key: SessionKey, note: Arc<Note>, attempt: u32) {
-        let timeout = self.settings.rules(&key.product).call_timeout;
-        let call = Call {
-            idempotency_key: note.idempotency_key.clone(),
-            attempt,
-            timeout,
-            traceparent: format!(
-                "00-{:032x}-{:016x}-01",
-                rand::random::<u128>(),
-                rand::random::<u64>()
-            ),
-        };
-        let post = self.post.clone();
-        let plugin = note.plugin.clone();
-        self.posts.spawn(async move {
-            let result = post.post_note(call, &note).await;
-            Outcome { key, plugin, result }
-        });
+        self.counters.store_full.set(u64::from(self.store.is_short()));
+        self.is_back();
+        Ok(())
     }
 }
 
+/// What expires can wait until the store is back.
+fn unless_away(next: Result<Option<Key>, EngineError>) -> Result<Option<Key>, EngineError> {
+    match next {
+        Err(EngineError::Store(StoreError::Away(_))) => Ok(None),
+        next => next,
+    }
+}
+
+/// Whether what a session does had better gather: notes wait that can't be sent.
+pub(super) fn gathers(live: &Live, accounts: &Accounts, rules: &Delivery, now: Timestamp) -> bool {
+    let Some(head) = live.lane.head() else { return false };
+    live.lane.is_congested(now, rules) || !accounts.allows(&head.note.plugin, now)
+}
+
 impl Answer {
-    fn tell(self) {
+    pub(super) fn tell(self) {
         // Whoever asked may have gone; the commit stands all the same.
         match self {
             Self::Link(reply, result) => drop(reply.send(result)),
             Self::Taken(reply) => drop(reply.send(())),
+            Self::Decided(reply, notes) => drop(reply.send(notes)),
             Self::Room(room) => drop(room),
         }
     }

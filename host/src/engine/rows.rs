@@ -15,6 +15,16 @@ pub(super) fn session_group(key: &SessionKey) -> Group {
     Group(key.product.shared(), key.session.shared())
 }
 
+/// The group of an account's row.
+pub(super) fn account_group(plugin: &PluginName) -> Group {
+    Group(plugin.clone(), "".into())
+}
+
+/// The group of a journal's row.
+pub(super) fn journal_group(id: &str) -> Group {
+    Group(id.into(), "".into())
+}
+
 /// The group of a conversation's row.
 pub(super) fn conversation_group(plugin: &PluginName, conversation: &ConversationId) -> Group {
     Group(plugin.clone(), conversation.shared())
@@ -76,6 +86,17 @@ pub(super) struct PersonRow {
     pub(super) key: SessionKey,
     /// When the session was found to be this person's.
     pub(super) since: Timestamp,
+}
+
+/// A note that the platform took: a row of `Table::Sent`.
+#[derive(Serialize, Deserialize)]
+pub(super) struct SentRow {
+    pub(super) plugin: PluginName,
+    pub(super) conversation: ConversationId,
+    pub(super) idempotency_key: String,
+    /// What the platform calls it, where it says.
+    pub(super) note_id: Option<String>,
+    pub(super) at: Timestamp,
 }
 
 /// Stores `value` under `number` of the group.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::config::{Config, Delivery, Product};
+use crate::config::{Breaker, Config, Delivery, Product, Retention};
 use crate::ids::{PluginName, ProductId};
 
 /// The engine's part of the configuration.
@@ -13,14 +13,18 @@ pub struct Settings {
     /// Holds for what was taken of a product that isn't configured any more.
     fallback: Delivery,
     concurrency: BTreeMap<PluginName, usize>,
+    /// Plugins without rules have no breaker.
+    breakers: BTreeMap<PluginName, Breaker>,
     /// An idle session leaves the memory after this long.
     pub idle: Duration,
     /// At most so many sessions are in memory beyond the busy ones.
     pub max_live: usize,
-    /// What is stored of a session is removed after this long without activity.
-    pub retention: Duration,
+    /// How long rows are kept.
+    pub retention: Retention,
     /// Gives the jitter of pauses between attempts, `0.0..=1.0`.
     pub jitter: fn() -> f64,
+    /// Whether notes are posted.
+    posting: bool,
 }
 
 impl Settings {
@@ -31,6 +35,8 @@ impl Settings {
         Self {
             fallback: config.delivery.clone(),
             concurrency: concurrency.collect(),
+            breakers: config.plugins.iter().map(|(name, it)| (name.clone(), it.breaker)).collect(),
+            retention: config.retention.clone(),
             ..Self::of_products(config.products.clone())
         }
     }
@@ -41,11 +47,20 @@ impl Settings {
             products: products.into_iter().collect(),
             fallback: Delivery::default(),
             concurrency: BTreeMap::new(),
+            breakers: BTreeMap::new(),
             idle: Duration::from_secs(60),
             max_live: 100_000,
-            retention: Duration::from_secs(24 * 3600),
+            retention: Retention::default(),
             jitter: rand::random::<f64>,
+            posting: true,
         }
+    }
+
+    /// Has no note posted: for an engine that only carries out what a person decides.
+    #[must_use]
+    pub fn without_posting(mut self) -> Self {
+        self.posting = false;
+        self
     }
 
     /// Lets a plugin have so many posts under way.
@@ -53,6 +68,18 @@ impl Settings {
     pub fn with_concurrency(mut self, plugin: impl Into<PluginName>, posts: usize) -> Self {
         self.concurrency.insert(plugin.into(), posts);
         self
+    }
+
+    /// Gives a plugin a breaker.
+    #[must_use]
+    pub fn with_breaker(mut self, plugin: impl Into<PluginName>, rules: Breaker) -> Self {
+        self.breakers.insert(plugin.into(), rules);
+        self
+    }
+
+    /// When a plugin's calls are held back.
+    pub(super) fn breaker(&self, plugin: &PluginName) -> Option<&Breaker> {
+        self.breakers.get(plugin)
     }
 
     /// When the notes of a product are sealed and retried; `None` for a product that isn't served.
@@ -64,6 +91,11 @@ impl Settings {
     /// taken of it before is sent all the same.
     pub(super) fn rules(&self, product: &ProductId) -> &Delivery {
         self.delivery(product).unwrap_or(&self.fallback)
+    }
+
+    /// Whether one product only is served: what names none is of it.
+    pub(super) fn has_one_product(&self) -> bool {
+        self.products.len() == 1
     }
 
     /// A product's configuration.
@@ -90,6 +122,9 @@ impl Settings {
     /// How many posts a plugin may have under way: what it works on, and as many again and again that
     /// wait at its door, so that it isn't idle while the next ones are put on record.
     pub(super) fn slots(&self, plugin: &PluginName) -> usize {
+        if !self.posting {
+            return 0;
+        }
         self.concurrency.get(plugin).map_or(1, |concurrency| concurrency * 4)
     }
 }

@@ -5,14 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::engine::Handle;
+use crate::engine::ledger::{
+    self, Account, By, Decided, Filter, LedgerError, Listing, Order, Want,
+};
 use crate::engine::link::{Identity, LinkError, LinkMode, LinkRequest, Linked, Who};
+use crate::engine::{self, Handle};
 use crate::host::Closed;
 use crate::http::{
     Backend, LinkWish, Part, Readiness, StreamReadiness, StreamState, WebhookAnswer, WebhookRequest,
 };
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::plugin::{self, ReceiveError, Registry, WebhookEvent, WebhookTurn};
+use crate::store::Store;
 use crate::stream::{State, Status};
 
 /// When a platform shall send a webhook again that could not be taken.
@@ -21,6 +25,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// The backend of the routes.
 pub(super) struct Front {
     engine: Handle,
+    /// Read only: what changes goes through the engine.
+    store: Arc<dyn Store>,
     registry: Arc<Registry>,
     /// The configured plugins: a stray file in the folder is nothing that readiness waits for.
     plugins: BTreeSet<PluginName>,
@@ -32,12 +38,13 @@ pub(super) struct Front {
 impl Front {
     pub(super) fn new(
         engine: Handle,
+        store: Arc<dyn Store>,
         registry: Arc<Registry>,
         plugins: BTreeSet<PluginName>,
         streams: Vec<Status>,
         clock: Clock,
     ) -> Self {
-        Self { engine, registry, plugins, streams, clock, closed: Closed::default() }
+        Self { engine, store, registry, plugins, streams, clock, closed: Closed::default() }
     }
 
     /// The host isn't ready from here on: it is shutting down.
@@ -83,6 +90,10 @@ impl Front {
         }
         let (user_id, email) = (turn.external_user_id.clone(), turn.email.clone());
         (user_id.is_some() || email.is_some()).then_some(Who::Person { products, user_id, email })
+    }
+
+    fn check_open(&self) -> Result<(), LedgerError> {
+        if self.closed.get() { Err(engine::Closed.into()) } else { Ok(()) }
     }
 
     fn stream(&self, status: &Status) -> StreamReadiness {
@@ -197,6 +208,23 @@ impl Backend for Front {
             told: Identity::default(),
         };
         self.engine.link(request).await
+    }
+
+    async fn outbox(&self, filter: &Filter, want: &Want) -> Result<Listing, LedgerError> {
+        self.check_open()?;
+        let listing = ledger::list(&*self.store, filter, want, self.clock.now()).await?;
+        let accounts = self.engine.accounts().into_iter().map(Account::from).collect();
+        Ok(Listing { accounts, ..listing })
+    }
+
+    async fn preview(&self, order: &Order) -> Result<Decided, LedgerError> {
+        self.check_open()?;
+        Ok(ledger::preview(&*self.store, order, self.clock).await?)
+    }
+
+    async fn decide(&self, order: &Order) -> Result<Decided, LedgerError> {
+        self.check_open()?;
+        ledger::carry_out(&*self.store, &self.engine, order, self.clock, By::Api).await
     }
 
     fn readiness(&self) -> Readiness {

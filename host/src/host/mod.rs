@@ -22,7 +22,10 @@ use crate::engine::{Engine, EngineError, Handle, Settings, Totals};
 use crate::http::ServeError;
 use crate::outbox::lane::DeadLetter;
 use crate::plugin::{LoadError, Registry};
-use crate::store::{EmbeddedStore, Key, MemoryStore, OpenError, Store, StoreError, Table};
+use crate::store::{
+    EmbeddedStore, Journal, JournalError, Key, MemoryStore, OpenError, RedisOpenError, RedisStore,
+    Store, StoreError, Table,
+};
 use crate::stream::{self, Received, StreamError};
 use front::Front;
 
@@ -53,6 +56,15 @@ pub enum StartError {
     /// The store can't be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The Redis server can't be used as a store.
+    #[error(transparent)]
+    Redis(#[from] RedisOpenError),
+    /// The store can't be held: another host keeps it, or it can't be used.
+    #[error(transparent)]
+    Hold(StoreError),
+    /// The journal can't be opened.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// The plugin runtime can't be set up.
     #[error(transparent)]
     Plugins(#[from] LoadError),
@@ -90,10 +102,15 @@ impl Host {
     /// Builds and starts everything.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let clock = Clock::system();
-        let store = open_store(config.store.clone()).await?;
+        let journal = open_journal(&config.store).await?;
+        let store = open_store(config.store.clone(), journal.as_ref()).await?;
+        store.hold().await.map_err(StartError::Hold)?;
         let registry = Arc::new(Registry::load(&config.plugins_folder, &config.plugins).await?);
         let settings = Settings::new(&config);
-        let (engine, service) = Engine::new(store.clone(), registry.clone(), settings, clock);
+        let (engine, mut service) = Engine::new(store.clone(), registry.clone(), settings, clock);
+        if let Some(journal) = journal {
+            service = service.with_journal(journal);
+        }
         let listen = config.server.listen;
         let unusable = |cause| StartError::Listen { addr: listen, cause };
         let listener = TcpListener::bind(listen).await.map_err(unusable)?;
@@ -105,7 +122,9 @@ impl Host {
         }
         let configured = config.plugins.keys().cloned().collect();
         let statuses = streams.iter().map(stream::Client::status).collect();
-        let front = Arc::new(Front::new(engine.clone(), registry, configured, statuses, clock));
+        let front =
+            Front::new(engine.clone(), store.clone(), registry, configured, statuses, clock);
+        let front = Arc::new(front);
 
         let stop = CancellationToken::new();
         let (mut intake, mut server, mut core) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
@@ -170,6 +189,12 @@ impl Host {
     /// Stops in order, within `deadline` and a moment. What could not be posted by then is in the store,
     /// and is posted after the next start.
     pub async fn shutdown(mut self, deadline: Duration) -> Result<(), RunError> {
+        let stopped = self.stop_in_order(deadline).await;
+        self.store.release().await;
+        stopped
+    }
+
+    async fn stop_in_order(&mut self, deadline: Duration) -> Result<(), RunError> {
         self.front.close();
         self.stop.cancel();
         let stopping = async {
@@ -212,17 +237,40 @@ fn flat<E: Into<RunError>>(ended: Result<Result<(), E>, JoinError>) -> Result<()
     ended?.map_err(Into::into)
 }
 
-async fn open_store(store: config::Store) -> Result<Arc<dyn Store>, StartError> {
+/// Opens the store of a configuration.
+pub(crate) async fn open_store(
+    store: config::Store,
+    journal: Option<&Journal>,
+) -> Result<Arc<dyn Store>, StartError> {
     match store {
         config::Store::Memory => {
             tracing::warn!("store: memory: everything is lost when the process ends");
             Ok(Arc::new(MemoryStore::new()))
         }
-        config::Store::Embedded { path, .. } => {
-            let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(&path)).await?;
-            Ok(Arc::new(opened?))
+        config::Store::Embedded { path, reserve } => {
+            let open = move || EmbeddedStore::open_with_reserve(&path, reserve as u64);
+            Ok(Arc::new(tokio::task::spawn_blocking(open).await??))
         }
-        config::Store::Redis(_) => todo!("the redis store"),
+        config::Store::Redis(redis) => {
+            let store = RedisStore::open(&redis).await?;
+            // One process at a time has the journal open: its name is a host's.
+            Ok(Arc::new(match journal {
+                Some(journal) => store.held_by(journal.id()),
+                None => store,
+            }))
+        }
+    }
+}
+
+/// The journal of a store that can be away.
+async fn open_journal(store: &config::Store) -> Result<Option<Journal>, StartError> {
+    match store {
+        config::Store::Memory | config::Store::Embedded { .. } => Ok(None),
+        config::Store::Redis(redis) => {
+            let (path, max_bytes) = (redis.journal.clone(), redis.journal_max_bytes);
+            let open = move || Journal::open(&path, max_bytes);
+            Ok(Some(tokio::task::spawn_blocking(open).await??))
+        }
     }
 }
 

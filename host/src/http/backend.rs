@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::engine::ledger::{Decided, Filter, LedgerError, Listing, Order, Want};
 use crate::engine::link::{LinkError, LinkMode, Linked};
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId};
 
@@ -18,6 +19,15 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Links a session. Returns after the commit.
     async fn link(&self, wish: LinkWish) -> Result<Linked, LinkError>;
+
+    /// Lists notes that wait or were given up, and how the plugins' accounts stand.
+    async fn outbox(&self, filter: &Filter, want: &Want) -> Result<Listing, LedgerError>;
+
+    /// Says what an order would mean; changes nothing.
+    async fn preview(&self, order: &Order) -> Result<Decided, LedgerError>;
+
+    /// Carries a person's order out. Returns after the last commit, or when it takes too long.
+    async fn decide(&self, order: &Order) -> Result<Decided, LedgerError>;
 
     /// How things stand. Must not wait for anything.
     fn readiness(&self) -> Readiness;

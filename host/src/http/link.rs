@@ -49,7 +49,7 @@ async fn answer(routes: &Routes, peer: Peer, request: Request) -> Result<Respons
     Ok(json_answer(StatusCode::OK, &value))
 }
 
-fn check_content_type(request: &Request) -> Result<(), Refused> {
+pub(super) fn check_content_type(request: &Request) -> Result<(), Refused> {
     let value = request
         .headers()
         .get(CONTENT_TYPE)

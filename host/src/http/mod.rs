@@ -4,6 +4,8 @@
 //! |---|---|---|
 //! | `POST`, `GET`, `HEAD` `/webhooks/{plugin}` | anyone; the plugin verifies the raw bytes | answered after the commit |
 //! | `POST /sessions/link` | the bearer of `server.token`; without one, programs on this machine | links a session to a conversation |
+//! | `GET /outbox` | as above; texts only for the bearer of a token | what waits and what was given up |
+//! | `POST /outbox/retry`, `/outbox/purge` | as above | has notes sent again, or removes them for good |
 //! | `GET /healthz` | anyone | 200 while the process lives, with the streams' state |
 //! | `GET /readyz` | anyone | 200 when streams, store and plugins are ready, else 503 |
 //!
@@ -17,6 +19,7 @@ mod backend;
 mod body;
 mod health;
 mod link;
+mod outbox;
 mod routes;
 mod server;
 mod webhook;

@@ -141,6 +141,9 @@ async fn connection(stream: TcpStream, peer: SocketAddr, shared: Shared, watcher
 fn address(path: &str) -> &'static str {
     match path {
         "/sessions/link" => "/sessions/link",
+        "/outbox" => "/outbox",
+        "/outbox/retry" => "/outbox/retry",
+        "/outbox/purge" => "/outbox/purge",
         "/healthz" => "/healthz",
         "/readyz" => "/readyz",
         _ if path.starts_with("/webhooks/") => "/webhooks/{plugin}",

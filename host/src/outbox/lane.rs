@@ -2,13 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::config::Delivery;
-use crate::outbox::note::{FailureKind, Note, PostError, Posted};
+use crate::config::{DeadHead, Delivery};
+use crate::outbox::note::{Crash, FailureKind, Note, PostError, Posted, Sent};
 use crate::outbox::retry::Backoff;
 
 /// A note that was in flight in so many crashes or traps is given up: it may be what causes them.
@@ -18,8 +17,8 @@ pub const MAX_CRASHES: u32 = 3;
 /// comes, so that a platform that is away for hours fills the disk and not the memory.
 pub const IN_MEMORY: usize = 4;
 
-/// A note that could not be delivered for so long is given up, however often it was tried.
-pub const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
+/// So much of the last failure's text is kept with a note that waits, in bytes.
+const MAX_FAILURE: usize = 200;
 
 /// A lane.
 #[derive(Debug, Default, Clone)]
@@ -42,7 +41,7 @@ pub struct Queued {
 }
 
 /// How far the attempts at a note are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// Attempts that were begun and count.
     pub attempts: u32,
@@ -56,6 +55,15 @@ pub struct Progress {
     /// When the wait was decided.
     #[serde(default)]
     pub since: Timestamp,
+    /// Whether the platform may have the note: an attempt ended without a word of it.
+    #[serde(default)]
+    pub unknown: bool,
+    /// When a person had it sent again; its age counts from then on.
+    #[serde(default)]
+    pub revived: Option<Timestamp>,
+    /// Why the last attempt failed, as `code: message`.
+    #[serde(default)]
+    pub failure: Option<String>,
 }
 
 impl Progress {
@@ -66,7 +74,15 @@ impl Progress {
         crashes: 0,
         state: State::Due,
         since: Timestamp(i64::MIN),
+        unknown: false,
+        revived: None,
+        failure: None,
     };
+
+    /// Of a note that a person had sent again.
+    pub fn revived(now: Timestamp) -> Self {
+        Self { revived: Some(now), ..Self::FRESH }
+    }
 
     /// The same at a host whose clock shows `now`: a wait that was decided later than that, by a clock
     /// that was set back since, takes no longer than it was to take in all.
@@ -94,6 +110,8 @@ pub enum State {
     RetryAt(Timestamp),
     /// For a moment that the platform asked for.
     HeldUntil(Timestamp),
+    /// For a person: it was given up, and holds its lane.
+    GivenUp,
 }
 
 /// What an outcome did to the head of a lane.
@@ -106,7 +124,7 @@ pub enum Finished {
         /// When.
         at: Timestamp,
     },
-    /// It was given up and left the lane.
+    /// It was given up; it left the lane, or holds it where the rules say so.
     Dead(DeadLetter),
 }
 
@@ -121,6 +139,9 @@ pub struct DeadLetter {
     pub attempts: u32,
     /// When.
     pub at: Timestamp,
+    /// Whether its lane waits for a person's decision.
+    #[serde(default)]
+    pub holds_lane: bool,
 }
 
 impl Lane {
@@ -132,6 +153,7 @@ impl Lane {
             if progress.state == State::InFlight {
                 progress.state = State::Due;
                 progress.crashes += 1;
+                progress.unknown = true;
             }
         }
         let behind = notes.len().saturating_sub(IN_MEMORY);
@@ -159,11 +181,105 @@ impl Lane {
     }
 
     /// Gives the head up if it was in flight in [`MAX_CRASHES`] crashes; asked after [`Lane::load`].
-    pub fn take_poisoned(&mut self, now: Timestamp) -> Option<DeadLetter> {
-        self.head().filter(|head| head.progress.crashes >= MAX_CRASHES)?;
-        let queued = self.notes.pop_front()?;
-        let reason = format!("poison: it was in flight in {} crashes", queued.progress.crashes);
-        Some(DeadLetter { note: queued.note, reason, attempts: queued.progress.attempts, at: now })
+    pub fn take_poisoned(&mut self, now: Timestamp, rules: &Delivery) -> Option<DeadLetter> {
+        let waits = |head: &&Queued| head.progress.state != State::GivenUp;
+        let head = self.head().filter(waits)?;
+        let crashes = Some(head.progress.crashes).filter(|crashes| *crashes >= MAX_CRASHES)?;
+        self.give_up(format!("poison: it was in flight in {crashes} crashes"), now, rules)
+    }
+
+    /// Gives the head up if it could not be delivered for [`Delivery::max_age`]. One in flight is left alone.
+    pub fn take_expired(&mut self, now: Timestamp, rules: &Delivery) -> Option<DeadLetter> {
+        let expired = self.expiry(rules).is_some_and(|at| at <= now);
+        let head = self.head().filter(|_| expired)?;
+        let last = head.progress.failure.as_deref().unwrap_or("it was never tried");
+        let reason = format!("expired: not delivered for {:?}; last: {last}", rules.max_age);
+        self.give_up(reason, now, rules)
+    }
+
+    /// When the head is given up for its age; `None` for one in flight, or given up already.
+    fn expiry(&self, rules: &Delivery) -> Option<Timestamp> {
+        let head = self.head()?;
+        match head.progress.state {
+            State::InFlight | State::GivenUp => None,
+            State::Due | State::RetryAt(_) | State::HeldUntil(_) => {
+                Some(head.progress.revived.unwrap_or(head.note.sealed_at) + rules.max_age)
+            }
+        }
+    }
+
+    fn give_up(&mut self, reason: String, now: Timestamp, rules: &Delivery) -> Option<DeadLetter> {
+        let holds_lane = rules.dead_head == DeadHead::Hold;
+        let head = self.notes.front_mut()?;
+        let (note, attempts) = (head.note.clone(), head.progress.attempts);
+        if holds_lane {
+            head.progress.state = State::GivenUp;
+        } else {
+            self.notes.pop_front();
+        }
+        Some(DeadLetter { note, reason, attempts, at: now, holds_lane })
+    }
+
+    /// A person has a note sent again: one that was given up takes its place by its number, as if never
+    /// tried, but not before one in flight; one that waits for a moment of the host's choice is due. The
+    /// note's row must be stored. `false`: there is nothing to be done for it.
+    pub fn revive(&mut self, note: &Arc<Note>, now: Timestamp) -> bool {
+        let fresh = Progress::revived(now);
+        if let Some(queued) = self.notes.iter_mut().find(|queued| queued.note.seq == note.seq) {
+            return match queued.progress.state {
+                State::GivenUp => {
+                    queued.progress = fresh;
+                    true
+                }
+                State::RetryAt(_) => {
+                    queued.progress.state = State::Due;
+                    true
+                }
+                State::Due | State::InFlight | State::HeldUntil(_) => false,
+            };
+        }
+        let fixed =
+            usize::from(self.head().is_some_and(|head| head.progress.state == State::InFlight));
+        let behind_it = |queued: &Queued| queued.note.seq > note.seq;
+        let place = self.notes.iter().skip(fixed).position(behind_it).map(|place| place + fixed);
+        match place {
+            Some(place) => {
+                self.notes.insert(place, Queued { note: note.clone(), progress: fresh });
+                if self.notes.len() > IN_MEMORY {
+                    self.notes.pop_back();
+                    self.behind += 1;
+                }
+                self.last = self.notes.back().map_or(0, |queued| queued.note.seq);
+            }
+            None if self.behind > 0 || self.notes.len() >= IN_MEMORY => {
+                // Its number may be lower than that of a note that left: what is read next begins there.
+                self.behind += 1;
+                self.last = self.last.min(note.seq.saturating_sub(1));
+            }
+            None => {
+                self.last = note.seq;
+                self.notes.push_back(Queued { note: note.clone(), progress: fresh });
+            }
+        }
+        true
+    }
+
+    /// Takes a note out for good, as a person wishes. `false`: it isn't in memory, or in flight.
+    pub fn purge(&mut self, seq: u64) -> bool {
+        let waits =
+            |queued: &Queued| queued.note.seq == seq && queued.progress.state != State::InFlight;
+        let Some(place) = self.notes.iter().position(waits) else { return false };
+        self.notes.remove(place).is_some()
+    }
+
+    /// A note whose row was taken out of the store was one of those that are not in memory.
+    pub fn purged_behind(&mut self) {
+        self.behind = self.behind.saturating_sub(1);
+    }
+
+    /// Whether a note's row, if there is one, is among those that are not in memory.
+    pub fn is_behind(&self, seq: u64) -> bool {
+        self.behind > 0 && seq > self.last
     }
 
     /// Adds a note behind the others.
@@ -186,6 +302,11 @@ impl Lane {
         self.notes.len() + self.behind
     }
 
+    /// A note of the lane that is in memory.
+    pub fn queued(&self, seq: u64) -> Option<&Queued> {
+        self.notes.iter().find(|queued| queued.note.seq == seq)
+    }
+
     /// The head.
     pub fn head(&self) -> Option<&Queued> {
         self.notes.front()
@@ -196,16 +317,43 @@ impl Lane {
         self.head().is_some_and(|head| match head.progress.state {
             State::Due => true,
             State::RetryAt(at) | State::HeldUntil(at) => at <= now,
-            State::InFlight => false,
+            State::InFlight | State::GivenUp => false,
         })
     }
 
-    /// When the head can be sent, if it waits for a moment.
-    pub fn next_timer(&self) -> Option<Timestamp> {
-        match self.head()?.progress.state {
-            State::RetryAt(at) | State::HeldUntil(at) => Some(at),
-            State::Due | State::InFlight => None,
+    /// When something is to be done for the head: it can be sent, where it waits for a moment and is not
+    /// `queued` for its turn, or is given up for its age.
+    pub fn next_timer(&self, queued: bool, rules: &Delivery) -> Option<Timestamp> {
+        let sent = match self.head()?.progress.state {
+            State::RetryAt(at) | State::HeldUntil(at) if !queued => Some(at),
+            State::RetryAt(_) | State::HeldUntil(_) => None,
+            State::Due | State::InFlight | State::GivenUp => None,
+        };
+        sent.into_iter().chain(self.expiry(rules)).min()
+    }
+
+    /// Whether what comes behind does better to gather: enough notes wait, or the platform asked for a
+    /// pause.
+    pub fn is_congested(&self, now: Timestamp, rules: &Delivery) -> bool {
+        let held = |head: &Queued| matches!(head.progress.state, State::HeldUntil(at) if at > now);
+        self.len() >= rules.max_lane_notes || self.head().is_some_and(held)
+    }
+
+    /// Whether the lane waits for nothing but a person's decision.
+    pub fn waits_for_a_person(&self) -> bool {
+        self.head().is_some_and(|head| head.progress.state == State::GivenUp)
+    }
+
+    /// The platform takes nothing for the conversation before `until`.
+    pub fn hold(&mut self, now: Timestamp, until: Timestamp) -> Option<&Queued> {
+        let head = self.notes.front_mut()?;
+        match head.progress.state {
+            State::InFlight | State::GivenUp => return None,
+            State::Due | State::RetryAt(_) | State::HeldUntil(_) => {}
         }
+        head.progress.since = now;
+        head.progress.state = State::HeldUntil(until);
+        Some(head)
     }
 
     /// Begins an attempt at the head. The row must be stored before the call is made.
@@ -233,10 +381,12 @@ impl Lane {
         Some(head)
     }
 
-    /// Ends the attempt at the head. `random` is in `0.0..=1.0`.
+    /// Ends the attempt at the head. `free`: it counts as no attempt whatever came of it, for it was made
+    /// to learn of the platform. `random` is in `0.0..=1.0`.
     pub fn finish(
         &mut self,
         outcome: Result<Posted, PostError>,
+        free: bool,
         now: Timestamp,
         rules: &Delivery,
         random: f64,
@@ -249,20 +399,17 @@ impl Lane {
             }
             Err(error) => error,
         };
-        let mut verdict = judge(head, &error, rules);
-        if now.since(head.note.sealed_at) >= MAX_AGE {
-            verdict = Verdict::Dead;
-        }
+        let verdict = judge(&mut head.progress, &error, free, rules);
         let reason = reason(&error);
-        if let Verdict::Dead = verdict {
-            let queued = self.notes.pop_front()?;
-            return Some(Finished::Dead(DeadLetter {
-                note: queued.note,
-                reason,
-                attempts: queued.progress.attempts,
-                at: now,
-            }));
+        head.progress.unknown |= outcome_unknown(&error);
+        let aged = now.since(head.progress.revived.unwrap_or(head.note.sealed_at)) >= rules.max_age;
+        if aged || verdict == Verdict::Dead {
+            return self.give_up(reason, now, rules).map(Finished::Dead);
         }
+        let head = self.notes.front_mut()?;
+        let mut reason = reason;
+        reason.truncate(reason.floor_char_boundary(MAX_FAILURE));
+        head.progress.failure = Some(reason);
         let backoff = Backoff { initial: rules.retry_initial, max: rules.retry_max };
         let floor = match &error {
             PostError::Failed(failure) => failure.retry_after,
@@ -270,7 +417,7 @@ impl Lane {
         };
         let tried = head.progress.attempts.saturating_add(head.progress.uncounted).max(1);
         let at = now + backoff.pause(tried, floor, random);
-        if let Verdict::RetryFree = verdict {
+        if verdict == Verdict::RetryFree {
             head.progress.attempts -= 1;
             head.progress.uncounted = head.progress.uncounted.saturating_add(1);
         }
@@ -281,6 +428,7 @@ impl Lane {
     }
 }
 
+#[derive(PartialEq, Eq)]
 enum Verdict {
     /// Try again.
     Retry,
@@ -290,27 +438,35 @@ enum Verdict {
     Dead,
 }
 
-fn judge(head: &mut Queued, error: &PostError, rules: &Delivery) -> Verdict {
-    let spent = head.progress.attempts >= rules.max_attempts;
+fn judge(progress: &mut Progress, error: &PostError, free: bool, rules: &Delivery) -> Verdict {
+    let spent = !free && progress.attempts >= rules.max_attempts;
+    let retry = if free { Verdict::RetryFree } else { Verdict::Retry };
     match error {
         PostError::Unavailable { .. } => Verdict::RetryFree,
-        PostError::Crashed { .. } => {
-            head.progress.crashes += 1;
-            if head.progress.crashes >= MAX_CRASHES || spent {
-                Verdict::Dead
-            } else {
-                Verdict::Retry
+        PostError::Crashed { crash, .. } => {
+            if *crash != Crash::Timeout {
+                progress.crashes += 1;
             }
+            if progress.crashes >= MAX_CRASHES || spent { Verdict::Dead } else { retry }
         }
         PostError::Failed(failure) => match failure.kind {
             FailureKind::RateLimited => Verdict::RetryFree,
-            FailureKind::Transient | FailureKind::Auth if !spent => Verdict::Retry,
+            FailureKind::Transient | FailureKind::Auth if !spent => retry,
             FailureKind::Transient
             | FailureKind::Auth
             | FailureKind::NotFound
             | FailureKind::Invalid
             | FailureKind::Permanent => Verdict::Dead,
         },
+    }
+}
+
+/// Whether the platform may have taken the note all the same.
+fn outcome_unknown(error: &PostError) -> bool {
+    match error {
+        PostError::Crashed { .. } => true,
+        PostError::Unavailable { .. } => false,
+        PostError::Failed(failure) => failure.sent == Sent::Unknown,
     }
 }
 

@@ -1,5 +1,8 @@
-//! One lane per session: order, retries, dead letters. Pure: inputs and `now` in, effects out.
+//! One lane per session: order, retries, dead letters; one account per plugin: limits and breaker. Pure:
+//! inputs and `now` in, effects out.
 
+pub mod account;
+pub mod breaker;
 pub mod lane;
 pub mod note;
 pub mod retry;

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::lane::{Finished, IN_MEMORY, Lane, MAX_CRASHES, Progress, Queued, State};
+use super::breaker::{self, Health, Turn};
+use super::lane::{DeadLetter, Finished, IN_MEMORY, Lane, MAX_CRASHES, Progress, Queued, State};
 use super::note::{
     Crash, Failure, FailureKind, LimitScope, Note, NoteKind, PostError, Posted, Sent,
 };
 use super::retry::Backoff;
 use crate::clock::Timestamp;
-use crate::config::Delivery;
+use crate::config::{Breaker, DeadHead, Delivery};
 use crate::ids::{ConversationId, ProductId, SessionId, SessionKey};
 
 fn note(seq: u64) -> Arc<Note> {
@@ -112,7 +113,7 @@ proptest! {
                 Step::Restart => {
                     lane = Lane::load(store.values().cloned());
                     in_flight = false;
-                    if let Some(dead) = lane.take_poisoned(now) {
+                    if let Some(dead) = lane.take_poisoned(now, &rules) {
                         store.remove(&dead.note.seq);
                         left.push(dead.note.seq);
                     }
@@ -129,7 +130,7 @@ proptest! {
             }
             in_flight = false;
             let seq = lane.head().unwrap().note.seq;
-            match lane.finish(outcome, now, &rules, random).unwrap() {
+            match lane.finish(outcome, false, now, &rules, random).unwrap() {
                 Finished::Sent(_) | Finished::Dead(_) => {
                     store.remove(&seq);
                     left.push(seq);
@@ -145,6 +146,144 @@ proptest! {
         }
         left.extend(store.keys());
         prop_assert_eq!(left, (1..=pushed).collect::<Vec<_>>());
+    }
+
+    /// Whatever a person decides meanwhile, the lane and the store agree on what waits, one note is in flight
+    /// at most, and nothing is posted twice or lost.
+    #[test]
+    fn a_lane_and_its_rows_agree_whatever_a_person_decides(
+        steps in proptest::collection::vec((0_u8..7, 0_u64..24), 1..120),
+        hold in any::<bool>(),
+    ) {
+        let dead_head = if hold { DeadHead::Hold } else { DeadHead::Free };
+        let rules = Delivery { dead_head, ..Delivery::default() };
+        let (mut lane, now, mut pushed) = (Lane::default(), Timestamp(0), 0);
+        let mut rows = BTreeMap::<u64, Queued>::new();
+        let mut dead = BTreeMap::<u64, DeadLetter>::new();
+        let (mut sent, mut purged) = (Vec::new(), Vec::new());
+        for (step, seq) in steps {
+            if let Some(last) = lane.wants_after() {
+                lane.refill(rows.range(last + 1..).map(|(n, queued)| (*n, Some(queued.clone()))));
+            }
+            prop_assert_eq!(lane.len(), rows.len());
+            let in_flight =
+                lane.head().is_some_and(|head| head.progress.state == State::InFlight);
+            match step {
+                0 | 1 => {
+                    pushed += 1;
+                    rows.insert(pushed, Queued { note: note(pushed), progress: Progress::FRESH });
+                    lane.push(note(pushed));
+                }
+                2 if lane.is_ready(now) => {
+                    let head = lane.start().unwrap().clone();
+                    rows.insert(head.note.seq, head);
+                }
+                3 if in_flight => {
+                    let seq = lane.head().unwrap().note.seq;
+                    let posted = Posted { note_id: None, pause: None };
+                    lane.finish(Ok(posted), false, now, &rules, 0.0);
+                    rows.remove(&seq);
+                    sent.push(seq);
+                }
+                4 if in_flight => {
+                    let refused = Err(failed(FailureKind::Permanent));
+                    let Some(Finished::Dead(letter)) =
+                        lane.finish(refused, false, now, &rules, 0.0)
+                    else {
+                        return Err(TestCaseError::fail("a refusal is final"));
+                    };
+                    let seq = letter.note.seq;
+                    match hold {
+                        true => drop(rows.insert(seq, lane.head().unwrap().clone())),
+                        false => drop(rows.remove(&seq)),
+                    }
+                    dead.insert(seq, letter);
+                }
+                5 => {
+                    if let Some(letter) = dead.get(&seq)
+                        && lane.revive(&letter.note, now)
+                    {
+                        let progress = Progress::revived(now);
+                        rows.insert(seq, Queued { note: letter.note.clone(), progress });
+                        dead.remove(&seq);
+                    }
+                }
+                6 => {
+                    let waits = rows.contains_key(&seq);
+                    let gone = match waits {
+                        true if lane.is_behind(seq) => {
+                            lane.purged_behind();
+                            true
+                        }
+                        true => lane.purge(seq),
+                        false => dead.contains_key(&seq),
+                    };
+                    if gone {
+                        rows.remove(&seq);
+                        dead.remove(&seq);
+                        purged.push(seq);
+                    }
+                }
+                _ => {}
+            }
+        }
+        let mut all: Vec<_> = sent.iter().chain(&purged).copied().collect();
+        all.extend(rows.keys().chain(dead.keys()));
+        all.sort_unstable();
+        // A dead head that holds its lane has both rows.
+        all.dedup_by(|a, b| a == b && rows.contains_key(a) && dead.contains_key(a));
+        prop_assert_eq!(all, (1..=pushed).collect::<Vec<_>>());
+    }
+
+    /// While it is open nothing passes but one probe at a time, after a pause within its bounds; a probe that
+    /// succeeds closes it.
+    #[test]
+    fn a_breaker_lets_one_probe_at_a_time_through(
+        steps in proptest::collection::vec((0_u8..3, 0_u64..90), 1..200),
+        random in 0.0..=1.0,
+    ) {
+        let rules = Breaker { failures: 3, ..Breaker::default() };
+        let mut now = Timestamp(0);
+        let mut breaker = breaker::Breaker::new(now);
+        let mut under_way = std::collections::VecDeque::new();
+        for (step, seconds) in steps {
+            match step {
+                0 if breaker.allows(now) => {
+                    let was_open = matches!(breaker.state(), breaker::State::Open(_));
+                    let probe = breaker.begin();
+                    prop_assert_eq!(probe, was_open);
+                    prop_assert!(!probe || !breaker.allows(now), "one at a time");
+                    under_way.push_back(probe);
+                }
+                1 => now = now + Duration::from_secs(seconds),
+                _ => {
+                    let Some(probe) = under_way.pop_front() else { continue };
+                    let before = breaker.state();
+                    let health = match seconds % 3 {
+                        0 => Health::Up,
+                        1 => Health::Down,
+                        _ => Health::Unknown,
+                    };
+                    let turn = breaker.end(health, probe, now, &rules, random);
+                    match (probe, health) {
+                        (true, Health::Up) => prop_assert_eq!(turn, Some(Turn::Closed)),
+                        (true, Health::Down | Health::Unknown) => {
+                            let breaker::State::Open(until) = breaker.state() else {
+                                return Err(TestCaseError::fail("a failed probe leaves it open"));
+                            };
+                            prop_assert!(until > now && until <= now + rules.pause_max);
+                        }
+                        (false, _) if before != breaker::State::Closed => {
+                            prop_assert_eq!(breaker.state(), before, "only the probe decides");
+                        }
+                        (false, Health::Up | Health::Unknown) => prop_assert_eq!(turn, None),
+                        (false, Health::Down) => {
+                            prop_assert_eq!(turn.is_some(), breaker.state() != before);
+                        }
+                    }
+                }
+            }
+        }
     }
 
     #[test]
@@ -174,7 +313,13 @@ fn a_row_that_cannot_be_read_hides_none_behind_it() {
     let now = Timestamp(0);
     for _ in 0..IN_MEMORY {
         lane.start();
-        lane.finish(Ok(Posted { note_id: None, pause: None }), now, &Delivery::default(), 0.0);
+        lane.finish(
+            Ok(Posted { note_id: None, pause: None }),
+            false,
+            now,
+            &Delivery::default(),
+            0.0,
+        );
     }
     assert_eq!(lane.wants_after(), Some(4));
     lane.refill((5..=8).map(|seq| (seq, None)));

@@ -20,6 +20,8 @@ pub struct Session {
     open: OpenBatch,
     next_row: u64,
     saved: Timestamp,
+    /// Whether the open batch holds more than time alone would have it hold.
+    gathered: bool,
 }
 
 /// What is stored of a session beside its open batch.
@@ -83,6 +85,8 @@ pub struct Sealed {
     pub actions: Vec<Action>,
     /// Width of the time bins in its text, in seconds; 0 for none.
     pub bin_seconds: f64,
+    /// Whether actions gathered in it while the platform took nothing.
+    pub gathered: bool,
 }
 
 impl Session {
@@ -98,7 +102,7 @@ impl Session {
             batch.push(row, entry);
         }
         let next_row = batch.next_row();
-        Self { key, saved, record, open: batch, next_row }
+        Self { key, saved, record, open: batch, next_row, gathered: false }
     }
 
     /// The same session where rows of the open batch below `next_row` and notes up to `last_note` are in
@@ -132,12 +136,14 @@ impl Session {
     }
 
     /// Takes a batch. `bytes` is its size on the wire. A batch without actions only tells who it is.
+    /// `gather`: notes wait for the platform already, so actions gather in the open batch.
     pub fn on_actions(
         &mut self,
         batch: ActionsPayload,
         bytes: usize,
         now: Timestamp,
         rules: &Delivery,
+        gather: bool,
     ) -> Vec<Effect> {
         let mut effects = Vec::new();
         self.touch(now, &mut effects);
@@ -158,7 +164,7 @@ impl Session {
         if self.record.link.is_none() {
             self.trim(now, rules, &mut effects);
         } else {
-            self.seal_due(now, rules, &mut effects);
+            self.seal_due(now, rules, gather, &mut effects);
         }
         effects
     }
@@ -229,11 +235,11 @@ impl Session {
         Ok((event, effects))
     }
 
-    /// Runs the timers that are due.
-    pub fn on_timer(&mut self, now: Timestamp, rules: &Delivery) -> Vec<Effect> {
+    /// Runs the timers that are due. `gather` as in [`Session::on_actions`].
+    pub fn on_timer(&mut self, now: Timestamp, rules: &Delivery, gather: bool) -> Vec<Effect> {
         let mut effects = Vec::new();
         if self.record.link.is_some() {
-            self.seal_due(now, rules, &mut effects);
+            self.seal_due(now, rules, gather, &mut effects);
         } else {
             self.trim(now, rules, &mut effects);
         }
@@ -241,9 +247,9 @@ impl Session {
     }
 
     /// When [`Session::on_timer`] has something to do.
-    pub fn next_timer(&self, rules: &Delivery) -> Option<Timestamp> {
+    pub fn next_timer(&self, rules: &Delivery, gather: bool) -> Option<Timestamp> {
         if self.record.link.is_some() {
-            self.open.due(rules)
+            self.open.due(rules).filter(|_| !gather)
         } else {
             self.open.oldest().map(|arrived| arrived + rules.pre_link_window + TICK)
         }
@@ -286,7 +292,20 @@ impl Session {
         }
     }
 
-    fn seal_due(&mut self, now: Timestamp, rules: &Delivery, effects: &mut Vec<Effect>) {
+    fn seal_due(
+        &mut self,
+        now: Timestamp,
+        rules: &Delivery,
+        gather: bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        if gather {
+            self.gathered |= !self.open.is_empty();
+            while self.open.actions() >= rules.max_gathered_actions.max(rules.max_note_actions) {
+                self.seal_one(rules, 0.0, effects);
+            }
+            return;
+        }
         while self.open.due(rules).is_some_and(|due| due <= now) {
             self.seal_one(rules, 0.0, effects);
         }
@@ -302,10 +321,14 @@ impl Session {
         let Some(link) = self.record.link.clone() else {
             return;
         };
-        let (rows, actions) = self.open.take(rules.max_note_actions);
+        let gathered = self.gathered && self.open.actions() > rules.max_note_actions;
+        let most = if gathered { rules.max_gathered_actions } else { rules.max_note_actions };
+        let (rows, actions) = self.open.take(most.max(rules.max_note_actions));
+        self.gathered &= !self.open.is_empty();
         self.record.notes += 1;
         effects.push(Effect::Forget(rows));
-        effects.push(Effect::Seal(Sealed { seq: self.record.notes, link, actions, bin_seconds }));
+        let seq = self.record.notes;
+        effects.push(Effect::Seal(Sealed { seq, link, actions, bin_seconds, gathered }));
         effects.push(Effect::Save);
     }
 }

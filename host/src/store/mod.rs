@@ -5,11 +5,13 @@
 //! power loss once it has answered.
 
 mod embedded;
+mod journal;
 mod memory;
-#[cfg(test)]
-mod tests;
+mod redis;
 
-pub use embedded::{EmbeddedStore, OpenError};
+pub use self::redis::{OpenError as RedisOpenError, RedisStore, Warning as RedisWarning};
+pub use embedded::{Disk, EmbeddedStore, OpenError};
+pub use journal::{Journal, JournalError};
 pub use memory::MemoryStore;
 
 use std::sync::Arc;
@@ -107,7 +109,7 @@ pub type Rows = Vec<(u64, Vec<u8>)>;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// There is no room. Nothing of the commit was stored; it can be tried again.
-    #[error("store: the disk is full: {0}. Free space; the host goes on by itself")]
+    #[error("store: there is no room: {0}. Free space; the host goes on by itself")]
     Full(String),
     /// The store can't be reached. A commit may have been stored all the same: the same changes must be
     /// tried again before any others.
@@ -144,10 +146,20 @@ pub trait Store: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Gives back what [`Store::hold`] waited for, so that another process needn't wait for this one to be
+    /// given up for dead. Called once, at the end of an orderly shutdown; no commit comes after it.
+    async fn release(&self) {}
+
     /// Whether there is room again after [`StoreError::Full`], the reserve for what is under way
     /// included. Commits may succeed before: what is under way is recorded from the reserve.
     async fn has_room(&self) -> bool {
         true
+    }
+
+    /// Whether the disk was found full and [`Store::has_room`] hasn't answered `true` since. Commits may
+    /// succeed meanwhile, from the reserve. Cheap: to be asked after every commit.
+    fn is_short(&self) -> bool {
+        false
     }
 
     /// Sessions in the form in which the reference's SDK shares them, where this store does.

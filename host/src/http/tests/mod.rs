@@ -4,6 +4,7 @@ mod access;
 mod connections;
 mod health;
 mod link;
+mod outbox;
 mod webhook;
 
 use std::net::SocketAddr;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::config::{Secret, Server};
+use crate::engine::ledger::{Decided, Filter, LedgerError, Listing, Order, Want};
 use crate::engine::link::{LinkError, LinkEvent, LinkMode, Linked};
 use crate::ids::{ConversationId, ProductId, SessionId, SessionKey};
 
@@ -32,6 +34,8 @@ struct Fake {
     answer: Mutex<WebhookAnswer>,
     linked: Mutex<Result<LinkEvent, LinkError>>,
     readiness: Mutex<Readiness>,
+    /// What was asked of the outbox.
+    asked: Mutex<Vec<outbox::Asked>>,
     /// A webhook waits for a permit before it answers.
     gate: Semaphore,
     entered: Notify,
@@ -54,6 +58,7 @@ impl Default for Fake {
                 store: Part::Ready,
                 plugins: vec![("webhook".into(), Part::Ready)],
             }),
+            asked: Mutex::default(),
             gate: Semaphore::new(1000),
             entered: Notify::new(),
         }
@@ -76,6 +81,21 @@ impl Backend for Fake {
         let product = wish.product_id.unwrap_or(ProductId::new("p").unwrap());
         let key = SessionKey { product, session: wish.session_id };
         Ok(Linked { key, conversation: wish.conversation_id, event })
+    }
+
+    async fn outbox(&self, filter: &Filter, want: &Want) -> Result<Listing, LedgerError> {
+        self.asked.lock().unwrap().push(outbox::Asked::List(filter.clone(), want.clone()));
+        outbox::listing()
+    }
+
+    async fn preview(&self, order: &Order) -> Result<Decided, LedgerError> {
+        self.asked.lock().unwrap().push(outbox::Asked::Preview(order.clone()));
+        Ok(outbox::decided(0))
+    }
+
+    async fn decide(&self, order: &Order) -> Result<Decided, LedgerError> {
+        self.asked.lock().unwrap().push(outbox::Asked::Decide(order.clone()));
+        Ok(outbox::decided(1))
     }
 
     fn readiness(&self) -> Readiness {

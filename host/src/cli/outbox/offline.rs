@@ -1,0 +1,119 @@
+//! The store with no host running: read as it is, changed by an engine that posts nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use tokio::sync::OnceCell;
+use tokio::task::JoinSet;
+
+use crate::clock::Clock;
+use crate::config::{Config, Store as StoreConfig};
+use crate::engine::ledger::{self, By, Decided, Filter, LedgerError, Listing, Order, Want};
+use crate::engine::{Engine, EngineError, Settings};
+use crate::host::open_store;
+use crate::outbox::note::{Call, Note, Post, PostError, Posted};
+use crate::store::Store;
+
+/// How long the store is waited for: longer than that of a host that has died is held.
+const HOLD: Duration = Duration::from_secs(15);
+
+/// How long one order may take, which has a bound of its own.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// An open store.
+pub(super) struct Offline {
+    store: Arc<dyn Store>,
+    config: Config,
+    clock: Clock,
+    /// Set once this process alone may write.
+    held: OnceCell<()>,
+}
+
+impl Offline {
+    /// Opens the store of a configuration. A file that isn't there isn't made.
+    pub(super) async fn open(config: Config) -> anyhow::Result<Self> {
+        match &config.store {
+            StoreConfig::Memory => {
+                bail!("the store is kept in memory, by a running host alone; leave --offline out")
+            }
+            StoreConfig::Embedded { path, .. } if !path.exists() => bail!(
+                "the store {} isn't there: no host has run with this configuration; check --config and `store.path`",
+                path.display()
+            ),
+            StoreConfig::Embedded { .. } | StoreConfig::Redis(_) => {}
+        }
+        let store = open_store(config.store.clone(), None).await?;
+        Ok(Self { store, config, clock: Clock::system(), held: OnceCell::new() })
+    }
+
+    /// What it is, for people.
+    pub(super) fn name(&self) -> String {
+        match &self.config.store {
+            StoreConfig::Memory => "memory".to_owned(),
+            StoreConfig::Embedded { path, .. } => path.display().to_string(),
+            StoreConfig::Redis(redis) => format!("{}, namespace {}", redis.url, redis.namespace),
+        }
+    }
+
+    /// Lists notes.
+    pub(super) async fn list(&self, filter: &Filter, want: &Want) -> anyhow::Result<Listing> {
+        Ok(ledger::list(&*self.store, filter, want, self.clock.now()).await?)
+    }
+
+    /// Carries out an order, or says what it would mean.
+    pub(super) async fn decide(&self, order: &Order, dry_run: bool) -> anyhow::Result<Decided> {
+        if dry_run {
+            return Ok(ledger::preview(&*self.store, order, self.clock).await?);
+        }
+        self.held.get_or_try_init(|| self.hold()).await?;
+        let settings = Settings::new(&self.config).without_posting();
+        let (handle, engine) =
+            Engine::new(self.store.clone(), Arc::new(NothingPosted), settings, self.clock);
+        let mut running = JoinSet::new();
+        running.spawn(engine.run());
+        let carried_out = ledger::carry_out(&*self.store, &handle, order, self.clock, By::Cli);
+        let decided = tokio::time::timeout(PATIENCE, carried_out).await;
+        let decided = decided.context("the store takes no changes; try again later")?;
+        handle.stop().await;
+        match decided {
+            Ok(decided) => ended(&mut running).await.map(|()| decided),
+            Err(LedgerError::Store(error)) => Err(error.into()),
+            Err(LedgerError::Closed(closed)) => ended(&mut running).await.and(Err(closed.into())),
+        }
+    }
+}
+
+impl Offline {
+    /// Waits until no host writes.
+    async fn hold(&self) -> anyhow::Result<()> {
+        let held = tokio::time::timeout(HOLD, self.store.hold()).await;
+        let held = held.context(
+            "a host writes to the store, and it doesn't run here; name it with --host URL, or stop it",
+        )?;
+        Ok(held?)
+    }
+
+    /// Lets hosts write again, where they were kept from it.
+    pub(super) async fn let_go(&self) {
+        if self.held.initialized() {
+            self.store.release().await;
+        }
+    }
+}
+
+/// Waits for the engine's end.
+async fn ended(engine: &mut JoinSet<Result<(), EngineError>>) -> anyhow::Result<()> {
+    let ended = engine.join_next().await.ok_or_else(|| anyhow!("the engine never ran"))?;
+    Ok(ended.context("the engine ended in a panic; this is a bug")??)
+}
+
+/// The way to the plugins of an engine that doesn't post.
+struct NothingPosted;
+
+#[async_trait::async_trait]
+impl Post for NothingPosted {
+    async fn post_note(&self, _: Call, _: &Note) -> Result<Posted, PostError> {
+        Err(PostError::Unavailable { message: "no host runs".to_owned() })
+    }
+}

@@ -1,0 +1,160 @@
+//! While the store can't be reached: actions are taken into the local journal, links are refused, and
+//! nothing else happens. When it is back, the journal is played back in order before anything newer.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc::error::TryRecvError;
+
+use crate::clock::Timestamp;
+use crate::engine::inbox::Input;
+use crate::engine::link::LinkError;
+use crate::engine::round::{Answer, Engine, EngineError};
+use crate::engine::rows::{journal_group, put, read};
+use crate::ids::SessionKey;
+use crate::session::payload::ActionsPayload;
+use crate::store::{JournalError, StoreError, Table};
+
+/// Pause before the store is tried again.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Batches that are put into the journal at once: each time is an fsync.
+const TOGETHER: usize = 256;
+/// Bytes of the journal that are played back in one round.
+const PAGE: usize = 1 << 20;
+
+/// A batch in the journal.
+#[derive(Serialize, Deserialize)]
+struct Journalled {
+    key: SessionKey,
+    batch: ActionsPayload,
+    bytes: usize,
+    at: Timestamp,
+}
+
+impl Engine {
+    /// Waits before the store is tried again, and takes actions into the journal meanwhile.
+    ///
+    /// # Errors
+    /// The store failed for good, or somebody wants the host to end.
+    pub(super) async fn wait_for_store(&mut self, error: StoreError) -> Result<(), EngineError> {
+        match error {
+            StoreError::Away(_) => {}
+            StoreError::Full(_) | StoreError::Fatal(_) => return Err(error.into()),
+        }
+        if self.counters.store_away.get() == 0 {
+            self.counters.store_away.set(1);
+            tracing::error!(
+                "{error}; actions are taken into the journal, webhooks are answered 503"
+            );
+        }
+        let until = self.clock.instant(self.clock.now() + PAUSE);
+        loop {
+            let kept = |input: &Input| matches!(input, Input::Actions { .. });
+            let open = self.journal.is_some() && !self.put_off.iter().any(kept);
+            tokio::select! {
+                () = tokio::time::sleep_until(until) => return Ok(()),
+                Some(order) = self.control.recv() => match order {
+                    Input::Stop => {
+                        self.stopping = true;
+                        return Err(error.into());
+                    }
+                    order => self.put_off.push(order),
+                },
+                Some(input) = self.inbox.recv(), if open => self.journal_from(input).await?,
+            }
+        }
+    }
+
+    /// The store answered.
+    pub(super) fn is_back(&mut self) {
+        if self.counters.store_away.get() > 0 {
+            self.counters.store_away.set(0);
+            tracing::info!("store: it is back; the host goes on");
+        }
+    }
+
+    /// Puts this input and those behind it into the journal. What finds no room waits for the store, and
+    /// with it the stream.
+    async fn journal_from(&mut self, first: Input) -> Result<(), EngineError> {
+        let Some(journal) = self.journal.clone() else { return Ok(()) };
+        let (mut taken, mut records) = (Vec::new(), Vec::new());
+        let at = self.clock.now();
+        let mut next = Ok(first);
+        while let Ok(input) = next {
+            match input {
+                Input::Link { reply, .. } => drop(reply.send(Err(LinkError::Unavailable))),
+                Input::Actions { key, batch, bytes, taken_at, room, taken: told } => {
+                    let record = Journalled { key, batch, bytes, at };
+                    records
+                        .push(serde_json::to_vec(&record).expect("batches are text and numbers"));
+                    taken.push((record, taken_at, room, told));
+                }
+                other => self.put_off.push(other),
+            }
+            next = if taken.len() < TOGETHER {
+                self.inbox.try_recv()
+            } else {
+                Err(TryRecvError::Empty)
+            };
+        }
+        match journal.append(records).await {
+            Ok(()) => {
+                self.counters.journalled.set(journal.len());
+                for (record, _, _, told) in taken {
+                    self.counters.actions_taken.add(record.batch.actions.len() as u64);
+                    told.into_iter().map(Answer::Taken).for_each(Answer::tell);
+                }
+            }
+            Err(error @ JournalError::Full(_)) => {
+                tracing::error!("{error}; nothing more is taken until the store is back");
+                let kept = |(record, taken_at, room, taken)| {
+                    let Journalled { key, batch, bytes, .. } = record;
+                    Input::Actions { key, batch, bytes, taken_at, room, taken }
+                };
+                self.put_off.extend(taken.into_iter().map(kept));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// Whether something waits in the journal.
+    pub(super) fn has_journalled(&self) -> bool {
+        self.journal.as_ref().is_some_and(|journal| !journal.is_empty())
+    }
+
+    /// Reads how far this journal was played back: the host may have ended before it was emptied.
+    pub(super) async fn find_place_in_journal(&mut self) -> Result<(), StoreError> {
+        let Some(journal) = &self.journal else { return Ok(()) };
+        let rows = self.store.load(Table::Journal, &[journal_group(journal.id())]).await?;
+        let mut rows = rows.into_iter().flatten();
+        self.played = rows.next().and_then(|(n, value)| read(Table::Journal, n, &value));
+        Ok(())
+    }
+
+    /// One round of what waits in the journal. How far it went is stored with it, so that nothing is
+    /// played twice.
+    pub(super) async fn play_back(&mut self) -> Result<(), EngineError> {
+        let Some(journal) = self.journal.clone() else { return Ok(()) };
+        let records = journal.peek(PAGE).await?;
+        let Some((last, _)) = records.last() else { return Ok(()) };
+        let last = *last;
+        let unplayed = records.iter().filter(|(n, _)| self.played.is_none_or(|played| *n > played));
+        let batches = unplayed.filter_map(|(n, record)| read(Table::Journal, *n, record));
+        let mut inputs: Vec<_> = batches
+            .map(|Journalled { key, batch, bytes, at }| {
+                let (taken_at, room, taken) = (Some(at), None, None);
+                Input::Actions { key, batch, bytes, taken_at, room, taken }
+            })
+            .collect();
+        while let Some(outcome) = self.posts.try_join_next() {
+            inputs.push(Input::Outcome(outcome.map_err(EngineError::Panic)?));
+        }
+        let mark = put(Table::Journal, journal_group(journal.id()), 0, &last);
+        self.round(inputs, vec![mark]).await?;
+        self.played = Some(last);
+        journal.remove_through(last).await?;
+        self.counters.journalled.set(journal.len());
+        Ok(())
+    }
+}

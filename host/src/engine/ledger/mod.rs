@@ -1,0 +1,26 @@
+//! The outbox as people see it: what waits, what was given up, and their decisions about it.
+//!
+//! Everything is read from the rows, page by page, so that a table of any size takes little memory, and
+//! it works without a running engine. Changes go through the engine alone, which knows what is in flight.
+//!
+//! What is shown of a note says where it stands and what it is, never what it says: the text comes only
+//! where it is asked for, the person never.
+
+mod account;
+mod age;
+mod cursor;
+mod decide;
+mod entry;
+mod filter;
+mod list;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+pub use account::Account;
+pub use age::{InvalidAge, parse_age};
+pub use cursor::{Cursor, InvalidCursor};
+pub use decide::{By, Decided, LedgerError, MOST_SHOWN, Order, carry_out, preview};
+pub use entry::{Entry, EntryState, Text};
+pub use filter::{Filter, FilterError};
+pub use list::{Listing, Want, list};

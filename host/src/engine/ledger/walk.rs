@@ -1,0 +1,183 @@
+//! Reading the rows in order, a page at a time: first the notes that wait, then the dead letters.
+//!
+//! In this order a dead letter that is queued again while the walk is under way isn't met a second time.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::cursor::Cursor;
+use super::entry::{Entry, EntryState, Text};
+use super::filter::Filter;
+use crate::clock::Timestamp;
+use crate::engine::rows::session_key;
+use crate::ids::SessionKey;
+use crate::outbox::lane::{DeadLetter, Progress, State};
+use crate::outbox::note::Note;
+use crate::store::{Group, Key, Store, StoreError, Table};
+
+/// Rows that are read at once. A note may have tens of kilobytes.
+const PAGE: usize = 128;
+
+/// A walk through the notes that a filter means.
+pub(super) struct Walk<'a> {
+    store: &'a dyn Store,
+    filter: &'a Filter,
+    next: Option<Stop>,
+}
+
+/// Where a walk goes on.
+#[derive(Clone)]
+struct Stop {
+    table: Table,
+    after: Option<Key>,
+}
+
+/// The rows of one step.
+pub(super) struct Page {
+    /// Those that are meant, in order, each with its row; `None` for a row that can't be read.
+    pub(super) found: Vec<(Key, Option<Entry>)>,
+    /// How many rows were looked at, and the last of them.
+    pub(super) looked_at: usize,
+    pub(super) last: Option<Key>,
+}
+
+impl<'a> Walk<'a> {
+    /// A walk from the beginning, or from behind a row.
+    pub(super) fn new(store: &'a dyn Store, filter: &'a Filter, after: Option<&Cursor>) -> Self {
+        let mut walk = Self { store, filter, next: None };
+        walk.next = match after {
+            Some(cursor) => {
+                Some(Stop { table: cursor.key().table, after: Some(cursor.key().clone()) })
+            }
+            None if walk.wants_waiting() => Some(walk.start(Table::Outbox)),
+            None => walk.dead(),
+        };
+        walk
+    }
+
+    /// The next page; `None` at the end. A page may be empty. `text`: with the notes' texts.
+    pub(super) async fn page(
+        &mut self,
+        now: Timestamp,
+        text: bool,
+    ) -> Result<Option<Page>, StoreError> {
+        let Some(Stop { table, after }) = self.next.take() else { return Ok(None) };
+        let mut rows = self.store.scan(table, after, PAGE).await?;
+        let full = rows.len() == PAGE;
+        let looked_at = rows.len();
+        rows.retain(|(key, _)| self.is_inside(&key.group));
+        // The rows are in order: the first one outside is the end of those inside.
+        let last = rows.last().map(|(row, _)| row.clone());
+        self.next = if full && rows.len() == looked_at {
+            Some(Stop { table, after: last.clone() })
+        } else if table == Table::Outbox {
+            self.dead()
+        } else {
+            None
+        };
+        let mut page = Page { found: Vec::new(), looked_at, last };
+        let mut progress = match table == Table::Dead {
+            true => HashMap::new(),
+            false => self.progress(&rows).await?,
+        };
+        for (row, value) in rows {
+            let of_row = progress.remove(&row).unwrap_or(Some(Progress::FRESH));
+            if of_row.is_none() {
+                page.found.push((row.clone(), None));
+            }
+            // The engine does the same: a note whose attempts can't be read counts as never tried.
+            let of_row = of_row.unwrap_or(Progress::FRESH).by_the_clock_at(now);
+            // It is a dead letter too, which says more of it, and is met as that.
+            if of_row.state == State::GivenUp && self.is_dead(&row).await? {
+                continue;
+            }
+            match read(&row, &value, of_row, now) {
+                None => page.found.push((row, None)),
+                Some((mut entry, note)) if self.filter.matches(&entry) => {
+                    entry.text = text.then(|| Text(note.body.clone()));
+                    page.found.push((row, Some(entry)));
+                }
+                Some(_) => {}
+            }
+        }
+        let unreadable = page.found.iter().filter(|(_, entry)| entry.is_none()).count();
+        if unreadable > 0 {
+            tracing::debug!(?table, unreadable, "outbox: rows can't be read and are passed over");
+        }
+        Ok(Some(page))
+    }
+
+    /// How far the attempts at the notes of these rows are, by the rows; `None` where that can't be read.
+    async fn progress(
+        &self,
+        rows: &[(Key, Vec<u8>)],
+    ) -> Result<HashMap<Key, Option<Progress>>, StoreError> {
+        let mut groups: Vec<Group> = rows.iter().map(|(row, _)| row.group.clone()).collect();
+        groups.dedup();
+        let attempts = self.store.load(Table::Attempt, &groups).await?;
+        let mut progress = HashMap::new();
+        for (group, of_group) in groups.into_iter().zip(attempts) {
+            for (number, value) in of_group {
+                let row = Key { table: Table::Outbox, group: group.clone(), number };
+                if rows.binary_search_by(|(other, _)| other.cmp(&row)).is_ok() {
+                    progress.insert(row, serde_json::from_slice(&value).ok());
+                }
+            }
+        }
+        Ok(progress)
+    }
+
+    /// Whether the note of a row in [`Table::Outbox`] is a dead letter too.
+    async fn is_dead(&self, row: &Key) -> Result<bool, StoreError> {
+        let letters = self.store.load(Table::Dead, std::slice::from_ref(&row.group)).await?;
+        Ok(letters.iter().flatten().any(|(number, _)| *number == row.number))
+    }
+
+    fn wants_waiting(&self) -> bool {
+        EntryState::ALL
+            .into_iter()
+            .any(|state| state != EntryState::Dead && self.filter.wants(state))
+    }
+
+    fn dead(&self) -> Option<Stop> {
+        let wants = self.filter.wants(EntryState::Dead) || self.filter.wants(EntryState::GivenUp);
+        wants.then(|| self.start(Table::Dead))
+    }
+
+    /// Before the first row that can be meant. Notes are numbered from 1, and no session is nameless.
+    fn start(&self, table: Table) -> Stop {
+        let group = self.filter.product.as_ref().map(|product| {
+            let session = self.filter.session.as_ref().map(|session| session.shared());
+            Group(product.shared(), session.unwrap_or_else(|| "".into()))
+        });
+        Stop { table, after: group.map(|group| Key { table, group, number: 0 }) }
+    }
+
+    /// Whether rows of this group can be meant. Those that can stand side by side.
+    fn is_inside(&self, group: &Group) -> bool {
+        match (&self.filter.product, &self.filter.session) {
+            (None, _) => true,
+            (Some(product), None) => *group.0 == *product.as_str(),
+            (Some(product), Some(session)) => {
+                *group.0 == *product.as_str() && *group.1 == *session.as_str()
+            }
+        }
+    }
+}
+
+/// Reads a row; `None` where it is no note, or another one than its place says.
+fn read(row: &Key, value: &[u8], progress: Progress, now: Timestamp) -> Option<(Entry, Arc<Note>)> {
+    let key = session_key(&row.group)?;
+    let (entry, note) = if row.table == Table::Dead {
+        let letter: DeadLetter = serde_json::from_slice(value).ok()?;
+        (Entry::dead(key.clone(), &letter, now), letter.note)
+    } else {
+        let note: Arc<Note> = serde_json::from_slice(value).ok()?;
+        (Entry::waiting(key.clone(), &note, progress, now), note)
+    };
+    is_at(&note, &key, row.number).then_some((entry, note))
+}
+
+fn is_at(note: &Note, key: &SessionKey, number: u64) -> bool {
+    note.key == *key && note.seq == number
+}

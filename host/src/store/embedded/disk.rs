@@ -1,0 +1,133 @@
+//! Where the file and its reserve lie.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use redb::StorageBackend;
+use redb::backends::FileBackend;
+
+use super::reserve::Reserve;
+
+/// What a store stands on: the file of the rows, and the reserve beside it. A folder of a real disk, or
+/// a simulated one that fails when a test wants it to.
+pub trait Disk: Send + Sync + 'static {
+    /// The file's name, for messages.
+    fn name(&self) -> String;
+
+    /// Opens the file; empty where it is used for the first time. Called again after the disk was full,
+    /// when what it gave before is closed.
+    ///
+    /// # Errors
+    /// The system's. One for want of room is waited out, any other is final.
+    fn open_file(&self) -> io::Result<Box<dyn StorageBackend>>;
+
+    /// Sees to it that the reserve stands: `false` if there is no room for it. A disk that keeps none
+    /// answers `true`.
+    ///
+    /// # Errors
+    /// The system's, other than for want of room.
+    fn keep_reserve(&self) -> io::Result<bool>;
+
+    /// Gives the reserve up, so that its room is free: `false` if there was none.
+    ///
+    /// # Errors
+    /// The system's.
+    fn give_up_reserve(&self) -> io::Result<bool>;
+}
+
+/// A folder of a real disk.
+pub(super) struct LocalDisk {
+    path: PathBuf,
+    reserve: Reserve,
+}
+
+impl LocalDisk {
+    /// Makes the file, and its folder, where they aren't there. Only its owner can read the file: it
+    /// holds what people did.
+    pub(super) fn new(path: &Path, reserve: u64) -> io::Result<Self> {
+        let folder = folder_of(path);
+        make_folder(folder)?;
+        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map(drop);
+        match made {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        // The file's name must outlast a power loss like what is synced to the file itself.
+        sync_folder(folder)?;
+        Ok(Self { path: path.to_owned(), reserve: Reserve::beside(path, reserve) })
+    }
+}
+
+impl Disk for LocalDisk {
+    fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn open_file(&self) -> io::Result<Box<dyn StorageBackend>> {
+        // Not made again if it has gone: rows were lost then, and that must be seen.
+        let file = OpenOptions::new().read(true).write(true).open(&self.path)?;
+        forget_cached(&file)?;
+        let backend =
+            FileBackend::new(file).map_err(|error| io::Error::other(error.to_string()))?;
+        Ok(Box::new(backend))
+    }
+
+    fn keep_reserve(&self) -> io::Result<bool> {
+        self.reserve.keep()
+    }
+
+    fn give_up_reserve(&self) -> io::Result<bool> {
+        self.reserve.give_up()
+    }
+}
+
+/// Has the file read from the disk. After a failed sync the system still shows what it couldn't write,
+/// to a process that starts anew as well, and doesn't try to write it again.
+#[cfg(target_os = "linux")]
+fn forget_cached(file: &File) -> io::Result<()> {
+    Ok(rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed)?)
+}
+
+/// There is no such request here.
+#[cfg(not(target_os = "linux"))]
+fn forget_cached(_file: &File) -> io::Result<()> {
+    Ok(())
+}
+
+pub(super) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        Some(_) | None => Path::new("."),
+    }
+}
+
+/// Makes what is missing of a folder's path, so that it outlasts a power loss.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = folder.ancestors().take_while(|part| !part.exists()).collect();
+    std::fs::create_dir_all(folder)?;
+    for part in missing.into_iter().rev().filter(|part| *part != Path::new("")) {
+        sync_folder(folder_of(part))?;
+    }
+    Ok(())
+}
+
+/// Puts on the disk which files a folder has.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        // Some file systems have no such request, and some folders may be written but not read.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::InvalidInput
+                    | io::ErrorKind::Unsupported
+                    | io::ErrorKind::PermissionDenied
+            ) =>
+        {
+            tracing::warn!(folder = %folder.display(), "store: the folder can't be synced: {error}");
+            Ok(())
+        }
+        synced => synced,
+    }
+}

@@ -1,0 +1,49 @@
+//! Why the file can't be used.
+
+/// The file can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file, or its folder, can't be made.
+    #[error("store: `{path}` can't be made: {cause}. Choose another `store.path`")]
+    Folder {
+        /// The file.
+        path: String,
+        /// The system's words.
+        cause: std::io::Error,
+    },
+    /// Another process has it open.
+    #[error(
+        "store: `{0}` is open in another process. Stop that one, or choose another `store.path`"
+    )]
+    InUse(String),
+    /// There is no room to open it in, though the reserve was given up.
+    #[error(
+        "store: `{path}` can't be opened: the disk is full: {cause}. Free space and start again"
+    )]
+    Full {
+        /// The file.
+        path: String,
+        /// The system's words.
+        cause: String,
+    },
+    /// The disk failed. What was acknowledged may be there all the same.
+    #[error(
+        "store: `{path}` can't be opened: {cause}. Check the disk, and keep the file: it was left as it is"
+    )]
+    Failing {
+        /// The file.
+        path: String,
+        /// The system's words.
+        cause: String,
+    },
+    /// It isn't a store, or it is damaged.
+    #[error(
+        "store: `{path}` can't be opened: {cause}. Move it away, or choose another `store.path`"
+    )]
+    Unusable {
+        /// The file.
+        path: String,
+        /// redb's words.
+        cause: String,
+    },
+}

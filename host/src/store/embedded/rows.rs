@@ -1,0 +1,136 @@
+//! Rows in redb's tables.
+
+use std::collections::HashMap;
+use std::ops::Bound;
+
+use redb::{Database, Durability, ReadableDatabase, TableDefinition, TableHandle};
+
+use crate::store::{Change, Group, Key, Rows, Table};
+
+type Definition = TableDefinition<'static, (&'static str, &'static str, u64), &'static [u8]>;
+
+const fn definition(table: Table) -> Definition {
+    TableDefinition::new(match table {
+        Table::Session => "session",
+        Table::Open => "open",
+        Table::Outbox => "outbox",
+        Table::Attempt => "attempt",
+        Table::Dead => "dead",
+        Table::Conversation => "conversation",
+        Table::Person => "person",
+        Table::Sent => "sent",
+        Table::Account => "account",
+        Table::Journal => "journal",
+    })
+}
+
+/// Makes every table that isn't there, so that a read never misses one. A file that has them all is
+/// left as it is: on a full disk it must still open.
+pub(super) fn make_tables(database: &Database) -> Result<(), redb::Error> {
+    let there: Vec<String> =
+        database.begin_read()?.list_tables()?.map(|table| table.name().to_owned()).collect();
+    let is_there = |table| there.iter().any(|name| name == definition(table).name());
+    if Table::ALL.into_iter().all(is_there) {
+        return Ok(());
+    }
+    let transaction = durable(database)?;
+    for table in Table::ALL {
+        transaction.open_table(definition(table))?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+pub(super) fn load(
+    database: &Database,
+    table: Table,
+    groups: &[Group],
+) -> Result<Vec<Rows>, redb::Error> {
+    let rows = database.begin_read()?.open_table(definition(table))?;
+    let mut loaded = Vec::with_capacity(groups.len());
+    for Group(first, second) in groups {
+        let range = rows.range((&**first, &**second, 0)..=(&**first, &**second, u64::MAX))?;
+        let mut of_group = Vec::new();
+        for row in range {
+            let (key, value) = row?;
+            of_group.push((key.value().2, value.value().to_vec()));
+        }
+        loaded.push(of_group);
+    }
+    Ok(loaded)
+}
+
+pub(super) fn scan(
+    database: &Database,
+    table: Table,
+    after: Option<&Key>,
+    limit: usize,
+) -> Result<Vec<(Key, Vec<u8>)>, redb::Error> {
+    let rows = database.begin_read()?.open_table(definition(table))?;
+    let range = match after {
+        None => rows.range::<(&str, &str, u64)>(..)?,
+        Some(after) => {
+            let bounds = (Bound::Excluded(place(after)), Bound::Unbounded);
+            rows.range::<(&str, &str, u64)>(bounds)?
+        }
+    };
+    let mut scanned = Vec::new();
+    for row in range.take(limit) {
+        let (key, value) = row?;
+        let (first, second, number) = key.value();
+        let key = Key { table, group: Group(first.into(), second.into()), number };
+        scanned.push((key, value.value().to_vec()));
+    }
+    Ok(scanned)
+}
+
+pub(super) fn commit(database: &Database, changes: &[Change]) -> Result<(), redb::Error> {
+    let transaction = durable(database)?;
+    for table in Table::ALL {
+        let mut of_table = changes.iter().filter(|change| change.key().table == table).peekable();
+        if of_table.peek().is_none() {
+            continue;
+        }
+        let mut rows = transaction.open_table(definition(table))?;
+        for change in of_table {
+            match change {
+                Change::Put(key, value) => drop(rows.insert(place(key), value.as_slice())?),
+                Change::Delete(key) => drop(rows.remove(place(key))?),
+            }
+        }
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Whether every row reads as `changes` leave it.
+pub(super) fn hold(database: &Database, changes: &[Change]) -> Result<bool, redb::Error> {
+    let mut wanted = HashMap::new();
+    for change in changes {
+        match change {
+            Change::Put(key, value) => wanted.insert(key, Some(value.as_slice())),
+            Change::Delete(key) => wanted.insert(key, None),
+        };
+    }
+    let transaction = database.begin_read()?;
+    for (key, value) in wanted {
+        let rows = transaction.open_table(definition(key.table))?;
+        if rows.get(place(key))?.as_ref().map(redb::AccessGuard::value) != value {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn place(key: &Key) -> (&str, &str, u64) {
+    let Key { group: Group(first, second), number, .. } = key;
+    (first, second, *number)
+}
+
+/// A transaction that is on the disk, in two phases, once it is committed.
+fn durable(database: &Database) -> Result<redb::WriteTransaction, redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(Durability::Immediate)?;
+    transaction.set_two_phase_commit(true);
+    Ok(transaction)
+}

@@ -1,0 +1,260 @@
+//! The store: one open file, opened again after a full disk, given up after any other failure.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use redb::Database;
+
+use super::disk::{Disk, LocalDisk};
+use super::error::OpenError;
+use super::file::{OpenFile, Refused};
+use super::rows;
+use crate::store::{Change, Group, Key, Rows, Store, StoreError, Table};
+
+/// Pause before a read tries again to open the file; doubled each time up to `REOPEN_PAUSE_MAX`.
+const REOPEN_PAUSE: Duration = Duration::from_millis(10);
+
+/// The longest such pause.
+const REOPEN_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// A store in one file. One process at a time has it open.
+#[derive(Clone)]
+pub struct EmbeddedStore(Arc<Shared>);
+
+struct Shared {
+    disk: Box<dyn Disk>,
+    /// Calls hold it for reading while they use the file, so that it is closed only between calls.
+    file: RwLock<State>,
+    /// One commit, or one change of the reserve, at a time: neither takes the other's room.
+    committing: Mutex<()>,
+    short: AtomicBool,
+}
+
+enum State {
+    Open(OpenFile),
+    /// After the disk was full: redb takes nothing more until its file is opened again.
+    Closed,
+    /// For ever.
+    Failed(String),
+}
+
+impl EmbeddedStore {
+    /// Opens the file, or makes it, and keeps no reserve. Repairs the file after a crash. Blocks.
+    ///
+    /// # Errors
+    /// Why the file can't be used.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        Self::open_with_reserve(path, 0)
+    }
+
+    /// As [`EmbeddedStore::open`], with a reserve of `reserve` bytes in the file `<path>.reserve`. Where
+    /// there is no room for it, the store opens all the same and is short.
+    ///
+    /// # Errors
+    /// Why the file can't be used.
+    pub fn open_with_reserve(path: &Path, reserve: u64) -> Result<Self, OpenError> {
+        let unmade = |cause| OpenError::Folder { path: path.display().to_string(), cause };
+        Self::open_on(LocalDisk::new(path, reserve).map_err(unmade)?)
+    }
+
+    /// Opens the file of `disk`, which may be a simulated one.
+    ///
+    /// # Errors
+    /// Why the file can't be used.
+    pub fn open_on(disk: impl Disk) -> Result<Self, OpenError> {
+        let mut opened = OpenFile::open(&disk);
+        if let Err(Refused::Full(cause)) = &opened
+            && give_up_reserve(&disk)
+        {
+            tracing::warn!(
+                "store: the disk is full: {cause}. It is opened with the reserve's room"
+            );
+            opened = OpenFile::open(&disk);
+        }
+        let file = opened.map_err(|refused| refused.at_start(disk.name()))?;
+        let shared = Shared {
+            disk: Box::new(disk),
+            file: RwLock::new(State::Open(file)),
+            committing: Mutex::new(()),
+            short: AtomicBool::new(true),
+        };
+        if !shared.has_room() {
+            tracing::warn!("store: there is no room for the reserve; free space");
+        }
+        Ok(Self(Arc::new(shared)))
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Shared) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let shared = self.0.clone();
+        let worked = tokio::task::spawn_blocking(move || work(&shared)).await;
+        worked.unwrap_or_else(|error| {
+            let cause = format!("the store's thread ended: {error}");
+            Err(self.0.give_up(StoreError::Fatal(cause)))
+        })
+    }
+
+    /// A read waits for as long as the file can't be opened again.
+    async fn reading<T: Send + 'static>(
+        &self,
+        work: impl Fn(&Database) -> Result<T, redb::Error> + Clone + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let mut pause = REOPEN_PAUSE;
+        loop {
+            let work = work.clone();
+            match self.blocking(move |shared| shared.attempt(work)).await {
+                Err(error @ StoreError::Full(_)) => {
+                    tracing::error!("{error}");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(REOPEN_PAUSE_MAX);
+                }
+                done => return done,
+            }
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Store for EmbeddedStore {
+    async fn load(&self, table: Table, groups: &[Group]) -> Result<Vec<Rows>, StoreError> {
+        let groups = groups.to_vec();
+        self.reading(move |database| rows::load(database, table, &groups)).await
+    }
+
+    async fn scan(
+        &self,
+        table: Table,
+        after: Option<Key>,
+        limit: usize,
+    ) -> Result<Vec<(Key, Vec<u8>)>, StoreError> {
+        self.reading(move |database| rows::scan(database, table, after.as_ref(), limit)).await
+    }
+
+    async fn commit(&self, changes: Arc<[Change]>) -> Result<(), StoreError> {
+        self.blocking(move |shared| shared.commit(&changes)).await
+    }
+
+    async fn has_room(&self) -> bool {
+        self.blocking(|shared| Ok(shared.has_room())).await.unwrap_or(false)
+    }
+
+    fn is_short(&self) -> bool {
+        self.0.short.load(Ordering::Acquire)
+    }
+}
+
+impl Shared {
+    fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
+        let _one = self.one_at_a_time();
+        if changes.is_empty() {
+            return self.attempt(|_| Ok(()));
+        }
+        loop {
+            let cause = match self.attempt(|database| rows::commit(database, changes)) {
+                Err(StoreError::Full(cause)) => cause,
+                done => return done,
+            };
+            self.short.store(true, Ordering::Release);
+            let freed = give_up_reserve(&*self.disk);
+            // The disk may have been found full when the commit was done already, while the file was
+            // trimmed or the next commit prepared. The file that is opened again knows.
+            if self.attempt(|database| rows::hold(database, changes))? {
+                return Ok(());
+            }
+            if !freed {
+                return Err(StoreError::Full(cause));
+            }
+            tracing::warn!(
+                "store: the disk is full: {cause}. The reserve's room is used for what is under way; free space"
+            );
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        if !self.short.load(Ordering::Acquire) {
+            return true;
+        }
+        let _one = self.one_at_a_time();
+        let kept = self.disk.keep_reserve().unwrap_or_else(|error| {
+            tracing::error!(
+                "store: the reserve can't be kept: {error}. Check the folder of the file"
+            );
+            false
+        });
+        self.short.store(!kept, Ordering::Release);
+        kept
+    }
+
+    /// Does the work with the open file; opens it again where the disk was full before.
+    fn attempt<T>(
+        &self,
+        work: impl Fn(&Database) -> Result<T, redb::Error>,
+    ) -> Result<T, StoreError> {
+        let tried = {
+            let state = self.file.read().unwrap_or_else(PoisonError::into_inner);
+            match &*state {
+                State::Open(file) => Some(file.run(&work)),
+                State::Closed => None,
+                State::Failed(cause) => return Err(StoreError::Fatal(cause.clone())),
+            }
+        };
+        let tried = match tried {
+            Some(tried) => tried,
+            None => self.reopened(&work),
+        };
+        tried.map_err(|error| self.give_up(error))
+    }
+
+    fn reopened<T>(
+        &self,
+        work: impl Fn(&Database) -> Result<T, redb::Error>,
+    ) -> Result<T, StoreError> {
+        let mut state = self.file.write().unwrap_or_else(PoisonError::into_inner);
+        if matches!(&*state, State::Closed) {
+            *state = State::Open(OpenFile::open(&*self.disk).map_err(Refused::while_running)?);
+        }
+        match &*state {
+            State::Open(file) => file.run(work),
+            State::Closed => Err(StoreError::Full("the file isn't open".to_owned())),
+            State::Failed(cause) => Err(StoreError::Fatal(cause.clone())),
+        }
+    }
+
+    /// Lets go of the file after a failure: until it is opened again, or for ever.
+    fn give_up(&self, error: StoreError) -> StoreError {
+        let mut state = self.file.write().unwrap_or_else(PoisonError::into_inner);
+        match &error {
+            StoreError::Full(_) => {
+                // Another call may have opened it again since.
+                if matches!(&*state, State::Open(file) if file.has_failed()) {
+                    *state = State::Closed;
+                }
+            }
+            StoreError::Fatal(cause) | StoreError::Away(cause) => {
+                if !matches!(&*state, State::Failed(_)) {
+                    *state = State::Failed(cause.clone());
+                }
+            }
+        }
+        error
+    }
+
+    fn one_at_a_time(&self) -> MutexGuard<'_, ()> {
+        // It guards no data.
+        self.committing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether there was a reserve whose room is free from here on.
+fn give_up_reserve(disk: &dyn Disk) -> bool {
+    disk.give_up_reserve().unwrap_or_else(|error| {
+        tracing::error!(
+            "store: the reserve can't be given up: {error}. Check the folder of the file"
+        );
+        false
+    })
+}

@@ -1,0 +1,264 @@
+//! A store that can't be reached for a while.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use sidenote::engine::link::LinkError;
+use sidenote::session::payload::Payload;
+use sidenote::store::{Change, Group, Journal, Key, MemoryStore, Rows, Store, StoreError, Table};
+use sidenote_tests::world::{Platform, World, action, batch, ok_after, wait};
+
+/// A store in memory that can be away. What it is asked meanwhile it neither says nor does.
+#[derive(Default)]
+struct Remote {
+    rows: MemoryStore,
+    away: AtomicBool,
+    /// So many commits are carried out without an answer.
+    unanswered: AtomicUsize,
+}
+
+impl Remote {
+    fn set_away(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
+    }
+
+    fn reach(&self) -> Result<(), StoreError> {
+        match self.away.load(Ordering::SeqCst) {
+            true => Err(StoreError::Away("as the test wishes".to_owned())),
+            false => Ok(()),
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Store for Remote {
+    async fn load(&self, table: Table, groups: &[Group]) -> Result<Vec<Rows>, StoreError> {
+        self.reach()?;
+        self.rows.load(table, groups).await
+    }
+
+    async fn scan(
+        &self,
+        table: Table,
+        after: Option<Key>,
+        limit: usize,
+    ) -> Result<Vec<(Key, Vec<u8>)>, StoreError> {
+        self.reach()?;
+        self.rows.scan(table, after, limit).await
+    }
+
+    async fn commit(&self, changes: Arc<[Change]>) -> Result<(), StoreError> {
+        let count = |n: usize| n.checked_sub(1);
+        let silent = self.unanswered.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count);
+        if silent.is_ok() {
+            self.rows.commit(changes).await?;
+            return Err(StoreError::Away("the answer got lost".to_owned()));
+        }
+        self.reach()?;
+        self.rows.commit(changes).await
+    }
+}
+
+fn journal(folder: &Path, max_bytes: usize) -> Journal {
+    Journal::open(&folder.join("test.journal"), max_bytes).unwrap()
+}
+
+fn start(store: &Arc<Remote>, platform: Arc<Platform>, journal: Journal) -> World {
+    World::start_with_journal(store.clone(), platform, journal)
+}
+
+/// The store goes away, and the engine finds out.
+async fn go_away(store: &Remote, world: &World) {
+    store.set_away(true);
+    let batch = batch("another", [action("not taken before the store is back")]);
+    world.handle.take(Payload::Actions(batch), 100).await.unwrap();
+    wait(0.1).await;
+    assert_eq!(world.handle.counters().store_away.get(), 1);
+}
+
+async fn acts(world: &World, texts: impl IntoIterator<Item = u64>) {
+    for n in texts {
+        world.act("s", &n.to_string()).await;
+    }
+}
+
+/// The texts of all notes, in the order in which they were posted.
+fn texts(platform: &Platform) -> Vec<String> {
+    let posts = platform.posts();
+    let actions = posts.iter().flat_map(|post| &post.note.actions);
+    actions.map(|action| action.description.clone()).collect()
+}
+
+fn numbers(to: u64) -> Vec<String> {
+    (0..to).map(|n| n.to_string()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_while_the_store_is_away_is_taken_and_sent_in_order_when_it_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(Remote::default());
+    let world = start(&store, Platform::new([]), journal(folder.path(), 1 << 20));
+    acts(&world, 0..3).await;
+    world.link("s", "c").await.unwrap();
+    wait(1.0).await;
+
+    go_away(&store, &world).await;
+    acts(&world, 3..8).await;
+    assert_eq!(world.link("t", "c2").await, Err(LinkError::Unavailable));
+    wait(30.0).await;
+    assert_eq!(world.handle.counters().store_away.get(), 1);
+    assert!(world.handle.counters().journalled.get() > 0);
+    assert_eq!(texts(&world.platform), numbers(3), "no attempt can be put on record");
+
+    store.set_away(false);
+    acts(&world, 8..10).await;
+    wait(5.0).await;
+    assert_eq!(texts(&world.platform), numbers(10));
+    let counters = world.handle.counters();
+    assert_eq!((counters.store_away.get(), counters.journalled.get()), (0, 0));
+    assert_eq!(counters.actions_taken.get(), 11);
+    world.link("t", "c2").await.unwrap();
+    world.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_taken_while_the_store_was_away_survives_a_crash() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(Remote::default());
+    let world = start(&store, Platform::new([]), journal(folder.path(), 1 << 20));
+    acts(&world, 0..1).await;
+    world.link("s", "c").await.unwrap();
+    wait(1.0).await;
+    go_away(&store, &world).await;
+    acts(&world, 1..6).await;
+    let (_, platform) = world.crash().await;
+    assert_eq!(texts(&platform), numbers(1));
+
+    // The store is still away when the host is back.
+    let platform = Platform::new([]);
+    let world = start(&store, platform.clone(), journal(folder.path(), 1 << 20));
+    acts(&world, 6..7).await;
+    wait(5.0).await;
+    store.set_away(false);
+    wait(5.0).await;
+    assert_eq!(texts(&platform), &numbers(7)[1..]);
+    world.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_played_back_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, copy) = (folder.path().join("test.journal"), folder.path().join("copy"));
+    let store = Arc::new(Remote::default());
+    let world = start(&store, Platform::new([]), journal(folder.path(), 1 << 20));
+    world.act("s", "0").await;
+    world.link("s", "c").await.unwrap();
+    wait(1.0).await;
+    go_away(&store, &world).await;
+    acts(&world, 1..4).await;
+    std::fs::copy(&file, &copy).unwrap();
+    store.set_away(false);
+    wait(5.0).await;
+    let (_, platform) = world.crash().await;
+    assert_eq!(texts(&platform), numbers(4));
+
+    // As if the host had died between the store's commit and the journal's.
+    std::fs::copy(&copy, &file).unwrap();
+    let platform = Platform::new([]);
+    let world = start(&store, platform.clone(), journal(folder.path(), 1 << 20));
+    wait(5.0).await;
+    assert_eq!(texts(&platform), Vec::<String>::new());
+    assert_eq!(world.handle.counters().journalled.get(), 0);
+    world.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_whose_answer_got_lost_is_made_again_and_counts_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(Remote::default());
+    let world = start(&store, Platform::new([]), journal(folder.path(), 1 << 20));
+    world.link("s", "c").await.unwrap();
+    store.unanswered.store(2, Ordering::SeqCst);
+    acts(&world, 0..4).await;
+    wait(5.0).await;
+    assert_eq!(texts(&world.platform), numbers(4));
+    world.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_journal_pauses_the_intake_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(Remote::default());
+    let world = start(&store, Platform::new([]), journal(folder.path(), 2000));
+    acts(&world, 0..1).await;
+    world.link("s", "c").await.unwrap();
+    wait(1.0).await;
+    go_away(&store, &world).await;
+    let long = "x".repeat(300);
+    let mut taken = 0;
+    for n in 1..20 {
+        let batch = batch("s", [action(&format!("{n} {long}"))]);
+        let take = world.handle.take_committed(batch, 400);
+        let in_time = tokio::time::timeout(std::time::Duration::from_secs(60), take).await;
+        if in_time.is_err() {
+            break;
+        }
+        taken = n;
+    }
+    assert!((1..8).contains(&taken), "{taken} found room");
+    store.set_away(false);
+    wait(5.0).await;
+    let sent = texts(&world.platform);
+    assert_eq!(sent.len() as u64, taken + 2, "the one that waited is there as well");
+    assert!(sent[1..].iter().zip(1..).all(|(text, n)| text.starts_with(&format!("{n} "))));
+    world.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_fails_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(Remote::default());
+    let world = start(&store, Platform::new([]), journal(folder.path(), 1 << 20));
+    acts(&world, 0..1).await;
+    world.link("s", "c").await.unwrap();
+    wait(1.0).await;
+    // A host that doesn't have the session in memory.
+    let (_, _) = world.crash().await;
+    let world = start(&store, Platform::new([]), journal(folder.path(), 1 << 20));
+    wait(1.0).await;
+    let before = store.rows.scan(Table::Session, None, 10).await.unwrap();
+    store.set_away(true);
+    // The first to need the store waits for it in vain; whoever comes later is told at once.
+    assert_eq!(world.link("s", "another").await, Err(LinkError::Unavailable));
+    acts(&world, 1..2).await;
+    wait(10.0).await;
+    assert_eq!(store.rows.scan(Table::Session, None, 10).await.unwrap(), before);
+    store.set_away(false);
+    wait(5.0).await;
+    assert_eq!(world.record("s").await.link.unwrap().conversation.as_str(), "c");
+    assert_eq!(world.end().await, ["c: [1] 1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_can_be_stopped_while_its_store_is_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(Remote::default());
+    let mut world = start(&store, Platform::new([ok_after(1.0)]), journal(folder.path(), 1 << 20));
+    acts(&world, 0..1).await;
+    go_away(&store, &world).await;
+    acts(&world, 1..3).await;
+    world.handle.drain().await;
+    wait(2.0).await;
+    world.handle.stop().await;
+    world.ended().await.unwrap();
+    drop(world);
+
+    store.set_away(false);
+    let world = start(&store, Platform::new([]), journal(folder.path(), 1 << 20));
+    wait(1.0).await;
+    world.link("s", "c").await.unwrap();
+    wait(1.0).await;
+    assert_eq!(texts(&world.platform), numbers(3));
+    world.end().await;
+}
