@@ -37,6 +37,8 @@ pub struct Load {
     pub time: Duration,
     /// Actions in one event of the stream.
     pub batch: u32,
+    /// Actions of one note at most; with 1, every action is a note at once.
+    pub note_actions: usize,
     /// Calls of the plugin at the same time.
     pub concurrency: u32,
     /// How long the platform takes over a note.
@@ -60,8 +62,8 @@ const STANDSTILL: Duration = Duration::from_secs(20);
 const PRODUCT: &str = "p";
 /// Links made at the same time.
 const LINKS: usize = 16;
-/// The host's default, against which lateness is measured.
-const MAX_NOTE_ACTIONS: usize = 100;
+/// The host's default for the actions of one note.
+pub const NOTE_ACTIONS: usize = 100;
 
 /// What a run came to.
 #[derive(Debug, Clone)]
@@ -86,6 +88,8 @@ pub struct Outcome {
     pub host_cpu: Option<Duration>,
     /// Processor time of this process.
     pub own_cpu: Option<Duration>,
+    /// Processor time of the whole machine, other programs included.
+    pub machine_cpu: Option<Duration>,
     /// The largest resident size of the host's process, in bytes.
     pub peak_memory: Option<u64>,
 }
@@ -107,7 +111,7 @@ pub async fn run(load: &Load) -> Result<Outcome> {
     let linked_in = linking.elapsed();
 
     let process = rig.host_process();
-    let before = (vitals::cpu_time(process), vitals::cpu_time(None));
+    let before = (vitals::cpu_time(process), vitals::cpu_time(None), vitals::machine_time());
     let began = Instant::now();
     let emitted = emit(&rig, load, &names).await;
     let sent_in = began.elapsed();
@@ -117,6 +121,7 @@ pub async fn run(load: &Load) -> Result<Outcome> {
     };
     let host_cpu = used(vitals::cpu_time(process), before.0);
     let own_cpu = used(vitals::cpu_time(None), before.1);
+    let machine_cpu = used(vitals::machine_time(), before.2);
     let commits = match (&mut feed, &load.host) {
         (Some(feed), _) => feed.counters().await.get("commits").copied(),
         (None, Place::Here) => Some(rig.host().counters().commits),
@@ -136,6 +141,7 @@ pub async fn run(load: &Load) -> Result<Outcome> {
         commits,
         host_cpu,
         own_cpu,
+        machine_cpu,
         peak_memory: vitals::peak_resident(process),
     };
     // A taker ends with its feed.
@@ -182,7 +188,7 @@ impl Outcome {
 
 fn setup(load: &Load) -> Setup {
     let tally = TallyOptions {
-        max_note_actions: MAX_NOTE_ACTIONS,
+        max_note_actions: load.note_actions,
         max_sessions: load.sessions as usize,
         ..TallyOptions::default()
     };
@@ -203,7 +209,7 @@ fn setup(load: &Load) -> Setup {
         },
         components: load.components.clone(),
         limits: format!("concurrency = {}", load.concurrency),
-        delivery: format!("max_note_actions = {MAX_NOTE_ACTIONS}"),
+        delivery: format!("max_note_actions = {}", load.note_actions),
         platform,
         // A short queue: actions that wait for the host are sent late, not counted as late.
         connector: ConnectorOptions { queued_events: 16, ..ConnectorOptions::default() },

@@ -22,6 +22,16 @@ pub fn cpu_time(process: Option<u32>) -> Option<Duration> {
     Some(Duration::from_millis(ticks * 10))
 }
 
+/// The processor time that all programs of this machine have used, to a hundredth of a second.
+pub fn machine_time() -> Option<Duration> {
+    let stat = std::fs::read_to_string("/proc/stat").ok()?;
+    let ticks = stat.lines().next()?.strip_prefix("cpu")?.split_ascii_whitespace();
+    let ticks: Vec<u64> = ticks.map_while(|ticks| ticks.parse().ok()).collect();
+    // User, nice, system, idle, waiting for disks, interrupts, soft interrupts.
+    let [user, nice, system, _, _, hard, soft, ..] = ticks[..] else { return None };
+    Some(Duration::from_millis((user + nice + system + hard + soft) * 10))
+}
+
 /// A size as people read it.
 pub fn mebibytes(bytes: Option<u64>) -> String {
     bytes.map_or("unknown".to_owned(), |bytes| {

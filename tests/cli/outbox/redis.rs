@@ -10,7 +10,8 @@ use sidenote_tests::world::{Platform, World, failed};
 
 use super::filled::{Filled, post, until};
 
-#[tokio::test]
+// The lease is renewed while the command runs.
+#[tokio::test(flavor = "multi_thread")]
 async fn a_redis_store_is_changed_only_where_no_host_writes_to_it() {
     let Some(server) = RedisServer::start(&[]).await else { return };
     let filled = Filled::empty();

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Parser;
 use sidenote_tests::idle::{Idle, idle};
-use sidenote_tests::throughput::{Load, Outcome, Place, run};
+use sidenote_tests::throughput::{Load, NOTE_ACTIONS, Outcome, Place, run};
 use sidenote_tests::{StoreKind, vitals};
 
 /// Measures every store, and what idle sessions cost.
@@ -62,6 +62,7 @@ async fn bench(args: &Args) -> Result<()> {
         args.seconds,
         cores()
     ));
+    say("notes/s with an action in each; actions/s with as many in a note as come together");
     say(&row([
         "store",
         "notes/s",
@@ -71,18 +72,20 @@ async fn bench(args: &Args) -> Result<()> {
         "memory",
         "commits/s",
         "host",
-        "others",
+        "simulators",
     ]
     .map(str::to_owned)));
     let mut limits = Vec::new();
     for store in stores {
-        let flat_out = run(&load(args, store.clone(), 0)?).await?;
-        flat_out.check().with_context(|| format!("{}, flat out", store.name()))?;
-        let half = (flat_out.actions_per_second() / 2.0) as u64;
-        let at_half = run(&load(args, store.clone(), half.max(1))?).await?;
-        at_half.check().with_context(|| format!("{}, at half of it", store.name()))?;
-        say(&row(figures(&store, &flat_out, &at_half)));
-        limits.push(format!("{}: {}", store.name(), limit(&flat_out)));
+        let single = Load { batch: 1, note_actions: 1, ..load(args, store.clone())? };
+        let notes = measured(&single, "notes").await?;
+        let actions = measured(&load(args, store.clone())?, "actions").await?;
+        let half = (actions.actions_per_second() / 2.0) as u64;
+        let half = Load { rate: half.max(1), ..load(args, store.clone())? };
+        let half = measured(&half, "half of it").await?;
+        say(&row(figures(&store, &notes, &actions, &half)));
+        limits.push(format!("{} notes: {}", store.name(), limit(&notes)));
+        limits.push(format!("{} actions: {}", store.name(), limit(&actions)));
     }
     say("what limits it, flat out");
     for line in limits {
@@ -96,15 +99,22 @@ async fn bench(args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn load(args: &Args, store: StoreKind, rate: u64) -> Result<Load> {
+async fn measured(load: &Load, what: &str) -> Result<Outcome> {
+    let outcome = run(load).await?;
+    outcome.check().with_context(|| format!("{}, {what}", load.store.name()))?;
+    Ok(outcome)
+}
+
+fn load(args: &Args, store: StoreKind) -> Result<Load> {
     Ok(Load {
         components: args.plugins.clone(),
         store,
         host: Place::Taker(taker()?),
         sessions: args.sessions,
-        rate,
+        rate: 0,
         time: Duration::from_secs(args.seconds),
         batch: args.batch,
+        note_actions: NOTE_ACTIONS,
         concurrency: 8,
         platform_takes: Duration::ZERO,
     })
@@ -117,18 +127,19 @@ fn taker() -> Result<PathBuf> {
     taker.exists().then_some(taker).context("bench: `taker` isn't built; run `cargo xtask bench`")
 }
 
-fn figures(store: &StoreKind, flat_out: &Outcome, at_half: &Outcome) -> [String; 9] {
+fn figures(store: &StoreKind, notes: &Outcome, actions: &Outcome, half: &Outcome) -> [String; 9] {
     let millis = |late: Duration| format!("{:.1} ms", late.as_secs_f64() * 1e3);
+    let memory = [notes, actions, half].map(|outcome| outcome.peak_memory);
     [
         store.name().to_owned(),
-        format!("{:.0}", flat_out.notes_per_second()),
-        format!("{:.0}", flat_out.actions_per_second()),
-        millis(at_half.late[0]),
-        millis(at_half.late[1]),
-        vitals::mebibytes(flat_out.peak_memory.max(at_half.peak_memory)),
-        format!("{:.0}", flat_out.per_second(flat_out.commits.unwrap_or_default() as f64)),
-        format!("{:.2} cores", used(flat_out, flat_out.host_cpu)),
-        format!("{:.2} cores", used(flat_out, flat_out.own_cpu)),
+        format!("{:.0}", notes.notes_per_second()),
+        format!("{:.0}", actions.actions_per_second()),
+        millis(half.late[0]),
+        millis(half.late[1]),
+        vitals::mebibytes(memory.into_iter().max().flatten()),
+        format!("{:.0}", commits(notes)),
+        format!("{:.2} cores", used(notes, notes.host_cpu)),
+        format!("{:.2} cores", used(notes, notes.own_cpu)),
     ]
 }
 
@@ -136,23 +147,23 @@ fn used(outcome: &Outcome, cpu: Option<Duration>) -> f64 {
     outcome.per_second(cpu.unwrap_or_default().as_secs_f64())
 }
 
+fn commits(outcome: &Outcome) -> f64 {
+    outcome.per_second(outcome.commits.unwrap_or_default() as f64)
+}
+
 /// What a run waited for: the processor where there was none left; else the store, by how often it commits.
 fn limit(outcome: &Outcome) -> String {
-    let (host, others) = (used(outcome, outcome.host_cpu), used(outcome, outcome.own_cpu));
-    let busy = (host + others) / cores() as f64;
-    let commits = outcome.per_second(outcome.commits.unwrap_or_default() as f64).max(1.0);
-    let pace = format!(
-        "{commits:.0} commits/s of {:.0} actions and {:.1} ms each",
-        outcome.actions_per_second() / commits,
-        1e3 / commits
-    );
-    if busy > 0.85 {
-        return format!(
-            "the processor ({:.0} %: the host {host:.2} cores, simulators {others:.2}); {pace}",
-            busy * 100.0
-        );
-    }
-    format!("waiting, the processor is {:.0} % busy; {pace}", busy * 100.0)
+    let (host, own) = (used(outcome, outcome.host_cpu), used(outcome, outcome.own_cpu));
+    let machine = used(outcome, outcome.machine_cpu).max(host + own);
+    let others = machine - host - own;
+    let busy = machine / cores() as f64 * 100.0;
+    let what = if busy > 85.0 { "the processor" } else { "waiting for commits and answers" };
+    format!(
+        "{what}: it is {busy:.0} % busy (host {host:.2}, simulators {own:.2}, other programs {others:.2} cores); \
+         {:.0} commits/s, {:.0} actions each",
+        commits(outcome),
+        outcome.actions_per_second() / commits(outcome).max(f64::MIN_POSITIVE),
+    )
 }
 
 fn idle_report(cost: &Idle) -> String {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::Parser;
 use sidenote::sim::Totals;
-use sidenote_tests::throughput::{Load, Outcome, Place, run};
+use sidenote_tests::throughput::{Load, NOTE_ACTIONS, Outcome, Place, run};
 use sidenote_tests::{StoreArgs, vitals};
 
 /// Measures how many actions a host takes from the stream to the platform in a second.
@@ -68,6 +68,7 @@ async fn measure(args: Args) -> Result<()> {
         rate: args.rate,
         time: Duration::from_secs(args.seconds),
         batch: args.batch,
+        note_actions: NOTE_ACTIONS,
         concurrency: args.concurrency,
         platform_takes: Duration::from_millis(args.platform_ms),
     };

@@ -3,7 +3,8 @@
 use std::process::Command;
 
 /// How to get it by hand.
-const BY_HAND: &str = "install redis-server (on Debian: apt-get install redis-server), then run this again";
+const BY_HAND: &str =
+    "install redis-server (on Debian: apt-get install redis-server), then run this again";
 
 /// Installs `redis-server` where it is missing and this machine lets us.
 pub(crate) fn install(run: impl Fn(&mut Command) -> Result<(), String>) -> Result<(), String> {

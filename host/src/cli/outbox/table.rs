@@ -11,8 +11,17 @@ const NARROWEST: usize = 8;
 /// What the last column shall have, before the others are left as wide as they are.
 const LAST: usize = 24;
 
-const HEADS: [&str; 9] =
-    ["STATE", "SEALED", "TRIES", "PRODUCT", "SESSION", "NOTE", "PLUGIN", "CONVERSATION", "WHY"];
+const HEADS: [&str; 9] = [
+    "STATE",
+    "SEALED",
+    "TRIES",
+    "PRODUCT",
+    "SESSION",
+    "NOTE",
+    "PLUGIN",
+    "CONVERSATION",
+    "NEXT, WHY",
+];
 
 /// The columns with names that others chose, which can be cut.
 const NAMES: [usize; 4] = [3, 4, 6, 7];
@@ -99,7 +108,7 @@ fn cells(entry: &Entry) -> [String; HEADS.len()] {
     ]
 }
 
-/// What it waits for, and why it is where it is.
+/// When it is tried again, and why it is where it is.
 fn why(entry: &Entry) -> String {
     let now = entry.sealed_at + entry.age_seconds;
     let wait = entry.waits_until.map(|at| match at - now {
@@ -107,12 +116,12 @@ fn why(entry: &Entry) -> String {
         _ => "at once".to_owned(),
     });
     let wait = wait.map(|wait| match entry.state {
-        EntryState::HeldUntil => format!("tried again {wait}, as the platform asked"),
+        EntryState::HeldUntil => format!("{wait}, as the platform asked"),
         EntryState::Due
         | EntryState::InFlight
         | EntryState::RetryAt
         | EntryState::GivenUp
-        | EntryState::Dead => format!("tried again {wait}"),
+        | EntryState::Dead => wait,
     });
     let reason = entry.reason.as_deref().map(escaped);
     wait.into_iter().chain(reason).collect::<Vec<_>>().join("; ")
