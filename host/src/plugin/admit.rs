@@ -7,20 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
-use wasmtime::component::{Component, HasSelf, Instance, InstancePre, Linker};
+use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 use wasmtime::{Engine, Store};
 
-use super::bindings::HostSide;
-use super::bindings::exports::sidenote::plugin as wit;
+use super::bindings::v0_1;
+use super::exports::{Exports, Indices, Interface, Misfit};
 use super::instance::{self, Ground, State};
 use crate::egress::BadGrant;
 
 /// Largest component, in bytes. Python ones are 18 MB.
 const MAX_COMPONENT_BYTES: u64 = 64 << 20;
 const COMPILE_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// The interfaces that a plugin can export, as they are looked for.
-const LOOKED_FOR: [&str; 2] = ["sidenote:plugin/writer@0.1.0", "sidenote:plugin/webhook@0.1.0"];
 
 /// Compiles a file. One at a time, off the async threads, and where a panic of the compiler is
 /// contained.
@@ -81,22 +78,20 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
-    HostSide::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    v0_1::HostSide::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     Ok(linker)
 }
 
 /// A component that fits.
 pub(super) struct Admitted {
     pre: InstancePre<State>,
-    writer: Option<wit::writer::GuestIndices>,
-    webhook: Option<wit::webhook::GuestIndices>,
+    indices: Indices,
 }
 
 /// An instance with the exports that its component has.
 pub(super) struct Live {
     pub(super) store: Store<State>,
-    pub(super) writer: Option<wit::writer::Guest>,
-    pub(super) webhook: Option<wit::webhook::Guest>,
+    pub(super) exports: Exports,
 }
 
 /// Links a component, looks for what it exports, and tries it out once: only a live instance shows
@@ -107,25 +102,11 @@ pub(super) async fn admit(
     ground: &Arc<Ground>,
 ) -> Result<(Admitted, Live), AdmitError> {
     let pre = linker.instantiate_pre(component).map_err(|error| AdmitError::Link(cause(&error)))?;
-    let [writer, webhook] =
-        LOOKED_FOR.map(|name| pre.component().get_export_index(None, name).is_some());
-    if !(writer || webhook) {
+    let indices = Indices::find(&pre)?;
+    let admitted = Admitted { pre, indices };
+    if admitted.interfaces().is_empty() {
         return Err(AdmitError::NoExports(exports_of(component)));
     }
-    let misfit = |name: &'static str| {
-        move |error: wasmtime::Error| AdmitError::Export { name, cause: cause(&error) }
-    };
-    let admitted = Admitted {
-        writer: writer
-            .then(|| wit::writer::GuestIndices::new(&pre))
-            .transpose()
-            .map_err(misfit(LOOKED_FOR[0]))?,
-        webhook: webhook
-            .then(|| wit::webhook::GuestIndices::new(&pre))
-            .transpose()
-            .map_err(misfit(LOOKED_FOR[1]))?,
-        pre,
-    };
     let deadline = Instant::now() + ground.limits.call_timeout;
     let mut store = admitted.store(ground);
     instance::begin_call(&mut store, deadline, None);
@@ -136,28 +117,20 @@ pub(super) async fn admit(
             Err(_) => return Err(AdmitError::TrialTimeout(ground.limits.call_timeout)),
         };
     store.data().log.end();
-    let writer = admitted.writer.as_ref().map(|it| it.load(&mut store, &instance));
-    let writer = writer.transpose().map_err(misfit(LOOKED_FOR[0]))?;
-    let webhook = admitted.webhook.as_ref().map(|it| it.load(&mut store, &instance));
-    let webhook = webhook.transpose().map_err(misfit(LOOKED_FOR[1]))?;
-    Ok((admitted, Live { store, writer, webhook }))
+    let exports = admitted.indices.load(&mut store, &instance)?;
+    Ok((admitted, Live { store, exports }))
 }
 
 impl Admitted {
-    /// Whether `writer` is exported.
-    pub(super) fn writes(&self) -> bool {
-        self.writer.is_some()
-    }
-
-    /// Whether `webhook` is exported.
-    pub(super) fn reads_webhooks(&self) -> bool {
-        self.webhook.is_some()
+    /// Whether an interface is exported.
+    pub(super) fn exports(&self, interface: Interface) -> bool {
+        self.indices.has(interface)
     }
 
     /// The exported interfaces, by their short names.
     pub(super) fn interfaces(&self) -> Vec<&'static str> {
-        let found = [(self.writes(), "writer"), (self.reads_webhooks(), "webhook")];
-        found.into_iter().filter_map(|(there, name)| there.then_some(name)).collect()
+        let found = Interface::ALL.iter().filter(|interface| self.exports(**interface));
+        found.map(|interface| interface.short()).collect()
     }
 
     /// A store to make an instance in.
@@ -171,15 +144,11 @@ impl Admitted {
         mut store: Store<State>,
     ) -> Result<Live, (wasmtime::Error, Store<State>)> {
         let made = async {
-            let instance: Instance = self.pre.instantiate_async(&mut store).await?;
-            let writer =
-                self.writer.as_ref().map(|it| it.load(&mut store, &instance)).transpose()?;
-            let webhook =
-                self.webhook.as_ref().map(|it| it.load(&mut store, &instance)).transpose()?;
-            Ok((writer, webhook))
+            let instance = self.pre.instantiate_async(&mut store).await?;
+            self.indices.load(&mut store, &instance).map_err(|misfit| misfit.error)
         };
         match made.await {
-            Ok((writer, webhook)) => Ok(Live { store, writer, webhook }),
+            Ok(exports) => Ok(Live { store, exports }),
             Err(error) => Err((error, store)),
         }
     }
@@ -197,6 +166,12 @@ fn exports_of(component: &Component) -> String {
         "nothing".to_owned()
     } else {
         super::clean::clean(&names.join(", "), 400)
+    }
+}
+
+impl From<Misfit> for AdmitError {
+    fn from(misfit: Misfit) -> Self {
+        Self::Export { name: misfit.interface.full(), cause: cause(&misfit.error) }
     }
 }
 
@@ -258,7 +233,7 @@ pub enum AdmitError {
     /// It exports nothing that is known.
     #[error(
         "probe: it exports none of {}; it exports {_0}; export one of them, built against sidenote:plugin@0.1.0",
-        LOOKED_FOR.join(", ")
+        Interface::list()
     )]
     NoExports(String),
     /// An exported interface doesn't have the right functions or types.

@@ -10,6 +10,8 @@
 //! | [`registry`] | the plugins by name; what the rest of the host calls |
 //! | `folder` | which files are plugins, and under which name |
 //! | `admit` | from a file to a component that fits, or to an error that says what to do |
+//! | `bindings` | the plugin interface, generated, one module per frozen version |
+//! | `exports` | which of the interfaces a component has |
 //! | `calls` | one function per export that the host calls |
 //! | `pool` | warm instances, the queue, the deadline, what is done after a crash |
 //! | `engine` | the settings of the engine, and the tick that lets it stop a loop |
@@ -28,17 +30,22 @@ mod calls;
 mod clean;
 mod convert;
 mod engine;
+mod exports;
 mod folder;
 mod guest_log;
+pub mod help;
 mod hmac;
 mod imports;
 mod instance;
 mod memory;
 mod pool;
+pub mod redaction;
 pub mod registry;
 mod wasi_http;
 pub mod webhook;
 
 pub use admit::AdmitError;
+pub use help::{Offer, QuickReply, TriggerContext};
+pub use redaction::Redaction;
 pub use registry::{LoadError, PluginState, Registry};
 pub use webhook::{ReceiveError, WebhookAnswer, WebhookEvent, WebhookRequest, WebhookTurn};
