@@ -5,6 +5,7 @@
 mod admission;
 mod egress;
 mod guests;
+mod interfaces;
 mod limits;
 mod server;
 mod webhook_plugin;
