@@ -13,6 +13,7 @@ use wasmtime::{Engine, Store};
 use super::bindings::v0_1;
 use super::exports::{Exports, Indices, Interface, Misfit};
 use super::instance::{self, Ground, State};
+use super::manifest::{ConfigError, ManifestError, PinError};
 use crate::egress::BadGrant;
 
 /// Largest component, in bytes. Python ones are 18 MB.
@@ -252,6 +253,15 @@ pub enum AdmitError {
     /// The first instance didn't come up.
     #[error("trial: it didn't start within {0:?}; raise call_timeout, or fix its initialisation")]
     TrialTimeout(Duration),
+    /// The file isn't the one that was pinned.
+    #[error(transparent)]
+    Pin(#[from] PinError),
+    /// Its manifest can't be used.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The operator's settings don't fit its manifest.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A grant can't be read.
     #[error("grants: {0}")]
     Grant(#[from] BadGrant),

@@ -9,6 +9,8 @@
 //! |---|---|
 //! | [`registry`] | the plugins by name; what the rest of the host calls |
 //! | `folder` | which files are plugins, and under which name |
+//! | [`manifest`] | what a plugin says of itself and asks for, and what it gets |
+//! | `anatomy` | what a component says of itself without being compiled |
 //! | `admit` | from a file to a component that fits, or to an error that says what to do |
 //! | `bindings` | the plugin interface, generated, one module per frozen version |
 //! | `exports` | which of the interfaces a component has |
@@ -25,6 +27,7 @@
 //! dropped with its call, and the next call gets a fresh one.
 
 mod admit;
+mod anatomy;
 mod bindings;
 mod calls;
 mod clean;
@@ -37,6 +40,7 @@ pub mod help;
 mod hmac;
 mod imports;
 mod instance;
+pub mod manifest;
 mod memory;
 mod pool;
 pub mod redaction;
@@ -46,6 +50,7 @@ pub mod webhook;
 
 pub use admit::AdmitError;
 pub use help::{Offer, QuickReply, TriggerContext};
+pub use manifest::{Manifest, ManifestError};
 pub use redaction::Redaction;
 pub use registry::{LoadError, PluginState, Registry};
 pub use webhook::{ReceiveError, WebhookAnswer, WebhookEvent, WebhookRequest, WebhookTurn};
