@@ -12,7 +12,7 @@ use crate::{Call, Failure, Note, NoteId, Posted, Redaction};
 /// named. One use per crate.
 ///
 /// `manifest` puts the plugin's manifest into the component, as a text in JSON, so that the one file is
-/// the whole plugin: `export!(Bot: Writer, manifest = include_str!("../manifest.json"))`.
+/// the whole plugin: `export!(Bot: Writer; manifest = include_str!("../manifest.json"))`.
 ///
 /// ```
 /// # use sidenote_plugin::{Call, Failure, Note, Posted, Writer};
@@ -21,7 +21,7 @@ use crate::{Call, Failure, Note, NoteId, Posted, Redaction};
 /// #     fn post_note(_: Call, _: Note) -> Result<Posted, Failure> { Ok(Posted::without_id()) }
 /// # }
 /// sidenote_plugin::export!(
-///     Bot: Writer,
+///     Bot: Writer;
 ///     manifest = r#"{"name": "bot", "version": "1.0.0", "hosts": ["api.example.com"]}"#
 /// );
 /// # fn main() {}
@@ -31,7 +31,7 @@ macro_rules! export {
     ($plugin:ident) => {
         $crate::export!($plugin: Writer);
     };
-    ($plugin:ident: $($interface:ident),+, manifest = $manifest:expr $(,)?) => {
+    ($plugin:ident: $($interface:ident),+; manifest = $manifest:expr $(,)?) => {
         $($crate::export_interface!($plugin, $interface);)+
         $crate::embed_manifest!($manifest);
     };

@@ -6,6 +6,13 @@ use crate::sidenote::sidenote;
 fn help_texts_are_as_reviewed() {
     insta::assert_snapshot!("help", sidenote(&["--help"], &[]).shown());
     insta::assert_snapshot!("help_check", sidenote(&["check", "--help"], &[]).shown());
+    insta::assert_snapshot!("help_plugin", sidenote(&["plugin", "--help"], &[]).shown());
+    let inspect = sidenote(&["plugin", "inspect", "--help"], &[]);
+    insta::assert_snapshot!("help_plugin_inspect", inspect.shown());
+    insta::assert_snapshot!(
+        "help_plugin_pack",
+        sidenote(&["plugin", "pack", "--help"], &[]).shown()
+    );
     insta::assert_snapshot!("help_smoke_test", sidenote(&["smoke-test", "--help"], &[]).shown());
 }
 

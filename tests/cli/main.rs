@@ -3,5 +3,6 @@
 mod check;
 mod connector;
 mod help;
+mod plugin;
 mod sidenote;
 mod smoke_test;

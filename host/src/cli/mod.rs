@@ -5,6 +5,7 @@
 mod check;
 mod demo;
 mod output;
+mod plugin;
 mod run;
 mod smoke_test;
 
@@ -54,6 +55,9 @@ enum Command {
     Check(check::CheckArgs),
     /// Shows notes arriving, with no account anywhere: a connector and a chat platform on this machine
     Demo(demo::DemoArgs),
+    /// Looks at components and packs them
+    #[command(subcommand)]
+    Plugin(plugin::PluginCommand),
     /// Tries a connector's stream: connection, first payload, session id
     SmokeTest(smoke_test::SmokeTestArgs),
 }
@@ -64,6 +68,8 @@ impl Command {
         match self {
             // The demo tells on stdout what happens; the log of its host would only tear that apart.
             Self::Demo(_) => Level::ERROR,
+            // What a component that is tried out writes is no news.
+            Self::Plugin(_) => Level::ERROR,
             Self::Run(_) | Self::Check(_) | Self::SmokeTest(_) => Level::INFO,
         }
     }
@@ -78,6 +84,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(args) => block_on(run::run(args)).map(|()| ExitCode::SUCCESS),
         Command::Check(args) => check::check(&args),
         Command::Demo(args) => block_on(demo::run(args)).map(|()| ExitCode::SUCCESS),
+        Command::Plugin(command) => block_on(plugin::plugin(command)),
         Command::SmokeTest(args) => block_on(smoke_test::smoke_test(args)),
     }
 }

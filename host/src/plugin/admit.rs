@@ -20,16 +20,30 @@ use crate::egress::BadGrant;
 const MAX_COMPONENT_BYTES: u64 = 64 << 20;
 const COMPILE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Compiles a file. One at a time, off the async threads, and where a panic of the compiler is
-/// contained.
+/// Compiles a file.
 pub(super) async fn compile(engine: &Engine, path: &Path) -> Result<Component, AdmitError> {
-    let (sender, receiver) = tokio::sync::oneshot::channel();
     let (engine, path) = (engine.clone(), path.to_owned());
+    apart(move || compile_now(&engine, &read(&path)?)).await
+}
+
+/// Compiles what was read.
+pub(super) async fn compile_bytes(
+    engine: &Engine,
+    bytes: Vec<u8>,
+) -> Result<Component, AdmitError> {
+    let engine = engine.clone();
+    apart(move || compile_now(&engine, &bytes)).await
+}
+
+/// Has a component compiled off the async threads, where a panic of the compiler is contained.
+async fn apart(
+    work: impl FnOnce() -> Result<Component, AdmitError> + Send + 'static,
+) -> Result<Component, AdmitError> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
     // A thread of its own rather than the runtime's: a compile that doesn't end would hold up the
     // runtime's shutdown.
     let spawned = std::thread::Builder::new().name("plugin-compile".to_owned()).spawn(move || {
-        let compiled = compile_now(&engine, &path);
-        if sender.send(compiled).is_err() {
+        if sender.send(work()).is_err() {
             tracing::debug!("a compile ended after it was given up");
         }
     });
@@ -41,8 +55,12 @@ pub(super) async fn compile(engine: &Engine, path: &Path) -> Result<Component, A
     }
 }
 
-fn compile_now(engine: &Engine, path: &Path) -> Result<Component, AdmitError> {
-    let read = |error: std::io::Error| {
+/// Reads a component's file, within bounds. It blocks.
+///
+/// # Errors
+/// It isn't there, can't be read, or is larger than any component that is taken.
+pub fn read(path: &Path) -> Result<Vec<u8>, AdmitError> {
+    let unreadable = |error: std::io::Error| {
         if error.kind() == std::io::ErrorKind::NotFound {
             AdmitError::Missing
         } else {
@@ -50,20 +68,24 @@ fn compile_now(engine: &Engine, path: &Path) -> Result<Component, AdmitError> {
         }
     };
     // Asked before opening: opening a pipe would wait for a writer.
-    if !std::fs::metadata(path).map_err(read)?.is_file() {
+    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
         return Err(AdmitError::NotAFile);
     }
-    let file = File::open(path).map_err(read)?;
-    let size = file.metadata().map_err(read)?.len();
+    let file = File::open(path).map_err(unreadable)?;
+    let size = file.metadata().map_err(unreadable)?.len();
     if size > MAX_COMPONENT_BYTES {
         return Err(AdmitError::TooLarge { size, limit: MAX_COMPONENT_BYTES });
     }
     let mut bytes = Vec::new();
-    file.take(MAX_COMPONENT_BYTES + 1).read_to_end(&mut bytes).map_err(read)?;
+    file.take(MAX_COMPONENT_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     // It may have grown since, and some files don't tell their size.
     if bytes.len() as u64 > MAX_COMPONENT_BYTES {
         return Err(AdmitError::TooLarge { size: bytes.len() as u64, limit: MAX_COMPONENT_BYTES });
     }
+    Ok(bytes)
+}
+
+fn compile_now(engine: &Engine, bytes: &[u8]) -> Result<Component, AdmitError> {
     // Magic number, then version and layer: 1,0 is a core module, 13,1 a component. A compiled
     // artifact has neither and is never run from here: it would run as native code, unchecked.
     match bytes.get(..8) {
@@ -71,7 +93,7 @@ fn compile_now(engine: &Engine, path: &Path) -> Result<Component, AdmitError> {
         Some([0, b'a', b's', b'm', ..]) => return Err(AdmitError::CoreModule),
         _ => return Err(AdmitError::NotWasm),
     }
-    Component::from_binary(engine, &bytes).map_err(|error| AdmitError::Compile(cause(&error)))
+    Component::from_binary(engine, bytes).map_err(|error| AdmitError::Compile(cause(&error)))
 }
 
 /// The imports that every plugin is linked to.

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`registry`] | the plugins by name; what the rest of the host calls |
 //! | `folder` | which files are plugins, and under which name |
+//! | [`inspect`] | what a file is and whether it would be taken, without a configuration |
 //! | [`manifest`] | what a plugin says of itself and asks for, and what it gets |
 //! | `anatomy` | what a component says of itself without being compiled |
 //! | `admit` | from a file to a component that fits, or to an error that says what to do |
@@ -39,6 +40,7 @@ mod guest_log;
 pub mod help;
 mod hmac;
 mod imports;
+pub mod inspect;
 mod instance;
 pub mod manifest;
 mod memory;
@@ -48,8 +50,9 @@ pub mod registry;
 mod wasi_http;
 pub mod webhook;
 
-pub use admit::AdmitError;
+pub use admit::{AdmitError, read};
 pub use help::{Offer, QuickReply, TriggerContext};
+pub use inspect::{Exports, Imports, InspectError, Inspection, inspect};
 pub use manifest::{Manifest, ManifestError};
 pub use redaction::Redaction;
 pub use registry::{LoadError, PluginState, Registry};

@@ -7,5 +7,6 @@ mod egress;
 mod guests;
 mod interfaces;
 mod limits;
+mod manifest;
 mod server;
 mod webhook_plugin;

@@ -163,7 +163,7 @@ mod tests {
         });
         assert!(failure.code.len() <= MAX_CODE_BYTES && failure.message.len() <= MAX_MESSAGE_BYTES);
         assert!(!failure.code.chars().chain(failure.message.chars()).any(steers));
-        assert_eq!(failure.retry_after, Some(MAX_RETRY_AFTER));
+        assert_eq!(failure.retry_after, Some(MAX_PAUSE));
     }
 
     #[test]

@@ -10,13 +10,14 @@ use crate::ids::PluginName;
 use crate::plugin::clean::clean;
 
 /// What a plugin really gets.
-pub(in crate::plugin) struct Effective {
+#[derive(Debug)]
+pub struct Effective {
     /// What it may reach.
-    pub(in crate::plugin) grants: Grants,
+    pub grants: Grants,
     /// The secrets that it may use.
-    pub(in crate::plugin) vault: Vault,
+    pub vault: Vault,
     /// Where the manifest and the operator want different things.
-    pub(in crate::plugin) mismatches: Vec<Mismatch>,
+    pub mismatches: Vec<Mismatch>,
 }
 
 /// Brings a manifest and an operator's configuration together: a plugin gets what both want, and what
@@ -24,7 +25,7 @@ pub(in crate::plugin) struct Effective {
 ///
 /// # Errors
 /// A grant that can't be read.
-pub(in crate::plugin) fn effective(
+pub fn effective(
     name: &PluginName,
     config: &PluginConfig,
     manifest: Option<&Manifest>,
@@ -156,7 +157,8 @@ fn mismatches(
     let mut found = Vec::new();
     let missing = not_granted(&asked.hosts, granted);
     if !missing.is_empty() {
-        let toml = format!("{}\n{}", paste::grants_table(plugin), hosts_line(granted, &missing));
+        let line = hosts_line(&asked.hosts, granted, &missing);
+        let toml = format!("{}\n{line}", paste::grants_table(plugin));
         found.push(Mismatch::HostsNotGranted { hosts: shown(&missing), toml });
     }
     let not_asked = |asked: &Patterns, granted: &Origins| -> Vec<String> {
@@ -176,7 +178,7 @@ fn mismatches(
         let missing = not_granted(wanted, &granted);
         if !missing.is_empty() {
             let table = paste::secret_table(plugin, name);
-            let toml = format!("{table}\n{}", hosts_line(&granted, &missing));
+            let toml = format!("{table}\n{}", hosts_line(wanted, &granted, &missing));
             let (name, hosts) = (name.clone(), shown(&missing));
             found.push(Mismatch::SecretNotGranted { name, hosts, toml });
         }
@@ -211,9 +213,10 @@ fn shown(patterns: &[&Pattern]) -> Vec<String> {
     patterns.iter().map(shown).collect()
 }
 
-fn hosts_line(granted: &Origins, missing: &[&Pattern]) -> String {
-    let hosts = granted.iter().map(ToString::to_string);
-    let hosts: Vec<_> = hosts.chain(missing.iter().map(|pattern| pattern.example())).collect();
+/// The list with what is missing, without what isn't asked for.
+fn hosts_line(asked: &Patterns, granted: &Origins, missing: &[&Pattern]) -> String {
+    let kept = granted.iter().filter(|origin| asked.fits(origin)).map(ToString::to_string);
+    let hosts: Vec<_> = kept.chain(missing.iter().map(|pattern| pattern.example())).collect();
     format!("hosts = {}", paste::list(&hosts))
 }
 

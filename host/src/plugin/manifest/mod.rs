@@ -18,10 +18,9 @@ mod paste;
 mod pin;
 mod schema;
 
-pub use effective::Mismatch;
-pub(super) use effective::{Effective, effective};
+pub use effective::{Effective, Mismatch, effective};
 pub use model::{Manifest, ManifestError, SecretAsk};
 pub use pack::{PackError, pack};
-pub use paste::toml;
+pub use paste::{settings, toml};
 pub use pin::{PinError, sha256, verify_pin};
 pub use schema::{ConfigError, Violation};

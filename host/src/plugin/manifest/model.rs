@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::schema::{self, ConfigError};
-use crate::egress::{Asked, Patterns};
+use crate::egress::{Asked, Pattern, Patterns};
 use crate::plugin::anatomy::{Anatomy, AnatomyError};
 use crate::plugin::clean::{clean, steers};
 
@@ -156,8 +156,18 @@ impl Manifest {
         if bytes.len() > MAX_BYTES {
             return Err(ManifestError::TooLarge(bytes.len()));
         }
-        let manifest: Self = serde_json::from_slice(bytes)
-            .map_err(|error| ManifestError::Unreadable(clean(&error.to_string(), 400)))?;
+        let unreadable =
+            |error: serde_json::Error| ManifestError::Unreadable(clean(&error.to_string(), 400));
+        // A list would be read as the fields in their order.
+        let shape: Value = serde_json::from_slice(bytes).map_err(unreadable)?;
+        if !shape.is_object() {
+            return Err(ManifestError::Unreadable("it is no JSON object".to_owned()));
+        }
+        let secrets = shape.get("secrets").and_then(Value::as_object).into_iter().flatten();
+        if let Some((name, _)) = secrets.into_iter().find(|(_, ask)| !ask.is_object()) {
+            return Err(ManifestError::value(format!("secrets.{name}"), "must be an object"));
+        }
+        let manifest: Self = serde_json::from_slice(bytes).map_err(unreadable)?;
         manifest.check()?;
         Ok(manifest)
     }
@@ -222,8 +232,26 @@ impl Manifest {
             }
             text(&format!("{key}.description"), &ask.description)?;
             hosts(&format!("{key}.hosts"), &ask.hosts)?;
+            // A secret can't go where the plugin can't.
+            let other = ask.hosts.iter().find(|host| {
+                !self.hosts.contains(host) && !self.hosts.iter().any(|it| covers(it, host))
+            });
+            if let Some(other) = other {
+                let cause = format!("holds \"{other}\", which isn't in `hosts`");
+                return Err(ManifestError::value(format!("{key}.hosts"), cause));
+            }
         }
         self.config.as_ref().map_or(Ok(()), schema::check)
+    }
+}
+
+/// Whether a pattern means all that another does.
+fn covers(pattern: &str, other: &str) -> bool {
+    match (Pattern::parse(pattern), Pattern::parse(other)) {
+        (Ok(Pattern::Any), Ok(_)) => true,
+        (Ok(pattern), Ok(Pattern::One(origin))) => pattern.fits(&origin),
+        (Ok(pattern @ Pattern::Below(_)), Ok(Pattern::Below(origin))) => pattern.fits(&origin),
+        _ => false,
     }
 }
 
@@ -246,8 +274,11 @@ fn hosts(key: &str, hosts: &[String]) -> Result<(), ManifestError> {
     if hosts.len() > MAX_HOSTS {
         return Err(ManifestError::value(key, "names more than 64"));
     }
-    if hosts.iter().any(|host| host.len() > MAX_HOST_BYTES) {
-        return Err(ManifestError::value(key, "names a host of more than 300 bytes"));
+    for host in hosts {
+        if host.len() > MAX_HOST_BYTES {
+            return Err(ManifestError::value(key, "names a host of more than 300 bytes"));
+        }
+        text(key, host)?;
     }
     Patterns::parse(hosts).map(drop).map_err(|(text, cause)| {
         let right = "write \"host\", \"host:port\", \"http://host:port\", \"*.domain\" or \"*\"";

@@ -48,6 +48,21 @@ pub fn toml(plugin: &str, file: &str, sha256: &str, manifest: Option<&Manifest>)
     text
 }
 
+/// The settings that a plugin takes, a line each, for people.
+pub fn settings(manifest: &Manifest) -> Vec<String> {
+    let Some(schema) = &manifest.config else {
+        return Vec::new();
+    };
+    let line = |(key, property): (String, Value)| {
+        let about = property.get("description").and_then(Value::as_str).unwrap_or_default();
+        let required = if schema::is_required(schema, &key) { ", required" } else { "" };
+        let expected = schema::expected(&property);
+        let about = if about.is_empty() { String::new() } else { format!(": {about}") };
+        clean(&format!("setting {key}{required}, {expected}{about}"), 1000)
+    };
+    schema::properties(schema).into_iter().map(line).collect()
+}
+
 /// The head of a plugin's table of grants.
 pub(super) fn grants_table(plugin: &str) -> String {
     format!("[plugins.{}.grants]", toml_key(plugin))

@@ -21,6 +21,7 @@ const MAX_PATTERN_BYTES: usize = 512;
 const MAX_PATTERN_MEMORY: usize = 1 << 20;
 /// Choices that are told; there may be more.
 const SHOWN_CHOICES: usize = 8;
+const OTHER_TYPE: &str = "is of another type";
 
 const OBJECT_KEYS: [&str; 8] = [
     "$schema",
@@ -222,7 +223,9 @@ pub(super) fn validate(
         }
     }
     // A value of another type misses its choices and bounds as well: one line per key is enough.
-    violations.sort_by(|a, b| (&a.key, rank(&a.wrong)).cmp(&(&b.key, rank(&b.wrong))));
+    violations.sort_by(|a, b| {
+        a.key.cmp(&b.key).then_with(|| (b.wrong == OTHER_TYPE).cmp(&(a.wrong == OTHER_TYPE)))
+    });
     violations.dedup_by(|b, a| a.key == b.key);
     if violations.is_empty() { Ok(()) } else { Err(ConfigError(violations)) }
 }
@@ -264,7 +267,7 @@ fn unknown(key: &str, properties: &Map<String, Value>) -> Violation {
 /// What a violated keyword means. The value stays out of it.
 fn wrong(keyword: &str) -> &'static str {
     match keyword {
-        "type" => "is of another type",
+        "type" => OTHER_TYPE,
         "enum" | "const" => "is none of the values that are taken",
         "minimum" | "exclusiveMinimum" => "is too small",
         "maximum" | "exclusiveMaximum" => "is too large",
@@ -275,10 +278,6 @@ fn wrong(keyword: &str) -> &'static str {
         "format" => "is of another form",
         _ => "doesn't fit",
     }
-}
-
-fn rank(wrong: &str) -> bool {
-    wrong != "is of another type"
 }
 
 /// What a property takes, in words.

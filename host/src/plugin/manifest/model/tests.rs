@@ -112,7 +112,9 @@ fn an_unknown_key_is_named() {
         ),
         (json!({"name": "bot"}), "missing field `version`"),
         (json!({"name": 1, "version": "1"}), "invalid type"),
-        (json!([]), "missing field `name`"),
+        (json!(["bot", "1"]), "it is no JSON object"),
+        (with("secrets", json!({"t": ["text"]})), "`secrets.t` must be an object"),
+        (with("secrets", json!(["t"])), "invalid type"),
     ];
     for (manifest, wanted) in cases {
         let error = refused(manifest);
@@ -141,10 +143,15 @@ fn values_are_bounded_and_free_of_control_characters() {
             with("hosts", json!(["https://a.example/path"])),
             "`hosts` holds \"https://a.example/path\"",
         ),
+        (with("hosts", json!(["a.example\n"])), "`hosts` holds a line break"),
         (with("hosts", json!(["x".repeat(301)])), "`hosts` names a host of more"),
         (with("secrets", json!(secrets)), "`secrets` names more than 32"),
         (with("secrets", json!({"a b": {}})), "`secrets.a b` must be"),
         (with("secrets", json!({"a": {"hosts": ["**"]}})), "`secrets.a.hosts` holds"),
+        (
+            with("secrets", json!({"a": {"hosts": ["a.example"]}})),
+            "holds \"a.example\", which isn't in",
+        ),
         (with("config", json!([])), "`config` must be an object"),
         (with("config", json!({})), "`config.type` must be \"object\""),
         (
