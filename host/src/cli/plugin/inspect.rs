@@ -32,11 +32,8 @@ pub(super) async fn inspect(args: &InspectArgs) -> anyhow::Result<ExitCode> {
         Err(InspectError::Read(error)) => return Err(about(&args.file, error)),
         Err(error) => return Err(error.into()),
     };
-    output::data(&if args.json {
-        serde_json::to_string(&inspection)?
-    } else {
-        shown(&inspection)
-    })?;
+    let text = if args.json { serde_json::to_string(&inspection)? } else { shown(&inspection) };
+    output::data(&text)?;
     Ok(if inspection.refused.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -80,7 +77,7 @@ fn manifest_lines(page: &mut Page, manifest: &Manifest) {
     if !manifest.description.is_empty() {
         page.line("", &manifest.description);
     }
-    page.line("", &format!("asks to reach: {}", listed(&manifest.hosts)));
+    page.line("", &format!("asks to reach: {}", asked(&manifest.hosts)));
     for (name, ask) in &manifest.secrets {
         let optional = if ask.optional { ", optional" } else { "" };
         let about = if ask.description.is_empty() {
@@ -88,12 +85,23 @@ fn manifest_lines(page: &mut Page, manifest: &Manifest) {
         } else {
             format!(": {}", ask.description)
         };
-        let hosts = listed(&ask.hosts);
-        page.line("", &format!("secret {name}{optional}, sent to {hosts}{about}"));
+        let goes = match &*ask.hosts {
+            [] => "never leaves the host".to_owned(),
+            hosts => format!("goes to {}", asked(hosts)),
+        };
+        page.line("", &format!("secret {name}{optional}, {goes}{about}"));
     }
     for setting in settings(manifest) {
         page.line("", &setting);
     }
+}
+
+fn asked(hosts: &[String]) -> String {
+    let shown = |host: &String| match host.as_str() {
+        "*" => "any host that you name".to_owned(),
+        host => host.to_owned(),
+    };
+    listed(&hosts.iter().map(shown).collect::<Vec<_>>())
 }
 
 fn listed<T: AsRef<str>>(names: &[T]) -> String {

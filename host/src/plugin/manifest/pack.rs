@@ -88,3 +88,80 @@ pub enum PackError {
     )]
     NoExports,
 }
+
+#[cfg(test)]
+mod tests {
+    use wasm_encoder::{
+        Component, ComponentExportKind, ComponentExportSection, CustomSection, Module,
+        ModuleSection, TypeSection,
+    };
+
+    use super::*;
+
+    const LEAST: &str = r#"{"name":"bot","version":"1.0.0"}"#;
+
+    fn manifest_section() -> CustomSection<'static> {
+        CustomSection { name: SECTION.into(), data: LEAST.as_bytes().into() }
+    }
+
+    /// A component with two core modules; in the second, and at the top, a manifest where wanted.
+    fn component(nested: bool, top: bool) -> Vec<u8> {
+        let mut module = Module::new();
+        let mut types = TypeSection::new();
+        types.ty().function([], []);
+        module.section(&types);
+        let mut component = Component::new();
+        component.section(&ModuleSection(&module));
+        let mut bytes = module.finish();
+        if nested {
+            // The section's size is written longer than it need be, as linkers do to fill it in later.
+            let mut written = Vec::new();
+            manifest_section().append_to(&mut written);
+            let size = u8::try_from(written.len() - 2).unwrap();
+            bytes.extend([0, size | 0x80, 0x80, 0x80, 0x80, 0]);
+            bytes.extend(&written[2..]);
+        }
+        let after = CustomSection { name: "after".into(), data: (&b"kept"[..]).into() };
+        after.append_to(&mut bytes);
+        component.section(&RawSection { id: 1, data: &bytes });
+        if top {
+            component.section(&manifest_section());
+        }
+        let mut exports = ComponentExportSection::new();
+        let name = "sidenote:plugin/writer@0.1.0";
+        exports.export(name, ComponentExportKind::Instance, 0, None);
+        component.section(&exports);
+        component.finish()
+    }
+
+    fn manifest() -> Manifest {
+        Manifest::from_json(LEAST).unwrap()
+    }
+
+    #[test]
+    fn a_manifest_is_moved_to_the_end_and_all_else_stays_byte_for_byte() {
+        let plain = component(false, false);
+        let wanted = pack(&plain, Some(manifest()), false).unwrap();
+        assert!(wanted.starts_with(&plain));
+        for (nested, top) in [(true, false), (false, true)] {
+            let bytes = component(nested, top);
+            assert_eq!(pack(&bytes, None, false).unwrap(), wanted, "{nested} {top}");
+        }
+        let both = component(true, true);
+        assert_eq!(pack(&both, None, false), Err(ManifestError::Several(2).into()));
+        assert_eq!(pack(&both, Some(manifest()), true).unwrap(), wanted);
+    }
+
+    #[test]
+    fn a_broken_component_is_refused_or_packed_and_nothing_panics() {
+        let whole = component(true, true);
+        for at in 8..whole.len() {
+            for value in [0, 1, 0x7f, 0x80, 0xff] {
+                let mut broken = whole.clone();
+                broken[at] = value;
+                drop(pack(&broken, Some(manifest()), true));
+                drop(pack(&broken[..at], Some(manifest()), true));
+            }
+        }
+    }
+}

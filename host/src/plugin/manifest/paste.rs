@@ -96,7 +96,8 @@ fn config_line(text: &mut String, schema: &Value, setting: &str, property: &Valu
     let about = property.get("description").and_then(Value::as_str).unwrap_or_default();
     let expected = schema::expected(property);
     let about = if about.is_empty() { expected } else { format!("{about}: {expected}") };
-    let default = property.get("default").or_else(|| property.get("const"));
+    let first = property.get("enum").and_then(Value::as_array).and_then(|choices| choices.first());
+    let default = property.get("default").or_else(|| property.get("const")).or(first);
     let value = match default {
         Some(Value::String(text)) => quoted(text),
         Some(value @ (Value::Number(_) | Value::Bool(_))) => value.to_string(),
