@@ -118,7 +118,7 @@ async fn nothing_of_a_hostile_file_steers_a_terminal() {
     let mut imports = ComponentImportSection::new();
     imports.import(EVIL, ComponentTypeRef::Func(0));
     for n in 0..2000 {
-        imports.import(&format!("{n}{}", EVIL.repeat(20)), ComponentTypeRef::Func(0));
+        imports.import(format!("{n}{}", EVIL.repeat(20)), ComponentTypeRef::Func(0));
     }
     component.section(&imports);
     let manifest = serde_json::json!({
