@@ -69,6 +69,7 @@ fn the_reference_file_states_the_defaults_of_the_code() {
             .is_some_and(|token| token.expose() == "t")
     );
     let plugin = reference.plugins.get_mut("webhook").unwrap();
+    assert!(plugin.sha256.take().is_some());
     assert_eq!(std::mem::take(&mut plugin.hosts), ["bot.example.com"]);
     assert_eq!(std::mem::take(&mut plugin.config)["url"], "https://bot.example.com/notes");
     assert_eq!(std::mem::take(&mut plugin.secrets)["signing"].value.expose(), "b");

@@ -1,80 +1,20 @@
-//! From a file to a component that fits, or to an error that says what to do.
+//! From a component to one that fits, or to an error that says what to do.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use wasmtime::component::{Component, HasSelf, Instance, InstancePre, Linker};
 use wasmtime::{Engine, Store};
 
 use super::bindings::HostSide;
 use super::bindings::exports::sidenote::plugin as wit;
 use super::instance::{self, Ground, State};
+use crate::config::Sha256;
 use crate::egress::BadGrant;
-
-/// Largest component, in bytes. Python ones are 18 MB.
-const MAX_COMPONENT_BYTES: u64 = 64 << 20;
-const COMPILE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The interfaces that a plugin can export, as they are looked for.
 const LOOKED_FOR: [&str; 2] = ["sidenote:plugin/writer@0.1.0", "sidenote:plugin/webhook@0.1.0"];
-
-/// Compiles a file. One at a time, off the async threads, and where a panic of the compiler is
-/// contained.
-pub(super) async fn compile(engine: &Engine, path: &Path) -> Result<Component, AdmitError> {
-    let (sender, receiver) = tokio::sync::oneshot::channel();
-    let (engine, path) = (engine.clone(), path.to_owned());
-    // A thread of its own rather than the runtime's: a compile that doesn't end would hold up the
-    // runtime's shutdown.
-    let spawned = std::thread::Builder::new().name("plugin-compile".to_owned()).spawn(move || {
-        let compiled = compile_now(&engine, &path);
-        if sender.send(compiled).is_err() {
-            tracing::debug!("a compile ended after it was given up");
-        }
-    });
-    spawned.map_err(|error| AdmitError::Read(error.to_string()))?;
-    match timeout(COMPILE_TIMEOUT, receiver).await {
-        Ok(Ok(compiled)) => compiled,
-        Ok(Err(_)) => Err(AdmitError::CompilerPanicked),
-        Err(_) => Err(AdmitError::CompileTimeout(COMPILE_TIMEOUT)),
-    }
-}
-
-fn compile_now(engine: &Engine, path: &Path) -> Result<Component, AdmitError> {
-    let read = |error: std::io::Error| {
-        if error.kind() == std::io::ErrorKind::NotFound {
-            AdmitError::Missing
-        } else {
-            AdmitError::Read(error.to_string())
-        }
-    };
-    // Asked before opening: opening a pipe would wait for a writer.
-    if !std::fs::metadata(path).map_err(read)?.is_file() {
-        return Err(AdmitError::NotAFile);
-    }
-    let file = File::open(path).map_err(read)?;
-    let size = file.metadata().map_err(read)?.len();
-    if size > MAX_COMPONENT_BYTES {
-        return Err(AdmitError::TooLarge { size, limit: MAX_COMPONENT_BYTES });
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_COMPONENT_BYTES + 1).read_to_end(&mut bytes).map_err(read)?;
-    // It may have grown since, and some files don't tell their size.
-    if bytes.len() as u64 > MAX_COMPONENT_BYTES {
-        return Err(AdmitError::TooLarge { size: bytes.len() as u64, limit: MAX_COMPONENT_BYTES });
-    }
-    // Magic number, then version and layer: 1,0 is a core module, 13,1 a component. A compiled
-    // artifact has neither and is never run from here: it would run as native code, unchecked.
-    match bytes.get(..8) {
-        Some([0, b'a', b's', b'm', _, _, 1, 0]) => {}
-        Some([0, b'a', b's', b'm', ..]) => return Err(AdmitError::CoreModule),
-        _ => return Err(AdmitError::NotWasm),
-    }
-    Component::from_binary(engine, &bytes).map_err(|error| AdmitError::Compile(cause(&error)))
-}
 
 /// The imports that every plugin is linked to.
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
@@ -207,7 +147,7 @@ pub(super) fn cause(error: &wasmtime::Error) -> String {
 
 /// Why a file is no plugin: stage, cause, next step. The file and the plugin are told by whoever knows
 /// them.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum AdmitError {
     /// The file isn't there.
     #[error(
@@ -249,6 +189,22 @@ pub enum AdmitError {
     /// The compiler panicked.
     #[error("compile: the compiler failed on it; build it again with a current toolchain")]
     CompilerPanicked,
+    /// It changed while it was read.
+    #[error("read: the file changed while it was read; it is read again when it has come to rest")]
+    Changing,
+    /// It isn't the content that is pinned.
+    #[error(
+        "pin: its sha256 is {found}, and `sha256` wants {wanted}; put the right file there, or, if this one is wanted, write its hash into `sha256`"
+    )]
+    Pinned {
+        /// The hash of the file.
+        found: Sha256,
+        /// The pinned one.
+        wanted: Sha256,
+    },
+    /// The compiler isn't done with another file.
+    #[error("compile: the compiler was busy with another file for {0:?}; make that one smaller")]
+    CompilerBusy(Duration),
     /// It takes too long to compile.
     #[error("compile: not done after {0:?}; make the component smaller")]
     CompileTimeout(Duration),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use tokio::time::timeout_at;
+use tracing::Instrument;
 
 use super::convert;
 use super::pool::{Queue, Stopped};
@@ -50,7 +51,8 @@ impl Registry {
         let Some(webhook) = &live.webhook else {
             return Err(ReceiveError::NoWebhook);
         };
-        let outcome = timeout_at(deadline, webhook.call_receive(&mut live.store, &request)).await;
+        let received = webhook.call_receive(&mut live.store, &request);
+        let outcome = timeout_at(deadline, received.instrument(pool.span())).await;
         let answer = match lease.settle(outcome).map_err(stopped)? {
             Ok(events) => convert::events(events),
             Err(rejection) => Err(convert::rejection(rejection)),
@@ -97,7 +99,9 @@ impl Post for Registry {
         };
         let outcome = timeout_at(
             deadline,
-            writer.call_post_note(&mut live.store, &call, &convert::note(note)),
+            writer
+                .call_post_note(&mut live.store, &call, &convert::note(note))
+                .instrument(pool.span()),
         )
         .await;
         match lease.settle(outcome).map_err(stopped)? {
