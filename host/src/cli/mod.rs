@@ -5,6 +5,7 @@
 mod check;
 mod demo;
 mod output;
+mod plugin_list;
 mod run;
 mod smoke_test;
 
@@ -56,6 +57,15 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Tries a connector's stream: connection, first payload, session id
     SmokeTest(smoke_test::SmokeTestArgs),
+    /// Plugins
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum PluginCommand {
+    /// Lists the plugins of the running host, and how they are
+    List(plugin_list::ListArgs),
 }
 
 impl Command {
@@ -64,7 +74,7 @@ impl Command {
         match self {
             // The demo tells on stdout what happens; the log of its host would only tear that apart.
             Self::Demo(_) => Level::ERROR,
-            Self::Run(_) | Self::Check(_) | Self::SmokeTest(_) => Level::INFO,
+            Self::Run(_) | Self::Check(_) | Self::SmokeTest(_) | Self::Plugin(_) => Level::INFO,
         }
     }
 }
@@ -78,6 +88,9 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(args) => block_on(run::run(args)).map(|()| ExitCode::SUCCESS),
         Command::Check(args) => check::check(&args),
         Command::Demo(args) => block_on(demo::run(args)).map(|()| ExitCode::SUCCESS),
+        Command::Plugin(PluginCommand::List(args)) => {
+            block_on(plugin_list::run(args)).map(|()| ExitCode::SUCCESS)
+        }
         Command::SmokeTest(args) => block_on(smoke_test::smoke_test(args)),
     }
 }

@@ -91,9 +91,17 @@ pub(super) fn build(
 pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
     let plugins_folder =
         base.join(top.scalar_or("plugins_folder", "plugins".to_owned(), scalar::text));
-    let cache = Cache::at(base.join(top.scalar_or("cache_folder", "cache".to_owned(), scalar::text)));
+    let cache =
+        Cache::at(base.join(top.scalar_or("cache_folder", "cache".to_owned(), scalar::text)));
     let max_bytes = top.scalar_or("cache_max", cache.max_bytes, scalar::size);
     let cache = Cache { max_bytes, ..cache };
+    if cache.folder == plugins_folder {
+        top.refuse(
+            "cache_folder",
+            "it is the plugins folder: what is put in there is checked, what is in the cache is run as it is",
+            "name another folder",
+        );
+    }
     let server = sections::server(top.section("server"));
     let store = sections::store(top.section("store"), base);
     let retention = sections::retention(top.section("retention"));

@@ -94,8 +94,7 @@ impl Host {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let clock = Clock::system();
         let store = open_store(config.store.clone()).await?;
-        let loading =
-            Registry::load_cached(&config.plugins_folder, &config.plugins, &config.cache);
+        let loading = Registry::load_cached(&config.plugins_folder, &config.plugins, &config.cache);
         let registry = Arc::new(loading.await?);
         let settings = Settings::new(&config);
         let (engine, service) = Engine::new(store.clone(), registry.clone(), settings, clock);
@@ -110,7 +109,8 @@ impl Host {
         }
         let configured = config.plugins.keys().cloned().collect();
         let statuses = streams.iter().map(stream::Client::status).collect();
-        let front = Arc::new(Front::new(engine.clone(), registry.clone(), configured, statuses, clock));
+        let front =
+            Arc::new(Front::new(engine.clone(), registry.clone(), configured, statuses, clock));
 
         let stop = CancellationToken::new();
         let (mut intake, mut server, mut core) = (JoinSet::new(), JoinSet::new(), JoinSet::new());

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use serde::{Deserialize, Serialize};
 use sha2::Digest;
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -48,7 +49,7 @@ struct Counters {
 }
 
 /// What the cache did since the start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CacheTotals {
     /// Components that needn't be compiled.
     pub used: u64,
@@ -143,9 +144,8 @@ impl Cache {
     pub(super) fn store(&self, version: Sha256, component: &Component) {
         let key = self.key(version);
         let stored = component.serialize().map_err(|error| format!("{error:#}"));
-        let stored = stored.and_then(|artifact| {
-            self.write(&key, &artifact).map_err(|error| error.to_string())
-        });
+        let stored = stored
+            .and_then(|artifact| self.write(&key, &artifact).map_err(|error| error.to_string()));
         match stored {
             Ok(()) => {
                 self.counters.stored.fetch_add(1, Relaxed);

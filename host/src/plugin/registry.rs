@@ -1,5 +1,6 @@
 //! The plugins by name: what the rest of the host calls.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -335,15 +336,17 @@ impl Slot {
             Some(Condition::OnTrial) => (Health::Unhealthy, None),
             Some(Condition::HeldBack(until)) => {
                 let left = until.saturating_duration_since(Instant::now());
-                (Health::HeldBack, Some(clock.now() + left))
+                (Health::HeldBack, Some((clock.now() + left).as_secs_f64()))
             }
         };
+        let interfaces = pool.as_ref().map(|pool| pool.admitted().interfaces());
+        let interfaces = interfaces.map(|names| names.into_iter().map(Cow::Borrowed).collect());
         let counters = self.shared.counters();
         PluginState {
             name: self.name.clone(),
             file: self.config.file.clone(),
             version: pool.as_ref().map(|pool| source::short(pool.version())),
-            interfaces: pool.map(|pool| pool.admitted().interfaces()).unwrap_or_default(),
+            interfaces: interfaces.unwrap_or_default(),
             health,
             held_back_until,
             failed,

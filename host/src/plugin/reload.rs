@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +22,7 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_PLUGINS: usize = 1024;
 
 /// What became of changed files since the start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReloadTotals {
     /// Changes that were seen: a file is new, or is another one.
     pub seen: u64,
@@ -105,13 +105,10 @@ impl Registry {
     async fn look(&self) -> Result<Look, LoadError> {
         let configured = self.slots().iter().map(|slot| slot.config.file.clone()).collect();
         let folder = self.folder.clone();
-        let unreadable = |cause: std::io::Error| LoadError::Folder {
-            folder: self.folder.clone(),
-            cause,
-        };
-        let looked = on_thread("plugin-look", LOOK_TIMEOUT, move || {
-            folder::look(&folder, &configured)
-        });
+        let unreadable =
+            |cause: std::io::Error| LoadError::Folder { folder: self.folder.clone(), cause };
+        let looked =
+            on_thread("plugin-look", LOOK_TIMEOUT, move || folder::look(&folder, &configured));
         match looked.await {
             Ok(Ended::Done(look)) => look,
             Ok(Ended::Panicked) => Err(unreadable(std::io::Error::other("the look panicked"))),
@@ -124,7 +121,10 @@ impl Registry {
         match change {
             Change::Seen(file) => {
                 self.reloads.seen.fetch_add(1, Relaxed);
-                tracing::info!(file, "plugins: a file is new or changed; waiting until it has come to rest");
+                tracing::info!(
+                    file,
+                    "plugins: a file is new or changed; waiting until it has come to rest"
+                );
             }
             Change::Gone(file) => self.gone(&file),
             Change::AtRest(file) => self.take_in(&file).await,

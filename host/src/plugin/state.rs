@@ -1,12 +1,13 @@
 //! How a plugin is, for people and for `/plugins`.
 
-use serde::Serialize;
+use std::borrow::Cow;
 
-use crate::clock::Timestamp;
+use serde::{Deserialize, Serialize};
+
 use crate::ids::PluginName;
 
 /// How a plugin is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PluginState {
     /// Its name.
     pub name: PluginName,
@@ -15,11 +16,11 @@ pub struct PluginState {
     /// The version that runs: the first twelve digits of the file's SHA-256.
     pub version: Option<String>,
     /// The interfaces that it exports, by their short names: `writer`, `webhook`.
-    pub interfaces: Vec<&'static str>,
+    pub interfaces: Vec<Cow<'static, str>>,
     /// Whether it runs.
     pub health: Health,
-    /// Until when its calls are held back, where they are. Microseconds since the Unix epoch.
-    pub held_back_until: Option<Timestamp>,
+    /// Until when its calls are held back, where they are. Seconds since the Unix epoch.
+    pub held_back_until: Option<f64>,
     /// Why it doesn't run, with the stage and the next step; `None` where it does.
     pub failed: Option<String>,
     /// Why what stands in its file isn't what runs: it was refused, or it is gone.
@@ -35,7 +36,7 @@ pub struct PluginState {
 }
 
 /// Whether a plugin runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Health {
     /// It runs.

@@ -40,7 +40,8 @@ impl Watch {
 
     /// Takes a look at the folder.
     pub(super) fn look(&mut self, files: BTreeMap<String, Stamp>) -> Vec<Change> {
-        let gone: Vec<_> = self.0.keys().filter(|name| !files.contains_key(*name)).cloned().collect();
+        let gone: Vec<_> =
+            self.0.keys().filter(|name| !files.contains_key(*name)).cloned().collect();
         let mut changes = Vec::new();
         for name in gone {
             self.0.remove(&name);
