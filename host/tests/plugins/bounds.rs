@@ -58,11 +58,15 @@ async fn what_a_component_is_made_of_is_bounded() {
 
 #[tokio::test]
 async fn handles_are_bounded() {
-    // 64 are enough for one request after the other, and a handful isn't.
-    let registry = registry([("bot", plugin(FILE))]).await;
-    let (code, message) = crashed(post(&registry, "bot", "handles").await);
-    assert_eq!(code, "trap");
-    assert!(message.contains("capacity"), "{message}");
+    let few = limited(|limits| limits.handles = 10);
+    let registry = registry([("bot", plugin(FILE)), ("few", few)]).await;
+    for name in ["bot", "few"] {
+        let (code, message) = crashed(post(&registry, name, "handles").await);
+        assert_eq!(code, "trap");
+        assert!(message.contains("no free keys"), "{message}");
+    }
+    assert_eq!(id(&registry, "bot", "handles 40").await, "40");
+    assert_eq!(crashed(post(&registry, "few", "handles 40").await).0, "trap");
 }
 
 #[tokio::test]
@@ -108,8 +112,10 @@ async fn a_requests_body_and_headers_are_bounded() {
         }
     }
     assert_eq!(server.seen().len(), 2);
-    let taken: usize = id(&registry, "bot", "headers-wasi").await.parse().unwrap();
-    assert!((3..=5).contains(&taken), "{taken} headers of 1,000 bytes");
+    assert_eq!(id(&registry, "bot", "headers-wasi 4").await, "4");
+    let (code, message) = crashed(post(&registry, "bot", "headers-wasi 5").await);
+    assert_eq!(code, "trap");
+    assert!(message.contains("size of fields"), "{message}");
 }
 
 #[tokio::test]

@@ -18,10 +18,10 @@ pub(crate) fn memory() -> String {
     }
 }
 
-/// Keeps handles until there are no more.
-pub(crate) fn handles() -> String {
+/// Keeps so many handles, or does until there are no more.
+pub(crate) fn handles(count: &str) -> String {
     let mut kept = Vec::new();
-    for _ in 0..1_000_000 {
+    for _ in 0..count.parse().unwrap_or(1_000_000) {
         kept.push(Fields::new());
     }
     kept.len().to_string()

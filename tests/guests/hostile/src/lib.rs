@@ -43,7 +43,7 @@ impl Writer for Hostile {
             },
             "recurse" => recurse(1).to_string(),
             "memory" => flood::memory(),
-            "handles" => flood::handles(),
+            "handles" => flood::handles(rest),
             "stdout" => flood::stdout(),
             "log" => flood::log(),
             "escapes" => return Err(flood::escapes()),
