@@ -159,6 +159,12 @@ impl Door {
         if text.len() > MAX_URL_BYTES {
             return Err(SendError::Invalid("the address is longer than 8 KiB".to_owned()));
         }
+        // They would be left out in silence, and another address called than the one that was written.
+        if text.contains(char::is_control) {
+            return Err(SendError::Invalid(
+                "the address holds a line break or a control character".to_owned(),
+            ));
+        }
         let mut url = Url::parse(text)
             .map_err(|error| SendError::Invalid(format!("the address can't be read: {error}")))?;
         if !url.username().is_empty() || url.password().is_some() {

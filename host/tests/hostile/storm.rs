@@ -75,6 +75,19 @@ async fn load(server: &Server) -> Registry {
     registry
 }
 
+/// A platform isn't in the host's process: here it has at least a thread of its own.
+fn server_elsewhere() -> Server {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            sender.send(Server::start().await).unwrap();
+            std::future::pending::<()>().await;
+        });
+    });
+    receiver.recv().unwrap()
+}
+
 fn leb128(mut number: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     loop {
@@ -159,7 +172,7 @@ async fn storm(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn enemies_stop_neither_the_host_nor_a_neighbour_and_get_no_more_than_they_may() {
-    let server = Arc::new(Server::start().await);
+    let server = Arc::new(server_elsewhere());
     let registry = Arc::new(load(&server).await);
     // Everything is warm: connections, instances, the allocator.
     let quiet = neighbour(&registry, &server, |calls| calls == 100).await;
@@ -182,10 +195,10 @@ async fn enemies_stop_neither_the_host_nor_a_neighbour_and_get_no_more_than_they
         ));
     }
     let stormy = {
-        let (registry, server, ended) = (registry.clone(), server.clone(), ended.clone());
+        let (registry, server, over) = (registry.clone(), server.clone(), ended.clone());
         let mut running = JoinSet::new();
         running.spawn(async move {
-            neighbour(&registry, &server, |calls| calls > 20 && ended.load(Relaxed)).await
+            neighbour(&registry, &server, |calls| calls > 20 && over.load(Relaxed)).await
         });
         while let Some(enemy) = enemies.join_next().await {
             enemy.unwrap();
@@ -215,4 +228,37 @@ async fn enemies_stop_neither_the_host_nor_a_neighbour_and_get_no_more_than_they
     }
     let neighbour = registry.states().into_iter().find(|state| &*state.name == "neighbour");
     assert_eq!(neighbour.unwrap().traps, 0);
+}
+
+/// One thread on purpose: whatever a wish does, the thread must come back to the others.
+#[tokio::test]
+async fn no_wish_keeps_a_thread_to_itself() {
+    let server = Server::start().await;
+    let registry = load(&server).await;
+    let mut worst = Vec::new();
+    for (wish, may) in wishes(&server) {
+        let longest = Arc::new(std::sync::Mutex::new(Duration::ZERO));
+        let mut ruler = JoinSet::new();
+        let measured = longest.clone();
+        ruler.spawn(async move {
+            loop {
+                let before = Instant::now();
+                tokio::task::yield_now().await;
+                let mut longest = measured.lock().unwrap();
+                *longest = (*longest).max(before.elapsed());
+            }
+        });
+        let started = Instant::now();
+        let outcome = registry.post_note(call(DEADLINE), &note("enemy-0", &wish)).await;
+        let took = started.elapsed();
+        may.check(&wish, &outcome);
+        ruler.shutdown().await;
+        worst.push((*longest.lock().unwrap(), wish, took));
+        assert_eq!(id(&registry, "enemy-0", "alive").await, "alive");
+    }
+    worst.sort();
+    worst.reverse();
+    for (gap, wish, took) in &worst {
+        println!("{gap:?} without a turn for others in {took:?}: {wish}");
+    }
 }

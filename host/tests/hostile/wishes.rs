@@ -9,7 +9,7 @@ use crate::server::Server;
 pub(crate) enum May {
     /// It ends in one of these ways.
     Crash(&'static [&'static str]),
-    /// It is answered with this id, or ends at the deadline or the CPU budget: it is a lot of work.
+    /// It is answered with this id, or ends at a deadline or the CPU budget: it is a lot of work.
     Answer(&'static str),
     /// The plugin reports a failure with one of these codes, or is stopped at the deadline.
     Fail(&'static [&'static str]),
@@ -57,6 +57,7 @@ impl May {
             (Self::Answer(_) | Self::Fail(_), Err(PostError::Crashed { crash, .. })) => {
                 stopped(crash.code())
             }
+            (Self::Answer(_), Err(PostError::Failed(failure))) => failure.code == "http-timeout",
             (Self::Fail(codes), Err(PostError::Failed(failure))) => {
                 codes.is_empty() || codes.contains(&&*failure.code)
             }
