@@ -9,10 +9,11 @@ use crate::engine::Handle;
 use crate::engine::link::{Identity, LinkError, LinkMode, LinkRequest, Linked, Who};
 use crate::host::Closed;
 use crate::http::{
-    Backend, LinkWish, Part, Readiness, StreamReadiness, StreamState, WebhookAnswer, WebhookRequest,
+    Backend, LinkWish, Part, PluginReport, PluginsReport, Readiness, StreamReadiness, StreamState,
+    WebhookAnswer, WebhookRequest,
 };
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
-use crate::plugin::{self, ReceiveError, Registry, WebhookEvent, WebhookTurn};
+use crate::plugin::{self, Health, ReceiveError, Registry, WebhookEvent, WebhookTurn};
 use crate::stream::{State, Status};
 
 /// When a platform shall send a webhook again that could not be taken.
@@ -208,12 +209,15 @@ impl Backend for Front {
             Part::Ready
         };
         let plugin = |state: plugin::PluginState| {
-            let part = match state.failed {
-                None => Part::Ready,
-                // The whole reason is in the log; it may name files.
-                Some(_) => {
+            // The whole reason is in the log; it may name files.
+            let part = match state.health {
+                Health::Loaded => Part::Ready,
+                Health::Failed => {
                     Part::NotReady { cause: "it could not be loaded; see the log".to_owned() }
                 }
+                Health::Unhealthy | Health::HeldBack => Part::NotReady {
+                    cause: "it traps again and again and is held back; see the log".to_owned(),
+                },
             };
             (state.name, part)
         };
@@ -223,6 +227,15 @@ impl Backend for Front {
             streams: self.streams.iter().map(|status| self.stream(status)).collect(),
             store,
             plugins: configured.map(plugin).collect(),
+        }
+    }
+
+    fn plugins(&self) -> PluginsReport {
+        let report = |state: plugin::PluginState| PluginReport { state, breaker: None };
+        PluginsReport {
+            plugins: self.registry.states().into_iter().map(report).collect(),
+            reloads: self.registry.reloads(),
+            cache: self.registry.cache(),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `POST`, `GET`, `HEAD` `/webhooks/{plugin}` | anyone; the plugin verifies the raw bytes | answered after the commit |
 //! | `POST /sessions/link` | the bearer of `server.token`; without one, programs on this machine | links a session to a conversation |
+//! | `GET /plugins` | the same | how every plugin is |
 //! | `GET /healthz` | anyone | 200 while the process lives, with the streams' state |
 //! | `GET /readyz` | anyone | 200 when streams, store and plugins are ready, else 503 |
 //!
@@ -17,6 +18,7 @@ mod backend;
 mod body;
 mod health;
 mod link;
+mod plugins;
 mod routes;
 mod server;
 mod webhook;
@@ -25,6 +27,7 @@ mod webhook;
 mod tests;
 
 pub use backend::{
-    Backend, LinkWish, Part, Readiness, StreamReadiness, StreamState, WebhookAnswer, WebhookRequest,
+    Backend, LinkWish, Part, PluginReport, PluginsReport, Readiness, StreamReadiness, StreamState,
+    WebhookAnswer, WebhookRequest,
 };
 pub use server::{ServeError, serve};

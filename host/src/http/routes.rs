@@ -10,7 +10,7 @@ use axum::routing::{MethodFilter, get, on, post};
 use super::answer::Refused;
 use super::auth::Rule;
 use super::backend::Backend;
-use super::{health, link, webhook};
+use super::{health, link, plugins, webhook};
 use crate::config::Server;
 
 /// How long the rest of the host may take for an answer. Plugins have tighter deadlines of their own;
@@ -54,6 +54,10 @@ impl Routes {
             .route(
                 "/sessions/link",
                 post(link::link).fallback(|| async { Refused::method_not_allowed("POST") }),
+            )
+            .route(
+                "/plugins",
+                get(plugins::list).fallback(|| async { Refused::method_not_allowed("GET, HEAD") }),
             )
             .route(
                 "/healthz",

@@ -141,6 +141,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, shared: Shared, watcher
 fn address(path: &str) -> &'static str {
     match path {
         "/sessions/link" => "/sessions/link",
+        "/plugins" => "/plugins",
         "/healthz" => "/healthz",
         "/readyz" => "/readyz",
         _ if path.starts_with("/webhooks/") => "/webhooks/{plugin}",

@@ -1,100 +1,18 @@
-//! From a file to a component that fits, or to an error that says what to do.
+//! From a component to one that fits, or to an error that says what to do.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 use wasmtime::{Engine, Store};
 
 use super::bindings::v0_1;
 use super::exports::{Exports, Indices, Interface, Misfit};
 use super::instance::{self, Ground, State};
-use super::manifest::{ConfigError, ManifestError, PinError};
+use super::manifest::{ConfigError, ManifestError};
+use crate::config::Sha256;
 use crate::egress::BadGrant;
-
-/// Largest component, in bytes. Python ones are 18 MB.
-const MAX_COMPONENT_BYTES: u64 = 64 << 20;
-const COMPILE_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// Compiles a file.
-pub(super) async fn compile(engine: &Engine, path: &Path) -> Result<Component, AdmitError> {
-    let (engine, path) = (engine.clone(), path.to_owned());
-    apart(move || compile_now(&engine, &read(&path)?)).await
-}
-
-/// Compiles what was read.
-pub(super) async fn compile_bytes(
-    engine: &Engine,
-    bytes: Vec<u8>,
-) -> Result<Component, AdmitError> {
-    let engine = engine.clone();
-    apart(move || compile_now(&engine, &bytes)).await
-}
-
-/// Has a component compiled off the async threads, where a panic of the compiler is contained.
-async fn apart(
-    work: impl FnOnce() -> Result<Component, AdmitError> + Send + 'static,
-) -> Result<Component, AdmitError> {
-    let (sender, receiver) = tokio::sync::oneshot::channel();
-    // A thread of its own rather than the runtime's: a compile that doesn't end would hold up the
-    // runtime's shutdown.
-    let spawned = std::thread::Builder::new().name("plugin-compile".to_owned()).spawn(move || {
-        if sender.send(work()).is_err() {
-            tracing::debug!("a compile ended after it was given up");
-        }
-    });
-    spawned.map_err(|error| AdmitError::Read(error.to_string()))?;
-    match timeout(COMPILE_TIMEOUT, receiver).await {
-        Ok(Ok(compiled)) => compiled,
-        Ok(Err(_)) => Err(AdmitError::CompilerPanicked),
-        Err(_) => Err(AdmitError::CompileTimeout(COMPILE_TIMEOUT)),
-    }
-}
-
-/// Reads a component's file, within bounds. It blocks.
-///
-/// # Errors
-/// It isn't there, can't be read, or is larger than any component that is taken.
-pub fn read(path: &Path) -> Result<Vec<u8>, AdmitError> {
-    let unreadable = |error: std::io::Error| {
-        if error.kind() == std::io::ErrorKind::NotFound {
-            AdmitError::Missing
-        } else {
-            AdmitError::Read(error.to_string())
-        }
-    };
-    // Asked before opening: opening a pipe would wait for a writer.
-    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err(AdmitError::NotAFile);
-    }
-    let file = File::open(path).map_err(unreadable)?;
-    let size = file.metadata().map_err(unreadable)?.len();
-    if size > MAX_COMPONENT_BYTES {
-        return Err(AdmitError::TooLarge { size, limit: MAX_COMPONENT_BYTES });
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_COMPONENT_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    // It may have grown since, and some files don't tell their size.
-    if bytes.len() as u64 > MAX_COMPONENT_BYTES {
-        return Err(AdmitError::TooLarge { size: bytes.len() as u64, limit: MAX_COMPONENT_BYTES });
-    }
-    Ok(bytes)
-}
-
-fn compile_now(engine: &Engine, bytes: &[u8]) -> Result<Component, AdmitError> {
-    // Magic number, then version and layer: 1,0 is a core module, 13,1 a component. A compiled
-    // artifact has neither and is never run from here: it would run as native code, unchecked.
-    match bytes.get(..8) {
-        Some([0, b'a', b's', b'm', _, _, 1, 0]) => {}
-        Some([0, b'a', b's', b'm', ..]) => return Err(AdmitError::CoreModule),
-        _ => return Err(AdmitError::NotWasm),
-    }
-    Component::from_binary(engine, bytes).map_err(|error| AdmitError::Compile(cause(&error)))
-}
 
 /// The imports that every plugin is linked to.
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
@@ -205,7 +123,7 @@ pub(super) fn cause(error: &wasmtime::Error) -> String {
 
 /// Why a file is no plugin: stage, cause, next step. The file and the plugin are told by whoever knows
 /// them.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum AdmitError {
     /// The file isn't there.
     #[error(
@@ -247,6 +165,22 @@ pub enum AdmitError {
     /// The compiler panicked.
     #[error("compile: the compiler failed on it; build it again with a current toolchain")]
     CompilerPanicked,
+    /// It changed while it was read.
+    #[error("read: the file changed while it was read; it is read again when it has come to rest")]
+    Changing,
+    /// It isn't the content that is pinned.
+    #[error(
+        "pin: its sha256 is {found}, and `sha256` wants {wanted}; put the right file there, or, if this one is wanted, write its hash into `sha256`"
+    )]
+    Pinned {
+        /// The hash of the file.
+        found: Sha256,
+        /// The pinned one.
+        wanted: Sha256,
+    },
+    /// The compiler isn't done with another file.
+    #[error("compile: the compiler was busy with another file for {0:?}; make that one smaller")]
+    CompilerBusy(Duration),
     /// It takes too long to compile.
     #[error("compile: not done after {0:?}; make the component smaller")]
     CompileTimeout(Duration),
@@ -275,9 +209,6 @@ pub enum AdmitError {
     /// The first instance didn't come up.
     #[error("trial: it didn't start within {0:?}; raise call_timeout, or fix its initialisation")]
     TrialTimeout(Duration),
-    /// The file isn't the one that was pinned.
-    #[error(transparent)]
-    Pin(#[from] PinError),
     /// Its manifest can't be used.
     #[error(transparent)]
     Manifest(#[from] ManifestError),

@@ -1,10 +1,12 @@
 //! Calls of the plugins' exports: one function per export, each within its deadline.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use http::HeaderValue;
 use tokio::time::timeout_at;
+use tracing::Instrument;
 
 use super::admit::Live;
 use super::bindings::v0_1::sidenote::plugin::types as wit;
@@ -166,7 +168,7 @@ impl Registry {
         let pool = self.callable(plugin, Interface::Trigger)?;
         let whole = timeout.min(pool.call_timeout());
         let context = convert::context(context);
-        let evaluated = run(pool, Queue::Posts, whole, None, async |live, _| {
+        let evaluated = run(&pool, Queue::Posts, whole, None, async |live, _| {
             call!(live.trigger.call_evaluate(&context))
         });
         let offer = evaluated.await.map_err(post_error)?;
@@ -194,7 +196,7 @@ impl Registry {
         }
         let request = convert::request(request);
         let whole = pool.call_timeout();
-        let received = run(pool, Queue::Webhooks, whole, None, async |live, _| {
+        let received = run(&pool, Queue::Webhooks, whole, None, async |live, _| {
             call!(live.webhook.call_receive(&request))
         });
         let received = received.await.map_err(|stopped| match stopped {
@@ -226,7 +228,7 @@ impl Registry {
         let whole = call.timeout.min(pool.call_timeout());
         let traceparent =
             HeaderValue::from_str(&call.traceparent).ok().filter(|value| !value.is_empty());
-        let answer = run(pool, Queue::Posts, whole, traceparent, async |live, timeout| {
+        let answer = run(&pool, Queue::Posts, whole, traceparent, async |live, timeout| {
             let call = convert::call(Call { timeout, ..call }, self.clock().now());
             export(live, &call).await
         });
@@ -242,7 +244,7 @@ impl Registry {
     }
 
     /// A plugin that can be called and has this export.
-    fn callable(&self, plugin: &str, interface: Interface) -> Result<&Pool, PostError> {
+    fn callable(&self, plugin: &str, interface: Interface) -> Result<Arc<Pool>, PostError> {
         let pool = self.running(plugin)?;
         if pool.admitted().exports(interface) {
             return Ok(pool);
@@ -251,7 +253,7 @@ impl Registry {
         Err(PostError::Unavailable { message })
     }
 
-    fn running(&self, plugin: &str) -> Result<&Pool, PostError> {
+    fn running(&self, plugin: &str) -> Result<Arc<Pool>, PostError> {
         self.pool(plugin).map_err(|missing| match missing {
             NoPool::Unknown => {
                 PostError::Unavailable { message: format!("there is no plugin `{plugin}`") }
@@ -272,7 +274,8 @@ async fn run<R>(
     let mut lease = pool.lease(queue, whole, traceparent).await?;
     let deadline = lease.deadline;
     let left = deadline.saturating_duration_since(tokio::time::Instant::now());
-    let outcome = timeout_at(deadline, export(&mut lease.warm.live, left)).await;
+    let called = export(&mut lease.warm.live, left).instrument(pool.span());
+    let outcome = timeout_at(deadline, called).await;
     lease.settle(outcome)
 }
 

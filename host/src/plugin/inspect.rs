@@ -1,22 +1,21 @@
 //! What a component is, asks for, and whether this host would take it; without a configuration.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
 
-use super::admit::{self, AdmitError};
+use super::admit::AdmitError;
 use super::anatomy::Anatomy;
 use super::clean::clean;
-use super::engine;
 use super::exports::Interface;
-use super::instance::Ground;
-use super::manifest::{self, Effective, Manifest, sha256};
+use super::loader::Loader;
+use super::manifest::{self, Manifest};
+use super::pool::Shared;
 use super::registry::LoadError;
-use crate::config::{Breaker, Plugin as PluginConfig, PluginLimits};
-use crate::egress::{Door, Network};
+use super::source::{self, Source};
+use crate::config::Plugin as PluginConfig;
 use crate::ids::PluginName;
 
 const MAX_NAME_BYTES: usize = 200;
@@ -69,22 +68,17 @@ pub struct Imports {
 /// # Errors
 /// The file can't be read, or nothing at all can be tried on this machine.
 pub async fn inspect(path: &Path) -> Result<Inspection, InspectError> {
-    let bytes = admit::read(path)?;
+    let bytes = source::read(path)?;
     let file = path.file_name().unwrap_or_default().to_string_lossy();
-    let sha256 = sha256(&bytes);
+    let (size, sha256) = (bytes.len() as u64, source::sha256(&bytes).to_string());
     // What can't be read has no parts, and the reason stands in `refused`.
     let anatomy = Anatomy::of(&bytes).unwrap_or_default();
-    let manifest = Manifest::read(&bytes);
-    let found = manifest.as_ref().ok().and_then(Option::as_ref);
+    let manifest = Manifest::read(&bytes).ok().flatten();
     let (exports, imports) = (exports(&anatomy), imports(&anatomy));
-    let toml = manifest::toml(&plugin_name(&file, found), &clean(&file, 100), &sha256, found);
-    let (size, manifest_error) = (bytes.len() as u64, manifest.as_ref().err().cloned());
-    let refused = match (try_out(bytes, found).await?, manifest_error) {
-        (Err(error), _) => Some(error.to_string()),
-        (Ok(()), Some(error)) => Some(error.to_string()),
-        (Ok(()), None) => None,
-    };
-    let manifest = manifest.ok().flatten();
+    let name = plugin_name(&file, manifest.as_ref());
+    let toml = manifest::toml(&name, &clean(&file, 100), &sha256, manifest.as_ref());
+    let loader = Loader::new(None)?;
+    let refused = try_out(&loader, bytes).await.err().map(|error| error.to_string());
     let file = clean(&file, MAX_NAME_BYTES);
     Ok(Inspection { file, size, sha256, exports, imports, manifest, toml, refused })
 }
@@ -101,40 +95,11 @@ pub enum InspectError {
 }
 
 /// Compile, link, probe, trial.
-async fn try_out(
-    bytes: Vec<u8>,
-    manifest: Option<&Manifest>,
-) -> Result<Result<(), AdmitError>, LoadError> {
-    let engine_error = |error: wasmtime::Error| LoadError::Engine(admit::cause(&error));
-    let engine = engine::start().map_err(engine_error)?;
-    let linker = admit::linker(&engine).map_err(engine_error)?;
-    let network = Network::new()?;
-    let component = match admit::compile_bytes(&engine, bytes).await {
-        Ok(component) => component,
-        Err(error) => return Ok(Err(error)),
-    };
-    let name = PluginName::from("inspected");
-    let config = nothing_granted();
-    let Effective { grants, vault, .. } = match manifest::effective(&name, &config, manifest) {
-        Ok(effective) => effective,
-        Err(error) => return Ok(Err(error.into())),
-    };
-    let limits = config.limits;
-    let door = Door::new(network, grants, vault, limits.max_response_bytes);
-    let ground = Arc::new(Ground { name, config: config.config, limits, door });
-    Ok(admit::admit(&linker, &component, &ground).await.map(drop))
-}
-
-fn nothing_granted() -> PluginConfig {
-    PluginConfig {
-        file: String::new(),
-        config: BTreeMap::new(),
-        secrets: BTreeMap::new(),
-        hosts: Vec::new(),
-        allow_private: false,
-        limits: PluginLimits::default(),
-        breaker: Breaker::default(),
-    }
+async fn try_out(loader: &Loader, bytes: Vec<u8>) -> Result<(), AdmitError> {
+    let compiled = loader.compile(Source::of(bytes)?).await?;
+    let (name, config) = (PluginName::from("inspected"), PluginConfig::of("inspected.wasm"));
+    let shared = Arc::new(Shared::new(1));
+    loader.pool(&compiled, &name, &config, shared).await.map(drop)
 }
 
 fn exports(anatomy: &Anatomy<'_>) -> Exports {

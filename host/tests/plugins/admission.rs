@@ -100,7 +100,7 @@ async fn a_file_that_nobody_configured_runs_under_its_stem_with_nothing_granted(
     let found = state(&registry, "my-probe");
     assert_eq!(
         (found.failed, found.interfaces, &*found.file),
-        (None, vec!["writer"], "my-probe.wasm")
+        (None, vec!["writer".into()], "my-probe.wasm")
     );
     let Err(PostError::Failed(failure)) =
         post(&registry, "my-probe", "get https://example.com").await

@@ -1,7 +1,7 @@
 //! Manifests in real components: found, packed, lifted, inspected.
 
-use sidenote::plugin::manifest::{PackError, pack, sha256, verify_pin};
-use sidenote::plugin::{Inspection, Manifest, Registry, inspect};
+use sidenote::plugin::manifest::{PackError, pack};
+use sidenote::plugin::{Inspection, Manifest, Registry, inspect, sha256};
 use wasm_encoder::{
     Component, ComponentImportSection, ComponentSection, ComponentTypeRef, CustomSection, Module,
 };
@@ -83,8 +83,7 @@ async fn an_inspection_tells_what_a_component_is() {
     assert_eq!((echo.exports.unknown.len(), echo.imports.other.len()), (0, 0));
     assert!(echo.imports.sidenote.contains(&"sidenote:plugin/types@0.1.0".to_owned()));
     assert!(echo.imports.wasi.iter().all(|name| name.starts_with("wasi:")));
-    assert_eq!((echo.size, &*echo.sha256), (bytes.len() as u64, &*sha256(&bytes)));
-    assert_eq!(verify_pin(&bytes, &echo.sha256), Ok(()));
+    assert_eq!((echo.size, echo.sha256), (bytes.len() as u64, sha256(&bytes).to_string()));
     assert_eq!(echo.manifest, None);
 }
 

@@ -1,6 +1,7 @@
-//! `sidenote plugin`: components as files, before they are used.
+//! `sidenote plugin`: components as files, before they are used, and how those of the host are.
 
 mod inspect;
+mod list;
 mod pack;
 
 use std::path::Path;
@@ -15,6 +16,8 @@ use crate::plugin::AdmitError;
 pub(crate) enum PluginCommand {
     /// Says what a component is, what it asks for, and whether this host would take it
     Inspect(inspect::InspectArgs),
+    /// Lists the plugins of the running host, and how they are
+    List(list::ListArgs),
     /// Puts a manifest into a component
     Pack(pack::PackArgs),
 }
@@ -23,6 +26,7 @@ pub(crate) enum PluginCommand {
 pub(super) async fn plugin(command: PluginCommand) -> anyhow::Result<ExitCode> {
     match command {
         PluginCommand::Inspect(args) => inspect::inspect(&args).await,
+        PluginCommand::List(args) => list::run(args).await.map(|()| ExitCode::SUCCESS),
         PluginCommand::Pack(args) => pack::pack(&args).map(|()| ExitCode::SUCCESS),
     }
 }

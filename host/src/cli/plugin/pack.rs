@@ -8,8 +8,8 @@ use clap::Args;
 
 use super::super::output;
 use super::about;
-use crate::plugin::Manifest;
-use crate::plugin::manifest::{pack as packed, sha256};
+use crate::plugin::manifest::pack as packed;
+use crate::plugin::{Manifest, sha256};
 
 /// What `plugin pack` takes.
 #[derive(Debug, Args)]

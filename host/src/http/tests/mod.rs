@@ -4,6 +4,7 @@ mod access;
 mod connections;
 mod health;
 mod link;
+mod plugins;
 mod webhook;
 
 use std::net::SocketAddr;
@@ -80,6 +81,10 @@ impl Backend for Fake {
 
     fn readiness(&self) -> Readiness {
         self.readiness.lock().unwrap().clone()
+    }
+
+    fn plugins(&self) -> PluginsReport {
+        plugins::report()
     }
 }
 

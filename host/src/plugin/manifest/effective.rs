@@ -222,10 +222,8 @@ fn hosts_line(asked: &Patterns, granted: &Origins, missing: &[&Pattern]) -> Stri
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::config::{Breaker, PluginLimits, Secret};
+    use crate::config::Secret;
 
     fn strings(list: &[&str]) -> Vec<String> {
         list.iter().map(|text| (*text).to_owned()).collect()
@@ -237,13 +235,9 @@ mod tests {
             ((*name).to_owned(), secret)
         };
         PluginConfig {
-            file: "bot.wasm".to_owned(),
-            config: BTreeMap::new(),
             secrets: secrets.iter().map(secret).collect(),
             hosts: strings(hosts),
-            allow_private: false,
-            limits: PluginLimits::default(),
-            breaker: Breaker::default(),
+            ..PluginConfig::of("bot.wasm")
         }
     }
 

@@ -7,7 +7,6 @@
 //! | `effective` | what a plugin really gets: what it asks for and what the operator grants |
 //! | `pack` | putting a manifest into a component |
 //! | `paste` | what a plugin asks for, as a configuration to paste |
-//! | `pin` | a file that must be the one that was looked at |
 //!
 //! A manifest is read before anything is compiled, and nothing that it says is trusted: it can only ask.
 
@@ -15,12 +14,10 @@ mod effective;
 mod model;
 mod pack;
 mod paste;
-mod pin;
 mod schema;
 
 pub use effective::{Effective, Mismatch, effective};
 pub use model::{Manifest, ManifestError, SecretAsk};
 pub use pack::{PackError, pack};
 pub use paste::{settings, toml};
-pub use pin::{PinError, sha256, verify_pin};
 pub use schema::{ConfigError, Violation};
