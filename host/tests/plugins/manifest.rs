@@ -1,12 +1,13 @@
 //! Manifests in real components: found, packed, lifted, inspected.
 
+use sidenote::outbox::note::PostError;
 use sidenote::plugin::manifest::{PackError, pack};
 use sidenote::plugin::{Inspection, Manifest, Registry, inspect, sha256};
 use wasm_encoder::{
     Component, ComponentImportSection, ComponentSection, ComponentTypeRef, CustomSection, Module,
 };
 
-use crate::guests::{built, post};
+use crate::guests::{built, plugin, post};
 
 fn component(file: &str) -> Vec<u8> {
     std::fs::read(built(file)).unwrap()
@@ -72,6 +73,54 @@ async fn a_packed_component_runs() {
         assert_eq!(state.failed, None, "{}", state.name);
     }
     assert!(post(&registry, "echo", "hello").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_manifest_bounds_what_is_granted_and_checks_the_settings() {
+    let manifest = Manifest::from_toml(
+        r#"
+        name = "probe"
+        version = "1.0.0"
+        hosts = ["api.example.com"]
+        [config]
+        type = "object"
+        required = ["region"]
+        [config.properties.region]
+        type = "string"
+        enum = ["eu", "us"]
+        "#,
+    );
+    let packed = pack(&component("guest_probe.wasm"), Some(manifest.unwrap()), false).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("probe.wasm"), packed).unwrap();
+    let mut right = plugin("probe.wasm");
+    right.config = [("region".to_owned(), "eu".to_owned())].into();
+    right.hosts = vec!["evil.example".to_owned()];
+    let mut wrong = right.clone();
+    wrong.config = [("region".to_owned(), "hunter2".to_owned())].into();
+    let plugins = [("right".into(), right), ("wrong".into(), wrong)].into();
+    let registry = Registry::load(folder.path(), &plugins).await.unwrap();
+
+    let states = registry.states();
+    let failed =
+        |name: &str| states.iter().find(|state| &*state.name == name).unwrap().failed.as_deref();
+    assert_eq!(failed("right"), None);
+    let wanted =
+        "config: `region` is none of the values that are taken; expected one of \"eu\", \"us\"";
+    assert_eq!(failed("wrong"), Some(wanted));
+
+    for (host, wanted) in [
+        ("evil.example", "manifest doesn't ask for evil.example"),
+        ("other.example", "manifest doesn't ask for other.example"),
+        ("api.example.com", "hosts = [\"evil.example\", \"api.example.com\"]"),
+    ] {
+        let Err(PostError::Failed(failure)) =
+            post(&registry, "right", &format!("get https://{host}/")).await
+        else {
+            panic!("{host}")
+        };
+        assert!(failure.message.contains(wanted), "{host}: {}", failure.message);
+    }
 }
 
 #[tokio::test]
