@@ -1,5 +1,8 @@
 //! Manifests in real components: found, packed, lifted, inspected.
 
+use std::path::Path;
+
+use sidenote::config::Config;
 use sidenote::outbox::note::PostError;
 use sidenote::plugin::manifest::{PackError, pack};
 use sidenote::plugin::{Inspection, Manifest, Registry, inspect, sha256};
@@ -192,11 +195,20 @@ async fn nothing_of_a_hostile_file_steers_a_terminal() {
 async fn what_is_to_be_pasted_is_a_configuration() {
     let webhook = inspected("web hook.wasm", &component("sidenote_webhook.wasm")).await;
     assert_eq!(webhook.refused, None);
-    let parsed: toml::Table = webhook.toml.parse().unwrap();
-    let plugin = &parsed["plugins"]["webhook"];
-    assert_eq!(plugin["file"].as_str(), Some("web hook.wasm"));
-    assert_eq!(plugin["sha256"].as_str(), Some(&*webhook.sha256));
-    assert_eq!(plugin["grants"]["hosts"][0].as_str(), Some("HOST"));
-    assert_eq!(plugin["secrets"]["signing"]["env"].as_str(), Some("WEBHOOK_SIGNING"));
-    assert_eq!(plugin["config"]["url"].as_str(), Some("VALUE"));
+    let rest = r#"
+        [streams.main]
+        url = "https://connector.example.com/stream/acme"
+        [products.acme]
+        plugins = ["webhook"]
+    "#;
+    let env = |name: &str| (name == "WEBHOOK_SIGNING").then(|| "k".to_owned());
+    let text = format!("{}{rest}", webhook.toml);
+    let config = Config::from_toml(&text, Path::new("/etc/sidenote"), &env)
+        .unwrap_or_else(|errors| panic!("{errors}\n{text}"));
+    let plugin = &config.plugins["webhook"];
+    assert_eq!(plugin.file, "web hook.wasm");
+    assert_eq!(plugin.sha256.map(|sum| sum.to_string()), Some(webhook.sha256));
+    assert_eq!(plugin.hosts, ["host"], "a word to replace");
+    assert_eq!(plugin.config, [("url".to_owned(), "VALUE".to_owned())].into());
+    assert_eq!(plugin.secrets.keys().collect::<Vec<_>>(), ["signing"]);
 }
