@@ -9,3 +9,4 @@ mod plugins;
 mod readme;
 mod restart;
 mod stream_faults;
+mod swap;

@@ -8,7 +8,8 @@ use sidenote_plugin::{Failure, FailureKind, Sent};
 use wasip2::http::types::Fields;
 
 /// Clears a terminal, renames it, rings, forges a line of the log, turns the text round.
-const ESCAPES: &str = "\u{1b}[2J\u{1b}]0;owned\u{7}\r\n2026-01-01T00:00:00Z ERROR forged\u{202e}\u{0}";
+const ESCAPES: &str =
+    "\u{1b}[2J\u{1b}]0;owned\u{7}\r\n2026-01-01T00:00:00Z ERROR forged\u{202e}\u{0}";
 
 /// Eats memory to the end.
 pub(crate) fn memory() -> String {
