@@ -24,8 +24,10 @@ const ENEMIES: usize = 8;
 const MEMORY: usize = 16 << 20;
 /// How long a hostile call may take.
 const DEADLINE: Duration = Duration::from_millis(250);
-/// How late a stop may come on a machine that is busy with other things. The worst is printed.
-const GRACE: Duration = Duration::from_millis(500);
+/// How late a stop may come. The worst is printed.
+const GRACE: Duration = Duration::from_millis(250);
+/// How late on a machine that gives this process less time than it asks for.
+const BUSY_GRACE: Duration = Duration::from_secs(3);
 /// What the host may take beyond what the plugins are granted.
 const MARGIN: u64 = 32 << 20;
 /// How much later the slowest hundredth of a neighbour's calls may be, whatever the ratio says.
@@ -240,9 +242,11 @@ async fn enemies_stop_neither_the_host_nor_a_neighbour_and_get_no_more_than_they
         stormy.len(),
     );
     assert!(grown <= allowed, "{} MiB of {} MiB", grown >> 20, allowed >> 20);
-    assert!(late <= GRACE, "{late:?} ({wish})");
+    let busy = waited >= ran / 3;
+    let grace = if busy { BUSY_GRACE } else { GRACE };
+    assert!(late <= grace, "{late:?} ({wish})");
     // On a machine that is busy with other things this would be their latency.
-    if waited < ran / 3 {
+    if !busy {
         let allowed = quiet.mul_f64(1.2).max(quiet + NOISE);
         assert!(stormy_p99 <= allowed, "{stormy_p99:?}, was {quiet:?}");
     } else {
@@ -289,5 +293,5 @@ async fn no_wish_keeps_a_thread_to_itself() {
     for (gap, wish) in worst.iter().take(5) {
         println!("{gap:?} without a turn for others: {wish}");
     }
-    assert!(worst[0].0 <= GRACE, "{:?}", worst[0]);
+    assert!(worst[0].0 <= 2 * GRACE, "{:?}", worst[0]);
 }
