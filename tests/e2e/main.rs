@@ -9,3 +9,5 @@ mod plugins;
 mod readme;
 mod restart;
 mod stream_faults;
+mod supervision;
+mod swap;

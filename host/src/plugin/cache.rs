@@ -4,7 +4,7 @@
 //! A file is written beside its place and renamed, so that it is whole or not there. A cache that can't
 //! be used, or a file in it that isn't sound, costs the time to compile and nothing else.
 
-use std::fs::{File, FileTimes, Metadata};
+use std::fs::{File, FileTimes};
 use std::hash::{Hash, Hasher};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -223,16 +223,15 @@ impl Cache {
                 artifacts.push((modified, path, about));
             }
         }
-        let size = |about: &Metadata| about.len();
-        let mut bytes: u64 = artifacts.iter().map(|(_, _, about)| size(about)).sum();
-        artifacts.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+        let mut bytes: u64 = artifacts.iter().map(|(_, _, about)| about.len()).sum();
+        artifacts.sort_by_key(|(modified, ..)| *modified);
         for (_, path, about) in artifacts {
             if bytes <= self.max_bytes {
                 break;
             }
             if just_stored != Some(&*path) {
                 self.remove(&path);
-                bytes = bytes.saturating_sub(size(&about));
+                bytes = bytes.saturating_sub(about.len());
             }
         }
         if bytes > self.max_bytes

@@ -5,8 +5,8 @@ use std::time::Duration;
 use wasmtime::{Config, Engine, WasmBacktraceDetails, WasmFeatures};
 
 /// How often a running guest is interrupted; the grain of `cpu_time`, and how long one that computes keeps a
-/// thread from everybody else. The thread that ticks costs an idle host a five-hundredth of a core.
-pub(super) const TICK: Duration = Duration::from_millis(2);
+/// thread from everybody else. The thread that ticks costs an idle host about two thousandths of a core.
+pub(super) const TICK: Duration = Duration::from_millis(5);
 
 /// An engine whose epoch advances every [`TICK`] until the engine is dropped.
 pub(super) fn start() -> wasmtime::Result<Engine> {

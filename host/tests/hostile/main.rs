@@ -8,7 +8,7 @@
 #[path = "../plugins/guests.rs"]
 #[expect(dead_code, reason = "shared with the other tests of plugins")]
 mod guests;
-mod memory;
+mod machine;
 #[path = "../plugins/server.rs"]
 #[expect(dead_code, reason = "shared with the other tests of plugins")]
 mod server;

@@ -10,10 +10,13 @@ use sidenote::plugin::{ReceiveError, Registry, WebhookRequest};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::guests::{built, call, id, limits, note, plugin, version};
-use crate::memory::{Peak, resident};
+use crate::guests::{built, call, id, note, plugin, version};
+use crate::machine::{Peak, ran_and_waited, resident};
 use crate::server::Server;
 use crate::wishes::wishes;
+
+/// Both tests measure the process.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// Enemies at the same time, each a plugin of its own.
 const ENEMIES: usize = 8;
@@ -21,12 +24,16 @@ const ENEMIES: usize = 8;
 const MEMORY: usize = 16 << 20;
 /// How long a hostile call may take.
 const DEADLINE: Duration = Duration::from_millis(250);
-/// How late a stop may come on a machine that is busy with other things. The worst is printed.
-const GRACE: Duration = Duration::from_millis(500);
+/// How late a stop may come. The worst is printed.
+const GRACE: Duration = Duration::from_millis(250);
+/// How late on a machine that gives this process less time than it asks for.
+const BUSY_GRACE: Duration = Duration::from_secs(3);
 /// What the host may take beyond what the plugins are granted.
 const MARGIN: u64 = 32 << 20;
 /// How much later the slowest hundredth of a neighbour's calls may be, whatever the ratio says.
-const NOISE: Duration = Duration::from_millis(60);
+const NOISE: Duration = Duration::from_millis(25);
+/// Calls of the neighbour at the same time.
+const NEIGHBOURS: usize = 4;
 
 fn calls() -> usize {
     std::env::var("SIDENOTE_HOSTILE_CALLS").map_or(2_000, |calls| calls.parse().unwrap())
@@ -64,8 +71,10 @@ async fn load(server: &Server) -> Registry {
         enemy.limits.concurrency = 1;
         enemy
     };
+    let mut good_one = granted("hostile.wasm");
+    good_one.limits.concurrency = NEIGHBOURS;
     let enemies = (0..ENEMIES).map(|number| (format!("enemy-{number}").into(), enemy()));
-    let plugins = enemies.chain([("neighbour".into(), granted("hostile.wasm"))]).collect();
+    let plugins = enemies.chain([("neighbour".into(), good_one)]).collect();
     let registry = Registry::load(folder.path(), &plugins).await.unwrap();
     for state in registry.states() {
         let name = &*state.name;
@@ -103,17 +112,25 @@ fn leb128(mut number: usize) -> Vec<u8> {
 
 /// How long the neighbour's calls take, until told to end: each goes to the network and back.
 async fn neighbour(
-    registry: &Registry,
+    registry: &Arc<Registry>,
     server: &Server,
-    ended: impl Fn(usize) -> bool,
+    ended: impl Fn(usize) -> bool + Clone + Send + 'static,
 ) -> Vec<Duration> {
-    let mut took = Vec::new();
-    let body = format!("get {}", server.url("/wait/50"));
-    while !ended(took.len()) {
-        let started = Instant::now();
-        assert_eq!(id(registry, "neighbour", &body).await, "200 11");
-        took.push(started.elapsed());
+    let mut clients = JoinSet::new();
+    for _ in 0..NEIGHBOURS {
+        let (registry, ended) = (registry.clone(), ended.clone());
+        let body = format!("get {}", server.url("/wait/50"));
+        clients.spawn(async move {
+            let mut took = Vec::new();
+            while !ended(took.len()) {
+                let started = Instant::now();
+                assert_eq!(id(&registry, "neighbour", &body).await, "200 11");
+                took.push(started.elapsed());
+            }
+            took
+        });
     }
+    let mut took = clients.join_all().await.concat();
     took.sort();
     took
 }
@@ -172,11 +189,13 @@ async fn storm(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn enemies_stop_neither_the_host_nor_a_neighbour_and_get_no_more_than_they_may() {
+    let _alone = ALONE.lock().await;
     let server = Arc::new(server_elsewhere());
     let registry = Arc::new(load(&server).await);
     // Everything is warm: connections, instances, the allocator.
     let quiet = neighbour(&registry, &server, |calls| calls == 100).await;
     let (before, peak) = (resident(), Peak::watch());
+    let ran_before = ran_and_waited();
 
     let ended = Arc::new(AtomicBool::new(false));
     let (worst, crashed) = (Arc::default(), Arc::new(AtomicUsize::new(0)));
@@ -198,7 +217,7 @@ async fn enemies_stop_neither_the_host_nor_a_neighbour_and_get_no_more_than_they
         let (registry, server, over) = (registry.clone(), server.clone(), ended.clone());
         let mut running = JoinSet::new();
         running.spawn(async move {
-            neighbour(&registry, &server, |calls| calls > 20 && over.load(Relaxed)).await
+            neighbour(&registry, &server, move |calls| calls > 20 && over.load(Relaxed)).await
         });
         while let Some(enemy) = enemies.join_next().await {
             enemy.unwrap();
@@ -207,12 +226,14 @@ async fn enemies_stop_neither_the_host_nor_a_neighbour_and_get_no_more_than_they
         running.join_next().await.unwrap().unwrap()
     };
 
+    let (ran, waited) = ran_and_waited();
+    let (ran, waited) = (ran - ran_before.0, waited.saturating_sub(ran_before.1));
     let grown = peak.bytes().saturating_sub(before);
-    let allowed = (ENEMIES * MEMORY + limits().memory_bytes) as u64 + MARGIN;
+    let allowed = (ENEMIES * MEMORY) as u64 + MARGIN;
     let (late, wish) = worst.lock().unwrap().clone();
     let (quiet, stormy_p99) = (percentile(&quiet, 99), percentile(&stormy, 99));
     println!(
-        "{} calls in {:?}, {crashed:?} stopped or failed; memory grew by {} MiB of {} MiB; the latest stop came {late:?} after its deadline ({wish}); the neighbour's p50 was {:?}, its p99 {stormy_p99:?} (quiet: {quiet:?}) over {} calls",
+        "{} calls in {:?}, {crashed:?} stopped or failed; memory grew by {} MiB of {} MiB; the latest stop came {late:?} after its deadline ({wish}); the neighbour's p50 was {:?}, its p99 {stormy_p99:?} (quiet: {quiet:?}) over {} calls; the process ran for {ran:?} and waited for the machine for {waited:?}",
         calls(),
         started.elapsed(),
         grown >> 20,
@@ -221,8 +242,16 @@ async fn enemies_stop_neither_the_host_nor_a_neighbour_and_get_no_more_than_they
         stormy.len(),
     );
     assert!(grown <= allowed, "{} MiB of {} MiB", grown >> 20, allowed >> 20);
-    assert!(late <= GRACE, "{late:?} ({wish})");
-    assert!(stormy_p99 <= quiet.mul_f64(1.2).max(quiet + NOISE), "{stormy_p99:?}, was {quiet:?}");
+    let busy = waited >= ran / 3;
+    let grace = if busy { BUSY_GRACE } else { GRACE };
+    assert!(late <= grace, "{late:?} ({wish})");
+    // On a machine that is busy with other things this would be their latency.
+    if !busy {
+        let allowed = quiet.mul_f64(1.2).max(quiet + NOISE);
+        assert!(stormy_p99 <= allowed, "{stormy_p99:?}, was {quiet:?}");
+    } else {
+        println!("the machine is busy: the neighbour's latency isn't judged");
+    }
     for seen in server.seen() {
         assert!(seen.header("x-injected").is_none() && !seen.path.contains("admin"));
     }
@@ -233,7 +262,8 @@ async fn enemies_stop_neither_the_host_nor_a_neighbour_and_get_no_more_than_they
 /// One thread on purpose: whatever a wish does, the thread must come back to the others.
 #[tokio::test]
 async fn no_wish_keeps_a_thread_to_itself() {
-    let server = Server::start().await;
+    let _alone = ALONE.lock().await;
+    let server = server_elsewhere();
     let registry = load(&server).await;
     let mut worst = Vec::new();
     for (wish, may) in wishes(&server) {
@@ -241,24 +271,27 @@ async fn no_wish_keeps_a_thread_to_itself() {
         let mut ruler = JoinSet::new();
         let measured = longest.clone();
         ruler.spawn(async move {
+            let mut before = Instant::now();
             loop {
-                let before = Instant::now();
                 tokio::task::yield_now().await;
+                let gap = before.elapsed();
+                before = Instant::now();
                 let mut longest = measured.lock().unwrap();
-                *longest = (*longest).max(before.elapsed());
+                *longest = gap.max(*longest);
             }
         });
-        let started = Instant::now();
+        tokio::task::yield_now().await;
         let outcome = registry.post_note(call(DEADLINE), &note("enemy-0", &wish)).await;
-        let took = started.elapsed();
         may.check(&wish, &outcome);
+        tokio::task::yield_now().await;
         ruler.shutdown().await;
-        worst.push((*longest.lock().unwrap(), wish, took));
+        worst.push((*longest.lock().unwrap(), wish));
         assert_eq!(id(&registry, "enemy-0", "alive").await, "alive");
     }
     worst.sort();
     worst.reverse();
-    for (gap, wish, took) in &worst {
-        println!("{gap:?} without a turn for others in {took:?}: {wish}");
+    for (gap, wish) in worst.iter().take(5) {
+        println!("{gap:?} without a turn for others: {wish}");
     }
+    assert!(worst[0].0 <= 2 * GRACE, "{:?}", worst[0]);
 }

@@ -53,8 +53,8 @@ impl Watched {
     }
 
     fn state(&self, name: &str) -> PluginState {
-        let states = self.registry.states().into_iter();
-        states.filter(|state| &*state.name == name).next_back().unwrap()
+        let states = self.registry.states();
+        states.into_iter().find(|state| &*state.name == name).unwrap()
     }
 
     async fn answers(&self, number: usize) {

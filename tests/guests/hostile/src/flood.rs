@@ -1,5 +1,11 @@
 //! Too much of everything.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what a guest prints is what is tested"
+)]
+
 use std::hint::black_box;
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! How much memory this process has.
+//! What the machine gives this process: memory, and the time that it asks for.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -12,7 +12,7 @@ pub(crate) fn resident() -> u64 {
     kib * 1024
 }
 
-/// Looks again and again, on a thread of its own.
+/// The most memory since it was made: looks again and again, on a thread of its own.
 pub(crate) struct Peak(Arc<AtomicU64>);
 
 impl Peak {
@@ -32,4 +32,17 @@ impl Peak {
     pub(crate) fn bytes(&self) -> u64 {
         self.0.load(Relaxed)
     }
+}
+
+/// For how long all threads together ran, and for how long they wanted to and others did.
+pub(crate) fn ran_and_waited() -> (Duration, Duration) {
+    let mut sums = [0_u64; 2];
+    for task in std::fs::read_dir("/proc/self/task").unwrap().flatten() {
+        // A thread may have ended since.
+        let text = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+        for (sum, nanos) in sums.iter_mut().zip(text.split_whitespace()) {
+            *sum += nanos.parse::<u64>().unwrap();
+        }
+    }
+    (Duration::from_nanos(sums[0]), Duration::from_nanos(sums[1]))
 }
