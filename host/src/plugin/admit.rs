@@ -26,7 +26,7 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
 /// A component that fits.
 pub(super) struct Admitted {
     pre: InstancePre<State>,
-    indices: Indices,
+    indices: Box<Indices>,
 }
 
 /// An instance with the exports that its component has.
@@ -43,7 +43,7 @@ pub(super) async fn admit(
     ground: &Arc<Ground>,
 ) -> Result<(Admitted, Live), AdmitError> {
     let pre = linker.instantiate_pre(component).map_err(|error| AdmitError::Link(cause(&error)))?;
-    let indices = Indices::find(&pre)?;
+    let indices = Box::new(Indices::find(&pre)?);
     let admitted = Admitted { pre, indices };
     if admitted.interfaces().is_empty() {
         return Err(AdmitError::NoExports(exports_of(component)));
