@@ -1,17 +1,39 @@
 //! What a plugin implements, and the macro that exports it.
 
-use crate::bindings::{webhook as webhook_bindings, writer as writer_bindings};
+use crate::bindings as wit;
+use crate::help::{Offer, TriggerContext};
+use crate::sink::{Batch, Summary};
 use crate::webhook::{Event, Rejection, Request};
-use crate::{Call, Failure, Note, Posted};
+use crate::{Call, Failure, Note, NoteId, Posted, Redaction};
 
 /// Exports a type as the plugin of this crate.
 ///
 /// `export!(Bot)` exports the [`Writer`] of `Bot`; `export!(Bot: Writer, Webhook)` exports what is
 /// named. One use per crate.
+///
+/// `manifest` puts the plugin's manifest into the component, as a text in JSON, so that the one file is
+/// the whole plugin: `export!(Bot: Writer; manifest = include_str!("../manifest.json"))`.
+///
+/// ```
+/// # use sidenote_plugin::{Call, Failure, Note, Posted, Writer};
+/// struct Bot;
+/// # impl Writer for Bot {
+/// #     fn post_note(_: Call, _: Note) -> Result<Posted, Failure> { Ok(Posted::without_id()) }
+/// # }
+/// sidenote_plugin::export!(
+///     Bot: Writer;
+///     manifest = r#"{"name": "bot", "version": "1.0.0", "hosts": ["api.example.com"]}"#
+/// );
+/// # fn main() {}
+/// ```
 #[macro_export]
 macro_rules! export {
     ($plugin:ident) => {
         $crate::export!($plugin: Writer);
+    };
+    ($plugin:ident: $($interface:ident),+; manifest = $manifest:expr $(,)?) => {
+        $($crate::export_interface!($plugin, $interface);)+
+        $crate::embed_manifest!($manifest);
     };
     ($plugin:ident: $($interface:ident),+ $(,)?) => {
         $($crate::export_interface!($plugin, $interface);)+
@@ -24,26 +46,62 @@ macro_rules! export {
 #[macro_export]
 macro_rules! export_interface {
     ($plugin:ident, Writer) => {
-        #[cfg(target_arch = "wasm32")]
-        const _: () = {
-            $crate::bindings::writer::export_writer!($plugin with_types_in $crate::bindings::writer);
-        };
-        $crate::assert_implements!($plugin, Writer);
+        $crate::export_interface!($plugin, Writer, writer, export_writer);
+    };
+    ($plugin:ident, Redactor) => {
+        $crate::export_interface!($plugin, Redactor, redactor, export_redactor);
+    };
+    ($plugin:ident, Finder) => {
+        $crate::export_interface!($plugin, Finder, finder, export_finder);
     };
     ($plugin:ident, Webhook) => {
+        $crate::export_interface!($plugin, Webhook, webhook, export_webhook);
+    };
+    ($plugin:ident, Messenger) => {
+        $crate::export_interface!($plugin, Messenger, messenger, export_messenger);
+    };
+    ($plugin:ident, Sink) => {
+        $crate::export_interface!($plugin, Sink, sink, export_sink);
+    };
+    ($plugin:ident, Trigger) => {
+        $crate::export_interface!($plugin, Trigger, trigger, export_trigger);
+    };
+    ($plugin:ident, $interface:ident, $module:ident, $export:ident) => {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
-            $crate::bindings::webhook::export_webhook!($plugin with_types_in $crate::bindings::webhook);
+    $crate::bindings::$module::$export!($plugin with_types_in $crate::bindings::$module);
         };
-        $crate::assert_implements!($plugin, Webhook);
+        $crate::assert_implements!($plugin, $interface);
     };
     ($plugin:ident, $other:ident) => {
         compile_error!(concat!(
             "a plugin can't export `",
             stringify!($other),
-            "`; the interfaces are Writer and Webhook"
+            "`; the interfaces are Writer, Redactor, Finder, Webhook, Messenger, Sink and Trigger"
         ));
     };
+}
+
+/// The manifest of [`export!`], as a custom section of the component's core module.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! embed_manifest {
+    ($manifest:expr) => {
+        const _: () = {
+            const TEXT: &str = $manifest;
+            #[cfg_attr(target_arch = "wasm32", unsafe(link_section = "sidenote:manifest"))]
+            #[used]
+            static SECTION: [u8; TEXT.len()] = $crate::bytes_of(TEXT);
+        };
+    };
+}
+
+/// A text as an array, for a section: a reference would point out of it.
+#[doc(hidden)]
+pub const fn bytes_of<const N: usize>(text: &str) -> [u8; N] {
+    let mut bytes = [0; N];
+    bytes.copy_from_slice(text.as_bytes());
+    bytes
 }
 
 /// Fails to compile, naming the trait, where a type doesn't have it.
@@ -67,20 +125,105 @@ pub trait Writer {
     fn post_note(call: Call, note: Note) -> Result<Posted, Failure>;
 }
 
+/// Takes notes back.
+pub trait Redactor {
+    /// Removes a note that this plugin posted, or overwrites its text where the platform can't remove
+    /// it. Asked again for the same note, it answers the same.
+    fn redact_note(
+        call: Call,
+        conversation_id: String,
+        note_id: NoteId,
+    ) -> Result<Redaction, Failure>;
+}
+
+/// Looks for a note whose outcome isn't known, so that it isn't sent twice.
+pub trait Finder {
+    /// The note that was posted with this key; `None` where the platform doesn't have it, and then it
+    /// is sent again. An empty id: it is there and has no name. Answer a failure where the platform
+    /// can't be asked.
+    fn find_note(
+        call: Call,
+        conversation_id: String,
+        idempotency_key: String,
+    ) -> Result<Option<NoteId>, Failure>;
+}
+
 /// What a chat platform tells the host.
 pub trait Webhook {
     /// Verifies a request and says what it means. Nothing of it was checked before.
     fn receive(request: Request) -> Result<Vec<Event>, Rejection>;
 }
 
-impl<T: Writer> writer_bindings::exports::sidenote::plugin::writer::Guest for T {
+/// Text that the person sees.
+pub trait Messenger {
+    /// Offers help, with quick replies where the platform has them.
+    fn offer(call: Call, conversation_id: String, offer: Offer) -> Result<Posted, Failure>;
+
+    /// Answers the person.
+    fn reply(call: Call, conversation_id: String, text: String) -> Result<Posted, Failure>;
+}
+
+/// Takes what people do, without a chat platform.
+pub trait Sink {
+    /// Takes a batch, once. The host decides about trying again.
+    fn write_actions(call: Call, batch: Batch) -> Result<(), Failure>;
+
+    /// Takes a summary, once.
+    fn write_summary(call: Call, summary: Summary) -> Result<(), Failure>;
+}
+
+/// Says when to offer help.
+pub trait Trigger {
+    /// The help to offer, or `None`. It sends nothing and is called often: answer quickly.
+    fn evaluate(context: TriggerContext) -> Option<Offer>;
+}
+
+impl<T: Writer> wit::writer::exports::sidenote::plugin::writer::Guest for T {
     fn post_note(call: Call, note: Note) -> Result<Posted, Failure> {
         T::post_note(call, note)
     }
 }
 
-impl<T: Webhook> webhook_bindings::exports::sidenote::plugin::webhook::Guest for T {
+impl<T: Redactor> wit::redactor::exports::sidenote::plugin::redactor::Guest for T {
+    fn redact_note(call: Call, conversation: String, note: NoteId) -> Result<Redaction, Failure> {
+        T::redact_note(call, conversation, note)
+    }
+}
+
+impl<T: Finder> wit::finder::exports::sidenote::plugin::finder::Guest for T {
+    fn find_note(call: Call, conversation: String, key: String) -> Result<Option<NoteId>, Failure> {
+        T::find_note(call, conversation, key)
+    }
+}
+
+impl<T: Webhook> wit::webhook::exports::sidenote::plugin::webhook::Guest for T {
     fn receive(request: Request) -> Result<Vec<Event>, Rejection> {
         T::receive(request)
+    }
+}
+
+impl<T: Messenger> wit::messenger::exports::sidenote::plugin::messenger::Guest for T {
+    fn offer(call: Call, conversation: String, offer: Offer) -> Result<Posted, Failure> {
+        T::offer(call, conversation, offer)
+    }
+
+    fn reply(call: Call, conversation: String, text: String) -> Result<Posted, Failure> {
+        T::reply(call, conversation, text)
+    }
+}
+
+impl<T: Sink> wit::sink::exports::sidenote::plugin::sink::Guest for T {
+    fn write_actions(call: Call, batch: Batch) -> Result<(), Failure> {
+        T::write_actions(call, batch)
+    }
+
+    fn write_summary(call: Call, summary: Summary) -> Result<(), Failure> {
+        T::write_summary(call, summary)
+    }
+}
+
+impl<T: Trigger> wit::trigger::exports::sidenote::plugin::trigger::Guest for T {
+    fn evaluate(context: TriggerContext) -> Option<Offer> {
+        T::evaluate(context)
     }
 }

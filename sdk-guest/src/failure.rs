@@ -4,6 +4,25 @@ use std::time::{Duration, SystemTime};
 
 use crate::{Failure, FailureKind, Posted, Sent};
 
+/// What a platform's limit is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitScope {
+    /// All that is sent with these credentials.
+    Account,
+    /// The one conversation.
+    Conversation,
+}
+
+impl LimitScope {
+    fn extra(self) -> (String, String) {
+        let value = match self {
+            Self::Account => "account",
+            Self::Conversation => "conversation",
+        };
+        ("limit-scope".to_owned(), value.to_owned())
+    }
+}
+
 impl Posted {
     /// The platform took the note and said what it calls it.
     pub fn with_id(note_id: impl Into<String>) -> Self {
@@ -13,6 +32,14 @@ impl Posted {
     /// The platform took the note and didn't say what it calls it.
     pub fn without_id() -> Self {
         Self { note_id: None, extras: Vec::new() }
+    }
+
+    /// Says that the platform takes nothing more for so long, and of what: for platforms that tell how
+    /// much of a limit is left.
+    pub fn with_pause(mut self, pause: Duration, scope: LimitScope) -> Self {
+        self.extras.push(("pause-ms".to_owned(), millis(pause).to_string()));
+        self.extras.push(scope.extra());
+        self
     }
 }
 
@@ -80,7 +107,14 @@ impl Failure {
 
     /// Says how long to wait at least.
     pub fn with_retry_after(mut self, pause: Duration) -> Self {
-        self.retry_after_ms = Some(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
+        self.retry_after_ms = Some(millis(pause));
+        self
+    }
+
+    /// Says what a rate limit is for. The host holds back all that the account sends where it isn't
+    /// said.
+    pub fn with_limit_scope(mut self, scope: LimitScope) -> Self {
+        self.extras.push(scope.extra());
         self
     }
 
@@ -123,6 +157,10 @@ impl Failure {
             None => failure,
         }
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The pause that a `Retry-After` value asks for; `None` where it says nothing usable.
@@ -168,6 +206,19 @@ mod tests {
             let failure = Failure::from_status(status, &[]);
             assert_eq!((failure.kind, failure.sent), (kind, sent), "{status}");
         }
+    }
+
+    #[test]
+    fn limits_are_told_in_the_extras() {
+        let pair = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+        let posted =
+            Posted::without_id().with_pause(Duration::from_millis(1500), LimitScope::Conversation);
+        assert_eq!(
+            posted.extras,
+            [("pause-ms", "1500"), ("limit-scope", "conversation")].map(pair)
+        );
+        let failure = Failure::rate_limited("429", "", None).with_limit_scope(LimitScope::Account);
+        assert_eq!(failure.extras, [("limit-scope", "account")].map(pair));
     }
 
     #[test]

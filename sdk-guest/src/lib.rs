@@ -29,8 +29,10 @@
 //! # fn main() {}
 //! ```
 //!
-//! A plugin that reads a platform's webhooks too implements [`Webhook`] and says so:
-//! `export!(Bot: Writer, Webhook)`.
+//! What else a plugin can do is a trait each, and named in the macro: [`Webhook`] reads a platform's
+//! webhooks, [`Redactor`] takes notes back, [`Finder`] keeps a note from being sent twice, [`Messenger`]
+//! writes what the person sees, [`Sink`] takes what people do, [`Trigger`] says when to offer help:
+//! `export!(Bot: Writer, Webhook, Finder)`.
 //!
 //! Off WebAssembly the same code runs against a host in memory ([`test::Host`]), so that a plugin's
 //! logic has ordinary unit tests.
@@ -43,15 +45,21 @@ pub mod config;
 pub mod crypto;
 mod export;
 mod failure;
+pub mod help;
 pub mod http;
 pub mod log;
+pub mod sink;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod test;
 pub mod webhook;
 
 pub use bindings::host::sidenote::plugin::types::{
-    Action, Call, Extras, Failure, FailureKind, Note, NoteKind, Posted, Sent,
+    Action, Call, Extras, Failure, FailureKind, Note, NoteId, NoteKind, Posted, Sent,
 };
-pub use export::{Webhook, Writer};
+pub use bindings::redactor::exports::sidenote::plugin::redactor::Redaction;
+#[doc(hidden)]
+pub use export::bytes_of;
+pub use export::{Finder, Messenger, Redactor, Sink, Trigger, Webhook, Writer};
+pub use failure::LimitScope;
 #[doc(hidden)]
 pub use wit_bindgen;

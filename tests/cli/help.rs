@@ -11,6 +11,13 @@ fn help_texts_are_as_reviewed() {
         let help = sidenote(&["outbox", command, "--help"], &[]);
         insta::assert_snapshot!(format!("help_outbox_{command}"), help.shown());
     }
+    insta::assert_snapshot!("help_plugin", sidenote(&["plugin", "--help"], &[]).shown());
+    let inspect = sidenote(&["plugin", "inspect", "--help"], &[]);
+    insta::assert_snapshot!("help_plugin_inspect", inspect.shown());
+    insta::assert_snapshot!(
+        "help_plugin_pack",
+        sidenote(&["plugin", "pack", "--help"], &[]).shown()
+    );
     insta::assert_snapshot!("help_smoke_test", sidenote(&["smoke-test", "--help"], &[]).shown());
 }
 

@@ -4,5 +4,6 @@ mod check;
 mod connector;
 mod help;
 mod outbox;
+mod plugin;
 mod sidenote;
 mod smoke_test;

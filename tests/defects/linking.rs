@@ -7,7 +7,9 @@ use sidenote::config::{Delivery, Server};
 use sidenote::engine::Handle;
 use sidenote::engine::ledger::{Decided, Filter, LedgerError, Listing, Order, Want};
 use sidenote::engine::link::{Identity, LinkError, LinkEvent, LinkMode, LinkRequest, Linked, Who};
-use sidenote::http::{Backend, LinkWish, Part, Readiness, WebhookAnswer, WebhookRequest, serve};
+use sidenote::http::{
+    Backend, LinkWish, Part, PluginsReport, Readiness, WebhookAnswer, WebhookRequest, serve,
+};
 use sidenote::ids::{ConversationId, InvalidId, SessionId, SessionKey};
 use sidenote::session::payload::ActionsPayload;
 use sidenote::sim::post_json;
@@ -234,6 +236,14 @@ impl Backend for Links {
 
     fn readiness(&self) -> Readiness {
         Readiness { streams: Vec::new(), store: Part::Ready, plugins: Vec::new() }
+    }
+
+    fn plugins(&self) -> PluginsReport {
+        PluginsReport {
+            plugins: Vec::new(),
+            reloads: Default::default(),
+            cache: Default::default(),
+        }
     }
 }
 

@@ -14,3 +14,5 @@ mod readme;
 mod redis;
 mod restart;
 mod stream_faults;
+mod supervision;
+mod swap;

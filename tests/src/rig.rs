@@ -1,7 +1,7 @@
 //! A connector, a chat platform and a host between them, on sockets of this machine.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -211,6 +211,11 @@ impl Rig {
             Running::Here(_) => None,
             Running::Process(process) => Some(process.id()),
         }
+    }
+
+    /// The folder of the host's plugins.
+    pub fn plugins_folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The running host.

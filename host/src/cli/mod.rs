@@ -6,6 +6,7 @@ mod check;
 mod demo;
 mod outbox;
 mod output;
+mod plugin;
 mod run;
 mod smoke_test;
 
@@ -58,6 +59,9 @@ enum Command {
     /// Shows the notes that wait or were given up, has them sent again, or removes them
     #[command(subcommand)]
     Outbox(outbox::OutboxCommand),
+    /// Looks at components and packs them
+    #[command(subcommand)]
+    Plugin(plugin::PluginCommand),
     /// Tries a connector's stream: connection, first payload, session id
     SmokeTest(smoke_test::SmokeTestArgs),
 }
@@ -68,6 +72,8 @@ impl Command {
         match self {
             // The demo tells on stdout what happens; the log of its host would only tear that apart.
             Self::Demo(_) => Level::ERROR,
+            // What a component that is tried out writes is no news.
+            Self::Plugin(_) => Level::ERROR,
             Self::Run(_) | Self::Check(_) | Self::Outbox(_) | Self::SmokeTest(_) => Level::INFO,
         }
     }
@@ -83,6 +89,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check(args) => check::check(&args),
         Command::Demo(args) => block_on(demo::run(args)).map(|()| ExitCode::SUCCESS),
         Command::Outbox(command) => block_on(outbox::run(command)),
+        Command::Plugin(command) => block_on(plugin::plugin(command)),
         Command::SmokeTest(args) => block_on(smoke_test::smoke_test(args)),
     }
 }

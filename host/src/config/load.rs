@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 use super::error::{ConfigErrors, Fault, Place, Problem};
-use super::model::Config;
+use super::model::{Cache, Config};
 use super::section::{OVERLAY, Reader, Section, nearest};
 use super::{plugins, products, scalar, sections};
 
@@ -91,6 +91,17 @@ pub(super) fn build(
 pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
     let plugins_folder =
         base.join(top.scalar_or("plugins_folder", "plugins".to_owned(), scalar::text));
+    let cache =
+        Cache::at(base.join(top.scalar_or("cache_folder", "cache".to_owned(), scalar::text)));
+    let max_bytes = top.scalar_or("cache_max", cache.max_bytes, scalar::size);
+    let cache = Cache { max_bytes, ..cache };
+    if cache.folder == plugins_folder {
+        top.refuse(
+            "cache_folder",
+            "it is the plugins folder: what is put in there is checked, what is in the cache is run as it is",
+            "name another folder",
+        );
+    }
     let server = sections::server(top.section("server"));
     let store = sections::store(top.section("store"), base);
     let retention = sections::retention(top.section("retention"));
@@ -99,7 +110,7 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
     let plugins = plugins::plugins(top.section("plugins"));
     let products = products::products(&top, &plugins, &delivery);
     top.finish();
-    Config { server, store, retention, delivery, streams, plugins_folder, plugins, products }
+    Config { server, store, retention, delivery, streams, plugins_folder, cache, plugins, products }
 }
 
 fn one(problem: Problem) -> ConfigErrors {

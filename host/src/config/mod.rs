@@ -35,6 +35,6 @@ mod tests;
 
 pub use error::{ConfigErrors, Fault, Place, Problem, SecretFault};
 pub use model::{
-    Breaker, Config, DeadHead, Delivery, Plugin, PluginLimits, PluginSecret, Product, Redis,
-    Retention, Secret, Server, Store, Stream,
+    Breaker, Cache, Config, DeadHead, Delivery, Isolation, Plugin, PluginLimits, PluginSecret,
+    Product, Redis, Retention, Secret, Server, Sha256, Store, Stream,
 };

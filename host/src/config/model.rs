@@ -22,6 +22,8 @@ pub struct Config {
     pub streams: BTreeMap<String, Stream>,
     /// The folder of `.wasm` files (`plugins_folder`).
     pub plugins_folder: PathBuf,
+    /// Where compiled plugins are kept (`cache_folder`, `cache_max`).
+    pub cache: Cache,
     /// `[plugins.NAME]`.
     pub plugins: BTreeMap<PluginName, Plugin>,
     /// `[products.ID]`.
@@ -32,6 +34,22 @@ impl Config {
     /// The file of a plugin, in the plugins folder.
     pub fn plugin_path(&self, plugin: &Plugin) -> PathBuf {
         self.plugins_folder.join(&plugin.file)
+    }
+}
+
+/// Where compiled plugins are kept, so that a start needn't compile them again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cache {
+    /// The folder. Nobody else may write in it.
+    pub folder: PathBuf,
+    /// Most bytes in it; what wasn't used for longest is removed.
+    pub max_bytes: usize,
+}
+
+impl Cache {
+    /// This folder, with the default size.
+    pub fn at(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into(), max_bytes: 1 << 30 }
     }
 }
 
@@ -242,6 +260,8 @@ impl Stream {
 pub struct Plugin {
     /// File name in the plugins folder; `NAME.wasm` by default.
     pub file: String,
+    /// The SHA-256 that the file must have, where it is pinned.
+    pub sha256: Option<Sha256>,
     /// What `config.get` answers.
     pub config: BTreeMap<String, String>,
     /// Secrets by name.
@@ -250,10 +270,56 @@ pub struct Plugin {
     pub hosts: Vec<String>,
     /// Whether private and loopback addresses may be reached.
     pub allow_private: bool,
+    /// How long an instance lives.
+    pub isolation: Isolation,
     /// Limits of the plugin.
     pub limits: PluginLimits,
     /// When its calls are held back.
     pub breaker: Breaker,
+}
+
+impl Plugin {
+    /// A use of `file` with nothing set, nothing granted, and the defaults for everything else.
+    pub fn of(file: impl Into<String>) -> Self {
+        Self {
+            file: file.into(),
+            sha256: None,
+            config: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            hosts: Vec::new(),
+            allow_private: false,
+            isolation: Isolation::default(),
+            limits: PluginLimits::default(),
+            breaker: Breaker::default(),
+        }
+    }
+}
+
+/// How long an instance of a plugin lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Isolation {
+    /// Kept warm and called again, one call at a time, until it is old or was called often enough.
+    #[default]
+    Instance,
+    /// One call: nothing of it is there in the next one.
+    Call,
+}
+
+/// A SHA-256.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sha256(pub [u8; 32]);
+
+impl std::fmt::Display for Sha256 {
+    /// Lower-case hexadecimal digits.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl std::fmt::Debug for Sha256 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self}")
+    }
 }
 
 /// `[plugins.NAME.breaker]`: when a plugin's calls are held back, so that a platform that is down is
@@ -290,21 +356,41 @@ pub struct PluginSecret {
     pub hosts: Vec<String>,
 }
 
-/// Limits of one plugin.
+/// Limits of one plugin. Those on memory and handles are for one instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PluginLimits {
-    /// Linear memory of one instance, in bytes.
+    /// Linear memory, all memories together, in bytes.
     pub memory_bytes: usize,
+    /// Elements of all tables together.
+    pub table_elements: usize,
+    /// Memories that the modules of a component may have together.
+    pub memories: usize,
+    /// Tables that the modules of a component may have together.
+    pub tables: usize,
+    /// Instances of core modules that make up one of the component.
+    pub core_instances: usize,
+    /// Handles held at a time: streams, requests, responses.
+    pub handles: usize,
     /// How long a call may take, waiting included.
     pub call_timeout: Duration,
     /// How long a call may compute.
     pub cpu_time: Duration,
     /// Calls at the same time.
     pub concurrency: usize,
+    /// Instances kept between calls.
+    pub warm_instances: usize,
     /// An instance is replaced after so many calls.
     pub calls_per_instance: u64,
+    /// An instance is replaced when it is so old.
+    pub instance_age: Duration,
+    /// Largest request body to the network, in bytes.
+    pub max_request_bytes: usize,
     /// Largest response body from the network, in bytes.
     pub max_response_bytes: usize,
+    /// Most header names and values of one request to the network, in bytes.
+    pub max_header_bytes: usize,
+    /// Most that the guest hands to the host at once, its answer included, in bytes.
+    pub max_handover_bytes: usize,
     /// Most log text of one call, in bytes.
     pub max_log_bytes: usize,
 }
@@ -313,11 +399,22 @@ impl Default for PluginLimits {
     fn default() -> Self {
         Self {
             memory_bytes: 128 << 20,
+            table_elements: 200_000,
+            memories: 32,
+            // A component made of linked modules (Python) has dozens of these.
+            tables: 512,
+            core_instances: 512,
+            handles: 64,
             call_timeout: Duration::from_secs(20),
             cpu_time: Duration::from_secs(2),
             concurrency: 16,
+            warm_instances: 16,
             calls_per_instance: 1000,
+            instance_age: Duration::from_secs(3600),
+            max_request_bytes: 4 << 20,
             max_response_bytes: 1 << 20,
+            max_header_bytes: 64 << 10,
+            max_handover_bytes: (4 << 20) + (128 << 10),
             max_log_bytes: 64 << 10,
         }
     }

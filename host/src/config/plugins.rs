@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::error::Fault;
 use super::host::{Host, Reach};
-use super::model::{Breaker, Plugin, PluginLimits, PluginSecret, Secret};
+use super::model::{Breaker, Isolation, Plugin, PluginLimits, PluginSecret, Secret, Sha256};
 use super::scalar::{self, Refusal, Scalar};
 use super::secret;
 use super::section::Section;
@@ -26,10 +26,12 @@ fn plugin(section: Section<'_>, name: &str) -> Plugin {
     let granted = grants(section.section("grants"));
     let plugin = Plugin {
         file,
+        sha256: section.scalar("sha256", sha256),
         config: settings(section.section("config")),
         secrets: secrets(section.section("secrets"), &granted),
         hosts: granted.hosts.iter().map(Host::to_string).collect(),
         allow_private: granted.private,
+        isolation: section.scalar_or("isolation", Isolation::default(), isolation),
         limits: limits(section.section("limits")),
         breaker: breaker(section.section("breaker")),
     };
@@ -125,25 +127,46 @@ fn settings(section: Section<'_>) -> BTreeMap<String, String> {
 
 fn limits(section: Section<'_>) -> PluginLimits {
     let default = PluginLimits::default();
+    let number = |key: &str, default: usize, most: u32| {
+        section.scalar_or(key, default, |value| up_to(value, most).map(|number| number as usize))
+    };
+    let size = |key: &str, default: usize| section.scalar_or(key, default, scalar::size);
+    let time = |key: &str, default| section.scalar_or(key, default, scalar::duration);
     let limits = PluginLimits {
-        memory_bytes: section.scalar_or("memory", default.memory_bytes, scalar::size),
-        call_timeout: section.scalar_or("call_timeout", default.call_timeout, scalar::duration),
-        cpu_time: section.scalar_or("cpu_time", default.cpu_time, scalar::duration),
-        concurrency: section.scalar_or("concurrency", default.concurrency, |value| {
-            up_to(value, 1000).map(|number| number as usize)
-        }),
+        memory_bytes: size("memory", default.memory_bytes),
+        table_elements: number("table_elements", default.table_elements, 10_000_000),
+        memories: number("memories", default.memories, 10_000),
+        tables: number("tables", default.tables, 10_000),
+        core_instances: number("core_instances", default.core_instances, 10_000),
+        handles: number("handles", default.handles, 1_000_000),
+        call_timeout: time("call_timeout", default.call_timeout),
+        cpu_time: time("cpu_time", default.cpu_time),
+        concurrency: number("concurrency", default.concurrency, 1000),
+        warm_instances: number("warm_instances", default.warm_instances, 1250),
         calls_per_instance: section.scalar_or(
             "calls_per_instance",
             default.calls_per_instance,
             scalar::count,
         ),
-        max_response_bytes: section.scalar_or(
-            "max_response",
-            default.max_response_bytes,
-            scalar::size,
-        ),
-        max_log_bytes: section.scalar_or("max_log", default.max_log_bytes, scalar::size),
+        instance_age: time("instance_age", default.instance_age),
+        max_request_bytes: size("max_request", default.max_request_bytes),
+        max_response_bytes: size("max_response", default.max_response_bytes),
+        max_header_bytes: size("max_header", default.max_header_bytes),
+        max_handover_bytes: size("max_handover", default.max_handover_bytes),
+        max_log_bytes: size("max_log", default.max_log_bytes),
     };
+    // A request passes from the guest to the host in one piece.
+    let least = limits.max_request_bytes.saturating_add(limits.max_header_bytes);
+    if limits.max_handover_bytes < least {
+        section.refuse(
+            "max_handover",
+            format!(
+                "max_handover ({}) is less than max_request and max_header together ({least})",
+                limits.max_handover_bytes
+            ),
+            "raise it, or lower those",
+        );
+    }
     section.finish();
     limits
 }
@@ -159,6 +182,29 @@ fn breaker(section: Section<'_>) -> Breaker {
     in_order(&section, ("pause_initial", breaker.pause_initial), ("pause_max", breaker.pause_max));
     section.finish();
     breaker
+}
+
+fn isolation(value: Scalar<'_>) -> Result<Isolation, Refusal> {
+    match scalar::text(value)?.as_str() {
+        "instance" => Ok(Isolation::Instance),
+        "call" => Ok(Isolation::Call),
+        other => Err(Refusal::value(
+            format!("\"{other}\" is neither \"instance\" nor \"call\""),
+            "write one of them",
+        )),
+    }
+}
+
+fn sha256(value: Scalar<'_>) -> Result<Sha256, Refusal> {
+    let text = scalar::text(value)?;
+    let mut digest = [0; 32];
+    hex::decode_to_slice(&text, &mut digest).map_err(|_| {
+        Refusal::value(
+            "it isn't a SHA-256 in 64 hexadecimal digits",
+            "write what `sha256sum` says of the file, or leave the key out",
+        )
+    })?;
+    Ok(Sha256(digest))
 }
 
 /// A file of the plugins folder, not a path out of it.

@@ -69,6 +69,7 @@ fn the_reference_file_states_the_defaults_of_the_code() {
             .is_some_and(|token| token.expose() == "t")
     );
     let plugin = reference.plugins.get_mut("webhook").unwrap();
+    assert!(plugin.sha256.take().is_some());
     assert_eq!(std::mem::take(&mut plugin.hosts), ["bot.example.com"]);
     assert_eq!(std::mem::take(&mut plugin.config)["url"], "https://bot.example.com/notes");
     assert_eq!(std::mem::take(&mut plugin.secrets)["signing"].value.expose(), "b");
@@ -434,6 +435,10 @@ const MISTAKES: &[Mistake] = &[
     ("[plugins.webhook.grants]\nhosts = [\"http://127.0.0.1:4010\"]", &[]),
     ("[plugins.webhook.grants]\nprivate = true\nhosts = [\"http://169.254.169.254\"]", &[]),
     ("[plugins.webhook.limits]\nconcurrency = 0", &[]),
+    ("[plugins.webhook.limits]\nmax_request = \"8MiB\"", &[]),
+    ("[plugins.webhook]\nisolation = \"process\"", &[]),
+    ("[plugins.webhook]\nsha256 = \"0123\"", &[]),
+    ("cache_folder = \"plugins\"", &[]),
     ("[products]", &[]),
     ("[products.acme]", &[]),
     ("[products.acme]\nplugins = []", &[]),

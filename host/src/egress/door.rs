@@ -14,20 +14,28 @@ use super::network::Network;
 use super::vault::{SecretError, Vault};
 use crate::outbox::note::Sent;
 
-/// Largest request body, in bytes.
-pub const MAX_REQUEST_BYTES: usize = 4 << 20;
 /// The header that tells a plugin of a response whose body was cut off at the limit. Only the host sets
 /// it.
 pub const TRUNCATED: HeaderName = HeaderName::from_static("x-sidenote-truncated");
 const MAX_URL_BYTES: usize = 8 << 10;
-const MAX_HEADER_BYTES: usize = 64 << 10;
 
 /// The way to the network of one plugin.
 pub struct Door {
     network: Network,
     grants: Grants,
     vault: Vault,
-    max_response_bytes: usize,
+    bounds: Bounds,
+}
+
+/// How large an exchange may be, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// The request's body.
+    pub request: usize,
+    /// The names and values of the request's headers together, secrets included.
+    pub headers: usize,
+    /// The response's body: the rest is cut off.
+    pub response: usize,
 }
 
 /// A request of a plugin.
@@ -99,8 +107,13 @@ pub fn is_hosts_own(name: &HeaderName) -> bool {
 
 impl Door {
     /// A door with one plugin's grants and secrets.
-    pub fn new(network: Network, grants: Grants, vault: Vault, max_response_bytes: usize) -> Self {
-        Self { network, grants, vault, max_response_bytes }
+    pub fn new(network: Network, grants: Grants, vault: Vault, bounds: Bounds) -> Self {
+        Self { network, grants, vault, bounds }
+    }
+
+    /// How large an exchange may be.
+    pub fn bounds(&self) -> Bounds {
+        self.bounds
     }
 
     /// The plugin's secrets.
@@ -146,6 +159,12 @@ impl Door {
         if text.len() > MAX_URL_BYTES {
             return Err(SendError::Invalid("the address is longer than 8 KiB".to_owned()));
         }
+        // They would be left out in silence, and another address called than the one that was written.
+        if text.contains(char::is_control) {
+            return Err(SendError::Invalid(
+                "the address holds a line break or a control character".to_owned(),
+            ));
+        }
         let mut url = Url::parse(text)
             .map_err(|error| SendError::Invalid(format!("the address can't be read: {error}")))?;
         if !url.username().is_empty() || url.password().is_some() {
@@ -162,8 +181,8 @@ impl Door {
 
     /// Drops the headers that are the host's, and puts the secrets in.
     fn prepare(&self, request: &mut Outgoing, origin: &Origin) -> Result<(), SendError> {
-        if request.body.len() > MAX_REQUEST_BYTES {
-            return Err(SendError::TooLarge { what: "request", limit: MAX_REQUEST_BYTES });
+        if request.body.len() > self.bounds.request {
+            return Err(SendError::TooLarge { what: "request", limit: self.bounds.request });
         }
         if request.method == Method::CONNECT {
             return Err(SendError::Invalid("CONNECT would open a tunnel".to_owned()));
@@ -187,8 +206,8 @@ impl Door {
             }
             bytes += name.as_str().len() + value.len();
         }
-        if bytes > MAX_HEADER_BYTES {
-            return Err(SendError::TooLarge { what: "request head", limit: MAX_HEADER_BYTES });
+        if bytes > self.bounds.headers {
+            return Err(SendError::TooLarge { what: "request head", limit: self.bounds.headers });
         }
         if request.secrets_in_body && Vault::has_placeholder(&request.body) {
             request.body = self.vault.fill(&request.body, origin)?.into();
@@ -201,7 +220,7 @@ impl Door {
         mut response: reqwest::Response,
         origin: &Origin,
     ) -> Result<Incoming, SendError> {
-        let limit = self.max_response_bytes;
+        let limit = self.bounds.response;
         // A little more is read than is handed on, to see a secret that the cut goes through.
         let enough = limit.saturating_add(self.vault.longest().max(1));
         let status = response.status().as_u16();

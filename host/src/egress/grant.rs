@@ -5,6 +5,7 @@ use std::fmt;
 use reqwest::Url;
 
 use super::address::RefusedAddress;
+use super::asked::Patterns;
 use crate::ids::PluginName;
 
 /// Scheme, host and port of an address.
@@ -36,7 +37,10 @@ impl Origin {
     }
 
     /// Reads `host`, `host:port` (both https), `http://host`, `http://host:port`.
-    fn parse(text: &str) -> Result<Self, &'static str> {
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
         let url = match text.contains("://") {
             true => Url::parse(text),
             false => Url::parse(&format!("https://{text}")),
@@ -78,6 +82,11 @@ impl Origins {
             .map(Self)
     }
 
+    /// The origins, in the order given.
+    pub fn iter(&self) -> std::slice::Iter<'_, Origin> {
+        self.0.iter()
+    }
+
     /// Whether the list holds this origin.
     pub fn contains(&self, origin: &Origin) -> bool {
         self.0.contains(origin)
@@ -108,6 +117,8 @@ pub struct BadGrant {
 pub struct Grants {
     plugin: PluginName,
     hosts: Origins,
+    /// What its manifest asks for; `None` where it has none, and the operator's word counts alone.
+    asked: Option<Patterns>,
     allow_private: bool,
 }
 
@@ -118,7 +129,17 @@ impl Grants {
         hosts: &[String],
         allow_private: bool,
     ) -> Result<Self, BadGrant> {
-        Ok(Self { plugin, hosts: Origins::parse(hosts)?, allow_private })
+        Ok(Self { plugin, hosts: Origins::parse(hosts)?, asked: None, allow_private })
+    }
+
+    /// The same, of no more than a manifest asks for.
+    pub fn limited_to(self, asked: Patterns) -> Self {
+        Self { asked: Some(asked), ..self }
+    }
+
+    /// The hosts that the operator grants.
+    pub fn hosts(&self) -> &Origins {
+        &self.hosts
     }
 
     /// The plugin whose grants they are.
@@ -134,6 +155,10 @@ impl Grants {
     /// Whether the plugin may send to this origin; a host that is an IP address is judged as such, as
     /// no resolver will see it.
     pub fn admit(&self, origin: &Origin) -> Result<(), Denial> {
+        // First: a grant that opens nothing is not to be advised.
+        if self.asked.as_ref().is_some_and(|asked| !asked.fits(origin)) {
+            return Err(Denial::NotAsked { origin: origin.clone() });
+        }
         if !self.hosts.contains(origin) {
             let toml = format!(
                 "[plugins.{}.grants]\n{}",
@@ -173,6 +198,14 @@ pub enum Denial {
         /// The grant.
         toml: String,
     },
+    /// The plugin's manifest doesn't ask for the host.
+    #[error(
+        "egress: the plugin's manifest doesn't ask for {origin}, so no grant opens it; ask the plugin's author to name it in `hosts` of the manifest"
+    )]
+    NotAsked {
+        /// Where the plugin wanted to go.
+        origin: Origin,
+    },
     /// The host is granted, and its address isn't public.
     #[error("egress: {host} can't be reached: {refused}; to allow private addresses:\n{toml}")]
     Private {
@@ -194,7 +227,7 @@ pub enum Denial {
 }
 
 /// A key of a TOML table header, quoted where it must be.
-pub(super) fn toml_key(name: &str) -> String {
+pub(crate) fn toml_key(name: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if !name.is_empty() && name.chars().all(bare) {
         name.to_owned()
@@ -265,6 +298,20 @@ mod tests {
                 .ends_with("[plugins.bot.grants]\nhosts = [\"http://127.0.0.1:8080\"]"),
             "{denial}"
         );
+    }
+
+    #[test]
+    fn a_manifest_and_the_operator_must_both_want_a_host() {
+        let asked = Patterns::parse(&["*.a.example".to_owned(), "b.example".to_owned()]).unwrap();
+        let both = grants(&["x.a.example", "c.example"], false).limited_to(asked);
+        assert_eq!(admit(&both, "https://x.a.example"), Ok(()));
+        let denial = admit(&both, "https://b.example").unwrap_err();
+        assert!(denial.to_string().contains("to grant it:\n[plugins.bot.grants]"), "{denial}");
+        for url in ["https://c.example", "https://d.example"] {
+            let denial = admit(&both, url).unwrap_err();
+            assert!(matches!(denial, Denial::NotAsked { .. }), "{url}");
+            assert!(denial.to_string().contains("ask the plugin's author"), "{denial}");
+        }
     }
 
     #[test]

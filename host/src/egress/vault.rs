@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use memchr::memmem;
 
+use super::asked::Patterns;
 use super::grant::{BadGrant, Origin, Origins, toml_key};
 use crate::config::{PluginSecret, Secret};
 use crate::ids::PluginName;
@@ -21,6 +22,8 @@ const SHORTEST_SCRUBBED: usize = 4;
 pub struct Vault {
     plugin: PluginName,
     secrets: BTreeMap<String, Held>,
+    /// What the plugin's manifest asks for, with the hosts of each; `None` where it has none.
+    asked: Option<BTreeMap<String, Patterns>>,
     /// Whether any secret ever left: nothing needs to be looked for before.
     any_exposed: AtomicBool,
 }
@@ -47,7 +50,12 @@ impl Vault {
                 Ok((name.clone(), held))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { plugin, secrets, any_exposed: AtomicBool::new(false) })
+        Ok(Self { plugin, secrets, asked: None, any_exposed: AtomicBool::new(false) })
+    }
+
+    /// The same, of no more than a manifest asks for.
+    pub fn limited_to(self, asked: BTreeMap<String, Patterns>) -> Self {
+        Self { asked: Some(asked), ..self }
     }
 
     /// The key to sign and verify with. It needs no grant: it stays here.
@@ -137,6 +145,11 @@ impl Vault {
 
     fn expose(&self, name: &str, origin: &Origin) -> Result<&[u8], SecretError> {
         let held = self.held(name)?;
+        let asked = self.asked.as_ref().and_then(|asked| asked.get(name));
+        if asked.is_some_and(|hosts| !hosts.fits(origin)) {
+            let (name, origin) = (name.to_owned(), origin.clone());
+            return Err(SecretError::HostNotAsked { name, origin });
+        }
         if !held.hosts.contains(origin) {
             let toml = format!("{}\n{}", self.table(name), held.hosts.toml_with(origin));
             return Err(SecretError::NotGranted {
@@ -151,10 +164,14 @@ impl Vault {
     }
 
     fn held(&self, name: &str) -> Result<&Held, SecretError> {
+        // The name comes from the guest: it is cut before it goes into a message.
+        let shown = || name.chars().filter(|c| !c.is_control()).take(64).collect::<String>();
+        if self.asked.as_ref().is_some_and(|asked| !asked.contains_key(name)) {
+            return Err(SecretError::NotAsked { name: shown() });
+        }
         let held = self.secrets.get(name).filter(|held| !held.value.expose().is_empty());
         held.ok_or_else(|| {
-            // The name comes from the guest: it is cut before it goes into a message.
-            let name: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+            let name = shown();
             SecretError::Missing {
                 toml: format!("{}\nenv = \"NAME_OF_A_VARIABLE\"", self.table(&name)),
                 name,
@@ -196,6 +213,24 @@ pub enum SecretError {
         origin: Origin,
         /// The grant.
         toml: String,
+    },
+    /// The plugin's manifest doesn't ask for a secret of this name.
+    #[error(
+        "secrets: the plugin's manifest doesn't ask for `{name}`, so it can't be had; ask the plugin's author to name it in `secrets` of the manifest"
+    )]
+    NotAsked {
+        /// The name.
+        name: String,
+    },
+    /// The plugin's manifest doesn't ask for this secret to go to this host.
+    #[error(
+        "secrets: the plugin's manifest doesn't ask for `{name}` to go to {origin}, so no grant opens it; ask the plugin's author to name the host in `secrets.{name}` of the manifest"
+    )]
+    HostNotAsked {
+        /// The name.
+        name: String,
+        /// Where it was to go.
+        origin: Origin,
     },
     /// A placeholder has no end, or its name is no text.
     #[error("secrets: a placeholder is broken; write {{{{secret:NAME}}}}")]
@@ -260,6 +295,26 @@ mod tests {
             "secrets: `key` isn't granted to api.example.com; to grant it:\n\
              [plugins.bot.secrets.key]\nhosts = [\"api.example.com\"]"
         );
+    }
+
+    #[test]
+    fn a_manifest_and_the_operator_must_both_want_a_secret_to_go_somewhere() {
+        let hosts = |hosts: &[&str]| {
+            let hosts: Vec<_> = hosts.iter().map(|host| (*host).to_owned()).collect();
+            Patterns::parse(&hosts).unwrap()
+        };
+        let asked =
+            [("token".to_owned(), hosts(&["other.example.com"])), ("empty".to_owned(), hosts(&[]))];
+        let vault = vault().limited_to(asked.into());
+        let token = |url| vault.fill(b"{{secret:token}}", &origin(url)).unwrap_err();
+        let error = token("https://api.example.com");
+        assert!(matches!(error, SecretError::HostNotAsked { .. }), "{error}");
+        let error = token("https://other.example.com");
+        assert!(matches!(error, SecretError::NotGranted { .. }), "{error}");
+        assert_eq!(vault.key("token"), Ok(&b"s3cr3t"[..]), "to sign it goes nowhere");
+        let error = vault.key("key").unwrap_err();
+        assert_eq!(error, SecretError::NotAsked { name: "key".to_owned() });
+        assert!(matches!(vault.key("empty"), Err(SecretError::Missing { .. })));
     }
 
     #[test]

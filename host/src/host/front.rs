@@ -12,10 +12,11 @@ use crate::engine::link::{Identity, LinkError, LinkMode, LinkRequest, Linked, Wh
 use crate::engine::{self, Handle};
 use crate::host::Closed;
 use crate::http::{
-    Backend, LinkWish, Part, Readiness, StreamReadiness, StreamState, WebhookAnswer, WebhookRequest,
+    Backend, LinkWish, Part, PluginReport, PluginsReport, Readiness, StreamReadiness, StreamState,
+    WebhookAnswer, WebhookRequest,
 };
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
-use crate::plugin::{self, ReceiveError, Registry, WebhookEvent, WebhookTurn};
+use crate::plugin::{self, Health, ReceiveError, Registry, WebhookEvent, WebhookTurn};
 use crate::store::Store;
 use crate::stream::{State, Status};
 
@@ -236,12 +237,15 @@ impl Backend for Front {
             Part::Ready
         };
         let plugin = |state: plugin::PluginState| {
-            let part = match state.failed {
-                None => Part::Ready,
-                // The whole reason is in the log; it may name files.
-                Some(_) => {
+            // The whole reason is in the log; it may name files.
+            let part = match state.health {
+                Health::Loaded => Part::Ready,
+                Health::Failed => {
                     Part::NotReady { cause: "it could not be loaded; see the log".to_owned() }
                 }
+                Health::Unhealthy | Health::HeldBack => Part::NotReady {
+                    cause: "it traps again and again and is held back; see the log".to_owned(),
+                },
             };
             (state.name, part)
         };
@@ -251,6 +255,21 @@ impl Backend for Front {
             streams: self.streams.iter().map(|status| self.stream(status)).collect(),
             store,
             plugins: configured.map(plugin).collect(),
+        }
+    }
+
+    fn plugins(&self) -> PluginsReport {
+        let accounts = self.engine.accounts();
+        let report = |state: plugin::PluginState| {
+            // Nothing was posted yet where there is no account: its breaker is closed.
+            let of_plugin = accounts.iter().find(|account| account.plugin == state.name);
+            let breaker = of_plugin.map_or("closed", |account| account.breaker);
+            PluginReport { state, breaker: Some(breaker.to_owned()) }
+        };
+        PluginsReport {
+            plugins: self.registry.states().into_iter().map(report).collect(),
+            reloads: self.registry.reloads(),
+            cache: self.registry.cache(),
         }
     }
 }

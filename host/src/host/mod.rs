@@ -32,6 +32,9 @@ use front::Front;
 /// Events of one stream that wait for the engine; while it is full, the stream is paused.
 const STREAM_QUEUE: usize = 256;
 
+/// How often the plugins folder is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
 /// How long the engine may take to put on record what was cut off.
 const LAST_COMMIT: Duration = Duration::from_secs(2);
 
@@ -42,7 +45,7 @@ pub struct Host {
     store: Arc<dyn Store>,
     front: Arc<Front>,
     stop: CancellationToken,
-    /// Streams and their feeders: they end when `stop` is cancelled.
+    /// Streams, their feeders, and who watches the plugins folder: they end when `stop` is cancelled.
     streams: JoinSet<Result<(), RunError>>,
     /// The listener: it ends some time after `stop` is cancelled, when its clients are served.
     server: JoinSet<Result<(), RunError>>,
@@ -105,7 +108,8 @@ impl Host {
         let journal = open_journal(&config.store).await?;
         let store = open_store(config.store.clone(), journal.as_ref()).await?;
         store.hold().await.map_err(StartError::Hold)?;
-        let registry = Arc::new(Registry::load(&config.plugins_folder, &config.plugins).await?);
+        let loading = Registry::load_cached(&config.plugins_folder, &config.plugins, &config.cache);
+        let registry = Arc::new(loading.await?);
         let settings = Settings::new(&config);
         let (engine, mut service) = Engine::new(store.clone(), registry.clone(), settings, clock);
         if let Some(journal) = journal {
@@ -122,8 +126,14 @@ impl Host {
         }
         let configured = config.plugins.keys().cloned().collect();
         let statuses = streams.iter().map(stream::Client::status).collect();
-        let front =
-            Front::new(engine.clone(), store.clone(), registry, configured, statuses, clock);
+        let front = Front::new(
+            engine.clone(),
+            store.clone(),
+            registry.clone(),
+            configured,
+            statuses,
+            clock,
+        );
         let front = Arc::new(front);
 
         let stop = CancellationToken::new();
@@ -131,6 +141,11 @@ impl Host {
         core.spawn(service.run());
         let serving = crate::http::serve(listener, front.clone(), config.server, stop.clone());
         server.spawn(async move { Ok(serving.await?) });
+        let (watched, stopped) = (registry.clone(), stop.clone());
+        intake.spawn(async move {
+            watched.watch(LOOK_EVERY, stopped).await;
+            Ok(())
+        });
         for client in streams {
             let (sender, receiver) = mpsc::channel(STREAM_QUEUE);
             intake.spawn(read_stream(client, sender, stop.clone()));

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::engine::ledger::{Decided, Filter, LedgerError, Listing, Order, Want};
 use crate::engine::link::{LinkError, LinkMode, Linked};
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId};
+use crate::plugin::{CacheTotals, PluginState, ReloadTotals};
 
 /// What the routes ask of the rest of the host.
 ///
@@ -31,6 +33,30 @@ pub trait Backend: Send + Sync + 'static {
 
     /// How things stand. Must not wait for anything.
     fn readiness(&self) -> Readiness;
+
+    /// How every plugin is. Must not wait for anything.
+    fn plugins(&self) -> PluginsReport;
+}
+
+/// How the plugins are, as `GET /plugins` answers it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PluginsReport {
+    /// Every plugin, by name.
+    pub plugins: Vec<PluginReport>,
+    /// What became of files that changed.
+    pub reloads: ReloadTotals,
+    /// What the cache of compiled plugins did.
+    pub cache: CacheTotals,
+}
+
+/// How one plugin is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PluginReport {
+    /// What the plugin runtime knows.
+    #[serde(flatten)]
+    pub state: PluginState,
+    /// Whether the outbox posts through it, where that is known.
+    pub breaker: Option<String>,
 }
 
 /// A request to `/webhooks/{plugin}` as it came in; nothing of it was checked.

@@ -6,6 +6,7 @@
 //! | `POST /sessions/link` | the bearer of `server.token`; without one, programs on this machine | links a session to a conversation |
 //! | `GET /outbox` | as above; texts only for the bearer of a token | what waits and what was given up |
 //! | `POST /outbox/retry`, `/outbox/purge` | as above | has notes sent again, or removes them for good |
+//! | `GET /plugins` | the same | how every plugin is |
 //! | `GET /healthz` | anyone | 200 while the process lives, with the streams' state |
 //! | `GET /readyz` | anyone | 200 when streams, store and plugins are ready, else 503 |
 //!
@@ -20,6 +21,7 @@ mod body;
 mod health;
 mod link;
 mod outbox;
+mod plugins;
 mod routes;
 mod server;
 mod webhook;
@@ -28,6 +30,7 @@ mod webhook;
 mod tests;
 
 pub use backend::{
-    Backend, LinkWish, Part, Readiness, StreamReadiness, StreamState, WebhookAnswer, WebhookRequest,
+    Backend, LinkWish, Part, PluginReport, PluginsReport, Readiness, StreamReadiness, StreamState,
+    WebhookAnswer, WebhookRequest,
 };
 pub use server::{ServeError, serve};

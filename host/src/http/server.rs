@@ -144,6 +144,7 @@ fn address(path: &str) -> &'static str {
         "/outbox" => "/outbox",
         "/outbox/retry" => "/outbox/retry",
         "/outbox/purge" => "/outbox/purge",
+        "/plugins" => "/plugins",
         "/healthz" => "/healthz",
         "/readyz" => "/readyz",
         _ if path.starts_with("/webhooks/") => "/webhooks/{plugin}",

@@ -1,102 +1,38 @@
-//! From a file to a component that fits, or to an error that says what to do.
+//! From a component to one that fits, or to an error that says what to do.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
-use wasmtime::component::{Component, HasSelf, Instance, InstancePre, Linker};
+use tokio::time::Instant;
+use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 use wasmtime::{Engine, Store};
 
-use super::bindings::HostSide;
-use super::bindings::exports::sidenote::plugin as wit;
+use super::bindings::v0_1;
+use super::exports::{Exports, Indices, Interface, Misfit};
 use super::instance::{self, Ground, State};
+use super::manifest::{ConfigError, ManifestError};
+use crate::config::Sha256;
 use crate::egress::BadGrant;
-
-/// Largest component, in bytes. Python ones are 18 MB.
-const MAX_COMPONENT_BYTES: u64 = 64 << 20;
-const COMPILE_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// The interfaces that a plugin can export, as they are looked for.
-const LOOKED_FOR: [&str; 2] = ["sidenote:plugin/writer@0.1.0", "sidenote:plugin/webhook@0.1.0"];
-
-/// Compiles a file. One at a time, off the async threads, and where a panic of the compiler is
-/// contained.
-pub(super) async fn compile(engine: &Engine, path: &Path) -> Result<Component, AdmitError> {
-    let (sender, receiver) = tokio::sync::oneshot::channel();
-    let (engine, path) = (engine.clone(), path.to_owned());
-    // A thread of its own rather than the runtime's: a compile that doesn't end would hold up the
-    // runtime's shutdown.
-    let spawned = std::thread::Builder::new().name("plugin-compile".to_owned()).spawn(move || {
-        let compiled = compile_now(&engine, &path);
-        if sender.send(compiled).is_err() {
-            tracing::debug!("a compile ended after it was given up");
-        }
-    });
-    spawned.map_err(|error| AdmitError::Read(error.to_string()))?;
-    match timeout(COMPILE_TIMEOUT, receiver).await {
-        Ok(Ok(compiled)) => compiled,
-        Ok(Err(_)) => Err(AdmitError::CompilerPanicked),
-        Err(_) => Err(AdmitError::CompileTimeout(COMPILE_TIMEOUT)),
-    }
-}
-
-fn compile_now(engine: &Engine, path: &Path) -> Result<Component, AdmitError> {
-    let read = |error: std::io::Error| {
-        if error.kind() == std::io::ErrorKind::NotFound {
-            AdmitError::Missing
-        } else {
-            AdmitError::Read(error.to_string())
-        }
-    };
-    // Asked before opening: opening a pipe would wait for a writer.
-    if !std::fs::metadata(path).map_err(read)?.is_file() {
-        return Err(AdmitError::NotAFile);
-    }
-    let file = File::open(path).map_err(read)?;
-    let size = file.metadata().map_err(read)?.len();
-    if size > MAX_COMPONENT_BYTES {
-        return Err(AdmitError::TooLarge { size, limit: MAX_COMPONENT_BYTES });
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_COMPONENT_BYTES + 1).read_to_end(&mut bytes).map_err(read)?;
-    // It may have grown since, and some files don't tell their size.
-    if bytes.len() as u64 > MAX_COMPONENT_BYTES {
-        return Err(AdmitError::TooLarge { size: bytes.len() as u64, limit: MAX_COMPONENT_BYTES });
-    }
-    // Magic number, then version and layer: 1,0 is a core module, 13,1 a component. A compiled
-    // artifact has neither and is never run from here: it would run as native code, unchecked.
-    match bytes.get(..8) {
-        Some([0, b'a', b's', b'm', _, _, 1, 0]) => {}
-        Some([0, b'a', b's', b'm', ..]) => return Err(AdmitError::CoreModule),
-        _ => return Err(AdmitError::NotWasm),
-    }
-    Component::from_binary(engine, &bytes).map_err(|error| AdmitError::Compile(cause(&error)))
-}
 
 /// The imports that every plugin is linked to.
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
-    HostSide::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    v0_1::HostSide::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     Ok(linker)
 }
 
 /// A component that fits.
 pub(super) struct Admitted {
     pre: InstancePre<State>,
-    writer: Option<wit::writer::GuestIndices>,
-    webhook: Option<wit::webhook::GuestIndices>,
+    indices: Box<Indices>,
 }
 
 /// An instance with the exports that its component has.
 pub(super) struct Live {
     pub(super) store: Store<State>,
-    pub(super) writer: Option<wit::writer::Guest>,
-    pub(super) webhook: Option<wit::webhook::Guest>,
+    pub(super) exports: Exports,
 }
 
 /// Links a component, looks for what it exports, and tries it out once: only a live instance shows
@@ -107,25 +43,11 @@ pub(super) async fn admit(
     ground: &Arc<Ground>,
 ) -> Result<(Admitted, Live), AdmitError> {
     let pre = linker.instantiate_pre(component).map_err(|error| AdmitError::Link(cause(&error)))?;
-    let [writer, webhook] =
-        LOOKED_FOR.map(|name| pre.component().get_export_index(None, name).is_some());
-    if !(writer || webhook) {
+    let indices = Box::new(Indices::find(&pre)?);
+    let admitted = Admitted { pre, indices };
+    if admitted.interfaces().is_empty() {
         return Err(AdmitError::NoExports(exports_of(component)));
     }
-    let misfit = |name: &'static str| {
-        move |error: wasmtime::Error| AdmitError::Export { name, cause: cause(&error) }
-    };
-    let admitted = Admitted {
-        writer: writer
-            .then(|| wit::writer::GuestIndices::new(&pre))
-            .transpose()
-            .map_err(misfit(LOOKED_FOR[0]))?,
-        webhook: webhook
-            .then(|| wit::webhook::GuestIndices::new(&pre))
-            .transpose()
-            .map_err(misfit(LOOKED_FOR[1]))?,
-        pre,
-    };
     let deadline = Instant::now() + ground.limits.call_timeout;
     let mut store = admitted.store(ground);
     instance::begin_call(&mut store, deadline, None);
@@ -136,28 +58,20 @@ pub(super) async fn admit(
             Err(_) => return Err(AdmitError::TrialTimeout(ground.limits.call_timeout)),
         };
     store.data().log.end();
-    let writer = admitted.writer.as_ref().map(|it| it.load(&mut store, &instance));
-    let writer = writer.transpose().map_err(misfit(LOOKED_FOR[0]))?;
-    let webhook = admitted.webhook.as_ref().map(|it| it.load(&mut store, &instance));
-    let webhook = webhook.transpose().map_err(misfit(LOOKED_FOR[1]))?;
-    Ok((admitted, Live { store, writer, webhook }))
+    let exports = admitted.indices.load(&mut store, &instance)?;
+    Ok((admitted, Live { store, exports }))
 }
 
 impl Admitted {
-    /// Whether `writer` is exported.
-    pub(super) fn writes(&self) -> bool {
-        self.writer.is_some()
-    }
-
-    /// Whether `webhook` is exported.
-    pub(super) fn reads_webhooks(&self) -> bool {
-        self.webhook.is_some()
+    /// Whether an interface is exported.
+    pub(super) fn exports(&self, interface: Interface) -> bool {
+        self.indices.has(interface)
     }
 
     /// The exported interfaces, by their short names.
     pub(super) fn interfaces(&self) -> Vec<&'static str> {
-        let found = [(self.writes(), "writer"), (self.reads_webhooks(), "webhook")];
-        found.into_iter().filter_map(|(there, name)| there.then_some(name)).collect()
+        let found = Interface::ALL.iter().filter(|interface| self.exports(**interface));
+        found.map(|interface| interface.short()).collect()
     }
 
     /// A store to make an instance in.
@@ -171,15 +85,11 @@ impl Admitted {
         mut store: Store<State>,
     ) -> Result<Live, (wasmtime::Error, Store<State>)> {
         let made = async {
-            let instance: Instance = self.pre.instantiate_async(&mut store).await?;
-            let writer =
-                self.writer.as_ref().map(|it| it.load(&mut store, &instance)).transpose()?;
-            let webhook =
-                self.webhook.as_ref().map(|it| it.load(&mut store, &instance)).transpose()?;
-            Ok((writer, webhook))
+            let instance = self.pre.instantiate_async(&mut store).await?;
+            self.indices.load(&mut store, &instance).map_err(|misfit| misfit.error)
         };
         match made.await {
-            Ok((writer, webhook)) => Ok(Live { store, writer, webhook }),
+            Ok(exports) => Ok(Live { store, exports }),
             Err(error) => Err((error, store)),
         }
     }
@@ -200,6 +110,12 @@ fn exports_of(component: &Component) -> String {
     }
 }
 
+impl From<Misfit> for AdmitError {
+    fn from(misfit: Misfit) -> Self {
+        Self::Export { name: misfit.interface.full(), cause: cause(&misfit.error) }
+    }
+}
+
 /// The error with its causes on one line, cut.
 pub(super) fn cause(error: &wasmtime::Error) -> String {
     super::clean::clean(&format!("{error:#}"), 600)
@@ -207,7 +123,7 @@ pub(super) fn cause(error: &wasmtime::Error) -> String {
 
 /// Why a file is no plugin: stage, cause, next step. The file and the plugin are told by whoever knows
 /// them.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum AdmitError {
     /// The file isn't there.
     #[error(
@@ -249,6 +165,22 @@ pub enum AdmitError {
     /// The compiler panicked.
     #[error("compile: the compiler failed on it; build it again with a current toolchain")]
     CompilerPanicked,
+    /// It changed while it was read.
+    #[error("read: the file changed while it was read; it is read again when it has come to rest")]
+    Changing,
+    /// It isn't the content that is pinned.
+    #[error(
+        "pin: its sha256 is {found}, and `sha256` wants {wanted}; put the right file there, or, if this one is wanted, write its hash into `sha256`"
+    )]
+    Pinned {
+        /// The hash of the file.
+        found: Sha256,
+        /// The pinned one.
+        wanted: Sha256,
+    },
+    /// The compiler isn't done with another file.
+    #[error("compile: the compiler was busy with another file for {0:?}; make that one smaller")]
+    CompilerBusy(Duration),
     /// It takes too long to compile.
     #[error("compile: not done after {0:?}; make the component smaller")]
     CompileTimeout(Duration),
@@ -258,7 +190,7 @@ pub enum AdmitError {
     /// It exports nothing that is known.
     #[error(
         "probe: it exports none of {}; it exports {_0}; export one of them, built against sidenote:plugin@0.1.0",
-        LOOKED_FOR.join(", ")
+        Interface::list()
     )]
     NoExports(String),
     /// An exported interface doesn't have the right functions or types.
@@ -277,6 +209,12 @@ pub enum AdmitError {
     /// The first instance didn't come up.
     #[error("trial: it didn't start within {0:?}; raise call_timeout, or fix its initialisation")]
     TrialTimeout(Duration),
+    /// Its manifest can't be used.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The operator's settings don't fit its manifest.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A grant can't be read.
     #[error("grants: {0}")]
     Grant(#[from] BadGrant),

@@ -1,23 +1,183 @@
 //! Calls of the plugins' exports: one function per export, each within its deadline.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use http::HeaderValue;
 use tokio::time::timeout_at;
+use tracing::Instrument;
 
+use super::admit::Live;
+use super::bindings::v0_1::sidenote::plugin::types as wit;
 use super::convert;
-use super::pool::{Queue, Stopped};
+use super::exports::Interface;
+use super::help::{Offer, TriggerContext};
+use super::pool::{Pool, Queue, Stopped};
+use super::redaction::Redaction;
 use super::registry::{NoPool, Registry};
 use super::webhook::{ReceiveError, WebhookEvent, WebhookRequest};
+use crate::ids::ConversationId;
 use crate::outbox::note::{
-    Call, Crash, Failure, FailureKind, LimitScope, Note, Post, PostError, Posted, Sent,
+    Call, Failure, FailureKind, Found, LimitScope, Note, Post, PostError, Posted, Sent,
 };
+use crate::session::payload::{ActionsPayload, SummaryPayload};
 
 /// What a plugin that was too busy asks for.
 const BUSY_PAUSE: Duration = Duration::from_millis(250);
 
+/// Calls an export of an instance, which is known to have it.
+macro_rules! call {
+    ($live:ident.$interface:ident.$function:ident($($argument:expr),*)) => {
+        $live
+            .exports
+            .$interface
+            .as_ref()
+            .expect("an instance has the exports of its component, which were asked for before")
+            .$function(&mut $live.store, $($argument),*)
+            .await
+    };
+}
+
+#[async_trait::async_trait]
+impl Post for Registry {
+    async fn post_note(&self, call: Call, note: &Note) -> Result<Posted, PostError> {
+        let plugin = &*note.plugin;
+        let posted = self.ask(plugin, Interface::Writer, call, async |live, call| {
+            call!(live.writer.call_post_note(call, &convert::note(note)))
+        });
+        Ok(kept(plugin, convert::posted(posted.await?)))
+    }
+
+    async fn find_note(&self, call: Call, note: &Note) -> Result<Found, PostError> {
+        let plugin = &*note.plugin;
+        if !self.exports(plugin, Interface::Finder)? {
+            return Ok(Found::Unsupported);
+        }
+        let (conversation, key) = (note.conversation.as_str(), &*note.idempotency_key);
+        let found = self.ask(plugin, Interface::Finder, call, async |live, call| {
+            call!(live.finder.call_find_note(call, conversation, key))
+        });
+        Ok(kept(plugin, convert::found(found.await?)))
+    }
+}
+
 impl Registry {
+    /// Has a plugin take a note back. `call` is as for [`Post::post_note`].
+    ///
+    /// # Errors
+    /// As [`Post::post_note`]. A plugin without `redactor` is no error:
+    /// [`Redaction::Unsupported`].
+    pub async fn redact_note(
+        &self,
+        plugin: &str,
+        call: Call,
+        conversation: &ConversationId,
+        note_id: &str,
+    ) -> Result<Redaction, PostError> {
+        if !self.exports(plugin, Interface::Redactor)? {
+            return Ok(Redaction::Unsupported);
+        }
+        let (conversation, note_id) = (conversation.as_str(), note_id.to_owned());
+        let redaction = self.ask(plugin, Interface::Redactor, call, async |live, call| {
+            call!(live.redactor.call_redact_note(call, conversation, &note_id))
+        });
+        redaction.await.map(convert::redaction)
+    }
+
+    /// Has a plugin offer help in a conversation. `call` is as for [`Post::post_note`].
+    ///
+    /// # Errors
+    /// As [`Post::post_note`].
+    pub async fn offer(
+        &self,
+        plugin: &str,
+        call: Call,
+        conversation: &ConversationId,
+        offer: &Offer,
+    ) -> Result<Posted, PostError> {
+        let (conversation, offer) = (conversation.as_str(), convert::offer(offer));
+        let posted = self.ask(plugin, Interface::Messenger, call, async |live, call| {
+            call!(live.messenger.call_offer(call, conversation, &offer))
+        });
+        Ok(kept(plugin, convert::posted(posted.await?)))
+    }
+
+    /// Has a plugin answer a person in a conversation. `call` is as for [`Post::post_note`].
+    ///
+    /// # Errors
+    /// As [`Post::post_note`].
+    pub async fn reply(
+        &self,
+        plugin: &str,
+        call: Call,
+        conversation: &ConversationId,
+        text: &str,
+    ) -> Result<Posted, PostError> {
+        let conversation = conversation.as_str();
+        let posted = self.ask(plugin, Interface::Messenger, call, async |live, call| {
+            call!(live.messenger.call_reply(call, conversation, text))
+        });
+        Ok(kept(plugin, convert::posted(posted.await?)))
+    }
+
+    /// Hands a batch to a sink. `call` is as for [`Post::post_note`].
+    ///
+    /// # Errors
+    /// As [`Post::post_note`]; a batch without a session is invalid.
+    pub async fn write_actions(
+        &self,
+        plugin: &str,
+        call: Call,
+        batch: &ActionsPayload,
+    ) -> Result<(), PostError> {
+        let batch = convert::batch(batch).ok_or_else(no_session)?;
+        let written = self.ask(plugin, Interface::Sink, call, async |live, call| {
+            call!(live.sink.call_write_actions(call, &batch))
+        });
+        written.await
+    }
+
+    /// Hands a summary to a sink. `call` is as for [`Post::post_note`].
+    ///
+    /// # Errors
+    /// As [`Post::post_note`]; a summary without a session is invalid.
+    pub async fn write_summary(
+        &self,
+        plugin: &str,
+        call: Call,
+        summary: &SummaryPayload,
+    ) -> Result<(), PostError> {
+        let summary = convert::summary(summary).ok_or_else(no_session)?;
+        let written = self.ask(plugin, Interface::Sink, call, async |live, call| {
+            call!(live.sink.call_write_summary(call, &summary))
+        });
+        written.await
+    }
+
+    /// Asks a trigger whether to offer help. Ends within `timeout` and the plugin's `call_timeout`.
+    ///
+    /// # Errors
+    /// As [`Post::post_note`]; an offer that can't be used is invalid. Nothing was sent in any case.
+    pub async fn evaluate(
+        &self,
+        plugin: &str,
+        context: &TriggerContext,
+        timeout: Duration,
+    ) -> Result<Option<Offer>, PostError> {
+        let pool = self.callable(plugin, Interface::Trigger)?;
+        let whole = timeout.min(pool.call_timeout());
+        let context = convert::context(context);
+        let evaluated = run(&pool, Queue::Posts, whole, None, async |live, _| {
+            call!(live.trigger.call_evaluate(&context))
+        });
+        let offer = evaluated.await.map_err(post_error)?;
+        offer.map(convert::given_offer).transpose().map_err(|odd| {
+            pool.counters().failures.fetch_add(1, Relaxed);
+            PostError::Failed(never_sent(FailureKind::Invalid, "answer", odd.to_owned()))
+        })
+    }
+
     /// Has a plugin verify a webhook and say what it means. Ends within the plugin's `call_timeout`.
     ///
     /// # Errors
@@ -31,27 +191,21 @@ impl Registry {
             NoPool::Unknown => ReceiveError::NoSuchPlugin,
             NoPool::Failed(_) => ReceiveError::Unavailable,
         })?;
-        let crashed = |crash: Crash, message| ReceiveError::Crashed {
-            code: crash.code().to_owned(),
-            message,
-        };
-        let stopped = |stopped| match stopped {
-            Stopped::Busy { .. } | Stopped::Start { .. } => ReceiveError::Unavailable,
-            Stopped::Crashed { crash, message } => crashed(crash, message),
-        };
-        if !pool.admitted().reads_webhooks() {
+        if !pool.admitted().exports(Interface::Webhook) {
             return Err(ReceiveError::NoWebhook);
         }
-        let mut lease =
-            pool.lease(Queue::Webhooks, pool.call_timeout(), None).await.map_err(stopped)?;
         let request = convert::request(request);
-        let deadline = lease.deadline;
-        let live = &mut lease.warm.live;
-        let Some(webhook) = &live.webhook else {
-            return Err(ReceiveError::NoWebhook);
-        };
-        let outcome = timeout_at(deadline, webhook.call_receive(&mut live.store, &request)).await;
-        let answer = match lease.settle(outcome).map_err(stopped)? {
+        let whole = pool.call_timeout();
+        let received = run(&pool, Queue::Webhooks, whole, None, async |live, _| {
+            call!(live.webhook.call_receive(&request))
+        });
+        let received = received.await.map_err(|stopped| match stopped {
+            Stopped::Busy { .. } | Stopped::Start { .. } => ReceiveError::Unavailable,
+            Stopped::Crashed { crash, message } => {
+                ReceiveError::Crashed { code: crash.code().to_owned(), message }
+            }
+        })?;
+        let answer = match received {
             Ok(events) => convert::events(events),
             Err(rejection) => Err(convert::rejection(rejection)),
         };
@@ -60,84 +214,115 @@ impl Registry {
         }
         answer
     }
-}
 
-#[async_trait::async_trait]
-impl Post for Registry {
-    async fn post_note(&self, call: Call, note: &Note) -> Result<Posted, PostError> {
-        let unavailable = |message: String| PostError::Unavailable { message };
-        let pool = self.pool(&note.plugin).map_err(|missing| match missing {
-            NoPool::Unknown => unavailable(format!("there is no plugin `{}`", note.plugin)),
-            NoPool::Failed(why) => unavailable(why),
-        })?;
-        if !pool.admitted().writes() {
-            return Err(unavailable(format!(
-                "the plugin `{}` doesn't export `writer`",
-                note.plugin
-            )));
-        }
-        let stopped = |stopped| match stopped {
-            Stopped::Busy { waited } => PostError::Failed(busy(waited)),
-            Stopped::Start { message } => PostError::Failed(no_start(message)),
-            Stopped::Crashed { crash, message } => PostError::Crashed { crash, message },
-        };
+    /// Calls an export that takes a `call` and answers a result: leases an instance, calls it within
+    /// the time of the call and of the plugin, counts and reads its failure.
+    async fn ask<R>(
+        &self,
+        plugin: &str,
+        interface: Interface,
+        call: Call,
+        export: impl AsyncFnOnce(&mut Live, &wit::Call) -> wasmtime::Result<Result<R, wit::Failure>>,
+    ) -> Result<R, PostError> {
+        let pool = self.callable(plugin, interface)?;
         let whole = call.timeout.min(pool.call_timeout());
         let traceparent =
             HeaderValue::from_str(&call.traceparent).ok().filter(|value| !value.is_empty());
-        let mut lease = pool.lease(Queue::Posts, whole, traceparent).await.map_err(stopped)?;
-        let deadline = lease.deadline;
-        let left = deadline.saturating_duration_since(tokio::time::Instant::now());
-        let call = convert::call(Call { timeout: left, ..call }, self.clock().now());
-        let live = &mut lease.warm.live;
-        let Some(writer) = &live.writer else {
-            return Err(unavailable(format!(
-                "the plugin `{}` doesn't export `writer`",
-                note.plugin
-            )));
-        };
-        let outcome = timeout_at(
-            deadline,
-            writer.call_post_note(&mut live.store, &call, &convert::note(note)),
-        )
-        .await;
-        match lease.settle(outcome).map_err(stopped)? {
-            Ok(posted) => {
-                let (posted, odd) = convert::posted(posted);
-                if let Some(reason) = odd {
-                    tracing::warn!(plugin = %note.plugin, reason, "a note id was left out");
-                }
-                Ok(posted)
-            }
-            Err(failure) => {
-                pool.counters().failures.fetch_add(1, Relaxed);
-                Err(PostError::Failed(convert::failure(failure)))
-            }
+        let answer = run(&pool, Queue::Posts, whole, traceparent, async |live, timeout| {
+            let call = convert::call(Call { timeout, ..call }, self.clock().now());
+            export(live, &call).await
+        });
+        answer.await.map_err(post_error)?.map_err(|failure| {
+            pool.counters().failures.fetch_add(1, Relaxed);
+            PostError::Failed(convert::failure(failure))
+        })
+    }
+
+    /// Whether a plugin that can be called has this export.
+    fn exports(&self, plugin: &str, interface: Interface) -> Result<bool, PostError> {
+        Ok(self.running(plugin)?.admitted().exports(interface))
+    }
+
+    /// A plugin that can be called and has this export.
+    fn callable(&self, plugin: &str, interface: Interface) -> Result<Arc<Pool>, PostError> {
+        let pool = self.running(plugin)?;
+        if pool.admitted().exports(interface) {
+            return Ok(pool);
         }
+        let message = format!("the plugin `{plugin}` doesn't export `{}`", interface.short());
+        Err(PostError::Unavailable { message })
+    }
+
+    fn running(&self, plugin: &str) -> Result<Arc<Pool>, PostError> {
+        self.pool(plugin).map_err(|missing| match missing {
+            NoPool::Unknown => {
+                PostError::Unavailable { message: format!("there is no plugin `{plugin}`") }
+            }
+            NoPool::Failed(why) => PostError::Unavailable { message: why },
+        })
     }
 }
 
-/// The note never reached a guest: it is as good as before, and the instance may start next time.
-fn no_start(message: String) -> Failure {
-    Failure {
-        kind: FailureKind::Transient,
-        code: "start".to_owned(),
-        message,
-        retry_after: None,
-        scope: LimitScope::Account,
-        sent: Sent::NotSent,
+/// Leases an instance, has it called with what is left of the time, and gives it back or drops it.
+async fn run<R>(
+    pool: &Pool,
+    queue: Queue,
+    whole: Duration,
+    traceparent: Option<HeaderValue>,
+    export: impl AsyncFnOnce(&mut Live, Duration) -> wasmtime::Result<R>,
+) -> Result<R, Stopped> {
+    let mut lease = pool.lease(queue, whole, traceparent).await?;
+    let deadline = lease.deadline;
+    let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+    let called = export(&mut lease.warm.live, left).instrument(pool.span());
+    let outcome = timeout_at(deadline, called).await;
+    lease.settle(outcome)
+}
+
+/// What was read of an answer, with a line in the log for an id that can't be kept.
+fn kept<R>(plugin: &str, (read, odd): (R, Option<&'static str>)) -> R {
+    if let Some(reason) = odd {
+        tracing::warn!(plugin, reason, "a note id was left out");
     }
+    read
+}
+
+fn post_error(stopped: Stopped) -> PostError {
+    match stopped {
+        Stopped::Busy { waited } => PostError::Failed(busy(waited)),
+        // The call never reached a guest: it is as good as before, and the instance may start next time.
+        Stopped::Start { message } => {
+            PostError::Failed(never_sent(FailureKind::Transient, "start", message))
+        }
+        Stopped::Crashed { crash, message } => PostError::Crashed { crash, message },
+    }
+}
+
+fn no_session() -> PostError {
+    let message = "it has no session".to_owned();
+    PostError::Failed(never_sent(FailureKind::Invalid, "session", message))
 }
 
 fn busy(waited: Duration) -> Failure {
+    let message = format!(
+        "no instance of the plugin was free within {waited:?}; raise its concurrency if this lasts"
+    );
     Failure {
-        // It burns no attempt: the note is as good as before, there are only too many at a time.
-        kind: FailureKind::RateLimited,
-        code: "busy".to_owned(),
-        message: format!(
-            "no instance of the plugin was free within {waited:?}; raise its concurrency if this lasts"
-        ),
         retry_after: Some(BUSY_PAUSE),
         scope: LimitScope::Conversation,
+        // It burns no attempt: the call is as good as before, there are only too many at a time.
+        ..never_sent(FailureKind::RateLimited, "busy", message)
+    }
+}
+
+/// A failure of the host's own.
+fn never_sent(kind: FailureKind, code: &str, message: String) -> Failure {
+    Failure {
+        kind,
+        code: code.to_owned(),
+        message,
+        retry_after: None,
+        scope: LimitScope::Account,
         sent: Sent::NotSent,
     }
 }

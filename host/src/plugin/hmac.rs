@@ -7,7 +7,7 @@ use hmac::{Hmac, Mac};
 use sha1::Sha1;
 use sha2::Sha256;
 
-use super::bindings::sidenote::plugin::crypto::{Encoding, Hash};
+use super::bindings::v0_1::sidenote::plugin::crypto::{Encoding, Hash};
 
 /// The signature, encoded.
 pub(super) fn sign(key: &[u8], hash: Hash, encoding: Encoding, data: &[u8]) -> String {

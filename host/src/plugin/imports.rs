@@ -4,7 +4,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 use tracing::Level;
 
-use super::bindings::sidenote::plugin::{config, crypto, http as wit, log, types};
+use super::bindings::v0_1::sidenote::plugin::{config, crypto, http as wit, log, types};
 use super::clean::clean;
 use super::hmac;
 use super::instance::{Outbound, State};

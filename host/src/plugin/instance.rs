@@ -17,12 +17,8 @@ use super::memory::MemoryBound;
 use super::wasi_http::Room;
 use crate::config::PluginLimits;
 use crate::egress::Door;
-use crate::egress::door::MAX_REQUEST_BYTES;
 use crate::ids::PluginName;
 
-/// Handles that a guest may hold at a time: streams, requests, responses.
-const MAX_HANDLES: usize = 64;
-const MAX_FIELDS_BYTES: usize = 32 << 10;
 const KEPT_BACK: Duration = Duration::from_millis(50);
 const MAX_RANDOM_BYTES: u64 = 1 << 20;
 
@@ -100,9 +96,9 @@ pub(super) fn store(engine: &Engine, ground: &Arc<Ground>) -> Store<State> {
     let limits = &ground.limits;
     let log = GuestLog::new(ground.name.clone(), limits.max_log_bytes);
     let mut table = ResourceTable::new();
-    table.set_max_capacity(MAX_HANDLES);
+    table.set_max_capacity(limits.handles);
     let mut wasi_http = WasiHttpCtx::new();
-    wasi_http.set_field_size_limit(MAX_FIELDS_BYTES);
+    wasi_http.set_field_size_limit(limits.max_header_bytes);
     // No files, no environment, no arguments; sockets are linked, as Python imports them, and shut.
     let wasi = WasiCtx::builder()
         .allow_tcp(false)
@@ -123,18 +119,20 @@ pub(super) fn store(engine: &Engine, ground: &Arc<Ground>) -> Store<State> {
         },
         log,
         cpu: Cpu::default(),
-        memory: MemoryBound::new(limits.memory_bytes),
+        memory: MemoryBound::new(limits),
         wasi,
         wasi_http,
         table,
     };
     let mut store = Store::new(engine, state);
     store.limiter(|state| &mut state.memory);
-    store.set_hostcall_fuel(MAX_REQUEST_BYTES + (64 << 10));
+    store.set_hostcall_fuel(limits.max_handover_bytes);
     store.epoch_deadline_callback(|mut context| {
         context.data_mut().cpu.tick()?;
-        // Yielding is what lets the deadline's timer stop a loop.
-        Ok(UpdateDeadline::Yield(1))
+        // Yielding is what lets the deadline's timer stop a loop. It must be tokio's own: that looks at
+        // timers and sockets before the guest goes on. A task that only wakes itself goes on at once, and
+        // those are looked at every 61 turns, which is half a second of other people's time.
+        Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
     });
     store
 }

@@ -2,25 +2,50 @@
 
 use wasmtime::ResourceLimiter;
 
-/// Most elements of all tables together.
-const MAX_TABLE_ELEMENTS: usize = 200_000;
-/// A component made of linked modules (Python) has dozens of instances, memories are few.
-const MAX_INSTANCES: usize = 512;
-const MAX_TABLES: usize = 512;
-const MAX_MEMORIES: usize = 32;
+use crate::config::PluginLimits;
 
-/// Counts over all memories of an instance: a component may have several.
+/// Counts over all memories and tables of an instance: a component may have several.
 pub(super) struct MemoryBound {
-    limit: usize,
-    used: usize,
-    table_elements: usize,
+    bytes: Amount,
+    table_elements: Amount,
+    memories: usize,
+    tables: usize,
+    core_instances: usize,
     refused: bool,
 }
 
+/// How much of something is used, and how much may be.
+struct Amount {
+    used: usize,
+    limit: usize,
+}
+
+impl Amount {
+    fn new(limit: usize) -> Self {
+        Self { used: 0, limit }
+    }
+
+    fn grow(&mut self, current: usize, desired: usize) -> bool {
+        let used = self.used.saturating_add(desired.saturating_sub(current));
+        let granted = used <= self.limit;
+        if granted {
+            self.used = used;
+        }
+        granted
+    }
+}
+
 impl MemoryBound {
-    /// At most `limit` bytes.
-    pub(super) fn new(limit: usize) -> Self {
-        Self { limit, used: 0, table_elements: 0, refused: false }
+    /// A bound with nothing used.
+    pub(super) fn new(limits: &PluginLimits) -> Self {
+        Self {
+            bytes: Amount::new(limits.memory_bytes),
+            table_elements: Amount::new(limits.table_elements),
+            memories: limits.memories,
+            tables: limits.tables,
+            core_instances: limits.core_instances,
+            refused: false,
+        }
     }
 
     /// Whether more was ever asked for: guests answer to that with a trap of their own, which can't be
@@ -37,13 +62,8 @@ impl ResourceLimiter for MemoryBound {
         desired: usize,
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let used = self.used.saturating_add(desired.saturating_sub(current));
-        let granted = used <= self.limit;
-        if granted {
-            self.used = used;
-        } else {
-            self.refused = true;
-        }
+        let granted = self.bytes.grow(current, desired);
+        self.refused |= !granted;
         Ok(granted)
     }
 
@@ -53,26 +73,21 @@ impl ResourceLimiter for MemoryBound {
         desired: usize,
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let elements = self.table_elements.saturating_add(desired.saturating_sub(current));
-        let granted = elements <= MAX_TABLE_ELEMENTS;
-        if granted {
-            self.table_elements = elements;
-        } else {
-            self.refused = true;
-        }
+        let granted = self.table_elements.grow(current, desired);
+        self.refused |= !granted;
         Ok(granted)
     }
 
     fn instances(&self) -> usize {
-        MAX_INSTANCES
+        self.core_instances
     }
 
     fn tables(&self) -> usize {
-        MAX_TABLES
+        self.tables
     }
 
     fn memories(&self) -> usize {
-        MAX_MEMORIES
+        self.memories
     }
 }
 
@@ -80,9 +95,13 @@ impl ResourceLimiter for MemoryBound {
 mod tests {
     use super::*;
 
+    fn bound(memory_bytes: usize, table_elements: usize) -> MemoryBound {
+        MemoryBound::new(&PluginLimits { memory_bytes, table_elements, ..Default::default() })
+    }
+
     #[test]
     fn the_bound_is_over_all_memories_together() {
-        let mut bound = MemoryBound::new(100);
+        let mut bound = bound(100, 0);
         assert!(bound.memory_growing(0, 60, None).unwrap());
         assert!(bound.memory_growing(0, 40, None).unwrap(), "a second memory");
         assert!(!bound.refused());
@@ -92,8 +111,8 @@ mod tests {
 
     #[test]
     fn tables_are_bounded_too() {
-        let mut bound = MemoryBound::new(0);
-        assert!(bound.table_growing(0, MAX_TABLE_ELEMENTS, None).unwrap());
+        let mut bound = bound(0, 10);
+        assert!(bound.table_growing(0, 10, None).unwrap());
         assert!(!bound.table_growing(0, 1, None).unwrap());
         assert!(bound.refused());
     }

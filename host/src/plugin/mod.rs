@@ -1,17 +1,30 @@
 //! Components: found in a folder, admitted, kept warm, called within limits.
 //!
 //! ```text
-//! load:  folder -> admit (compile, link, probe, trial) -> Plugin in the Registry
-//! call:  Registry -> pool (queue, warm instance) -> guest -> imports -> egress
+//! load:   folder -> source (read, pin) -> cache or compiler -> admit (link, probe, trial) -> Registry
+//! reload: watch -> the same, in the background -> swapped in, or the old one goes on
+//! call:   Registry -> pool (queue, warm instance) -> guest -> imports -> egress
 //! ```
 //!
 //! | module | owns |
 //! |---|---|
 //! | [`registry`] | the plugins by name; what the rest of the host calls |
 //! | `folder` | which files are plugins, and under which name |
-//! | `admit` | from a file to a component that fits, or to an error that says what to do |
+//! | [`inspect`] | what a file is and whether it would be taken, without a configuration |
+//! | [`manifest`] | what a plugin says of itself and asks for, and what it gets |
+//! | `anatomy` | what a component says of itself without being compiled |
+//! | `bindings` | the plugin interface, generated, one module per frozen version |
+//! | `exports` | which of the interfaces a component has |
+//! | `watch` | pure: which files of the folder changed and have come to rest |
+//! | `reload` | takes changed files in |
+//! | `source` | a file's bytes, and which version they are |
+//! | `loader` | from a file to a pool; the compiler, one file at a time |
+//! | `cache` | compiled components in a private folder |
+//! | `artifact` | one compiled component: its seal, and the only unsafe call |
+//! | `admit` | from a component to one that fits, or to an error that says what to do |
 //! | `calls` | one function per export that the host calls |
-//! | `pool` | warm instances, the queue, the deadline, what is done after a crash |
+//! | `pool` | one version's warm instances, the queue, the deadline, what is done after a crash |
+//! | `supervise` | pure: holds back a plugin that does nothing but trap |
 //! | `engine` | the settings of the engine, and the tick that lets it stop a loop |
 //! | `instance` | the state of one instance and its limits |
 //! | `imports` | what a guest can ask of the host |
@@ -23,22 +36,44 @@
 //! dropped with its call, and the next call gets a fresh one.
 
 mod admit;
+mod anatomy;
+mod artifact;
 mod bindings;
+mod cache;
 mod calls;
 mod clean;
 mod convert;
 mod engine;
+mod exports;
 mod folder;
 mod guest_log;
+pub mod help;
 mod hmac;
 mod imports;
+pub mod inspect;
 mod instance;
+mod loader;
+pub mod manifest;
 mod memory;
 mod pool;
+pub mod redaction;
 pub mod registry;
+mod reload;
+mod source;
+mod state;
+mod supervise;
 mod wasi_http;
+mod watch;
 pub mod webhook;
 
 pub use admit::AdmitError;
-pub use registry::{LoadError, PluginState, Registry};
+pub use cache::CacheTotals;
+pub use help::{Offer, QuickReply, TriggerContext};
+pub use inspect::{Exports, Imports, InspectError, Inspection, inspect};
+pub use manifest::{Manifest, ManifestError};
+pub use redaction::Redaction;
+pub use registry::{LoadError, Registry};
+pub use reload::ReloadTotals;
+pub use source::{read, sha256};
+pub use state::{Health, PluginState};
 pub use webhook::{ReceiveError, WebhookAnswer, WebhookEvent, WebhookRequest, WebhookTurn};

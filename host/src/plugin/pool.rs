@@ -1,7 +1,8 @@
-//! Warm instances, the queue before them, the deadline, and what is done after a crash.
+//! The instances of one version of a plugin: the queue before them, the deadline, and what is done after
+//! a crash.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -10,18 +11,32 @@ use tokio::time::{Instant, error::Elapsed, timeout, timeout_at};
 
 use super::admit::{Admitted, Live, cause};
 use super::instance::{self, CpuUsedUp, Ground, State};
+use super::source;
+use super::supervise::{Condition, Supervisor};
+use crate::config::{Isolation, PluginLimits, Sha256};
 use crate::outbox::note::Crash;
 
-/// The instances of one plugin.
+/// The instances of one version of a plugin.
 pub(super) struct Pool {
     admitted: Admitted,
     ground: Arc<Ground>,
+    isolation: Isolation,
+    version: Sha256,
+    /// The version, for people.
+    short: String,
+    shared: Arc<Shared>,
+    /// Instances between calls; `None` when another version has taken over.
+    idle: Mutex<Option<Vec<Warm>>>,
+    supervisor: Mutex<Supervisor>,
+}
+
+/// What the versions of a plugin share: while one takes over from the other, the limits hold for both
+/// together.
+pub(super) struct Shared {
     /// One permit per post at the same time.
     posts: Semaphore,
     /// One permit per webhook at the same time: they don't queue behind the posts of a slow platform.
     webhooks: Semaphore,
-    /// Instances between calls; never more than there are permits.
-    idle: Mutex<Vec<Warm>>,
     counters: Counters,
 }
 
@@ -42,10 +57,22 @@ pub(super) struct Counters {
     pub(super) traps: AtomicU64,
 }
 
-/// An instance, and how often it was called.
+/// An instance, how often it was called, and since when it is there.
 pub(super) struct Warm {
     pub(super) live: Live,
     calls: u64,
+    started: Instant,
+}
+
+impl Warm {
+    fn new(live: Live) -> Self {
+        Self { live, calls: 0, started: Instant::now() }
+    }
+
+    fn is_worn(&self, limits: &PluginLimits, now: Instant) -> bool {
+        self.calls >= limits.calls_per_instance
+            || now.duration_since(self.started) >= limits.instance_age
+    }
 }
 
 /// Why a call has no answer of the guest.
@@ -70,18 +97,74 @@ pub(super) enum Stopped {
     },
 }
 
+impl Shared {
+    /// With room for so many posts at the same time.
+    pub(super) fn new(concurrency: usize) -> Self {
+        let posts = concurrency.clamp(1, Semaphore::MAX_PERMITS);
+        Self {
+            posts: Semaphore::new(posts),
+            webhooks: Semaphore::new(posts.div_ceil(4)),
+            counters: Counters::default(),
+        }
+    }
+
+    /// What was counted.
+    pub(super) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+}
+
 impl Pool {
     /// A pool with one instance in it, the one that was tried at admission.
-    pub(super) fn new(admitted: Admitted, ground: Arc<Ground>, tried: Live) -> Self {
-        let posts = ground.limits.concurrency.clamp(1, Semaphore::MAX_PERMITS);
+    pub(super) fn new(
+        admitted: Admitted,
+        ground: Arc<Ground>,
+        isolation: Isolation,
+        version: Sha256,
+        shared: Arc<Shared>,
+        tried: Live,
+    ) -> Self {
         Self {
             admitted,
             ground,
-            posts: Semaphore::new(posts),
-            webhooks: Semaphore::new(posts.div_ceil(4)),
-            idle: Mutex::new(vec![Warm { live: tried, calls: 0 }]),
-            counters: Counters::default(),
+            isolation,
+            version,
+            short: source::short(version),
+            shared,
+            idle: Mutex::new(Some(vec![Warm::new(tried)])),
+            supervisor: Mutex::new(Supervisor::new()),
         }
+    }
+
+    /// Which version this is.
+    pub(super) fn version(&self) -> Sha256 {
+        self.version
+    }
+
+    /// Whether the plugin answers, or is held back.
+    pub(super) fn condition(&self) -> Condition {
+        self.supervisor().condition(Instant::now())
+    }
+
+    /// The span of one call: whatever is logged in it tells which version it was.
+    pub(super) fn span(&self) -> tracing::Span {
+        tracing::info_span!("call", plugin = %self.ground.name, version = self.short)
+    }
+
+    /// Another version has taken over: idle instances go at once, the others with their calls.
+    pub(super) fn retire(&self) {
+        let idle = self.idle().take();
+        drop(idle);
+    }
+
+    /// Drops the idle instances that are too old.
+    pub(super) fn sweep(&self, now: Instant) {
+        let limits = &self.ground.limits;
+        let worn: Vec<_> = match self.idle().as_mut() {
+            Some(idle) => idle.extract_if(.., |warm| warm.is_worn(limits, now)).collect(),
+            None => Vec::new(),
+        };
+        drop(worn);
     }
 
     /// What is exported.
@@ -91,7 +174,7 @@ impl Pool {
 
     /// What was counted.
     pub(super) fn counters(&self) -> &Counters {
-        &self.counters
+        self.shared.counters()
     }
 
     /// How long a call may take at most.
@@ -107,36 +190,40 @@ impl Pool {
         whole: Duration,
         traceparent: Option<HeaderValue>,
     ) -> Result<Lease<'_>, Stopped> {
-        self.counters.calls.fetch_add(1, Relaxed);
-        let deadline = Instant::now() + whole;
+        self.counters().calls.fetch_add(1, Relaxed);
+        let began = Instant::now();
+        let deadline = began + whole;
         let waited = whole / 2;
+        if !self.supervisor().admit(began) {
+            // Another call is finding out whether the plugin has recovered.
+            return Err(Stopped::Busy { waited: Duration::ZERO });
+        }
         let permits = match queue {
-            Queue::Posts => &self.posts,
-            Queue::Webhooks => &self.webhooks,
+            Queue::Posts => &self.shared.posts,
+            Queue::Webhooks => &self.shared.webhooks,
         };
         let permit = match timeout(waited, permits.acquire()).await {
             Ok(permit) => permit.expect("the semaphore is never closed"),
             Err(_) => return Err(Stopped::Busy { waited }),
         };
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut warm = match idle {
+        let mut warm = match self.take_idle() {
             Some(warm) => warm,
-            None => self.start(deadline).await?,
+            None => self.start(began, deadline).await?,
         };
         warm.calls += 1;
         instance::begin_call(&mut warm.live.store, deadline, traceparent);
-        Ok(Lease { pool: self, warm, deadline, _permit: permit })
+        Ok(Lease { pool: self, warm, began, deadline, _permit: permit })
     }
 
-    async fn start(&self, deadline: Instant) -> Result<Warm, Stopped> {
+    async fn start(&self, began: Instant, deadline: Instant) -> Result<Warm, Stopped> {
         let mut store = self.admitted.store(&self.ground);
         instance::begin_call(&mut store, deadline, None);
         let failed = |message| {
-            self.counters.traps.fetch_add(1, Relaxed);
+            self.trapped(began);
             Stopped::Start { message }
         };
         match timeout_at(deadline, self.admitted.instantiate(store)).await {
-            Ok(Ok(live)) => Ok(Warm { live, calls: 0 }),
+            Ok(Ok(live)) => Ok(Warm::new(live)),
             Ok(Err((error, store))) => Err(failed(crash(&error, store.data()).1)),
             Err(_) => Err(failed("the instance didn't start within the call's time".to_owned())),
         }
@@ -148,6 +235,7 @@ impl Pool {
 pub(super) struct Lease<'a> {
     pool: &'a Pool,
     pub(super) warm: Warm,
+    began: Instant,
     pub(super) deadline: Instant,
     _permit: SemaphorePermit<'a>,
 }
@@ -162,6 +250,7 @@ impl Lease<'_> {
         let stopped = match outcome {
             Ok(Ok(answer)) => {
                 state.log.end();
+                self.pool.supervisor().answered();
                 self.pool.put_back(self.warm);
                 return Ok(answer);
             }
@@ -171,18 +260,61 @@ impl Lease<'_> {
             }
         };
         state.log.end();
-        self.pool.counters.traps.fetch_add(1, Relaxed);
         let (crash, message) = stopped;
-        tracing::warn!(plugin = %self.pool.ground.name, code = crash.code(), message, "a plugin was stopped; its instance is dropped");
+        match crash {
+            // A platform that hangs can cause it.
+            Crash::Timeout => {
+                self.pool.counters().traps.fetch_add(1, Relaxed);
+            }
+            Crash::Trap | Crash::Cpu | Crash::Memory => self.pool.trapped(self.began),
+        }
+        tracing::warn!(plugin = %self.pool.ground.name, version = self.pool.short, code = crash.code(), message, "a plugin was stopped; its instance is dropped");
         Err(Stopped::Crashed { crash, message })
     }
 }
 
 impl Pool {
-    fn put_back(&self, warm: Warm) {
-        if warm.calls < self.ground.limits.calls_per_instance {
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(warm);
+    /// An instance that isn't worn.
+    fn take_idle(&self) -> Option<Warm> {
+        let now = Instant::now();
+        loop {
+            let warm = self.idle().as_mut()?.pop()?;
+            if !warm.is_worn(&self.ground.limits, now) {
+                return Some(warm);
+            }
         }
+    }
+
+    fn put_back(&self, warm: Warm) {
+        let limits = &self.ground.limits;
+        if self.isolation == Isolation::Call || warm.is_worn(limits, Instant::now()) {
+            return;
+        }
+        // Outside of the lock: what isn't kept is dropped.
+        let _over = match self.idle().as_mut() {
+            Some(idle) if idle.len() < limits.warm_instances => {
+                idle.push(warm);
+                None
+            }
+            Some(_) | None => Some(warm),
+        };
+    }
+
+    /// Counts a trap; where it was one too many, the plugin is held back.
+    fn trapped(&self, began: Instant) {
+        self.counters().traps.fetch_add(1, Relaxed);
+        let pause = self.supervisor().trapped(began, Instant::now());
+        if let Some(pause) = pause {
+            tracing::error!(plugin = %self.ground.name, version = self.short, ?pause, "the plugin traps again and again; its calls are held back for a while");
+        }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Option<Vec<Warm>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn supervisor(&self) -> MutexGuard<'_, Supervisor> {
+        self.supervisor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,59 +1,60 @@
 //! The plugins by name: what the rest of the host calls.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use serde::Serialize;
-use wasmtime::component::{Component, Linker};
+use tokio::time::Instant;
 
-use super::admit::{self, AdmitError};
-use super::engine;
-use super::folder;
-use super::instance::{Ground, State};
-use super::pool::Pool;
+use super::admit::AdmitError;
+use super::cache::CacheTotals;
+use super::folder::{self, Look};
+use super::loader::{self, Compiled, Loader};
+use super::pool::{Pool, Shared};
+use super::reload::{ReloadCounters, ReloadTotals};
+use super::source;
+use super::state::{Health, PluginState};
+use super::supervise::Condition;
 use crate::clock::Clock;
-use crate::config::Plugin as PluginConfig;
-use crate::egress::{Door, Grants, Network, NetworkError, Vault};
+use crate::config::{Cache, Plugin as PluginConfig};
+use crate::egress::NetworkError;
 use crate::ids::PluginName;
 
 /// Every plugin, by the name that it is configured under.
 pub struct Registry {
-    plugins: BTreeMap<PluginName, Slot>,
+    pub(super) folder: PathBuf,
+    pub(super) loader: Loader,
+    slots: RwLock<BTreeMap<PluginName, Arc<Slot>>>,
+    /// The folder before it was loaded; taken by whoever watches it.
+    pub(super) first_look: Mutex<Option<Look>>,
+    pub(super) reloads: ReloadCounters,
     clock: Clock,
 }
 
-struct Slot {
-    file: String,
-    plugin: Result<Pool, AdmitError>,
+/// One plugin, whatever its version.
+pub(super) struct Slot {
+    pub(super) name: PluginName,
+    pub(super) config: PluginConfig,
+    pub(super) shared: Arc<Shared>,
+    current: RwLock<Current>,
+    swaps: AtomicU64,
+}
+
+/// What runs under a name.
+struct Current {
+    plugin: Result<Arc<Pool>, AdmitError>,
+    /// Why the file isn't what runs.
+    refused: Option<String>,
 }
 
 /// Why a plugin can't be called.
 pub(super) enum NoPool {
     /// No plugin has this name.
     Unknown,
-    /// It couldn't be loaded, for this reason.
+    /// It couldn't be loaded, or is held back, for this reason.
     Failed(String),
-}
-
-/// How a plugin is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PluginState {
-    /// Its name.
-    pub name: PluginName,
-    /// Its file in the plugins folder.
-    pub file: String,
-    /// Why it doesn't run, with the stage and the next step; `None` where it does.
-    pub failed: Option<String>,
-    /// The interfaces that it exports: `writer`, `webhook`.
-    pub interfaces: Vec<&'static str>,
-    /// Calls since the start.
-    pub calls: u64,
-    /// Calls that the plugin answered with a failure or a rejection.
-    pub failures: u64,
-    /// Calls that ended in a trap or at a limit.
-    pub traps: u64,
 }
 
 /// Why there are no plugins at all. A plugin that can't be used is no such error: see
@@ -82,7 +83,7 @@ pub enum LoadError {
 
 impl Registry {
     /// Loads what is configured, and every other `.wasm` file of the folder under its stem, without
-    /// settings, secrets or grants. A file that can't be used stops nothing else.
+    /// settings, secrets or grants. A file that can't be used stops nothing else. Everything is compiled.
     ///
     /// # Errors
     /// Only where nothing at all can be loaded.
@@ -90,47 +91,66 @@ impl Registry {
         from: &Path,
         plugins: &BTreeMap<PluginName, PluginConfig>,
     ) -> Result<Self, LoadError> {
-        let engine_error = |error: wasmtime::Error| LoadError::Engine(admit::cause(&error));
-        let engine = engine::start().map_err(engine_error)?;
-        let linker = admit::linker(&engine).map_err(engine_error)?;
-        let network = Network::new()?;
-        let wanted = folder::wanted(plugins, folder::files(from)?);
-
-        let mut compiled: BTreeMap<String, Component> = BTreeMap::new();
-        let mut slots = BTreeMap::new();
-        for (name, config) in wanted {
-            let component = match (compiled.get(&config.file), folder::path(from, &config.file)) {
-                (Some(component), _) => Ok(component.clone()),
-                (None, Ok(path)) => admit::compile(&engine, &path).await,
-                (None, Err(error)) => Err(error),
-            };
-            if let Ok(component) = &component {
-                compiled.insert(config.file.clone(), component.clone());
-            }
-            let file = config.file.clone();
-            let plugin = match component {
-                Ok(component) => pool(&linker, &component, &network, name.clone(), config).await,
-                Err(error) => Err(error),
-            };
-            match &plugin {
-                Ok(pool) => {
-                    tracing::info!(plugin = %name, file, interfaces = ?pool.admitted().interfaces(), "plugin loaded")
-                }
-                Err(error) => {
-                    tracing::error!(plugin = %name, file, %error, "plugin can't be used; the others go on")
-                }
-            }
-            slots.insert(name, Slot { file, plugin });
-        }
-        Ok(Self { plugins: slots, clock: Clock::system() })
+        Self::load_with(from, plugins, None).await
     }
 
-    /// The plugin's instances.
-    pub(super) fn pool(&self, plugin: &str) -> Result<&Pool, NoPool> {
-        match self.plugins.get(plugin).map(|slot| &slot.plugin) {
-            None => Err(NoPool::Unknown),
-            Some(Err(error)) => Err(NoPool::Failed(error.to_string())),
-            Some(Ok(pool)) => Ok(pool),
+    /// As [`Registry::load`], but what is in the cache needn't be compiled. A cache that can't be used is
+    /// logged and done without.
+    ///
+    /// # Errors
+    /// As [`Registry::load`].
+    pub async fn load_cached(
+        from: &Path,
+        plugins: &BTreeMap<PluginName, PluginConfig>,
+        cache: &Cache,
+    ) -> Result<Self, LoadError> {
+        Self::load_with(from, plugins, Some(cache)).await
+    }
+
+    async fn load_with(
+        from: &Path,
+        plugins: &BTreeMap<PluginName, PluginConfig>,
+        cache: Option<&Cache>,
+    ) -> Result<Self, LoadError> {
+        let loader = Loader::new(cache)?;
+        let files = plugins.values().map(|plugin| plugin.file.clone()).collect();
+        // Before anything is read: what changes while it is read is seen as a change.
+        let look = folder::look(from, &files)?;
+        look.warn_of_left_out(0);
+        let wanted = folder::wanted(plugins, look.files.keys());
+
+        let mut by_file: BTreeMap<String, Vec<(PluginName, PluginConfig)>> = BTreeMap::new();
+        for (name, config) in wanted {
+            by_file.entry(config.file.clone()).or_default().push((name, config));
+        }
+        let mut slots = BTreeMap::new();
+        for (file, users) in by_file {
+            let users = users.into_iter().map(|(name, config)| Slot::new(name, config)).collect();
+            for (slot, outcome) in load_file(&loader, from, &file, users).await {
+                slot.start_with(outcome);
+                slots.insert(slot.name.clone(), slot);
+            }
+        }
+        Ok(Self {
+            folder: from.to_owned(),
+            loader,
+            slots: RwLock::new(slots),
+            first_look: Mutex::new(Some(look)),
+            reloads: ReloadCounters::default(),
+            clock: Clock::system(),
+        })
+    }
+
+    /// The plugin's instances. Whoever holds them stays with one version.
+    pub(super) fn pool(&self, plugin: &str) -> Result<Arc<Pool>, NoPool> {
+        let slot = self.slot(plugin).ok_or(NoPool::Unknown)?;
+        let pool = slot.pool().map_err(NoPool::Failed)?;
+        match pool.condition() {
+            Condition::Sound | Condition::OnTrial => Ok(pool),
+            Condition::HeldBack(until) => Err(NoPool::Failed(format!(
+                "the plugin `{plugin}` traps again and again and is held back for {:?}; the log says why it traps",
+                until.saturating_duration_since(Instant::now()),
+            ))),
         }
     }
 
@@ -141,7 +161,7 @@ impl Registry {
 
     /// Whether a plugin can post notes, as far as is known: one that couldn't be loaded may.
     pub fn writes(&self, plugin: &str) -> bool {
-        self.plugins.get(plugin).is_some_and(|slot| match &slot.plugin {
+        self.slot(plugin).is_some_and(|slot| match slot.pool() {
             Ok(pool) => pool.admitted().interfaces().contains(&"writer"),
             Err(_) => true,
         })
@@ -149,7 +169,30 @@ impl Registry {
 
     /// How every plugin is, by name.
     pub fn states(&self) -> Vec<PluginState> {
-        self.plugins.iter().map(|(name, slot)| slot.state(name)).collect()
+        self.slots().iter().map(|slot| slot.state(self.clock)).collect()
+    }
+
+    /// What became of changed files since the start.
+    pub fn reloads(&self) -> ReloadTotals {
+        self.reloads.totals()
+    }
+
+    /// What the cache did since the start; zeros where there is none.
+    pub fn cache(&self) -> CacheTotals {
+        self.loader.cache_totals()
+    }
+
+    pub(super) fn slots(&self) -> Vec<Arc<Slot>> {
+        self.slots.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    pub(super) fn add(&self, slot: Arc<Slot>) {
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        slots.insert(slot.name.clone(), slot);
+    }
+
+    fn slot(&self, plugin: &str) -> Option<Arc<Slot>> {
+        self.slots.read().unwrap_or_else(PoisonError::into_inner).get(plugin).cloned()
     }
 }
 
@@ -159,38 +202,162 @@ impl std::fmt::Debug for Registry {
     }
 }
 
-impl Slot {
-    fn state(&self, name: &PluginName) -> PluginState {
-        let (failed, interfaces, counters) = match &self.plugin {
-            Ok(pool) => (None, pool.admitted().interfaces(), Some(pool.counters())),
-            Err(error) => (Some(error.to_string()), Vec::new(), None),
-        };
-        let read = |counter: Option<&std::sync::atomic::AtomicU64>| {
-            counter.map_or(0, |counter| counter.load(Relaxed))
-        };
-        PluginState {
-            name: name.clone(),
-            file: self.file.clone(),
-            failed,
-            interfaces,
-            calls: read(counters.map(|counters| &counters.calls)),
-            failures: read(counters.map(|counters| &counters.failures)),
-            traps: read(counters.map(|counters| &counters.traps)),
-        }
-    }
+/// What became of a file for one of its users.
+pub(super) enum Outcome {
+    /// It can be swapped in.
+    Loaded(Pool),
+    /// It is what runs.
+    Same,
+    /// It can't be used.
+    Refused(AdmitError),
 }
 
-async fn pool(
-    linker: &Linker<State>,
-    component: &Component,
-    network: &Network,
-    name: PluginName,
-    config: PluginConfig,
-) -> Result<Pool, AdmitError> {
-    let grants = Grants::new(name.clone(), &config.hosts, config.allow_private)?;
-    let vault = Vault::new(name.clone(), &config.secrets)?;
-    let door = Door::new(network.clone(), grants, vault, config.limits.max_response_bytes);
-    let ground = Arc::new(Ground { name, config: config.config, limits: config.limits, door });
-    let (admitted, tried) = admit::admit(linker, component, &ground).await?;
-    Ok(Pool::new(admitted, ground, tried))
+/// Takes a file in for everybody who uses it. What one of them is refused for stops no other.
+pub(super) async fn load_file(
+    loader: &Loader,
+    folder: &Path,
+    file: &str,
+    users: Vec<Arc<Slot>>,
+) -> Vec<(Arc<Slot>, Outcome)> {
+    let source = match folder::path(folder, file) {
+        Ok(path) => loader.read(&path).await,
+        Err(error) => Err(error),
+    };
+    let source = match source {
+        Ok(source) => source,
+        Err(error) => return all(users, &error),
+    };
+    let mut loaded = Vec::new();
+    let mut fitting = Vec::new();
+    for slot in users {
+        let runs = slot.pool().is_ok_and(|pool| pool.version() == source.version);
+        match loader::check_pin(&source, &slot.config) {
+            Ok(()) if runs => loaded.push((slot, Outcome::Same)),
+            Ok(()) => fitting.push(slot),
+            Err(error) => loaded.push((slot, Outcome::Refused(error))),
+        }
+    }
+    if fitting.is_empty() {
+        return loaded;
+    }
+    match loader.compile(source).await {
+        Ok(compiled) => {
+            for slot in fitting {
+                let outcome = slot.admit(loader, &compiled).await;
+                loaded.push((slot, outcome));
+            }
+        }
+        Err(error) => loaded.extend(all(fitting, &error)),
+    }
+    loaded
+}
+
+fn all(users: Vec<Arc<Slot>>, error: &AdmitError) -> Vec<(Arc<Slot>, Outcome)> {
+    users.into_iter().map(|slot| (slot, Outcome::Refused(error.clone()))).collect()
+}
+
+impl Slot {
+    /// A name that nothing runs under yet.
+    pub(super) fn new(name: PluginName, config: PluginConfig) -> Arc<Self> {
+        let shared = Arc::new(Shared::new(config.limits.concurrency));
+        let current = RwLock::new(Current { plugin: Err(AdmitError::Missing), refused: None });
+        Arc::new(Self { name, config, shared, current, swaps: AtomicU64::new(0) })
+    }
+
+    async fn admit(&self, loader: &Loader, compiled: &Compiled) -> Outcome {
+        if let Err(error) = compiled.check_settings(&self.config) {
+            return Outcome::Refused(error);
+        }
+        match loader.pool(compiled, &self.name, &self.config, self.shared.clone()).await {
+            Ok(pool) => Outcome::Loaded(pool),
+            Err(error) => Outcome::Refused(error),
+        }
+    }
+
+    /// What was found at the start.
+    fn start_with(&self, outcome: Outcome) {
+        let file = &self.config.file;
+        match outcome {
+            Outcome::Loaded(pool) => {
+                tracing::info!(plugin = %self.name, file, version = source::short(pool.version()), interfaces = ?pool.admitted().interfaces(), "plugin loaded");
+                self.put(pool);
+            }
+            Outcome::Refused(error) => {
+                tracing::error!(plugin = %self.name, file, %error, "plugin can't be used; the others go on");
+                self.refuse(error);
+            }
+            Outcome::Same => {}
+        }
+    }
+
+    /// Puts another version in the place of the one that runs. Calls under way finish on that.
+    pub(super) fn swap(&self, pool: Pool) {
+        self.put(pool);
+        self.swaps.fetch_add(1, Relaxed);
+    }
+
+    fn put(&self, pool: Pool) {
+        let next = Current { plugin: Ok(Arc::new(pool)), refused: None };
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *current, next);
+        // What is dropped is dropped outside of the lock.
+        drop(current);
+        if let Ok(pool) = before.plugin {
+            pool.retire();
+        }
+    }
+
+    /// Leaves what runs, and remembers why. Where nothing runs, this is why.
+    pub(super) fn refuse(&self, error: AdmitError) {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        match &mut current.plugin {
+            Ok(_) => current.refused = Some(error.to_string()),
+            Err(failed) => *failed = error,
+        }
+    }
+
+    /// The file is again what runs.
+    pub(super) fn confirm(&self) {
+        self.current.write().unwrap_or_else(PoisonError::into_inner).refused = None;
+    }
+
+    /// The version that runs, or why none does.
+    pub(super) fn pool(&self) -> Result<Arc<Pool>, String> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.plugin.as_ref().map(Arc::clone).map_err(ToString::to_string)
+    }
+
+    fn state(&self, clock: Clock) -> PluginState {
+        let refused = self.current.read().unwrap_or_else(PoisonError::into_inner).refused.clone();
+        let (failed, pool) = match self.pool() {
+            Ok(pool) => (None, Some(pool)),
+            Err(why) => (Some(why), None),
+        };
+        let (health, held_back_until) = match pool.as_ref().map(|pool| pool.condition()) {
+            None => (Health::Failed, None),
+            Some(Condition::Sound) => (Health::Loaded, None),
+            Some(Condition::OnTrial) => (Health::Unhealthy, None),
+            Some(Condition::HeldBack(until)) => {
+                let left = until.saturating_duration_since(Instant::now());
+                (Health::HeldBack, Some((clock.now() + left).as_secs_f64()))
+            }
+        };
+        let interfaces = pool.as_ref().map(|pool| pool.admitted().interfaces());
+        let interfaces = interfaces.map(|names| names.into_iter().map(Cow::Borrowed).collect());
+        let counters = self.shared.counters();
+        PluginState {
+            name: self.name.clone(),
+            file: self.config.file.clone(),
+            version: pool.as_ref().map(|pool| source::short(pool.version())),
+            interfaces: interfaces.unwrap_or_default(),
+            health,
+            held_back_until,
+            failed,
+            refused,
+            calls: counters.calls.load(Relaxed),
+            failures: counters.failures.load(Relaxed),
+            traps: counters.traps.load(Relaxed),
+            swaps: self.swaps.load(Relaxed),
+        }
+    }
 }

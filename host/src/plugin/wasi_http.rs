@@ -9,7 +9,6 @@ use tokio::time::timeout;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::instance::Outbound;
-use crate::egress::door::MAX_REQUEST_BYTES;
 use crate::egress::{Incoming, Outgoing, SendError};
 
 /// Requests of one instance whose bodies the host holds at a time.
@@ -95,11 +94,11 @@ async fn whole(
     let lane = lane
         .map_err(|_| Error::ConnectionLimitReached)?
         .map_err(|_| Error::InternalError(Some("the instance is gone".to_owned())))?;
-    let body = Limited::new(body, MAX_REQUEST_BYTES).collect();
+    let limit = outbound.ground.limits.max_request_bytes;
+    let body = Limited::new(body, limit).collect();
     let body =
         timeout(outbound.clamp(None), body).await.map_err(|_| Error::ConnectionWriteTimeout)?;
-    let body =
-        body.map_err(|_| Error::HttpRequestBodySize(Some(MAX_REQUEST_BYTES as u64)))?.to_bytes();
+    let body = body.map_err(|_| Error::HttpRequestBodySize(Some(limit as u64)))?.to_bytes();
     let request = Outgoing {
         method: head.method,
         url: head.uri.to_string(),
@@ -152,7 +151,7 @@ mod tests {
 
     use super::*;
     use crate::config::PluginLimits;
-    use crate::egress::door::TRUNCATED;
+    use crate::egress::door::{Bounds, TRUNCATED};
     use crate::egress::{Door, Grants, Network, Vault};
     use crate::plugin::guest_log::GuestLog;
     use crate::plugin::instance::Ground;
@@ -162,11 +161,12 @@ mod tests {
     fn outbound() -> Outbound {
         let grants = Grants::new("bot".into(), &[], false).unwrap();
         let vault = Vault::new("bot".into(), &Default::default()).unwrap();
+        let bounds = Bounds { request: 100, headers: 100, response: 100 };
         let ground = Ground {
             name: "bot".into(),
             config: Default::default(),
             limits: PluginLimits::default(),
-            door: Door::new(Network::new().unwrap(), grants, vault, 100),
+            door: Door::new(Network::new().unwrap(), grants, vault, bounds),
         };
         Outbound {
             ground: Arc::new(ground),

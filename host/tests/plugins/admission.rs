@@ -63,7 +63,7 @@ async fn a_bad_file_says_why_and_stops_no_other() {
         ("core", "compile: it is a core module"),
         (
             "empty",
-            "probe: it exports none of sidenote:plugin/writer@0.1.0, sidenote:plugin/webhook@0.1.0; it exports nothing",
+            "probe: it exports none of sidenote:plugin/writer@0.1.0, sidenote:plugin/redactor@0.1.0, sidenote:plugin/finder@0.1.0, sidenote:plugin/webhook@0.1.0, sidenote:plugin/messenger@0.1.0, sidenote:plugin/sink@0.1.0, sidenote:plugin/trigger@0.1.0; it exports nothing",
         ),
         ("text", "compile: it is no WebAssembly component"),
         ("artifact", "compile: it is no WebAssembly component"),
@@ -100,7 +100,7 @@ async fn a_file_that_nobody_configured_runs_under_its_stem_with_nothing_granted(
     let found = state(&registry, "my-probe");
     assert_eq!(
         (found.failed, found.interfaces, &*found.file),
-        (None, vec!["writer"], "my-probe.wasm")
+        (None, vec!["writer".into()], "my-probe.wasm")
     );
     let Err(PostError::Failed(failure)) =
         post(&registry, "my-probe", "get https://example.com").await

@@ -1,11 +1,10 @@
 //! The built components, and registries made of them.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use sidenote::clock::Timestamp;
-use sidenote::config::{Breaker, Plugin, PluginLimits, PluginSecret, Secret};
+use sidenote::config::{Plugin, PluginLimits, PluginSecret, Secret};
 use sidenote::ids::{ConversationId, ProductId, SessionId, SessionKey};
 use sidenote::outbox::note::{Call, Note, NoteKind, Post, PostError, Posted};
 use sidenote::plugin::Registry;
@@ -36,20 +35,13 @@ pub(crate) fn limits() -> PluginLimits {
         calls_per_instance: 100,
         max_response_bytes: 64 << 10,
         max_log_bytes: 4 << 10,
+        ..PluginLimits::default()
     }
 }
 
 /// The configuration of a plugin that is granted nothing.
 pub(crate) fn plugin(file: &str) -> Plugin {
-    Plugin {
-        file: file.to_owned(),
-        config: BTreeMap::new(),
-        secrets: BTreeMap::new(),
-        hosts: Vec::new(),
-        allow_private: false,
-        limits: limits(),
-        breaker: Breaker::default(),
-    }
+    Plugin { limits: limits(), ..Plugin::of(file) }
 }
 
 /// A secret and the hosts that it may go to.
@@ -75,6 +67,31 @@ pub(crate) async fn registry<const N: usize>(plugins: [(&str, Plugin); N]) -> Re
         assert_eq!(state.failed, None, "{}", state.name);
     }
     registry
+}
+
+/// The hostile component with another version in it, which it answers to `version`.
+pub(crate) fn version(number: usize) -> Vec<u8> {
+    const MARK: &[u8] = b"hostile-version-";
+    let mut bytes = std::fs::read(built("guest_hostile.wasm")).unwrap();
+    let at = bytes.windows(MARK.len()).position(|window| window == MARK).unwrap() + MARK.len();
+    bytes[at..at + 8].copy_from_slice(format!("{number:08}").as_bytes());
+    bytes
+}
+
+/// What the hostile component of this version answers.
+pub(crate) fn answer_of(number: usize) -> String {
+    format!("hostile-version-{number:08}")
+}
+
+/// Waits until something is so.
+pub(crate) async fn eventually(what: &str, mut is: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !is().await {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(60), waiting).await;
+    waited.unwrap_or_else(|_| panic!("not within a minute: {what}"));
 }
 
 /// A note with this body.

@@ -3,8 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod admission;
+mod bounds;
+mod cache;
+mod cost;
 mod egress;
 mod guests;
+mod interfaces;
 mod limits;
+mod manifest;
+mod reload;
 mod server;
+mod supervision;
 mod webhook_plugin;

@@ -42,7 +42,9 @@ impl Server {
     /// | `/redirect` | 302 to `/elsewhere` |
     /// | `/large/N` | a body of N bytes |
     /// | `/truncated` | five bytes, with the host's header of a body that was cut off |
+    /// | `/wait/N` | 200, `{"id":"n1"}`, after N milliseconds |
     /// | `/hang` | none |
+    /// | `/drip` | 200 at once, then a byte now and then |
     /// | else | 200, `{"id":"n1"}` |
     pub(crate) async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -110,6 +112,17 @@ async fn answer(
         ("redirect", _) => answer.status(302).header("location", "/elsewhere").body(Body::empty()),
         ("large", bytes) => answer.body(Body::from(vec![b'x'; bytes.parse().unwrap()])),
         ("truncated", _) => answer.header("x-sidenote-truncated", "true").body(Body::from("whole")),
+        ("wait", millis) => {
+            tokio::time::sleep(Duration::from_millis(millis.parse().unwrap())).await;
+            answer.body(Body::from(r#"{"id":"n1"}"#))
+        }
+        ("drip", _) => {
+            let drops = futures_util::stream::unfold((), |()| async {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                Some((Ok::<_, std::io::Error>(Bytes::from_static(b".")), ()))
+            });
+            answer.body(Body::from_stream(drops))
+        }
         ("hang", _) => {
             tokio::time::sleep(Duration::from_secs(3600)).await;
             answer.body(Body::empty())

@@ -202,7 +202,9 @@ async fn what_cannot_be_verified_is_refused() {
     }
     assert!(registry.receive("bot", good).await.is_ok(), "nothing but the changes was wrong");
 
-    let unset = crate::guests::registry([("bot", plugin(FILE))]).await;
+    let mut bot = plugin(FILE);
+    bot.config = [("url".to_owned(), server.url("/"))].into();
+    let unset = crate::guests::registry([("bot", bot)]).await;
     let outcome = unset.receive("bot", incoming(body, "", now())).await;
     assert!(matches!(outcome, Err(ReceiveError::Rejected { status: 503, .. })), "{outcome:?}");
     assert_eq!(

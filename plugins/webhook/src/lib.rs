@@ -23,4 +23,4 @@ impl Webhook for Generic {
     }
 }
 
-sidenote_plugin::export!(Generic: Writer, Webhook);
+sidenote_plugin::export!(Generic: Writer, Webhook; manifest = include_str!("../manifest.json"));

@@ -5,6 +5,7 @@ mod connections;
 mod health;
 mod link;
 mod outbox;
+mod plugins;
 mod webhook;
 
 use std::net::SocketAddr;
@@ -100,6 +101,10 @@ impl Backend for Fake {
 
     fn readiness(&self) -> Readiness {
         self.readiness.lock().unwrap().clone()
+    }
+
+    fn plugins(&self) -> PluginsReport {
+        plugins::report()
     }
 }
 

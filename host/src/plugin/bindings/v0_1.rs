@@ -1,7 +1,7 @@
-//! Generated from `wit/`: every interface that a plugin may export, and every import.
+//! Generated from `wit/frozen/0.1.0`.
 
 wasmtime::component::bindgen!({
-    path: "../wit",
+    path: "../wit/frozen/0.1.0",
     world: "host-side",
     imports: { "sidenote:plugin/http.send": async },
     exports: { default: async },

@@ -1,0 +1,49 @@
+//! How the plugins are, and who may know.
+
+use super::*;
+use crate::plugin::{CacheTotals, Health, PluginState, ReloadTotals};
+
+pub(super) fn report() -> PluginsReport {
+    let state = PluginState {
+        name: "bot".into(),
+        file: "bot.wasm".to_owned(),
+        version: Some("0123456789ab".to_owned()),
+        interfaces: vec!["writer".into()],
+        health: Health::HeldBack,
+        held_back_until: Some(1.5),
+        failed: None,
+        refused: Some("compile: no".to_owned()),
+        calls: 4,
+        failures: 3,
+        traps: 2,
+        swaps: 1,
+    };
+    PluginsReport {
+        plugins: vec![PluginReport { state, breaker: None }],
+        reloads: ReloadTotals::default(),
+        cache: CacheTotals::default(),
+    }
+}
+
+#[tokio::test]
+async fn plugins_are_listed_for_the_bearer_only() {
+    let host = Host::start(Server { token: Some(Secret::new("right")), ..Server::default() }).await;
+    for headers in [&[][..], &[("authorization", "Bearer wrong")]] {
+        let answer = host.send("GET", "/plugins", headers, "").await;
+        assert_eq!((answer.status(), answer.code().as_str()), (401, "unauthorized"));
+        assert!(!answer.0.contains("bot.wasm"));
+    }
+    let answer = host.send("GET", "/plugins", &[("authorization", "Bearer right")], "").await;
+    assert_eq!(answer.status(), 200);
+    let body: Value = serde_json::from_str(answer.0.split_once("\r\n\r\n").unwrap().1).unwrap();
+    assert_eq!(
+        body["plugins"][0],
+        json!({
+            "name": "bot", "file": "bot.wasm", "version": "0123456789ab", "interfaces": ["writer"],
+            "health": "held_back", "held_back_until": 1.5, "failed": null, "refused": "compile: no",
+            "calls": 4, "failures": 3, "traps": 2, "swaps": 1, "breaker": null,
+        })
+    );
+    assert_eq!(serde_json::from_value::<PluginsReport>(body).unwrap(), report());
+    assert_eq!(host.send("POST", "/plugins", &[], "").await.status(), 405);
+}

@@ -1,0 +1,140 @@
+//! What a component says of itself without being compiled: imports, exports and manifest sections.
+
+use std::ops::Range;
+
+use wasmparser::{Encoding, Parser, Payload};
+
+/// The custom section that holds a manifest.
+pub(super) const SECTION: &str = "sidenote:manifest";
+/// Most imports, and most exports, that are kept of a component.
+const MAX_NAMES: usize = 1000;
+
+/// The parts of a component.
+#[derive(Debug, Default)]
+pub(super) struct Anatomy<'a> {
+    /// The names of the imports, in order.
+    pub(super) imports: Vec<&'a str>,
+    /// The names of the exports, in order.
+    pub(super) exports: Vec<&'a str>,
+    /// The manifest sections of the component and of its core modules.
+    pub(super) manifests: Vec<Section<'a>>,
+    /// The sections of the component, in order; their bytes and the header follow one another.
+    pub(super) sections: Vec<TopSection>,
+}
+
+/// A manifest section.
+#[derive(Debug)]
+pub(super) struct Section<'a> {
+    /// What is in it.
+    pub(super) data: &'a [u8],
+    /// Where all of it is in the file, its head included.
+    pub(super) range: Range<usize>,
+    /// Whether it is in a core module, where a linker put it, and not in the component itself.
+    pub(super) nested: bool,
+}
+
+/// A section of the component itself.
+#[derive(Debug)]
+pub(super) struct TopSection {
+    /// What kind it is.
+    pub(super) id: u8,
+    /// Where all of it is in the file, its head included.
+    pub(super) range: Range<usize>,
+    /// Where its content is.
+    pub(super) content: Range<usize>,
+}
+
+/// Why a file has no parts.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AnatomyError {
+    /// The file is a core module, or no WebAssembly.
+    #[error(
+        "it is no WebAssembly component; build for wasm32-wasip2, or run `wasm-tools component new`"
+    )]
+    NotAComponent,
+    /// The file is cut off or broken.
+    #[error("the component can't be read: {0}; build it again, or copy it again")]
+    Broken(String),
+}
+
+impl<'a> Anatomy<'a> {
+    /// Reads the parts of a component. Nothing is validated beyond what reading needs.
+    pub(super) fn of(bytes: &'a [u8]) -> Result<Self, AnatomyError> {
+        if !matches!(bytes.get(..8), Some([0, b'a', b's', b'm', _, _, 1, 0])) {
+            return Err(AnatomyError::NotAComponent);
+        }
+        let mut anatomy = Self::default();
+        // What is being read, outermost first, with the place up to which it was read.
+        let mut inside: Vec<(Encoding, usize)> = Vec::new();
+        for payload in Parser::new(0).parse_all(bytes) {
+            let payload = payload.map_err(broken)?;
+            if let Payload::Version { encoding, range, .. } = &payload {
+                inside.push((*encoding, range.end));
+                continue;
+            }
+            if let Payload::End(_) = payload {
+                inside.pop();
+                continue;
+            }
+            let depth = inside.len();
+            let (Some((id, content)), Some((encoding, read))) =
+                (payload.as_section(), inside.last_mut())
+            else {
+                continue;
+            };
+            let range = *read..content.end;
+            *read = content.end;
+            let nested = depth == 2 && matches!(encoding, Encoding::Module);
+            if depth == 1 {
+                anatomy.sections.push(TopSection { id, range: range.clone(), content });
+            }
+            if depth == 1 || nested {
+                anatomy.take(&payload, range, nested)?;
+            }
+        }
+        Ok(anatomy)
+    }
+
+    fn take(
+        &mut self,
+        payload: &Payload<'a>,
+        range: Range<usize>,
+        nested: bool,
+    ) -> Result<(), AnatomyError> {
+        if let Payload::ComponentImportSection(reader) = payload {
+            for import in reader.clone() {
+                let name = import.map_err(broken)?.name.name;
+                push(&mut self.imports, name);
+            }
+        } else if let Payload::ComponentExportSection(reader) = payload {
+            for export in reader.clone() {
+                let name = export.map_err(broken)?.name.name;
+                push(&mut self.exports, name);
+            }
+        } else if let Payload::CustomSection(custom) = payload
+            && custom.name() == SECTION
+        {
+            self.manifests.push(Section { data: custom.data(), range, nested });
+        }
+        Ok(())
+    }
+
+    /// The interfaces of our package that are exported, of whatever version, sorted.
+    pub(super) fn interfaces(&self) -> Vec<String> {
+        let ours = self.exports.iter().filter(|name| name.starts_with("sidenote:plugin/"));
+        let mut ours: Vec<_> = ours.map(|name| (*name).to_owned()).collect();
+        ours.sort();
+        ours.dedup();
+        ours
+    }
+}
+
+fn push<'a>(names: &mut Vec<&'a str>, name: &'a str) {
+    if names.len() < MAX_NAMES {
+        names.push(name);
+    }
+}
+
+fn broken(error: wasmparser::BinaryReaderError) -> AnatomyError {
+    AnatomyError::Broken(super::clean::clean(&error.to_string(), 200))
+}

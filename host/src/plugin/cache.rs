@@ -1,0 +1,286 @@
+//! Compiled components in a private folder, so that a start needn't compile them again.
+//!
+//! A file's name is its key: the hash of the component's bytes and of the engine's version and settings.
+//! A file is written beside its place and renamed, so that it is whole or not there. A cache that can't
+//! be used, or a file in it that isn't sound, costs the time to compile and nothing else.
+
+use std::fs::{File, FileTimes};
+use std::hash::{Hash, Hasher};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use sha2::Digest;
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use super::artifact;
+use crate::clock::Clock;
+use crate::config::{Cache as CacheConfig, Sha256};
+
+const EXTENSION: &str = "artifact";
+const PART: &str = ".part-";
+/// A part that is so old was left by a crash.
+const STALE: Duration = Duration::from_secs(3600);
+/// Permissions that let others write.
+const OTHERS_WRITE: u32 = 0o022;
+
+/// The cache.
+pub(super) struct Cache {
+    folder: PathBuf,
+    /// Who this process is to the file system.
+    owner: u32,
+    max_bytes: u64,
+    /// The engine's version and settings.
+    environment: [u8; 32],
+    clock: Clock,
+    counters: Counters,
+}
+
+#[derive(Default)]
+struct Counters {
+    used: AtomicU64,
+    stored: AtomicU64,
+    unsound: AtomicU64,
+    removed: AtomicU64,
+}
+
+/// What the cache did since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheTotals {
+    /// Components that needn't be compiled.
+    pub used: u64,
+    /// Components that were compiled and stored.
+    pub stored: u64,
+    /// Files that weren't what was stored, or weren't safe to use.
+    pub unsound: u64,
+    /// Files that were removed to make room.
+    pub removed: u64,
+}
+
+/// Why there is no cache. Everything works without, and starts slowly.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CacheError {
+    /// The folder can't be made or written in.
+    #[error(
+        "cache: {} can't be used: {cause}; plugins are compiled at every start. Name another folder with `cache_folder`, or make it writable for this user",
+        .folder.display()
+    )]
+    Unusable { folder: PathBuf, cause: std::io::Error },
+    /// The folder is somebody else's.
+    #[error(
+        "cache: {} belongs to another user (id {owner}, and this process is {us}); what it holds would be run, so it isn't used. Name another folder with `cache_folder`, or `chown` it",
+        .folder.display()
+    )]
+    NotOurs { folder: PathBuf, owner: u32, us: u32 },
+    /// Others can write in it.
+    #[error(
+        "cache: others can write in {} (mode {mode:o}); what it holds would be run, so it isn't used. Run `chmod 700 {}`, after emptying it",
+        .folder.display(),
+        .folder.display()
+    )]
+    Shared { folder: PathBuf, mode: u32 },
+}
+
+impl Cache {
+    /// Opens the folder, which is made where it isn't there.
+    pub(super) fn open(config: &CacheConfig, engine: &Engine) -> Result<Self, CacheError> {
+        let unusable = |cause| CacheError::Unusable { folder: config.folder.clone(), cause };
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.folder);
+        made.map_err(unusable)?;
+        // From here on no symbolic link on the way can lead elsewhere.
+        let folder = config.folder.canonicalize().map_err(unusable)?;
+        let about = folder.metadata().map_err(unusable)?;
+        let (owner, mode) = (about.uid(), about.mode() & 0o7777);
+        if mode & OTHERS_WRITE != 0 {
+            return Err(CacheError::Shared { folder, mode });
+        }
+        // Who we are is told by a file of ours.
+        let probe = part(&folder).map_err(unusable)?;
+        let us = probe.as_file().metadata().map_err(unusable)?.uid();
+        if us != owner {
+            return Err(CacheError::NotOurs { folder, owner, us });
+        }
+        let cache = Self {
+            folder,
+            owner,
+            max_bytes: config.max_bytes as u64,
+            environment: environment(engine),
+            clock: Clock::system(),
+            counters: Counters::default(),
+        };
+        cache.sweep(None);
+        Ok(cache)
+    }
+
+    /// The compiled component, where a sound one is there. Waits for the disk.
+    pub(super) fn load(&self, engine: &Engine, version: Sha256) -> Option<Component> {
+        let key = self.key(version);
+        let path = self.path(&key);
+        let component = match self.read(&path) {
+            Ok(Some(sealed)) => {
+                artifact::open(engine, &key, &sealed).map_err(|unsound| unsound.to_string())
+            }
+            Ok(None) => return None,
+            Err(cause) => Err(cause),
+        };
+        match component {
+            Ok(component) => {
+                self.counters.used.fetch_add(1, Relaxed);
+                Some(component)
+            }
+            Err(cause) => {
+                self.counters.unsound.fetch_add(1, Relaxed);
+                tracing::warn!(file = %path.display(), cause, "cache: a compiled plugin isn't used; it is compiled again");
+                None
+            }
+        }
+    }
+
+    /// Keeps a component that was just compiled. Waits for the disk.
+    pub(super) fn store(&self, version: Sha256, component: &Component) {
+        let key = self.key(version);
+        let stored = component.serialize().map_err(|error| format!("{error:#}"));
+        let stored = stored
+            .and_then(|artifact| self.write(&key, &artifact).map_err(|error| error.to_string()));
+        match stored {
+            Ok(()) => {
+                self.counters.stored.fetch_add(1, Relaxed);
+                self.sweep(Some(&self.path(&key)));
+            }
+            Err(cause) => {
+                tracing::warn!(folder = %self.folder.display(), cause, "cache: a compiled plugin can't be kept; it is compiled again at the next start");
+            }
+        }
+    }
+
+    /// What it did since the start.
+    pub(super) fn totals(&self) -> CacheTotals {
+        CacheTotals {
+            used: self.counters.used.load(Relaxed),
+            stored: self.counters.stored.load(Relaxed),
+            unsound: self.counters.unsound.load(Relaxed),
+            removed: self.counters.removed.load(Relaxed),
+        }
+    }
+
+    fn key(&self, version: Sha256) -> [u8; 32] {
+        sha2::Sha256::new().chain_update(self.environment).chain_update(version.0).finalize().into()
+    }
+
+    fn path(&self, key: &[u8; 32]) -> PathBuf {
+        self.folder.join(hex::encode(key)).with_extension(EXTENSION)
+    }
+
+    /// The whole file; `None` where there is none.
+    fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, String> {
+        let mut file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.to_string()),
+        };
+        // Asked of the open file: what its name leads to can change.
+        let about = file.metadata().map_err(|error| error.to_string())?;
+        if !about.is_file() || about.uid() != self.owner || about.mode() & OTHERS_WRITE != 0 {
+            return Err("others could have written it".to_owned());
+        }
+        if about.len() > self.max_bytes {
+            return Err("it is larger than the whole cache may be".to_owned());
+        }
+        let mut sealed = Vec::with_capacity(usize::try_from(about.len()).unwrap_or(0));
+        let limited = &mut (&mut file).take(self.max_bytes);
+        limited.read_to_end(&mut sealed).map_err(|error| error.to_string())?;
+        // What was used last goes last; a file system that doesn't keep the time removes in another order.
+        if let Err(error) = file.set_times(FileTimes::new().set_modified(self.now())) {
+            tracing::debug!(%error, "cache: the time of use can't be kept");
+        }
+        Ok(Some(sealed))
+    }
+
+    fn write(&self, key: &[u8; 32], artifact: &[u8]) -> std::io::Result<()> {
+        let mut file = part(&self.folder)?;
+        file.write_all(&artifact::seal(key, artifact))?;
+        file.write_all(artifact)?;
+        // No fsync: what a power loss leaves half done is found by its checksum.
+        file.persist(self.path(key))?;
+        Ok(())
+    }
+
+    /// Removes what was used longest ago until the rest has room, and what crashes left.
+    fn sweep(&self, just_stored: Option<&Path>) {
+        let mut artifacts = Vec::new();
+        for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let (path, Ok(about)) = (entry.path(), entry.metadata()) else { continue };
+            let modified = about.modified().unwrap_or(UNIX_EPOCH);
+            if entry.file_name().to_string_lossy().starts_with(PART) {
+                if self.now().duration_since(modified).is_ok_and(|age| age > STALE) {
+                    self.remove(&path);
+                }
+            } else if path.extension().is_some_and(|extension| extension == EXTENSION) {
+                artifacts.push((modified, path, about));
+            }
+        }
+        let mut bytes: u64 = artifacts.iter().map(|(_, _, about)| about.len()).sum();
+        artifacts.sort_by_key(|(modified, ..)| *modified);
+        for (_, path, about) in artifacts {
+            if bytes <= self.max_bytes {
+                break;
+            }
+            if just_stored != Some(&*path) {
+                self.remove(&path);
+                bytes = bytes.saturating_sub(about.len());
+            }
+        }
+        if bytes > self.max_bytes
+            && let Some(path) = just_stored
+        {
+            tracing::warn!(
+                bytes,
+                cache_max = self.max_bytes,
+                "cache: a compiled plugin is larger than the cache may be; raise `cache_max`"
+            );
+            self.remove(path);
+        }
+    }
+
+    fn remove(&self, path: &Path) {
+        match std::fs::remove_file(path) {
+            Ok(()) => {
+                self.counters.removed.fetch_add(1, Relaxed);
+                tracing::debug!(file = %path.display(), "cache: removed");
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => {
+                tracing::warn!(file = %path.display(), %error, "cache: a file can't be removed")
+            }
+        }
+    }
+
+    fn now(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis(self.clock.now().as_millis())
+    }
+}
+
+/// A file of its own beside the others; only this user can read and write it. It goes when it is dropped.
+fn part(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    tempfile::Builder::new().prefix(PART).tempfile_in(folder)
+}
+
+/// The hash of all that decides whether an artifact fits this engine.
+fn environment(engine: &Engine) -> [u8; 32] {
+    struct Digesting(sha2::Sha256);
+    impl Hasher for Digesting {
+        fn write(&mut self, bytes: &[u8]) {
+            self.0.update(bytes);
+        }
+        fn finish(&self) -> u64 {
+            unreachable!("nobody asks for fewer than all bits")
+        }
+    }
+    let mut digesting = Digesting(sha2::Sha256::new());
+    engine.precompile_compatibility_hash().hash(&mut digesting);
+    digesting.0.finalize().into()
+}

@@ -1,0 +1,80 @@
+//! Offers of help.
+
+use super::wit;
+use crate::plugin::clean::{clean, steers};
+use crate::plugin::help::{Offer, QuickReply};
+
+const MAX_TEXT_BYTES: usize = 16 << 10;
+const MAX_QUICK_REPLIES: usize = 16;
+const MAX_LABEL_BYTES: usize = 256;
+
+pub(in crate::plugin) fn offer(offer: &Offer) -> wit::Offer {
+    let reply =
+        |reply: &QuickReply| wit::QuickReply { id: reply.id.clone(), label: reply.label.clone() };
+    wit::Offer {
+        text: offer.text.clone(),
+        quick_replies: offer.quick_replies.iter().map(reply).collect(),
+        extras: Vec::new(),
+    }
+}
+
+/// An offer that a guest makes, bounded; the error says why it is none.
+pub(in crate::plugin) fn given_offer(offer: wit::Offer) -> Result<Offer, &'static str> {
+    let mut text: String =
+        offer.text.chars().filter(|c| matches!(c, '\n' | '\t') || !steers(*c)).collect();
+    text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
+    if text.trim().is_empty() {
+        return Err("the text of its offer is empty");
+    }
+    let replies = offer.quick_replies.into_iter().take(MAX_QUICK_REPLIES).map(quick_reply);
+    Ok(Offer { text, quick_replies: replies.collect::<Result<_, _>>()? })
+}
+
+fn quick_reply(reply: wit::QuickReply) -> Result<QuickReply, &'static str> {
+    // An id that was cut would be another's.
+    if reply.id.is_empty() || reply.id.len() > MAX_LABEL_BYTES || reply.id.chars().any(steers) {
+        return Err(
+            "the id of a quick reply is empty, longer than 256 bytes or holds control characters",
+        );
+    }
+    let label = clean(&reply.label, MAX_LABEL_BYTES);
+    if label.trim().is_empty() {
+        return Err("the label of a quick reply is empty");
+    }
+    Ok(QuickReply { id: reply.id, label })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(text: &str, replies: &[(&str, &str)]) -> Result<Offer, &'static str> {
+        let reply = |(id, label): &(&str, &str)| wit::QuickReply {
+            id: (*id).to_owned(),
+            label: (*label).to_owned(),
+        };
+        given_offer(wit::Offer {
+            text: text.to_owned(),
+            quick_replies: replies.iter().map(reply).collect(),
+            extras: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn an_offer_is_cleaned_and_bounded() {
+        let many = vec![("id", "L\u{1b}[31m\n2"); 100];
+        let offer = given(&format!("a\u{202e}\n{}", "é".repeat(20_000)), &many).unwrap();
+        assert!(offer.text.starts_with("a\né") && offer.text.len() <= MAX_TEXT_BYTES);
+        assert_eq!(offer.quick_replies.len(), MAX_QUICK_REPLIES);
+        assert_eq!(offer.quick_replies[0].label, "L[31m 2");
+    }
+
+    #[test]
+    fn an_offer_that_says_nothing_is_none() {
+        assert!(given(" \n\u{200b}", &[]).is_err());
+        assert!(given("help?", &[("yes", " ")]).is_err());
+        assert!(given("help?", &[("", "Yes")]).is_err());
+        assert!(given("help?", &[(&"x".repeat(257), "Yes")]).is_err());
+        assert!(given("help?", &[("yes", "Yes")]).is_ok());
+    }
+}

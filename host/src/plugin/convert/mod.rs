@@ -1,0 +1,16 @@
+//! Between the host's types and the interface's, with bounds on what a guest says.
+
+mod activity;
+mod help;
+mod note;
+mod webhook;
+
+use super::bindings::v0_1::sidenote::plugin::types as wit;
+
+pub(super) use activity::{batch, context, summary};
+pub(super) use help::{given_offer, offer};
+pub(super) use note::{call, failure, found, note, posted, redaction};
+pub(super) use webhook::{events, rejection, request};
+
+const MAX_CODE_BYTES: usize = 64;
+const MAX_MESSAGE_BYTES: usize = 1000;

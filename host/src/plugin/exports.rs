@@ -1,0 +1,105 @@
+//! The interfaces that a plugin can export: what they are called, which of them a component has, and an
+//! instance's functions.
+
+use wasmtime::component::{Instance, InstancePre};
+
+use super::bindings::v0_1::exports::sidenote::plugin as v0_1;
+use super::instance::State;
+use wasmtime::Store;
+
+/// Makes [`Interface`], [`Indices`] and [`Exports`] of one version's list.
+macro_rules! exports {
+    ($version:ident, $number:literal: $($field:ident $name:ident $short:literal),* $(,)?) => {
+        /// An interface that a plugin can export.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(super) enum Interface {
+            $(#[doc = concat!("`", $short, "`")] $name),*
+        }
+
+        impl Interface {
+            /// All of them, in the order in which they are told.
+            pub(super) const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The name within the package.
+            pub(super) fn short(self) -> &'static str {
+                match self { $(Self::$name => $short),* }
+            }
+
+            /// The name by which a component exports it.
+            pub(super) fn full(self) -> &'static str {
+                match self { $(Self::$name => concat!("sidenote:plugin/", $short, "@", $number)),* }
+            }
+        }
+
+        /// Where the exports of a component are.
+        pub(super) struct Indices {
+            $($field: Option<$version::$field::GuestIndices>),*
+        }
+
+        /// What an instance exports.
+        pub(super) struct Exports {
+            $(pub(super) $field: Option<$version::$field::Guest>),*
+        }
+
+        impl Indices {
+            /// Looks for every interface. What is there and lacks a function is a misfit.
+            pub(super) fn find(pre: &InstancePre<State>) -> Result<Self, Misfit> {
+                Ok(Self {$(
+                    $field: exported(pre, Interface::$name)
+                        .then(|| $version::$field::GuestIndices::new(pre))
+                        .transpose()
+                        .map_err(|error| Misfit { interface: Interface::$name, error })?,
+                )*})
+            }
+
+            /// Whether an interface is there.
+            pub(super) fn has(&self, interface: Interface) -> bool {
+                match interface { $(Interface::$name => self.$field.is_some()),* }
+            }
+
+            /// The functions of an instance. What has other types is a misfit.
+            pub(super) fn load(
+                &self,
+                store: &mut Store<State>,
+                instance: &Instance,
+            ) -> Result<Exports, Misfit> {
+                Ok(Exports {$(
+                    $field: self.$field.as_ref()
+                        .map(|indices| indices.load(&mut *store, instance))
+                        .transpose()
+                        .map_err(|error| Misfit { interface: Interface::$name, error })?,
+                )*})
+            }
+        }
+    };
+}
+
+exports! {
+    v0_1, "0.1.0":
+    writer Writer "writer",
+    redactor Redactor "redactor",
+    finder Finder "finder",
+    webhook Webhook "webhook",
+    messenger Messenger "messenger",
+    sink Sink "sink",
+    trigger Trigger "trigger",
+}
+
+/// An exported interface that isn't what its name says.
+pub(super) struct Misfit {
+    /// Which one.
+    pub(super) interface: Interface,
+    /// What doesn't fit.
+    pub(super) error: wasmtime::Error,
+}
+
+impl Interface {
+    /// The full names of all, for people.
+    pub(super) fn list() -> String {
+        Self::ALL.iter().map(|it| it.full()).collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn exported(pre: &InstancePre<State>, interface: Interface) -> bool {
+    pre.component().get_export_index(None, interface.full()).is_some()
+}

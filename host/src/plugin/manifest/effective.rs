@@ -1,0 +1,308 @@
+//! What a plugin really gets: what its manifest asks for and what the operator grants.
+
+use std::fmt;
+
+use super::model::{Manifest, SecretAsk};
+use super::paste;
+use crate::config::{Plugin as PluginConfig, PluginSecret};
+use crate::egress::{Asked, BadGrant, Grants, Origins, Pattern, Patterns, Vault};
+use crate::ids::PluginName;
+use crate::plugin::clean::clean;
+
+/// What a plugin really gets.
+#[derive(Debug)]
+pub struct Effective {
+    /// What it may reach.
+    pub grants: Grants,
+    /// The secrets that it may use.
+    pub vault: Vault,
+    /// Where the manifest and the operator want different things.
+    pub mismatches: Vec<Mismatch>,
+}
+
+/// Brings a manifest and an operator's configuration together: a plugin gets what both want, and what
+/// the operator grants where there is no manifest.
+///
+/// # Errors
+/// A grant that can't be read.
+pub fn effective(
+    name: &PluginName,
+    config: &PluginConfig,
+    manifest: Option<&Manifest>,
+) -> Result<Effective, BadGrant> {
+    let grants = Grants::new(name.clone(), &config.hosts, config.allow_private)?;
+    let vault = Vault::new(name.clone(), &config.secrets)?;
+    let Some(manifest) = manifest else {
+        return Ok(Effective { grants, vault, mismatches: vec![Mismatch::NoManifest] });
+    };
+    let asked = manifest.asked();
+    let mismatches = mismatches(name, config, manifest, &asked, grants.hosts())?;
+    let Asked { hosts, secrets } = asked;
+    Ok(Effective { grants: grants.limited_to(hosts), vault: vault.limited_to(secrets), mismatches })
+}
+
+/// Something that a manifest and an operator's configuration want differently. The text says what
+/// follows and what to do, with TOML ready to paste where the operator can do it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mismatch {
+    /// There is no manifest.
+    NoManifest,
+    /// Hosts that the plugin asks for aren't granted.
+    HostsNotGranted {
+        /// As the manifest writes them.
+        hosts: Vec<String>,
+        /// The table with them.
+        toml: String,
+    },
+    /// A host is granted that the plugin doesn't ask for.
+    HostNotAsked {
+        /// As a grant is written.
+        host: String,
+    },
+    /// A secret that the plugin asks for isn't set.
+    SecretNotSet {
+        /// Its name.
+        name: String,
+        /// What the manifest says of it.
+        description: String,
+        /// Whether the plugin runs without it.
+        optional: bool,
+        /// The table with it.
+        toml: String,
+    },
+    /// A secret that the plugin asks for may not go where it asks for.
+    SecretNotGranted {
+        /// Its name.
+        name: String,
+        /// As the manifest writes them.
+        hosts: Vec<String>,
+        /// The table with them.
+        toml: String,
+    },
+    /// A secret is set that the plugin doesn't ask for.
+    SecretNotAsked {
+        /// Its name.
+        name: String,
+    },
+    /// A secret may go to a host that the plugin doesn't ask for.
+    SecretHostNotAsked {
+        /// Its name.
+        name: String,
+        /// As a grant is written.
+        host: String,
+    },
+}
+
+impl Mismatch {
+    /// Whether the plugin does all that it is for all the same.
+    pub fn is_harmless(&self) -> bool {
+        match self {
+            Self::NoManifest => true,
+            Self::SecretNotSet { optional, .. } => *optional,
+            Self::HostsNotGranted { .. }
+            | Self::HostNotAsked { .. }
+            | Self::SecretNotGranted { .. }
+            | Self::SecretNotAsked { .. }
+            | Self::SecretHostNotAsked { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoManifest => f.write_str(
+                "manifest: the component has none, so what is granted in the configuration counts alone",
+            ),
+            Self::HostsNotGranted { hosts, toml } => {
+                let hosts = hosts.join(", ");
+                write!(f, "manifest: it asks to reach {hosts}, which isn't granted; to grant it:\n{toml}")
+            }
+            Self::HostNotAsked { host } => write!(
+                f,
+                "manifest: it doesn't ask for {host}, so the grant opens nothing; remove it, or ask the plugin's author"
+            ),
+            Self::SecretNotSet { name, description, optional, toml } => {
+                let what = if description.is_empty() {
+                    String::new()
+                } else {
+                    format!(" ({description})")
+                };
+                let runs = if *optional { "; it runs without" } else { "" };
+                write!(f, "manifest: it asks for the secret `{name}`{what}, which isn't set{runs}; to set it:\n{toml}")
+            }
+            Self::SecretNotGranted { name, hosts, toml } => {
+                let hosts = hosts.join(", ");
+                write!(f, "manifest: it asks to send the secret `{name}` to {hosts}, which isn't granted; to grant it:\n{toml}")
+            }
+            Self::SecretNotAsked { name } => write!(
+                f,
+                "manifest: it doesn't ask for the secret `{name}`, so it doesn't get it; remove it, or ask the plugin's author"
+            ),
+            Self::SecretHostNotAsked { name, host } => write!(
+                f,
+                "manifest: it doesn't ask to send the secret `{name}` to {host}, so the grant opens nothing; remove it, or ask the plugin's author"
+            ),
+        }
+    }
+}
+
+fn mismatches(
+    plugin: &PluginName,
+    config: &PluginConfig,
+    manifest: &Manifest,
+    asked: &Asked,
+    granted: &Origins,
+) -> Result<Vec<Mismatch>, BadGrant> {
+    let mut found = Vec::new();
+    let missing = not_granted(&asked.hosts, granted);
+    if !missing.is_empty() {
+        let line = hosts_line(&asked.hosts, granted, &missing);
+        let toml = format!("{}\n{line}", paste::grants_table(plugin));
+        found.push(Mismatch::HostsNotGranted { hosts: shown(&missing), toml });
+    }
+    let not_asked = |asked: &Patterns, granted: &Origins| -> Vec<String> {
+        let others = granted.iter().filter(|origin| !asked.fits(origin));
+        others.map(ToString::to_string).collect()
+    };
+    let others = not_asked(&asked.hosts, granted);
+    found.extend(others.into_iter().map(|host| Mismatch::HostNotAsked { host }));
+    for (name, ask) in &manifest.secrets {
+        let wanted = &asked.secrets[name];
+        let set = config.secrets.get(name).filter(|secret| !secret.value.expose().is_empty());
+        let Some(PluginSecret { hosts, .. }) = set else {
+            found.push(not_set(plugin, name, ask, wanted));
+            continue;
+        };
+        let granted = Origins::parse(hosts)?;
+        let missing = not_granted(wanted, &granted);
+        if !missing.is_empty() {
+            let table = paste::secret_table(plugin, name);
+            let toml = format!("{table}\n{}", hosts_line(wanted, &granted, &missing));
+            let (name, hosts) = (name.clone(), shown(&missing));
+            found.push(Mismatch::SecretNotGranted { name, hosts, toml });
+        }
+        let others = not_asked(wanted, &granted).into_iter();
+        found.extend(others.map(|host| Mismatch::SecretHostNotAsked { name: name.clone(), host }));
+    }
+    let unasked = config.secrets.keys().filter(|name| !manifest.secrets.contains_key(*name));
+    found.extend(unasked.map(|name| Mismatch::SecretNotAsked { name: name.clone() }));
+    Ok(found)
+}
+
+fn not_set(plugin: &PluginName, name: &str, ask: &SecretAsk, wanted: &Patterns) -> Mismatch {
+    Mismatch::SecretNotSet {
+        name: name.to_owned(),
+        description: clean(&ask.description, 200),
+        optional: ask.optional,
+        toml: paste::secret(plugin, name, wanted),
+    }
+}
+
+/// What is asked for and not granted. Of those below a domain, or of any, one host is enough: only the
+/// operator knows which.
+fn not_granted<'a>(asked: &'a Patterns, granted: &Origins) -> Vec<&'a Pattern> {
+    asked.iter().filter(|pattern| !granted.iter().any(|origin| pattern.fits(origin))).collect()
+}
+
+fn shown(patterns: &[&Pattern]) -> Vec<String> {
+    let shown = |pattern: &&Pattern| match pattern {
+        Pattern::Any => "a host that you name".to_owned(),
+        Pattern::Below(_) | Pattern::One(_) => pattern.to_string(),
+    };
+    patterns.iter().map(shown).collect()
+}
+
+/// The list with what is missing, without what isn't asked for.
+fn hosts_line(asked: &Patterns, granted: &Origins, missing: &[&Pattern]) -> String {
+    let kept = granted.iter().filter(|origin| asked.fits(origin)).map(ToString::to_string);
+    let hosts: Vec<_> = kept.chain(missing.iter().map(|pattern| pattern.example())).collect();
+    format!("hosts = {}", paste::list(&hosts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Secret;
+
+    fn strings(list: &[&str]) -> Vec<String> {
+        list.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    fn config(hosts: &[&str], secrets: &[(&str, &str, &[&str])]) -> PluginConfig {
+        let secret = |(name, value, hosts): &(&str, &str, &[&str])| {
+            let secret = PluginSecret { value: Secret::new(*value), hosts: strings(hosts) };
+            ((*name).to_owned(), secret)
+        };
+        PluginConfig {
+            secrets: secrets.iter().map(secret).collect(),
+            hosts: strings(hosts),
+            ..PluginConfig::of("bot.wasm")
+        }
+    }
+
+    fn manifest() -> Manifest {
+        Manifest::from_json(
+            r#"{
+                "name": "desk", "version": "1.0.0",
+                "hosts": ["*.desk.example", "files.example"],
+                "secrets": {
+                    "token": {"description": "API token", "hosts": ["*.desk.example"]},
+                    "incoming": {"optional": true}
+                }
+            }"#,
+        )
+        .unwrap()
+    }
+
+    fn told(config: &PluginConfig, manifest: Option<&Manifest>) -> Vec<String> {
+        let effective = effective(&"bot".into(), config, manifest).unwrap();
+        effective.mismatches.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn without_a_manifest_the_operator_counts_alone_and_it_is_said() {
+        let config = config(&["a.example"], &[("token", "t", &["a.example"])]);
+        let effective = effective(&"bot".into(), &config, None).unwrap();
+        assert_eq!(effective.mismatches, [Mismatch::NoManifest]);
+        let origin = crate::egress::Origin::parse("a.example").unwrap();
+        assert!(effective.grants.admit(&origin).is_ok());
+        assert_eq!(effective.vault.fill(b"{{secret:token}}", &origin).unwrap(), b"t");
+    }
+
+    #[test]
+    fn what_both_want_is_all_there_is() {
+        let config = config(
+            &["acme.desk.example", "evil.example"],
+            &[("token", "t0ken", &["acme.desk.example", "evil.example"]), ("other", "o", &[])],
+        );
+        let effective = effective(&"bot".into(), &config, Some(&manifest())).unwrap();
+        let origin = |text| crate::egress::Origin::parse(text).unwrap();
+        assert!(effective.grants.admit(&origin("acme.desk.example")).is_ok());
+        for host in ["evil.example", "files.example", "other.desk.example"] {
+            assert!(effective.grants.admit(&origin(host)).is_err(), "{host}");
+        }
+        let token = |host| effective.vault.fill(b"{{secret:token}}", &origin(host));
+        assert_eq!(token("acme.desk.example").unwrap(), b"t0ken");
+        assert!(token("evil.example").is_err());
+        assert!(effective.vault.key("other").is_err());
+    }
+
+    #[test]
+    fn nothing_is_said_where_both_want_the_same() {
+        let config = config(
+            &["acme.desk.example", "files.example"],
+            &[("token", "t", &["acme.desk.example"]), ("incoming", "i", &[])],
+        );
+        assert_eq!(told(&config, Some(&manifest())), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_difference_is_told_with_the_way_out() {
+        let config =
+            config(&["evil.example"], &[("token", "t", &["evil.example"]), ("other", "o", &[])]);
+        insta::assert_snapshot!(told(&config, Some(&manifest())).join("\n\n"));
+        let bare = self::config(&[], &[]);
+        insta::assert_snapshot!(told(&bare, Some(&manifest())).join("\n\n"));
+    }
+}

@@ -1,0 +1,23 @@
+//! The manifest: what a plugin says of itself and asks for, in a custom section of its component.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `model` | the manifest's fields and their bounds; reading it from a file or from a component |
+//! | `schema` | `config`: which JSON Schemas are taken, and settings checked against one |
+//! | `effective` | what a plugin really gets: what it asks for and what the operator grants |
+//! | `pack` | putting a manifest into a component |
+//! | `paste` | what a plugin asks for, as a configuration to paste |
+//!
+//! A manifest is read before anything is compiled, and nothing that it says is trusted: it can only ask.
+
+mod effective;
+mod model;
+mod pack;
+mod paste;
+mod schema;
+
+pub use effective::{Effective, Mismatch, effective};
+pub use model::{Manifest, ManifestError, SecretAsk};
+pub use pack::{PackError, pack};
+pub use paste::{settings, toml};
+pub use schema::{ConfigError, Violation};

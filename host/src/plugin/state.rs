@@ -1,0 +1,50 @@
+//! How a plugin is, for people and for `/plugins`.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::PluginName;
+
+/// How a plugin is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PluginState {
+    /// Its name.
+    pub name: PluginName,
+    /// Its file in the plugins folder.
+    pub file: String,
+    /// The version that runs: the first twelve digits of the file's SHA-256.
+    pub version: Option<String>,
+    /// The interfaces that it exports, by their short names: `writer`, `webhook`.
+    pub interfaces: Vec<Cow<'static, str>>,
+    /// Whether it runs.
+    pub health: Health,
+    /// Until when its calls are held back, where they are. Seconds since the Unix epoch.
+    pub held_back_until: Option<f64>,
+    /// Why it doesn't run, with the stage and the next step; `None` where it does.
+    pub failed: Option<String>,
+    /// Why what stands in its file isn't what runs: it was refused, or it is gone.
+    pub refused: Option<String>,
+    /// Calls since the start.
+    pub calls: u64,
+    /// Calls that the plugin answered with a failure or a rejection.
+    pub failures: u64,
+    /// Calls that ended in a trap or at a limit.
+    pub traps: u64,
+    /// Versions that were swapped in since the start.
+    pub swaps: u64,
+}
+
+/// Whether a plugin runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// It runs.
+    Loaded,
+    /// It couldn't be loaded.
+    Failed,
+    /// It trapped again and again; the next call shows whether it has recovered.
+    Unhealthy,
+    /// It trapped again and again, and its calls are held back for a while.
+    HeldBack,
+}
