@@ -14,6 +14,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use super::engine::TICK;
 use super::guest_log::GuestLog;
 use super::memory::MemoryBound;
+use super::turns::{self, Turns};
 use super::wasi_http::Room;
 use crate::config::PluginLimits;
 use crate::egress::Door;
@@ -28,6 +29,7 @@ pub(super) struct Ground {
     pub(super) config: BTreeMap<String, String>,
     pub(super) limits: PluginLimits,
     pub(super) door: Door,
+    pub(super) turns: Arc<Turns>,
 }
 
 /// The state behind one store.
@@ -124,15 +126,21 @@ pub(super) fn store(engine: &Engine, ground: &Arc<Ground>) -> Store<State> {
         wasi_http,
         table,
     };
+    let guest = ground.turns.guest();
     let mut store = Store::new(engine, state);
     store.limiter(|state| &mut state.memory);
     store.set_hostcall_fuel(limits.max_handover_bytes);
-    store.epoch_deadline_callback(|mut context| {
-        context.data_mut().cpu.tick()?;
+    store.epoch_deadline_callback(move |mut context| {
+        let state = context.data_mut();
+        state.cpu.tick()?;
         // Yielding is what lets the deadline's timer stop a loop. It must be tokio's own: that looks at
         // timers and sockets before the guest goes on. A task that only wakes itself goes on at once, and
         // those are looked at every 61 turns, which is half a second of other people's time.
-        Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+        if state.cpu.ticks <= turns::QUICK {
+            return Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())));
+        }
+        let turns = state.ground.turns.clone();
+        Ok(UpdateDeadline::YieldCustom(1, Box::pin(async move { turns.take(guest).await })))
     });
     store
 }

@@ -17,6 +17,7 @@ use super::manifest::{self, Effective, Manifest};
 use super::pool::{Pool, Shared};
 use super::registry::LoadError;
 use super::source::Source;
+use super::turns::Turns;
 use crate::config::{Cache as CacheConfig, Plugin as PluginConfig, Sha256};
 use crate::egress::door::Bounds;
 use crate::egress::{Door, Network};
@@ -34,6 +35,7 @@ pub(super) struct Loader {
     /// One file is compiled at a time. A compile that was given up goes on, for a thread can't be
     /// stopped; as it keeps its permit, there is never more than one of them.
     compiler: Arc<Semaphore>,
+    turns: Arc<Turns>,
 }
 
 /// A component, ready to be linked.
@@ -68,7 +70,8 @@ impl Loader {
             }
         });
         let compiler = Arc::new(Semaphore::new(1));
-        Ok(Self { engine, linker, network: Network::new()?, cache, compiler })
+        let (network, turns) = (Network::new()?, Arc::new(Turns::new()));
+        Ok(Self { engine, linker, network, cache, compiler, turns })
     }
 
     /// Reads a file.
@@ -127,6 +130,7 @@ impl Loader {
             config: config.config.clone(),
             limits: limits.clone(),
             door: Door::new(self.network.clone(), grants, vault, bounds),
+            turns: self.turns.clone(),
         });
         let (admitted, tried) = admit::admit(&self.linker, &compiled.component, &ground).await?;
         Ok(Pool::new(admitted, ground, config.isolation, compiled.version, shared, tried))

@@ -27,6 +27,7 @@
 //! | `supervise` | pure: holds back a plugin that does nothing but trap |
 //! | `engine` | the settings of the engine, and the tick that lets it stop a loop |
 //! | `instance` | the state of one instance and its limits |
+//! | `turns` | who may compute when several compute for long |
 //! | `imports` | what a guest can ask of the host |
 //! | `wasi_http` | `wasi:http`, led to the same door as our `http` |
 //! | `guest_log` | a guest's lines in the host's log, bounded |
@@ -62,6 +63,7 @@ mod reload;
 mod source;
 mod state;
 mod supervise;
+mod turns;
 mod wasi_http;
 mod watch;
 pub mod webhook;

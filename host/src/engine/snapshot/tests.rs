@@ -84,7 +84,6 @@ fn an_export_puts_the_link_over_what_the_sdk_stored_and_keeps_all_else() {
         assert_eq!(exported["conversation_id"], json!("c9"), "{name}");
         for field in [
             "session_id",
-            "metadata",
             "current_state",
             "interaction_timeout_s",
             "cooldown_period_s",
@@ -96,6 +95,9 @@ fn an_export_puts_the_link_over_what_the_sdk_stored_and_keeps_all_else() {
         for field in ["/thinking/cooldown_active", "/thinking/active_cooldown_period_s"] {
             assert_eq!(exported.pointer(field), before.pointer(field), "{field} of {name}");
         }
+        let mut metadata = before["metadata"].clone();
+        metadata["product_id"] = json!("acme");
+        assert_eq!(exported["metadata"], metadata, "{name}");
         let clicked = "/proactive/user_clicked_option";
         assert_eq!(exported.pointer(clicked), before.pointer(clicked), "{name}");
     }
@@ -104,9 +106,13 @@ fn an_export_puts_the_link_over_what_the_sdk_stored_and_keeps_all_else() {
 #[test]
 fn an_export_without_a_link_keeps_the_stored_one() {
     let kept = export(&Record::default(), Some(of("linked")), &key_of("linked"), NOW).unwrap();
-    assert_eq!(import(&kept, NOW), import(of("linked"), NOW));
+    let with_product = |stored: &[u8]| {
+        let imported = import(stored, NOW).unwrap();
+        Ok(Imported { product: Some("acme".to_owned()), ..imported })
+    };
+    assert_eq!(import(&kept, NOW), with_product(of("linked")));
     let none = export(&Record::default(), Some(of("fresh")), &key_of("fresh"), NOW).unwrap();
-    assert_eq!(import(&none, NOW), import(of("fresh"), NOW));
+    assert_eq!(import(&none, NOW), with_product(of("fresh")));
 }
 
 #[test]
@@ -121,6 +127,14 @@ fn an_export_over_an_export_lets_time_go_on() {
 }
 
 #[test]
+fn a_session_of_another_product_with_the_same_id_is_left_alone() {
+    let exported = export(&linked_to("c1"), None, &key("s1"), NOW).unwrap();
+    let other = SessionKey { product: ProductId::new("other").unwrap(), ..key("s1") };
+    let refused = export(&linked_to("c2"), Some(&exported), &other, NOW);
+    assert_eq!(refused, Err(SnapshotError::OtherProduct));
+}
+
+#[test]
 fn what_this_host_does_not_know_is_kept() {
     let mut stored = value(of("reactive"));
     stored["later"] = json!({"a": [1, {"b": null}]});
@@ -132,6 +146,7 @@ fn what_this_host_does_not_know_is_kept() {
     let exported = value(&exported);
     assert_eq!(exported["later"], stored["later"]);
     assert_eq!(exported["thinking"]["later"], json!("x"));
+    stored["metadata"]["product_id"] = json!("acme");
     assert_eq!(exported["metadata"], stored["metadata"]);
 }
 
