@@ -139,8 +139,9 @@ async fn a_standby_takes_over_when_the_first_host_ends() {
     first.stop_host().await;
     let second = tokio::time::timeout(Duration::from_secs(20), standby).await;
     let second = second.expect("it takes over").expect("it starts");
+    // The link is the first host's; the second rig's platform has a conversation of the same name.
+    assert_eq!(second.conversation(&person), conversation);
     second.emit(&person.batch(3..5)).await;
-    // The link is the first host's; the conversation is the platform's of the second rig.
     eventually(|| match second.arrived(&conversation).len() {
         2 => Ok(()),
         n => Err(format!("{n} actions arrived")),

@@ -10,7 +10,7 @@ use sidenote::engine::link::{LinkError, Linked};
 use sidenote::ids::{SessionId, SessionKey};
 use sidenote::outbox::note::PostError;
 use sidenote::session::payload::ActionsPayload;
-use sidenote_tests::world::{BEGIN, Platform, Seen, World, action, batch, product, settings};
+use sidenote_tests::world::{BEGIN, Platform, World, action, batch, product, settings};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -40,6 +40,10 @@ pub(crate) struct History {
     pub(crate) ends: Vec<End>,
     /// What the lives that are over counted as dropped.
     pub(crate) dropped: u64,
+    /// How often the host was started again.
+    pub(crate) lives: u32,
+    /// How long the disk was full, in all.
+    full: Duration,
     pub(crate) begin: Instant,
     pub(crate) now: Moment,
     /// When the step began.
@@ -104,6 +108,8 @@ pub(crate) async fn play(case: &Case) -> Result<(), String> {
         ever: vec![BTreeSet::new(); CONVERSATIONS.len()],
         ends: Vec::new(),
         dropped: 0,
+        full: Duration::ZERO,
+        lives: 0,
         // A moment to look back from: what the store may be behind with can be before the first commit.
         begin: Instant::now(),
         now: Moment::default(),
@@ -154,6 +160,8 @@ impl History {
             }
             Step::Full(time) => {
                 self.store.fill_for(*time);
+                // A commit that meets it is tried again after a second.
+                self.full += *time + Duration::from_secs(1);
                 Ok(())
             }
             Step::Crash { on_the_way, turns, after, jump } => {
@@ -223,8 +231,10 @@ impl History {
         if let [Ask::Link { session, conversation, mode }] = asks {
             return self.link(*session, *conversation, *mode).await;
         }
-        // While the disk is full, a link may be answered before it is made.
-        let links = self.store.full_for().is_zero();
+        // While the disk is full, a link may be answered before it is made; for as long as the host hasn't
+        // seen that there is room again, none is taken.
+        let takes = self.world().handle.counters().store_full.get() == 0;
+        let links = takes && self.store.full_for().is_zero();
         let mut answers = JoinSet::new();
         for (n, ask) in asks.iter().enumerate() {
             let handle = self.world().handle.clone();
@@ -279,18 +289,28 @@ impl History {
         Ok(())
     }
 
-    /// Whether the platform asked for a pause the last time that something was posted for the session, or
-    /// into its conversation: actions may gather until it is over. That it ends shows at the latest when
-    /// everything settles.
+    /// Whether a pause that the platform asked for, for the session or a conversation that notes of it go to,
+    /// may still last: actions may gather until it is over. A host whose clock was set back waits anew.
     fn may_gather(&self, session: usize) -> bool {
-        let conversation = self.sessions[session].linked.map(|n| CONVERSATIONS[n]);
-        let posts = self.platform.posts();
-        let answered = |seen: &&Seen| seen.end.is_some();
-        let of_session = |seen: &&Seen| seen.note.key == key(session);
-        let beside = |seen: &&Seen| Some(seen.note.conversation.as_str()) == conversation;
-        let last = |of: &dyn Fn(&&Seen) -> bool| posts.iter().rev().filter(answered).find(of);
-        let paused = |seen: &Seen| matches!(&seen.answer, Err(PostError::Failed(failure)) if failure.retry_after.is_some());
-        last(&of_session).is_some_and(paused) || last(&beside).is_some_and(paused)
+        let of_session = self.told.iter().filter(|told| told.session == session);
+        let linked = self.sessions[session].linked;
+        let goes_to: BTreeSet<_> =
+            of_session.filter_map(|told| told.belongs).chain(linked).collect();
+        let now = self.platform.start().elapsed();
+        self.platform.posts().iter().any(|seen| {
+            let of_session = seen.note.key == key(session);
+            let beside =
+                goes_to.iter().any(|n| seen.note.conversation.as_str() == CONVERSATIONS[*n]);
+            let (Err(PostError::Failed(failure)), Some(end)) = (&seen.answer, seen.end) else {
+                return false;
+            };
+            let Some(pause) = failure.retry_after.filter(|_| of_session || beside) else {
+                return false;
+            };
+            // A host whose disk is full learns of the answer when it is not.
+            let learned = end + self.full;
+            now <= learned + pause.mul_f64(1.1) * (1 + self.lives)
+        })
     }
 
     /// All troubles end, and there is time for everything that was put off.

@@ -72,6 +72,7 @@ impl History {
 
     /// Starts the next host, whose clock jumped by so many seconds meanwhile.
     pub(crate) fn next_life(&mut self, jump: f64) {
+        self.lives += 1;
         let jumped = Duration::from_secs_f64(jump.abs());
         if jump > 0.0 {
             self.now.forward += jumped;
