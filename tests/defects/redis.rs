@@ -15,18 +15,18 @@ use sidenote_tests::{RedisServer, eventually};
 const LINKED: &[u8] = include_bytes!("../data/sdk-snapshots/linked.json");
 
 async fn held(config: &config::Redis) -> Arc<RedisStore> {
-    let store = RedisStore::open(config).await.unwrap();
-    store.hold().await.unwrap();
+    let store = RedisStore::open(config).await.expect("the server is there");
+    store.hold().await.expect("nobody else holds it");
     Arc::new(store)
 }
 
 fn session(name: &str) -> SessionId {
-    SessionId::new(name).unwrap()
+    SessionId::new(name).expect("not empty")
 }
 
 async fn stored(snapshots: &dyn Snapshots, name: &str) -> Option<Value> {
-    let stored = snapshots.read(&[session(name)]).await.unwrap().remove(0)?;
-    Some(serde_json::from_slice(&stored).unwrap())
+    let stored = snapshots.read(&[session(name)]).await.expect("the server answers").remove(0)?;
+    Some(serde_json::from_slice(&stored).expect("JSON"))
 }
 
 /// A host beside which an application of the SDK counts in the same snapshot.

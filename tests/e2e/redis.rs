@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use sidenote_tests::{Person, RedisServer, Rig, Setup, StoreKind, eventually};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 const PEOPLE: u64 = 12;
@@ -133,12 +134,13 @@ async fn a_standby_takes_over_when_the_first_host_ends() {
     first.emit(&person.batch(0..3)).await;
     first.arrives(&conversation, &person, 3).await;
 
-    let standby = tokio::spawn(Rig::start(setup(&server, false)));
+    let mut standby = JoinSet::new();
+    standby.spawn(Rig::start(setup(&server, false)));
     sleep(Duration::from_secs(2)).await;
-    assert!(!standby.is_finished(), "it stands by");
+    assert!(standby.try_join_next().is_none(), "it stands by");
     first.stop_host().await;
-    let second = tokio::time::timeout(Duration::from_secs(20), standby).await;
-    let second = second.expect("it takes over").expect("it starts");
+    let second = tokio::time::timeout(Duration::from_secs(20), standby.join_next()).await;
+    let second = second.expect("it takes over").expect("one stood by").expect("it starts");
     // The link is the first host's; the second rig's platform has a conversation of the same name.
     assert_eq!(second.conversation(&person), conversation);
     second.emit(&person.batch(3..5)).await;

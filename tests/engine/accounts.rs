@@ -35,7 +35,7 @@ fn down(times: usize) -> Vec<Answer> {
 async fn people(world: &World, names: &[&str]) {
     for name in names {
         world.act(name, "a").await;
-        world.link(name, &format!("c-{name}")).await.unwrap();
+        world.link(name, &format!("c-{name}")).await.expect("a link");
     }
 }
 

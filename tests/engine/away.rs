@@ -61,7 +61,7 @@ impl Store for Remote {
 }
 
 fn journal(folder: &Path, max_bytes: usize) -> Journal {
-    Journal::open(&folder.join("test.journal"), max_bytes).unwrap()
+    Journal::open(&folder.join("test.journal"), max_bytes).expect("a journal")
 }
 
 fn start(store: &Arc<Remote>, platform: Arc<Platform>, journal: Journal) -> World {
@@ -72,7 +72,7 @@ fn start(store: &Arc<Remote>, platform: Arc<Platform>, journal: Journal) -> Worl
 async fn go_away(store: &Remote, world: &World) {
     store.set_away(true);
     let batch = batch("another", [action("not taken before the store is back")]);
-    world.handle.take(Payload::Actions(batch), 100).await.unwrap();
+    world.handle.take(Payload::Actions(batch), 100).await.expect("the engine runs");
     wait(0.1).await;
     assert_eq!(world.handle.counters().store_away.get(), 1);
 }

@@ -23,7 +23,8 @@ fn world(script: impl IntoIterator<Item = Answer>, rules: Delivery) -> World {
 }
 
 fn note(seq: u64) -> NoteRef {
-    let key = SessionKey { product: product("p"), session: SessionId::new("s").unwrap() };
+    let key =
+        SessionKey { product: product("p"), session: SessionId::new("s").expect("not empty") };
     NoteRef { key, seq }
 }
 
@@ -37,7 +38,7 @@ async fn acts(world: &World, texts: &[&str]) {
 async fn linked(script: impl IntoIterator<Item = Answer>, rules: Delivery) -> World {
     let world = world(script, rules);
     world.act("s", "0").await;
-    world.link("s", "c").await.unwrap();
+    world.link("s", "c").await.expect("a link");
     wait(0.2).await;
     world
 }

@@ -16,7 +16,7 @@ fn memory() -> Arc<dyn Store> {
 
 async fn one_note(world: &World) -> String {
     world.act("s", "a").await;
-    world.link("s", "c").await.unwrap();
+    world.link("s", "c").await.expect("a link");
     wait(0.1).await;
     world.platform.posts()[0].call.idempotency_key.clone()
 }
@@ -43,7 +43,7 @@ async fn a_note_that_the_platform_does_not_have_is_sent_again_under_its_key() {
     world.platform.finds([]);
     let key = one_note(&world).await;
     wait(10.0).await;
-    assert_eq!(world.platform.asked(), [key.clone()]);
+    assert_eq!(world.platform.asked(), std::slice::from_ref(&key));
     let keys: Vec<_> =
         world.platform.posts().iter().map(|post| post.call.idempotency_key.clone()).collect();
     assert_eq!(keys, [key.clone(), key]);

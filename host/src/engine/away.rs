@@ -53,13 +53,13 @@ impl Engine {
             let open = self.journal.is_some() && !self.put_off.iter().any(kept);
             tokio::select! {
                 () = tokio::time::sleep_until(until) => return Ok(()),
-                Some(order) = self.control.recv() => match order {
-                    Input::Stop => {
+                Some(order) = self.control.recv() => {
+                    if let Input::Stop = order {
                         self.stopping = true;
                         return Err(error.into());
                     }
-                    order => self.put_off.push(order),
-                },
+                    self.put_off.push(order);
+                }
                 Some(input) = self.inbox.recv(), if open => self.journal_from(input).await?,
             }
         }
@@ -89,7 +89,9 @@ impl Engine {
                         .push(serde_json::to_vec(&record).expect("batches are text and numbers"));
                     taken.push((record, taken_at, room, told));
                 }
-                other => self.put_off.push(other),
+                other @ (Input::Decide { .. } | Input::Outcome(_) | Input::Drain | Input::Stop) => {
+                    self.put_off.push(other)
+                }
             }
             next = if taken.len() < TOGETHER {
                 self.inbox.try_recv()

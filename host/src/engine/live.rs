@@ -272,8 +272,8 @@ impl Memory {
         let timers = &mut self.timers;
         self.sessions.retain(|key, live| {
             let waits = live.timer.is_some() && !(hard && live.session.record().link.is_none());
-            let lane = !live.lane.is_empty() && !(hard && live.lane.waits_for_a_person());
-            if live.touched > before || waits || live.queued || lane {
+            let idle = live.lane.is_empty() || hard && live.lane.waits_for_a_person();
+            if live.touched > before || waits || live.queued || !idle {
                 return true;
             }
             if let Some(at) = live.timer {

@@ -183,7 +183,7 @@ impl Engine {
         while let Err(error) = self.recover().await {
             match error {
                 EngineError::Store(error) => self.wait_for_store(error).await?,
-                error => return Err(error),
+                error @ (EngineError::Journal(_) | EngineError::Panic(_)) => return Err(error),
             }
         }
         self.is_back();
