@@ -13,5 +13,6 @@ mod limits;
 mod manifest;
 mod reload;
 mod server;
+mod ssrf;
 mod supervision;
 mod webhook_plugin;
