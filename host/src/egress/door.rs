@@ -39,7 +39,6 @@ pub struct Bounds {
 }
 
 /// A request of a plugin.
-#[derive(Debug)]
 pub struct Outgoing {
     /// The method.
     pub method: Method,
@@ -55,8 +54,7 @@ pub struct Outgoing {
     pub timeout: Duration,
 }
 
-/// The whole response, with every secret that ever left taken out.
-#[derive(Debug)]
+/// The whole response, with the plugin's secrets taken out where they stand as they are.
 pub struct Incoming {
     /// The status.
     pub status: u16,
@@ -250,8 +248,23 @@ impl Door {
         }
         let truncated = body.len() > limit;
         match self.vault.scrub_until(&body, limit) {
-            Cow::Owned(scrubbed) => body = scrubbed.into(),
+            Cow::Owned(scrubbed) => {
+                body = scrubbed.into();
+                // It tells of the body as it was: how long the secret is, for one.
+                headers.remove(header::CONTENT_LENGTH);
+            }
             Cow::Borrowed(_) => body.truncate(limit),
+        }
+        let named: Vec<_> = headers
+            .keys()
+            .filter(|name| self.vault.stands_in_name(name.as_str()))
+            .cloned()
+            .collect();
+        for name in &named {
+            headers.remove(name);
+        }
+        if !named.is_empty() {
+            tracing::warn!(plugin = %self.grants.plugin(), host = %origin, left_out = named.len(), "a server put a secret into the name of a header; the header was left out");
         }
         for value in headers.values_mut() {
             if let Cow::Owned(scrubbed) = self.vault.scrub(value.as_bytes()) {
@@ -295,6 +308,28 @@ impl Door {
             cause = source;
         }
         self.vault.scrub_text(cause.to_string())
+    }
+}
+
+/// What a message amounts to: its headers and its body hold secrets and people's words.
+fn outline(
+    f: &mut std::fmt::Formatter<'_>,
+    what: &str,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> std::fmt::Result {
+    write!(f, "{what} with {} headers and {} bytes", headers.len(), body.len())
+}
+
+impl std::fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        outline(f, self.method.as_str(), &self.headers, &self.body)
+    }
+}
+
+impl std::fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        outline(f, &self.status.to_string(), &self.headers, &self.body)
     }
 }
 

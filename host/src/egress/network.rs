@@ -1,9 +1,11 @@
 //! The clients behind the door, and the resolver that judges every address before a connect.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 
@@ -28,11 +30,16 @@ pub struct Network {
 impl Network {
     /// Builds the clients. Fails where the system's certificates can't be read.
     pub fn new() -> Result<Self, NetworkError> {
+        Self::with_lookup(&(Arc::new(ask_system) as Lookup))
+    }
+
+    /// The same over another resolver.
+    fn with_lookup(lookup: &Lookup) -> Result<Self, NetworkError> {
         // Whoever installed a provider first has the say; a second one is no fault.
         if rustls::crypto::ring::default_provider().install_default().is_err() {
             tracing::debug!("a TLS provider is already installed; keeping it");
         }
-        Ok(Self { public: client(false)?, private: client(true)? })
+        Ok(Self { public: client(lookup, false)?, private: client(lookup, true)? })
     }
 
     pub(super) fn client(&self, allow_private: bool) -> &reqwest::Client {
@@ -45,7 +52,7 @@ impl Network {
 #[error("egress: the HTTP client can't be built: {0}; are the system's CA certificates installed?")]
 pub struct NetworkError(#[from] reqwest::Error);
 
-fn client(allow_private: bool) -> Result<reqwest::Client, reqwest::Error> {
+fn client(lookup: &Lookup, allow_private: bool) -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
         .redirect(Policy::none())
         .no_proxy()
@@ -56,37 +63,45 @@ fn client(allow_private: bool) -> Result<reqwest::Client, reqwest::Error> {
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_max_idle_per_host(IDLE_PER_HOST)
         .tcp_nodelay(true)
-        .dns_resolver(Arc::new(Resolver { allow_private }))
+        .dns_resolver(Arc::new(Resolver { lookup: lookup.clone(), allow_private }))
         .build()
 }
 
-/// Resolves with the system's resolver and leaves out what may not be reached, so that the address
-/// that was judged is the one connected to.
+/// Tells all addresses of a name.
+type Lookup = Arc<dyn Fn(String) -> Answer + Send + Sync>;
+type Answer = BoxFuture<'static, io::Result<Vec<IpAddr>>>;
+
+fn ask_system(name: String) -> Answer {
+    Box::pin(async move {
+        Ok(tokio::net::lookup_host((name, 0)).await?.map(|socket| socket.ip()).collect())
+    })
+}
+
+/// Leaves out of what a name resolves to what may not be reached, so that the address that was judged is
+/// the one connected to. It is asked once per connect.
 struct Resolver {
+    lookup: Lookup,
     allow_private: bool,
 }
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let allow_private = self.allow_private;
+        let (found, allow_private) = ((self.lookup)(name.as_str().to_owned()), self.allow_private);
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let admitted = admit(found, allow_private)?;
-            Ok(Box::new(admitted.into_iter()) as Addrs)
+            let admitted = admit(found.await?, allow_private)?;
+            // Port 0 stands for the one of the address that was asked for.
+            Ok(Box::new(admitted.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
         })
     }
 }
 
 /// The addresses that may be reached; where there are some and none may, the first one refused.
-fn admit(
-    found: impl Iterator<Item = SocketAddr>,
-    allow_private: bool,
-) -> Result<Vec<SocketAddr>, RefusedAddress> {
+fn admit(found: Vec<IpAddr>, allow_private: bool) -> Result<Vec<IpAddr>, RefusedAddress> {
     let mut refused = None;
     let mut admitted = Vec::new();
-    for socket in found {
-        match address::admit(socket.ip(), allow_private) {
-            Ok(()) => admitted.push(socket),
+    for ip in found {
+        match address::admit(ip, allow_private) {
+            Ok(()) => admitted.push(ip),
             Err(error) => refused = refused.or(Some(error)),
         }
     }
@@ -98,31 +113,211 @@ fn admit(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-    #[test]
-    fn only_addresses_that_may_be_reached_are_connected_to() {
-        let sockets = |texts: &[&str]| {
-            texts.iter().map(|text| SocketAddr::new(text.parse().unwrap(), 0)).collect::<Vec<_>>()
-        };
-        let mixed = sockets(&["10.0.0.1", "93.184.216.34", "169.254.169.254"]);
-        assert_eq!(admit(mixed.iter().copied(), false), Ok(sockets(&["93.184.216.34"])));
-        assert_eq!(admit(mixed.iter().copied(), true), Ok(sockets(&["10.0.0.1", "93.184.216.34"])));
-        let inside = sockets(&["10.0.0.1", "::1"]);
-        assert_eq!(admit(inside.iter().copied(), false).unwrap_err().address, inside[0].ip());
-        assert_eq!(admit(std::iter::empty(), false), Ok(Vec::new()));
+    use bytes::Bytes;
+    use http::{HeaderMap, Method};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::task::JoinSet;
+
+    use super::*;
+    use crate::egress::door::{Bounds, Incoming, Outgoing};
+    use crate::egress::{Denial, Door, Grants, SendError, Vault};
+
+    /// Public by its kind, and given to nobody: the packets end at the first router.
+    const PUBLIC: &str = "3ffe::1";
+
+    fn ips(texts: &[&str]) -> Vec<IpAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    /// A listener on loopback, and doors to it by names that resolve to what a test says.
+    struct Site {
+        port: u16,
+        connects: Arc<AtomicUsize>,
+        asked: Arc<AtomicUsize>,
+        _tasks: JoinSet<()>,
+    }
+
+    impl Site {
+        async fn start() -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let (connects, mut tasks) = (Arc::new(AtomicUsize::new(0)), JoinSet::new());
+            let count = connects.clone();
+            tasks.spawn(async move {
+                loop {
+                    let (mut stream, _) = listener.accept().await.unwrap();
+                    count.fetch_add(1, SeqCst);
+                    let answer = b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n";
+                    if stream.read(&mut [0; 1024]).await.is_ok_and(|read| read > 0) {
+                        stream.write_all(answer).await.unwrap();
+                    }
+                }
+            });
+            Self { port, connects, asked: Arc::default(), _tasks: tasks }
+        }
+
+        /// A door to `name`, which resolves to one answer after the other, and to the last one from then
+        /// on.
+        fn door(&self, name: &str, private: bool, answers: &[&[&str]]) -> Door {
+            let mut answers: Vec<_> = answers.iter().map(|answer| ips(answer)).collect();
+            answers.reverse();
+            let (answers, asked) = (Mutex::new(answers), self.asked.clone());
+            let lookup = move |_: String| -> Answer {
+                asked.fetch_add(1, SeqCst);
+                let mut answers = answers.lock().unwrap();
+                let answer = match answers.len() {
+                    0 | 1 => answers.first().cloned().unwrap_or_default(),
+                    _ => answers.pop().unwrap_or_default(),
+                };
+                Box::pin(async { Ok(answer) })
+            };
+            let network = Network::with_lookup(&(Arc::new(lookup) as Lookup)).unwrap();
+            let grants = Grants::new("bot".into(), &[self.origin(name)], private).unwrap();
+            let vault = Vault::new("bot".into(), &Default::default()).unwrap();
+            Door::new(network, grants, vault, Bounds { request: 100, headers: 100, response: 100 })
+        }
+
+        fn origin(&self, name: &str) -> String {
+            format!("http://{name}:{}", self.port)
+        }
+
+        async fn send(&self, door: &Door, name: &str) -> Result<Incoming, SendError> {
+            let request = Outgoing {
+                method: Method::GET,
+                url: self.origin(name),
+                headers: HeaderMap::new(),
+                body: Bytes::new(),
+                secrets_in_body: false,
+                timeout: Duration::from_millis(500),
+            };
+            door.send(request).await
+        }
+
+        /// Each listener's queue is in order: once one's own connect is counted, all before it are.
+        async fn connects(&self) -> usize {
+            let before = self.connects.load(SeqCst);
+            let own = tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+            while self.connects.load(SeqCst) == before {
+                tokio::task::yield_now().await;
+            }
+            drop(own);
+            self.connects.fetch_sub(1, SeqCst) - 1
+        }
+    }
+
+    /// Neither refused nor answered: an attempt at the public address, which leads nowhere.
+    fn assert_tried(outcome: Result<Incoming, SendError>) {
+        let error = outcome.unwrap_err();
+        assert!(matches!(error, SendError::Connect { .. } | SendError::Timeout { .. }), "{error}");
     }
 
     #[tokio::test]
-    async fn the_resolver_refuses_a_name_that_leads_inside() {
-        let refused = Resolver { allow_private: false }.resolve("localhost".parse().unwrap()).await;
+    async fn a_granted_name_that_resolves_inside_is_denied_whatever_it_is_called() {
+        let site = Site::start().await;
+        for name in [
+            "bot.example",
+            "localhost.",
+            "any.localhost",
+            "ip6-localhost",
+            "127.0.0.1.nip.example",
+            "metadata.google.internal",
+            "metadata",
+            "kubernetes.default.svc.cluster.local",
+            "host.docker.internal",
+            "xn--nxasmq6b.example",
+        ] {
+            for inside in [
+                "127.0.0.1",
+                "127.9.9.9",
+                "0.0.0.0",
+                "::1",
+                "::",
+                "::ffff:127.0.0.1",
+                "64:ff9b::7f00:1",
+                "2002:7f00:1::",
+                "10.0.0.1",
+                "100.64.0.1",
+                "fd12::1",
+                "fe80::1",
+            ] {
+                let door = site.door(name, false, &[&[inside]]);
+                let error = site.send(&door, name).await.unwrap_err();
+                let denied = matches!(error, SendError::Denied(Denial::Private { .. }));
+                assert!(denied, "{name} at {inside}: {error}");
+            }
+            for never in
+                ["169.254.169.254", "::ffff:169.254.169.254", "100.100.100.200", "fd00:ec2::254"]
+            {
+                let door = site.door(name, true, &[&[never]]);
+                let error = site.send(&door, name).await.unwrap_err();
+                let denied = matches!(error, SendError::Denied(Denial::Never { .. }));
+                assert!(denied, "{name} at {never}: {error}");
+            }
+        }
+        assert_eq!(site.asked.load(SeqCst), 10 * 16);
+        assert_eq!(site.connects().await, 0);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_flips_from_public_to_loopback_is_denied_when_it_has_flipped() {
+        let site = Site::start().await;
+        let door = site.door("flip.example", false, &[&[PUBLIC], &["127.0.0.1"]]);
+        assert_tried(site.send(&door, "flip.example").await);
+        assert_eq!(site.asked.load(SeqCst), 1, "the address that was judged is the one tried");
+        let error = site.send(&door, "flip.example").await.unwrap_err();
+        assert!(matches!(error, SendError::Denied(Denial::Private { .. })), "{error}");
+        assert_eq!((site.asked.load(SeqCst), site.connects().await), (2, 0));
+    }
+
+    #[tokio::test]
+    async fn a_name_is_resolved_once_for_a_connect() {
+        let site = Site::start().await;
+        let answers: [&[&str]; 2] = [&["127.0.0.1"], &["169.254.169.254"]];
+        let door = site.door("flip.example", true, &answers);
+        assert_eq!(site.send(&door, "flip.example").await.unwrap().status, 204);
+        assert_eq!((site.asked.load(SeqCst), site.connects().await), (1, 1));
+        let error = site.send(&door, "flip.example").await.unwrap_err();
+        assert!(matches!(error, SendError::Denied(Denial::Never { .. })), "{error}");
+        assert_eq!((site.asked.load(SeqCst), site.connects().await), (2, 1));
+    }
+
+    #[tokio::test]
+    async fn of_a_mixed_answer_only_what_may_be_reached_is_tried() {
+        let site = Site::start().await;
+        let mixed: [&[&str]; 3] =
+            [&[PUBLIC, "127.0.0.1"], &["127.0.0.1", PUBLIC], &["::ffff:127.0.0.1", PUBLIC, "::1"]];
+        for answer in mixed {
+            let door = site.door("mixed.example", false, &[answer]);
+            assert_tried(site.send(&door, "mixed.example").await);
+        }
+        assert_eq!(site.connects().await, 0);
+        let door = site.door("mixed.example", true, &[&["169.254.169.254", "127.0.0.1"]]);
+        assert_eq!(site.send(&door, "mixed.example").await.unwrap().status, 204);
+        assert_eq!(site.connects().await, 1);
+    }
+
+    #[test]
+    fn only_addresses_that_may_be_reached_are_connected_to() {
+        let mixed = || ips(&["10.0.0.1", "93.184.216.34", "169.254.169.254"]);
+        assert_eq!(admit(mixed(), false), Ok(ips(&["93.184.216.34"])));
+        assert_eq!(admit(mixed(), true), Ok(ips(&["10.0.0.1", "93.184.216.34"])));
+        let inside = ips(&["10.0.0.1", "::1"]);
+        assert_eq!(admit(inside.clone(), false).unwrap_err().address, inside[0]);
+        assert_eq!(admit(Vec::new(), false), Ok(Vec::new()));
+    }
+
+    #[tokio::test]
+    async fn a_name_of_the_systems_that_leads_inside_is_refused() {
+        let resolver =
+            |allow_private| Resolver { lookup: Arc::new(ask_system) as Lookup, allow_private };
+        let refused = resolver(false).resolve("localhost".parse().unwrap()).await;
         let error = refused.err().expect("localhost is a loopback name");
-        assert!(
-            error.downcast_ref::<RefusedAddress>().is_some_and(|refused| refused.grantable),
-            "{error}"
-        );
-        assert!(
-            Resolver { allow_private: true }.resolve("localhost".parse().unwrap()).await.is_ok()
-        );
+        let refused = error.downcast_ref::<RefusedAddress>();
+        assert!(refused.is_some_and(|refused| refused.grantable), "{error}");
+        assert!(resolver(true).resolve("localhost".parse().unwrap()).await.is_ok());
     }
 }

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use memchr::memmem;
 
@@ -24,15 +23,11 @@ pub struct Vault {
     secrets: BTreeMap<String, Held>,
     /// What the plugin's manifest asks for, with the hosts of each; `None` where it has none.
     asked: Option<BTreeMap<String, Patterns>>,
-    /// Whether any secret ever left: nothing needs to be looked for before.
-    any_exposed: AtomicBool,
 }
 
 struct Held {
     value: Secret,
     hosts: Origins,
-    /// Whether the value ever left for the network: from then on a response may hold it.
-    exposed: AtomicBool,
 }
 
 impl Vault {
@@ -45,12 +40,10 @@ impl Vault {
             .iter()
             .map(|(name, secret)| {
                 let hosts = Origins::parse(&secret.hosts)?;
-                let held =
-                    Held { value: secret.value.clone(), hosts, exposed: AtomicBool::new(false) };
-                Ok((name.clone(), held))
+                Ok((name.clone(), Held { value: secret.value.clone(), hosts }))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { plugin, secrets, asked: None, any_exposed: AtomicBool::new(false) })
+        Ok(Self { plugin, secrets, asked: None })
     }
 
     /// The same, of no more than a manifest asks for.
@@ -84,8 +77,11 @@ impl Vault {
         Ok(out)
     }
 
-    /// Takes the values that ever left out of what came back, where they stand as they are: a server
-    /// that was given a secret can always hand it on in a form that nobody looks for.
+    /// Takes the values out of what came back, where they stand as they are: a server that was given a
+    /// secret can always hand it on in a form that nobody looks for.
+    ///
+    /// All of them, and not only those that this process sent: a server remembers them for longer than
+    /// the process, the plugin's version and the grants that once let them out.
     pub fn scrub<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
         let found = self.found(text);
         if found.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(replace(text, &found)) }
@@ -114,18 +110,16 @@ impl Vault {
         }
     }
 
-    /// Where values that ever left stand, in order. Values that share bytes, one that begins another
+    /// Whether a value stands in a header's name. Names come in lower case, whatever was sent.
+    pub fn stands_in_name(&self, name: &str) -> bool {
+        self.sought().any(|value| name.contains(&value.to_ascii_lowercase()))
+    }
+
+    /// Where values stand, in order. Values that share bytes, one that begins another
     /// say, become one place: taking them out one by one would leave the rest of the other.
     fn found(&self, text: &[u8]) -> Vec<Range<usize>> {
-        if !self.any_exposed.load(Relaxed) {
-            return Vec::new();
-        }
         let mut found = Vec::new();
-        for held in self.secrets.values().filter(|held| held.exposed.load(Relaxed)) {
-            let value = held.value.expose().as_bytes();
-            if value.len() < SHORTEST_SCRUBBED {
-                continue;
-            }
+        for value in self.sought() {
             let finder = memmem::Finder::new(value);
             let (mut own, mut from) = (Vec::new(), 0);
             while let Some(at) = finder.find(&text[from..]) {
@@ -143,6 +137,12 @@ impl Vault {
         joined
     }
 
+    /// The values that are looked for in what comes back.
+    fn sought(&self) -> impl Iterator<Item = &str> {
+        let values = self.secrets.values().map(|held| held.value.expose());
+        values.filter(|value| value.len() >= SHORTEST_SCRUBBED)
+    }
+
     fn expose(&self, name: &str, origin: &Origin) -> Result<&[u8], SecretError> {
         let held = self.held(name)?;
         let asked = self.asked.as_ref().and_then(|asked| asked.get(name));
@@ -158,14 +158,14 @@ impl Vault {
                 toml,
             });
         }
-        held.exposed.store(true, Relaxed);
-        self.any_exposed.store(true, Relaxed);
         Ok(held.value.expose().as_bytes())
     }
 
     fn held(&self, name: &str) -> Result<&Held, SecretError> {
-        // The name comes from the guest: it is cut before it goes into a message.
-        let shown = || name.chars().filter(|c| !c.is_control()).take(64).collect::<String>();
+        // The name comes from the guest: it is cut before it goes into a message, and nothing in it
+        // steers a terminal or turns the text round.
+        let fit = |c: &char| c.is_ascii_graphic() || c.is_alphanumeric() || *c == ' ';
+        let shown = || name.chars().filter(fit).take(64).collect::<String>();
         if self.asked.as_ref().is_some_and(|asked| !asked.contains_key(name)) {
             return Err(SecretError::NotAsked { name: shown() });
         }
@@ -329,25 +329,21 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_left_is_taken_out_of_what_comes_back() {
-        let (vault, api) = (vault(), origin("https://api.example.com"));
-        assert!(matches!(vault.scrub(b"a s3cr3t b"), Cow::Borrowed(_)), "nothing left yet");
-        vault.fill(b"{{secret:token}}", &api).unwrap();
+    fn a_secret_is_taken_out_of_what_comes_back_whoever_sent_it_there() {
+        let vault = vault();
+        assert!(matches!(vault.scrub(b"a s3cr3 b"), Cow::Borrowed(_)));
         assert_eq!(&*vault.scrub(b"a s3cr3t b s3cr3ts3cr3t"), b"a [secret] b [secret][secret]");
-        assert_eq!(
-            &*vault.scrub(b"hmac-key"),
-            b"hmac-key",
-            "it never left, so it can't have come back"
-        );
+        // A key goes nowhere today; it may have, under other grants.
+        assert_eq!(&*vault.scrub(b"<hmac-key>"), b"<[secret]>");
+        assert!(vault.stands_in_name("x-s3cr3t-y") && !vault.stands_in_name("x-s3cr3-y"));
     }
 
     #[test]
     fn a_cut_leaves_nothing_of_a_secret_that_it_goes_through() {
-        let (vault, api) = (vault(), origin("https://api.example.com"));
+        let vault = vault();
         assert_eq!(vault.longest(), 8);
         assert_eq!(&*vault.scrub_until(b"abcdef", 4), b"abcd");
         assert_eq!(&*vault.scrub_until(b"abc", 4), b"abc");
-        vault.fill(b"{{secret:token}}", &api).unwrap();
         assert_eq!(&*vault.scrub_until(b"a s3cr3t b", 4), b"a [secret]");
         assert_eq!(&*vault.scrub_until(b"a s3cr3t b", 9), b"a [secret] ");
         assert_eq!(&*vault.scrub_until(b"a s3cr3t b", 2), b"a ");
@@ -366,9 +362,7 @@ mod tests {
             ("c".to_owned(), secret("longer")),
             ("d".to_owned(), secret("abab")),
         ];
-        let (vault, api) =
-            (Vault::new("bot".into(), &secrets.into()).unwrap(), origin("https://api.example.com"));
-        vault.fill(b"{{secret:a}}{{secret:b}}{{secret:c}}{{secret:d}}", &api).unwrap();
+        let vault = Vault::new("bot".into(), &secrets.into()).unwrap();
         for (text, wanted) in [
             ("<tok-1-long>", "<[secret]>"),
             ("<tok-1-longer>", "<[secret]>"),
@@ -377,6 +371,16 @@ mod tests {
         ] {
             assert_eq!(vault.scrub_text(text.to_owned()), wanted);
         }
+    }
+
+    #[test]
+    fn a_name_that_a_guest_made_up_steers_nothing() {
+        let (vault, api) = (vault(), origin("https://api.example.com"));
+        let name = "a\u{202e}b\u{1b}[2J\u{200b}\nERROR";
+        let error = vault.fill(format!("{{{{secret:{name}}}}}").as_bytes(), &api).unwrap_err();
+        let text = error.to_string();
+        assert!(text.starts_with("secrets: `ab[2JERROR` isn't set"), "{text}");
+        assert!(text.lines().count() == 3 && text.is_ascii(), "{text}");
     }
 
     #[test]

@@ -12,6 +12,8 @@ mod interfaces;
 mod limits;
 mod manifest;
 mod reload;
+mod secrets;
 mod server;
+mod ssrf;
 mod supervision;
 mod webhook_plugin;

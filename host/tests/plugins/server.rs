@@ -40,6 +40,7 @@ impl Server {
     /// | `/status/N` | status N, `retry-after: 7` |
     /// | `/echo` | the authorization header and the body, in the body and in `x-echo` |
     /// | `/redirect` | 302 to `/elsewhere` |
+    /// | `/redirect/N?URL` | status N, to that address |
     /// | `/large/N` | a body of N bytes |
     /// | `/truncated` | five bytes, with the host's header of a body that was cut off |
     /// | `/wait/N` | 200, `{"id":"n1"}`, after N milliseconds |
@@ -89,6 +90,7 @@ async fn answer(
     let (head, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 8 << 20).await.unwrap();
     let (path, headers) = (head.uri.path().to_owned(), head.headers);
+    let query = head.uri.query().unwrap_or_default();
     let authorization = headers.get("authorization").cloned();
     remember.lock().unwrap().push(Seen {
         method: head.method.to_string(),
@@ -109,6 +111,10 @@ async fn answer(
             let text = format!("[{authorization}] {}", String::from_utf8_lossy(&body));
             answer.header("x-echo", &text).body(Body::from(text))
         }
+        ("redirect", code) if !code.is_empty() => answer
+            .status(code.parse::<u16>().unwrap())
+            .header("location", query)
+            .body(Body::empty()),
         ("redirect", _) => answer.status(302).header("location", "/elsewhere").body(Body::empty()),
         ("large", bytes) => answer.body(Body::from(vec![b'x'; bytes.parse().unwrap()])),
         ("truncated", _) => answer.header("x-sidenote-truncated", "true").body(Body::from("whole")),

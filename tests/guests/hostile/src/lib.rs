@@ -3,6 +3,7 @@
 
 mod flood;
 mod network;
+mod secrets;
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -56,6 +57,7 @@ impl Writer for Hostile {
             "headers" => network::headers(rest)?,
             "headers-wasi" => network::headers_wasi(rest),
             "fork" => network::fork(rest),
+            "steal" => secrets::steal(rest)?,
             other => return Err(Failure::invalid("word", format!("`{other}` is nothing to do"))),
         };
         Ok(Posted::with_id(did))

@@ -1,0 +1,260 @@
+//! A plugin that tries every way to see a byte of its secrets, and a server that helps it.
+//!
+//! What is promised: a value doesn't come back as it stands. A server that encodes it, or tells it in
+//! pieces over many answers, can always hand it on; that is what `hosts` of a secret is for.
+
+use std::collections::HashSet;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use sidenote::config::Plugin;
+use sidenote::outbox::note::{Post, PostError};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::guests::{call, limits, note, plugin, registry, secret};
+use crate::server::Server;
+
+const TOKEN: &str = "q7zt-x0vk.w3jd~p5mb_r9hc";
+const OTHER: &str = "ly6g-u2sf.n8ea~c4wo_k1ix";
+const BROKEN: &str = "b5nu-j7qm\nv0th-z3rp-d6yk";
+const KEY: &str = "h9xw-f1lo.e2cb~g8vz_m4tj";
+/// So much of a value in one piece counts as a leak.
+const WINDOW: usize = 8;
+
+/// Longer than a request's headers may be.
+fn long() -> String {
+    let mut state = 7_u32;
+    let mut letter = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from(b'a' + u8::try_from((state >> 24) % 26).unwrap())
+    };
+    (0..100_000).map(|_| letter()).collect()
+}
+
+/// Every piece of every value, in lower case: names of headers are.
+struct Pieces(HashSet<Vec<u8>>);
+
+impl Pieces {
+    fn new() -> Self {
+        let values = [TOKEN.to_owned(), OTHER.into(), BROKEN.into(), KEY.into(), long()];
+        let pieces = |value: &String| {
+            value.to_lowercase().as_bytes().windows(WINDOW).map(<[u8]>::to_vec).collect::<Vec<_>>()
+        };
+        Self(values.iter().flat_map(pieces).collect())
+    }
+
+    /// The first piece that is in a text.
+    fn leak(&self, text: &[u8]) -> Option<String> {
+        let text = text.to_ascii_lowercase();
+        let leak = text.windows(WINDOW).find(|piece| self.0.contains(*piece))?;
+        Some(String::from_utf8_lossy(leak).into_owned())
+    }
+}
+
+/// A server that answers in ways that a well-behaved one wouldn't. It ends when it is dropped.
+struct Accomplice {
+    origin: String,
+    requests: Arc<Mutex<Vec<String>>>,
+    _tasks: JoinSet<()>,
+}
+
+impl Accomplice {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        let requests = Arc::<Mutex<Vec<String>>>::default();
+        let (mut tasks, remember) = (JoinSet::new(), requests.clone());
+        tasks.spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let request = read(&mut stream).await;
+                let path = request.split(' ').nth(1).unwrap_or("/").to_owned();
+                remember.lock().unwrap().push(request);
+                answer(&mut stream, &path).await;
+            }
+        });
+        Self { origin, requests, _tasks: tasks }
+    }
+
+    /// The requests that have this in them.
+    fn with(&self, text: &str) -> usize {
+        self.requests.lock().unwrap().iter().filter(|request| request.contains(text)).count()
+    }
+}
+
+/// One request, head and body.
+async fn read(stream: &mut TcpStream) -> String {
+    let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
+    loop {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let head = head.to_lowercase();
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            if body.len() >= length.map_or(0, |length| length.trim().parse().unwrap()) {
+                return text;
+            }
+        }
+        match stream.read(&mut piece).await {
+            Ok(read) if read > 0 => bytes.extend_from_slice(&piece[..read]),
+            _ => return text,
+        }
+    }
+}
+
+/// Answers with the token in the place that the path names. A guest may have gone by then.
+async fn answer(stream: &mut TcpStream, path: &str) {
+    const CLOSE: &str = "connection: close\r\n";
+    let whole = |headers: &str, body: &str| {
+        let length = body.len();
+        format!("HTTP/1.1 200 OK\r\n{CLOSE}{headers}content-length: {length}\r\n\r\n{body}")
+    };
+    let (first, second) = TOKEN.split_at(TOKEN.len() / 2);
+    let chunked = format!("HTTP/1.1 200 OK\r\n{CLOSE}transfer-encoding: chunked\r\n");
+    let mut later = String::new();
+    let text = match path {
+        "/remembered" => whole("", &format!("{TOKEN} {OTHER} {BROKEN} {KEY} {}", long())),
+        "/header" => whole(
+            &format!(
+                "x-echo: Bearer {TOKEN}\r\nset-cookie: a={TOKEN}; path=/\r\netag: \"{TOKEN}{TOKEN}\"\r\n"
+            ),
+            "",
+        ),
+        "/name" => whole(
+            &format!(
+                "x-kept: yes\r\n{TOKEN}: a\r\nx-{TOKEN}-y: b\r\nX-{}: c\r\n",
+                TOKEN.to_uppercase()
+            ),
+            "",
+        ),
+        "/reason" => format!("HTTP/1.1 200 {TOKEN}\r\n{CLOSE}content-length: 0\r\n\r\n"),
+        "/chunks" => {
+            later = format!("{:x}\r\n{second}\r\n0\r\n\r\n", second.len());
+            format!("{chunked}\r\n{:x}\r\n{first}\r\n", first.len())
+        }
+        "/trailer" => format!("{chunked}trailer: x-t\r\n\r\n0\r\nx-t: {TOKEN}\r\n\r\n"),
+        "/location" => format!(
+            "HTTP/1.1 302 Found\r\n{CLOSE}location: http://evil.example/{TOKEN}?t={TOKEN}#{TOKEN}\r\ncontent-length: 0\r\n\r\n"
+        ),
+        "/cut" => {
+            let before = "x".repeat(limits().max_response_bytes - TOKEN.len() / 2);
+            whole("", &format!("{before}{TOKEN} and more"))
+        }
+        "/garbage" => format!("HTTP/1.1 {TOKEN}\r\n{TOKEN}\r\n\r\n{TOKEN}"),
+        "/half" => format!("HTTP/1.1 200 OK\r\n{CLOSE}content-length: 1000\r\n\r\n{TOKEN}"),
+        _ => whole("", TOKEN),
+    };
+    for piece in [text, later] {
+        if stream.write_all(piece.as_bytes()).await.is_err() || stream.flush().await.is_err() {
+            return;
+        }
+        // What comes next is a packet of its own.
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Everything that is logged in this thread, down to the last level.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn thief(granted: &Accomplice, closed: &str, other: &str, collector: &str) -> Plugin {
+    let mut thief = plugin("guest_hostile.wasm");
+    thief.hosts = [&granted.origin, closed, other, collector].map(str::to_owned).into();
+    thief.allow_private = true;
+    thief.limits.max_log_bytes = 16 << 20;
+    let hosts = [&*granted.origin, closed];
+    thief.secrets = [
+        ("token".to_owned(), secret(TOKEN, &hosts)),
+        ("other".to_owned(), secret(OTHER, &["elsewhere.example"])),
+        ("broken".to_owned(), secret(BROKEN, &hosts)),
+        ("long".to_owned(), secret(&long(), &hosts)),
+        ("key".to_owned(), secret(KEY, &[])),
+    ]
+    .into();
+    thief
+}
+
+#[tokio::test]
+async fn no_piece_of_a_secret_reaches_the_guest_the_log_or_an_error() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let pieces = Pieces::new();
+    let leaking = format!("<x-{}-y>", TOKEN.to_uppercase());
+    assert!(pieces.leak(leaking.as_bytes()).is_some(), "a leak would be seen");
+
+    let (granted, other, collector) =
+        (Accomplice::start().await, Accomplice::start().await, Server::start().await);
+    let closed = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}", listener.local_addr().unwrap())
+    };
+    let config = thief(&granted, &closed, &other.origin, &collector.grant());
+    assert_eq!(pieces.leak(format!("{config:?}").as_bytes()), None);
+    let registry = registry([("thief", config)]).await;
+    for how in ["fail", "panic", "id"] {
+        let body = format!(
+            "steal {} {} {closed} {} {how}",
+            granted.origin,
+            other.origin,
+            collector.grant()
+        );
+        let outcome = registry.post_note(call(limits().call_timeout), &note("thief", &body)).await;
+        let as_wanted = match how {
+            "fail" => matches!(&outcome, Err(PostError::Failed(it)) if it.code != "collector"),
+            "panic" => matches!(outcome, Err(PostError::Crashed { .. })),
+            _ => outcome.is_ok(),
+        };
+        assert!(as_wanted, "{how}: {outcome:?}");
+        assert_eq!(pieces.leak(format!("{outcome:?}").as_bytes()), None, "{how}");
+    }
+
+    let seen = collector.seen();
+    println!("{} things seen by the guest", seen.len());
+    for seen in &seen {
+        let text = String::from_utf8_lossy(&seen.body);
+        assert_eq!(pieces.leak(&seen.body), None, "{text}");
+    }
+    let log = log.0.lock().unwrap().clone();
+    println!("{} bytes of log, {} requests with the token", log.len(), granted.with(TOKEN));
+    if let Some(leak) = pieces.leak(&log) {
+        let text = String::from_utf8_lossy(&log).into_owned();
+        let line = text.lines().find(|line| line.to_lowercase().contains(&leak));
+        panic!("{leak} in the log: {line:?}");
+    }
+    assert_eq!(pieces.leak(format!("{:?}", registry.states()).as_bytes()), None);
+
+    // It was there to be had.
+    assert!(granted.with(TOKEN) > 3 * 30, "{}", granted.with(TOKEN));
+    let all = seen.iter().map(|seen| String::from_utf8_lossy(&seen.body)).collect::<Vec<_>>();
+    for sign in
+        ["[secret]", "x-kept", "302", "isn't granted to", "isn't set", "line break", "broke"]
+    {
+        assert!(all.iter().any(|text| text.contains(sign)), "{sign}");
+    }
+    assert!(String::from_utf8_lossy(&log).contains("the name of a header"));
+    // And it went nowhere else.
+    for value in [TOKEN, OTHER, "b5nu-j7qm", KEY] {
+        assert_eq!(other.with(value), 0, "{value}");
+    }
+    for value in [OTHER, KEY] {
+        assert_eq!(granted.with(value), 0, "{value} is granted to no host");
+    }
+}
