@@ -16,4 +16,5 @@ mod secrets;
 mod server;
 mod ssrf;
 mod supervision;
+mod tongues;
 mod webhook_plugin;
