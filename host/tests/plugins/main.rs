@@ -14,4 +14,5 @@ mod manifest;
 mod reload;
 mod server;
 mod supervision;
+mod tongues;
 mod webhook_plugin;

@@ -2,6 +2,7 @@
 //!
 //! Each one installs or builds what it needs first, so that a fresh machine needs nothing by hand.
 
+mod javascript;
 mod redis;
 mod steps;
 
@@ -32,7 +33,7 @@ fn main() -> ExitCode {
     let done = match command {
         "demo" => demo(rest),
         "test" => test(),
-        "guests" => guests().map(drop),
+        "guests" => guests().and_then(|_| javascript::build(&root(), run)),
         "load" => measure("load", rest),
         "bench" => measure("bench", rest),
         "soak" => measure("soak", rest),
@@ -66,6 +67,7 @@ fn test_steps(steps: &mut Steps) -> Result<(), String> {
     steps.take("formatting", || cargo(["fmt", "--all", "--check"]))?;
     steps.take("redis-server", || redis::install(run))?;
     steps.take("building the components", guests)?;
+    steps.take("building the component in JavaScript", || javascript::build(&root(), run))?;
     // Some tests run the binary, which `cargo test` doesn't build.
     steps.take("building the host", || cargo(["build", "--quiet", "--package", "sidenote"]))?;
     steps.take("building the tests", || cargo(["test", "--workspace", "--no-run"]))?;

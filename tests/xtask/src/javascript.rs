@@ -1,0 +1,88 @@
+//! The test component in JavaScript: another toolchain than the workspace's, so it isn't cargo that knows
+//! when it must be built.
+
+use std::hash::{DefaultHasher, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const FOLDER: &str = "tests/guests-js";
+const SOURCE: &str = "post-note.js";
+const COMPONENT: &str = "guest_fetch";
+/// The oldest major version of Node.js that it is built with; `package.json` says the same.
+const OLDEST_NODE: u32 = 20;
+/// How to get what it is built with.
+const BY_HAND: &str = "the JavaScript component of the tests is built with Node.js 20 or later and npm; \
+                       install them (https://nodejs.org, or on Debian: apt-get install nodejs npm), then run this again";
+
+/// Builds the component, unless what lies in `target/` was made of the same files. Only a build needs
+/// Node.js and the network.
+pub(crate) fn build(
+    root: &Path,
+    run: impl Fn(&mut Command) -> Result<(), String>,
+) -> Result<(), String> {
+    let folder = root.join("target/test-guests");
+    let output = folder.join(COMPONENT).with_extension("wasm");
+    let stamp = output.with_extension("stamp");
+    let made_of = made_of(root)?;
+    if output.is_file() && std::fs::read_to_string(&stamp).is_ok_and(|text| text == made_of) {
+        return Ok(());
+    }
+    check_tools()?;
+    run(Command::new("npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).args([
+        "--loglevel=error",
+        "--prefix",
+        FOLDER,
+    ]))?;
+    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    // A rename is one step, and the stamp comes last: what a broken build leaves is built again.
+    let part = output.with_extension("part");
+    let (script, source) = (format!("{FOLDER}/build.mjs"), format!("{FOLDER}/{SOURCE}"));
+    run(Command::new("node").args([&*script, &*source, "wit"]).arg(&part))?;
+    std::fs::rename(&part, &output)
+        .and_then(|()| std::fs::write(&stamp, made_of))
+        .map_err(|error| format!("{}: {error}", output.display()))
+}
+
+/// Whether what it is built with is there, and new enough.
+fn check_tools() -> Result<(), String> {
+    let node = version("node")?;
+    let major = node.trim_start_matches('v').split('.').next().and_then(|it| it.parse().ok());
+    if major.is_none_or(|major: u32| major < OLDEST_NODE) {
+        return Err(format!("node is {node}, which is too old: {BY_HAND}"));
+    }
+    version("npm").map(drop)
+}
+
+fn version(program: &str) -> Result<String, String> {
+    match Command::new(program).arg("--version").output() {
+        Ok(output) if output.status.success() => {
+            Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        }
+        Ok(_) | Err(_) => Err(format!("{program} isn't there: {BY_HAND}")),
+    }
+}
+
+/// A hash over all that the component is made of: its folder, with what is locked, and the interfaces.
+fn made_of(root: &Path) -> Result<String, String> {
+    let mut files = files(&root.join(FOLDER))?;
+    files.extend(self::files(&root.join("wit"))?);
+    let mut hasher = DefaultHasher::new();
+    for file in files {
+        let bytes = std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+        for part in [file.as_os_str().as_encoded_bytes(), &bytes] {
+            hasher.write_usize(part.len());
+            hasher.write(part);
+        }
+    }
+    Ok(format!("{:016x}\n", hasher.finish()))
+}
+
+/// The files right below a folder, in order.
+fn files(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let error = |error| format!("{}: {error}", folder.display());
+    let entries = std::fs::read_dir(folder).map_err(error)?;
+    let paths: Result<Vec<_>, _> = entries.map(|entry| Ok(entry?.path())).collect();
+    let mut files: Vec<_> = paths.map_err(error)?.into_iter().filter(|it| it.is_file()).collect();
+    files.sort();
+    Ok(files)
+}
