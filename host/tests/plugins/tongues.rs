@@ -44,6 +44,7 @@ async fn registry<const N: usize>(writers: [(&str, Plugin); N]) -> Registry {
     registry
 }
 
+#[expect(clippy::print_stdout, reason = "what it costs to load is seen with --nocapture")]
 async fn load<const N: usize>(writers: [(&str, Plugin); N]) -> Registry {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
     let built = target.join("test-guests").join(FILE);
