@@ -34,7 +34,9 @@ pub(crate) fn steal(rest: &str) -> Result<String, Failure> {
         seen.push(sent(Request::post(&url).body(secret("token")).secrets_in_body()));
         seen.push(sent_by_wasi(granted, &format!("/{echo}")));
     }
-    for origin in [granted, other, closed] {
+    // Once is enough: the other ends differ in what the host makes of them.
+    let origins = if how == "fail" { &[granted, other, closed][..] } else { &[] };
+    for origin in origins {
         for name in NAMES {
             for text in odd_placeholders(name) {
                 let url = format!("{origin}/body");
