@@ -160,6 +160,13 @@ pub(super) fn begin_call(
     state.log.begin();
 }
 
+impl State {
+    /// Handles that the guest holds.
+    pub(super) fn handles_held(&mut self) -> usize {
+        self.table.iter_mut().count()
+    }
+}
+
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }

@@ -73,6 +73,12 @@ impl Warm {
         self.calls >= limits.calls_per_instance
             || now.duration_since(self.started) >= limits.instance_age
     }
+
+    /// Whether more than half of its handles are held between calls: the runtimes of some languages never
+    /// give all of them back, and would trap when none is left.
+    fn hoards(&mut self, limits: &PluginLimits) -> bool {
+        self.live.store.data_mut().handles_held() > limits.handles / 2
+    }
 }
 
 /// Why a call has no answer of the guest.
@@ -285,9 +291,10 @@ impl Pool {
         }
     }
 
-    fn put_back(&self, warm: Warm) {
+    fn put_back(&self, mut warm: Warm) {
         let limits = &self.ground.limits;
-        if self.isolation == Isolation::Call || warm.is_worn(limits, Instant::now()) {
+        let worn = warm.is_worn(limits, Instant::now()) || warm.hoards(limits);
+        if self.isolation == Isolation::Call || worn {
             return;
         }
         // Outside of the lock: what isn't kept is dropped.
