@@ -36,7 +36,7 @@ pub(crate) fn steal(rest: &str) -> Result<String, Failure> {
     }
     // Once is enough: the other ends differ in what the host makes of them.
     let origins = if how == "fail" { &[granted, other, closed][..] } else { &[] };
-    for origin in origins {
+    for origin in origins.iter().copied() {
         for name in NAMES {
             for text in odd_placeholders(name) {
                 let url = format!("{origin}/body");
