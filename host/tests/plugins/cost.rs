@@ -165,8 +165,7 @@ async fn a_start_with_five_cached_plugins() {
     let from = folder.path().join("plugins");
     std::fs::create_dir(&from).unwrap();
     std::fs::write(from.join("one.wasm"), version(1)).unwrap();
-    for file in ["guest_probe.wasm", "guest_wasi.wasm", "guest_trap.wasm", "sidenote_webhook.wasm"]
-    {
+    for file in ["guest_probe.wasm", "guest_wasi.wasm", "guest_trap.wasm", "guest_echo.wasm"] {
         std::fs::copy(built(file), from.join(file)).unwrap();
     }
     let cache = Cache::at(folder.path().join("cache"));
