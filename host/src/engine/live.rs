@@ -116,11 +116,8 @@ impl Memory {
         Ok((fresh, aside))
     }
 
-    /// Reads the next notes of lanes that have none left in memory. Returns the sessions.
-    pub(super) async fn refill_lanes(
-        &mut self,
-        store: &dyn Store,
-    ) -> Result<Vec<SessionKey>, StoreError> {
+    /// Reads the next notes of lanes that have none left in memory.
+    pub(super) async fn refill_lanes(&mut self, store: &dyn Store) -> Result<(), StoreError> {
         for key in &self.hungry {
             let Some(live) = self.sessions.get_mut(key) else { continue };
             let Some(number) = live.lane.wants_after() else { continue };
@@ -142,7 +139,12 @@ impl Memory {
                 (row.number, queued)
             }));
         }
-        Ok(std::mem::take(&mut self.hungry))
+        Ok(())
+    }
+
+    /// The sessions whose lanes were refilled.
+    pub(super) fn take_hungry(&mut self) -> Vec<SessionKey> {
+        std::mem::take(&mut self.hungry)
     }
 
     /// Has the session's lane refilled in the next round, if it must be.

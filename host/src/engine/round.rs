@@ -394,7 +394,7 @@ impl Engine {
         keys.extend(self.memory.load_persons(&*self.store, persons).await?);
         self.memory.load_owners(&*self.store, owners).await?;
         keys.extend(decided.iter().cloned());
-        let touched = self.memory.refill_lanes(&*self.store).await?;
+        self.memory.refill_lanes(&*self.store).await?;
         let named = self.load_named(decided).await?;
         // Before they are in memory: what can't be read now is asked for again with them.
         let missing = keys.iter().filter(|key| !self.memory.sessions.contains_key(*key));
@@ -407,6 +407,8 @@ impl Engine {
         self.memory.load_owners(&*self.store, owners).await?;
         let (fresh, changes) = self.memory.load_sessions(&*self.store, &keys, now).await?;
         let adopted = adopted.into_iter().filter(|(key, _)| fresh.contains(key)).collect();
+        // Only when nothing can fail any more: a lane that was refilled must be looked at.
+        let touched = self.memory.take_hungry();
         Ok(Round { changes, touched, named, adopted, ..Round::default() })
     }
 
