@@ -8,8 +8,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body as _, Incoming as Body};
 use reqwest::Url;
+use tokio::time::Instant;
 
 use super::address::RefusedAddress;
+use super::alarm::Alarm;
 use super::grant::{Denial, Grants, Origin};
 use super::network::Network;
 use super::vault::{SecretError, Vault};
@@ -121,11 +123,16 @@ impl Door {
         &self.vault
     }
 
-    /// Sends one request and waits for the whole response, or for as much of its body as is allowed.
+    /// Sends one request and waits for the whole response, or for as much of its body as is allowed. The
+    /// alarm is for its time, and may have been used before.
     ///
     /// # Errors
     /// [`SendError`]; its [`SendError::sent`] says whether the request may have arrived.
-    pub async fn send(&self, mut request: Outgoing) -> Result<Incoming, SendError> {
+    pub(crate) async fn send(
+        &self,
+        mut request: Outgoing,
+        alarm: &mut Alarm,
+    ) -> Result<Incoming, SendError> {
         let (url, origin) = self.address(&request.url)?;
         self.grants.admit(&origin)?;
         self.prepare(&mut request, &origin)?;
@@ -141,7 +148,8 @@ impl Door {
             let response = self.network.client(self.grants.allow_private()).request(prepared).await;
             self.receive(response.map_err(|error| self.broken(&origin, error))?, &origin).await
         };
-        let outcome = tokio::time::timeout(request.timeout, exchange).await.unwrap_or_else(|_| {
+        let deadline = Instant::now() + request.timeout;
+        let outcome = alarm.until(deadline, exchange).await.unwrap_or_else(|| {
             Err(SendError::Timeout {
                 origin: origin.clone(),
                 after: request.timeout,

@@ -197,6 +197,7 @@ mod tests {
     use tokio::task::JoinSet;
 
     use super::*;
+    use crate::egress::alarm::Alarm;
     use crate::egress::door::{Bounds, Incoming, Outgoing};
     use crate::egress::{Denial, Door, Grants, SendError, Vault};
 
@@ -268,7 +269,7 @@ mod tests {
                 secrets_in_body: false,
                 timeout: Duration::from_millis(500),
             };
-            door.send(request).await
+            door.send(request, &mut Alarm::default()).await
         }
 
         /// Each listener's queue is in order: once one's own connect is counted, all before it are.

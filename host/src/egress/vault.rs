@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use memchr::memmem;
 
@@ -12,6 +13,7 @@ use crate::config::{PluginSecret, Secret};
 use crate::ids::PluginName;
 
 const OPEN: &[u8] = b"{{secret:";
+static OPENING: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(OPEN));
 const CLOSE: &[u8] = b"}}";
 const SCRUBBED: &[u8] = b"[secret]";
 /// Shorter values would be found everywhere, and hide nothing.
@@ -21,6 +23,8 @@ const SHORTEST_SCRUBBED: usize = 4;
 pub struct Vault {
     plugin: PluginName,
     secrets: BTreeMap<String, Held>,
+    /// The values that are looked for in what comes back.
+    sought: Vec<Sought>,
     /// What the plugin's manifest asks for, with the hosts of each; `None` where it has none.
     asked: Option<BTreeMap<String, Patterns>>,
 }
@@ -30,20 +34,39 @@ struct Held {
     hosts: Origins,
 }
 
+/// A value as it is looked for: what that takes is made ready once.
+struct Sought {
+    finder: memmem::Finder<'static>,
+    /// Names of headers come in lower case, whatever was sent.
+    lower_case: memmem::Finder<'static>,
+}
+
+impl Sought {
+    fn of(held: &Held) -> Option<Self> {
+        let value = held.value.expose();
+        let finder = |text: &str| memmem::Finder::new(text).into_owned();
+        (value.len() >= SHORTEST_SCRUBBED).then(|| Self {
+            finder: finder(value),
+            lower_case: finder(&value.to_ascii_lowercase()),
+        })
+    }
+}
+
 impl Vault {
     /// Takes the secrets of a plugin.
     pub fn new(
         plugin: PluginName,
         secrets: &BTreeMap<String, PluginSecret>,
     ) -> Result<Self, BadGrant> {
-        let secrets = secrets
+        let secrets: BTreeMap<_, _> = secrets
             .iter()
             .map(|(name, secret)| {
                 let hosts = Origins::parse(&secret.hosts)?;
                 Ok((name.clone(), Held { value: secret.value.clone(), hosts }))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { plugin, secrets, asked: None })
+        let sought = secrets.values().filter_map(Sought::of).collect();
+        Ok(Self { plugin, secrets, sought, asked: None })
     }
 
     /// The same, of no more than a manifest asks for.
@@ -58,14 +81,14 @@ impl Vault {
 
     /// Whether there is a placeholder in a text.
     pub fn has_placeholder(text: &[u8]) -> bool {
-        memmem::find(text, OPEN).is_some()
+        OPENING.find(text).is_some()
     }
 
     /// Puts secrets in place of `{{secret:NAME}}`, for an origin that they are granted to.
     pub fn fill(&self, text: &[u8], origin: &Origin) -> Result<Vec<u8>, SecretError> {
         let mut out = Vec::with_capacity(text.len() + 64);
         let mut rest = text;
-        while let Some(start) = memmem::find(rest, OPEN) {
+        while let Some(start) = OPENING.find(rest) {
             out.extend_from_slice(&rest[..start]);
             let after = &rest[start + OPEN.len()..];
             let end = memmem::find(after, CLOSE).ok_or(SecretError::Unterminated)?;
@@ -112,19 +135,18 @@ impl Vault {
 
     /// Whether a value stands in a header's name. Names come in lower case, whatever was sent.
     pub fn stands_in_name(&self, name: &str) -> bool {
-        self.sought().any(|value| name.contains(&value.to_ascii_lowercase()))
+        self.sought.iter().any(|sought| sought.lower_case.find(name.as_bytes()).is_some())
     }
 
     /// Where values stand, in order. Values that share bytes, one that begins another
     /// say, become one place: taking them out one by one would leave the rest of the other.
     fn found(&self, text: &[u8]) -> Vec<Range<usize>> {
         let mut found = Vec::new();
-        for value in self.sought() {
-            let finder = memmem::Finder::new(value);
+        for Sought { finder, .. } in &self.sought {
             let (mut own, mut from) = (Vec::new(), 0);
             while let Some(at) = finder.find(&text[from..]) {
                 let start = from + at;
-                join(&mut own, start..start + value.len());
+                join(&mut own, start..start + finder.needle().len());
                 from = start + 1;
             }
             found.append(&mut own);
@@ -135,12 +157,6 @@ impl Vault {
             join(&mut joined, place);
         }
         joined
-    }
-
-    /// The values that are looked for in what comes back.
-    fn sought(&self) -> impl Iterator<Item = &str> {
-        let values = self.secrets.values().map(|held| held.value.expose());
-        values.filter(|value| value.len() >= SHORTEST_SCRUBBED)
     }
 
     fn expose(&self, name: &str, origin: &Origin) -> Result<&[u8], SecretError> {

@@ -176,9 +176,11 @@ async fn ways() -> [(&'static str, Way); 3] {
         let mut plugin = Plugin::of(file);
         plugin.hosts = vec![format!("http://{address}")];
         plugin.allow_private = true;
-        plugin.secrets =
-            [("token".to_owned(), crate::guests::secret("t", &[&format!("http://{address}")]))]
-                .into();
+        plugin.secrets = [(
+            "token".to_owned(),
+            crate::guests::secret("xoxb-2f7c1e9a4b6d8035", &[&format!("http://{address}")]),
+        )]
+        .into();
         plugin
     };
     let registry =
