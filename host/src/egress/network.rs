@@ -390,7 +390,7 @@ mod tests {
         let resolver =
             |allow_private| Resolver { lookup: Arc::new(ask_system) as Lookup, allow_private };
         let refused = resolver(false).call("localhost".parse().unwrap()).await;
-        let error = refused.err().expect("localhost is a loopback name");
+        let error = refused.expect_err("localhost is a loopback name");
         let refused = error.downcast_ref::<RefusedAddress>();
         assert!(refused.is_some_and(|refused| refused.grantable), "{error}");
         assert!(resolver(true).call("localhost".parse().unwrap()).await.is_ok());
