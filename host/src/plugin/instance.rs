@@ -140,6 +140,7 @@ pub(super) fn store(engine: &Engine, ground: &Arc<Ground>) -> Store<State> {
     store.epoch_deadline_callback(move |mut context| {
         let state = context.data_mut();
         state.cpu.tick()?;
+        state.ground.turns.interrupted();
         // Yielding is what lets the deadline's timer stop a loop. It must be tokio's own: that looks at
         // timers and sockets before the guest goes on. A task that only wakes itself goes on at once, and
         // those are looked at every 61 turns, which is half a second of other people's time.

@@ -60,7 +60,8 @@ impl Loader {
     /// A loader. Without a usable cache it compiles every time.
     pub(super) fn new(cache: Option<&CacheConfig>) -> Result<Self, LoadError> {
         let engine_error = |error: wasmtime::Error| LoadError::Engine(admit::cause(&error));
-        let engine = engine::start().map_err(engine_error)?;
+        let turns = Arc::new(Turns::new());
+        let engine = engine::start(&turns).map_err(engine_error)?;
         let linker = admit::linker(&engine).map_err(engine_error)?;
         let cache = cache.and_then(|config| match Cache::open(config, &engine) {
             Ok(cache) => Some(Arc::new(cache)),
@@ -70,7 +71,7 @@ impl Loader {
             }
         });
         let compiler = Arc::new(Semaphore::new(1));
-        let (network, turns) = (Network::new()?, Arc::new(Turns::new()));
+        let network = Network::new()?;
         Ok(Self { engine, linker, network, cache, compiler, turns })
     }
 

@@ -5,17 +5,18 @@
 //! a slice where others wait, and loses it when it isn't seen any more: it waits for the host, or its call
 //! has ended.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::engine::TICK;
-
 /// A guest may compute for so many ticks of a call before it needs a seat.
-pub(super) const QUICK: u32 = 2;
+pub(super) const QUICK: u32 = 4;
 /// How long a seat is kept while others wait.
 const SLICE: Duration = Duration::from_millis(20);
+/// How often one that waits looks for a seat.
+const RETRY: Duration = Duration::from_millis(5);
 /// A guest that wasn't seen for so long doesn't compute.
 const GONE: Duration = Duration::from_millis(15);
 
@@ -23,6 +24,8 @@ const GONE: Duration = Duration::from_millis(15);
 pub(super) struct Turns {
     seats: Mutex<Seats>,
     most: usize,
+    /// A guest was interrupted since it was last asked.
+    interrupted: AtomicBool,
 }
 
 #[derive(Default)]
@@ -50,7 +53,7 @@ impl Turns {
     }
 
     fn of(most: usize) -> Self {
-        Self { seats: Mutex::default(), most }
+        Self { seats: Mutex::default(), most, interrupted: AtomicBool::new(false) }
     }
 
     /// A name for a guest.
@@ -58,6 +61,16 @@ impl Turns {
         let mut seats = self.seats();
         seats.next += 1;
         seats.next
+    }
+
+    /// Tells that a guest computes: a tick found it at it.
+    pub(super) fn interrupted(&self) {
+        self.interrupted.store(true, Relaxed);
+    }
+
+    /// Whether a guest was interrupted since the last time that this was asked.
+    pub(super) fn is_computing(&self) -> bool {
+        self.interrupted.swap(false, Relaxed)
     }
 
     /// Waits until the guest may compute for another tick.
@@ -69,7 +82,7 @@ impl Turns {
         }
         let waiting = Waiting::begin(self);
         loop {
-            tokio::time::sleep(TICK).await;
+            tokio::time::sleep(RETRY).await;
             if self.sit(guest, Instant::now()) {
                 drop(waiting);
                 return;
@@ -150,7 +163,7 @@ mod tests {
                 while Instant::now() < end {
                     turns.take(guest).await;
                     ticks += 1;
-                    tokio::time::sleep(TICK).await;
+                    tokio::time::sleep(RETRY).await;
                 }
                 ticks
             });
