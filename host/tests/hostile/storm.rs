@@ -24,23 +24,30 @@ const ENEMIES: usize = 8;
 const MEMORY: usize = 16 << 20;
 /// How long a hostile call may take.
 const DEADLINE: Duration = Duration::from_millis(250);
-/// How late a stop may come. The worst is printed.
-const GRACE: Duration = Duration::from_millis(250);
+/// How late a stop may come, and for how long a wish may keep a thread. The worst is printed. Without
+/// optimisation what the host itself does takes several times as long.
+const GRACE: Duration = Duration::from_millis(if cfg!(debug_assertions) { 250 } else { 50 });
 /// How late on a machine that gives this process less time than it asks for.
 const BUSY_GRACE: Duration = Duration::from_secs(3);
 /// What the host may take beyond what the plugins are granted.
 const MARGIN: u64 = 32 << 20;
-/// How much later the slowest hundredth of a neighbour's calls may be, whatever the ratio says.
-const NOISE: Duration = Duration::from_millis(25);
+/// How much later the slowest hundredth of a neighbour's calls may be, whatever the ratio says: nothing but
+/// the ratio counts where the host is optimised.
+const NOISE: Duration = Duration::from_millis(if cfg!(debug_assertions) { 25 } else { 0 });
 /// Calls of the neighbour at the same time.
 const NEIGHBOURS: usize = 4;
+/// How often quiet and storm take turns: a machine that gets slower does so for both.
+const TURNS: usize = 8;
+/// Calls of each neighbour in a quiet turn.
+const QUIET_CALLS: usize = 30;
 
 fn calls() -> usize {
     std::env::var("SIDENOTE_HOSTILE_CALLS").map_or(2_000, |calls| calls.parse().unwrap())
 }
 
-/// A folder with enemies, with files that are no plugins, and with a neighbour.
-async fn load(server: &Server) -> Registry {
+/// A folder with enemies, with files that are no plugins, and with a neighbour. The neighbour's platform is
+/// another than that of the enemies: what those make of theirs is nothing that the host could help.
+async fn load(platform: &Server, neighbours: &Server) -> Registry {
     let folder = tempfile::tempdir().unwrap();
     let path = |file: &str| folder.path().join(file);
     let good = version(1);
@@ -57,21 +64,21 @@ async fn load(server: &Server) -> Registry {
     for file in ["guest_misfit.wasm", "guest_stranger.wasm", "guest_tables.wasm"] {
         std::fs::copy(built(file), path(file)).unwrap();
     }
-    let granted = |file: &str| {
+    let granted = |file: &str, platform: &Server| {
         let mut granted = plugin(file);
-        granted.hosts = vec![server.grant()];
+        granted.hosts = vec![platform.grant()];
         granted.allow_private = true;
         granted
     };
     let enemy = || -> Plugin {
-        let mut enemy = granted("hostile.wasm");
+        let mut enemy = granted("hostile.wasm", platform);
         enemy.limits.memory_bytes = MEMORY;
         enemy.limits.cpu_time = Duration::from_millis(100);
         enemy.limits.call_timeout = DEADLINE;
         enemy.limits.concurrency = 1;
         enemy
     };
-    let mut good_one = granted("hostile.wasm");
+    let mut good_one = granted("hostile.wasm", neighbours);
     good_one.limits.concurrency = NEIGHBOURS;
     let enemies = (0..ENEMIES).map(|number| (format!("enemy-{number}").into(), enemy()));
     let plugins = enemies.chain([("neighbour".into(), good_one)]).collect();
@@ -135,6 +142,12 @@ async fn neighbour(
     took
 }
 
+/// Whether the machine gave the process much less time than it asked for. Its own threads, of which there
+/// are more than processors, wait for each other for a fifth of their time.
+fn is_busy(ran: Duration, waited: Duration) -> bool {
+    waited >= ran / 3
+}
+
 fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
 }
@@ -144,13 +157,13 @@ async fn storm(
     registry: Arc<Registry>,
     server: Arc<Server>,
     number: usize,
-    share: usize,
+    share: std::ops::Range<usize>,
     worst: Arc<std::sync::Mutex<(Duration, String)>>,
     crashed: Arc<AtomicUsize>,
 ) {
     let name = format!("enemy-{number}");
     let wishes = wishes(&server);
-    for turn in 0..share / 2 {
+    for turn in share {
         let (wish, may) = &wishes[(turn * 7 + number * 5) % wishes.len()];
         let started = Instant::now();
         if turn % 10 == 9 {
@@ -191,64 +204,68 @@ async fn storm(
 async fn enemies_stop_neither_the_host_nor_a_neighbour_and_get_no_more_than_they_may() {
     let _alone = ALONE.lock().await;
     let server = Arc::new(server_elsewhere());
-    let registry = Arc::new(load(&server).await);
-    // Everything is warm: connections, instances, the allocator.
-    let quiet = neighbour(&registry, &server, |calls| calls == 100).await;
+    let platform = server_elsewhere();
+    let registry = Arc::new(load(&server, &platform).await);
+    // Connections, instances and the allocator are warm before anything is measured.
+    neighbour(&registry, &platform, |calls| calls == QUIET_CALLS).await;
     let (before, peak) = (resident(), Peak::watch());
     let ran_before = ran_and_waited();
 
-    let ended = Arc::new(AtomicBool::new(false));
     let (worst, crashed) = (Arc::default(), Arc::new(AtomicUsize::new(0)));
-    let mut enemies = JoinSet::new();
+    let (mut quiet, mut stormy) = (Vec::new(), Vec::new());
     let started = Instant::now();
-    for number in 0..ENEMIES {
-        let (registry, server) = (registry.clone(), server.clone());
-        let share = calls() / ENEMIES;
-        enemies.spawn(storm(
-            registry,
-            server,
-            number,
-            share,
-            Arc::clone(&worst),
-            Arc::clone(&crashed),
-        ));
-    }
-    let stormy = {
-        let (registry, server, over) = (registry.clone(), server.clone(), ended.clone());
-        let mut running = JoinSet::new();
-        running.spawn(async move {
-            neighbour(&registry, &server, move |calls| calls > 20 && over.load(Relaxed)).await
-        });
-        while let Some(enemy) = enemies.join_next().await {
-            enemy.unwrap();
+    for turn in 0..TURNS {
+        quiet.extend(neighbour(&registry, &platform, |calls| calls == QUIET_CALLS).await);
+        let mut enemies = JoinSet::new();
+        for number in 0..ENEMIES {
+            let share = calls() / ENEMIES / 2;
+            let share = share * turn / TURNS..share * (turn + 1) / TURNS;
+            let (registry, server) = (registry.clone(), server.clone());
+            let (worst, crashed) = (Arc::clone(&worst), Arc::clone(&crashed));
+            enemies.spawn(storm(registry, server, number, share, worst, crashed));
         }
-        ended.store(true, Relaxed);
-        running.join_next().await.unwrap().unwrap()
-    };
+        let over = Arc::new(AtomicBool::new(false));
+        let calm = over.clone();
+        let wait = async {
+            while let Some(enemy) = enemies.join_next().await {
+                enemy.unwrap();
+            }
+            over.store(true, Relaxed);
+        };
+        let measured = neighbour(&registry, &platform, move |_| calm.load(Relaxed));
+        stormy.extend(tokio::join!(measured, wait).0);
+    }
+    quiet.sort();
+    stormy.sort();
 
     let (ran, waited) = ran_and_waited();
     let (ran, waited) = (ran - ran_before.0, waited.saturating_sub(ran_before.1));
     let grown = peak.bytes().saturating_sub(before);
     let allowed = (ENEMIES * MEMORY) as u64 + MARGIN;
     let (late, wish) = worst.lock().unwrap().clone();
-    let (quiet, stormy_p99) = (percentile(&quiet, 99), percentile(&stormy, 99));
+    let [quiet_p50, quiet_p99] = [50, 99].map(|percent| percentile(&quiet, percent));
+    let [stormy_p50, stormy_p99] = [50, 99].map(|percent| percentile(&stormy, percent));
     println!(
-        "{} calls in {:?}, {crashed:?} stopped or failed; memory grew by {} MiB of {} MiB; the latest stop came {late:?} after its deadline ({wish}); the neighbour's p50 was {:?}, its p99 {stormy_p99:?} (quiet: {quiet:?}) over {} calls; the process ran for {ran:?} and waited for the machine for {waited:?}",
+        "{} calls in {:?}, {crashed:?} stopped or failed; memory grew by {} MiB of {} MiB; the latest stop came {late:?} after its deadline ({wish})",
         calls(),
         started.elapsed(),
         grown >> 20,
         allowed >> 20,
-        percentile(&stormy, 50),
+    );
+    println!(
+        "the neighbour's p50 was {stormy_p50:?} (quiet: {quiet_p50:?}), its p99 {stormy_p99:?} (quiet: {quiet_p99:?}, {:+.0} %), over {} calls ({}); the process ran for {ran:?} and waited for the machine for {waited:?}",
+        (stormy_p99.as_secs_f64() / quiet_p99.as_secs_f64() - 1.0) * 100.0,
         stormy.len(),
+        quiet.len(),
     );
     assert!(grown <= allowed, "{} MiB of {} MiB", grown >> 20, allowed >> 20);
-    let busy = waited >= ran / 3;
+    let busy = is_busy(ran, waited);
     let grace = if busy { BUSY_GRACE } else { GRACE };
     assert!(late <= grace, "{late:?} ({wish})");
     // On a machine that is busy with other things this would be their latency.
     if !busy {
-        let allowed = quiet.mul_f64(1.2).max(quiet + NOISE);
-        assert!(stormy_p99 <= allowed, "{stormy_p99:?}, was {quiet:?}");
+        let allowed = quiet_p99.mul_f64(1.2).max(quiet_p99 + NOISE);
+        assert!(stormy_p99 <= allowed, "{stormy_p99:?}, was {quiet_p99:?}");
     } else {
         println!("the machine is busy: the neighbour's latency isn't judged");
     }
@@ -264,8 +281,9 @@ async fn enemies_stop_neither_the_host_nor_a_neighbour_and_get_no_more_than_they
 async fn no_wish_keeps_a_thread_to_itself() {
     let _alone = ALONE.lock().await;
     let server = server_elsewhere();
-    let registry = load(&server).await;
+    let registry = load(&server, &server).await;
     let mut worst = Vec::new();
+    let before = ran_and_waited();
     for (wish, may) in wishes(&server) {
         let longest = Arc::new(std::sync::Mutex::new(Duration::ZERO));
         let mut ruler = JoinSet::new();
@@ -293,5 +311,8 @@ async fn no_wish_keeps_a_thread_to_itself() {
     for (gap, wish) in worst.iter().take(5) {
         println!("{gap:?} without a turn for others: {wish}");
     }
-    assert!(worst[0].0 <= 2 * GRACE, "{:?}", worst[0]);
+    let (ran, waited) = ran_and_waited();
+    let busy = is_busy(ran - before.0, waited.saturating_sub(before.1));
+    let most = if busy { BUSY_GRACE } else { 2 * GRACE };
+    assert!(worst[0].0 <= most, "{:?}", worst[0]);
 }
