@@ -18,6 +18,8 @@ const ROUNDS: usize = 9;
 const ONE_BY_ONE: usize = 2_000;
 const AT_ONCE: usize = 16;
 const EACH_AT_ONCE: usize = 500;
+const USER_AGENT: &str = concat!("sidenote/", env!("CARGO_PKG_VERSION"));
+const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 /// The name of the server's thread.
 const SERVER: &str = "cost-server";
 
@@ -32,7 +34,8 @@ impl Way {
     async fn post(&self) {
         match self {
             Self::Native(client, url) => {
-                let request = client.post(url).body("said {{secret:token}}");
+                let request = client.post(url).header("traceparent", TRACEPARENT);
+                let request = request.body("said {{secret:token}}");
                 let answer = request.send().await.unwrap();
                 assert_eq!(answer.bytes().await.unwrap().len(), 11);
             }
@@ -186,7 +189,8 @@ async fn ways() -> [(&'static str, Way); 3] {
     let registry =
         registry([("ours", granted("guest_probe.wasm")), ("wasi", granted("guest_wasi.wasm"))]);
     let registry = Arc::new(registry.await);
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    // The same bytes are sent every way.
+    let client = reqwest::Client::builder().no_proxy().user_agent(USER_AGENT).build().unwrap();
     let ours = Way::Plugin(registry.clone(), Arc::new(note("ours", &format!("post-body {url}"))));
     let wasi = Way::Plugin(registry, Arc::new(note("wasi", &format!("POST {address} /notes"))));
     [("native reqwest", Way::Native(client, url)), ("our http", ours), ("wasi:http", wasi)]
