@@ -37,6 +37,9 @@ const STOPS_WITHIN: Duration = Duration::from_secs(20);
 pub struct Setup {
     /// Where the host keeps its rows.
     pub store: StoreKind,
+    /// Keeps the host's files in memory where the machine offers that (`/dev/shm`), for measurements that
+    /// aren't of the disk.
+    pub in_memory_files: bool,
     /// Keys of `[delivery]`.
     pub delivery: String,
     /// Keys of `[streams.all]`.
@@ -85,7 +88,7 @@ impl Rig {
         if std::env::var_os("SIDENOTE_LOG").is_some() {
             sidenote::telemetry::init(false, tracing::Level::INFO);
         }
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = temporary_folder(setup.in_memory_files);
         let components = setup.components.clone().unwrap_or_else(components);
         for file in setup.files.iter().chain([&COMPONENT]) {
             // A folder of its own: a host compiles everything that it finds.
@@ -428,4 +431,13 @@ fn markers(note: &Arc<Note>) -> Vec<String> {
     let from_actions: Vec<String> = descriptions.map(|marker| marker.to_string()).collect();
     assert_eq!(from_text, from_actions, "text and actions of note {} differ", note.id);
     from_text
+}
+
+fn temporary_folder(in_memory: bool) -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let folder = match in_memory && memory.is_dir() {
+        true => tempfile::tempdir_in(memory),
+        false => tempfile::tempdir(),
+    };
+    folder.expect("a temporary folder")
 }
