@@ -31,9 +31,9 @@ impl Settings {
 pub(crate) fn send(request: Request) -> Result<Response, Failure> {
     let response = request.header("api_access_token", secret("token")).send()?;
     if response.status == 422 && is_flooded(&response) {
-        // The limit slides: the first of these messages is a minute old after a minute at the latest.
+        // The limit slides over a minute: some of these messages are a minute old before long.
         let message = "the conversation has more messages in a minute than Chatwoot takes";
-        let failure = Failure::rate_limited("422", message, Some(Duration::from_secs(60)))
+        let failure = Failure::rate_limited("422", message, Some(Duration::from_secs(5)))
             .with_limit_scope(LimitScope::Conversation)
             .with_sent(sidenote_plugin::Sent::Sent);
         return Err(failure);

@@ -7,7 +7,8 @@ use sidenote_plugin::webhook::{Event, Hmac, Rejection, Request, Turn, check_age}
 
 use crate::api::Settings;
 
-const SIGNATURE: Hmac = Hmac { secret: "incoming", hash: Hash::Sha256, encoding: Encoding::Hex };
+const SIGNATURE: Hmac =
+    Hmac { secret: "webhook_secret", hash: Hash::Sha256, encoding: Encoding::Hex };
 /// How far a timestamp may be from the host's clock, in seconds, either way.
 const WINDOW: u64 = 300;
 
@@ -76,7 +77,7 @@ fn event(body: Body) -> Result<Event, Rejection> {
 
 /// Chatwoot writes it as a word, and as a number where a message is part of something else.
 fn is_incoming(message_type: &Value) -> bool {
-    message_type == "incoming" || message_type == 0
+    message_type == "webhook_secret" || message_type == 0
 }
 
 /// A turn of a conversation. The session is an attribute of the conversation, or else of the person.
@@ -172,12 +173,12 @@ mod tests {
 
     fn host() -> Host {
         let host = Host::new().config("url", "https://chat.example").config("account", "7");
-        host.at(1_700_000_000).secret("incoming", "k").install()
+        host.at(1_700_000_000).secret("webhook_secret", "k").install()
     }
 
     fn sign(timestamp: &str, body: &str) -> String {
         let data = format!("{timestamp}.{body}");
-        let hex = crypto::hmac_sign("incoming", Hash::Sha256, Encoding::Hex, data.as_bytes());
+        let hex = crypto::hmac_sign("webhook_secret", Hash::Sha256, Encoding::Hex, data.as_bytes());
         format!("sha256={}", hex.unwrap())
     }
 
@@ -203,7 +204,7 @@ mod tests {
     fn message(changes: &[(&str, Value)]) -> Value {
         let mut body = json!({
             "event": "message_created", "id": 99, "content": "hello", "private": false,
-            "message_type": "incoming", "content_type": "text", "account": { "id": 7 },
+            "message_type": "webhook_secret", "content_type": "text", "account": { "id": 7 },
             "conversation": {
                 "id": 12, "custom_attributes": {},
                 "meta": { "sender": {
@@ -238,7 +239,7 @@ mod tests {
             text: Some("hello".to_owned()),
             ..Turn::new("12")
         };
-        for kind in [json!("incoming"), json!(0)] {
+        for kind in [json!("webhook_secret"), json!(0)] {
             let body = message(&[("message_type", kind)]);
             assert_eq!(genuine(&body), Ok(vec![Event::Replied(turn.clone())]));
         }
@@ -308,7 +309,7 @@ mod tests {
         assert_eq!(refused(&Request { method: "GET".to_owned(), ..good.clone() }).0, 405);
         let foreign = message(&[("account", json!({ "id": 8 }))]);
         assert_eq!(refused(&signed(NOW, &foreign.to_string())), (403, "account".to_owned()));
-        host.secret("incoming", "");
+        host.secret("webhook_secret", "");
         assert_eq!(refused(&good), (503, "secret".to_owned()));
     }
 }

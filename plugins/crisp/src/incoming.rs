@@ -9,7 +9,8 @@ use sidenote_plugin::{Failure, FailureKind};
 
 use crate::api::Settings;
 
-const SIGNATURE: Hmac = Hmac { secret: "incoming", hash: Hash::Sha256, encoding: Encoding::Hex };
+const SIGNATURE: Hmac =
+    Hmac { secret: "signing_secret", hash: Hash::Sha256, encoding: Encoding::Hex };
 /// How far a timestamp may be from the host's clock, in seconds, either way.
 const WINDOW: u64 = 300;
 /// From here on a timestamp is in milliseconds: in seconds it would be the year 5138.
@@ -116,13 +117,14 @@ mod tests {
 
     fn host() -> Host {
         let host = Host::new().config("website", "w-1").config("identifier", "i-1");
-        host.at(1_700_000_000).secret("incoming", "k").install()
+        host.at(1_700_000_000).secret("signing_secret", "k").install()
     }
 
     fn signed(timestamp: &str, body: &str) -> Request {
         let data = format!("[{timestamp};{body}]");
         let signature =
-            crypto::hmac_sign("incoming", Hash::Sha256, Encoding::Hex, data.as_bytes()).unwrap();
+            crypto::hmac_sign("signing_secret", Hash::Sha256, Encoding::Hex, data.as_bytes())
+                .unwrap();
         let headers =
             [("X-Crisp-Request-Timestamp", timestamp), ("X-Crisp-Signature", &*signature)];
         test::webhook("POST", &headers, body)
@@ -234,7 +236,7 @@ mod tests {
         let foreign = body.replacen("w-1", "w-2", 2);
         assert_eq!(refused(&signed(NOW, &foreign)), (403, "website".to_owned()));
         assert!(host.requests().is_empty());
-        host.secret("incoming", "");
+        host.secret("signing_secret", "");
         assert_eq!(refused(&good), (503, "secret".to_owned()));
     }
 }

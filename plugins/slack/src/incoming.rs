@@ -9,7 +9,8 @@ use sidenote_plugin::webhook::{Answer, Event, Hmac, Rejection, Request, Turn, ch
 use crate::api;
 use crate::thread::Thread;
 
-const SIGNATURE: Hmac = Hmac { secret: "incoming", hash: Hash::Sha256, encoding: Encoding::Hex };
+const SIGNATURE: Hmac =
+    Hmac { secret: "signing_secret", hash: Hash::Sha256, encoding: Encoding::Hex };
 /// How far a timestamp may be from the host's clock, in seconds, either way.
 const WINDOW: u64 = 300;
 /// The metadata by which another app of the workspace says that a message of its own opens a conversation.
@@ -151,12 +152,12 @@ mod tests {
     const NOW: &str = "1700000000";
 
     fn host() -> Host {
-        Host::new().at(1_700_000_000).secret("incoming", "k").install()
+        Host::new().at(1_700_000_000).secret("signing_secret", "k").install()
     }
 
     fn signed(timestamp: &str, body: &str) -> Request {
         let data = format!("v0:{timestamp}:{body}");
-        let hex = crypto::hmac_sign("incoming", Hash::Sha256, Encoding::Hex, data.as_bytes());
+        let hex = crypto::hmac_sign("signing_secret", Hash::Sha256, Encoding::Hex, data.as_bytes());
         let signature = format!("v0={}", hex.unwrap());
         let headers =
             [("X-Slack-Request-Timestamp", timestamp), ("X-Slack-Signature", &*signature)];
@@ -194,7 +195,7 @@ mod tests {
         let headers =
             [("X-Slack-Request-Timestamp", "1531420618"), ("X-Slack-Signature", signature)];
         let host = Host::new().at(1_531_420_618);
-        host.secret("incoming", "8f742231b10e8888abcd99yyyzzz85a5").install();
+        host.secret("signing_secret", "8f742231b10e8888abcd99yyyzzz85a5").install();
         assert_eq!(verify(&test::webhook("POST", &headers, body)), Ok(()));
     }
 
@@ -307,7 +308,7 @@ mod tests {
         assert_eq!(refused(&Request { method: "GET".to_owned(), ..good.clone() }).0, 405);
         let host = host.config("team", "T2");
         assert_eq!(refused(&good), (403, "team".to_owned()));
-        host.secret("incoming", "");
+        host.secret("signing_secret", "");
         assert_eq!(refused(&good), (503, "secret".to_owned()));
     }
 }
