@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use sidenote_plugin::http::{Request, Response, encode, secret};
-use sidenote_plugin::{Failure, FailureKind, LimitScope, config};
+use sidenote_plugin::{Failure, FailureKind, LimitScope, Sent, config};
+
+/// How long to wait where Chatwoot says no and not for how long. Its limits slide over a minute.
+const PAUSE: Duration = Duration::from_secs(10);
 
 /// The operator's settings.
 #[derive(Deserialize)]
@@ -30,26 +33,25 @@ impl Settings {
 /// Sends a request with the token, and takes no for an answer.
 pub(crate) fn send(request: Request) -> Result<Response, Failure> {
     let response = request.header("api_access_token", secret("token")).send()?;
-    if response.status == 422 && is_flooded(&response) {
-        // The limit slides over a minute: some of these messages are a minute old before long.
-        let message = "the conversation has more messages in a minute than Chatwoot takes";
-        let failure = Failure::rate_limited("422", message, Some(Duration::from_secs(5)))
-            .with_limit_scope(LimitScope::Conversation)
-            .with_sent(sidenote_plugin::Sent::Sent);
-        return Err(failure);
-    }
-    response.error_for_status().map_err(|mut failure| {
-        failure.message = match failure.kind {
-            FailureKind::Auth => {
-                "Chatwoot refuses the token, or its agent isn't in the inbox".to_owned()
-            }
-            FailureKind::NotFound => "Chatwoot has no such conversation or message".to_owned(),
-            FailureKind::Transient
-            | FailureKind::RateLimited
-            | FailureKind::Invalid
-            | FailureKind::Permanent => format!("Chatwoot answered {}", failure.code),
-        };
-        failure
+    let flooded = response.status == 422 && is_flooded(&response);
+    response.error_for_status().map_err(|failure| match failure.kind {
+        FailureKind::Invalid if flooded => {
+            let message = "the conversation has more messages in a minute than Chatwoot takes";
+            let limited = Failure::rate_limited("422", message, Some(PAUSE)).with_sent(Sent::Sent);
+            limited.with_limit_scope(LimitScope::Conversation)
+        }
+        FailureKind::RateLimited if failure.retry_after_ms.is_none() => {
+            failure.with_retry_after(PAUSE)
+        }
+        FailureKind::Auth => {
+            let message = "Chatwoot refuses the token, or its agent isn't in the inbox".to_owned();
+            Failure { message, ..failure }
+        }
+        FailureKind::NotFound
+        | FailureKind::Transient
+        | FailureKind::RateLimited
+        | FailureKind::Invalid
+        | FailureKind::Permanent => failure,
     })
 }
 

@@ -200,9 +200,9 @@ mod tests {
         for (status, answer, kind, sent, pause) in [
             (401, "{}", FailureKind::Auth, Sent::Sent, None),
             (404, "{}", FailureKind::NotFound, Sent::Sent, None),
-            (422, flooded, FailureKind::RateLimited, Sent::Sent, Some(5000)),
+            (422, flooded, FailureKind::RateLimited, Sent::Sent, Some(10_000)),
             (422, invalid, FailureKind::Invalid, Sent::Sent, None),
-            (429, "Retry later\n", FailureKind::RateLimited, Sent::Sent, None),
+            (429, "Retry later\n", FailureKind::RateLimited, Sent::Sent, Some(10_000)),
             (500, "", FailureKind::Transient, Sent::Unknown, None),
             (200, "<html>", FailureKind::Permanent, Sent::Sent, None),
         ] {

@@ -1,8 +1,13 @@
 //! Crisp's REST API: where it is, who calls, and what its refusals mean.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use sidenote_plugin::http::{Request, Response, encode};
 use sidenote_plugin::{Failure, FailureKind, config};
+
+/// How long to wait where Crisp says no and not for how long.
+const PAUSE: Duration = Duration::from_secs(10);
 
 /// The operator's settings.
 #[derive(Deserialize)]
@@ -41,9 +46,12 @@ impl Settings {
         let request = request.basic_secret(&self.identifier, "token");
         let response = request.header("x-crisp-tier", "plugin").send()?;
         let status = response.status;
-        response.error_for_status().map_err(|failure| match status {
-            // "Enhance your calm": a limit too.
-            420 => Failure { kind: FailureKind::RateLimited, ..failure },
+        response.error_for_status().map_err(|failure| match (status, failure.retry_after_ms) {
+            // 420, "Enhance your calm", is a limit too.
+            (420 | 429, None) => {
+                Failure { kind: FailureKind::RateLimited, ..failure }.with_retry_after(PAUSE)
+            }
+            (420, Some(_)) => Failure { kind: FailureKind::RateLimited, ..failure },
             _ => failure,
         })
     }

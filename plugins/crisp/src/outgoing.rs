@@ -262,6 +262,8 @@ mod tests {
             host().respond(status, answer).install();
             let failure = note(&test::call(), &to_session("x")).unwrap_err();
             assert_eq!((failure.kind, failure.sent), (kind, sent), "{status} {answer}");
+            let pause = (kind == FailureKind::RateLimited).then_some(10_000);
+            assert_eq!(failure.retry_after_ms, pause, "{status}");
         }
     }
 

@@ -259,9 +259,8 @@ fn check_message(request: &Received) -> Result<(), Answer> {
         return Err(no("msg_too_long"));
     }
     let metadata = &body["metadata"];
-    if !metadata.is_null()
-        && !(metadata["event_type"].is_string() && metadata["event_payload"].is_object())
-    {
+    let whole = metadata["event_type"].is_string() && metadata["event_payload"].is_object();
+    if !metadata.is_null() && !whole {
         return Err(no("invalid_metadata_format"));
     }
     Ok(())
