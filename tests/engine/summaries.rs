@@ -159,7 +159,7 @@ async fn what_waits_when_a_summary_is_sealed_is_posted_first_and_goes_then() {
     world.link("s", "c").await.expect("a link");
     acts(&world, 0..6).await;
     world.summary("s", "all of it", 6).await;
-    wait(29.0).await;
+    wait(28.0).await;
     assert_eq!(world.platform.redactions().len(), 0, "the first note is under way");
     wait(10.0).await;
     assert_eq!(world.platform.lines().len(), 7, "in order, the summary last");

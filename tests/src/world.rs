@@ -65,6 +65,8 @@ struct Redactions {
     asked: Vec<SeenRedaction>,
     /// The notes that people see: what it calls them, and their text.
     visible: Vec<(String, String)>,
+    /// What it calls the notes that it took, by their keys: one that comes again is the same note.
+    names: HashMap<String, String>,
     /// What happened, in order.
     log: Vec<String>,
 }
@@ -234,8 +236,11 @@ impl Platform {
         if !known.able || posted.note_id.is_some() {
             return posted;
         }
-        let taken = known.log.iter().filter(|line| line.starts_with("taken")).count();
-        let id = format!("n{}", taken + 1);
+        if let Some(id) = known.names.get(&note.idempotency_key) {
+            return Posted { note_id: Some(id.clone()), ..posted };
+        }
+        let id = format!("n{}", known.names.len() + 1);
+        known.names.insert(note.idempotency_key.clone(), id.clone());
         known.log.push(format!("taken {id}"));
         let lines = note.body.lines().skip(3).collect::<Vec<_>>().join("|");
         known.visible.push((id.clone(), format!("{}: {lines}", note.conversation)));

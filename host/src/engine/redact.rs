@@ -11,7 +11,7 @@ use crate::engine::round::{Engine, Round};
 use crate::engine::rows::{delete, put, read, session_group, session_key};
 use crate::ids::{PluginName, SessionKey};
 use crate::outbox::account::Heard;
-use crate::outbox::note::{Call, Redaction, SentNote};
+use crate::outbox::note::{Redaction, SentNote};
 use crate::outbox::redaction::{Finished, Job, Queue, State, Why};
 use crate::store::{Change, Key, Store, StoreError, Table};
 

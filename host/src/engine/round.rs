@@ -382,7 +382,7 @@ impl Engine {
         for input in inputs {
             match input {
                 Input::Actions { key, .. } | Input::Summary { key, .. } => {
-                    drop(keys.insert(key.clone()));
+                    keys.insert(key.clone());
                 }
                 Input::Link { request, .. } => {
                     owners.insert((request.plugin.clone(), request.conversation.clone()));
@@ -408,7 +408,7 @@ impl Engine {
                 Input::Outcome(outcome) => sent.extend(self.may_replace(outcome)),
                 // What can't be taken back is remembered again, where its session still is.
                 Input::Redacted(Redacted { key, result: Ok(Redaction::Unsupported), .. }) => {
-                    drop(keys.insert(key.clone()));
+                    keys.insert(key.clone());
                 }
                 Input::Redacted(_) | Input::Drain | Input::Stop => {}
             }
