@@ -16,3 +16,4 @@ mod restart;
 mod stream_faults;
 mod supervision;
 mod swap;
+mod vendors;

@@ -20,15 +20,13 @@ const BREAKS: [&str; 9] = ["br", "p", "div", "li", "ul", "ol", "h1", "h2", "pre"
 pub fn pieces(mut html: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     while !html.is_empty() {
-        let next = html[1..].chars().next();
+        let begins = |byte: &u8| *byte == b'/' || byte.is_ascii_alphabetic();
         if html.starts_with("<!") {
             let end = if html.starts_with("<!--") { "-->" } else { ">" };
             let length = html.find(end).map_or(html.len(), |at| at + end.len());
             pieces.push(Piece::Comment);
             html = &html[length..];
-        } else if html.starts_with('<')
-            && next.is_some_and(|it| it == '/' || it.is_ascii_alphabetic())
-        {
+        } else if html.starts_with('<') && html.as_bytes().get(1).is_some_and(begins) {
             let length = html.find('>').map_or(html.len(), |at| at + 1);
             let inside = html[1..length].trim_end_matches('>');
             let closes = inside.starts_with('/');

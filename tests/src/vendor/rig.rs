@@ -31,6 +31,19 @@ impl VendorRig {
     /// # Panics
     /// When something doesn't start, or the component isn't built.
     pub async fn start(vendor: impl Vendor, delivery: &str) -> Self {
+        let secrets = vendor.secrets();
+        Self::start_with(vendor, &secrets, delivery).await
+    }
+
+    /// As [`Self::start`], with other secrets than the vendor's own.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub async fn start_with(
+        vendor: impl Vendor,
+        secrets: &[(&'static str, String)],
+        delivery: &str,
+    ) -> Self {
         if std::env::var_os("SIDENOTE_LOG").is_some() {
             sidenote::telemetry::init(false, tracing::Level::INFO);
         }
@@ -42,7 +55,7 @@ impl VendorRig {
         });
         let vendor = VendorServer::start(vendor).await;
         let connector = Connector::start(ConnectorOptions::default()).await.expect("a free port");
-        let mut variables = vendor.vendor().secrets();
+        let mut variables = secrets.to_vec();
         variables.push(("API_TOKEN", API_TOKEN.to_owned()));
         variables.push(("STREAM_TOKEN", connector.token().to_owned()));
         let env = |name: &str| {

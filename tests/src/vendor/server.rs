@@ -86,6 +86,10 @@ impl VendorServer {
         tasks.spawn(async move {
             axum::serve(listener, app).await.expect("serving never ends by itself");
         });
+        // Another part of the process may have installed one at the same moment: either serves.
+        if rustls::crypto::ring::default_provider().install_default().is_err() {
+            tracing::trace!("a crypto provider was there");
+        }
         let client = reqwest::Client::builder().no_proxy().timeout(WEBHOOK_TIMEOUT);
         let client = client.build().expect("a plain client");
         Self { inner, address, webhooks: Mutex::new(None), client, _tasks: tasks }
@@ -142,6 +146,11 @@ impl VendorServer {
         let state = self.state();
         let conversation = state.desk.conversation(conversation).expect("a conversation of ours");
         self.inner.vendor.webhook(conversation, happening, self.inner.clock.now())
+    }
+
+    /// What the platform sends to an address before it uses it.
+    pub fn greetings(&self) -> Vec<Hook> {
+        self.inner.vendor.greetings(self.inner.clock.now())
     }
 
     /// Sends a webhook as it is; the status of the host's answer.
