@@ -18,3 +18,4 @@ mod restart;
 mod stream_faults;
 mod supervision;
 mod swap;
+mod vendors;

@@ -18,7 +18,7 @@ use super::redaction::Redaction;
 use super::registry::{NoPool, Registry};
 use super::replay::Seen;
 use super::webhook::{ReceiveError, Received, WebhookEvent, WebhookRequest};
-use crate::ids::ConversationId;
+use crate::ids::{ConversationId, PluginName};
 use crate::outbox::note::{
     Call, Failure, FailureKind, Found, LimitScope, Note, Post, PostError, Posted, Sent,
 };
@@ -60,6 +60,16 @@ impl Post for Registry {
             call!(live.finder.call_find_note(call, conversation, key))
         });
         Ok(kept(plugin, convert::found(found.await?)))
+    }
+
+    async fn redact_note(
+        &self,
+        call: Call,
+        plugin: &PluginName,
+        conversation: &ConversationId,
+        note_id: &str,
+    ) -> Result<Redaction, PostError> {
+        Self::redact_note(self, plugin, call, conversation, note_id).await
     }
 }
 
