@@ -13,6 +13,7 @@ mod plugins;
 mod readme;
 mod redis;
 mod restart;
+mod specs;
 mod stream_faults;
 mod supervision;
 mod swap;
