@@ -78,6 +78,11 @@ impl Desk {
         self.conversations.get_mut(id)
     }
 
+    /// What is there under this id in any conversation: for platforms that don't name the conversation.
+    pub fn entry_mut(&mut self, id: &str) -> Option<&mut Entry> {
+        self.conversations.values_mut().find_map(|conversation| conversation.entry_mut(id))
+    }
+
     /// Opens a conversation.
     ///
     /// # Panics

@@ -7,18 +7,24 @@
 //! A vendor is as strict as the documentation allows: a header that is missing, a field that is unknown, an id
 //! that isn't there is refused, and every refusal is on record ([`VendorServer::refusals`]).
 
+mod chatwoot;
 mod contract;
+mod crisp;
 mod desk;
 mod exchange;
 mod intercom;
 mod limit;
+pub mod markdown;
 pub mod markup;
 mod rig;
 mod server;
 mod signing;
+mod slack;
 mod zendesk;
 
+pub use chatwoot::Chatwoot;
 pub use contract::{Happening, Vendor};
+pub use crisp::Crisp;
 pub use desk::{Author, Conversation, Desk, Entry};
 pub use exchange::{Answer, Hook, Received};
 pub use intercom::Intercom;
@@ -26,4 +32,5 @@ pub use limit::{Fault, Scope, Trouble};
 pub use rig::VendorRig;
 pub use server::{VendorServer, VendorStats};
 pub use signing::{base64_sha256, hex_sha1, hex_sha256};
+pub use slack::Slack;
 pub use zendesk::Zendesk;
