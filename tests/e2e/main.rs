@@ -10,6 +10,7 @@ mod limits;
 mod outbox;
 mod pipeline;
 mod platform_faults;
+mod plugin_readmes;
 mod plugins;
 mod readme;
 mod redis;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sidenote::session::payload::SummaryPayload;
 use sidenote::sim::Event;
 use sidenote_tests::vendor::{
-    Chatwoot, Crisp, Fault, Happening, Intercom, Scope, Slack, Trouble, Vendor, VendorRig, Zendesk,
+    Fault, Happening, Intercom, Scope, Trouble, Vendor, VendorRig, Zendesk,
 };
 use sidenote_tests::{Person, eventually};
 
@@ -93,6 +93,7 @@ async fn story(vendor: impl Vendor) {
     }
     assert_sound(&rig, &conversation, &person, 8);
     summarised(&rig, &conversation, &person, 8).await;
+    erased(&rig, &conversation, &person, 10).await;
     rig.stop().await;
 }
 
@@ -115,6 +116,26 @@ async fn summarised(rig: &VendorRig, conversation: &str, person: &Person, action
     let text = rig.vendor.read(conversation).join("\n");
     let (summary, after) = (text.find(SUMMARY), text.find(&person.marker(actions)));
     assert!(summary.is_some() && summary < after, "{text}");
+    let stats = rig.vendor.stats();
+    assert_eq!((stats.refused, stats.early), (0, 0), "{stats:?} {:?}", rig.vendor.refusals());
+}
+
+/// What was written of a person is taken back at the platform, and the host knows nothing of them.
+async fn erased(rig: &VendorRig, conversation: &str, person: &Person, actions: u64) {
+    let whom = serde_json::json!({ "product_id": person.product, "session_id": person.session });
+    let answer = rig.post("/erase", &whom).await;
+    assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+    let texts: Vec<String> =
+        (0..actions).map(|n| person.marker(n)).chain([SUMMARY.to_owned()]).collect();
+    gone(rig, conversation, &texts).await;
+    // A session that comes back is a new one, which has no conversation.
+    rig.emit(&person.batch(actions..actions + 1)).await;
+    eventually(|| match rig.host().counters().actions_taken {
+        taken if taken > actions => Ok(()),
+        taken => Err(format!("{taken} actions taken")),
+    })
+    .await;
+    assert!(!rig.vendor.kept(conversation).contains(&person.marker(actions)));
     let stats = rig.vendor.stats();
     assert_eq!((stats.refused, stats.early), (0, 0), "{stats:?} {:?}", rig.vendor.refusals());
 }
@@ -257,47 +278,5 @@ mod zendesk {
             ..Zendesk::default()
         };
         wrong_token(Zendesk::default(), wrong).await;
-    }
-}
-
-mod chatwoot {
-    use super::*;
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn notes_arrive_from_before_and_after_a_conversation_opens() {
-        story(Chatwoot::default()).await;
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_note_whose_answer_was_lost_is_found_and_not_sent_again() {
-        lost_answers(Chatwoot::default()).await;
-    }
-}
-
-mod slack {
-    use super::*;
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn notes_arrive_from_before_and_after_a_conversation_opens() {
-        story(Slack::default()).await;
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_note_whose_answer_was_lost_is_found_and_not_sent_again() {
-        lost_answers(Slack::default()).await;
-    }
-}
-
-mod crisp {
-    use super::*;
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn notes_arrive_from_before_and_after_a_conversation_opens() {
-        story(Crisp::default()).await;
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_note_whose_answer_was_lost_is_found_and_not_sent_again() {
-        lost_answers(Crisp::default()).await;
     }
 }
