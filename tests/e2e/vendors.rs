@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
+use sidenote::session::payload::SummaryPayload;
+use sidenote::sim::Event;
 use sidenote_tests::vendor::{
-    Fault, Happening, Intercom, Scope, Trouble, Vendor, VendorRig, Zendesk,
+    Chatwoot, Crisp, Fault, Happening, Intercom, Scope, Slack, Trouble, Vendor, VendorRig, Zendesk,
 };
 use sidenote_tests::{Person, eventually};
 
@@ -20,6 +22,8 @@ const HOLD: Duration = Duration::from_secs(2);
 
 /// Markup, and a placeholder that must stay what it is.
 const TYPED: &str = "typed <b>\"{{secret:token}}\"</b> & 'left'";
+
+const SUMMARY: &str = "They looked for a way to pay & didn't find it.";
 
 /// What a person reads, however the platform keeps it.
 async fn reads(
@@ -88,7 +92,44 @@ async fn story(vendor: impl Vendor) {
         assert!(rig.host().counters().notes_posted > posted);
     }
     assert_sound(&rig, &conversation, &person, 8);
+    summarised(&rig, &conversation, &person, 8).await;
     rig.stop().await;
+}
+
+/// A summary takes the place of the notes that it covers, and what is done afterwards stands behind it.
+async fn summarised(rig: &VendorRig, conversation: &str, person: &Person, actions: u64) {
+    let summary = SummaryPayload {
+        product_id: person.product.to_owned(),
+        session_id: Some(person.session.clone()),
+        summary: SUMMARY.to_owned(),
+        replaces: actions,
+        forwarded_at: 1_700_000_100.0,
+    };
+    rig.emit_event(Event::summary(&summary)).await;
+    rig.reads(conversation, &[SUMMARY.to_owned()]).await;
+    let raw: Vec<String> =
+        (0..actions).map(|n| person.marker(n)).chain([TYPED.to_owned()]).collect();
+    gone(rig, conversation, &raw).await;
+    rig.emit(&person.batch(actions..actions + 2)).await;
+    reads(rig, conversation, person, actions..actions + 2).await;
+    let text = rig.vendor.read(conversation).join("\n");
+    let (summary, after) = (text.find(SUMMARY), text.find(&person.marker(actions)));
+    assert!(summary.is_some() && summary < after, "{text}");
+    let stats = rig.vendor.stats();
+    assert_eq!((stats.refused, stats.early), (0, 0), "{stats:?} {:?}", rig.vendor.refusals());
+}
+
+/// Waits until nothing that the platform keeps of what support wrote holds any of these.
+async fn gone(rig: &VendorRig, conversation: &str, texts: &[String]) {
+    eventually(|| {
+        let kept =
+            [rig.vendor.kept(conversation), rig.vendor.read(conversation).join("\n")].concat();
+        match texts.iter().find(|text| kept.contains(text.as_str())) {
+            Some(text) => Err(format!("{text:?} is still there: {:?}", rig.vendor.refusals())),
+            None => Ok(()),
+        }
+    })
+    .await;
 }
 
 /// A platform that took a note and never said so isn't sent it again; one that is in trouble is.
@@ -258,5 +299,47 @@ mod zendesk {
             ..Zendesk::default()
         };
         wrong_token(Zendesk::default(), wrong).await;
+    }
+}
+
+mod chatwoot {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn notes_arrive_from_before_and_after_a_conversation_opens() {
+        story(Chatwoot::default()).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_note_whose_answer_was_lost_is_found_and_not_sent_again() {
+        lost_answers(Chatwoot::default()).await;
+    }
+}
+
+mod slack {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn notes_arrive_from_before_and_after_a_conversation_opens() {
+        story(Slack::default()).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_note_whose_answer_was_lost_is_found_and_not_sent_again() {
+        lost_answers(Slack::default()).await;
+    }
+}
+
+mod crisp {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn notes_arrive_from_before_and_after_a_conversation_opens() {
+        story(Crisp::default()).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_note_whose_answer_was_lost_is_found_and_not_sent_again() {
+        lost_answers(Crisp::default()).await;
     }
 }

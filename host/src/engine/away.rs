@@ -120,6 +120,8 @@ impl Engine {
                     taken.push((record, Waiting { taken_at, room, taken: None, reply }));
                 }
                 other @ (Input::Decide { .. }
+                | Input::Erase(_)
+                | Input::Scrubbed(_)
                 | Input::Outcome(_)
                 | Input::Redacted(_)
                 | Input::Drain

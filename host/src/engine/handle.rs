@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::engine::accounts::Board;
 use crate::engine::counters::Counters;
@@ -14,6 +14,7 @@ use crate::ids::{ProductId, SessionId, SessionKey};
 use crate::outbox::account::AccountState;
 use crate::session::payload::{ActionsPayload, Payload, SummaryPayload};
 use crate::session::state::{Covers, Summarized};
+use crate::store::Store;
 
 /// Inputs that can wait.
 pub(super) const INBOX: usize = 4096;
@@ -34,6 +35,10 @@ pub struct Handle {
     pub(super) room: Arc<Semaphore>,
     pub(super) counters: Arc<Counters>,
     pub(super) settings: Arc<Settings>,
+    /// Only read: what changes goes through the engine.
+    pub(super) store: Arc<dyn Store>,
+    /// Whether something of what was erased may be left in the store's files.
+    pub(super) scrub_due: watch::Receiver<bool>,
 }
 
 /// The engine has ended.

@@ -8,7 +8,7 @@ use crate::engine::round::{Engine, Round, Start};
 use crate::engine::rows::{delete, put, session_group};
 use crate::ids::SessionKey;
 use crate::outbox::account::Heard;
-use crate::outbox::lane::{DeadLetter, Finished};
+use crate::outbox::lane::{DeadLetter, Finished, Queued};
 use crate::outbox::note::{Call, Crash, FailureKind, Found, Note, Post, PostError, Posted, SentNote};
 use crate::store::Table;
 
@@ -72,21 +72,26 @@ impl Engine {
     }
 
     pub(super) fn end_post(&mut self, round: &mut Round, outcome: Outcome, now: Timestamp) {
-        let Outcome { note, probe, found, result } = outcome;
         let random = (self.settings.jitter)();
         let call = accounts::Call {
-            plugin: &note.plugin,
-            conversation: &note.conversation,
+            plugin: &outcome.note.plugin,
+            conversation: &outcome.note.conversation,
             kind: CallKind::Post,
-            probe,
-            heard: Heard::of(&result),
+            probe: outcome.probe,
+            heard: Heard::of(&outcome.result),
         };
         if self.accounts.end(&call, now, random, &self.counters) {
-            round.accounts.insert(note.plugin.clone());
+            round.accounts.insert(outcome.note.plugin.clone());
         }
+        if self.end_erased_post(round, &outcome, now) {
+            return;
+        }
+        let Outcome { note, probe, found, result } = outcome;
         let rules = self.settings.rules(&note.key.product);
         let Some(live) = self.memory.sessions.get_mut(&note.key) else { return };
-        if live.lane.head().is_none_or(|head| head.note.seq != note.seq) {
+        let is_ours = |head: &Queued| head.note.idempotency_key == note.idempotency_key;
+        if !live.lane.head().is_some_and(is_ours) {
+            // Its session was erased, and its note is to be left at the platform.
             return;
         }
         round.touched.push(note.key.clone());

@@ -187,7 +187,8 @@ impl VendorServer {
     pub fn kept(&self, conversation: &str) -> String {
         let state = self.state();
         let entries = state.desk.conversation(conversation).map(|it| &*it.entries);
-        let kept = entries.unwrap_or_default().iter().filter(|entry| entry.kind != Author::Person);
+        let entries = entries.unwrap_or_default().iter();
+        let kept = entries.filter(|entry| entry.kind != Author::Person && !entry.removed);
         kept.map(|entry| format!("{} {}\n", entry.text, entry.extra)).collect()
     }
 
