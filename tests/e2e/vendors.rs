@@ -6,7 +6,7 @@ use std::time::Duration;
 use sidenote::session::payload::SummaryPayload;
 use sidenote::sim::Event;
 use sidenote_tests::vendor::{
-    Chatwoot, Crisp, Fault, Happening, Intercom, Scope, Slack, Trouble, Vendor, VendorRig, Zendesk,
+    Fault, Happening, Intercom, Scope, Trouble, Vendor, VendorRig, Zendesk,
 };
 use sidenote_tests::{Person, eventually};
 
@@ -299,47 +299,5 @@ mod zendesk {
             ..Zendesk::default()
         };
         wrong_token(Zendesk::default(), wrong).await;
-    }
-}
-
-mod chatwoot {
-    use super::*;
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn notes_arrive_from_before_and_after_a_conversation_opens() {
-        story(Chatwoot::default()).await;
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_note_whose_answer_was_lost_is_found_and_not_sent_again() {
-        lost_answers(Chatwoot::default()).await;
-    }
-}
-
-mod slack {
-    use super::*;
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn notes_arrive_from_before_and_after_a_conversation_opens() {
-        story(Slack::default()).await;
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_note_whose_answer_was_lost_is_found_and_not_sent_again() {
-        lost_answers(Slack::default()).await;
-    }
-}
-
-mod crisp {
-    use super::*;
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn notes_arrive_from_before_and_after_a_conversation_opens() {
-        story(Crisp::default()).await;
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_note_whose_answer_was_lost_is_found_and_not_sent_again() {
-        lost_answers(Crisp::default()).await;
     }
 }
