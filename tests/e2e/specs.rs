@@ -65,7 +65,7 @@ async fn requests(vendor: impl Vendor) -> Vec<Received> {
     let registry = rig.registry().await;
     let person = Person::new("p", "s-1");
     let id = rig.vendor.create(person.opening());
-    let conversation = ConversationId::new(&id).unwrap();
+    let conversation = ConversationId::new(&*id).unwrap();
     let note = note(plugin, &conversation);
     let posted = registry.post_note(call("key-1"), &note).await.unwrap();
     registry.find_note(call("key-1"), &note).await.unwrap();
