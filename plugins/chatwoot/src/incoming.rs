@@ -77,7 +77,7 @@ fn event(body: Body) -> Result<Event, Rejection> {
 
 /// Chatwoot writes it as a word, and as a number where a message is part of something else.
 fn is_incoming(message_type: &Value) -> bool {
-    message_type == "webhook_secret" || message_type == 0
+    message_type == "incoming" || message_type == 0
 }
 
 /// A turn of a conversation. The session is an attribute of the conversation, or else of the person.
@@ -204,7 +204,7 @@ mod tests {
     fn message(changes: &[(&str, Value)]) -> Value {
         let mut body = json!({
             "event": "message_created", "id": 99, "content": "hello", "private": false,
-            "message_type": "webhook_secret", "content_type": "text", "account": { "id": 7 },
+            "message_type": "incoming", "content_type": "text", "account": { "id": 7 },
             "conversation": {
                 "id": 12, "custom_attributes": {},
                 "meta": { "sender": {
@@ -239,7 +239,7 @@ mod tests {
             text: Some("hello".to_owned()),
             ..Turn::new("12")
         };
-        for kind in [json!("webhook_secret"), json!(0)] {
+        for kind in [json!("incoming"), json!(0)] {
             let body = message(&[("message_type", kind)]);
             assert_eq!(genuine(&body), Ok(vec![Event::Replied(turn.clone())]));
         }
