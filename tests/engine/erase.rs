@@ -73,7 +73,13 @@ async fn nothing_is_left_of_somebody_in_any_table_and_their_notes_go() {
     assert_eq!(world.platform.visible(), ["c-s3: [1] 0", "c-s3: [1] 1"]);
     assert_eq!(
         rows(&world).await,
-        [(Table::Session, 1), (Table::Conversation, 1), (Table::Person, 2), (Table::Sent, 2), (Table::Scrub, 1)],
+        [
+            (Table::Session, 1),
+            (Table::Conversation, 1),
+            (Table::Person, 2),
+            (Table::Sent, 2),
+            (Table::Scrub, 1)
+        ],
         "bob's, and that the files are to be written anew"
     );
     wait(120.0).await;
@@ -84,7 +90,10 @@ async fn nothing_is_left_of_somebody_in_any_table_and_their_notes_go() {
 
 #[tokio::test(start_paused = true)]
 async fn somebody_is_found_by_address_and_by_session_too() {
-    for whom in [Whom::Email("ANN@example.COM".to_owned()), Whom::Session(SessionId::new("s").expect("not empty"))] {
+    for whom in [
+        Whom::Email("ANN@example.COM".to_owned()),
+        Whom::Session(SessionId::new("s").expect("not empty")),
+    ] {
         let world = start([]);
         world.take(done_by("ann", "s", "0")).await;
         world.link("s", "c").await.expect("a link");
@@ -134,7 +143,8 @@ async fn queued_notes_go_and_the_one_under_way_goes_when_it_has_arrived() {
 #[tokio::test(start_paused = true)]
 async fn a_post_under_way_that_a_crash_cuts_off_is_looked_for_and_taken_back() {
     let store = memory();
-    let world = World::start(store, Platform::with_redactions([ok_after(30.0)], []), Delivery::default());
+    let world =
+        World::start(store, Platform::with_redactions([ok_after(30.0)], []), Delivery::default());
     world.act("s", "0").await;
     world.link("s", "c").await.expect("a link");
     wait(1.0).await;
@@ -251,8 +261,13 @@ fn files_with(folder: &Path, text: &str) -> Vec<String> {
     found
 }
 
-const MARKERS: [&str; 5] =
-    ["marker-user", "marker-session", "marker-text", "marker-conversation", "marker-user@Example.com"];
+const MARKERS: [&str; 5] = [
+    "marker-user",
+    "marker-session",
+    "marker-text",
+    "marker-conversation",
+    "marker-user@Example.com",
+];
 
 async fn eventually(what: &str, mut is: impl AsyncFnMut() -> bool) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
