@@ -53,7 +53,8 @@ impl Handle {
         match payload {
             Payload::Actions(batch) => self.submit(batch, bytes, None).await.map(drop),
             Payload::Summary(summary) => {
-                let SummaryPayload { product_id, session_id, summary: text, replaces, .. } = summary;
+                let SummaryPayload { product_id, session_id, summary: text, replaces, .. } =
+                    summary;
                 let Some(key) = self.key(&product_id, session_id.as_deref()) else {
                     self.counters.summaries_ignored.add(1);
                     return Ok(());
@@ -205,7 +206,8 @@ impl Handle {
     /// The session of a configured product.
     fn key(&self, product: &str, session: Option<&str>) -> Option<SessionKey> {
         let session = SessionId::new(session?).ok()?;
-        let product = ProductId::new(product).ok().filter(|id| self.settings.product(id).is_some())?;
+        let product =
+            ProductId::new(product).ok().filter(|id| self.settings.product(id).is_some())?;
         Some(SessionKey { product, session })
     }
 }

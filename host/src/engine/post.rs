@@ -9,7 +9,9 @@ use crate::engine::rows::{delete, put, session_group};
 use crate::ids::SessionKey;
 use crate::outbox::account::Heard;
 use crate::outbox::lane::{DeadLetter, Finished, Queued};
-use crate::outbox::note::{Call, Crash, FailureKind, Found, Note, Post, PostError, Posted, SentNote};
+use crate::outbox::note::{
+    Call, Crash, FailureKind, Found, Note, Post, PostError, Posted, SentNote,
+};
 use crate::store::Table;
 
 /// So many sent notes of a session are remembered, the latest.
@@ -160,7 +162,11 @@ impl Engine {
 
 /// Asks whether the platform has a note whose outcome isn't known. `None`: it is to be sent, because the
 /// platform doesn't have it, or because nobody can say.
-pub(super) async fn find(post: &dyn Post, call: Call, note: &Note) -> Option<Result<Posted, PostError>> {
+pub(super) async fn find(
+    post: &dyn Post,
+    call: Call,
+    note: &Note,
+) -> Option<Result<Posted, PostError>> {
     match post.find_note(call, note).await {
         Ok(Found::Yes(note_id)) => Some(Ok(Posted { note_id, pause: None })),
         Ok(Found::No | Found::Unsupported) => None,

@@ -333,7 +333,9 @@ fn rewrite(database: &Database, path: &Path) -> Result<Database, JournalError> {
     };
     let placed = std::fs::rename(&beside, path).and_then(|()| sync_folder(folder_of(path)));
     placed.map_err(|error| {
-        JournalError::Failed(format!("the file that was written anew can't be put in place: {error}"))
+        JournalError::Failed(format!(
+            "the file that was written anew can't be put in place: {error}"
+        ))
     })?;
     Ok(fresh)
 }

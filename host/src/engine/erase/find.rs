@@ -96,8 +96,7 @@ pub(in crate::engine) async fn load(
     keys: &[SessionKey],
 ) -> Result<Vec<(SessionKey, SessionRows)>, StoreError> {
     let groups: Vec<_> = keys.iter().map(session_group).collect();
-    let mut loaded: Vec<_> =
-        keys.iter().map(|key| (key.clone(), SessionRows::default())).collect();
+    let mut loaded: Vec<_> = keys.iter().map(|key| (key.clone(), SessionRows::default())).collect();
     for table in OF_SESSION {
         for ((_, rows), of_table) in loaded.iter_mut().zip(store.load(table, &groups).await?) {
             for (number, value) in of_table {
@@ -185,15 +184,11 @@ impl SessionRows {
     }
 
     fn of(&self, table: Table) -> impl Iterator<Item = (u64, &Vec<u8>)> {
-        self.rows
-            .range((table, 0)..=(table, u64::MAX))
-            .map(|((_, number), value)| (*number, value))
+        self.rows.range((table, 0)..=(table, u64::MAX)).map(|((_, number), value)| (*number, value))
     }
 
-    fn read<T: serde::de::DeserializeOwned>(
-        &self,
-        table: Table,
-    ) -> impl Iterator<Item = (u64, T)> {
-        self.of(table).filter_map(move |(number, value)| Some((number, read(table, number, value)?)))
+    fn read<T: serde::de::DeserializeOwned>(&self, table: Table) -> impl Iterator<Item = (u64, T)> {
+        self.of(table)
+            .filter_map(move |(number, value)| Some((number, read(table, number, value)?)))
     }
 }

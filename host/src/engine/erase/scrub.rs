@@ -90,7 +90,9 @@ impl Engine {
         let Some((n, since)) = self.scrub.under_way.take() else { return };
         if let Err(error) = scrubbed {
             self.scrub.not_before = now + AGAIN;
-            tracing::error!("erase: something of what was erased may be left in free pages of the store's files: {error}. It is tried again");
+            tracing::error!(
+                "erase: something of what was erased may be left in free pages of the store's files: {error}. It is tried again"
+            );
             return;
         }
         self.counters.scrubs.add(1);

@@ -187,7 +187,8 @@ impl Shared {
     fn rewrite(&self) -> Result<(), StoreError> {
         let _one = self.one_at_a_time();
         let size = self.attempt(rows::size)?;
-        let full = |cause: String| StoreError::Full(format!("the file can't be written anew: {cause}"));
+        let full =
+            |cause: String| StoreError::Full(format!("the file can't be written anew: {cause}"));
         let begun = self.disk.begin_rewrite(size + size / 2 + REWRITE_SLACK);
         let Some(file) = begun.map_err(|error| full(error.to_string()))? else { return Ok(()) };
         let copied = OpenFile::on(file).map_err(Refused::while_running).and_then(|fresh| {
