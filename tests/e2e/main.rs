@@ -14,5 +14,6 @@ mod readme;
 mod redis;
 mod restart;
 mod stream_faults;
+mod summaries;
 mod supervision;
 mod swap;
