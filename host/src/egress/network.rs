@@ -6,10 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use http::HeaderValue;
+use http::header::HOST;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 
 use super::address::{self, RefusedAddress};
+use super::grant::Origin;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Shorter than what servers usually allow: a connection that the server is closing costs an attempt
@@ -25,6 +28,19 @@ const IDLE_PER_HOST: usize = 64;
 pub struct Network {
     public: reqwest::Client,
     private: reqwest::Client,
+    /// Empty but where a plugin is tried out: no configuration fills it.
+    detours: Arc<[Detour]>,
+}
+
+/// A host whose requests are led to a stand-in, so that a plugin that knows one host only can be tried
+/// out without it. Everything is decided for the host that the plugin names, grants and secrets
+/// included; then the connection is made to the stand-in instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Detour {
+    /// The host that the plugin names.
+    pub from: Origin,
+    /// What is connected to.
+    pub to: Origin,
 }
 
 impl Network {
@@ -39,7 +55,32 @@ impl Network {
         if rustls::crypto::ring::default_provider().install_default().is_err() {
             tracing::debug!("a TLS provider is already installed; keeping it");
         }
-        Ok(Self { public: client(lookup, false)?, private: client(lookup, true)? })
+        let (public, private) = (client(lookup, false)?, client(lookup, true)?);
+        Ok(Self { public, private, detours: Arc::default() })
+    }
+
+    /// The same, with some hosts stood in for. For trying plugins out only.
+    #[must_use]
+    pub fn with_detours(self, detours: Vec<Detour>) -> Self {
+        Self { detours: detours.into(), ..self }
+    }
+
+    /// Leads a request that was admitted to its stand-in, where there is one.
+    pub(super) fn lead(&self, origin: &Origin, request: &mut reqwest::Request) {
+        let Some(detour) = self.detours.iter().find(|detour| detour.from == *origin) else {
+            return;
+        };
+        // An address with credentials isn't admitted, so this is host and port.
+        let named = request.url().authority().to_owned();
+        let Origin { https, host, port } = &detour.to;
+        let url = request.url_mut();
+        url.set_scheme(if *https { "https" } else { "http" })
+            .expect("one of the two takes the other's place");
+        url.set_host(Some(host)).expect("an origin's host is a URL's");
+        url.set_port(Some(*port)).expect("an address with a host takes a port");
+        if let Ok(named) = HeaderValue::from_str(&named) {
+            request.headers_mut().insert(HOST, named);
+        }
     }
 
     pub(super) fn client(&self, allow_private: bool) -> &reqwest::Client {

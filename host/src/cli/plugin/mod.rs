@@ -1,8 +1,11 @@
 //! `sidenote plugin`: components as files, before they are used, and how those of the host are.
 
+mod bench;
+mod exchange;
 mod inspect;
 mod list;
 mod pack;
+mod suite;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -10,6 +13,8 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use crate::plugin::AdmitError;
+
+pub(super) use bench::Unusable;
 
 /// What `plugin` can do.
 #[derive(Debug, Subcommand)]
@@ -20,6 +25,8 @@ pub(crate) enum PluginCommand {
     List(list::ListArgs),
     /// Puts a manifest into a component
     Pack(pack::PackArgs),
+    /// Runs a component against a mock platform and checks what it does
+    Test(suite::TestArgs),
 }
 
 /// Runs a command.
@@ -28,6 +35,7 @@ pub(super) async fn plugin(command: PluginCommand) -> anyhow::Result<ExitCode> {
         PluginCommand::Inspect(args) => inspect::inspect(&args).await,
         PluginCommand::List(args) => list::run(args).await.map(|()| ExitCode::SUCCESS),
         PluginCommand::Pack(args) => pack::pack(&args).map(|()| ExitCode::SUCCESS),
+        PluginCommand::Test(args) => suite::test(&args).await,
     }
 }
 
