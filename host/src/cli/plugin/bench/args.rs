@@ -14,12 +14,9 @@ use crate::plugin::Manifest;
 /// The variables that override a configuration: none of them is a secret.
 const OVERLAY: &str = "SIDENOTE__";
 
-/// A component and what it is given.
+/// What a component is given.
 #[derive(Args)]
 pub(crate) struct BenchArgs {
-    /// The component
-    #[arg(value_name = "FILE.wasm")]
-    pub(in super::super) file: PathBuf,
     /// A file with its table [plugins.NAME]; what else is in there doesn't matter
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -43,12 +40,13 @@ impl BenchArgs {
     /// in the environment are made up.
     pub(super) fn plugin(
         &self,
+        file: &Path,
         mock: Option<&str>,
         manifest: Option<&Manifest>,
     ) -> anyhow::Result<(PluginName, PluginConfig)> {
         let (name, mut config) = match &self.config {
-            Some(file) => self.configured(file, mock)?,
-            None => (name(&self.file, manifest), PluginConfig::of("plugin.wasm")),
+            Some(config) => self.configured(file, config, mock)?,
+            None => (name(file, manifest), PluginConfig::of("plugin.wasm")),
         };
         for (key, value) in &self.set {
             config.config.insert(key.clone(), filled(value, mock)?);
@@ -58,6 +56,7 @@ impl BenchArgs {
 
     fn configured(
         &self,
+        component: &Path,
         file: &Path,
         mock: Option<&str>,
     ) -> anyhow::Result<(PluginName, PluginConfig)> {
@@ -74,16 +73,17 @@ impl BenchArgs {
         };
         let env: &dyn Fn(&str) -> Option<String> = if mock.is_some() { &made_up } else { &known };
         let mut plugins = Config::plugins_from_toml(file.to_owned(), &text, env)?;
-        self.chosen(file, &mut plugins)
+        self.chosen(component, file, &mut plugins)
     }
 
     /// The table that is meant: the one that is named, the only one, or the only one of this file.
     fn chosen(
         &self,
+        component: &Path,
         file: &Path,
         plugins: &mut BTreeMap<PluginName, PluginConfig>,
     ) -> anyhow::Result<(PluginName, PluginConfig)> {
-        let own = self.file.file_name().and_then(|name| name.to_str());
+        let own = component.file_name().and_then(|name| name.to_str());
         let names: Vec<_> = match &self.plugin {
             Some(name) => plugins.keys().filter(|it| ***it == *name).cloned().collect(),
             None if plugins.len() == 1 => plugins.keys().cloned().collect(),
@@ -117,7 +117,7 @@ impl BenchArgs {
 impl std::fmt::Debug for BenchArgs {
     /// Settings and secrets are left out.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("BenchArgs").field("file", &self.file).finish_non_exhaustive()
+        f.debug_struct("BenchArgs").field("config", &self.config).finish_non_exhaustive()
     }
 }
 

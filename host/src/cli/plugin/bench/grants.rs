@@ -60,31 +60,47 @@ pub(super) fn grant_only(
     config.allow_private = true;
 }
 
-/// Gives the secrets of the command line, and makes up those that the manifest names and nobody gave.
+/// Gives the secrets of the command line: they may go wherever the plugin may, unless its manifest says
+/// that they go nowhere.
+pub(super) fn give_secrets(
+    config: &mut PluginConfig,
+    manifest: Option<&Manifest>,
+    args: &BenchArgs,
+) {
+    for (name, value) in &args.secrets {
+        let secret = secret(config, manifest, name, value);
+        config.secrets.insert(name.clone(), secret);
+    }
+}
+
+/// As [`give_secrets`], and makes up those that the manifest names and nobody gave. Says which.
 pub(super) fn fill_secrets(
     config: &mut PluginConfig,
     manifest: Option<&Manifest>,
     args: &BenchArgs,
 ) -> Vec<String> {
-    let everywhere = config.hosts.clone();
-    let asks = |name: &str| manifest.and_then(|manifest| manifest.secrets.get(name));
-    let hosts = |name: &str| match (manifest, asks(name)) {
-        (Some(_), Some(ask)) if ask.hosts.is_empty() => Vec::new(),
-        _ => everywhere.clone(),
-    };
-    for (name, value) in &args.secrets {
-        let secret = PluginSecret { value: Secret::new(value), hosts: hosts(name) };
-        config.secrets.insert(name.clone(), secret);
-    }
+    give_secrets(config, manifest, args);
     let mut chosen = Vec::new();
     for name in manifest.into_iter().flat_map(|manifest| manifest.secrets.keys()) {
         if !config.secrets.contains_key(name) {
-            let secret = PluginSecret { value: Secret::new(made_up(name)), hosts: hosts(name) };
+            let secret = secret(config, manifest, name, &made_up(name));
             config.secrets.insert(name.clone(), secret);
             chosen.push(format!("secret {name} is made up"));
         }
     }
     chosen
+}
+
+fn secret(
+    config: &PluginConfig,
+    manifest: Option<&Manifest>,
+    name: &str,
+    value: &str,
+) -> PluginSecret {
+    let ask = manifest.and_then(|manifest| manifest.secrets.get(name));
+    let stays = ask.is_some_and(|ask| ask.hosts.is_empty());
+    let hosts = if stays { Vec::new() } else { config.hosts.clone() };
+    PluginSecret { value: Secret::new(value), hosts }
 }
 
 /// A secret of no worth, which stands nowhere else.

@@ -47,12 +47,15 @@ pub(super) struct Bench {
 
 impl Bench {
     /// Loads a component that reaches the mock and nothing else.
-    pub(super) async fn with_mock(args: &BenchArgs, mock: &str) -> anyhow::Result<Self> {
-        let component =
-            crate::plugin::read(&args.file).map_err(|error| about(&args.file, error))?;
+    pub(super) async fn with_mock(
+        file: &Path,
+        args: &BenchArgs,
+        mock: &str,
+    ) -> anyhow::Result<Self> {
+        let component = crate::plugin::read(file).map_err(|error| about(file, error))?;
         // A component that can't be read is told of when it is loaded.
         let manifest = Manifest::read(&component).ok().flatten();
-        let (name, mut config) = args.plugin(Some(mock), manifest.as_ref())?;
+        let (name, mut config) = args.plugin(file, Some(mock), manifest.as_ref())?;
         let address = Address::of(mock);
         let mut chosen = settings::choose(manifest.as_ref(), &mut config.config, &address, args)?;
         let mut detours = args.detours(Some(mock))?;
@@ -65,18 +68,31 @@ impl Bench {
         grants::grant_only(&mut config, manifest.as_ref(), &address.origin, &mut detours);
         chosen.extend(grants::fill_secrets(&mut config, manifest.as_ref(), args));
         config.sha256 = None;
-        let bench = Self::load(&args.file, &component, name, config, detours, manifest).await?;
+        let bench = Self::load(file, &component, name, config, detours, manifest).await?;
         Ok(Self { chosen, pointed, ..bench })
     }
 
-    /// Loads a component with the grants of its configuration.
-    pub(super) async fn with_grants(args: &BenchArgs) -> anyhow::Result<Self> {
-        let component =
-            crate::plugin::read(&args.file).map_err(|error| about(&args.file, error))?;
+    /// Loads a component with the grants of its configuration. `instead`: everything that it may reach is
+    /// led there.
+    pub(super) async fn with_grants(
+        file: &Path,
+        args: &BenchArgs,
+        instead: Option<&str>,
+    ) -> anyhow::Result<Self> {
+        let component = crate::plugin::read(file).map_err(|error| about(file, error))?;
         let manifest = Manifest::read(&component).ok().flatten();
-        let (name, config) = args.plugin(None, manifest.as_ref())?;
-        let detours = args.detours(None)?;
-        Self::load(&args.file, &component, name, config, detours, manifest).await
+        let (name, mut config) = args.plugin(file, None, manifest.as_ref())?;
+        grants::give_secrets(&mut config, manifest.as_ref(), args);
+        let detours = match instead {
+            None => args.detours(None)?,
+            Some(place) => {
+                let to = origin(place)?;
+                let from = config.hosts.iter().map(|host| origin(host));
+                from.map(|from| Ok(Detour { from: from?, to: to.clone() }))
+                    .collect::<Result<_, Unusable>>()?
+            }
+        };
+        Self::load(file, &component, name, config, detours, manifest).await
     }
 
     async fn load(

@@ -2,7 +2,7 @@
 //! refused.
 
 use super::check::{Check, Needs, Verdict};
-use super::incoming::{changes_something, receive, told};
+use super::incoming::{changes_something, failed, receive, told};
 use super::samples::{Expectation, Hand, Sample};
 use super::stage::Stage;
 use crate::plugin::{ReceiveError, WebhookEvent, WebhookRequest};
@@ -109,7 +109,7 @@ async fn genuine(stage: &Stage<'_>, sample: &Sample) -> Verdict {
         Err(ReceiveError::Rejected { status, code, message }) if wanted == Expectation::Reject => {
             Verdict::ok(format!("refused, {status} {code}: {message}"))
         }
-        Err(error) => Verdict::failed(format!("{error}; {} is wanted", word(wanted))),
+        Err(error) => Verdict::failed(format!("{}; {} is wanted", failed(&error), word(wanted))),
     }
 }
 
@@ -149,7 +149,7 @@ async fn forged(stage: &Stage<'_>, sample: &Sample, forgery: &Forgery) -> Verdic
             Err(ReceiveError::Rejected { status, code, .. }) => {
                 refusal = format!("refused, {status} {code}");
             }
-            Err(error) => return Verdict::failed(error.to_string()),
+            Err(error) => return Verdict::failed(failed(&error)),
             Ok(events) => {
                 let said: Vec<_> = events.iter().map(told).collect();
                 let text = format!("it is taken: {}", said.join("; "));

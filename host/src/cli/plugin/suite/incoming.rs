@@ -76,7 +76,7 @@ async fn turned_away(stage: &Stage<'_>, stranger: &Stranger) -> Verdict {
         Err(ReceiveError::Rejected { status, code, .. }) => {
             Verdict::ok(format!("refused, {status} {code}"))
         }
-        Err(error) => Verdict::failed(error.to_string()),
+        Err(error) => Verdict::failed(failed(&error)),
         Ok(events) => match events.iter().find(|event| changes_something(event)) {
             Some(event) => Verdict::failed(format!(
                 "it is taken for {}, and nobody signed it: verify a signature over the raw body first",
@@ -104,6 +104,19 @@ pub(super) async fn receive(
     received
 }
 
+/// Why a plugin neither took nor refused a webhook.
+pub(super) fn failed(error: &ReceiveError) -> String {
+    match error {
+        ReceiveError::Unavailable => {
+            "it trapped so often that the host holds its calls back for a while".to_owned()
+        }
+        ReceiveError::NoSuchPlugin
+        | ReceiveError::NoWebhook
+        | ReceiveError::Rejected { .. }
+        | ReceiveError::Crashed { .. } => error.to_string(),
+    }
+}
+
 /// Whether something is done on account of an event.
 pub(super) fn changes_something(event: &WebhookEvent) -> bool {
     match event {
@@ -113,7 +126,7 @@ pub(super) fn changes_something(event: &WebhookEvent) -> bool {
 }
 
 /// An event in a few words.
-pub(super) fn told(event: &WebhookEvent) -> String {
+pub(in crate::cli::plugin) fn told(event: &WebhookEvent) -> String {
     let turn = |what: &str, turn: &crate::plugin::WebhookTurn| {
         let ids = [
             ("session", &turn.session_id),

@@ -21,12 +21,12 @@ mod breaks;
 mod check;
 mod endurance;
 mod forgery;
-mod incoming;
-mod outlook;
-mod posting;
+pub(super) mod incoming;
+pub(super) mod outlook;
+pub(super) mod posting;
 mod refusals;
 mod report;
-mod samples;
+pub(super) mod samples;
 mod stage;
 mod texts;
 
@@ -46,6 +46,9 @@ use crate::sim::{Form, Mock};
 /// What `plugin test` takes.
 #[derive(Debug, Args)]
 pub(crate) struct TestArgs {
+    /// The component
+    #[arg(value_name = "FILE.wasm")]
+    file: PathBuf,
     #[command(flatten)]
     bench: BenchArgs,
     /// What the mock platform answers, a JSON list; without it everything is answered {"id": "…"}
@@ -64,8 +67,8 @@ pub(super) async fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
     let form = form(args.answer.as_deref())?;
     let samples = samples::read(&args.webhook)?;
     let mock = Mock::start(form).await.context("the mock platform can't listen on this machine")?;
-    let bench = Bench::with_mock(&args.bench, &mock.url()).await?;
-    let mut report = Report::new(&args.bench.file, &bench, &mock, args.json);
+    let bench = Bench::with_mock(&args.file, &args.bench, &mock.url()).await?;
+    let mut report = Report::new(&args.file, &bench, &mock, args.json);
     report.begin()?;
     let stage = Stage::new(&bench, &mock, samples);
     for check in checks(&stage) {

@@ -15,15 +15,15 @@ const MOST_TRIES: u32 = 100_000;
 
 /// What the host would do.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Outlook {
-    pub(super) fate: Fate,
+pub(in crate::cli::plugin) struct Outlook {
+    pub(in crate::cli::plugin) fate: Fate,
     /// In words.
-    pub(super) text: String,
+    pub(in crate::cli::plugin) text: String,
 }
 
 /// What becomes of the note next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(in crate::cli::plugin) enum Fate {
     /// It counts as posted.
     Posted,
     /// It is sent again, no earlier than after this long.
@@ -34,7 +34,7 @@ pub(super) enum Fate {
 
 /// Asks the outbox what it does about the first attempt's outcome, and where it ends if every further
 /// one ends the same way. `finder`: whether the plugin can be asked for a note.
-pub(super) fn outlook(
+pub(in crate::cli::plugin) fn outlook(
     note: &Note,
     outcome: &Result<Posted, PostError>,
     finder: bool,
@@ -81,7 +81,8 @@ pub(super) fn outlook(
     };
     let end = match end(lane, outcome, at, now, rules) {
         Some((tries, after)) => {
-            format!("; a dead letter after {tries} attempts, {} at most", time(after))
+            let plural = if tries == 1 { "attempt" } else { "attempts" };
+            format!("; a dead letter after {tries} {plural}, {} at most", time(after))
         }
         None => String::new(),
     };
@@ -122,7 +123,7 @@ fn end(
 }
 
 /// A time in a unit that suits it.
-pub(super) fn time(time: Duration) -> String {
+pub(in crate::cli::plugin) fn time(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     let (number, unit) = match seconds {
         _ if seconds < 1.0 => (seconds * 1000.0, "ms"),

@@ -149,7 +149,7 @@ async fn same_key(stage: &Stage<'_>) -> Verdict {
 }
 
 /// Why a note wasn't posted.
-pub(super) fn told(error: &PostError) -> String {
+pub(in crate::cli::plugin) fn told(error: &PostError) -> String {
     match error {
         PostError::Failed(failure) => {
             let kind = kind(failure.kind);
@@ -163,7 +163,7 @@ pub(super) fn told(error: &PostError) -> String {
 }
 
 /// A kind of failure as the interface calls it.
-pub(super) fn kind(kind: crate::outbox::note::FailureKind) -> &'static str {
+pub(in crate::cli::plugin) fn kind(kind: crate::outbox::note::FailureKind) -> &'static str {
     use crate::outbox::note::FailureKind;
     match kind {
         FailureKind::Transient => "transient",

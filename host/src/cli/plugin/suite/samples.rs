@@ -16,7 +16,7 @@ use crate::plugin::WebhookRequest;
 
 /// A webhook, and what is to come of it.
 #[derive(Debug, Clone)]
-pub(super) struct Sample {
+pub(in crate::cli::plugin) struct Sample {
     /// The file's name without its ending.
     pub(super) name: String,
     content: Content,
@@ -35,6 +35,7 @@ struct Content {
     #[serde(default)]
     body: Value,
     sign: Option<Signing>,
+    #[serde(default)]
     expect: Expectation,
 }
 
@@ -70,10 +71,11 @@ enum Encoding {
 }
 
 /// What is to come of a webhook.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Expectation {
     /// It is genuine, whatever it means.
+    #[default]
     Accept,
     /// It must be refused.
     Reject,
@@ -96,7 +98,7 @@ fn body() -> String {
 }
 
 /// Reads samples, from files and from folders of them.
-pub(super) fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<Sample>> {
+pub(in crate::cli::plugin) fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<Sample>> {
     let mut samples = Vec::new();
     for path in paths {
         for file in files(path)? {
@@ -135,11 +137,11 @@ fn sample(file: &Path) -> Result<Sample, Unusable> {
 }
 
 /// What a request is signed with.
-pub(super) struct Hand<'a> {
+pub(in crate::cli::plugin) struct Hand<'a> {
     /// A secret by its name.
-    pub(super) secret: &'a dyn Fn(&str) -> Option<String>,
+    pub(in crate::cli::plugin) secret: &'a dyn Fn(&str) -> Option<String>,
     /// Seconds since the Unix epoch.
-    pub(super) timestamp: u64,
+    pub(in crate::cli::plugin) timestamp: u64,
 }
 
 impl Sample {
@@ -181,7 +183,10 @@ impl Sample {
     }
 
     /// The request, signed. The error names a secret that isn't there.
-    pub(super) fn request(&self, hand: &Hand<'_>) -> Result<WebhookRequest, String> {
+    pub(in crate::cli::plugin) fn request(
+        &self,
+        hand: &Hand<'_>,
+    ) -> Result<WebhookRequest, String> {
         let body = self.body()?;
         let timestamp = hand.timestamp.to_string();
         let signature = match &self.content.sign {
