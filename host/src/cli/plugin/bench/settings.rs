@@ -91,8 +91,10 @@ fn address_key<'a>(
         let word = key.to_ascii_lowercase();
         let called = ["url", "base_url", "base-url", "api_url", "endpoint", "baseurl"];
         let called = called.contains(&word.as_str());
-        let text = text("type") == "string";
-        (text && (said || called)).then(|| (!required.contains(key), !said, !called))
+        // One that knows its values can't be given another.
+        let free = property.get("enum").or_else(|| property.get("const")).is_none();
+        (free && text("type") == "string" && (said || called))
+            .then(|| (!required.contains(key), !said, !called))
     };
     let unset = properties.iter().filter(|(key, _)| !settings.contains_key(*key));
     unset.filter(|entry| rank(entry).is_some()).min_by_key(rank)
@@ -137,4 +139,83 @@ fn made_up(property: &Value) -> String {
 /// The name that stands for the mock where a plugin takes `https://` only.
 pub(super) fn stand_in() -> Origin {
     Origin::parse(STAND_IN).expect("it is an origin")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        bench: BenchArgs,
+    }
+
+    fn chosen(config: Value, given: &[(&str, &str)], line: &[&str]) -> (Vec<String>, Vec<String>) {
+        let manifest = json!({"name": "bot", "version": "1", "hosts": ["*"], "config": config});
+        let manifest = Manifest::from_json(&manifest.to_string()).unwrap();
+        let given = given.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let mut settings: BTreeMap<_, _> = given.collect();
+        let line = Line::parse_from([&["test"], line].concat());
+        let mock = Address::of("http://127.0.0.1:9");
+        let said = choose(Some(&manifest), &mut settings, &mock, &line.bench).unwrap();
+        manifest.validate(&settings).unwrap();
+        (settings.iter().map(|(key, value)| format!("{key}={value}")).collect(), said)
+    }
+
+    fn schema(required: &[&str], properties: Value) -> Value {
+        json!({"type": "object", "required": required, "properties": properties})
+    }
+
+    #[test]
+    fn the_setting_for_an_address_becomes_the_mocks() {
+        let text = |more: Value| {
+            let mut property = json!({"type": "string"});
+            property.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            property
+        };
+        let uri = text(json!({"format": "uri"}));
+        let with_path = text(json!({"default": "https://api.example.com/v1/"}));
+        let https = text(json!({"pattern": "^https://"}));
+        let fixed = text(json!({"enum": ["https://eu.example", "https://us.example"]}));
+        for (required, properties, wanted) in [
+            (&[][..], json!({"site": uri, "name": text(json!({}))}), "site=http://127.0.0.1:9"),
+            (&[], json!({"api": with_path}), "api=http://127.0.0.1:9/v1"),
+            (&["b"], json!({"a": uri, "b": uri}), "b=http://127.0.0.1:9"),
+            (&[], json!({"base_url": text(json!({})), "logo": uri}), "logo=http://127.0.0.1:9"),
+            (&[], json!({"base_url": text(json!({}))}), "base_url=http://127.0.0.1:9"),
+            (&["to"], json!({"to": https}), "to=https://mock-platform.example"),
+            (&["url"], json!({"url": fixed}), "url=https://eu.example"),
+        ] {
+            let (settings, said) = chosen(schema(required, properties), &[], &[]);
+            assert_eq!((settings, said.len()), (vec![wanted.to_owned()], 1));
+        }
+    }
+
+    #[test]
+    fn what_was_given_stays_and_what_must_be_set_is_made_up() {
+        let properties = json!({
+            "url": {"type": "string", "format": "uri"},
+            "account": {"type": "integer", "minimum": 3},
+            "name": {"type": "string", "minLength": 6},
+            "fast": {"type": "boolean"},
+            "region": {"type": "string", "enum": ["eu", "us"]},
+            "spare": {"type": "string"},
+        });
+        let required = ["url", "account", "name", "fast", "region"];
+        let given = [("url", "http://127.0.0.1:9/x"), ("account", "8")];
+        let (settings, said) = chosen(schema(&required, properties.clone()), &given, &[]);
+        let made =
+            ["account=8", "fast=false", "name=testxx", "region=eu", "url=http://127.0.0.1:9/x"];
+        assert_eq!(settings, made);
+        assert_eq!(said.len(), 3);
+
+        let line = ["--host", "api.example.com={mock}"];
+        let given = [("url", "https://api.example.com")];
+        let (settings, said) = chosen(schema(&["url"], properties), &given, &line);
+        assert_eq!((settings, said.len()), (vec!["url=https://api.example.com".to_owned()], 0));
+    }
 }

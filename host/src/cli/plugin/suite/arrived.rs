@@ -125,3 +125,43 @@ fn unescape_backslashes(text: &str) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exchange(content_type: &str, target: &str, body: &str) -> MockExchange {
+        MockExchange {
+            method: "POST".to_owned(),
+            target: target.to_owned(),
+            headers: vec![("content-type".to_owned(), content_type.to_owned())],
+            body: body.to_owned().into(),
+            id: String::new(),
+            number: 0,
+            answer: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_text_is_found_however_a_platform_takes_it() {
+        let json = |body: &str| exchange("application/json", "/", body);
+        let form = |body: &str| exchange("application/x-www-form-urlencoded", "/", body);
+        let text = "a <b> & \"é\"\nend";
+        for (request, wanted) in [
+            (json(r#"{"a":[{"text":"x a <b> & \"\u00e9\"\nend"}]}"#), Some(Form::Plain)),
+            (json(r#"{"p":"{\"text\":\"a <b> & \\\"é\\\"\\nend\"}"}"#), Some(Form::Plain)),
+            (
+                json(r#"{"html":"<p>a &lt;b&gt; &amp; &quot;&#233;&quot;<br>end</p>"}"#),
+                Some(Form::Html),
+            ),
+            (json(r#"{"md":"a \\<b\\> & \\\"é\\\"\nend"}"#), Some(Form::Backslashes)),
+            (form("text=a+%3Cb%3E+%26+%22%C3%A9%22%0Aend&x=y"), Some(Form::Plain)),
+            (exchange("", "/?t=a%20%3Cb%3E%20%26%20%22%C3%A9%22%0Aend", ""), Some(Form::Plain)),
+            (exchange("text/plain", "/", text), Some(Form::Plain)),
+            (json(r#"{"text":"a  &  \nend"}"#), None),
+            (json(r#"{"text":"a <b> & ?e? end"}"#), None),
+        ] {
+            assert_eq!(how(&request, text), wanted, "{:?}", request.body);
+        }
+    }
+}

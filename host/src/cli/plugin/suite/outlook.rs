@@ -133,3 +133,68 @@ pub(in crate::cli::plugin) fn time(time: Duration) -> String {
     };
     format!("{} {unit}", (number * 10.0).round() / 10.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{ConversationId, ProductId, SessionId, SessionKey};
+    use crate::outbox::note::{Crash, Failure, FailureKind, LimitScope, NoteKind, Sent};
+
+    fn note() -> Note {
+        Note {
+            key: SessionKey {
+                product: ProductId::new("p").unwrap(),
+                session: SessionId::new("s").unwrap(),
+            },
+            seq: 1,
+            plugin: "bot".into(),
+            conversation: ConversationId::new("c").unwrap(),
+            user_id: None,
+            email: None,
+            kind: NoteKind::Actions,
+            body: String::new(),
+            actions: Vec::new(),
+            idempotency_key: "k".to_owned(),
+            sealed_at: Timestamp::from_secs_f64(1e9),
+        }
+    }
+
+    fn failed(kind: FailureKind, wait: Option<u64>, sent: Sent) -> Result<Posted, PostError> {
+        Err(PostError::Failed(Failure {
+            kind,
+            code: String::new(),
+            message: String::new(),
+            retry_after: wait.map(Duration::from_secs),
+            scope: LimitScope::Account,
+            sent,
+        }))
+    }
+
+    #[test]
+    fn it_says_what_the_outbox_does() {
+        let crash = |crash| Err(PostError::Crashed { crash, message: String::new() });
+        let outcomes = [
+            Ok(Posted { note_id: None, pause: None }),
+            failed(FailureKind::Transient, None, Sent::Unknown),
+            failed(FailureKind::Transient, None, Sent::NotSent),
+            failed(FailureKind::RateLimited, Some(30), Sent::Sent),
+            failed(FailureKind::Auth, None, Sent::Sent),
+            failed(FailureKind::NotFound, None, Sent::Sent),
+            crash(Crash::Trap),
+            crash(Crash::Timeout),
+        ];
+        let told = |outcome| outlook(&note(), outcome, false, &Delivery::default()).text;
+        let told: Vec<_> = outcomes.iter().map(told).collect();
+        insta::assert_snapshot!(told.join("\n"));
+        let unknown = failed(FailureKind::Transient, None, Sent::Unknown);
+        let asked = outlook(&note(), &unknown, true, &Delivery::default()).text;
+        assert!(asked.contains("the plugin is asked for it first"), "{asked}");
+    }
+
+    #[test]
+    fn it_follows_the_rules_of_delivery() {
+        let rules = Delivery { max_attempts: 1, ..Delivery::default() };
+        let transient = failed(FailureKind::Transient, None, Sent::NotSent);
+        assert_eq!(outlook(&note(), &transient, false, &rules).fate, Fate::Dead);
+    }
+}

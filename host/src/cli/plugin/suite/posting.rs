@@ -128,6 +128,18 @@ async fn same_key(stage: &Stage<'_>) -> Verdict {
     let key = &first.note.idempotency_key;
     let place = |tried: &Try| tried.carrying().into_iter().find_map(|it| place(it, key));
     let both: Vec<_> = first.exchanges.iter().chain(&again.exchanges).cloned().collect();
+    let header = |tried: &Try| {
+        let headers = tried.carrying().into_iter().flat_map(|it| it.headers.clone());
+        headers.map(|(_, value)| value).find(|value| value.contains(key))
+    };
+    if let (Some(one), Some(other)) = (header(&first), header(&again))
+        && one != other
+    {
+        let text = format!(
+            "the first attempt sends the key as {one:?}, the second as {other:?}: the platform takes them for two notes"
+        );
+        return Verdict::failed(text).with(both);
+    }
     match (place(&first), place(&again)) {
         (Some(first), Some(again)) if first == again => {
             Verdict::ok("a second attempt has the same key and the same text")

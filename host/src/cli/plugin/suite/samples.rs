@@ -171,6 +171,7 @@ impl Sample {
             let name = name.to_ascii_lowercase();
             value.contains("{signature}")
                 || value.contains("{secret:")
+                || (self.covers_time() && value.contains("{timestamp}"))
                 || (self.content.sign.is_none() && named.iter().any(|word| name.contains(word)))
         };
         let headers = self.content.headers.iter().filter(proves);
