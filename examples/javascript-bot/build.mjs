@@ -17,7 +17,7 @@ const { component } = await componentize({
 // The manifest goes in last, so that a folder that a host watches never sees a plugin without it.
 const part = `${NAME}.part`;
 await writeFile(part, component);
-execFileSync(SIDENOTE, ['plugin', 'pack', part, '--manifest', 'manifest.toml', '-o', `${NAME}.wasm`], {
+execFileSync(SIDENOTE, ['plugin', 'pack', part, '--manifest', 'manifest.json', '-o', `${NAME}.wasm`], {
   stdio: 'inherit',
 });
 await rm(part);

@@ -40,7 +40,7 @@ def build():
     componentize_py("componentize", "app", "-o", part)
     # The manifest goes in last, so that a folder that a host watches never sees a plugin without it.
     sidenote = os.environ.get("SIDENOTE", "sidenote")
-    run(sidenote, "plugin", "pack", part, "--manifest", "manifest.toml", "-o", f"{NAME}.wasm")
+    run(sidenote, "plugin", "pack", part, "--manifest", "manifest.json", "-o", f"{NAME}.wasm")
     os.remove(part)
 
 

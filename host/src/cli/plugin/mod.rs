@@ -1,7 +1,9 @@
 //! `sidenote plugin`: components as files, before they are used, and how those of the host are.
 
+mod core_module;
 mod inspect;
 mod list;
+mod new;
 mod pack;
 
 use std::path::Path;
@@ -18,6 +20,8 @@ pub(crate) enum PluginCommand {
     Inspect(inspect::InspectArgs),
     /// Lists the plugins of the running host, and how they are
     List(list::ListArgs),
+    /// Begins a plugin in a language of your choice
+    New(new::NewArgs),
     /// Puts a manifest into a component
     Pack(pack::PackArgs),
 }
@@ -27,6 +31,7 @@ pub(super) async fn plugin(command: PluginCommand) -> anyhow::Result<ExitCode> {
     match command {
         PluginCommand::Inspect(args) => inspect::inspect(&args).await,
         PluginCommand::List(args) => list::run(args).await.map(|()| ExitCode::SUCCESS),
+        PluginCommand::New(args) => new::new(&args).map(|()| ExitCode::SUCCESS),
         PluginCommand::Pack(args) => pack::pack(&args).map(|()| ExitCode::SUCCESS),
     }
 }
