@@ -39,8 +39,9 @@ fn dependencies(package: &mut Table) -> Vec<&mut Table> {
         match (key.as_str(), value) {
             ("dependencies", Value::Table(table)) => tables.push(table),
             ("target", Value::Table(targets)) => {
-                let of_target = |target: &mut Value| target.get_mut("dependencies")?.as_table_mut();
-                tables.extend(targets.iter_mut().filter_map(|(_, target)| of_target(target)));
+                for (_, target) in targets.iter_mut() {
+                    tables.extend(target.get_mut("dependencies").and_then(Value::as_table_mut));
+                }
             }
             _ => {}
         }
