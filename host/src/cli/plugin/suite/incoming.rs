@@ -113,6 +113,7 @@ pub(super) fn failed(error: &ReceiveError) -> String {
         ReceiveError::NoSuchPlugin
         | ReceiveError::NoWebhook
         | ReceiveError::Rejected { .. }
+        | ReceiveError::UnderWay
         | ReceiveError::Crashed { .. } => error.to_string(),
     }
 }
