@@ -222,6 +222,28 @@ async fn wrong_token(right: impl Vendor, wrong: impl Vendor) {
     rig.stop().await;
 }
 
+/// A note for a conversation that isn't there is given up, and the next conversation has its notes.
+async fn wrong_conversation(vendor: impl Vendor) {
+    let missing = vendor.conversation_id(999);
+    let rig = VendorRig::start(vendor, DELIVERY).await;
+    let link = serde_json::json!({
+        "product_id": "p", "session_id": "lost", "conversation_id": missing,
+    });
+    assert_eq!(rig.post("/sessions/link", &link).await.status, 200);
+    rig.emit(&Person::new("p", "lost").batch(0..1)).await;
+    eventually(|| match rig.host().counters().notes_dead {
+        1 => Ok(()),
+        dead => Err(format!("{dead} of 1 notes given up: {:?}", rig.vendor.refusals())),
+    })
+    .await;
+    let person = Person::new("p", "s-1");
+    let conversation = rig.vendor.open(person.opening()).await;
+    rig.emit(&person.batch(0..1)).await;
+    reads(&rig, &conversation, &person, 0..1).await;
+    assert_eq!(rig.vendor.stats().refused, 1, "asked once: {:?}", rig.vendor.refusals());
+    rig.stop().await;
+}
+
 /// What a person typed is read as it was typed.
 async fn typed_is_read(vendor: impl Vendor, typed: &str) {
     let rig = VendorRig::start(vendor, DELIVERY).await;
@@ -258,6 +280,7 @@ async fn long_note(vendor: impl Vendor, calls: u64) {
 mod chatwoot;
 mod crisp;
 mod slack;
+mod strictness;
 
 mod intercom {
     use super::*;
@@ -275,6 +298,11 @@ mod intercom {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_limit_that_is_told_in_time_is_not_met() {
         told_in_time(Intercom::default()).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_note_for_a_conversation_that_is_not_there_is_given_up() {
+        wrong_conversation(Intercom::default()).await;
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -310,6 +338,11 @@ mod zendesk {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_limit_that_is_told_in_time_is_not_met() {
         told_in_time(Zendesk::default()).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_note_for_a_conversation_that_is_not_there_is_given_up() {
+        wrong_conversation(Zendesk::default()).await;
     }
 
     #[tokio::test(flavor = "multi_thread")]
