@@ -18,6 +18,7 @@ mod replays;
 mod restart;
 mod specs;
 mod stream_faults;
+mod summaries;
 mod supervision;
 mod swap;
 mod vendors;

@@ -19,7 +19,7 @@ pub use histogram::Histogram;
 pub use marker::Marker;
 pub use platform::{
     Ending, Exchange, Fault, Keep, Live, Note, NoteAction, Opening, Platform, PlatformOptions,
-    PlatformStats, Scope, Trouble, WebhookError,
+    PlatformStats, Redacted, Scope, Trouble, WebhookError,
 };
 pub use post::{Answer, PostError, post_json};
 pub use tally::{Tally, TallyOptions, Totals};
