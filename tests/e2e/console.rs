@@ -145,3 +145,14 @@ async fn what_is_not_granted_goes_to_the_log() {
     assert!(line.starts_with("{\"type\":\"note\"") && line.contains("clicked Pay"), "{line}");
     assert_eq!(host.end().await, Vec::<String>::new());
 }
+
+#[test]
+fn the_block_of_the_readme_is_a_configuration() {
+    let readme = include_str!("../../plugins/console/README.md");
+    let block = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let toml = format!("{block}\n[streams.main]\nurl = \"https://c.example\"\n");
+    let config = sidenote::config::Config::from_toml(&toml, std::path::Path::new("."), &|_| None);
+    let config = config.unwrap();
+    assert!(config.plugins["console"].allow_stdout);
+    assert_eq!(config.plugins["console"].config["format"], "json");
+}

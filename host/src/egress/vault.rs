@@ -34,9 +34,16 @@ pub struct Vault {
 struct Held {
     value: Secret,
     hosts: Origins,
-    /// What of the value stands in any base64 text that holds it, by its place in a group of three
-    /// bytes: [`Vault::fill_header`] writes such texts, and they come back as easily as the value.
-    encoded: [Secret; 3],
+    /// What is looked for in what comes back.
+    traces: Vec<Trace>,
+}
+
+/// How a value can be seen in a text.
+struct Trace {
+    finder: memmem::Finder<'static>,
+    /// Whether it is in base64: [`Vault::fill_header`] writes that, and it comes back as easily as the
+    /// value.
+    in_base64: bool,
 }
 
 impl Vault {
@@ -49,8 +56,8 @@ impl Vault {
             .iter()
             .map(|(name, secret)| {
                 let hosts = Origins::parse(&secret.hosts)?;
-                let encoded = encoded(secret.value.expose());
-                Ok((name.clone(), Held { value: secret.value.clone(), hosts, encoded }))
+                let traces = traces(secret.value.expose());
+                Ok((name.clone(), Held { value: secret.value.clone(), hosts, traces }))
             })
             .collect::<Result<_, _>>()?;
         Ok(Self { plugin, secrets, asked: None })
@@ -141,19 +148,24 @@ impl Vault {
 
     /// Whether a value stands in a header's name. Names come in lower case, whatever was sent.
     pub fn stands_in_name(&self, name: &str) -> bool {
-        self.sought().any(|(value, _)| name.contains(&value.to_ascii_lowercase()))
+        let values = self.secrets.values().map(|held| held.value.expose());
+        let mut values = values.filter(|value| value.len() >= SHORTEST_SCRUBBED);
+        values.any(|value| name.contains(&value.to_ascii_lowercase()))
     }
 
     /// Where values stand, in order. Values that share bytes, one that begins another
     /// say, become one place: taking them out one by one would leave the rest of the other.
     fn found(&self, text: &[u8]) -> Vec<Range<usize>> {
         let mut found = Vec::new();
-        for (value, encoded) in self.sought() {
-            look_for(value, text, &mut found, |place| place);
-            for part in encoded {
-                // The characters beside hold a few bits of it.
-                look_for(part.expose(), text, &mut found, |place| widened(text, place));
+        for trace in self.secrets.values().flat_map(|held| &held.traces) {
+            let (mut own, mut from) = (Vec::new(), 0);
+            while let Some(at) = trace.finder.find(&text[from..]) {
+                let start = from + at;
+                let place = start..start + trace.finder.needle().len();
+                join(&mut own, if trace.in_base64 { widened(text, place) } else { place });
+                from = start + 1;
             }
+            found.append(&mut own);
         }
         found.sort_by_key(|place| place.start);
         let mut joined = Vec::with_capacity(found.len());
@@ -161,12 +173,6 @@ impl Vault {
             join(&mut joined, place);
         }
         joined
-    }
-
-    /// The values that are looked for in what comes back, and what to look for in base64.
-    fn sought(&self) -> impl Iterator<Item = (&str, &[Secret])> {
-        let values = self.secrets.values().map(|held| (held.value.expose(), &held.encoded[..]));
-        values.filter(|(value, _)| value.len() >= SHORTEST_SCRUBBED)
     }
 
     fn expose(&self, name: &str, origin: &Origin) -> Result<&[u8], SecretError> {
@@ -263,34 +269,23 @@ pub enum SecretError {
     Unterminated,
 }
 
-/// What of a value stands in any base64 text that holds it after 0, 1 or 2 bytes of a group of three.
-fn encoded(value: &str) -> [Secret; 3] {
-    [0, 1, 2].map(|before| {
+/// What shows a value: itself, and what of it stands in any base64 text that holds it after 0, 1 or 2 bytes
+/// of a group of three.
+fn traces(value: &str) -> Vec<Trace> {
+    let encoded = [0, 1, 2].map(|before: usize| {
         let text = STANDARD_NO_PAD.encode([&[0; 2][..before], value.as_bytes()].concat());
         // The first characters mix with the bytes before, the last one with those that follow.
-        let start = (before * 8).div_ceil(6);
-        let end = (before + value.len()) * 8 / 6;
-        Secret::new(text.get(start..end).unwrap_or_default())
-    })
-}
-
-fn look_for(
-    wanted: &str,
-    text: &[u8],
-    found: &mut Vec<Range<usize>>,
-    place: impl Fn(Range<usize>) -> Range<usize>,
-) {
-    if wanted.len() < SHORTEST_SCRUBBED {
-        return;
-    }
-    let finder = memmem::Finder::new(wanted);
-    let (mut own, mut from) = (Vec::new(), 0);
-    while let Some(at) = finder.find(&text[from..]) {
-        let start = from + at;
-        join(&mut own, place(start..start + wanted.len()));
-        from = start + 1;
-    }
-    found.append(&mut own);
+        let (start, end) = ((before * 8).div_ceil(6), (before + value.len()) * 8 / 6);
+        text.get(start..end).unwrap_or_default().to_owned()
+    });
+    let encoded = encoded.iter().map(|text| (text.as_str(), true));
+    let all = std::iter::once((value, false)).chain(encoded);
+    all.filter(|(text, _)| text.len() >= SHORTEST_SCRUBBED && value.len() >= SHORTEST_SCRUBBED)
+        .map(|(text, in_base64)| Trace {
+            finder: memmem::Finder::new(text).into_owned(),
+            in_base64,
+        })
+        .collect()
 }
 
 /// A place and the characters of base64 beside it: one before and one after may hold bits of a value.
