@@ -151,6 +151,7 @@ async fn every_signature_that_is_there_must_fit() {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "the figures, for whoever asks with --nocapture")]
 async fn judge(signer: &dyn Signer) {
     let tenant = |key: &str| {
         let mut plugin = signer.plugin();
