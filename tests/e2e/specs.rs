@@ -26,7 +26,6 @@ const PRISM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/prism");
 const INSTALLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/prism");
 
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::print_stderr, reason = "a test that was left out must be seen")]
 async fn requests_fit_the_vendors_own_description_and_broken_ones_do_not() {
     let specs = [
         ("intercom", "intercom/conversations-2.16.json"),
