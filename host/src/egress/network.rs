@@ -398,7 +398,7 @@ mod tests {
             ("http://api.example.com/", "x"),
             (&*format!("http://127.0.0.1:{port}/"), "x"),
         ] {
-            let error = send(url, token).await.err().expect("it isn't granted");
+            let error = send(url, token).await.expect_err("it isn't granted");
             assert!(matches!(error, SendError::Denied(_)), "{url}: {error}");
         }
         let error = send("https://api.example.com/", "{{secret:other}}").await.err();
