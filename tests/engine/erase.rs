@@ -348,10 +348,12 @@ async fn everything(server: &RedisServer) -> String {
 }
 
 fn texts(value: &redis::Value) -> String {
-    match value {
-        redis::Value::BulkString(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-        redis::Value::Array(values) => values.iter().map(texts).collect(),
-        other => format!("{other:?}"),
+    if let redis::Value::BulkString(bytes) = value {
+        String::from_utf8_lossy(bytes).into_owned()
+    } else if let redis::Value::Array(values) = value {
+        values.iter().map(texts).collect()
+    } else {
+        format!("{value:?}")
     }
 }
 

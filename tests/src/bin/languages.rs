@@ -152,6 +152,7 @@ async fn post(registry: &Registry) -> Result<()> {
         body: "session_id: s\n[1] clicked \"Pay\"".to_owned(),
         actions: Vec::new(),
         idempotency_key: "key-1".to_owned(),
+        through: 1,
         sealed_at: Timestamp(0),
     };
     let call = Call {
