@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
@@ -16,6 +17,7 @@ use crate::config::{PluginSecret, Secret};
 use crate::ids::PluginName;
 
 const OPEN: &[u8] = b"{{secret:";
+static OPENING: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(OPEN));
 const CLOSE: &[u8] = b"}}";
 const SCRUBBED: &[u8] = b"[secret]";
 /// Shorter values would be found everywhere, and hide nothing.
@@ -36,6 +38,8 @@ struct Held {
     hosts: Origins,
     /// What is looked for in what comes back.
     traces: Vec<Trace>,
+    /// What is looked for in names of headers, which come in lower case, whatever was sent.
+    in_names: Option<memmem::Finder<'static>>,
 }
 
 /// How a value can be seen in a text.
@@ -52,12 +56,15 @@ impl Vault {
         plugin: PluginName,
         secrets: &BTreeMap<String, PluginSecret>,
     ) -> Result<Self, BadGrant> {
-        let secrets = secrets
+        let secrets: BTreeMap<_, _> = secrets
             .iter()
             .map(|(name, secret)| {
                 let hosts = Origins::parse(&secret.hosts)?;
-                let traces = traces(secret.value.expose());
-                Ok((name.clone(), Held { value: secret.value.clone(), hosts, traces }))
+                let value = secret.value.expose();
+                let in_names = (value.len() >= SHORTEST_SCRUBBED)
+                    .then(|| memmem::Finder::new(&value.to_ascii_lowercase()).into_owned());
+                let traces = traces(value);
+                Ok((name.clone(), Held { value: secret.value.clone(), hosts, traces, in_names }))
             })
             .collect::<Result<_, _>>()?;
         Ok(Self { plugin, secrets, asked: None })
@@ -75,14 +82,14 @@ impl Vault {
 
     /// Whether there is a placeholder in a text.
     pub fn has_placeholder(text: &[u8]) -> bool {
-        memmem::find(text, OPEN).is_some()
+        OPENING.find(text).is_some()
     }
 
     /// Puts secrets in place of `{{secret:NAME}}`, for an origin that they are granted to.
     pub fn fill(&self, text: &[u8], origin: &Origin) -> Result<Vec<u8>, SecretError> {
         let mut out = Vec::with_capacity(text.len() + 64);
         let mut rest = text;
-        while let Some(start) = memmem::find(rest, OPEN) {
+        while let Some(start) = OPENING.find(rest) {
             out.extend_from_slice(&rest[..start]);
             let after = &rest[start + OPEN.len()..];
             let end = memmem::find(after, CLOSE).ok_or(SecretError::Unterminated)?;
@@ -148,9 +155,8 @@ impl Vault {
 
     /// Whether a value stands in a header's name. Names come in lower case, whatever was sent.
     pub fn stands_in_name(&self, name: &str) -> bool {
-        let values = self.secrets.values().map(|held| held.value.expose());
-        let mut values = values.filter(|value| value.len() >= SHORTEST_SCRUBBED);
-        values.any(|value| name.contains(&value.to_ascii_lowercase()))
+        let mut finders = self.secrets.values().filter_map(|held| held.in_names.as_ref());
+        finders.any(|finder| finder.find(name.as_bytes()).is_some())
     }
 
     /// Where values stand, in order. Values that share bytes, one that begins another

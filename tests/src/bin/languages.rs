@@ -118,7 +118,6 @@ fn plugin(bot: &str, isolation: Isolation) -> Plugin {
     plugin
 }
 
-#[expect(clippy::disallowed_methods, reason = "this measures; nothing is decided by it")]
 async fn timed<T>(work: impl Future<Output = T>) -> (Duration, T) {
     let began = Instant::now();
     let done = work.await;
