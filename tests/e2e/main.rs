@@ -22,4 +22,5 @@ mod stream_faults;
 mod summaries;
 mod supervision;
 mod swap;
+mod ten_minutes;
 mod vendors;
