@@ -2,6 +2,7 @@
 
 mod check;
 mod connector;
+mod docs;
 mod help;
 mod outbox;
 mod plugin;
