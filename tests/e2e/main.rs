@@ -1,6 +1,7 @@
 //! End-to-end tests: a real host on real sockets, real components, a connector and a chat platform that
 //! judge by themselves what arrives.
 
+mod console;
 mod crash;
 mod demo;
 mod isolation;
@@ -12,7 +13,9 @@ mod platform_faults;
 mod plugins;
 mod readme;
 mod redis;
+mod replays;
 mod restart;
 mod stream_faults;
 mod supervision;
 mod swap;
+mod vendors;

@@ -4,7 +4,9 @@ mod accounts;
 mod away;
 mod decisions;
 mod outbox;
+mod redaction;
 mod restart;
+mod summaries;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -193,7 +193,7 @@ impl Door {
         let mut bytes = 0;
         for (name, value) in &mut request.headers {
             if Vault::has_placeholder(value.as_bytes()) {
-                let filled = self.vault.fill(value.as_bytes(), origin)?;
+                let filled = self.vault.fill_header(name, value.as_bytes(), origin)?;
                 // The value is left out of the message: it holds the secret.
                 *value = HeaderValue::from_bytes(&filled).map_err(|_| {
                     SendError::Invalid(format!(

@@ -4,6 +4,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use http::HeaderName;
+use http::header::AUTHORIZATION;
 use memchr::memmem;
 
 use super::asked::Patterns;
@@ -16,6 +20,8 @@ const CLOSE: &[u8] = b"}}";
 const SCRUBBED: &[u8] = b"[secret]";
 /// Shorter values would be found everywhere, and hide nothing.
 const SHORTEST_SCRUBBED: usize = 4;
+/// How credentials of the scheme `Basic` begin; the case of the word means nothing.
+const BASIC: &[u8] = b"basic ";
 
 /// The secrets of one plugin.
 pub struct Vault {
@@ -28,6 +34,9 @@ pub struct Vault {
 struct Held {
     value: Secret,
     hosts: Origins,
+    /// What of the value stands in any base64 text that holds it, by its place in a group of three
+    /// bytes: [`Vault::fill_header`] writes such texts, and they come back as easily as the value.
+    encoded: [Secret; 3],
 }
 
 impl Vault {
@@ -40,7 +49,8 @@ impl Vault {
             .iter()
             .map(|(name, secret)| {
                 let hosts = Origins::parse(&secret.hosts)?;
-                Ok((name.clone(), Held { value: secret.value.clone(), hosts }))
+                let encoded = encoded(secret.value.expose());
+                Ok((name.clone(), Held { value: secret.value.clone(), hosts, encoded }))
             })
             .collect::<Result<_, _>>()?;
         Ok(Self { plugin, secrets, asked: None })
@@ -77,8 +87,25 @@ impl Vault {
         Ok(out)
     }
 
-    /// Takes the values out of what came back, where they stand as they are: a server that was given a
-    /// secret can always hand it on in a form that nobody looks for.
+    /// As [`Vault::fill`], for the value of a header. What then stands in `authorization` after `Basic` is
+    /// written in base64 where there is a colon in it: base64 has none, so it is a pair as it is said,
+    /// which a plugin can't encode by itself.
+    pub fn fill_header(
+        &self,
+        name: &HeaderName,
+        value: &[u8],
+        origin: &Origin,
+    ) -> Result<Vec<u8>, SecretError> {
+        let filled = self.fill(value, origin)?;
+        let (scheme, pair) = filled.split_at(BASIC.len().min(filled.len()));
+        let plain = name == AUTHORIZATION
+            && scheme.eq_ignore_ascii_case(BASIC)
+            && memmem::find(pair, b":").is_some();
+        Ok(if plain { [b"Basic ", STANDARD.encode(pair).as_bytes()].concat() } else { filled })
+    }
+
+    /// Takes the values out of what came back, where they stand as they were sent, as they are or in
+    /// base64: a server that was given a secret can always hand it on in a form that nobody looks for.
     ///
     /// All of them, and not only those that this process sent: a server remembers them for longer than
     /// the process, the plugin's version and the grants that once let them out.
@@ -99,7 +126,9 @@ impl Vault {
 
     /// The length of the longest value, in bytes.
     pub fn longest(&self) -> usize {
-        self.secrets.values().map(|held| held.value.expose().len()).max().unwrap_or(0)
+        // In base64 the rest of a group of three bytes stands around it.
+        let encoded = |held: &Held| (held.value.expose().len() + 4).div_ceil(3) * 4;
+        self.secrets.values().map(encoded).max().unwrap_or(0)
     }
 
     /// As [`Vault::scrub`], for text.
@@ -112,22 +141,19 @@ impl Vault {
 
     /// Whether a value stands in a header's name. Names come in lower case, whatever was sent.
     pub fn stands_in_name(&self, name: &str) -> bool {
-        self.sought().any(|value| name.contains(&value.to_ascii_lowercase()))
+        self.sought().any(|(value, _)| name.contains(&value.to_ascii_lowercase()))
     }
 
     /// Where values stand, in order. Values that share bytes, one that begins another
     /// say, become one place: taking them out one by one would leave the rest of the other.
     fn found(&self, text: &[u8]) -> Vec<Range<usize>> {
         let mut found = Vec::new();
-        for value in self.sought() {
-            let finder = memmem::Finder::new(value);
-            let (mut own, mut from) = (Vec::new(), 0);
-            while let Some(at) = finder.find(&text[from..]) {
-                let start = from + at;
-                join(&mut own, start..start + value.len());
-                from = start + 1;
+        for (value, encoded) in self.sought() {
+            look_for(value, text, &mut found, |place| place);
+            for part in encoded {
+                // The characters beside hold a few bits of it.
+                look_for(part.expose(), text, &mut found, |place| widened(text, place));
             }
-            found.append(&mut own);
         }
         found.sort_by_key(|place| place.start);
         let mut joined = Vec::with_capacity(found.len());
@@ -137,10 +163,10 @@ impl Vault {
         joined
     }
 
-    /// The values that are looked for in what comes back.
-    fn sought(&self) -> impl Iterator<Item = &str> {
-        let values = self.secrets.values().map(|held| held.value.expose());
-        values.filter(|value| value.len() >= SHORTEST_SCRUBBED)
+    /// The values that are looked for in what comes back, and what to look for in base64.
+    fn sought(&self) -> impl Iterator<Item = (&str, &[Secret])> {
+        let values = self.secrets.values().map(|held| (held.value.expose(), &held.encoded[..]));
+        values.filter(|(value, _)| value.len() >= SHORTEST_SCRUBBED)
     }
 
     fn expose(&self, name: &str, origin: &Origin) -> Result<&[u8], SecretError> {
@@ -235,6 +261,46 @@ pub enum SecretError {
     /// A placeholder has no end, or its name is no text.
     #[error("secrets: a placeholder is broken; write {{{{secret:NAME}}}}")]
     Unterminated,
+}
+
+/// What of a value stands in any base64 text that holds it after 0, 1 or 2 bytes of a group of three.
+fn encoded(value: &str) -> [Secret; 3] {
+    [0, 1, 2].map(|before| {
+        let text = STANDARD_NO_PAD.encode([&[0; 2][..before], value.as_bytes()].concat());
+        // The first characters mix with the bytes before, the last one with those that follow.
+        let start = (before * 8).div_ceil(6);
+        let end = (before + value.len()) * 8 / 6;
+        Secret::new(text.get(start..end).unwrap_or_default())
+    })
+}
+
+fn look_for(
+    wanted: &str,
+    text: &[u8],
+    found: &mut Vec<Range<usize>>,
+    place: impl Fn(Range<usize>) -> Range<usize>,
+) {
+    if wanted.len() < SHORTEST_SCRUBBED {
+        return;
+    }
+    let finder = memmem::Finder::new(wanted);
+    let (mut own, mut from) = (Vec::new(), 0);
+    while let Some(at) = finder.find(&text[from..]) {
+        let start = from + at;
+        join(&mut own, place(start..start + wanted.len()));
+        from = start + 1;
+    }
+    found.append(&mut own);
+}
+
+/// A place and the characters of base64 beside it: one before and one after may hold bits of a value.
+fn widened(text: &[u8], place: Range<usize>) -> Range<usize> {
+    let is_base64 = |at: &usize| {
+        text.get(*at).is_some_and(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(byte))
+    };
+    let start = place.start.checked_sub(1).filter(is_base64).unwrap_or(place.start);
+    let end = if is_base64(&place.end) { place.end + 1 } else { place.end };
+    start..end
 }
 
 /// Adds a place that starts no earlier than the last one, as a part of that where they overlap.
@@ -339,9 +405,55 @@ mod tests {
     }
 
     #[test]
+    fn a_pair_for_basic_is_written_in_base64_and_nothing_else_is() {
+        let (vault, api) = (vault(), origin("https://api.example.com"));
+        let filled = |name: &'static str, value: &str| {
+            let name = HeaderName::from_static(name);
+            String::from_utf8(vault.fill_header(&name, value.as_bytes(), &api).unwrap()).unwrap()
+        };
+        for (value, wanted) in [
+            ("Basic ann/token:{{secret:token}}", "Basic YW5uL3Rva2VuOnMzY3IzdA=="),
+            ("bAsIc {{secret:token}}:X", "Basic czNjcjN0Olg="),
+            ("Basic {{secret:token}}", "Basic s3cr3t"),
+            ("Bearer a:{{secret:token}}", "Bearer a:s3cr3t"),
+            ("{{secret:token}}", "s3cr3t"),
+            ("a:b", "a:b"),
+        ] {
+            assert_eq!(filled("authorization", value), wanted, "{value}");
+        }
+        assert_eq!(filled("x-other", "Basic a:{{secret:token}}"), "Basic a:s3cr3t");
+        let elsewhere = vault.fill_header(
+            &AUTHORIZATION,
+            b"Basic a:{{secret:token}}",
+            &origin("https://evil.example"),
+        );
+        assert!(matches!(elsewhere, Err(SecretError::NotGranted { .. })));
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_secret_that_comes_back_in_base64() {
+        let vault = vault();
+        for user in ["", "a", "ab", "abc", "abcd", "ann@example.com/token"] {
+            for after in ["", ":", ":X", ":XY"] {
+                let pair = STANDARD.encode(format!("{user}:s3cr3t{after}"));
+                let text = format!("{{\"authorization\":\"Basic {pair}\"}}");
+                let scrubbed = vault.scrub_text(text.clone());
+                let left = scrubbed.replace("[secret]", "");
+                assert!(scrubbed.contains("[secret]"), "{text} {scrubbed}");
+                // Of what was there, no more than the user and what follows can be decoded.
+                let kept = left.len() - "{\"authorization\":\"Basic \"}".len();
+                assert!(kept * 6 < pair.len() * 6 - "s3cr3t".len() * 8 + 8, "{text} {scrubbed}");
+                let end = text.len() - 4;
+                assert!(!vault.scrub_until(text.as_bytes(), end).is_empty());
+            }
+        }
+        assert!(matches!(vault.scrub(b"Basic YW5uOm90aGVy"), Cow::Borrowed(_)));
+    }
+
+    #[test]
     fn a_cut_leaves_nothing_of_a_secret_that_it_goes_through() {
         let vault = vault();
-        assert_eq!(vault.longest(), 8);
+        assert_eq!(vault.longest(), 16);
         assert_eq!(&*vault.scrub_until(b"abcdef", 4), b"abcd");
         assert_eq!(&*vault.scrub_until(b"abc", 4), b"abc");
         assert_eq!(&*vault.scrub_until(b"a s3cr3t b", 4), b"a [secret]");

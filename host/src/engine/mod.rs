@@ -20,6 +20,7 @@ pub mod ledger;
 pub mod link;
 mod live;
 mod post;
+mod redact;
 mod retention;
 mod round;
 mod rows;
@@ -28,7 +29,7 @@ mod shared;
 pub mod snapshot;
 
 pub use counters::{Count, Counters, Totals};
-pub use handle::{Closed, Handle};
+pub use handle::{Closed, Handle, Summary};
 pub use inbox::{Decision, NoteRef};
 pub use round::{Engine, EngineError};
 pub use settings::Settings;

@@ -130,8 +130,8 @@ impl Backend for Front {
             headers: request.headers,
             body: request.body.to_vec(),
         };
-        let events = match self.registry.receive(plugin, request).await {
-            Ok(events) => events,
+        let mut received = match self.registry.receive_once(plugin, request).await {
+            Ok(received) => received,
             Err(ReceiveError::NoSuchPlugin | ReceiveError::NoWebhook) => {
                 return WebhookAnswer::UnknownPlugin;
             }
@@ -141,7 +141,7 @@ impl Backend for Front {
                 let message = "the plugin refuses the request".to_owned();
                 return WebhookAnswer::Rejected { status, code, message };
             }
-            Err(ReceiveError::Unavailable) => {
+            Err(ReceiveError::Unavailable | ReceiveError::UnderWay) => {
                 return WebhookAnswer::Unavailable { retry_after: RETRY_AFTER };
             }
             Err(ReceiveError::Crashed { code, message }) => {
@@ -149,12 +149,17 @@ impl Backend for Front {
                 return WebhookAnswer::PluginFailed { code };
             }
         };
-        let mut answer = WebhookAnswer::Taken;
+        let (mut answer, mut is_success) = (WebhookAnswer::Taken, true);
+        let events = std::mem::take(&mut received.events);
         for event in events {
             let linked = match event {
+                WebhookEvent::Opened(_) | WebhookEvent::Replied(_) if received.is_repeat() => {
+                    Ok(())
+                }
                 WebhookEvent::Opened(turn) => self.turn(plugin, turn, LinkMode::Auto).await,
                 WebhookEvent::Replied(turn) => self.turn(plugin, turn, LinkMode::Reply).await,
                 WebhookEvent::Challenge(challenge) => {
+                    is_success = (200..300).contains(&challenge.status);
                     answer = WebhookAnswer::Answer {
                         status: challenge.status,
                         content_type: challenge.content_type,
@@ -167,6 +172,9 @@ impl Backend for Front {
             if linked.is_err() {
                 return WebhookAnswer::Unavailable { retry_after: RETRY_AFTER };
             }
+        }
+        if is_success {
+            received.taken();
         }
         answer
     }

@@ -400,7 +400,7 @@ impl Lane {
             Err(error) => error,
         };
         let verdict = judge(&mut head.progress, &error, free, rules);
-        let reason = reason(&error);
+        let reason = error.reason();
         head.progress.unknown |= outcome_unknown(&error);
         let aged = now.since(head.progress.revived.unwrap_or(head.note.sealed_at)) >= rules.max_age;
         if aged || verdict == Verdict::Dead {
@@ -467,13 +467,5 @@ fn outcome_unknown(error: &PostError) -> bool {
         PostError::Crashed { .. } => true,
         PostError::Unavailable { .. } => false,
         PostError::Failed(failure) => failure.sent == Sent::Unknown,
-    }
-}
-
-fn reason(error: &PostError) -> String {
-    match error {
-        PostError::Failed(failure) => format!("{}: {}", failure.code, failure.message),
-        PostError::Crashed { crash, message } => format!("{}: {message}", crash.code()),
-        PostError::Unavailable { message } => format!("unavailable: {message}"),
     }
 }

@@ -14,6 +14,8 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use super::engine::TICK;
 use super::guest_log::GuestLog;
 use super::memory::MemoryBound;
+use super::replay::Verified;
+use super::stdout::Stdout;
 use super::turns::{self, Turns};
 use super::wasi_http::Room;
 use crate::config::PluginLimits;
@@ -29,6 +31,8 @@ pub(super) struct Ground {
     pub(super) config: BTreeMap<String, String>,
     pub(super) limits: PluginLimits,
     pub(super) door: Door,
+    /// The host's standard output, where it is granted.
+    pub(super) stdout: Option<Stdout>,
     pub(super) turns: Arc<Turns>,
 }
 
@@ -39,6 +43,8 @@ pub(super) struct State {
     pub(super) outbound: Outbound,
     pub(super) cpu: Cpu,
     pub(super) memory: MemoryBound,
+    /// What the call under way had verified.
+    pub(super) verified: Verified,
     wasi: WasiCtx,
     wasi_http: WasiHttpCtx,
     table: ResourceTable,
@@ -102,14 +108,17 @@ pub(super) fn store(engine: &Engine, ground: &Arc<Ground>) -> Store<State> {
     let mut wasi_http = WasiHttpCtx::new();
     wasi_http.set_field_size_limit(limits.max_header_bytes);
     // No files, no environment, no arguments; sockets are linked, as Python imports them, and shut.
-    let wasi = WasiCtx::builder()
-        .allow_tcp(false)
+    let mut wasi = WasiCtx::builder();
+    wasi.allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false)
         .max_random_size(MAX_RANDOM_BYTES)
-        .stdout(log.stdout())
-        .stderr(log.stderr())
-        .build();
+        .stderr(log.stderr());
+    match &ground.stdout {
+        Some(stdout) => wasi.stdout(stdout.of(&ground.name)),
+        None => wasi.stdout(log.stdout()),
+    };
+    let wasi = wasi.build();
     let state = State {
         ground: ground.clone(),
         outbound: Outbound {
@@ -122,6 +131,7 @@ pub(super) fn store(engine: &Engine, ground: &Arc<Ground>) -> Store<State> {
         log,
         cpu: Cpu::default(),
         memory: MemoryBound::new(limits),
+        verified: Verified::default(),
         wasi,
         wasi_http,
         table,
@@ -155,6 +165,7 @@ pub(super) fn begin_call(
     let state = store.data_mut();
     let ticks = state.ground.limits.cpu_time.as_nanos().div_ceil(TICK.as_nanos());
     state.cpu = Cpu { ticks: 0, budget: u32::try_from(ticks).unwrap_or(u32::MAX), forgiven: false };
+    state.verified = Verified::default();
     state.outbound.deadline = deadline;
     state.outbound.traceparent = traceparent;
     state.log.begin();

@@ -11,6 +11,7 @@ use tokio::time::{Instant, error::Elapsed, timeout, timeout_at};
 
 use super::admit::{Admitted, Live, cause};
 use super::instance::{self, CpuUsedUp, Ground, State};
+use super::replay::{self, Replays};
 use super::source;
 use super::supervise::{Condition, Supervisor};
 use crate::config::{Isolation, PluginLimits, Sha256};
@@ -37,6 +38,7 @@ pub(super) struct Shared {
     posts: Semaphore,
     /// One permit per webhook at the same time: they don't queue behind the posts of a slow platform.
     webhooks: Semaphore,
+    replays: Replays,
     counters: Counters,
 }
 
@@ -55,6 +57,7 @@ pub(super) struct Counters {
     pub(super) calls: AtomicU64,
     pub(super) failures: AtomicU64,
     pub(super) traps: AtomicU64,
+    pub(super) repeats: AtomicU64,
 }
 
 /// An instance, how often it was called, and since when it is there.
@@ -110,6 +113,7 @@ impl Shared {
         Self {
             posts: Semaphore::new(posts),
             webhooks: Semaphore::new(posts.div_ceil(4)),
+            replays: Replays::new(replay::Limits::default()),
             counters: Counters::default(),
         }
     }
@@ -181,6 +185,11 @@ impl Pool {
     /// What was counted.
     pub(super) fn counters(&self) -> &Counters {
         self.shared.counters()
+    }
+
+    /// The webhooks that were taken.
+    pub(super) fn replays(&self) -> &Replays {
+        &self.shared.replays
     }
 
     /// How long a call may take at most.

@@ -357,6 +357,7 @@ impl Slot {
             calls: counters.calls.load(Relaxed),
             failures: counters.failures.load(Relaxed),
             traps: counters.traps.load(Relaxed),
+            repeats: counters.repeats.load(Relaxed),
             swaps: self.swaps.load(Relaxed),
         }
     }

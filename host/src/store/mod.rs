@@ -41,11 +41,13 @@ pub enum Table {
     Account,
     /// One row per journal: how far it was played back. Grouped by the journal's id.
     Journal,
+    /// Notes that are to be taken back, by session, each under its note's number.
+    Redact,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Session,
         Self::Open,
         Self::Outbox,
@@ -56,6 +58,7 @@ impl Table {
         Self::Sent,
         Self::Account,
         Self::Journal,
+        Self::Redact,
     ];
 }
 

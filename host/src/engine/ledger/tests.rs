@@ -35,6 +35,7 @@ fn note(product: &str, session: &str, seq: u64, age: Duration) -> Note {
         kind: NoteKind::Actions,
         body: "what they did".to_owned(),
         actions: Vec::new(),
+        through: 0,
         sealed_at,
     }
 }

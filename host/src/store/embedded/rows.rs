@@ -21,6 +21,7 @@ const fn definition(table: Table) -> Definition {
         Table::Sent => "sent",
         Table::Account => "account",
         Table::Journal => "journal",
+        Table::Redact => "redact",
     })
 }
 
