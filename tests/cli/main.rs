@@ -1,5 +1,6 @@
 //! The command line as people meet it: the real binary, its output to the letter, its exit codes.
 
+mod call;
 mod check;
 mod connector;
 mod docs;
@@ -8,3 +9,5 @@ mod outbox;
 mod plugin;
 mod sidenote;
 mod smoke_test;
+mod suite;
+mod watch;

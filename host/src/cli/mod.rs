@@ -27,7 +27,10 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     telemetry::init(cli.log_json, cli.command.log_level());
     execute(cli.command).unwrap_or_else(|error| {
-        let code = if error.chain().any(|cause| cause.is::<ConfigErrors>()) {
+        let code = if error
+            .chain()
+            .any(|cause| cause.is::<ConfigErrors>() || cause.is::<plugin::Unusable>())
+        {
             ExitCode::from(USAGE)
         } else {
             ExitCode::FAILURE

@@ -131,6 +131,7 @@ impl Door {
         let mut prepared = reqwest::Request::new(request.method, url);
         *prepared.headers_mut() = request.headers;
         *prepared.body_mut() = Some(request.body.into());
+        self.network.lead(&origin, &mut prepared);
         let exchange = async {
             let response = self.network.client(self.grants.allow_private()).execute(prepared).await;
             self.receive(response.map_err(|error| self.broken(&origin, error))?, &origin).await

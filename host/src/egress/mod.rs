@@ -17,5 +17,5 @@ pub mod vault;
 pub use asked::{Asked, Pattern, Patterns};
 pub use door::{Door, Incoming, Outgoing, SendError};
 pub use grant::{BadGrant, Denial, Grants, Origin, Origins};
-pub use network::{Network, NetworkError};
+pub use network::{Detour, Network, NetworkError};
 pub use vault::{SecretError, Vault};

@@ -6,10 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use http::HeaderValue;
+use http::header::HOST;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 
 use super::address::{self, RefusedAddress};
+use super::grant::Origin;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Shorter than what servers usually allow: a connection that the server is closing costs an attempt
@@ -25,6 +28,19 @@ const IDLE_PER_HOST: usize = 64;
 pub struct Network {
     public: reqwest::Client,
     private: reqwest::Client,
+    /// Empty but where a plugin is tried out: no configuration fills it.
+    detours: Arc<[Detour]>,
+}
+
+/// A host whose requests are led to a stand-in, so that a plugin that knows one host only can be tried
+/// out without it. Everything is decided for the host that the plugin names, grants and secrets
+/// included; then the connection is made to the stand-in instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Detour {
+    /// The host that the plugin names.
+    pub from: Origin,
+    /// What is connected to.
+    pub to: Origin,
 }
 
 impl Network {
@@ -39,7 +55,32 @@ impl Network {
         if rustls::crypto::ring::default_provider().install_default().is_err() {
             tracing::debug!("a TLS provider is already installed; keeping it");
         }
-        Ok(Self { public: client(lookup, false)?, private: client(lookup, true)? })
+        let (public, private) = (client(lookup, false)?, client(lookup, true)?);
+        Ok(Self { public, private, detours: Arc::default() })
+    }
+
+    /// The same, with some hosts stood in for. For trying plugins out only.
+    #[must_use]
+    pub fn with_detours(self, detours: Vec<Detour>) -> Self {
+        Self { detours: detours.into(), ..self }
+    }
+
+    /// Leads a request that was admitted to its stand-in, where there is one.
+    pub(super) fn lead(&self, origin: &Origin, request: &mut reqwest::Request) {
+        let Some(detour) = self.detours.iter().find(|detour| detour.from == *origin) else {
+            return;
+        };
+        // An address with credentials isn't admitted, so this is host and port.
+        let named = request.url().authority().to_owned();
+        let Origin { https, host, port } = &detour.to;
+        let url = request.url_mut();
+        url.set_scheme(if *https { "https" } else { "http" })
+            .expect("one of the two takes the other's place");
+        url.set_host(Some(host)).expect("an origin's host is a URL's");
+        url.set_port(Some(*port)).expect("an address with a host takes a port");
+        if let Ok(named) = HeaderValue::from_str(&named) {
+            request.headers_mut().insert(HOST, named);
+        }
     }
 
     pub(super) fn client(&self, allow_private: bool) -> &reqwest::Client {
@@ -319,5 +360,63 @@ mod tests {
         let refused = error.downcast_ref::<RefusedAddress>();
         assert!(refused.is_some_and(|refused| refused.grantable), "{error}");
         assert!(resolver(true).resolve("localhost".parse().unwrap()).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_detour_leads_what_was_admitted_to_its_stand_in_and_opens_nothing() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let detour = |from: &str| Detour {
+            from: Origin::parse(from).unwrap(),
+            to: Origin::parse(&format!("http://127.0.0.1:{port}")).unwrap(),
+        };
+        let detours = vec![detour("api.example.com"), detour("b.example:8443")];
+        let network = Network::new().unwrap().with_detours(detours);
+        let granted = ["api.example.com".to_owned()];
+        let secret = |hosts: &[&str]| crate::config::PluginSecret {
+            value: crate::config::Secret::new("s3cr3t"),
+            hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+        };
+        let secrets = [
+            ("token".to_owned(), secret(&["api.example.com"])),
+            ("other".to_owned(), secret(&["127.0.0.1"])),
+        ];
+        let grants = Grants::new("bot".into(), &granted, false).unwrap();
+        let vault = Vault::new("bot".into(), &secrets.into()).unwrap();
+        let bounds = Bounds { request: 100, headers: 100, response: 100 };
+        let door = Door::new(network, grants, vault, bounds);
+        let send = async |url: &str, token: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-token", http::HeaderValue::from_static(token));
+            let (body, timeout) = (Bytes::new(), Duration::from_secs(10));
+            let (method, url) = (Method::GET, url.to_owned());
+            let secrets_in_body = false;
+            door.send(Outgoing { method, url, headers, body, secrets_in_body, timeout }).await
+        };
+        for (url, token) in [
+            ("https://b.example:8443/", "x"),
+            ("http://api.example.com/", "x"),
+            (&*format!("http://127.0.0.1:{port}/"), "x"),
+        ] {
+            let error = send(url, token).await.err().expect("it isn't granted");
+            assert!(matches!(error, SendError::Denied(_)), "{url}: {error}");
+        }
+        let error = send("https://api.example.com/", "{{secret:other}}").await.err();
+        assert!(matches!(error, Some(SendError::Secret(_))), "{error:?}");
+
+        let serving = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = vec![0; 1024];
+            let read = stream.read(&mut head).await.unwrap();
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+            String::from_utf8(head[..read].to_vec()).unwrap()
+        };
+        let asked = send("https://api.example.com/a?b=c", "{{secret:token}}");
+        let (head, answer) = tokio::join!(serving, asked);
+        assert_eq!(answer.unwrap().status, 204);
+        assert!(head.starts_with("GET /a?b=c HTTP/1.1\r\n"), "{head}");
+        let lines: Vec<_> = head.to_lowercase().lines().map(str::to_owned).collect();
+        assert!(lines.contains(&"host: api.example.com".to_owned()), "{head}");
+        assert!(lines.contains(&"x-token: s3cr3t".to_owned()), "{head}");
     }
 }

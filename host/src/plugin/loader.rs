@@ -61,6 +61,14 @@ impl Compiled {
 impl Loader {
     /// A loader. Without a usable cache it compiles every time.
     pub(super) fn new(cache: Option<&CacheConfig>) -> Result<Self, LoadError> {
+        Self::with_network(cache, Network::new()?)
+    }
+
+    /// The same over another way to the network.
+    pub(super) fn with_network(
+        cache: Option<&CacheConfig>,
+        network: Network,
+    ) -> Result<Self, LoadError> {
         let engine_error = |error: wasmtime::Error| LoadError::Engine(admit::cause(&error));
         let engine = engine::start().map_err(engine_error)?;
         let linker = admit::linker(&engine).map_err(engine_error)?;
@@ -72,7 +80,7 @@ impl Loader {
             }
         });
         let compiler = Arc::new(Semaphore::new(1));
-        let (network, turns) = (Network::new()?, Arc::new(Turns::new()));
+        let turns = Arc::new(Turns::new());
         let stdout = Stdout::default();
         Ok(Self { engine, linker, network, cache, compiler, turns, stdout })
     }

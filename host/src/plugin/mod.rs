@@ -81,7 +81,7 @@ pub use redaction::Redaction;
 pub use registry::{LoadError, Registry};
 pub use reload::ReloadTotals;
 pub use source::{read, sha256};
-pub use state::{Health, PluginState};
+pub use state::{Health, InstanceState, PluginState};
 pub use webhook::{
     ReceiveError, Received, WebhookAnswer, WebhookEvent, WebhookRequest, WebhookTurn,
 };

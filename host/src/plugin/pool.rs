@@ -13,6 +13,7 @@ use super::admit::{Admitted, Live, cause};
 use super::instance::{self, CpuUsedUp, Ground, State};
 use super::replay::{self, Replays};
 use super::source;
+use super::state::InstanceState;
 use super::supervise::{Condition, Supervisor};
 use crate::config::{Isolation, PluginLimits, Sha256};
 use crate::outbox::note::Crash;
@@ -165,6 +166,16 @@ impl Pool {
     pub(super) fn retire(&self) {
         let idle = self.idle().take();
         drop(idle);
+    }
+
+    /// The idle instances; the last one is called next.
+    pub(super) fn instances(&self) -> Vec<InstanceState> {
+        let state = |warm: &mut Warm| {
+            let data = warm.live.store.data_mut();
+            let (memory_bytes, handles) = (data.memory.bytes(), data.handles_held());
+            InstanceState { calls: warm.calls, memory_bytes, handles }
+        };
+        self.idle().iter_mut().flatten().map(state).collect()
     }
 
     /// Drops the idle instances that are too old.

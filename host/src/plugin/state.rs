@@ -38,6 +38,17 @@ pub struct PluginState {
     pub swaps: u64,
 }
 
+/// How an instance between two calls is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InstanceState {
+    /// Calls that it has answered.
+    pub calls: u64,
+    /// Linear memory that it has, in bytes. It never shrinks.
+    pub memory_bytes: usize,
+    /// Handles that it holds: streams, requests, responses.
+    pub handles: usize,
+}
+
 /// Whether a plugin runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
