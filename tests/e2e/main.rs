@@ -16,6 +16,7 @@ mod redis;
 mod replays;
 mod restart;
 mod stream_faults;
+mod summaries;
 mod supervision;
 mod swap;
 mod vendors;

@@ -3,6 +3,7 @@
 mod accounts;
 mod away;
 mod decisions;
+mod erase;
 mod outbox;
 mod redaction;
 mod restart;

@@ -200,7 +200,8 @@ async fn attempts_are_bounded_over_crashes_of_the_host() {
 
 #[tokio::test(start_paused = true)]
 async fn a_plugin_that_traps_is_asked_again_so_many_times() {
-    let trap = || (Duration::ZERO, Err(PostError::Crashed { crash: Crash::Trap, message: String::new() }));
+    let trap =
+        || (Duration::ZERO, Err(PostError::Crashed { crash: Crash::Trap, message: String::new() }));
     let rules = Delivery { max_attempts: 2, ..Delivery::default() };
     let world = replaced((0..3).map(|_| trap()), rules).await;
     wait(60.0).await;
@@ -271,15 +272,20 @@ async fn at_whatever_moment_the_host_dies_the_summary_stands_before_the_notes_go
             world.act("s", text).await;
             wait(0.2).await;
         }
-        assert!(matches!(world.summarize("s", "both", 2).await, sidenote::engine::Summary::Taken(_)));
+        assert!(matches!(
+            world.summarize("s", "both", 2).await,
+            sidenote::engine::Summary::Taken(_)
+        ));
         wait(f64::from(millis) / 1000.0).await;
         drop(world.crash().await);
 
         let world = World::start(store, platform.clone(), Delivery::default());
         wait(60.0).await;
         let log = platform.log();
-        let summary_taken = log.iter().position(|line| line.starts_with("taken n3")).expect("a summary");
-        let first_asked = log.iter().position(|line| line.starts_with("asked")).expect("a redaction");
+        let summary_taken =
+            log.iter().position(|line| line.starts_with("taken n3")).expect("a summary");
+        let first_asked =
+            log.iter().position(|line| line.starts_with("asked")).expect("a redaction");
         assert!(first_asked > summary_taken, "{millis}: {log:?}");
         let visible = platform.visible();
         assert_eq!(visible, ["c: both"], "{millis}: {log:?}");

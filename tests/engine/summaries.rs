@@ -131,11 +131,17 @@ async fn what_the_window_dropped_counts_as_actions_of_the_session() {
 async fn a_summary_behind_one_that_covers_more_is_left_out() {
     let world = start([]);
     with_notes(&world, 3).await;
-    assert_eq!(world.summarize("s", "three", 3).await, Summary::Taken(Summarized::Queued { seq: 4 }));
+    assert_eq!(
+        world.summarize("s", "three", 3).await,
+        Summary::Taken(Summarized::Queued { seq: 4 })
+    );
     assert_eq!(world.summarize("s", "two", 2).await, Summary::Taken(Summarized::Stale));
     assert_eq!(world.summarize("s", " \n", 3).await, Summary::Unusable);
     world.summary("s", "", 9).await;
-    assert_eq!(world.summarize("s", "three again", 3).await, Summary::Taken(Summarized::Queued { seq: 5 }));
+    assert_eq!(
+        world.summarize("s", "three again", 3).await,
+        Summary::Taken(Summarized::Queued { seq: 5 })
+    );
     wait(1.0).await;
     assert_eq!(world.platform.visible(), ["c: three again"]);
     assert_eq!(world.handle.counters().summaries_ignored.get(), 3);

@@ -179,6 +179,24 @@ impl Rig {
         std::fs::metadata(self.folder.path().join(FILE)).map_or(0, |file| file.len())
     }
 
+    /// The files of the store in which a text is, the file itself and those beside it.
+    ///
+    /// # Panics
+    /// When they can't be read.
+    pub fn store_files_with(&self, text: &str) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.folder.path()).expect("the folder is there");
+        let paths = entries.map(|entry| entry.expect("an entry can be read").path());
+        let of_store = |path: &PathBuf| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(FILE))
+        };
+        let has = |path: &PathBuf| {
+            // One that is gone meanwhile was being written anew.
+            let bytes = std::fs::read(path).unwrap_or_default();
+            bytes.windows(text.len()).any(|window| window == text.as_bytes())
+        };
+        paths.filter(of_store).filter(has).collect()
+    }
+
     /// Whether a host runs.
     pub fn is_running(&self) -> bool {
         self.host.is_some()

@@ -203,7 +203,8 @@ impl Post for Platform {
     ) -> Result<Redaction, PostError> {
         let (latency, answer) = {
             let mut known = lock(&self.redactions);
-            let seen = SeenRedaction { at: self.start.elapsed(), call, note_id: note_id.to_owned() };
+            let seen =
+                SeenRedaction { at: self.start.elapsed(), call, note_id: note_id.to_owned() };
             known.asked.push(seen);
             known.log.push(format!("asked for {note_id}"));
             known.script.pop_front().unwrap_or((Duration::ZERO, Ok(Redaction::Removed)))

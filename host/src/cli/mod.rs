@@ -4,6 +4,7 @@
 
 mod check;
 mod demo;
+mod erase;
 mod outbox;
 mod output;
 mod plugin;
@@ -62,6 +63,8 @@ enum Command {
     /// Shows the notes that wait or were given up, has them sent again, or removes them
     #[command(subcommand)]
     Outbox(outbox::OutboxCommand),
+    /// Erases what is known of a person or a session, and takes their notes back
+    Erase(erase::EraseArgs),
     /// Looks at components and packs them
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
@@ -77,7 +80,11 @@ impl Command {
             Self::Demo(_) => Level::ERROR,
             // What a component that is tried out writes is no news.
             Self::Plugin(_) => Level::ERROR,
-            Self::Run(_) | Self::Check(_) | Self::Outbox(_) | Self::SmokeTest(_) => Level::INFO,
+            Self::Run(_)
+            | Self::Check(_)
+            | Self::Outbox(_)
+            | Self::Erase(_)
+            | Self::SmokeTest(_) => Level::INFO,
         }
     }
 }
@@ -92,6 +99,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check(args) => check::check(&args),
         Command::Demo(args) => block_on(demo::run(args)).map(|()| ExitCode::SUCCESS),
         Command::Outbox(command) => block_on(outbox::run(command)),
+        Command::Erase(args) => block_on(erase::erase(args)),
         Command::Plugin(command) => block_on(plugin::plugin(command)),
         Command::SmokeTest(args) => block_on(smoke_test::smoke_test(args)),
     }

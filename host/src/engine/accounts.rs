@@ -120,12 +120,7 @@ impl Accounts {
     }
 
     /// Puts a session behind those that have a note to take back.
-    pub(super) fn queue_redaction(
-        &mut self,
-        plugin: &PluginName,
-        key: SessionKey,
-        now: Timestamp,
-    ) {
+    pub(super) fn queue_redaction(&mut self, plugin: &PluginName, key: SessionKey, now: Timestamp) {
         self.desk(plugin, now).redactions.push_back(key);
     }
 

@@ -49,6 +49,8 @@ impl Engine {
                 let carried_out = self.decide(round, decision, notes, now);
                 round.answers.push(Answer::Decided(reply, carried_out));
             }
+            Input::Erase(order) => self.erase(round, order, now),
+            Input::Scrubbed(scrubbed) => self.end_scrub(round, scrubbed, now),
             Input::Outcome(outcome) => self.end_post(round, outcome, now),
             Input::Redacted(redacted) => self.end_redaction(round, redacted, now),
             Input::Stop => {

@@ -74,9 +74,8 @@ impl Engine {
         }
         let until = self.clock.instant(self.clock.now() + PAUSE);
         loop {
-            let kept = |input: &Input| {
-                matches!(input, Input::Actions { .. } | Input::Summary { .. })
-            };
+            let kept =
+                |input: &Input| matches!(input, Input::Actions { .. } | Input::Summary { .. });
             let open = self.journal.is_some() && !self.put_off.iter().any(kept);
             tokio::select! {
                 () = tokio::time::sleep_until(until) => return Ok(()),
@@ -116,10 +115,13 @@ impl Engine {
                 }
                 Input::Summary { key, text, covers, taken_at, room, reply } => {
                     let (batch, bytes) = (ActionsPayload::default(), text.len());
-                    let record = Journalled { key, batch, summary: Some((text, covers)), bytes, at };
+                    let record =
+                        Journalled { key, batch, summary: Some((text, covers)), bytes, at };
                     taken.push((record, Waiting { taken_at, room, taken: None, reply }));
                 }
                 other @ (Input::Decide { .. }
+                | Input::Erase(_)
+                | Input::Scrubbed(_)
                 | Input::Outcome(_)
                 | Input::Redacted(_)
                 | Input::Drain

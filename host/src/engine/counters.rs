@@ -91,6 +91,12 @@ counters! {
     journalled,
     /// Shared snapshots that could not be brought up to date.
     snapshots_left,
+    /// Sessions erased because somebody wished it.
+    sessions_erased,
+    /// Times that the store's files were written anew after something was erased.
+    scrubs,
+    /// 1 while something of what was erased may be left in the store's files.
+    scrub_due,
     /// Sessions removed from the store after their retention.
     sessions_expired,
     /// Sessions in memory at this moment.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::engine::accounts::Board;
 use crate::engine::counters::Counters;
@@ -14,6 +14,7 @@ use crate::ids::{ProductId, SessionId, SessionKey};
 use crate::outbox::account::AccountState;
 use crate::session::payload::{ActionsPayload, Payload, SummaryPayload};
 use crate::session::state::{Covers, Summarized};
+use crate::store::Store;
 
 /// Inputs that can wait.
 pub(super) const INBOX: usize = 4096;
@@ -34,6 +35,10 @@ pub struct Handle {
     pub(super) room: Arc<Semaphore>,
     pub(super) counters: Arc<Counters>,
     pub(super) settings: Arc<Settings>,
+    /// Only read: what changes goes through the engine.
+    pub(super) store: Arc<dyn Store>,
+    /// Whether something of what was erased may be left in the store's files.
+    pub(super) scrub_due: watch::Receiver<bool>,
 }
 
 /// The engine has ended.
@@ -48,7 +53,8 @@ impl Handle {
         match payload {
             Payload::Actions(batch) => self.submit(batch, bytes, None).await.map(drop),
             Payload::Summary(summary) => {
-                let SummaryPayload { product_id, session_id, summary: text, replaces, .. } = summary;
+                let SummaryPayload { product_id, session_id, summary: text, replaces, .. } =
+                    summary;
                 let Some(key) = self.key(&product_id, session_id.as_deref()) else {
                     self.counters.summaries_ignored.add(1);
                     return Ok(());
@@ -200,7 +206,8 @@ impl Handle {
     /// The session of a configured product.
     fn key(&self, product: &str, session: Option<&str>) -> Option<SessionKey> {
         let session = SessionId::new(session?).ok()?;
-        let product = ProductId::new(product).ok().filter(|id| self.settings.product(id).is_some())?;
+        let product =
+            ProductId::new(product).ok().filter(|id| self.settings.product(id).is_some())?;
         Some(SessionKey { product, session })
     }
 }

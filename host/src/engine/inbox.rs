@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::clock::Timestamp;
+use crate::engine::erase;
 use crate::engine::handle::Summary;
 use crate::engine::link::{LinkError, LinkRequest, Linked};
 use crate::ids::{ConversationId, PluginName, SessionKey};
@@ -42,6 +43,10 @@ pub(super) enum Input {
     Link { request: LinkRequest, reply: oneshot::Sender<Result<Linked, LinkError>> },
     /// A person's decision about notes.
     Decide { decision: Decision, notes: Vec<NoteRef>, reply: oneshot::Sender<usize> },
+    /// Sessions that are to be erased.
+    Erase(erase::Order),
+    /// The store's files were written anew, or why not.
+    Scrubbed(Result<(), String>),
     /// The outcome of a post.
     Outcome(Outcome),
     /// The outcome of a redaction.

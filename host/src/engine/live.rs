@@ -216,6 +216,26 @@ impl Memory {
         products.iter().filter_map(of).flatten()
     }
 
+    /// Puts a session that nobody knows in the place of one, whatever that waits for. The numbers of its
+    /// notes aren't given again.
+    pub(super) fn begin_anew(&mut self, key: &SessionKey, now: Timestamp) -> Option<Live> {
+        let live = self.sessions.remove(key)?;
+        if let Some(at) = live.timer {
+            self.timers.remove(&(at, key.clone()));
+        }
+        let fresh = Session::load(key.clone(), None, Vec::new());
+        let fresh = Live {
+            session: fresh.with_numbers_taken(0, live.session.record().notes, 0),
+            lane: Lane::default(),
+            queued: false,
+            touched: now,
+            copy: None,
+            timer: None,
+        };
+        self.sessions.insert(key.clone(), fresh);
+        Some(live)
+    }
+
     /// Puts a session under a person, where that person is in memory.
     pub(super) fn add_person(&mut self, product: &ProductId, person: &Person, key: &SessionKey) {
         if let Some(keys) = self.persons.get_mut(&(product.clone(), person.clone())) {

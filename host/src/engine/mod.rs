@@ -14,6 +14,7 @@ mod apply;
 mod away;
 mod counters;
 mod decide;
+pub mod erase;
 mod handle;
 mod inbox;
 pub mod ledger;

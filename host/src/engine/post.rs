@@ -8,8 +8,10 @@ use crate::engine::round::{Engine, Round, Start};
 use crate::engine::rows::{delete, put, session_group};
 use crate::ids::SessionKey;
 use crate::outbox::account::Heard;
-use crate::outbox::lane::{DeadLetter, Finished};
-use crate::outbox::note::{Call, Crash, FailureKind, Found, Note, Post, PostError, Posted, SentNote};
+use crate::outbox::lane::{DeadLetter, Finished, Queued};
+use crate::outbox::note::{
+    Call, Crash, FailureKind, Found, Note, Post, PostError, Posted, SentNote,
+};
 use crate::store::Table;
 
 /// So many sent notes of a session are remembered, the latest.
@@ -72,21 +74,26 @@ impl Engine {
     }
 
     pub(super) fn end_post(&mut self, round: &mut Round, outcome: Outcome, now: Timestamp) {
-        let Outcome { note, probe, found, result } = outcome;
         let random = (self.settings.jitter)();
         let call = accounts::Call {
-            plugin: &note.plugin,
-            conversation: &note.conversation,
+            plugin: &outcome.note.plugin,
+            conversation: &outcome.note.conversation,
             kind: CallKind::Post,
-            probe,
-            heard: Heard::of(&result),
+            probe: outcome.probe,
+            heard: Heard::of(&outcome.result),
         };
         if self.accounts.end(&call, now, random, &self.counters) {
-            round.accounts.insert(note.plugin.clone());
+            round.accounts.insert(outcome.note.plugin.clone());
         }
+        if self.end_erased_post(round, &outcome, now) {
+            return;
+        }
+        let Outcome { note, probe, found, result } = outcome;
         let rules = self.settings.rules(&note.key.product);
         let Some(live) = self.memory.sessions.get_mut(&note.key) else { return };
-        if live.lane.head().is_none_or(|head| head.note.seq != note.seq) {
+        let is_ours = |head: &Queued| head.note.idempotency_key == note.idempotency_key;
+        if !live.lane.head().is_some_and(is_ours) {
+            // Its session was erased, and its note is to be left at the platform.
             return;
         }
         round.touched.push(note.key.clone());
@@ -155,7 +162,11 @@ impl Engine {
 
 /// Asks whether the platform has a note whose outcome isn't known. `None`: it is to be sent, because the
 /// platform doesn't have it, or because nobody can say.
-pub(super) async fn find(post: &dyn Post, call: Call, note: &Note) -> Option<Result<Posted, PostError>> {
+pub(super) async fn find(
+    post: &dyn Post,
+    call: Call,
+    note: &Note,
+) -> Option<Result<Posted, PostError>> {
     match post.find_note(call, note).await {
         Ok(Found::Yes(note_id)) => Some(Ok(Posted { note_id, pause: None })),
         Ok(Found::No | Found::Unsupported) => None,

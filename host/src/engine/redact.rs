@@ -11,7 +11,7 @@ use crate::engine::round::{Engine, Round};
 use crate::engine::rows::{delete, put, read, session_group, session_key};
 use crate::ids::{PluginName, SessionKey};
 use crate::outbox::account::Heard;
-use crate::outbox::note::{Redaction, SentNote};
+use crate::outbox::note::{Call, Found, Note, Post, PostError, Redaction, SentNote};
 use crate::outbox::redaction::{Finished, Job, Queue, State, Why};
 use crate::store::{Change, Key, Store, StoreError, Table};
 
@@ -110,7 +110,8 @@ impl Redactions {
     /// Takes a job whose row is stored, or is about to be.
     pub(super) fn insert(&mut self, key: &SessionKey, seq: u64, job: Job) {
         if self.job(key, seq).is_none() {
-            if self.jobs >= IN_MEMORY {
+            // The outcome of a post that is under way must find its job.
+            if self.jobs >= IN_MEMORY && job.state != State::Posting {
                 (self.behind, self.missed) = (true, true);
                 return;
             }
@@ -281,12 +282,18 @@ impl Engine {
     pub(super) fn start_redaction(&mut self, start: StartRedaction) {
         let StartRedaction { key, seq, job, probe } = start;
         let call = self.call(&key, job.idempotency_key(), job.attempts);
+        let asking = self.call(&key, job.note.idempotency_key.clone(), job.attempts);
         let post = self.post.clone();
         self.posts.spawn(async move {
-            let SentNote { plugin, conversation, note_id, .. } = job.note;
-            let result = match note_id {
-                Some(id) => post.redact_note(call, &plugin, &conversation, &id).await,
-                None => Ok(Redaction::Unsupported),
+            let asked = match &job.note.note_id {
+                Some(id) => Ok(Ok(id.clone())),
+                None => find(&*post, asking, &key, seq, &job.note).await,
+            };
+            let SentNote { plugin, conversation, .. } = job.note;
+            let result = match asked {
+                Ok(Ok(id)) => post.redact_note(call, &plugin, &conversation, &id).await,
+                Ok(Err(redaction)) => Ok(redaction),
+                Err(error) => Err(error),
             };
             Input::Redacted(Redacted { key, seq, plugin, conversation, probe, result })
         });
@@ -318,6 +325,9 @@ impl Engine {
             Finished::GivenUp(job) => self.give_up_redaction(round, &key, seq, &job),
             Finished::Ended(job, redaction) => {
                 round.changes.push(delete(Table::Redact, session_group(&key), seq));
+                if job.why == Why::Erased {
+                    self.want_scrub(round, now);
+                }
                 match redaction {
                     Redaction::Removed | Redaction::Overwritten => {
                         self.counters.redactions_done.add(1);
@@ -331,7 +341,7 @@ impl Engine {
     }
 
     /// A note can't be taken back. Where a summary was to take its place it is remembered as sent.
-    fn leave(
+    pub(super) fn leave(
         &mut self,
         round: &mut Round,
         key: &SessionKey,
@@ -365,6 +375,36 @@ impl Engine {
         );
         round.changes.push(row(key, seq, job));
     }
+}
+
+/// Asks what the platform calls a note of which it isn't known whether the platform has it; or says what
+/// that comes to where it can't be taken back.
+async fn find(
+    post: &dyn Post,
+    call: Call,
+    key: &SessionKey,
+    seq: u64,
+    sent: &SentNote,
+) -> Result<Result<String, Redaction>, PostError> {
+    let note = Note {
+        key: key.clone(),
+        seq,
+        plugin: sent.plugin.clone(),
+        conversation: sent.conversation.clone(),
+        user_id: None,
+        email: None,
+        kind: sent.kind,
+        body: String::new(),
+        actions: Vec::new(),
+        through: sent.through,
+        idempotency_key: sent.idempotency_key.clone(),
+        sealed_at: sent.at,
+    };
+    Ok(match post.find_note(call, &note).await? {
+        Found::Yes(Some(id)) => Ok(id),
+        Found::No => Err(Redaction::Removed),
+        Found::Yes(None) | Found::Unsupported => Err(Redaction::Unsupported),
+    })
 }
 
 fn row(key: &SessionKey, seq: u64, job: &Job) -> Change {

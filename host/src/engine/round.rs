@@ -11,8 +11,9 @@ use crate::clock::{Clock, Timestamp};
 use crate::config::Delivery;
 use crate::engine::accounts::{Accounts, Board};
 use crate::engine::counters::Counters;
-use crate::engine::handle::{CONTROL, Handle, INBOX, INBOX_KIB};
+use crate::engine::erase::{Erased, Scrub, SessionRows};
 use crate::engine::handle::Summary;
+use crate::engine::handle::{CONTROL, Handle, INBOX, INBOX_KIB};
 use crate::engine::inbox::{Input, NoteRef, Outcome, Redacted};
 use crate::engine::link::{LinkError, Linked, Who};
 use crate::engine::live::{Live, Memory};
@@ -54,6 +55,7 @@ pub struct Engine {
     pub(super) memory: Memory,
     pub(super) accounts: Accounts,
     pub(super) redactions: Redactions,
+    pub(super) scrub: Scrub,
     /// Calls under way; each ends with what came of it.
     pub(super) posts: JoinSet<Input>,
     pub(super) draining: bool,
@@ -93,6 +95,8 @@ pub(super) struct Round {
     pub(super) named: HashMap<NoteRef, Named>,
     /// The sent notes of sessions in which some may be replaced.
     pub(super) sent: HashMap<SessionKey, Vec<(u64, SentNote)>>,
+    /// What is stored of the sessions that are to be erased.
+    pub(super) erased: HashMap<SessionKey, SessionRows>,
     /// Redactions to be begun after the commit.
     pub(super) redactions: Vec<StartRedaction>,
     /// Sessions that are taken over from the reference's SDK.
@@ -122,6 +126,7 @@ pub(super) enum Answer {
     Link(oneshot::Sender<Result<Linked, LinkError>>, Result<Linked, LinkError>),
     Taken(oneshot::Sender<()>),
     Summary(oneshot::Sender<Summary>, Summary),
+    Erased(oneshot::Sender<Erased>, Erased),
     Decided(oneshot::Sender<usize>, usize),
     Room(tokio::sync::OwnedSemaphorePermit),
 }
@@ -140,6 +145,7 @@ impl Engine {
         let board = Board::default();
         let snapshots = store.snapshots();
         let counters = Arc::new(Counters::default());
+        let (scrub, scrub_due) = Scrub::new();
         let handle = Handle {
             inbox: sender,
             control: orders,
@@ -147,6 +153,8 @@ impl Engine {
             room: Arc::new(Semaphore::new(INBOX_KIB as usize)),
             counters: counters.clone(),
             settings: settings.clone(),
+            store: store.clone(),
+            scrub_due,
         };
         let engine = Self {
             accounts: Accounts::new(settings.clone(), board),
@@ -163,6 +171,7 @@ impl Engine {
             played: None,
             memory: Memory::default(),
             redactions: Redactions::default(),
+            scrub,
             posts: JoinSet::new(),
             draining: false,
             stopping: false,
@@ -241,6 +250,7 @@ impl Engine {
     async fn recover(&mut self) -> Result<(), EngineError> {
         self.accounts.load(&*self.store, self.clock.now()).await?;
         self.find_place_in_journal().await?;
+        self.find_scrub().await?;
         for table in [Table::Outbox, Table::Open] {
             let mut after = None;
             loop {
@@ -276,6 +286,7 @@ impl Engine {
         let timers = [
             self.memory.next_timer(),
             self.redactions.next_timer(),
+            self.scrub.next_timer(),
             self.accounts.next_timer(now),
             self.paused,
         ];
@@ -379,6 +390,7 @@ impl Engine {
     async fn load(&mut self, inputs: &[Input], now: Timestamp) -> Result<Round, StoreError> {
         let (mut keys, mut owners, mut persons) = (HashSet::new(), HashSet::new(), HashSet::new());
         let (mut decided, mut sent) = (HashSet::new(), HashSet::new());
+        let mut erased = HashSet::new();
         for input in inputs {
             match input {
                 Input::Actions { key, .. } | Input::Summary { key, .. } => {
@@ -405,18 +417,21 @@ impl Engine {
                 Input::Decide { notes, .. } => {
                     decided.extend(notes.iter().map(|note| note.key.clone()));
                 }
+                Input::Erase(order) => erased.extend(order.keys.iter().cloned()),
                 Input::Outcome(outcome) => sent.extend(self.may_replace(outcome)),
                 // What can't be taken back is remembered again, where its session still is.
                 Input::Redacted(Redacted { key, result: Ok(Redaction::Unsupported), .. }) => {
                     keys.insert(key.clone());
                 }
-                Input::Redacted(_) | Input::Drain | Input::Stop => {}
+                Input::Redacted(_) | Input::Scrubbed(_) | Input::Drain | Input::Stop => {}
             }
         }
         keys.extend(self.memory.load_persons(&*self.store, persons).await?);
         self.memory.load_owners(&*self.store, owners).await?;
         keys.extend(decided.iter().cloned());
         self.memory.refill_lanes(&*self.store).await?;
+        keys.extend(erased.iter().cloned());
+        let erased = self.load_erased(erased, now).await?;
         self.redactions.refill(&*self.store, now).await?;
         let named = self.load_named(decided).await?;
         let sent = self.load_sent(sent).await?;
@@ -433,7 +448,7 @@ impl Engine {
         let adopted = adopted.into_iter().filter(|(key, _)| fresh.contains(key)).collect();
         // Only when nothing can fail any more: a lane that was refilled must be looked at.
         let touched = self.memory.take_hungry();
-        Ok(Round { changes, touched, named, sent, adopted, ..Round::default() })
+        Ok(Round { changes, touched, named, sent, erased, adopted, ..Round::default() })
     }
 
     /// The session in which the note that was sent may replace others, or be replaced itself.
@@ -516,6 +531,7 @@ impl Engine {
         for start in round.redactions {
             self.start_redaction(start);
         }
+        self.begin_scrub(now);
         self.share(&round.records, now).await;
         Ok(())
     }
@@ -564,6 +580,7 @@ impl Answer {
             Self::Link(reply, result) => drop(reply.send(result)),
             Self::Taken(reply) => drop(reply.send(())),
             Self::Summary(reply, summary) => drop(reply.send(summary)),
+            Self::Erased(reply, erased) => drop(reply.send(erased)),
             Self::Decided(reply, notes) => drop(reply.send(notes)),
             Self::Room(room) => drop(room),
         }

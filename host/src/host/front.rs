@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::engine::erase::{EraseError, Erased, Erasure};
 use crate::engine::ledger::{
     self, Account, By, Decided, Filter, LedgerError, Listing, Order, Want,
 };
@@ -234,6 +235,16 @@ impl Backend for Front {
     async fn decide(&self, order: &Order) -> Result<Decided, LedgerError> {
         self.check_open()?;
         ledger::carry_out(&*self.store, &self.engine, order, self.clock, By::Api).await
+    }
+
+    async fn erase(&self, erasure: &Erasure, dry_run: bool) -> Result<Erased, EraseError> {
+        if self.closed.get() {
+            return Err(engine::Closed.into());
+        }
+        match dry_run {
+            true => Ok(self.engine.preview_erase(erasure).await?),
+            false => self.engine.erase(erasure).await,
+        }
     }
 
     fn readiness(&self) -> Readiness {

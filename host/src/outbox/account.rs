@@ -172,7 +172,9 @@ impl Heard {
     /// What the outcome of a redaction says. A plugin may answer that it can't without asking anybody.
     pub fn of_redaction(outcome: &Result<Redaction, PostError>) -> Self {
         match outcome {
-            Ok(Redaction::Removed | Redaction::Overwritten) => Self { health: Health::Up, pause: None },
+            Ok(Redaction::Removed | Redaction::Overwritten) => {
+                Self { health: Health::Up, pause: None }
+            }
             Ok(Redaction::Unsupported) => Self { health: Health::Unknown, pause: None },
             Err(error) => Self::of(&Err(error.clone())),
         }

@@ -126,6 +126,15 @@ pub enum PostError {
 }
 
 impl PostError {
+    /// Whether the platform may have taken the note all the same.
+    pub fn is_unknown(&self) -> bool {
+        match self {
+            Self::Crashed { .. } => true,
+            Self::Unavailable { .. } => false,
+            Self::Failed(failure) => failure.sent == Sent::Unknown,
+        }
+    }
+
     /// Why, as `code: message`.
     pub fn reason(&self) -> String {
         match self {

@@ -83,7 +83,16 @@ impl Job {
     /// A job that is due.
     pub fn new(note: SentNote, why: Why, now: Timestamp) -> Self {
         let (attempts, uncounted, failure) = (0, 0, None);
-        Self { note, why, since: now, attempts, uncounted, state: State::Due, decided: now, failure }
+        Self {
+            note,
+            why,
+            since: now,
+            attempts,
+            uncounted,
+            state: State::Due,
+            decided: now,
+            failure,
+        }
     }
 
     /// A job whose note is being posted at this moment.

@@ -21,7 +21,7 @@ pub use marker::Marker;
 pub use mock::{Form, FormError, Mock, MockExchange, MockTrouble, Struck};
 pub use platform::{
     Ending, Exchange, Fault, Keep, Live, Note, NoteAction, Opening, Platform, PlatformOptions,
-    PlatformStats, Scope, Trouble, WebhookError,
+    PlatformStats, Redacted, Scope, Trouble, WebhookError,
 };
 pub use post::{Answer, PostError, post_json};
 pub use tally::{Tally, TallyOptions, Totals};

@@ -307,6 +307,8 @@ fn engine(takes: Duration) -> (Handle, tokio::task::JoinHandle<Asked>) {
         room: Arc::new(tokio::sync::Semaphore::new(1)),
         counters: Arc::default(),
         settings: Arc::new(Settings::of_products([])),
+        store: Arc::new(MemoryStore::new()),
+        scrub_due: tokio::sync::watch::channel(false).1,
     };
     let answer = async move {
         let mut asked = Vec::new();

@@ -154,7 +154,7 @@ proptest! {
                     }
                 }
                 (_, None) => {
-                    if let Some((seq, _)) = queue.ready(now) {
+                    if let Some(seq) = queue.ready(now).map(|it| it.0) {
                         prop_assert!(seq != waits_for || now >= asked_for, "before the platform's moment");
                         *counted.entry(seq).or_default() += 1;
                         let job = queue.start(seq).unwrap();
@@ -169,10 +169,11 @@ proptest! {
             for (seq, _) in queue.take_spent(now, &rules) {
                 prop_assert!(ended.insert(seq));
             }
-            if let Some((seq, _)) = queue.jobs().find(|(_, job)| job.state == State::InFlight) {
+            let under_way = queue.jobs().find(|(_, job)| job.state == State::InFlight);
+            if let Some(seq) = under_way.map(|it| it.0) {
                 queue.finish(seq, Ok(Redaction::Removed), false, now, &rules, 1.0);
                 prop_assert!(ended.insert(seq));
-            } else if let Some((seq, _)) = queue.ready(now) {
+            } else if let Some(seq) = queue.ready(now).map(|it| it.0) {
                 queue.start(seq);
             } else if let Some(at) = queue.next_timer(false) {
                 now = now.max(at);

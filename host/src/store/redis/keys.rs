@@ -64,6 +64,7 @@ fn name(table: Table) -> &'static str {
         Table::Account => "account",
         Table::Journal => "journal",
         Table::Redact => "redact",
+        Table::Scrub => "scrub",
     }
 }
 
