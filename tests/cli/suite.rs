@@ -282,7 +282,12 @@ fn a_plugin_that_knows_one_host_only_is_led_to_the_mock() {
     let broken = test(&flawed(), &[&set[..], &["--set", "flaw=swallows-refusals"]].concat());
     assert!(broken.stdout.contains("> host: api.example.com\n"), "{}", broken.shown());
 
-    // By itself, for one whose manifest names its host.
+    // By itself, for one with the settings of its operator.
+    let run = test(&flawed(), &["--set", "url=https://api.example.com/v2"]);
+    assert_eq!(run.code, 0, "{}", run.shown());
+    assert!(run.stderr.contains("api.example.com is led to the mock\n"), "{}", run.shown());
+
+    // And for one whose manifest names its host.
     let folder = tempfile::tempdir().expect("a folder");
     let (manifest, packed) = (folder.path().join("manifest.json"), folder.path().join("p.wasm"));
     let fixed = json!({
@@ -304,6 +309,7 @@ fn a_plugin_that_knows_one_host_only_is_led_to_the_mock() {
     let run = test(&packed, &[]);
     assert_eq!(run.code, 0, "{}", run.shown());
     assert!(run.stderr.contains("api.example.com is led to the mock\n"), "{}", run.shown());
+    assert!(!run.stderr.contains("manifest:"), "{}", run.shown());
 }
 
 #[test]
@@ -311,14 +317,18 @@ fn the_answers_of_a_platform_can_have_another_form() {
     let folder = tempfile::tempdir().expect("a folder");
     let answers = folder.path().join("answers.json");
     let form = json!([
-        {"method": "POST", "path": "/notes/*", "status": 201, "body": {"id": "n-{id}"}},
-        {"method": "GET", "path": "/notes/*", "body": {"notes": [{"id": "n-1"}]}},
+        {"method": "POST", "path": "/v2/notes/*", "status": 201, "body": {"id": "n-{id}"}},
+        {"method": "GET", "path": "/v2/notes/*", "body": {"notes": [{"id": "n-1"}]}},
     ]);
     std::fs::write(&answers, form.to_string()).expect("a file");
     let run = test(&flawed(), &["--answer", text(&answers)]);
     assert_eq!(run.code, 0, "{}", run.shown());
     assert!(run.stdout.contains("tells the note's id: \"n-mock2id\"\n"), "{}", run.shown());
     assert!(run.stdout.contains("finds a note: found\n"), "{}", run.shown());
+    assert!(!run.stderr.contains("fits no request"), "{}", run.shown());
+    std::fs::write(&answers, "[{\"path\": \"/elsewhere\"}]").expect("a file");
+    let run = test(&flawed(), &["--answer", text(&answers)]);
+    assert!(run.stderr.contains("answer 1 of --answer fits no request"), "{}", run.shown());
 }
 
 #[test]

@@ -2,9 +2,11 @@
 
 mod bench;
 mod call;
+mod core_module;
 mod exchange;
 mod inspect;
 mod list;
+mod new;
 mod pack;
 mod suite;
 mod watch;
@@ -27,6 +29,8 @@ pub(crate) enum PluginCommand {
     Inspect(inspect::InspectArgs),
     /// Lists the plugins of the running host, and how they are
     List(list::ListArgs),
+    /// Begins a plugin in a language of your choice
+    New(new::NewArgs),
     /// Puts a manifest into a component
     Pack(pack::PackArgs),
     /// Runs a component against a mock platform and checks what it does
@@ -41,6 +45,7 @@ pub(super) async fn plugin(command: PluginCommand) -> anyhow::Result<ExitCode> {
         PluginCommand::Call(args) => call::call(&args).await,
         PluginCommand::Inspect(args) => inspect::inspect(&args).await,
         PluginCommand::List(args) => list::run(args).await.map(|()| ExitCode::SUCCESS),
+        PluginCommand::New(args) => new::new(&args).map(|()| ExitCode::SUCCESS),
         PluginCommand::Pack(args) => pack::pack(&args).map(|()| ExitCode::SUCCESS),
         PluginCommand::Test(args) => suite::test(&args).await,
         PluginCommand::Watch(args) => watch::watch(args).await,

@@ -12,7 +12,11 @@ use super::{Body, whole};
 /// The answers of a platform, the first that fits a request counts. Where none fits, it is 200 with
 /// `{"id": "…"}`.
 #[derive(Debug, Clone, Default)]
-pub struct Form(Vec<Rule>);
+pub struct Form {
+    rules: Vec<Rule>,
+    /// Which of them were given.
+    given: Vec<bool>,
+}
 
 /// One answer, and the requests that it is for.
 #[derive(Debug, Clone, Deserialize)]
@@ -79,12 +83,23 @@ impl Form {
                 return Err(FormError::Unsendable(place, "header"));
             }
         }
-        Ok(Self(rules))
+        let given = vec![false; rules.len()];
+        Ok(Self { rules, given })
     }
 
-    pub(super) fn answer(&self, request: &MockExchange, count: u64) -> Filled {
+    /// The answers that fitted no request so far, by their places from 1.
+    pub(super) fn unused(&self) -> Vec<usize> {
+        let places = self.given.iter().enumerate().filter(|(_, given)| !**given);
+        places.map(|(index, _)| index + 1).collect()
+    }
+
+    pub(super) fn answer(&mut self, request: &MockExchange, count: u64) -> Filled {
         let ids = Ids { id: format!("mock{count}id"), number: 7_000_000 + count };
-        let rule = self.0.iter().find(|rule| rule.fits(request));
+        let place = self.rules.iter().position(|rule| rule.fits(request));
+        let rule = place.map(|place| {
+            self.given[place] = true;
+            &self.rules[place]
+        });
         let (status, mut headers, body) = match rule {
             Some(rule) => {
                 let headers = rule.headers.iter();
@@ -183,7 +198,7 @@ mod tests {
 
     #[test]
     fn the_first_answer_that_fits_a_request_counts() {
-        let form = Form::read(
+        let mut form = Form::read(
             r#"[
                 {"method": "post", "path": "/c/*/parts", "body": {"part": {"id": "{number}", "at": ["n-{id}"]}}},
                 {"path": "/c/*", "status": 404},
@@ -191,7 +206,7 @@ mod tests {
             ]"#,
         )
         .unwrap();
-        let told = |method, target| {
+        let mut told = |method, target| {
             let Filled { status, headers, body, .. } = form.answer(&request(method, target), 3);
             super::super::exchange::told(status, &headers, &body)
         };
@@ -206,6 +221,8 @@ mod tests {
             "200\ncontent-type: text/plain; charset=utf-8\nx-id: mock3id\n\nsaid mock3id"
         );
         assert_eq!(told("PUT", "/other"), format!("200\n{json}\n\n{{\"id\":\"mock3id\"}}"));
+        assert_eq!(form.unused(), Vec::<usize>::new());
+        assert_eq!(Form::read("[{}, {}]").unwrap().unused(), [1, 2]);
     }
 
     #[test]

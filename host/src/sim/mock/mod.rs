@@ -96,6 +96,11 @@ impl Mock {
         self.desk().forgotten
     }
 
+    /// The answers of its form that fitted no request so far, by their places from 1.
+    pub fn unused_answers(&self) -> Vec<usize> {
+        self.desk().form.unused()
+    }
+
     /// Refuses every connection from here on, and closes those that are there.
     ///
     /// # Errors
@@ -161,7 +166,8 @@ async fn answer(
         let trouble = desk.trouble.clone();
         let trouble =
             trouble.filter(|(struck, _)| struck.holds(&exchange)).map(|(_, trouble)| trouble);
-        let filled = desk.form.answer(&exchange, desk.answers);
+        let count = desk.answers;
+        let filled = desk.form.answer(&exchange, count);
         exchange.answer_with(trouble.as_ref(), &filled);
         if desk.exchanges.len() >= MAX_EXCHANGES {
             desk.exchanges.remove(0);

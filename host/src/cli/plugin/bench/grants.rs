@@ -3,29 +3,41 @@
 use std::collections::BTreeMap;
 
 use super::BenchArgs;
+use super::settings::origin_in;
 use crate::config::{Plugin as PluginConfig, PluginSecret, Secret};
 use crate::egress::{Detour, Origin, Pattern};
 use crate::plugin::Manifest;
 
-/// The hosts that a plugin knows by itself, led to the mock: those that its manifest names, and below a
-/// domain those that a setting names.
+/// The hosts that a plugin knows by itself, led to the mock: those whose addresses are its settings, those
+/// that its manifest names, and below a domain those that a setting names.
 pub(super) fn fixed_hosts(
     manifest: Option<&Manifest>,
     settings: &BTreeMap<String, String>,
     mock: &Origin,
 ) -> Vec<Detour> {
-    let asked = manifest.map(Manifest::asked).unwrap_or_default();
-    let hosts = asked.hosts.iter().flat_map(|pattern| match pattern {
-        Pattern::Any => Vec::new(),
-        Pattern::One(origin) => vec![origin.clone()],
-        Pattern::Below(domain) => {
-            let below =
-                |label: &String| Origin::parse(&pattern.example().replacen("NAME", label, 1));
-            let origins = settings.values().filter(|value| is_label(value)).map(below);
-            origins.filter_map(Result::ok).filter(|origin| *origin != *domain).collect()
+    let asked = manifest.map(Manifest::asked);
+    let asks = |origin: &Origin| asked.as_ref().is_none_or(|asked| asked.hosts.fits(origin));
+    let mut hosts: Vec<_> = settings.values().filter_map(|value| origin_in(value)).collect();
+    hosts.retain(asks);
+    for pattern in asked.iter().flat_map(|asked| asked.hosts.iter()) {
+        match pattern {
+            Pattern::Any => {}
+            Pattern::One(origin) => hosts.push(origin.clone()),
+            Pattern::Below(_) => {
+                let below =
+                    |label: &String| Origin::parse(&pattern.example().replacen("NAME", label, 1));
+                let labels = settings.values().filter(|value| is_label(value));
+                hosts.extend(labels.filter_map(|label| below(label).ok()));
+            }
         }
-    });
-    hosts.map(|from| Detour { from, to: mock.clone() }).collect()
+    }
+    let mut detours: Vec<Detour> = Vec::new();
+    for from in hosts {
+        if !detours.iter().any(|detour| detour.from == from) {
+            detours.push(Detour { from, to: mock.clone() });
+        }
+    }
+    detours
 }
 
 fn is_label(value: &str) -> bool {
@@ -39,14 +51,16 @@ pub(super) fn grant_only(
     mock: &Origin,
     detours: &mut Vec<Detour>,
 ) {
-    // An address that a setting names and that isn't the mock's leads there too, so that https can be tried.
+    // The name that stands for the mock where a plugin takes https only.
     let stand_in = super::settings::stand_in();
     if config.config.values().any(|value| value.contains(&stand_in.host)) {
         detours.push(Detour { from: stand_in, to: mock.clone() });
     }
-    let hosts: Vec<_> =
-        detours.iter().map(|detour| &detour.from).chain([mock]).map(Origin::to_string).collect();
-    let asked = manifest.map(Manifest::asked).unwrap_or_default();
+    let asked = manifest.map(Manifest::asked);
+    let asks = |origin: &&Origin| asked.as_ref().is_none_or(|asked| asked.hosts.fits(origin));
+    let hosts = detours.iter().map(|detour| &detour.from).chain([mock]).filter(asks);
+    let hosts: Vec<_> = hosts.map(Origin::to_string).collect();
+    let asked = asked.unwrap_or_default();
     for (name, secret) in &mut config.secrets {
         // One that only signs goes nowhere here either.
         let goes = match (manifest, asked.secrets.get(name)) {

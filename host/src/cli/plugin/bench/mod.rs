@@ -57,7 +57,7 @@ impl Bench {
         let manifest = Manifest::read(&component).ok().flatten();
         let (name, mut config) = args.plugin(file, Some(mock), manifest.as_ref())?;
         let address = Address::of(mock);
-        let mut chosen = settings::choose(manifest.as_ref(), &mut config.config, &address, args)?;
+        let mut chosen = settings::choose(manifest.as_ref(), &mut config.config, &address, args);
         let mut detours = args.detours(Some(mock))?;
         let led = config.config.values().any(|value| address.stands_in(value));
         if !led && detours.is_empty() {

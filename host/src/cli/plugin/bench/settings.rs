@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use reqwest::Url;
 use serde_json::Value;
 
-use super::{BenchArgs, Unusable};
-use crate::egress::Origin;
+use super::BenchArgs;
+use crate::egress::{Origin, Pattern, Patterns};
 use crate::plugin::Manifest;
 
 /// A name that no platform has: it is led to the mock where a plugin takes `https://` only.
@@ -40,24 +41,38 @@ pub(super) fn choose(
     settings: &mut BTreeMap<String, String>,
     mock: &Address,
     args: &BenchArgs,
-) -> Result<Vec<String>, Unusable> {
-    let Some(schema) = manifest.and_then(|manifest| manifest.config.as_ref()) else {
-        return Ok(Vec::new());
+) -> Vec<String> {
+    let Some((asked, schema)) =
+        manifest.and_then(|manifest| Some((manifest.asked().hosts, manifest.config.as_ref()?)))
+    else {
+        return Vec::new();
     };
     let (properties, required) = (properties(schema), required(schema));
     let mut chosen = Vec::new();
-    let led = settings.values().any(|value| mock.stands_in(value)) || args.has_detours();
+    let led = settings.values().any(|value| origin_in(value).is_some()) || args.has_detours();
     if !led && let Some((key, property)) = address_key(&properties, &required, settings) {
         let value = on_mock(property, mock);
-        chosen.push(format!("{key} = {value} (its setting for an address)"));
-        settings.insert(key.clone(), value);
+        // One whose manifest asks for certain hosts stays with them; they are led to the mock.
+        if origin_in(&value).is_some_and(|origin| asked.fits(&origin)) {
+            chosen.push(format!("{key} = {value} (its setting for an address)"));
+            settings.insert(key.clone(), value);
+        }
     }
     for key in required.iter().filter(|key| !settings.contains_key(*key)).collect::<Vec<_>>() {
-        let value = properties.get(key).map_or_else(|| "test".to_owned(), made_up);
+        let value = match properties.get(key) {
+            Some(property) if is_address(key, property) => made_up_address(property, &asked),
+            Some(property) => made_up(property),
+            None => "test".to_owned(),
+        };
         chosen.push(format!("{key} = {value} (it must be set; give another with --set)"));
         settings.insert(key.clone(), value);
     }
-    Ok(chosen)
+    chosen
+}
+
+/// Whose address a setting is, if it is one.
+pub(super) fn origin_in(value: &str) -> Option<Origin> {
+    Origin::of(&Url::parse(value).ok()?)
 }
 
 impl BenchArgs {
@@ -76,28 +91,56 @@ fn required(schema: &Value) -> Vec<String> {
     required.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// The setting that is most likely the platform's address: one that is said to be an address, before
-/// one that is only called so; one that must be set, before one that needn't.
+/// The setting that is most likely the platform's address: one that must be set, before one that
+/// needn't; one that is said to be an address, before one that is only called so.
 fn address_key<'a>(
     properties: &'a BTreeMap<String, Value>,
     required: &[String],
     settings: &BTreeMap<String, String>,
 ) -> Option<(&'a String, &'a Value)> {
-    let rank = |(key, property): &(&String, &Value)| {
-        let text = |name: &str| property.get(name).and_then(Value::as_str).unwrap_or_default();
-        let said = text("format") == "uri"
-            || text("default").starts_with("http")
-            || text("pattern").trim_start_matches('^').starts_with("http");
-        let word = key.to_ascii_lowercase();
-        let called = ["url", "base_url", "base-url", "api_url", "endpoint", "baseurl"];
-        let called = called.contains(&word.as_str());
-        // One that knows its values can't be given another.
-        let free = property.get("enum").or_else(|| property.get("const")).is_none();
-        (free && text("type") == "string" && (said || called))
-            .then(|| (!required.contains(key), !said, !called))
-    };
     let unset = properties.iter().filter(|(key, _)| !settings.contains_key(*key));
-    unset.filter(|entry| rank(entry).is_some()).min_by_key(rank)
+    // One that knows its values can't be given another.
+    let free = |(_, property): &(&String, &Value)| {
+        property.get("enum").or_else(|| property.get("const")).is_none()
+    };
+    let addresses = unset.filter(|(key, property)| is_address(key, property)).filter(free);
+    addresses.min_by_key(|(key, property)| {
+        (!required.contains(key), !is_said_to_be_an_address(property), !is_called_an_address(key))
+    })
+}
+
+fn is_address(key: &str, property: &Value) -> bool {
+    property.get("type").is_some_and(|it| it == "string")
+        && (is_said_to_be_an_address(property) || is_called_an_address(key))
+}
+
+fn is_said_to_be_an_address(property: &Value) -> bool {
+    let text = |name: &str| property.get(name).and_then(Value::as_str).unwrap_or_default();
+    text("format") == "uri"
+        || text("default").starts_with("http")
+        || text("pattern").trim_start_matches('^').starts_with("http")
+}
+
+fn is_called_an_address(key: &str) -> bool {
+    let called = ["url", "base_url", "base-url", "baseurl", "api_url", "endpoint"];
+    called.contains(&&*key.to_ascii_lowercase())
+}
+
+/// An address of a host that the plugin asks for.
+fn made_up_address(property: &Value, asked: &Patterns) -> String {
+    let given = made_up(property);
+    if origin_in(&given).is_some() {
+        return given;
+    }
+    let host = asked.iter().next().map(|pattern| match pattern {
+        Pattern::Any => stand_in().to_string(),
+        Pattern::Below(_) => pattern.example().replacen("NAME", "test", 1),
+        Pattern::One(origin) => origin.to_string(),
+    });
+    match host.unwrap_or_else(|| stand_in().to_string()) {
+        host if host.contains("://") => host,
+        host => format!("https://{host}"),
+    }
 }
 
 /// The mock's address as the value of a setting, with the path of the default.
@@ -155,13 +198,22 @@ mod tests {
     }
 
     fn chosen(config: Value, given: &[(&str, &str)], line: &[&str]) -> (Vec<String>, Vec<String>) {
-        let manifest = json!({"name": "bot", "version": "1", "hosts": ["*"], "config": config});
+        chosen_with(json!(["*"]), config, given, line)
+    }
+
+    fn chosen_with(
+        hosts: Value,
+        config: Value,
+        given: &[(&str, &str)],
+        line: &[&str],
+    ) -> (Vec<String>, Vec<String>) {
+        let manifest = json!({"name": "bot", "version": "1", "hosts": hosts, "config": config});
         let manifest = Manifest::from_json(&manifest.to_string()).unwrap();
         let given = given.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         let mut settings: BTreeMap<_, _> = given.collect();
         let line = Line::parse_from([&["test"], line].concat());
         let mock = Address::of("http://127.0.0.1:9");
-        let said = choose(Some(&manifest), &mut settings, &mock, &line.bench).unwrap();
+        let said = choose(Some(&manifest), &mut settings, &mock, &line.bench);
         manifest.validate(&settings).unwrap();
         (settings.iter().map(|(key, value)| format!("{key}={value}")).collect(), said)
     }
@@ -192,6 +244,23 @@ mod tests {
         ] {
             let (settings, said) = chosen(schema(required, properties), &[], &[]);
             assert_eq!((settings, said.len()), (vec![wanted.to_owned()], 1));
+        }
+    }
+
+    #[test]
+    fn an_address_that_the_manifest_does_not_ask_for_is_not_chosen() {
+        let properties = json!({
+            "base_url": {"type": "string", "default": "https://api.example.com/v1"},
+            "site": {"type": "string", "format": "uri"},
+        });
+        let schema = schema(&["site"], properties);
+        for (hosts, wanted) in [
+            (json!(["api.example.com"]), "site=https://api.example.com"),
+            (json!(["*.example.com"]), "site=https://test.example.com"),
+            (json!(["http://127.0.0.1:9"]), "site=http://127.0.0.1:9"),
+        ] {
+            let (settings, _) = chosen_with(hosts, schema.clone(), &[], &[]);
+            assert_eq!(settings, [wanted]);
         }
     }
 

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use super::check::{Check, Needs, Verdict};
 use super::outlook::time;
 use super::stage::{Stage, Try};
-use crate::outbox::note::{PostError, Posted};
+use crate::outbox::note::{PostError, Posted, Sent};
 use crate::sim::MockExchange;
 
 /// How long a call may take where the suite doesn't wait for anything.
@@ -59,6 +59,10 @@ async fn posts(stage: &Stage<'_>) -> Verdict {
         }
         (Ok(_), 0) => "it says that it posted the note, and no request had its text".to_owned(),
         (Ok(_), times) => format!("the text went out {times} times, and once is right"),
+        (Err(PostError::Failed(failure)), 1) if failure.sent != Sent::NotSent => format!(
+            "{}; if the platform's answers have another form than {{\"id\": …}}, give it with --answer FILE",
+            told(&PostError::Failed(failure.clone()))
+        ),
         (Err(error), _) => format!("{}{pointed}", told(error)),
     };
     Verdict::failed(problem).with(tried.exchanges)

@@ -108,6 +108,11 @@ impl<'a> Report<'a> {
                 self.mock.forgotten()
             ));
         }
+        for place in self.mock.unused_answers() {
+            say(&format!(
+                "answer {place} of --answer fits no request; look at its method and its path"
+            ));
+        }
         Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -202,21 +202,28 @@ async fn changed(sources: &mut Sources) {
 }
 
 /// The lines of standard input. When it ends, nothing more is typed.
-struct Typed(Option<Lines<BufReader<Stdin>>>);
+struct Typed(mpsc::Receiver<String>);
 
 impl Typed {
+    /// Reads on a thread that nobody waits for: a read of a terminal can't be called off, and the runtime's
+    /// own would keep the command from ending.
     fn new() -> Self {
-        Self(Some(BufReader::new(tokio::io::stdin()).lines()))
+        let (sender, lines) = mpsc::channel(16);
+        std::thread::spawn(move || {
+            for line in std::io::stdin().lines().map_while(Result::ok) {
+                if sender.blocking_send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Self(lines)
     }
 
     async fn next(&mut self) -> String {
-        if let Some(lines) = &mut self.0 {
-            if let Ok(Some(line)) = lines.next_line().await {
-                return line;
-            }
-            self.0 = None;
+        match self.0.recv().await {
+            Some(line) => line,
+            None => std::future::pending().await,
         }
-        std::future::pending().await
     }
 }
 
