@@ -10,7 +10,9 @@ fn outcome(response: Response) -> Result<Posted, Failure> {
         // It has a note with this key: an earlier attempt got through.
         409 => Ok(Posted::without_id()),
         // Its word for a conversation that is closed. Trying again is of no use.
-        423 => Err(Failure::not_found("closed", "the conversation is closed").with_sent(Sent::Sent)),
+        423 => {
+            Err(Failure::not_found("closed", "the conversation is closed").with_sent(Sent::Sent))
+        }
         // All other statuses mean what they usually do.
         _ => response.error_for_status().map(|_| Posted::without_id()),
     }

@@ -49,7 +49,8 @@ fn a_request_that_nobody_signed_means_nothing() {
     use sidenote_plugin::{crypto, test};
 
     let host = test::Host::new().at(1_700_000_000).secret("incoming", "k").install();
-    let body = r#"{"event": "conversation.created", "conversation": "c-1", "email": "ann@example.com"}"#;
+    let body =
+        r#"{"event": "conversation.created", "conversation": "c-1", "email": "ann@example.com"}"#;
     let data = format!("1700000000.{body}");
     let signature = crypto::hmac_sign("incoming", Hash::Sha256, Encoding::Hex, data.as_bytes());
     let signature = signature.unwrap();

@@ -21,7 +21,7 @@ pub(super) fn pages() -> Vec<Page> {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
                 folders.push(path);
-            } else {
+            } else if path.extension().is_some_and(|it| it == "md") {
                 files.push(path);
             }
         }
@@ -159,7 +159,8 @@ impl Include {
     pub(super) fn content(&self) -> String {
         let Page { text, .. } = Page::read(self.file.clone());
         let marks = |line: &str, word: &str, anchor: &str| {
-            line.split_once(word).is_some_and(|(_, rest)| rest.trim().trim_end_matches("-->").trim() == anchor)
+            line.split_once(word)
+                .is_some_and(|(_, rest)| rest.trim().trim_end_matches("-->").trim() == anchor)
         };
         let mut inside = self.anchor.is_none();
         let (mut begun, mut ended, mut lines) = (inside, inside, Vec::new());

@@ -1,5 +1,6 @@
 //! Every command line of the book is one that the binary takes, and what it prints is what it prints.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -26,7 +27,8 @@ fn commands(file: &Path) -> Vec<Shown> {
     for line in text.lines().filter(|line| !line.contains("ANCHOR") && !line.is_empty()) {
         match (line.strip_prefix("$ "), commands.last_mut()) {
             (Some(command), _) => {
-                let words = command.split_whitespace().map(|word| word.trim_matches('\'').to_owned());
+                let words =
+                    command.split_whitespace().map(|word| word.trim_matches('\'').to_owned());
                 commands.push(Shown { words: words.collect(), output: Vec::new() });
             }
             (None, Some(command)) => command.output.push(line.to_owned()),
@@ -48,7 +50,9 @@ fn check_words(arguments: &[String], place: &str) {
     let run = sidenote(&words, &[]);
     assert_eq!(run.code, 0, "{place}: sidenote {}: {}", arguments.join(" "), run.stderr);
     // `help` of a level above would be an answer to anything.
-    let names = arguments.iter().take_while(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
+    let names = arguments
+        .iter()
+        .take_while(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
     let mut usage = "Usage: sidenote".to_owned();
     for name in names.take_while(|word| !word.starts_with('-')).take(2) {
         write!(usage, " {name}").expect("text can be added to a string");
@@ -105,6 +109,32 @@ fn commands_in_the_text_are_commands() {
     assert!(checked > 10, "{checked} commands");
 }
 
+/// Words of the operators' pages that look like keys: states of a note, codes of an answer.
+const NO_KEYS: [&str; 5] =
+    ["in_flight", "retry_at", "held_until", "given_up", "foreign_conversation"];
+
+#[test]
+fn keys_in_the_operators_pages_are_keys_of_the_configuration() {
+    let keys = std::fs::read_to_string(root().join("examples/sidenote.toml"));
+    let keys = keys.expect("the configuration with every key can be read");
+    let keys: BTreeSet<_> = keys.split(|c: char| !(c.is_ascii_lowercase() || c == '_')).collect();
+    let mut checked = 0;
+    for page in pages().iter().filter(|page| page.name().contains("/operators/")) {
+        for span in page.code_spans() {
+            let word = |c: char| c.is_ascii_lowercase() || c == '_' || c == '.';
+            let looks = span.contains(['_', '.']) && span.chars().all(word);
+            if !looks || NO_KEYS.contains(&&*span) {
+                continue;
+            }
+            for key in span.split('.') {
+                assert!(keys.contains(key), "{}: `{span}` is no key", page.name());
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked > 20, "{checked} keys");
+}
+
 /// What is shown below a command is in a snapshot of what the command printed.
 #[test]
 fn what_a_command_prints_is_what_it_printed_in_a_test() {
@@ -121,7 +151,12 @@ fn what_a_command_prints_is_what_it_printed_in_a_test() {
         for shown in commands(&file).into_iter().filter(|shown| !shown.output.is_empty()) {
             let output = shown.output.join("\n");
             let printed = snapshots.iter().any(|snapshot| snapshot.contains(&output));
-            assert!(printed, "{}: {} didn't print\n{output}", file.display(), shown.words.join(" "));
+            assert!(
+                printed,
+                "{}: {} didn't print\n{output}",
+                file.display(),
+                shown.words.join(" ")
+            );
             compared += 1;
         }
     }

@@ -160,7 +160,9 @@ impl Book<'_> {
                 let case = |it: &wit_parser::EnumCase| item(&it.name, None, &it.docs);
                 ("An enum.".to_owned(), it.cases.iter().map(case).collect())
             }
-            TypeDefKind::Type(ty) => (format!("Another name for {}.", self.ty(ty, within)), String::new()),
+            TypeDefKind::Type(ty) => {
+                (format!("Another name for {}.", self.ty(ty, within)), String::new())
+            }
             TypeDefKind::List(_) | TypeDefKind::Tuple(_) | TypeDefKind::Option(_) => {
                 let shape = self.shape(&definition.kind, within);
                 (format!("Another name for {}.", joined(&shape)), String::new())
@@ -307,7 +309,9 @@ fn named(interface: &Interface) -> &str {
 }
 
 fn heading(source: &str, title: &str) -> String {
-    format!("<!-- Made from wit/{source} by `cargo xtask docs`: change that file, not this one. -->\n\n# {title}\n\n")
+    format!(
+        "<!-- Made from wit/{source} by `cargo xtask docs`: change that file, not this one. -->\n\n# {title}\n\n"
+    )
 }
 
 /// A doc comment, each line but the first indented, with a line end.
@@ -355,7 +359,8 @@ mod tests {
             assert!(types.contains(piece), "{piece}: {types}");
         }
         let messenger = &pages["messenger.md"];
-        let answers = "- answers `result<`[`posted`](types.md#posted)`, `[`failure`](types.md#failure)`>`";
+        let answers =
+            "- answers `result<`[`posted`](types.md#posted)`, `[`failure`](types.md#failure)`>`";
         assert!(messenger.contains(answers), "{messenger}");
         assert!(messenger.contains("- `offer`: [`offer`](types.md#offer)"), "{messenger}");
         assert!(!pages["worlds.md"].contains(EVERYTHING));
