@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use sidenote::config::Config;
 use sidenote::plugin::Manifest;
 
-use super::book::{Include, pages, root, src};
+use super::book::{Include, pages, root};
 
 /// Folders whose files have tests of their own: examples are built and tried, plugins are tested where
 /// they are.
@@ -107,11 +107,4 @@ fn every_configuration_loads_and_every_manifest_can_be_packed() {
         configurations += 1;
     }
     assert!(configurations > 2 && manifests > 0, "{configurations} {manifests}");
-}
-
-#[test]
-fn the_summary_is_no_page_with_blocks() {
-    let summary = pages().into_iter().find(|page| page.path == src().join("SUMMARY.md"));
-    let summary = summary.expect("the book has a summary");
-    assert!(summary.parts().0.is_empty());
 }
