@@ -80,8 +80,7 @@ impl Loader {
             }
         });
         let compiler = Arc::new(Semaphore::new(1));
-        let turns = Arc::new(Turns::new());
-        let stdout = Stdout::default();
+        let (turns, stdout) = (Arc::new(Turns::new()), Stdout::default());
         Ok(Self { engine, linker, network, cache, compiler, turns, stdout })
     }
 

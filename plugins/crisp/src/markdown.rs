@@ -44,6 +44,7 @@ fn escape(text: &str) -> String {
         let next = rest.clone().next().unwrap_or('\n');
         let markup = match c {
             '\\' | '`' | '*' | '~' => true,
+            '<' => next.is_ascii_alphabetic() || next == '/' || next == '!',
             // A link needs both brackets side by side.
             '(' => before == ']',
             '_' => !(before.is_alphanumeric() && next.is_alphanumeric()),
@@ -70,6 +71,7 @@ mod tests {
             ("**now** _x_ ~~y~~ `z`", r"\*\*now\*\* \_x\_ \~\~y\~\~ \`z\`"),
             ("[your bank](https://evil.example)", r"[your bank]\(https://evil.example)"),
             ("# one\n> two # three", "\\# one\n\\> two # three"),
+            ("<b>x</b> <https://a.example> 1 < 2", r"\<b>x\</b> \<https://a.example> 1 < 2"),
             (r"\", r"\\"),
         ] {
             assert_eq!(parts(text), [wanted]);

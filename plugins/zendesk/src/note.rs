@@ -139,12 +139,14 @@ pub(crate) fn find(
     Err(Failure::transient("audits", "the ticket has too many updates of late to look through"))
 }
 
-/// A text as paragraphs and lines, its markup escaped. It is cut where it would be too long; escaping makes it
+/// A text as paragraphs and lines, its markup escaped, and its braces too: Zendesk fills in the placeholders of
+/// agents' comments (`{{ticket.id}}`, `{% if %}`), and what a person typed is none of these. It is cut where it would be too long; escaping makes it
 /// longer, so the cut is tried until it fits.
 fn html(body: &str) -> String {
     let mut most = MOST;
     loop {
         let escaped = text::escape_html(&text::cut(body, most)).replace("\r\n", "\n");
+        let escaped = escaped.replace('{', "&#123;");
         let paragraphs = escaped.split("\n\n").map(|lines| lines.replace('\n', "<br>"));
         let html = format!("<p>{}</p>", paragraphs.collect::<Vec<_>>().join("</p><p>"));
         let length = html.chars().count();
@@ -194,8 +196,7 @@ mod tests {
         let bearer = ("authorization".to_owned(), "Bearer {{secret:token}}".to_owned());
         assert!(request.headers.contains(&bearer));
         let body: Value = serde_json::from_slice(&request.body).unwrap();
-        let html =
-            "<p>session_id: s</p><p>[1] typed &lt;b&gt;{{secret:token}}&lt;/b&gt;<br>[2] left</p>";
+        let html = "<p>session_id: s</p><p>[1] typed &lt;b&gt;&#123;&#123;secret:token}}&lt;/b&gt;<br>[2] left</p>";
         let wanted = json!({ "ticket": {
             "comment": { "html_body": html, "public": false },
             "metadata": { "sidenote_key": "key-1" },

@@ -105,8 +105,14 @@ pub fn visible(text: &str) -> String {
 }
 
 fn decode(text: &str) -> String {
-    let entities =
-        [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&nbsp;", "\u{A0}")];
+    let entities = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&#39;", "'"),
+        ("&#123;", "{"),
+        ("&nbsp;", "\u{A0}"),
+    ];
     let decoded = entities.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
     decoded.replace("&amp;", "&")
 }

@@ -1,7 +1,11 @@
 //! A host between a connector and a vendor.
 
-use sidenote::config::Config;
+use std::collections::BTreeMap;
+
+use sidenote::config::{Config, Plugin};
 use sidenote::host::Host;
+use sidenote::ids::PluginName;
+use sidenote::plugin::Registry;
 use sidenote::session::payload::ActionsPayload;
 use sidenote::sim::{Answer, Connector, ConnectorOptions, Emitted, Event, post_json};
 
@@ -22,7 +26,8 @@ pub struct VendorRig {
     /// The chat platform.
     pub vendor: VendorServer,
     host: Host,
-    _folder: tempfile::TempDir,
+    plugins: BTreeMap<PluginName, Plugin>,
+    folder: tempfile::TempDir,
 }
 
 impl VendorRig {
@@ -64,17 +69,31 @@ impl VendorRig {
         let toml = configuration(&vendor, &connector, delivery);
         let config = Config::from_toml(&toml, folder.path(), &env);
         let config = config.unwrap_or_else(|errors| panic!("{errors}\n{toml}"));
+        let plugins = config.plugins.clone();
         let host = Host::start(config).await.unwrap_or_else(|error| panic!("{error}"));
         let name = vendor.vendor().name();
         vendor.deliver_webhooks_to(format!("http://{}/webhooks/{name}", host.addr()));
         let connected = tokio::time::timeout(DEADLINE, connector.connected(STREAM)).await;
         assert_eq!(connected, Ok(true), "the host opens the stream");
-        Self { connector, vendor, host, _folder: folder }
+        Self { connector, vendor, host, plugins, folder }
     }
 
     /// The running host.
     pub fn host(&self) -> &Host {
         &self.host
+    }
+
+    /// The plugin with the host's configuration, to be called by hand.
+    ///
+    /// # Panics
+    /// When it doesn't run.
+    pub async fn registry(&self) -> Registry {
+        let registry = Registry::load(self.folder.path(), &self.plugins).await;
+        let registry = registry.unwrap_or_else(|error| panic!("{error}"));
+        for state in registry.states() {
+            assert_eq!(state.failed, None, "{}", state.name);
+        }
+        registry
     }
 
     /// Sends a batch of actions on the stream.

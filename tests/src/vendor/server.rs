@@ -187,7 +187,8 @@ impl VendorServer {
     pub fn kept(&self, conversation: &str) -> String {
         let state = self.state();
         let entries = state.desk.conversation(conversation).map(|it| &*it.entries);
-        let kept = entries.unwrap_or_default().iter().filter(|entry| entry.kind != Author::Person);
+        let entries = entries.unwrap_or_default().iter();
+        let kept = entries.filter(|entry| entry.kind != Author::Person && !entry.removed);
         kept.map(|entry| format!("{} {}\n", entry.text, entry.extra)).collect()
     }
 
@@ -282,7 +283,9 @@ impl Inner {
         state.stats.faults += u64::from(fault.is_some());
         if fault.is_none_or(|fault| fault.taken) {
             let mut answer = self.vendor.answer(&mut state.desk, received);
-            if !answer.is_success() {
+            // To ask for something that isn't there is no mistake.
+            let absent = received.method == "GET" && answer.status == 404;
+            if !answer.is_success() && !absent {
                 state.refuse(received, &answer);
             }
             answer.headers.extend(quota);

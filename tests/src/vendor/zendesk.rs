@@ -217,7 +217,7 @@ impl Zendesk {
         let Some(conversation) = desk.conversation_mut(id) else {
             return not_found();
         };
-        let text = markup::sanitise(html, &TAGS);
+        let text = markup::sanitise(&filled_in(html), &TAGS);
         let text = format!("<div class=\"zd-comment\" dir=\"auto\">{text}</div>");
         let mut entry = Entry::note(comment.to_string(), &self.agent.to_string(), text, request.at);
         entry.kind = if public { Author::Visible } else { Author::Note };
@@ -233,6 +233,18 @@ impl Zendesk {
             json!({ "ticket": { "id": number(id), "status": "open" }, "audit": audit }),
         )
     }
+}
+
+/// A comment with its placeholders filled in, as those of agents are: with nothing, here.
+fn filled_in(html: &str) -> String {
+    let mut text = html.to_owned();
+    for (open, close) in [("{{", "}}"), ("{%", "%}")] {
+        while let Some(start) = text.find(open) {
+            let length = text[start..].find(close).map_or(text.len() - start, |at| at + 2);
+            text.replace_range(start..start + length, "");
+        }
+    }
+    text
 }
 
 /// A page of a list, the latest first where that is asked for.
