@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::book::{Page, pages, src};
+use super::book::{Page, pages, root, src};
 
 #[test]
 fn the_summary_has_every_page_once_and_nothing_else() {
@@ -13,6 +13,17 @@ fn the_summary_has_every_page_once_and_nothing_else() {
     let there: BTreeSet<_> = pages().into_iter().map(|page| page.path).collect();
     let there = there.into_iter().filter(|path| *path != summary.path).collect();
     assert_eq!(once, there);
+}
+
+#[test]
+fn every_plugin_has_a_page() {
+    let there: BTreeSet<_> = pages().into_iter().map(|page| page.path).collect();
+    let plugins = std::fs::read_dir(root().join("plugins")).expect("the plugins can be read");
+    for plugin in plugins {
+        let name = plugin.expect("a plugin").file_name();
+        let page = src().join("plugins").join(&name).with_extension("md");
+        assert!(there.contains(&page), "{} isn't in the book", name.display());
+    }
 }
 
 #[test]
