@@ -120,7 +120,8 @@ impl Page {
             if title.len() == line.len() || !title.starts_with(' ') {
                 continue;
             }
-            let id = title.trim().to_lowercase().chars().filter_map(|c| match c {
+            let title = title.trim().to_lowercase();
+            let id = title.chars().filter_map(|c| match c {
                 ' ' => Some('-'),
                 c if c.is_alphanumeric() || c == '-' || c == '_' => Some(c),
                 _ => None,
