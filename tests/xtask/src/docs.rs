@@ -39,6 +39,9 @@ fn pages(wit: &Path) -> Result<BTreeMap<String, String>, String> {
     let mut resolve = Resolve::default();
     let pushed = resolve.push_dir(wit);
     let (package, _) = pushed.map_err(|error| format!("{}: {error:#}", wit.display()))?;
+    if let Some((_, odd)) = resolve.types.iter().find(|(_, it)| !has_form(&it.kind)) {
+        return Err(format!("a {} has no form in the book", odd.kind.as_str()));
+    }
     let package = &resolve.packages[package];
     let world = package.worlds.get(EVERYTHING).map(|id| &resolve.worlds[*id]);
     let world = world.ok_or_else(|| format!("{}: no world `{EVERYTHING}`", wit.display()))?;
@@ -53,6 +56,21 @@ fn pages(wit: &Path) -> Result<BTreeMap<String, String>, String> {
     let title = package.name.to_string();
     pages.insert("index.md".to_owned(), book.index(&title, &package.docs));
     Ok(pages)
+}
+
+/// Whether a page can show a type of this kind.
+fn has_form(kind: &TypeDefKind) -> bool {
+    matches!(
+        kind,
+        TypeDefKind::Record(_)
+            | TypeDefKind::Variant(_)
+            | TypeDefKind::Enum(_)
+            | TypeDefKind::List(_)
+            | TypeDefKind::Option(_)
+            | TypeDefKind::Tuple(_)
+            | TypeDefKind::Result(_)
+            | TypeDefKind::Type(_)
+    )
 }
 
 fn ids(world: &World, imports: bool) -> Vec<InterfaceId> {
@@ -122,7 +140,7 @@ impl Book<'_> {
         if !own.is_empty() {
             page.push_str("\n## Types\n");
             for (name, of) in own {
-                page.push_str(&self.definition(name, &self.resolve.types[*of], id)?);
+                page.push_str(&self.definition(name, &self.resolve.types[*of], id));
             }
         }
         Ok(page)
@@ -137,52 +155,37 @@ impl Book<'_> {
         format!("\n### {}\n\n{docs}\n{params}{}", function.name, result.unwrap_or_default())
     }
 
-    fn definition(
-        &self,
-        name: &str,
-        definition: &TypeDef,
-        within: InterfaceId,
-    ) -> Result<String, String> {
+    fn definition(&self, name: &str, definition: &TypeDef, within: InterfaceId) -> String {
         let item = |name: &str, ty: Option<&Type>, docs: &Docs| {
             let ty = ty.map(|ty| format!(" ({})", self.ty(ty, within))).unwrap_or_default();
             format!("- `{name}`{ty}: {}", text(docs, "  ").trim_start())
         };
-        let (kind, items): (_, String) = match &definition.kind {
-            TypeDefKind::Record(it) => {
-                let field = |it: &wit_parser::Field| item(&it.name, Some(&it.ty), &it.docs);
-                ("A record.".to_owned(), it.fields.iter().map(field).collect())
-            }
-            TypeDefKind::Variant(it) => {
-                let case = |it: &wit_parser::Case| item(&it.name, it.ty.as_ref(), &it.docs);
-                ("A variant.".to_owned(), it.cases.iter().map(case).collect())
-            }
-            TypeDefKind::Enum(it) => {
-                let case = |it: &wit_parser::EnumCase| item(&it.name, None, &it.docs);
-                ("An enum.".to_owned(), it.cases.iter().map(case).collect())
-            }
-            TypeDefKind::Type(ty) => {
-                (format!("Another name for {}.", self.ty(ty, within)), String::new())
-            }
-            TypeDefKind::List(_) | TypeDefKind::Tuple(_) | TypeDefKind::Option(_) => {
-                let shape = self.shape(&definition.kind, within);
-                (format!("Another name for {}.", joined(&shape)), String::new())
-            }
-            other => return Err(format!("{name}: a {} has no form in the book", other.as_str())),
+        let (kind, items) = if let TypeDefKind::Record(it) = &definition.kind {
+            let field = |it: &wit_parser::Field| item(&it.name, Some(&it.ty), &it.docs);
+            ("A record.".to_owned(), it.fields.iter().map(field).collect())
+        } else if let TypeDefKind::Variant(it) = &definition.kind {
+            let case = |it: &wit_parser::Case| item(&it.name, it.ty.as_ref(), &it.docs);
+            ("A variant.".to_owned(), it.cases.iter().map(case).collect())
+        } else if let TypeDefKind::Enum(it) = &definition.kind {
+            let case = |it: &wit_parser::EnumCase| item(&it.name, None, &it.docs);
+            ("An enum.".to_owned(), it.cases.iter().map(case).collect())
+        } else {
+            let shape = joined(&self.shape(&definition.kind, within));
+            (format!("Another name for {shape}."), String::new())
         };
         let items = if items.is_empty() { items } else { format!("\n{items}") };
-        Ok(format!("\n### {name}\n\n{}\n{kind}\n{items}", text(&definition.docs, "")))
+        format!("\n### {name}\n\n{}\n{kind}\n{items}", text(&definition.docs, ""))
     }
 
     /// The type that a name stands for, through every `use`.
     fn origin(&self, id: TypeId) -> TypeId {
         let definition = &self.resolve.types[id];
-        match definition.kind {
-            TypeDefKind::Type(Type::Id(other))
-                if self.resolve.types[other].owner != definition.owner =>
-            {
-                self.origin(other)
-            }
-            _ => id,
+        if let TypeDefKind::Type(Type::Id(other)) = definition.kind
+            && self.resolve.types[other].owner != definition.owner
+        {
+            self.origin(other)
+        } else {
+            id
         }
     }
 
@@ -213,14 +216,18 @@ impl Book<'_> {
     fn shape(&self, kind: &TypeDefKind, within: InterfaceId) -> Vec<Piece> {
         let none = || vec![Piece::Code("_".to_owned())];
         let maybe = |ty: &Option<Type>| ty.as_ref().map_or_else(none, |ty| self.pieces(ty, within));
-        let (name, parts) = match kind {
-            TypeDefKind::List(ty) => ("list", vec![self.pieces(ty, within)]),
-            TypeDefKind::Option(ty) => ("option", vec![self.pieces(ty, within)]),
-            TypeDefKind::Tuple(it) => {
-                ("tuple", it.types.iter().map(|ty| self.pieces(ty, within)).collect())
-            }
-            TypeDefKind::Result(Result_ { ok, err }) => ("result", vec![maybe(ok), maybe(err)]),
-            other => (other.as_str(), Vec::new()),
+        let (name, parts) = if let TypeDefKind::List(ty) = kind {
+            ("list", vec![self.pieces(ty, within)])
+        } else if let TypeDefKind::Option(ty) = kind {
+            ("option", vec![self.pieces(ty, within)])
+        } else if let TypeDefKind::Tuple(it) = kind {
+            ("tuple", it.types.iter().map(|ty| self.pieces(ty, within)).collect())
+        } else if let TypeDefKind::Result(Result_ { ok, err }) = kind {
+            ("result", vec![maybe(ok), maybe(err)])
+        } else if let TypeDefKind::Type(ty) = kind {
+            return self.pieces(ty, within);
+        } else {
+            unreachable!("types without a form in the book were refused before")
         };
         let mut pieces = vec![Piece::Code(format!("{name}<"))];
         for (n, part) in parts.into_iter().enumerate() {
