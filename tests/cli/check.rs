@@ -1,8 +1,11 @@
 //! `sidenote check`: what it says of files that are wrong, and of one that is right.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+
+use sidenote::plugin::sha256;
+use sidenote_tests::{components, test_guests};
 
 use crate::sidenote::{Run, sidenote};
 
@@ -96,8 +99,7 @@ plugins = ["eu"]
 #[test]
 fn a_right_file_is_summed_up_without_its_secrets() {
     let folder = right_folder();
-    std::fs::create_dir(folder.path().join("plugins")).unwrap();
-    std::fs::write(folder.path().join("plugins/chat.wasm"), "").unwrap();
+    put(test_guests().join("guest_echo.wasm"), folder.path(), "chat.wasm");
     let run = check(folder.path(), RIGHT, &[], &[("API", "hunter2")]);
     assert_eq!(run.code, 0);
     assert!(!run.stdout.contains("hunter2"), "{}", run.stdout);
@@ -158,12 +160,86 @@ fn the_example_files_pass_once_their_secrets_are_set() {
     ];
     for name in ["sidenote.toml", "other-servers.toml"] {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("plugins")).unwrap();
-        std::fs::write(folder.path().join("plugins/webhook.wasm"), "").unwrap();
+        let webhook = put(components().join("webhook.wasm"), folder.path(), "webhook.wasm");
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name);
-        let run = check(folder.path(), &std::fs::read_to_string(example).unwrap(), &[], &env);
+        // The example pins nothing that was ever built: the hash of an empty file.
+        let text = std::fs::read_to_string(example).unwrap();
+        let text = text.replace(&sha256(b"").to_string(), &sha256(&webhook).to_string());
+        let run = check(folder.path(), &text, &[], &env);
         assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{name}");
     }
+}
+
+/// A plugin of the host's own, which asks for a URL, a secret and a host.
+fn with_webhook(plugin: &str, args: &[&str]) -> (tempfile::TempDir, Run) {
+    let folder = tempfile::tempdir().unwrap();
+    put(components().join("webhook.wasm"), folder.path(), "webhook.wasm");
+    let text = format!(
+        "[streams.main]\nurl = \"https://a.example\"\n{plugin}\n[products.p]\nplugins = [\"webhook\"]"
+    );
+    let run = check(folder.path(), &text, args, &[("BOT", "hunter2")]);
+    (folder, run)
+}
+
+#[test]
+fn a_plugin_that_would_be_refused_or_is_granted_nothing_is_a_failure_that_says_what_to_do() {
+    let url = "[plugins.webhook.config]\nurl = \"https://bot.example/notes\"";
+    let pin = format!("sha256 = \"{}\"", "0".repeat(64));
+    let cases = [
+        ("plugin_pinned", format!("[plugins.webhook]\n{pin}\n{url}")),
+        (
+            "plugin_settings",
+            "[plugins.webhook.config]\nurl = \"ftp://x\"\nbearer = \"yes\"\nulr = 1".to_owned(),
+        ),
+        ("plugin_granted_nothing", url.to_owned()),
+    ];
+    for (name, plugin) in cases {
+        let (folder, run) = with_webhook(&plugin, &[]);
+        assert_eq!(run.code, 1, "{name}: {}", run.stdout);
+        assert!(!run.stderr.contains("hunter2"), "{}", run.stderr);
+        let sum = sha256(&std::fs::read(folder.path().join("plugins/webhook.wasm")).unwrap());
+        let shown = run.shown_in(folder.path()).replace(&sum.to_string(), "SHA256");
+        insta::assert_snapshot!(name, shown);
+    }
+}
+
+#[test]
+fn what_leaves_a_plugin_of_use_is_a_warning() {
+    let plugin = "[plugins.webhook.config]\nurl = \"https://bot.example/notes\"\n\
+        [plugins.webhook.grants]\nhosts = [\"bot.example\"]\n\
+        [plugins.webhook.secrets]\n\
+        signing = { env = \"BOT\", hosts = [\"bot.example\"] }\n\
+        other = { env = \"BOT\" }";
+    let (folder, run) = with_webhook(plugin, &[]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    insta::assert_snapshot!("plugin_warnings", run.shown_in(folder.path()));
+    let (_folder, run) = with_webhook(plugin, &["--json"]);
+    let value: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((&value["ok"], &value["problems"]), (&json!(true), &json!([])));
+    assert_eq!(value["warnings"].as_array().map(Vec::len), Some(2), "{}", value["warnings"]);
+    assert_eq!(value["warnings"][0]["section"], "plugins.webhook");
+}
+
+#[test]
+fn a_file_that_is_no_component_is_a_failure() {
+    for bytes in ["", "\x7fELF compiled", "\0asm\x01\0\0\0"] {
+        let folder = right_folder();
+        std::fs::create_dir(folder.path().join("plugins")).unwrap();
+        std::fs::write(folder.path().join("plugins/chat.wasm"), bytes).unwrap();
+        let run = check(folder.path(), RIGHT, &[], &[("API", "hunter2")]);
+        assert_eq!(run.code, 1, "{bytes:?}");
+        assert!(run.stderr.starts_with("[plugins.eu] compile: it is "), "{}", run.stderr);
+    }
+}
+
+/// Puts a component into the plugins folder; what it is made of.
+fn put(component: PathBuf, folder: &Path, name: &str) -> Vec<u8> {
+    let bytes = std::fs::read(&component).unwrap_or_else(|error| {
+        panic!("{}: {error}; run `cargo xtask guests`", component.display())
+    });
+    std::fs::create_dir_all(folder.join("plugins")).expect("a folder can be made");
+    std::fs::write(folder.join("plugins").join(name), &bytes).expect("a file can be written");
+    bytes
 }
 
 fn right_folder() -> tempfile::TempDir {

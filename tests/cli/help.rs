@@ -18,7 +18,7 @@ fn help_texts_are_as_reviewed() {
         "help_plugin_pack",
         sidenote(&["plugin", "pack", "--help"], &[]).shown()
     );
-    for command in ["call", "test", "watch"] {
+    for command in ["call", "new", "test", "watch"] {
         let help = sidenote(&["plugin", command, "--help"], &[]);
         insta::assert_snapshot!(format!("help_plugin_{command}"), help.shown());
     }

@@ -1,5 +1,6 @@
 //! The command line as people meet it: the real binary, its output to the letter, its exit codes.
 
+mod bindings;
 mod call;
 mod check;
 mod connector;
@@ -7,6 +8,7 @@ mod docs;
 mod help;
 mod outbox;
 mod plugin;
+mod plugin_new;
 mod sidenote;
 mod smoke_test;
 mod suite;

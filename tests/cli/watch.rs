@@ -1,10 +1,12 @@
 //! `sidenote plugin watch`: what changes is built, swapped in and shown.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use serde_json::json;
 use sidenote_tests::{DEADLINE, binary, test_guests};
@@ -20,30 +22,27 @@ struct Watching {
 
 impl Watching {
     fn start(args: &[&str]) -> Self {
-        let mut child = Command::new(binary())
+        // One pipe for both, so that their order is kept.
+        let (output, input) = std::io::pipe().expect("a pipe");
+        let child = Command::new(binary())
             .args(["plugin", "watch"])
             .args(args)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stdout(input.try_clone().expect("a pipe has room for two"))
+            .stderr(input)
             .spawn()
             .expect("the binary runs");
         let (sender, lines) = channel();
-        let stdout: Box<dyn Read + Send> = Box::new(child.stdout.take().expect("it is piped"));
-        let stderr: Box<dyn Read + Send> = Box::new(child.stderr.take().expect("it is piped"));
-        for output in [stdout, stderr] {
-            let sender = sender.clone();
-            std::thread::spawn(move || {
-                for line in BufReader::new(output).lines().map_while(Result::ok) {
-                    // Who doesn't listen any more has seen enough.
-                    if sender.send(line).is_err() {
-                        break;
-                    }
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                // Who doesn't listen any more has seen enough.
+                if sender.send(line).is_err() {
+                    break;
                 }
-            });
-        }
+            }
+        });
         Self { child, lines, said: String::new() }
     }
 

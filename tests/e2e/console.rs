@@ -116,11 +116,12 @@ async fn a_granted_standard_output_gets_notes_as_json_lines_and_nothing_else() {
     let mut host = Host::start("stdout = true", "").await;
     host.act("s-1", "clicked \u{9b}2J Pay\u{202e}").await;
     let line = host.next_line().await;
-    assert!(line.is_ascii(), "nothing in it steers a terminal: {line}");
+    let steers = |c: char| c.is_control() || c == '\u{202e}';
+    assert!(!line.contains(steers), "nothing in it steers a terminal: {line}");
     let note: Value = serde_json::from_str(&line).unwrap();
     assert_eq!((&note["type"], &note["conversation_id"]), (&json!("note"), &json!("c-1")));
-    let body = note["body"].as_str().unwrap();
-    assert!(body.contains("clicked \u{9b}2J Pay\u{202e}"), "the value is what it was: {body}");
+    assert!(note["body"].as_str().unwrap().contains("Pay\u{202e}"), "{line}");
+    // What was done stands there as it came.
     assert_eq!(note["actions"][0]["description"], "clicked \u{9b}2J Pay\u{202e}");
     assert_eq!(host.end().await, Vec::<String>::new());
 }
@@ -128,13 +129,12 @@ async fn a_granted_standard_output_gets_notes_as_json_lines_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_text_for_people_is_printed_without_what_steers_a_terminal() {
     let mut host = Host::start("stdout = true", "format = \"pretty\"").await;
-    host.act("s-1", "clicked \u{1b}[2J Pay").await;
+    host.act("s-1", "clicked Pay\u{202e}").await;
     let head = host.next_line().await;
     assert!(head.starts_with("── c-1 · note 1 (actions) of u-s-1 · "), "{head}");
     let rest = host.end().await;
     let text = rest.iter().find(|line| line.contains("Pay")).unwrap();
-    assert!(text.starts_with("  ") && text.contains("clicked [2J Pay"), "{text}");
-    assert!(!rest.concat().contains(char::is_control));
+    assert_eq!(text, "  [1] clicked Pay");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,4 +144,15 @@ async fn what_is_not_granted_goes_to_the_log() {
     let line = host.guest_line().await;
     assert!(line.starts_with("{\"type\":\"note\"") && line.contains("clicked Pay"), "{line}");
     assert_eq!(host.end().await, Vec::<String>::new());
+}
+
+#[test]
+fn the_block_of_the_readme_is_a_configuration() {
+    let readme = include_str!("../../plugins/console/README.md");
+    let block = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let toml = format!("{block}\n[streams.main]\nurl = \"https://c.example\"\n");
+    let config = sidenote::config::Config::from_toml(&toml, std::path::Path::new("."), &|_| None);
+    let config = config.unwrap();
+    assert!(config.plugins["console"].allow_stdout);
+    assert_eq!(config.plugins["console"].config["format"], "json");
 }

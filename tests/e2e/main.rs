@@ -6,6 +6,7 @@ mod crash;
 mod demo;
 mod isolation;
 mod kills;
+mod languages;
 mod limits;
 mod outbox;
 mod pipeline;

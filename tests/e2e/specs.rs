@@ -26,7 +26,6 @@ const PRISM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/prism");
 const INSTALLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/prism");
 
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::print_stderr, reason = "a test that was left out must be seen")]
 async fn requests_fit_the_vendors_own_description_and_broken_ones_do_not() {
     let specs = [
         ("intercom", "intercom/conversations-2.16.json"),
@@ -65,12 +64,13 @@ async fn requests(vendor: impl Vendor) -> Vec<Received> {
     let registry = rig.registry().await;
     let person = Person::new("p", "s-1");
     let id = rig.vendor.create(person.opening());
-    let conversation = ConversationId::new(&*id).unwrap();
+    let conversation = ConversationId::new(&*id).expect("an id of the platform");
     let note = note(plugin, &conversation);
-    let posted = registry.post_note(call("key-1"), &note).await.unwrap();
-    registry.find_note(call("key-1"), &note).await.unwrap();
+    let posted = registry.post_note(call("key-1"), &note).await.expect("it is taken");
+    registry.find_note(call("key-1"), &note).await.expect("it is looked for");
     let note_id = posted.note_id.expect("the note has an id");
-    registry.redact_note(plugin, call("key-2"), &conversation, &note_id).await.unwrap();
+    let redacted = registry.redact_note(plugin, call("key-2"), &conversation, &note_id).await;
+    redacted.expect("it is taken back");
     speak(&registry, plugin, &conversation).await;
     let requests = rig.vendor.requests();
     assert_eq!(rig.vendor.refusals(), [] as [&str; 0]);
@@ -83,8 +83,10 @@ async fn speak(registry: &Registry, plugin: &str, conversation: &ConversationId)
     let reply = |id: &str| QuickReply { id: id.to_owned(), label: format!("The answer {id}") };
     let offer =
         Offer { text: "May I <help>?".to_owned(), quick_replies: ["y", "n"].map(reply).into() };
-    registry.offer(plugin, call("key-3"), conversation, &offer).await.unwrap();
-    registry.reply(plugin, call("key-4"), conversation, "It's <there>.").await.unwrap();
+    let offered = registry.offer(plugin, call("key-3"), conversation, &offer).await;
+    offered.expect("the offer is made");
+    let answered = registry.reply(plugin, call("key-4"), conversation, "It's <there>.").await;
+    answered.expect("the answer is taken");
 }
 
 /// That each of these is refused: a request without credentials, one whose body lacks what it must have, and one
@@ -128,8 +130,8 @@ fn call(key: &str) -> Call {
 fn note(plugin: &str, conversation: &ConversationId) -> Note {
     Note {
         key: SessionKey {
-            product: ProductId::new("p").unwrap(),
-            session: SessionId::new("s-1").unwrap(),
+            product: ProductId::new("p").expect("an id"),
+            session: SessionId::new("s-1").expect("an id"),
         },
         seq: 1,
         plugin: plugin.into(),
@@ -155,15 +157,16 @@ struct Prism {
 impl Prism {
     async fn start(spec: &Path) -> Self {
         let program = install().await;
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let port = free.expect("a free port").port();
         let mut command = Command::new("node");
         command.arg(program).args(["mock", "--errors", "--host", "127.0.0.1", "--port"]);
         command.arg(port.to_string()).arg(spec).stdout(Stdio::null()).stderr(Stdio::null());
-        let process = command.kill_on_drop(true).spawn().unwrap();
+        let process = command.kill_on_drop(true).spawn().expect("Node.js runs");
         let prism = Self {
             process,
             url: format!("http://127.0.0.1:{port}"),
-            client: reqwest::Client::builder().no_proxy().build().unwrap(),
+            client: reqwest::Client::builder().no_proxy().build().expect("a plain client"),
         };
         let deadline = tokio::time::Instant::now() + DEADLINE;
         while prism.client.get(&prism.url).send().await.is_err() {
@@ -179,18 +182,18 @@ impl Prism {
         change(&mut request);
         let query = if request.query.is_empty() { "" } else { "?" };
         let url = format!("{}{}{query}{}", self.url, request.path, request.query);
-        let mut sent = self.client.request(request.method.parse().unwrap(), url);
+        let mut sent = self.client.request(request.method.parse().expect("a method"), url);
         for (name, value) in &request.headers {
             if !["host", "content-length"].contains(&name.as_str()) {
                 sent = sent.header(name, value);
             }
         }
-        let answer = sent.body(request.body).send().await.unwrap();
-        (answer.status().as_u16(), answer.text().await.unwrap())
+        let answer = sent.body(request.body).send().await.expect("Prism answers");
+        (answer.status().as_u16(), answer.text().await.expect("a whole answer"))
     }
 
     async fn stop(mut self) {
-        self.process.kill().await.unwrap();
+        self.process.kill().await.expect("Prism ends");
     }
 }
 
@@ -199,19 +202,19 @@ async fn install() -> PathBuf {
     let (from, to) = (Path::new(PRISM), Path::new(INSTALLED));
     let program = to.join("node_modules/@stoplight/prism-cli/dist/index.js");
     let (lock, stamp) = (from.join("package-lock.json"), to.join("installed-lock.json"));
-    let locked = std::fs::read(&lock).unwrap();
+    let locked = std::fs::read(&lock).expect("the lock file");
     if program.is_file() && std::fs::read(&stamp).is_ok_and(|installed| installed == locked) {
         return program;
     }
-    std::fs::create_dir_all(to).unwrap();
+    std::fs::create_dir_all(to).expect("a folder in target");
     for file in ["package.json", "package-lock.json"] {
-        std::fs::copy(from.join(file), to.join(file)).unwrap();
+        std::fs::copy(from.join(file), to.join(file)).expect("a copy in target");
     }
     let mut npm = Command::new("npm");
     npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
     let status =
         npm.current_dir(to).status().await.expect("npm is there: install Node.js 20 or later");
     assert!(status.success(), "npm ci in {}: {status}", to.display());
-    std::fs::write(stamp, locked).unwrap();
+    std::fs::write(stamp, locked).expect("a stamp in target");
     program
 }

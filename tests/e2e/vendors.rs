@@ -331,6 +331,26 @@ mod zendesk {
     }
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn a_ticket_is_left_alone_between_notes_and_what_happens_gathers() {
+        let rig = VendorRig::start(Zendesk { pace: 1, ..Zendesk::default() }, DELIVERY).await;
+        let person = Person::new("p", "s-1");
+        let conversation = rig.vendor.open(person.opening()).await;
+        for n in 0..12 {
+            rig.emit(&person.batch(n..n + 1)).await;
+            reads(&rig, &conversation, &person, 0..n.min(1)).await;
+        }
+        reads(&rig, &conversation, &person, 0..12).await;
+        let notes = rig.vendor.notes(&conversation);
+        assert!((2..12).contains(&notes.len()), "{} notes of 12 actions", notes.len());
+        for pair in notes.windows(2) {
+            let pause = pair[1].at.since(pair[0].at);
+            assert!(pause >= Duration::from_secs(1), "{pause:?} between two notes");
+        }
+        assert_sound(&rig, &conversation, &person, 12);
+        rig.stop().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn a_note_whose_answer_was_lost_is_found_and_not_sent_again() {
         lost_answers(Zendesk::default()).await;
     }

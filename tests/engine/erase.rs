@@ -9,7 +9,8 @@ use sidenote::engine::erase::{Erased, Erasure, Whom};
 use sidenote::ids::SessionId;
 use sidenote::outbox::note::{FailureKind, Redaction};
 use sidenote::session::payload::ActionsPayload;
-use sidenote::store::{MemoryStore, Store, Table};
+use sidenote::store::{MemoryStore, RedisStore, Store, Table};
+use sidenote_tests::RedisServer;
 use sidenote_tests::world::{
     Answer, Platform, World, action, batch, crashed, embedded, failed, ok_after, product, wait,
 };
@@ -316,5 +317,77 @@ async fn no_byte_of_somebody_is_left_in_the_files_of_the_store() {
     drop(world.crash().await);
     let world = World::start(embedded(&path).await, Platform::new([]), Delivery::default());
     assert_eq!(world.rows(Table::Open).await, 51);
+    world.end().await;
+}
+
+/// Every key of the server and what is in it, as one text.
+async fn everything(server: &RedisServer) -> String {
+    let client = redis::Client::open(server.config().url.as_str()).expect("an address");
+    let mut client = client.get_multiplexed_async_connection().await.expect("a connection");
+    let keys: Vec<Vec<u8>> =
+        redis::cmd("KEYS").arg("*").query_async(&mut client).await.expect("keys");
+    let mut all = String::new();
+    for key in keys {
+        let kind: String =
+            redis::cmd("TYPE").arg(&key).query_async(&mut client).await.expect("a type");
+        let mut read = match kind.as_str() {
+            "string" => redis::cmd("GET"),
+            "hash" => redis::cmd("HGETALL"),
+            "zset" => redis::cmd("ZRANGE"),
+            other => panic!("a key of type {other}"),
+        };
+        read.arg(&key);
+        if kind == "zset" {
+            read.arg(0).arg(-1);
+        }
+        let value: redis::Value = read.query_async(&mut client).await.expect("a value");
+        all.push_str(&String::from_utf8_lossy(&key));
+        all.push_str(&texts(&value));
+    }
+    all
+}
+
+fn texts(value: &redis::Value) -> String {
+    if let redis::Value::BulkString(bytes) = value {
+        String::from_utf8_lossy(bytes).into_owned()
+    } else if let redis::Value::Array(values) = value {
+        values.iter().map(texts).collect()
+    } else {
+        format!("{value:?}")
+    }
+}
+
+#[tokio::test]
+async fn no_byte_of_somebody_is_left_on_a_redis_server() {
+    let Some(server) = RedisServer::start(&[]).await else { return };
+    let store = RedisStore::open(&server.config()).await.expect("a server");
+    store.hold().await.expect("a lease");
+    let platform = Platform::with_redactions([], []);
+    // What comes behind the link stays open.
+    let patient = Duration::from_secs(3600);
+    let rules = Delivery { debounce: patient, max_wait: patient, ..Delivery::default() };
+    let world = World::start(Arc::new(store), platform, rules);
+    world.act("other", "what another did").await;
+    world.take(done_by("marker-user", "marker-session", "marker-text 0")).await;
+    world.link("marker-session", "marker-conversation").await.expect("a link");
+    eventually("a note", async || world.platform.visible().len() == 1).await;
+    world.take(done_by("marker-user", "marker-session", "marker-text open")).await;
+    eventually("the copy for the SDK", async || {
+        everything(&server).await.contains("autoplay:session_state:marker-session")
+    })
+    .await;
+    let before = everything(&server).await;
+    for marker in MARKERS {
+        assert!(before.contains(marker), "{marker} is there before");
+    }
+
+    let erased = world.handle.erase(&user("marker-user")).await.expect("an erasure");
+    assert_eq!(erased.sessions, 1);
+    eventually("redactions", async || world.rows(Table::Redact).await == 0).await;
+    let after = everything(&server).await;
+    for marker in MARKERS {
+        assert!(!after.contains(marker), "{marker}");
+    }
+    assert!(after.contains("what another did"));
     world.end().await;
 }

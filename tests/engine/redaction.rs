@@ -9,7 +9,7 @@ use sidenote::outbox::note::{
 };
 use sidenote::outbox::redaction::{Job, State};
 use sidenote::store::{MemoryStore, Store, Table};
-use sidenote_tests::world::{Platform, RedactionAnswer, World, wait};
+use sidenote_tests::world::{BEGIN, Platform, RedactionAnswer, World, settings, wait};
 
 fn memory() -> Arc<dyn Store> {
     Arc::new(MemoryStore::new())
@@ -175,6 +175,22 @@ async fn what_cannot_succeed_is_given_up_and_stays_on_record() {
         assert_eq!(world.platform.redactions().len(), 0, "nor after a restart");
         world.end().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_given_up_is_forgotten_after_the_retention_of_dead_letters() {
+    let mut settings = settings(&Delivery::default());
+    settings.retention.dead_letters = Duration::from_secs(48 * 3600);
+    let script = [refused(FailureKind::Permanent), refused(FailureKind::Permanent)];
+    let platform = Platform::with_redactions([], script);
+    let world = World::start_with(BEGIN, memory(), platform, settings);
+    act_and_summarize(&world).await;
+    wait(47.0 * 3600.0).await;
+    assert_eq!(world.rows(Table::Redact).await, 2);
+    wait(2.0 * 3600.0).await;
+    assert_eq!(world.rows(Table::Redact).await, 0);
+    assert_eq!(world.handle.counters().redactions_expired.get(), 2);
+    world.end().await;
 }
 
 #[tokio::test(start_paused = true)]

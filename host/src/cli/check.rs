@@ -1,6 +1,6 @@
 //! `sidenote check`: everything that is wrong, or what the configuration amounts to.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -9,6 +9,8 @@ use serde_json::{Map, Value, json};
 
 use super::{USAGE, output};
 use crate::config::{Config, ConfigErrors, Place, Plugin, Problem, Secret, Store};
+use crate::ids::PluginName;
+use crate::plugin::{Finding, review};
 
 /// What `check` takes.
 #[derive(Debug, Args)]
@@ -21,7 +23,8 @@ pub(crate) struct CheckArgs {
     json: bool,
 }
 
-/// Checks a configuration and the presence of the plugins' files. Nothing is started or connected to.
+/// Checks a configuration, and the files of the plugins as far as that goes without compiling them. Nothing
+/// is started or connected to.
 pub(super) fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     match Config::load(&args.config) {
         Ok(config) => found(args, &config),
@@ -33,31 +36,69 @@ pub(super) fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn found(args: &CheckArgs, config: &Config) -> anyhow::Result<ExitCode> {
-    let missing: Vec<_> =
-        config.plugins.iter().filter(|(_, plugin)| !config.plugin_path(plugin).is_file()).collect();
-    let advice = |name: &str, plugin: &Plugin| {
-        let path = config.plugin_path(plugin);
-        format!(
-            "[plugins.{name}] the file {} isn't there; build it or copy it there, or set `file` or `plugins_folder`",
-            path.display()
-        )
-    };
+    let told: Vec<_> =
+        config.plugins.iter().flat_map(|(name, plugin)| told(config, name, plugin)).collect();
+    let ok = !told.iter().any(|told| told.problem);
     if args.json {
-        let problems: Vec<_> = missing
-            .iter()
-            .map(|(name, plugin)| json!({"file": null, "line": null, "variable": null, "section": format!("plugins.{name}"), "message": advice(name, plugin)}))
-            .collect();
+        let listed = |problems: bool| {
+            let listed = told.iter().filter(|told| told.problem == problems);
+            listed.map(Told::json).collect::<Vec<_>>()
+        };
         let mut value = summary_json(config);
-        value["ok"] = json!(missing.is_empty());
-        value["problems"] = json!(problems);
+        value["ok"] = json!(ok);
+        value["problems"] = json!(listed(true));
+        value["warnings"] = json!(listed(false));
         output::data(&value.to_string())?;
     } else {
-        output::data(&summary(&args.config, config, missing.is_empty()))?;
-        for (name, plugin) in &missing {
-            output::say(&advice(name, plugin));
+        output::data(&summary(&args.config, config, ok))?;
+        for told in &told {
+            output::say(&told.to_string());
         }
     }
-    Ok(if missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Something to tell of a plugin.
+struct Told<'a> {
+    plugin: &'a str,
+    /// Whether it keeps the plugin from working.
+    problem: bool,
+    message: String,
+}
+
+/// What there is to tell of a plugin's file and of what it asks for.
+fn told<'a>(config: &Config, name: &'a PluginName, plugin: &Plugin) -> Vec<Told<'a>> {
+    let path = config.plugin_path(plugin);
+    if !path.is_file() {
+        let message = format!(
+            "the file {} isn't there; build it or copy it there, or set `file` or `plugins_folder`",
+            path.display()
+        );
+        return vec![Told { plugin: name, problem: true, message }];
+    }
+    let told = |finding: Finding| match finding {
+        // Nobody has to do anything about it.
+        Finding::Harmless(_) => None,
+        Finding::Refused(_) | Finding::Useless(_) | Finding::Odd(_) => {
+            let (problem, message) = (finding.is_problem(), finding.to_string());
+            Some(Told { plugin: name, problem, message })
+        }
+    };
+    review(&path, name, plugin).into_iter().filter_map(told).collect()
+}
+
+impl Told<'_> {
+    fn json(&self) -> Value {
+        json!({"file": null, "line": null, "variable": null, "section": format!("plugins.{}", self.plugin), "message": self.message})
+    }
+}
+
+impl fmt::Display for Told<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { plugin, problem, message } = self;
+        let mark = if *problem { "" } else { "warning: " };
+        write!(f, "[plugins.{plugin}] {mark}{message}")
+    }
 }
 
 fn wrong(args: &CheckArgs, errors: &ConfigErrors) -> anyhow::Result<()> {

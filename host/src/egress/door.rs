@@ -1,14 +1,17 @@
 //! One request of one plugin, through every gate.
 
 use std::borrow::Cow;
-use std::error::Error as _;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body as _, Incoming as Body};
 use reqwest::Url;
+use tokio::time::Instant;
 
 use super::address::RefusedAddress;
+use super::alarm::Alarm;
 use super::grant::{Denial, Grants, Origin};
 use super::network::Network;
 use super::vault::{SecretError, Vault};
@@ -18,6 +21,7 @@ use crate::outbox::note::Sent;
 /// it.
 pub const TRUNCATED: HeaderName = HeaderName::from_static("x-sidenote-truncated");
 const MAX_URL_BYTES: usize = 8 << 10;
+const USER_AGENT: &str = concat!("sidenote/", env!("CARGO_PKG_VERSION"));
 
 /// The way to the network of one plugin.
 pub struct Door {
@@ -119,24 +123,34 @@ impl Door {
         &self.vault
     }
 
-    /// Sends one request and waits for the whole response, or for as much of its body as is allowed.
+    /// Sends one request and waits for the whole response, or for as much of its body as is allowed. The
+    /// alarm is for its time, and may have been used before.
     ///
     /// # Errors
     /// [`SendError`]; its [`SendError::sent`] says whether the request may have arrived.
-    pub async fn send(&self, mut request: Outgoing) -> Result<Incoming, SendError> {
+    pub(crate) async fn send(
+        &self,
+        mut request: Outgoing,
+        alarm: &mut Alarm,
+    ) -> Result<Incoming, SendError> {
         let (url, origin) = self.address(&request.url)?;
         self.grants.admit(&origin)?;
         self.prepare(&mut request, &origin)?;
 
-        let mut prepared = reqwest::Request::new(request.method, url);
+        // What is sent is what was judged: the address in its normal form, not the guest's text.
+        let uri = Uri::try_from(String::from(url))
+            .map_err(|error| SendError::Invalid(format!("the address can't be sent: {error}")))?;
+        let mut prepared = http::Request::new(Full::new(request.body));
+        *prepared.method_mut() = request.method;
+        *prepared.uri_mut() = uri;
         *prepared.headers_mut() = request.headers;
-        *prepared.body_mut() = Some(request.body.into());
         self.network.lead(&origin, &mut prepared);
         let exchange = async {
-            let response = self.network.client(self.grants.allow_private()).execute(prepared).await;
+            let response = self.network.client(self.grants.allow_private()).request(prepared).await;
             self.receive(response.map_err(|error| self.broken(&origin, error))?, &origin).await
         };
-        let outcome = tokio::time::timeout(request.timeout, exchange).await.unwrap_or_else(|_| {
+        let deadline = Instant::now() + request.timeout;
+        let outcome = alarm.until(deadline, exchange).await.unwrap_or_else(|| {
             Err(SendError::Timeout {
                 origin: origin.clone(),
                 after: request.timeout,
@@ -208,6 +222,9 @@ impl Door {
         if bytes > self.bounds.headers {
             return Err(SendError::TooLarge { what: "request head", limit: self.bounds.headers });
         }
+        let headers = &mut request.headers;
+        headers.entry(header::ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
         if request.secrets_in_body && Vault::has_placeholder(&request.body) {
             request.body = self.vault.fill(&request.body, origin)?.into();
         }
@@ -216,24 +233,24 @@ impl Door {
 
     async fn receive(
         &self,
-        mut response: reqwest::Response,
+        response: http::Response<Body>,
         origin: &Origin,
     ) -> Result<Incoming, SendError> {
         let limit = self.bounds.response;
         // A little more is read than is handed on, to see a secret that the cut goes through.
         let enough = limit.saturating_add(self.vault.longest().max(1));
-        let status = response.status().as_u16();
-        let mut headers = std::mem::take(response.headers_mut());
-        let broken = |error| SendError::Broken {
-            cause: self.cause(error),
+        let (head, mut rest) = response.into_parts();
+        let (status, mut headers) = (head.status.as_u16(), head.headers);
+        let broken = |error: hyper::Error| SendError::Broken {
+            cause: self.cause(&error),
             origin: origin.clone(),
             sent: Sent::Unknown,
         };
         // Most bodies come in one piece, which is then handed on as it is.
-        let first = response.chunk().await.map_err(broken)?.unwrap_or_default();
+        let first = chunk(&mut rest).await.map_err(broken)?.unwrap_or_default();
         let mut body = first;
         let second =
-            if body.len() < enough { response.chunk().await.map_err(broken)? } else { None };
+            if body.len() < enough { chunk(&mut rest).await.map_err(broken)? } else { None };
         if let Some(second) = second {
             let mut whole = BytesMut::from(body);
             let mut piece = Some(second);
@@ -243,7 +260,7 @@ impl Door {
                 if bytes.len() >= room {
                     break;
                 }
-                piece = response.chunk().await.map_err(broken)?;
+                piece = chunk(&mut rest).await.map_err(broken)?;
             }
             body = whole.freeze();
         }
@@ -285,31 +302,43 @@ impl Door {
         Ok(incoming)
     }
 
-    fn broken(&self, origin: &Origin, error: reqwest::Error) -> SendError {
+    fn broken(&self, origin: &Origin, error: hyper_util::client::legacy::Error) -> SendError {
         if let Some(refused) = refused_address(&error) {
             return self.grants.refused(origin, refused).into();
         }
-        let (connect, timeout, invalid) =
-            (error.is_connect(), error.is_timeout(), error.is_builder());
-        let cause = self.cause(error);
-        let origin = origin.clone();
-        match (connect, timeout, invalid) {
-            (true, ..) => SendError::Connect { origin, cause },
-            (false, true, _) => SendError::Broken { origin, cause, sent: Sent::Unknown },
-            (false, false, true) => SendError::Invalid(cause),
-            (false, false, false) => SendError::Broken { origin, cause, sent: Sent::Unknown },
+        let (origin, cause) = (origin.clone(), self.cause(&error));
+        if error.is_connect() {
+            SendError::Connect { origin, cause }
+        } else {
+            SendError::Broken { origin, cause, sent: Sent::Unknown }
         }
     }
 
-    /// The innermost cause: the outer ones only repeat the address.
-    fn cause(&self, error: reqwest::Error) -> String {
-        let error = error.without_url();
-        let mut cause: &dyn std::error::Error = &error;
+    /// The innermost cause: the outer ones only say that there was one.
+    fn cause(&self, error: &(dyn std::error::Error + 'static)) -> String {
+        let mut cause = error;
         while let Some(source) = cause.source() {
             cause = source;
         }
         self.vault.scrub_text(cause.to_string())
     }
+}
+
+/// The next piece of a body.
+async fn chunk(body: &mut Body) -> Result<Option<Bytes>, hyper::Error> {
+    // Known by the length that was announced, most often: nothing is left to wait for.
+    while !body.is_end_stream() {
+        match body.frame().await.transpose()? {
+            None => break,
+            Some(frame) => {
+                // Trailers are left out.
+                if let Ok(bytes) = frame.into_data() {
+                    return Ok(Some(bytes));
+                }
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// What a message amounts to: its headers and its body hold secrets and people's words.
@@ -405,8 +434,8 @@ impl SendError {
 }
 
 /// The refusal of the resolver, where that is what stopped a connect.
-fn refused_address(error: &reqwest::Error) -> Option<RefusedAddress> {
-    let mut cause = error.source();
+fn refused_address(error: &(dyn std::error::Error + 'static)) -> Option<RefusedAddress> {
+    let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(refused) = error.downcast_ref::<RefusedAddress>() {
             return Some(*refused);

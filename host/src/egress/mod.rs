@@ -8,12 +8,14 @@
 //! Redirects are not followed and no proxy is used: either would reach a host that nobody granted.
 
 pub mod address;
+mod alarm;
 pub mod asked;
 pub mod door;
 pub mod grant;
 mod network;
 pub mod vault;
 
+pub(crate) use alarm::Alarm;
 pub use asked::{Asked, Pattern, Patterns};
 pub use door::{Door, Incoming, Outgoing, SendError};
 pub use grant::{BadGrant, Denial, Grants, Origin, Origins};

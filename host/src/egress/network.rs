@@ -3,22 +3,41 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::HeaderValue;
 use http::header::HOST;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::redirect::Policy;
+use http::uri::{Authority, Scheme};
+use http::{HeaderValue, Uri};
+use http_body_util::Full;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::Name;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::ClientConfig;
+use rustls_platform_verifier::BuilderVerifierExt;
+use tokio::net::TcpStream;
+use tower::Service;
 
 use super::address::{self, RefusedAddress};
 use super::grant::Origin;
 
+/// For the name, the connection and TLS together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Shorter than what servers usually allow: a connection that the server is closing costs an attempt
 /// whose outcome is unknown.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 const IDLE_PER_HOST: usize = 64;
+/// A server that is gone is noticed, also while nothing is sent.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+const KEEPALIVE_RETRIES: u32 = 3;
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+
+/// Sends a request and leaves everything else to the door: no redirects, no proxies, no cookies, and
+/// nothing is sent again that may have arrived.
+pub(super) type Client = hyper_util::client::legacy::Client<Connector, Full<Bytes>>;
 
 /// The connections of all plugins. Cloning shares them.
 ///
@@ -26,8 +45,8 @@ const IDLE_PER_HOST: usize = 64;
 /// have made to a private address must not be there for another that may not.
 #[derive(Clone)]
 pub struct Network {
-    public: reqwest::Client,
-    private: reqwest::Client,
+    public: Client,
+    private: Client,
     /// Empty but where a plugin is tried out: no configuration fills it.
     detours: Arc<[Detour]>,
 }
@@ -55,8 +74,9 @@ impl Network {
         if rustls::crypto::ring::default_provider().install_default().is_err() {
             tracing::debug!("a TLS provider is already installed; keeping it");
         }
-        let (public, private) = (client(lookup, false)?, client(lookup, true)?);
-        Ok(Self { public, private, detours: Arc::default() })
+        let tls = ClientConfig::builder().with_platform_verifier()?.with_no_client_auth();
+        let client = |allow_private| client(lookup, allow_private, tls.clone());
+        Ok(Self { public: client(false), private: client(true), detours: Arc::default() })
     }
 
     /// The same, with some hosts stood in for. For trying plugins out only.
@@ -66,24 +86,26 @@ impl Network {
     }
 
     /// Leads a request that was admitted to its stand-in, where there is one.
-    pub(super) fn lead(&self, origin: &Origin, request: &mut reqwest::Request) {
+    pub(super) fn lead<B>(&self, origin: &Origin, request: &mut http::Request<B>) {
         let Some(detour) = self.detours.iter().find(|detour| detour.from == *origin) else {
             return;
         };
-        // An address with credentials isn't admitted, so this is host and port.
-        let named = request.url().authority().to_owned();
         let Origin { https, host, port } = &detour.to;
-        let url = request.url_mut();
-        url.set_scheme(if *https { "https" } else { "http" })
-            .expect("one of the two takes the other's place");
-        url.set_host(Some(host)).expect("an origin's host is a URL's");
-        url.set_port(Some(*port)).expect("an address with a host takes a port");
-        if let Ok(named) = HeaderValue::from_str(&named) {
+        let mut parts = request.uri().clone().into_parts();
+        // An address with credentials isn't admitted, so this is host and port.
+        let named = parts.authority.take();
+        let scheme = if *https { Scheme::HTTPS } else { Scheme::HTTP };
+        parts.scheme = Some(scheme);
+        parts.authority = Some(
+            Authority::try_from(format!("{host}:{port}")).expect("an origin's host is a URL's"),
+        );
+        *request.uri_mut() = Uri::from_parts(parts).expect("it had all parts before");
+        if let Some(named) = named.and_then(|named| HeaderValue::from_str(named.as_str()).ok()) {
             request.headers_mut().insert(HOST, named);
         }
     }
 
-    pub(super) fn client(&self, allow_private: bool) -> &reqwest::Client {
+    pub(super) fn client(&self, allow_private: bool) -> &Client {
         if allow_private { &self.private } else { &self.public }
     }
 }
@@ -91,21 +113,65 @@ impl Network {
 /// Why there is no network.
 #[derive(Debug, thiserror::Error)]
 #[error("egress: the HTTP client can't be built: {0}; are the system's CA certificates installed?")]
-pub struct NetworkError(#[from] reqwest::Error);
+pub struct NetworkError(#[from] rustls::Error);
 
-fn client(lookup: &Lookup, allow_private: bool) -> Result<reqwest::Client, reqwest::Error> {
-    reqwest::Client::builder()
-        .redirect(Policy::none())
-        .no_proxy()
-        .referer(false)
-        .retry(reqwest::retry::never())
-        .user_agent(concat!("sidenote/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(CONNECT_TIMEOUT)
+fn client(lookup: &Lookup, allow_private: bool, tls: ClientConfig) -> Client {
+    let mut http =
+        HttpConnector::new_with_resolver(Resolver { lookup: lookup.clone(), allow_private });
+    http.enforce_http(false);
+    http.set_nodelay(true);
+    http.set_keepalive(Some(KEEPALIVE));
+    http.set_keepalive_interval(Some(KEEPALIVE));
+    http.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
+    #[cfg(target_os = "linux")]
+    http.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
+    let https = HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(http);
+    hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_max_idle_per_host(IDLE_PER_HOST)
-        .tcp_nodelay(true)
-        .dns_resolver(Arc::new(Resolver { lookup: lookup.clone(), allow_private }))
-        .build()
+        .build(Connector { https: Arc::new(https), allow_private })
+}
+
+/// Connects within [`CONNECT_TIMEOUT`]. Cheap to clone, which is done for every request.
+#[derive(Clone)]
+pub(super) struct Connector {
+    https: Arc<HttpsConnector<HttpConnector<Resolver>>>,
+    allow_private: bool,
+}
+
+impl Service<Uri> for Connector {
+    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        // The one below always is.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let (mut https, allow_private) = ((*self.https).clone(), self.allow_private);
+        Box::pin(async move {
+            // An address that is written out is never shown to the resolver.
+            if let Some(ip) = uri.host().and_then(literal) {
+                address::admit(ip, allow_private)?;
+            }
+            tokio::time::timeout(CONNECT_TIMEOUT, https.call(uri)).await.map_err(|_| {
+                let text = format!("there was none within {CONNECT_TIMEOUT:?}");
+                io::Error::new(io::ErrorKind::TimedOut, text)
+            })?
+        })
+    }
+}
+
+fn literal(host: &str) -> Option<IpAddr> {
+    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
 /// Tells all addresses of a name.
@@ -120,18 +186,28 @@ fn ask_system(name: String) -> Answer {
 
 /// Leaves out of what a name resolves to what may not be reached, so that the address that was judged is
 /// the one connected to. It is asked once per connect.
-struct Resolver {
+#[derive(Clone)]
+pub(super) struct Resolver {
     lookup: Lookup,
     allow_private: bool,
 }
 
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
+impl Service<Name> for Resolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
         let (found, allow_private) = ((self.lookup)(name.as_str().to_owned()), self.allow_private);
         Box::pin(async move {
             let admitted = admit(found.await?, allow_private)?;
             // Port 0 stands for the one of the address that was asked for.
-            Ok(Box::new(admitted.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
+            let sockets: Vec<_> = admitted.into_iter().map(|ip| SocketAddr::new(ip, 0)).collect();
+            Ok(sockets.into_iter())
         })
     }
 }
@@ -157,13 +233,13 @@ mod tests {
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-    use bytes::Bytes;
     use http::{HeaderMap, Method};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
     use tokio::task::JoinSet;
 
     use super::*;
+    use crate::egress::alarm::Alarm;
     use crate::egress::door::{Bounds, Incoming, Outgoing};
     use crate::egress::{Denial, Door, Grants, SendError, Vault};
 
@@ -235,7 +311,7 @@ mod tests {
                 secrets_in_body: false,
                 timeout: Duration::from_millis(500),
             };
-            door.send(request).await
+            door.send(request, &mut Alarm::default()).await
         }
 
         /// Each listener's queue is in order: once one's own connect is counted, all before it are.
@@ -355,11 +431,11 @@ mod tests {
     async fn a_name_of_the_systems_that_leads_inside_is_refused() {
         let resolver =
             |allow_private| Resolver { lookup: Arc::new(ask_system) as Lookup, allow_private };
-        let refused = resolver(false).resolve("localhost".parse().unwrap()).await;
-        let error = refused.err().expect("localhost is a loopback name");
+        let refused = resolver(false).call("localhost".parse().unwrap()).await;
+        let error = refused.expect_err("localhost is a loopback name");
         let refused = error.downcast_ref::<RefusedAddress>();
         assert!(refused.is_some_and(|refused| refused.grantable), "{error}");
-        assert!(resolver(true).resolve("localhost".parse().unwrap()).await.is_ok());
+        assert!(resolver(true).call("localhost".parse().unwrap()).await.is_ok());
     }
 
     #[tokio::test]
@@ -391,14 +467,15 @@ mod tests {
             let (body, timeout) = (Bytes::new(), Duration::from_secs(10));
             let (method, url) = (Method::GET, url.to_owned());
             let secrets_in_body = false;
-            door.send(Outgoing { method, url, headers, body, secrets_in_body, timeout }).await
+            let request = Outgoing { method, url, headers, body, secrets_in_body, timeout };
+            door.send(request, &mut Alarm::default()).await
         };
         for (url, token) in [
             ("https://b.example:8443/", "x"),
             ("http://api.example.com/", "x"),
             (&*format!("http://127.0.0.1:{port}/"), "x"),
         ] {
-            let error = send(url, token).await.err().expect("it isn't granted");
+            let error = send(url, token).await.expect_err("it isn't granted");
             assert!(matches!(error, SendError::Denied(_)), "{url}: {error}");
         }
         let error = send("https://api.example.com/", "{{secret:other}}").await.err();

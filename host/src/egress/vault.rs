@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
@@ -16,6 +17,7 @@ use crate::config::{PluginSecret, Secret};
 use crate::ids::PluginName;
 
 const OPEN: &[u8] = b"{{secret:";
+static OPENING: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(OPEN));
 const CLOSE: &[u8] = b"}}";
 const SCRUBBED: &[u8] = b"[secret]";
 /// Shorter values would be found everywhere, and hide nothing.
@@ -34,9 +36,18 @@ pub struct Vault {
 struct Held {
     value: Secret,
     hosts: Origins,
-    /// What of the value stands in any base64 text that holds it, by its place in a group of three
-    /// bytes: [`Vault::fill_header`] writes such texts, and they come back as easily as the value.
-    encoded: [Secret; 3],
+    /// What is looked for in what comes back.
+    traces: Vec<Trace>,
+    /// What is looked for in names of headers, which come in lower case, whatever was sent.
+    in_names: Option<memmem::Finder<'static>>,
+}
+
+/// How a value can be seen in a text.
+struct Trace {
+    finder: memmem::Finder<'static>,
+    /// Whether it is in base64: [`Vault::fill_header`] writes that, and it comes back as easily as the
+    /// value.
+    in_base64: bool,
 }
 
 impl Vault {
@@ -45,12 +56,15 @@ impl Vault {
         plugin: PluginName,
         secrets: &BTreeMap<String, PluginSecret>,
     ) -> Result<Self, BadGrant> {
-        let secrets = secrets
+        let secrets: BTreeMap<_, _> = secrets
             .iter()
             .map(|(name, secret)| {
                 let hosts = Origins::parse(&secret.hosts)?;
-                let encoded = encoded(secret.value.expose());
-                Ok((name.clone(), Held { value: secret.value.clone(), hosts, encoded }))
+                let value = secret.value.expose();
+                let in_names = (value.len() >= SHORTEST_SCRUBBED)
+                    .then(|| memmem::Finder::new(&value.to_ascii_lowercase()).into_owned());
+                let traces = traces(value);
+                Ok((name.clone(), Held { value: secret.value.clone(), hosts, traces, in_names }))
             })
             .collect::<Result<_, _>>()?;
         Ok(Self { plugin, secrets, asked: None })
@@ -68,14 +82,14 @@ impl Vault {
 
     /// Whether there is a placeholder in a text.
     pub fn has_placeholder(text: &[u8]) -> bool {
-        memmem::find(text, OPEN).is_some()
+        OPENING.find(text).is_some()
     }
 
     /// Puts secrets in place of `{{secret:NAME}}`, for an origin that they are granted to.
     pub fn fill(&self, text: &[u8], origin: &Origin) -> Result<Vec<u8>, SecretError> {
         let mut out = Vec::with_capacity(text.len() + 64);
         let mut rest = text;
-        while let Some(start) = memmem::find(rest, OPEN) {
+        while let Some(start) = OPENING.find(rest) {
             out.extend_from_slice(&rest[..start]);
             let after = &rest[start + OPEN.len()..];
             let end = memmem::find(after, CLOSE).ok_or(SecretError::Unterminated)?;
@@ -141,19 +155,23 @@ impl Vault {
 
     /// Whether a value stands in a header's name. Names come in lower case, whatever was sent.
     pub fn stands_in_name(&self, name: &str) -> bool {
-        self.sought().any(|(value, _)| name.contains(&value.to_ascii_lowercase()))
+        let mut finders = self.secrets.values().filter_map(|held| held.in_names.as_ref());
+        finders.any(|finder| finder.find(name.as_bytes()).is_some())
     }
 
     /// Where values stand, in order. Values that share bytes, one that begins another
     /// say, become one place: taking them out one by one would leave the rest of the other.
     fn found(&self, text: &[u8]) -> Vec<Range<usize>> {
         let mut found = Vec::new();
-        for (value, encoded) in self.sought() {
-            look_for(value, text, &mut found, |place| place);
-            for part in encoded {
-                // The characters beside hold a few bits of it.
-                look_for(part.expose(), text, &mut found, |place| widened(text, place));
+        for trace in self.secrets.values().flat_map(|held| &held.traces) {
+            let (mut own, mut from) = (Vec::new(), 0);
+            while let Some(at) = trace.finder.find(&text[from..]) {
+                let start = from + at;
+                let place = start..start + trace.finder.needle().len();
+                join(&mut own, if trace.in_base64 { widened(text, place) } else { place });
+                from = start + 1;
             }
+            found.append(&mut own);
         }
         found.sort_by_key(|place| place.start);
         let mut joined = Vec::with_capacity(found.len());
@@ -161,12 +179,6 @@ impl Vault {
             join(&mut joined, place);
         }
         joined
-    }
-
-    /// The values that are looked for in what comes back, and what to look for in base64.
-    fn sought(&self) -> impl Iterator<Item = (&str, &[Secret])> {
-        let values = self.secrets.values().map(|held| (held.value.expose(), &held.encoded[..]));
-        values.filter(|(value, _)| value.len() >= SHORTEST_SCRUBBED)
     }
 
     fn expose(&self, name: &str, origin: &Origin) -> Result<&[u8], SecretError> {
@@ -263,34 +275,23 @@ pub enum SecretError {
     Unterminated,
 }
 
-/// What of a value stands in any base64 text that holds it after 0, 1 or 2 bytes of a group of three.
-fn encoded(value: &str) -> [Secret; 3] {
-    [0, 1, 2].map(|before| {
+/// What shows a value: itself, and what of it stands in any base64 text that holds it after 0, 1 or 2 bytes
+/// of a group of three.
+fn traces(value: &str) -> Vec<Trace> {
+    let encoded = [0, 1, 2].map(|before: usize| {
         let text = STANDARD_NO_PAD.encode([&[0; 2][..before], value.as_bytes()].concat());
         // The first characters mix with the bytes before, the last one with those that follow.
-        let start = (before * 8).div_ceil(6);
-        let end = (before + value.len()) * 8 / 6;
-        Secret::new(text.get(start..end).unwrap_or_default())
-    })
-}
-
-fn look_for(
-    wanted: &str,
-    text: &[u8],
-    found: &mut Vec<Range<usize>>,
-    place: impl Fn(Range<usize>) -> Range<usize>,
-) {
-    if wanted.len() < SHORTEST_SCRUBBED {
-        return;
-    }
-    let finder = memmem::Finder::new(wanted);
-    let (mut own, mut from) = (Vec::new(), 0);
-    while let Some(at) = finder.find(&text[from..]) {
-        let start = from + at;
-        join(&mut own, place(start..start + wanted.len()));
-        from = start + 1;
-    }
-    found.append(&mut own);
+        let (start, end) = ((before * 8).div_ceil(6), (before + value.len()) * 8 / 6);
+        text.get(start..end).unwrap_or_default().to_owned()
+    });
+    let encoded = encoded.iter().map(|text| (text.as_str(), true));
+    let all = std::iter::once((value, false)).chain(encoded);
+    all.filter(|(text, _)| text.len() >= SHORTEST_SCRUBBED && value.len() >= SHORTEST_SCRUBBED)
+        .map(|(text, in_base64)| Trace {
+            finder: memmem::Finder::new(text).into_owned(),
+            in_base64,
+        })
+        .collect()
 }
 
 /// A place and the characters of base64 beside it: one before and one after may hold bits of a value.

@@ -53,6 +53,8 @@ counters! {
     redactions_unsupported,
     /// Notes that could not be taken back and stay until a person sees to them.
     redactions_given_up,
+    /// Redactions that were given up, forgotten after their retention.
+    redactions_expired,
     /// Notes that wait to be taken back at this moment, as far as they are in memory.
     redactions_waiting,
     /// Notes sealed.

@@ -206,7 +206,7 @@ impl Engine {
         }
         self.is_back();
         let mut sweep = self.clock.now() + SWEEP;
-        let (mut expired, mut expired_dead) = (None, None);
+        let (mut expired, mut expired_dead, mut expired_redactions) = (None, None, None);
         let mut max_live = self.settings.max_live;
         loop {
             if self.has_journalled() {
@@ -224,8 +224,11 @@ impl Engine {
                 self.accounts.sweep(now);
                 expired = unless_away(self.expire(expired, now).await)?;
                 expired_dead = unless_away(self.expire_dead(expired_dead, now).await)?;
+                expired_redactions =
+                    unless_away(self.expire_redactions(expired_redactions, now).await)?;
                 // The rows are looked at page by page; the next page has no reason to wait.
-                let more = expired.is_some() || expired_dead.is_some();
+                let more =
+                    expired.is_some() || expired_dead.is_some() || expired_redactions.is_some();
                 sweep = now + if more { NEXT_PAGE } else { SWEEP };
             }
             if self.memory.sessions.len() > max_live {

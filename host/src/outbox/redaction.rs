@@ -263,7 +263,9 @@ impl Queue {
         let spent = !free && job.attempts >= rules.max_attempts;
         let verdict = match judge(&error, spent) {
             Verdict::Retry if free => Verdict::RetryFree,
-            verdict => verdict,
+            verdict @ (Verdict::Retry | Verdict::RetryFree | Verdict::Gone | Verdict::GiveUp) => {
+                verdict
+            }
         };
         let mut failure = error.reason();
         failure.truncate(failure.floor_char_boundary(MAX_FAILURE));

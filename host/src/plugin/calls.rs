@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use http::HeaderValue;
-use tokio::time::timeout_at;
 use tracing::Instrument;
 
 use super::admit::Live;
@@ -45,7 +44,8 @@ impl Post for Registry {
     async fn post_note(&self, call: Call, note: &Note) -> Result<Posted, PostError> {
         let plugin = &*note.plugin;
         let posted = self.ask(plugin, Interface::Writer, call, async |live, call| {
-            call!(live.writer.call_post_note(call, &convert::note(note)))
+            let actions = convert::actions(&note.actions);
+            call!(live.writer.call_post_note(call, convert::note(note, &actions)))
         });
         Ok(kept(plugin, convert::posted(posted.await?)))
     }
@@ -107,9 +107,10 @@ impl Registry {
         conversation: &ConversationId,
         offer: &Offer,
     ) -> Result<Posted, PostError> {
-        let (conversation, offer) = (conversation.as_str(), convert::offer(offer));
+        let quick_replies = convert::quick_replies(&offer.quick_replies);
+        let (conversation, offer) = (conversation.as_str(), convert::offer(offer, &quick_replies));
         let posted = self.ask(plugin, Interface::Messenger, call, async |live, call| {
-            call!(live.messenger.call_offer(call, conversation, &offer))
+            call!(live.messenger.call_offer(call, conversation, offer))
         });
         Ok(kept(plugin, convert::posted(posted.await?)))
     }
@@ -142,9 +143,10 @@ impl Registry {
         call: Call,
         batch: &ActionsPayload,
     ) -> Result<(), PostError> {
-        let batch = convert::batch(batch).ok_or_else(no_session)?;
+        let actions = convert::actions(&batch.actions);
+        let batch = convert::batch(batch, &actions).ok_or_else(no_session)?;
         let written = self.ask(plugin, Interface::Sink, call, async |live, call| {
-            call!(live.sink.call_write_actions(call, &batch))
+            call!(live.sink.call_write_actions(call, batch))
         });
         written.await
     }
@@ -161,7 +163,7 @@ impl Registry {
     ) -> Result<(), PostError> {
         let summary = convert::summary(summary).ok_or_else(no_session)?;
         let written = self.ask(plugin, Interface::Sink, call, async |live, call| {
-            call!(live.sink.call_write_summary(call, &summary))
+            call!(live.sink.call_write_summary(call, summary))
         });
         written.await
     }
@@ -178,9 +180,10 @@ impl Registry {
     ) -> Result<Option<Offer>, PostError> {
         let pool = self.callable(plugin, Interface::Trigger)?;
         let whole = timeout.min(pool.call_timeout());
-        let context = convert::context(context);
+        let actions = convert::actions(&context.actions);
+        let context = convert::context(context, &actions);
         let evaluated = run(&pool, Queue::Posts, whole, None, async |live, _| {
-            call!(live.trigger.call_evaluate(&context))
+            call!(live.trigger.call_evaluate(context))
         });
         let offer = evaluated.await.map_err(post_error)?;
         offer.map(convert::given_offer).transpose().map_err(|odd| {
@@ -219,10 +222,11 @@ impl Registry {
         if !pool.admitted().exports(Interface::Webhook) {
             return Err(ReceiveError::NoWebhook);
         }
-        let request = convert::request(request);
+        let headers = convert::headers(&request.headers);
+        let request = convert::request(&request, &headers);
         let whole = pool.call_timeout();
         let received = run(&pool, Queue::Webhooks, whole, None, async |live, _| {
-            let received = call!(live.webhook.call_receive(&request))?;
+            let received = call!(live.webhook.call_receive(request))?;
             Ok((received, std::mem::take(&mut live.store.data_mut().verified)))
         });
         let (received, verified) = received.await.map_err(|stopped| match stopped {
@@ -258,15 +262,15 @@ impl Registry {
         plugin: &str,
         interface: Interface,
         call: Call,
-        export: impl AsyncFnOnce(&mut Live, &wit::Call) -> wasmtime::Result<Result<R, wit::Failure>>,
+        export: impl AsyncFnOnce(&mut Live, wit::Call<'_>) -> wasmtime::Result<Result<R, wit::Failure>>,
     ) -> Result<R, PostError> {
         let pool = self.callable(plugin, interface)?;
         let whole = call.timeout.min(pool.call_timeout());
         let traceparent =
             HeaderValue::from_str(&call.traceparent).ok().filter(|value| !value.is_empty());
-        let answer = run(&pool, Queue::Posts, whole, traceparent, async |live, timeout| {
-            let call = convert::call(Call { timeout, ..call }, self.clock().now());
-            export(live, &call).await
+        let answer = run(&pool, Queue::Posts, whole, traceparent, async |live, left| {
+            let call = convert::call(&call, left, self.clock().now());
+            export(live, call).await
         });
         answer.await.map_err(post_error)?.map_err(|failure| {
             pool.counters().failures.fetch_add(1, Relaxed);
@@ -311,7 +315,7 @@ async fn run<R>(
     let deadline = lease.deadline;
     let left = deadline.saturating_duration_since(tokio::time::Instant::now());
     let called = export(&mut lease.warm.live, left).instrument(pool.span());
-    let outcome = timeout_at(deadline, called).await;
+    let outcome = lease.warm.alarm.until(deadline, called).await;
     lease.settle(outcome)
 }
 

@@ -8,7 +8,7 @@ use super::bindings::v0_1::sidenote::plugin::{config, crypto, http as wit, log, 
 use super::clean::clean;
 use super::hmac;
 use super::instance::{Outbound, State};
-use crate::egress::{Incoming, Outgoing, SendError};
+use crate::egress::{Alarm, Incoming, Outgoing, SendError};
 use crate::outbox::note::Sent;
 
 const MAX_HEADERS: usize = 128;
@@ -67,7 +67,7 @@ impl wit::Host for State {
     async fn send(&mut self, request: wit::Request) -> Result<wit::Response, wit::Error> {
         let started = Instant::now();
         let request = outgoing(request, &self.outbound).map_err(|error| failed(&error))?;
-        let outcome = self.outbound.send(request).await;
+        let outcome = self.outbound.send(request, &mut self.alarm).await;
         self.cpu.waited(started.elapsed());
         outcome.map(response).map_err(|error| failed(&error))
     }
@@ -76,11 +76,15 @@ impl wit::Host for State {
 impl Outbound {
     /// Sends a request of the call under way, with its trace context. A denial goes to the log as
     /// well: it is the operator who can do something about it.
-    pub(super) async fn send(&self, mut request: Outgoing) -> Result<Incoming, SendError> {
+    pub(super) async fn send(
+        &self,
+        mut request: Outgoing,
+        alarm: &mut Alarm,
+    ) -> Result<Incoming, SendError> {
         if let Some(traceparent) = &self.traceparent {
             request.headers.insert("traceparent", traceparent.clone());
         }
-        let outcome = self.ground.door.send(request).await;
+        let outcome = self.ground.door.send(request, alarm).await;
         if let Err(error @ (SendError::Denied(_) | SendError::Secret(_))) = &outcome {
             self.log.denial(error);
         }
@@ -95,8 +99,8 @@ fn outgoing(request: wit::Request, outbound: &Outbound) -> Result<Outgoing, Send
     if request.headers.len() > MAX_HEADERS {
         return Err(invalid(format!("there are more than {MAX_HEADERS} headers")));
     }
-    // Room for the host's own.
-    let mut headers = HeaderMap::with_capacity(request.headers.len() + 2);
+    // Room for the host's own: trace, kind of answer, agent, host and length.
+    let mut headers = HeaderMap::with_capacity(request.headers.len() + 6);
     for (name, value) in request.headers {
         let header = HeaderName::from_bytes(name.as_bytes())
             .map_err(|_| invalid(format!("`{}` is no header name", clean(&name, 64))))?;

@@ -19,7 +19,7 @@ use super::stdout::Stdout;
 use super::turns::{self, Turns};
 use super::wasi_http::Room;
 use crate::config::PluginLimits;
-use crate::egress::Door;
+use crate::egress::{Alarm, Door};
 use crate::ids::PluginName;
 
 const KEPT_BACK: Duration = Duration::from_millis(50);
@@ -45,6 +45,8 @@ pub(super) struct State {
     pub(super) memory: MemoryBound,
     /// What the call under way had verified.
     pub(super) verified: Verified,
+    /// For the requests of our own `http`, of which there is one at a time.
+    pub(super) alarm: Alarm,
     wasi: WasiCtx,
     wasi_http: WasiHttpCtx,
     table: ResourceTable,
@@ -72,7 +74,6 @@ impl Outbound {
 }
 
 /// How long the call under way has computed.
-#[derive(Default)]
 pub(super) struct Cpu {
     ticks: u32,
     budget: u32,
@@ -81,6 +82,11 @@ pub(super) struct Cpu {
 }
 
 impl Cpu {
+    fn with(budget: Duration) -> Self {
+        let ticks = budget.as_nanos().div_ceil(TICK.as_nanos());
+        Self { ticks: 0, budget: u32::try_from(ticks).unwrap_or(u32::MAX), forgiven: false }
+    }
+
     /// Called after a wait in the host, which took this long.
     pub(super) fn waited(&mut self, took: Duration) {
         self.forgiven |= took >= TICK;
@@ -129,9 +135,10 @@ pub(super) fn store(engine: &Engine, ground: &Arc<Ground>) -> Store<State> {
             room: Room::new(limits.max_response_bytes),
         },
         log,
-        cpu: Cpu::default(),
+        cpu: Cpu::with(limits.cpu_time),
         memory: MemoryBound::new(limits),
         verified: Verified::default(),
+        alarm: Alarm::default(),
         wasi,
         wasi_http,
         table,
@@ -163,8 +170,7 @@ pub(super) fn begin_call(
 ) {
     store.set_epoch_deadline(1);
     let state = store.data_mut();
-    let ticks = state.ground.limits.cpu_time.as_nanos().div_ceil(TICK.as_nanos());
-    state.cpu = Cpu { ticks: 0, budget: u32::try_from(ticks).unwrap_or(u32::MAX), forgiven: false };
+    state.cpu = Cpu { ticks: 0, forgiven: false, ..state.cpu };
     state.verified = Verified::default();
     state.outbound.deadline = deadline;
     state.outbound.traceparent = traceparent;

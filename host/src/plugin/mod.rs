@@ -11,6 +11,7 @@
 //! | [`registry`] | the plugins by name; what the rest of the host calls |
 //! | `folder` | which files are plugins, and under which name |
 //! | [`inspect`] | what a file is and whether it would be taken, without a configuration |
+//! | [`review`] | what a start would say of a file and its configuration, without compiling |
 //! | [`manifest`] | what a plugin says of itself and asks for, and what it gets |
 //! | `anatomy` | what a component says of itself without being compiled |
 //! | `bindings` | the plugin interface, generated, one module per frozen version |
@@ -63,6 +64,7 @@ pub mod redaction;
 pub mod registry;
 mod reload;
 mod replay;
+pub mod review;
 mod source;
 mod state;
 mod stdout;
@@ -80,6 +82,7 @@ pub use manifest::{Manifest, ManifestError};
 pub use redaction::Redaction;
 pub use registry::{LoadError, Registry};
 pub use reload::ReloadTotals;
+pub use review::{Finding, review};
 pub use source::{read, sha256};
 pub use state::{Health, InstanceState, PluginState};
 pub use webhook::{

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::{Instant, error::Elapsed, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::admit::{Admitted, Live, cause};
 use super::instance::{self, CpuUsedUp, Ground, State};
@@ -16,6 +16,7 @@ use super::source;
 use super::state::InstanceState;
 use super::supervise::{Condition, Supervisor};
 use crate::config::{Isolation, PluginLimits, Sha256};
+use crate::egress::Alarm;
 use crate::outbox::note::Crash;
 
 /// The instances of one version of a plugin.
@@ -64,13 +65,15 @@ pub(super) struct Counters {
 /// An instance, how often it was called, and since when it is there.
 pub(super) struct Warm {
     pub(super) live: Live,
+    /// For the deadline of each call.
+    pub(super) alarm: Alarm,
     calls: u64,
     started: Instant,
 }
 
 impl Warm {
     fn new(live: Live) -> Self {
-        Self { live, calls: 0, started: Instant::now() }
+        Self { live, alarm: Alarm::default(), calls: 0, started: Instant::now() }
     }
 
     fn is_worn(&self, limits: &PluginLimits, now: Instant) -> bool {
@@ -154,7 +157,9 @@ impl Pool {
 
     /// Whether the plugin answers, or is held back.
     pub(super) fn condition(&self) -> Condition {
-        self.supervisor().condition(Instant::now())
+        let supervisor = self.supervisor();
+        // Most are, and the clock needn't be asked.
+        if supervisor.is_sound() { Condition::Sound } else { supervisor.condition(Instant::now()) }
     }
 
     /// The span of one call: whatever is logged in it tells which version it was.
@@ -228,11 +233,14 @@ impl Pool {
             Queue::Posts => &self.shared.posts,
             Queue::Webhooks => &self.shared.webhooks,
         };
-        let permit = match timeout(waited, permits.acquire()).await {
-            Ok(permit) => permit.expect("the semaphore is never closed"),
-            Err(_) => return Err(Stopped::Busy { waited }),
+        let (permit, now) = match permits.try_acquire() {
+            Ok(permit) => (permit, began),
+            Err(_) => match timeout(waited, permits.acquire()).await {
+                Ok(permit) => (permit.expect("the semaphore is never closed"), Instant::now()),
+                Err(_) => return Err(Stopped::Busy { waited }),
+            },
         };
-        let mut warm = match self.take_idle() {
+        let mut warm = match self.take_idle(now) {
             Some(warm) => warm,
             None => self.start(began, deadline).await?,
         };
@@ -268,22 +276,17 @@ pub(super) struct Lease<'a> {
 
 impl Lease<'_> {
     /// Ends the call: the instance goes back where the guest returned, and is dropped where it didn't.
-    pub(super) fn settle<R>(
-        mut self,
-        outcome: Result<wasmtime::Result<R>, Elapsed>,
-    ) -> Result<R, Stopped> {
+    pub(super) fn settle<R>(mut self, outcome: Option<wasmtime::Result<R>>) -> Result<R, Stopped> {
         let state = self.warm.live.store.data_mut();
         let stopped = match outcome {
-            Ok(Ok(answer)) => {
+            Some(Ok(answer)) => {
                 state.log.end();
                 self.pool.supervisor().answered();
-                self.pool.put_back(self.warm);
+                self.pool.put_back(self.warm, self.began);
                 return Ok(answer);
             }
-            Ok(Err(error)) => crash(&error, state),
-            Err(_) => {
-                (Crash::Timeout, "the plugin didn't answer in time and was stopped".to_owned())
-            }
+            Some(Err(error)) => crash(&error, state),
+            None => (Crash::Timeout, "the plugin didn't answer in time and was stopped".to_owned()),
         };
         state.log.end();
         let (crash, message) = stopped;
@@ -301,8 +304,7 @@ impl Lease<'_> {
 
 impl Pool {
     /// An instance that isn't worn.
-    fn take_idle(&self) -> Option<Warm> {
-        let now = Instant::now();
+    fn take_idle(&self, now: Instant) -> Option<Warm> {
         loop {
             let warm = self.idle().as_mut()?.pop()?;
             if !warm.is_worn(&self.ground.limits, now) {
@@ -311,9 +313,10 @@ impl Pool {
         }
     }
 
-    fn put_back(&self, mut warm: Warm) {
+    /// `now` may be the call's beginning: one that got too old meanwhile is found when it is taken.
+    fn put_back(&self, mut warm: Warm, now: Instant) {
         let limits = &self.ground.limits;
-        let worn = warm.is_worn(limits, Instant::now()) || warm.hoards(limits);
+        let worn = warm.is_worn(limits, now) || warm.hoards(limits);
         if self.isolation == Isolation::Call || worn {
             return;
         }

@@ -43,6 +43,11 @@ impl Supervisor {
         Self(State::Sound { traps: 0 })
     }
 
+    /// Whether nothing holds its calls back.
+    pub(super) fn is_sound(&self) -> bool {
+        matches!(self.0, State::Sound { .. })
+    }
+
     /// How the plugin is.
     pub(super) fn condition(&self, now: Instant) -> Condition {
         match self.0 {

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::instance::Outbound;
-use crate::egress::{Incoming, Outgoing, SendError};
+use crate::egress::{Alarm, Incoming, Outgoing, SendError};
 
 /// Requests of one instance whose bodies the host holds at a time.
 const IN_FLIGHT: usize = 4;
@@ -34,7 +34,7 @@ impl WasiHttpHooks for Outbound {
         let outbound = self.clone();
         Box::new(async move {
             let (request, _lane) = whole(request, options, &outbound).await?;
-            let response = outbound.send(request).await.map_err(refused)?;
+            let response = outbound.send(request, &mut Alarm::default()).await.map_err(refused)?;
             let (response, held) = outbound.room.hold(response);
             Ok((response_of(response, held)?, Box::new(async { Ok(()) }) as Done))
         })

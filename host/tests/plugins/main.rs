@@ -13,6 +13,7 @@ mod forgeries;
 mod guests;
 mod interfaces;
 mod limits;
+mod log;
 mod manifest;
 mod reload;
 mod secrets;

@@ -160,11 +160,11 @@ fn turn(conversation: Conversation, id: String, opened: bool) -> Turn {
 
 /// An id that is given as a text or a number; an empty one says as little as none.
 fn given(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) if !text.trim().is_empty() => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
+    let text = match value.as_str() {
+        Some(text) => text.to_owned(),
+        None => value.as_number()?.to_string(),
+    };
+    Some(text).filter(|text| !text.trim().is_empty())
 }
 
 /// What a person wrote, without the markup that older versions of the API put around it.

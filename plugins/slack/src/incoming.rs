@@ -78,7 +78,7 @@ fn message(event: Inner) -> Result<Event, Rejection> {
     let is_reply = root.is_some();
     let thread = Thread { channel, ts: root.unwrap_or(ts) };
     let turn = Turn {
-        email: if config::flag("emails").unwrap_or(false) { email(&user)? } else { None },
+        email: if wants_emails()? { email(&user)? } else { None },
         text: event.text,
         ..Turn::new(thread.to_string())
     };
@@ -101,6 +101,10 @@ fn opened(event: Inner) -> Result<Event, Rejection> {
         product_id: told("product_id"),
         ..Turn::new(thread.to_string())
     }))
+}
+
+fn wants_emails() -> Result<bool, Rejection> {
+    config::flag("emails").map_err(|it| Rejection::new(503, "config", it.message))
 }
 
 /// The e-mail address of a person. Slack sends the event again where it can't be asked at the moment.
@@ -269,9 +273,12 @@ mod tests {
         let turn = Turn { email: Some("ann@example.com".to_owned()), ..turn() };
         assert_eq!(genuine(&message(&[])), Ok(vec![Event::Opened(turn)]));
         assert_eq!(host.requests()[0].url, "https://slack.com/api/users.info?user=U1");
-        host.respond(200, r#"{"ok":false,"error":"missing_scope"}"#);
+        let host = host.respond(200, r#"{"ok":false,"error":"missing_scope"}"#);
         let rejection = genuine(&message(&[])).unwrap_err();
         assert_eq!((rejection.status, &*rejection.code), (503, "users.info"));
+        host.config("emails", "yes");
+        let rejection = genuine(&message(&[])).unwrap_err();
+        assert_eq!((rejection.status, &*rejection.code), (503, "config"));
     }
 
     #[test]

@@ -116,17 +116,22 @@ fn what_the_plugin_takes_fits_the_schema_and_what_it_refuses_does_not() {
             "user_id": "", "email": null, "text": "I can't pay",
         })
     };
-    let taken: [(Value, fn(&Event) -> bool); 5] = [
-        (turn("opened"), |event| matches!(event, Event::Opened(_))),
-        (turn("replied"), |event| matches!(event, Event::Replied(_))),
-        (json!({"event": "challenge", "challenge": "x"}), |it| matches!(it, Event::Challenge(_))),
-        (json!({"event": "typing"}), |event| matches!(event, Event::Ignored)),
-        (json!({"event": "opened", "conversation_id": "c"}), |it| matches!(it, Event::Opened(_))),
-    ];
-    for (body, meant) in taken {
+    let meaning = |event: &Event| match event {
+        Event::Opened(_) => "opened",
+        Event::Replied(_) => "replied",
+        Event::Challenge(_) => "challenge",
+        Event::Ignored => "ignored",
+    };
+    for (body, wanted) in [
+        (turn("opened"), "opened"),
+        (turn("replied"), "replied"),
+        (json!({"event": "challenge", "challenge": "x"}), "challenge"),
+        (json!({"event": "typing"}), "ignored"),
+        (json!({"event": "opened", "conversation_id": "c"}), "opened"),
+    ] {
         assert!(fits(&schema, &body), "{body}");
         let events = receive(&body).unwrap();
-        assert!(events.len() == 1 && meant(&events[0]), "{body}: {events:?}");
+        assert_eq!(events.iter().map(meaning).collect::<Vec<_>>(), [wanted], "{body}");
     }
     for body in [
         json!({}),

@@ -192,11 +192,12 @@ fn ticket(id: Option<&Value>, field: &str) -> Result<String, Rejection> {
 
 /// An id that is given as a text or a number; an empty one says as little as none.
 fn given(value: Option<&Value>) -> Option<String> {
-    match value? {
-        Value::String(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
+    let value = value?;
+    let text = match value.as_str() {
+        Some(text) => text.trim().to_owned(),
+        None => value.as_number()?.to_string(),
+    };
+    Some(text).filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]

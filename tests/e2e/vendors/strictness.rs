@@ -9,15 +9,16 @@ use super::*;
 type Case<'a> = (&'a str, String, &'a [(&'a str, &'a str)], String, u16);
 
 async fn judge(server: &VendorServer, cases: &[Case<'_>]) {
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = reqwest::Client::builder().no_proxy().build().expect("a plain client");
     let mut refused = 0;
     for (method, path, headers, body, wanted) in cases {
-        let mut request = client.request(method.parse().unwrap(), server.url() + path);
+        let mut request = client.request(method.parse().expect("a method"), server.url() + path);
         for (name, value) in *headers {
             request = request.header(*name, *value);
         }
-        let answer = request.body(body.clone()).send().await.unwrap();
-        let (status, text) = (answer.status().as_u16(), answer.text().await.unwrap());
+        let answer = request.body(body.clone()).send().await.expect("an answer");
+        let (status, text) =
+            (answer.status().as_u16(), answer.text().await.expect("a whole answer"));
         assert_eq!(status, *wanted, "{method} {path} {headers:?} {body}: {text}");
         // To look for what isn't there is no mistake.
         refused += u64::from(status >= 400 && (*method != "GET" || status != 404));

@@ -82,10 +82,8 @@ impl Answer {
     }
 
     pub(super) fn into_response(self) -> Response<Body> {
-        let body = match &self.body {
-            Value::Null => Body::empty(),
-            body => Body::from(body.to_string()),
-        };
+        let body =
+            if self.body.is_null() { Body::empty() } else { Body::from(self.body.to_string()) };
         let mut response = Response::new(body);
         *response.status_mut() =
             StatusCode::from_u16(self.status).expect("a vendor answers with a status");

@@ -33,6 +33,8 @@ pub struct Zendesk {
     pub terse: bool,
     /// Whether webhooks are those of an event subscription; else those of a trigger.
     pub events: bool,
+    /// How many seconds the plugin is told to leave a ticket alone after a note.
+    pub pace: u32,
 }
 
 impl Default for Zendesk {
@@ -44,6 +46,7 @@ impl Default for Zendesk {
             agent: 3_343,
             terse: false,
             events: false,
+            pace: 0,
         }
     }
 }
@@ -65,7 +68,7 @@ file = "zendesk.wasm"
 
 [plugins.zendesk.config]
 url = "{url}"
-pace = 0
+pace = {pace}
 {email}
 
 [plugins.zendesk.grants]
@@ -75,7 +78,8 @@ private = true
 [plugins.zendesk.secrets]
 token = {{ env = "ZENDESK_TOKEN", hosts = ["{url}"] }}
 signing_secret = {{ env = "ZENDESK_SIGNING_SECRET", hosts = [] }}
-"#
+"#,
+            pace = self.pace,
         )
     }
 

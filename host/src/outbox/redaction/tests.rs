@@ -125,7 +125,7 @@ proptest! {
                         Step::Crash => {
                             (Err(PostError::Crashed { crash: Crash::Trap, message: "t".into() }), false)
                         }
-                        _ => (Err(PostError::Unavailable { message: "a".into() }), false),
+                        Step::Add | Step::Wait(_) | Step::Away | Step::Stop | Step::Restart => (Err(PostError::Unavailable { message: "a".into() }), false),
                     };
                     let free = free || matches!(
                         step,

@@ -5,5 +5,7 @@ wasmtime::component::bindgen!({
     world: "host-side",
     imports: { "sidenote:plugin/http.send": async },
     exports: { default: async },
+    // What is handed to a guest is read where it stands: a note has some twenty texts.
+    ownership: Borrowing { duplicate_if_necessary: true },
     require_store_data_send: true,
 });

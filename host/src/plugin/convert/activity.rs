@@ -1,47 +1,54 @@
 //! What people do, for plugins that take or judge it.
 
-use super::note::action;
+use super::wit;
 use crate::plugin::bindings::v0_1::exports::sidenote::plugin::{sink, trigger};
 use crate::plugin::help::TriggerContext;
 use crate::session::payload::{ActionsPayload, SummaryPayload};
 
-/// A batch; one without a session is none that a plugin could take.
-pub(in crate::plugin) fn batch(batch: &ActionsPayload) -> Option<sink::Batch> {
+/// A batch; one without a session is none that a plugin could take. `actions` are those of the batch.
+pub(in crate::plugin) fn batch<'a>(
+    batch: &'a ActionsPayload,
+    actions: &'a [wit::Action<'a>],
+) -> Option<sink::Batch<'a>> {
     Some(sink::Batch {
-        product_id: batch.product_id.clone(),
-        session_id: batch.session_id.clone()?,
-        user_id: batch.user_id.clone(),
-        email: batch.email.clone(),
-        conversation_id: batch.conversation_id.clone(),
-        actions: batch.actions.iter().map(action).collect(),
+        product_id: &batch.product_id,
+        session_id: batch.session_id.as_deref()?,
+        user_id: batch.user_id.as_deref(),
+        email: batch.email.as_deref(),
+        conversation_id: batch.conversation_id.as_deref(),
+        actions,
         forwarded_at: known(batch.forwarded_at),
-        extras: Vec::new(),
+        extras: &[],
     })
 }
 
 /// A summary; one without a session is none that a plugin could take.
-pub(in crate::plugin) fn summary(summary: &SummaryPayload) -> Option<sink::Summary> {
+pub(in crate::plugin) fn summary(summary: &SummaryPayload) -> Option<sink::Summary<'_>> {
     Some(sink::Summary {
-        product_id: summary.product_id.clone(),
-        session_id: summary.session_id.clone()?,
-        text: summary.summary.clone(),
+        product_id: &summary.product_id,
+        session_id: summary.session_id.as_deref()?,
+        text: &summary.summary,
         replaces: summary.replaces,
         forwarded_at: known(summary.forwarded_at),
-        extras: Vec::new(),
+        extras: &[],
     })
 }
 
-pub(in crate::plugin) fn context(context: &TriggerContext) -> trigger::Context {
+/// `actions` are those of the context.
+pub(in crate::plugin) fn context<'a>(
+    context: &'a TriggerContext,
+    actions: &'a [wit::Action<'a>],
+) -> trigger::Context<'a> {
     trigger::Context {
-        product_id: context.key.product.as_str().to_owned(),
-        session_id: context.key.session.as_str().to_owned(),
-        user_id: context.user_id.clone(),
-        email: context.email.clone(),
-        conversation_id: context.conversation.as_ref().map(|id| id.as_str().to_owned()),
-        actions: context.actions.iter().map(action).collect(),
-        summary: context.summary.clone(),
+        product_id: context.key.product.as_str(),
+        session_id: context.key.session.as_str(),
+        user_id: context.user_id.as_deref(),
+        email: context.email.as_deref(),
+        conversation_id: context.conversation.as_ref().map(|id| id.as_str()),
+        actions,
+        summary: context.summary.as_deref(),
         now_ms: context.now.as_millis(),
-        extras: Vec::new(),
+        extras: &[],
     }
 }
 

@@ -8,18 +8,20 @@ const MAX_TEXT_BYTES: usize = 16 << 10;
 const MAX_QUICK_REPLIES: usize = 16;
 const MAX_LABEL_BYTES: usize = 256;
 
-pub(in crate::plugin) fn offer(offer: &Offer) -> wit::Offer {
-    let reply =
-        |reply: &QuickReply| wit::QuickReply { id: reply.id.clone(), label: reply.label.clone() };
-    wit::Offer {
-        text: offer.text.clone(),
-        quick_replies: offer.quick_replies.iter().map(reply).collect(),
-        extras: Vec::new(),
-    }
+/// `quick_replies` are those of the offer.
+pub(in crate::plugin) fn offer<'a>(
+    offer: &'a Offer,
+    quick_replies: &'a [wit::QuickReplyParam<'a>],
+) -> wit::OfferParam<'a> {
+    wit::OfferParam { text: &offer.text, quick_replies, extras: &[] }
+}
+
+pub(in crate::plugin) fn quick_replies(replies: &[QuickReply]) -> Vec<wit::QuickReplyParam<'_>> {
+    replies.iter().map(|QuickReply { id, label }| wit::QuickReplyParam { id, label }).collect()
 }
 
 /// An offer that a guest makes, bounded; the error says why it is none.
-pub(in crate::plugin) fn given_offer(offer: wit::Offer) -> Result<Offer, &'static str> {
+pub(in crate::plugin) fn given_offer(offer: wit::OfferResult) -> Result<Offer, &'static str> {
     let mut text: String =
         offer.text.chars().filter(|c| matches!(c, '\n' | '\t') || !steers(*c)).collect();
     text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
@@ -30,7 +32,7 @@ pub(in crate::plugin) fn given_offer(offer: wit::Offer) -> Result<Offer, &'stati
     Ok(Offer { text, quick_replies: replies.collect::<Result<_, _>>()? })
 }
 
-fn quick_reply(reply: wit::QuickReply) -> Result<QuickReply, &'static str> {
+fn quick_reply(reply: wit::QuickReplyResult) -> Result<QuickReply, &'static str> {
     // An id that was cut would be another's.
     if reply.id.is_empty() || reply.id.len() > MAX_LABEL_BYTES || reply.id.chars().any(steers) {
         return Err(
@@ -49,11 +51,11 @@ mod tests {
     use super::*;
 
     fn given(text: &str, replies: &[(&str, &str)]) -> Result<Offer, &'static str> {
-        let reply = |(id, label): &(&str, &str)| wit::QuickReply {
+        let reply = |(id, label): &(&str, &str)| wit::QuickReplyResult {
             id: (*id).to_owned(),
             label: (*label).to_owned(),
         };
-        given_offer(wit::Offer {
+        given_offer(wit::OfferResult {
             text: text.to_owned(),
             quick_replies: replies.iter().map(reply).collect(),
             extras: Vec::new(),

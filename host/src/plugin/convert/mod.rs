@@ -8,9 +8,9 @@ mod webhook;
 use super::bindings::v0_1::sidenote::plugin::types as wit;
 
 pub(super) use activity::{batch, context, summary};
-pub(super) use help::{given_offer, offer};
-pub(super) use note::{call, failure, found, note, posted, redaction};
-pub(super) use webhook::{events, rejection, request};
+pub(super) use help::{given_offer, offer, quick_replies};
+pub(super) use note::{actions, call, failure, found, note, posted, redaction};
+pub(super) use webhook::{events, headers, rejection, request};
 
 const MAX_CODE_BYTES: usize = 64;
 const MAX_MESSAGE_BYTES: usize = 1000;

@@ -16,42 +16,48 @@ const MAX_NOTE_ID_BYTES: usize = 1024;
 /// A platform that asks for more is not believed.
 const MAX_PAUSE: Duration = Duration::from_secs(24 * 3600);
 
-pub(in crate::plugin) fn call(call: Call, now: Timestamp) -> wit::Call {
+/// `left` is what is left of its time at `now`.
+pub(in crate::plugin) fn call(call: &Call, left: Duration, now: Timestamp) -> wit::Call<'_> {
     wit::Call {
-        deadline_ms: (now + call.timeout).as_millis(),
-        idempotency_key: call.idempotency_key,
+        deadline_ms: (now + left).as_millis(),
+        idempotency_key: &call.idempotency_key,
         attempt: call.attempt,
-        traceparent: call.traceparent,
-        extras: Vec::new(),
+        traceparent: &call.traceparent,
+        extras: &[],
     }
 }
 
-pub(in crate::plugin) fn note(note: &Note) -> wit::Note {
+/// `actions` are those of the note.
+pub(in crate::plugin) fn note<'a>(note: &'a Note, actions: &'a [wit::Action<'a>]) -> wit::Note<'a> {
     wit::Note {
-        product_id: note.key.product.as_str().to_owned(),
-        session_id: note.key.session.as_str().to_owned(),
-        conversation_id: note.conversation.as_str().to_owned(),
-        user_id: note.user_id.clone(),
-        email: note.email.clone(),
+        product_id: note.key.product.as_str(),
+        session_id: note.key.session.as_str(),
+        conversation_id: note.conversation.as_str(),
+        user_id: note.user_id.as_deref(),
+        email: note.email.as_deref(),
         kind: match note.kind {
             NoteKind::Actions => wit::NoteKind::Actions,
             NoteKind::Summary => wit::NoteKind::Summary,
         },
         seq: note.seq,
-        body: note.body.clone(),
-        actions: note.actions.iter().map(action).collect(),
-        extras: Vec::new(),
+        body: &note.body,
+        actions,
+        extras: &[],
     }
 }
 
-pub(super) fn action(action: &Action) -> wit::Action {
+pub(in crate::plugin) fn actions(actions: &[Action]) -> Vec<wit::Action<'_>> {
+    actions.iter().map(action).collect()
+}
+
+fn action(action: &Action) -> wit::Action<'_> {
     wit::Action {
         index: action.index,
-        kind: action.kind.clone(),
-        title: action.title.clone(),
-        description: action.description.clone(),
-        canonical_url: action.canonical_url.clone(),
-        raw_url: action.raw_url.clone(),
+        kind: &action.kind,
+        title: &action.title,
+        description: &action.description,
+        canonical_url: &action.canonical_url,
+        raw_url: &action.raw_url,
         started_at: action.timestamp_start,
         ended_at: action.timestamp_end,
     }
@@ -67,7 +73,7 @@ pub(in crate::plugin) fn posted(posted: wit::Posted) -> (Posted, Option<&'static
 }
 
 /// Whether the platform has the note. The text is why its id was left out.
-pub(in crate::plugin) fn found(id: Option<wit::NoteId>) -> (Found, Option<&'static str>) {
+pub(in crate::plugin) fn found(id: Option<wit::NoteIdResult>) -> (Found, Option<&'static str>) {
     match id {
         None => (Found::No, None),
         id => {
@@ -86,7 +92,7 @@ pub(in crate::plugin) fn redaction(redaction: redactor::Redaction) -> Redaction 
 }
 
 /// A note id that can't be kept is none: a cut one would name another note. The text is the reason.
-fn note_id(id: Option<wit::NoteId>) -> (Option<String>, Option<&'static str>) {
+fn note_id(id: Option<wit::NoteIdResult>) -> (Option<String>, Option<&'static str>) {
     match id {
         Some(id) if id.is_empty() => (None, None),
         Some(id) if id.len() > MAX_NOTE_ID_BYTES => (None, Some("it is longer than 1024 bytes")),
@@ -96,7 +102,7 @@ fn note_id(id: Option<wit::NoteId>) -> (Option<String>, Option<&'static str>) {
 }
 
 /// What a limit is for; what isn't said, or isn't known, is the account: it holds back more.
-fn limit_scope(extras: &wit::Extras) -> LimitScope {
+fn limit_scope(extras: &wit::ExtrasResult) -> LimitScope {
     match extra(extras, "limit-scope") {
         Some("conversation") => LimitScope::Conversation,
         _ => LimitScope::Account,
@@ -104,7 +110,7 @@ fn limit_scope(extras: &wit::Extras) -> LimitScope {
 }
 
 /// The first value of a key.
-fn extra<'a>(extras: &'a wit::Extras, key: &str) -> Option<&'a str> {
+fn extra<'a>(extras: &'a wit::ExtrasResult, key: &str) -> Option<&'a str> {
     extras.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
 }
 
@@ -134,7 +140,7 @@ pub(in crate::plugin) fn failure(failure: wit::Failure) -> Failure {
 mod tests {
     use super::*;
 
-    fn extras(pairs: &[(&str, &str)]) -> wit::Extras {
+    fn extras(pairs: &[(&str, &str)]) -> wit::ExtrasResult {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }
 

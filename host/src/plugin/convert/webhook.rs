@@ -12,9 +12,17 @@ const MAX_EVENTS: usize = 64;
 const MAX_TEXT_BYTES: usize = 64 << 10;
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 
-pub(in crate::plugin) fn request(request: WebhookRequest) -> wit::Request {
-    let WebhookRequest { method, url, headers, body } = request;
+/// `headers` are those of the request.
+pub(in crate::plugin) fn request<'a>(
+    request: &'a WebhookRequest,
+    headers: &'a [(&'a str, &'a str)],
+) -> wit::Request<'a> {
+    let WebhookRequest { method, url, body, .. } = request;
     wit::Request { method, url, headers, body }
+}
+
+pub(in crate::plugin) fn headers(headers: &[(String, String)]) -> Vec<(&str, &str)> {
+    headers.iter().map(|(name, value)| (&**name, &**value)).collect()
 }
 
 pub(in crate::plugin) fn events(

@@ -112,7 +112,9 @@ impl Form {
         let (kind, body) = match body {
             Value::Null => (None, String::new()),
             Value::String(text) => (Some("text/plain; charset=utf-8"), text),
-            body => (Some("application/json"), body.to_string()),
+            body @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+                (Some("application/json"), body.to_string())
+            }
         };
         if let Some(kind) = kind
             && !headers.iter().any(|(name, _)| name == "content-type")

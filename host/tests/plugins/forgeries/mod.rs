@@ -12,6 +12,7 @@ use rand::{Rng, SeedableRng};
 use sidenote::plugin::{ReceiveError, Registry, WebhookEvent, WebhookRequest};
 
 use crate::guests::{registry, secret};
+use crate::log::Log;
 use forge::{Forged, WAYS};
 use signers::{
     ChatwootSigner, CrispSigner, Intercom256Signer, IntercomSigner, Signer, SlackSigner,
@@ -95,6 +96,36 @@ async fn old(signer: &dyn Signer, key: &str, stamp: &str, body: &str, signature:
     assert_eq!(refused(outcome), (401, "signature".to_owned()));
 }
 
+/// Without the secret every webhook is refused, genuine as it may be, and the operator hears of it at the
+/// start.
+#[tokio::test]
+async fn without_the_secret_nothing_is_accepted_and_the_start_says_so() {
+    let signers: [&dyn Signer; 6] = [
+        &WebhookSigner,
+        &IntercomSigner,
+        &ZendeskSigner,
+        &ChatwootSigner,
+        &SlackSigner,
+        &CrispSigner,
+    ];
+    for signer in signers {
+        let log = Log::of_this_thread();
+        let unset = registry([("one", signer.plugin())]).await;
+        let told = log.text();
+        let (secret, name) = (signer.secret(), signer.name());
+        let line = format!("no secret `{secret}` is set, so every webhook is refused; to set it:");
+        let told = told.split_once(&line).unwrap_or_else(|| panic!("{name} says:\n{told}"));
+        assert!(told.0.lines().next_back().unwrap().contains("WARN"), "{name}: {}", told.0);
+        assert!(told.1.starts_with(&format!("\n[plugins.one.secrets.{secret}]\n")), "{}", told.1);
+        for key in ["", KEY] {
+            let request = signers::request(signer, key, now(), 1);
+            let outcome = unset.receive("one", request).await;
+            let refused = matches!(outcome, Err(ReceiveError::Rejected { status: 503, .. }));
+            assert!(refused, "{name}: {outcome:?}");
+        }
+    }
+}
+
 /// Both of Intercom's headers at once: each must fit.
 #[tokio::test]
 async fn every_signature_that_is_there_must_fit() {
@@ -120,6 +151,7 @@ async fn every_signature_that_is_there_must_fit() {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "the figures, for whoever asks with --nocapture")]
 async fn judge(signer: &dyn Signer) {
     let tenant = |key: &str| {
         let mut plugin = signer.plugin();

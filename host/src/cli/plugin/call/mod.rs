@@ -219,6 +219,7 @@ fn note(bench: &Bench, event: &EventArgs, key: Option<&str>) -> Result<Note, Unu
             timestamp_start: Some(sealed_at.as_secs_f64()),
             ..Action::default()
         }],
+        through: 1,
         sealed_at,
     })
 }

@@ -55,7 +55,9 @@ fn ask<T>(
     read: impl Fn(&str) -> Result<T, String>,
 ) -> anyhow::Result<T> {
     loop {
-        write!(output, "{question}").and_then(|()| output.flush()).context("nobody can be asked")?;
+        write!(output, "{question}")
+            .and_then(|()| output.flush())
+            .context("nobody can be asked")?;
         let mut line = String::new();
         if input.read_line(&mut line).context("the answer can't be read")? == 0 {
             bail!("there was no answer");
@@ -90,8 +92,7 @@ mod tests {
     #[test]
     fn only_what_is_missing_is_asked_for() {
         let mut output = Vec::new();
-        let (name, language) =
-            asked(&mut "go\n".as_bytes(), &mut output, Some("a"), None).unwrap();
+        let (name, language) = asked(&mut "go\n".as_bytes(), &mut output, Some("a"), None).unwrap();
         assert_eq!((&*name, language), ("a", Language::Go));
         assert!(asked(&mut "".as_bytes(), &mut output, None, None).is_err());
     }

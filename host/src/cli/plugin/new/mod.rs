@@ -72,11 +72,7 @@ pub(super) fn new(args: &NewArgs) -> anyhow::Result<()> {
 }
 
 /// Everything that is written, with the plugin's name in it.
-fn files(
-    language: Language,
-    name: &str,
-    sdk: Option<&Path>,
-) -> anyhow::Result<Vec<File<String>>> {
+fn files(language: Language, name: &str, sdk: Option<&Path>) -> anyhow::Result<Vec<File<String>>> {
     let named = |file: &File<&str>| File { path: file.path, text: renamed(file.text, name) };
     let mut files: Vec<_> =
         templates::of(language).iter().chain(templates::SHARED).map(named).collect();
@@ -196,7 +192,8 @@ mod tests {
                 assert!(!file.text.contains("example_bot"), "{language:?} {}", file.path);
                 assert!(!file.text.contains("../.."), "{language:?} {}: leads out", file.path);
             }
-            for needed in ["README.md", "AGENTS.md", "manifest.json", "sidenote.toml", ".gitignore"] {
+            for needed in ["README.md", "AGENTS.md", "manifest.json", "sidenote.toml", ".gitignore"]
+            {
                 assert!(files.iter().any(|file| file.path == needed), "{language:?} {needed}");
             }
         }

@@ -5,13 +5,16 @@ use futures_util::future::BoxFuture;
 use super::stage::Stage;
 use crate::sim::MockExchange;
 
+/// What a check does.
+type Work = dyn for<'a> Fn(&'a Stage<'a>) -> BoxFuture<'a, Verdict> + Send + Sync;
+
 /// One check.
 pub(super) struct Check {
     /// Its name.
     pub(super) name: String,
     /// Without what it can't run.
     pub(super) needs: Needs,
-    work: Box<dyn for<'a> Fn(&'a Stage<'a>) -> BoxFuture<'a, Verdict> + Send + Sync>,
+    work: Box<Work>,
 }
 
 /// Without what a check can't run.

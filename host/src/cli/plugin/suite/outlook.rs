@@ -155,6 +155,7 @@ mod tests {
             body: String::new(),
             actions: Vec::new(),
             idempotency_key: "k".to_owned(),
+            through: 1,
             sealed_at: Timestamp::from_secs_f64(1e9),
         }
     }

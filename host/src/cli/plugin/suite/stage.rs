@@ -136,6 +136,7 @@ impl<'a> Stage<'a> {
                 ..Action::default()
             }],
             body,
+            through: count,
             sealed_at,
         }
     }

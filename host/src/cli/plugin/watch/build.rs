@@ -1,6 +1,7 @@
 //! How the sources of a folder become a component.
 
 use std::fmt;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::SystemTime;
@@ -105,7 +106,8 @@ pub(super) fn youngest(folder: &Path) -> Result<PathBuf, Unusable> {
     let files = PLACES.iter().flat_map(|place| {
         std::fs::read_dir(folder.join(place)).into_iter().flatten().flatten().map(|it| it.path())
     });
-    let components = files.filter(|file| file.extension().is_some_and(|ending| ending == "wasm"));
+    let named = files.filter(|file| file.extension().is_some_and(|ending| ending == "wasm"));
+    let components = named.filter(|file| is_component(file));
     let age = |file: &PathBuf| -> Option<SystemTime> {
         std::fs::metadata(file).and_then(|about| about.modified()).ok()
     };
@@ -115,4 +117,53 @@ pub(super) fn youngest(folder: &Path) -> Result<PathBuf, Unusable> {
             folder.display()
         ))
     })
+}
+
+/// Whether a file begins as a component does: some builds leave the core module beside it.
+fn is_component(file: &Path) -> bool {
+    let mut head = [0; 8];
+    let read = std::fs::File::open(file).and_then(|mut file| file.read_exact(&mut head));
+    read.is_ok() && head.starts_with(b"\0asm") && head[6..] == [1, 0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_built_by_what_is_in_it() {
+        for (file, content, wanted) in [
+            ("build.sh", "", Some("sh build.sh")),
+            ("Makefile", "", Some("make")),
+            ("package.json", r#"{"scripts": {"build": "x"}}"#, Some("npm run --silent build")),
+            ("package.json", r#"{"scripts": {"test": "x"}}"#, None),
+            ("build.py", "", Some("python3 build.py")),
+            ("Cargo.toml", "", Some("cargo build --quiet --release --target wasm32-wasip2")),
+            ("README.md", "", None),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join(file), content).unwrap();
+            assert_eq!(usual(folder.path()).as_deref(), wanted, "{file} {content}");
+        }
+    }
+
+    #[test]
+    fn the_youngest_component_is_the_one_and_core_modules_are_none() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(youngest(folder.path()).is_err());
+        let age = |file: &str, head: &[u8], seconds: u64| {
+            let file = folder.path().join(file);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(&file, head).unwrap();
+            let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+            std::fs::File::options().write(true).open(&file).unwrap().set_modified(at).unwrap();
+            file
+        };
+        let (component, core) = (b"\0asm\x0d\0\x01\0", b"\0asm\x01\0\0\0");
+        age("old.wasm", component, 1);
+        let wanted = age("dist/bot.wasm", component, 2);
+        age("build/core.wasm", core, 3);
+        age("notes.txt", component, 4);
+        assert_eq!(youngest(folder.path()).unwrap(), wanted);
+    }
 }

@@ -1,0 +1,90 @@
+//! What a start would say of a plugin's file and its configuration, without compiling anything.
+
+use std::fmt;
+use std::path::Path;
+
+use super::admit::AdmitError;
+use super::loader::check_pin;
+use super::manifest::{self, Manifest, Mismatch};
+use super::source::Source;
+use crate::config::Plugin as PluginConfig;
+use crate::ids::PluginName;
+
+/// Something that a start would say of a plugin. Its text says what to do, with TOML to paste where that is
+/// it.
+#[derive(Debug)]
+pub enum Finding {
+    /// The plugin won't run.
+    Refused(AdmitError),
+    /// It will run, and can't do what it is for: nothing that it asks for is granted, or a secret that it
+    /// needs isn't set.
+    Useless(Mismatch),
+    /// It will run, without a part of what it asks for or with grants that open nothing.
+    Odd(Mismatch),
+    /// It will run and do all that it is for.
+    Harmless(Mismatch),
+}
+
+impl Finding {
+    /// Whether it is to be put right before the plugin is of any use.
+    pub fn is_problem(&self) -> bool {
+        match self {
+            Self::Refused(_) | Self::Useless(_) => true,
+            Self::Odd(_) | Self::Harmless(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(error) => error.fmt(f),
+            Self::Useless(mismatch) | Self::Odd(mismatch) | Self::Harmless(mismatch) => {
+                mismatch.fmt(f)
+            }
+        }
+    }
+}
+
+/// Reads a plugin's file and holds its manifest against its configuration, in the order of a start: what
+/// would refuse it ends the review. Waits for the disk.
+pub fn review(path: &Path, name: &PluginName, config: &PluginConfig) -> Vec<Finding> {
+    mismatches(path, name, config).unwrap_or_else(|refused| vec![Finding::Refused(refused)])
+}
+
+fn mismatches(
+    path: &Path,
+    name: &PluginName,
+    config: &PluginConfig,
+) -> Result<Vec<Finding>, AdmitError> {
+    let source = Source::read(path)?;
+    check_pin(&source, config)?;
+    let manifest = Manifest::read(&source.bytes)?;
+    if let Some(manifest) = &manifest {
+        manifest.validate(&config.config)?;
+    }
+    let effective = manifest::effective(name, config, manifest.as_ref())?;
+    let judge = |mismatch: Mismatch| match manifest.as_ref() {
+        Some(manifest) if is_useless(&mismatch, manifest) => Finding::Useless(mismatch),
+        Some(_) | None if mismatch.is_harmless() => Finding::Harmless(mismatch),
+        Some(_) | None => Finding::Odd(mismatch),
+    };
+    Ok(effective.mismatches.into_iter().map(judge).collect())
+}
+
+/// Whether nothing is left of what was asked for. An operator may well grant one host of several: those of
+/// the region that is used.
+fn is_useless(mismatch: &Mismatch, manifest: &Manifest) -> bool {
+    match mismatch {
+        Mismatch::HostsNotGranted { hosts, .. } => hosts.len() == manifest.hosts.len(),
+        Mismatch::SecretNotGranted { name, hosts, .. } => {
+            manifest.secrets.get(name).is_some_and(|ask| hosts.len() == ask.hosts.len())
+        }
+        Mismatch::SecretNotSet { optional, .. } => !optional,
+        Mismatch::NoManifest
+        | Mismatch::WebhooksRefused { .. }
+        | Mismatch::HostNotAsked { .. }
+        | Mismatch::SecretNotAsked { .. }
+        | Mismatch::SecretHostNotAsked { .. } => false,
+    }
+}
