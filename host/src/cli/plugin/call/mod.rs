@@ -206,7 +206,6 @@ fn note(bench: &Bench, event: &EventArgs, key: Option<&str>) -> Result<Note, Unu
         idempotency_key: key.map_or_else(made, str::to_owned),
         key: session,
         seq: 1,
-        through: 0,
         plugin: bench.name.clone(),
         conversation,
         user_id: None,

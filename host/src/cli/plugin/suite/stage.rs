@@ -119,7 +119,6 @@ impl<'a> Stage<'a> {
             idempotency_key: Note::idempotency_key(&key, count, sealed_at),
             key,
             seq: count,
-            through: 0,
             plugin: self.bench.name.clone(),
             conversation: ConversationId::new("conversation-1").expect("it is an id"),
             user_id: Some("user-1".to_owned()),
