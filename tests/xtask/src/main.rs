@@ -2,6 +2,7 @@
 //!
 //! Each one installs or builds what it needs first, so that a fresh machine needs nothing by hand.
 
+mod docs;
 mod javascript;
 mod languages;
 mod made_of;
@@ -18,6 +19,7 @@ const USAGE: &str = "\
 cargo xtask demo [ARGS…]   build everything the demo needs and run `sidenote demo ARGS…`
 cargo xtask test           run every test; check formatting, lints and licences
 cargo xtask guests         build the WebAssembly components: plugins and test guests
+cargo xtask docs           write the book's reference of the plugin interface from wit/
 cargo xtask languages      build a plugin in every language that `plugin new` knows, and measure them: a table
 cargo xtask load [ARGS…]   the load test, release build
 cargo xtask bench [ARGS…]  the benchmarks of all stores as one table, release build
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         "demo" => demo(rest),
         "test" => test(),
         "guests" => guests().and_then(|_| javascript::build(&root(), run)),
+        "docs" => docs::write(&root()),
         "languages" => languages(rest),
         "load" => measure("load", rest),
         "bench" => measure("bench", rest),
