@@ -85,10 +85,10 @@ impl Network {
         Self { detours: detours.into(), ..self }
     }
 
-    /// Leads a request that was admitted to its stand-in, where there is one.
-    pub(super) fn lead<B>(&self, origin: &Origin, request: &mut http::Request<B>) {
+    /// Leads a request that was admitted to its stand-in. Returns whether there is one.
+    pub(super) fn lead<B>(&self, origin: &Origin, request: &mut http::Request<B>) -> bool {
         let Some(detour) = self.detours.iter().find(|detour| detour.from == *origin) else {
-            return;
+            return false;
         };
         let Origin { https, host, port } = &detour.to;
         let mut parts = request.uri().clone().into_parts();
@@ -103,6 +103,7 @@ impl Network {
         if let Some(named) = named.and_then(|named| HeaderValue::from_str(named.as_str()).ok()) {
             request.headers_mut().insert(HOST, named);
         }
+        true
     }
 
     pub(super) fn client(&self, allow_private: bool) -> &Client {

@@ -21,7 +21,7 @@ static OPENING: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Fin
 const CLOSE: &[u8] = b"}}";
 const SCRUBBED: &[u8] = b"[secret]";
 /// Shorter values would be found everywhere, and hide nothing.
-const SHORTEST_SCRUBBED: usize = 4;
+pub(crate) const SHORTEST_SCRUBBED: usize = 4;
 /// How credentials of the scheme `Basic` begin; the case of the word means nothing.
 const BASIC: &[u8] = b"basic ";
 

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::bench::Bench;
+use crate::egress::SHORTEST_SCRUBBED;
 use crate::sim::MockExchange;
 
 /// So much of a body is shown, in characters.
@@ -18,7 +19,7 @@ impl Masks {
     pub(super) fn of(bench: &Bench) -> Self {
         let mask = |(name, value): (&str, &str)| (value.to_owned(), format!("[secret {name}]"));
         let mut masks: Vec<_> = bench.secrets().map(mask).collect();
-        masks.retain(|(value, _)| !value.is_empty());
+        masks.retain(|(value, _)| value.len() >= SHORTEST_SCRUBBED);
         // One that is a part of another must not leave the rest of that.
         masks.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
         Self(masks)
