@@ -14,6 +14,7 @@
 //! | [`session`] | pure: link, open batch, timers, state machine, note text | sockets, clocks, stores, plugins |
 //! | [`outbox`] | pure: one lane per session: order, retries, dead letters | how a platform is called |
 //! | [`engine`] | the single writer: applies inputs to `session` and `outbox`, commits, then acts | how rows are stored, how notes are posted |
+//! | [`context`] | pure: what people did lately, as text for a chatbot; no stage runs it yet | sockets, stores, prompts |
 //! | [`store`] | rows, one transaction per commit | the meaning of the rows |
 //! | [`plugin`] | components, instances, limits | sessions |
 //! | [`egress`] | the only door to the network for plugins | what is sent |
@@ -32,6 +33,7 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod context;
 pub mod egress;
 pub mod engine;
 pub mod host;

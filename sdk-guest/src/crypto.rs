@@ -1,4 +1,14 @@
 //! Signatures by the name of a secret: the plugin never sees the key.
+//!
+//! ```
+//! use sidenote_plugin::crypto::{self, Encoding, Hash};
+//! # sidenote_plugin::test::Host::new().secret("signing", "Jefe").install();
+//! let data = b"what do ya want for nothing?";
+//! let signature = crypto::hmac_sign("signing", Hash::Sha1, Encoding::Hex, data)?;
+//! assert_eq!(signature, "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79");
+//! assert!(crypto::hmac_verify("signing", Hash::Sha1, Encoding::Hex, data, &signature)?);
+//! # Ok::<(), String>(())
+//! ```
 
 use crate::bindings::host::sidenote::plugin::crypto as wit;
 

@@ -2,6 +2,18 @@
 //!
 //! Only hosts that the operator granted can be reached. `{{secret:NAME}}` in a header value is
 //! replaced by the host, for hosts that the secret is granted to: see [`secret`].
+//!
+//! ```
+//! use sidenote_plugin::http::{self, Request};
+//! # use sidenote_plugin::test::Host;
+//! # let host = Host::new().respond(204, "").install();
+//! let conversation = "a/b";
+//! let url = format!("https://api.example.com/conversations/{}/notes/17", http::encode(conversation));
+//! let response = Request::delete(url).bearer_secret("token").send()?.error_for_status()?;
+//! assert_eq!(response.status, 204);
+//! # assert!(host.requests()[0].url.ends_with("/conversations/a%2Fb/notes/17"));
+//! # Ok::<(), sidenote_plugin::Failure>(())
+//! ```
 
 use std::time::Duration;
 
@@ -20,6 +32,25 @@ pub use wit::{Error, ErrorKind, Response};
 /// ```
 pub fn secret(name: &str) -> String {
     format!("{{{{secret:{name}}}}}")
+}
+
+/// A text as one segment of a path, or as a name or value of a query: everything but letters, digits,
+/// `-`, `.`, `_` and `~` in percent-encoding. Use it for every id that goes into an address.
+///
+/// ```
+/// assert_eq!(sidenote_plugin::http::encode("a/b?c=é"), "a%2Fb%3Fc%3D%C3%A9");
+/// ```
+pub fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(byte.into());
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    // A segment of dots leads elsewhere, `%2E` too. Encoded twice it names something that isn't there.
+    if matches!(&*encoded, "." | "..") { encoded.replace('.', "%252E") } else { encoded }
 }
 
 /// A request to be sent once.
@@ -55,6 +86,21 @@ impl Request {
         Self::new("PUT", url)
     }
 
+    /// A PATCH.
+    pub fn patch(url: impl Into<String>) -> Self {
+        Self::new("PATCH", url)
+    }
+
+    /// A DELETE.
+    pub fn delete(url: impl Into<String>) -> Self {
+        Self::new("DELETE", url)
+    }
+
+    /// A HEAD.
+    pub fn head(url: impl Into<String>) -> Self {
+        Self::new("HEAD", url)
+    }
+
     /// Adds a header.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.0.headers.push((name.into(), value.into()));
@@ -64,6 +110,24 @@ impl Request {
     /// Adds `authorization: Bearer` with a secret.
     pub fn bearer_secret(self, name: &str) -> Self {
         self.header("authorization", format!("Bearer {}", secret(name)))
+    }
+
+    /// Adds `authorization: Basic` with a user and a secret as the password. The host puts the secret in
+    /// and writes the pair in base64. Nothing in `user` may be a colon.
+    ///
+    /// Where the secret is the user, or both are secrets, write the pair yourself:
+    /// `.header("authorization", "Basic {{secret:key}}:X")`.
+    ///
+    /// ```
+    /// # use sidenote_plugin::{http::Request, test::Host};
+    /// # let host = Host::new().respond(200, "").install();
+    /// Request::get("https://api.example.com/me").basic_secret("ann@example.com/token", "api").send()?;
+    /// # let header = ("authorization".to_owned(), "Basic ann@example.com/token:{{secret:api}}".to_owned());
+    /// # assert_eq!(host.requests()[0].headers, [header]);
+    /// # Ok::<(), sidenote_plugin::http::Error>(())
+    /// ```
+    pub fn basic_secret(self, user: &str, name: &str) -> Self {
+        self.header("authorization", format!("Basic {user}:{}", secret(name)))
     }
 
     /// Sets the body as it is.
@@ -78,6 +142,19 @@ impl Request {
             Failure::invalid("json", error.to_string()).with_sent(Sent::NotSent)
         })?;
         Ok(self.header("content-type", "application/json"))
+    }
+
+    /// Sets a body as HTML forms send it, and its content type.
+    ///
+    /// ```
+    /// use sidenote_plugin::http::Request;
+    /// let request = Request::post("https://api.example.com").form([("Body", "a b&c"), ("To", "x")]);
+    /// assert_eq!(request.as_body(), b"Body=a%20b%26c&To=x");
+    /// ```
+    pub fn form<'a>(mut self, fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let pair = |(name, value)| format!("{}={}", encode(name), encode(value));
+        self.0.body = fields.into_iter().map(pair).collect::<Vec<_>>().join("&").into_bytes();
+        self.header("content-type", "application/x-www-form-urlencoded")
     }
 
     /// Has placeholders in the body replaced too. Never for a body that holds text which others wrote.
@@ -180,6 +257,22 @@ fn send(request: wit::Request) -> Result<Response, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_id_cannot_lead_to_another_address() {
+        for (id, wanted) in [
+            ("c-1_x.y~z", "c-1_x.y~z"),
+            ("../admin", "..%2Fadmin"),
+            ("..", "%252E%252E"),
+            (".", "%252E"),
+            ("...", "..."),
+            ("a?b#c", "a%3Fb%23c"),
+            ("%2F", "%252F"),
+            ("", ""),
+        ] {
+            assert_eq!(encode(id), wanted);
+        }
+    }
 
     #[test]
     fn an_answer_that_was_cut_off_is_a_success_whose_json_is_not_read() {

@@ -41,6 +41,7 @@ extern crate self as sidenote_plugin;
 
 #[doc(hidden)]
 pub mod bindings;
+pub mod clock;
 pub mod config;
 pub mod crypto;
 mod export;
@@ -51,6 +52,7 @@ pub mod log;
 pub mod sink;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod test;
+pub mod text;
 pub mod webhook;
 
 pub use bindings::host::sidenote::plugin::types::{

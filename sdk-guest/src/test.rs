@@ -11,6 +11,8 @@
 //! assert_eq!(answer.status, 201);
 //! assert_eq!(host.requests()[0].body, b"hello");
 //! ```
+//!
+//! [`call`], [`note`] and [`webhook`] make what the host would hand over.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -19,10 +21,10 @@ use std::rc::Rc;
 use base64::Engine as _;
 use hmac::Mac;
 
-use crate::Sent;
 use crate::bindings::host::sidenote::plugin::http as wit;
 use crate::crypto::{Encoding, Hash};
 use crate::log::Level;
+use crate::{Call, Note, NoteKind, Sent};
 
 pub use wit::{Error, Request, Response};
 
@@ -41,6 +43,7 @@ struct State {
     answers: VecDeque<Result<Response, Error>>,
     requests: Vec<Request>,
     lines: Vec<(Level, String)>,
+    now: Option<u64>,
 }
 
 impl Host {
@@ -59,6 +62,13 @@ impl Host {
     pub fn secret(self, name: &str, value: &str) -> Self {
         self.0.borrow_mut().secrets.insert(name.to_owned(), value.to_owned());
         self
+    }
+
+    /// Sets the time, in seconds since the Unix epoch, and stops it; also of a host that is installed.
+    /// Unset, it is the system's.
+    pub fn at(&self, seconds: u64) -> Self {
+        self.0.borrow_mut().now = Some(seconds);
+        self.clone()
     }
 
     /// Answers the next request that has no answer yet.
@@ -93,12 +103,59 @@ impl Host {
     }
 }
 
+/// A first attempt with the key `key-1`.
+pub fn call() -> Call {
+    Call {
+        idempotency_key: "key-1".to_owned(),
+        attempt: 1,
+        deadline_ms: crate::clock::now_ms() + 20_000,
+        traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned(),
+        extras: Vec::new(),
+    }
+}
+
+/// A note with this text: the first of session `s-1` of product `p-1`, for conversation `c-1`, by user
+/// `u-1`, made of actions and with none in it.
+pub fn note(body: &str) -> Note {
+    Note {
+        product_id: "p-1".to_owned(),
+        session_id: "s-1".to_owned(),
+        conversation_id: "c-1".to_owned(),
+        user_id: Some("u-1".to_owned()),
+        email: Some("ann@example.com".to_owned()),
+        kind: NoteKind::Actions,
+        seq: 1,
+        body: body.to_owned(),
+        actions: Vec::new(),
+        extras: Vec::new(),
+    }
+}
+
+/// A webhook, as if it came to this plugin's address. Names are made lower case, as the host does.
+pub fn webhook(
+    method: &str,
+    headers: &[(&str, &str)],
+    body: impl AsRef<[u8]>,
+) -> crate::webhook::Request {
+    let header = |(name, value): &(&str, &str)| (name.to_ascii_lowercase(), (*value).to_owned());
+    crate::webhook::Request {
+        method: method.to_owned(),
+        url: "https://sidenote.example/webhooks/test".to_owned(),
+        headers: headers.iter().map(header).collect(),
+        body: body.as_ref().to_vec(),
+    }
+}
+
 fn with<R>(f: impl FnOnce(&mut State) -> R) -> R {
     HOST.with(|host| f(&mut host.borrow().0.borrow_mut()))
 }
 
 pub(crate) fn config(key: &str) -> Option<String> {
     with(|host| host.config.get(key).cloned())
+}
+
+pub(crate) fn now_ms() -> Option<u64> {
+    with(|host| host.now).map(|seconds| seconds.saturating_mul(1000))
 }
 
 pub(crate) fn log(level: Level, message: &str, fields: &[(String, String)]) {
@@ -130,6 +187,7 @@ pub(crate) fn hmac_sign(
     data: &[u8],
 ) -> Result<String, String> {
     let key = with(|host| host.secrets.get(secret).cloned())
+        .filter(|key| !key.is_empty())
         .ok_or_else(|| format!("no secret `{secret}`"))?;
     let mac = match hash {
         Hash::Sha1 => mac::<hmac::Hmac<sha1::Sha1>>(key.as_bytes(), data),

@@ -18,6 +18,10 @@ fn help_texts_are_as_reviewed() {
         "help_plugin_pack",
         sidenote(&["plugin", "pack", "--help"], &[]).shown()
     );
+    for command in ["call", "new", "test", "watch"] {
+        let help = sidenote(&["plugin", command, "--help"], &[]);
+        insta::assert_snapshot!(format!("help_plugin_{command}"), help.shown());
+    }
     insta::assert_snapshot!("help_smoke_test", sidenote(&["smoke-test", "--help"], &[]).shown());
 }
 

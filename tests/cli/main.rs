@@ -1,9 +1,15 @@
 //! The command line as people meet it: the real binary, its output to the letter, its exit codes.
 
+mod bindings;
+mod call;
 mod check;
 mod connector;
+mod docs;
 mod help;
 mod outbox;
 mod plugin;
+mod plugin_new;
 mod sidenote;
 mod smoke_test;
+mod suite;
+mod watch;

@@ -44,7 +44,10 @@ fn inspect_tells_what_a_plugin_is_and_how_to_use_it() {
 
     let json = run_json(&["inspect", text(&file), "--json"]);
     assert_eq!(json["manifest"]["name"], "webhook");
-    assert_eq!(json["exports"]["known"], serde_json::json!(["writer", "webhook"]));
+    assert_eq!(
+        json["exports"]["known"],
+        serde_json::json!(["writer", "redactor", "finder", "webhook", "messenger"])
+    );
     assert_eq!(json["refused"], Value::Null);
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 use sidenote::config::{Delivery, Server};
 use sidenote::engine::Handle;
+use sidenote::engine::erase::{EraseError, Erased, Erasure};
 use sidenote::engine::ledger::{Decided, Filter, LedgerError, Listing, Order, Want};
 use sidenote::engine::link::{Identity, LinkError, LinkEvent, LinkMode, LinkRequest, Linked, Who};
 use sidenote::http::{
@@ -232,6 +233,10 @@ impl Backend for Links {
 
     async fn decide(&self, _: &Order) -> Result<Decided, LedgerError> {
         panic!("no row asks for the outbox here")
+    }
+
+    async fn erase(&self, erasure: &Erasure, _: bool) -> Result<Erased, EraseError> {
+        self.0.erase(erasure).await
     }
 
     fn readiness(&self) -> Readiness {

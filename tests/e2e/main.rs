@@ -1,18 +1,26 @@
 //! End-to-end tests: a real host on real sockets, real components, a connector and a chat platform that
 //! judge by themselves what arrives.
 
+mod console;
 mod crash;
 mod demo;
 mod isolation;
 mod kills;
+mod languages;
 mod limits;
 mod outbox;
 mod pipeline;
 mod platform_faults;
+mod plugin_readmes;
 mod plugins;
 mod readme;
 mod redis;
+mod replays;
 mod restart;
+mod specs;
 mod stream_faults;
+mod summaries;
 mod supervision;
 mod swap;
+mod ten_minutes;
+mod vendors;

@@ -1,7 +1,6 @@
 //! From the stream to the notes, for many people at once.
 
-use sidenote::session::payload::SummaryPayload;
-use sidenote::sim::{Event, Opening};
+use sidenote::sim::Opening;
 use sidenote_tests::{Person, Rig, Setup, eventually};
 use tokio::task::JoinSet;
 
@@ -121,26 +120,6 @@ async fn actions_without_a_session_are_dropped_and_counted_and_others_go_on() {
     let totals = rig.host().counters();
     assert_eq!((totals.dropped_no_session, totals.dropped_unknown_product), (4, 3));
     assert_eq!(totals.actions_taken, 1);
-    rig.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_summary_from_the_connector_is_counted_and_changes_no_note() {
-    let rig = Rig::start(Setup::default()).await;
-    let person = Person::new("p", "s");
-    let conversation = rig.open(&person).await;
-    rig.emit(&person.batch(0..2)).await;
-    let summary = SummaryPayload {
-        product_id: "p".to_owned(),
-        session_id: Some("s".to_owned()),
-        summary: "they clicked a-s-0 and a-s-1".to_owned(),
-        replaces: 2,
-        forwarded_at: 1_700_000_000.0,
-    };
-    rig.emit_event(Event::summary(&summary)).await;
-    rig.emit(&person.batch(2..4)).await;
-    rig.arrives(&conversation, &person, 4).await;
-    assert_eq!(rig.host().counters().summaries_ignored, 1);
     rig.end().await;
 }
 

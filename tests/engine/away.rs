@@ -16,6 +16,9 @@ struct Remote {
     away: AtomicBool,
     /// So many commits are carried out without an answer.
     unanswered: AtomicUsize,
+    /// Every other read of sessions fails, and a commit takes its time.
+    shaky: AtomicBool,
+    reads: AtomicUsize,
 }
 
 impl Remote {
@@ -35,6 +38,12 @@ impl Remote {
 impl Store for Remote {
     async fn load(&self, table: Table, groups: &[Group]) -> Result<Vec<Rows>, StoreError> {
         self.reach()?;
+        if table == Table::Session && self.shaky.load(Ordering::SeqCst) {
+            let reads = self.reads.fetch_add(1, Ordering::SeqCst);
+            if reads.is_multiple_of(2) {
+                return Err(StoreError::Away("every other time".to_owned()));
+            }
+        }
         self.rows.load(table, groups).await
     }
 
@@ -56,6 +65,9 @@ impl Store for Remote {
             return Err(StoreError::Away("the answer got lost".to_owned()));
         }
         self.reach()?;
+        if self.shaky.load(Ordering::SeqCst) {
+            wait(0.02).await;
+        }
         self.rows.commit(changes).await
     }
 }
@@ -238,6 +250,30 @@ async fn a_read_that_fails_changes_nothing() {
     wait(5.0).await;
     assert_eq!(world.record("s").await.link.unwrap().conversation.as_str(), "c");
     assert_eq!(world.end().await, ["c: [1] 1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reads_that_fail_now_and_then_leave_no_lane_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(Remote::default());
+    let slow = [(); 30].map(|()| ok_after(1.0));
+    let world = start(&store, Platform::new(slow), journal(folder.path(), 1 << 20));
+    world.link("s", "c").await.unwrap();
+    // More notes than a lane has in memory.
+    for n in 0..30 {
+        world.act("s", &n.to_string()).await;
+        wait(0.2).await;
+    }
+    store.shaky.store(true, Ordering::SeqCst);
+    // Whenever the lane is refilled, sessions are read in the same round that nobody has seen before.
+    for n in 0..3000 {
+        world.act(&format!("stranger{n}"), "passes by").await;
+        wait(0.01).await;
+    }
+    store.shaky.store(false, Ordering::SeqCst);
+    wait(60.0).await;
+    assert_eq!(texts(&world.platform), numbers(30));
+    world.end().await;
 }
 
 #[tokio::test(start_paused = true)]

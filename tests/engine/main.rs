@@ -3,8 +3,11 @@
 mod accounts;
 mod away;
 mod decisions;
+mod erase;
 mod outbox;
+mod redaction;
 mod restart;
+mod summaries;
 
 use std::sync::Arc;
 use std::time::Duration;

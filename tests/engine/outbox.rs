@@ -72,11 +72,11 @@ async fn sent_notes_are_remembered_up_to_a_bound_and_go_with_their_session() {
     let platform = Platform::new([]);
     let world = World::start(memory(), platform, Delivery::default());
     one_note(&world).await;
-    for n in 0..300 {
+    for n in 0..1100 {
         world.act("s", &n.to_string()).await;
         wait(0.2).await;
     }
-    assert_eq!(world.rows(Table::Sent).await, 256);
+    assert_eq!(world.rows(Table::Sent).await, 1024);
     wait(26.0 * 3600.0).await;
     assert_eq!((world.rows(Table::Session).await, world.rows(Table::Sent).await), (0, 0));
     world.end().await;

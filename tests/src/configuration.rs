@@ -30,6 +30,7 @@ file = "{COMPONENT}"
 
 [plugins.bot.config]
 url = "{notes}"
+redact_url = "{redact}"
 
 [plugins.bot.secrets]
 signing = {{ env = "SIGNING", hosts = [] }}
@@ -57,6 +58,7 @@ plugins = ["bot"]
         tables = setup.tables,
         stream_url = connector.stream_url(STREAM),
         notes = platform.notes_url(),
+        redact = platform.redact_url(),
         platform = platform.url(),
     )
 }

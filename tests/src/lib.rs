@@ -1,7 +1,8 @@
 //! Shared parts of the tests.
 //!
 //! [`world`] is the real engine with time that a test owns. A [`Rig`] is a whole host on real sockets,
-//! between a connector and a chat platform; people act in it, and patience has a deadline.
+//! between a connector and a chat platform; people act in it, and patience has a deadline. [`vendor`] has the
+//! platforms that people use, each as strict as its vendor's documentation.
 
 mod acting;
 mod binary;
@@ -15,6 +16,7 @@ mod rig;
 mod store_kind;
 pub mod throughput;
 pub mod trial;
+pub mod vendor;
 pub mod vitals;
 pub mod world;
 

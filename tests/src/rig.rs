@@ -37,6 +37,9 @@ const STOPS_WITHIN: Duration = Duration::from_secs(20);
 pub struct Setup {
     /// Where the host keeps its rows.
     pub store: StoreKind,
+    /// Keeps the host's files in memory where the machine offers that (`/dev/shm`), for measurements that
+    /// aren't of the disk.
+    pub in_memory_files: bool,
     /// Keys of `[delivery]`.
     pub delivery: String,
     /// Keys of `[streams.all]`.
@@ -85,7 +88,7 @@ impl Rig {
         if std::env::var_os("SIDENOTE_LOG").is_some() {
             sidenote::telemetry::init(false, tracing::Level::INFO);
         }
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = temporary_folder(setup.in_memory_files);
         let components = setup.components.clone().unwrap_or_else(components);
         for file in setup.files.iter().chain([&COMPONENT]) {
             // A folder of its own: a host compiles everything that it finds.
@@ -174,6 +177,24 @@ impl Rig {
     /// How large the store's file is, in bytes; 0 where there is none.
     pub fn store_bytes(&self) -> u64 {
         std::fs::metadata(self.folder.path().join(FILE)).map_or(0, |file| file.len())
+    }
+
+    /// The files of the store in which a text is, the file itself and those beside it.
+    ///
+    /// # Panics
+    /// When they can't be read.
+    pub fn store_files_with(&self, text: &str) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.folder.path()).expect("the folder is there");
+        let paths = entries.map(|entry| entry.expect("an entry can be read").path());
+        let of_store = |path: &PathBuf| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(FILE))
+        };
+        let has = |path: &PathBuf| {
+            // One that is gone meanwhile was being written anew.
+            let bytes = std::fs::read(path).unwrap_or_default();
+            bytes.windows(text.len()).any(|window| window == text.as_bytes())
+        };
+        paths.filter(of_store).filter(has).collect()
     }
 
     /// Whether a host runs.
@@ -428,4 +449,13 @@ fn markers(note: &Arc<Note>) -> Vec<String> {
     let from_actions: Vec<String> = descriptions.map(|marker| marker.to_string()).collect();
     assert_eq!(from_text, from_actions, "text and actions of note {} differ", note.id);
     from_text
+}
+
+fn temporary_folder(in_memory: bool) -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let folder = match in_memory && memory.is_dir() {
+        true => tempfile::tempdir_in(memory),
+        false => tempfile::tempdir(),
+    };
+    folder.expect("a temporary folder")
 }

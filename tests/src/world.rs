@@ -8,13 +8,14 @@ use std::time::Duration;
 use sidenote::clock::{Clock, Timestamp};
 use sidenote::config::{Delivery, Product};
 use sidenote::engine::link::{Identity, LinkError, LinkMode, LinkRequest, Linked, Who};
-use sidenote::engine::{Engine, EngineError, Handle, Settings};
-use sidenote::ids::{ConversationId, ProductId, SessionId, SessionKey};
+use sidenote::engine::{Engine, EngineError, Handle, Settings, Summary};
+use sidenote::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use sidenote::outbox::lane::DeadLetter;
 use sidenote::outbox::note::{
-    Call, Crash, Failure, FailureKind, Found, LimitScope, Note, Post, PostError, Posted, Sent,
+    Call, Crash, Failure, FailureKind, Found, LimitScope, Note, Post, PostError, Posted, Redaction,
+    Sent,
 };
-use sidenote::session::payload::{Action, ActionsPayload};
+use sidenote::session::payload::{Action, ActionsPayload, Payload, SummaryPayload};
 use sidenote::session::state::Record;
 use sidenote::store::{EmbeddedStore, Group, Journal, OpenError, Store, Table};
 use tokio::task::JoinSet;
@@ -52,6 +53,36 @@ pub struct Platform {
     /// The keys that it says it has; `None` where it can't be asked.
     finder: Mutex<Option<HashSet<String>>>,
     asked: Mutex<Vec<String>>,
+    redactions: Mutex<Redactions>,
+}
+
+/// What a platform of a test knows of notes that it can take back.
+#[derive(Default)]
+struct Redactions {
+    /// Whether it says what it calls the notes that it takes, and takes them back.
+    able: bool,
+    script: VecDeque<RedactionAnswer>,
+    asked: Vec<SeenRedaction>,
+    /// The notes that people see: what it calls them, and their text.
+    visible: Vec<(String, String)>,
+    /// What it calls the notes that it took, by their keys: one that comes again is the same note.
+    names: HashMap<String, String>,
+    /// What happened, in order.
+    log: Vec<String>,
+}
+
+/// What a redaction is answered, after how long.
+pub type RedactionAnswer = (Duration, Result<Redaction, PostError>);
+
+/// A redaction as the platform sees it.
+#[derive(Debug, Clone)]
+pub struct SeenRedaction {
+    /// When it began, from the world's start.
+    pub at: Duration,
+    /// The attempt.
+    pub call: Call,
+    /// What it calls the note.
+    pub note_id: String,
 }
 
 impl Platform {
@@ -60,7 +91,38 @@ impl Platform {
         let script = Mutex::new(script.into_iter().collect());
         let (slow, posts) = (Mutex::default(), Mutex::default());
         let (finder, asked) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { start: Instant::now(), script, slow, posts, finder, asked })
+        let redactions = Mutex::default();
+        Arc::new(Self { start: Instant::now(), script, slow, posts, finder, asked, redactions })
+    }
+
+    /// A platform that names the notes that it takes, `n1` first, and takes them back as scripted, then
+    /// with success.
+    pub fn with_redactions(
+        script: impl IntoIterator<Item = Answer>,
+        redactions: impl IntoIterator<Item = RedactionAnswer>,
+    ) -> Arc<Self> {
+        let platform = Self::new(script);
+        {
+            let mut known = lock(&platform.redactions);
+            known.able = true;
+            known.script = redactions.into_iter().collect();
+        }
+        platform
+    }
+
+    /// The redactions that were asked for, in the order in which they began.
+    pub fn redactions(&self) -> Vec<SeenRedaction> {
+        lock(&self.redactions).asked.clone()
+    }
+
+    /// The texts of the notes that people see, `conversation: line|line`, in the order of their posts.
+    pub fn visible(&self) -> Vec<String> {
+        lock(&self.redactions).visible.iter().map(|(_, text)| text.clone()).collect()
+    }
+
+    /// What happened, in order: `taken n1`, `asked for n1`, `gone n1`.
+    pub fn log(&self) -> Vec<String> {
+        lock(&self.redactions).log.clone()
     }
 
     /// Adds to the script.
@@ -129,6 +191,30 @@ impl Post for Platform {
         };
         tokio::time::sleep(latency).await;
         lock(&self.posts)[n].end = Some(self.start.elapsed());
+        answer.map(|posted| self.named(note, posted))
+    }
+
+    async fn redact_note(
+        &self,
+        call: Call,
+        _: &PluginName,
+        _: &ConversationId,
+        note_id: &str,
+    ) -> Result<Redaction, PostError> {
+        let (latency, answer) = {
+            let mut known = lock(&self.redactions);
+            let seen =
+                SeenRedaction { at: self.start.elapsed(), call, note_id: note_id.to_owned() };
+            known.asked.push(seen);
+            known.log.push(format!("asked for {note_id}"));
+            known.script.pop_front().unwrap_or((Duration::ZERO, Ok(Redaction::Removed)))
+        };
+        tokio::time::sleep(latency).await;
+        if matches!(answer, Ok(Redaction::Removed | Redaction::Overwritten)) {
+            let mut known = lock(&self.redactions);
+            known.visible.retain(|(id, _)| id != note_id);
+            known.log.push(format!("gone {note_id}"));
+        }
         answer
     }
 
@@ -141,6 +227,25 @@ impl Post for Platform {
         };
         lock(&self.asked).push(key);
         Ok(found)
+    }
+}
+
+impl Platform {
+    /// Gives a note that was taken its name, where it has them.
+    fn named(&self, note: &Note, posted: Posted) -> Posted {
+        let mut known = lock(&self.redactions);
+        if !known.able || posted.note_id.is_some() {
+            return posted;
+        }
+        if let Some(id) = known.names.get(&note.idempotency_key) {
+            return Posted { note_id: Some(id.clone()), ..posted };
+        }
+        let id = format!("n{}", known.names.len() + 1);
+        known.names.insert(note.idempotency_key.clone(), id.clone());
+        known.log.push(format!("taken {id}"));
+        let lines = note.body.lines().skip(3).collect::<Vec<_>>().join("|");
+        known.visible.push((id.clone(), format!("{}: {lines}", note.conversation)));
+        Posted { note_id: Some(id), ..posted }
     }
 }
 
@@ -246,6 +351,25 @@ impl World {
     /// A batch; returns when it is taken.
     pub async fn take(&self, batch: ActionsPayload) {
         self.handle.take_committed(batch, 100).await.expect("the engine runs");
+    }
+
+    /// A summary from the stream that replaces so many actions of a session of product `p`.
+    pub async fn summary(&self, session: &str, text: &str, replaces: u64) {
+        let summary = SummaryPayload {
+            product_id: "p".to_owned(),
+            session_id: Some(session.to_owned()),
+            summary: text.to_owned(),
+            replaces,
+            ..SummaryPayload::default()
+        };
+        self.handle.take(Payload::Summary(summary), 100).await.expect("the engine runs");
+    }
+
+    /// A summary of the host's own, which covers all actions of a session up to this ordinal.
+    pub async fn summarize(&self, session: &str, text: &str, covers: u64) -> Summary {
+        let session = SessionId::new(session).expect("not empty");
+        let key = SessionKey { product: product("p"), session };
+        self.handle.summarize(key, text.to_owned(), covers).await.expect("the engine runs")
     }
 
     /// A link as a platform's webhook makes it.

@@ -12,4 +12,5 @@ mod failing_disk;
 mod history;
 mod power_loss;
 mod redis;
+mod scrub;
 mod survivor;

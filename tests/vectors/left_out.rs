@@ -16,7 +16,7 @@ struct Rule {
     applies: fn(&Value) -> bool,
 }
 
-const RULES: [Rule; 6] = [
+const RULES: [Rule; 7] = [
     Rule {
         files: &["payloads", "sse_stream"],
         reason: "an action's index is a number: `true` is 1, and reads so in the text form",
@@ -45,6 +45,16 @@ const RULES: [Rule; 6] = [
         files: &["delivery"],
         reason: "the pre-link window holds at the link too (D14): an action that waited longer is dropped",
         applies: outwaits_the_window,
+    },
+    Rule {
+        files: &["context_store", "user_index"],
+        reason: "a source's clock that is minutes ahead makes nobody else's sessions old (D13)",
+        applies: |case| {
+            has_in_input(case, &|key, value| {
+                key == "forwarded_at"
+                    && value.as_f64().is_some_and(|at| at > 1_700_000_000.0 + 60.0)
+            }) && !find(&case["when"], &|key, value| key == "op" && value == "advance")
+        },
     },
     Rule {
         files: &["note_format", "delivery"],

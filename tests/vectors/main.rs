@@ -6,6 +6,7 @@
 
 mod as_v1;
 mod compare;
+mod context;
 mod delivery;
 mod left_out;
 mod linking;
@@ -33,8 +34,8 @@ const FILES: [(&str, Option<Check>); 11] = [
     ("linking", Some(linking::check)),
     ("delivery", Some(delivery::check)),
     ("sse_stream", Some(sse_stream::check)),
-    ("context_store", None),
-    ("user_index", None),
+    ("context_store", Some(context::check)),
+    ("user_index", Some(context::check)),
     ("summarizer", None),
     ("copilot_http", None),
 ];

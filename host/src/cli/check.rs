@@ -147,6 +147,9 @@ fn summary(file: &Path, config: &Config, complete: bool) -> String {
         line(format!("plugin    {name}: {} ({found}){used}", path.display()));
         let private = if plugin.allow_private { ", private addresses too" } else { "" };
         line(format!("            may reach: {}{private}", listed(&plugin.hosts)));
+        if plugin.allow_stdout {
+            line("            may write to the standard output".to_owned());
+        }
         for (name, secret) in &plugin.secrets {
             line(format!("            secret {name} may go to: {}", listed(&secret.hosts)));
         }
@@ -173,6 +176,7 @@ fn summary_json(config: &Config) -> Value {
             "found": path.is_file(),
             "hosts": plugin.hosts,
             "private": plugin.allow_private,
+            "stdout": plugin.allow_stdout,
             "secrets": secrets,
             "products": users(config, name),
         })

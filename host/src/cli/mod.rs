@@ -4,6 +4,7 @@
 
 mod check;
 mod demo;
+mod erase;
 mod outbox;
 mod output;
 mod plugin;
@@ -27,7 +28,10 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     telemetry::init(cli.log_json, cli.command.log_level());
     execute(cli.command).unwrap_or_else(|error| {
-        let code = if error.chain().any(|cause| cause.is::<ConfigErrors>()) {
+        let code = if error
+            .chain()
+            .any(|cause| cause.is::<ConfigErrors>() || cause.is::<plugin::Unusable>())
+        {
             ExitCode::from(USAGE)
         } else {
             ExitCode::FAILURE
@@ -59,6 +63,8 @@ enum Command {
     /// Shows the notes that wait or were given up, has them sent again, or removes them
     #[command(subcommand)]
     Outbox(outbox::OutboxCommand),
+    /// Erases what is known of a person or a session, and takes their notes back
+    Erase(erase::EraseArgs),
     /// Looks at components and packs them
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
@@ -74,7 +80,11 @@ impl Command {
             Self::Demo(_) => Level::ERROR,
             // What a component that is tried out writes is no news.
             Self::Plugin(_) => Level::ERROR,
-            Self::Run(_) | Self::Check(_) | Self::Outbox(_) | Self::SmokeTest(_) => Level::INFO,
+            Self::Run(_)
+            | Self::Check(_)
+            | Self::Outbox(_)
+            | Self::Erase(_)
+            | Self::SmokeTest(_) => Level::INFO,
         }
     }
 }
@@ -89,6 +99,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check(args) => check::check(&args),
         Command::Demo(args) => block_on(demo::run(args)).map(|()| ExitCode::SUCCESS),
         Command::Outbox(command) => block_on(outbox::run(command)),
+        Command::Erase(args) => block_on(erase::erase(args)),
         Command::Plugin(command) => block_on(plugin::plugin(command)),
         Command::SmokeTest(args) => block_on(smoke_test::smoke_test(args)),
     }

@@ -1,13 +1,15 @@
 //! From the file to a [`Config`].
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
 use super::error::{ConfigErrors, Fault, Place, Problem};
-use super::model::{Cache, Config};
+use super::model::{Cache, Config, Plugin};
 use super::section::{OVERLAY, Reader, Section, nearest};
 use super::{plugins, products, scalar, sections};
+use crate::ids::PluginName;
 
 impl Config {
     /// Loads the file at `path` with the process's environment over it.
@@ -20,8 +22,7 @@ impl Config {
             let fault = Fault::Unreadable { cause: error.to_string() };
             one(Problem { place: Place::File(path.to_owned()), section: String::new(), fault })
         })?;
-        let base =
-            path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let base = folder_of(path);
         let names =
             std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
         build(path.to_owned(), &text, base, &|name| std::env::var(name).ok(), names)
@@ -40,6 +41,33 @@ impl Config {
     ) -> Result<Self, ConfigErrors> {
         build(PathBuf::from("sidenote.toml"), text, base_dir, env, Vec::new())
     }
+
+    /// Reads the tables `[plugins.NAME]` of a text and nothing else of it, as if it stood in `file`: for
+    /// trying a component out, which needs no streams and no products. `env` is the environment.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with these tables, with lines.
+    pub fn plugins_from_toml(
+        file: PathBuf,
+        text: &str,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<BTreeMap<PluginName, Plugin>, ConfigErrors> {
+        let base = folder_of(&file).to_owned();
+        let (table, errors) = DeTable::parse_recoverable(text);
+        let reader = Reader::new(file, text, &base, env);
+        report_syntax(&reader, &errors);
+        if let Some(errors) = ConfigErrors::of(reader.problems()) {
+            return Err(errors);
+        }
+        let plugins = plugins::plugins(Section::top(&reader, table.get_ref()).section("plugins"));
+        let (problems, _) = reader.into_findings();
+        ConfigErrors::of(problems).map_or(Ok(plugins), Err)
+    }
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// `set` are the names of the environment's variables: those of the overlay must all mean something and
@@ -53,22 +81,7 @@ pub(super) fn build(
 ) -> Result<Config, ConfigErrors> {
     let (table, errors) = DeTable::parse_recoverable(text);
     let reader = Reader::new(file, text, base, env);
-    for error in &errors {
-        let place = error
-            .span()
-            .map_or_else(|| Place::File(reader.file.clone()), |span| reader.line(&span));
-        // The parser doesn't say which key is there twice. Other pieces of the text aren't shown: they
-        // can be a secret in the wrong place.
-        let key = error
-            .span()
-            .filter(|_| error.message() == "duplicate key")
-            .and_then(|span| text.get(span));
-        let cause = key.map_or_else(
-            || error.message().to_owned(),
-            |key| format!("\"{key}\" stands there twice"),
-        );
-        reader.report(place, "", Fault::Syntax { cause });
-    }
+    report_syntax(&reader, &errors);
     if let Some(errors) = ConfigErrors::of(reader.problems()) {
         return Err(errors);
     }
@@ -85,6 +98,25 @@ pub(super) fn build(
         problems.push(Problem { place: Place::Variable(name), section: String::new(), fault });
     }
     ConfigErrors::of(problems).map_or(Ok(config), Err)
+}
+
+fn report_syntax(reader: &Reader<'_>, errors: &[toml::de::Error]) {
+    for error in errors {
+        let place = error
+            .span()
+            .map_or_else(|| Place::File(reader.file.clone()), |span| reader.line(&span));
+        // The parser doesn't say which key is there twice. Other pieces of the text aren't shown: they
+        // can be a secret in the wrong place.
+        let key = error
+            .span()
+            .filter(|_| error.message() == "duplicate key")
+            .and_then(|span| reader.text.get(span));
+        let cause = key.map_or_else(
+            || error.message().to_owned(),
+            |key| format!("\"{key}\" stands there twice"),
+        );
+        reader.report(place, "", Fault::Syntax { cause });
+    }
 }
 
 /// Builds what can be built; whatever can't is reported and replaced by a default.

@@ -270,6 +270,8 @@ pub struct Plugin {
     pub hosts: Vec<String>,
     /// Whether private and loopback addresses may be reached.
     pub allow_private: bool,
+    /// Whether what it prints goes to the host's standard output, and not to the log.
+    pub allow_stdout: bool,
     /// How long an instance lives.
     pub isolation: Isolation,
     /// Limits of the plugin.
@@ -288,6 +290,7 @@ impl Plugin {
             secrets: BTreeMap::new(),
             hosts: Vec::new(),
             allow_private: false,
+            allow_stdout: false,
             isolation: Isolation::default(),
             limits: PluginLimits::default(),
             breaker: Breaker::default(),

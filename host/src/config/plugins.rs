@@ -31,6 +31,7 @@ fn plugin(section: Section<'_>, name: &str) -> Plugin {
         secrets: secrets(section.section("secrets"), &granted),
         hosts: granted.hosts.iter().map(Host::to_string).collect(),
         allow_private: granted.private,
+        allow_stdout: granted.stdout,
         isolation: section.scalar_or("isolation", Isolation::default(), isolation),
         limits: limits(section.section("limits")),
         breaker: breaker(section.section("breaker")),
@@ -42,12 +43,14 @@ fn plugin(section: Section<'_>, name: &str) -> Plugin {
 struct Grants {
     hosts: Vec<Host>,
     private: bool,
+    stdout: bool,
     /// The table's name, for errors elsewhere.
     table: String,
 }
 
 fn grants(section: Section<'_>) -> Grants {
     let private = section.scalar_or("private", false, scalar::boolean);
+    let stdout = section.scalar_or("stdout", false, scalar::boolean);
     let hosts = section.list("hosts", HOSTS, Host::read).unwrap_or_default();
     let mut seen: Vec<Host> = Vec::new();
     for (place, host) in hosts {
@@ -73,7 +76,7 @@ fn grants(section: Section<'_>) -> Grants {
     }
     let table = section.name();
     section.finish();
-    Grants { hosts: seen, private, table }
+    Grants { hosts: seen, private, stdout, table }
 }
 
 const HOSTS: &str = "a list of hosts, for example [\"api.example.com\"]";

@@ -144,8 +144,11 @@ impl Door {
         *prepared.method_mut() = request.method;
         *prepared.uri_mut() = uri;
         *prepared.headers_mut() = request.headers;
+        // A stand-in is on this machine.
+        let allow_private =
+            self.network.lead(&origin, &mut prepared) || self.grants.allow_private();
         let exchange = async {
-            let response = self.network.client(self.grants.allow_private()).request(prepared).await;
+            let response = self.network.client(allow_private).request(prepared).await;
             self.receive(response.map_err(|error| self.broken(&origin, error))?, &origin).await
         };
         let deadline = Instant::now() + request.timeout;
@@ -207,7 +210,7 @@ impl Door {
         let mut bytes = 0;
         for (name, value) in &mut request.headers {
             if Vault::has_placeholder(value.as_bytes()) {
-                let filled = self.vault.fill(value.as_bytes(), origin)?;
+                let filled = self.vault.fill_header(name, value.as_bytes(), origin)?;
                 // The value is left out of the message: it holds the secret.
                 *value = HeaderValue::from_bytes(&filled).map_err(|_| {
                     SendError::Invalid(format!(

@@ -19,5 +19,6 @@ pub(crate) use alarm::Alarm;
 pub use asked::{Asked, Pattern, Patterns};
 pub use door::{Door, Incoming, Outgoing, SendError};
 pub use grant::{BadGrant, Denial, Grants, Origin, Origins};
-pub use network::{Network, NetworkError};
+pub use network::{Detour, Network, NetworkError};
+pub(crate) use vault::SHORTEST_SCRUBBED;
 pub use vault::{SecretError, Vault};

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::Uri;
+use http::header::HOST;
+use http::uri::{Authority, Scheme};
+use http::{HeaderValue, Uri};
 use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -20,6 +22,7 @@ use tokio::net::TcpStream;
 use tower::Service;
 
 use super::address::{self, RefusedAddress};
+use super::grant::Origin;
 
 /// For the name, the connection and TLS together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -44,6 +47,19 @@ pub(super) type Client = hyper_util::client::legacy::Client<Connector, Full<Byte
 pub struct Network {
     public: Client,
     private: Client,
+    /// Empty but where a plugin is tried out: no configuration fills it.
+    detours: Arc<[Detour]>,
+}
+
+/// A host whose requests are led to a stand-in, so that a plugin that knows one host only can be tried
+/// out without it. Everything is decided for the host that the plugin names, grants and secrets
+/// included; then the connection is made to the stand-in instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Detour {
+    /// The host that the plugin names.
+    pub from: Origin,
+    /// What is connected to.
+    pub to: Origin,
 }
 
 impl Network {
@@ -60,7 +76,34 @@ impl Network {
         }
         let tls = ClientConfig::builder().with_platform_verifier()?.with_no_client_auth();
         let client = |allow_private| client(lookup, allow_private, tls.clone());
-        Ok(Self { public: client(false), private: client(true) })
+        Ok(Self { public: client(false), private: client(true), detours: Arc::default() })
+    }
+
+    /// The same, with some hosts stood in for. For trying plugins out only.
+    #[must_use]
+    pub fn with_detours(self, detours: Vec<Detour>) -> Self {
+        Self { detours: detours.into(), ..self }
+    }
+
+    /// Leads a request that was admitted to its stand-in. Returns whether there is one.
+    pub(super) fn lead<B>(&self, origin: &Origin, request: &mut http::Request<B>) -> bool {
+        let Some(detour) = self.detours.iter().find(|detour| detour.from == *origin) else {
+            return false;
+        };
+        let Origin { https, host, port } = &detour.to;
+        let mut parts = request.uri().clone().into_parts();
+        // An address with credentials isn't admitted, so this is host and port.
+        let named = parts.authority.take();
+        let scheme = if *https { Scheme::HTTPS } else { Scheme::HTTP };
+        parts.scheme = Some(scheme);
+        parts.authority = Some(
+            Authority::try_from(format!("{host}:{port}")).expect("an origin's host is a URL's"),
+        );
+        *request.uri_mut() = Uri::from_parts(parts).expect("it had all parts before");
+        if let Some(named) = named.and_then(|named| HeaderValue::from_str(named.as_str()).ok()) {
+            request.headers_mut().insert(HOST, named);
+        }
+        true
     }
 
     pub(super) fn client(&self, allow_private: bool) -> &Client {
@@ -394,5 +437,64 @@ mod tests {
         let refused = error.downcast_ref::<RefusedAddress>();
         assert!(refused.is_some_and(|refused| refused.grantable), "{error}");
         assert!(resolver(true).call("localhost".parse().unwrap()).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_detour_leads_what_was_admitted_to_its_stand_in_and_opens_nothing() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let detour = |from: &str| Detour {
+            from: Origin::parse(from).unwrap(),
+            to: Origin::parse(&format!("http://127.0.0.1:{port}")).unwrap(),
+        };
+        let detours = vec![detour("api.example.com"), detour("b.example:8443")];
+        let network = Network::new().unwrap().with_detours(detours);
+        let granted = ["api.example.com".to_owned()];
+        let secret = |hosts: &[&str]| crate::config::PluginSecret {
+            value: crate::config::Secret::new("s3cr3t"),
+            hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+        };
+        let secrets = [
+            ("token".to_owned(), secret(&["api.example.com"])),
+            ("other".to_owned(), secret(&["127.0.0.1"])),
+        ];
+        let grants = Grants::new("bot".into(), &granted, false).unwrap();
+        let vault = Vault::new("bot".into(), &secrets.into()).unwrap();
+        let bounds = Bounds { request: 100, headers: 100, response: 100 };
+        let door = Door::new(network, grants, vault, bounds);
+        let send = async |url: &str, token: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-token", http::HeaderValue::from_static(token));
+            let (body, timeout) = (Bytes::new(), Duration::from_secs(10));
+            let (method, url) = (Method::GET, url.to_owned());
+            let secrets_in_body = false;
+            let request = Outgoing { method, url, headers, body, secrets_in_body, timeout };
+            door.send(request, &mut Alarm::default()).await
+        };
+        for (url, token) in [
+            ("https://b.example:8443/", "x"),
+            ("http://api.example.com/", "x"),
+            (&*format!("http://127.0.0.1:{port}/"), "x"),
+        ] {
+            let error = send(url, token).await.expect_err("it isn't granted");
+            assert!(matches!(error, SendError::Denied(_)), "{url}: {error}");
+        }
+        let error = send("https://api.example.com/", "{{secret:other}}").await.err();
+        assert!(matches!(error, Some(SendError::Secret(_))), "{error:?}");
+
+        let serving = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = vec![0; 1024];
+            let read = stream.read(&mut head).await.unwrap();
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+            String::from_utf8(head[..read].to_vec()).unwrap()
+        };
+        let asked = send("https://api.example.com/a?b=c", "{{secret:token}}");
+        let (head, answer) = tokio::join!(serving, asked);
+        assert_eq!(answer.unwrap().status, 204);
+        assert!(head.starts_with("GET /a?b=c HTTP/1.1\r\n"), "{head}");
+        let lines: Vec<_> = head.to_lowercase().lines().map(str::to_owned).collect();
+        assert!(lines.contains(&"host: api.example.com".to_owned()), "{head}");
+        assert!(lines.contains(&"x-token: s3cr3t".to_owned()), "{head}");
     }
 }

@@ -5,6 +5,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::LazyLock;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use http::HeaderName;
+use http::header::AUTHORIZATION;
 use memchr::memmem;
 
 use super::asked::Patterns;
@@ -17,14 +21,14 @@ static OPENING: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Fin
 const CLOSE: &[u8] = b"}}";
 const SCRUBBED: &[u8] = b"[secret]";
 /// Shorter values would be found everywhere, and hide nothing.
-const SHORTEST_SCRUBBED: usize = 4;
+pub(crate) const SHORTEST_SCRUBBED: usize = 4;
+/// How credentials of the scheme `Basic` begin; the case of the word means nothing.
+const BASIC: &[u8] = b"basic ";
 
 /// The secrets of one plugin.
 pub struct Vault {
     plugin: PluginName,
     secrets: BTreeMap<String, Held>,
-    /// The values that are looked for in what comes back.
-    sought: Vec<Sought>,
     /// What the plugin's manifest asks for, with the hosts of each; `None` where it has none.
     asked: Option<BTreeMap<String, Patterns>>,
 }
@@ -32,24 +36,18 @@ pub struct Vault {
 struct Held {
     value: Secret,
     hosts: Origins,
+    /// What is looked for in what comes back.
+    traces: Vec<Trace>,
+    /// What is looked for in names of headers, which come in lower case, whatever was sent.
+    in_names: Option<memmem::Finder<'static>>,
 }
 
-/// A value as it is looked for: what that takes is made ready once.
-struct Sought {
+/// How a value can be seen in a text.
+struct Trace {
     finder: memmem::Finder<'static>,
-    /// Names of headers come in lower case, whatever was sent.
-    lower_case: memmem::Finder<'static>,
-}
-
-impl Sought {
-    fn of(held: &Held) -> Option<Self> {
-        let value = held.value.expose();
-        let finder = |text: &str| memmem::Finder::new(text).into_owned();
-        (value.len() >= SHORTEST_SCRUBBED).then(|| Self {
-            finder: finder(value),
-            lower_case: finder(&value.to_ascii_lowercase()),
-        })
-    }
+    /// Whether it is in base64: [`Vault::fill_header`] writes that, and it comes back as easily as the
+    /// value.
+    in_base64: bool,
 }
 
 impl Vault {
@@ -62,11 +60,14 @@ impl Vault {
             .iter()
             .map(|(name, secret)| {
                 let hosts = Origins::parse(&secret.hosts)?;
-                Ok((name.clone(), Held { value: secret.value.clone(), hosts }))
+                let value = secret.value.expose();
+                let in_names = (value.len() >= SHORTEST_SCRUBBED)
+                    .then(|| memmem::Finder::new(&value.to_ascii_lowercase()).into_owned());
+                let traces = traces(value);
+                Ok((name.clone(), Held { value: secret.value.clone(), hosts, traces, in_names }))
             })
             .collect::<Result<_, _>>()?;
-        let sought = secrets.values().filter_map(Sought::of).collect();
-        Ok(Self { plugin, secrets, sought, asked: None })
+        Ok(Self { plugin, secrets, asked: None })
     }
 
     /// The same, of no more than a manifest asks for.
@@ -100,8 +101,25 @@ impl Vault {
         Ok(out)
     }
 
-    /// Takes the values out of what came back, where they stand as they are: a server that was given a
-    /// secret can always hand it on in a form that nobody looks for.
+    /// As [`Vault::fill`], for the value of a header. What then stands in `authorization` after `Basic` is
+    /// written in base64 where there is a colon in it: base64 has none, so it is a pair as it is said,
+    /// which a plugin can't encode by itself.
+    pub fn fill_header(
+        &self,
+        name: &HeaderName,
+        value: &[u8],
+        origin: &Origin,
+    ) -> Result<Vec<u8>, SecretError> {
+        let filled = self.fill(value, origin)?;
+        let (scheme, pair) = filled.split_at(BASIC.len().min(filled.len()));
+        let plain = name == AUTHORIZATION
+            && scheme.eq_ignore_ascii_case(BASIC)
+            && memmem::find(pair, b":").is_some();
+        Ok(if plain { [b"Basic ", STANDARD.encode(pair).as_bytes()].concat() } else { filled })
+    }
+
+    /// Takes the values out of what came back, where they stand as they were sent, as they are or in
+    /// base64: a server that was given a secret can always hand it on in a form that nobody looks for.
     ///
     /// All of them, and not only those that this process sent: a server remembers them for longer than
     /// the process, the plugin's version and the grants that once let them out.
@@ -122,7 +140,9 @@ impl Vault {
 
     /// The length of the longest value, in bytes.
     pub fn longest(&self) -> usize {
-        self.secrets.values().map(|held| held.value.expose().len()).max().unwrap_or(0)
+        // In base64 the rest of a group of three bytes stands around it.
+        let encoded = |held: &Held| (held.value.expose().len() + 4).div_ceil(3) * 4;
+        self.secrets.values().map(encoded).max().unwrap_or(0)
     }
 
     /// As [`Vault::scrub`], for text.
@@ -135,18 +155,20 @@ impl Vault {
 
     /// Whether a value stands in a header's name. Names come in lower case, whatever was sent.
     pub fn stands_in_name(&self, name: &str) -> bool {
-        self.sought.iter().any(|sought| sought.lower_case.find(name.as_bytes()).is_some())
+        let mut finders = self.secrets.values().filter_map(|held| held.in_names.as_ref());
+        finders.any(|finder| finder.find(name.as_bytes()).is_some())
     }
 
     /// Where values stand, in order. Values that share bytes, one that begins another
     /// say, become one place: taking them out one by one would leave the rest of the other.
     fn found(&self, text: &[u8]) -> Vec<Range<usize>> {
         let mut found = Vec::new();
-        for Sought { finder, .. } in &self.sought {
+        for trace in self.secrets.values().flat_map(|held| &held.traces) {
             let (mut own, mut from) = (Vec::new(), 0);
-            while let Some(at) = finder.find(&text[from..]) {
+            while let Some(at) = trace.finder.find(&text[from..]) {
                 let start = from + at;
-                join(&mut own, start..start + finder.needle().len());
+                let place = start..start + trace.finder.needle().len();
+                join(&mut own, if trace.in_base64 { widened(text, place) } else { place });
                 from = start + 1;
             }
             found.append(&mut own);
@@ -253,6 +275,35 @@ pub enum SecretError {
     Unterminated,
 }
 
+/// What shows a value: itself, and what of it stands in any base64 text that holds it after 0, 1 or 2 bytes
+/// of a group of three.
+fn traces(value: &str) -> Vec<Trace> {
+    let encoded = [0, 1, 2].map(|before: usize| {
+        let text = STANDARD_NO_PAD.encode([&[0; 2][..before], value.as_bytes()].concat());
+        // The first characters mix with the bytes before, the last one with those that follow.
+        let (start, end) = ((before * 8).div_ceil(6), (before + value.len()) * 8 / 6);
+        text.get(start..end).unwrap_or_default().to_owned()
+    });
+    let encoded = encoded.iter().map(|text| (text.as_str(), true));
+    let all = std::iter::once((value, false)).chain(encoded);
+    all.filter(|(text, _)| text.len() >= SHORTEST_SCRUBBED && value.len() >= SHORTEST_SCRUBBED)
+        .map(|(text, in_base64)| Trace {
+            finder: memmem::Finder::new(text).into_owned(),
+            in_base64,
+        })
+        .collect()
+}
+
+/// A place and the characters of base64 beside it: one before and one after may hold bits of a value.
+fn widened(text: &[u8], place: Range<usize>) -> Range<usize> {
+    let is_base64 = |at: &usize| {
+        text.get(*at).is_some_and(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(byte))
+    };
+    let start = place.start.checked_sub(1).filter(is_base64).unwrap_or(place.start);
+    let end = if is_base64(&place.end) { place.end + 1 } else { place.end };
+    start..end
+}
+
 /// Adds a place that starts no earlier than the last one, as a part of that where they overlap.
 fn join(places: &mut Vec<Range<usize>>, place: Range<usize>) {
     match places.last_mut() {
@@ -355,9 +406,55 @@ mod tests {
     }
 
     #[test]
+    fn a_pair_for_basic_is_written_in_base64_and_nothing_else_is() {
+        let (vault, api) = (vault(), origin("https://api.example.com"));
+        let filled = |name: &'static str, value: &str| {
+            let name = HeaderName::from_static(name);
+            String::from_utf8(vault.fill_header(&name, value.as_bytes(), &api).unwrap()).unwrap()
+        };
+        for (value, wanted) in [
+            ("Basic ann/token:{{secret:token}}", "Basic YW5uL3Rva2VuOnMzY3IzdA=="),
+            ("bAsIc {{secret:token}}:X", "Basic czNjcjN0Olg="),
+            ("Basic {{secret:token}}", "Basic s3cr3t"),
+            ("Bearer a:{{secret:token}}", "Bearer a:s3cr3t"),
+            ("{{secret:token}}", "s3cr3t"),
+            ("a:b", "a:b"),
+        ] {
+            assert_eq!(filled("authorization", value), wanted, "{value}");
+        }
+        assert_eq!(filled("x-other", "Basic a:{{secret:token}}"), "Basic a:s3cr3t");
+        let elsewhere = vault.fill_header(
+            &AUTHORIZATION,
+            b"Basic a:{{secret:token}}",
+            &origin("https://evil.example"),
+        );
+        assert!(matches!(elsewhere, Err(SecretError::NotGranted { .. })));
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_secret_that_comes_back_in_base64() {
+        let vault = vault();
+        for user in ["", "a", "ab", "abc", "abcd", "ann@example.com/token"] {
+            for after in ["", ":", ":X", ":XY"] {
+                let pair = STANDARD.encode(format!("{user}:s3cr3t{after}"));
+                let text = format!("{{\"authorization\":\"Basic {pair}\"}}");
+                let scrubbed = vault.scrub_text(text.clone());
+                let left = scrubbed.replace("[secret]", "");
+                assert!(scrubbed.contains("[secret]"), "{text} {scrubbed}");
+                // Of what was there, no more than the user and what follows can be decoded.
+                let kept = left.len() - "{\"authorization\":\"Basic \"}".len();
+                assert!(kept * 6 < pair.len() * 6 - "s3cr3t".len() * 8 + 8, "{text} {scrubbed}");
+                let end = text.len() - 4;
+                assert!(!vault.scrub_until(text.as_bytes(), end).is_empty());
+            }
+        }
+        assert!(matches!(vault.scrub(b"Basic YW5uOm90aGVy"), Cow::Borrowed(_)));
+    }
+
+    #[test]
     fn a_cut_leaves_nothing_of_a_secret_that_it_goes_through() {
         let vault = vault();
-        assert_eq!(vault.longest(), 8);
+        assert_eq!(vault.longest(), 16);
         assert_eq!(&*vault.scrub_until(b"abcdef", 4), b"abcd");
         assert_eq!(&*vault.scrub_until(b"abc", 4), b"abc");
         assert_eq!(&*vault.scrub_until(b"a s3cr3t b", 4), b"a [secret]");

@@ -6,12 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::Timestamp;
 use crate::engine::counters::Counters;
-use crate::engine::inbox::Outcome;
 use crate::engine::rows::{account_group, put, read};
 use crate::engine::settings::Settings;
 use crate::ids::{ConversationId, PluginName, SessionKey};
-use crate::outbox::account::{Account, AccountState, Ended, pause};
-use crate::outbox::breaker::Turn;
+use crate::outbox::account::{Account, AccountState, Ended, Heard};
+use crate::outbox::breaker::{Health, Turn};
 use crate::outbox::note::LimitScope;
 use crate::store::{Change, Store, StoreError, Table};
 
@@ -29,6 +28,23 @@ pub(super) struct Accounts {
     board: Board,
 }
 
+/// A call that ended.
+#[derive(Clone, Copy)]
+pub(super) struct Call<'a> {
+    pub(super) plugin: &'a PluginName,
+    pub(super) conversation: &'a ConversationId,
+    pub(super) kind: CallKind,
+    pub(super) probe: bool,
+    pub(super) heard: Heard,
+}
+
+/// What a call is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CallKind {
+    Post,
+    Redaction,
+}
+
 /// How the accounts stand, for whoever asks.
 pub(super) type Board = Arc<Mutex<Vec<AccountState>>>;
 
@@ -37,8 +53,23 @@ struct Desk {
     account: Account,
     /// Sessions whose lane's head can be sent, in the order in which they came.
     ready: VecDeque<SessionKey>,
-    /// Posts under way.
+    /// Sessions with a note to take back, in the order in which they came.
+    redactions: VecDeque<SessionKey>,
+    /// Calls under way.
     busy: usize,
+    /// How many of them take notes back.
+    redacting: usize,
+}
+
+impl Desk {
+    fn of(account: Account) -> Self {
+        let (ready, redactions) = (VecDeque::new(), VecDeque::new());
+        Self { account, ready, redactions, busy: 0, redacting: 0 }
+    }
+
+    fn is_wanted(&self) -> bool {
+        !self.ready.is_empty() || !self.redactions.is_empty()
+    }
 }
 
 impl Accounts {
@@ -63,7 +94,7 @@ impl Accounts {
                     continue;
                 };
                 let account = account.taken_up(self.settings.breaker(&plugin), now);
-                self.desks.insert(plugin, Desk { account, ready: VecDeque::new(), busy: 0 });
+                self.desks.insert(plugin, Desk::of(account));
             }
         }
         self.show(now);
@@ -88,24 +119,50 @@ impl Accounts {
         if desk.busy < slots && desk.account.allows(now) { desk.ready.pop_front() } else { None }
     }
 
-    /// A post is begun. `true`: it is a probe.
-    pub(super) fn begin(&mut self, plugin: &PluginName, now: Timestamp) -> bool {
+    /// Puts a session behind those that have a note to take back.
+    pub(super) fn queue_redaction(&mut self, plugin: &PluginName, key: SessionKey, now: Timestamp) {
+        self.desk(plugin, now).redactions.push_back(key);
+    }
+
+    /// The plugins by which notes are to be taken back.
+    pub(super) fn wanted_redactions(&self) -> Vec<PluginName> {
+        let waits = self.desks.iter().filter(|(_, desk)| !desk.redactions.is_empty());
+        waits.map(|(plugin, _)| plugin.clone()).collect()
+    }
+
+    /// Takes the next session that has a note to take back, where that may be begun: posts go first, and
+    /// most of the room is theirs.
+    pub(super) fn next_redaction(
+        &mut self,
+        plugin: &PluginName,
+        now: Timestamp,
+    ) -> Option<SessionKey> {
+        let slots = self.settings.slots(plugin);
+        let desk = self.desks.get_mut(plugin)?;
+        let room = desk.busy < slots && desk.redacting < (slots / 4).max(1);
+        let turn = room && desk.ready.is_empty() && desk.account.allows(now);
+        if turn { desk.redactions.pop_front() } else { None }
+    }
+
+    /// A call is begun. `true`: it is a probe.
+    pub(super) fn begin(&mut self, plugin: &PluginName, kind: CallKind, now: Timestamp) -> bool {
         let desk = self.desk(plugin, now);
         desk.busy += 1;
+        desk.redacting += usize::from(kind == CallKind::Redaction);
         desk.account.begin()
     }
 
-    /// Takes an outcome of a post to this conversation. `true`: the account's row must be stored.
+    /// Takes what the outcome of a call about this conversation says. `true`: the account's row must be
+    /// stored.
     pub(super) fn end(
         &mut self,
-        outcome: &Outcome,
-        conversation: &ConversationId,
+        call: &Call<'_>,
         now: Timestamp,
         random: f64,
         counters: &Counters,
     ) -> bool {
-        let Outcome { plugin, result, probe, .. } = outcome;
-        if let Some(pause) = pause(result)
+        let Call { plugin, conversation, kind, probe, heard } = *call;
+        if let Some(pause) = heard.pause
             && pause.scope == LimitScope::Conversation
             && self.conversations.len() < MAX_CONVERSATIONS
         {
@@ -116,9 +173,10 @@ impl Accounts {
         let settings = self.settings.clone();
         let desk = self.desk(plugin, now);
         desk.busy = desk.busy.saturating_sub(1);
-        let ended = desk.account.end(result, *probe, now, settings.breaker(plugin), random);
+        desk.redacting -= usize::from(kind == CallKind::Redaction).min(desk.redacting);
+        let ended = desk.account.hear(heard, probe, now, settings.breaker(plugin), random);
         tell(plugin, ended, counters);
-        if ended.changed || result.is_err() {
+        if ended.changed || heard.health == Health::Down || heard.pause.is_some() {
             self.show(now);
             counters.plugins_disabled.set(self.disabled() as u64);
         }
@@ -162,7 +220,7 @@ impl Accounts {
 
     /// When a plugin for which somebody waits may be called again.
     pub(super) fn next_timer(&self, now: Timestamp) -> Option<Timestamp> {
-        let waits = self.desks.values().filter(|desk| !desk.ready.is_empty());
+        let waits = self.desks.values().filter(|desk| desk.is_wanted());
         waits.filter_map(|desk| desk.account.next_timer(now)).min()
     }
 
@@ -183,8 +241,7 @@ impl Accounts {
     fn desk(&mut self, plugin: &PluginName, now: Timestamp) -> &mut Desk {
         if !self.desks.contains_key(plugin) {
             let account = Account::new(self.settings.breaker(plugin), now);
-            let desk = Desk { account, ready: VecDeque::new(), busy: 0 };
-            self.desks.insert(plugin.clone(), desk);
+            self.desks.insert(plugin.clone(), Desk::of(account));
         }
         self.desks.get_mut(plugin).expect("it was put there if it was missing")
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
+use crate::engine::handle::Summary;
 use crate::engine::inbox::Input;
 use crate::engine::link::{LinkError, LinkRequest, Linked, Who};
 use crate::engine::live::progress_row;
@@ -13,8 +14,8 @@ use crate::engine::rows::{
 use crate::ids::SessionKey;
 use crate::outbox::note::{Note, NoteKind};
 use crate::session::link::{Identity, LinkEvent, LinkMode, Owner, Wish};
-use crate::session::note::format_note;
-use crate::session::state::{Effect, Sealed, Target};
+use crate::session::note::{format_note, format_summary};
+use crate::session::state::{Covers, Effect, Sealed, Summarized, Target};
 use crate::store::Table;
 
 impl Engine {
@@ -33,6 +34,13 @@ impl Engine {
                 let effects = live.session.on_actions(batch, bytes, arrived, rules, gather);
                 self.run_effects(round, &key, effects, now);
             }
+            Input::Summary { key, text, covers, taken_at, room, reply } => {
+                round.answers.extend(room.map(Answer::Room));
+                let arrived = taken_at.map_or(now, |at| at.min(now));
+                let taken = self.summarize(round, &key, text, covers, arrived, now);
+                let answer = |reply| Answer::Summary(reply, Summary::Taken(taken));
+                round.answers.extend(reply.map(answer));
+            }
             Input::Link { request, reply } => {
                 let result = self.link(round, request, now);
                 round.answers.push(Answer::Link(reply, result));
@@ -41,13 +49,17 @@ impl Engine {
                 let carried_out = self.decide(round, decision, notes, now);
                 round.answers.push(Answer::Decided(reply, carried_out));
             }
+            Input::Erase(order) => self.erase(round, order, now),
+            Input::Scrubbed(scrubbed) => self.end_scrub(round, scrubbed, now),
             Input::Outcome(outcome) => self.end_post(round, outcome, now),
+            Input::Redacted(redacted) => self.end_redaction(round, redacted, now),
             Input::Stop => {
                 self.stopping = true;
                 self.posts.abort_all();
                 for (key, live) in &mut self.memory.sessions {
                     round.changes.extend(live.lane.cut().map(|head| progress_row(key, head)));
                 }
+                round.changes.extend(self.redactions.cut());
             }
             Input::Drain => {
                 self.draining = true;
@@ -59,6 +71,27 @@ impl Engine {
                 }
             }
         }
+    }
+
+    fn summarize(
+        &mut self,
+        round: &mut Round,
+        key: &SessionKey,
+        text: String,
+        covers: Covers,
+        arrived: Timestamp,
+        now: Timestamp,
+    ) -> Summarized {
+        let rules = self.settings.rules(&key.product);
+        let Some(live) = self.memory.sessions.get_mut(key) else { return Summarized::Unlinked };
+        let (summarized, effects) = live.session.on_summary(text, covers, arrived, rules);
+        match summarized {
+            Summarized::Queued { .. } => self.counters.summaries_sealed.add(1),
+            Summarized::Unlinked => self.counters.summaries_unlinked.add(1),
+            Summarized::Stale => self.counters.summaries_ignored.add(1),
+        }
+        self.run_effects(round, key, effects, now);
+        summarized
     }
 
     fn link(
@@ -245,6 +278,13 @@ impl Engine {
         let Some(live) = self.memory.sessions.get_mut(key) else { return };
         let record = live.session.record();
         let session = Some(key.session.as_str());
+        let (kind, body) = match sealed.summary {
+            None => {
+                let body = format_note(session, &sealed.actions, sealed.bin_seconds, now);
+                (NoteKind::Actions, body)
+            }
+            Some(text) => (NoteKind::Summary, format_summary(session, &text, now)),
+        };
         let note = Arc::new(Note {
             key: key.clone(),
             seq: sealed.seq,
@@ -252,9 +292,10 @@ impl Engine {
             conversation: sealed.link.conversation,
             user_id: record.user_id.clone(),
             email: record.email.clone(),
-            kind: NoteKind::Actions,
-            body: format_note(session, &sealed.actions, sealed.bin_seconds, now),
+            kind,
+            body,
             actions: sealed.actions,
+            through: sealed.through,
             idempotency_key: Note::idempotency_key(key, sealed.seq, now),
             sealed_at: now,
         });

@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::clock::Timestamp;
+use crate::engine::handle::Summary;
 use crate::engine::inbox::Input;
 use crate::engine::link::LinkError;
 use crate::engine::round::{Answer, Engine, EngineError};
 use crate::engine::rows::{journal_group, put, read};
 use crate::ids::SessionKey;
 use crate::session::payload::ActionsPayload;
+use crate::session::state::Covers;
 use crate::store::{JournalError, StoreError, Table};
 
 /// Pause before the store is tried again.
@@ -22,13 +25,35 @@ const TOGETHER: usize = 256;
 /// Bytes of the journal that are played back in one round.
 const PAGE: usize = 1 << 20;
 
-/// A batch in the journal.
+/// A batch or a summary in the journal.
 #[derive(Serialize, Deserialize)]
 struct Journalled {
     key: SessionKey,
+    /// Empty where it is a summary.
     batch: ActionsPayload,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    summary: Option<(String, Covers)>,
     bytes: usize,
     at: Timestamp,
+}
+
+/// What of an input isn't part of its record.
+struct Waiting {
+    taken_at: Option<Timestamp>,
+    room: Option<OwnedSemaphorePermit>,
+    taken: Option<oneshot::Sender<()>>,
+    reply: Option<oneshot::Sender<Summary>>,
+}
+
+impl Journalled {
+    fn into_input(self, waiting: Waiting) -> Input {
+        let Self { key, batch, summary, bytes, .. } = self;
+        let Waiting { taken_at, room, taken, reply } = waiting;
+        match summary {
+            None => Input::Actions { key, batch, bytes, taken_at, room, taken },
+            Some((text, covers)) => Input::Summary { key, text, covers, taken_at, room, reply },
+        }
+    }
 }
 
 impl Engine {
@@ -49,7 +74,8 @@ impl Engine {
         }
         let until = self.clock.instant(self.clock.now() + PAUSE);
         loop {
-            let kept = |input: &Input| matches!(input, Input::Actions { .. });
+            let kept =
+                |input: &Input| matches!(input, Input::Actions { .. } | Input::Summary { .. });
             let open = self.journal.is_some() && !self.put_off.iter().any(kept);
             tokio::select! {
                 () = tokio::time::sleep_until(until) => return Ok(()),
@@ -77,21 +103,29 @@ impl Engine {
     /// with it the stream.
     async fn journal_from(&mut self, first: Input) -> Result<(), EngineError> {
         let Some(journal) = self.journal.clone() else { return Ok(()) };
-        let (mut taken, mut records) = (Vec::new(), Vec::new());
+        let mut taken: Vec<(Journalled, Waiting)> = Vec::new();
         let at = self.clock.now();
         let mut next = Ok(first);
         while let Ok(input) = next {
             match input {
                 Input::Link { reply, .. } => drop(reply.send(Err(LinkError::Unavailable))),
                 Input::Actions { key, batch, bytes, taken_at, room, taken: told } => {
-                    let record = Journalled { key, batch, bytes, at };
-                    records
-                        .push(serde_json::to_vec(&record).expect("batches are text and numbers"));
-                    taken.push((record, taken_at, room, told));
+                    let record = Journalled { key, batch, summary: None, bytes, at };
+                    taken.push((record, Waiting { taken_at, room, taken: told, reply: None }));
                 }
-                other @ (Input::Decide { .. } | Input::Outcome(_) | Input::Drain | Input::Stop) => {
-                    self.put_off.push(other)
+                Input::Summary { key, text, covers, taken_at, room, reply } => {
+                    let (batch, bytes) = (ActionsPayload::default(), text.len());
+                    let record =
+                        Journalled { key, batch, summary: Some((text, covers)), bytes, at };
+                    taken.push((record, Waiting { taken_at, room, taken: None, reply }));
                 }
+                other @ (Input::Decide { .. }
+                | Input::Erase(_)
+                | Input::Scrubbed(_)
+                | Input::Outcome(_)
+                | Input::Redacted(_)
+                | Input::Drain
+                | Input::Stop) => self.put_off.push(other),
             }
             next = if taken.len() < TOGETHER {
                 self.inbox.try_recv()
@@ -99,20 +133,22 @@ impl Engine {
                 Err(TryRecvError::Empty)
             };
         }
-        match journal.append(records).await {
+        let record = |(record, _): &(Journalled, _)| {
+            serde_json::to_vec(record).expect("batches are text and numbers")
+        };
+        match journal.append(taken.iter().map(record).collect()).await {
             Ok(()) => {
                 self.counters.journalled.set(journal.len());
-                for (record, _, _, told) in taken {
+                for (record, waiting) in taken {
                     self.counters.actions_taken.add(record.batch.actions.len() as u64);
-                    told.into_iter().map(Answer::Taken).for_each(Answer::tell);
+                    waiting.taken.into_iter().map(Answer::Taken).for_each(Answer::tell);
+                    let kept = |reply| Answer::Summary(reply, Summary::Journalled);
+                    waiting.reply.into_iter().map(kept).for_each(Answer::tell);
                 }
             }
             Err(error @ JournalError::Full(_)) => {
                 tracing::error!("{error}; nothing more is taken until the store is back");
-                let kept = |(record, taken_at, room, taken)| {
-                    let Journalled { key, batch, bytes, .. } = record;
-                    Input::Actions { key, batch, bytes, taken_at, room, taken }
-                };
+                let kept = |(record, waiting): (Journalled, Waiting)| record.into_input(waiting);
                 self.put_off.extend(taken.into_iter().map(kept));
             }
             Err(error) => return Err(error.into()),
@@ -144,13 +180,13 @@ impl Engine {
         let unplayed = records.iter().filter(|(n, _)| self.played.is_none_or(|played| *n > played));
         let batches = unplayed.filter_map(|(n, record)| read(Table::Journal, *n, record));
         let mut inputs: Vec<_> = batches
-            .map(|Journalled { key, batch, bytes, at }| {
-                let (taken_at, room, taken) = (Some(at), None, None);
-                Input::Actions { key, batch, bytes, taken_at, room, taken }
+            .map(|record: Journalled| {
+                let taken_at = Some(record.at);
+                record.into_input(Waiting { taken_at, room: None, taken: None, reply: None })
             })
             .collect();
         while let Some(outcome) = self.posts.try_join_next() {
-            inputs.push(Input::Outcome(outcome.map_err(EngineError::Panic)?));
+            inputs.push(outcome.map_err(EngineError::Panic)?);
         }
         let mark = put(Table::Journal, journal_group(journal.id()), 0, &last);
         self.round(inputs, vec![mark]).await?;

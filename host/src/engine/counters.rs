@@ -36,8 +36,27 @@ counters! {
     dropped_unknown_product,
     /// Actions that left the pre-link window before a conversation opened.
     dropped_window,
-    /// Summaries from the connector that were not used: the host writes none into notes.
+    /// Summaries that became notes.
+    summaries_sealed,
+    /// Summaries of sessions that are linked to no conversation: there was nothing to replace.
+    summaries_unlinked,
+    /// Summaries that can't be used: without a text, a session or a configured product, or behind one that
+    /// covers more.
     summaries_ignored,
+    /// Notes that were to be taken back: replaced by a summary, or of somebody who is erased.
+    redactions_queued,
+    /// Notes taken back: removed or overwritten, or not there any more.
+    redactions_done,
+    /// Attempts at taking a note back that are followed by another.
+    redactions_failed,
+    /// Notes that stay because the platform, or the plugin, can't take notes back.
+    redactions_unsupported,
+    /// Notes that could not be taken back and stay until a person sees to them.
+    redactions_given_up,
+    /// Redactions that were given up, forgotten after their retention.
+    redactions_expired,
+    /// Notes that wait to be taken back at this moment, as far as they are in memory.
+    redactions_waiting,
     /// Notes sealed.
     notes_sealed,
     /// Notes sealed in which actions gathered while the platform took nothing.
@@ -74,6 +93,12 @@ counters! {
     journalled,
     /// Shared snapshots that could not be brought up to date.
     snapshots_left,
+    /// Sessions erased because somebody wished it.
+    sessions_erased,
+    /// Times that the store's files were written anew after something was erased.
+    scrubs,
+    /// 1 while something of what was erased may be left in the store's files.
+    scrub_due,
     /// Sessions removed from the store after their retention.
     sessions_expired,
     /// Sessions in memory at this moment.

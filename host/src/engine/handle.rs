@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::engine::accounts::Board;
 use crate::engine::counters::Counters;
@@ -12,7 +12,9 @@ use crate::engine::link::{LinkError, LinkRequest, Linked};
 use crate::engine::settings::Settings;
 use crate::ids::{ProductId, SessionId, SessionKey};
 use crate::outbox::account::AccountState;
-use crate::session::payload::{ActionsPayload, Payload};
+use crate::session::payload::{ActionsPayload, Payload, SummaryPayload};
+use crate::session::state::{Covers, Summarized};
+use crate::store::Store;
 
 /// Inputs that can wait.
 pub(super) const INBOX: usize = 4096;
@@ -33,6 +35,10 @@ pub struct Handle {
     pub(super) room: Arc<Semaphore>,
     pub(super) counters: Arc<Counters>,
     pub(super) settings: Arc<Settings>,
+    /// Only read: what changes goes through the engine.
+    pub(super) store: Arc<dyn Store>,
+    /// Whether something of what was erased may be left in the store's files.
+    pub(super) scrub_due: watch::Receiver<bool>,
 }
 
 /// The engine has ended.
@@ -46,11 +52,39 @@ impl Handle {
     pub async fn take(&self, payload: Payload, bytes: usize) -> Result<(), Closed> {
         match payload {
             Payload::Actions(batch) => self.submit(batch, bytes, None).await.map(drop),
-            Payload::Summary(_) => {
-                self.counters.summaries_ignored.add(1);
-                Ok(())
+            Payload::Summary(summary) => {
+                let SummaryPayload { product_id, session_id, summary: text, replaces, .. } =
+                    summary;
+                let Some(key) = self.key(&product_id, session_id.as_deref()) else {
+                    self.counters.summaries_ignored.add(1);
+                    return Ok(());
+                };
+                self.submit_summary(key, text, Covers::Next(replaces), bytes, None).await
             }
         }
+    }
+
+    /// Hands over a summary that covers all actions of a session up to the `covers`th, counted from 1 in
+    /// the order in which they were taken ([`Record::left`](crate::session::state::Record)). Where the
+    /// session is linked it is posted behind what was sealed before, and takes the place of the notes that
+    /// it covers once it is on record as sent. Returns after the commit.
+    ///
+    /// # Errors
+    /// The engine has ended.
+    pub async fn summarize(
+        &self,
+        key: SessionKey,
+        text: String,
+        covers: u64,
+    ) -> Result<Summary, Closed> {
+        if self.settings.product(&key.product).is_none() || text.trim().is_empty() {
+            self.counters.summaries_ignored.add(1);
+            return Ok(Summary::Unusable);
+        }
+        let (reply, answer) = oneshot::channel();
+        let bytes = text.len();
+        self.submit_summary(key, text, Covers::Through(covers), bytes, Some(reply)).await?;
+        answer.await.map_err(|_| Closed)
     }
 
     /// As [`Handle::take`], but returns only after the commit: what was usable is *taken* then.
@@ -140,13 +174,53 @@ impl Handle {
             return Ok(Submitted::Unusable);
         };
         let key = SessionKey { product, session };
-        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).clamp(1, INBOX_KIB);
-        let room = self.room.clone().acquire_many_owned(kib).await.map_err(|_| Closed)?;
-        let (taken_at, room) = (None, Some(room));
+        let (taken_at, room) = (None, Some(self.room_for(bytes).await?));
         let input = Input::Actions { key, batch, bytes, taken_at, room, taken };
         self.inbox.send(input).await.map_err(|_| Closed)?;
         Ok(Submitted::Queued)
     }
+
+    async fn submit_summary(
+        &self,
+        key: SessionKey,
+        text: String,
+        covers: Covers,
+        bytes: usize,
+        reply: Option<oneshot::Sender<Summary>>,
+    ) -> Result<(), Closed> {
+        // A text that says nothing must not take the place of anything.
+        if text.trim().is_empty() {
+            self.counters.summaries_ignored.add(1);
+            return Ok(());
+        }
+        let (taken_at, room) = (None, Some(self.room_for(bytes).await?));
+        let input = Input::Summary { key, text, covers, taken_at, room, reply };
+        self.inbox.send(input).await.map_err(|_| Closed)
+    }
+
+    async fn room_for(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Closed> {
+        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).clamp(1, INBOX_KIB);
+        self.room.clone().acquire_many_owned(kib).await.map_err(|_| Closed)
+    }
+
+    /// The session of a configured product.
+    fn key(&self, product: &str, session: Option<&str>) -> Option<SessionKey> {
+        let session = SessionId::new(session?).ok()?;
+        let product =
+            ProductId::new(product).ok().filter(|id| self.settings.product(id).is_some())?;
+        Some(SessionKey { product, session })
+    }
+}
+
+/// What became of a summary that was handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Summary {
+    /// The engine took it.
+    Taken(Summarized),
+    /// The store is away: it is in the journal, and taken when the store is back.
+    Journalled,
+    /// It has no text, or its product isn't configured. Nothing of it is kept.
+    Unusable,
 }
 
 enum Submitted {

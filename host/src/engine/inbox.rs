@@ -1,12 +1,17 @@
 //! What can happen to the engine.
 
+use std::sync::Arc;
+
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::clock::Timestamp;
+use crate::engine::erase;
+use crate::engine::handle::Summary;
 use crate::engine::link::{LinkError, LinkRequest, Linked};
-use crate::ids::{PluginName, SessionKey};
-use crate::outbox::note::{PostError, Posted};
+use crate::ids::{ConversationId, PluginName, SessionKey};
+use crate::outbox::note::{Note, PostError, Posted, Redaction};
 use crate::session::payload::ActionsPayload;
+use crate::session::state::Covers;
 
 /// An input of the loop.
 pub(super) enum Input {
@@ -22,12 +27,30 @@ pub(super) enum Input {
         /// Answered after the commit, where somebody waits.
         taken: Option<oneshot::Sender<()>>,
     },
+    /// A summary of a session.
+    Summary {
+        key: SessionKey,
+        text: String,
+        covers: Covers,
+        /// As for actions.
+        taken_at: Option<Timestamp>,
+        /// As for actions.
+        room: Option<OwnedSemaphorePermit>,
+        /// Answered after the commit, where somebody waits.
+        reply: Option<oneshot::Sender<Summary>>,
+    },
     /// A wish to link.
     Link { request: LinkRequest, reply: oneshot::Sender<Result<Linked, LinkError>> },
     /// A person's decision about notes.
     Decide { decision: Decision, notes: Vec<NoteRef>, reply: oneshot::Sender<usize> },
+    /// Sessions that are to be erased.
+    Erase(erase::Order),
+    /// The store's files were written anew, or why not.
+    Scrubbed(Result<(), String>),
     /// The outcome of a post.
     Outcome(Outcome),
+    /// The outcome of a redaction.
+    Redacted(Redacted),
     /// Seal what is open, post what is queued, and end.
     Drain,
     /// End at once: posts under way are cut off, and put on record as not crashed.
@@ -54,11 +77,22 @@ pub struct NoteRef {
 
 /// The outcome of a post.
 pub(super) struct Outcome {
-    pub(super) key: SessionKey,
-    pub(super) plugin: PluginName,
+    pub(super) note: Arc<Note>,
     /// Whether it was made to learn whether the platform answers again.
     pub(super) probe: bool,
     /// Whether the platform had the note, so that it was not sent.
     pub(super) found: bool,
     pub(super) result: Result<Posted, PostError>,
+}
+
+/// The outcome of a redaction.
+pub(super) struct Redacted {
+    pub(super) key: SessionKey,
+    /// The note's number.
+    pub(super) seq: u64,
+    pub(super) plugin: PluginName,
+    pub(super) conversation: ConversationId,
+    /// As for a post.
+    pub(super) probe: bool,
+    pub(super) result: Result<Redaction, PostError>,
 }

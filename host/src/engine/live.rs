@@ -9,6 +9,7 @@ use crate::engine::rows::{Person, PersonRow, person_group, put, read, session_gr
 use crate::engine::shared::Copy;
 use crate::ids::{ConversationId, PluginName, ProductId, SessionKey};
 use crate::outbox::lane::{IN_MEMORY, Lane, Progress, Queued};
+use crate::outbox::note::SentNote;
 use crate::session::batch::Entry;
 use crate::session::link::Owners;
 use crate::session::state::{Record, Session};
@@ -61,14 +62,15 @@ impl Memory {
         let open = store.load(Table::Open, &groups).await?;
         let notes = store.load(Table::Outbox, &groups).await?;
         let progress = store.load(Table::Attempt, &groups).await?;
-        let dead = load_dead(store, &groups, &records).await?;
+        let given = load_given(store, &groups, &records).await?;
         let rows = records.into_iter().zip(open).zip(notes).zip(progress);
         let (mut fresh, mut aside) = (Vec::new(), Vec::new());
         for ((key, group), (((records, open), notes), progress)) in
             missing.into_iter().zip(groups).zip(rows)
         {
             let last = |rows: &Rows| rows.last().map_or(0, |(number, _)| *number);
-            let last_note = last(&notes).max(dead.get(&group).copied().unwrap_or(0));
+            let given = given.get(&group).copied().unwrap_or_default();
+            let last_note = last(&notes).max(given.last_note);
             let next_row = open.last().map_or(0, |(number, _)| number + 1);
             let record =
                 records.into_iter().find(|(number, _)| *number == 0).map(|(_, value)| value);
@@ -104,7 +106,7 @@ impl Memory {
             });
             let session = Session::load(key.clone(), record, open);
             let live = Live {
-                session: session.with_numbers_taken(next_row, last_note),
+                session: session.with_numbers_taken(next_row, last_note, given.last_action),
                 lane: Lane::load(queued),
                 queued: false,
                 touched: now,
@@ -214,6 +216,26 @@ impl Memory {
         products.iter().filter_map(of).flatten()
     }
 
+    /// Puts a session that nobody knows in the place of one, whatever that waits for. The numbers of its
+    /// notes aren't given again.
+    pub(super) fn begin_anew(&mut self, key: &SessionKey, now: Timestamp) -> Option<Live> {
+        let live = self.sessions.remove(key)?;
+        if let Some(at) = live.timer {
+            self.timers.remove(&(at, key.clone()));
+        }
+        let fresh = Session::load(key.clone(), None, Vec::new());
+        let fresh = Live {
+            session: fresh.with_numbers_taken(0, live.session.record().notes, 0),
+            lane: Lane::default(),
+            queued: false,
+            touched: now,
+            copy: None,
+            timer: None,
+        };
+        self.sessions.insert(key.clone(), fresh);
+        Some(live)
+    }
+
     /// Puts a session under a person, where that person is in memory.
     pub(super) fn add_person(&mut self, product: &ProductId, person: &Person, key: &SessionKey) {
         if let Some(keys) = self.persons.get_mut(&(product.clone(), person.clone())) {
@@ -288,25 +310,54 @@ impl Memory {
     }
 }
 
-/// The number of the last dead letter of each session that has no readable record, but dead letters: they
-/// outlive the record, and its numbers begin anew.
-async fn load_dead(
+/// Numbers that a session without a readable record has given out.
+#[derive(Clone, Copy, Default)]
+struct Given {
+    last_note: u64,
+    last_action: u64,
+}
+
+/// The numbers that sessions without a readable record have given out: dead letters and notes that are to
+/// be taken back outlive the record, sent notes a record that can't be read.
+async fn load_given(
     store: &dyn Store,
     groups: &[Group],
     records: &[Rows],
-) -> Result<HashMap<Group, u64>, StoreError> {
-    let readable = |rows: &Rows| {
-        rows.iter()
-            .any(|(number, value)| *number == 0 && serde_json::from_slice::<Record>(value).is_ok())
-    };
-    let of_new = groups.iter().zip(records).filter(|(_, rows)| !readable(rows));
-    let groups: Vec<_> = of_new.map(|(group, _)| group.clone()).collect();
-    if groups.is_empty() {
-        return Ok(HashMap::new());
+) -> Result<HashMap<Group, Given>, StoreError> {
+    let mut given: HashMap<Group, Given> = HashMap::new();
+    let (mut fresh, mut unreadable) = (Vec::new(), Vec::new());
+    for (group, rows) in groups.iter().zip(records) {
+        let record = rows.iter().find(|(number, _)| *number == 0);
+        match record.map(|(_, value)| serde_json::from_slice::<Record>(value).is_ok()) {
+            Some(true) => continue,
+            Some(false) => unreadable.push(group.clone()),
+            None => {}
+        }
+        fresh.push(group.clone());
     }
-    let dead = store.load(Table::Dead, &groups).await?;
-    let last = |(group, rows): (Group, Rows)| Some((group, rows.last()?.0));
-    Ok(groups.into_iter().zip(dead).filter_map(last).collect())
+    if !fresh.is_empty() {
+        for table in [Table::Dead, Table::Redact] {
+            let rows = store.load(table, &fresh).await?;
+            for (group, rows) in fresh.iter().zip(rows) {
+                let last = rows.last().map_or(0, |(number, _)| *number);
+                let of_group = given.entry(group.clone()).or_default();
+                of_group.last_note = of_group.last_note.max(last);
+            }
+        }
+    }
+    if !unreadable.is_empty() {
+        let rows = store.load(Table::Sent, &unreadable).await?;
+        for (group, rows) in unreadable.into_iter().zip(rows) {
+            let of_group = given.entry(group).or_default();
+            for (number, value) in rows {
+                let sent = read::<SentNote>(Table::Sent, number, &value);
+                of_group.last_note = of_group.last_note.max(number);
+                let through = sent.map_or(0, |sent| sent.through);
+                of_group.last_action = of_group.last_action.max(through);
+            }
+        }
+    }
+    Ok(given)
 }
 
 /// The row of a lane's head, or of a note behind it.

@@ -1,19 +1,21 @@
 //! Posts: begun when their attempt is on record, ended by what came of them.
 
-use std::sync::Arc;
-
 use crate::clock::Timestamp;
-use crate::engine::inbox::Outcome;
+use crate::engine::accounts::{self, CallKind};
+use crate::engine::inbox::{Input, Outcome};
 use crate::engine::live::progress_row;
 use crate::engine::round::{Engine, Round, Start};
-use crate::engine::rows::{SentRow, delete, put, session_group};
+use crate::engine::rows::{delete, put, session_group};
 use crate::ids::SessionKey;
-use crate::outbox::lane::{DeadLetter, Finished};
-use crate::outbox::note::{Call, Crash, FailureKind, Found, Note, Post, PostError, Posted};
+use crate::outbox::account::Heard;
+use crate::outbox::lane::{DeadLetter, Finished, Queued};
+use crate::outbox::note::{
+    Call, Crash, FailureKind, Found, Note, Post, PostError, Posted, SentNote,
+};
 use crate::store::Table;
 
 /// So many sent notes of a session are remembered, the latest.
-const MAX_SENT: u64 = 256;
+pub(super) const MAX_SENT: u64 = 1024;
 
 impl Engine {
     /// Begins what can be begun. Returns the sessions whose turn it was.
@@ -38,30 +40,20 @@ impl Engine {
                 round.changes.push(progress_row(&key, head));
                 let (note, attempt) = (head.note.clone(), head.progress.attempts);
                 let unknown = head.progress.unknown;
-                let probe = self.accounts.begin(&plugin, now);
+                let probe = self.accounts.begin(&plugin, CallKind::Post, now);
                 if probe {
                     round.accounts.insert(plugin.clone());
                 }
-                round.starts.push(Start { key, note, attempt, unknown, probe });
+                round.starts.push(Start { note, attempt, unknown, probe });
             }
         }
         turns
     }
 
     pub(super) fn start_post(&mut self, start: Start) {
-        let Start { key, note, attempt, unknown, probe } = start;
-        let call = Call {
-            idempotency_key: note.idempotency_key.clone(),
-            attempt,
-            timeout: self.settings.rules(&key.product).call_timeout,
-            traceparent: format!(
-                "00-{:032x}-{:016x}-01",
-                rand::random::<u128>(),
-                rand::random::<u64>()
-            ),
-        };
+        let Start { note, attempt, unknown, probe } = start;
+        let call = self.call(&note.key, note.idempotency_key.clone(), attempt);
         let post = self.post.clone();
-        let plugin = note.plugin.clone();
         self.posts.spawn(async move {
             let asked = if unknown { find(&*post, call.clone(), &note).await } else { None };
             let found = matches!(asked, Some(Ok(_)));
@@ -69,34 +61,79 @@ impl Engine {
                 Some(answer) => answer,
                 None => post.post_note(call, &note).await,
             };
-            Outcome { key, plugin, probe, found, result }
+            Input::Outcome(Outcome { note, probe, found, result })
         });
     }
 
+    /// An attempt at something about a session.
+    pub(super) fn call(&self, key: &SessionKey, idempotency_key: String, attempt: u32) -> Call {
+        let timeout = self.settings.rules(&key.product).call_timeout;
+        let (trace, span) = (rand::random::<u128>(), rand::random::<u64>());
+        let traceparent = format!("00-{trace:032x}-{span:016x}-01");
+        Call { idempotency_key, attempt, timeout, traceparent }
+    }
+
     pub(super) fn end_post(&mut self, round: &mut Round, outcome: Outcome, now: Timestamp) {
-        let rules = self.settings.rules(&outcome.key.product);
         let random = (self.settings.jitter)();
-        let Some(live) = self.memory.sessions.get_mut(&outcome.key) else { return };
-        let Some(note) = live.lane.head().map(|head| head.note.clone()) else { return };
-        let changed = self.accounts.end(&outcome, &note.conversation, now, random, &self.counters);
-        let Outcome { key, plugin, probe, found, result } = outcome;
-        if changed {
-            round.accounts.insert(plugin);
+        let call = accounts::Call {
+            plugin: &outcome.note.plugin,
+            conversation: &outcome.note.conversation,
+            kind: CallKind::Post,
+            probe: outcome.probe,
+            heard: Heard::of(&outcome.result),
+        };
+        if self.accounts.end(&call, now, random, &self.counters) {
+            round.accounts.insert(outcome.note.plugin.clone());
         }
-        round.touched.push(key.clone());
+        if self.end_erased_post(round, &outcome, now) {
+            return;
+        }
+        let Outcome { note, probe, found, result } = outcome;
+        let rules = self.settings.rules(&note.key.product);
+        let Some(live) = self.memory.sessions.get_mut(&note.key) else { return };
+        let is_ours = |head: &Queued| head.note.idempotency_key == note.idempotency_key;
+        if !live.lane.head().is_some_and(is_ours) {
+            // Its session was erased, and its note is to be left at the platform.
+            return;
+        }
+        round.touched.push(note.key.clone());
         live.touched = now;
         match live.lane.finish(result, probe, now, rules, random) {
             None => {}
             Some(Finished::Sent(posted)) => {
                 self.counters.notes_posted.add(1);
                 self.counters.notes_found.add(u64::from(found));
-                sent(round, &key, &note, posted, now);
+                self.sent(round, &note, posted, now);
             }
             Some(Finished::Retry { .. }) => {
                 self.counters.attempts_failed.add(1);
-                round.changes.extend(live.lane.head().map(|head| progress_row(&key, head)));
+                let head = live.lane.head();
+                round.changes.extend(head.map(|head| progress_row(&note.key, head)));
             }
-            Some(Finished::Dead(dead)) => self.bury(round, &key, &dead),
+            Some(Finished::Dead(dead)) => self.bury(round, &note.key, &dead),
+        }
+    }
+
+    /// The rows of a note that the platform took. A summary takes the place of what it covers; a note that
+    /// a summary took the place of before, such as a dead letter that was sent again, goes right away.
+    fn sent(&mut self, round: &mut Round, note: &Note, posted: Posted, now: Timestamp) {
+        let (key, group) = (&note.key, session_group(&note.key));
+        round.changes.push(delete(Table::Outbox, group.clone(), note.seq));
+        round.changes.push(delete(Table::Attempt, group.clone(), note.seq));
+        if let Some(old) = note.seq.checked_sub(MAX_SENT) {
+            round.changes.push(delete(Table::Sent, group.clone(), old));
+        }
+        let sent = SentNote::of(note, posted.note_id, now);
+        let others = round.sent.remove(key).unwrap_or_default();
+        if others.iter().any(|(seq, other)| sent.is_replaced_by(note.seq, other, *seq)) {
+            self.replace(round, key, note.seq, sent, now);
+            return;
+        }
+        round.changes.push(put(Table::Sent, group, note.seq, &sent));
+        for (seq, other) in others {
+            if !other.stays && other.is_replaced_by(seq, &sent, note.seq) {
+                self.replace(round, key, seq, other, now);
+            }
         }
     }
 
@@ -123,27 +160,13 @@ impl Engine {
     }
 }
 
-/// The rows of a note that the platform took.
-fn sent(round: &mut Round, key: &SessionKey, note: &Arc<Note>, posted: Posted, now: Timestamp) {
-    let group = session_group(key);
-    round.changes.push(delete(Table::Outbox, group.clone(), note.seq));
-    round.changes.push(delete(Table::Attempt, group.clone(), note.seq));
-    let row = SentRow {
-        plugin: note.plugin.clone(),
-        conversation: note.conversation.clone(),
-        idempotency_key: note.idempotency_key.clone(),
-        note_id: posted.note_id,
-        at: now,
-    };
-    round.changes.push(put(Table::Sent, group.clone(), note.seq, &row));
-    if let Some(old) = note.seq.checked_sub(MAX_SENT) {
-        round.changes.push(delete(Table::Sent, group, old));
-    }
-}
-
 /// Asks whether the platform has a note whose outcome isn't known. `None`: it is to be sent, because the
 /// platform doesn't have it, or because nobody can say.
-async fn find(post: &dyn Post, call: Call, note: &Note) -> Option<Result<Posted, PostError>> {
+pub(super) async fn find(
+    post: &dyn Post,
+    call: Call,
+    note: &Note,
+) -> Option<Result<Posted, PostError>> {
     match post.find_note(call, note).await {
         Ok(Found::Yes(note_id)) => Some(Ok(Posted { note_id, pause: None })),
         Ok(Found::No | Found::Unsupported) => None,

@@ -10,6 +10,7 @@ use crate::engine::rows::{
 };
 use crate::ids::SessionKey;
 use crate::outbox::lane::DeadLetter;
+use crate::outbox::redaction::{Job, State, Why};
 use crate::session::batch::Entry;
 use crate::session::state::Record;
 use crate::store::{Key, Table};
@@ -93,6 +94,33 @@ impl Engine {
             if letter.at < oldest && !letter.holds_lane {
                 self.counters.dead_expired.add(1);
                 round.changes.push(delete(Table::Dead, row.group, row.number));
+            }
+        }
+        self.finish(round, now).await?;
+        Ok(next)
+    }
+}
+
+impl Engine {
+    /// Removes redactions that were given up and are older than the retention of dead letters among the
+    /// next rows, and remembers where to go on.
+    pub(super) async fn expire_redactions(
+        &mut self,
+        after: Option<Key>,
+        now: Timestamp,
+    ) -> Result<Option<Key>, EngineError> {
+        let rows = self.store.scan(Table::Redact, after, PAGE).await?;
+        let next = (rows.len() == PAGE).then(|| rows.last().map(|(key, _)| key.clone())).flatten();
+        let oldest = now - self.settings.retention.dead_letters;
+        let mut round = Round::default();
+        for (row, value) in rows {
+            let Some(job) = read::<Job>(Table::Redact, row.number, &value) else { continue };
+            if job.state == State::GivenUp && job.decided < oldest {
+                self.counters.redactions_expired.add(1);
+                if job.why == Why::Erased {
+                    self.want_scrub(&mut round, now);
+                }
+                round.changes.push(delete(Table::Redact, row.group, row.number));
             }
         }
         self.finish(round, now).await?;

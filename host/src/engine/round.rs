@@ -11,16 +11,19 @@ use crate::clock::{Clock, Timestamp};
 use crate::config::Delivery;
 use crate::engine::accounts::{Accounts, Board};
 use crate::engine::counters::Counters;
+use crate::engine::erase::{Erased, Scrub, SessionRows};
+use crate::engine::handle::Summary;
 use crate::engine::handle::{CONTROL, Handle, INBOX, INBOX_KIB};
-use crate::engine::inbox::{Input, NoteRef, Outcome};
+use crate::engine::inbox::{Input, NoteRef, Outcome, Redacted};
 use crate::engine::link::{LinkError, Linked, Who};
 use crate::engine::live::{Live, Memory};
-use crate::engine::rows::{Person, put, session_group, session_key};
+use crate::engine::redact::{Redactions, StartRedaction};
+use crate::engine::rows::{Person, put, read, session_group, session_key};
 use crate::engine::settings::Settings;
 use crate::engine::snapshot::Imported;
 use crate::ids::{PluginName, SessionKey};
 use crate::outbox::lane::DeadLetter;
-use crate::outbox::note::{Note, Post};
+use crate::outbox::note::{Note, NoteKind, Post, Redaction, SentNote};
 use crate::store::{Change, Journal, JournalError, Key, Snapshots, Store, StoreError, Table};
 
 /// Inputs of one round at most.
@@ -51,7 +54,10 @@ pub struct Engine {
     pub(super) played: Option<u64>,
     pub(super) memory: Memory,
     pub(super) accounts: Accounts,
-    pub(super) posts: JoinSet<Outcome>,
+    pub(super) redactions: Redactions,
+    pub(super) scrub: Scrub,
+    /// Calls under way; each ends with what came of it.
+    pub(super) posts: JoinSet<Input>,
     pub(super) draining: bool,
     pub(super) stopping: bool,
     /// Nothing is taken: the disk is full, and what room is kept is for what is under way. At this moment
@@ -87,13 +93,18 @@ pub(super) struct Round {
     pub(super) accounts: HashSet<PluginName>,
     /// The notes that a person decides about, as far as they are in the store.
     pub(super) named: HashMap<NoteRef, Named>,
+    /// The sent notes of sessions in which some may be replaced.
+    pub(super) sent: HashMap<SessionKey, Vec<(u64, SentNote)>>,
+    /// What is stored of the sessions that are to be erased.
+    pub(super) erased: HashMap<SessionKey, SessionRows>,
+    /// Redactions to be begun after the commit.
+    pub(super) redactions: Vec<StartRedaction>,
     /// Sessions that are taken over from the reference's SDK.
     adopted: Vec<(SessionKey, Imported)>,
 }
 
 /// A post to be begun after the commit.
 pub(super) struct Start {
-    pub(super) key: SessionKey,
     pub(super) note: Arc<Note>,
     pub(super) attempt: u32,
     /// Whether the platform may have the note already.
@@ -114,6 +125,8 @@ pub(super) enum Named {
 pub(super) enum Answer {
     Link(oneshot::Sender<Result<Linked, LinkError>>, Result<Linked, LinkError>),
     Taken(oneshot::Sender<()>),
+    Summary(oneshot::Sender<Summary>, Summary),
+    Erased(oneshot::Sender<Erased>, Erased),
     Decided(oneshot::Sender<usize>, usize),
     Room(tokio::sync::OwnedSemaphorePermit),
 }
@@ -132,6 +145,7 @@ impl Engine {
         let board = Board::default();
         let snapshots = store.snapshots();
         let counters = Arc::new(Counters::default());
+        let (scrub, scrub_due) = Scrub::new();
         let handle = Handle {
             inbox: sender,
             control: orders,
@@ -139,6 +153,8 @@ impl Engine {
             room: Arc::new(Semaphore::new(INBOX_KIB as usize)),
             counters: counters.clone(),
             settings: settings.clone(),
+            store: store.clone(),
+            scrub_due,
         };
         let engine = Self {
             accounts: Accounts::new(settings.clone(), board),
@@ -154,6 +170,8 @@ impl Engine {
             snapshots,
             played: None,
             memory: Memory::default(),
+            redactions: Redactions::default(),
+            scrub,
             posts: JoinSet::new(),
             draining: false,
             stopping: false,
@@ -188,7 +206,7 @@ impl Engine {
         }
         self.is_back();
         let mut sweep = self.clock.now() + SWEEP;
-        let (mut expired, mut expired_dead) = (None, None);
+        let (mut expired, mut expired_dead, mut expired_redactions) = (None, None, None);
         let mut max_live = self.settings.max_live;
         loop {
             if self.has_journalled() {
@@ -206,8 +224,11 @@ impl Engine {
                 self.accounts.sweep(now);
                 expired = unless_away(self.expire(expired, now).await)?;
                 expired_dead = unless_away(self.expire_dead(expired_dead, now).await)?;
+                expired_redactions =
+                    unless_away(self.expire_redactions(expired_redactions, now).await)?;
                 // The rows are looked at page by page; the next page has no reason to wait.
-                let more = expired.is_some() || expired_dead.is_some();
+                let more =
+                    expired.is_some() || expired_dead.is_some() || expired_redactions.is_some();
                 sweep = now + if more { NEXT_PAGE } else { SWEEP };
             }
             if self.memory.sessions.len() > max_live {
@@ -232,6 +253,7 @@ impl Engine {
     async fn recover(&mut self) -> Result<(), EngineError> {
         self.accounts.load(&*self.store, self.clock.now()).await?;
         self.find_place_in_journal().await?;
+        self.find_scrub().await?;
         for table in [Table::Outbox, Table::Open] {
             let mut after = None;
             loop {
@@ -264,9 +286,15 @@ impl Engine {
     async fn gather(&mut self, sweep: Timestamp) -> Result<Vec<Input>, EngineError> {
         let now = self.clock.now();
         self.look_for_room(now).await;
-        let timers = [self.memory.next_timer(), self.accounts.next_timer(now), self.paused];
+        let timers = [
+            self.memory.next_timer(),
+            self.redactions.next_timer(),
+            self.scrub.next_timer(),
+            self.accounts.next_timer(now),
+            self.paused,
+        ];
         let mut timer = timers.into_iter().flatten().fold(sweep, Timestamp::min);
-        if self.memory.is_hungry() {
+        if self.memory.is_hungry() || self.redactions.is_hungry() {
             timer = now;
         }
         let (mut inputs, mut orders) = (std::mem::take(&mut self.put_off), Vec::new());
@@ -280,12 +308,12 @@ impl Engine {
                 inputs.push(input.unwrap_or(Input::Drain));
             }
             Some(outcome) = self.posts.join_next() => {
-                inputs.push(Input::Outcome(outcome.map_err(EngineError::Panic)?));
+                inputs.push(outcome.map_err(EngineError::Panic)?);
             }
             () = tokio::time::sleep_until(self.clock.instant(timer)) => {}
         }
         while let Some(outcome) = self.posts.try_join_next() {
-            inputs.push(Input::Outcome(outcome.map_err(EngineError::Panic)?));
+            inputs.push(outcome.map_err(EngineError::Panic)?);
         }
         // An order comes behind all that was there before it.
         let most = if orders.is_empty() { ROUND } else { INBOX };
@@ -357,16 +385,20 @@ impl Engine {
                 self.bury(&mut round, &key, &dead);
             }
         }
+        self.give_up_spent(&mut round, now);
         self.finish(round, now).await
     }
 
     /// Brings into memory what the inputs are about.
     async fn load(&mut self, inputs: &[Input], now: Timestamp) -> Result<Round, StoreError> {
         let (mut keys, mut owners, mut persons) = (HashSet::new(), HashSet::new(), HashSet::new());
-        let mut decided = HashSet::new();
+        let (mut decided, mut sent) = (HashSet::new(), HashSet::new());
+        let mut erased = HashSet::new();
         for input in inputs {
             match input {
-                Input::Actions { key, .. } => drop(keys.insert(key.clone())),
+                Input::Actions { key, .. } | Input::Summary { key, .. } => {
+                    keys.insert(key.clone());
+                }
                 Input::Link { request, .. } => {
                     owners.insert((request.plugin.clone(), request.conversation.clone()));
                     match &request.who {
@@ -388,14 +420,24 @@ impl Engine {
                 Input::Decide { notes, .. } => {
                     decided.extend(notes.iter().map(|note| note.key.clone()));
                 }
-                Input::Outcome(_) | Input::Drain | Input::Stop => {}
+                Input::Erase(order) => erased.extend(order.keys.iter().cloned()),
+                Input::Outcome(outcome) => sent.extend(self.may_replace(outcome)),
+                // What can't be taken back is remembered again, where its session still is.
+                Input::Redacted(Redacted { key, result: Ok(Redaction::Unsupported), .. }) => {
+                    keys.insert(key.clone());
+                }
+                Input::Redacted(_) | Input::Scrubbed(_) | Input::Drain | Input::Stop => {}
             }
         }
         keys.extend(self.memory.load_persons(&*self.store, persons).await?);
         self.memory.load_owners(&*self.store, owners).await?;
         keys.extend(decided.iter().cloned());
         self.memory.refill_lanes(&*self.store).await?;
+        keys.extend(erased.iter().cloned());
+        let erased = self.load_erased(erased, now).await?;
+        self.redactions.refill(&*self.store, now).await?;
         let named = self.load_named(decided).await?;
+        let sent = self.load_sent(sent).await?;
         // Before they are in memory: what can't be read now is asked for again with them.
         let missing = keys.iter().filter(|key| !self.memory.sessions.contains_key(*key));
         let adopted = self.read_shared(missing.cloned().collect(), now).await?;
@@ -409,7 +451,33 @@ impl Engine {
         let adopted = adopted.into_iter().filter(|(key, _)| fresh.contains(key)).collect();
         // Only when nothing can fail any more: a lane that was refilled must be looked at.
         let touched = self.memory.take_hungry();
-        Ok(Round { changes, touched, named, adopted, ..Round::default() })
+        Ok(Round { changes, touched, named, sent, erased, adopted, ..Round::default() })
+    }
+
+    /// The session in which the note that was sent may replace others, or be replaced itself.
+    fn may_replace(&self, outcome: &Outcome) -> Option<SessionKey> {
+        let Outcome { note, result, .. } = outcome;
+        let live = self.memory.sessions.get(&note.key)?;
+        let covered = note.through > 0 && note.through <= live.session.record().covered;
+        let may = result.is_ok() && (note.kind == NoteKind::Summary || covered);
+        may.then(|| note.key.clone())
+    }
+
+    async fn load_sent(
+        &self,
+        keys: HashSet<SessionKey>,
+    ) -> Result<HashMap<SessionKey, Vec<(u64, SentNote)>>, StoreError> {
+        if keys.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let keys: Vec<_> = keys.into_iter().collect();
+        let groups: Vec<_> = keys.iter().map(session_group).collect();
+        let rows = self.store.load(Table::Sent, &groups).await?.into_iter();
+        let notes = rows.map(|rows| {
+            let notes = rows.into_iter().filter_map(|(n, v)| Some((n, read(Table::Sent, n, &v)?)));
+            notes.collect()
+        });
+        Ok(keys.into_iter().zip(notes).collect())
     }
 
     /// Begins what can be begun, commits, and then tells and acts.
@@ -434,6 +502,7 @@ impl Engine {
         if !self.stopping {
             touched.extend(self.fill_slots(&mut round, now));
         }
+        self.begin_redactions(&mut round, now);
         for key in &touched {
             self.memory.note_hunger(key);
             if let Some(live) = self.memory.sessions.get(key) {
@@ -462,6 +531,10 @@ impl Engine {
         for start in round.starts {
             self.start_post(start);
         }
+        for start in round.redactions {
+            self.start_redaction(start);
+        }
+        self.begin_scrub(now);
         self.share(&round.records, now).await;
         Ok(())
     }
@@ -509,6 +582,8 @@ impl Answer {
         match self {
             Self::Link(reply, result) => drop(reply.send(result)),
             Self::Taken(reply) => drop(reply.send(())),
+            Self::Summary(reply, summary) => drop(reply.send(summary)),
+            Self::Erased(reply, erased) => drop(reply.send(erased)),
             Self::Decided(reply, notes) => drop(reply.send(notes)),
             Self::Room(room) => drop(room),
         }

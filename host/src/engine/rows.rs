@@ -88,17 +88,6 @@ pub(super) struct PersonRow {
     pub(super) since: Timestamp,
 }
 
-/// A note that the platform took: a row of `Table::Sent`.
-#[derive(Serialize, Deserialize)]
-pub(super) struct SentRow {
-    pub(super) plugin: PluginName,
-    pub(super) conversation: ConversationId,
-    pub(super) idempotency_key: String,
-    /// What the platform calls it, where it says.
-    pub(super) note_id: Option<String>,
-    pub(super) at: Timestamp,
-}
-
 /// Stores `value` under `number` of the group.
 pub(super) fn put(table: Table, group: Group, number: u64, value: &impl Serialize) -> Change {
     let value =

@@ -55,7 +55,7 @@ impl Engine {
     }
 
     /// Whether a copy is this very session's: the SDK's key doesn't say of which product.
-    fn is_of(&self, key: &SessionKey, imported: &Imported) -> bool {
+    pub(super) fn is_of(&self, key: &SessionKey, imported: &Imported) -> bool {
         let of_product = match &imported.product {
             Some(product) => product == key.product.as_str(),
             None => self.settings.has_one_product(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::engine::erase::{EraseError, Erased, Erasure};
 use crate::engine::ledger::{
     self, Account, By, Decided, Filter, LedgerError, Listing, Order, Want,
 };
@@ -130,8 +131,8 @@ impl Backend for Front {
             headers: request.headers,
             body: request.body.to_vec(),
         };
-        let events = match self.registry.receive(plugin, request).await {
-            Ok(events) => events,
+        let mut received = match self.registry.receive_once(plugin, request).await {
+            Ok(received) => received,
             Err(ReceiveError::NoSuchPlugin | ReceiveError::NoWebhook) => {
                 return WebhookAnswer::UnknownPlugin;
             }
@@ -141,7 +142,7 @@ impl Backend for Front {
                 let message = "the plugin refuses the request".to_owned();
                 return WebhookAnswer::Rejected { status, code, message };
             }
-            Err(ReceiveError::Unavailable) => {
+            Err(ReceiveError::Unavailable | ReceiveError::UnderWay) => {
                 return WebhookAnswer::Unavailable { retry_after: RETRY_AFTER };
             }
             Err(ReceiveError::Crashed { code, message }) => {
@@ -149,12 +150,17 @@ impl Backend for Front {
                 return WebhookAnswer::PluginFailed { code };
             }
         };
-        let mut answer = WebhookAnswer::Taken;
+        let (mut answer, mut is_success) = (WebhookAnswer::Taken, true);
+        let events = std::mem::take(&mut received.events);
         for event in events {
             let linked = match event {
+                WebhookEvent::Opened(_) | WebhookEvent::Replied(_) if received.is_repeat() => {
+                    Ok(())
+                }
                 WebhookEvent::Opened(turn) => self.turn(plugin, turn, LinkMode::Auto).await,
                 WebhookEvent::Replied(turn) => self.turn(plugin, turn, LinkMode::Reply).await,
                 WebhookEvent::Challenge(challenge) => {
+                    is_success = (200..300).contains(&challenge.status);
                     answer = WebhookAnswer::Answer {
                         status: challenge.status,
                         content_type: challenge.content_type,
@@ -167,6 +173,9 @@ impl Backend for Front {
             if linked.is_err() {
                 return WebhookAnswer::Unavailable { retry_after: RETRY_AFTER };
             }
+        }
+        if is_success {
+            received.taken();
         }
         answer
     }
@@ -226,6 +235,16 @@ impl Backend for Front {
     async fn decide(&self, order: &Order) -> Result<Decided, LedgerError> {
         self.check_open()?;
         ledger::carry_out(&*self.store, &self.engine, order, self.clock, By::Api).await
+    }
+
+    async fn erase(&self, erasure: &Erasure, dry_run: bool) -> Result<Erased, EraseError> {
+        if self.closed.get() {
+            return Err(engine::Closed.into());
+        }
+        match dry_run {
+            true => Ok(self.engine.preview_erase(erasure).await?),
+            false => self.engine.erase(erasure).await,
+        }
     }
 
     fn readiness(&self) -> Readiness {

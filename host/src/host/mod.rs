@@ -278,7 +278,7 @@ pub(crate) async fn open_store(
 }
 
 /// The journal of a store that can be away.
-async fn open_journal(store: &config::Store) -> Result<Option<Journal>, StartError> {
+pub(crate) async fn open_journal(store: &config::Store) -> Result<Option<Journal>, StartError> {
     match store {
         config::Store::Memory | config::Store::Embedded { .. } => Ok(None),
         config::Store::Redis(redis) => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::engine::erase::{EraseError, Erased, Erasure};
 use crate::engine::ledger::{Decided, Filter, LedgerError, Listing, Order, Want};
 use crate::engine::link::{LinkError, LinkMode, Linked};
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId};
@@ -30,6 +31,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Carries a person's order out. Returns after the last commit, or when it takes too long.
     async fn decide(&self, order: &Order) -> Result<Decided, LedgerError>;
+
+    /// Erases somebody, or only counts what that would be. Returns after the last commit.
+    async fn erase(&self, erasure: &Erasure, dry_run: bool) -> Result<Erased, EraseError>;
 
     /// How things stand. Must not wait for anything.
     fn readiness(&self) -> Readiness;

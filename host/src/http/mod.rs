@@ -6,6 +6,7 @@
 //! | `POST /sessions/link` | the bearer of `server.token`; without one, programs on this machine | links a session to a conversation |
 //! | `GET /outbox` | as above; texts only for the bearer of a token | what waits and what was given up |
 //! | `POST /outbox/retry`, `/outbox/purge` | as above | has notes sent again, or removes them for good |
+//! | `POST /erase` | as `POST /sessions/link` | erases a person or a session of a product |
 //! | `GET /plugins` | the same | how every plugin is |
 //! | `GET /healthz` | anyone | 200 while the process lives, with the streams' state |
 //! | `GET /readyz` | anyone | 200 when streams, store and plugins are ready, else 503 |
@@ -18,6 +19,7 @@ mod answer;
 mod auth;
 mod backend;
 mod body;
+mod erase;
 mod health;
 mod link;
 mod outbox;

@@ -10,7 +10,7 @@ use axum::routing::{MethodFilter, get, on, post};
 use super::answer::Refused;
 use super::auth::Rule;
 use super::backend::Backend;
-use super::{health, link, outbox, plugins, webhook};
+use super::{erase, health, link, outbox, plugins, webhook};
 use crate::config::Server;
 
 /// How long the rest of the host may take for an answer. Plugins have tighter deadlines of their own;
@@ -66,6 +66,10 @@ impl Routes {
             .route(
                 "/outbox/purge",
                 post(outbox::purge).fallback(|| async { Refused::method_not_allowed("POST") }),
+            )
+            .route(
+                "/erase",
+                post(erase::erase).fallback(|| async { Refused::method_not_allowed("POST") }),
             )
             .route(
                 "/plugins",

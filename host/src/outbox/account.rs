@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::config::Breaker as Rules;
 use crate::ids::PluginName;
 use crate::outbox::breaker::{Breaker, Health, State, Turn};
-use crate::outbox::note::{FailureKind, LimitScope, Pause, PostError, Posted};
+use crate::outbox::note::{FailureKind, LimitScope, Pause, PostError, Posted, Redaction};
 
 /// One plugin's standing with its platform. A plugin is one account: two accounts are two names with
 /// the same file.
@@ -94,14 +94,24 @@ impl Account {
         rules: Option<&Rules>,
         random: f64,
     ) -> Ended {
+        self.hear(Heard::of(outcome), probe, now, rules, random)
+    }
+
+    /// As [`Account::end`], for the outcome of any call.
+    pub fn hear(
+        &mut self,
+        heard: Heard,
+        probe: bool,
+        now: Timestamp,
+        rules: Option<&Rules>,
+        random: f64,
+    ) -> Ended {
         let turn = match (&mut self.breaker, rules) {
-            (Some(breaker), Some(rules)) => {
-                breaker.end(Health::of(outcome), probe, now, rules, random)
-            }
+            (Some(breaker), Some(rules)) => breaker.end(heard.health, probe, now, rules, random),
             (None, _) | (_, None) => None,
         };
         let mut ended = Ended { turn, changed: probe || turn.is_some() };
-        if let Some(Pause { time, scope: LimitScope::Account }) = pause(outcome) {
+        if let Some(Pause { time, scope: LimitScope::Account }) = heard.pause {
             // A tenth on top: not all that wait begin in the same moment.
             let until = now + time + time.mul_f64(random.clamp(0.0, 1.0) / 10.0);
             if self.limit.is_none_or(|limit| limit.until < until) {
@@ -140,6 +150,33 @@ impl Account {
             until: until.map(Timestamp::as_millis),
             limited_until: limited.map(Timestamp::as_millis),
             failures: self.breaker.as_ref().map_or(0, Breaker::failures),
+        }
+    }
+}
+
+/// What an outcome says of the platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heard {
+    /// Whether it is well.
+    pub health: Health,
+    /// The pause that it asks for.
+    pub pause: Option<Pause>,
+}
+
+impl Heard {
+    /// What the outcome of a post says.
+    pub fn of(outcome: &Result<Posted, PostError>) -> Self {
+        Self { health: Health::of(outcome), pause: pause(outcome) }
+    }
+
+    /// What the outcome of a redaction says. A plugin may answer that it can't without asking anybody.
+    pub fn of_redaction(outcome: &Result<Redaction, PostError>) -> Self {
+        match outcome {
+            Ok(Redaction::Removed | Redaction::Overwritten) => {
+                Self { health: Health::Up, pause: None }
+            }
+            Ok(Redaction::Unsupported) => Self { health: Health::Unknown, pause: None },
+            Err(error) => Self::of(&Err(error.clone())),
         }
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::config::{DeadHead, Delivery};
-use crate::outbox::note::{Crash, FailureKind, Note, PostError, Posted, Sent};
+use crate::outbox::note::{Crash, FailureKind, Note, PostError, Posted};
 use crate::outbox::retry::Backoff;
 
 /// A note that was in flight in so many crashes or traps is given up: it may be what causes them.
@@ -400,8 +400,8 @@ impl Lane {
             Err(error) => error,
         };
         let verdict = judge(&mut head.progress, &error, free, rules);
-        let reason = reason(&error);
-        head.progress.unknown |= outcome_unknown(&error);
+        let reason = error.reason();
+        head.progress.unknown |= error.is_unknown();
         let aged = now.since(head.progress.revived.unwrap_or(head.note.sealed_at)) >= rules.max_age;
         if aged || verdict == Verdict::Dead {
             return self.give_up(reason, now, rules).map(Finished::Dead);
@@ -458,22 +458,5 @@ fn judge(progress: &mut Progress, error: &PostError, free: bool, rules: &Deliver
             | FailureKind::Invalid
             | FailureKind::Permanent => Verdict::Dead,
         },
-    }
-}
-
-/// Whether the platform may have taken the note all the same.
-fn outcome_unknown(error: &PostError) -> bool {
-    match error {
-        PostError::Crashed { .. } => true,
-        PostError::Unavailable { .. } => false,
-        PostError::Failed(failure) => failure.sent == Sent::Unknown,
-    }
-}
-
-fn reason(error: &PostError) -> String {
-    match error {
-        PostError::Failed(failure) => format!("{}: {}", failure.code, failure.message),
-        PostError::Crashed { crash, message } => format!("{}: {message}", crash.code()),
-        PostError::Unavailable { message } => format!("unavailable: {message}"),
     }
 }

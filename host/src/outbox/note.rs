@@ -30,6 +30,10 @@ pub struct Note {
     pub body: String,
     /// The actions of it, for platforms that render better than text.
     pub actions: Vec<Action>,
+    /// Ordinal, among the actions of the session, of the last one that it tells of; of a summary, of the
+    /// last one that it covers. 0 for a note that was sealed before actions were counted.
+    #[serde(default)]
+    pub through: u64,
     /// The same for every attempt; no two notes share it.
     pub idempotency_key: String,
     /// When it was sealed.
@@ -121,6 +125,26 @@ pub enum PostError {
     },
 }
 
+impl PostError {
+    /// Whether the platform may have taken the note all the same.
+    pub fn is_unknown(&self) -> bool {
+        match self {
+            Self::Crashed { .. } => true,
+            Self::Unavailable { .. } => false,
+            Self::Failed(failure) => failure.sent == Sent::Unknown,
+        }
+    }
+
+    /// Why, as `code: message`.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Failed(failure) => format!("{}: {}", failure.code, failure.message),
+            Self::Crashed { crash, message } => format!("{}: {message}", crash.code()),
+            Self::Unavailable { message } => format!("unavailable: {message}"),
+        }
+    }
+}
+
 /// How a call ended without an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Crash {
@@ -144,6 +168,86 @@ impl Crash {
             Self::Memory => "memory",
         }
     }
+}
+
+/// A note that the platform took, as it is remembered so that it can be taken back.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentNote {
+    /// The plugin that posted it.
+    pub plugin: PluginName,
+    /// The conversation that it stands beside.
+    pub conversation: ConversationId,
+    /// Its key.
+    pub idempotency_key: String,
+    /// What the platform calls it, where it says.
+    pub note_id: Option<String>,
+    /// When it was found to be sent.
+    pub at: Timestamp,
+    /// What it is made of.
+    #[serde(default = "actions")]
+    pub kind: NoteKind,
+    /// As [`Note::through`].
+    #[serde(default)]
+    pub through: u64,
+    /// Whether it should have been taken back, and can't be: it stays where it is, and isn't asked for
+    /// again on account of a summary.
+    #[serde(default)]
+    pub stays: bool,
+}
+
+fn actions() -> NoteKind {
+    NoteKind::Actions
+}
+
+impl SentNote {
+    /// A note that was taken under this id.
+    pub fn of(note: &Note, note_id: Option<String>, at: Timestamp) -> Self {
+        Self {
+            plugin: note.plugin.clone(),
+            conversation: note.conversation.clone(),
+            idempotency_key: note.idempotency_key.clone(),
+            note_id,
+            at,
+            kind: note.kind,
+            through: note.through,
+            stays: false,
+        }
+    }
+
+    /// Whether `summary`, which is on record as sent too, takes the place of this note: beside the same
+    /// conversation, all actions of a raw note, and summaries before it. `seq` and `of_summary` are their
+    /// places among the notes of the session.
+    pub fn is_replaced_by(&self, seq: u64, summary: &Self, of_summary: u64) -> bool {
+        let same = self.plugin == summary.plugin && self.conversation == summary.conversation;
+        let covered = match self.kind {
+            NoteKind::Actions => self.through > 0 && self.through <= summary.through,
+            NoteKind::Summary => seq < of_summary,
+        };
+        summary.kind == NoteKind::Summary && same && seq != of_summary && covered
+    }
+}
+
+impl std::fmt::Debug for SentNote {
+    /// The conversation and what the platform calls the note are left out.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SentNote")
+            .field("plugin", &self.plugin)
+            .field("kind", &self.kind)
+            .field("through", &self.through)
+            .field("stays", &self.stays)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What became of a note that was to be taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Redaction {
+    /// It is gone, or wasn't there any more.
+    Removed,
+    /// It is still there and its text is gone.
+    Overwritten,
+    /// Nothing: the platform, or the plugin, can't take notes back.
+    Unsupported,
 }
 
 /// What a platform says when it is asked for a note.
@@ -213,6 +317,19 @@ pub trait Post: Send + Sync + 'static {
     async fn find_note(&self, call: Call, note: &Note) -> Result<Found, PostError> {
         let (_, _) = (call, note);
         Ok(Found::Unsupported)
+    }
+
+    /// Takes a note back that was posted before, by what the platform calls it. Asked again for the same
+    /// note, it answers the same. Ends as [`Post::post_note`] does.
+    async fn redact_note(
+        &self,
+        call: Call,
+        plugin: &PluginName,
+        conversation: &ConversationId,
+        note_id: &str,
+    ) -> Result<Redaction, PostError> {
+        let (_, _, _, _) = (call, plugin, conversation, note_id);
+        Ok(Redaction::Unsupported)
     }
 }
 

@@ -30,6 +30,7 @@ fn note(seq: u64) -> Arc<Note> {
         kind: NoteKind::Actions,
         body: String::new(),
         actions: Vec::new(),
+        through: 0,
         sealed_at: Timestamp(0),
     })
 }

@@ -15,8 +15,9 @@ use super::help::{Offer, TriggerContext};
 use super::pool::{Pool, Queue, Stopped};
 use super::redaction::Redaction;
 use super::registry::{NoPool, Registry};
-use super::webhook::{ReceiveError, WebhookEvent, WebhookRequest};
-use crate::ids::ConversationId;
+use super::replay::Seen;
+use super::webhook::{ReceiveError, Received, WebhookEvent, WebhookRequest};
+use crate::ids::{ConversationId, PluginName};
 use crate::outbox::note::{
     Call, Failure, FailureKind, Found, LimitScope, Note, Post, PostError, Posted, Sent,
 };
@@ -59,6 +60,16 @@ impl Post for Registry {
             call!(live.finder.call_find_note(call, conversation, key))
         });
         Ok(kept(plugin, convert::found(found.await?)))
+    }
+
+    async fn redact_note(
+        &self,
+        call: Call,
+        plugin: &PluginName,
+        conversation: &ConversationId,
+        note_id: &str,
+    ) -> Result<Redaction, PostError> {
+        Self::redact_note(self, plugin, call, conversation, note_id).await
     }
 }
 
@@ -181,7 +192,8 @@ impl Registry {
         })
     }
 
-    /// Has a plugin verify a webhook and say what it means. Ends within the plugin's `call_timeout`.
+    /// Has a plugin verify a webhook and say what it means, whether or not it was taken before. Nothing
+    /// is remembered of it. Ends within the plugin's `call_timeout`.
     ///
     /// # Errors
     /// [`ReceiveError`]; nothing may be done on account of such a request.
@@ -190,6 +202,19 @@ impl Registry {
         plugin: &str,
         request: WebhookRequest,
     ) -> Result<Vec<WebhookEvent>, ReceiveError> {
+        Ok(self.receive_once(plugin, request).await?.events)
+    }
+
+    /// As [`Registry::receive`], and says whether the request was taken before, by this or an earlier
+    /// version of the plugin: see [`Received`].
+    ///
+    /// # Errors
+    /// [`ReceiveError`]; nothing may be done on account of such a request.
+    pub async fn receive_once(
+        &self,
+        plugin: &str,
+        request: WebhookRequest,
+    ) -> Result<Received, ReceiveError> {
         let pool = self.pool(plugin).map_err(|missing| match missing {
             NoPool::Unknown => ReceiveError::NoSuchPlugin,
             NoPool::Failed(_) => ReceiveError::Unavailable,
@@ -201,9 +226,10 @@ impl Registry {
         let request = convert::request(&request, &headers);
         let whole = pool.call_timeout();
         let received = run(&pool, Queue::Webhooks, whole, None, async |live, _| {
-            call!(live.webhook.call_receive(request))
+            let received = call!(live.webhook.call_receive(request))?;
+            Ok((received, std::mem::take(&mut live.store.data_mut().verified)))
         });
-        let received = received.await.map_err(|stopped| match stopped {
+        let (received, verified) = received.await.map_err(|stopped| match stopped {
             Stopped::Busy { .. } | Stopped::Start { .. } => ReceiveError::Unavailable,
             Stopped::Crashed { crash, message } => {
                 ReceiveError::Crashed { code: crash.code().to_owned(), message }
@@ -216,7 +242,17 @@ impl Registry {
         if answer.is_err() {
             pool.counters().failures.fetch_add(1, Relaxed);
         }
-        answer
+        let events = answer?;
+        let claim = match pool.replays().claim(verified, tokio::time::Instant::now()) {
+            Seen::New(claim) => Some(claim),
+            Seen::Repeat => {
+                pool.counters().repeats.fetch_add(1, Relaxed);
+                tracing::debug!(plugin, "webhook: it was taken before; its events mean nothing");
+                None
+            }
+            Seen::UnderWay => return Err(ReceiveError::UnderWay),
+        };
+        Ok(Received { events, claim })
     }
 
     /// Calls an export that takes a `call` and answers a result: leases an instance, calls it within

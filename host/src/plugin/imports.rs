@@ -55,7 +55,11 @@ impl crypto::Host for State {
         signature: String,
     ) -> Result<bool, String> {
         let key = self.ground.door.vault().key(&secret).map_err(|error| error.to_string())?;
-        Ok(hmac::verify(key, hash, encoding, &data, &signature))
+        let fits = hmac::verify(key, hash, encoding, &data, &signature);
+        if fits {
+            self.verified.add(&secret, &data);
+        }
+        Ok(fits)
     }
 }
 

@@ -14,6 +14,8 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use super::engine::TICK;
 use super::guest_log::GuestLog;
 use super::memory::MemoryBound;
+use super::replay::Verified;
+use super::stdout::Stdout;
 use super::turns::{self, Turns};
 use super::wasi_http::Room;
 use crate::config::PluginLimits;
@@ -29,6 +31,8 @@ pub(super) struct Ground {
     pub(super) config: BTreeMap<String, String>,
     pub(super) limits: PluginLimits,
     pub(super) door: Door,
+    /// The host's standard output, where it is granted.
+    pub(super) stdout: Option<Stdout>,
     pub(super) turns: Arc<Turns>,
 }
 
@@ -39,6 +43,8 @@ pub(super) struct State {
     pub(super) outbound: Outbound,
     pub(super) cpu: Cpu,
     pub(super) memory: MemoryBound,
+    /// What the call under way had verified.
+    pub(super) verified: Verified,
     /// For the requests of our own `http`, of which there is one at a time.
     pub(super) alarm: Alarm,
     wasi: WasiCtx,
@@ -108,14 +114,17 @@ pub(super) fn store(engine: &Engine, ground: &Arc<Ground>) -> Store<State> {
     let mut wasi_http = WasiHttpCtx::new();
     wasi_http.set_field_size_limit(limits.max_header_bytes);
     // No files, no environment, no arguments; sockets are linked, as Python imports them, and shut.
-    let wasi = WasiCtx::builder()
-        .allow_tcp(false)
+    let mut wasi = WasiCtx::builder();
+    wasi.allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false)
         .max_random_size(MAX_RANDOM_BYTES)
-        .stdout(log.stdout())
-        .stderr(log.stderr())
-        .build();
+        .stderr(log.stderr());
+    match &ground.stdout {
+        Some(stdout) => wasi.stdout(stdout.of(&ground.name)),
+        None => wasi.stdout(log.stdout()),
+    };
+    let wasi = wasi.build();
     let state = State {
         ground: ground.clone(),
         outbound: Outbound {
@@ -128,6 +137,7 @@ pub(super) fn store(engine: &Engine, ground: &Arc<Ground>) -> Store<State> {
         log,
         cpu: Cpu::with(limits.cpu_time),
         memory: MemoryBound::new(limits),
+        verified: Verified::default(),
         alarm: Alarm::default(),
         wasi,
         wasi_http,
@@ -162,6 +172,7 @@ pub(super) fn begin_call(
     store.set_epoch_deadline(1);
     let state = store.data_mut();
     state.cpu = Cpu { ticks: 0, forgiven: false, ..state.cpu };
+    state.verified = Verified::default();
     state.outbound.deadline = deadline;
     state.outbound.traceparent = traceparent;
     state.log.begin();

@@ -17,6 +17,7 @@ use super::manifest::{self, Effective, Manifest};
 use super::pool::{Pool, Shared};
 use super::registry::LoadError;
 use super::source::Source;
+use super::stdout::Stdout;
 use super::turns::Turns;
 use crate::config::{Cache as CacheConfig, Plugin as PluginConfig, Sha256};
 use crate::egress::door::Bounds;
@@ -36,6 +37,7 @@ pub(super) struct Loader {
     /// stopped; as it keeps its permit, there is never more than one of them.
     compiler: Arc<Semaphore>,
     turns: Arc<Turns>,
+    stdout: Stdout,
 }
 
 /// A component, ready to be linked.
@@ -59,6 +61,14 @@ impl Compiled {
 impl Loader {
     /// A loader. Without a usable cache it compiles every time.
     pub(super) fn new(cache: Option<&CacheConfig>) -> Result<Self, LoadError> {
+        Self::with_network(cache, Network::new()?)
+    }
+
+    /// The same over another way to the network.
+    pub(super) fn with_network(
+        cache: Option<&CacheConfig>,
+        network: Network,
+    ) -> Result<Self, LoadError> {
         let engine_error = |error: wasmtime::Error| LoadError::Engine(admit::cause(&error));
         let turns = Arc::new(Turns::new());
         let engine = engine::start(&turns).map_err(engine_error)?;
@@ -71,8 +81,8 @@ impl Loader {
             }
         });
         let compiler = Arc::new(Semaphore::new(1));
-        let network = Network::new()?;
-        Ok(Self { engine, linker, network, cache, compiler, turns })
+        let stdout = Stdout::default();
+        Ok(Self { engine, linker, network, cache, compiler, turns, stdout })
     }
 
     /// Reads a file.
@@ -131,6 +141,7 @@ impl Loader {
             config: config.config.clone(),
             limits: limits.clone(),
             door: Door::new(self.network.clone(), grants, vault, bounds),
+            stdout: config.allow_stdout.then(|| self.stdout.clone()),
             turns: self.turns.clone(),
         });
         let (admitted, tried) = admit::admit(&self.linker, &compiled.component, &ground).await?;

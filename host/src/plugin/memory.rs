@@ -48,6 +48,11 @@ impl MemoryBound {
         }
     }
 
+    /// Bytes of all memories together.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.used
+    }
+
     /// Whether more was ever asked for: guests answer to that with a trap of their own, which can't be
     /// told from any other.
     pub(super) fn refused(&self) -> bool {

@@ -32,6 +32,8 @@
 //! | `imports` | what a guest can ask of the host |
 //! | `wasi_http` | `wasi:http`, led to the same door as our `http` |
 //! | `guest_log` | a guest's lines in the host's log, bounded |
+//! | `stdout` | a guest's standard output in the host's, where that is granted |
+//! | `replay` | which webhooks were taken, so that a repeat means nothing |
 //! | `convert` | between the host's types and the interface's; bounds on what a guest says |
 //!
 //! Nothing that a guest does stops another: an instance that traps, hangs, loops or eats memory is
@@ -61,9 +63,11 @@ mod pool;
 pub mod redaction;
 pub mod registry;
 mod reload;
+mod replay;
 pub mod review;
 mod source;
 mod state;
+mod stdout;
 mod supervise;
 mod turns;
 mod wasi_http;
@@ -80,5 +84,7 @@ pub use registry::{LoadError, Registry};
 pub use reload::ReloadTotals;
 pub use review::{Finding, review};
 pub use source::{read, sha256};
-pub use state::{Health, PluginState};
-pub use webhook::{ReceiveError, WebhookAnswer, WebhookEvent, WebhookRequest, WebhookTurn};
+pub use state::{Health, InstanceState, PluginState};
+pub use webhook::{
+    ReceiveError, Received, WebhookAnswer, WebhookEvent, WebhookRequest, WebhookTurn,
+};

@@ -11,7 +11,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::admit::{Admitted, Live, cause};
 use super::instance::{self, CpuUsedUp, Ground, State};
+use super::replay::{self, Replays};
 use super::source;
+use super::state::InstanceState;
 use super::supervise::{Condition, Supervisor};
 use crate::config::{Isolation, PluginLimits, Sha256};
 use crate::egress::Alarm;
@@ -38,6 +40,7 @@ pub(super) struct Shared {
     posts: Semaphore,
     /// One permit per webhook at the same time: they don't queue behind the posts of a slow platform.
     webhooks: Semaphore,
+    replays: Replays,
     counters: Counters,
 }
 
@@ -56,6 +59,7 @@ pub(super) struct Counters {
     pub(super) calls: AtomicU64,
     pub(super) failures: AtomicU64,
     pub(super) traps: AtomicU64,
+    pub(super) repeats: AtomicU64,
 }
 
 /// An instance, how often it was called, and since when it is there.
@@ -113,6 +117,7 @@ impl Shared {
         Self {
             posts: Semaphore::new(posts),
             webhooks: Semaphore::new(posts.div_ceil(4)),
+            replays: Replays::new(replay::Limits::default()),
             counters: Counters::default(),
         }
     }
@@ -168,6 +173,16 @@ impl Pool {
         drop(idle);
     }
 
+    /// The idle instances; the last one is called next.
+    pub(super) fn instances(&self) -> Vec<InstanceState> {
+        let state = |warm: &mut Warm| {
+            let data = warm.live.store.data_mut();
+            let (memory_bytes, handles) = (data.memory.bytes(), data.handles_held());
+            InstanceState { calls: warm.calls, memory_bytes, handles }
+        };
+        self.idle().iter_mut().flatten().map(state).collect()
+    }
+
     /// Drops the idle instances that are too old.
     pub(super) fn sweep(&self, now: Instant) {
         let limits = &self.ground.limits;
@@ -186,6 +201,11 @@ impl Pool {
     /// What was counted.
     pub(super) fn counters(&self) -> &Counters {
         self.shared.counters()
+    }
+
+    /// The webhooks that were taken.
+    pub(super) fn replays(&self) -> &Replays {
+        &self.shared.replays
     }
 
     /// How long a call may take at most.

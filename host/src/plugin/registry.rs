@@ -15,11 +15,11 @@ use super::loader::{self, Compiled, Loader};
 use super::pool::{Pool, Shared};
 use super::reload::{ReloadCounters, ReloadTotals};
 use super::source;
-use super::state::{Health, PluginState};
+use super::state::{Health, InstanceState, PluginState};
 use super::supervise::Condition;
 use crate::clock::Clock;
 use crate::config::{Cache, Plugin as PluginConfig};
-use crate::egress::NetworkError;
+use crate::egress::{Detour, Network, NetworkError};
 use crate::ids::PluginName;
 
 /// Every plugin, by the name that it is configured under.
@@ -91,7 +91,7 @@ impl Registry {
         from: &Path,
         plugins: &BTreeMap<PluginName, PluginConfig>,
     ) -> Result<Self, LoadError> {
-        Self::load_with(from, plugins, None).await
+        Self::load_with(from, plugins, Loader::new(None)?).await
     }
 
     /// As [`Registry::load`], but what is in the cache needn't be compiled. A cache that can't be used is
@@ -104,15 +104,27 @@ impl Registry {
         plugins: &BTreeMap<PluginName, PluginConfig>,
         cache: &Cache,
     ) -> Result<Self, LoadError> {
-        Self::load_with(from, plugins, Some(cache)).await
+        Self::load_with(from, plugins, Loader::new(Some(cache))?).await
+    }
+
+    /// As [`Registry::load`], for trying plugins out: what they send to some hosts goes to stand-ins.
+    ///
+    /// # Errors
+    /// As [`Registry::load`].
+    pub async fn load_on_trial(
+        from: &Path,
+        plugins: &BTreeMap<PluginName, PluginConfig>,
+        detours: Vec<Detour>,
+    ) -> Result<Self, LoadError> {
+        let network = Network::new()?.with_detours(detours);
+        Self::load_with(from, plugins, Loader::with_network(None, network)?).await
     }
 
     async fn load_with(
         from: &Path,
         plugins: &BTreeMap<PluginName, PluginConfig>,
-        cache: Option<&Cache>,
+        loader: Loader,
     ) -> Result<Self, LoadError> {
-        let loader = Loader::new(cache)?;
         let files = plugins.values().map(|plugin| plugin.file.clone()).collect();
         // Before anything is read: what changes while it is read is seen as a change.
         let look = folder::look(from, &files)?;
@@ -170,6 +182,13 @@ impl Registry {
     /// How every plugin is, by name.
     pub fn states(&self) -> Vec<PluginState> {
         self.slots().iter().map(|slot| slot.state(self.clock)).collect()
+    }
+
+    /// The instances of a plugin that wait for a call, the one that is called next last; none of one that
+    /// can't be called.
+    pub fn instances(&self, plugin: &str) -> Vec<InstanceState> {
+        let pool = self.slot(plugin).and_then(|slot| slot.pool().ok());
+        pool.map(|pool| pool.instances()).unwrap_or_default()
     }
 
     /// What became of changed files since the start.
@@ -357,6 +376,7 @@ impl Slot {
             calls: counters.calls.load(Relaxed),
             failures: counters.failures.load(Relaxed),
             traps: counters.traps.load(Relaxed),
+            repeats: counters.repeats.load(Relaxed),
             swaps: self.swaps.load(Relaxed),
         }
     }

@@ -31,8 +31,22 @@ pub struct PluginState {
     pub failures: u64,
     /// Calls that ended in a trap or at a limit.
     pub traps: u64,
+    /// Webhooks that were taken before, and so meant nothing.
+    #[serde(default)]
+    pub repeats: u64,
     /// Versions that were swapped in since the start.
     pub swaps: u64,
+}
+
+/// How an instance between two calls is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InstanceState {
+    /// Calls that it has answered.
+    pub calls: u64,
+    /// Linear memory that it has, in bytes. It never shrinks.
+    pub memory_bytes: usize,
+    /// Handles that it holds: streams, requests, responses.
+    pub handles: usize,
 }
 
 /// Whether a plugin runs.

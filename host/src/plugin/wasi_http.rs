@@ -167,6 +167,7 @@ mod tests {
             config: Default::default(),
             limits: PluginLimits::default(),
             door: Door::new(Network::new().unwrap(), grants, vault, bounds),
+            stdout: None,
             turns: Arc::new(crate::plugin::turns::Turns::new()),
         };
         Outbound {

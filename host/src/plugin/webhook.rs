@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use tokio::time::Instant;
+
+use super::replay::Claim;
+
 /// A request of a chat platform, as it came in. Only the plugin can tell whether it is genuine.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WebhookRequest {
@@ -26,6 +30,33 @@ pub enum WebhookEvent {
     Challenge(WebhookAnswer),
     /// Of no interest.
     Ignored,
+}
+
+/// A genuine request, and whether it was taken before.
+///
+/// Act on the events, then call [`Received::taken`] when the platform is told that it was taken. Without
+/// that the request counts as never received, so that the platform can send it again.
+#[derive(Debug)]
+pub struct Received {
+    /// What it means.
+    pub events: Vec<WebhookEvent>,
+    /// `None` for a repeat.
+    pub(super) claim: Option<Claim>,
+}
+
+impl Received {
+    /// Whether a request with the same signed data was taken before: its events are not to be acted on
+    /// again. A challenge may be answered again.
+    pub fn is_repeat(&self) -> bool {
+        self.claim.is_none()
+    }
+
+    /// Remembers that it was taken, for a day, or until 65,536 others were.
+    pub fn taken(self) {
+        if let Some(claim) = self.claim {
+            claim.keep(Instant::now());
+        }
+    }
 }
 
 /// Something that happened in a conversation, and what tells whose it is. No value is empty.
@@ -66,6 +97,10 @@ pub enum ReceiveError {
     /// request again.
     #[error("webhook: the plugin can't be called at the moment; `/readyz` and the log say why")]
     Unavailable,
+    /// The same request is being taken at this moment: whether it will be isn't known yet. The platform
+    /// shall send it again.
+    #[error("webhook: the same request is being taken at this moment")]
+    UnderWay,
     /// The plugin reads no webhooks.
     #[error("webhook: the plugin reads no webhooks; it doesn't export `webhook`")]
     NoWebhook,

@@ -59,6 +59,11 @@ impl OpenBatch {
         self.entries.back().map_or(0, |(row, _)| row + 1)
     }
 
+    /// How many actions the oldest entry holds.
+    pub fn first_actions(&self) -> Option<usize> {
+        self.entries.front().map(|(_, entry)| entry.actions.len())
+    }
+
     /// When the oldest entry arrived.
     pub fn oldest(&self) -> Option<Timestamp> {
         self.entries.front().map(|(_, entry)| entry.arrived)

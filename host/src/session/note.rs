@@ -66,6 +66,14 @@ pub fn format_note(
     out
 }
 
+/// A note of a summary: the header, and the text as [`text::paragraphs`] leaves it.
+pub fn format_summary(session_id: Option<&str>, summary: &str, now: Timestamp) -> String {
+    let mut out = String::with_capacity(96 + summary.len());
+    write_header(&mut out, session_id, None, now);
+    out.push_str(&text::paragraphs(summary));
+    out
+}
+
 fn write_header(out: &mut String, session_id: Option<&str>, at: Option<f64>, now: Timestamp) {
     let id = session_id.filter(|id| !id.is_empty()).unwrap_or("unknown");
     let at = date(at.and_then(event_time::usable)).or_else(|| date(Some(now.as_secs_f64())));

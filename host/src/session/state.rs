@@ -38,6 +38,11 @@ pub struct Record {
     pub past: Vec<Target>,
     /// How many notes were sealed.
     pub notes: u64,
+    /// Ordinal of the last action that left the open batch, for a note or for nothing. The actions of a
+    /// session are counted from 1, in the order in which they were taken.
+    pub left: u64,
+    /// Ordinal of the last action that a summary covers.
+    pub covered: u64,
     /// When something last happened, as of the last time that the record was stored.
     pub active_at: Timestamp,
 }
@@ -81,12 +86,40 @@ pub struct Sealed {
     pub seq: u64,
     /// Where it goes.
     pub link: Link,
-    /// What it tells of.
+    /// The actions that it tells of; none for a summary.
     pub actions: Vec<Action>,
+    /// The text of a summary; `None` for a note of actions.
+    pub summary: Option<String>,
+    /// Ordinal of the last action that it tells of.
+    pub through: u64,
     /// Width of the time bins in its text, in seconds; 0 for none.
     pub bin_seconds: f64,
     /// Whether actions gathered in it while the platform took nothing.
     pub gathered: bool,
+}
+
+/// Which actions of a session a summary covers: all up to some ordinal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Covers {
+    /// The oldest so many that no summary covered before.
+    Next(u64),
+    /// All up to this ordinal, itself included.
+    Through(u64),
+}
+
+/// What became of a summary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Summarized {
+    /// It is a note of the session's lane.
+    Queued {
+        /// The note's place among the session's notes.
+        seq: u64,
+    },
+    /// The session is linked to no conversation: there is nothing to replace. Nothing of it is kept.
+    Unlinked,
+    /// A later summary covers more. Nothing of it is kept.
+    Stale,
 }
 
 impl Session {
@@ -105,12 +138,13 @@ impl Session {
         Self { key, saved, record, open: batch, next_row, gathered: false }
     }
 
-    /// The same session where rows of the open batch below `next_row` and notes up to `last_note` are in
-    /// the store without being part of it: their numbers aren't given again.
+    /// The same session where rows of the open batch below `next_row`, notes up to `last_note` and actions
+    /// up to `last_action` are in the store without being part of it: their numbers aren't given again.
     #[must_use]
-    pub fn with_numbers_taken(mut self, next_row: u64, last_note: u64) -> Self {
+    pub fn with_numbers_taken(mut self, next_row: u64, last_note: u64, last_action: u64) -> Self {
         self.next_row = self.next_row.max(next_row);
         self.record.notes = self.record.notes.max(last_note);
+        self.record.left = self.record.left.max(last_action);
         self
     }
 
@@ -128,6 +162,11 @@ impl Session {
     pub fn is_linked_to(&self, plugin: &PluginName, conversation: &ConversationId) -> bool {
         let link = self.record.link.as_ref();
         link.is_some_and(|link| link.plugin == *plugin && link.conversation == *conversation)
+    }
+
+    /// Ordinal of the last action that was taken.
+    pub fn actions(&self) -> u64 {
+        self.record.left + self.open.actions() as u64
     }
 
     /// The open batch.
@@ -235,6 +274,57 @@ impl Session {
         Ok((event, effects))
     }
 
+    /// Takes a summary. Entries of the open batch that it covers wholly are sealed before it, so that every
+    /// action is told of in order and replaced like any other; what it doesn't cover stays open and comes
+    /// behind it. It covers no more than was taken.
+    pub fn on_summary(
+        &mut self,
+        text: String,
+        covers: Covers,
+        now: Timestamp,
+        rules: &Delivery,
+    ) -> (Summarized, Vec<Effect>) {
+        let mut effects = Vec::new();
+        let before = self.record.covered;
+        let wanted = match covers {
+            Covers::Next(actions) => before.saturating_add(actions),
+            Covers::Through(ordinal) => ordinal,
+        };
+        if wanted < before {
+            return (Summarized::Stale, effects);
+        }
+        let through = wanted.min(self.actions()).max(before);
+        if through > before {
+            self.record.covered = through;
+            effects.push(Effect::Save);
+        }
+        let Some(link) = self.record.link.clone() else {
+            return (Summarized::Unlinked, effects);
+        };
+        self.touch(now, &mut effects);
+        while let Some(first) = self.open.first_actions() {
+            let covered = usize::try_from(through.saturating_sub(self.record.left));
+            let covered = covered.unwrap_or(usize::MAX);
+            if first > covered {
+                break;
+            }
+            self.seal_up_to(covered, rules, 0.0, &mut effects);
+        }
+        self.record.notes += 1;
+        let seq = self.record.notes;
+        effects.push(Effect::Seal(Sealed {
+            seq,
+            link,
+            actions: Vec::new(),
+            summary: Some(text),
+            through,
+            bin_seconds: 0.0,
+            gathered: false,
+        }));
+        effects.push(Effect::Save);
+        (Summarized::Queued { seq }, effects)
+    }
+
     /// Runs the timers that are due. `gather` as in [`Session::on_actions`].
     pub fn on_timer(&mut self, now: Timestamp, rules: &Delivery, gather: bool) -> Vec<Effect> {
         let mut effects = Vec::new();
@@ -285,10 +375,10 @@ impl Session {
         if !trimmed.rows.is_empty() {
             effects.push(Effect::Forget(trimmed.rows));
             effects.push(Effect::Dropped(trimmed.actions));
-            if self.open.is_empty() {
-                // The rows told when the session was active last.
-                effects.push(Effect::Save);
-            }
+            self.record.left += trimmed.actions as u64;
+            // The record tells how many actions left, and where no rows are left, when the session was
+            // active last.
+            effects.push(Effect::Save);
         }
     }
 
@@ -318,17 +408,38 @@ impl Session {
     }
 
     fn seal_one(&mut self, rules: &Delivery, bin_seconds: f64, effects: &mut Vec<Effect>) {
+        self.seal_up_to(usize::MAX, rules, bin_seconds, effects);
+    }
+
+    /// Seals a note of at most so many actions, or of the oldest entry where that has more.
+    fn seal_up_to(
+        &mut self,
+        bound: usize,
+        rules: &Delivery,
+        bin_seconds: f64,
+        effects: &mut Vec<Effect>,
+    ) {
         let Some(link) = self.record.link.clone() else {
             return;
         };
         let gathered = self.gathered && self.open.actions() > rules.max_note_actions;
         let most = if gathered { rules.max_gathered_actions } else { rules.max_note_actions };
-        let (rows, actions) = self.open.take(most.max(rules.max_note_actions));
+        let (rows, actions) = self.open.take(most.max(rules.max_note_actions).min(bound));
+        self.record.left += actions.len() as u64;
+        let through = self.record.left;
         self.gathered &= !self.open.is_empty();
         self.record.notes += 1;
         effects.push(Effect::Forget(rows));
         let seq = self.record.notes;
-        effects.push(Effect::Seal(Sealed { seq, link, actions, bin_seconds, gathered }));
+        effects.push(Effect::Seal(Sealed {
+            seq,
+            link,
+            actions,
+            summary: None,
+            through,
+            bin_seconds,
+            gathered,
+        }));
         effects.push(Effect::Save);
     }
 }

@@ -71,6 +71,45 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// A text of several lines, such as a summary: its line breaks are LF, no more than two in a row, none at
+/// its ends; every other control character but tabs is U+FFFD. A line that could pass for a header or a
+/// numbered line of a note is indented by two spaces.
+///
+/// ```
+/// use sidenote::session::text::paragraphs;
+/// assert_eq!(paragraphs("\r\nThey paid.\r\n\n\n\nsession_id: other\n"), "They paid.\n\n  session_id: other");
+/// ```
+pub fn paragraphs(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 16);
+    let mut blank = false;
+    for line in text.replace("\r\n", "\n").split(is_break) {
+        let line = line.trim_end();
+        if line.trim_start().is_empty() {
+            blank = !out.is_empty();
+            continue;
+        }
+        if !out.is_empty() {
+            out.push_str(if blank { "\n\n" } else { "\n" });
+        }
+        blank = false;
+        if is_structure(line) {
+            out.push_str("  ");
+        }
+        out.extend(line.chars().map(|c| match c {
+            '\t' => c,
+            _ if c.is_control() => REPLACEMENT,
+            _ => c,
+        }));
+    }
+    out
+}
+
+/// Whether a line could be read as `key: value` of a header, or as `[1]`.
+fn is_structure(line: &str) -> bool {
+    let key = line.split_once(':').map(|(key, _)| key);
+    line.starts_with('[') || key.is_some_and(|key| matches!(key, "session_id" | "timestamp"))
+}
+
 /// Whether every break is CR LF and every line behind one is inert.
 ///
 /// All or nothing: folding only some breaks would join a harmless line with a forged one.

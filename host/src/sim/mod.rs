@@ -6,6 +6,7 @@
 mod connector;
 mod histogram;
 mod marker;
+mod mock;
 mod platform;
 mod post;
 mod serve;
@@ -17,9 +18,10 @@ pub use connector::{
 };
 pub use histogram::Histogram;
 pub use marker::Marker;
+pub use mock::{Form, FormError, Mock, MockExchange, MockTrouble, Struck};
 pub use platform::{
     Ending, Exchange, Fault, Keep, Live, Note, NoteAction, Opening, Platform, PlatformOptions,
-    PlatformStats, Scope, Trouble, WebhookError,
+    PlatformStats, Redacted, Scope, Trouble, WebhookError,
 };
 pub use post::{Answer, PostError, post_json};
 pub use tally::{Tally, TallyOptions, Totals};

@@ -39,6 +39,17 @@ impl Server {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        Self::over(listener, handler)
+    }
+
+    /// Answers every request to a listener with `handler`.
+    pub(super) fn over<H, F, B>(listener: TcpListener, handler: H) -> io::Result<Self>
+    where
+        H: Fn(Request<Incoming>, Reset) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<B>> + Send + 'static,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
         let addr = listener.local_addr()?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         tasks.spawn(accept(listener, handler, tasks.clone(), stop.clone()));

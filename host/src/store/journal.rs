@@ -5,13 +5,15 @@
 //! numbers never repeat over the file's life, so no record is played twice.
 
 use std::fs::OpenOptions;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::{
     Database, Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
     TableHandle,
 };
+
+use super::embedded::{folder_of, sync_folder};
 
 const RECORDS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("records");
 const ABOUT: TableDefinition<'static, &str, u64> = TableDefinition::new("about");
@@ -96,6 +98,8 @@ impl Journal {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(unmade)?;
         }
+        // Left by a process that was ended while it wrote it. It may hold what was erased since.
+        abandon(&beside(path)).map_err(unmade)?;
         private(path).map_err(unmade)?;
         let unusable = |cause| JournalError::Unusable { path: shown(), cause };
         let database = create(path).map_err(|error| {
@@ -177,6 +181,20 @@ impl Journal {
             Ok(())
         })
         .await
+    }
+
+    /// Writes the records into a fresh file and puts that in the place of the journal's, so that nothing of
+    /// those that were removed is left in it.
+    ///
+    /// # Errors
+    /// [`JournalError::Full`]: nothing changed.
+    pub async fn scrub(&self) -> Result<(), JournalError> {
+        let path = self.path.clone();
+        self.blocking(move |file, database| {
+            let fresh = rewrite(database, &path);
+            Ok(fresh.map(|fresh| file.database = Some(Arc::new(fresh))))
+        })
+        .await?
     }
 
     async fn blocking<T: Send + 'static>(
@@ -292,6 +310,71 @@ fn remove_through(database: &Database, seq: u64, level: Level) -> Result<Level, 
     }
     writing.commit()?;
     Ok(left)
+}
+
+/// The same journal in a file of its own that has taken the place of the first.
+fn rewrite(database: &Database, path: &Path) -> Result<Database, JournalError> {
+    let beside = beside(path);
+    let full = |cause: String| JournalError::Full(format!("it can't be written anew: {cause}"));
+    let written = abandon(&beside).and_then(|()| private(&beside)).map_err(|e| e.to_string());
+    let written = written.and_then(|()| create(&beside).map_err(|error| error.to_string()));
+    let written = written.and_then(|fresh| {
+        copy(database, &fresh).map_err(|error| error.to_string())?;
+        Ok(fresh)
+    });
+    let fresh = match written {
+        Ok(fresh) => fresh,
+        Err(cause) => {
+            if let Err(error) = abandon(&beside) {
+                tracing::error!("journal: a file that was begun can't be removed: {error}");
+            }
+            return Err(full(cause));
+        }
+    };
+    let placed = std::fs::rename(&beside, path).and_then(|()| sync_folder(folder_of(path)));
+    placed.map_err(|error| {
+        JournalError::Failed(format!(
+            "the file that was written anew can't be put in place: {error}"
+        ))
+    })?;
+    Ok(fresh)
+}
+
+fn copy(from: &Database, to: &Database) -> Result<(), redb::Error> {
+    let reading = from.begin_read()?;
+    let mut writing = to.begin_write()?;
+    writing.set_durability(Durability::Immediate)?;
+    {
+        let mut records = writing.open_table(RECORDS)?;
+        for record in reading.open_table(RECORDS)?.iter()? {
+            let (number, record) = record?;
+            records.insert(number.value(), record.value())?;
+        }
+        let mut about = writing.open_table(ABOUT)?;
+        for fact in reading.open_table(ABOUT)?.iter()? {
+            let (name, number) = fact?;
+            about.insert(name.value(), number.value())?;
+        }
+        let mut ids = writing.open_table(ID)?;
+        for id in reading.open_table(ID)?.iter()? {
+            ids.insert((), id?.1.value())?;
+        }
+    }
+    writing.commit()?;
+    Ok(())
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".rewrite");
+    name.into()
+}
+
+fn abandon(file: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 fn size(record: &[u8]) -> u64 {

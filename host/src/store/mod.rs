@@ -41,11 +41,15 @@ pub enum Table {
     Account,
     /// One row per journal: how far it was played back. Grouped by the journal's id.
     Journal,
+    /// Notes that are to be taken back, by session, each under its note's number.
+    Redact,
+    /// One row while something of rows that were erased may be left in the store's files.
+    Scrub,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Session,
         Self::Open,
         Self::Outbox,
@@ -56,6 +60,8 @@ impl Table {
         Self::Sent,
         Self::Account,
         Self::Journal,
+        Self::Redact,
+        Self::Scrub,
     ];
 }
 
@@ -162,6 +168,15 @@ pub trait Store: Send + Sync + 'static {
         false
     }
 
+    /// Sees to it that nothing of rows that were removed is left in the store's files. Takes time; commits
+    /// wait meanwhile, reads don't. A store whose removed rows are gone at once has nothing to do.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`]: there is no room for it; nothing changed, and it can be tried again.
+    async fn scrub(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Sessions in the form in which the reference's SDK shares them, where this store does.
     fn snapshots(&self) -> Option<Arc<dyn Snapshots>> {
         None
@@ -189,4 +204,11 @@ pub trait Snapshots: Send + Sync + 'static {
         expected: Option<&[u8]>,
         new: &[u8],
     ) -> Result<bool, StoreError>;
+
+    /// Removes the value where it still is `expected`. `false`: somebody else changed it, or there is
+    /// none; nothing was removed.
+    ///
+    /// # Errors
+    /// [`StoreError::Away`].
+    async fn remove(&self, session: &SessionId, expected: &[u8]) -> Result<bool, StoreError>;
 }

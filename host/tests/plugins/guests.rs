@@ -116,6 +116,7 @@ pub(crate) fn note(plugin: &str, body: &str) -> Note {
             timestamp_start: Some(1.5),
             ..Action::default()
         }],
+        through: 1,
         idempotency_key: "key-1".to_owned(),
         sealed_at: Timestamp(0),
     }

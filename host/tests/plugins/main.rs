@@ -5,11 +5,15 @@
 mod admission;
 mod bounds;
 mod cache;
+mod console_plugin;
 mod cost;
 mod egress;
+mod first_party;
+mod forgeries;
 mod guests;
 mod interfaces;
 mod limits;
+mod log;
 mod manifest;
 mod reload;
 mod secrets;

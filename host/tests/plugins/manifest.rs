@@ -36,7 +36,8 @@ fn a_manifest_that_a_linker_put_in_is_found_and_lifted() {
 
     let packed = pack(&built, None, false).unwrap();
     let lifted = Manifest::read(&packed).unwrap().unwrap();
-    let interfaces = ["sidenote:plugin/webhook@0.1.0", "sidenote:plugin/writer@0.1.0"];
+    let interfaces = ["finder", "messenger", "redactor", "webhook", "writer"];
+    let interfaces = interfaces.map(|name| format!("sidenote:plugin/{name}@0.1.0"));
     assert_eq!(lifted.interfaces, interfaces);
     assert_eq!(Manifest { interfaces: Vec::new(), ..lifted }, found);
     assert_eq!(pack(&built, None, false).unwrap(), packed, "the same input gives the same bytes");

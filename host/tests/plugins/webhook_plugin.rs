@@ -63,7 +63,7 @@ async fn a_note_arrives_signed_and_whole() {
 
     let body: serde_json::Value = serde_json::from_slice(&seen.body).unwrap();
     let wanted = serde_json::json!({
-        "product_id": "shop", "session_id": "s1", "conversation_id": "c1", "user_id": "u1",
+        "type": "note", "product_id": "shop", "session_id": "s1", "conversation_id": "c1", "user_id": "u1",
         "email": "u@example.com", "kind": "actions", "seq": 3, "body": "He clicked \"Pay\"\nand left",
         "actions": [{
             "index": 0, "type": "click", "title": "Click", "description": "clicked \"Pay\"",

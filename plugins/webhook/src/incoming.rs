@@ -1,19 +1,22 @@
 //! A signed JSON post of the bot, and what it means.
 
 use serde::Deserialize;
-use sidenote_plugin::webhook::{Answer, Event, Rejection, Request, Turn};
+use sidenote_plugin::crypto::{Encoding, Hash};
+use sidenote_plugin::webhook::{Answer, Event, Hmac, Rejection, Request, Turn, check_age};
 
-use crate::signature::{self, SIGNATURE, TIMESTAMP, WINDOW};
+use crate::post::{SIGNATURE, TIMESTAMP, signed};
 
-/// The secret that the bot signs with.
-const SECRET: &str = "incoming";
+/// How the bot signs.
+const SCHEME: Hmac = Hmac { secret: "incoming", hash: Hash::Sha256, encoding: Encoding::Hex };
+/// How far a timestamp may be from the host's clock, in seconds, either way.
+const WINDOW: u64 = 300;
 
 /// Verifies a request, then reads it. Without the secret everything is refused.
-pub(crate) fn read(request: &Request, now: u64) -> Result<Vec<Event>, Rejection> {
+pub(crate) fn read(request: &Request) -> Result<Vec<Event>, Rejection> {
     if request.method != "POST" {
         return Err(Rejection::new(405, "method", "only POST is taken"));
     }
-    verify(request, now)?;
+    verify(request)?;
     let body: Body = request.json()?;
     Ok(vec![match body.event.as_str() {
         "opened" => Event::Opened(body.turn()?),
@@ -23,29 +26,17 @@ pub(crate) fn read(request: &Request, now: u64) -> Result<Vec<Event>, Rejection>
     }])
 }
 
-fn verify(request: &Request, now: u64) -> Result<(), Rejection> {
-    let header = |name: &str| {
-        request
-            .header(name)
-            .ok_or_else(|| Rejection::unverified(format!("the header {name} is missing")))
-    };
-    let (timestamp, value) = (header(TIMESTAMP)?, header(SIGNATURE)?);
-    // The signature comes first: nothing that an unverified request says deserves an answer of its own.
-    let genuine = signature::verify(SECRET, timestamp, &request.body, value)
-        .map_err(|error| Rejection::new(503, "secret", error))?;
-    if !genuine {
-        return Err(Rejection::unverified(
-            "the signature doesn't fit the body and the secret `incoming`",
-        ));
-    }
-    let seconds: u64 = timestamp.parse().map_err(|_| {
+fn verify(request: &Request) -> Result<(), Rejection> {
+    let timestamp = request.required_header(TIMESTAMP)?;
+    let value = request.required_header(SIGNATURE)?;
+    // A signature that isn't written as it should be is wrong like any other, but only where there is a
+    // secret: without one, the operator is told.
+    let hex = value.strip_prefix("sha256=").unwrap_or_default();
+    SCHEME.verify(&signed(timestamp, &request.body), hex)?;
+    let seconds = timestamp.parse().map_err(|_| {
         Rejection::new(401, "timestamp", "the timestamp isn't in whole seconds since the epoch")
     })?;
-    if seconds.abs_diff(now) > WINDOW {
-        let message = format!("the timestamp is more than {WINDOW} seconds from this host's clock");
-        return Err(Rejection::new(401, "timestamp", message));
-    }
-    Ok(())
+    check_age(seconds, WINDOW)
 }
 
 #[derive(Deserialize)]

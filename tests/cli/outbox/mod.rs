@@ -1,6 +1,7 @@
 //! `sidenote outbox`: what is shown of a store that the real engine has filled, and what is changed.
 
 mod decide;
+mod erase;
 mod filled;
 mod list;
 mod redis;

@@ -30,10 +30,16 @@ async fn a_snapshot_is_under_the_references_key_and_replaced_only_where_it_is_th
     assert!(!snapshots.swap(&session, None, b"x").await.unwrap(), "an empty one is one");
     assert!(snapshots.swap(&session, Some(b""), b"two").await.unwrap());
 
+    assert!(!snapshots.remove(&session, b"one").await.unwrap(), "it is another one");
+    assert!(!snapshots.remove(&id("none"), b"").await.unwrap(), "there is none");
+
     let () = send(&mut client, &["SET", "autoplay:session_state:other", "by the SDK"]).await;
     let read = snapshots.read(&[id("other"), id("none"), session]).await.unwrap();
     assert_eq!(read, [Some(b"by the SDK".to_vec()), None, Some(b"two".to_vec())]);
     assert_eq!(snapshots.read(&[]).await.unwrap(), Vec::<Option<Vec<u8>>>::new());
+    let session = id("a:b {c} 日本");
+    assert!(snapshots.remove(&session, b"two").await.unwrap());
+    assert_eq!(snapshots.read(&[session]).await.unwrap(), [None]);
 }
 
 #[tokio::test]

@@ -1,11 +1,14 @@
 //! The test component in JavaScript: another toolchain than the workspace's, so it isn't cargo that knows
 //! when it must be built.
 
-use std::hash::{DefaultHasher, Hasher};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
+use crate::made_of::made_of;
+
 const FOLDER: &str = "tests/guests-js";
+/// The interface.
+const WIT: &str = "wit";
 const SOURCE: &str = "post-note.js";
 const COMPONENT: &str = "guest_fetch";
 /// The oldest major version of Node.js that it is built with; `package.json` says the same.
@@ -23,11 +26,11 @@ pub(crate) fn build(
     let folder = root.join("target/test-guests");
     let output = folder.join(COMPONENT).with_extension("wasm");
     let stamp = output.with_extension("stamp");
-    let made_of = made_of(root)?;
+    let made_of = made_of(root, &[FOLDER, WIT])?;
     if output.is_file() && std::fs::read_to_string(&stamp).is_ok_and(|text| text == made_of) {
         return Ok(());
     }
-    check_tools()?;
+    check_tools(BY_HAND)?;
     run(Command::new("npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).args([
         "--loglevel=error",
         "--prefix",
@@ -37,52 +40,27 @@ pub(crate) fn build(
     // A rename is one step, and the stamp comes last: what a broken build leaves is built again.
     let part = output.with_extension("part");
     let (script, source) = (format!("{FOLDER}/build.mjs"), format!("{FOLDER}/{SOURCE}"));
-    run(Command::new("node").args([&*script, &*source, "wit"]).arg(&part))?;
+    run(Command::new("node").args([&*script, &*source, WIT]).arg(&part))?;
     std::fs::rename(&part, &output)
         .and_then(|()| std::fs::write(&stamp, made_of))
         .map_err(|error| format!("{}: {error}", output.display()))
 }
 
 /// Whether what it is built with is there, and new enough.
-fn check_tools() -> Result<(), String> {
-    let node = version("node")?;
+pub(crate) fn check_tools(by_hand: &str) -> Result<(), String> {
+    let node = version("node", by_hand)?;
     let major = node.trim_start_matches('v').split('.').next().and_then(|it| it.parse().ok());
     if major.is_none_or(|major: u32| major < OLDEST_NODE) {
-        return Err(format!("node is {node}, which is too old: {BY_HAND}"));
+        return Err(format!("node is {node}, which is too old: {by_hand}"));
     }
-    version("npm").map(drop)
+    version("npm", by_hand).map(drop)
 }
 
-fn version(program: &str) -> Result<String, String> {
+fn version(program: &str, by_hand: &str) -> Result<String, String> {
     match Command::new(program).arg("--version").output() {
         Ok(output) if output.status.success() => {
             Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
         }
-        Ok(_) | Err(_) => Err(format!("{program} isn't there: {BY_HAND}")),
+        Ok(_) | Err(_) => Err(format!("{program} isn't there: {by_hand}")),
     }
-}
-
-/// A hash over all that the component is made of: its folder, with what is locked, and the interfaces.
-fn made_of(root: &Path) -> Result<String, String> {
-    let mut files = files(&root.join(FOLDER))?;
-    files.extend(self::files(&root.join("wit"))?);
-    let mut hasher = DefaultHasher::new();
-    for file in files {
-        let bytes = std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-        for part in [file.as_os_str().as_encoded_bytes(), &bytes] {
-            hasher.write_usize(part.len());
-            hasher.write(part);
-        }
-    }
-    Ok(format!("{:016x}\n", hasher.finish()))
-}
-
-/// The files right below a folder, in order.
-fn files(folder: &Path) -> Result<Vec<PathBuf>, String> {
-    let error = |error| format!("{}: {error}", folder.display());
-    let entries = std::fs::read_dir(folder).map_err(error)?;
-    let paths: Result<Vec<_>, _> = entries.map(|entry| Ok(entry?.path())).collect();
-    let mut files: Vec<_> = paths.map_err(error)?.into_iter().filter(|it| it.is_file()).collect();
-    files.sort();
-    Ok(files)
 }

@@ -2,7 +2,10 @@
 //!
 //! Each one installs or builds what it needs first, so that a fresh machine needs nothing by hand.
 
+mod docs;
 mod javascript;
+mod languages;
+mod made_of;
 mod redis;
 mod steps;
 
@@ -16,6 +19,8 @@ const USAGE: &str = "\
 cargo xtask demo [ARGS…]   build everything the demo needs and run `sidenote demo ARGS…`
 cargo xtask test           run every test; check formatting, lints and licences
 cargo xtask guests         build the WebAssembly components: plugins and test guests
+cargo xtask docs           write the book's reference of the plugin interface from wit/
+cargo xtask languages      build a plugin in every language that `plugin new` knows, and measure them: a table
 cargo xtask load [ARGS…]   the load test, release build
 cargo xtask bench [ARGS…]  the benchmarks of all stores as one table, release build
 cargo xtask soak [ARGS…]   a long trial with kills and restarts (--minutes N), release build
@@ -34,6 +39,8 @@ fn main() -> ExitCode {
         "demo" => demo(rest),
         "test" => test(),
         "guests" => guests().and_then(|_| javascript::build(&root(), run)),
+        "docs" => docs::write(&root()),
+        "languages" => languages(rest),
         "load" => measure("load", rest),
         "bench" => measure("bench", rest),
         "soak" => measure("soak", rest),
@@ -51,9 +58,8 @@ fn main() -> ExitCode {
 fn demo(args: &[String]) -> Result<(), String> {
     let plugins = guests()?;
     cargo(["build", "--quiet", "--package", "sidenote"])?;
-    let host = root().join("target/debug/sidenote");
     let folder = [OsStr::new("demo"), OsStr::new("--plugins"), plugins.as_os_str()];
-    run(Command::new(host).args(folder).args(args))
+    run(Command::new(host()).args(folder).args(args))
 }
 
 fn test() -> Result<(), String> {
@@ -70,6 +76,8 @@ fn test_steps(steps: &mut Steps) -> Result<(), String> {
     steps.take("building the component in JavaScript", || javascript::build(&root(), run))?;
     // Some tests run the binary, which `cargo test` doesn't build.
     steps.take("building the host", || cargo(["build", "--quiet", "--package", "sidenote"]))?;
+    steps
+        .take("building a plugin in each language", || languages::build(&root(), &host(), false))?;
     steps.take("building the tests", || cargo(["test", "--workspace", "--no-run"]))?;
     steps.take("testing", || cargo(["test", "--workspace"]))?;
     steps.take("lints", || {
@@ -79,6 +87,18 @@ fn test_steps(steps: &mut Steps) -> Result<(), String> {
     steps.take("licences", || {
         run(Command::new(deny).args(["deny", "check", "licenses", "bans", "sources"]))
     })
+}
+
+/// A plugin in every language, and what it costs.
+fn languages(args: &[String]) -> Result<(), String> {
+    cargo(["build", "--quiet", "--package", "sidenote"])?;
+    languages::build(&root(), &host(), true)?;
+    measure("languages", args)
+}
+
+/// The host's binary, once it is built.
+fn host() -> PathBuf {
+    root().join("target/debug/sidenote")
 }
 
 /// cargo-deny, which is built where it isn't installed.
@@ -178,12 +198,15 @@ fn cargo<T: AsRef<OsStr>>(args: impl IntoIterator<Item = T>) -> Result<(), Strin
 }
 
 fn run(command: &mut Command) -> Result<(), String> {
+    run_in(&root(), command.env("CARGO_TARGET_DIR", root().join("target")))
+}
+
+fn run_in(folder: &Path, command: &mut Command) -> Result<(), String> {
     let words = command.get_args().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
     let shown = format!("{} {words}", command.get_program().to_string_lossy());
     say(&format!("» {shown}"));
-    command.env("CARGO_TARGET_DIR", root().join("target"));
     let status =
-        command.current_dir(root()).status().map_err(|error| format!("{shown}: {error}"))?;
+        command.current_dir(folder).status().map_err(|error| format!("{shown}: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("{shown}: {status}")) }
 }
 

@@ -61,7 +61,7 @@ pub(crate) struct PurgeArgs {
 pub(crate) struct SourceArgs {
     /// The configuration
     #[arg(long, value_name = "FILE", env = "SIDENOTE_CONFIG", default_value = "sidenote.toml")]
-    pub(super) config: PathBuf,
+    pub(in crate::cli) config: PathBuf,
     /// Asks the host at this address, with `server.token` of the configuration; by default the one at
     /// `server.listen`, where it runs
     #[arg(long, value_name = "URL", value_parser = host_address, conflicts_with = "offline")]
@@ -128,11 +128,11 @@ fn state(text: &str) -> Result<EntryState, String> {
     })
 }
 
-fn product(text: &str) -> Result<ProductId, &'static str> {
+pub(in crate::cli) fn product(text: &str) -> Result<ProductId, &'static str> {
     ProductId::new(text).map_err(|error| error.cause)
 }
 
-fn session(text: &str) -> Result<SessionId, &'static str> {
+pub(in crate::cli) fn session(text: &str) -> Result<SessionId, &'static str> {
     SessionId::new(text).map_err(|error| error.cause)
 }
 

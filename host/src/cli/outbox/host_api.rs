@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::table::escaped;
 use crate::config::Secret;
 use crate::engine::Decision;
+use crate::engine::erase::{Erased, Erasure, Whom};
 use crate::engine::ledger::{Decided, Filter, Listing, Order, Want};
 
 /// How long a connection may take to be made.
@@ -25,7 +26,7 @@ const HEALTH: Duration = Duration::from_secs(5);
 const MOST_BYTES: usize = 64 << 20;
 
 /// A host's API.
-pub(super) struct HostApi {
+pub(in crate::cli) struct HostApi {
     client: Client,
     url: Url,
     token: Option<Secret>,
@@ -101,6 +102,22 @@ impl HostApi {
             body.insert("after".to_owned(), json!(after));
         }
         self.ask(self.client.post(url).json(&body)).await
+    }
+
+    /// Erases somebody, or counts what that would be.
+    pub(super) async fn erase(&self, erasure: &Erasure, dry_run: bool) -> anyhow::Result<Erased> {
+        let (name, value) = match &erasure.whom {
+            Whom::Session(session) => ("session_id", session.as_str()),
+            Whom::User(id) => ("user_id", id.as_str()),
+            Whom::Email(address) => ("email", address.as_str()),
+        };
+        let body = json!({
+            "product_id": erasure.product.as_str(),
+            name: value,
+            "keep_notes": erasure.keep_notes,
+            "dry_run": dry_run,
+        });
+        self.ask(self.client.post(self.address("/erase")?).json(&body)).await
     }
 
     fn address(&self, path: &str) -> anyhow::Result<Url> {

@@ -1,12 +1,12 @@
 //! `sidenote outbox`: what waits and what was given up, and a person's decisions about it.
 
-mod args;
+pub(super) mod args;
 mod host_api;
 mod offline;
 mod table;
 #[cfg(test)]
 mod tests;
-mod way;
+pub(super) mod way;
 
 use std::io::{self, BufRead, IsTerminal};
 use std::process::ExitCode;

@@ -9,9 +9,10 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::config::{Config, Store as StoreConfig};
+use crate::engine::erase::{EraseError, Erased, Erasure};
 use crate::engine::ledger::{self, By, Decided, Filter, LedgerError, Listing, Order, Want};
-use crate::engine::{Engine, EngineError, Settings};
-use crate::host::open_store;
+use crate::engine::{Engine, EngineError, Handle, Settings};
+use crate::host::{open_journal, open_store};
 use crate::outbox::note::{Call, Note, Post, PostError, Posted};
 use crate::store::Store;
 
@@ -22,7 +23,7 @@ const HOLD: Duration = Duration::from_secs(15);
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// An open store.
-pub(super) struct Offline {
+pub(in crate::cli) struct Offline {
     store: Arc<dyn Store>,
     config: Config,
     clock: Clock,
@@ -67,9 +68,7 @@ impl Offline {
             return Ok(ledger::preview(&*self.store, order, self.clock).await?);
         }
         self.held.get_or_try_init(|| self.hold()).await?;
-        let settings = Settings::new(&self.config).without_posting();
-        let (handle, engine) =
-            Engine::new(self.store.clone(), Arc::new(NothingPosted), settings, self.clock);
+        let (handle, engine) = self.engine();
         let mut running = JoinSet::new();
         running.spawn(engine.run());
         let carried_out = ledger::carry_out(&*self.store, &handle, order, self.clock, By::Cli);
@@ -85,6 +84,43 @@ impl Offline {
 }
 
 impl Offline {
+    /// Erases somebody, or counts what that would be. What was erased is gone from the files too.
+    pub(super) async fn erase(&self, erasure: &Erasure, dry_run: bool) -> anyhow::Result<Erased> {
+        if !dry_run {
+            self.held.get_or_try_init(|| self.hold()).await?;
+        }
+        let (handle, engine) = self.engine();
+        if dry_run {
+            return Ok(handle.preview_erase(erasure).await?);
+        }
+        // What a host took while the store was away comes first, so that it is erased too.
+        let engine = match open_journal(&self.config.store).await? {
+            Some(journal) => engine.with_journal(journal),
+            None => engine,
+        };
+        let mut running = JoinSet::new();
+        running.spawn(engine.run());
+        let erasing = async {
+            let erased = handle.erase(erasure).await?;
+            handle.scrubbed().await;
+            Ok::<_, EraseError>(erased)
+        };
+        let erased = tokio::time::timeout(PATIENCE, erasing).await;
+        let erased = erased.context("the store takes too long; try again later")?;
+        handle.stop().await;
+        match erased {
+            Ok(erased) => ended(&mut running).await.map(|()| erased),
+            Err(EraseError::Store(error)) => Err(error.into()),
+            Err(EraseError::Closed(closed)) => ended(&mut running).await.and(Err(closed.into())),
+        }
+    }
+
+    /// An engine that posts nothing.
+    fn engine(&self) -> (Handle, Engine) {
+        let settings = Settings::new(&self.config).without_posting();
+        Engine::new(self.store.clone(), Arc::new(NothingPosted), settings, self.clock)
+    }
+
     /// Waits until no host writes.
     async fn hold(&self) -> anyhow::Result<()> {
         let held = tokio::time::timeout(HOLD, self.store.hold()).await;

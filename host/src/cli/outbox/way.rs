@@ -10,12 +10,13 @@ use super::host_api::{HostApi, Presence};
 use super::offline::Offline;
 use crate::cli::output;
 use crate::config::{Config, Store};
+use crate::engine::erase::{Erased, Erasure};
 use crate::engine::ledger::{Decided, Filter, Listing, MOST_SHOWN, Order, Want};
 use crate::host::StartError;
 use crate::store::OpenError;
 
 /// The way that was taken.
-pub(super) enum Way {
+pub(in crate::cli) enum Way {
     /// The API of a running host.
     Host(HostApi),
     /// The store, with no host running.
@@ -24,7 +25,7 @@ pub(super) enum Way {
 
 impl Way {
     /// Finds out whether a host runs, unless the command line says it, and says which way is taken.
-    pub(super) async fn choose(config: Config, args: &SourceArgs) -> anyhow::Result<Self> {
+    pub(in crate::cli) async fn choose(config: Config, args: &SourceArgs) -> anyhow::Result<Self> {
         let token = config.server.token.clone();
         if let Some(url) = &args.host {
             return Ok(Self::host(HostApi::new(url.clone(), token)?));
@@ -95,6 +96,22 @@ impl Way {
             Self::Offline(offline) => offline.let_go().await,
         }
         decided
+    }
+
+    /// Erases somebody, or counts what that would be.
+    pub(in crate::cli) async fn erase(
+        &self,
+        erasure: &Erasure,
+        dry_run: bool,
+    ) -> anyhow::Result<Erased> {
+        match self {
+            Self::Host(api) => api.erase(erasure, dry_run).await,
+            Self::Offline(offline) => {
+                let erased = offline.erase(erasure, dry_run).await;
+                offline.let_go().await;
+                erased
+            }
+        }
     }
 
     async fn decide_all(&self, order: &mut Order, dry_run: bool) -> anyhow::Result<Decided> {

@@ -150,6 +150,7 @@ mod tests {
             calls: 10,
             failures: 0,
             traps: 5,
+            repeats: 0,
             swaps: 0,
         };
         let mut fine = plugin("fine", Health::Loaded, Some("0123456789ab"));

@@ -7,14 +7,14 @@ use anyhow::{Context, anyhow, bail};
 use clap::Args;
 
 use super::super::output;
-use super::about;
+use super::{about, core_module};
 use crate::plugin::manifest::pack as packed;
 use crate::plugin::{Manifest, sha256};
 
 /// What `plugin pack` takes.
 #[derive(Debug, Args)]
 pub(crate) struct PackArgs {
-    /// The component
+    /// The component; or a core module, of C or Go for example, which is made into one
     #[arg(value_name = "IN.wasm")]
     input: PathBuf,
     /// The component with its manifest; it may be the same file
@@ -27,11 +27,17 @@ pub(crate) struct PackArgs {
     /// Puts the manifest in the place of one that is there
     #[arg(long, requires = "manifest")]
     replace: bool,
+    /// The interface's folder, for a core module that doesn't carry its world
+    #[arg(long, value_name = "DIR", requires = "world")]
+    wit: Option<PathBuf>,
+    /// The world in --wit that the core module was built for
+    #[arg(long, value_name = "NAME", requires = "wit")]
+    world: Option<String>,
 }
 
 /// Packs a component. The output is written whole or not at all.
 pub(super) fn pack(args: &PackArgs) -> anyhow::Result<()> {
-    let component = crate::plugin::read(&args.input).map_err(|error| about(&args.input, error))?;
+    let component = component(args)?;
     let manifest = args.manifest.as_deref().map(read_manifest).transpose()?;
     let name = |error| anyhow!("{}: {error}", args.input.display());
     let packed = packed(&component, manifest, args.replace).map_err(name)?;
@@ -48,6 +54,18 @@ pub(super) fn pack(args: &PackArgs) -> anyhow::Result<()> {
         sha256(&packed)
     ));
     Ok(())
+}
+
+/// The component, made of a core module where it is one.
+fn component(args: &PackArgs) -> anyhow::Result<Vec<u8>> {
+    let read = crate::plugin::read(&args.input).map_err(|error| about(&args.input, error))?;
+    if !core_module::is_one(&read) {
+        return Ok(read);
+    }
+    let world = args.wit.as_deref().zip(args.world.as_deref());
+    core_module::component(read, world).with_context(|| {
+        format!("{} is a core module and can't be made into a component", args.input.display())
+    })
 }
 
 fn read_manifest(file: &Path) -> anyhow::Result<Manifest> {

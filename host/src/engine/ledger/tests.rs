@@ -35,6 +35,7 @@ fn note(product: &str, session: &str, seq: u64, age: Duration) -> Note {
         kind: NoteKind::Actions,
         body: "what they did".to_owned(),
         actions: Vec::new(),
+        through: 0,
         sealed_at,
     }
 }
@@ -306,6 +307,8 @@ fn engine(takes: Duration) -> (Handle, tokio::task::JoinHandle<Asked>) {
         room: Arc::new(tokio::sync::Semaphore::new(1)),
         counters: Arc::default(),
         settings: Arc::new(Settings::of_products([])),
+        store: Arc::new(MemoryStore::new()),
+        scrub_due: tokio::sync::watch::channel(false).1,
     };
     let answer = async move {
         let mut asked = Vec::new();

@@ -2,6 +2,7 @@
 
 mod access;
 mod connections;
+mod erase;
 mod health;
 mod link;
 mod outbox;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::config::{Secret, Server};
+use crate::engine::erase::{EraseError, Erased, Erasure};
 use crate::engine::ledger::{Decided, Filter, LedgerError, Listing, Order, Want};
 use crate::engine::link::{LinkError, LinkEvent, LinkMode, Linked};
 use crate::ids::{ConversationId, ProductId, SessionId, SessionKey};
@@ -37,6 +39,8 @@ struct Fake {
     readiness: Mutex<Readiness>,
     /// What was asked of the outbox.
     asked: Mutex<Vec<outbox::Asked>>,
+    /// What was to be erased, and whether only a count was wanted.
+    erasures: Mutex<Vec<(Erasure, bool)>>,
     /// A webhook waits for a permit before it answers.
     gate: Semaphore,
     entered: Notify,
@@ -60,6 +64,7 @@ impl Default for Fake {
                 plugins: vec![("webhook".into(), Part::Ready)],
             }),
             asked: Mutex::default(),
+            erasures: Mutex::default(),
             gate: Semaphore::new(1000),
             entered: Notify::new(),
         }
@@ -97,6 +102,11 @@ impl Backend for Fake {
     async fn decide(&self, order: &Order) -> Result<Decided, LedgerError> {
         self.asked.lock().unwrap().push(outbox::Asked::Decide(order.clone()));
         Ok(outbox::decided(1))
+    }
+
+    async fn erase(&self, erasure: &Erasure, dry_run: bool) -> Result<Erased, EraseError> {
+        self.erasures.lock().unwrap().push((erasure.clone(), dry_run));
+        Ok(erase::erased(dry_run))
     }
 
     fn readiness(&self) -> Readiness {

@@ -16,6 +16,7 @@ pub(super) fn report() -> PluginsReport {
         calls: 4,
         failures: 3,
         traps: 2,
+        repeats: 6,
         swaps: 1,
     };
     PluginsReport {
@@ -41,7 +42,7 @@ async fn plugins_are_listed_for_the_bearer_only() {
         json!({
             "name": "bot", "file": "bot.wasm", "version": "0123456789ab", "interfaces": ["writer"],
             "health": "held_back", "held_back_until": 1.5, "failed": null, "refused": "compile: no",
-            "calls": 4, "failures": 3, "traps": 2, "swaps": 1, "breaker": null,
+            "calls": 4, "failures": 3, "traps": 2, "repeats": 6, "swaps": 1, "breaker": null,
         })
     );
     assert_eq!(serde_json::from_value::<PluginsReport>(body).unwrap(), report());

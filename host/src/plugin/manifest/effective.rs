@@ -70,6 +70,13 @@ pub enum Mismatch {
         /// The table with it.
         toml: String,
     },
+    /// None of the secrets is set that verify incoming webhooks.
+    WebhooksRefused {
+        /// Their names.
+        names: Vec<String>,
+        /// The table of the first.
+        toml: String,
+    },
     /// A secret that the plugin asks for may not go where it asks for.
     SecretNotGranted {
         /// Its name.
@@ -101,6 +108,7 @@ impl Mismatch {
             Self::SecretNotSet { optional, .. } => *optional,
             Self::HostsNotGranted { .. }
             | Self::HostNotAsked { .. }
+            | Self::WebhooksRefused { .. }
             | Self::SecretNotGranted { .. }
             | Self::SecretNotAsked { .. }
             | Self::SecretHostNotAsked { .. } => false,
@@ -130,6 +138,10 @@ impl fmt::Display for Mismatch {
                 };
                 let runs = if *optional { "; it runs without" } else { "" };
                 write!(f, "manifest: it asks for the secret `{name}`{what}, which isn't set{runs}; to set it:\n{toml}")
+            }
+            Self::WebhooksRefused { names, toml } => {
+                let names = names.join("` or `");
+                write!(f, "manifest: no secret `{names}` is set, so every webhook is refused; to set it:\n{toml}")
             }
             Self::SecretNotGranted { name, hosts, toml } => {
                 let hosts = hosts.join(", ");
@@ -167,11 +179,23 @@ fn mismatches(
     };
     let others = not_asked(&asked.hosts, granted);
     found.extend(others.into_iter().map(|host| Mismatch::HostNotAsked { host }));
+    let set =
+        |name: &String| config.secrets.get(name).filter(|secret| !secret.value.expose().is_empty());
+    let verifying: Vec<_> =
+        manifest.secrets.iter().filter(|(_, ask)| ask.verifies).map(|(name, _)| name).collect();
+    let refused = !verifying.is_empty() && verifying.iter().all(|name| set(name).is_none());
+    if refused {
+        let toml = paste::secret(plugin, verifying[0], &asked.secrets[verifying[0]]);
+        let names = verifying.iter().map(|name| (*name).clone()).collect();
+        found.push(Mismatch::WebhooksRefused { names, toml });
+    }
     for (name, ask) in &manifest.secrets {
         let wanted = &asked.secrets[name];
-        let set = config.secrets.get(name).filter(|secret| !secret.value.expose().is_empty());
-        let Some(PluginSecret { hosts, .. }) = set else {
-            found.push(not_set(plugin, name, ask, wanted));
+        let Some(PluginSecret { hosts, .. }) = set(name) else {
+            // Of those that verify webhooks one is enough, and it is told above that none is there.
+            if !ask.verifies {
+                found.push(not_set(plugin, name, ask, wanted));
+            }
             continue;
         };
         let granted = Origins::parse(hosts)?;
@@ -295,6 +319,34 @@ mod tests {
             &[("token", "t", &["acme.desk.example"]), ("incoming", "i", &[])],
         );
         assert_eq!(told(&config, Some(&manifest())), Vec::<String>::new());
+    }
+
+    #[test]
+    fn that_every_webhook_is_refused_is_told_where_no_verifying_secret_is_set() {
+        let manifest = Manifest::from_json(
+            r#"{
+                "name": "desk", "version": "1.0.0",
+                "secrets": {
+                    "incoming": {"optional": true, "verifies": true},
+                    "older": {"optional": true, "verifies": true}
+                }
+            }"#,
+        )
+        .unwrap();
+        let effective = |config| effective(&"bot".into(), &config, Some(&manifest)).unwrap();
+        for unset in [config(&[], &[]), config(&[], &[("incoming", "", &[])])] {
+            let told = effective(unset).mismatches;
+            let [mismatch] = &*told else { panic!("{told:?}") };
+            assert!(!mismatch.is_harmless());
+            assert_eq!(
+                mismatch.to_string(),
+                "manifest: no secret `incoming` or `older` is set, so every webhook is refused; \
+                 to set it:\n[plugins.bot.secrets.incoming]\nenv = \"BOT_INCOMING\""
+            );
+        }
+        for set in ["incoming", "older"] {
+            assert_eq!(effective(config(&[], &[(set, "k", &[])])).mismatches, []);
+        }
     }
 
     #[test]

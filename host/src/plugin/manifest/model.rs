@@ -57,6 +57,10 @@ pub struct SecretAsk {
     /// Whether the plugin runs without it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub optional: bool,
+    /// Whether it verifies incoming webhooks. Of a plugin's secrets that do, one must be set, or every
+    /// webhook is refused; the operator is told at the start.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub verifies: bool,
 }
 
 /// Why there is no manifest to be had.

@@ -8,6 +8,7 @@ use super::exchange::{Ending, Exchanges, Number};
 use super::fault::{Fault, Faults};
 use super::note::{Envelope, Note};
 use super::options::{Keep, Opening, PlatformOptions};
+use super::redact::Redacted;
 use super::stats::PlatformStats;
 use crate::clock::Timestamp;
 use crate::sim::tally::Tally;
@@ -24,6 +25,7 @@ pub(super) struct Desk {
     pub(super) exchanges: Exchanges,
     pub(super) stats: PlatformStats,
     pub(super) tally: Tally,
+    pub(super) redactions: Vec<Redacted>,
 }
 
 struct Conversation {
@@ -54,6 +56,9 @@ pub(super) enum Taken {
     Repeat { id: String },
 }
 
+/// Most notes taken back that are recorded; they are counted all the same.
+const MAX_REDACTIONS: usize = 100_000;
+
 /// Most sessions per conversation whose order is watched.
 const MAX_SESSIONS: usize = 64;
 
@@ -71,6 +76,7 @@ impl Desk {
             exchanges: Exchanges::new(options.exchanges),
             stats: PlatformStats::default(),
             tally: Tally::new(options.tally.clone()),
+            redactions: Vec::new(),
         }
     }
 
@@ -105,6 +111,32 @@ impl Desk {
 
     pub(super) fn conversations(&self) -> Vec<String> {
         self.conversations.keys().cloned().collect()
+    }
+
+    /// Takes a note back. `false`: it isn't there.
+    pub(super) fn redact(&mut self, conversation: &str, note_id: &str, now: Timestamp) -> bool {
+        let found = self.conversations.get_mut(conversation);
+        let place = |found: &Conversation| found.notes.iter().position(|note| note.id == note_id);
+        let removed = found.and_then(|found| {
+            let note = found.notes.remove(place(found)?)?;
+            Some((note, &found.notes))
+        });
+        let Some((note, left)) = removed else {
+            self.stats.redactions_of_nothing += 1;
+            return false;
+        };
+        self.stats.redactions += 1;
+        if self.redactions.len() < MAX_REDACTIONS {
+            self.redactions.push(Redacted {
+                conversation: conversation.to_owned(),
+                note_id: note_id.to_owned(),
+                kind: note.kind.clone(),
+                at: now,
+                summaries: left.iter().filter(|note| note.kind == "summary").count(),
+                left: left.len(),
+            });
+        }
+        true
     }
 
     /// The handling of a note for this conversation begins: the fault that strikes it, if one does.

@@ -12,6 +12,7 @@ use super::fault::{Fault, Scope};
 use super::note::Note;
 use super::options::{Opening, PlatformOptions};
 use super::receive::Receiver;
+use super::redact::Redacted;
 use super::stats::PlatformStats;
 use super::webhook::{Event, WebhookError, deliver};
 use crate::clock::{Clock, Timestamp};
@@ -74,6 +75,16 @@ impl Platform {
     /// `http://127.0.0.1:PORT`: what a plugin must be granted.
     pub fn url(&self) -> String {
         self.server.url()
+    }
+
+    /// Where notes are taken back.
+    pub fn redact_url(&self) -> String {
+        format!("{}/redact", self.server.url())
+    }
+
+    /// The notes that were taken back, in order.
+    pub fn redactions(&self) -> Vec<Redacted> {
+        self.receiver.desk().redactions.clone()
     }
 
     /// Where notes are posted.

@@ -9,6 +9,7 @@ mod handle;
 mod note;
 mod options;
 mod receive;
+mod redact;
 mod stats;
 mod webhook;
 
@@ -20,5 +21,6 @@ pub use fault::{Fault, Scope, Trouble};
 pub use handle::{Live, Platform};
 pub use note::{Note, NoteAction};
 pub use options::{Keep, Opening, PlatformOptions};
+pub use redact::Redacted;
 pub use stats::PlatformStats;
 pub use webhook::WebhookError;

@@ -1,4 +1,4 @@
-//! `POST /notes`: every check that a careful receiver makes, then the fault, then the note.
+//! `POST /notes`, and the way to `POST /redact`: every check that a careful receiver makes, then the fault, then the note.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub(super) struct Receiver {
 }
 
 /// Why a request isn't a note.
-enum Refusal {
+pub(super) enum Refusal {
     Malformed(StatusCode, &'static str),
     Unsigned(&'static str),
 }
@@ -47,6 +47,7 @@ impl Receiver {
     ) -> Answer {
         let began = self.clock.now();
         let (head, body) = request.into_parts();
+        let redacts = head.uri.path() == "/redact";
         let read = async {
             check_head(&head)?;
             let body = Limited::new(body, MAX_NOTE).collect().await;
@@ -58,6 +59,10 @@ impl Receiver {
             })
         };
         let refused = match read.await {
+            Ok(body) if redacts => match self.redact(&head.headers, &body) {
+                Ok(answer) => return answer,
+                Err(refusal) => refusal,
+            },
             Ok(body) => match self.check(&head.headers, &body) {
                 Ok(envelope) => {
                     let receiver = Arc::clone(&self);
@@ -86,7 +91,8 @@ impl Receiver {
         self.desk.lock().expect("no holder panics")
     }
 
-    fn check<'a>(&self, headers: &HeaderMap, body: &'a [u8]) -> Result<Envelope<'a>, Refusal> {
+    /// Checks signature and timestamp.
+    pub(super) fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal> {
         let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let timestamp =
             text(TIMESTAMP).ok_or(Refusal::Unsigned("X-Sidenote-Timestamp is missing"))?;
@@ -101,6 +107,12 @@ impl Receiver {
         if seconds.abs_diff(self.clock.now().as_millis() / 1000) > MAX_SKEW {
             return Err(Refusal::Unsigned("the timestamp is more than 5 minutes off"));
         }
+        Ok(())
+    }
+
+    fn check<'a>(&self, headers: &HeaderMap, body: &'a [u8]) -> Result<Envelope<'a>, Refusal> {
+        self.verify(headers, body)?;
+        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let malformed = |error| Refusal::Malformed(StatusCode::BAD_REQUEST, error);
         let note: Envelope<'_> =
             serde_json::from_slice(body).map_err(|_| malformed("the body isn't a note in JSON"))?;
@@ -255,8 +267,9 @@ fn no_such_conversation() -> Answer {
 }
 
 fn check_head(head: &http::request::Parts) -> Result<(), Refusal> {
-    if head.uri.path() != "/notes" {
-        return Err(Refusal::Malformed(StatusCode::NOT_FOUND, "there is POST /notes"));
+    if !matches!(head.uri.path(), "/notes" | "/redact") {
+        let there = "there are POST /notes and POST /redact";
+        return Err(Refusal::Malformed(StatusCode::NOT_FOUND, there));
     }
     if head.method != Method::POST {
         return Err(Refusal::Malformed(StatusCode::METHOD_NOT_ALLOWED, "notes are posted"));

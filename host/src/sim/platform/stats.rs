@@ -9,6 +9,10 @@ pub struct PlatformStats {
     pub repeats: u64,
     /// Repeats whose body differs from the note taken first: a sealed note must not change.
     pub changed_repeats: u64,
+    /// Notes taken back.
+    pub redactions: u64,
+    /// Redactions of notes that are not there.
+    pub redactions_of_nothing: u64,
     /// Notes dropped from memory to stay within the bound.
     pub forgotten: u64,
     /// Notes of another session, or product, than the one that opened the conversation.

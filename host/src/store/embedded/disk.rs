@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use redb::StorageBackend;
 use redb::backends::FileBackend;
 
-use super::reserve::Reserve;
+use super::reserve::{Reserve, has_free};
 
 /// What a store stands on: the file of the rows, and the reserve beside it. A folder of a real disk, or
 /// a simulated one that fails when a test wants it to.
@@ -22,6 +22,33 @@ pub trait Disk: Send + Sync + 'static {
     /// # Errors
     /// The system's. One for want of room is waited out, any other is final.
     fn open_file(&self) -> io::Result<Box<dyn StorageBackend>>;
+
+    /// An empty file beside the file, for what the file holds to be written anew; one that was begun before
+    /// is gone. `None`: this disk has no room for names.
+    ///
+    /// # Errors
+    /// The system's; for want of room where `len` bytes are not free.
+    fn begin_rewrite(&self, len: u64) -> io::Result<Option<Box<dyn StorageBackend>>> {
+        tracing::debug!(len, "store: this disk holds one file; it isn't written anew");
+        Ok(None)
+    }
+
+    /// Puts the file of [`Disk::begin_rewrite`] in the place of the file, which is still open then and has
+    /// no name any more.
+    ///
+    /// # Errors
+    /// The system's: which of the two has the name isn't known.
+    fn finish_rewrite(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Removes the file of [`Disk::begin_rewrite`].
+    ///
+    /// # Errors
+    /// The system's.
+    fn abandon_rewrite(&self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Sees to it that the reserve stands: `false` if there is no room for it. A disk that keeps none
     /// answers `true`.
@@ -54,9 +81,12 @@ impl LocalDisk {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             Ok(()) | Err(_) => {}
         }
+        let disk = Self { path: path.to_owned(), reserve: Reserve::beside(path, reserve) };
+        // Left by a process that was ended while it wrote it. It may hold what was erased since.
+        disk.abandon_rewrite()?;
         // The file's name must outlast a power loss like what is synced to the file itself.
         sync_folder(folder)?;
-        Ok(Self { path: path.to_owned(), reserve: Reserve::beside(path, reserve) })
+        Ok(disk)
     }
 }
 
@@ -74,12 +104,45 @@ impl Disk for LocalDisk {
         Ok(Box::new(backend))
     }
 
+    fn begin_rewrite(&self, len: u64) -> io::Result<Option<Box<dyn StorageBackend>>> {
+        self.abandon_rewrite()?;
+        if !has_free(folder_of(&self.path), len)? {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true).mode(0o600);
+        let file = options.open(self.rewritten())?;
+        let backend =
+            FileBackend::new(file).map_err(|error| io::Error::other(error.to_string()))?;
+        Ok(Some(Box::new(backend)))
+    }
+
+    fn finish_rewrite(&self) -> io::Result<()> {
+        std::fs::rename(self.rewritten(), &self.path)?;
+        sync_folder(folder_of(&self.path))
+    }
+
+    fn abandon_rewrite(&self) -> io::Result<()> {
+        match std::fs::remove_file(self.rewritten()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+
     fn keep_reserve(&self) -> io::Result<bool> {
         self.reserve.keep()
     }
 
     fn give_up_reserve(&self) -> io::Result<bool> {
         self.reserve.give_up()
+    }
+}
+
+impl LocalDisk {
+    fn rewritten(&self) -> PathBuf {
+        let mut name = self.path.as_os_str().to_owned();
+        name.push(".rewrite");
+        name.into()
     }
 }
 
@@ -96,7 +159,7 @@ fn forget_cached(_file: &File) -> io::Result<()> {
     Ok(())
 }
 
-pub(super) fn folder_of(path: &Path) -> &Path {
+pub(in crate::store) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         Some(_) | None => Path::new("."),
@@ -114,7 +177,7 @@ fn make_folder(folder: &Path) -> io::Result<()> {
 }
 
 /// Puts on the disk which files a folder has.
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(in crate::store) fn sync_folder(folder: &Path) -> io::Result<()> {
     match File::open(folder).and_then(|folder| folder.sync_all()) {
         // Some file systems have no such request, and some folders may be written but not read.
         Err(error)

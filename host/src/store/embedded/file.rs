@@ -53,6 +53,11 @@ impl OpenFile {
                 Refused::Failing(error.to_string())
             }
         })?;
+        Self::on(file)
+    }
+
+    /// As [`OpenFile::open`], with a file that is open already.
+    pub(super) fn on(file: Box<dyn StorageBackend>) -> Result<Self, Refused> {
         let (latch, failed) = Latch::new(file);
         let refused = |cause: String| match failed.get() {
             Some(Failure::Full(cause)) => Refused::Full(cause.clone()),

@@ -27,5 +27,6 @@ mod store;
 mod tests;
 
 pub use disk::Disk;
+pub(super) use disk::{folder_of, sync_folder};
 pub use error::OpenError;
 pub use store::EmbeddedStore;

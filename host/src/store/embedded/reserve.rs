@@ -105,7 +105,7 @@ fn write_zeros(file: &mut File, len: u64) -> io::Result<()> {
 
 /// Whether a folder's disk has `len` bytes free. Asked before room is taken, so that a look doesn't
 /// take away what a commit needs.
-fn has_free(folder: &Path, len: u64) -> io::Result<bool> {
+pub(super) fn has_free(folder: &Path, len: u64) -> io::Result<bool> {
     let found = rustix::fs::statvfs(folder)?;
     Ok(found.f_bavail.saturating_mul(found.f_frsize) >= len)
 }

@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 use std::ops::Bound;
 
-use redb::{Database, Durability, ReadableDatabase, TableDefinition, TableHandle};
+use redb::{
+    Database, Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
+    TableHandle,
+};
 
 use crate::store::{Change, Group, Key, Rows, Table};
 
@@ -21,6 +24,8 @@ const fn definition(table: Table) -> Definition {
         Table::Sent => "sent",
         Table::Account => "account",
         Table::Journal => "journal",
+        Table::Redact => "redact",
+        Table::Scrub => "scrub",
     })
 }
 
@@ -101,6 +106,45 @@ pub(super) fn commit(database: &Database, changes: &[Change]) -> Result<(), redb
     }
     transaction.commit()?;
     Ok(())
+}
+
+/// So many bytes of rows are copied in one transaction.
+const COPIED: usize = 16 << 20;
+
+/// Writes every row of one file into another, which has none.
+pub(super) fn copy(from: &Database, to: &Database) -> Result<(), redb::Error> {
+    let reading = from.begin_read()?;
+    for table in Table::ALL {
+        let rows = reading.open_table(definition(table))?;
+        let mut rows = rows.iter()?.peekable();
+        while rows.peek().is_some() {
+            let writing = durable(to)?;
+            {
+                let mut copied = writing.open_table(definition(table))?;
+                let mut bytes = 0;
+                while bytes < COPIED
+                    && let Some(row) = rows.next()
+                {
+                    let (key, value) = row?;
+                    bytes += value.value().len();
+                    copied.insert(key.value(), value.value())?;
+                }
+            }
+            writing.commit()?;
+        }
+    }
+    Ok(())
+}
+
+/// How many bytes the rows of a file take, with what redb keeps beside them.
+pub(super) fn size(database: &Database) -> Result<u64, redb::Error> {
+    let reading = database.begin_read()?;
+    let mut bytes = 0;
+    for table in Table::ALL {
+        let stats = reading.open_table(definition(table))?.stats()?;
+        bytes += stats.stored_bytes() + stats.metadata_bytes() + stats.fragmented_bytes();
+    }
+    Ok(bytes)
 }
 
 /// Whether every row reads as `changes` leave it.

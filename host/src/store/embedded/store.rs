@@ -19,6 +19,9 @@ const REOPEN_PAUSE: Duration = Duration::from_millis(10);
 /// The longest such pause.
 const REOPEN_PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// Room that must be free beside what the rows take before the file is written anew, in bytes.
+const REWRITE_SLACK: u64 = 4 << 20;
+
 /// A store in one file. One process at a time has it open.
 #[derive(Clone)]
 pub struct EmbeddedStore(Arc<Shared>);
@@ -138,6 +141,10 @@ impl Store for EmbeddedStore {
         self.blocking(move |shared| shared.commit(&changes)).await
     }
 
+    async fn scrub(&self) -> Result<(), StoreError> {
+        self.blocking(Shared::rewrite).await
+    }
+
     async fn has_room(&self) -> bool {
         self.blocking(|shared| Ok(shared.has_room())).await.unwrap_or(false)
     }
@@ -172,6 +179,45 @@ impl Shared {
                 "store: the disk is full: {cause}. The reserve's room is used for what is under way; free space"
             );
         }
+    }
+
+    /// Writes the rows into a fresh file and puts that in the place of the file: redb keeps what was removed
+    /// in pages that are free, until they are written to. Whatever fails before the exchange leaves the
+    /// file as it was.
+    fn rewrite(&self) -> Result<(), StoreError> {
+        let _one = self.one_at_a_time();
+        let size = self.attempt(rows::size)?;
+        let full =
+            |cause: String| StoreError::Full(format!("the file can't be written anew: {cause}"));
+        let begun = self.disk.begin_rewrite(size + size / 2 + REWRITE_SLACK);
+        let Some(file) = begun.map_err(|error| full(error.to_string()))? else { return Ok(()) };
+        let copied = OpenFile::on(file).map_err(Refused::while_running).and_then(|fresh| {
+            self.attempt(|database| {
+                // A failure of the fresh file must not count as one of the file.
+                Ok(fresh.run(|to| rows::copy(database, to)))
+            })??;
+            Ok(fresh)
+        });
+        let fresh = match copied {
+            Ok(fresh) => fresh,
+            Err(error) => {
+                if let Err(error) = self.disk.abandon_rewrite() {
+                    tracing::error!("store: a file that was begun can't be removed: {error}");
+                }
+                return Err(full(error.to_string()));
+            }
+        };
+        let mut state = self.file.write().unwrap_or_else(PoisonError::into_inner);
+        if let State::Failed(cause) = &*state {
+            return Err(StoreError::Fatal(cause.clone()));
+        }
+        if let Err(error) = self.disk.finish_rewrite() {
+            let cause = format!("the file that was written anew can't be put in place: {error}");
+            *state = State::Failed(cause.clone());
+            return Err(StoreError::Fatal(cause));
+        }
+        *state = State::Open(fresh);
+        Ok(())
     }
 
     fn has_room(&self) -> bool {

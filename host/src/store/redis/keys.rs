@@ -63,6 +63,8 @@ fn name(table: Table) -> &'static str {
         Table::Sent => "sent",
         Table::Account => "account",
         Table::Journal => "journal",
+        Table::Redact => "redact",
+        Table::Scrub => "scrub",
     }
 }
 

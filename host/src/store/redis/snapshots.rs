@@ -16,6 +16,7 @@ const PAGE: usize = 256;
 pub(super) struct SharedSnapshots {
     server: Server,
     swap: Script,
+    remove: Script,
     ttl_secs: u64,
 }
 
@@ -23,7 +24,8 @@ impl SharedSnapshots {
     pub(super) fn new(server: Server, ttl: Duration) -> Self {
         // The reference counts in whole seconds, and 0 is none.
         let ttl_secs = ttl.as_secs().max(1);
-        Self { server, swap: Script::new(include_str!("swap.lua")), ttl_secs }
+        let (swap, remove) = (include_str!("swap.lua"), include_str!("remove.lua"));
+        Self { server, swap: Script::new(swap), remove: Script::new(remove), ttl_secs }
     }
 }
 
@@ -49,5 +51,11 @@ impl Snapshots for SharedSnapshots {
         call.arg(u8::from(expected.is_some())).arg(expected.unwrap_or_default());
         call.arg(new).arg(self.ttl_secs);
         self.server.run(&call, new.len()).await
+    }
+
+    async fn remove(&self, session: &SessionId, expected: &[u8]) -> Result<bool, StoreError> {
+        let mut call = self.remove.key(keys::snapshot(session));
+        call.arg(expected);
+        self.server.run(&call, 0).await
     }
 }

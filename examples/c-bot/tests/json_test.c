@@ -1,0 +1,59 @@
+// `make test`: the JSON that the plugin reads and writes, on this machine.
+
+#include "json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int failed;
+
+static void check(bool right, const char *what) {
+  if (!right) {
+    failed++;
+    fprintf(stderr, "failed: %s\n", what);
+  }
+}
+
+static bool is_object(const char *json) { return json_is_object((const uint8_t *)json, strlen(json)); }
+
+static void member(const char *json, enum json_kind kind, const char *text) {
+  struct json_value value = json_member((const uint8_t *)json, strlen(json), "a");
+  bool same = value.kind == kind;
+  if (text) same = same && value.len == strlen(text) && (!value.len || !memcmp(value.text, text, value.len));
+  check(is_object(json) && same, json);
+  free(value.text);
+}
+
+int main(void) {
+  const char *right[] = {"{}", " {\"a\" : [1, -0.5e+3, {\"b\":null}, true, \"\\u00e9\"] }\n", "{\"\":0}"};
+  for (size_t i = 0; i < sizeof right / sizeof *right; i++) check(is_object(right[i]), right[i]);
+  const char *wrong[] = {"",          "{",          "[]",         "{}x",         "{\"a\"}",      "{\"a\":}",
+                         "{\"a\":1,}", "{a:1}",      "{\"a\":01}", "{\"a\":1.}",  "{\"a\":+1}",   "{\"a\":\"\n\"}",
+                         "{\"a\":tru}", "{\"a\":\"", "{\"a\":\"\\x\"}", "{\"a\":\"\\ud800\"}", "{\"a\":\"\xff\"}",
+                         "{\"a\":\"\xed\xa0\x80\"}"};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) check(!is_object(wrong[i]), wrong[i]);
+
+  member("{\"a\":\"x\"}", JSON_TEXT, "x");
+  member("{\"b\":{\"a\":1},\"a\":\"\\\"\\n\\u00e9\\ud83d\\ude00\"}", JSON_TEXT, "\"\n\xc3\xa9\xf0\x9f\x98\x80");
+  member("{\"a\":1,\"a\":-2.5e3}", JSON_NUMBER, "-2.5e3");
+  member("{\"\\u0061\":\"\"}", JSON_TEXT, "");
+  member("{\"a\":null}", JSON_NULL, NULL);
+  member("{\"a\":[1]}", JSON_OTHER, NULL);
+  member("{\"b\":1}", JSON_MISSING, NULL);
+
+  char deep[4096];
+  memset(deep, '[', sizeof deep);
+  memcpy(deep, "{\"a\":", 5);
+  check(!json_is_object((uint8_t *)deep, sizeof deep), "deep nesting is refused");
+
+  struct json_text out = {0};
+  const char *text = "\"\\\n\x01 \xe2\x9c\x93";
+  json_string(&out, (const uint8_t *)text, strlen(text));
+  const char *wanted = "\"\\\"\\\\\\u000a\\u0001 \xe2\x9c\x93\"";
+  check(out.len == strlen(wanted) && !memcmp(out.ptr, wanted, out.len), "text is written as JSON");
+  free(out.ptr);
+
+  if (!failed) puts("json: all right");
+  return failed > 0;
+}

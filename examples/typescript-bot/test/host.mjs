@@ -1,0 +1,1 @@
+../../javascript-bot/test/host.mjs

@@ -1,0 +1,472 @@
+//! The latest actions and the summary of each session.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lru::LruCache;
+
+use crate::clock::Timestamp;
+use crate::session::payload::{Action, ActionsPayload};
+
+/// So many actions of one session are kept at most, the latest.
+pub(super) const MAX_KEPT: usize = 1000;
+
+/// How far the activity source's clock is believed to be ahead of the host's.
+const SKEW: Duration = Duration::from_secs(60);
+
+/// What is kept, and what is shown where a reader doesn't say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// How far back actions and summaries count; `None` for as long as the session is kept.
+    pub lookback: Option<Duration>,
+    /// How many actions are shown, the latest; `None` for all.
+    pub max_actions: Option<usize>,
+    /// How many sessions are kept, at least 1.
+    pub max_sessions: usize,
+    /// Whether the summary is shown.
+    pub include_summary: bool,
+    /// Whether the actions are shown.
+    pub include_actions: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            lookback: None,
+            max_actions: None,
+            max_sessions: 10_000,
+            include_summary: true,
+            include_actions: true,
+        }
+    }
+}
+
+/// Settings that nothing can be done with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("context: {setting} must be {wanted}")]
+pub struct InvalidSettings {
+    /// Which.
+    pub setting: &'static str,
+    /// What it must be.
+    pub wanted: &'static str,
+}
+
+/// What of a session is shown.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct View {
+    /// As [`Settings::lookback`].
+    pub lookback: Option<Duration>,
+    /// As [`Settings::max_actions`].
+    pub max_actions: Option<usize>,
+    /// As [`Settings::include_summary`].
+    pub include_summary: bool,
+    /// As [`Settings::include_actions`].
+    pub include_actions: bool,
+}
+
+impl Settings {
+    /// What a reader sees who doesn't say what.
+    pub fn view(&self) -> View {
+        View {
+            lookback: self.lookback,
+            max_actions: self.max_actions,
+            include_summary: self.include_summary,
+            include_actions: self.include_actions,
+        }
+    }
+}
+
+/// A session: two names that are never glued together. Blanks around them don't count.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place {
+    /// The product; empty where the source names none.
+    pub product: Arc<str>,
+    /// The session.
+    pub session: Arc<str>,
+}
+
+impl Place {
+    /// The place of a session; `None` without a session's name: what nobody can tell apart is not pooled.
+    pub fn new(product: &str, session: &str) -> Option<Self> {
+        let (product, session) = (product.trim(), session.trim());
+        (!session.is_empty()).then(|| Self { product: product.into(), session: session.into() })
+    }
+
+    /// The place that a batch belongs to.
+    pub fn of(batch: &ActionsPayload) -> Option<Self> {
+        Self::new(&batch.product_id, batch.session_id.as_deref()?)
+    }
+}
+
+/// The contexts of all sessions.
+///
+/// ```
+/// use sidenote::clock::Timestamp;
+/// use sidenote::context::{Contexts, Settings};
+/// use sidenote::session::payload::{Action, ActionsPayload};
+///
+/// let mut contexts = Contexts::new(Settings::default())?;
+/// let action = Action {
+///     kind: "click".to_owned(),
+///     description: "Clicked Export".to_owned(),
+///     canonical_url: "/invoices".to_owned(),
+///     ..Action::default()
+/// };
+/// let batch = ActionsPayload {
+///     product_id: "shop".to_owned(),
+///     session_id: Some("s1".to_owned()),
+///     actions: vec![action],
+///     ..ActionsPayload::default()
+/// };
+/// let now = Timestamp::from_secs_f64(1.0);
+/// contexts.add(&batch, now);
+/// let text = contexts.enrich(Some("shop"), "s1", "How do I?", contexts.settings().view(), now);
+/// assert_eq!(
+///     text,
+///     "[Session context]\nRecent activity:\n1. [0] click: Clicked Export — /invoices\n\n[Query]\nHow do I?"
+/// );
+/// # Ok::<(), sidenote::context::InvalidSettings>(())
+/// ```
+pub struct Contexts {
+    settings: Settings,
+    sessions: LruCache<Place, Context>,
+    /// The products that know a session of a name.
+    products: HashMap<Arc<str>, BTreeSet<Arc<str>>>,
+    forgotten: u64,
+}
+
+#[derive(Default)]
+struct Context {
+    actions: VecDeque<(Timestamp, Action)>,
+    summary: Option<(Timestamp, String)>,
+}
+
+impl Contexts {
+    /// With nothing in it.
+    ///
+    /// # Errors
+    /// A setting that nothing can be done with.
+    pub fn new(settings: Settings) -> Result<Self, InvalidSettings> {
+        let invalid = |setting, wanted| InvalidSettings { setting, wanted };
+        if settings.lookback.is_some_and(|lookback| lookback.is_zero()) {
+            return Err(invalid("lookback", "longer than nothing"));
+        }
+        let most = NonZeroUsize::new(settings.max_sessions)
+            .ok_or_else(|| invalid("max_sessions", "1 at least"))?;
+        Ok(Self { settings, sessions: LruCache::new(most), products: HashMap::new(), forgotten: 0 })
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Takes a batch; one without a session is left out.
+    pub fn add(&mut self, batch: &ActionsPayload, now: Timestamp) {
+        let Some(place) = Place::of(batch) else { return };
+        let at = sent_at(batch.forwarded_at, now);
+        let lookback = self.settings.lookback;
+        let context = self.open(place);
+        context.actions.extend(batch.actions.iter().map(|action| (at, action.clone())));
+        let over = context.actions.len().saturating_sub(MAX_KEPT);
+        context.actions.drain(..over);
+        context.expire(lookback, now);
+    }
+
+    /// Puts a summary in the place of the oldest `covers` actions and of the summary before it. An empty
+    /// text is no summary.
+    pub fn summarize(&mut self, place: &Place, text: &str, covers: usize, now: Timestamp) {
+        let context = self.open(place.clone());
+        context.actions.drain(..covers.min(context.actions.len()));
+        context.summary = (!text.is_empty()).then(|| (now, text.to_owned()));
+    }
+
+    /// The context of a session as text; empty where there is none. Without a product it is the session
+    /// that was sent without one, else the only one of that name.
+    pub fn get(
+        &mut self,
+        product: Option<&str>,
+        session: &str,
+        view: View,
+        now: Timestamp,
+    ) -> String {
+        let place = self.find(product, session);
+        let Some(context) = place.and_then(|place| self.sessions.get(&place)) else {
+            return String::new();
+        };
+        context.to_text(view, now)
+    }
+
+    /// A question with its context before it; the question alone where there is none.
+    pub fn enrich(
+        &mut self,
+        product: Option<&str>,
+        session: &str,
+        query: &str,
+        view: View,
+        now: Timestamp,
+    ) -> String {
+        let context = self.get(product, session, view, now);
+        if context.is_empty() {
+            return query.to_owned();
+        }
+        format!("[Session context]\n{context}\n\n[Query]\n{query}")
+    }
+
+    /// The actions of a session that a reader sees, with the times at which they were sent.
+    pub fn actions(
+        &mut self,
+        place: &Place,
+        view: View,
+        now: Timestamp,
+    ) -> Vec<(Timestamp, Action)> {
+        let Some(context) = self.sessions.get(place) else { return Vec::new() };
+        context.shown(view, now).cloned().collect()
+    }
+
+    /// Forgets a session: in all products, where none is named.
+    pub fn reset(&mut self, product: Option<&str>, session: &str) {
+        let session = session.trim();
+        let products = self.products.get(session).cloned().unwrap_or_default();
+        // What came without a product may be of any of them.
+        let meant = |known: &&Arc<str>| {
+            product.is_none_or(|product| known.is_empty() || ***known == *product.trim())
+        };
+        for product in products.iter().filter(meant) {
+            let place = Place { product: product.clone(), session: session.into() };
+            self.sessions.pop(&place);
+            self.unlist(&place);
+        }
+    }
+
+    /// Forgets the sessions in which nothing counts any more.
+    pub fn sweep(&mut self, now: Timestamp) {
+        let Some(lookback) = self.settings.lookback else { return };
+        let old: Vec<_> = self
+            .sessions
+            .iter_mut()
+            .filter_map(|(place, context)| {
+                context.expire(Some(lookback), now);
+                (context.actions.is_empty() && context.summary.is_none()).then(|| place.clone())
+            })
+            .collect();
+        for place in old {
+            self.sessions.pop(&place);
+            self.unlist(&place);
+        }
+    }
+
+    /// The sessions that are kept, the one used longest ago first.
+    pub fn places(&self) -> impl Iterator<Item = &Place> {
+        self.sessions.iter().rev().map(|(place, _)| place)
+    }
+
+    /// How many sessions were forgotten for want of room.
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+
+    fn open(&mut self, place: Place) -> &mut Context {
+        if !self.sessions.contains(&place) {
+            let listed = self.products.entry(place.session.clone()).or_default();
+            listed.insert(place.product.clone());
+            if let Some((pushed_out, _)) = self.sessions.push(place.clone(), Context::default()) {
+                self.forgotten += 1;
+                self.unlist(&pushed_out);
+            }
+        }
+        self.sessions.get_mut(&place).expect("it was put there if it was missing")
+    }
+
+    fn unlist(&mut self, place: &Place) {
+        let Some(products) = self.products.get_mut(&place.session) else { return };
+        products.remove(&place.product);
+        if products.is_empty() {
+            self.products.remove(&place.session);
+        }
+    }
+
+    fn find(&self, product: Option<&str>, session: &str) -> Option<Place> {
+        let product = product.map_or("", str::trim);
+        let place = Place::new(product, session)?;
+        if !product.is_empty() {
+            return Some(place);
+        }
+        let plain = self.sessions.peek(&place);
+        if plain.is_some_and(|context| !context.actions.is_empty() || context.summary.is_some()) {
+            return Some(place);
+        }
+        let mut named = self.products.get(session)?.iter().filter(|product| !product.is_empty());
+        match (named.next(), named.next()) {
+            (Some(only), None) => Some(Place { product: only.clone(), ..place }),
+            (None, _) | (Some(_), Some(_)) => None,
+        }
+    }
+}
+
+impl std::fmt::Debug for Contexts {
+    /// What people did is left out: it is customers' data.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Contexts")
+            .field("settings", &self.settings)
+            .field("sessions", &self.sessions.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Context {
+    fn expire(&mut self, lookback: Option<Duration>, now: Timestamp) {
+        let Some(lookback) = lookback else { return };
+        self.actions.retain(|(at, _)| now.since(*at) <= lookback);
+        self.summary.take_if(|(at, _)| now.since(*at) > lookback);
+    }
+
+    fn shown(&self, view: View, now: Timestamp) -> impl Iterator<Item = &(Timestamp, Action)> {
+        let counts =
+            move |at: Timestamp| view.lookback.is_none_or(|lookback| now.since(at) <= lookback);
+        let all = self.actions.iter().filter(|(at, _)| counts(*at)).count();
+        let skipped = view.max_actions.map_or(0, |most| all.saturating_sub(most));
+        self.actions.iter().filter(move |(at, _)| counts(*at)).skip(skipped)
+    }
+
+    fn to_text(&self, view: View, now: Timestamp) -> String {
+        let mut parts = Vec::new();
+        let fresh = |at: Timestamp| view.lookback.is_none_or(|lookback| now.since(at) <= lookback);
+        if let Some((_, text)) =
+            self.summary.as_ref().filter(|(at, _)| view.include_summary && fresh(*at))
+        {
+            parts.push(format!("Summary: {text}"));
+        }
+        if view.include_actions {
+            let lines: Vec<_> = (1..)
+                .zip(self.shown(view, now))
+                .map(|(place, (_, action))| format!("{place}. {}", action.to_text()))
+                .collect();
+            if !lines.is_empty() {
+                parts.push(format!("Recent activity:\n{}", lines.join("\n")));
+            }
+        }
+        parts.join("\n\n")
+    }
+}
+
+/// When a batch was sent, by a clock that may be wrong: at most [`SKEW`] from now, and `now` where nobody
+/// says.
+pub(super) fn sent_at(forwarded_at: f64, now: Timestamp) -> Timestamp {
+    if forwarded_at > 0.0 { Timestamp::from_secs_f64(forwarded_at).min(now + SKEW) } else { now }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: f64) -> Timestamp {
+        Timestamp::from_secs_f64(1_700_000_000.0 + seconds)
+    }
+
+    fn batch(product: &str, session: &str, did: &[&str]) -> ActionsPayload {
+        let action = |did: &&str| Action { description: (*did).to_owned(), ..Action::default() };
+        ActionsPayload {
+            product_id: product.to_owned(),
+            session_id: Some(session.to_owned()),
+            actions: did.iter().map(action).collect(),
+            ..ActionsPayload::default()
+        }
+    }
+
+    fn text(contexts: &mut Contexts, product: Option<&str>, session: &str, now: f64) -> String {
+        let view = contexts.settings().view();
+        contexts.get(product, session, view, at(now))
+    }
+
+    fn place(product: &str, session: &str) -> Place {
+        Place::new(product, session).unwrap()
+    }
+
+    fn contexts(settings: Settings) -> Contexts {
+        Contexts::new(settings).unwrap()
+    }
+
+    #[test]
+    fn a_summary_takes_the_place_of_the_actions_that_it_covers() {
+        let mut contexts = contexts(Settings::default());
+        contexts.add(&batch("p", "s", &["a", "b", "c"]), at(0.0));
+        contexts.summarize(&place("p", "s"), "a and b", 2, at(1.0));
+        let text = text(&mut contexts, Some("p"), "s", 1.0);
+        assert_eq!(text, "Summary: a and b\n\nRecent activity:\n1. [0] : c — ");
+    }
+
+    #[test]
+    fn products_that_know_a_session_of_one_name_never_mix() {
+        let mut contexts = contexts(Settings::default());
+        contexts.add(&batch("p", "s", &["in p"]), at(0.0));
+        contexts.summarize(&place("p", "s"), "secret of p", 0, at(0.0));
+        contexts.add(&batch("q", "s", &["in q"]), at(0.0));
+        let q = text(&mut contexts, Some("q"), "s", 0.0);
+        assert!(q.contains("in q") && !q.contains("secret") && !q.contains("in p"));
+        assert_eq!(text(&mut contexts, None, "s", 0.0), "", "nobody says which");
+        contexts.add(&batch("p", "x\u{1f}t", &["foreign"]), at(0.0));
+        assert_eq!(text(&mut contexts, None, "t", 0.0), "", "no name is a part of another");
+    }
+
+    #[test]
+    fn reading_keeps_a_session_and_each_takes_one_place() {
+        let mut contexts = contexts(Settings { max_sessions: 2, ..Settings::default() });
+        contexts.add(&batch("p", "a", &["x"]), at(0.0));
+        contexts.summarize(&place("p", "a"), "did x", 0, at(0.0));
+        contexts.add(&batch("p", "b", &["x"]), at(0.0));
+        assert_ne!(text(&mut contexts, Some("p"), "a", 0.0), "");
+        contexts.add(&batch("p", "c", &["x"]), at(0.0));
+        let kept: Vec<_> = contexts.places().map(|place| &*place.session).collect();
+        assert_eq!((kept, contexts.forgotten()), (vec!["a", "c"], 1));
+        assert_eq!(contexts.products.len(), 2);
+    }
+
+    #[test]
+    fn a_reset_without_a_product_erases_all_of_them() {
+        let mut contexts = contexts(Settings::default());
+        contexts.add(&batch("p", "s", &["x"]), at(0.0));
+        contexts.add(&batch("q", "s", &["x"]), at(0.0));
+        contexts.reset(None, "s");
+        assert_eq!(contexts.places().count(), 0);
+        assert!(contexts.products.is_empty());
+    }
+
+    #[test]
+    fn what_is_old_goes_summary_and_all() {
+        let lookback = Some(Duration::from_secs(10));
+        let mut contexts = contexts(Settings { lookback, ..Settings::default() });
+        contexts.add(&batch("p", "s", &["x"]), at(0.0));
+        contexts.summarize(&place("p", "s"), "did x", 0, at(0.0));
+        assert!(text(&mut contexts, Some("p"), "s", 10.0).contains("did x"));
+        assert_eq!(text(&mut contexts, Some("p"), "s", 11.0), "");
+        contexts.sweep(at(11.0));
+        assert_eq!(contexts.places().count(), 0);
+    }
+
+    #[test]
+    fn one_session_is_bounded_too() {
+        let mut contexts = contexts(Settings::default());
+        let many = vec!["x"; MAX_KEPT + 5];
+        contexts.add(&batch("p", "s", &many), at(0.0));
+        let view = contexts.settings().view();
+        assert_eq!(contexts.actions(&place("p", "s"), view, at(0.0)).len(), MAX_KEPT);
+    }
+
+    #[test]
+    fn a_batch_whose_time_nobody_says_was_sent_when_it_came() {
+        let lookback = Some(Duration::from_secs(300));
+        let mut contexts = contexts(Settings { lookback, ..Settings::default() });
+        contexts.add(&batch("p", "s", &["x"]), at(0.0));
+        assert_ne!(text(&mut contexts, Some("p"), "s", 0.0), "");
+    }
+
+    #[test]
+    fn what_was_done_is_not_in_debug() {
+        let mut contexts = contexts(Settings::default());
+        contexts.add(&batch("p", "s", &["secret"]), at(0.0));
+        assert!(!format!("{contexts:?}").contains("secret"));
+    }
+}

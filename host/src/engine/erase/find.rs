@@ -1,0 +1,194 @@
+//! What the store has of somebody.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use super::{Erased, Erasure, Whom};
+use crate::engine::rows::{Person, PersonRow, person_group, read, session_group, session_key};
+use crate::ids::{ProductId, SessionKey};
+use crate::outbox::lane::{DeadLetter, Progress, State};
+use crate::outbox::note::{Note, SentNote};
+use crate::outbox::redaction::Job;
+use crate::session::batch::Entry;
+use crate::store::{Change, Group, Key, Store, StoreError, Table};
+
+/// Rows that are read at once: they hold whole notes.
+const PAGE: usize = 256;
+
+/// The tables that are grouped by session.
+const OF_SESSION: [Table; 7] = [
+    Table::Session,
+    Table::Open,
+    Table::Outbox,
+    Table::Attempt,
+    Table::Dead,
+    Table::Sent,
+    Table::Redact,
+];
+
+/// The sessions that are meant: by the index, and by the notes, which can outlive what the index knows.
+pub(super) async fn sessions(
+    store: &dyn Store,
+    erasure: &Erasure,
+) -> Result<Vec<SessionKey>, StoreError> {
+    let product = &erasure.product;
+    let person = match &erasure.whom {
+        Whom::Session(session) => {
+            return Ok(vec![SessionKey { product: product.clone(), session: session.clone() }]);
+        }
+        Whom::User(_) | Whom::Email(_) => erasure.whom.person(),
+    };
+    let Some(person) = person else { return Ok(Vec::new()) };
+    let rows = store.load(Table::Person, &[person_group(product, &person)]).await?;
+    let rows = rows.iter().flatten();
+    let indexed = rows.filter_map(|(n, value)| read::<PersonRow>(Table::Person, *n, value));
+    let mut keys: HashSet<_> = indexed.map(|row| row.key).collect();
+    for table in [Table::Outbox, Table::Dead] {
+        by_notes(store, table, product, &person, &mut keys).await?;
+    }
+    let mut keys: Vec<_> = keys.into_iter().collect();
+    keys.sort();
+    Ok(keys)
+}
+
+async fn by_notes(
+    store: &dyn Store,
+    table: Table,
+    product: &ProductId,
+    person: &Person,
+    keys: &mut HashSet<SessionKey>,
+) -> Result<(), StoreError> {
+    // Before the first row of the product: no session is nameless.
+    let mut after = Key { table, group: Group(product.shared(), "".into()), number: 0 };
+    loop {
+        let rows = store.scan(table, Some(after), PAGE).await?;
+        let at_end = rows.len() < PAGE;
+        let Some((last, _)) = rows.last() else { return Ok(()) };
+        after = last.clone();
+        for (row, value) in rows {
+            if *row.group.0 != *product.as_str() {
+                return Ok(());
+            }
+            let (Some(key), Some(note)) = (session_key(&row.group), note(table, &row, &value))
+            else {
+                continue;
+            };
+            if Person::of(note.user_id.as_deref(), note.email.as_deref()).any(|it| it == *person) {
+                keys.insert(key);
+            }
+        }
+        if at_end {
+            return Ok(());
+        }
+    }
+}
+
+fn note(table: Table, row: &Key, value: &[u8]) -> Option<std::sync::Arc<Note>> {
+    if table == Table::Dead {
+        read::<DeadLetter>(table, row.number, value).map(|letter| letter.note)
+    } else {
+        read(table, row.number, value)
+    }
+}
+
+/// Reads all rows of these sessions.
+pub(in crate::engine) async fn load(
+    store: &dyn Store,
+    keys: &[SessionKey],
+) -> Result<Vec<(SessionKey, SessionRows)>, StoreError> {
+    let groups: Vec<_> = keys.iter().map(session_group).collect();
+    let mut loaded: Vec<_> = keys.iter().map(|key| (key.clone(), SessionRows::default())).collect();
+    for table in OF_SESSION {
+        for ((_, rows), of_table) in loaded.iter_mut().zip(store.load(table, &groups).await?) {
+            for (number, value) in of_table {
+                rows.stored.push((table, number));
+                rows.rows.insert((table, number), value);
+            }
+        }
+    }
+    Ok(loaded)
+}
+
+/// All rows of a session.
+#[derive(Default)]
+pub(in crate::engine) struct SessionRows {
+    rows: BTreeMap<(Table, u64), Vec<u8>>,
+    /// The places of those that are in the store.
+    pub(super) stored: Vec<(Table, u64)>,
+}
+
+impl SessionRows {
+    /// Takes the changes of these rows, which are about to be stored, out of the others.
+    pub(super) fn absorb(&mut self, key: &SessionKey, changes: &mut Vec<Change>) {
+        let group = session_group(key);
+        let ours = |change: &Change| {
+            let key = change.key();
+            key.group == group && OF_SESSION.contains(&key.table)
+        };
+        let (absorbed, left): (Vec<_>, Vec<_>) =
+            std::mem::take(changes).into_iter().partition(ours);
+        *changes = left;
+        for change in absorbed {
+            match change {
+                Change::Put(key, value) => {
+                    self.rows.insert((key.table, key.number), value);
+                }
+                Change::Delete(key) => {
+                    self.rows.remove(&(key.table, key.number));
+                }
+            }
+        }
+    }
+
+    /// What erasing them comes to.
+    pub(super) fn tally(&self, keep_notes: bool) -> Erased {
+        let waiting = self.of(Table::Outbox).chain(self.of(Table::Dead));
+        let notes: BTreeSet<_> = waiting.map(|(number, _)| number).collect();
+        let actions = self.read::<Entry>(Table::Open).map(|(_, entry)| entry.actions.len() as u64);
+        let (named, nameless): (Vec<_>, Vec<_>) =
+            self.sent().map(|(_, note)| note).partition(|note| note.note_id.is_some());
+        let known = (named.len() + self.jobs().count()) as u64;
+        let unknown = self.unknown().count() as u64;
+        let nameless = nameless.len() as u64;
+        Erased {
+            sessions: u64::from(!self.rows.is_empty()),
+            actions: actions.sum(),
+            notes: notes.len() as u64,
+            redactions: if keep_notes { 0 } else { known + unknown },
+            left: if keep_notes { known + nameless } else { nameless },
+        }
+    }
+
+    /// The notes that the platform took.
+    pub(super) fn sent(&self) -> impl Iterator<Item = (u64, SentNote)> {
+        self.read(Table::Sent)
+    }
+
+    /// The notes that are to be taken back already.
+    pub(super) fn jobs(&self) -> impl Iterator<Item = (u64, Job)> {
+        self.read(Table::Redact)
+    }
+
+    /// The notes that wait, and those that were given up.
+    pub(super) fn notes(&self) -> impl Iterator<Item = std::sync::Arc<Note>> {
+        let dead = self.read::<DeadLetter>(Table::Dead).map(|(_, letter)| letter.note);
+        self.read(Table::Outbox).map(|(_, note)| note).chain(dead)
+    }
+
+    /// The notes that wait and of which it isn't known whether the platform has them.
+    pub(super) fn unknown(&self) -> impl Iterator<Item = std::sync::Arc<Note>> {
+        let progress: BTreeMap<u64, Progress> = self.read(Table::Attempt).collect();
+        self.read::<std::sync::Arc<Note>>(Table::Outbox).filter_map(move |(number, note)| {
+            let progress = progress.get(&number)?;
+            (progress.unknown || progress.state == State::InFlight).then_some(note)
+        })
+    }
+
+    fn of(&self, table: Table) -> impl Iterator<Item = (u64, &Vec<u8>)> {
+        self.rows.range((table, 0)..=(table, u64::MAX)).map(|((_, number), value)| (*number, value))
+    }
+
+    fn read<T: serde::de::DeserializeOwned>(&self, table: Table) -> impl Iterator<Item = (u64, T)> {
+        self.of(table)
+            .filter_map(move |(number, value)| Some((number, read(table, number, value)?)))
+    }
+}

@@ -1,0 +1,169 @@
+//! Erasing a person, or a session, of a product.
+//!
+//! What is found of them goes in one transaction per few sessions: open batches, queued and dead notes,
+//! what was remembered of sent ones, the index. Notes at the platform are taken back like those that a
+//! summary replaces; what that needs to know (plugin, conversation, the note's name) is all that is left,
+//! and goes with the last note. Then the store's files are written anew, so that free pages tell nothing.
+//!
+//! What was taken and isn't stored yet is not part of it: it begins a session that nobody knew before.
+
+mod carry_out;
+mod find;
+mod scrub;
+
+pub(super) use find::SessionRows;
+pub(super) use scrub::Scrub;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+use crate::engine::handle::{Closed, Handle};
+use crate::engine::inbox::Input;
+use crate::engine::rows::Person;
+use crate::ids::{ProductId, SessionId, SessionKey};
+use crate::store::StoreError;
+
+/// Sessions that are erased in one transaction: each can have some thousand rows.
+const CHUNK: usize = 16;
+
+/// Whom to erase.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Erasure {
+    /// Of which product.
+    pub product: ProductId,
+    /// Who.
+    pub whom: Whom,
+    /// Whether the notes at the platform are left there.
+    pub keep_notes: bool,
+}
+
+/// Who is erased.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Whom {
+    /// One session.
+    Session(SessionId),
+    /// Every session of the person with this user id of the activity source.
+    User(String),
+    /// Every session of the person with this e-mail address, capitals or not.
+    Email(String),
+}
+
+impl std::fmt::Debug for Whom {
+    /// The person is left out.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Session(_) => "Session(..)",
+            Self::User(_) => "User(..)",
+            Self::Email(_) => "Email(..)",
+        })
+    }
+}
+
+/// What was erased, or would be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erased {
+    /// Sessions of which there was anything.
+    pub sessions: u64,
+    /// Actions that waited for a note.
+    pub actions: u64,
+    /// Notes that waited or had been given up.
+    pub notes: u64,
+    /// Notes that are to be taken back at the platform: those sent, and those of which it isn't known.
+    pub redactions: u64,
+    /// Sent notes that stay at the platform: because that is wished, or because the platform gave them no
+    /// name.
+    pub left: u64,
+}
+
+impl Erased {
+    fn add(&mut self, more: Self) {
+        self.sessions += more.sessions;
+        self.actions += more.actions;
+        self.notes += more.notes;
+        self.redactions += more.redactions;
+        self.left += more.left;
+    }
+}
+
+/// Why an erasure wasn't carried out to its end. What was erased before is erased; it can be asked for
+/// again.
+#[derive(Debug, thiserror::Error)]
+pub enum EraseError {
+    /// The store can't be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The engine has ended.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+impl Handle {
+    /// Erases somebody. Returns after the last commit: from then on nothing of them is in any row but what
+    /// is needed to take notes back. The store's files follow within moments; [`Handle::scrubbed`] waits
+    /// for them.
+    ///
+    /// # Errors
+    /// The store can't be read, or the engine has ended.
+    pub async fn erase(&self, erasure: &Erasure) -> Result<Erased, EraseError> {
+        let keys = find::sessions(&*self.store, erasure).await?;
+        let mut erased = Erased::default();
+        for keys in keys.chunks(CHUNK) {
+            let (reply, answer) = oneshot::channel();
+            let persons = erasure.whom.person().into_iter().collect();
+            let (keys, keep_notes) = (keys.to_vec(), erasure.keep_notes);
+            let order = Order { keys, persons, keep_notes, reply };
+            self.control.send(Input::Erase(order)).await.map_err(|_| Closed)?;
+            erased.add(answer.await.map_err(|_| Closed)?);
+        }
+        tracing::info!(
+            product = %erasure.product,
+            sessions = erased.sessions,
+            actions = erased.actions,
+            notes = erased.notes,
+            redactions = erased.redactions,
+            left = erased.left,
+            "erase: carried out"
+        );
+        Ok(erased)
+    }
+
+    /// What [`Handle::erase`] would do; changes nothing.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub async fn preview_erase(&self, erasure: &Erasure) -> Result<Erased, StoreError> {
+        let keys = find::sessions(&*self.store, erasure).await?;
+        let mut erased = Erased::default();
+        for keys in keys.chunks(CHUNK) {
+            for (_, rows) in find::load(&*self.store, keys).await? {
+                erased.add(rows.tally(erasure.keep_notes));
+            }
+        }
+        Ok(erased)
+    }
+
+    /// Waits until nothing of what was erased is left in the store's files.
+    pub async fn scrubbed(&self) {
+        // An engine that ended leaves it to the next one.
+        drop(self.scrub_due.clone().wait_for(|due| !due).await);
+    }
+}
+
+impl Whom {
+    fn person(&self) -> Option<Person> {
+        match self {
+            Self::Session(_) => None,
+            Self::User(id) => Person::of(Some(id), None).next(),
+            Self::Email(address) => Person::of(None, Some(address)).next(),
+        }
+    }
+}
+
+/// Sessions that are to be erased, as the engine is told.
+pub(super) struct Order {
+    pub(super) keys: Vec<SessionKey>,
+    /// Under whom they were found, beside what their records say.
+    persons: Vec<Person>,
+    keep_notes: bool,
+    pub(super) reply: oneshot::Sender<Erased>,
+}

@@ -1,0 +1,121 @@
+//! `POST /erase`.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use axum::extract::{Extension, Request, State};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::answer::{Refused, json_answer};
+use super::body;
+use super::link::check_content_type;
+use super::routes::{Peer, Routes};
+use crate::engine::erase::{EraseError, Erasure, Whom};
+use crate::ids::{ProductId, SessionId};
+
+/// When to ask again while the store can't be read.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// Erases a person or a session. Answers after the last commit.
+pub(super) async fn erase(
+    State(routes): State<Routes>,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+) -> Response {
+    answer(&routes, peer, request).await.unwrap_or_else(Refused::into_response)
+}
+
+async fn answer(routes: &Routes, peer: Peer, request: Request) -> Result<Response, Refused> {
+    routes.rule.check(peer.0, request.headers())?;
+    check_content_type(&request)?;
+    let (erasure, dry_run) = wanted(&body::read(request, routes.max_body_bytes).await?)?;
+    let erased = routes.within_deadline(routes.backend.erase(&erasure, dry_run)).await?;
+    let value = serde_json::to_value(erased.map_err(failed)?);
+    let mut value = value.expect("counts are numbers");
+    value["dry_run"] = json!(dry_run);
+    Ok(json_answer(StatusCode::OK, &value))
+}
+
+const FIELDS: [&str; 6] = ["product_id", "session_id", "user_id", "email", "keep_notes", "dry_run"];
+
+const EXAMPLE: &str = "send, for example, {\"product_id\": \"P\", \"user_id\": \"U\"}";
+
+/// Reads the body. Exactly one of session, user and address says who is meant.
+fn wanted(body: &[u8]) -> Result<(Erasure, bool), Refused> {
+    let value: Value = serde_json::from_slice(body).map_err(|error| {
+        let message =
+            format!("the body isn't JSON (line {}, column {})", error.line(), error.column());
+        Refused::new(StatusCode::BAD_REQUEST, "invalid_json", message, EXAMPLE)
+    })?;
+    let Value::Object(fields) = value else {
+        return Err(unusable("invalid_body", "the body must be a JSON object"));
+    };
+    if fields.keys().any(|key| !FIELDS.contains(&key.as_str())) {
+        let message = format!(
+            "the body has a field that means nothing here; the fields are {}",
+            FIELDS.join(", ")
+        );
+        return Err(unusable("unknown_field", message));
+    }
+    let product = text(&fields, "product_id")?
+        .ok_or_else(|| unusable("missing_field", "product_id is missing"))?;
+    let product = ProductId::new(product)
+        .map_err(|error| unusable("invalid_id", format!("product_id: {}", error.cause)))?;
+    let session = text(&fields, "session_id")?
+        .map(SessionId::new)
+        .transpose()
+        .map_err(|error| unusable("invalid_id", format!("session_id: {}", error.cause)))?;
+    let whom = [
+        session.map(Whom::Session),
+        text(&fields, "user_id")?.map(Whom::User),
+        text(&fields, "email")?.map(Whom::Email),
+    ];
+    let mut whom = whom.into_iter().flatten();
+    let (Some(whom), None) = (whom.next(), whom.next()) else {
+        return Err(unusable(
+            "whom",
+            "exactly one of session_id, user_id and email says who is meant; for more, ask again",
+        ));
+    };
+    let keep_notes = truth(&fields, "keep_notes")?;
+    Ok((Erasure { product, whom, keep_notes }, truth(&fields, "dry_run")?))
+}
+
+fn text(fields: &Map<String, Value>, name: &str) -> Result<Option<String>, Refused> {
+    match fields.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.clone())),
+        Some(_) => Err(unusable("invalid_id", format!("{name} must be a string that isn't empty"))),
+    }
+}
+
+fn truth(fields: &Map<String, Value>, name: &str) -> Result<bool, Refused> {
+    match fields.get(name) {
+        None => Ok(false),
+        Some(Value::Bool(truth)) => Ok(*truth),
+        Some(_) => Err(unusable("invalid_body", format!("{name} must be true or false"))),
+    }
+}
+
+fn unusable(code: &'static str, message: impl Into<Cow<'static, str>>) -> Refused {
+    Refused::new(StatusCode::UNPROCESSABLE_ENTITY, code, message, EXAMPLE)
+}
+
+fn failed(error: EraseError) -> Refused {
+    match error {
+        EraseError::Store(error) => {
+            // Its words can name files and addresses: they are the operator's.
+            tracing::error!("http: the store can't be read for an erasure: {error}");
+            Refused::unavailable(
+                "store_unavailable",
+                "the store can't be read at the moment",
+                RETRY_AFTER,
+            )
+        }
+        EraseError::Closed(_) => {
+            Refused::unavailable("shutting_down", "the host is shutting down", RETRY_AFTER)
+        }
+    }
+}

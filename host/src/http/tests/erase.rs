@@ -1,0 +1,74 @@
+//! `POST /erase`.
+
+use super::*;
+use crate::config::Secret;
+use crate::engine::erase::{Erased, Erasure, Whom};
+
+pub(super) fn erased(dry_run: bool) -> Erased {
+    let redactions = if dry_run { 0 } else { 4 };
+    Erased { sessions: 1, actions: 2, notes: 3, redactions, left: 5 }
+}
+
+impl Host {
+    async fn erase(&self, body: &Value) -> Answer {
+        self.send("POST", "/erase", &[JSON], &body.to_string()).await
+    }
+}
+
+#[tokio::test]
+async fn an_erasure_is_carried_out_and_counted() {
+    let host = Host::start(Server::default()).await;
+    let answer = host.erase(&json!({"product_id": "p", "user_id": "u"})).await;
+    assert_eq!(answer.status(), 200);
+    let expected = json!({
+        "sessions": 1, "actions": 2, "notes": 3, "redactions": 4, "left": 5, "dry_run": false,
+    });
+    assert_eq!(answer.json(), expected);
+    let body = json!({"product_id": "p", "email": "a@b", "keep_notes": true, "dry_run": true});
+    assert_eq!(host.erase(&body).await.json()["dry_run"], true);
+    host.erase(&json!({"product_id": "p", "session_id": "s"})).await;
+
+    let product = ProductId::new("p").unwrap();
+    let of = |whom, keep_notes| Erasure { product: product.clone(), whom, keep_notes };
+    let session = Whom::Session(SessionId::new("s").unwrap());
+    let expected = [
+        (of(Whom::User("u".into()), false), false),
+        (of(Whom::Email("a@b".into()), true), true),
+        (of(session, false), false),
+    ];
+    assert_eq!(*host.backend.erasures.lock().unwrap(), expected);
+}
+
+#[tokio::test]
+async fn an_erasure_that_does_not_say_whom_changes_nothing() {
+    let host = Host::start(Server::default()).await;
+    for (body, code) in [
+        (json!({"product_id": "p"}), "whom"),
+        (json!({"product_id": "p", "user_id": "u", "email": "e"}), "whom"),
+        (json!({"product_id": "p", "user_id": ""}), "invalid_id"),
+        (json!({"product_id": "p", "user_id": 7}), "invalid_id"),
+        (json!({"product_id": "p", "session_id": null}), "invalid_id"),
+        (json!({"user_id": "u"}), "missing_field"),
+        (json!({"product_id": "p", "user_id": "u", "keep_notes": "yes"}), "invalid_body"),
+        (json!({"product_id": "p", "user_id": "u", "all": true}), "unknown_field"),
+        (json!(["u"]), "invalid_body"),
+    ] {
+        let answer = host.erase(&body).await;
+        assert_eq!((answer.status(), answer.code()), (422, code.to_owned()), "{body}");
+    }
+    assert_eq!(host.send("POST", "/erase", &[JSON], "{").await.status(), 400);
+    assert_eq!(host.send("POST", "/erase", &[], "{}").await.status(), 415);
+    assert_eq!(host.send("GET", "/erase", &[], "").await.status(), 405);
+    assert!(host.backend.erasures.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_erasure_needs_the_token() {
+    let token = Some(Secret::new("token"));
+    let host = Host::start(Server { token, ..Server::default() }).await;
+    let body = json!({"product_id": "p", "user_id": "u"}).to_string();
+    assert_eq!(host.send("POST", "/erase", &[JSON], &body).await.status(), 401);
+    let bearer = ("authorization", "Bearer token");
+    assert_eq!(host.send("POST", "/erase", &[JSON, bearer], &body).await.status(), 200);
+    assert_eq!(host.backend.erasures.lock().unwrap().len(), 1);
+}

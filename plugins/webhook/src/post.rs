@@ -1,0 +1,91 @@
+//! A signed JSON post to an endpoint of the bot, and the id in its answer.
+
+use serde::{Deserialize, Serialize};
+use sidenote_plugin::crypto::{self, Encoding, Hash};
+use sidenote_plugin::http::{Request, Response};
+use sidenote_plugin::{Call, Failure, clock, config, log};
+
+/// Header of the time of a post, in seconds since the Unix epoch.
+pub(crate) const TIMESTAMP: &str = "x-sidenote-timestamp";
+/// Header of the signature of both ways: `sha256=` and hex.
+pub(crate) const SIGNATURE: &str = "x-sidenote-signature";
+
+/// The secret that posts are signed with.
+const SECRET: &str = "signing";
+
+/// What stands in every post.
+#[derive(Serialize)]
+pub(crate) struct Envelope<'a, T> {
+    r#type: &'static str,
+    #[serde(flatten)]
+    content: T,
+    idempotency_key: &'a str,
+    attempt: u32,
+}
+
+/// Posts one body and returns the answer, whatever its status.
+pub(crate) fn send(
+    url: &str,
+    call: &Call,
+    r#type: &'static str,
+    content: impl Serialize,
+) -> Result<Response, Failure> {
+    let key = &*call.idempotency_key;
+    let envelope = Envelope { r#type, content, idempotency_key: key, attempt: call.attempt };
+    let mut request = Request::post(url).json(&envelope)?.header("x-sidenote-delivery", key);
+    let timestamp = clock::now().to_string();
+    if !config::flag("unsigned")? {
+        let data = signed(&timestamp, request.as_body());
+        let hex = crypto::hmac_sign(SECRET, Hash::Sha256, Encoding::Hex, &data);
+        let hex = hex.map_err(|error| {
+            let way_out = "or set unsigned = \"true\" to post without a signature";
+            Failure::config(format!("{error}; {way_out}"))
+        })?;
+        request = request.header(SIGNATURE, format!("sha256={hex}"));
+    }
+    request = request.header(TIMESTAMP, timestamp);
+    if config::flag("bearer")? {
+        request = request.bearer_secret("token");
+    }
+    let response = request.send()?;
+    log::debug!({ status = response.status, attempt = call.attempt }, "{} posted", r#type);
+    Ok(response)
+}
+
+/// What is signed, of both ways.
+pub(crate) fn signed(timestamp: &str, body: &[u8]) -> Vec<u8> {
+    [timestamp.as_bytes(), b".", body].concat()
+}
+
+/// What an answer may name.
+#[derive(Deserialize, Default)]
+pub(crate) struct Named {
+    note_id: Option<Id>,
+    id: Option<Id>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Id {
+    Text(String),
+    Number(serde_json::Number),
+}
+
+impl Named {
+    /// What is named in an answer that needn't be JSON: what can't be read names nothing.
+    pub(crate) fn in_any(response: &Response) -> Self {
+        if response.is_truncated() {
+            return Self::default();
+        }
+        serde_json::from_slice(&response.body).unwrap_or_default()
+    }
+
+    /// The id, where there is one.
+    pub(crate) fn id(self) -> Option<String> {
+        match self.note_id.or(self.id)? {
+            Id::Text(id) if id.is_empty() => None,
+            Id::Text(id) => Some(id),
+            Id::Number(id) => Some(id.to_string()),
+        }
+    }
+}

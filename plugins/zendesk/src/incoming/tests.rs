@@ -1,0 +1,186 @@
+use serde_json::json;
+use sidenote_plugin::crypto;
+use sidenote_plugin::test::{self, Host};
+
+use super::*;
+
+/// Zendesk's own example.
+const KEY: &str = "dGhpc19zZWNyZXRfaXNfZm9yX3Rlc3Rpbmdfb25seQ==";
+const NOW: u64 = 1_616_648_967;
+const TIME: &str = "2021-03-25T05:09:27Z";
+
+fn host(key: &str) -> Host {
+    Host::new().secret("signing_secret", key).config("subdomain", "acme").at(NOW)
+}
+
+fn sign(key: &str, time: &str, body: &[u8]) -> String {
+    host(key).install();
+    let data = [time.as_bytes(), body].concat();
+    crypto::hmac_sign("signing_secret", Hash::Sha256, Encoding::Base64, &data).unwrap()
+}
+
+fn signed_at(time: &str, body: &Value) -> Request {
+    let body = body.to_string();
+    let signature = sign(KEY, time, body.as_bytes());
+    test::webhook("POST", &[(SIGNATURE, &signature), (TIMESTAMP, time)], body)
+}
+
+fn received(body: &Value) -> Result<Vec<Event>, Rejection> {
+    let request = signed_at(TIME, body);
+    host(KEY).install();
+    read(&request)
+}
+
+fn refused(outcome: Result<Vec<Event>, Rejection>) -> (u16, String) {
+    let rejection = outcome.unwrap_err();
+    (rejection.status, rejection.code)
+}
+
+#[test]
+fn zendesks_own_example_verifies() {
+    let body = br#"{"event":"ticket.updated","id":123}"#;
+    let signature = "S/RDdU2ERmj7LHDDoWJ2onPYH+t7/f2+LTM4dL7UiLM=";
+    assert_eq!(sign(KEY, TIME, body), signature);
+    let request = test::webhook("POST", &[(SIGNATURE, signature), (TIMESTAMP, TIME)], body);
+    host(KEY).install();
+    // It is genuine, and no body that a ticket could be read of.
+    assert_eq!(refused(read(&request)), (400, "body".to_owned()));
+    host("another").install();
+    assert_eq!(refused(read(&request)), (401, "signature".to_owned()));
+}
+
+#[test]
+fn a_triggers_body_tells_the_ticket_and_the_person() {
+    let body = json!({
+        "ticket_id": "35436",
+        "session_id": "",
+        "requester_external_id": "u-1",
+        "requester_email": "ann@example.com",
+        "trigger_type": "new_ticket",
+        "user_message": "I can't pay",
+    });
+    let turn = Turn {
+        external_user_id: Some("u-1".to_owned()),
+        email: Some("ann@example.com".to_owned()),
+        text: Some("I can't pay".to_owned()),
+        ..Turn::new("35436")
+    };
+    assert_eq!(received(&body), Ok(vec![Event::Opened(turn)]));
+    let body = json!({ "ticket_id": 35436, "session_id": "s-1", "trigger_type": "user_reply" });
+    let turn = Turn { session_id: Some("s-1".to_owned()), ..Turn::new("35436") };
+    assert_eq!(received(&body), Ok(vec![Event::Replied(turn)]));
+    let body = json!({ "ticket_id": 35436, "trigger_type": "solved" });
+    assert_eq!(received(&body), Ok(vec![Event::Ignored]));
+    for odd in [
+        json!({ "trigger_type": "new_ticket" }),
+        json!({ "ticket_id": "1/2", "trigger_type": "new_ticket" }),
+        json!({ "ticket_id": 1 }),
+        json!([]),
+    ] {
+        assert_eq!(refused(received(&odd)), (400, "body".to_owned()), "{odd}");
+    }
+}
+
+fn event(kind: &str, external: Value, comment: Value) -> Value {
+    json!({
+        "type": format!("zen:event-type:{kind}"),
+        "detail": {
+            "id": "35436", "external_id": external, "requester_id": "20978392", "description": "Help",
+        },
+        "event": { "comment": comment },
+    })
+}
+
+#[test]
+fn an_event_tells_the_session_by_the_tickets_external_id() {
+    let turn = Turn {
+        session_id: Some("s-1".to_owned()),
+        text: Some("Help".to_owned()),
+        ..Turn::new("35436")
+    };
+    let created = event("ticket.created", json!("s-1"), Value::Null);
+    assert_eq!(received(&created), Ok(vec![Event::Opened(turn.clone())]));
+    let comment = json!({ "body": "Hello?", "is_public": true, "author": { "is_staff": false } });
+    let added = event("ticket.comment_added", json!("s-1"), comment);
+    let replied = Turn { text: Some("Hello?".to_owned()), ..turn };
+    assert_eq!(received(&added), Ok(vec![Event::Replied(replied)]));
+    assert_eq!(
+        received(&event("ticket.status_changed", json!("s-1"), Value::Null)),
+        Ok(vec![Event::Ignored])
+    );
+}
+
+#[test]
+fn an_event_without_an_external_id_has_its_requester_looked_up() {
+    let request = signed_at(TIME, &event("ticket.created", Value::Null, Value::Null));
+    let shown = r#"{"user":{"id":20978392,"email":"ann@example.com","external_id":"u-1"}}"#;
+    let host = host(KEY).respond(200, shown).install();
+    let turn = Turn {
+        external_user_id: Some("u-1".to_owned()),
+        email: Some("ann@example.com".to_owned()),
+        text: Some("Help".to_owned()),
+        ..Turn::new("35436")
+    };
+    assert_eq!(read(&request), Ok(vec![Event::Opened(turn)]));
+    assert_eq!(host.requests()[0].url, "https://acme.zendesk.com/api/v2/users/20978392");
+    self::host(KEY).respond(500, "").install();
+    assert_eq!(refused(read(&request)), (503, "requester".to_owned()));
+}
+
+#[test]
+fn what_support_writes_never_comes_back() {
+    for comment in [
+        json!({ "body": "note", "is_public": false, "author": { "is_staff": true } }),
+        json!({ "body": "note", "is_public": false }),
+        json!({ "body": "answer", "is_public": true, "author": { "is_staff": true } }),
+        json!({ "body": "unsaid" }),
+        Value::Null,
+    ] {
+        let added = event("ticket.comment_added", json!("s-1"), comment.clone());
+        assert_eq!(received(&added), Ok(vec![Event::Ignored]), "{comment}");
+    }
+}
+
+#[test]
+fn without_the_secret_everything_is_refused() {
+    let genuine = signed_at(TIME, &json!({ "ticket_id": 1, "trigger_type": "new_ticket" }));
+    Host::new().at(NOW).install();
+    assert_eq!(refused(read(&genuine)), (503, "secret".to_owned()));
+    assert_eq!(refused(read(&test::webhook("POST", &[], "{}"))), (503, "secret".to_owned()));
+    assert_eq!(refused(read(&test::webhook("GET", &[], ""))), (405, "method".to_owned()));
+}
+
+/// Ten thousand forgeries among as many genuine requests.
+#[test]
+fn no_forgery_is_taken_and_nothing_genuine_is_refused() {
+    for n in 0..10_000_u64 {
+        let body = json!({ "ticket_id": n, "session_id": "s", "trigger_type": "user_reply" });
+        let genuine = signed_at(TIME, &body);
+        assert!(read(&genuine).is_ok(), "{n}");
+        let mut forged = genuine.clone();
+        let (at, text) = (usize::try_from(n).unwrap(), body.to_string());
+        let mut word = "signature";
+        match n % 7 {
+            0 => {
+                let at = at / 7 % forged.body.len();
+                forged.body[at] ^= 1 << (n % 8);
+            }
+            1 => {
+                let place = at / 7 % forged.headers[0].1.len();
+                let other = if forged.headers[0].1.as_bytes()[place] == b'A' { "B" } else { "A" };
+                forged.headers[0].1.replace_range(place..=place, other);
+            }
+            2 => forged.headers[0].1 = sign(&format!("tenant-{n}"), TIME, text.as_bytes()),
+            3 => forged.headers[1].1 = "2021-03-25T05:09:28Z".to_owned(),
+            4 => forged.headers.push((SIGNATURE.to_owned(), "AAAA".to_owned())),
+            5 => forged.headers.push((TIMESTAMP.to_owned(), TIME.to_owned())),
+            _ => {
+                // Signed with the right key, too long ago.
+                forged = signed_at("2021-03-25T05:04:26Z", &body);
+                word = "timestamp";
+            }
+        }
+        host(KEY).install();
+        assert_eq!(refused(read(&forged)), (401, word.to_owned()), "{n}");
+    }
+}

@@ -1,0 +1,47 @@
+//! Zendesk Support: internal notes beside tickets, and the webhooks that say who opened them. How to set it
+//! up is in this folder's `README.md`.
+
+mod api;
+mod incoming;
+mod note;
+mod redact;
+mod settings;
+
+use sidenote_plugin::webhook::{Event, Rejection, Request};
+use sidenote_plugin::{
+    Call, Failure, Finder, Note, NoteId, Posted, Redaction, Redactor, Webhook, Writer,
+};
+
+use settings::Settings;
+
+/// The plugin.
+pub struct Zendesk;
+
+impl Writer for Zendesk {
+    fn post_note(call: Call, note: Note) -> Result<Posted, Failure> {
+        note::post(&Settings::load()?, &call.idempotency_key, &note)
+    }
+}
+
+impl Finder for Zendesk {
+    fn find_note(_: Call, conversation: String, key: String) -> Result<Option<NoteId>, Failure> {
+        note::find(&Settings::load()?, &conversation, &key)
+    }
+}
+
+impl Redactor for Zendesk {
+    fn redact_note(_: Call, conversation: String, note: NoteId) -> Result<Redaction, Failure> {
+        redact::redact(&Settings::load()?, &conversation, &note)
+    }
+}
+
+impl Webhook for Zendesk {
+    fn receive(request: Request) -> Result<Vec<Event>, Rejection> {
+        incoming::read(&request)
+    }
+}
+
+sidenote_plugin::export!(
+    Zendesk: Writer, Finder, Redactor, Webhook;
+    manifest = include_str!("../manifest.json")
+);

@@ -1,0 +1,210 @@
+//! A plugin in every language, as a stranger begins it: `sidenote plugin new`, its own build, the contract
+//! suite, and then into the folder of a host that runs.
+//!
+//! `cargo xtask test` does the first two steps and leaves the plugins in `target/languages`.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hmac::{Hmac, Mac};
+use serde_json::Value;
+use sha2::Sha256;
+use sidenote::sim::post_json;
+use sidenote_tests::{Person, Rig, Setup, binary, eventually};
+
+/// Built in every run.
+const ALWAYS: [&str; 4] = ["rust", "js", "python", "c"];
+/// Built with `SIDENOTE_LANGUAGES=all`, and left alone where they are up to date.
+const ASKED_FOR: [&str; 2] = ["ts", "go"];
+
+const TOKEN: &str = "bot-token";
+const INCOMING: &str = "bot-incoming";
+
+/// The plugins that are there.
+fn plugins() -> Vec<(&'static str, PathBuf)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/languages");
+    let all = std::env::var_os("SIDENOTE_LANGUAGES").is_some_and(|which| which == "all");
+    let mut plugins = Vec::new();
+    for language in ALWAYS.iter().chain(&ASKED_FOR) {
+        let place = folder.join(format!("my-{language}"));
+        if place.join(format!("my-{language}.wasm")).is_file() {
+            plugins.push((*language, place));
+        } else {
+            let needed = all || ALWAYS.contains(language);
+            assert!(!needed, "{} isn't built; run `cargo xtask test`", place.display());
+        }
+    }
+    plugins
+}
+
+#[test]
+fn every_language_passes_the_contract_suite() {
+    for (language, folder) in plugins() {
+        let output = Command::new(binary())
+            .args(["plugin", "test", &format!("my-{language}.wasm"), "--webhook", "webhooks"])
+            .current_dir(&folder)
+            .output()
+            .unwrap();
+        let shown = String::from_utf8_lossy(&output.stdout);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{language}:\n{shown}\n{said}");
+    }
+}
+
+#[test]
+fn the_configuration_that_is_written_along_is_right() {
+    for (language, folder) in plugins() {
+        let output = Command::new(binary())
+            .args(["check", "--config", "sidenote.toml"])
+            .current_dir(&folder)
+            .env_clear()
+            .envs([("STREAM_TOKEN", "t"), ("BOT_TOKEN", TOKEN), ("BOT_INCOMING_SECRET", INCOMING)])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{language}:\n{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_dropped_into_a_running_host_brings_a_note_and_its_webhook_links() {
+    let bot = Bot::start();
+    let plugins = plugins();
+    let tables = plugins.iter().map(|(language, _)| table(language, bot.addr)).collect();
+    let rig = Rig::start(Setup { tables, ..Setup::default() }).await;
+    for (language, folder) in &plugins {
+        let file = format!("my-{language}.wasm");
+        let part = rig.plugins_folder().join("part");
+        std::fs::copy(folder.join(&file), &part).unwrap();
+        std::fs::rename(&part, rig.plugins_folder().join(&file)).unwrap();
+    }
+    for (language, _) in &plugins {
+        let person = Person::new(language, format!("of-{language}"));
+        let conversation = format!("conversation-{language}");
+        // The bot tells of the conversation until the host has the plugin.
+        let url = format!("http://{}/webhooks/my-{language}", rig.host().addr());
+        let body = serde_json::json!({
+            "event": "opened",
+            "conversation": conversation,
+            "session": person.session,
+            "product": language,
+        })
+        .to_string();
+        let signature = format!("sha256={}", bot.signature(body.as_bytes()));
+        let mut answered = 0;
+        let deadline = tokio::time::Instant::now() + sidenote_tests::DEADLINE;
+        while answered != 200 {
+            assert!(tokio::time::Instant::now() < deadline, "{language}: webhook: {answered}");
+            let headers = [("x-bot-signature", &*signature)];
+            answered = post_json(&url, &headers, body.clone().into()).await.unwrap().status;
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        rig.emit(&person.batch(0..3)).await;
+        let wanted: Vec<_> = (0..3).map(|n| person.marker(n)).collect();
+        eventually(|| {
+            let posts = bot.posts();
+            let text: String = posts
+                .iter()
+                .filter(|post| post["conversation"] == *conversation)
+                .filter_map(|post| post["text"].as_str())
+                .collect();
+            let arrived = wanted.iter().all(|marker| text.contains(marker));
+            if arrived { Ok(()) } else { Err(format!("{language}: {wanted:?} in {text:?}")) }
+        })
+        .await;
+    }
+    assert_eq!(rig.host().counters().notes_dead, 0);
+    rig.stop().await;
+}
+
+/// What an operator writes for a plugin and its product, which is called like the language.
+fn table(language: &str, bot: SocketAddr) -> String {
+    format!(
+        r#"
+[plugins.my-{language}]
+config = {{ url = "http://{bot}/notes" }}
+grants = {{ hosts = ["http://{bot}"], private = true }}
+[plugins.my-{language}.secrets]
+token = {{ env = "SIGNING", hosts = ["http://{bot}"] }}
+incoming = {{ env = "INCOMING", hosts = [] }}
+[products.{language}]
+plugins = ["my-{language}"]
+"#
+    )
+}
+
+/// A bot on a thread of its own: it takes every note that carries its token.
+struct Bot {
+    addr: SocketAddr,
+    posts: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Bot {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let posts = Arc::<Mutex<Vec<Value>>>::default();
+        let taken = Arc::clone(&posts);
+        std::thread::spawn(move || {
+            for socket in listener.incoming() {
+                let taken = Arc::clone(&taken);
+                std::thread::spawn(move || serve(&socket.unwrap(), &taken));
+            }
+        });
+        Self { addr, posts }
+    }
+
+    fn posts(&self) -> Vec<Value> {
+        self.posts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// As the bot signs its webhooks.
+    fn signature(&self, body: &[u8]) -> String {
+        let secret = sidenote::sim::PlatformOptions::default().webhook_secret;
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+        mac.update(body);
+        hex::encode(mac.finalize().into_bytes())
+    }
+}
+
+/// Answers the requests of a connection until it is closed.
+fn serve(socket: &TcpStream, posts: &Mutex<Vec<Value>>) {
+    let bearer = format!("Bearer {}", sidenote::sim::PlatformOptions::default().signing_secret);
+    let mut reader = BufReader::new(socket);
+    loop {
+        let (mut length, mut genuine, mut line) = (0, false, String::new());
+        while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
+            let (name, value) = line.trim_end().split_once(": ").unwrap_or_default();
+            match name.to_ascii_lowercase().as_str() {
+                "content-length" => length = value.parse().unwrap(),
+                "authorization" => genuine = value == bearer,
+                _ => {}
+            }
+            line.clear();
+        }
+        let mut body = vec![0; length];
+        if length == 0 || reader.read_exact(&mut body).is_err() {
+            return;
+        }
+        let (status, answer) =
+            if genuine { ("200 OK", r#"{"id":"n1"}"#) } else { ("401 No", "{}") };
+        if genuine {
+            let post = serde_json::from_slice(&body).unwrap();
+            posts.lock().unwrap_or_else(PoisonError::into_inner).push(post);
+        }
+        let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n", answer.len());
+        let mut socket = socket;
+        if socket
+            .write_all(head.as_bytes())
+            .and_then(|()| socket.write_all(answer.as_bytes()))
+            .is_err()
+        {
+            return;
+        }
+    }
+}

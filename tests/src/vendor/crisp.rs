@@ -1,0 +1,250 @@
+//! Crisp: conversations with messages, notes among them, under ids that the caller chooses.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+use sidenote::clock::Timestamp;
+
+use super::contract::{Happening, Vendor};
+use super::desk::{Author, Conversation, Desk, Entry};
+use super::exchange::{Answer, Hook, Received};
+use super::limit::Scope;
+use super::{markdown, signing};
+
+/// Longest message, in characters. Crisp states none: this holds a caller to a careful one.
+const MAX_CONTENT: usize = 5000;
+
+/// The rules of Crisp.
+#[derive(Debug, Clone)]
+pub struct Crisp {
+    /// The identifier of the plugin's token.
+    pub identifier: String,
+    /// Its key.
+    pub key: String,
+    /// The secret that signs web hooks.
+    pub signing_secret: String,
+    /// The website.
+    pub website: String,
+}
+
+impl Default for Crisp {
+    fn default() -> Self {
+        Self {
+            identifier: "7c3ef21c-1e04-41ce-8c06-5605c346f73e".to_owned(),
+            key: "crisp-plugin-key".to_owned(),
+            signing_secret: "crisp-signing-secret".to_owned(),
+            website: "8c842203-7ed8-4e29-a608-7cf78a7d2fcc".to_owned(),
+        }
+    }
+}
+
+impl Vendor for Crisp {
+    fn name(&self) -> &'static str {
+        "crisp"
+    }
+
+    fn configuration(&self, url: &str) -> String {
+        format!(
+            r#"
+[plugins.crisp]
+file = "crisp.wasm"
+
+[plugins.crisp.config]
+url = "{url}"
+website = "{website}"
+identifier = "{identifier}"
+
+[plugins.crisp.grants]
+hosts = ["{url}"]
+private = true
+
+[plugins.crisp.secrets]
+token = {{ env = "CRISP_TOKEN", hosts = ["{url}"] }}
+signing_secret = {{ env = "CRISP_SIGNING_SECRET", hosts = [] }}
+"#,
+            website = self.website,
+            identifier = self.identifier,
+        )
+    }
+
+    fn secrets(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("CRISP_TOKEN", self.key.clone()),
+            ("CRISP_SIGNING_SECRET", self.signing_secret.clone()),
+        ]
+    }
+
+    fn conversation_id(&self, number: u64) -> String {
+        format!("session_700c65e1-85e2-465a-b9ac-{number:012}")
+    }
+
+    fn conversation_of(&self, request: &Received) -> Option<String> {
+        match &*request.route().1 {
+            ["v1", "website", _, "conversation", id, ..] => Some((*id).to_owned()),
+            _ => None,
+        }
+    }
+
+    fn check(&self, request: &Received) -> Result<(), Answer> {
+        let pair = STANDARD.encode(format!("{}:{}", self.identifier, self.key));
+        if request.header("authorization") != Some(&*format!("Basic {pair}")) {
+            return Err(no(401, "invalid_session"));
+        }
+        if request.header("x-crisp-tier") != Some("plugin") {
+            return Err(no(401, "tier_invalid"));
+        }
+        match &*request.route().1 {
+            ["v1", "website", website, ..] if *website == self.website => {}
+            _ => return Err(no(403, "not_subscribed")),
+        }
+        if request.method == "POST" && !request.is_json() {
+            return Err(no(400, "invalid_data"));
+        }
+        Ok(())
+    }
+
+    fn answer(&self, desk: &mut Desk, request: &Received) -> Answer {
+        let (method, parts) = request.route();
+        let [_, _, _, "conversation", id, parts @ ..] = &*parts else {
+            return no(404, "route_not_found");
+        };
+        let Some(conversation) = desk.conversation_mut(id) else {
+            return no(404, "conversation_not_found");
+        };
+        match (method, parts) {
+            ("POST", ["message"]) => self.post(conversation, request),
+            ("GET", ["meta"]) => yes(200, "resolved", meta(conversation)),
+            ("GET", ["message", fingerprint]) => match conversation.entry_mut(fingerprint) {
+                Some(entry) => yes(200, "resolved", entry.extra.clone()),
+                None => no(404, "message_not_found"),
+            },
+            ("DELETE", ["message", fingerprint]) => match conversation.entry_mut(fingerprint) {
+                Some(entry) => {
+                    entry.text.clear();
+                    entry.extra = Value::Null;
+                    entry.removed = true;
+                    yes(200, "removed", json!({}))
+                }
+                None => no(404, "message_not_found"),
+            },
+            _ => no(404, "route_not_found"),
+        }
+    }
+
+    fn limited(&self, scope: &Scope, _: Timestamp, now: Timestamp) -> (Answer, Timestamp) {
+        // Neither says how long to wait.
+        let answer = match scope {
+            Scope::Account => no(429, "quota_limit_exceeded"),
+            Scope::Conversation(_) => no(420, "enhance_your_calm"),
+        };
+        (answer, now)
+    }
+
+    fn broken(&self, status: u16) -> Answer {
+        no(status, "internal_error")
+    }
+
+    fn webhook(&self, conversation: &Conversation, happening: &Happening, now: Timestamp) -> Hook {
+        let text = match happening {
+            Happening::Opened => conversation.opening.text.as_deref().unwrap_or_default(),
+            Happening::Replied(text) | Happening::Noted(text) => text,
+        };
+        let (event, kind, from) = match happening {
+            Happening::Opened | Happening::Replied(_) => ("message:send", "text", "user"),
+            Happening::Noted(_) => ("message:received", "note", "operator"),
+        };
+        let body = json!({
+            "website_id": self.website,
+            "event": event,
+            "data": {
+                "website_id": self.website,
+                "session_id": conversation.id,
+                "inbox_id": null,
+                "type": kind,
+                "from": from,
+                "origin": "chat",
+                "content": text,
+                "stamped": true,
+                "fingerprint": now.0 % 1_000_000_000_000,
+                "timestamp": now.as_millis(),
+                "user": { "user_id": conversation.id, "nickname": "visitor" },
+            },
+            "timestamp": now.as_millis(),
+        });
+        let hook = Hook::post(&body);
+        let timestamp = now.as_millis().to_string();
+        let parts = [b"[", timestamp.as_bytes(), b";", &hook.body, b"]"];
+        let signature = signing::hex_sha256(&self.signing_secret, &parts);
+        hook.header("x-crisp-request-timestamp", &timestamp).header("x-crisp-signature", signature)
+    }
+
+    fn readable(&self, kept: &str) -> String {
+        markdown::readable(kept)
+    }
+}
+
+impl Crisp {
+    /// Writes a message. One whose fingerprint is taken is written all the same: whether Crisp refuses those
+    /// isn't documented, so a caller has to look before.
+    fn post(&self, conversation: &mut Conversation, request: &Received) -> Answer {
+        let Some(Value::Object(body)) = request.json() else {
+            return no(400, "invalid_data");
+        };
+        let (kind, content) = match check_message(&body) {
+            Ok(checked) => checked,
+            Err(answer) => return answer,
+        };
+        let fingerprint = body["fingerprint"].clone();
+        let mut entry = Entry::note(fingerprint.to_string(), &self.identifier, content, request.at);
+        entry.kind = if kind == "note" { Author::Note } else { Author::Visible };
+        entry.extra = Value::Object(body);
+        conversation.write(entry);
+        yes(202, "dispatched", json!({ "fingerprint": fingerprint }))
+    }
+}
+
+/// The kind of a message, and its text.
+fn check_message(body: &Map<String, Value>) -> Result<(String, String), Answer> {
+    const KNOWN: [&str; 7] =
+        ["type", "from", "origin", "content", "fingerprint", "automated", "user"];
+    let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
+    let fits = body.keys().all(|key| KNOWN.contains(&key.as_str()))
+        && text("from") == "operator"
+        && text("origin") == "chat"
+        && body.get("automated").is_none_or(Value::is_boolean)
+        && body.get("user").is_none_or(|user| user["nickname"].is_string())
+        // JavaScript holds no larger number exactly.
+        && body.get("fingerprint").and_then(Value::as_u64).is_some_and(|it| (1..1 << 53).contains(&it));
+    let content = match text("type") {
+        "text" | "note" => text("content"),
+        "picker" => body.get("content").and_then(|it| it["text"].as_str()).unwrap_or_default(),
+        _ => "",
+    };
+    if !fits || content.is_empty() {
+        return Err(no(400, "invalid_data"));
+    }
+    if content.chars().count() > MAX_CONTENT {
+        return Err(no(413, "message_too_long"));
+    }
+    Ok((text("type").to_owned(), content.to_owned()))
+}
+
+/// What is known of the person.
+fn meta(conversation: &Conversation) -> Value {
+    let opening = &conversation.opening;
+    let mut data = Map::new();
+    for (name, value) in [("session_id", &opening.session), ("user_id", &opening.user_id)] {
+        if let Some(value) = value {
+            data.insert(name.to_owned(), json!(value));
+        }
+    }
+    json!({ "nickname": "visitor", "email": opening.email.as_deref().unwrap_or_default(), "data": data, "segments": [] })
+}
+
+fn yes(status: u16, reason: &str, data: Value) -> Answer {
+    Answer::json(status, json!({ "error": false, "reason": reason, "data": data }))
+}
+
+fn no(status: u16, reason: &str) -> Answer {
+    Answer::json(status, json!({ "error": true, "reason": reason, "data": {} }))
+}

