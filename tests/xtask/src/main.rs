@@ -79,7 +79,7 @@ fn test_steps(steps: &mut Steps) -> Result<(), String> {
     steps
         .take("building a plugin in each language", || languages::build(&root(), &host(), false))?;
     steps.take("building the tests", || cargo(["test", "--workspace", "--no-run"]))?;
-    steps.take("testing", || cargo(["test", "--workspace"]))?;
+    steps.take("testing", || cargo(["test", "--workspace", "--no-fail-fast"]))?;
     steps.take("lints", || {
         cargo(["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])
     })?;
