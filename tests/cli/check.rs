@@ -157,6 +157,7 @@ fn the_example_files_pass_once_their_secrets_are_set() {
         ("SIDENOTE_SERVER_TOKEN", "a"),
         ("SIDENOTE_STREAM_TOKEN", "b"),
         ("BOT_SIGNING_SECRET", "c"),
+        ("ACME_INGEST_SECRET", "d"),
     ];
     for name in ["sidenote.toml", "other-servers.toml"] {
         let folder = tempfile::tempdir().unwrap();

@@ -138,11 +138,22 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
     let store = sections::store(top.section("store"), base);
     let retention = sections::retention(top.section("retention"));
     let delivery = sections::delivery(top.section("delivery"), &Default::default());
-    let streams = sections::streams(&top);
+    let streams = sections::streams(&top, products::are_pushed_to(&top));
     let plugins = plugins::plugins(top.section("plugins"));
-    let products = products::products(&top, &plugins, &delivery);
+    let (products, ingest) = products::products(&top, &plugins, &delivery);
     top.finish();
-    Config { server, store, retention, delivery, streams, plugins_folder, cache, plugins, products }
+    Config {
+        server,
+        store,
+        retention,
+        delivery,
+        streams,
+        plugins_folder,
+        cache,
+        plugins,
+        products,
+        ingest,
+    }
 }
 
 fn one(problem: Problem) -> ConfigErrors {

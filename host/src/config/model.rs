@@ -28,6 +28,9 @@ pub struct Config {
     pub plugins: BTreeMap<PluginName, Plugin>,
     /// `[products.ID]`.
     pub products: BTreeMap<ProductId, Product>,
+    /// The products that a connector pushes to, with the secret that it signs with
+    /// (`[products.ID] ingest_secret`).
+    pub ingest: BTreeMap<ProductId, Secret>,
 }
 
 impl Config {

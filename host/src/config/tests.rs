@@ -40,8 +40,12 @@ fn errors(text: &str, env: &[(&str, &str)]) -> Vec<String> {
         .collect()
 }
 
-const REFERENCE_ENV: [(&str, &str); 3] =
-    [("SIDENOTE_SERVER_TOKEN", "s"), ("SIDENOTE_STREAM_TOKEN", "t"), ("BOT_SIGNING_SECRET", "b")];
+const REFERENCE_ENV: [(&str, &str); 4] = [
+    ("SIDENOTE_SERVER_TOKEN", "s"),
+    ("SIDENOTE_STREAM_TOKEN", "t"),
+    ("BOT_SIGNING_SECRET", "b"),
+    ("ACME_INGEST_SECRET", "i"),
+];
 
 #[test]
 fn the_reference_file_states_the_defaults_of_the_code() {
@@ -68,6 +72,7 @@ fn the_reference_file_states_the_defaults_of_the_code() {
             .take()
             .is_some_and(|token| token.expose() == "t")
     );
+    assert!(std::mem::take(&mut reference.ingest)[&acme].expose() == "i");
     let plugin = reference.plugins.get_mut("webhook").unwrap();
     assert!(plugin.sha256.take().is_some());
     assert_eq!(std::mem::take(&mut plugin.hosts), ["bot.example.com"]);
@@ -172,10 +177,27 @@ fn each_mistake_about_the_redis_store_names_its_key_and_repeats_no_secret() {
 #[test]
 fn the_example_for_other_peoples_servers_is_valid() {
     let text = include_str!("../../../examples/other-servers.toml");
-    let config =
-        load(text, &[("SIDENOTE_STREAM_TOKEN", "t"), ("BOT_SIGNING_SECRET", "b")]).unwrap();
+    let config = load(text, &REFERENCE_ENV).unwrap();
     assert_eq!(config.plugins["webhook"].config["url"], "https://bot.example.com/notes");
     assert_eq!(config.streams["main"].token.as_ref().unwrap().expose(), "t");
+}
+
+#[test]
+fn a_product_that_is_pushed_to_needs_no_stream() {
+    let pushed = "[plugins.webhook]\n[products.acme]\nplugins = [\"webhook\"]\ningest_secret = { env = \"S\" }\n";
+    let config = load(pushed, &[("S", "hunter2 \u{e9}")]).unwrap();
+    assert!(config.streams.is_empty());
+    assert_eq!(config.ingest[&ProductId::new("acme").unwrap()].expose(), "hunter2 \u{e9}");
+    assert!(load(MINIMAL, &[]).unwrap().ingest.is_empty());
+    for (text, env, wanted) in [
+        (pushed.to_owned(), vec![("S", "")], "S is empty"),
+        (pushed.to_owned(), vec![], "S is not set"),
+        (pushed.replace("{ env = \"S\" }", "\"hunter2\""), vec![], "a secret doesn't belong"),
+    ] {
+        let errors = errors(&text, &env);
+        assert!(matches!(&*errors, [error] if error.contains(wanted)), "{wanted}: {errors:?}");
+        assert!(!errors[0].contains("hunter2"), "{errors:?}");
+    }
 }
 
 #[test]

@@ -85,6 +85,16 @@ counters! {
     links_refused,
     /// Webhook events that linked nothing: no session or person was named, known or fitting.
     webhooks_unresolved,
+    /// Pushed events taken: committed to the store.
+    pushes_taken,
+    /// Pushed events that had been taken before.
+    pushes_repeated,
+    /// Pushed events refused: their signature doesn't fit, or no product of their name is pushed to.
+    pushes_refused,
+    /// Pushed events that are signed and can't be used.
+    pushes_unusable,
+    /// Actions left out of pushed events because they can't be used.
+    pushed_actions_dropped,
     /// 1 while the disk is full.
     store_full,
     /// 1 while the store can't be reached.

@@ -12,9 +12,10 @@ use crate::engine::ledger::{
 use crate::engine::link::{Identity, LinkError, LinkMode, LinkRequest, Linked, Who};
 use crate::engine::{self, Handle};
 use crate::host::Closed;
+use crate::host::intake::Intake;
 use crate::http::{
-    Backend, LinkWish, Part, PluginReport, PluginsReport, Readiness, StreamReadiness, StreamState,
-    WebhookAnswer, WebhookRequest,
+    Backend, LinkWish, Part, PluginReport, PluginsReport, PushAnswer, PushRequest, Readiness,
+    StreamReadiness, StreamState, WebhookAnswer, WebhookRequest,
 };
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::plugin::{self, Health, ReceiveError, Registry, WebhookEvent, WebhookTurn};
@@ -27,6 +28,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// The backend of the routes.
 pub(super) struct Front {
     engine: Handle,
+    intake: Intake,
     /// Read only: what changes goes through the engine.
     store: Arc<dyn Store>,
     registry: Arc<Registry>,
@@ -40,13 +42,14 @@ pub(super) struct Front {
 impl Front {
     pub(super) fn new(
         engine: Handle,
+        intake: Intake,
         store: Arc<dyn Store>,
         registry: Arc<Registry>,
         plugins: BTreeSet<PluginName>,
         streams: Vec<Status>,
         clock: Clock,
     ) -> Self {
-        Self { engine, store, registry, plugins, streams, clock, closed: Closed::default() }
+        Self { engine, intake, store, registry, plugins, streams, clock, closed: Closed::default() }
     }
 
     /// The host isn't ready from here on: it is shutting down.
@@ -178,6 +181,13 @@ impl Backend for Front {
             received.taken();
         }
         answer
+    }
+
+    async fn ingest(&self, push: PushRequest) -> PushAnswer {
+        if self.closed.get() {
+            return PushAnswer::Unavailable { retry_after: RETRY_AFTER };
+        }
+        self.intake.take(push).await
     }
 
     async fn link(&self, wish: LinkWish) -> Result<Linked, LinkError> {

@@ -5,6 +5,7 @@
 //! committed, what is queued is posted, until the deadline. What is left then is in the store.
 
 mod front;
+mod intake;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,8 +27,10 @@ use crate::store::{
     EmbeddedStore, Journal, JournalError, Key, MemoryStore, OpenError, RedisOpenError, RedisStore,
     Store, StoreError, Table,
 };
+use crate::stream::push::Inlet;
 use crate::stream::{self, Received, StreamError};
 use front::Front;
+use intake::Intake;
 
 /// Events of one stream that wait for the engine; while it is full, the stream is paused.
 const STREAM_QUEUE: usize = 256;
@@ -124,10 +127,20 @@ impl Host {
         for (name, stream) in &config.streams {
             streams.push(stream::Client::new(name.as_str(), stream.clone(), clock)?);
         }
+        let inlet = Inlet::new(config.ingest);
+        for product in config.products.keys() {
+            match inlet.takes(product) {
+                true => tracing::info!(%product, "push: signed events are taken"),
+                false => {
+                    tracing::info!(%product, "push: no `ingest_secret` is set, so pushed events are refused")
+                }
+            }
+        }
         let configured = config.plugins.keys().cloned().collect();
         let statuses = streams.iter().map(stream::Client::status).collect();
         let front = Front::new(
             engine.clone(),
+            Intake::new(engine.clone(), inlet, clock),
             store.clone(),
             registry.clone(),
             configured,

@@ -59,7 +59,7 @@ impl Refused {
             StatusCode::NOT_FOUND,
             "not_found",
             "there is no such address",
-            "the addresses are /webhooks/{plugin}, /sessions/link, /outbox, /outbox/retry, /outbox/purge, /erase, /plugins, /healthz and /readyz",
+            "the addresses are /webhooks/{plugin}, /ingest/{product_id}, /sessions/link, /outbox, /outbox/retry, /outbox/purge, /erase, /plugins, /healthz and /readyz",
         )
     }
 

@@ -3,6 +3,7 @@
 //! | route | who may | what |
 //! |---|---|---|
 //! | `POST`, `GET`, `HEAD` `/webhooks/{plugin}` | anyone; the plugin verifies the raw bytes | answered after the commit |
+//! | `POST /ingest/{product_id}` | the connector that signs the raw bytes with the product's secret | takes an event; answered after the commit |
 //! | `POST /sessions/link` | the bearer of `server.token`; without one, programs on this machine | links a session to a conversation |
 //! | `GET /outbox` | as above; texts only for the bearer of a token | what waits and what was given up |
 //! | `POST /outbox/retry`, `/outbox/purge` | as above | has notes sent again, or removes them for good |
@@ -21,6 +22,7 @@ mod backend;
 mod body;
 mod erase;
 mod health;
+mod ingest;
 mod link;
 mod outbox;
 mod plugins;
@@ -32,7 +34,7 @@ mod webhook;
 mod tests;
 
 pub use backend::{
-    Backend, LinkWish, Part, PluginReport, PluginsReport, Readiness, StreamReadiness, StreamState,
-    WebhookAnswer, WebhookRequest,
+    Backend, LinkWish, Part, PluginReport, PluginsReport, PushAnswer, PushRequest, Readiness,
+    StreamReadiness, StreamState, WebhookAnswer, WebhookRequest,
 };
 pub use server::{ServeError, serve};

@@ -10,7 +10,7 @@ use axum::routing::{MethodFilter, get, on, post};
 use super::answer::Refused;
 use super::auth::Rule;
 use super::backend::Backend;
-use super::{erase, health, link, outbox, plugins, webhook};
+use super::{erase, health, ingest, link, outbox, plugins, webhook};
 use crate::config::Server;
 
 /// How long the rest of the host may take for an answer. Plugins have tighter deadlines of their own;
@@ -50,6 +50,10 @@ impl Routes {
             .route(
                 "/webhooks/{plugin}",
                 webhooks.fallback(|| async { Refused::method_not_allowed("GET, HEAD, POST") }),
+            )
+            .route(
+                "/ingest/{product_id}",
+                post(ingest::ingest).fallback(|| async { Refused::method_not_allowed("POST") }),
             )
             .route(
                 "/sessions/link",

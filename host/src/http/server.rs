@@ -147,7 +147,9 @@ fn address(path: &str) -> &'static str {
         "/plugins" => "/plugins",
         "/healthz" => "/healthz",
         "/readyz" => "/readyz",
+        "/erase" => "/erase",
         _ if path.starts_with("/webhooks/") => "/webhooks/{plugin}",
+        _ if path.starts_with("/ingest/") => "/ingest/{product_id}",
         _ => "unknown",
     }
 }
