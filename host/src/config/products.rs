@@ -19,10 +19,10 @@ const INGEST_SECRET: &str = "ingest_secret";
 pub(super) fn are_pushed_to(top: &Section<'_>) -> bool {
     let Some((_, products)) = top.entry("products") else { return false };
     let DeValue::Table(products) = products.get_ref() else { return false };
-    products.values().any(|product| match product.get_ref() {
-        DeValue::Table(product) => product.contains_key(INGEST_SECRET),
-        _ => false,
-    })
+    let is_pushed_to = |product: &DeValue<'_>| {
+        product.as_table().is_some_and(|product| product.contains_key(INGEST_SECRET))
+    };
+    products.values().any(|product| is_pushed_to(product.get_ref()))
 }
 
 /// `[products]`: at least one; each names plugins that are configured. With the secrets of those that are

@@ -191,7 +191,7 @@ fn a_product_that_is_pushed_to_needs_no_stream() {
     assert!(load(MINIMAL, &[]).unwrap().ingest.is_empty());
     for (text, env, wanted) in [
         (pushed.to_owned(), vec![("S", "")], "S is empty"),
-        (pushed.to_owned(), vec![], "S is not set"),
+        (pushed.to_owned(), vec![], "S isn't set"),
         (pushed.replace("{ env = \"S\" }", "\"hunter2\""), vec![], "a secret doesn't belong"),
     ] {
         let errors = errors(&text, &env);

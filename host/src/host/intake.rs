@@ -77,8 +77,9 @@ impl Intake {
                 claim.keep(clock.now());
             }
             drop(room);
-            // Its sender may be gone.
-            drop(told.send(taken));
+            if told.send(taken).is_err() {
+                tracing::debug!("push: an event's sender didn't wait for its commit");
+            }
         });
         match timeout(PATIENCE, committed).await {
             Ok(Ok(Ok(true))) => {
@@ -99,4 +100,98 @@ impl Intake {
 
 fn unavailable() -> PushAnswer {
     PushAnswer::Unavailable { retry_after: RETRY_AFTER }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use hmac::{Hmac, Mac};
+    use sha2::Sha256;
+
+    use super::*;
+    use crate::config::{Delivery, Product, Secret};
+    use crate::engine::{Engine, Settings};
+    use crate::ids::ProductId;
+    use crate::outbox::note::{Call, Note, Post, PostError, Posted};
+    use crate::store::MemoryStore;
+
+    struct NoPlatform;
+
+    #[async_trait::async_trait]
+    impl Post for NoPlatform {
+        async fn post_note(&self, _: Call, _: &Note) -> Result<Posted, PostError> {
+            panic!("nothing is linked, so nothing is posted")
+        }
+    }
+
+    /// An intake and the engine behind it, which doesn't run yet.
+    fn intake() -> (Intake, Engine) {
+        let clock = Clock::system();
+        let product = ProductId::new("p").expect("an id");
+        let served = Product { plugins: vec!["bot".into()], delivery: Delivery::default() };
+        let settings = Settings::of_products([(product.clone(), served)]);
+        let store = Arc::new(MemoryStore::new());
+        let (engine, service) = Engine::new(store, Arc::new(NoPlatform), settings, clock);
+        let inlet = Inlet::new(BTreeMap::from([(product, Secret::new("key"))]));
+        (Intake::new(engine, inlet, clock), service)
+    }
+
+    fn push(kind: &str, content: &str) -> PushRequest {
+        let body = format!(
+            r#"{{"type":"{kind}","product_id":"p","session_id":"s","forwarded_at":1.5,{content}}}"#
+        );
+        let mac = Hmac::<Sha256>::new_from_slice(b"key").expect("a key");
+        let signed = hex::encode(mac.chain_update(&body).finalize().into_bytes());
+        let signatures = vec![format!("sha256={signed}").into_bytes()];
+        PushRequest { product: "p".to_owned(), signatures, body: body.into() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_whose_commit_takes_too_long_is_taken_once_whoever_waits() {
+        let (intake, service) = intake();
+        let event = push("actions", r#""actions":[{"title":"a"},7]"#);
+        assert_eq!(intake.take(event.clone()).await, unavailable());
+        assert_eq!(intake.take(event.clone()).await, unavailable(), "it is under way");
+        let counters = intake.engine.counters();
+        assert_eq!(counters.pushes_taken.get(), 0);
+        let summary = push("summary", r#""summary":"s","replaces":1"#);
+
+        let engine = intake.engine.clone();
+        let asked = async {
+            assert_eq!(intake.take(summary).await, PushAnswer::Taken { dropped_actions: 0 });
+            assert_eq!(intake.take(event).await, PushAnswer::Repeat);
+            engine.drain().await;
+        };
+        let (ended, ()) = tokio::join!(service.run(), asked);
+        ended.expect("the engine drains");
+        assert_eq!((counters.pushes_taken.get(), counters.pushes_repeated.get()), (2, 1));
+        assert_eq!((counters.actions_taken.get(), counters.pushed_actions_dropped.get()), (1, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_the_disk_is_full_or_too_many_wait_a_connector_is_told_at_once() {
+        let (intake, _service) = intake();
+        let begun = tokio::time::Instant::now();
+        intake.engine.counters().store_full.set(1);
+        let event = push("actions", r#""actions":[]"#);
+        assert_eq!(intake.take(event.clone()).await, unavailable());
+        intake.engine.counters().store_full.set(0);
+        let all = u32::try_from(TOGETHER).expect("a small number");
+        let _taken = intake.room.try_acquire_many(all).expect("all of it");
+        assert_eq!(intake.take(event).await, unavailable());
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_engine_never_took_counts_when_it_comes_again() {
+        let (intake, service) = intake();
+        drop(service);
+        let event = push("actions", r#""actions":[]"#);
+        assert_eq!(intake.take(event.clone()).await, unavailable());
+        assert!(matches!(
+            intake.inlet.admit("p", &event.signatures, &event.body, intake.clock.now()),
+            Ok(Admitted::Fresh(_))
+        ));
+    }
 }
