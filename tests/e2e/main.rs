@@ -13,6 +13,7 @@ mod pipeline;
 mod platform_faults;
 mod plugin_readmes;
 mod plugins;
+mod push;
 mod readme;
 mod redis;
 mod replays;
