@@ -8,7 +8,7 @@ use toml::de::DeTable;
 use super::error::{ConfigErrors, Fault, Place, Problem};
 use super::model::{Cache, Config, Plugin};
 use super::section::{OVERLAY, Reader, Section, nearest};
-use super::{plugins, products, scalar, sections};
+use super::{context, plugins, products, scalar, sections};
 use crate::ids::PluginName;
 
 impl Config {
@@ -137,6 +137,7 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
     let server = sections::server(top.section("server"));
     let store = sections::store(top.section("store"), base);
     let retention = sections::retention(top.section("retention"));
+    let context = context::context(top.section("context"), &retention);
     let delivery = sections::delivery(top.section("delivery"), &Default::default());
     let streams = sections::streams(&top, products::are_pushed_to(&top));
     let plugins = plugins::plugins(top.section("plugins"));
@@ -146,6 +147,7 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
         server,
         store,
         retention,
+        context,
         delivery,
         streams,
         plugins_folder,
