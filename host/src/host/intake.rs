@@ -15,7 +15,7 @@ use crate::stream::push::{Admitted, Fresh, Inlet, PushError};
 /// Pushed events that are being taken at the same time; a connector sends few at once.
 const TOGETHER: usize = 256;
 /// How long a commit is waited for. A connector gives up waiting soon after.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 /// When a connector shall send an event again that could not be taken.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
