@@ -147,7 +147,7 @@ struct Context {
     covered: u64,
 }
 
-/// An action, and when it was sent. The actions of a session are counted from 1.
+/// An action, and from when on it counts. The actions of a session are counted from 1.
 struct Numbered {
     ordinal: u64,
     at: Timestamp,
@@ -179,22 +179,27 @@ impl Contexts {
     pub fn add(&mut self, batch: &ActionsPayload, now: Timestamp) {
         let Some(place) = Place::of(batch) else { return };
         let first = self.open(place.clone()).last + 1;
-        self.add_numbered(&place, batch, first, now);
+        let at = sent_at(batch.forwarded_at, now);
+        self.insert(&place, &batch.actions, first, at, now);
     }
 
-    /// Takes a batch of this very session, `first` being the ordinal of its first action. Actions that are
-    /// known, or that a summary covers, change nothing: a batch may come twice.
-    pub fn add_numbered(
+    /// Takes actions of this very session that were taken at `at`, `first` being the ordinal of the first of
+    /// them. Actions that are known, or that a summary covers, change nothing: they may come twice.
+    pub fn add_numbered(&mut self, place: &Place, actions: &[Action], first: u64, at: Timestamp) {
+        self.insert(place, actions, first, at, at);
+    }
+
+    fn insert(
         &mut self,
         place: &Place,
-        batch: &ActionsPayload,
+        actions: &[Action],
         first: u64,
+        at: Timestamp,
         now: Timestamp,
     ) {
-        let at = sent_at(batch.forwarded_at, now);
         let lookback = self.settings.lookback;
         let context = self.open(place.clone());
-        for (ordinal, action) in (first..).zip(&batch.actions) {
+        for (ordinal, action) in (first..).zip(actions) {
             if ordinal > context.last {
                 context.last = ordinal;
                 context.actions.push_back(Numbered { ordinal, at, action: action.clone() });
@@ -257,7 +262,7 @@ impl Contexts {
         with_question(&self.get(product, session, view, now), query)
     }
 
-    /// The actions of a session that a reader sees, with the times at which they were sent.
+    /// The actions of a session that a reader sees, with the times from which on they count.
     pub fn actions(
         &mut self,
         place: &Place,

@@ -4,6 +4,7 @@
 use super::*;
 use crate::clock::{Clock, Timestamp};
 use crate::config;
+use crate::context::{Settings, UserSettings};
 use crate::session::payload::{Action, ActionsPayload};
 
 const TOKEN: (&str, &str) = ("authorization", "Bearer t");
@@ -17,17 +18,15 @@ pub(super) fn product(named: Option<&str>) -> Result<Arc<str>, NoProduct> {
     }
 }
 
-fn recent() -> Recent {
-    let clock = Clock::starting_at(Timestamp::from_secs_f64(1_700_000_000.0));
-    Recent::of(&config::Context::default(), clock).unwrap()
+fn clock() -> Clock {
+    Clock::starting_at(Timestamp::from_secs_f64(1_700_000_000.0))
 }
 
 /// A host that keeps what people did, with the token `t`.
 async fn start() -> (Host, Recent) {
     let token = Some(Secret::new("t"));
     let host = Host::start(Server { token, ..Server::default() }).await;
-    let recent = recent();
-    recent.knows(0);
+    let recent = Recent::new(Settings::default(), UserSettings::default(), clock()).unwrap();
     *host.backend.recent.lock().unwrap() = Some(recent.clone());
     (host, recent)
 }
@@ -80,7 +79,7 @@ async fn what_a_user_did_is_listed_the_latest_last() {
     assert_eq!(
         answer["actions"][1],
         json!({
-            "session_id": "s-a/b ü", "sent_at": 1_700_000_000.0, "description": "three",
+            "session_id": "s-a/b ü", "taken_at": 1_700_000_000.0, "description": "three",
             "title": "", "type": "", "index": 0, "canonical_url": "", "raw_url": "",
         })
     );
@@ -132,7 +131,8 @@ async fn what_people_did_is_for_the_bearer_of_a_token() {
 #[tokio::test]
 async fn a_host_that_knows_nothing_yet_says_so() {
     let (host, _) = start().await;
-    *host.backend.recent.lock().unwrap() = Some(recent());
+    let unread = Recent::of(&config::Context::default(), clock()).unwrap();
+    *host.backend.recent.lock().unwrap() = Some(unread);
     let answer = host.get("/context/u?query=q&product=p").await;
     assert_eq!((answer.status(), answer.code().as_str()), (503, "context_not_ready"));
     assert_eq!(answer.header("retry-after"), Some("1"));
