@@ -137,7 +137,11 @@ impl Answer {
     fn says(&self, what: &str, reference: &Value) -> Result<(), String> {
         compare::same(&format!("{what}.status"), &self.status.into(), &reference["status"])?;
         let content_type = self.header("content-type");
-        compare::same_text(&format!("{what}.content_type"), content_type, &reference["content_type"])?;
+        compare::same_text(
+            &format!("{what}.content_type"),
+            content_type,
+            &reference["content_type"],
+        )?;
         let allowed: Vec<_> = self.header("allow").split(", ").collect();
         if let Some(method) = reference["allow"].as_str()
             && !allowed.contains(&method)

@@ -10,7 +10,7 @@ use super::users::{Seen, UserSettings, Users};
 use crate::clock::{Clock, Timestamp};
 use crate::config;
 use crate::engine::feed::{Committed, What};
-use crate::engine::history::History;
+use crate::engine::history::{History, KeptSummary};
 use crate::ids::SessionKey;
 use crate::session::payload::{Action, ActionsPayload};
 use crate::session::state::Record;
@@ -85,6 +85,7 @@ impl Recent {
             lookback: Some(config.lookback),
             max_actions: config.max_actions,
             max_sessions: config.max_sessions,
+            max_bytes: config.max_bytes,
             include_summary: config.include_summary,
             include_actions: config.include_actions,
         };
@@ -208,6 +209,14 @@ impl Recent {
         state.users(&batch.product_id, &self.shared.users).add(batch, now);
     }
 
+    /// Takes a summary that no engine tells of, in the place of the oldest `covers` actions of a session.
+    pub fn summarize(&self, product: &str, session: &str, text: &str, covers: usize) {
+        let now = self.shared.clock.now();
+        if let Some(place) = Place::new(product, session) {
+            self.state().contexts.summarize(&place, text, covers, now);
+        }
+    }
+
     /// Takes what the engine tells.
     pub(super) fn apply(&self, committed: &Committed) {
         let place = place(&committed.key);
@@ -255,14 +264,17 @@ impl Recent {
             return;
         }
         let place = place(key);
-        if let Some(summary) = &history.summary {
-            state.contexts.summarize_through(&place, &summary.text, summary.covers, summary.at);
+        // The clock may have been set back since: nothing counts as later than now.
+        let now = self.shared.clock.now();
+        if let Some(KeptSummary { text, covers, at }) = &history.summary {
+            state.contexts.summarize_through(&place, text, *covers, now.min(*at));
         }
         for kept in &history.batches {
-            state.contexts.add_numbered(&place, &kept.batch.actions, kept.first, kept.at);
+            let at = now.min(kept.at);
+            state.contexts.add_numbered(&place, &kept.batch.actions, kept.first, at);
         }
         // Of a session all of which is summarized, the record says when it was active.
-        let at = history.batches.last().map_or(record.active_at, |kept| kept.at);
+        let at = history.batches.last().map_or(record.active_at, |kept| kept.at).min(now);
         let user = record.user_id.as_deref().unwrap_or_default();
         let users = state.users(key.product.as_str(), &self.shared.users);
         users.see(Seen { place, at }, user, record.email.as_deref(), at);
@@ -276,6 +288,11 @@ impl Recent {
     /// How many sessions it holds at most.
     pub(super) fn max_sessions(&self) -> usize {
         self.shared.settings.max_sessions
+    }
+
+    /// How many sessions were left out for want of room, since what is stored was read last.
+    pub fn forgotten(&self) -> u64 {
+        self.state().contexts.forgotten()
     }
 
     /// Forgets what is old.

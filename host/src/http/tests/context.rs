@@ -9,11 +9,11 @@ use crate::session::payload::{Action, ActionsPayload};
 
 const TOKEN: (&str, &str) = ("authorization", "Bearer t");
 
-/// The products `p` and `q`.
+/// The products `p`, `q` and the book's.
 pub(super) fn product(named: Option<&str>) -> Result<Arc<str>, NoProduct> {
     match named {
         None => Err(NoProduct::Several(vec!["p".to_owned(), "q".to_owned()])),
-        Some(id @ ("p" | "q")) => Ok(id.into()),
+        Some(id @ ("p" | "q" | "acme")) => Ok(id.into()),
         Some(_) => Err(NoProduct::Unknown),
     }
 }
@@ -88,6 +88,42 @@ async fn what_a_user_did_is_listed_the_latest_last() {
     for limit in ["0", "1001", "x", "-1"] {
         let answer = host.get(&format!("{path}?limit={limit}")).await;
         assert_eq!((answer.status(), answer.code().as_str()), (422, "invalid_limit"), "{limit}");
+    }
+}
+
+/// The book's answers are what the host says.
+#[tokio::test]
+async fn the_answers_of_the_book_are_answered() {
+    let (host, recent) = start().await;
+    let action = Action {
+        kind: "click".to_owned(),
+        title: "Export".to_owned(),
+        description: "Clicked Export".to_owned(),
+        canonical_url: "/invoices".to_owned(),
+        raw_url: "/invoices?page=2".to_owned(),
+        timestamp_start: Some(1_699_999_999.5),
+        ..Action::default()
+    };
+    let viewed = Action { description: "Viewed".to_owned(), ..Action::default() };
+    let batch = ActionsPayload {
+        session_id: Some("s-1".to_owned()),
+        actions: vec![viewed, action],
+        ..batch("acme", "u-17", &[])
+    };
+    recent.take(&batch);
+    recent.summarize("acme", "s-1", "Looked at three invoices.", 1);
+    for (path, shown) in [
+        (
+            "/context/u-17?query=How+do+I+export%3F&product=acme",
+            include_str!("../../../../docs/snippets/context.json"),
+        ),
+        (
+            "/users/acme/u-17/live-activity?limit=20",
+            include_str!("../../../../docs/snippets/live-activity.json"),
+        ),
+    ] {
+        let shown: Value = serde_json::from_str(shown).unwrap();
+        assert_eq!(host.get(path).await.json(), shown);
     }
 }
 
