@@ -25,7 +25,7 @@ use crate::store_kind::{FILE, StoreKind};
 /// The one stream of a rig; events of all products come on it.
 pub(crate) const STREAM: &str = "all";
 /// The bearer token of the host's API.
-const API_TOKEN: &str = "api-token";
+pub(crate) const API_TOKEN: &str = "api-token";
 /// The plugin that posts to the platform.
 pub(crate) const COMPONENT: &str = "webhook.wasm";
 /// How long a host may take to stop.

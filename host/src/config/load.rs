@@ -8,7 +8,7 @@ use toml::de::DeTable;
 use super::error::{ConfigErrors, Fault, Place, Problem};
 use super::model::{Cache, Config, Plugin};
 use super::section::{OVERLAY, Reader, Section, nearest};
-use super::{context, plugins, products, scalar, sections};
+use super::{context, mcp, plugins, products, scalar, sections};
 use crate::ids::PluginName;
 
 impl Config {
@@ -134,10 +134,11 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
             "name another folder",
         );
     }
-    let server = sections::server(top.section("server"));
+    let mut server = sections::server(top.section("server"));
     let store = sections::store(top.section("store"), base);
     let retention = sections::retention(top.section("retention"));
     let context = context::context(top.section("context"), &retention);
+    server.mcp = mcp::mcp(top.section("mcp"), &server, context.as_ref());
     let delivery = sections::delivery(top.section("delivery"), &Default::default());
     let streams = sections::streams(&top, products::are_pushed_to(&top));
     let plugins = plugins::plugins(top.section("plugins"));

@@ -74,6 +74,16 @@ pub struct Server {
     /// The address under which chat platforms reach the host, for example `https://notes.example.com`:
     /// what a signature over the whole URL is checked with. The `Host` header isn't trusted for it.
     pub public_url: Option<String>,
+    /// `[mcp]`: whether agents may ask over the Model Context Protocol.
+    pub mcp: Option<Mcp>,
+}
+
+/// `[mcp]`: the Model Context Protocol.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mcp {
+    /// Names, with or without a port, that the `Host` header may have beside those of this machine and that
+    /// of `public_url`.
+    pub hosts: Vec<String>,
 }
 
 impl Default for Server {
@@ -85,6 +95,7 @@ impl Default for Server {
             max_body_bytes: 1 << 20,
             max_connections: 512,
             public_url: None,
+            mcp: None,
         }
     }
 }
@@ -171,6 +182,8 @@ pub struct Context {
     pub max_actions: Option<usize>,
     /// At most so many sessions are in memory, those that were asked for or active last.
     pub max_sessions: usize,
+    /// About so many bytes of them are in memory.
+    pub max_bytes: usize,
     /// At most so many users of a product are in memory.
     pub max_users: usize,
     /// At most so many sessions of one user are shown, the latest.
@@ -189,6 +202,7 @@ impl Default for Context {
             lookback: Duration::from_secs(300),
             max_actions: None,
             max_sessions: 10_000,
+            max_bytes: 256 << 20,
             max_users: 10_000,
             max_sessions_per_user: 20,
             include_summary: true,

@@ -27,6 +27,7 @@ pub(super) fn server(section: Section<'_>) -> Server {
         max_body_bytes: section.scalar_or("max_body", default.max_body_bytes, scalar::size),
         max_connections: section.scalar_or("max_connections", default.max_connections, connections),
         public_url: section.scalar("public_url", public_url),
+        mcp: None,
     };
     if !server.listen.ip().is_loopback() && !section.has("token") {
         section.refuse(

@@ -59,6 +59,8 @@ fn the_reference_file_states_the_defaults_of_the_code() {
 
     // What has no default is levelled; all else must be equal.
     let mut reference = reference;
+    let context = reference.context.take().unwrap();
+    assert_eq!(context, Context { max_actions: Some(50), ..Context::default() });
     assert!(reference.server.token.take().is_some_and(|token| token.expose() == "s"));
     assert!(
         reference.server.public_url.take().is_some_and(|url| url == "https://notes.example.com")
@@ -198,6 +200,26 @@ fn a_product_that_is_pushed_to_needs_no_stream() {
         assert!(matches!(&*errors, [error] if error.contains(wanted)), "{wanted}: {errors:?}");
         assert!(!errors[0].contains("hunter2"), "{errors:?}");
     }
+}
+
+#[test]
+fn agents_are_told_only_what_is_kept_and_only_with_a_token() {
+    let server = "[server]\ntoken = { env = \"S\" }\n";
+    let all = format!("{MINIMAL}{server}[context]\n[mcp]\nhosts = [\"a.example:8\"]\n");
+    let config = load(&all, &[("S", "s")]).unwrap();
+    assert_eq!(config.server.mcp, Some(Mcp { hosts: vec!["a.example:8".to_owned()] }));
+    assert_eq!(load(MINIMAL, &[]).unwrap().server.mcp, None);
+    for (text, wanted) in [
+        (all.replace("[context]\n", ""), "nothing of that is kept"),
+        (all.replace(server, ""), "no token is set"),
+        (all.replace("a.example:8", "https://a.example"), "this is no name of a host"),
+        (all.replace("a.example:8", "user@a.example"), "this is no name of a host"),
+    ] {
+        let errors = errors(&text, &[("S", "s")]);
+        assert!(matches!(&*errors, [error] if error.contains(wanted)), "{wanted}: {errors:?}");
+    }
+    let off = all.replace("[mcp]", "[mcp]\nenabled = false").replace("[context]\n", "");
+    assert_eq!(load(&off, &[("S", "s")]).unwrap().server.mcp, None);
 }
 
 #[test]
@@ -363,6 +385,20 @@ proptest::proptest! {
 }
 
 #[test]
+fn a_context_is_kept_where_its_table_says_so_and_no_longer_than_its_session() {
+    let context = |tables: &str, env: &[(&str, &str)]| {
+        load(&format!("{tables}\n{MINIMAL}"), env).unwrap().context
+    };
+    assert_eq!(context("", &[]), None);
+    assert_eq!(context("[context]", &[]), Some(Context::default()));
+    assert_eq!(context("[context]\nenabled = false", &[]), None);
+    let on = [("SIDENOTE__CONTEXT__ENABLED", "true")];
+    assert_eq!(context("", &on), Some(Context::default()));
+    let short = context("[context]\n[retention]\nsessions = \"1h\"", &[]).unwrap();
+    assert_eq!(short.history.keep, std::time::Duration::from_secs(3600));
+}
+
+#[test]
 fn every_mistake_is_named_with_line_key_and_way_out() {
     let mut shown = String::new();
     for (text, env) in MISTAKES {
@@ -419,6 +455,11 @@ const MISTAKES: &[Mistake] = &[
     ("[delivery]\nbin_seconds = nan", &[]),
     ("[delivery]\nmax_attempts = 0", &[]),
     ("[delivery]\nmax_attempts = 1.5", &[]),
+    // Context.
+    ("[context]\nkeep = \"25h\"", &[]),
+    ("[context]\nlookback = \"48h\"", &[]),
+    ("[context]\nmax_sessions = 0", &[]),
+    ("[context]\nlookbak = \"5m\"", &[]),
     // Streams.
     ("[streams.main]\ntoken = { env = \"T\" }", &[("T", "t")]),
     ("[streams.main]\nurl = \"\"", &[]),

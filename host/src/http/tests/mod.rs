@@ -2,10 +2,12 @@
 
 mod access;
 mod connections;
+mod context;
 mod erase;
 mod health;
 mod ingest;
 mod link;
+mod mcp;
 mod outbox;
 mod plugins;
 mod webhook;
@@ -24,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::config::{Secret, Server};
+use crate::context::Recent;
 use crate::engine::erase::{EraseError, Erased, Erasure};
 use crate::engine::ledger::{Decided, Filter, LedgerError, Listing, Order, Want};
 use crate::engine::link::{LinkError, LinkEvent, LinkMode, Linked};
@@ -44,6 +47,10 @@ struct Fake {
     asked: Mutex<Vec<outbox::Asked>>,
     /// What was to be erased, and whether only a count was wanted.
     erasures: Mutex<Vec<(Erasure, bool)>>,
+    /// What people did lately.
+    recent: Mutex<Option<Recent>>,
+    /// Who was reset.
+    resets: Mutex<Vec<(String, String)>>,
     /// A webhook waits for a permit before it answers.
     gate: Semaphore,
     entered: Notify,
@@ -70,6 +77,8 @@ impl Default for Fake {
             }),
             asked: Mutex::default(),
             erasures: Mutex::default(),
+            recent: Mutex::default(),
+            resets: Mutex::default(),
             gate: Semaphore::new(1000),
             entered: Notify::new(),
         }
@@ -117,6 +126,19 @@ impl Backend for Fake {
     async fn erase(&self, erasure: &Erasure, dry_run: bool) -> Result<Erased, EraseError> {
         self.erasures.lock().unwrap().push((erasure.clone(), dry_run));
         Ok(erase::erased(dry_run))
+    }
+
+    fn recent(&self) -> Option<Recent> {
+        self.recent.lock().unwrap().clone()
+    }
+
+    fn product(&self, named: Option<&str>) -> Result<Arc<str>, NoProduct> {
+        context::product(named)
+    }
+
+    async fn reset(&self, product: &str, user: &str) -> Result<Erased, EraseError> {
+        self.resets.lock().unwrap().push((product.to_owned(), user.to_owned()));
+        Ok(erase::erased(false))
     }
 
     fn readiness(&self) -> Readiness {
