@@ -82,14 +82,15 @@ async fn a_client_of_somebody_elses_lists_the_tool_and_calls_it() {
     let refused = inspector.call(&[&user]).await;
     assert_eq!(refused["isError"], true);
     let text = refused["content"][0]["text"].as_str().expect("text");
-    assert!(text.contains("which_product") && text.contains("p, q"), "{text}");
+    let error: Value = serde_json::from_str(text).expect("JSON");
+    assert_eq!(error["error"]["code"], "which_product");
 
     for token in ["wrong", ""] {
         let output = inspector.run(token, &["tools/list"]).await;
         let told = [output.stdout, output.stderr].concat();
         let told = String::from_utf8_lossy(&told);
         assert!(!output.status.success(), "{told}");
-        assert!(told.contains("401") || told.contains("Unauthorized"), "{told}");
+        assert!(told.contains("unauthorized"), "{told}");
         assert!(!told.contains(tool["name"].as_str().expect("a name")), "{told}");
     }
     rig.stop().await;

@@ -170,7 +170,8 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// Why a call has no result, for the agent: `{"error": {"code", "message", "next"}}`.
+/// Why a call has no result, for the agent: `{"error": {"code", "message", "next"}}` as text. Clients hold
+/// what is structured against the tool's schema, of an error too.
 #[derive(Debug)]
 pub(super) struct Failed {
     code: &'static str,
@@ -186,11 +187,8 @@ impl Failed {
     /// The result that says so.
     pub(super) fn into_result(self) -> CallToolResult {
         let Self { code, message, next } = self;
-        let text = format!("{code}: {message}; {next}");
         let error = json!({"error": {"code": code, "message": message, "next": next}});
-        let mut result = CallToolResult::structured_error(error);
-        result.content = vec![ContentBlock::text(text)];
-        result
+        CallToolResult::error(vec![ContentBlock::text(error.to_string())])
     }
 }
 

@@ -155,6 +155,16 @@ async fn what_a_user_did_is_told_as_a_list_and_as_text() {
     );
 }
 
+/// The error of a call that has no result.
+fn failed(answer: &Value) -> Value {
+    let result = &answer["result"];
+    assert_eq!((&result["isError"], &result["structuredContent"]), (&json!(true), &Value::Null));
+    let text = result["content"][0]["text"].as_str().unwrap();
+    let error = serde_json::from_str::<Value>(text).unwrap()["error"].take();
+    assert!(["message", "next"].iter().all(|part| error[part].is_string()), "{error}");
+    error
+}
+
 #[tokio::test]
 async fn a_call_that_cannot_be_answered_says_why_and_what_next() {
     let host = told().await;
@@ -171,16 +181,7 @@ async fn a_call_that_cannot_be_answered_says_why_and_what_next() {
         (json!({"user_id": "ann"}), "which_product"),
     ] {
         let result = host.call("get_live_user_activity", arguments.clone()).await;
-        let result = &result["result"];
-        let error = &result["structuredContent"]["error"];
-        assert_eq!(
-            (&result["isError"], &error["code"]),
-            (&json!(true), &json!(code)),
-            "{arguments}"
-        );
-        let text = result["content"][0]["text"].as_str().unwrap();
-        assert!(text.contains(error["message"].as_str().unwrap()), "{text}");
-        assert!(text.contains(error["next"].as_str().unwrap()), "{text}");
+        assert_eq!(failed(&result)["code"], code, "{arguments}");
     }
     let unknown = host.call("erase_everything", json!({})).await;
     assert_eq!(unknown["error"]["code"], -32602);
@@ -188,9 +189,9 @@ async fn a_call_that_cannot_be_answered_says_why_and_what_next() {
     *host.backend.recent.lock().unwrap() = Some(starting);
     let early =
         host.call("get_live_user_activity", json!({"user_id": "ann", "product_id": "p"})).await;
-    assert_eq!(early["result"]["structuredContent"]["error"]["code"], "context_not_ready");
+    assert_eq!(failed(&early)["code"], "context_not_ready");
     *host.backend.recent.lock().unwrap() = None;
     let off =
         host.call("get_live_user_activity", json!({"user_id": "ann", "product_id": "p"})).await;
-    assert_eq!(off["result"]["structuredContent"]["error"]["code"], "context_off");
+    assert_eq!(failed(&off)["code"], "context_off");
 }
