@@ -43,7 +43,6 @@ pub(super) struct Front {
 
 impl Front {
     pub(super) fn new(
-        engine: Handle,
         intake: Intake,
         store: Arc<dyn Store>,
         registry: Arc<Registry>,
@@ -52,7 +51,7 @@ impl Front {
         recent: Option<Recent>,
         clock: Clock,
     ) -> Self {
-        let closed = Closed::default();
+        let (engine, closed) = (intake.engine().clone(), Closed::default());
         Self { engine, intake, store, registry, plugins, streams, recent, clock, closed }
     }
 

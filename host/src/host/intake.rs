@@ -35,6 +35,11 @@ impl Intake {
         Self { engine, inlet, clock, under_way, room }
     }
 
+    /// The engine that the events go into.
+    pub(super) fn engine(&self) -> &Handle {
+        &self.engine
+    }
+
     /// Takes an event; returns after the commit, or when that takes too long.
     pub(super) async fn take(&self, push: PushRequest) -> PushAnswer {
         let counters = self.engine.counters();

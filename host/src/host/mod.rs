@@ -145,7 +145,6 @@ impl Host {
         let recent = config.context.as_ref().map(|context| Recent::of(context, clock));
         let recent = recent.transpose()?;
         let front = Front::new(
-            engine.clone(),
             Intake::new(engine.clone(), inlet, clock),
             store.clone(),
             registry.clone(),
