@@ -8,7 +8,7 @@ use toml::de::DeTable;
 use super::error::{ConfigErrors, Fault, Place, Problem};
 use super::model::{Cache, Config, Plugin};
 use super::section::{OVERLAY, Reader, Section, nearest};
-use super::{plugins, products, scalar, sections};
+use super::{llm, plugins, products, scalar, sections};
 use crate::ids::PluginName;
 
 impl Config {
@@ -141,8 +141,24 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
     let streams = sections::streams(&top);
     let plugins = plugins::plugins(top.section("plugins"));
     let products = products::products(&top, &plugins, &delivery);
+    let llm = llm::llm(top.section("llm"));
+    let summary = llm::summary(top.section("summary"));
+    let prompts = llm::prompts(top.section("prompts"), base);
     top.finish();
-    Config { server, store, retention, delivery, streams, plugins_folder, cache, plugins, products }
+    Config {
+        server,
+        store,
+        retention,
+        delivery,
+        streams,
+        plugins_folder,
+        cache,
+        plugins,
+        products,
+        llm,
+        summary,
+        prompts,
+    }
 }
 
 fn one(problem: Problem) -> ConfigErrors {

@@ -9,7 +9,7 @@
 //! | `load` | the file to a [`Config`] |
 //! | `section` | reads the keys of one table; knows unknown keys and the environment overlay |
 //! | `scalar` | one value: durations, sizes, numbers, text |
-//! | `sections`, `plugins`, `products` | one function per table of the file |
+//! | `sections`, `plugins`, `products`, `llm` | one function per table of the file |
 //! | `secret` | values from the environment or a file, never from the text itself |
 //! | `host` | the hosts that a plugin may reach |
 //! | `error` | what can be wrong |
@@ -21,6 +21,7 @@
 
 mod error;
 mod host;
+mod llm;
 mod load;
 mod model;
 mod plugins;
@@ -34,6 +35,7 @@ mod sections;
 mod tests;
 
 pub use error::{ConfigErrors, Fault, Place, Problem, SecretFault};
+pub use llm::{Llm, Provider, Summary};
 pub use model::{
     Breaker, Cache, Config, DeadHead, Delivery, Isolation, Plugin, PluginLimits, PluginSecret,
     Product, Redis, Retention, Secret, Server, Sha256, Store, Stream,

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::llm::{Llm, Summary};
 use crate::ids::{PluginName, ProductId};
+use crate::prompts::Prompts;
 
 /// A validated configuration.
 #[derive(Debug, Clone)]
@@ -28,6 +30,12 @@ pub struct Config {
     pub plugins: BTreeMap<PluginName, Plugin>,
     /// `[products.ID]`.
     pub products: BTreeMap<ProductId, Product>,
+    /// `[llm]`, where it is there.
+    pub llm: Option<Llm>,
+    /// `[summary]`.
+    pub summary: Summary,
+    /// What models are asked (`[prompts]`).
+    pub prompts: Prompts,
 }
 
 impl Config {
