@@ -192,8 +192,8 @@ pub(super) fn llm(section: Section<'_>) -> Option<Llm> {
     Some(llm)
 }
 
-/// `[summary]`.
-pub(super) fn summary(section: Section<'_>) -> Summary {
+/// `[summary]`. `without_history`: there is a model, and no history that sessions could be summed up from.
+pub(super) fn summary(section: Section<'_>, without_history: bool) -> Summary {
     let default = Summary::default();
     let number = |key: &str, default: usize, most: u32| {
         section.scalar_or(key, default, |value| up_to(value, most).map(|number| number as usize))
@@ -210,6 +210,16 @@ pub(super) fn summary(section: Section<'_>) -> Summary {
             .scalar_or("max_attempts", default.max_attempts, |value| up_to(value, 1000)),
     };
     in_order(&section, ("retry_initial", summary.retry_initial), ("retry_max", summary.retry_max));
+    if summary.enabled && without_history {
+        let fault = Fault::MissingTable {
+            table: "context".to_owned(),
+            cause: "sessions are summed up from what is kept of them".to_owned(),
+            example:
+                "[context]\n\nor, for answers without summaries,\n\n[summary]\nenabled = false"
+                    .to_owned(),
+        };
+        section.report(section.place(), fault);
+    }
     if summary.threshold > summary.max_prompt_actions {
         let key = if section.has("threshold") { "threshold" } else { "max_prompt_actions" };
         section.refuse(

@@ -139,8 +139,19 @@ pub struct Contexts {
 
 #[derive(Default)]
 struct Context {
-    actions: VecDeque<(Timestamp, Action)>,
+    actions: VecDeque<Numbered>,
     summary: Option<(Timestamp, String)>,
+    /// The ordinal of the last action that is known.
+    last: u64,
+    /// The ordinal of the last action that a summary covers.
+    covered: u64,
+}
+
+/// An action, and when it was sent. The actions of a session are counted from 1.
+struct Numbered {
+    ordinal: u64,
+    at: Timestamp,
+    action: Action,
 }
 
 impl Contexts {
@@ -163,13 +174,32 @@ impl Contexts {
         &self.settings
     }
 
-    /// Takes a batch; one without a session is left out.
+    /// Takes a batch, its actions numbered on from what is known of the session; one without a session is
+    /// left out.
     pub fn add(&mut self, batch: &ActionsPayload, now: Timestamp) {
         let Some(place) = Place::of(batch) else { return };
+        let first = self.open(place.clone()).last + 1;
+        self.add_numbered(&place, batch, first, now);
+    }
+
+    /// Takes a batch of this very session, `first` being the ordinal of its first action. Actions that are
+    /// known, or that a summary covers, change nothing: a batch may come twice.
+    pub fn add_numbered(
+        &mut self,
+        place: &Place,
+        batch: &ActionsPayload,
+        first: u64,
+        now: Timestamp,
+    ) {
         let at = sent_at(batch.forwarded_at, now);
         let lookback = self.settings.lookback;
-        let context = self.open(place);
-        context.actions.extend(batch.actions.iter().map(|action| (at, action.clone())));
+        let context = self.open(place.clone());
+        for (ordinal, action) in (first..).zip(&batch.actions) {
+            if ordinal > context.last {
+                context.last = ordinal;
+                context.actions.push_back(Numbered { ordinal, at, action: action.clone() });
+            }
+        }
         let over = context.actions.len().saturating_sub(MAX_KEPT);
         context.actions.drain(..over);
         context.expire(lookback, now);
@@ -179,8 +209,22 @@ impl Contexts {
     /// text is no summary.
     pub fn summarize(&mut self, place: &Place, text: &str, covers: usize, now: Timestamp) {
         let context = self.open(place.clone());
-        context.actions.drain(..covers.min(context.actions.len()));
-        context.summary = (!text.is_empty()).then(|| (now, text.to_owned()));
+        let covered = covers.min(context.actions.len()).checked_sub(1);
+        let through = covered.map_or(context.covered, |last| context.actions[last].ordinal);
+        self.summarize_through(place, text, through, now);
+    }
+
+    /// As [`Contexts::summarize`], where the summary covers the actions up to this ordinal. One that covers
+    /// less than the summary before it changes nothing: a summary may come twice.
+    pub fn summarize_through(&mut self, place: &Place, text: &str, through: u64, at: Timestamp) {
+        let context = self.open(place.clone());
+        if through < context.covered {
+            return;
+        }
+        context.covered = through;
+        context.last = context.last.max(through);
+        context.actions.retain(|known| known.ordinal > through);
+        context.summary = (!text.is_empty()).then(|| (at, text.to_owned()));
     }
 
     /// The context of a session as text; empty where there is none. Without a product it is the session
@@ -193,10 +237,12 @@ impl Contexts {
         now: Timestamp,
     ) -> String {
         let place = self.find(product, session);
-        let Some(context) = place.and_then(|place| self.sessions.get(&place)) else {
-            return String::new();
-        };
-        context.to_text(view, now)
+        place.map_or_else(String::new, |place| self.text_of(&place, view, now))
+    }
+
+    /// The context of this very session as text; empty where there is none.
+    pub fn text_of(&mut self, place: &Place, view: View, now: Timestamp) -> String {
+        self.sessions.get(place).map_or_else(String::new, |context| context.to_text(view, now))
     }
 
     /// A question with its context before it; the question alone where there is none.
@@ -208,11 +254,7 @@ impl Contexts {
         view: View,
         now: Timestamp,
     ) -> String {
-        let context = self.get(product, session, view, now);
-        if context.is_empty() {
-            return query.to_owned();
-        }
-        format!("[Session context]\n{context}\n\n[Query]\n{query}")
+        with_question(&self.get(product, session, view, now), query)
     }
 
     /// The actions of a session that a reader sees, with the times at which they were sent.
@@ -223,7 +265,13 @@ impl Contexts {
         now: Timestamp,
     ) -> Vec<(Timestamp, Action)> {
         let Some(context) = self.sessions.get(place) else { return Vec::new() };
-        context.shown(view, now).cloned().collect()
+        context.shown(view, now).map(|known| (known.at, known.action.clone())).collect()
+    }
+
+    /// Forgets this very session.
+    pub fn forget(&mut self, place: &Place) {
+        self.sessions.pop(place);
+        self.unlist(place);
     }
 
     /// Forgets a session: in all products, where none is named.
@@ -235,9 +283,7 @@ impl Contexts {
             product.is_none_or(|product| known.is_empty() || ***known == *product.trim())
         };
         for product in products.iter().filter(meant) {
-            let place = Place { product: product.clone(), session: session.into() };
-            self.sessions.pop(&place);
-            self.unlist(&place);
+            self.forget(&Place { product: product.clone(), session: session.into() });
         }
     }
 
@@ -252,10 +298,7 @@ impl Contexts {
                 (context.actions.is_empty() && context.summary.is_none()).then(|| place.clone())
             })
             .collect();
-        for place in old {
-            self.sessions.pop(&place);
-            self.unlist(&place);
-        }
+        old.iter().for_each(|place| self.forget(place));
     }
 
     /// The sessions that are kept, the one used longest ago first.
@@ -319,16 +362,17 @@ impl std::fmt::Debug for Contexts {
 impl Context {
     fn expire(&mut self, lookback: Option<Duration>, now: Timestamp) {
         let Some(lookback) = lookback else { return };
-        self.actions.retain(|(at, _)| now.since(*at) <= lookback);
+        self.actions.retain(|known| now.since(known.at) <= lookback);
         self.summary.take_if(|(at, _)| now.since(*at) > lookback);
     }
 
-    fn shown(&self, view: View, now: Timestamp) -> impl Iterator<Item = &(Timestamp, Action)> {
-        let counts =
-            move |at: Timestamp| view.lookback.is_none_or(|lookback| now.since(at) <= lookback);
-        let all = self.actions.iter().filter(|(at, _)| counts(*at)).count();
+    fn shown(&self, view: View, now: Timestamp) -> impl Iterator<Item = &Numbered> {
+        let counts = move |known: &&Numbered| {
+            view.lookback.is_none_or(|lookback| now.since(known.at) <= lookback)
+        };
+        let all = self.actions.iter().filter(counts).count();
         let skipped = view.max_actions.map_or(0, |most| all.saturating_sub(most));
-        self.actions.iter().filter(move |(at, _)| counts(*at)).skip(skipped)
+        self.actions.iter().filter(counts).skip(skipped)
     }
 
     fn to_text(&self, view: View, now: Timestamp) -> String {
@@ -342,7 +386,7 @@ impl Context {
         if view.include_actions {
             let lines: Vec<_> = (1..)
                 .zip(self.shown(view, now))
-                .map(|(place, (_, action))| format!("{place}. {}", action.to_text()))
+                .map(|(place, known)| format!("{place}. {}", known.action.to_text()))
                 .collect();
             if !lines.is_empty() {
                 parts.push(format!("Recent activity:\n{}", lines.join("\n")));
@@ -350,6 +394,14 @@ impl Context {
         }
         parts.join("\n\n")
     }
+}
+
+/// A question with its context before it; the question alone where there is none.
+pub(super) fn with_question(context: &str, query: &str) -> String {
+    if context.is_empty() {
+        return query.to_owned();
+    }
+    format!("[Session context]\n{context}\n\n[Query]\n{query}")
 }
 
 /// When a batch was sent, by a clock that may be wrong: at most [`SKEW`] from now, and `now` where nobody

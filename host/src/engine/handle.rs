@@ -1,5 +1,6 @@
 //! The way into the engine for the other stages.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::engine::accounts::Board;
 use crate::engine::counters::Counters;
+use crate::engine::feed::Listeners;
 use crate::engine::inbox::{Decision, Input, NoteRef};
 use crate::engine::link::{LinkError, LinkRequest, Linked};
 use crate::engine::settings::Settings;
@@ -39,6 +41,9 @@ pub struct Handle {
     pub(super) store: Arc<dyn Store>,
     /// Whether something of what was erased may be left in the store's files.
     pub(super) scrub_due: watch::Receiver<bool>,
+    pub(super) listeners: Listeners,
+    /// How much was told to those who follow.
+    pub(super) told: Arc<AtomicU64>,
 }
 
 /// The engine has ended.

@@ -41,6 +41,15 @@ impl Actions {
         Self { text: String::new(), lines: 0, max_bytes, through: None }
     }
 
+    /// Says that so many actions before the first one can't be listed.
+    #[must_use]
+    pub fn behind(mut self, gone: u64) -> Self {
+        if gone > 0 {
+            self.text = format!("({gone} earlier actions aren't kept any more)\n");
+        }
+        self
+    }
+
     /// Adds the action of this ordinal. `false` where there is no room for it, and for no further one.
     ///
     /// ```
@@ -117,6 +126,17 @@ mod tests {
         assert_eq!(listed.text.chars().count(), 3 + MAX_LINE);
         assert!(listed.text.ends_with(CUT));
         assert_eq!(Actions::new(1).finish(), None);
+    }
+
+    #[test]
+    fn what_is_not_kept_any_more_is_said() {
+        let mut actions = Actions::new(1000).behind(3);
+        assert!(actions.add(4, &action("a")) && actions.add(5, &action("b")));
+        let listed = actions.finish().expect("two actions").text;
+        assert_eq!(
+            listed,
+            "(3 earlier actions aren't kept any more)\n1. [0] : a — \n2. [0] : b — "
+        );
     }
 
     #[test]

@@ -18,6 +18,8 @@
 
 mod core;
 mod listing;
+mod service;
 
 pub use self::core::{Ask, AskId, Core, Effect, Failure, Found, Input, InvalidRules, Rules};
 pub use listing::{Actions, Listed};
+pub use service::Summarizer;
