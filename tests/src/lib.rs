@@ -9,6 +9,7 @@ mod binary;
 mod components;
 mod configuration;
 pub mod idle;
+pub mod llm;
 mod patience;
 mod process;
 mod redis_server;

@@ -48,6 +48,8 @@ pub struct Setup {
     pub limits: String,
     /// Further tables.
     pub tables: String,
+    /// The environment's variables that they name.
+    pub secrets: Vec<(&'static str, String)>,
     /// Where the components are; [`components`] by default.
     pub components: Option<PathBuf>,
     /// Files of further components.
@@ -101,12 +103,13 @@ impl Rig {
                 )
             });
         }
-        let secrets = vec![
+        let mut secrets = vec![
             ("API_TOKEN", API_TOKEN.to_owned()),
             ("STREAM_TOKEN", setup.connector.token.clone()),
             ("SIGNING", setup.platform.signing_secret.clone()),
             ("INCOMING", setup.platform.webhook_secret.clone()),
         ];
+        secrets.extend(setup.secrets.iter().cloned());
         let connector = Connector::start(setup.connector.clone()).await.expect("a free port");
         let platform = Platform::start(setup.platform.clone()).await.expect("a free port");
         let toml = configuration(&setup, &connector, &platform);

@@ -16,6 +16,7 @@ mod report;
 mod session_fsm;
 mod session_snapshot;
 mod sse_stream;
+mod summarizer;
 mod values;
 
 use std::path::{Path, PathBuf};
@@ -36,7 +37,7 @@ const FILES: [(&str, Option<Check>); 11] = [
     ("sse_stream", Some(sse_stream::check)),
     ("context_store", Some(context::check)),
     ("user_index", Some(context::check)),
-    ("summarizer", None),
+    ("summarizer", Some(summarizer::check)),
     ("copilot_http", None),
 ];
 

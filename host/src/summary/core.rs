@@ -516,3 +516,6 @@ impl Session {
         Some(wanted.min(covered + rules.max_actions))
     }
 }
+
+#[cfg(test)]
+mod tests;
