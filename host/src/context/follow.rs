@@ -46,6 +46,9 @@ pub async fn follow(engine: Handle, recent: Recent) {
 
 async fn read_all(engine: &Handle, recent: &Recent) {
     while let Err(error) = try_read(engine, recent).await {
+        if engine.has_ended() {
+            return;
+        }
         tracing::warn!("context: what is stored can't be read: {error}");
         tokio::time::sleep(PAUSE).await;
     }

@@ -224,7 +224,7 @@ impl Recent {
     }
 
     /// Everything up to this position of the feed is known.
-    pub(super) fn knows(&self, position: u64) {
+    pub(crate) fn knows(&self, position: u64) {
         self.shared.position.send_replace(Some(position));
     }
 

@@ -105,8 +105,8 @@ impl Feed {
                 Ok(Next::Committed(committed))
             }
             Ok(None) | Err(RecvError::Lagged(_)) => {
-                self.position = self.told.load(Ordering::Acquire);
                 self.receiver = self.receiver.resubscribe();
+                self.position = self.told.load(Ordering::Acquire);
                 Ok(Next::Behind)
             }
             Err(RecvError::Closed) => Err(Closed),
@@ -122,19 +122,19 @@ impl Feed {
 impl Handle {
     /// Follows what is committed from here on. Only where a history is kept is anything told.
     pub fn feed(&self) -> Feed {
-        let position = self.feed_position();
         // The feed of an engine that has ended is one that ends at once.
-        let receiver = match self.listeners.upgrade() {
+        let receiver = match self.listeners.sender.upgrade() {
             Some(sender) => sender.subscribe(),
             None => broadcast::channel(1).1,
         };
-        Feed { receiver, told: self.told.clone(), position }
+        // Only from here on: what was counted by then is received, or in the store.
+        Feed { receiver, told: self.listeners.told.clone(), position: self.feed_position() }
     }
 
     /// How much was told so far. What a call of this handle was answered before is told to a follower by the
     /// time that its [`Feed::position`] has come this far.
     pub fn feed_position(&self) -> u64 {
-        self.told.load(Ordering::Acquire)
+        self.listeners.told.load(Ordering::Acquire)
     }
 }
 
@@ -146,21 +146,26 @@ pub(super) struct Teller {
 }
 
 /// What the handles have of it.
-pub(super) type Listeners = broadcast::WeakSender<Option<Arc<Committed>>>;
+#[derive(Clone)]
+pub(super) struct Listeners {
+    sender: broadcast::WeakSender<Option<Arc<Committed>>>,
+    told: Arc<AtomicU64>,
+}
 
 impl Teller {
     pub(super) fn new() -> Self {
         Self { sender: broadcast::Sender::new(MOST), told: Arc::default(), waiting: Arc::default() }
     }
 
-    /// What a handle follows by, and counts by.
-    pub(super) fn for_handle(&self) -> (Listeners, Arc<AtomicU64>) {
-        (self.sender.downgrade(), self.told.clone())
+    pub(super) fn listeners(&self) -> Listeners {
+        Listeners { sender: self.sender.downgrade(), told: self.told.clone() }
     }
 
     /// Tells what was committed.
     pub(super) fn tell(&self, (key, what): (SessionKey, What)) {
         let position = self.told.load(Ordering::Acquire) + 1;
+        // Before it is sent: who subscribes in between counts what it hasn't received.
+        self.told.store(position, Ordering::Release);
         if self.sender.receiver_count() > 0 {
             let bytes = what.bytes();
             let room = self.waiting.load(Ordering::Acquire) + bytes <= MOST_BYTES;
@@ -172,7 +177,6 @@ impl Teller {
             // The last follower may have gone meanwhile: then nobody wants to know.
             drop(self.sender.send(committed));
         }
-        self.told.store(position, Ordering::Release);
     }
 }
 
@@ -226,7 +230,8 @@ mod tests {
         for n in 1..=MOST as u64 + 1 {
             teller.tell(batch(n, 1));
         }
-        assert_eq!((next(&mut feed).await, feed.position()), (None, MOST as u64 + 1));
+        assert_eq!(next(&mut feed).await, None);
+        assert_eq!(feed.position(), MOST as u64 + 1);
         teller.tell(batch(7, 1));
         assert_eq!(next(&mut feed).await, Some(7));
         assert_eq!(feed.position(), teller.told.load(Ordering::Acquire));

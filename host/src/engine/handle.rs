@@ -1,6 +1,5 @@
 //! The way into the engine for the other stages.
 
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -42,8 +41,6 @@ pub struct Handle {
     /// Whether something of what was erased may be left in the store's files.
     pub(super) scrub_due: watch::Receiver<bool>,
     pub(super) listeners: Listeners,
-    /// How much was told to those who follow.
-    pub(super) told: Arc<AtomicU64>,
 }
 
 /// The engine has ended.
@@ -145,6 +142,11 @@ impl Handle {
         if self.control.send(Input::Stop).await.is_err() {
             tracing::debug!("the engine has ended before it was stopped");
         }
+    }
+
+    /// Whether the engine has ended.
+    pub fn has_ended(&self) -> bool {
+        self.inbox.is_closed()
     }
 
     /// The running totals.

@@ -153,7 +153,6 @@ impl Engine {
         let counters = Arc::new(Counters::default());
         let (scrub, scrub_due) = Scrub::new();
         let teller = Teller::new();
-        let (listeners, told) = teller.for_handle();
         let handle = Handle {
             inbox: sender,
             control: orders,
@@ -163,8 +162,7 @@ impl Engine {
             settings: settings.clone(),
             store: store.clone(),
             scrub_due,
-            listeners,
-            told,
+            listeners: teller.listeners(),
         };
         let engine = Self {
             accounts: Accounts::new(settings.clone(), board),

@@ -109,6 +109,11 @@ impl Settings {
         self.products.len() == 1
     }
 
+    /// The configured products.
+    pub fn products(&self) -> impl Iterator<Item = &ProductId> {
+        self.products.keys()
+    }
+
     /// A product's configuration.
     pub fn product(&self, product: &ProductId) -> Option<&Product> {
         self.products.get(product)
