@@ -19,7 +19,8 @@ fn config(server: &LlmServer, keys: &str) -> Llm {
         server.table(keys)
     );
     let env = BTreeMap::from([LlmServer::secret()]);
-    let config = Config::from_toml(&text, std::path::Path::new("/"), &|name| env.get(name).cloned());
+    let config =
+        Config::from_toml(&text, std::path::Path::new("/"), &|name| env.get(name).cloned());
     config.unwrap_or_else(|errors| panic!("{errors}")).llm.expect("a model")
 }
 

@@ -12,7 +12,9 @@ fn setup(model: &LlmServer, summary: &str) -> Setup {
     let llm = model.table("timeout = \"5s\"\nretries = 0");
     Setup {
         process: true,
-        tables: format!("{llm}\n[context]\n\n[summary]\nretry_initial = \"50ms\"\nretry_max = \"200ms\"\n{summary}\n"),
+        tables: format!(
+            "{llm}\n[context]\n\n[summary]\nretry_initial = \"50ms\"\nretry_max = \"200ms\"\n{summary}\n"
+        ),
         secrets: vec![LlmServer::secret()],
         ..Setup::default()
     }
@@ -38,7 +40,9 @@ async fn only(rig: &Rig, conversation: &str, text: &str) {
         let notes = rig.platform.notes(conversation);
         match &notes[..] {
             [note] if note.kind == "summary" && note.body.ends_with(text) => Ok(()),
-            _ => Err(format!("{:?}", notes.iter().map(|note| note.body.clone()).collect::<Vec<_>>())),
+            _ => {
+                Err(format!("{:?}", notes.iter().map(|note| note.body.clone()).collect::<Vec<_>>()))
+            }
         }
     })
     .await;
@@ -81,7 +85,11 @@ async fn a_session_is_summed_up_and_the_summary_takes_the_place_of_its_notes() {
         rig.emit(&person.batch(5..8)).await;
         only(&rig, &conversation, "\n\nSUM1").await;
         let second = model.questions().pop().expect("a question");
-        assert!(second.text.contains("\nSUM0\n"), "the earlier summary is told of: {}", second.text);
+        assert!(
+            second.text.contains("\nSUM0\n"),
+            "the earlier summary is told of: {}",
+            second.text
+        );
         let all: Vec<_> = (0..8).map(|n| person.marker(n)).collect();
         assert_eq!(asked(&model), all, "every action once, in order");
         assert_eq!(model.refusals(), Vec::<String>::new());
@@ -100,8 +108,10 @@ async fn while_the_model_is_away_notes_are_posted_and_stay_and_then_it_is_made_u
     let conversation = rig.open(&person).await;
     rig.emit(&person.batch(0..3)).await;
     rig.arrives(&conversation, &person, 3).await;
-    eventually(|| if model.questions().len() >= 4 { Ok(()) } else { Err("not tried again".to_owned()) })
-        .await;
+    eventually(|| {
+        if model.questions().len() >= 4 { Ok(()) } else { Err("not tried again".to_owned()) }
+    })
+    .await;
     for (first, last) in [(3, 5), (5, 7)] {
         rig.emit(&person.batch(first..last)).await;
         rig.arrives(&conversation, &person, last).await;
@@ -155,7 +165,8 @@ async fn what_waited_for_a_summary_at_a_kill_is_summed_up_after_the_restart() {
     rig.arrives(&with_few, &few, 2).await;
     rig.emit(&due.batch(0..3)).await;
     rig.arrives(&with_due, &due, 3).await;
-    eventually(|| if model.questions().is_empty() { Err("not asked".to_owned()) } else { Ok(()) }).await;
+    eventually(|| if model.questions().is_empty() { Err("not asked".to_owned()) } else { Ok(()) })
+        .await;
     rig.kill_host().await;
     rig.start_host().await;
     // The question was under way at the kill: nobody has to act for it to be asked again.

@@ -77,7 +77,10 @@ impl Contexts {
         self.caught_up(world).await;
         let text = self.recent.activity("p", user, self.recent.view());
         let parts = text.lines().filter(|line| !line.is_empty() && *line != "Recent activity:");
-        parts.map(|line| line.replace("[0] : ", "").replace(" — ", "")).collect::<Vec<_>>().join("|")
+        parts
+            .map(|line| line.replace("[0] : ", "").replace(" — ", ""))
+            .collect::<Vec<_>>()
+            .join("|")
     }
 }
 

@@ -18,6 +18,7 @@ use crate::http::{
     StreamState, WebhookAnswer, WebhookRequest,
 };
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
+use crate::llm::Replies;
 use crate::plugin::{self, Health, ReceiveError, Registry, WebhookEvent, WebhookTurn};
 use crate::store::Store;
 use crate::stream::{State, Status};
@@ -35,6 +36,7 @@ pub(super) struct Front {
     plugins: BTreeSet<PluginName>,
     streams: Vec<Status>,
     recent: Option<Recent>,
+    replies: Option<Replies>,
     clock: Clock,
     closed: Closed,
 }
@@ -49,8 +51,14 @@ impl Front {
         recent: Option<Recent>,
         clock: Clock,
     ) -> Self {
-        let closed = Closed::default();
-        Self { engine, store, registry, plugins, streams, recent, clock, closed }
+        let (replies, closed) = (None, Closed::default());
+        Self { engine, store, registry, plugins, streams, recent, replies, clock, closed }
+    }
+
+    /// Has questions answered.
+    pub(super) fn with_replies(mut self, replies: Option<Replies>) -> Self {
+        self.replies = replies;
+        self
     }
 
     /// The host isn't ready from here on: it is shutting down.
@@ -249,6 +257,10 @@ impl Backend for Front {
             true => Ok(self.engine.preview_erase(erasure).await?),
             false => self.engine.erase(erasure).await,
         }
+    }
+
+    fn replies(&self) -> Option<Replies> {
+        self.replies.clone()
     }
 
     fn recent(&self) -> Option<Recent> {

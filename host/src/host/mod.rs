@@ -5,6 +5,7 @@
 //! committed, what is queued is posted, until the deadline. What is left then is in the store.
 
 mod front;
+mod language;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::config::{self, Config};
 use crate::context::{self, InvalidSettings, Recent};
 use crate::engine::{Engine, EngineError, Handle, Settings, Totals};
 use crate::http::ServeError;
+use crate::llm::SetupError;
 use crate::outbox::lane::DeadLetter;
 use crate::plugin::{LoadError, Registry};
 use crate::store::{
@@ -28,7 +30,9 @@ use crate::store::{
     Store, StoreError, Table,
 };
 use crate::stream::{self, Received, StreamError};
+use crate::summary::InvalidRules;
 use front::Front;
+use language::Language;
 
 /// Events of one stream that wait for the engine; while it is full, the stream is paused.
 const STREAM_QUEUE: usize = 256;
@@ -86,6 +90,12 @@ pub enum StartError {
     /// `[context]` can't be used.
     #[error(transparent)]
     Context(#[from] InvalidSettings),
+    /// The language model can't be asked.
+    #[error(transparent)]
+    Llm(#[from] SetupError),
+    /// The rules of summaries can't be used.
+    #[error(transparent)]
+    Summary(#[from] InvalidRules),
     /// A step on a thread of its own ended in a panic.
     #[error("host: start-up ended in a panic: {0}. This is a bug")]
     Panic(#[from] JoinError),
@@ -141,7 +151,8 @@ impl Host {
             recent.clone(),
             clock,
         );
-        let front = Arc::new(front);
+        let language = Language::of(&config, &engine, clock)?;
+        let front = Arc::new(front.with_replies(language.replies));
 
         let stop = CancellationToken::new();
         let (mut intake, mut server, mut core) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
@@ -149,6 +160,14 @@ impl Host {
             let engine = engine.clone();
             core.spawn(async move {
                 context::follow(engine, recent).await;
+                Ok(())
+            });
+        }
+        if let Some(summarizer) = language.summarizer {
+            let stopped = stop.clone();
+            intake.spawn(async move {
+                // What is being asked at a stop is asked again after the next start.
+                stopped.run_until_cancelled(summarizer.run()).await.unwrap_or(Ok(()))?;
                 Ok(())
             });
         }

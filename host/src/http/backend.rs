@@ -11,6 +11,7 @@ use crate::engine::erase::{EraseError, Erased, Erasure};
 use crate::engine::ledger::{Decided, Filter, LedgerError, Listing, Order, Want};
 use crate::engine::link::{LinkError, LinkMode, Linked};
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId};
+use crate::llm::Replies;
 use crate::plugin::{CacheTotals, PluginState, ReloadTotals};
 
 /// What the routes ask of the rest of the host.
@@ -39,6 +40,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// What people did lately; `None` where this host keeps none of it.
     fn recent(&self) -> Option<Recent>;
+
+    /// Who answers questions; `None` where there is no language model.
+    fn replies(&self) -> Option<Replies>;
 
     /// The product of this name; without a name the only one.
     fn product(&self, named: Option<&str>) -> Result<Arc<str>, NoProduct>;

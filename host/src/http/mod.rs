@@ -10,6 +10,7 @@
 //! | `GET /context/{user_id}` | the bearer of a token | what a user did lately, as text |
 //! | `GET /users/{product_id}/{user_id}/live-activity` | the same | the same as a list |
 //! | `POST /admin/reset/{user_id}` | as `POST /sessions/link` | erases a user's sessions; posted notes stay |
+//! | `GET /reply/{user_id}` | the bearer of a token | a language model's answer to a user's question |
 //! | `GET /plugins` | the same | how every plugin is |
 //! | `GET /healthz` | anyone | 200 while the process lives, with the streams' state |
 //! | `GET /readyz` | anyone | 200 when streams, store and plugins are ready, else 503 |
@@ -28,6 +29,7 @@ mod health;
 mod link;
 mod outbox;
 mod plugins;
+mod reply;
 mod routes;
 mod server;
 mod webhook;

@@ -10,7 +10,7 @@ use axum::routing::{MethodFilter, get, on, post};
 use super::answer::Refused;
 use super::auth::Rule;
 use super::backend::Backend;
-use super::{context, erase, health, link, outbox, plugins, webhook};
+use super::{context, erase, health, link, outbox, plugins, reply, webhook};
 use crate::config::Server;
 
 /// How long the rest of the host may take for an answer. Plugins have tighter deadlines of their own;
@@ -84,6 +84,13 @@ impl Routes {
             .route(
                 "/admin/reset/{user_id}",
                 post(context::reset).fallback(|| async { Refused::method_not_allowed("POST") }),
+            )
+            .route(
+                "/reply/{user_id}",
+                // A HEAD would ask the model for nothing.
+                get(reply::reply)
+                    .head(|| async { Refused::method_not_allowed("GET") })
+                    .fallback(|| async { Refused::method_not_allowed("GET") }),
             )
             .route(
                 "/plugins",

@@ -175,7 +175,9 @@ async fn handle(shape: Shape, desk: &Mutex<Desk>, request: Request<Body>) -> Res
         Behaviour::Drip => dripping(),
         Behaviour::Body(body) => {
             let mut response = Response::new(Body::from(body));
-            response.headers_mut().insert("content-type", "application/json".parse().expect("plain"));
+            response
+                .headers_mut()
+                .insert("content-type", "application/json".parse().expect("plain"));
             response
         }
     }

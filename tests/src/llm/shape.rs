@@ -134,8 +134,12 @@ impl Shape {
             Self::OpenAi | Self::Azure => {
                 json!({"error": {"message": said, "type": "an_error", "param": null, "code": null}})
             }
-            Self::Anthropic => json!({"type": "error", "error": {"type": "an_error", "message": said}}),
-            Self::Gemini => json!({"error": {"code": status, "message": said, "status": "AN_ERROR"}}),
+            Self::Anthropic => {
+                json!({"type": "error", "error": {"type": "an_error", "message": said}})
+            }
+            Self::Gemini => {
+                json!({"error": {"code": status, "message": said, "status": "AN_ERROR"}})
+            }
         }
     }
 }
@@ -188,7 +192,11 @@ fn turns(what: &str, value: &Value, roles: &[&str]) -> Result<Vec<String>, Wrong
         if !roles.iter().any(|role| message["role"] == *role) {
             return Err((400, format!("{what}: there is no role {}", message["role"])));
         }
-        texts.push(format!("{}:{}", text("role", &message["role"])?, text("content", &message["content"])?));
+        texts.push(format!(
+            "{}:{}",
+            text("role", &message["role"])?,
+            text("content", &message["content"])?
+        ));
     }
     Ok(texts)
 }
