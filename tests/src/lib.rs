@@ -15,6 +15,7 @@ mod process;
 mod redis_server;
 mod rig;
 mod store_kind;
+pub mod summing;
 pub mod throughput;
 pub mod trial;
 pub mod vendor;

@@ -430,7 +430,12 @@ impl Core {
 
     /// Begins questions, as many as there may be.
     fn begin(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        while !self.service.is_closed(now) && self.asked.len() < self.most() {
+        if self.service.is_closed(now) {
+            return;
+        }
+        // A pause that is over is no timer any more.
+        self.service.until = None;
+        while self.asked.len() < self.most() {
             let Some(key) = self.ready.pop_front() else { break };
             let Some(session) = self.sessions.get_mut(&key) else { continue };
             session.queued = false;
