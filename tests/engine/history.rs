@@ -57,7 +57,12 @@ struct Contexts {
 impl Contexts {
     /// Follows a world from this moment on; what is stored is read when this returns.
     async fn of(world: &World) -> Self {
-        let clock = Clock::starting_at(Timestamp::from_secs_f64(BEGIN));
+        Self::at(BEGIN, world).await
+    }
+
+    /// As [`Self::of`], by a clock that shows `wall` at this moment.
+    async fn at(wall: f64, world: &World) -> Self {
+        let clock = Clock::starting_at(Timestamp::from_secs_f64(wall));
         let config = Context { lookback: Duration::from_secs(600), ..Context::default() };
         let recent = Recent::of(&config, clock).expect("these settings are fine");
         let mut following = JoinSet::new();
@@ -106,8 +111,11 @@ async fn a_crash_forgets_nothing_of_what_people_did() {
     assert_eq!(before, "Session t (p):|1. x|Session s (p):|Summary: did a|1. b|2. c");
     drop(world.crash().await);
 
-    let world = world_on(embedded(&path).await, []);
-    let contexts = Contexts::of(&world).await;
+    let platform = Platform::new([]);
+    let later = BEGIN + 60.0;
+    let rules = keeping(History::default());
+    let world = World::start_with(later, embedded(&path).await, platform, rules);
+    let contexts = Contexts::at(later, &world).await;
     assert_eq!(contexts.of_user(&world, "ann").await, before);
     assert_eq!(contexts.of_user(&world, "bob").await, "Session u (p):|1. y");
     world.take(done_by("ann", "s", &["d"])).await;
@@ -283,6 +291,27 @@ async fn a_follower_is_told_in_order_and_with_who_it_is() {
 }
 
 #[tokio::test]
+async fn a_clock_that_was_set_back_makes_nothing_last_longer() {
+    let day = 86_400.0;
+    let store = memory();
+    let world = World::start_with(
+        BEGIN + day,
+        store.clone(),
+        Platform::new([]),
+        keeping(History::default()),
+    );
+    world.take(done_by("ann", "s", &["a"])).await;
+    drop(world.crash().await);
+    tokio::time::pause();
+    let world = world_on(store, []);
+    let contexts = Contexts::of(&world).await;
+    assert_eq!(contexts.of_user(&world, "ann").await, "Session s (p):|1. a");
+    wait(601.0).await;
+    assert_eq!(contexts.of_user(&world, "ann").await, "");
+    world.end().await;
+}
+
+#[tokio::test]
 async fn a_session_that_changes_hands_is_the_last_ones_after_a_restart_too() {
     let store = memory();
     let world = world_on(store.clone(), []);
@@ -384,7 +413,7 @@ async fn no_byte_of_what_somebody_did_is_left_when_they_are_erased() {
     world.take(done_by(" marker-before ", "s", &["marker-text 1"])).await;
     // The session is another's by then, all the same it tells of the first one.
     world.take(done_by("marker-user", "s", &["marker-text 2", "marker-text 3"])).await;
-    world.summarize("s", "marker-summary", 2).await;
+    world.summarize("s", "marker-summary", 0).await;
     world.take(done_by("bob", "t", &["other"])).await;
     let markers = ["marker-text 1", "marker-text 3", "marker-summary", "marker-before"];
     for marker in markers {

@@ -7,11 +7,13 @@
 mod as_v1;
 mod compare;
 mod context;
+mod copilot;
 mod delivery;
 mod left_out;
 mod linking;
 mod note_format;
 mod payloads;
+mod replies;
 mod report;
 mod session_fsm;
 mod session_snapshot;
@@ -38,7 +40,7 @@ const FILES: [(&str, Option<Check>); 11] = [
     ("context_store", Some(context::check)),
     ("user_index", Some(context::check)),
     ("summarizer", Some(summarizer::check)),
-    ("copilot_http", None),
+    ("copilot_http", Some(copilot::check)),
 ];
 
 #[test]

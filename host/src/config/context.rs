@@ -29,6 +29,7 @@ pub(super) fn context(section: Section<'_>, retention: &Retention) -> Option<Con
         lookback: section.scalar_or("lookback", default.lookback, scalar::duration),
         max_actions: section.scalar("max_actions", items).or(default.max_actions),
         max_sessions: section.scalar_or("max_sessions", default.max_sessions, items),
+        max_bytes: section.scalar_or("max_bytes", default.max_bytes, scalar::size),
         max_users: section.scalar_or("max_users", default.max_users, items),
         max_sessions_per_user: section.scalar_or(
             "max_sessions_per_user",

@@ -176,6 +176,8 @@ pub struct Context {
     pub max_actions: Option<usize>,
     /// At most so many sessions are in memory, those that were asked for or active last.
     pub max_sessions: usize,
+    /// About so many bytes of them are in memory.
+    pub max_bytes: usize,
     /// At most so many users of a product are in memory.
     pub max_users: usize,
     /// At most so many sessions of one user are shown, the latest.
@@ -194,6 +196,7 @@ impl Default for Context {
             lookback: Duration::from_secs(300),
             max_actions: None,
             max_sessions: 10_000,
+            max_bytes: 256 << 20,
             max_users: 10_000,
             max_sessions_per_user: 20,
             include_summary: true,

@@ -28,6 +28,7 @@ pub async fn follow(engine: Handle, recent: Recent) {
             next = feed.next() => next,
             _ = sweep.tick() => {
                 recent.sweep();
+                engine.counters().context_forgotten.set(recent.forgotten());
                 continue;
             }
         };

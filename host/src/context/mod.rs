@@ -8,8 +8,9 @@
 //! ([`engine::history`](crate::engine::history)) and then its feed ([`engine::feed`](crate::engine::feed)),
 //! so that a restart forgets nothing.
 //!
-//! The forms of the texts are the reference implementation's. Times are those at which the activity source
-//! sent a batch; they order what is shown, and the host's own clock says what is old.
+//! The forms of the texts are the reference implementation's. What the engine tells counts from the moment at
+//! which it was taken, by the host's clock: a source whose clock is wrong hides nothing. A batch that is added
+//! by hand counts from when its source sent it, as far as that can be believed.
 
 mod follow;
 mod recent;

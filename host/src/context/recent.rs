@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::sessions::{Contexts, InvalidSettings, Place, Settings, View, sent_at, with_question};
+use super::sessions::{Contexts, InvalidSettings, Place, Settings, View, with_question};
 use super::users::{Seen, UserSettings, Users};
 use crate::clock::{Clock, Timestamp};
 use crate::config;
 use crate::engine::feed::{Committed, What};
-use crate::engine::history::History;
+use crate::engine::history::{History, KeptSummary};
 use crate::ids::SessionKey;
 use crate::session::payload::{Action, ActionsPayload};
 use crate::session::state::Record;
@@ -44,14 +44,14 @@ pub(super) struct State {
 pub struct Acted {
     /// In which session.
     pub place: Place,
-    /// When the activity source sent it.
+    /// When: by the host's clock, where the engine tells it.
     pub at: Timestamp,
     /// What.
     pub action: Action,
 }
 
 impl Recent {
-    /// With nothing in it.
+    /// With nothing in it, for who embeds this part alone and fills it by [`Recent::take`].
     ///
     /// # Errors
     /// A setting that nothing can be done with.
@@ -60,13 +60,23 @@ impl Recent {
         users: UserSettings,
         clock: Clock,
     ) -> Result<Self, InvalidSettings> {
+        Self::known_to(Some(0), settings, users, clock)
+    }
+
+    fn known_to(
+        position: Option<u64>,
+        settings: Settings,
+        users: UserSettings,
+        clock: Clock,
+    ) -> Result<Self, InvalidSettings> {
         let state = Mutex::new(State::new(&settings)?);
         Users::new(users.clone())?;
-        let position = watch::Sender::new(None);
+        let position = watch::Sender::new(position);
         Ok(Self { shared: Arc::new(Shared { clock, settings, users, state, position }) })
     }
 
-    /// As configured in `[context]`.
+    /// As configured in `[context]`. It isn't ready before [`follow`](super::follow) has read what is
+    /// stored.
     ///
     /// # Errors
     /// A setting that nothing can be done with; a validated configuration has none.
@@ -75,6 +85,7 @@ impl Recent {
             lookback: Some(config.lookback),
             max_actions: config.max_actions,
             max_sessions: config.max_sessions,
+            max_bytes: config.max_bytes,
             include_summary: config.include_summary,
             include_actions: config.include_actions,
         };
@@ -83,7 +94,7 @@ impl Recent {
             max_sessions_per_user: config.max_sessions_per_user,
             max_users: config.max_users,
         };
-        Self::new(settings, users, clock)
+        Self::known_to(None, settings, users, clock)
     }
 
     /// What a reader sees who doesn't say what.
@@ -198,15 +209,23 @@ impl Recent {
         state.users(&batch.product_id, &self.shared.users).add(batch, now);
     }
 
+    /// Takes a summary that no engine tells of, in the place of the oldest `covers` actions of a session.
+    pub fn summarize(&self, product: &str, session: &str, text: &str, covers: usize) {
+        let now = self.shared.clock.now();
+        if let Some(place) = Place::new(product, session) {
+            self.state().contexts.summarize(&place, text, covers, now);
+        }
+    }
+
     /// Takes what the engine tells.
     pub(super) fn apply(&self, committed: &Committed) {
         let place = place(&committed.key);
         let mut state = self.state();
         match &committed.what {
             What::Batch(kept) => {
-                state.contexts.add_numbered(&place, &kept.batch, kept.first, kept.at);
+                state.contexts.add_numbered(&place, &kept.batch.actions, kept.first, kept.at);
                 let user = kept.batch.user_id.as_deref().unwrap_or_default();
-                let seen = Seen { place, at: sent_at(kept.batch.forwarded_at, kept.at) };
+                let seen = Seen { place, at: kept.at };
                 let users = state.users(committed.key.product.as_str(), &self.shared.users);
                 users.see(seen, user, kept.batch.email.as_deref(), kept.at);
             }
@@ -224,7 +243,7 @@ impl Recent {
     }
 
     /// Everything up to this position of the feed is known.
-    pub(crate) fn knows(&self, position: u64) {
+    pub(super) fn knows(&self, position: u64) {
         self.shared.position.send_replace(Some(position));
     }
 
@@ -245,16 +264,17 @@ impl Recent {
             return;
         }
         let place = place(key);
-        if let Some(summary) = &history.summary {
-            state.contexts.summarize_through(&place, &summary.text, summary.covers, summary.at);
+        // The clock may have been set back since: nothing counts as later than now.
+        let now = self.shared.clock.now();
+        if let Some(KeptSummary { text, covers, at }) = &history.summary {
+            state.contexts.summarize_through(&place, text, *covers, now.min(*at));
         }
-        let mut at = None;
         for kept in &history.batches {
-            state.contexts.add_numbered(&place, &kept.batch, kept.first, kept.at);
-            at = at.max(Some(sent_at(kept.batch.forwarded_at, kept.at)));
+            let at = now.min(kept.at);
+            state.contexts.add_numbered(&place, &kept.batch.actions, kept.first, at);
         }
         // Of a session all of which is summarized, the record says when it was active.
-        let at = at.unwrap_or(record.active_at);
+        let at = history.batches.last().map_or(record.active_at, |kept| kept.at).min(now);
         let user = record.user_id.as_deref().unwrap_or_default();
         let users = state.users(key.product.as_str(), &self.shared.users);
         users.see(Seen { place, at }, user, record.email.as_deref(), at);
@@ -268,6 +288,11 @@ impl Recent {
     /// How many sessions it holds at most.
     pub(super) fn max_sessions(&self) -> usize {
         self.shared.settings.max_sessions
+    }
+
+    /// How many sessions were left out for want of room, since what is stored was read last.
+    pub fn forgotten(&self) -> u64 {
+        self.state().contexts.forgotten()
     }
 
     /// Forgets what is old.

@@ -25,6 +25,8 @@ pub struct Settings {
     pub max_actions: Option<usize>,
     /// How many sessions are kept, at least 1.
     pub max_sessions: usize,
+    /// About how many bytes of them are kept; the session that was used last always is.
+    pub max_bytes: usize,
     /// Whether the summary is shown.
     pub include_summary: bool,
     /// Whether the actions are shown.
@@ -37,6 +39,7 @@ impl Default for Settings {
             lookback: None,
             max_actions: None,
             max_sessions: 10_000,
+            max_bytes: 256 << 20,
             include_summary: true,
             include_actions: true,
         }
@@ -134,6 +137,8 @@ pub struct Contexts {
     sessions: LruCache<Place, Context>,
     /// The products that know a session of a name.
     products: HashMap<Arc<str>, BTreeSet<Arc<str>>>,
+    /// Of all sessions.
+    bytes: usize,
     forgotten: u64,
 }
 
@@ -145,9 +150,11 @@ struct Context {
     last: u64,
     /// The ordinal of the last action that a summary covers.
     covered: u64,
+    /// As of the last change.
+    bytes: usize,
 }
 
-/// An action, and when it was sent. The actions of a session are counted from 1.
+/// An action, and from when on it counts. The actions of a session are counted from 1.
 struct Numbered {
     ordinal: u64,
     at: Timestamp,
@@ -166,7 +173,8 @@ impl Contexts {
         }
         let most = NonZeroUsize::new(settings.max_sessions)
             .ok_or_else(|| invalid("max_sessions", "1 at least"))?;
-        Ok(Self { settings, sessions: LruCache::new(most), products: HashMap::new(), forgotten: 0 })
+        let (sessions, products) = (LruCache::new(most), HashMap::new());
+        Ok(Self { settings, sessions, products, bytes: 0, forgotten: 0 })
     }
 
     /// The settings.
@@ -179,30 +187,36 @@ impl Contexts {
     pub fn add(&mut self, batch: &ActionsPayload, now: Timestamp) {
         let Some(place) = Place::of(batch) else { return };
         let first = self.open(place.clone()).last + 1;
-        self.add_numbered(&place, batch, first, now);
+        let at = sent_at(batch.forwarded_at, now);
+        self.insert(&place, &batch.actions, first, at, now);
     }
 
-    /// Takes a batch of this very session, `first` being the ordinal of its first action. Actions that are
-    /// known, or that a summary covers, change nothing: a batch may come twice.
-    pub fn add_numbered(
+    /// Takes actions of this very session that were taken at `at`, `first` being the ordinal of the first of
+    /// them. Actions that are known, or that a summary covers, change nothing: they may come twice.
+    pub fn add_numbered(&mut self, place: &Place, actions: &[Action], first: u64, at: Timestamp) {
+        self.insert(place, actions, first, at, at);
+    }
+
+    fn insert(
         &mut self,
         place: &Place,
-        batch: &ActionsPayload,
+        actions: &[Action],
         first: u64,
+        at: Timestamp,
         now: Timestamp,
     ) {
-        let at = sent_at(batch.forwarded_at, now);
         let lookback = self.settings.lookback;
-        let context = self.open(place.clone());
-        for (ordinal, action) in (first..).zip(&batch.actions) {
-            if ordinal > context.last {
-                context.last = ordinal;
-                context.actions.push_back(Numbered { ordinal, at, action: action.clone() });
+        self.change(place, |context| {
+            for (ordinal, action) in (first..).zip(actions) {
+                if ordinal > context.last {
+                    context.last = ordinal;
+                    context.actions.push_back(Numbered { ordinal, at, action: action.clone() });
+                }
             }
-        }
-        let over = context.actions.len().saturating_sub(MAX_KEPT);
-        context.actions.drain(..over);
-        context.expire(lookback, now);
+            let over = context.actions.len().saturating_sub(MAX_KEPT);
+            context.actions.drain(..over);
+            context.expire(lookback, now);
+        });
     }
 
     /// Puts a summary in the place of the oldest `covers` actions and of the summary before it. An empty
@@ -217,14 +231,15 @@ impl Contexts {
     /// As [`Contexts::summarize`], where the summary covers the actions up to this ordinal. One that covers
     /// less than the summary before it changes nothing: a summary may come twice.
     pub fn summarize_through(&mut self, place: &Place, text: &str, through: u64, at: Timestamp) {
-        let context = self.open(place.clone());
-        if through < context.covered {
-            return;
-        }
-        context.covered = through;
-        context.last = context.last.max(through);
-        context.actions.retain(|known| known.ordinal > through);
-        context.summary = (!text.is_empty()).then(|| (at, text.to_owned()));
+        self.change(place, |context| {
+            if through < context.covered {
+                return;
+            }
+            context.covered = through;
+            context.last = context.last.max(through);
+            context.actions.retain(|known| known.ordinal > through);
+            context.summary = (!text.is_empty()).then(|| (at, text.to_owned()));
+        });
     }
 
     /// The context of a session as text; empty where there is none. Without a product it is the session
@@ -257,7 +272,7 @@ impl Contexts {
         with_question(&self.get(product, session, view, now), query)
     }
 
-    /// The actions of a session that a reader sees, with the times at which they were sent.
+    /// The actions of a session that a reader sees, with the times from which on they count.
     pub fn actions(
         &mut self,
         place: &Place,
@@ -270,7 +285,8 @@ impl Contexts {
 
     /// Forgets this very session.
     pub fn forget(&mut self, place: &Place) {
-        self.sessions.pop(place);
+        let gone = self.sessions.pop(place);
+        self.bytes -= gone.map_or(0, |context| context.bytes);
         self.unlist(place);
     }
 
@@ -290,14 +306,16 @@ impl Contexts {
     /// Forgets the sessions in which nothing counts any more.
     pub fn sweep(&mut self, now: Timestamp) {
         let Some(lookback) = self.settings.lookback else { return };
-        let old: Vec<_> = self
-            .sessions
-            .iter_mut()
-            .filter_map(|(place, context)| {
-                context.expire(Some(lookback), now);
-                (context.actions.is_empty() && context.summary.is_none()).then(|| place.clone())
-            })
-            .collect();
+        let mut old = Vec::new();
+        for (place, context) in self.sessions.iter_mut() {
+            context.expire(Some(lookback), now);
+            self.bytes -= context.bytes;
+            context.bytes = context.size();
+            self.bytes += context.bytes;
+            if context.actions.is_empty() && context.summary.is_none() {
+                old.push(place.clone());
+            }
+        }
         old.iter().for_each(|place| self.forget(place));
     }
 
@@ -315,12 +333,33 @@ impl Contexts {
         if !self.sessions.contains(&place) {
             let listed = self.products.entry(place.session.clone()).or_default();
             listed.insert(place.product.clone());
-            if let Some((pushed_out, _)) = self.sessions.push(place.clone(), Context::default()) {
-                self.forgotten += 1;
-                self.unlist(&pushed_out);
+            if let Some((place, context)) = self.sessions.push(place.clone(), Context::default()) {
+                self.left_out(&place, &context);
             }
         }
         self.sessions.get_mut(&place).expect("it was put there if it was missing")
+    }
+
+    /// Changes a session, and makes room for what it has grown by.
+    fn change(&mut self, place: &Place, change: impl FnOnce(&mut Context)) {
+        let context = self.open(place.clone());
+        let before = context.bytes;
+        change(context);
+        context.bytes = context.size();
+        let after = context.bytes;
+        self.bytes = self.bytes - before + after;
+        while self.bytes > self.settings.max_bytes
+            && self.sessions.len() > 1
+            && let Some((place, context)) = self.sessions.pop_lru()
+        {
+            self.left_out(&place, &context);
+        }
+    }
+
+    fn left_out(&mut self, place: &Place, context: &Context) {
+        self.forgotten += 1;
+        self.bytes -= context.bytes;
+        self.unlist(place);
     }
 
     fn unlist(&mut self, place: &Place) {
@@ -360,6 +399,16 @@ impl std::fmt::Debug for Contexts {
 }
 
 impl Context {
+    fn size(&self) -> usize {
+        let of_action = |known: &Numbered| {
+            let Action { title, description, canonical_url, kind, raw_url, .. } = &known.action;
+            let texts = [title, description, canonical_url, kind, raw_url];
+            size_of::<Numbered>() + texts.iter().map(|text| text.len()).sum::<usize>()
+        };
+        let summary = self.summary.as_ref().map_or(0, |(_, text)| text.len());
+        size_of::<Self>() + summary + self.actions.iter().map(of_action).sum::<usize>()
+    }
+
     fn expire(&mut self, lookback: Option<Duration>, now: Timestamp) {
         let Some(lookback) = lookback else { return };
         self.actions.retain(|known| now.since(known.at) <= lookback);
@@ -505,6 +554,43 @@ mod tests {
         contexts.add(&batch("p", "s", &many), at(0.0));
         let view = contexts.settings().view();
         assert_eq!(contexts.actions(&place("p", "s"), view, at(0.0)).len(), MAX_KEPT);
+    }
+
+    #[test]
+    fn all_sessions_together_are_bounded_by_bytes_and_the_one_used_longest_ago_goes() {
+        let mut contexts = contexts(Settings { max_bytes: 10_000, ..Settings::default() });
+        let long = "x".repeat(4000);
+        for session in ["a", "b"] {
+            contexts.add(&batch("p", session, &[&long]), at(0.0));
+        }
+        assert_ne!(text(&mut contexts, Some("p"), "a", 0.0), "");
+        contexts.add(&batch("p", "c", &[&long]), at(0.0));
+        let kept: Vec<_> = contexts.places().map(|place| &*place.session).collect();
+        assert_eq!((kept, contexts.forgotten()), (vec!["a", "c"], 1));
+        contexts.add(&batch("p", "huge", &[&"x".repeat(20_000)]), at(0.0));
+        assert_eq!(contexts.places().count(), 1, "the one used last stays whatever its size");
+        contexts.forget(&place("p", "huge"));
+        assert_eq!((contexts.bytes, contexts.products.len()), (0, 0));
+    }
+
+    #[test]
+    fn what_comes_twice_changes_nothing() {
+        let mut contexts = contexts(Settings::default());
+        let here = place("p", "s");
+        let [a, b, c] = ["a", "b", "c"].map(|did| batch("p", "s", &[did]).actions);
+        contexts.add_numbered(&here, &a, 1, at(0.0));
+        contexts.add_numbered(&here, &b, 2, at(0.0));
+        contexts.summarize_through(&here, "did a", 1, at(1.0));
+        let told = text(&mut contexts, Some("p"), "s", 1.0);
+        contexts.add_numbered(&here, &a, 1, at(0.0));
+        contexts.add_numbered(&here, &b, 2, at(0.0));
+        contexts.summarize_through(&here, "nothing", 0, at(0.5));
+        assert_eq!(text(&mut contexts, Some("p"), "s", 1.0), told);
+        contexts.add_numbered(&here, &c, 3, at(1.0));
+        assert_eq!(
+            text(&mut contexts, Some("p"), "s", 1.0),
+            "Summary: did a\n\nRecent activity:\n1. [0] : b — \n2. [0] : c — "
+        );
     }
 
     #[test]

@@ -107,6 +107,8 @@ counters! {
     scrub_due,
     /// Actions of the history that made room for later ones of their session.
     history_dropped,
+    /// Sessions that were left out of the contexts in memory for want of room.
+    context_forgotten,
     /// Times that the contexts fell behind what was committed and were read from the store again.
     context_reread,
     /// Rows of the history removed after their time.

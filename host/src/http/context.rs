@@ -207,7 +207,7 @@ fn listed(acted: &Acted) -> Value {
     if let Value::Object(fields) = &mut value {
         fields.retain(|_, value| !value.is_null());
         fields.insert("session_id".to_owned(), json!(&*acted.place.session));
-        fields.insert("sent_at".to_owned(), json!(acted.at.as_secs_f64()));
+        fields.insert("taken_at".to_owned(), json!(acted.at.as_secs_f64()));
     }
     value
 }

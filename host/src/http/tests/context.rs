@@ -4,30 +4,29 @@
 use super::*;
 use crate::clock::{Clock, Timestamp};
 use crate::config;
+use crate::context::{Settings, UserSettings};
 use crate::session::payload::{Action, ActionsPayload};
 
 const TOKEN: (&str, &str) = ("authorization", "Bearer t");
 
-/// The products `p` and `q`.
+/// The products `p`, `q` and the book's.
 pub(super) fn product(named: Option<&str>) -> Result<Arc<str>, NoProduct> {
     match named {
         None => Err(NoProduct::Several(vec!["p".to_owned(), "q".to_owned()])),
-        Some(id @ ("p" | "q")) => Ok(id.into()),
+        Some(id @ ("p" | "q" | "acme")) => Ok(id.into()),
         Some(_) => Err(NoProduct::Unknown),
     }
 }
 
-fn recent() -> Recent {
-    let clock = Clock::starting_at(Timestamp::from_secs_f64(1_700_000_000.0));
-    Recent::of(&config::Context::default(), clock).unwrap()
+fn clock() -> Clock {
+    Clock::starting_at(Timestamp::from_secs_f64(1_700_000_000.0))
 }
 
 /// A host that keeps what people did, with the token `t`.
 async fn start() -> (Host, Recent) {
     let token = Some(Secret::new("t"));
     let host = Host::start(Server { token, ..Server::default() }).await;
-    let recent = recent();
-    recent.knows(0);
+    let recent = Recent::new(Settings::default(), UserSettings::default(), clock()).unwrap();
     *host.backend.recent.lock().unwrap() = Some(recent.clone());
     (host, recent)
 }
@@ -80,7 +79,7 @@ async fn what_a_user_did_is_listed_the_latest_last() {
     assert_eq!(
         answer["actions"][1],
         json!({
-            "session_id": "s-a/b ü", "sent_at": 1_700_000_000.0, "description": "three",
+            "session_id": "s-a/b ü", "taken_at": 1_700_000_000.0, "description": "three",
             "title": "", "type": "", "index": 0, "canonical_url": "", "raw_url": "",
         })
     );
@@ -89,6 +88,42 @@ async fn what_a_user_did_is_listed_the_latest_last() {
     for limit in ["0", "1001", "x", "-1"] {
         let answer = host.get(&format!("{path}?limit={limit}")).await;
         assert_eq!((answer.status(), answer.code().as_str()), (422, "invalid_limit"), "{limit}");
+    }
+}
+
+/// The book's answers are what the host says.
+#[tokio::test]
+async fn the_answers_of_the_book_are_answered() {
+    let (host, recent) = start().await;
+    let action = Action {
+        kind: "click".to_owned(),
+        title: "Export".to_owned(),
+        description: "Clicked Export".to_owned(),
+        canonical_url: "/invoices".to_owned(),
+        raw_url: "/invoices?page=2".to_owned(),
+        timestamp_start: Some(1_699_999_999.5),
+        ..Action::default()
+    };
+    let viewed = Action { description: "Viewed".to_owned(), ..Action::default() };
+    let batch = ActionsPayload {
+        session_id: Some("s-1".to_owned()),
+        actions: vec![viewed, action],
+        ..batch("acme", "u-17", &[])
+    };
+    recent.take(&batch);
+    recent.summarize("acme", "s-1", "Looked at three invoices.", 1);
+    for (path, shown) in [
+        (
+            "/context/u-17?query=How+do+I+export%3F&product=acme",
+            include_str!("../../../../docs/snippets/context.json"),
+        ),
+        (
+            "/users/acme/u-17/live-activity?limit=20",
+            include_str!("../../../../docs/snippets/live-activity.json"),
+        ),
+    ] {
+        let shown: Value = serde_json::from_str(shown).unwrap();
+        assert_eq!(host.get(path).await.json(), shown);
     }
 }
 
@@ -132,7 +167,8 @@ async fn what_people_did_is_for_the_bearer_of_a_token() {
 #[tokio::test]
 async fn a_host_that_knows_nothing_yet_says_so() {
     let (host, _) = start().await;
-    *host.backend.recent.lock().unwrap() = Some(recent());
+    let unread = Recent::of(&config::Context::default(), clock()).unwrap();
+    *host.backend.recent.lock().unwrap() = Some(unread);
     let answer = host.get("/context/u?query=q&product=p").await;
     assert_eq!((answer.status(), answer.code().as_str()), (503, "context_not_ready"));
     assert_eq!(answer.header("retry-after"), Some("1"));
