@@ -11,3 +11,4 @@ mod redis;
 mod rows;
 mod session_core;
 mod stream;
+mod summary;

@@ -117,7 +117,8 @@ async fn d34_failures_back_off_and_prompts_stay_bounded_however_much_is_done_mea
 #[tokio::test(start_paused = true)]
 async fn d34_a_call_that_hangs_ends_in_time_and_holds_up_no_other_session() {
     let world = world(Platform::new([]));
-    let summing = Summing::start(&world, &threshold(1), |n, _| if n == 0 { hangs() } else { says("sum") });
+    let summing =
+        Summing::start(&world, &threshold(1), |n, _| if n == 0 { hangs() } else { says("sum") });
     world.act("hangs", "a").await;
     wait(1.0).await;
     world.act("other", "b").await;
@@ -155,7 +156,9 @@ async fn d48_a_summary_whose_post_fails_is_posted_later_and_until_then_nothing_i
 #[tokio::test(start_paused = true)]
 async fn d49_what_is_done_right_after_an_erasure_counts_and_what_was_erased_is_not_told() {
     let world = world(Platform::new([]));
-    let summing = Summing::start(&world, &threshold(2), |_, _| (Duration::from_secs(5), Ok("sum".to_owned())));
+    let summing = Summing::start(&world, &threshold(2), |_, _| {
+        (Duration::from_secs(5), Ok("sum".to_owned()))
+    });
     world.take(batch("s", [action("erased 1"), action("erased 2")])).await;
     wait(1.0).await;
     assert_eq!(summing.asked().len(), 1, "a question is under way");
@@ -228,6 +231,9 @@ async fn d52_a_model_that_fails_is_a_typed_error_and_the_host_goes_on() {
         assert!(body["error"]["next"].as_str().is_some_and(|next| !next.is_empty()), "{body}");
     }
     let (status, body) = rig.get(&path).await;
-    assert_eq!((status, &body["reply"], &body["query"]), (200, &"SUM6".into(), &"what next".into()));
+    assert_eq!(
+        (status, &body["reply"], &body["query"]),
+        (200, &"SUM6".into(), &"what next".into())
+    );
     rig.stop().await;
 }

@@ -76,9 +76,11 @@ const RULES: [Rule; 16] = [
         files: &["summarizer"],
         reason: "what is too little for a summary is kept and counts, however long nothing happens",
         applies: |case| {
-            find(&case["when"], &|key, value| key == "s" && value.as_f64() > Some(300.0))
-                || steps(case).filter(|op| op["op"] == "advance").count() > 1
+            let waited = |op: &Value| op["s"].as_f64().filter(|_| op["op"] == "advance");
+            steps(case).filter_map(waited).sum::<f64>() > 300.0
+                && !find(&case["then"]["events"], &|_, value| value == "llm_call")
         },
+    },
     },
     Rule {
         files: &["summarizer"],

@@ -491,3 +491,77 @@ const MISTAKES: &[Mistake] = &[
         &[("SIDENOTE__STREAMS__A_B__IDLE_TIMEOUT", "1s")],
     ),
 ];
+
+#[test]
+fn each_mistake_about_the_language_model_names_its_key_and_repeats_no_secret() {
+    let key = "api_key = { env = \"K\" }";
+    let cases = [
+        (
+            "".to_owned(),
+            vec!["\"provider\" is missing", "\"model\" is missing", "\"api_key\" is missing"],
+        ),
+        (
+            format!("provider = \"openia\"\nmodel = \"m\"\n{key}"),
+            vec!["there is no provider \"openia\""],
+        ),
+        ("provider = \"gemini\"\nmodel = \"m\"".to_owned(), vec!["\"api_key\" is missing"]),
+        (
+            format!("provider = \"azure\"\nmodel = \"m\"\n{key}"),
+            vec!["\"base_url\" is missing", "\"api_version\" is missing"],
+        ),
+        (
+            "provider = \"openai\"\nmodel = \"m\"\napi_key = \"hunter2\"".to_owned(),
+            vec!["a secret doesn't belong"],
+        ),
+        (
+            format!(
+                "provider = \"openai\"\nmodel = \"m\"\nbase_url = \"http://llm.example/v1\"\n{key}"
+            ),
+            vec!["\"base_url\": http:// to another machine"],
+        ),
+        (
+            format!(
+                "provider = \"openai\"\nmodel = \"m\"\nbase_url = \"https://ann:hunter2@llm.example\"\n{key}"
+            ),
+            vec!["\"base_url\": it has credentials in it"],
+        ),
+        (
+            format!("provider = \"openai\"\nmodel = \"m\"\nretries = 11\ntimeout = 30\n{key}"),
+            vec!["\"retries\": it is more than 10", "\"timeout\" is a whole number"],
+        ),
+        (
+            format!("provider = \"openai\"\nmodel = \"m\"\n{key}\n[summary]\nthreshold = 300"),
+            vec!["\"threshold\": a session waits for 300 actions, and a prompt holds 200"],
+        ),
+        (
+            format!("provider = \"openai\"\nmodel = \"m\"\n{key}\n[summary]\nthreshold = 0"),
+            vec!["\"threshold\": 0 is too few"],
+        ),
+        (
+            format!("provider = \"openai\"\nmodel = \"m\"\n{key}\n[prompts]\nfolder = \"absent\""),
+            vec!["it can't be read"],
+        ),
+    ];
+    for (keys, wanted) in cases {
+        let text = format!("{MINIMAL}[context]\n[llm]\n{keys}\n");
+        let errors = errors(&text, &[("K", "hunter2")]);
+        assert_eq!(errors.len(), wanted.len(), "{keys}: {errors:?}");
+        for wanted in wanted {
+            assert!(errors.iter().any(|error| error.contains(wanted)), "{keys}: {errors:?}");
+        }
+        assert!(!errors.concat().contains("hunter2"), "{errors:?}");
+    }
+}
+
+#[test]
+fn summaries_need_a_model_and_what_is_kept_and_answers_only_the_model() {
+    let llm =
+        "[llm]\nprovider = \"openai\"\nmodel = \"m\"\nbase_url = \"http://127.0.0.1:11434/v1\"\n";
+    let without = errors(&format!("{MINIMAL}{llm}"), &[]);
+    assert!(matches!(&*without, [error] if error.contains("no [context]")), "{without:?}");
+    let off = load(&format!("{MINIMAL}{llm}[summary]\nenabled = false\n"), &[]).unwrap();
+    let model = off.llm.expect("a model");
+    assert!(model.api_key.is_none() && model.base_url.is_some());
+    assert!(load(&format!("{MINIMAL}{llm}[context]\n"), &[]).is_ok());
+    assert!(load(MINIMAL, &[]).unwrap().llm.is_none());
+}
