@@ -81,7 +81,6 @@ const RULES: [Rule; 16] = [
                 && !find(&case["then"]["events"], &|_, value| value == "llm_call")
         },
     },
-    },
     Rule {
         files: &["summarizer"],
         reason: "nothing is dropped for want of room in a queue: what waits is in the store",
