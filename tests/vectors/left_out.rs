@@ -16,7 +16,7 @@ struct Rule {
     applies: fn(&Value) -> bool,
 }
 
-const RULES: [Rule; 16] = [
+const RULES: [Rule; 15] = [
     Rule {
         files: &["payloads", "sse_stream"],
         reason: "an action's index is a number: `true` is 1, and reads so in the text form",
@@ -90,14 +90,6 @@ const RULES: [Rule; 16] = [
         files: &["summarizer"],
         reason: "an answer without a text is none: it takes the place of nothing",
         applies: |case| has_in_input(case, &|key, value| key == "reply" && value == ""),
-    },
-    Rule {
-        files: &["summarizer"],
-        reason: "who is erased is not summed up from what was before",
-        applies: |case| {
-            let mut later = steps(case).skip_while(|op| op["op"] != "add").skip(1);
-            later.any(|op| op["op"] == "reset")
-        },
     },
     Rule {
         files: &["summarizer"],

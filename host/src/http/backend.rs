@@ -42,7 +42,9 @@ pub trait Backend: Send + Sync + 'static {
     fn recent(&self) -> Option<Recent>;
 
     /// Who answers questions; `None` where there is no language model.
-    fn replies(&self) -> Option<Replies>;
+    fn replies(&self) -> Option<Replies> {
+        None
+    }
 
     /// The product of this name; without a name the only one.
     fn product(&self, named: Option<&str>) -> Result<Arc<str>, NoProduct>;
