@@ -157,6 +157,7 @@ fn the_example_files_pass_once_their_secrets_are_set() {
         ("SIDENOTE_SERVER_TOKEN", "a"),
         ("SIDENOTE_STREAM_TOKEN", "b"),
         ("BOT_SIGNING_SECRET", "c"),
+        ("BOT_INCOMING_SECRET", "d"),
     ];
     for name in ["sidenote.toml", "other-servers.toml"] {
         let folder = tempfile::tempdir().unwrap();
@@ -172,7 +173,7 @@ fn the_example_files_pass_once_their_secrets_are_set() {
 
 /// A plugin of the host's own, which asks for a URL, a secret and a host.
 fn with_webhook(plugin: &str, args: &[&str]) -> (tempfile::TempDir, Run) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a folder");
     put(components().join("webhook.wasm"), folder.path(), "webhook.wasm");
     let text = format!(
         "[streams.main]\nurl = \"https://a.example\"\n{plugin}\n[products.p]\nplugins = [\"webhook\"]"
@@ -216,7 +217,7 @@ fn what_leaves_a_plugin_of_use_is_a_warning() {
     let (_folder, run) = with_webhook(plugin, &["--json"]);
     let value: Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!((&value["ok"], &value["problems"]), (&json!(true), &json!([])));
-    assert_eq!(value["warnings"].as_array().map(Vec::len), Some(2), "{}", value["warnings"]);
+    assert_eq!(value["warnings"].as_array().map(Vec::len), Some(3), "{}", value["warnings"]);
     assert_eq!(value["warnings"][0]["section"], "plugins.webhook");
 }
 

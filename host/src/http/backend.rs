@@ -38,20 +38,26 @@ pub trait Backend: Send + Sync + 'static {
     /// Erases somebody, or only counts what that would be. Returns after the last commit.
     async fn erase(&self, erasure: &Erasure, dry_run: bool) -> Result<Erased, EraseError>;
 
-    /// What people did lately; `None` where this host keeps none of it.
-    fn recent(&self) -> Option<Recent>;
+    /// What people did lately; `None` where none of it is kept, as by default.
+    fn recent(&self) -> Option<Recent> {
+        None
+    }
 
-    /// Who answers questions; `None` where there is no language model.
+    /// Who answers questions; `None` where there is no language model, as by default.
     fn replies(&self) -> Option<Replies> {
         None
     }
 
-    /// The product of this name; without a name the only one.
-    fn product(&self, named: Option<&str>) -> Result<Arc<str>, NoProduct>;
+    /// The product of this name; without a name the only one. By default there is none.
+    fn product(&self, _named: Option<&str>) -> Result<Arc<str>, NoProduct> {
+        Err(NoProduct::Unknown)
+    }
 
     /// Erases the sessions of a user of a product, and what was known of them lately; notes that were posted
-    /// stay. Returns when nobody is told of them any more.
-    async fn reset(&self, product: &str, user: &str) -> Result<Erased, EraseError>;
+    /// stay. Returns when nobody is told of them any more. By default there is nobody to erase.
+    async fn reset(&self, _product: &str, _user: &str) -> Result<Erased, EraseError> {
+        Ok(Erased::default())
+    }
 
     /// How things stand. Must not wait for anything.
     fn readiness(&self) -> Readiness;
