@@ -40,10 +40,11 @@ fn errors(text: &str, env: &[(&str, &str)]) -> Vec<String> {
         .collect()
 }
 
-const REFERENCE_ENV: [(&str, &str); 4] = [
+const REFERENCE_ENV: [(&str, &str); 5] = [
     ("SIDENOTE_SERVER_TOKEN", "s"),
     ("SIDENOTE_STREAM_TOKEN", "t"),
     ("BOT_SIGNING_SECRET", "b"),
+    ("BOT_INCOMING_SECRET", "i"),
     ("SIDENOTE_LLM_KEY", "k"),
 ];
 
@@ -185,8 +186,9 @@ fn each_mistake_about_the_redis_store_names_its_key_and_repeats_no_secret() {
 #[test]
 fn the_example_for_other_peoples_servers_is_valid() {
     let text = include_str!("../../../examples/other-servers.toml");
-    let config =
-        load(text, &[("SIDENOTE_STREAM_TOKEN", "t"), ("BOT_SIGNING_SECRET", "b")]).unwrap();
+    let env =
+        [("SIDENOTE_STREAM_TOKEN", "t"), ("BOT_SIGNING_SECRET", "b"), ("BOT_INCOMING_SECRET", "i")];
+    let config = load(text, &env).unwrap();
     assert_eq!(config.plugins["webhook"].config["url"], "https://bot.example.com/notes");
     assert_eq!(config.streams["main"].token.as_ref().unwrap().expose(), "t");
 }

@@ -2,8 +2,7 @@
 
 use super::*;
 use crate::clock::{Clock, Timestamp};
-use crate::config;
-use crate::context::Recent;
+use crate::context::{Recent, Settings, UserSettings};
 use crate::llm::{Caller, Completion, Limits, LlmError, from_fn};
 use crate::outbox::retry::Backoff;
 use crate::prompts::Prompts;
@@ -16,7 +15,7 @@ async fn start(answer: Option<Result<&'static str, LlmError>>) -> (Host, Arc<Mut
     let token = Some(Secret::new("t"));
     let host = Host::start(Server { token, ..Server::default() }).await;
     let clock = Clock::starting_at(Timestamp::from_secs_f64(1_700_000_000.0));
-    let recent = Recent::of(&config::Context::default(), clock).unwrap();
+    let recent = Recent::new(Settings::default(), UserSettings::default(), clock).unwrap();
     recent.take(&ActionsPayload {
         product_id: "p".to_owned(),
         session_id: Some("s".to_owned()),
@@ -25,7 +24,6 @@ async fn start(answer: Option<Result<&'static str, LlmError>>) -> (Host, Arc<Mut
         forwarded_at: 1_700_000_000.0,
         ..ActionsPayload::default()
     });
-    recent.knows(0);
     *host.backend.recent.lock().unwrap() = Some(recent);
     let asked = Arc::new(Mutex::new(Vec::new()));
     let replies = answer.map(|answer| {
