@@ -50,6 +50,8 @@ pub struct Setup {
     pub pushed: bool,
     /// Further tables.
     pub tables: String,
+    /// The environment's variables that they name.
+    pub secrets: Vec<(&'static str, String)>,
     /// Where the components are; [`components`] by default.
     pub components: Option<PathBuf>,
     /// Files of further components.
@@ -103,15 +105,15 @@ impl Rig {
                 )
             });
         }
-        let secrets = vec![
+        let mut secrets = vec![
             ("API_TOKEN", API_TOKEN.to_owned()),
             ("STREAM_TOKEN", setup.connector.token.clone()),
             ("SIGNING", setup.platform.signing_secret.clone()),
             ("INCOMING", setup.platform.webhook_secret.clone()),
         ];
+        secrets.extend(setup.secrets.iter().cloned());
         let ingest = ["p", "q"].map(|product| Person::new(product, "").ingest_secret());
-        let secrets = secrets.into_iter().chain(["INGEST_P", "INGEST_Q"].into_iter().zip(ingest));
-        let secrets = secrets.collect();
+        secrets.extend(["INGEST_P", "INGEST_Q"].into_iter().zip(ingest));
         let connector = Connector::start(setup.connector.clone()).await.expect("a free port");
         let platform = Platform::start(setup.platform.clone()).await.expect("a free port");
         let toml = configuration(&setup, &connector, &platform);

@@ -17,13 +17,14 @@ use sidenote::http::{
     Backend, LinkWish, NoProduct, Part, PluginsReport, Readiness, WebhookAnswer, WebhookRequest,
     serve,
 };
+use sidenote::llm::Replies;
 use sidenote::session::payload::ActionsPayload;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::{compare, values};
+use crate::{compare, replies, values};
 
 /// Wall clock of the vectors at the start.
 const BEGIN: f64 = 1_700_000_000.0;
@@ -36,7 +37,8 @@ pub(crate) fn check(case: &Value) -> Result<(), String> {
 async fn run(case: &Value) -> Result<(), String> {
     let steps = case["when"]["steps"].as_array().ok_or("when.steps is no list")?;
     let results = case["then"]["results"].as_array().ok_or("then.results is no list")?;
-    let bridge = Bridge::start(case).await?;
+    let (replies, asked) = replies::scripted(case)?;
+    let bridge = Bridge::start(case, replies).await?;
     for (step, (number, expected)) in steps.iter().zip((1..).zip(results)) {
         match step["op"].as_str() {
             Some("event") => {
@@ -58,7 +60,7 @@ async fn run(case: &Value) -> Result<(), String> {
             other => return Err(format!("no such op: {other:?}")),
         }
     }
-    Ok(())
+    asked.compare(&values::expected(&case["then"]["llm_prompts"]))
 }
 
 /// A listener with a bridge behind it.
@@ -69,7 +71,7 @@ struct Bridge {
 }
 
 impl Bridge {
-    async fn start(case: &Value) -> Result<Self, String> {
+    async fn start(case: &Value, replies: Replies) -> Result<Self, String> {
         let lookback = case["given"]["config"]["lookback_seconds"].as_f64();
         let lookback = Duration::from_secs_f64(lookback.unwrap_or(300.0));
         let clock = Clock::starting_at(Timestamp::from_secs_f64(BEGIN));
@@ -79,7 +81,8 @@ impl Bridge {
         // Every case is of one product, with or without a name.
         let mut events = case["when"]["steps"].as_array().into_iter().flatten();
         let product = events.find_map(|step| step["payload"]["product_id"].as_str());
-        let backend = Arc::new(Known { recent, product: product.unwrap_or_default().into() });
+        let product = product.unwrap_or_default().into();
+        let backend = Arc::new(Known { recent, product, replies });
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         let server = Server { token: Some(Secret::new("token")), ..Server::default() };
@@ -159,16 +162,21 @@ impl Answer {
     }
 }
 
-/// What is behind the routes: what people did, and nothing else.
+/// What is behind the routes: what people did, and who answers them.
 struct Known {
     recent: Recent,
     product: Arc<str>,
+    replies: Replies,
 }
 
 #[async_trait::async_trait]
 impl Backend for Known {
     fn recent(&self) -> Option<Recent> {
         Some(self.recent.clone())
+    }
+
+    fn replies(&self) -> Option<Replies> {
+        Some(self.replies.clone())
     }
 
     fn product(&self, _: Option<&str>) -> Result<Arc<str>, NoProduct> {

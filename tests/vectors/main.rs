@@ -13,10 +13,12 @@ mod left_out;
 mod linking;
 mod note_format;
 mod payloads;
+mod replies;
 mod report;
 mod session_fsm;
 mod session_snapshot;
 mod sse_stream;
+mod summarizer;
 mod values;
 
 use std::path::{Path, PathBuf};
@@ -37,7 +39,7 @@ const FILES: [(&str, Option<Check>); 11] = [
     ("sse_stream", Some(sse_stream::check)),
     ("context_store", Some(context::check)),
     ("user_index", Some(context::check)),
-    ("summarizer", None),
+    ("summarizer", Some(summarizer::check)),
     ("copilot_http", Some(copilot::check)),
 ];
 

@@ -8,7 +8,7 @@ use toml::de::DeTable;
 use super::error::{ConfigErrors, Fault, Place, Problem};
 use super::model::{Cache, Config, Plugin};
 use super::section::{OVERLAY, Reader, Section, nearest};
-use super::{context, mcp, plugins, products, scalar, sections};
+use super::{context, llm, mcp, plugins, products, scalar, sections};
 use crate::ids::PluginName;
 
 impl Config {
@@ -143,6 +143,9 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
     let streams = sections::streams(&top, products::are_pushed_to(&top));
     let plugins = plugins::plugins(top.section("plugins"));
     let (products, ingest) = products::products(&top, &plugins, &delivery);
+    let llm = llm::llm(top.section("llm"));
+    let summary = llm::summary(top.section("summary"), llm.is_some() && context.is_none());
+    let prompts = llm::prompts(top.section("prompts"), base);
     top.finish();
     Config {
         server,
@@ -156,6 +159,9 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
         plugins,
         products,
         ingest,
+        llm,
+        summary,
+        prompts,
     }
 }
 

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::llm::{Llm, Summary};
 use crate::ids::{PluginName, ProductId};
+use crate::prompts::Prompts;
 
 /// A validated configuration.
 #[derive(Debug, Clone)]
@@ -33,6 +35,12 @@ pub struct Config {
     /// The products that a connector pushes to, with the secret that it signs with
     /// (`[products.ID] ingest_secret`).
     pub ingest: BTreeMap<ProductId, Secret>,
+    /// `[llm]`, where it is there.
+    pub llm: Option<Llm>,
+    /// `[summary]`.
+    pub summary: Summary,
+    /// What models are asked (`[prompts]`).
+    pub prompts: Prompts,
 }
 
 impl Config {

@@ -362,7 +362,7 @@ fn public_url(value: Scalar<'_>) -> Result<String, Refusal> {
 }
 
 /// An http or https address. Its text isn't repeated in errors: it may hold a credential.
-fn web_address(value: Scalar<'_>) -> Result<Url, Refusal> {
+pub(super) fn web_address(value: Scalar<'_>) -> Result<Url, Refusal> {
     const NEXT: &str = "write an address such as \"https://connector.example.com/stream/PRODUCT\"";
     let url = Url::parse(&scalar::text(value)?)
         .map_err(|error| Refusal::value(format!("it isn't a whole address ({error})"), NEXT))?;
@@ -375,7 +375,7 @@ fn web_address(value: Scalar<'_>) -> Result<Url, Refusal> {
     Ok(url)
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     address.map_or(host == "localhost" || host.ends_with(".localhost"), |address| {

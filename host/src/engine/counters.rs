@@ -43,6 +43,12 @@ counters! {
     /// Summaries that can't be used: without a text, a session or a configured product, or behind one that
     /// covers more.
     summaries_ignored,
+    /// Summaries that a model wrote and that were handed over.
+    summaries_made,
+    /// Questions for a summary that got no answer; they are asked again.
+    summaries_failed,
+    /// Answers that were of no use any more: their session was erased, or summed up already.
+    summaries_discarded,
     /// Notes that were to be taken back: replaced by a summary, or of somebody who is erased.
     redactions_queued,
     /// Notes taken back: removed or overwritten, or not there any more.

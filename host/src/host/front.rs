@@ -19,6 +19,7 @@ use crate::http::{
     Readiness, StreamReadiness, StreamState, WebhookAnswer, WebhookRequest,
 };
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
+use crate::llm::Replies;
 use crate::plugin::{self, Health, ReceiveError, Registry, WebhookEvent, WebhookTurn};
 use crate::store::Store;
 use crate::stream::{State, Status};
@@ -37,6 +38,7 @@ pub(super) struct Front {
     plugins: BTreeSet<PluginName>,
     streams: Vec<Status>,
     recent: Option<Recent>,
+    replies: Option<Replies>,
     clock: Clock,
     closed: Closed,
 }
@@ -51,8 +53,14 @@ impl Front {
         recent: Option<Recent>,
         clock: Clock,
     ) -> Self {
-        let (engine, closed) = (intake.engine().clone(), Closed::default());
-        Self { engine, intake, store, registry, plugins, streams, recent, clock, closed }
+        let (engine, replies, closed) = (intake.engine().clone(), None, Closed::default());
+        Self { engine, intake, store, registry, plugins, streams, recent, replies, clock, closed }
+    }
+
+    /// Has questions answered.
+    pub(super) fn with_replies(mut self, replies: Option<Replies>) -> Self {
+        self.replies = replies;
+        self
     }
 
     /// The host isn't ready from here on: it is shutting down.
@@ -258,6 +266,10 @@ impl Backend for Front {
             true => Ok(self.engine.preview_erase(erasure).await?),
             false => self.engine.erase(erasure).await,
         }
+    }
+
+    fn replies(&self) -> Option<Replies> {
+        self.replies.clone()
     }
 
     fn recent(&self) -> Option<Recent> {

@@ -11,6 +11,7 @@ use crate::engine::erase::{EraseError, Erased, Erasure};
 use crate::engine::ledger::{Decided, Filter, LedgerError, Listing, Order, Want};
 use crate::engine::link::{LinkError, LinkMode, Linked};
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId};
+use crate::llm::Replies;
 use crate::plugin::{CacheTotals, PluginState, ReloadTotals};
 use crate::stream::push::PushError;
 
@@ -43,6 +44,11 @@ pub trait Backend: Send + Sync + 'static {
 
     /// What people did lately; `None` where none of it is kept, as by default.
     fn recent(&self) -> Option<Recent> {
+        None
+    }
+
+    /// Who answers questions; `None` where there is no language model, as by default.
+    fn replies(&self) -> Option<Replies> {
         None
     }
 

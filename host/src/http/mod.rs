@@ -11,7 +11,8 @@
 //! | `GET /context/{user_id}` | the bearer of a token | what a user did lately, as text |
 //! | `GET /users/{product_id}/{user_id}/live-activity` | the same | the same as a list |
 //! | `POST /admin/reset/{user_id}` | as `POST /sessions/link` | erases a user's sessions; posted notes stay |
-//! | `/mcp` | the bearer of a token | the same for agents, as a tool of the Model Context Protocol |
+//! | `/mcp` | the bearer of a token | what a user did for agents, as a tool of the Model Context Protocol |
+//! | `GET /reply/{user_id}` | the same | a language model's answer to a user's question |
 //! | `GET /plugins` | the same | how every plugin is |
 //! | `GET /healthz` | anyone | 200 while the process lives, with the streams' state |
 //! | `GET /readyz` | anyone | 200 when streams, store and plugins are ready, else 503 |
@@ -32,6 +33,7 @@ mod link;
 pub(crate) mod mcp;
 mod outbox;
 mod plugins;
+mod reply;
 mod routes;
 mod server;
 mod webhook;

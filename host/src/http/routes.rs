@@ -10,7 +10,7 @@ use axum::routing::{MethodFilter, any, get, on, post};
 use super::answer::Refused;
 use super::auth::Rule;
 use super::backend::Backend;
-use super::{context, erase, health, ingest, link, mcp, outbox, plugins, webhook};
+use super::{context, erase, health, ingest, link, mcp, outbox, plugins, reply, webhook};
 use crate::config::Server;
 
 /// How long the rest of the host may take for an answer. Plugins have tighter deadlines of their own;
@@ -93,6 +93,13 @@ impl Routes {
                 post(context::reset).fallback(|| async { Refused::method_not_allowed("POST") }),
             )
             .route("/mcp", any(mcp::mcp))
+            .route(
+                "/reply/{user_id}",
+                // A HEAD would ask the model for nothing.
+                get(reply::reply)
+                    .head(|| async { Refused::method_not_allowed("GET") })
+                    .fallback(|| async { Refused::method_not_allowed("GET") }),
+            )
             .route(
                 "/plugins",
                 get(plugins::list).fallback(|| async { Refused::method_not_allowed("GET, HEAD") }),

@@ -36,9 +36,12 @@ mod status;
 mod tests;
 
 pub use backoff::{Backoff, Wait};
+pub(crate) use client::install_tls;
 pub use client::{Client, Received};
 pub use dedupe::{Dedupe, EventKey, Limits};
+pub(crate) use error::describe;
 pub use error::{Interruption, StreamError};
 pub use observer::{Observer, Pause};
+pub(crate) use retry_after::retry_after;
 pub use status::{Counters, Snapshot, State, Status};
 pub use tokio_util::sync::CancellationToken;

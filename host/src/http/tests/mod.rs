@@ -10,6 +10,7 @@ mod link;
 mod mcp;
 mod outbox;
 mod plugins;
+mod reply;
 mod webhook;
 
 use std::net::SocketAddr;
@@ -31,6 +32,7 @@ use crate::engine::erase::{EraseError, Erased, Erasure};
 use crate::engine::ledger::{Decided, Filter, LedgerError, Listing, Order, Want};
 use crate::engine::link::{LinkError, LinkEvent, LinkMode, Linked};
 use crate::ids::{ConversationId, ProductId, SessionId, SessionKey};
+use crate::llm::Replies;
 
 /// Long enough for a loaded machine; a test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -49,6 +51,7 @@ struct Fake {
     erasures: Mutex<Vec<(Erasure, bool)>>,
     /// What people did lately.
     recent: Mutex<Option<Recent>>,
+    replies: Mutex<Option<Replies>>,
     /// Who was reset.
     resets: Mutex<Vec<(String, String)>>,
     /// A webhook waits for a permit before it answers.
@@ -78,6 +81,7 @@ impl Default for Fake {
             asked: Mutex::default(),
             erasures: Mutex::default(),
             recent: Mutex::default(),
+            replies: Mutex::default(),
             resets: Mutex::default(),
             gate: Semaphore::new(1000),
             entered: Notify::new(),
@@ -126,6 +130,10 @@ impl Backend for Fake {
     async fn erase(&self, erasure: &Erasure, dry_run: bool) -> Result<Erased, EraseError> {
         self.erasures.lock().unwrap().push((erasure.clone(), dry_run));
         Ok(erase::erased(dry_run))
+    }
+
+    fn replies(&self) -> Option<Replies> {
+        self.replies.lock().unwrap().clone()
     }
 
     fn recent(&self) -> Option<Recent> {
