@@ -15,6 +15,9 @@
 //! | [`outbox`] | pure: one lane per session: order, retries, dead letters | how a platform is called |
 //! | [`engine`] | the single writer: applies inputs to `session` and `outbox`, commits, then acts | how rows are stored, how notes are posted |
 //! | [`context`] | pure: what people did lately, as text for a chatbot; no stage runs it yet | sockets, stores, prompts |
+//! | [`llm`] | language models: one question, one text back | what is asked |
+//! | [`prompts`] | what models are asked, checked at the start | who asks |
+//! | [`summary`] | when a session is summed up (pure), and the asking | how notes are made |
 //! | [`store`] | rows, one transaction per commit | the meaning of the rows |
 //! | [`plugin`] | components, instances, limits | sessions |
 //! | [`egress`] | the only door to the network for plugins | what is sent |
@@ -39,10 +42,13 @@ pub mod engine;
 pub mod host;
 pub mod http;
 pub mod ids;
+pub mod llm;
 pub mod outbox;
 pub mod plugin;
+pub mod prompts;
 pub mod session;
 pub mod sim;
 pub mod store;
 pub mod stream;
+pub mod summary;
 pub mod telemetry;

@@ -157,7 +157,8 @@ fn the_example_files_pass_once_their_secrets_are_set() {
         ("SIDENOTE_SERVER_TOKEN", "a"),
         ("SIDENOTE_STREAM_TOKEN", "b"),
         ("BOT_SIGNING_SECRET", "c"),
-        ("BOT_INCOMING_SECRET", "d"),
+        ("ACME_INGEST_SECRET", "d"),
+        ("BOT_INCOMING_SECRET", "e"),
     ];
     for name in ["sidenote.toml", "other-servers.toml"] {
         let folder = tempfile::tempdir().unwrap();

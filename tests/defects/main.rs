@@ -1,8 +1,9 @@
 //! One test per defect of the reference that this project promises not to have, named after its row.
 //!
-//! `rows.toml` says for every row which tests assert it, or which piece of work it waits for.
+//! `rows.toml` says for every row which tests assert it.
 
 mod connector;
+mod context;
 mod delivery;
 mod host;
 mod linking;
@@ -10,3 +11,4 @@ mod redis;
 mod rows;
 mod session_core;
 mod stream;
+mod summary;

@@ -2,17 +2,22 @@
 //! judge by themselves what arrives.
 
 mod console;
+mod context;
 mod crash;
 mod demo;
+mod erase;
 mod isolation;
 mod kills;
 mod languages;
 mod limits;
+mod llm;
+mod mcp;
 mod outbox;
 mod pipeline;
 mod platform_faults;
 mod plugin_readmes;
 mod plugins;
+mod push;
 mod readme;
 mod redis;
 mod replays;
@@ -20,6 +25,7 @@ mod restart;
 mod specs;
 mod stream_faults;
 mod summaries;
+mod summarizer;
 mod supervision;
 mod swap;
 mod ten_minutes;

@@ -101,9 +101,9 @@ async fn without_a_link_nothing_is_posted_and_nothing_is_kept_but_the_count_goes
     world.take(batch("s", [action("0"), action("1")])).await;
     world.take(batch("s", [action("2")])).await;
     assert_eq!(world.summarize("s", "early", 2).await, Summary::Taken(Summarized::Unlinked));
-    assert_eq!(world.summarize("nobody", "early", 2).await, Summary::Taken(Summarized::Unlinked));
+    assert_eq!(world.summarize("nobody", "early", 2).await, Summary::Taken(Summarized::Stale));
     assert_eq!(world.record("nobody").await.covered, 0);
-    assert_eq!(world.handle.counters().summaries_unlinked.get(), 2);
+    assert_eq!(world.handle.counters().summaries_unlinked.get(), 1);
     world.link("s", "c").await.expect("a link");
     wait(1.0).await;
     world.summary("s", "the third", 1).await;

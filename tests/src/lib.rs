@@ -5,15 +5,19 @@
 //! platforms that people use, each as strict as its vendor's documentation.
 
 mod acting;
+mod asking;
 mod binary;
 mod components;
 mod configuration;
 pub mod idle;
+pub mod llm;
+mod npm;
 mod patience;
 mod process;
 mod redis_server;
 mod rig;
 mod store_kind;
+pub mod summing;
 pub mod throughput;
 pub mod trial;
 pub mod vendor;
@@ -23,6 +27,7 @@ pub mod world;
 pub use acting::Person;
 pub use binary::binary;
 pub use components::{components, test_guests};
+pub use npm::npm_package;
 pub use patience::{DEADLINE, eventually};
 pub use process::Feed;
 pub use redis_server::RedisServer;

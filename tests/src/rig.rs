@@ -25,7 +25,7 @@ use crate::store_kind::{FILE, StoreKind};
 /// The one stream of a rig; events of all products come on it.
 pub(crate) const STREAM: &str = "all";
 /// The bearer token of the host's API.
-const API_TOKEN: &str = "api-token";
+pub(crate) const API_TOKEN: &str = "api-token";
 /// The plugin that posts to the platform.
 pub(crate) const COMPONENT: &str = "webhook.wasm";
 /// How long a host may take to stop.
@@ -46,8 +46,12 @@ pub struct Setup {
     pub stream: String,
     /// Keys of `[plugins.bot.limits]`.
     pub limits: String,
+    /// Whether a connector may push: the products have [`Person::ingest_secret`] then.
+    pub pushed: bool,
     /// Further tables.
     pub tables: String,
+    /// The environment's variables that they name.
+    pub secrets: Vec<(&'static str, String)>,
     /// Where the components are; [`components`] by default.
     pub components: Option<PathBuf>,
     /// Files of further components.
@@ -101,12 +105,15 @@ impl Rig {
                 )
             });
         }
-        let secrets = vec![
+        let mut secrets = vec![
             ("API_TOKEN", API_TOKEN.to_owned()),
             ("STREAM_TOKEN", setup.connector.token.clone()),
             ("SIGNING", setup.platform.signing_secret.clone()),
             ("INCOMING", setup.platform.webhook_secret.clone()),
         ];
+        secrets.extend(setup.secrets.iter().cloned());
+        let ingest = ["p", "q"].map(|product| Person::new(product, "").ingest_secret());
+        secrets.extend(["INGEST_P", "INGEST_Q"].into_iter().zip(ingest));
         let connector = Connector::start(setup.connector.clone()).await.expect("a free port");
         let platform = Platform::start(setup.platform.clone()).await.expect("a free port");
         let toml = configuration(&setup, &connector, &platform);
@@ -303,6 +310,27 @@ impl Rig {
         opened.unwrap_or_else(|error| panic!("{error}"))
     }
 
+    /// The whole address of a path of the host's.
+    ///
+    /// # Panics
+    /// When no host runs.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.host.as_ref().expect("a host runs").addr())
+    }
+
+    /// Pushes a batch, signed as its product's connector does. The status.
+    ///
+    /// # Panics
+    /// When the host doesn't answer.
+    pub async fn push(&self, person: &Person, batch: &ActionsPayload) -> u16 {
+        let body = Event::actions(batch).pushed().expect("a batch is an event");
+        let signature = person.sign(&body);
+        let headers = [("x-connector-signature", &*signature)];
+        let url = self.url(&format!("/ingest/{}", person.product));
+        let answer = post_json(&url, &headers, body).await;
+        answer.unwrap_or_else(|error| panic!("{error}")).status
+    }
+
     /// Posts JSON to the host's API with its token.
     ///
     /// # Panics
@@ -323,8 +351,7 @@ impl Rig {
         path: &str,
         body: &serde_json::Value,
     ) -> Result<Answer, PostError> {
-        let addr = self.host.as_ref().expect("a host runs").addr();
-        let url = format!("http://{addr}{path}");
+        let url = self.url(path);
         let bearer = format!("Bearer {API_TOKEN}");
         post_json(&url, &[("authorization", &bearer)], body.to_string().into()).await
     }

@@ -16,7 +16,7 @@ struct Rule {
     applies: fn(&Value) -> bool,
 }
 
-const RULES: [Rule; 7] = [
+const RULES: [Rule; 15] = [
     Rule {
         files: &["payloads", "sse_stream"],
         reason: "an action's index is a number: `true` is 1, and reads so in the text form",
@@ -57,6 +57,61 @@ const RULES: [Rule; 7] = [
         },
     },
     Rule {
+        files: &["copilot_http"],
+        reason: "HEAD is answered where GET is, as HTTP asks: what watches a host asks so",
+        applies: |case| has_in_input(case, &|key, value| key == "method" && value == "HEAD"),
+    },
+    Rule {
+        files: &["summarizer", "copilot_http"],
+        reason: "a summary takes the place of the actions that it covers (D29)",
+        applies: |case| {
+            find(&case["then"], &|_, value| {
+                value.as_str().is_some_and(|text| {
+                    text.contains("Summary: ") && text.contains("\n\nRecent activity:\n")
+                })
+            })
+        },
+    },
+    Rule {
+        files: &["summarizer"],
+        reason: "what is too little for a summary is kept and counts, however long nothing happens",
+        applies: |case| {
+            let waited = |op: &Value| op["s"].as_f64().filter(|_| op["op"] == "advance");
+            steps(case).filter_map(waited).sum::<f64>() > 300.0
+                && !find(&case["then"]["events"], &|_, value| value == "llm_call")
+        },
+    },
+    Rule {
+        files: &["summarizer"],
+        reason: "nothing is dropped for want of room in a queue: what waits is in the store",
+        applies: |case| !case["given"]["config"]["max_queue_size"].is_null(),
+    },
+    Rule {
+        files: &["summarizer"],
+        reason: "an answer without a text is none: it takes the place of nothing",
+        applies: |case| has_in_input(case, &|key, value| key == "reply" && value == ""),
+    },
+    Rule {
+        files: &["summarizer"],
+        reason: "who adds doesn't wait for the platform (D15)",
+        applies: |case| find(&case["given"]["write_actions"], &|key, _| key == "latency_s"),
+    },
+    Rule {
+        files: &["summarizer"],
+        reason: "a batch without actions is no note",
+        applies: |case| {
+            steps(case).any(|op| op["payload"]["actions"].as_array().is_some_and(Vec::is_empty))
+        },
+    },
+    Rule {
+        files: &["summarizer"],
+        reason: "actions are counted and asked about when they are taken; only their note waits",
+        applies: |case| {
+            !case["given"]["config"]["debounce_ms"].is_null()
+                && find(&case["then"]["events"], &|_, value| value == "llm_call")
+        },
+    },
+    Rule {
         files: &["note_format", "delivery"],
         reason: "a description is text: `false`, 0, lists and objects read as empty",
         applies: |case| {
@@ -81,6 +136,10 @@ fn outwaits_the_window(case: &Value) -> bool {
             links.next().and_then(|link| Some(link["at"].as_f64()? - acted["at"].as_f64()?));
         waited.is_some_and(|waited| waited > window)
     })
+}
+
+fn steps(case: &Value) -> impl Iterator<Item = &Value> {
+    case["when"]["ops"].as_array().into_iter().flatten()
 }
 
 fn has_in_input(case: &Value, is_it: &dyn Fn(&str, &Value) -> bool) -> bool {

@@ -7,15 +7,18 @@
 mod as_v1;
 mod compare;
 mod context;
+mod copilot;
 mod delivery;
 mod left_out;
 mod linking;
 mod note_format;
 mod payloads;
+mod replies;
 mod report;
 mod session_fsm;
 mod session_snapshot;
 mod sse_stream;
+mod summarizer;
 mod values;
 
 use std::path::{Path, PathBuf};
@@ -36,8 +39,8 @@ const FILES: [(&str, Option<Check>); 11] = [
     ("sse_stream", Some(sse_stream::check)),
     ("context_store", Some(context::check)),
     ("user_index", Some(context::check)),
-    ("summarizer", None),
-    ("copilot_http", None),
+    ("summarizer", Some(summarizer::check)),
+    ("copilot_http", Some(copilot::check)),
 ];
 
 #[test]

@@ -133,6 +133,7 @@ fn summary(file: &Path, config: &Config, complete: bool) -> String {
         presence(config.server.token.as_ref())
     ));
     line(format!("store     {}", store(&config.store)));
+    line(format!("model     {}", model(config)));
     for (name, stream) in &config.streams {
         line(format!(
             "stream    {name}: {}, token {}",
@@ -196,6 +197,12 @@ fn summary_json(config: &Config) -> Value {
     json!({
         "server": {"listen": config.server.listen.to_string(), "token": config.server.token.is_some()},
         "store": store(&config.store),
+        "model": config.llm.as_ref().map(|llm| json!({
+            "provider": llm.provider.name(),
+            "model": llm.model,
+            "key": llm.api_key.is_some(),
+            "summaries": config.summary.enabled,
+        })),
         "streams": streams,
         "plugins": plugins,
         "products": products,
@@ -216,6 +223,21 @@ fn store(store: &Store) -> String {
         Store::Embedded { path, .. } => format!("embedded: {}", path.display()),
         Store::Redis(redis) => format!("redis: {}, namespace {}", redis.url, redis.namespace),
     }
+}
+
+fn model(config: &Config) -> String {
+    let Some(llm) = &config.llm else {
+        return "none: no summaries, no answers".to_owned();
+    };
+    let at = llm.base_url.as_deref().map(|url| format!(" at {}", without_query(url)));
+    format!(
+        "{} {}{}, key {}, summaries {}",
+        llm.provider.name(),
+        llm.model,
+        at.unwrap_or_default(),
+        presence(llm.api_key.as_ref()),
+        if config.summary.enabled { "on" } else { "off" },
+    )
 }
 
 fn presence(secret: Option<&Secret>) -> &'static str {

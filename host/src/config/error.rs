@@ -172,6 +172,9 @@ pub enum Fault {
         /// The names that there are.
         known: Vec<String>,
     },
+    /// A prompt file that can't be used.
+    #[error(transparent)]
+    Prompt(#[from] crate::prompts::PromptFault),
     /// A secret that can't be had. Its value is never part of the text.
     #[error("\"{key}\": {fault}")]
     Secret {

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::llm::{Llm, Summary};
 use crate::ids::{PluginName, ProductId};
+use crate::prompts::Prompts;
 
 /// A validated configuration.
 #[derive(Debug, Clone)]
@@ -16,6 +18,8 @@ pub struct Config {
     pub store: Store,
     /// `[retention]`.
     pub retention: Retention,
+    /// `[context]`; `None` where it is off.
+    pub context: Option<Context>,
     /// `[delivery]`.
     pub delivery: Delivery,
     /// `[streams.NAME]`.
@@ -28,6 +32,15 @@ pub struct Config {
     pub plugins: BTreeMap<PluginName, Plugin>,
     /// `[products.ID]`.
     pub products: BTreeMap<ProductId, Product>,
+    /// The products that a connector pushes to, with the secret that it signs with
+    /// (`[products.ID] ingest_secret`).
+    pub ingest: BTreeMap<ProductId, Secret>,
+    /// `[llm]`, where it is there.
+    pub llm: Option<Llm>,
+    /// `[summary]`.
+    pub summary: Summary,
+    /// What models are asked (`[prompts]`).
+    pub prompts: Prompts,
 }
 
 impl Config {
@@ -69,6 +82,16 @@ pub struct Server {
     /// The address under which chat platforms reach the host, for example `https://notes.example.com`:
     /// what a signature over the whole URL is checked with. The `Host` header isn't trusted for it.
     pub public_url: Option<String>,
+    /// `[mcp]`: whether agents may ask over the Model Context Protocol.
+    pub mcp: Option<Mcp>,
+}
+
+/// `[mcp]`: the Model Context Protocol.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mcp {
+    /// Names, with or without a port, that the `Host` header may have beside those of this machine and that
+    /// of `public_url`.
+    pub hosts: Vec<String>,
 }
 
 impl Default for Server {
@@ -80,6 +103,7 @@ impl Default for Server {
             max_body_bytes: 1 << 20,
             max_connections: 512,
             public_url: None,
+            mcp: None,
         }
     }
 }
@@ -154,6 +178,62 @@ impl Default for Retention {
             sessions: Duration::from_secs(24 * 3600),
             dead_letters: Duration::from_secs(30 * 24 * 3600),
         }
+    }
+}
+
+/// `[context]`: what people did lately, kept for whoever answers them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Context {
+    /// How far back is shown what somebody did.
+    pub lookback: Duration,
+    /// At most so many actions of a session are shown, the latest; `None` for all.
+    pub max_actions: Option<usize>,
+    /// At most so many sessions are in memory, those that were asked for or active last.
+    pub max_sessions: usize,
+    /// About so many bytes of them are in memory.
+    pub max_bytes: usize,
+    /// At most so many users of a product are in memory.
+    pub max_users: usize,
+    /// At most so many sessions of one user are shown, the latest.
+    pub max_sessions_per_user: usize,
+    /// Whether summaries are shown.
+    pub include_summary: bool,
+    /// Whether actions are shown.
+    pub include_actions: bool,
+    /// `keep`, `keep_actions`, `keep_bytes`.
+    pub history: History,
+}
+
+impl Default for Context {
+    fn default() -> Self {
+        Self {
+            lookback: Duration::from_secs(300),
+            max_actions: None,
+            max_sessions: 10_000,
+            max_bytes: 256 << 20,
+            max_users: 10_000,
+            max_sessions_per_user: 20,
+            include_summary: true,
+            include_actions: true,
+            history: History::default(),
+        }
+    }
+}
+
+/// What is stored of each session for `[context]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History {
+    /// For so long at most.
+    pub keep: Duration,
+    /// At most so many actions, the latest.
+    pub max_actions: u64,
+    /// At most so many bytes; the latest batch is kept whatever its size.
+    pub max_bytes: usize,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self { keep: Duration::from_secs(24 * 3600), max_actions: 1000, max_bytes: 1 << 20 }
     }
 }
 

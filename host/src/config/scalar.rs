@@ -67,6 +67,12 @@ pub(super) fn count(value: Scalar<'_>) -> Result<u64, Refusal> {
     }
 }
 
+/// A whole number, 0 included.
+pub(super) fn whole(value: Scalar<'_>) -> Result<u64, Refusal> {
+    let number = integer(value, "a whole number")?;
+    number.ok_or_else(|| Refusal::value("it isn't a whole number from 0", "write one"))
+}
+
 /// Seconds as a number, 0 included.
 pub(super) fn seconds(value: Scalar<'_>) -> Result<f64, Refusal> {
     let number = match value {

@@ -27,6 +27,7 @@ pub(super) fn server(section: Section<'_>) -> Server {
         max_body_bytes: section.scalar_or("max_body", default.max_body_bytes, scalar::size),
         max_connections: section.scalar_or("max_connections", default.max_connections, connections),
         public_url: section.scalar("public_url", public_url),
+        mcp: None,
     };
     if !server.listen.ip().is_loopback() && !section.has("token") {
         section.refuse(
@@ -167,8 +168,8 @@ pub(super) fn delivery(section: Section<'_>, base: &Delivery) -> Delivery {
     delivery
 }
 
-/// `[streams.NAME]`: at least one, no two at the same address.
-pub(super) fn streams(top: &Section<'_>) -> BTreeMap<String, Stream> {
+/// `[streams.NAME]`: at least one, unless events are `pushed`; no two at the same address.
+pub(super) fn streams(top: &Section<'_>, pushed: bool) -> BTreeMap<String, Stream> {
     let parent = top.section("streams");
     let mut streams = BTreeMap::new();
     let mut owners: BTreeMap<String, String> = BTreeMap::new();
@@ -187,10 +188,11 @@ pub(super) fn streams(top: &Section<'_>) -> BTreeMap<String, Stream> {
         }
         section.finish();
     }
-    if parent.names().is_empty() {
+    if parent.names().is_empty() && !pushed {
         let fault = Fault::MissingTable {
             table: "streams.NAME".to_owned(),
-            cause: "without a stream there is nothing to read".to_owned(),
+            cause: "without a stream there is nothing to read, unless a product has an `ingest_secret`"
+                .to_owned(),
             example: "[streams.main]\nurl = \"https://connector.example.com/stream/PRODUCT\"\ntoken = { env = \"SIDENOTE_STREAM_TOKEN\" }".to_owned(),
         };
         top.report(parent.place(), fault);
@@ -360,7 +362,7 @@ fn public_url(value: Scalar<'_>) -> Result<String, Refusal> {
 }
 
 /// An http or https address. Its text isn't repeated in errors: it may hold a credential.
-fn web_address(value: Scalar<'_>) -> Result<Url, Refusal> {
+pub(super) fn web_address(value: Scalar<'_>) -> Result<Url, Refusal> {
     const NEXT: &str = "write an address such as \"https://connector.example.com/stream/PRODUCT\"";
     let url = Url::parse(&scalar::text(value)?)
         .map_err(|error| Refusal::value(format!("it isn't a whole address ({error})"), NEXT))?;
@@ -373,7 +375,7 @@ fn web_address(value: Scalar<'_>) -> Result<Url, Refusal> {
     Ok(url)
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     address.map_or(host == "localhost" || host.ends_with(".localhost"), |address| {

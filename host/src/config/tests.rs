@@ -1,5 +1,7 @@
 //! The file's promises: one reference with true defaults, and every mistake named with its way out.
 
+mod ways_in;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -40,8 +42,14 @@ fn errors(text: &str, env: &[(&str, &str)]) -> Vec<String> {
         .collect()
 }
 
-const REFERENCE_ENV: [(&str, &str); 3] =
-    [("SIDENOTE_SERVER_TOKEN", "s"), ("SIDENOTE_STREAM_TOKEN", "t"), ("BOT_SIGNING_SECRET", "b")];
+const REFERENCE_ENV: [(&str, &str); 6] = [
+    ("SIDENOTE_SERVER_TOKEN", "s"),
+    ("SIDENOTE_STREAM_TOKEN", "t"),
+    ("BOT_SIGNING_SECRET", "b"),
+    ("BOT_INCOMING_SECRET", "i"),
+    ("SIDENOTE_LLM_KEY", "k"),
+    ("ACME_INGEST_SECRET", "a"),
+];
 
 #[test]
 fn the_reference_file_states_the_defaults_of_the_code() {
@@ -55,6 +63,8 @@ fn the_reference_file_states_the_defaults_of_the_code() {
 
     // What has no default is levelled; all else must be equal.
     let mut reference = reference;
+    let context = reference.context.take().unwrap();
+    assert_eq!(context, Context { max_actions: Some(50), ..Context::default() });
     assert!(reference.server.token.take().is_some_and(|token| token.expose() == "s"));
     assert!(
         reference.server.public_url.take().is_some_and(|url| url == "https://notes.example.com")
@@ -68,11 +78,17 @@ fn the_reference_file_states_the_defaults_of_the_code() {
             .take()
             .is_some_and(|token| token.expose() == "t")
     );
+    assert!(std::mem::take(&mut reference.ingest)[&acme].expose() == "a");
     let plugin = reference.plugins.get_mut("webhook").unwrap();
     assert!(plugin.sha256.take().is_some());
     assert_eq!(std::mem::take(&mut plugin.hosts), ["bot.example.com"]);
     assert_eq!(std::mem::take(&mut plugin.config)["url"], "https://bot.example.com/notes");
     assert_eq!(std::mem::take(&mut plugin.secrets)["signing"].value.expose(), "b");
+    let mut llm = reference.llm.take().expect("the table is there");
+    assert!(llm.api_key.take().is_some_and(|key| key.expose() == "k"));
+    assert!(llm.base_url.take().is_some_and(|url| url == "https://api.openai.com/v1"));
+    assert!(llm.api_version.take().is_some());
+    assert_eq!(llm, Llm::of(Provider::OpenAi, "gpt-4o-mini"));
     assert_eq!(format!("{reference:#?}"), format!("{minimal:#?}"));
 }
 
@@ -95,8 +111,10 @@ fn the_reference_file_has_every_key() {
         for key in keys {
             // A secret has one of its two forms.
             let other_form = key == "file" && table.contains_key("env");
+            // A folder of prompts that isn't there is an error: its key stands in a comment.
+            let commented = section == "prompts" && REFERENCE.contains(&format!("#   {key} = "));
             assert!(
-                other_form || table.contains_key(key),
+                other_form || commented || table.contains_key(key),
                 "{key} of [{section}] isn't in the reference file"
             );
         }
@@ -172,8 +190,7 @@ fn each_mistake_about_the_redis_store_names_its_key_and_repeats_no_secret() {
 #[test]
 fn the_example_for_other_peoples_servers_is_valid() {
     let text = include_str!("../../../examples/other-servers.toml");
-    let config =
-        load(text, &[("SIDENOTE_STREAM_TOKEN", "t"), ("BOT_SIGNING_SECRET", "b")]).unwrap();
+    let config = load(text, &REFERENCE_ENV).unwrap();
     assert_eq!(config.plugins["webhook"].config["url"], "https://bot.example.com/notes");
     assert_eq!(config.streams["main"].token.as_ref().unwrap().expose(), "t");
 }
@@ -341,6 +358,20 @@ proptest::proptest! {
 }
 
 #[test]
+fn a_context_is_kept_where_its_table_says_so_and_no_longer_than_its_session() {
+    let context = |tables: &str, env: &[(&str, &str)]| {
+        load(&format!("{tables}\n{MINIMAL}"), env).unwrap().context
+    };
+    assert_eq!(context("", &[]), None);
+    assert_eq!(context("[context]", &[]), Some(Context::default()));
+    assert_eq!(context("[context]\nenabled = false", &[]), None);
+    let on = [("SIDENOTE__CONTEXT__ENABLED", "true")];
+    assert_eq!(context("", &on), Some(Context::default()));
+    let short = context("[context]\n[retention]\nsessions = \"1h\"", &[]).unwrap();
+    assert_eq!(short.history.keep, std::time::Duration::from_secs(3600));
+}
+
+#[test]
 fn every_mistake_is_named_with_line_key_and_way_out() {
     let mut shown = String::new();
     for (text, env) in MISTAKES {
@@ -397,6 +428,11 @@ const MISTAKES: &[Mistake] = &[
     ("[delivery]\nbin_seconds = nan", &[]),
     ("[delivery]\nmax_attempts = 0", &[]),
     ("[delivery]\nmax_attempts = 1.5", &[]),
+    // Context.
+    ("[context]\nkeep = \"25h\"", &[]),
+    ("[context]\nlookback = \"48h\"", &[]),
+    ("[context]\nmax_sessions = 0", &[]),
+    ("[context]\nlookbak = \"5m\"", &[]),
     // Streams.
     ("[streams.main]\ntoken = { env = \"T\" }", &[("T", "t")]),
     ("[streams.main]\nurl = \"\"", &[]),
@@ -459,3 +495,77 @@ const MISTAKES: &[Mistake] = &[
         &[("SIDENOTE__STREAMS__A_B__IDLE_TIMEOUT", "1s")],
     ),
 ];
+
+#[test]
+fn each_mistake_about_the_language_model_names_its_key_and_repeats_no_secret() {
+    let key = "api_key = { env = \"K\" }";
+    let cases = [
+        (
+            "".to_owned(),
+            vec!["\"provider\" is missing", "\"model\" is missing", "\"api_key\" is missing"],
+        ),
+        (
+            format!("provider = \"openia\"\nmodel = \"m\"\n{key}"),
+            vec!["there is no provider \"openia\""],
+        ),
+        ("provider = \"gemini\"\nmodel = \"m\"".to_owned(), vec!["\"api_key\" is missing"]),
+        (
+            format!("provider = \"azure\"\nmodel = \"m\"\n{key}"),
+            vec!["\"base_url\" is missing", "\"api_version\" is missing"],
+        ),
+        (
+            "provider = \"openai\"\nmodel = \"m\"\napi_key = \"hunter2\"".to_owned(),
+            vec!["a secret doesn't belong"],
+        ),
+        (
+            format!(
+                "provider = \"openai\"\nmodel = \"m\"\nbase_url = \"http://llm.example/v1\"\n{key}"
+            ),
+            vec!["\"base_url\": http:// to another machine"],
+        ),
+        (
+            format!(
+                "provider = \"openai\"\nmodel = \"m\"\nbase_url = \"https://ann:hunter2@llm.example\"\n{key}"
+            ),
+            vec!["\"base_url\": it has credentials in it"],
+        ),
+        (
+            format!("provider = \"openai\"\nmodel = \"m\"\nretries = 11\ntimeout = 30\n{key}"),
+            vec!["\"retries\": it is more than 10", "\"timeout\" is a whole number"],
+        ),
+        (
+            format!("provider = \"openai\"\nmodel = \"m\"\n{key}\n[summary]\nthreshold = 300"),
+            vec!["\"threshold\": a session waits for 300 actions, and a prompt holds 200"],
+        ),
+        (
+            format!("provider = \"openai\"\nmodel = \"m\"\n{key}\n[summary]\nthreshold = 0"),
+            vec!["\"threshold\": 0 is too few"],
+        ),
+        (
+            format!("provider = \"openai\"\nmodel = \"m\"\n{key}\n[prompts]\nfolder = \"absent\""),
+            vec!["it can't be read"],
+        ),
+    ];
+    for (keys, wanted) in cases {
+        let text = format!("{MINIMAL}[context]\n[llm]\n{keys}\n");
+        let errors = errors(&text, &[("K", "hunter2")]);
+        assert_eq!(errors.len(), wanted.len(), "{keys}: {errors:?}");
+        for wanted in wanted {
+            assert!(errors.iter().any(|error| error.contains(wanted)), "{keys}: {errors:?}");
+        }
+        assert!(!errors.concat().contains("hunter2"), "{errors:?}");
+    }
+}
+
+#[test]
+fn summaries_need_a_model_and_what_is_kept_and_answers_only_the_model() {
+    let llm =
+        "[llm]\nprovider = \"openai\"\nmodel = \"m\"\nbase_url = \"http://127.0.0.1:11434/v1\"\n";
+    let without = errors(&format!("{MINIMAL}{llm}"), &[]);
+    assert!(matches!(&*without, [error] if error.contains("no [context]")), "{without:?}");
+    let off = load(&format!("{MINIMAL}{llm}[summary]\nenabled = false\n"), &[]).unwrap();
+    let model = off.llm.expect("a model");
+    assert!(model.api_key.is_none() && model.base_url.is_some());
+    assert!(load(&format!("{MINIMAL}{llm}[context]\n"), &[]).is_ok());
+    assert!(load(MINIMAL, &[]).unwrap().llm.is_none());
+}

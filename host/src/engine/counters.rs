@@ -43,6 +43,12 @@ counters! {
     /// Summaries that can't be used: without a text, a session or a configured product, or behind one that
     /// covers more.
     summaries_ignored,
+    /// Summaries that a model wrote and that were handed over.
+    summaries_made,
+    /// Questions for a summary that got no answer; they are asked again.
+    summaries_failed,
+    /// Answers that were of no use any more: their session was erased, or summed up already.
+    summaries_discarded,
     /// Notes that were to be taken back: replaced by a summary, or of somebody who is erased.
     redactions_queued,
     /// Notes taken back: removed or overwritten, or not there any more.
@@ -85,6 +91,16 @@ counters! {
     links_refused,
     /// Webhook events that linked nothing: no session or person was named, known or fitting.
     webhooks_unresolved,
+    /// Pushed events taken: committed to the store.
+    pushes_taken,
+    /// Pushed events that had been taken before.
+    pushes_repeated,
+    /// Pushed events refused: their signature doesn't fit, or no product of their name is pushed to.
+    pushes_refused,
+    /// Pushed events that are signed and can't be used.
+    pushes_unusable,
+    /// Actions left out of pushed events because they can't be used.
+    pushed_actions_dropped,
     /// 1 while the disk is full.
     store_full,
     /// 1 while the store can't be reached.
@@ -99,6 +115,14 @@ counters! {
     scrubs,
     /// 1 while something of what was erased may be left in the store's files.
     scrub_due,
+    /// Actions of the history that made room for later ones of their session.
+    history_dropped,
+    /// Sessions that were left out of the contexts in memory for want of room.
+    context_forgotten,
+    /// Times that the contexts fell behind what was committed and were read from the store again.
+    context_reread,
+    /// Rows of the history removed after their time.
+    history_expired,
     /// Sessions removed from the store after their retention.
     sessions_expired,
     /// Sessions in memory at this moment.

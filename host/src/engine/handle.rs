@@ -7,6 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::engine::accounts::Board;
 use crate::engine::counters::Counters;
+use crate::engine::feed::Listeners;
 use crate::engine::inbox::{Decision, Input, NoteRef};
 use crate::engine::link::{LinkError, LinkRequest, Linked};
 use crate::engine::settings::Settings;
@@ -39,6 +40,7 @@ pub struct Handle {
     pub(super) store: Arc<dyn Store>,
     /// Whether something of what was erased may be left in the store's files.
     pub(super) scrub_due: watch::Receiver<bool>,
+    pub(super) listeners: Listeners,
 }
 
 /// The engine has ended.
@@ -96,6 +98,33 @@ impl Handle {
         }
     }
 
+    /// As [`Handle::take`], but returns only after the commit, of a summary too. `false`: nothing of it
+    /// can be used, and that is counted.
+    ///
+    /// # Errors
+    /// The engine has ended.
+    pub async fn take_through(&self, payload: Payload, bytes: usize) -> Result<bool, Closed> {
+        let summary = match payload {
+            Payload::Actions(batch) => {
+                let (taken, committed) = oneshot::channel();
+                return match self.submit(batch, bytes, Some(taken)).await? {
+                    Submitted::Queued => committed.await.map(|()| true).map_err(|_| Closed),
+                    Submitted::Unusable => Ok(false),
+                };
+            }
+            Payload::Summary(summary) => summary,
+        };
+        let SummaryPayload { product_id, session_id, summary: text, replaces, .. } = summary;
+        let key = self.key(&product_id, session_id.as_deref());
+        let Some(key) = key.filter(|_| !text.trim().is_empty()) else {
+            self.counters.summaries_ignored.add(1);
+            return Ok(false);
+        };
+        let (reply, committed) = oneshot::channel();
+        self.submit_summary(key, text, Covers::Next(replaces), bytes, Some(reply)).await?;
+        committed.await.map(|_| true).map_err(|_| Closed)
+    }
+
     /// Links a session to a conversation; returns after the commit.
     pub async fn link(&self, request: LinkRequest) -> Result<Linked, LinkError> {
         let (reply, answer) = oneshot::channel();
@@ -140,6 +169,11 @@ impl Handle {
         if self.control.send(Input::Stop).await.is_err() {
             tracing::debug!("the engine has ended before it was stopped");
         }
+    }
+
+    /// Whether the engine has ended.
+    pub fn has_ended(&self) -> bool {
+        self.inbox.is_closed()
     }
 
     /// The running totals.

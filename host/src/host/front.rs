@@ -5,18 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::engine::erase::{EraseError, Erased, Erasure};
+use crate::context::Recent;
+use crate::engine::erase::{EraseError, Erased, Erasure, Whom};
 use crate::engine::ledger::{
     self, Account, By, Decided, Filter, LedgerError, Listing, Order, Want,
 };
 use crate::engine::link::{Identity, LinkError, LinkMode, LinkRequest, Linked, Who};
 use crate::engine::{self, Handle};
 use crate::host::Closed;
+use crate::host::intake::Intake;
 use crate::http::{
-    Backend, LinkWish, Part, PluginReport, PluginsReport, Readiness, StreamReadiness, StreamState,
-    WebhookAnswer, WebhookRequest,
+    Backend, LinkWish, NoProduct, Part, PluginReport, PluginsReport, PushAnswer, PushRequest,
+    Readiness, StreamReadiness, StreamState, WebhookAnswer, WebhookRequest,
 };
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
+use crate::llm::Replies;
 use crate::plugin::{self, Health, ReceiveError, Registry, WebhookEvent, WebhookTurn};
 use crate::store::Store;
 use crate::stream::{State, Status};
@@ -27,26 +30,37 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// The backend of the routes.
 pub(super) struct Front {
     engine: Handle,
+    intake: Intake,
     /// Read only: what changes goes through the engine.
     store: Arc<dyn Store>,
     registry: Arc<Registry>,
     /// The configured plugins: a stray file in the folder is nothing that readiness waits for.
     plugins: BTreeSet<PluginName>,
     streams: Vec<Status>,
+    recent: Option<Recent>,
+    replies: Option<Replies>,
     clock: Clock,
     closed: Closed,
 }
 
 impl Front {
     pub(super) fn new(
-        engine: Handle,
+        intake: Intake,
         store: Arc<dyn Store>,
         registry: Arc<Registry>,
         plugins: BTreeSet<PluginName>,
         streams: Vec<Status>,
+        recent: Option<Recent>,
         clock: Clock,
     ) -> Self {
-        Self { engine, store, registry, plugins, streams, clock, closed: Closed::default() }
+        let (engine, replies, closed) = (intake.engine().clone(), None, Closed::default());
+        Self { engine, intake, store, registry, plugins, streams, recent, replies, clock, closed }
+    }
+
+    /// Has questions answered.
+    pub(super) fn with_replies(mut self, replies: Option<Replies>) -> Self {
+        self.replies = replies;
+        self
     }
 
     /// The host isn't ready from here on: it is shutting down.
@@ -180,6 +194,13 @@ impl Backend for Front {
         answer
     }
 
+    async fn ingest(&self, push: PushRequest) -> PushAnswer {
+        if self.closed.get() {
+            return PushAnswer::Unavailable { retry_after: RETRY_AFTER };
+        }
+        self.intake.take(push).await
+    }
+
     async fn link(&self, wish: LinkWish) -> Result<Linked, LinkError> {
         if self.closed.get() {
             return Err(LinkError::Closed);
@@ -245,6 +266,45 @@ impl Backend for Front {
             true => Ok(self.engine.preview_erase(erasure).await?),
             false => self.engine.erase(erasure).await,
         }
+    }
+
+    fn replies(&self) -> Option<Replies> {
+        self.replies.clone()
+    }
+
+    fn recent(&self) -> Option<Recent> {
+        self.recent.clone()
+    }
+
+    fn product(&self, named: Option<&str>) -> Result<Arc<str>, NoProduct> {
+        let mut ids = self.engine.settings().products();
+        if let Some(named) = named {
+            let known = ids.find(|id| id.as_str() == named);
+            return known.map(ProductId::shared).ok_or(NoProduct::Unknown);
+        }
+        match (ids.next(), ids.next()) {
+            (Some(only), None) => Ok(only.shared()),
+            (None, _) => Err(NoProduct::Unknown),
+            (Some(_), Some(_)) => {
+                let ids = self.engine.settings().products();
+                Err(NoProduct::Several(ids.map(ToString::to_string).collect()))
+            }
+        }
+    }
+
+    async fn reset(&self, product: &str, user: &str) -> Result<Erased, EraseError> {
+        let mut erased = Erased::default();
+        let Ok(product) = ProductId::new(product) else { return Ok(erased) };
+        // The context knows users without the blanks around their ids.
+        for id in BTreeSet::from([user, user.trim()]) {
+            let whom = Whom::User(id.to_owned());
+            let erasure = Erasure { product: product.clone(), whom, keep_notes: true };
+            erased.add(self.erase(&erasure, false).await?);
+        }
+        if let Some(recent) = &self.recent {
+            recent.caught_up(self.engine.feed_position()).await;
+        }
+        Ok(erased)
     }
 
     fn readiness(&self) -> Readiness {

@@ -5,6 +5,8 @@
 //! committed, what is queued is posted, until the deadline. What is left then is in the store.
 
 mod front;
+mod intake;
+mod language;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,16 +20,22 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::{self, Config};
+use crate::context::{self, InvalidSettings, Recent};
 use crate::engine::{Engine, EngineError, Handle, Settings, Totals};
 use crate::http::ServeError;
+use crate::llm::SetupError;
 use crate::outbox::lane::DeadLetter;
 use crate::plugin::{LoadError, Registry};
 use crate::store::{
     EmbeddedStore, Journal, JournalError, Key, MemoryStore, OpenError, RedisOpenError, RedisStore,
     Store, StoreError, Table,
 };
+use crate::stream::push::Inlet;
 use crate::stream::{self, Received, StreamError};
+use crate::summary::InvalidRules;
 use front::Front;
+use intake::Intake;
+use language::Language;
 
 /// Events of one stream that wait for the engine; while it is full, the stream is paused.
 const STREAM_QUEUE: usize = 256;
@@ -82,6 +90,15 @@ pub enum StartError {
     /// A stream's settings can't be used.
     #[error(transparent)]
     Stream(#[from] StreamError),
+    /// `[context]` can't be used.
+    #[error(transparent)]
+    Context(#[from] InvalidSettings),
+    /// The language model can't be asked.
+    #[error(transparent)]
+    Llm(#[from] SetupError),
+    /// The rules of summaries can't be used.
+    #[error(transparent)]
+    Summary(#[from] InvalidRules),
     /// A step on a thread of its own ended in a panic.
     #[error("host: start-up ended in a panic: {0}. This is a bug")]
     Panic(#[from] JoinError),
@@ -124,20 +141,40 @@ impl Host {
         for (name, stream) in &config.streams {
             streams.push(stream::Client::new(name.as_str(), stream.clone(), clock)?);
         }
+        let inlet = inlet(&config);
         let configured = config.plugins.keys().cloned().collect();
         let statuses = streams.iter().map(stream::Client::status).collect();
+        let recent = config.context.as_ref().map(|context| Recent::of(context, clock));
+        let recent = recent.transpose()?;
         let front = Front::new(
-            engine.clone(),
+            Intake::new(engine.clone(), inlet, clock),
             store.clone(),
             registry.clone(),
             configured,
             statuses,
+            recent.clone(),
             clock,
         );
-        let front = Arc::new(front);
+        let language = Language::of(&config, &engine, clock)?;
+        let front = Arc::new(front.with_replies(language.replies));
 
         let stop = CancellationToken::new();
         let (mut intake, mut server, mut core) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
+        if let Some(recent) = recent {
+            let engine = engine.clone();
+            core.spawn(async move {
+                context::follow(engine, recent).await;
+                Ok(())
+            });
+        }
+        if let Some(summarizer) = language.summarizer {
+            let stopped = stop.clone();
+            intake.spawn(async move {
+                // What is being asked at a stop is asked again after the next start.
+                stopped.run_until_cancelled(summarizer.run()).await.unwrap_or(Ok(()))?;
+                Ok(())
+            });
+        }
         core.spawn(service.run());
         let serving = crate::http::serve(listener, front.clone(), config.server, stop.clone());
         server.spawn(async move { Ok(serving.await?) });
@@ -287,6 +324,19 @@ pub(crate) async fn open_journal(store: &config::Store) -> Result<Option<Journal
             Ok(Some(tokio::task::spawn_blocking(open).await??))
         }
     }
+}
+
+/// The way in for pushed events. Says which products take them.
+fn inlet(config: &Config) -> Inlet {
+    let inlet = Inlet::new(config.ingest.clone());
+    for product in config.products.keys() {
+        if inlet.takes(product) {
+            tracing::info!(%product, "push: signed events are taken");
+        } else {
+            tracing::info!(%product, "push: no `ingest_secret` is set, so pushed events are refused");
+        }
+    }
+    inlet
 }
 
 /// Reads a stream until it is stopped. A stream that gives up leaves the others and the webhooks alone:

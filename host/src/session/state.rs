@@ -118,7 +118,7 @@ pub enum Summarized {
     },
     /// The session is linked to no conversation: there is nothing to replace. Nothing of it is kept.
     Unlinked,
-    /// A later summary covers more. Nothing of it is kept.
+    /// A later summary covers more, or what it tells of was erased. Nothing of it is kept.
     Stale,
 }
 
@@ -290,7 +290,9 @@ impl Session {
             Covers::Next(actions) => before.saturating_add(actions),
             Covers::Through(ordinal) => ordinal,
         };
-        if wanted < before {
+        // The host's own summary tells of what it has taken. Where there is less, that was erased meanwhile.
+        let erased = matches!(covers, Covers::Through(ordinal) if ordinal > self.actions());
+        if wanted < before || erased {
             return (Summarized::Stale, effects);
         }
         let through = wanted.min(self.actions()).max(before);

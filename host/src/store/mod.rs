@@ -45,11 +45,14 @@ pub enum Table {
     Redact,
     /// One row while something of rows that were erased may be left in the store's files.
     Scrub,
+    /// What was taken of a session lately, a row per batch under the ordinal of its first action; under 0
+    /// the summary of what was before.
+    History,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Session,
         Self::Open,
         Self::Outbox,
@@ -62,6 +65,7 @@ impl Table {
         Self::Journal,
         Self::Redact,
         Self::Scrub,
+        Self::History,
     ];
 }
 

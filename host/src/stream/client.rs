@@ -242,13 +242,7 @@ fn http_client(
         value.set_sensitive(true);
         headers.insert(AUTHORIZATION, value);
     }
-    if rustls::crypto::CryptoProvider::get_default().is_none()
-        && rustls::crypto::ring::default_provider().install_default().is_err()
-    {
-        tracing::debug!(
-            "another part of the process installed a TLS provider first; using that one"
-        );
-    }
+    install_tls();
     let mut builder = reqwest::Client::builder()
         .default_headers(headers)
         .redirect(redirect::Policy::none())
@@ -261,4 +255,15 @@ fn http_client(
     builder
         .build()
         .map_err(|error| StreamError::Setup { stream: stream.clone(), cause: describe(error) })
+}
+
+/// Has TLS use one provider in the whole process.
+pub(crate) fn install_tls() {
+    if rustls::crypto::CryptoProvider::get_default().is_none()
+        && rustls::crypto::ring::default_provider().install_default().is_err()
+    {
+        tracing::debug!(
+            "another part of the process installed a TLS provider first; using that one"
+        );
+    }
 }

@@ -143,7 +143,7 @@ fn refusal(status: u16) -> &'static str {
 }
 
 /// The whole chain of a network error without its address, which may hold a secret.
-pub(super) fn describe(error: reqwest::Error) -> String {
+pub(crate) fn describe(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut text = error.to_string();
     let mut source = std::error::Error::source(&error);

@@ -6,6 +6,7 @@
 //!     blocks ─ bytes → events of bounded size, parsed by eventsource-stream
 //!     dedupe ─ drops what a connector sends again
 //!   backoff ─ how long to wait, pure
+//! push ─ the other way in: signed requests, checked, read, and each taken once
 //! ```
 //!
 //! What holds here:
@@ -27,6 +28,7 @@ mod client;
 mod dedupe;
 mod error;
 mod observer;
+pub mod push;
 mod reader;
 mod retry_after;
 mod status;
@@ -34,9 +36,12 @@ mod status;
 mod tests;
 
 pub use backoff::{Backoff, Wait};
+pub(crate) use client::install_tls;
 pub use client::{Client, Received};
 pub use dedupe::{Dedupe, EventKey, Limits};
+pub(crate) use error::describe;
 pub use error::{Interruption, StreamError};
 pub use observer::{Observer, Pause};
+pub(crate) use retry_after::retry_after;
 pub use status::{Counters, Snapshot, State, Status};
 pub use tokio_util::sync::CancellationToken;

@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 
 /// How long the answer asks to wait, from `now`; `None` where it doesn't say or can't be read. A date
 /// in the past is no wait.
-pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         // More digits than fit mean "very long"; the back-off cuts it.

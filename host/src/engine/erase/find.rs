@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{Erased, Erasure, Whom};
+use crate::engine::history;
 use crate::engine::rows::{Person, PersonRow, person_group, read, session_group, session_key};
 use crate::ids::{ProductId, SessionKey};
 use crate::outbox::lane::{DeadLetter, Progress, State};
@@ -15,7 +16,7 @@ use crate::store::{Change, Group, Key, Store, StoreError, Table};
 const PAGE: usize = 256;
 
 /// The tables that are grouped by session.
-const OF_SESSION: [Table; 7] = [
+const OF_SESSION: [Table; 8] = [
     Table::Session,
     Table::Open,
     Table::Outbox,
@@ -23,6 +24,7 @@ const OF_SESSION: [Table; 7] = [
     Table::Dead,
     Table::Sent,
     Table::Redact,
+    Table::History,
 ];
 
 /// The sessions that are meant: by the index, and by the notes, which can outlive what the index knows.
@@ -45,6 +47,7 @@ pub(super) async fn sessions(
     for table in [Table::Outbox, Table::Dead] {
         by_notes(store, table, product, &person, &mut keys).await?;
     }
+    by_history(store, product, &person, &mut keys).await?;
     let mut keys: Vec<_> = keys.into_iter().collect();
     keys.sort();
     Ok(keys)
@@ -73,6 +76,37 @@ async fn by_notes(
                 continue;
             };
             if Person::of(note.user_id.as_deref(), note.email.as_deref()).any(|it| it == *person) {
+                keys.insert(key);
+            }
+        }
+        if at_end {
+            return Ok(());
+        }
+    }
+}
+
+/// What is kept of a session may be somebody's to whom it doesn't belong any more. Blanks around a user id
+/// don't count there.
+async fn by_history(
+    store: &dyn Store,
+    product: &ProductId,
+    person: &Person,
+    keys: &mut HashSet<SessionKey>,
+) -> Result<(), StoreError> {
+    let mut after =
+        Key { table: Table::History, group: Group(product.shared(), "".into()), number: 0 };
+    loop {
+        let rows = store.scan(Table::History, Some(after), PAGE).await?;
+        let at_end = rows.len() < PAGE;
+        let Some((last, _)) = rows.last() else { return Ok(()) };
+        after = last.clone();
+        for (row, value) in rows {
+            if *row.group.0 != *product.as_str() {
+                return Ok(());
+            }
+            if let Some(key) = session_key(&row.group)
+                && history::is_of(&value, person)
+            {
                 keys.insert(key);
             }
         }

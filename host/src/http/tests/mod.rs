@@ -2,11 +2,15 @@
 
 mod access;
 mod connections;
+mod context;
 mod erase;
 mod health;
+mod ingest;
 mod link;
+mod mcp;
 mod outbox;
 mod plugins;
+mod reply;
 mod webhook;
 
 use std::net::SocketAddr;
@@ -23,16 +27,20 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::config::{Secret, Server};
+use crate::context::Recent;
 use crate::engine::erase::{EraseError, Erased, Erasure};
 use crate::engine::ledger::{Decided, Filter, LedgerError, Listing, Order, Want};
 use crate::engine::link::{LinkError, LinkEvent, LinkMode, Linked};
 use crate::ids::{ConversationId, ProductId, SessionId, SessionKey};
+use crate::llm::Replies;
 
 /// Long enough for a loaded machine; a test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 struct Fake {
     webhooks: Mutex<Vec<(String, WebhookRequest)>>,
+    pushes: Mutex<Vec<PushRequest>>,
+    pushed: Mutex<PushAnswer>,
     wishes: Mutex<Vec<LinkWish>>,
     answer: Mutex<WebhookAnswer>,
     linked: Mutex<Result<LinkEvent, LinkError>>,
@@ -41,6 +49,11 @@ struct Fake {
     asked: Mutex<Vec<outbox::Asked>>,
     /// What was to be erased, and whether only a count was wanted.
     erasures: Mutex<Vec<(Erasure, bool)>>,
+    /// What people did lately.
+    recent: Mutex<Option<Recent>>,
+    replies: Mutex<Option<Replies>>,
+    /// Who was reset.
+    resets: Mutex<Vec<(String, String)>>,
     /// A webhook waits for a permit before it answers.
     gate: Semaphore,
     entered: Notify,
@@ -50,6 +63,8 @@ impl Default for Fake {
     fn default() -> Self {
         Self {
             webhooks: Mutex::default(),
+            pushes: Mutex::default(),
+            pushed: Mutex::new(PushAnswer::Taken { dropped_actions: 0 }),
             wishes: Mutex::default(),
             answer: Mutex::new(WebhookAnswer::Taken),
             linked: Mutex::new(Ok(LinkEvent::New)),
@@ -65,6 +80,9 @@ impl Default for Fake {
             }),
             asked: Mutex::default(),
             erasures: Mutex::default(),
+            recent: Mutex::default(),
+            replies: Mutex::default(),
+            resets: Mutex::default(),
             gate: Semaphore::new(1000),
             entered: Notify::new(),
         }
@@ -79,6 +97,11 @@ impl Backend for Fake {
         assert_ne!(plugin, "panics", "as the test wishes");
         self.webhooks.lock().unwrap().push((plugin.to_owned(), request));
         self.answer.lock().unwrap().clone()
+    }
+
+    async fn ingest(&self, push: PushRequest) -> PushAnswer {
+        self.pushes.lock().unwrap().push(push);
+        *self.pushed.lock().unwrap()
     }
 
     async fn link(&self, wish: LinkWish) -> Result<Linked, LinkError> {
@@ -107,6 +130,23 @@ impl Backend for Fake {
     async fn erase(&self, erasure: &Erasure, dry_run: bool) -> Result<Erased, EraseError> {
         self.erasures.lock().unwrap().push((erasure.clone(), dry_run));
         Ok(erase::erased(dry_run))
+    }
+
+    fn replies(&self) -> Option<Replies> {
+        self.replies.lock().unwrap().clone()
+    }
+
+    fn recent(&self) -> Option<Recent> {
+        self.recent.lock().unwrap().clone()
+    }
+
+    fn product(&self, named: Option<&str>) -> Result<Arc<str>, NoProduct> {
+        context::product(named)
+    }
+
+    async fn reset(&self, product: &str, user: &str) -> Result<Erased, EraseError> {
+        self.resets.lock().unwrap().push((product.to_owned(), user.to_owned()));
+        Ok(erase::erased(false))
     }
 
     fn readiness(&self) -> Readiness {

@@ -26,6 +26,7 @@ const fn definition(table: Table) -> Definition {
         Table::Journal => "journal",
         Table::Redact => "redact",
         Table::Scrub => "scrub",
+        Table::History => "history",
     })
 }
 

@@ -65,6 +65,7 @@ fn name(table: Table) -> &'static str {
         Table::Journal => "journal",
         Table::Redact => "redact",
         Table::Scrub => "scrub",
+        Table::History => "history",
     }
 }
 

@@ -1,0 +1,79 @@
+//! `GET /reply/{user_id}`: the answer to a question of a user, as the reference's bridge gives it.
+
+use std::time::Duration;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Extension, Path, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode, Uri};
+use serde_json::json;
+
+use super::answer::{Refused, json_answer};
+use super::context::Asked;
+use super::routes::{Peer, Routes};
+use crate::llm::{LlmError, ReplyError};
+
+/// When to ask again while all seats are taken.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Answers a question, knowing what the user did lately. The model isn't asked about who isn't known.
+pub(super) async fn reply(
+    State(routes): State<Routes>,
+    Extension(peer): Extension<Peer>,
+    user: Result<Path<String>, PathRejection>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let answer = async {
+        let asked = Asked::read(&routes, peer, &headers, user, &uri)?;
+        let replies = routes.backend.replies().ok_or_else(off)?;
+        let context = asked.activity()?;
+        let Asked { user, query, .. } = asked;
+        // No deadline of the routes: the model's own ends it, and says so.
+        let reply = replies.reply(&user, &context, &query).await.map_err(|error| failed(&error))?;
+        let value = json!({"user_id": user, "query": query, "reply": reply, "context": context});
+        Ok(json_answer(StatusCode::OK, &value))
+    };
+    answer.await.unwrap_or_else(Refused::into_response)
+}
+
+fn off() -> Refused {
+    Refused::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "llm_off",
+        "this host has no language model",
+        "add the table [llm] to the configuration and start the host again",
+    )
+}
+
+/// Which error it is; the model's own words are in the log.
+fn failed(error: &ReplyError) -> Refused {
+    let error = match error {
+        ReplyError::Busy => {
+            return Refused::unavailable("llm_busy", "too many questions at once", RETRY_AFTER);
+        }
+        ReplyError::Llm(error) => error,
+    };
+    let (status, next) = match error {
+        LlmError::TimedOut { .. } => (
+            StatusCode::GATEWAY_TIMEOUT,
+            "ask again; see `timeout` of [llm] where it happens often",
+        ),
+        LlmError::RateLimited { .. } | LlmError::Unavailable { .. } => {
+            (StatusCode::BAD_GATEWAY, "ask again later")
+        }
+        LlmError::Auth { .. }
+        | LlmError::NotFound { .. }
+        | LlmError::Malformed { .. }
+        | LlmError::TooLong { .. }
+        | LlmError::Empty => {
+            (StatusCode::BAD_GATEWAY, "see [llm] of the host's configuration, and its log")
+        }
+        LlmError::Refused { .. } => (StatusCode::BAD_GATEWAY, "ask something else"),
+    };
+    let message = match status {
+        StatusCode::GATEWAY_TIMEOUT => "the language model didn't answer in time",
+        _ => "the language model gave no answer",
+    };
+    Refused::new(status, format!("llm_{}", error.kind()), message, next)
+}

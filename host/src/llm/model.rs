@@ -1,0 +1,127 @@
+//! What a model is asked, what it answers, and what it is.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::error::LlmError;
+
+/// A model: one question, one text back.
+///
+/// Whoever implements it needn't care for time-outs, sizes, retries or the log: [`Caller`](super::Caller)
+/// does. A call that is dropped must end.
+#[async_trait::async_trait]
+pub trait Llm: Send + Sync + 'static {
+    /// What the model is called in the log.
+    fn model(&self) -> &str;
+
+    /// Asks once.
+    ///
+    /// # Errors
+    /// There is no usable answer; the kind says what can be done.
+    async fn complete(&self, prompt: &Prompt) -> Result<Completion, LlmError>;
+}
+
+/// A question, ready to be sent.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Prompt {
+    /// The prompt file's name, for the log.
+    pub name: Arc<str>,
+    /// The prompt file's version, for the log.
+    pub version: Arc<str>,
+    /// What the model is told of its task and of what it must not take for orders; may be empty.
+    pub system: String,
+    /// What stands before the question: an earlier summary, fenced; may be empty.
+    pub background: String,
+    /// The question.
+    pub text: String,
+}
+
+impl Prompt {
+    /// Background and question as one text, as they are sent in one message.
+    pub fn message(&self) -> String {
+        if self.background.is_empty() {
+            return self.text.clone();
+        }
+        format!("{}\n\n{}", self.background, self.text)
+    }
+}
+
+impl fmt::Debug for Prompt {
+    /// The texts are left out: they are customers' data.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prompt")
+            .field("name", &self.name)
+            .field("version", &self.version)
+            .field("text_bytes", &self.text.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// An answer.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Completion {
+    /// The text.
+    pub text: String,
+    /// Tokens of the question, where the provider says.
+    pub tokens_in: Option<u64>,
+    /// Tokens of the answer, where the provider says.
+    pub tokens_out: Option<u64>,
+    /// Whether the answer ended because it may not be longer.
+    pub cut: bool,
+}
+
+impl Completion {
+    /// An answer of which nothing but the text is known.
+    pub fn of(text: impl Into<String>) -> Self {
+        Self { text: text.into(), ..Self::default() }
+    }
+}
+
+impl fmt::Debug for Completion {
+    /// The text is left out: it tells of customers.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Completion")
+            .field("text_bytes", &self.text.len())
+            .field("tokens_in", &self.tokens_in)
+            .field("tokens_out", &self.tokens_out)
+            .field("cut", &self.cut)
+            .finish()
+    }
+}
+
+/// A model made of a function, for a library that has its own way to one.
+///
+/// ```
+/// use sidenote::llm::{Completion, Llm, Prompt, from_fn};
+///
+/// let echo = from_fn("echo", |prompt: Prompt| async move { Ok(Completion::of(prompt.text)) });
+/// assert_eq!(echo.model(), "echo");
+/// ```
+pub fn from_fn<F, A>(model: impl Into<String>, call: F) -> FnLlm<F>
+where
+    F: Fn(Prompt) -> A + Send + Sync + 'static,
+    A: Future<Output = Result<Completion, LlmError>> + Send + 'static,
+{
+    FnLlm { model: model.into(), call }
+}
+
+/// What [`from_fn`] makes.
+pub struct FnLlm<F> {
+    model: String,
+    call: F,
+}
+
+#[async_trait::async_trait]
+impl<F, A> Llm for FnLlm<F>
+where
+    F: Fn(Prompt) -> A + Send + Sync + 'static,
+    A: Future<Output = Result<Completion, LlmError>> + Send + 'static,
+{
+    fn model(&self) -> &str {
+        &self.model
+    }
+
+    async fn complete(&self, prompt: &Prompt) -> Result<Completion, LlmError> {
+        (self.call)(prompt.clone()).await
+    }
+}
