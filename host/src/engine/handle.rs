@@ -53,13 +53,19 @@ impl Handle {
         match payload {
             Payload::Actions(batch) => self.submit(batch, bytes, None).await.map(drop),
             Payload::Summary(summary) => {
-                let SummaryPayload { product_id, session_id, summary: text, replaces, .. } =
-                    summary;
+                let SummaryPayload {
+                    product_id,
+                    session_id,
+                    summary: text,
+                    replaces,
+                    forwarded_at,
+                } = summary;
                 let Some(key) = self.key(&product_id, session_id.as_deref()) else {
                     self.counters.summaries_ignored.add(1);
                     return Ok(());
                 };
-                self.submit_summary(key, text, Covers::Next(replaces), bytes, None).await
+                let covers = Covers::Next(replaces);
+                self.submit_summary(key, text, covers, forwarded_at, bytes, None).await
             }
         }
     }
@@ -83,7 +89,8 @@ impl Handle {
         }
         let (reply, answer) = oneshot::channel();
         let bytes = text.len();
-        self.submit_summary(key, text, Covers::Through(covers), bytes, Some(reply)).await?;
+        let covers = Covers::Through(covers);
+        self.submit_summary(key, text, covers, 0.0, bytes, Some(reply)).await?;
         answer.await.map_err(|_| Closed)
     }
 
@@ -185,6 +192,7 @@ impl Handle {
         key: SessionKey,
         text: String,
         covers: Covers,
+        forwarded_at: f64,
         bytes: usize,
         reply: Option<oneshot::Sender<Summary>>,
     ) -> Result<(), Closed> {
@@ -194,7 +202,7 @@ impl Handle {
             return Ok(());
         }
         let (taken_at, room) = (None, Some(self.room_for(bytes).await?));
-        let input = Input::Summary { key, text, covers, taken_at, room, reply };
+        let input = Input::Summary { key, text, covers, forwarded_at, taken_at, room, reply };
         self.inbox.send(input).await.map_err(|_| Closed)
     }
 

@@ -27,10 +27,11 @@ mod round;
 mod rows;
 mod settings;
 mod shared;
+mod sinks;
 pub mod snapshot;
 
 pub use counters::{Count, Counters, Totals};
 pub use handle::{Closed, Handle, Summary};
-pub use inbox::{Decision, NoteRef};
+pub use inbox::{Decision, LaneKind, NoteRef};
 pub use round::{Engine, EngineError};
 pub use settings::Settings;

@@ -20,10 +20,12 @@ use crate::engine::live::{Live, Memory};
 use crate::engine::redact::{Redactions, StartRedaction};
 use crate::engine::rows::{Person, put, read, session_group, session_key};
 use crate::engine::settings::Settings;
+use crate::engine::sinks::{Roster, StartParcel};
 use crate::engine::snapshot::Imported;
-use crate::ids::{PluginName, SessionKey};
+use crate::ids::{PluginName, ProductId, SessionKey};
 use crate::outbox::lane::DeadLetter;
 use crate::outbox::note::{Note, NoteKind, Post, Redaction, SentNote};
+use crate::outbox::parcel::Parcel;
 use crate::store::{Change, Journal, JournalError, Key, Snapshots, Store, StoreError, Table};
 
 /// Inputs of one round at most.
@@ -99,6 +101,10 @@ pub(super) struct Round {
     pub(super) erased: HashMap<SessionKey, SessionRows>,
     /// Redactions to be begun after the commit.
     pub(super) redactions: Vec<StartRedaction>,
+    /// Parcels to be handed over after the commit.
+    pub(super) parcels: Vec<StartParcel>,
+    /// What the products' plugins do, as far as it was asked.
+    pub(super) rosters: HashMap<ProductId, Arc<Roster>>,
     /// Sessions that are taken over from the reference's SDK.
     adopted: Vec<(SessionKey, Imported)>,
 }
@@ -119,6 +125,10 @@ pub(super) enum Named {
     Waiting(Arc<Note>),
     /// It was given up.
     Dead(Box<DeadLetter>),
+    /// It waits for a sink.
+    WaitingParcel(Arc<Parcel>),
+    /// A sink was not given it in the end.
+    DeadParcel(Box<DeadLetter<Parcel>>),
 }
 
 /// What is told after the commit.
@@ -207,6 +217,7 @@ impl Engine {
         self.is_back();
         let mut sweep = self.clock.now() + SWEEP;
         let (mut expired, mut expired_dead, mut expired_redactions) = (None, None, None);
+        let mut expired_parcels = None;
         let mut max_live = self.settings.max_live;
         loop {
             if self.has_journalled() {
@@ -223,12 +234,17 @@ impl Engine {
                 self.memory.evict(now - self.settings.idle, false);
                 self.accounts.sweep(now);
                 expired = unless_away(self.expire(expired, now).await)?;
-                expired_dead = unless_away(self.expire_dead(expired_dead, now).await)?;
+                expired_dead =
+                    unless_away(self.expire_dead::<Note>(Table::Dead, expired_dead, now).await)?;
+                expired_parcels = unless_away(
+                    self.expire_dead::<Parcel>(Table::ParcelDead, expired_parcels, now).await,
+                )?;
                 expired_redactions =
                     unless_away(self.expire_redactions(expired_redactions, now).await)?;
                 // The rows are looked at page by page; the next page has no reason to wait.
-                let more =
-                    expired.is_some() || expired_dead.is_some() || expired_redactions.is_some();
+                let more = [&expired, &expired_dead, &expired_parcels, &expired_redactions]
+                    .into_iter()
+                    .any(Option::is_some);
                 sweep = now + if more { NEXT_PAGE } else { SWEEP };
             }
             if self.memory.sessions.len() > max_live {
@@ -254,7 +270,10 @@ impl Engine {
         self.accounts.load(&*self.store, self.clock.now()).await?;
         self.find_place_in_journal().await?;
         self.find_scrub().await?;
-        for table in [Table::Outbox, Table::Open] {
+        for table in [Table::Parcel, Table::ParcelDead] {
+            self.memory.has_parcels |= !self.store.scan(table, None, 1).await?.is_empty();
+        }
+        for table in [Table::Outbox, Table::Open, Table::Parcel] {
             let mut after = None;
             loop {
                 let rows = self.store.scan(table, after.take(), RECOVERY_PAGE).await?;
@@ -270,8 +289,13 @@ impl Engine {
                         continue;
                     };
                     let rules = self.settings.rules(&key.product);
-                    if let Some(dead) = live.lane.take_poisoned(now, rules) {
+                    let (poisoned, parcels) =
+                        (live.lane.take_poisoned(now, rules), live.sinks.take_poisoned(now, rules));
+                    if let Some(dead) = poisoned {
                         self.bury(&mut round, &key, &dead);
+                    }
+                    for dead in parcels {
+                        self.bury_parcel(&mut round, &key, &dead);
                     }
                     round.touched.push(key);
                 }
@@ -380,9 +404,13 @@ impl Engine {
             let gather = gathers(live, &self.accounts, rules, now);
             let effects = live.session.on_timer(now, rules, gather);
             let expired = live.lane.take_expired(now, rules);
+            let parcels = live.sinks.take_expired(now, rules);
             self.run_effects(&mut round, &key, effects, now);
             if let Some(dead) = expired {
                 self.bury(&mut round, &key, &dead);
+            }
+            for dead in parcels {
+                self.bury_parcel(&mut round, &key, &dead);
             }
         }
         self.give_up_spent(&mut round, now);
@@ -418,7 +446,7 @@ impl Engine {
                     }
                 }
                 Input::Decide { notes, .. } => {
-                    decided.extend(notes.iter().map(|note| note.key.clone()));
+                    decided.extend(notes.iter().map(|note| (note.key.clone(), note.lane)));
                 }
                 Input::Erase(order) => erased.extend(order.keys.iter().cloned()),
                 Input::Outcome(outcome) => sent.extend(self.may_replace(outcome)),
@@ -426,12 +454,16 @@ impl Engine {
                 Input::Redacted(Redacted { key, result: Ok(Redaction::Unsupported), .. }) => {
                     keys.insert(key.clone());
                 }
-                Input::Redacted(_) | Input::Scrubbed(_) | Input::Drain | Input::Stop => {}
+                Input::Redacted(_)
+                | Input::Written(_)
+                | Input::Scrubbed(_)
+                | Input::Drain
+                | Input::Stop => {}
             }
         }
         keys.extend(self.memory.load_persons(&*self.store, persons).await?);
         self.memory.load_owners(&*self.store, owners).await?;
-        keys.extend(decided.iter().cloned());
+        keys.extend(decided.iter().map(|(key, _)| key.clone()));
         self.memory.refill_lanes(&*self.store).await?;
         keys.extend(erased.iter().cloned());
         let erased = self.load_erased(erased, now).await?;
@@ -442,8 +474,7 @@ impl Engine {
         let missing = keys.iter().filter(|key| !self.memory.sessions.contains_key(*key));
         let adopted = self.read_shared(missing.cloned().collect(), now).await?;
         let target = |(key, imported): &(SessionKey, Imported)| {
-            let plugin = self.settings.product(&key.product)?.plugins.first()?;
-            Some((plugin.clone(), imported.conversation.clone()?))
+            Some((self.writer_of(&key.product)?, imported.conversation.clone()?))
         };
         let owners = adopted.iter().filter_map(target).collect();
         self.memory.load_owners(&*self.store, owners).await?;
@@ -498,9 +529,13 @@ impl Engine {
                 live.queued = true;
                 self.accounts.queue(&head.note.plugin, key.clone(), now);
             }
+            for sink in live.sinks.take_ready(now) {
+                self.accounts.queue_parcel(&sink, key.clone(), now);
+            }
         }
         if !self.stopping {
             touched.extend(self.fill_slots(&mut round, now));
+            touched.extend(self.fill_sink_slots(&mut round, now));
         }
         self.begin_redactions(&mut round, now);
         for key in &touched {
@@ -533,6 +568,9 @@ impl Engine {
         }
         for start in round.redactions {
             self.start_redaction(start);
+        }
+        for start in round.parcels {
+            self.start_parcel(start);
         }
         self.begin_scrub(now);
         self.share(&round.records, now).await;

@@ -1,12 +1,14 @@
 //! What the store has of somebody.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 use super::{Erased, Erasure, Whom};
 use crate::engine::rows::{Person, PersonRow, person_group, read, session_group, session_key};
 use crate::ids::{ProductId, SessionKey};
 use crate::outbox::lane::{DeadLetter, Progress, State};
 use crate::outbox::note::{Note, SentNote};
+use crate::outbox::parcel::Parcel;
 use crate::outbox::redaction::Job;
 use crate::session::batch::Entry;
 use crate::store::{Change, Group, Key, Store, StoreError, Table};
@@ -15,7 +17,7 @@ use crate::store::{Change, Group, Key, Store, StoreError, Table};
 const PAGE: usize = 256;
 
 /// The tables that are grouped by session.
-const OF_SESSION: [Table; 7] = [
+const OF_SESSION: [Table; 10] = [
     Table::Session,
     Table::Open,
     Table::Outbox,
@@ -23,9 +25,13 @@ const OF_SESSION: [Table; 7] = [
     Table::Dead,
     Table::Sent,
     Table::Redact,
+    Table::Parcel,
+    Table::ParcelAttempt,
+    Table::ParcelDead,
 ];
 
-/// The sessions that are meant: by the index, and by the notes, which can outlive what the index knows.
+/// The sessions that are meant: by the index, and by what waits or was given up, which can outlive what the
+/// index knows.
 pub(super) async fn sessions(
     store: &dyn Store,
     erasure: &Erasure,
@@ -42,15 +48,15 @@ pub(super) async fn sessions(
     let rows = rows.iter().flatten();
     let indexed = rows.filter_map(|(n, value)| read::<PersonRow>(Table::Person, *n, value));
     let mut keys: HashSet<_> = indexed.map(|row| row.key).collect();
-    for table in [Table::Outbox, Table::Dead] {
-        by_notes(store, table, product, &person, &mut keys).await?;
+    for table in [Table::Outbox, Table::Dead, Table::Parcel, Table::ParcelDead] {
+        by_rows(store, table, product, &person, &mut keys).await?;
     }
     let mut keys: Vec<_> = keys.into_iter().collect();
     keys.sort();
     Ok(keys)
 }
 
-async fn by_notes(
+async fn by_rows(
     store: &dyn Store,
     table: Table,
     product: &ProductId,
@@ -68,11 +74,8 @@ async fn by_notes(
             if *row.group.0 != *product.as_str() {
                 return Ok(());
             }
-            let (Some(key), Some(note)) = (session_key(&row.group), note(table, &row, &value))
-            else {
-                continue;
-            };
-            if Person::of(note.user_id.as_deref(), note.email.as_deref()).any(|it| it == *person) {
+            let Some(key) = session_key(&row.group) else { continue };
+            if persons(table, &row, &value).contains(person) {
                 keys.insert(key);
             }
         }
@@ -82,12 +85,42 @@ async fn by_notes(
     }
 }
 
-fn note(table: Table, row: &Key, value: &[u8]) -> Option<std::sync::Arc<Note>> {
-    if table == Table::Dead {
-        read::<DeadLetter>(table, row.number, value).map(|letter| letter.note)
-    } else {
-        read(table, row.number, value)
-    }
+/// Whom a row of what waits or was given up tells of.
+fn persons(table: Table, row: &Key, value: &[u8]) -> Vec<Person> {
+    let number = row.number;
+    let note = match table {
+        Table::Parcel | Table::ParcelDead => {
+            let parcel = match table == Table::Parcel {
+                true => read::<Arc<Parcel>>(table, number, value),
+                false => {
+                    read::<DeadLetter<Parcel>>(table, number, value).map(|letter| letter.note)
+                }
+            };
+            return parcel.iter().flat_map(|parcel| of_parcel(parcel)).collect();
+        }
+        Table::Dead => read::<DeadLetter>(table, number, value).map(|letter| letter.note),
+        Table::Session
+        | Table::Open
+        | Table::Outbox
+        | Table::Attempt
+        | Table::Conversation
+        | Table::Person
+        | Table::Sent
+        | Table::Account
+        | Table::Journal
+        | Table::Redact
+        | Table::ParcelAttempt
+        | Table::Scrub => read::<Arc<Note>>(table, number, value),
+    };
+    let of_note = |note: &Arc<Note>| {
+        Person::of(note.user_id.as_deref(), note.email.as_deref()).collect::<Vec<_>>()
+    };
+    note.iter().flat_map(of_note).collect()
+}
+
+fn of_parcel(parcel: &Parcel) -> Vec<Person> {
+    let (user, email) = parcel.person();
+    Person::of(user, email).collect()
 }
 
 /// Reads all rows of these sessions.
@@ -143,6 +176,8 @@ impl SessionRows {
     pub(super) fn tally(&self, keep_notes: bool) -> Erased {
         let waiting = self.of(Table::Outbox).chain(self.of(Table::Dead));
         let notes: BTreeSet<_> = waiting.map(|(number, _)| number).collect();
+        let waiting = self.of(Table::Parcel).chain(self.of(Table::ParcelDead));
+        let parcels: BTreeSet<_> = waiting.map(|(number, _)| number).collect();
         let actions = self.read::<Entry>(Table::Open).map(|(_, entry)| entry.actions.len() as u64);
         let (named, nameless): (Vec<_>, Vec<_>) =
             self.sent().map(|(_, note)| note).partition(|note| note.note_id.is_some());
@@ -153,6 +188,7 @@ impl SessionRows {
             sessions: u64::from(!self.rows.is_empty()),
             actions: actions.sum(),
             notes: notes.len() as u64,
+            parcels: parcels.len() as u64,
             redactions: if keep_notes { 0 } else { known + unknown },
             left: if keep_notes { known + nameless } else { nameless },
         }
@@ -169,15 +205,22 @@ impl SessionRows {
     }
 
     /// The notes that wait, and those that were given up.
-    pub(super) fn notes(&self) -> impl Iterator<Item = std::sync::Arc<Note>> {
+    pub(super) fn notes(&self) -> impl Iterator<Item = Arc<Note>> {
         let dead = self.read::<DeadLetter>(Table::Dead).map(|(_, letter)| letter.note);
         self.read(Table::Outbox).map(|(_, note)| note).chain(dead)
     }
 
+    /// Whom what waits for sinks, or was given up, tells of.
+    pub(super) fn in_parcels(&self) -> impl Iterator<Item = Person> {
+        let dead = self.read::<DeadLetter<Parcel>>(Table::ParcelDead).map(|(_, letter)| letter.note);
+        let waiting = self.read::<Arc<Parcel>>(Table::Parcel).map(|(_, parcel)| parcel);
+        waiting.chain(dead).flat_map(|parcel| of_parcel(&parcel))
+    }
+
     /// The notes that wait and of which it isn't known whether the platform has them.
-    pub(super) fn unknown(&self) -> impl Iterator<Item = std::sync::Arc<Note>> {
+    pub(super) fn unknown(&self) -> impl Iterator<Item = Arc<Note>> {
         let progress: BTreeMap<u64, Progress> = self.read(Table::Attempt).collect();
-        self.read::<std::sync::Arc<Note>>(Table::Outbox).filter_map(move |(number, note)| {
+        self.read::<Arc<Note>>(Table::Outbox).filter_map(move |(number, note)| {
             let progress = progress.get(&number)?;
             (progress.unknown || progress.state == State::InFlight).then_some(note)
         })

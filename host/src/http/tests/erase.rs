@@ -6,7 +6,7 @@ use crate::engine::erase::{Erased, Erasure, Whom};
 
 pub(super) fn erased(dry_run: bool) -> Erased {
     let redactions = if dry_run { 0 } else { 4 };
-    Erased { sessions: 1, actions: 2, notes: 3, redactions, left: 5 }
+    Erased { sessions: 1, actions: 2, notes: 3, parcels: 4, redactions, left: 5 }
 }
 
 impl Host {
