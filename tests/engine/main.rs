@@ -7,6 +7,7 @@ mod erase;
 mod outbox;
 mod redaction;
 mod restart;
+mod sinks;
 mod summaries;
 
 use std::sync::Arc;

@@ -14,6 +14,7 @@ mod process;
 mod redis_server;
 mod rig;
 mod store_kind;
+pub mod sinks;
 pub mod throughput;
 pub mod trial;
 pub mod vendor;
