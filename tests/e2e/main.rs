@@ -17,6 +17,7 @@ mod readme;
 mod redis;
 mod replays;
 mod restart;
+mod sinks;
 mod specs;
 mod stream_faults;
 mod summaries;

@@ -19,6 +19,7 @@ pub mod throughput;
 pub mod trial;
 pub mod vendor;
 pub mod vitals;
+pub mod warehouse;
 pub mod world;
 
 pub use acting::Person;
