@@ -105,7 +105,10 @@ async fn a_product_without_a_chatbot_has_its_actions_and_summaries_as_lines() {
     let lines = warehouse.lines("a", "s-1");
     assert_eq!(lines[0]["user_id"], person.user_id());
     assert_eq!(lines[0]["email"], person.email());
-    assert_eq!((&lines[0]["timestamp_start"], &lines[1]["index"]), (&1_700_000_000.0.into(), &1.into()));
+    assert_eq!(
+        (&lines[0]["timestamp_start"], &lines[1]["index"]),
+        (&1_700_000_000.0.into(), &1.into())
+    );
     assert_eq!((&lines[2]["replaces"], &lines[2]["event"]), (&2.into(), &"summary".into()));
     let counters = rig.host().counters();
     assert_eq!((counters.dropped_window, counters.notes_sealed, counters.parcels_taken), (0, 0, 2));

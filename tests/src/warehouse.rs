@@ -37,16 +37,8 @@ const ACTION: [&str; 17] = [
     "timestamp_start",
     "timestamp_end",
 ];
-const SUMMARY: [&str; 8] = [
-    "event",
-    "delivery",
-    "line",
-    "product_id",
-    "session_id",
-    "text",
-    "replaces",
-    "forwarded_at",
-];
+const SUMMARY: [&str; 8] =
+    ["event", "delivery", "line", "product_id", "session_id", "text", "replaces", "forwarded_at"];
 
 /// So long after a limit was told, posts may come that were under way when it was.
 const UNDER_WAY: Duration = Duration::from_millis(700);

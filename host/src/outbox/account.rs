@@ -6,8 +6,8 @@ use crate::clock::Timestamp;
 use crate::config::Breaker as Rules;
 use crate::ids::PluginName;
 use crate::outbox::breaker::{Breaker, Health, State, Turn};
-use crate::outbox::parcel::Roles;
 use crate::outbox::note::{FailureKind, LimitScope, Pause, PostError, Posted, Redaction};
+use crate::outbox::parcel::Roles;
 
 /// One plugin's standing with its platform. A plugin is one account: two accounts are two names with
 /// the same file.

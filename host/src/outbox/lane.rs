@@ -239,7 +239,12 @@ impl<T: Item> Lane<T> {
         }
     }
 
-    fn give_up(&mut self, reason: String, now: Timestamp, rules: &Delivery) -> Option<DeadLetter<T>> {
+    fn give_up(
+        &mut self,
+        reason: String,
+        now: Timestamp,
+        rules: &Delivery,
+    ) -> Option<DeadLetter<T>> {
         let holds_lane = rules.dead_head == DeadHead::Hold;
         let head = self.notes.front_mut()?;
         let (note, attempts) = (head.note.clone(), head.progress.attempts);
@@ -297,8 +302,9 @@ impl<T: Item> Lane<T> {
 
     /// Takes a note out for good, as a person wishes. `false`: it isn't in memory, or in flight.
     pub fn purge(&mut self, seq: u64) -> bool {
-        let waits =
-            |queued: &Queued<T>| queued.note.seq() == seq && queued.progress.state != State::InFlight;
+        let waits = |queued: &Queued<T>| {
+            queued.note.seq() == seq && queued.progress.state != State::InFlight
+        };
         let Some(place) = self.notes.iter().position(waits) else { return false };
         self.notes.remove(place).is_some()
     }
@@ -380,7 +386,8 @@ impl<T: Item> Lane<T> {
     /// Whether what comes behind does better to gather: enough notes wait, or the platform asked for a
     /// pause.
     pub fn is_congested(&self, now: Timestamp, rules: &Delivery) -> bool {
-        let held = |head: &Queued<T>| matches!(head.progress.state, State::HeldUntil(at) if at > now);
+        let held =
+            |head: &Queued<T>| matches!(head.progress.state, State::HeldUntil(at) if at > now);
         self.len() >= rules.max_lane_notes || self.head().is_some_and(held)
     }
 
@@ -447,7 +454,8 @@ impl<T: Item> Lane<T> {
         let verdict = judge(&mut head.progress, &error, free, rules);
         let reason = error.reason();
         head.progress.unknown |= error.is_unknown();
-        let aged = now.since(head.progress.revived.unwrap_or(head.note.sealed_at())) >= rules.max_age;
+        let aged =
+            now.since(head.progress.revived.unwrap_or(head.note.sealed_at())) >= rules.max_age;
         if aged || verdict == Verdict::Dead {
             return self.give_up(reason, now, rules).map(Finished::Dead);
         }

@@ -64,9 +64,8 @@ impl Settings {
             let hex = hex.map_err(|error| {
                 Failure::config(format!("{error}; or leave signed out to post without a signature"))
             })?;
-            request = request
-                .header(TIMESTAMP, timestamp)
-                .header(SIGNATURE, format!("sha256={hex}"));
+            request =
+                request.header(TIMESTAMP, timestamp).header(SIGNATURE, format!("sha256={hex}"));
         }
         if self.bearer {
             request = request.bearer_secret("token");

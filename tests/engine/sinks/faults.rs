@@ -102,9 +102,14 @@ async fn a_sink_that_can_not_be_loaded_misses_nothing_across_a_restart_too() {
     let world = start(store.clone(), &["sink"], &Delivery::default(), platform.clone());
     world.act("s", "a").await;
     wait(0.1).await;
-    let unloaded = || (Duration::ZERO, Err(sidenote::outbox::note::PostError::Unavailable {
-        message: "there is no such file".to_owned(),
-    }));
+    let unloaded = || {
+        (
+            Duration::ZERO,
+            Err(sidenote::outbox::note::PostError::Unavailable {
+                message: "there is no such file".to_owned(),
+            }),
+        )
+    };
     platform.sinks.script("sink", (0..1000).map(|_| unloaded()));
     platform.sinks.set_roles("sink", None);
     world.act("s", "b").await;
@@ -130,8 +135,7 @@ async fn a_sink_that_is_away_is_asked_by_one_call_at_a_time_and_burns_no_attempt
     let platform = Platform::new([]);
     platform.sinks.add(&["sink"]);
     platform.sinks.script("sink", (0..10_000).map(|_| unavailable()));
-    let world =
-        World::start_with(BEGIN, Arc::new(MemoryStore::new()), platform.clone(), settings);
+    let world = World::start_with(BEGIN, Arc::new(MemoryStore::new()), platform.clone(), settings);
     for n in numbers(0..100) {
         world.act(&format!("s{n}"), &n).await;
     }

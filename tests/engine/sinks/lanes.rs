@@ -164,12 +164,13 @@ async fn while_a_sink_is_limited_batches_join_and_what_it_asked_for_is_not_under
     wait(80.0).await;
     assert_eq!(world.platform.sinks.kept("sink", "s"), numbers(0..25));
     let handed = world.platform.sinks.handed_to("sink");
-    let of_s: Vec<_> =
-        handed.iter().filter(|it| it.parcel.key.session.as_str() == "s").collect();
+    let of_s: Vec<_> = handed.iter().filter(|it| it.parcel.key.session.as_str() == "s").collect();
     let sizes: Vec<_> = of_s.iter().map(|handed| handed.parcel.actions()).collect();
     assert_eq!(sizes, [1, 1, 10, 10, 4], "what was tried stays as it is");
     assert!(of_s.iter().all(|it| it.call.attempt == 1), "a limit burns no attempt");
-    assert!(handed[1..].iter().all(|it| it.at - handed[0].at >= std::time::Duration::from_secs(60)));
+    assert!(
+        handed[1..].iter().all(|it| it.at - handed[0].at >= std::time::Duration::from_secs(60))
+    );
     assert_eq!(world.handle.counters().parcels_joined.get(), 21);
     world.end().await;
 }

@@ -92,9 +92,7 @@ fn persons(table: Table, row: &Key, value: &[u8]) -> Vec<Person> {
         Table::Parcel | Table::ParcelDead => {
             let parcel = match table == Table::Parcel {
                 true => read::<Arc<Parcel>>(table, number, value),
-                false => {
-                    read::<DeadLetter<Parcel>>(table, number, value).map(|letter| letter.note)
-                }
+                false => read::<DeadLetter<Parcel>>(table, number, value).map(|letter| letter.note),
             };
             return parcel.iter().flat_map(|parcel| of_parcel(parcel)).collect();
         }
@@ -212,7 +210,8 @@ impl SessionRows {
 
     /// Whom what waits for sinks, or was given up, tells of.
     pub(super) fn in_parcels(&self) -> impl Iterator<Item = Person> {
-        let dead = self.read::<DeadLetter<Parcel>>(Table::ParcelDead).map(|(_, letter)| letter.note);
+        let dead =
+            self.read::<DeadLetter<Parcel>>(Table::ParcelDead).map(|(_, letter)| letter.note);
         let waiting = self.read::<Arc<Parcel>>(Table::Parcel).map(|(_, parcel)| parcel);
         waiting.chain(dead).flat_map(|parcel| of_parcel(&parcel))
     }

@@ -195,13 +195,7 @@ fn attempts_of(table: Table) -> Option<(Table, Table)> {
 }
 
 /// Reads a row; `None` where it is no note or parcel, or another one than its place says.
-fn read(
-    row: &Key,
-    value: &[u8],
-    progress: Progress,
-    now: Timestamp,
-    text: bool,
-) -> Option<Entry> {
+fn read(row: &Key, value: &[u8], progress: Progress, now: Timestamp, text: bool) -> Option<Entry> {
     if row.table == Table::Parcel || row.table == Table::ParcelDead {
         read_as::<Parcel>(row, value, progress, now, text)
     } else {

@@ -54,8 +54,7 @@ impl SinkLanes {
             let Some(parcel) = read::<Parcel>(Table::Parcel, number, &value) else { continue };
             let progress = progress.get(&number).cloned().unwrap_or(Progress::FRESH);
             let plugin = parcel.plugin.clone();
-            let parcel =
-                Queued { note: Arc::new(parcel), progress: progress.by_the_clock_at(now) };
+            let parcel = Queued { note: Arc::new(parcel), progress: progress.by_the_clock_at(now) };
             match queued.iter_mut().find(|(name, _)| *name == plugin) {
                 Some((_, of_sink)) => of_sink.push(parcel),
                 None => queued.push((plugin, vec![parcel])),
@@ -171,12 +170,12 @@ async fn next_parcels(
     let mut found = Vec::new();
     loop {
         let rows = store.scan(Table::Parcel, Some(next), PARCELS_AT_ONCE).await?;
-        let at_end = rows.len() < PARCELS_AT_ONCE
-            || rows.last().is_some_and(|(row, _)| row.group != group);
+        let at_end =
+            rows.len() < PARCELS_AT_ONCE || rows.last().is_some_and(|(row, _)| row.group != group);
         let last = rows.last().map(|(row, _)| row.clone());
         let of_session = rows.into_iter().filter(|(row, _)| row.group == group);
-        let parcels = of_session
-            .filter_map(|(row, value)| read::<Parcel>(Table::Parcel, row.number, &value));
+        let parcels =
+            of_session.filter_map(|(row, value)| read::<Parcel>(Table::Parcel, row.number, &value));
         found.extend(parcels.filter(|parcel| parcel.plugin == *plugin));
         match last {
             Some(last) if !at_end && found.len() < IN_MEMORY => next = last,
