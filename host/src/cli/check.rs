@@ -38,7 +38,8 @@ pub(super) fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 
 fn found(args: &CheckArgs, config: &Config) -> anyhow::Result<ExitCode> {
     let of_plugins = config.plugins.iter().flat_map(|(name, plugin)| told(config, name, plugin));
-    let of_products = config.products.iter().filter_map(|(id, product)| aimless(config, id, product));
+    let of_products =
+        config.products.iter().filter_map(|(id, product)| aimless(config, id, product));
     let told: Vec<_> = of_plugins.chain(of_products).collect();
     let ok = !told.iter().any(|told| told.problem);
     if args.json {
