@@ -9,4 +9,5 @@ mod linking;
 mod redis;
 mod rows;
 mod session_core;
+mod sinks;
 mod stream;
