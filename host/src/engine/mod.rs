@@ -21,6 +21,7 @@ pub mod ledger;
 pub mod link;
 mod live;
 mod post;
+mod recovery;
 mod redact;
 mod retention;
 mod round;

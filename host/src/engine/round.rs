@@ -18,7 +18,7 @@ use crate::engine::inbox::{Input, NoteRef, Outcome, Redacted};
 use crate::engine::link::{LinkError, Linked, Who};
 use crate::engine::live::{Live, Memory};
 use crate::engine::redact::{Redactions, StartRedaction};
-use crate::engine::rows::{Person, put, read, session_group, session_key};
+use crate::engine::rows::{Person, put, read, session_group};
 use crate::engine::settings::Settings;
 use crate::engine::sinks::{Roster, StartParcel};
 use crate::engine::snapshot::Imported;
@@ -36,8 +36,6 @@ const SWEEP: Duration = Duration::from_secs(30);
 const NEXT_PAGE: Duration = Duration::from_secs(1);
 /// Pause before a commit that met a full disk is tried again.
 const FULL_PAUSE: Duration = Duration::from_secs(1);
-/// Sessions that are read at once at start.
-const RECOVERY_PAGE: usize = 1000;
 
 /// The single writer. [`Engine::run`] it on a task of its own.
 pub struct Engine {
@@ -106,7 +104,7 @@ pub(super) struct Round {
     /// What the products' plugins do, as far as it was asked.
     pub(super) rosters: HashMap<ProductId, Arc<Roster>>,
     /// Sessions that are taken over from the reference's SDK.
-    adopted: Vec<(SessionKey, Imported)>,
+    pub(super) adopted: Vec<(SessionKey, Imported)>,
 }
 
 /// A post to be begun after the commit.
@@ -263,47 +261,6 @@ impl Engine {
                 return Ok(());
             }
         }
-    }
-
-    /// Reads the sessions that have work to do: queued notes, or an open batch.
-    async fn recover(&mut self) -> Result<(), EngineError> {
-        self.accounts.load(&*self.store, self.clock.now()).await?;
-        self.find_place_in_journal().await?;
-        self.find_scrub().await?;
-        for table in [Table::Parcel, Table::ParcelDead] {
-            self.memory.has_parcels |= !self.store.scan(table, None, 1).await?.is_empty();
-        }
-        for table in [Table::Outbox, Table::Open, Table::Parcel] {
-            let mut after = None;
-            loop {
-                let rows = self.store.scan(table, after.take(), RECOVERY_PAGE).await?;
-                let Some((last, _)) = rows.last() else { break };
-                after = Some(last.clone());
-                let keys: HashSet<_> =
-                    rows.iter().filter_map(|(key, _)| session_key(&key.group)).collect();
-                let now = self.clock.now();
-                let (_, changes) = self.memory.load_sessions(&*self.store, &keys, now).await?;
-                let mut round = Round { changes, ..Round::default() };
-                for key in keys {
-                    let Some(live) = self.memory.sessions.get_mut(&key) else {
-                        continue;
-                    };
-                    let rules = self.settings.rules(&key.product);
-                    let (poisoned, parcels) =
-                        (live.lane.take_poisoned(now, rules), live.sinks.take_poisoned(now, rules));
-                    if let Some(dead) = poisoned {
-                        self.bury(&mut round, &key, &dead);
-                    }
-                    for dead in parcels {
-                        self.bury_parcel(&mut round, &key, &dead);
-                    }
-                    round.touched.push(key);
-                }
-                self.finish(round, now).await?;
-                self.memory.evict(now, true);
-            }
-        }
-        Ok(())
     }
 
     /// Waits for something to happen and takes all that has.
