@@ -200,7 +200,7 @@ fn the_example_files_pass_once_their_secrets_are_set() {
 
 /// A plugin of the host's own, which asks for a URL, a secret and a host.
 fn with_webhook(plugin: &str, args: &[&str]) -> (tempfile::TempDir, Run) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a folder");
     put(components().join("webhook.wasm"), folder.path(), "webhook.wasm");
     let text = format!(
         "[streams.main]\nurl = \"https://a.example\"\n{plugin}\n[products.p]\nplugins = [\"webhook\"]"
