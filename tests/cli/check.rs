@@ -185,6 +185,7 @@ fn the_example_files_pass_once_their_secrets_are_set() {
         ("SIDENOTE_SERVER_TOKEN", "a"),
         ("SIDENOTE_STREAM_TOKEN", "b"),
         ("BOT_SIGNING_SECRET", "c"),
+        ("BOT_INCOMING_SECRET", "d"),
     ];
     for name in ["sidenote.toml", "other-servers.toml"] {
         let folder = tempfile::tempdir().unwrap();
@@ -244,7 +245,7 @@ fn what_leaves_a_plugin_of_use_is_a_warning() {
     let (_folder, run) = with_webhook(plugin, &["--json"]);
     let value: Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!((&value["ok"], &value["problems"]), (&json!(true), &json!([])));
-    assert_eq!(value["warnings"].as_array().map(Vec::len), Some(2), "{}", value["warnings"]);
+    assert_eq!(value["warnings"].as_array().map(Vec::len), Some(3), "{}", value["warnings"]);
     assert_eq!(value["warnings"][0]["section"], "plugins.webhook");
 }
 

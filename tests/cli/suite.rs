@@ -237,7 +237,16 @@ fn the_generic_webhook_plugin_passes_and_each_line_says_what_was_seen() {
         "expect": "opened",
     });
     std::fs::write(folder.path().join("opened.json"), sample.to_string()).expect("a file");
-    let run = test(&components().join("webhook.wasm"), &["--webhook", text(folder.path())]);
+    let urls =
+        ["url=notes", "redact_url=redact", "find_url=find", "offer_url=offer", "reply_url=reply"]
+            .map(|set| set.replace('=', "=https://bot.example/"));
+    let answers = folder.path().join("answers");
+    let set = urls.iter().flat_map(|url| ["--set", url]);
+    let form = json!([{"path": "/find", "body": {"found": true, "id": "{id}"}}]);
+    std::fs::write(&answers, form.to_string()).expect("a file");
+    let given = ["--webhook", text(folder.path()), "--answer", text(&answers)];
+    let args: Vec<_> = set.chain(given).collect();
+    let run = test(&components().join("webhook.wasm"), &args);
     insta::assert_snapshot!("test_webhook", steady(&run));
 }
 

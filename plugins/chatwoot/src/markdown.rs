@@ -61,7 +61,7 @@ mod tests {
             ("![x](https://evil.example)", r"!\[x\](https://evil.example)"),
             ("(mention://user/1/Ann)", r"(mention\://user/1/Ann)"),
             ("`{{x}}`", r"\`\{\{x}}\`"),
-            (r"C:\x", r"C:\\x"),
+            (r"a\b", r"a\\b"),
             ("<img src=x>", r"\<img src=x\>"),
         ] {
             assert_eq!(plain(text), wanted);

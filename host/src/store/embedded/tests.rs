@@ -2,6 +2,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::reserve::has_free;
 use super::{EmbeddedStore, OpenError};
 use crate::store::{Change, Group, Key, Store, StoreError, Table};
 
@@ -50,8 +51,18 @@ impl SmallDisk {
         while ballast.write_all(&[7; 4096]).is_ok() {}
     }
 
+    /// A process that another test begins holds the file open for a moment, and with it the room.
     fn empty(&self) {
-        std::fs::remove_file(self.folder.path().join("ballast")).unwrap();
+        let (folder, ballast) = (self.folder.path(), self.folder.path().join("ballast"));
+        let len = std::fs::metadata(&ballast).unwrap().len();
+        std::fs::remove_file(ballast).unwrap();
+        for _ in 0..1000 {
+            if has_free(folder, len).unwrap() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        panic!("the room of a removed file isn't free after ten seconds");
     }
 }
 
