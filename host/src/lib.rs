@@ -14,7 +14,7 @@
 //! | [`session`] | pure: link, open batch, timers, state machine, note text | sockets, clocks, stores, plugins |
 //! | [`outbox`] | pure: one lane per session: order, retries, dead letters | how a platform is called |
 //! | [`engine`] | the single writer: applies inputs to `session` and `outbox`, commits, then acts | how rows are stored, how notes are posted |
-//! | [`context`] | pure: what people did lately, as text for a chatbot; no stage runs it yet | sockets, stores, prompts |
+//! | [`context`] | what people did lately, as text for a chatbot: read from the engine's history, then told by its feed | sockets, prompts |
 //! | [`store`] | rows, one transaction per commit | the meaning of the rows |
 //! | [`plugin`] | components, instances, limits | sessions |
 //! | [`egress`] | the only door to the network for plugins | what is sent |
