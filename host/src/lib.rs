@@ -14,7 +14,7 @@
 //! | [`session`] | pure: link, open batch, timers, state machine, note text | sockets, clocks, stores, plugins |
 //! | [`outbox`] | pure: one lane per session: order, retries, dead letters | how a platform is called |
 //! | [`engine`] | the single writer: applies inputs to `session` and `outbox`, commits, then acts | how rows are stored, how notes are posted |
-//! | [`context`] | pure: what people did lately, as text for a chatbot; no stage runs it yet | sockets, stores, prompts |
+//! | [`context`] | what people did lately, as text for a chatbot: read from the engine's history, then told by its feed | sockets, prompts |
 //! | [`llm`] | language models: one question, one text back | what is asked |
 //! | [`prompts`] | what models are asked, checked at the start | who asks |
 //! | [`summary`] | when a session is summed up (pure), and the asking | how notes are made |

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use sidenote::engine::link::LinkError;
+use sidenote::ids::{SessionId, SessionKey};
 use sidenote::outbox::parcel::{Content, Roles};
 use sidenote::session::payload::{Payload, SummaryPayload};
 use sidenote::store::{Change, Group, Journal, Key, MemoryStore, Rows, Store, StoreError, Table};
-use sidenote_tests::world::{Platform, World, action, batch, ok_after, wait};
+use sidenote_tests::world::{Platform, World, action, batch, ok_after, product, wait};
 
 /// A store in memory that can be away. What it is asked meanwhile it neither says nor does.
 #[derive(Default)]
@@ -105,6 +106,29 @@ fn texts(platform: &Platform) -> Vec<String> {
 
 fn numbers(to: u64) -> Vec<String> {
     (0..to).map(|n| n.to_string()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_while_the_store_is_away_is_kept_once_and_in_order() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Arc::new(Remote::default());
+    let world = start(&store, Platform::new([]), journal(folder.path(), 1 << 20));
+    acts(&world, 0..3).await;
+    go_away(&store, &world).await;
+    acts(&world, 3..6).await;
+    // The commit that plays the journal back is carried out, and its answer gets lost.
+    store.unanswered.store(1, Ordering::SeqCst);
+    store.set_away(false);
+    wait(5.0).await;
+    acts(&world, 6..7).await;
+    let key =
+        SessionKey { product: product("p"), session: SessionId::new("s").expect("not empty") };
+    let history = world.handle.history(&key).await.expect("the store answers");
+    let kept: Vec<_> =
+        history.uncovered().map(|(ordinal, it)| (ordinal, it.description.clone())).collect();
+    let expected: Vec<_> = (1..).zip(numbers(7)).collect();
+    assert_eq!(kept, expected);
+    world.end().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use sidenote::clock::{Clock, Timestamp};
-use sidenote::config::{Delivery, Product};
+use sidenote::config::{Delivery, History, Product};
 use sidenote::engine::link::{Identity, LinkError, LinkMode, LinkRequest, Linked, Who};
 use sidenote::engine::{Engine, EngineError, Handle, Settings, Summary};
 use sidenote::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
@@ -334,14 +334,15 @@ impl World {
         Self::run(handle, service, store, platform)
     }
 
-    /// Starts an engine at [`BEGIN`] that takes actions into this journal while its store is away.
+    /// Starts an engine at [`BEGIN`] that keeps a history, and takes actions into this journal while its store
+    /// is away.
     pub fn start_with_journal(
         store: Arc<dyn Store>,
         platform: Arc<Platform>,
         journal: Journal,
     ) -> Self {
         let clock = Clock::starting_at(Timestamp::from_secs_f64(BEGIN));
-        let settings = settings(&Delivery::default());
+        let settings = settings(&Delivery::default()).with_history(History::default());
         let (handle, service) = Engine::new(store.clone(), platform.clone(), settings, clock);
         Self::run(handle, service.with_journal(journal), store, platform)
     }

@@ -56,7 +56,7 @@ impl Engine {
         let groups: Vec<_> = gone.iter().map(|(key, _)| session_group(key)).collect();
         let open = self.store.load(Table::Open, &groups).await?;
         let sent = self.store.load(Table::Sent, &groups).await?;
-        let kept = self.store.load(Table::History, &groups).await?;
+        let kept = self.kept_rows(&groups).await?;
         let rows = open.into_iter().zip(sent).zip(kept);
         for ((key, record), ((open, sent), kept)) in gone.iter().zip(rows) {
             let group = session_group(key);
@@ -69,7 +69,7 @@ impl Engine {
             for (row, _) in sent {
                 round.changes.push(delete(Table::Sent, group.clone(), row));
             }
-            for (row, _) in kept {
+            for row in kept {
                 round.changes.push(delete(Table::History, group.clone(), row));
             }
             self.shelves.forget(key);

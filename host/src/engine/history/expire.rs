@@ -8,7 +8,7 @@ use crate::engine::rows::{delete, read, session_key};
 use crate::store::{Key, Table};
 
 /// Rows that one step looks at: each holds a batch.
-const PAGE: usize = 1024;
+const PAGE: usize = 256;
 
 /// What is read of a row.
 #[derive(Deserialize)]

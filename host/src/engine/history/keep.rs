@@ -14,7 +14,10 @@ use crate::ids::SessionKey;
 use crate::outbox::note::{Note, NoteKind};
 use crate::session::payload::ActionsPayload;
 use crate::session::state::Summarized;
-use crate::store::{StoreError, Table};
+use crate::store::{Group, Store, StoreError, Table};
+
+/// Sessions that are read at once.
+const TOGETHER: usize = 64;
 
 impl Engine {
     /// Reads which batches are kept of the sessions whose history these inputs may change.
@@ -48,16 +51,21 @@ impl Engine {
                 keys.insert(key.clone());
             }
         }
-        if keys.is_empty() {
-            return Ok(());
-        }
         let keys: Vec<_> = keys.into_iter().collect();
         let groups: Vec<_> = keys.iter().map(session_group).collect();
-        let rows = self.store.load(Table::History, &groups).await?;
-        for (key, rows) in keys.into_iter().zip(rows) {
-            self.shelves.put(key, Shelf::of(&rows));
-        }
+        let shelves = load(&*self.store, &groups).await?;
+        keys.into_iter().zip(shelves).for_each(|(key, shelf)| self.shelves.put(key, shelf));
         Ok(())
+    }
+
+    /// The places of what is kept of these sessions, each with the number of its row.
+    pub(in crate::engine) async fn kept_rows(
+        &self,
+        groups: &[Group],
+    ) -> Result<Vec<Vec<u64>>, StoreError> {
+        let shelves = load(&*self.store, groups).await?;
+        // The summary's row may be there or not: to remove it does no harm.
+        Ok(shelves.iter().map(|shelf| shelf.numbers().chain([SUMMARY]).collect()).collect())
     }
 
     /// Keeps a batch that is about to be taken.
@@ -127,6 +135,16 @@ impl Engine {
         let covered = self.shelves.get_mut(key).map(|shelf| shelf.take_covered(through));
         remove(round, key, &covered.unwrap_or_default());
     }
+}
+
+/// Reads which batches are kept: of few sessions at once, as their rows hold all that they did.
+async fn load(store: &dyn Store, groups: &[Group]) -> Result<Vec<Shelf>, StoreError> {
+    let mut shelves = Vec::with_capacity(groups.len());
+    for groups in groups.chunks(TOGETHER) {
+        let rows = store.load(Table::History, groups).await?;
+        shelves.extend(rows.iter().map(Shelf::of));
+    }
+    Ok(shelves)
 }
 
 fn is_sent_summary(note: &Note, sent: bool) -> bool {

@@ -98,6 +98,11 @@ impl Shelf {
         self.slots.drain(..covered).collect()
     }
 
+    /// The numbers of the batches' rows.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = u64> {
+        self.slots.iter().map(|slot| slot.first)
+    }
+
     /// Forgets a batch.
     pub(super) fn remove(&mut self, first: u64) {
         self.slots.retain(|slot| slot.first != first);
