@@ -45,7 +45,7 @@ impl Intake {
         let counters = self.engine.counters();
         let PushRequest { product, signatures, body } = push;
         match self.inlet.admit(&product, &signatures, &body, self.clock.now()) {
-            Ok(Admitted::Fresh(fresh)) => self.commit(fresh).await,
+            Ok(Admitted::Fresh(fresh)) => self.commit(*fresh).await,
             Ok(Admitted::Repeat) => {
                 counters.pushes_repeated.add(1);
                 PushAnswer::Repeat

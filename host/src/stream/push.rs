@@ -51,7 +51,7 @@ struct Memory {
 #[derive(Debug)]
 pub enum Admitted {
     /// It isn't among them.
-    Fresh(Fresh),
+    Fresh(Box<Fresh>),
     /// It is one of them.
     Repeat,
     /// It is being taken at this moment.
@@ -192,7 +192,7 @@ impl Door {
         }
         drop(memory);
         let claim = Claim { memory: self.memory.clone(), key, request };
-        Admitted::Fresh(Fresh { payload, bytes, dropped_actions, claim })
+        Admitted::Fresh(Box::new(Fresh { payload, bytes, dropped_actions, claim }))
     }
 }
 

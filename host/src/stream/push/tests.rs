@@ -23,7 +23,7 @@ fn admit(inlet: &Inlet, body: &str) -> Result<Admitted, PushError> {
 
 fn fresh(admitted: Result<Admitted, PushError>) -> Fresh {
     match admitted {
-        Ok(Admitted::Fresh(fresh)) => fresh,
+        Ok(Admitted::Fresh(fresh)) => *fresh,
         other => panic!("{other:?}"),
     }
 }
@@ -66,19 +66,18 @@ fn each_signature_must_fit_to_the_letter() {
     let digits = [b"sha256=", &upper[7..]].concat();
     let bare = good[7..].to_vec();
     let other = sign("other-secret", EVENT.as_bytes());
-    let none: [Vec<u8>; 0] = [];
-    let refused: [&[Vec<u8>]; 8] = [
-        &none,
-        &[Vec::new()],
-        &[upper],
-        &[digits],
-        &[bare],
-        &[other.clone()],
-        &[good.clone(), other.clone()],
-        &[other, good.clone()],
+    let refused = [
+        vec![],
+        vec![Vec::new()],
+        vec![upper],
+        vec![digits],
+        vec![bare],
+        vec![other.clone()],
+        vec![good.clone(), other.clone()],
+        vec![other, good.clone()],
     ];
     for signatures in refused {
-        let outcome = inlet.admit("p", signatures, EVENT.as_bytes(), Timestamp(0));
+        let outcome = inlet.admit("p", &signatures, EVENT.as_bytes(), Timestamp(0));
         assert_eq!(outcome.unwrap_err(), PushError::Signature, "{signatures:?}");
     }
     let twice = [good.clone(), good];
