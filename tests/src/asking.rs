@@ -20,8 +20,9 @@ impl Rig {
     /// # Panics
     /// When it doesn't answer, or not with JSON.
     pub async fn ask(&self, method: Method, path: &str, token: Option<&str>) -> (u16, Value) {
+        // A host in this process may have installed one: either serves.
         if rustls::crypto::ring::default_provider().install_default().is_err() {
-            // A host in this process has installed it before.
+            tracing::trace!("a crypto provider was there");
         }
         let client = Client::builder().no_proxy().timeout(DEADLINE).build();
         let request = client.expect("a plain client").request(method, self.url(path));

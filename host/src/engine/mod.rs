@@ -12,6 +12,7 @@
 mod accounts;
 mod apply;
 mod away;
+mod commit;
 mod counters;
 mod decide;
 pub mod erase;

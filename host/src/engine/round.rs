@@ -34,8 +34,6 @@ const ROUND: usize = 2048;
 const SWEEP: Duration = Duration::from_secs(30);
 /// How soon the next page of stored sessions is looked at for what has expired.
 const NEXT_PAGE: Duration = Duration::from_secs(1);
-/// Pause before a commit that met a full disk is tried again.
-const FULL_PAUSE: Duration = Duration::from_secs(1);
 /// Sessions that are read at once at start.
 const RECOVERY_PAGE: usize = 1000;
 
@@ -66,7 +64,7 @@ pub struct Engine {
     pub(super) stopping: bool,
     /// Nothing is taken: the disk is full, and what room is kept is for what is under way. At this moment
     /// it is looked whether there is room again.
-    paused: Option<Timestamp>,
+    pub(super) paused: Option<Timestamp>,
 }
 
 /// Why the engine ended. What was committed is safe; the process must start again.
@@ -341,30 +339,6 @@ impl Engine {
         Ok(inputs)
     }
 
-    /// Takes nothing while the disk is full, and goes on when there is room again.
-    async fn look_for_room(&mut self, now: Timestamp) {
-        if self.store.is_short() {
-            match self.paused {
-                None => tracing::error!(
-                    "store: the disk is full; nothing is taken until there is room, what is under way goes on"
-                ),
-                Some(look) if look > now => return,
-                Some(_) if self.store.has_room().await => return self.resume(),
-                Some(_) => {}
-            }
-            self.paused = Some(now + FULL_PAUSE);
-            self.counters.store_full.set(1);
-        } else if self.paused.is_some() {
-            self.resume();
-        }
-    }
-
-    fn resume(&mut self) {
-        self.paused = None;
-        self.counters.store_full.set(0);
-        tracing::info!("store: there is room again; the host goes on");
-    }
-
     /// One round: what the inputs and the due timers ask for, with these changes, in one transaction.
     pub(super) async fn round(
         &mut self,
@@ -554,28 +528,6 @@ impl Engine {
         }
         self.begin_scrub(now);
         self.share(&round.records, now).await;
-        Ok(())
-    }
-
-    async fn commit(&mut self, changes: Vec<Change>) -> Result<(), EngineError> {
-        if changes.is_empty() {
-            return Ok(());
-        }
-        self.counters.commits.add(1);
-        let changes: Arc<[Change]> = changes.into();
-        loop {
-            match self.store.commit(changes.clone()).await {
-                Ok(()) => break,
-                Err(error @ StoreError::Full(_)) => {
-                    self.counters.store_full.set(1);
-                    tracing::error!("{error}");
-                    tokio::time::sleep(FULL_PAUSE).await;
-                }
-                Err(error) => self.wait_for_store(error).await?,
-            }
-        }
-        self.counters.store_full.set(u64::from(self.store.is_short()));
-        self.is_back();
         Ok(())
     }
 }

@@ -35,7 +35,7 @@ pub(super) struct Refused {
     message: Cow<'static, str>,
     next: Cow<'static, str>,
     extra: Option<Extra>,
-    detail: Option<Value>,
+    detail: Option<Box<Value>>,
 }
 
 /// A header that an error has beside the usual ones.
@@ -100,7 +100,7 @@ impl Refused {
 
     /// Says it in the reference's words too, for its clients.
     pub(super) fn with_detail(mut self, detail: Value) -> Self {
-        self.detail = Some(detail);
+        self.detail = Some(Box::new(detail));
         self
     }
 
@@ -115,7 +115,7 @@ impl IntoResponse for Refused {
         let mut value =
             json!({"error": {"code": self.code, "message": self.message, "next": self.next}});
         if let Some(detail) = self.detail {
-            value["detail"] = detail;
+            value["detail"] = *detail;
         }
         let mut response = json_answer(self.status, &value);
         let headers = response.headers_mut();
