@@ -166,6 +166,7 @@ fn the_example_files_pass_once_their_secrets_are_set() {
         ("SIDENOTE_STREAM_TOKEN", "b"),
         ("BOT_SIGNING_SECRET", "c"),
         ("BOT_INCOMING_SECRET", "d"),
+        ("SIDENOTE_LLM_KEY", "e"),
     ];
     for name in ["sidenote.toml", "other-servers.toml"] {
         let folder = tempfile::tempdir().unwrap();
