@@ -72,6 +72,14 @@ const BROKEN: &[(&str, &str)] = &[
         "[streams.main]\nurl = \"https://a.example\"\n[plugins.w.grants]\nhosts = [\"http://127.0.0.1:4010\"]\n[products.p]\nplugins = [\"w\"]",
     ),
     (
+        "summaries_without_what_is_kept",
+        "[streams.main]\nurl = \"https://a.example\"\n[plugins.w]\n[products.p]\nplugins = [\"w\"]\n[llm]\nprovider = \"openai\"\nmodel = \"m\"\nbase_url = \"http://127.0.0.1:11434/v1\"",
+    ),
+    (
+        "no_folder_of_prompts",
+        "[streams.main]\nurl = \"https://a.example\"\n[plugins.w]\n[products.p]\nplugins = [\"w\"]\n[prompts]\nfolder = \"absent\"",
+    ),
+    (
         "several_at_once",
         "[server]\nlisten = \"nowhere\"\nheader_timeout = 10\n[streams.main]\nurl = \"ftp://a.example\"\ntokne = 1\n[plugins.w.limits]\nmemory = \"lots\"\n[products.p]\nplugins = []",
     ),
@@ -187,6 +195,7 @@ fn the_example_files_pass_once_their_secrets_are_set() {
         ("BOT_SIGNING_SECRET", "c"),
         ("ACME_INGEST_SECRET", "d"),
         ("BOT_INCOMING_SECRET", "e"),
+        ("SIDENOTE_LLM_KEY", "f"),
     ];
     for name in ["sidenote.toml", "other-servers.toml"] {
         let folder = tempfile::tempdir().unwrap();

@@ -136,6 +136,7 @@ async fn a_model_that_hangs_or_drips_holds_up_nobody_else() {
     for (n, person) in slow.iter().enumerate() {
         conversations.push(rig.open(person).await);
         rig.emit(&person.batch(0..2)).await;
+        rig.arrives(conversations.last().expect("its own"), person, 2).await;
         eventually(|| match model.questions().len() {
             asked if asked > n => Ok(()),
             asked => Err(format!("{asked} questions")),
@@ -146,7 +147,6 @@ async fn a_model_that_hangs_or_drips_holds_up_nobody_else() {
     let conversation = rig.open(&person).await;
     rig.emit(&person.batch(0..2)).await;
     only(&rig, &conversation, "\n\nSUM2").await;
-    assert_eq!(kinds(&rig, &conversations[0]), ["actions"]);
     // Both are cut at the time-out and tried again.
     for conversation in &conversations {
         stand(&rig, conversation, &["summary"]).await;

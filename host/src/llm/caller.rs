@@ -243,4 +243,50 @@ mod tests {
         let long = scripted(vec![(0, Ok("more than twenty bytes of text"))]);
         assert_eq!(ask(&long).await, Err(LlmError::TooLong { most: 20 }));
     }
+
+    /// What is written to the log, as text.
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_try_is_one_line_of_the_log_and_nothing_that_was_said_is_in_it() {
+        let written = Written::default();
+        let writer = written.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .with_max_level(tracing::Level::TRACE)
+            .finish();
+        let guard = tracing::subscriber::set_default(subscriber);
+        let prompt = Prompt {
+            name: "summary".into(),
+            version: "7".into(),
+            system: "hunter2".to_owned(),
+            background: "hunter2".to_owned(),
+            text: "Ann typed hunter2".to_owned(),
+        };
+        let caller = scripted(vec![(0, Err(away())), (2, Ok("she typed hunter2"))]);
+        caller.ask(&prompt).await.expect("an answer");
+        drop(guard);
+        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 2, "{text}");
+        for line in &lines {
+            let named = ["prompt=\"summary\"", "version=\"7\"", "model=\"fake\"", "latency_ms="];
+            assert!(named.iter().all(|field| line.contains(field)), "{line}");
+        }
+        assert!(lines[0].contains("WARN") && lines[0].contains("unavailable"), "{text}");
+        assert!(lines[1].contains("INFO") && lines[1].contains("latency_ms=2000"), "{text}");
+        assert!(!format!("{text}{prompt:?}{caller:?}").contains("hunter2"), "{text}");
+    }
 }

@@ -99,7 +99,7 @@ impl fmt::Display for PromptProblem {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PromptFault {
     /// It can't be read.
-    #[error("it can't be read: {cause}; see that it is there and its owner is the host's")]
+    #[error("it can't be read: {cause}; see that it is there and that the host may read it")]
     Unreadable {
         /// The system's words.
         cause: String,
