@@ -3,6 +3,7 @@
 //! `rows.toml` says for every row which tests assert it, or which piece of work it waits for.
 
 mod connector;
+mod context;
 mod delivery;
 mod host;
 mod linking;

@@ -2,6 +2,7 @@
 //! judge by themselves what arrives.
 
 mod console;
+mod context;
 mod crash;
 mod demo;
 mod isolation;

@@ -4,6 +4,7 @@ mod accounts;
 mod away;
 mod decisions;
 mod erase;
+mod history;
 mod outbox;
 mod redaction;
 mod restart;

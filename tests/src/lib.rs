@@ -5,6 +5,7 @@
 //! platforms that people use, each as strict as its vendor's documentation.
 
 mod acting;
+mod asking;
 mod binary;
 mod components;
 mod configuration;

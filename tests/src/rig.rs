@@ -25,7 +25,7 @@ use crate::store_kind::{FILE, StoreKind};
 /// The one stream of a rig; events of all products come on it.
 pub(crate) const STREAM: &str = "all";
 /// The bearer token of the host's API.
-const API_TOKEN: &str = "api-token";
+pub(crate) const API_TOKEN: &str = "api-token";
 /// The plugin that posts to the platform.
 pub(crate) const COMPONENT: &str = "webhook.wasm";
 /// How long a host may take to stop.
@@ -301,6 +301,14 @@ impl Rig {
     pub async fn open(&self, person: &Person) -> String {
         let opened = self.platform.open(person.opening()).await;
         opened.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The whole address of a path of the host's.
+    ///
+    /// # Panics
+    /// When no host runs.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.host.as_ref().expect("a host runs").addr())
     }
 
     /// Posts JSON to the host's API with its token.

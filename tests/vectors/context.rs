@@ -48,6 +48,7 @@ impl World {
             max_sessions: count(&store["max_sessions"]).unwrap_or(d.max_sessions),
             include_summary: store["include_summary"].as_bool().unwrap_or(d.include_summary),
             include_actions: store["include_actions"].as_bool().unwrap_or(d.include_actions),
+            ..d
         };
         let d = UserSettings::default();
         let users = UserSettings {

@@ -16,7 +16,7 @@ struct Rule {
     applies: fn(&Value) -> bool,
 }
 
-const RULES: [Rule; 7] = [
+const RULES: [Rule; 9] = [
     Rule {
         files: &["payloads", "sse_stream"],
         reason: "an action's index is a number: `true` is 1, and reads so in the text form",
@@ -54,6 +54,20 @@ const RULES: [Rule; 7] = [
                 key == "forwarded_at"
                     && value.as_f64().is_some_and(|at| at > 1_700_000_000.0 + 60.0)
             }) && !find(&case["when"], &|key, value| key == "op" && value == "advance")
+        },
+    },
+    Rule {
+        files: &["copilot_http"],
+        reason: "HEAD is answered where GET is, as HTTP asks: what watches a host asks so",
+        applies: |case| has_in_input(case, &|key, value| key == "method" && value == "HEAD"),
+    },
+    Rule {
+        files: &["copilot_http"],
+        reason: "a reply is the language model's; this host has none",
+        applies: |case| {
+            has_in_input(case, &|key, value| {
+                key == "path" && value.as_str().is_some_and(|path| path.starts_with("/reply/"))
+            })
         },
     },
     Rule {

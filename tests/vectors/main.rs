@@ -7,6 +7,7 @@
 mod as_v1;
 mod compare;
 mod context;
+mod copilot;
 mod delivery;
 mod left_out;
 mod linking;
@@ -37,7 +38,7 @@ const FILES: [(&str, Option<Check>); 11] = [
     ("context_store", Some(context::check)),
     ("user_index", Some(context::check)),
     ("summarizer", None),
-    ("copilot_http", None),
+    ("copilot_http", Some(copilot::check)),
 ];
 
 #[test]

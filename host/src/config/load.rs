@@ -8,7 +8,7 @@ use toml::de::DeTable;
 use super::error::{ConfigErrors, Fault, Place, Problem};
 use super::model::{Cache, Config, Plugin};
 use super::section::{OVERLAY, Reader, Section, nearest};
-use super::{plugins, products, scalar, sections};
+use super::{context, plugins, products, scalar, sections};
 use crate::ids::PluginName;
 
 impl Config {
@@ -137,12 +137,24 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
     let server = sections::server(top.section("server"));
     let store = sections::store(top.section("store"), base);
     let retention = sections::retention(top.section("retention"));
+    let context = context::context(top.section("context"), &retention);
     let delivery = sections::delivery(top.section("delivery"), &Default::default());
     let streams = sections::streams(&top);
     let plugins = plugins::plugins(top.section("plugins"));
     let products = products::products(&top, &plugins, &delivery);
     top.finish();
-    Config { server, store, retention, delivery, streams, plugins_folder, cache, plugins, products }
+    Config {
+        server,
+        store,
+        retention,
+        context,
+        delivery,
+        streams,
+        plugins_folder,
+        cache,
+        plugins,
+        products,
+    }
 }
 
 fn one(problem: Problem) -> ConfigErrors {

@@ -10,6 +10,7 @@
 //! | `section` | reads the keys of one table; knows unknown keys and the environment overlay |
 //! | `scalar` | one value: durations, sizes, numbers, text |
 //! | `sections`, `plugins`, `products` | one function per table of the file |
+//! | `context` | `[context]` |
 //! | `secret` | values from the environment or a file, never from the text itself |
 //! | `host` | the hosts that a plugin may reach |
 //! | `error` | what can be wrong |
@@ -19,6 +20,7 @@
 //! upper case, `__` between the parts, `_` for whatever isn't a letter or a digit:
 //! `SIDENOTE__SERVER__LISTEN`, `SIDENOTE__STREAMS__MAIN__URL`.
 
+mod context;
 mod error;
 mod host;
 mod load;
@@ -35,6 +37,6 @@ mod tests;
 
 pub use error::{ConfigErrors, Fault, Place, Problem, SecretFault};
 pub use model::{
-    Breaker, Cache, Config, DeadHead, Delivery, Isolation, Plugin, PluginLimits, PluginSecret,
-    Product, Redis, Retention, Secret, Server, Sha256, Store, Stream,
+    Breaker, Cache, Config, Context, DeadHead, Delivery, History, Isolation, Plugin, PluginLimits,
+    PluginSecret, Product, Redis, Retention, Secret, Server, Sha256, Store, Stream,
 };

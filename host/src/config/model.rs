@@ -16,6 +16,8 @@ pub struct Config {
     pub store: Store,
     /// `[retention]`.
     pub retention: Retention,
+    /// `[context]`; `None` where it is off.
+    pub context: Option<Context>,
     /// `[delivery]`.
     pub delivery: Delivery,
     /// `[streams.NAME]`.
@@ -154,6 +156,62 @@ impl Default for Retention {
             sessions: Duration::from_secs(24 * 3600),
             dead_letters: Duration::from_secs(30 * 24 * 3600),
         }
+    }
+}
+
+/// `[context]`: what people did lately, kept for whoever answers them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Context {
+    /// How far back is shown what somebody did.
+    pub lookback: Duration,
+    /// At most so many actions of a session are shown, the latest; `None` for all.
+    pub max_actions: Option<usize>,
+    /// At most so many sessions are in memory, those that were asked for or active last.
+    pub max_sessions: usize,
+    /// About so many bytes of them are in memory.
+    pub max_bytes: usize,
+    /// At most so many users of a product are in memory.
+    pub max_users: usize,
+    /// At most so many sessions of one user are shown, the latest.
+    pub max_sessions_per_user: usize,
+    /// Whether summaries are shown.
+    pub include_summary: bool,
+    /// Whether actions are shown.
+    pub include_actions: bool,
+    /// `keep`, `keep_actions`, `keep_bytes`.
+    pub history: History,
+}
+
+impl Default for Context {
+    fn default() -> Self {
+        Self {
+            lookback: Duration::from_secs(300),
+            max_actions: None,
+            max_sessions: 10_000,
+            max_bytes: 256 << 20,
+            max_users: 10_000,
+            max_sessions_per_user: 20,
+            include_summary: true,
+            include_actions: true,
+            history: History::default(),
+        }
+    }
+}
+
+/// What is stored of each session for `[context]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History {
+    /// For so long at most.
+    pub keep: Duration,
+    /// At most so many actions, the latest.
+    pub max_actions: u64,
+    /// At most so many bytes; the latest batch is kept whatever its size.
+    pub max_bytes: usize,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self { keep: Duration::from_secs(24 * 3600), max_actions: 1000, max_bytes: 1 << 20 }
     }
 }
 

@@ -55,6 +55,8 @@ fn the_reference_file_states_the_defaults_of_the_code() {
 
     // What has no default is levelled; all else must be equal.
     let mut reference = reference;
+    let context = reference.context.take().unwrap();
+    assert_eq!(context, Context { max_actions: Some(50), ..Context::default() });
     assert!(reference.server.token.take().is_some_and(|token| token.expose() == "s"));
     assert!(
         reference.server.public_url.take().is_some_and(|url| url == "https://notes.example.com")
@@ -341,6 +343,20 @@ proptest::proptest! {
 }
 
 #[test]
+fn a_context_is_kept_where_its_table_says_so_and_no_longer_than_its_session() {
+    let context = |tables: &str, env: &[(&str, &str)]| {
+        load(&format!("{tables}\n{MINIMAL}"), env).unwrap().context
+    };
+    assert_eq!(context("", &[]), None);
+    assert_eq!(context("[context]", &[]), Some(Context::default()));
+    assert_eq!(context("[context]\nenabled = false", &[]), None);
+    let on = [("SIDENOTE__CONTEXT__ENABLED", "true")];
+    assert_eq!(context("", &on), Some(Context::default()));
+    let short = context("[context]\n[retention]\nsessions = \"1h\"", &[]).unwrap();
+    assert_eq!(short.history.keep, std::time::Duration::from_secs(3600));
+}
+
+#[test]
 fn every_mistake_is_named_with_line_key_and_way_out() {
     let mut shown = String::new();
     for (text, env) in MISTAKES {
@@ -397,6 +413,11 @@ const MISTAKES: &[Mistake] = &[
     ("[delivery]\nbin_seconds = nan", &[]),
     ("[delivery]\nmax_attempts = 0", &[]),
     ("[delivery]\nmax_attempts = 1.5", &[]),
+    // Context.
+    ("[context]\nkeep = \"25h\"", &[]),
+    ("[context]\nlookback = \"48h\"", &[]),
+    ("[context]\nmax_sessions = 0", &[]),
+    ("[context]\nlookbak = \"5m\"", &[]),
     // Streams.
     ("[streams.main]\ntoken = { env = \"T\" }", &[("T", "t")]),
     ("[streams.main]\nurl = \"\"", &[]),

@@ -25,6 +25,8 @@ pub struct Settings {
     pub max_actions: Option<usize>,
     /// How many sessions are kept, at least 1.
     pub max_sessions: usize,
+    /// About how many bytes of them are kept; the session that was used last always is.
+    pub max_bytes: usize,
     /// Whether the summary is shown.
     pub include_summary: bool,
     /// Whether the actions are shown.
@@ -37,6 +39,7 @@ impl Default for Settings {
             lookback: None,
             max_actions: None,
             max_sessions: 10_000,
+            max_bytes: 256 << 20,
             include_summary: true,
             include_actions: true,
         }
@@ -134,13 +137,28 @@ pub struct Contexts {
     sessions: LruCache<Place, Context>,
     /// The products that know a session of a name.
     products: HashMap<Arc<str>, BTreeSet<Arc<str>>>,
+    /// Of all sessions.
+    bytes: usize,
     forgotten: u64,
 }
 
 #[derive(Default)]
 struct Context {
-    actions: VecDeque<(Timestamp, Action)>,
+    actions: VecDeque<Numbered>,
     summary: Option<(Timestamp, String)>,
+    /// The ordinal of the last action that is known.
+    last: u64,
+    /// The ordinal of the last action that a summary covers.
+    covered: u64,
+    /// As of the last change.
+    bytes: usize,
+}
+
+/// An action, and from when on it counts. The actions of a session are counted from 1.
+struct Numbered {
+    ordinal: u64,
+    at: Timestamp,
+    action: Action,
 }
 
 impl Contexts {
@@ -155,7 +173,8 @@ impl Contexts {
         }
         let most = NonZeroUsize::new(settings.max_sessions)
             .ok_or_else(|| invalid("max_sessions", "1 at least"))?;
-        Ok(Self { settings, sessions: LruCache::new(most), products: HashMap::new(), forgotten: 0 })
+        let (sessions, products) = (LruCache::new(most), HashMap::new());
+        Ok(Self { settings, sessions, products, bytes: 0, forgotten: 0 })
     }
 
     /// The settings.
@@ -163,24 +182,64 @@ impl Contexts {
         &self.settings
     }
 
-    /// Takes a batch; one without a session is left out.
+    /// Takes a batch, its actions numbered on from what is known of the session; one without a session is
+    /// left out.
     pub fn add(&mut self, batch: &ActionsPayload, now: Timestamp) {
         let Some(place) = Place::of(batch) else { return };
+        let first = self.open(place.clone()).last + 1;
         let at = sent_at(batch.forwarded_at, now);
+        self.insert(&place, &batch.actions, first, at, now);
+    }
+
+    /// Takes actions of this very session that were taken at `at`, `first` being the ordinal of the first of
+    /// them. Actions that are known, or that a summary covers, change nothing: they may come twice.
+    pub fn add_numbered(&mut self, place: &Place, actions: &[Action], first: u64, at: Timestamp) {
+        self.insert(place, actions, first, at, at);
+    }
+
+    fn insert(
+        &mut self,
+        place: &Place,
+        actions: &[Action],
+        first: u64,
+        at: Timestamp,
+        now: Timestamp,
+    ) {
         let lookback = self.settings.lookback;
-        let context = self.open(place);
-        context.actions.extend(batch.actions.iter().map(|action| (at, action.clone())));
-        let over = context.actions.len().saturating_sub(MAX_KEPT);
-        context.actions.drain(..over);
-        context.expire(lookback, now);
+        self.change(place, |context| {
+            for (ordinal, action) in (first..).zip(actions) {
+                if ordinal > context.last {
+                    context.last = ordinal;
+                    context.actions.push_back(Numbered { ordinal, at, action: action.clone() });
+                }
+            }
+            let over = context.actions.len().saturating_sub(MAX_KEPT);
+            context.actions.drain(..over);
+            context.expire(lookback, now);
+        });
     }
 
     /// Puts a summary in the place of the oldest `covers` actions and of the summary before it. An empty
     /// text is no summary.
     pub fn summarize(&mut self, place: &Place, text: &str, covers: usize, now: Timestamp) {
         let context = self.open(place.clone());
-        context.actions.drain(..covers.min(context.actions.len()));
-        context.summary = (!text.is_empty()).then(|| (now, text.to_owned()));
+        let covered = covers.min(context.actions.len()).checked_sub(1);
+        let through = covered.map_or(context.covered, |last| context.actions[last].ordinal);
+        self.summarize_through(place, text, through, now);
+    }
+
+    /// As [`Contexts::summarize`], where the summary covers the actions up to this ordinal. One that covers
+    /// less than the summary before it changes nothing: a summary may come twice.
+    pub fn summarize_through(&mut self, place: &Place, text: &str, through: u64, at: Timestamp) {
+        self.change(place, |context| {
+            if through < context.covered {
+                return;
+            }
+            context.covered = through;
+            context.last = context.last.max(through);
+            context.actions.retain(|known| known.ordinal > through);
+            context.summary = (!text.is_empty()).then(|| (at, text.to_owned()));
+        });
     }
 
     /// The context of a session as text; empty where there is none. Without a product it is the session
@@ -193,10 +252,12 @@ impl Contexts {
         now: Timestamp,
     ) -> String {
         let place = self.find(product, session);
-        let Some(context) = place.and_then(|place| self.sessions.get(&place)) else {
-            return String::new();
-        };
-        context.to_text(view, now)
+        place.map_or_else(String::new, |place| self.text_of(&place, view, now))
+    }
+
+    /// The context of this very session as text; empty where there is none.
+    pub fn text_of(&mut self, place: &Place, view: View, now: Timestamp) -> String {
+        self.sessions.get(place).map_or_else(String::new, |context| context.to_text(view, now))
     }
 
     /// A question with its context before it; the question alone where there is none.
@@ -208,14 +269,10 @@ impl Contexts {
         view: View,
         now: Timestamp,
     ) -> String {
-        let context = self.get(product, session, view, now);
-        if context.is_empty() {
-            return query.to_owned();
-        }
-        format!("[Session context]\n{context}\n\n[Query]\n{query}")
+        with_question(&self.get(product, session, view, now), query)
     }
 
-    /// The actions of a session that a reader sees, with the times at which they were sent.
+    /// The actions of a session that a reader sees, with the times from which on they count.
     pub fn actions(
         &mut self,
         place: &Place,
@@ -223,7 +280,14 @@ impl Contexts {
         now: Timestamp,
     ) -> Vec<(Timestamp, Action)> {
         let Some(context) = self.sessions.get(place) else { return Vec::new() };
-        context.shown(view, now).cloned().collect()
+        context.shown(view, now).map(|known| (known.at, known.action.clone())).collect()
+    }
+
+    /// Forgets this very session.
+    pub fn forget(&mut self, place: &Place) {
+        let gone = self.sessions.pop(place);
+        self.bytes -= gone.map_or(0, |context| context.bytes);
+        self.unlist(place);
     }
 
     /// Forgets a session: in all products, where none is named.
@@ -235,27 +299,24 @@ impl Contexts {
             product.is_none_or(|product| known.is_empty() || ***known == *product.trim())
         };
         for product in products.iter().filter(meant) {
-            let place = Place { product: product.clone(), session: session.into() };
-            self.sessions.pop(&place);
-            self.unlist(&place);
+            self.forget(&Place { product: product.clone(), session: session.into() });
         }
     }
 
     /// Forgets the sessions in which nothing counts any more.
     pub fn sweep(&mut self, now: Timestamp) {
         let Some(lookback) = self.settings.lookback else { return };
-        let old: Vec<_> = self
-            .sessions
-            .iter_mut()
-            .filter_map(|(place, context)| {
-                context.expire(Some(lookback), now);
-                (context.actions.is_empty() && context.summary.is_none()).then(|| place.clone())
-            })
-            .collect();
-        for place in old {
-            self.sessions.pop(&place);
-            self.unlist(&place);
+        let mut old = Vec::new();
+        for (place, context) in self.sessions.iter_mut() {
+            context.expire(Some(lookback), now);
+            self.bytes -= context.bytes;
+            context.bytes = context.size();
+            self.bytes += context.bytes;
+            if context.actions.is_empty() && context.summary.is_none() {
+                old.push(place.clone());
+            }
         }
+        old.iter().for_each(|place| self.forget(place));
     }
 
     /// The sessions that are kept, the one used longest ago first.
@@ -272,12 +333,33 @@ impl Contexts {
         if !self.sessions.contains(&place) {
             let listed = self.products.entry(place.session.clone()).or_default();
             listed.insert(place.product.clone());
-            if let Some((pushed_out, _)) = self.sessions.push(place.clone(), Context::default()) {
-                self.forgotten += 1;
-                self.unlist(&pushed_out);
+            if let Some((place, context)) = self.sessions.push(place.clone(), Context::default()) {
+                self.left_out(&place, &context);
             }
         }
         self.sessions.get_mut(&place).expect("it was put there if it was missing")
+    }
+
+    /// Changes a session, and makes room for what it has grown by.
+    fn change(&mut self, place: &Place, change: impl FnOnce(&mut Context)) {
+        let context = self.open(place.clone());
+        let before = context.bytes;
+        change(context);
+        context.bytes = context.size();
+        let after = context.bytes;
+        self.bytes = self.bytes - before + after;
+        while self.bytes > self.settings.max_bytes
+            && self.sessions.len() > 1
+            && let Some((place, context)) = self.sessions.pop_lru()
+        {
+            self.left_out(&place, &context);
+        }
+    }
+
+    fn left_out(&mut self, place: &Place, context: &Context) {
+        self.forgotten += 1;
+        self.bytes -= context.bytes;
+        self.unlist(place);
     }
 
     fn unlist(&mut self, place: &Place) {
@@ -317,18 +399,29 @@ impl std::fmt::Debug for Contexts {
 }
 
 impl Context {
+    fn size(&self) -> usize {
+        let of_action = |known: &Numbered| {
+            let Action { title, description, canonical_url, kind, raw_url, .. } = &known.action;
+            let texts = [title, description, canonical_url, kind, raw_url];
+            size_of::<Numbered>() + texts.iter().map(|text| text.len()).sum::<usize>()
+        };
+        let summary = self.summary.as_ref().map_or(0, |(_, text)| text.len());
+        size_of::<Self>() + summary + self.actions.iter().map(of_action).sum::<usize>()
+    }
+
     fn expire(&mut self, lookback: Option<Duration>, now: Timestamp) {
         let Some(lookback) = lookback else { return };
-        self.actions.retain(|(at, _)| now.since(*at) <= lookback);
+        self.actions.retain(|known| now.since(known.at) <= lookback);
         self.summary.take_if(|(at, _)| now.since(*at) > lookback);
     }
 
-    fn shown(&self, view: View, now: Timestamp) -> impl Iterator<Item = &(Timestamp, Action)> {
-        let counts =
-            move |at: Timestamp| view.lookback.is_none_or(|lookback| now.since(at) <= lookback);
-        let all = self.actions.iter().filter(|(at, _)| counts(*at)).count();
+    fn shown(&self, view: View, now: Timestamp) -> impl Iterator<Item = &Numbered> {
+        let counts = move |known: &&Numbered| {
+            view.lookback.is_none_or(|lookback| now.since(known.at) <= lookback)
+        };
+        let all = self.actions.iter().filter(counts).count();
         let skipped = view.max_actions.map_or(0, |most| all.saturating_sub(most));
-        self.actions.iter().filter(move |(at, _)| counts(*at)).skip(skipped)
+        self.actions.iter().filter(counts).skip(skipped)
     }
 
     fn to_text(&self, view: View, now: Timestamp) -> String {
@@ -342,7 +435,7 @@ impl Context {
         if view.include_actions {
             let lines: Vec<_> = (1..)
                 .zip(self.shown(view, now))
-                .map(|(place, (_, action))| format!("{place}. {}", action.to_text()))
+                .map(|(place, known)| format!("{place}. {}", known.action.to_text()))
                 .collect();
             if !lines.is_empty() {
                 parts.push(format!("Recent activity:\n{}", lines.join("\n")));
@@ -352,6 +445,14 @@ impl Context {
     }
 }
 
+/// A question with its context before it; the question alone where there is none.
+pub(super) fn with_question(context: &str, query: &str) -> String {
+    if context.is_empty() {
+        return query.to_owned();
+    }
+    format!("[Session context]\n{context}\n\n[Query]\n{query}")
+}
+
 /// When a batch was sent, by a clock that may be wrong: at most [`SKEW`] from now, and `now` where nobody
 /// says.
 pub(super) fn sent_at(forwarded_at: f64, now: Timestamp) -> Timestamp {
@@ -359,114 +460,4 @@ pub(super) fn sent_at(forwarded_at: f64, now: Timestamp) -> Timestamp {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(seconds: f64) -> Timestamp {
-        Timestamp::from_secs_f64(1_700_000_000.0 + seconds)
-    }
-
-    fn batch(product: &str, session: &str, did: &[&str]) -> ActionsPayload {
-        let action = |did: &&str| Action { description: (*did).to_owned(), ..Action::default() };
-        ActionsPayload {
-            product_id: product.to_owned(),
-            session_id: Some(session.to_owned()),
-            actions: did.iter().map(action).collect(),
-            ..ActionsPayload::default()
-        }
-    }
-
-    fn text(contexts: &mut Contexts, product: Option<&str>, session: &str, now: f64) -> String {
-        let view = contexts.settings().view();
-        contexts.get(product, session, view, at(now))
-    }
-
-    fn place(product: &str, session: &str) -> Place {
-        Place::new(product, session).unwrap()
-    }
-
-    fn contexts(settings: Settings) -> Contexts {
-        Contexts::new(settings).unwrap()
-    }
-
-    #[test]
-    fn a_summary_takes_the_place_of_the_actions_that_it_covers() {
-        let mut contexts = contexts(Settings::default());
-        contexts.add(&batch("p", "s", &["a", "b", "c"]), at(0.0));
-        contexts.summarize(&place("p", "s"), "a and b", 2, at(1.0));
-        let text = text(&mut contexts, Some("p"), "s", 1.0);
-        assert_eq!(text, "Summary: a and b\n\nRecent activity:\n1. [0] : c — ");
-    }
-
-    #[test]
-    fn products_that_know_a_session_of_one_name_never_mix() {
-        let mut contexts = contexts(Settings::default());
-        contexts.add(&batch("p", "s", &["in p"]), at(0.0));
-        contexts.summarize(&place("p", "s"), "secret of p", 0, at(0.0));
-        contexts.add(&batch("q", "s", &["in q"]), at(0.0));
-        let q = text(&mut contexts, Some("q"), "s", 0.0);
-        assert!(q.contains("in q") && !q.contains("secret") && !q.contains("in p"));
-        assert_eq!(text(&mut contexts, None, "s", 0.0), "", "nobody says which");
-        contexts.add(&batch("p", "x\u{1f}t", &["foreign"]), at(0.0));
-        assert_eq!(text(&mut contexts, None, "t", 0.0), "", "no name is a part of another");
-    }
-
-    #[test]
-    fn reading_keeps_a_session_and_each_takes_one_place() {
-        let mut contexts = contexts(Settings { max_sessions: 2, ..Settings::default() });
-        contexts.add(&batch("p", "a", &["x"]), at(0.0));
-        contexts.summarize(&place("p", "a"), "did x", 0, at(0.0));
-        contexts.add(&batch("p", "b", &["x"]), at(0.0));
-        assert_ne!(text(&mut contexts, Some("p"), "a", 0.0), "");
-        contexts.add(&batch("p", "c", &["x"]), at(0.0));
-        let kept: Vec<_> = contexts.places().map(|place| &*place.session).collect();
-        assert_eq!((kept, contexts.forgotten()), (vec!["a", "c"], 1));
-        assert_eq!(contexts.products.len(), 2);
-    }
-
-    #[test]
-    fn a_reset_without_a_product_erases_all_of_them() {
-        let mut contexts = contexts(Settings::default());
-        contexts.add(&batch("p", "s", &["x"]), at(0.0));
-        contexts.add(&batch("q", "s", &["x"]), at(0.0));
-        contexts.reset(None, "s");
-        assert_eq!(contexts.places().count(), 0);
-        assert!(contexts.products.is_empty());
-    }
-
-    #[test]
-    fn what_is_old_goes_summary_and_all() {
-        let lookback = Some(Duration::from_secs(10));
-        let mut contexts = contexts(Settings { lookback, ..Settings::default() });
-        contexts.add(&batch("p", "s", &["x"]), at(0.0));
-        contexts.summarize(&place("p", "s"), "did x", 0, at(0.0));
-        assert!(text(&mut contexts, Some("p"), "s", 10.0).contains("did x"));
-        assert_eq!(text(&mut contexts, Some("p"), "s", 11.0), "");
-        contexts.sweep(at(11.0));
-        assert_eq!(contexts.places().count(), 0);
-    }
-
-    #[test]
-    fn one_session_is_bounded_too() {
-        let mut contexts = contexts(Settings::default());
-        let many = vec!["x"; MAX_KEPT + 5];
-        contexts.add(&batch("p", "s", &many), at(0.0));
-        let view = contexts.settings().view();
-        assert_eq!(contexts.actions(&place("p", "s"), view, at(0.0)).len(), MAX_KEPT);
-    }
-
-    #[test]
-    fn a_batch_whose_time_nobody_says_was_sent_when_it_came() {
-        let lookback = Some(Duration::from_secs(300));
-        let mut contexts = contexts(Settings { lookback, ..Settings::default() });
-        contexts.add(&batch("p", "s", &["x"]), at(0.0));
-        assert_ne!(text(&mut contexts, Some("p"), "s", 0.0), "");
-    }
-
-    #[test]
-    fn what_was_done_is_not_in_debug() {
-        let mut contexts = contexts(Settings::default());
-        contexts.add(&batch("p", "s", &["secret"]), at(0.0));
-        assert!(!format!("{contexts:?}").contains("secret"));
-    }
-}
+mod tests;

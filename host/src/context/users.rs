@@ -70,10 +70,18 @@ impl Users {
 
     /// Learns from a batch whose session it is. One without a user or a session teaches nothing.
     pub fn add(&mut self, batch: &ActionsPayload, now: Timestamp) {
-        let id = batch.user_id.as_deref().map(str::trim).filter(|id| !id.is_empty());
-        let (Some(id), Some(place)) = (id, Place::of(batch)) else { return };
-        let id: Arc<str> = id.into();
+        let (Some(id), Some(place)) = (&batch.user_id, Place::of(batch)) else { return };
         let at = sent_at(batch.forwarded_at, now);
+        self.see(Seen { place, at }, id, batch.email.as_deref(), now);
+    }
+
+    /// Learns whose a session is, and when something was last sent of it. An empty user id teaches nothing.
+    pub fn see(&mut self, seen: Seen, user: &str, email: Option<&str>, now: Timestamp) {
+        let id: Arc<str> = user.trim().into();
+        if id.is_empty() {
+            return;
+        }
+        let Seen { place, at } = seen;
         if let Some(before) = self.owners.get(&place).filter(|owner| **owner != id).cloned() {
             self.leave(&before, &place);
         }
@@ -84,8 +92,8 @@ impl Users {
         }
         let user = self.users.get_mut(&id).expect("it was put there if it was missing");
         user.expire(self.settings.lookback, now, &mut self.owners);
-        if let Some(email) = batch.email.as_ref().filter(|email| !email.trim().is_empty()) {
-            user.email = Some(email.clone());
+        if let Some(email) = email.filter(|email| !email.trim().is_empty()) {
+            user.email = Some(email.to_owned());
         }
         let known = user.sessions.iter_mut().find(|seen| seen.place == place);
         match known {
@@ -124,8 +132,7 @@ impl Users {
     ) -> String {
         let parts = self.recent(user, now).into_iter().filter_map(|seen| {
             let Place { product, session } = &seen.place;
-            // A place without a product is that place and no other.
-            let text = contexts.get(Some(product), session, view, now);
+            let text = contexts.text_of(&seen.place, view, now);
             let product: &str = if product.is_empty() { "no-product-id" } else { product };
             (!text.is_empty()).then(|| format!("Session {session} ({product}):\n{text}"))
         });
@@ -138,6 +145,13 @@ impl Users {
         let places: Vec<_> = user.sessions.into_iter().map(|seen| seen.place).collect();
         places.iter().for_each(|place| drop(self.owners.remove(place)));
         places
+    }
+
+    /// Forgets a session, whose ever it is.
+    pub fn forget(&mut self, place: &Place) {
+        if let Some(owner) = self.owners.remove(place) {
+            self.leave(&owner, place);
+        }
     }
 
     /// Forgets the users of whom nothing is recent.

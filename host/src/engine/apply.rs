@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
+use crate::engine::feed::What;
 use crate::engine::handle::Summary;
 use crate::engine::inbox::Input;
 use crate::engine::link::{LinkError, LinkRequest, Linked, Who};
@@ -25,6 +26,8 @@ impl Engine {
             Input::Actions { key, batch, bytes, taken_at, room, taken } => {
                 round.answers.extend(room.map(Answer::Room));
                 round.answers.extend(taken.map(Answer::Taken));
+                let arrived = taken_at.map_or(now, |at| at.min(now));
+                self.keep_batch(round, &key, &batch, arrived);
                 if self.settings.delivery(&key.product).is_none() {
                     return;
                 }
@@ -34,7 +37,6 @@ impl Engine {
                 if taken_at.is_none() {
                     round.taken += batch.actions.len() as u64;
                 }
-                let arrived = taken_at.map_or(now, |at| at.min(now));
                 let for_sinks = (!roster.sinks.is_empty()).then(|| batch.clone());
                 let effects = if roster.writer.is_none() && live.session.record().link.is_none() {
                     live.session.on_passed(&batch, arrived)
@@ -121,6 +123,7 @@ impl Engine {
     ) -> Summarized {
         let rules = self.settings.rules(&key.product);
         let Some(live) = self.memory.sessions.get_mut(key) else { return Summarized::Unlinked };
+        let kept = self.settings.history.is_some().then(|| text.clone());
         let (summarized, effects) = live.session.on_summary(text, covers, arrived, rules);
         match summarized {
             Summarized::Queued { .. } => self.counters.summaries_sealed.add(1),
@@ -128,6 +131,9 @@ impl Engine {
             Summarized::Stale => self.counters.summaries_ignored.add(1),
         }
         self.run_effects(round, key, effects, now);
+        if let Some(text) = kept {
+            self.keep_summary(round, key, text, summarized, arrived);
+        }
         summarized
     }
 
@@ -284,6 +290,11 @@ impl Engine {
     fn rekey(&mut self, round: &mut Round, key: &SessionKey, before: &Identity, now: Timestamp) {
         let Some(live) = self.memory.sessions.get(key) else { return };
         let record = live.session.record();
+        if self.settings.history.is_some() {
+            let Identity { user_id, email } = record.identity();
+            let person = What::Person { user_id, email, active_at: record.active_at };
+            round.told.push((key.clone(), person));
+        }
         if let Some(link) = &record.link {
             let owner = Owner { key: key.clone(), who: record.identity(), since: link.since };
             let group = conversation_group(&link.plugin, &link.conversation);

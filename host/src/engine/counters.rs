@@ -109,6 +109,14 @@ counters! {
     scrubs,
     /// 1 while something of what was erased may be left in the store's files.
     scrub_due,
+    /// Actions of the history that made room for later ones of their session.
+    history_dropped,
+    /// Sessions that were left out of the contexts in memory for want of room.
+    context_forgotten,
+    /// Times that the contexts fell behind what was committed and were read from the store again.
+    context_reread,
+    /// Rows of the history removed after their time.
+    history_expired,
     /// Sessions removed from the store after their retention.
     sessions_expired,
     /// Sessions in memory at this moment.

@@ -7,6 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::engine::accounts::Board;
 use crate::engine::counters::Counters;
+use crate::engine::feed::Listeners;
 use crate::engine::inbox::{Decision, Input, NoteRef};
 use crate::engine::link::{LinkError, LinkRequest, Linked};
 use crate::engine::settings::Settings;
@@ -39,6 +40,7 @@ pub struct Handle {
     pub(super) store: Arc<dyn Store>,
     /// Whether something of what was erased may be left in the store's files.
     pub(super) scrub_due: watch::Receiver<bool>,
+    pub(super) listeners: Listeners,
 }
 
 /// The engine has ended.
@@ -147,6 +149,11 @@ impl Handle {
         if self.control.send(Input::Stop).await.is_err() {
             tracing::debug!("the engine has ended before it was stopped");
         }
+    }
+
+    /// Whether the engine has ended.
+    pub fn has_ended(&self) -> bool {
+        self.inbox.is_closed()
     }
 
     /// The running totals.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::config::Delivery;
+use crate::engine::history::actions_in;
 use crate::engine::rows::{Person, PersonRow, person_group, put, read, session_group};
 use crate::engine::shared::Copy;
 use crate::engine::sinks::SinkLanes;
@@ -391,8 +392,12 @@ async fn load_given(
     }
     if !unreadable.is_empty() {
         let rows = store.load(Table::Sent, &unreadable).await?;
-        for (group, rows) in unreadable.into_iter().zip(rows) {
+        let kept = store.load(Table::History, &unreadable).await?;
+        for (group, (rows, kept)) in unreadable.into_iter().zip(rows.into_iter().zip(kept)) {
             let of_group = given.entry(group).or_default();
+            if let Some((first, value)) = kept.last().filter(|(number, _)| *number > 0) {
+                of_group.last_action = first + actions_in(value).saturating_sub(1);
+            }
             for (number, value) in rows {
                 let sent = read::<SentNote>(Table::Sent, number, &value);
                 of_group.last_note = of_group.last_note.max(number);

@@ -12,10 +12,13 @@
 mod accounts;
 mod apply;
 mod away;
+mod commit;
 mod counters;
 mod decide;
 pub mod erase;
+pub mod feed;
 mod handle;
+pub mod history;
 mod inbox;
 pub mod ledger;
 pub mod link;

@@ -118,6 +118,7 @@ impl Engine {
     /// a summary took the place of before, such as a dead letter that was sent again, goes right away.
     fn sent(&mut self, round: &mut Round, note: &Note, posted: Posted, now: Timestamp) {
         let (key, group) = (&note.key, session_group(&note.key));
+        self.end_covered(round, note);
         round.changes.push(delete(Table::Outbox, group.clone(), note.seq));
         round.changes.push(delete(Table::Attempt, group.clone(), note.seq));
         if let Some(old) = note.seq.checked_sub(MAX_SENT) {

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use serde::de::DeserializeOwned;
 
 use crate::clock::Timestamp;
+use crate::engine::feed::What;
 use crate::engine::round::{Engine, EngineError, Round};
 use crate::engine::rows::{
     Person, conversation_group, delete, person_group, read, session_group, session_key,
@@ -55,7 +56,9 @@ impl Engine {
         let groups: Vec<_> = gone.iter().map(|(key, _)| session_group(key)).collect();
         let open = self.store.load(Table::Open, &groups).await?;
         let sent = self.store.load(Table::Sent, &groups).await?;
-        for (((key, record), open), sent) in gone.iter().zip(open).zip(sent) {
+        let kept = self.store.load(Table::History, &groups).await?;
+        let rows = open.into_iter().zip(sent).zip(kept);
+        for ((key, record), ((open, sent), kept)) in gone.iter().zip(rows) {
             let group = session_group(key);
             for (row, value) in open {
                 let entry = read::<Entry>(Table::Open, row, &value);
@@ -66,6 +69,11 @@ impl Engine {
             for (row, _) in sent {
                 round.changes.push(delete(Table::Sent, group.clone(), row));
             }
+            for (row, _) in kept {
+                round.changes.push(delete(Table::History, group.clone(), row));
+            }
+            self.shelves.forget(key);
+            round.told.push((key.clone(), What::Gone));
             round.changes.push(delete(Table::Session, group, 0));
             forget_index(&mut round, key, record);
         }

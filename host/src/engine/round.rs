@@ -12,8 +12,10 @@ use crate::config::Delivery;
 use crate::engine::accounts::{Accounts, Board};
 use crate::engine::counters::Counters;
 use crate::engine::erase::{Erased, Scrub, SessionRows};
+use crate::engine::feed::{Teller, What};
 use crate::engine::handle::Summary;
 use crate::engine::handle::{CONTROL, Handle, INBOX, INBOX_KIB};
+use crate::engine::history::Shelves;
 use crate::engine::inbox::{Input, NoteRef, Outcome, Redacted};
 use crate::engine::link::{LinkError, Linked, Who};
 use crate::engine::live::{Live, Memory};
@@ -34,8 +36,6 @@ const ROUND: usize = 2048;
 const SWEEP: Duration = Duration::from_secs(30);
 /// How soon the next page of stored sessions is looked at for what has expired.
 const NEXT_PAGE: Duration = Duration::from_secs(1);
-/// Pause before a commit that met a full disk is tried again.
-const FULL_PAUSE: Duration = Duration::from_secs(1);
 
 /// The single writer. [`Engine::run`] it on a task of its own.
 pub struct Engine {
@@ -56,13 +56,15 @@ pub struct Engine {
     pub(super) accounts: Accounts,
     pub(super) redactions: Redactions,
     pub(super) scrub: Scrub,
+    pub(super) shelves: Shelves,
+    teller: Teller,
     /// Calls under way; each ends with what came of it.
     pub(super) posts: JoinSet<Input>,
     pub(super) draining: bool,
     pub(super) stopping: bool,
     /// Nothing is taken: the disk is full, and what room is kept is for what is under way. At this moment
     /// it is looked whether there is room again.
-    paused: Option<Timestamp>,
+    pub(super) paused: Option<Timestamp>,
 }
 
 /// Why the engine ended. What was committed is safe; the process must start again.
@@ -103,6 +105,8 @@ pub(super) struct Round {
     pub(super) parcels: Vec<StartParcel>,
     /// What the products' plugins do, as far as it was asked.
     pub(super) rosters: HashMap<ProductId, Arc<Roster>>,
+    /// What those who follow are told after the commit.
+    pub(super) told: Vec<(SessionKey, What)>,
     /// Sessions that are taken over from the reference's SDK.
     pub(super) adopted: Vec<(SessionKey, Imported)>,
 }
@@ -154,6 +158,7 @@ impl Engine {
         let snapshots = store.snapshots();
         let counters = Arc::new(Counters::default());
         let (scrub, scrub_due) = Scrub::new();
+        let teller = Teller::new();
         let handle = Handle {
             inbox: sender,
             control: orders,
@@ -163,6 +168,7 @@ impl Engine {
             settings: settings.clone(),
             store: store.clone(),
             scrub_due,
+            listeners: teller.listeners(),
         };
         let engine = Self {
             accounts: Accounts::new(settings.clone(), board),
@@ -180,6 +186,8 @@ impl Engine {
             memory: Memory::default(),
             redactions: Redactions::default(),
             scrub,
+            shelves: Shelves::default(),
+            teller,
             posts: JoinSet::new(),
             draining: false,
             stopping: false,
@@ -216,6 +224,7 @@ impl Engine {
         let mut sweep = self.clock.now() + SWEEP;
         let (mut expired, mut expired_dead, mut expired_redactions) = (None, None, None);
         let mut expired_parcels = None;
+        let mut expired_history = None;
         let mut max_live = self.settings.max_live;
         loop {
             if self.has_journalled() {
@@ -230,6 +239,7 @@ impl Engine {
             let now = self.clock.now();
             if now >= sweep {
                 self.memory.evict(now - self.settings.idle, false);
+                self.shelves.retain(|key| self.memory.sessions.contains_key(key));
                 self.accounts.sweep(now);
                 expired = unless_away(self.expire(expired, now).await)?;
                 expired_dead =
@@ -239,14 +249,21 @@ impl Engine {
                 )?;
                 expired_redactions =
                     unless_away(self.expire_redactions(expired_redactions, now).await)?;
+                expired_history = unless_away(self.expire_history(expired_history, now).await)?;
                 // The rows are looked at page by page; the next page has no reason to wait.
-                let more = [&expired, &expired_dead, &expired_parcels, &expired_redactions]
-                    .into_iter()
-                    .any(Option::is_some);
+                let pages = [
+                    &expired,
+                    &expired_dead,
+                    &expired_parcels,
+                    &expired_redactions,
+                    &expired_history,
+                ];
+                let more = pages.into_iter().any(Option::is_some);
                 sweep = now + if more { NEXT_PAGE } else { SWEEP };
             }
             if self.memory.sessions.len() > max_live {
                 self.memory.evict(now, true);
+                self.shelves.retain(|key| self.memory.sessions.contains_key(key));
                 // Where most are busy, the next look is due when there are many more.
                 max_live = self.settings.max_live.max(self.memory.sessions.len() / 4 * 5);
             }
@@ -306,30 +323,6 @@ impl Engine {
         }
         inputs.extend(orders);
         Ok(inputs)
-    }
-
-    /// Takes nothing while the disk is full, and goes on when there is room again.
-    async fn look_for_room(&mut self, now: Timestamp) {
-        if self.store.is_short() {
-            match self.paused {
-                None => tracing::error!(
-                    "store: the disk is full; nothing is taken until there is room, what is under way goes on"
-                ),
-                Some(look) if look > now => return,
-                Some(_) if self.store.has_room().await => return self.resume(),
-                Some(_) => {}
-            }
-            self.paused = Some(now + FULL_PAUSE);
-            self.counters.store_full.set(1);
-        } else if self.paused.is_some() {
-            self.resume();
-        }
-    }
-
-    fn resume(&mut self) {
-        self.paused = None;
-        self.counters.store_full.set(0);
-        tracing::info!("store: there is room again; the host goes on");
     }
 
     /// One round: what the inputs and the due timers ask for, with these changes, in one transaction.
@@ -424,6 +417,7 @@ impl Engine {
         self.memory.refill_lanes(&*self.store).await?;
         keys.extend(erased.iter().cloned());
         let erased = self.load_erased(erased, now).await?;
+        self.load_shelves(inputs).await?;
         self.redactions.refill(&*self.store, now).await?;
         let named = self.load_named(decided).await?;
         let sent = self.load_sent(sent).await?;
@@ -517,6 +511,9 @@ impl Engine {
         }
         self.commit(round.changes).await?;
         self.counters.actions_taken.add(round.taken);
+        for told in round.told {
+            self.teller.tell(told);
+        }
         for answer in round.answers {
             answer.tell();
         }
@@ -531,28 +528,6 @@ impl Engine {
         }
         self.begin_scrub(now);
         self.share(&round.records, now).await;
-        Ok(())
-    }
-
-    async fn commit(&mut self, changes: Vec<Change>) -> Result<(), EngineError> {
-        if changes.is_empty() {
-            return Ok(());
-        }
-        self.counters.commits.add(1);
-        let changes: Arc<[Change]> = changes.into();
-        loop {
-            match self.store.commit(changes.clone()).await {
-                Ok(()) => break,
-                Err(error @ StoreError::Full(_)) => {
-                    self.counters.store_full.set(1);
-                    tracing::error!("{error}");
-                    tokio::time::sleep(FULL_PAUSE).await;
-                }
-                Err(error) => self.wait_for_store(error).await?,
-            }
-        }
-        self.counters.store_full.set(u64::from(self.store.is_short()));
-        self.is_back();
         Ok(())
     }
 }

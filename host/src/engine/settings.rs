@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::config::{Breaker, Config, Delivery, Product, Retention};
+use crate::config::{Breaker, Config, Delivery, History, Product, Retention};
 use crate::ids::{PluginName, ProductId};
 
 /// The engine's part of the configuration.
@@ -21,6 +21,8 @@ pub struct Settings {
     pub max_live: usize,
     /// How long rows are kept.
     pub retention: Retention,
+    /// What is kept of what was taken lately; `None` for nothing.
+    pub history: Option<History>,
     /// Gives the jitter of pauses between attempts, `0.0..=1.0`.
     pub jitter: fn() -> f64,
     /// Whether notes are posted.
@@ -37,6 +39,7 @@ impl Settings {
             concurrency: concurrency.collect(),
             breakers: config.plugins.iter().map(|(name, it)| (name.clone(), it.breaker)).collect(),
             retention: config.retention.clone(),
+            history: config.context.as_ref().map(|context| context.history.clone()),
             ..Self::of_products(config.products.clone())
         }
     }
@@ -51,6 +54,7 @@ impl Settings {
             idle: Duration::from_secs(60),
             max_live: 100_000,
             retention: Retention::default(),
+            history: None,
             jitter: rand::random::<f64>,
             posting: true,
         }
@@ -60,6 +64,13 @@ impl Settings {
     #[must_use]
     pub fn without_posting(mut self) -> Self {
         self.posting = false;
+        self
+    }
+
+    /// Keeps what is taken for whoever reads it.
+    #[must_use]
+    pub fn with_history(mut self, rules: History) -> Self {
+        self.history = Some(rules);
         self
     }
 
@@ -96,6 +107,11 @@ impl Settings {
     /// Whether one product only is served: what names none is of it.
     pub(super) fn has_one_product(&self) -> bool {
         self.products.len() == 1
+    }
+
+    /// The configured products.
+    pub fn products(&self) -> impl Iterator<Item = &ProductId> {
+        self.products.keys()
     }
 
     /// A product's configuration.

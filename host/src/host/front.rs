@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::engine::erase::{EraseError, Erased, Erasure};
+use crate::context::Recent;
+use crate::engine::erase::{EraseError, Erased, Erasure, Whom};
 use crate::engine::ledger::{
     self, Account, By, Decided, Filter, LedgerError, Listing, Order, Want,
 };
@@ -13,8 +14,8 @@ use crate::engine::link::{Identity, LinkError, LinkMode, LinkRequest, Linked, Wh
 use crate::engine::{self, Handle};
 use crate::host::Closed;
 use crate::http::{
-    Backend, LinkWish, Part, PluginReport, PluginsReport, Readiness, StreamReadiness, StreamState,
-    WebhookAnswer, WebhookRequest,
+    Backend, LinkWish, NoProduct, Part, PluginReport, PluginsReport, Readiness, StreamReadiness,
+    StreamState, WebhookAnswer, WebhookRequest,
 };
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::plugin::{self, Health, ReceiveError, Registry, WebhookEvent, WebhookTurn};
@@ -33,6 +34,7 @@ pub(super) struct Front {
     /// The configured plugins: a stray file in the folder is nothing that readiness waits for.
     plugins: BTreeSet<PluginName>,
     streams: Vec<Status>,
+    recent: Option<Recent>,
     clock: Clock,
     closed: Closed,
 }
@@ -44,9 +46,11 @@ impl Front {
         registry: Arc<Registry>,
         plugins: BTreeSet<PluginName>,
         streams: Vec<Status>,
+        recent: Option<Recent>,
         clock: Clock,
     ) -> Self {
-        Self { engine, store, registry, plugins, streams, clock, closed: Closed::default() }
+        let closed = Closed::default();
+        Self { engine, store, registry, plugins, streams, recent, clock, closed }
     }
 
     /// The host isn't ready from here on: it is shutting down.
@@ -245,6 +249,41 @@ impl Backend for Front {
             true => Ok(self.engine.preview_erase(erasure).await?),
             false => self.engine.erase(erasure).await,
         }
+    }
+
+    fn recent(&self) -> Option<Recent> {
+        self.recent.clone()
+    }
+
+    fn product(&self, named: Option<&str>) -> Result<Arc<str>, NoProduct> {
+        let mut ids = self.engine.settings().products();
+        if let Some(named) = named {
+            let known = ids.find(|id| id.as_str() == named);
+            return known.map(ProductId::shared).ok_or(NoProduct::Unknown);
+        }
+        match (ids.next(), ids.next()) {
+            (Some(only), None) => Ok(only.shared()),
+            (None, _) => Err(NoProduct::Unknown),
+            (Some(_), Some(_)) => {
+                let ids = self.engine.settings().products();
+                Err(NoProduct::Several(ids.map(ToString::to_string).collect()))
+            }
+        }
+    }
+
+    async fn reset(&self, product: &str, user: &str) -> Result<Erased, EraseError> {
+        let mut erased = Erased::default();
+        let Ok(product) = ProductId::new(product) else { return Ok(erased) };
+        // The context knows users without the blanks around their ids.
+        for id in BTreeSet::from([user, user.trim()]) {
+            let whom = Whom::User(id.to_owned());
+            let erasure = Erasure { product: product.clone(), whom, keep_notes: true };
+            erased.add(self.erase(&erasure, false).await?);
+        }
+        if let Some(recent) = &self.recent {
+            recent.caught_up(self.engine.feed_position()).await;
+        }
+        Ok(erased)
     }
 
     fn readiness(&self) -> Readiness {

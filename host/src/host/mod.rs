@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::{self, Config};
+use crate::context::{self, InvalidSettings, Recent};
 use crate::engine::{Engine, EngineError, Handle, Settings, Totals};
 use crate::http::ServeError;
 use crate::outbox::lane::DeadLetter;
@@ -82,6 +83,9 @@ pub enum StartError {
     /// A stream's settings can't be used.
     #[error(transparent)]
     Stream(#[from] StreamError),
+    /// `[context]` can't be used.
+    #[error(transparent)]
+    Context(#[from] InvalidSettings),
     /// A step on a thread of its own ended in a panic.
     #[error("host: start-up ended in a panic: {0}. This is a bug")]
     Panic(#[from] JoinError),
@@ -126,18 +130,28 @@ impl Host {
         }
         let configured = config.plugins.keys().cloned().collect();
         let statuses = streams.iter().map(stream::Client::status).collect();
+        let recent = config.context.as_ref().map(|context| Recent::of(context, clock));
+        let recent = recent.transpose()?;
         let front = Front::new(
             engine.clone(),
             store.clone(),
             registry.clone(),
             configured,
             statuses,
+            recent.clone(),
             clock,
         );
         let front = Arc::new(front);
 
         let stop = CancellationToken::new();
         let (mut intake, mut server, mut core) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
+        if let Some(recent) = recent {
+            let engine = engine.clone();
+            core.spawn(async move {
+                context::follow(engine, recent).await;
+                Ok(())
+            });
+        }
         core.spawn(service.run());
         let serving = crate::http::serve(listener, front.clone(), config.server, stop.clone());
         server.spawn(async move { Ok(serving.await?) });

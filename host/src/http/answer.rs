@@ -26,7 +26,8 @@ pub(super) fn guarded(mut response: Response) -> Response {
     response
 }
 
-/// An error answer: `{"error": {"code", "message", "next"}}`.
+/// An error answer: `{"error": {"code", "message", "next"}}`, and a `detail` beside it where the reference
+/// has one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refused {
     status: StatusCode,
@@ -34,6 +35,7 @@ pub(super) struct Refused {
     message: Cow<'static, str>,
     next: Cow<'static, str>,
     extra: Option<Extra>,
+    detail: Option<Box<Value>>,
 }
 
 /// A header that an error has beside the usual ones.
@@ -51,7 +53,8 @@ impl Refused {
         message: impl Into<Cow<'static, str>>,
         next: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { status, code: code.into(), message: message.into(), next: next.into(), extra: None }
+        let (code, message, next) = (code.into(), message.into(), next.into());
+        Self { status, code, message, next, extra: None, detail: None }
     }
 
     pub(super) fn not_found() -> Self {
@@ -59,8 +62,9 @@ impl Refused {
             StatusCode::NOT_FOUND,
             "not_found",
             "there is no such address",
-            "the addresses are /webhooks/{plugin}, /sessions/link, /outbox, /outbox/retry, /outbox/purge, /erase, /plugins, /healthz and /readyz",
+            "the addresses are /webhooks/{plugin}, /sessions/link, /outbox, /outbox/retry, /outbox/purge, /erase, /plugins, /context/{user_id}, /users/{product_id}/{user_id}/live-activity, /admin/reset/{user_id}, /healthz and /readyz",
         )
+        .with_detail(json!("Not Found"))
     }
 
     pub(super) fn method_not_allowed(allowed: &'static str) -> Self {
@@ -71,6 +75,7 @@ impl Refused {
             format!("use {allowed}"),
         )
         .with(Extra::Allow(allowed))
+        .with_detail(json!("Method Not Allowed"))
     }
 
     pub(super) fn unauthorized(message: &'static str, next: &'static str) -> Self {
@@ -93,6 +98,12 @@ impl Refused {
         .with(Extra::RetryAfterSeconds(seconds.max(1)))
     }
 
+    /// Says it in the reference's words too, for its clients.
+    pub(super) fn with_detail(mut self, detail: Value) -> Self {
+        self.detail = Some(Box::new(detail));
+        self
+    }
+
     fn with(mut self, extra: Extra) -> Self {
         self.extra = Some(extra);
         self
@@ -101,8 +112,11 @@ impl Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let value =
+        let mut value =
             json!({"error": {"code": self.code, "message": self.message, "next": self.next}});
+        if let Some(detail) = self.detail {
+            value["detail"] = *detail;
+        }
         let mut response = json_answer(self.status, &value);
         let headers = response.headers_mut();
         match self.extra {

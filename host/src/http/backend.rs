@@ -1,10 +1,12 @@
 //! What is behind the routes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::context::Recent;
 use crate::engine::erase::{EraseError, Erased, Erasure};
 use crate::engine::ledger::{Decided, Filter, LedgerError, Listing, Order, Want};
 use crate::engine::link::{LinkError, LinkMode, Linked};
@@ -35,11 +37,36 @@ pub trait Backend: Send + Sync + 'static {
     /// Erases somebody, or only counts what that would be. Returns after the last commit.
     async fn erase(&self, erasure: &Erasure, dry_run: bool) -> Result<Erased, EraseError>;
 
+    /// What people did lately; `None` where none of it is kept, as by default.
+    fn recent(&self) -> Option<Recent> {
+        None
+    }
+
+    /// The product of this name; without a name the only one. By default there is none.
+    fn product(&self, _named: Option<&str>) -> Result<Arc<str>, NoProduct> {
+        Err(NoProduct::Unknown)
+    }
+
+    /// Erases the sessions of a user of a product, and what was known of them lately; notes that were posted
+    /// stay. Returns when nobody is told of them any more. By default there is nobody to erase.
+    async fn reset(&self, _product: &str, _user: &str) -> Result<Erased, EraseError> {
+        Ok(Erased::default())
+    }
+
     /// How things stand. Must not wait for anything.
     fn readiness(&self) -> Readiness;
 
     /// How every plugin is. Must not wait for anything.
     fn plugins(&self) -> PluginsReport;
+}
+
+/// Why no product is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoProduct {
+    /// None of this name is configured.
+    Unknown,
+    /// None is named, and there are several.
+    Several(Vec<String>),
 }
 
 /// How the plugins are, as `GET /plugins` answers it.

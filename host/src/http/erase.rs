@@ -103,7 +103,8 @@ fn unusable(code: &'static str, message: impl Into<Cow<'static, str>>) -> Refuse
     Refused::new(StatusCode::UNPROCESSABLE_ENTITY, code, message, EXAMPLE)
 }
 
-fn failed(error: EraseError) -> Refused {
+/// Why an erasure isn't through.
+pub(super) fn failed(error: EraseError) -> Refused {
     match error {
         EraseError::Store(error) => {
             // Its words can name files and addresses: they are the operator's.

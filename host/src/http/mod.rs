@@ -7,18 +7,22 @@
 //! | `GET /outbox` | as above; texts only for the bearer of a token | what waits and what was given up |
 //! | `POST /outbox/retry`, `/outbox/purge` | as above | has notes sent again, or removes them for good |
 //! | `POST /erase` | as `POST /sessions/link` | erases a person or a session of a product |
+//! | `GET /context/{user_id}` | the bearer of a token | what a user did lately, as text |
+//! | `GET /users/{product_id}/{user_id}/live-activity` | the same | the same as a list |
+//! | `POST /admin/reset/{user_id}` | as `POST /sessions/link` | erases a user's sessions; posted notes stay |
 //! | `GET /plugins` | the same | how every plugin is |
 //! | `GET /healthz` | anyone | 200 while the process lives, with the streams' state |
 //! | `GET /readyz` | anyone | 200 when streams, store and plugins are ready, else 503 |
 //!
 //! Everything is bounded: connections, the time for a request's head and for its body, the body's size,
 //! the time for an answer. The `Host` header means nothing here. Errors are JSON:
-//! `{"error": {"code", "message", "next"}}`.
+//! `{"error": {"code", "message", "next"}}`, with the reference's `detail` beside it where it has one.
 
 mod answer;
 mod auth;
 mod backend;
 mod body;
+mod context;
 mod erase;
 mod health;
 mod link;
@@ -32,7 +36,7 @@ mod webhook;
 mod tests;
 
 pub use backend::{
-    Backend, LinkWish, Part, PluginReport, PluginsReport, Readiness, StreamReadiness, StreamState,
-    WebhookAnswer, WebhookRequest,
+    Backend, LinkWish, NoProduct, Part, PluginReport, PluginsReport, Readiness, StreamReadiness,
+    StreamState, WebhookAnswer, WebhookRequest,
 };
 pub use server::{ServeError, serve};

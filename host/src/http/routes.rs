@@ -10,7 +10,7 @@ use axum::routing::{MethodFilter, get, on, post};
 use super::answer::Refused;
 use super::auth::Rule;
 use super::backend::Backend;
-use super::{erase, health, link, outbox, plugins, webhook};
+use super::{context, erase, health, link, outbox, plugins, webhook};
 use crate::config::Server;
 
 /// How long the rest of the host may take for an answer. Plugins have tighter deadlines of their own;
@@ -70,6 +70,20 @@ impl Routes {
             .route(
                 "/erase",
                 post(erase::erase).fallback(|| async { Refused::method_not_allowed("POST") }),
+            )
+            .route(
+                "/context/{user_id}",
+                get(context::context)
+                    .fallback(|| async { Refused::method_not_allowed("GET, HEAD") }),
+            )
+            .route(
+                "/users/{product_id}/{user_id}/live-activity",
+                get(context::live_activity)
+                    .fallback(|| async { Refused::method_not_allowed("GET, HEAD") }),
+            )
+            .route(
+                "/admin/reset/{user_id}",
+                post(context::reset).fallback(|| async { Refused::method_not_allowed("POST") }),
             )
             .route(
                 "/plugins",

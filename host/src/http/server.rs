@@ -144,9 +144,13 @@ fn address(path: &str) -> &'static str {
         "/outbox" => "/outbox",
         "/outbox/retry" => "/outbox/retry",
         "/outbox/purge" => "/outbox/purge",
+        "/erase" => "/erase",
         "/plugins" => "/plugins",
         "/healthz" => "/healthz",
         "/readyz" => "/readyz",
+        _ if path.starts_with("/context/") => "/context/{user_id}",
+        _ if path.starts_with("/users/") => "/users/{product_id}/{user_id}/live-activity",
+        _ if path.starts_with("/admin/reset/") => "/admin/reset/{user_id}",
         _ if path.starts_with("/webhooks/") => "/webhooks/{plugin}",
         _ => "unknown",
     }

@@ -51,11 +51,14 @@ pub enum Table {
     ParcelDead,
     /// One row while something of rows that were erased may be left in the store's files.
     Scrub,
+    /// What was taken of a session lately, a row per batch under the ordinal of its first action; under 0
+    /// the summary of what was before.
+    History,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Session,
         Self::Open,
         Self::Outbox,
@@ -71,6 +74,7 @@ impl Table {
         Self::ParcelAttempt,
         Self::ParcelDead,
         Self::Scrub,
+        Self::History,
     ];
 }
 

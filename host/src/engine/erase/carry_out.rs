@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::find::{self, SessionRows};
 use super::{Erased, Order};
 use crate::clock::Timestamp;
+use crate::engine::feed::What;
 use crate::engine::inbox::Outcome;
 use crate::engine::round::{Answer, Engine, Round};
 use crate::engine::rows::{
@@ -129,6 +130,8 @@ impl Engine {
         now: Timestamp,
     ) -> Option<u64> {
         round.records.remove(key);
+        self.shelves.forget(key);
+        round.told.push((key.clone(), What::Gone));
         let live = self.memory.begin_anew(key, now);
         let record = live.as_ref().map(|live| live.session.record().clone()).unwrap_or_default();
         let mut targets: HashSet<_> = record.past.into_iter().collect();

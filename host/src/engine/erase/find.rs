@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::{Erased, Erasure, Whom};
+use crate::engine::history;
 use crate::engine::rows::{Person, PersonRow, person_group, read, session_group, session_key};
 use crate::ids::{ProductId, SessionKey};
 use crate::outbox::lane::{DeadLetter, Progress, State};
@@ -17,7 +18,7 @@ use crate::store::{Change, Group, Key, Store, StoreError, Table};
 const PAGE: usize = 256;
 
 /// The tables that are grouped by session.
-const OF_SESSION: [Table; 10] = [
+const OF_SESSION: [Table; 11] = [
     Table::Session,
     Table::Open,
     Table::Outbox,
@@ -28,6 +29,7 @@ const OF_SESSION: [Table; 10] = [
     Table::Parcel,
     Table::ParcelAttempt,
     Table::ParcelDead,
+    Table::History,
 ];
 
 /// The sessions that are meant: by the index, and by what waits or was given up, which can outlive what the
@@ -51,6 +53,7 @@ pub(super) async fn sessions(
     for table in [Table::Outbox, Table::Dead, Table::Parcel, Table::ParcelDead] {
         by_rows(store, table, product, &person, &mut keys).await?;
     }
+    by_history(store, product, &person, &mut keys).await?;
     let mut keys: Vec<_> = keys.into_iter().collect();
     keys.sort();
     Ok(keys)
@@ -108,6 +111,7 @@ fn persons(table: Table, row: &Key, value: &[u8]) -> Vec<Person> {
         | Table::Journal
         | Table::Redact
         | Table::ParcelAttempt
+        | Table::History
         | Table::Scrub => read::<Arc<Note>>(table, number, value),
     };
     let of_note = |note: &Arc<Note>| {
@@ -119,6 +123,37 @@ fn persons(table: Table, row: &Key, value: &[u8]) -> Vec<Person> {
 fn of_parcel(parcel: &Parcel) -> Vec<Person> {
     let (user, email) = parcel.person();
     Person::of(user, email).collect()
+}
+
+/// What is kept of a session may be somebody's to whom it doesn't belong any more. Blanks around a user id
+/// don't count there.
+async fn by_history(
+    store: &dyn Store,
+    product: &ProductId,
+    person: &Person,
+    keys: &mut HashSet<SessionKey>,
+) -> Result<(), StoreError> {
+    let mut after =
+        Key { table: Table::History, group: Group(product.shared(), "".into()), number: 0 };
+    loop {
+        let rows = store.scan(Table::History, Some(after), PAGE).await?;
+        let at_end = rows.len() < PAGE;
+        let Some((last, _)) = rows.last() else { return Ok(()) };
+        after = last.clone();
+        for (row, value) in rows {
+            if *row.group.0 != *product.as_str() {
+                return Ok(());
+            }
+            if let Some(key) = session_key(&row.group)
+                && history::is_of(&value, person)
+            {
+                keys.insert(key);
+            }
+        }
+        if at_end {
+            return Ok(());
+        }
+    }
 }
 
 /// Reads all rows of these sessions.

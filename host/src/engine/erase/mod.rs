@@ -79,7 +79,8 @@ pub struct Erased {
 }
 
 impl Erased {
-    fn add(&mut self, more: Self) {
+    /// Counts what was erased together with this.
+    pub fn add(&mut self, more: Self) {
         self.sessions += more.sessions;
         self.actions += more.actions;
         self.notes += more.notes;

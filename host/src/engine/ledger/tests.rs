@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock::{Clock, Timestamp};
+use crate::engine::feed::Teller;
 use crate::engine::handle::Handle;
 use crate::engine::inbox::{Decision, Input, NoteRef};
 use crate::engine::rows::{put, session_group};
@@ -309,6 +310,7 @@ fn engine(takes: Duration) -> (Handle, tokio::task::JoinHandle<Asked>) {
         settings: Arc::new(Settings::of_products([])),
         store: Arc::new(MemoryStore::new()),
         scrub_due: tokio::sync::watch::channel(false).1,
+        listeners: Teller::new().listeners(),
     };
     let answer = async move {
         let mut asked = Vec::new();

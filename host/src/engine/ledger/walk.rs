@@ -190,6 +190,7 @@ fn attempts_of(table: Table) -> Option<(Table, Table)> {
         | Table::Redact
         | Table::ParcelAttempt
         | Table::ParcelDead
+        | Table::History
         | Table::Scrub => None,
     }
 }

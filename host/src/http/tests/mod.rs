@@ -2,6 +2,7 @@
 
 mod access;
 mod connections;
+mod context;
 mod erase;
 mod health;
 mod link;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::config::{Secret, Server};
+use crate::context::Recent;
 use crate::engine::erase::{EraseError, Erased, Erasure};
 use crate::engine::ledger::{Decided, Filter, LedgerError, Listing, Order, Want};
 use crate::engine::link::{LinkError, LinkEvent, LinkMode, Linked};
@@ -41,6 +43,10 @@ struct Fake {
     asked: Mutex<Vec<outbox::Asked>>,
     /// What was to be erased, and whether only a count was wanted.
     erasures: Mutex<Vec<(Erasure, bool)>>,
+    /// What people did lately.
+    recent: Mutex<Option<Recent>>,
+    /// Who was reset.
+    resets: Mutex<Vec<(String, String)>>,
     /// A webhook waits for a permit before it answers.
     gate: Semaphore,
     entered: Notify,
@@ -65,6 +71,8 @@ impl Default for Fake {
             }),
             asked: Mutex::default(),
             erasures: Mutex::default(),
+            recent: Mutex::default(),
+            resets: Mutex::default(),
             gate: Semaphore::new(1000),
             entered: Notify::new(),
         }
@@ -107,6 +115,19 @@ impl Backend for Fake {
     async fn erase(&self, erasure: &Erasure, dry_run: bool) -> Result<Erased, EraseError> {
         self.erasures.lock().unwrap().push((erasure.clone(), dry_run));
         Ok(erase::erased(dry_run))
+    }
+
+    fn recent(&self) -> Option<Recent> {
+        self.recent.lock().unwrap().clone()
+    }
+
+    fn product(&self, named: Option<&str>) -> Result<Arc<str>, NoProduct> {
+        context::product(named)
+    }
+
+    async fn reset(&self, product: &str, user: &str) -> Result<Erased, EraseError> {
+        self.resets.lock().unwrap().push((product.to_owned(), user.to_owned()));
+        Ok(erase::erased(false))
     }
 
     fn readiness(&self) -> Readiness {

@@ -1,0 +1,269 @@
+//! What was committed of sessions, told to whoever follows: in order, and never waited for.
+//!
+//! The engine tells it after the commit. What a follower hasn't taken yet is bounded by count and by bytes;
+//! one that falls further behind is told so ([`Next::Behind`]) and reads the store again: nothing is missed
+//! in silence.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::clock::Timestamp;
+use crate::engine::handle::{Closed, Handle};
+use crate::engine::history::{KeptBatch, KeptSummary};
+use crate::ids::SessionKey;
+
+/// What can wait for a follower.
+const MOST: usize = 4096;
+/// Bytes of it.
+const MOST_BYTES: usize = 16 << 20;
+
+/// Something that was committed of a session.
+#[derive(Debug)]
+pub struct Committed {
+    /// Of which session.
+    pub key: SessionKey,
+    /// What.
+    pub what: What,
+    position: u64,
+    _room: Room,
+}
+
+/// What was committed.
+#[derive(Clone)]
+pub enum What {
+    /// Actions were taken. The batch says who it is as far as the session knows it.
+    Batch(Arc<KeptBatch>),
+    /// A summary takes the place of the actions that it covers.
+    Summary(Arc<KeptSummary>),
+    /// The session was found to be another person's, or more is known of them.
+    Person {
+        /// The user id, where known.
+        user_id: Option<String>,
+        /// The e-mail address, where known.
+        email: Option<String>,
+        /// When the session was active last.
+        active_at: Timestamp,
+    },
+    /// Nothing of the session is kept any more: it was erased, or it expired. Its actions are counted from 1
+    /// again.
+    Gone,
+}
+
+impl std::fmt::Debug for What {
+    /// What was done and by whom is left out.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Batch(_) => "Batch(..)",
+            Self::Summary(_) => "Summary(..)",
+            Self::Person { .. } => "Person(..)",
+            Self::Gone => "Gone",
+        })
+    }
+}
+
+impl What {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Batch(kept) => kept.bytes(),
+            Self::Summary(summary) => summary.text.len(),
+            Self::Person { .. } | Self::Gone => 0,
+        }
+    }
+}
+
+/// What a follower is told next.
+#[derive(Debug)]
+pub enum Next {
+    /// Something was committed.
+    Committed(Arc<Committed>),
+    /// The follower was too slow, and something was left out. What it knows is to be read from the store
+    /// again ([`Handle::history`], [`Handle::latest_sessions`]); what is told from here on was committed
+    /// after this moment, or is in the store already: telling it twice must do no harm.
+    Behind,
+}
+
+/// A follower's end of the feed.
+pub struct Feed {
+    /// `None` stands for something that found no room.
+    receiver: broadcast::Receiver<Option<Arc<Committed>>>,
+    told: Arc<AtomicU64>,
+    position: u64,
+}
+
+impl Feed {
+    /// The next thing. Safe to be dropped before it answers.
+    ///
+    /// # Errors
+    /// The engine has ended.
+    pub async fn next(&mut self) -> Result<Next, Closed> {
+        match self.receiver.recv().await {
+            Ok(Some(committed)) => {
+                self.position = committed.position;
+                Ok(Next::Committed(committed))
+            }
+            Ok(None) | Err(RecvError::Lagged(_)) => {
+                self.receiver = self.receiver.resubscribe();
+                self.position = self.told.load(Ordering::Acquire);
+                Ok(Next::Behind)
+            }
+            Err(RecvError::Closed) => Err(Closed),
+        }
+    }
+
+    /// The position of what was told last: see [`Handle::feed_position`].
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+}
+
+impl Handle {
+    /// Follows what is committed from here on. Only where a history is kept is anything told.
+    pub fn feed(&self) -> Feed {
+        // The feed of an engine that has ended is one that ends at once.
+        let receiver = match self.listeners.sender.upgrade() {
+            Some(sender) => sender.subscribe(),
+            None => broadcast::channel(1).1,
+        };
+        // Only from here on: what was counted by then is received, or in the store.
+        Feed { receiver, told: self.listeners.told.clone(), position: self.feed_position() }
+    }
+
+    /// How much was told so far. What a call of this handle was answered before is told to a follower by the
+    /// time that its [`Feed::position`] has come this far.
+    pub fn feed_position(&self) -> u64 {
+        self.listeners.told.load(Ordering::Acquire)
+    }
+}
+
+/// The engine's end of the feed. With it the feed ends.
+pub(super) struct Teller {
+    sender: broadcast::Sender<Option<Arc<Committed>>>,
+    told: Arc<AtomicU64>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// What the handles have of it.
+#[derive(Clone)]
+pub(super) struct Listeners {
+    sender: broadcast::WeakSender<Option<Arc<Committed>>>,
+    told: Arc<AtomicU64>,
+}
+
+impl Teller {
+    pub(super) fn new() -> Self {
+        Self { sender: broadcast::Sender::new(MOST), told: Arc::default(), waiting: Arc::default() }
+    }
+
+    pub(super) fn listeners(&self) -> Listeners {
+        Listeners { sender: self.sender.downgrade(), told: self.told.clone() }
+    }
+
+    /// Tells what was committed.
+    pub(super) fn tell(&self, (key, what): (SessionKey, What)) {
+        let position = self.told.load(Ordering::Acquire) + 1;
+        // Before it is sent: who subscribes in between counts what it hasn't received.
+        self.told.store(position, Ordering::Release);
+        if self.sender.receiver_count() > 0 {
+            let bytes = what.bytes();
+            let room = self.waiting.load(Ordering::Acquire) + bytes <= MOST_BYTES;
+            let committed = room.then(|| {
+                self.waiting.fetch_add(bytes, Ordering::AcqRel);
+                let room = Room { bytes, waiting: self.waiting.clone() };
+                Arc::new(Committed { key, what, position, _room: room })
+            });
+            // The last follower may have gone meanwhile: then nobody wants to know.
+            drop(self.sender.send(committed));
+        }
+    }
+}
+
+/// The room that something takes while followers haven't dropped it.
+#[derive(Debug)]
+struct Room {
+    bytes: usize,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.waiting.fetch_sub(self.bytes, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{ProductId, SessionId};
+    use crate::session::payload::{Action, ActionsPayload};
+
+    fn batch(first: u64, bytes: usize) -> (SessionKey, What) {
+        let key = SessionKey {
+            product: ProductId::new("p").unwrap(),
+            session: SessionId::new("s").unwrap(),
+        };
+        let action = Action { description: "x".repeat(bytes), ..Action::default() };
+        let batch = ActionsPayload { actions: vec![action], ..ActionsPayload::default() };
+        (key, What::Batch(Arc::new(KeptBatch { first, at: Timestamp(0), batch })))
+    }
+
+    fn feed(teller: &Teller) -> Feed {
+        Feed { receiver: teller.sender.subscribe(), told: teller.told.clone(), position: 0 }
+    }
+
+    async fn next(feed: &mut Feed) -> Option<u64> {
+        match feed.next().await.unwrap() {
+            Next::Committed(committed) => match &committed.what {
+                What::Batch(batch) => Some(batch.first),
+                What::Summary(_) | What::Person { .. } | What::Gone => unreachable!(),
+            },
+            Next::Behind => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_follower_that_falls_behind_is_told_so_and_then_what_comes() {
+        let teller = Teller::new();
+        let mut feed = feed(&teller);
+        for n in 1..=MOST as u64 + 1 {
+            teller.tell(batch(n, 1));
+        }
+        assert_eq!(next(&mut feed).await, None);
+        assert_eq!(feed.position(), MOST as u64 + 1);
+        teller.tell(batch(7, 1));
+        assert_eq!(next(&mut feed).await, Some(7));
+        assert_eq!(feed.position(), teller.told.load(Ordering::Acquire));
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_bounded_by_bytes_too_and_room_comes_back() {
+        let teller = Teller::new();
+        let mut feed = feed(&teller);
+        for n in 1..=9 {
+            teller.tell(batch(n, MOST_BYTES / 8));
+        }
+        assert!(teller.waiting.load(Ordering::Acquire) <= MOST_BYTES);
+        let mut seen = Vec::new();
+        while let Some(n) = next(&mut feed).await {
+            seen.push(n);
+        }
+        assert!(!seen.is_empty() && seen.len() < 9, "{seen:?}, then: behind");
+        assert_eq!(teller.waiting.load(Ordering::Acquire), 0);
+        teller.tell(batch(10, MOST_BYTES / 8));
+        assert_eq!(next(&mut feed).await, Some(10));
+    }
+
+    #[tokio::test]
+    async fn without_a_follower_nothing_waits_and_with_the_engine_the_feed_ends() {
+        let teller = Teller::new();
+        teller.tell(batch(1, 10));
+        assert_eq!(teller.waiting.load(Ordering::Acquire), 0);
+        let mut feed = feed(&teller);
+        teller.tell(batch(2, 10));
+        drop(teller);
+        assert_eq!(next(&mut feed).await, Some(2));
+        assert!(feed.next().await.is_err());
+    }
+}

@@ -1,0 +1,249 @@
+//! What a chatbot asks for: `GET /context/{user_id}`, `GET /users/{product_id}/{user_id}/live-activity` and
+//! `POST /admin/reset/{user_id}`.
+//!
+//! The first and the last answer as the reference's bridge does, save that an error says more: beside the
+//! reference's `detail` it has the `error` of every other route.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Extension, Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode, Uri};
+use serde_json::{Value, json};
+
+use super::answer::{Refused, json_answer};
+use super::auth::Rule;
+use super::backend::NoProduct;
+use super::erase::failed;
+use super::routes::{Peer, Routes};
+use crate::context::{Acted, Recent, View};
+
+/// Actions of an answer where nobody says how many.
+const DEFAULT_LIMIT: usize = 50;
+/// Most actions of an answer.
+const MAX_LIMIT: usize = 1000;
+/// When to ask again while what is stored is being read.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+type UserId = Result<Path<String>, PathRejection>;
+
+/// What a user did lately, as text.
+pub(super) async fn context(
+    State(routes): State<Routes>,
+    Extension(peer): Extension<Peer>,
+    user: UserId,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let answer = || {
+        let asked = Asked::read(&routes, peer, &headers, user, &uri)?;
+        let activity = asked.activity()?;
+        let Asked { user, query, .. } = asked;
+        let value = json!({"user_id": user, "query": query, "context": activity});
+        Ok(json_answer(StatusCode::OK, &value))
+    };
+    answer().unwrap_or_else(Refused::into_response)
+}
+
+/// What a user did lately, as a list.
+pub(super) async fn live_activity(
+    State(routes): State<Routes>,
+    Extension(peer): Extension<Peer>,
+    path: Result<Path<(String, String)>, PathRejection>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let answer = || {
+        let recent = readable(&routes, peer, &headers)?;
+        let Path((product, user)) = path.map_err(|_| not_text())?;
+        let limit = limit(&pairs(&uri)?)?;
+        let product = product_of(&routes, Some(&product))?;
+        let view = View { max_actions: None, ..recent.view() };
+        let actions = recent.actions(&product, &user, limit, view).ok_or_else(unknown_user)?;
+        let listed: Vec<_> = actions.iter().map(listed).collect();
+        let value = json!({
+            "product_id": &*product,
+            "user_id": user,
+            "count": listed.len(),
+            "actions": listed,
+        });
+        Ok(json_answer(StatusCode::OK, &value))
+    };
+    answer().unwrap_or_else(Refused::into_response)
+}
+
+/// Erases a user's sessions, and with them the context; notes that were posted stay.
+pub(super) async fn reset(
+    State(routes): State<Routes>,
+    Extension(peer): Extension<Peer>,
+    user: UserId,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let answer = async {
+        routes.rule.check(peer.0, &headers)?;
+        let Path(user) = user.map_err(|_| not_text())?;
+        let product = product_of(&routes, value(&pairs(&uri)?, "product"))?;
+        let reset = routes.within_deadline(routes.backend.reset(&product, &user)).await?;
+        reset.map_err(failed)?;
+        Ok(json_answer(StatusCode::OK, &json!({"status": "ok", "user_id": user})))
+    };
+    answer.await.unwrap_or_else(Refused::into_response)
+}
+
+/// A question about a user, from a client that may ask.
+pub(super) struct Asked {
+    pub(super) recent: Recent,
+    pub(super) product: Arc<str>,
+    pub(super) user: String,
+    pub(super) query: String,
+}
+
+impl Asked {
+    /// Reads `…/{user_id}?query=&product=`.
+    pub(super) fn read(
+        routes: &Routes,
+        peer: Peer,
+        headers: &HeaderMap,
+        user: UserId,
+        uri: &Uri,
+    ) -> Result<Self, Refused> {
+        let recent = readable(routes, peer, headers)?;
+        let Path(user) = user.map_err(|_| not_text())?;
+        let pairs = pairs(uri)?;
+        let query = value(&pairs, "query").ok_or_else(missing_query)?.to_owned();
+        let product = product_of(routes, value(&pairs, "product"))?;
+        Ok(Self { recent, product, user, query })
+    }
+
+    /// What the user did lately; refused with 404 where nothing is known.
+    pub(super) fn activity(&self) -> Result<String, Refused> {
+        let activity = self.recent.activity(&self.product, &self.user, self.recent.view());
+        if activity.is_empty() { Err(unknown_user()) } else { Ok(activity) }
+    }
+}
+
+/// Lets a client pass that may read what people did: as with the texts of notes, the bearer of a token.
+fn readable(routes: &Routes, peer: Peer, headers: &HeaderMap) -> Result<Recent, Refused> {
+    routes.rule.check(peer.0, headers)?;
+    if !matches!(routes.rule, Rule::Bearer(_)) {
+        return Err(Refused::new(
+            StatusCode::FORBIDDEN,
+            "context_needs_token",
+            "what people did is told to the bearer of a token only",
+            "set `token` in [server] and send `Authorization: Bearer TOKEN`",
+        ));
+    }
+    let Some(recent) = routes.backend.recent() else {
+        return Err(Refused::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "context_off",
+            "this host keeps no context",
+            "add the table [context] to the configuration and start the host again",
+        ));
+    };
+    if !recent.is_ready() {
+        return Err(Refused::unavailable(
+            "context_not_ready",
+            "what is stored is being read",
+            RETRY_AFTER,
+        ));
+    }
+    Ok(recent)
+}
+
+fn product_of(routes: &Routes, named: Option<&str>) -> Result<Arc<str>, Refused> {
+    routes.backend.product(named).map_err(|no| match no {
+        NoProduct::Unknown => Refused::new(
+            StatusCode::NOT_FOUND,
+            "unknown_product",
+            "the product isn't configured",
+            "name one that has a table [products.ID]",
+        ),
+        NoProduct::Several(ids) => Refused::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "which_product",
+            "several products are configured, and users of different products are different people",
+            format!("say which: ?product={}", ids.join(" or ?product=")),
+        ),
+    })
+}
+
+fn pairs(uri: &Uri) -> Result<Vec<(String, String)>, Refused> {
+    let Query(pairs) = Query::try_from_uri(uri).map_err(|_| {
+        Refused::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "invalid_query",
+            "the query can't be read",
+            "encode it as forms are: UTF-8, with % before what has a meaning of its own",
+        )
+    })?;
+    Ok(pairs)
+}
+
+/// The last value of a name, as the reference reads it.
+fn value<'a>(pairs: &'a [(String, String)], wanted: &str) -> Option<&'a str> {
+    pairs.iter().rev().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str())
+}
+
+fn limit(pairs: &[(String, String)]) -> Result<usize, Refused> {
+    let Some(text) = value(pairs, "limit") else { return Ok(DEFAULT_LIMIT) };
+    let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+    limit.ok_or_else(|| {
+        Refused::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "invalid_limit",
+            format!("limit must be a number from 1 to {MAX_LIMIT}"),
+            "send, for example, ?limit=20",
+        )
+    })
+}
+
+fn listed(acted: &Acted) -> Value {
+    let value = serde_json::to_value(&acted.action);
+    let mut value = value.expect("an action is made of text and numbers");
+    if let Value::Object(fields) = &mut value {
+        fields.retain(|_, value| !value.is_null());
+        fields.insert("session_id".to_owned(), json!(&*acted.place.session));
+        fields.insert("taken_at".to_owned(), json!(acted.at.as_secs_f64()));
+    }
+    value
+}
+
+fn unknown_user() -> Refused {
+    const DETAIL: &str = "No activity found for user";
+    Refused::new(
+        StatusCode::NOT_FOUND,
+        "unknown_user",
+        "nothing recent is known of this user in this product",
+        "answer without a context; `lookback` in [context] says what is recent",
+    )
+    .with_detail(json!(DETAIL))
+}
+
+fn missing_query() -> Refused {
+    let missing = json!({
+        "type": "missing",
+        "loc": ["query", "query"],
+        "msg": "Field required",
+        "input": null,
+    });
+    Refused::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "missing_query",
+        "the query has no `query`",
+        "send ?query= with the user's question; it may be empty",
+    )
+    .with_detail(json!([missing]))
+}
+
+fn not_text() -> Refused {
+    Refused::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "invalid_id",
+        "an id in the path isn't UTF-8",
+        "encode it as UTF-8 with %, a slash as %2F",
+    )
+}
