@@ -185,7 +185,7 @@ async fn what_the_note_of_a_summary_that_is_given_up_would_replace_stays() {
     platform.recover();
     let world = World::start_with(BEGIN + 60.0, store, platform, keeping(History::default()));
     let dead = world.dead().await.remove(0).note;
-    let note = sidenote::engine::NoteRef { key: dead.key.clone(), seq: dead.seq };
+    let note = sidenote::engine::NoteRef::note(dead.key.clone(), dead.seq);
     let retry = sidenote::engine::Decision::Retry;
     assert_eq!(world.handle.decide(retry, vec![note]).await, Ok(1));
     wait(1.0).await;
