@@ -159,6 +159,7 @@ fn the_example_files_pass_once_their_secrets_are_set() {
         ("BOT_SIGNING_SECRET", "c"),
         ("ACME_INGEST_SECRET", "d"),
         ("BOT_INCOMING_SECRET", "e"),
+        ("SIDENOTE_LLM_KEY", "f"),
     ];
     for name in ["sidenote.toml", "other-servers.toml"] {
         let folder = tempfile::tempdir().unwrap();
