@@ -10,5 +10,6 @@ mod linking;
 mod redis;
 mod rows;
 mod session_core;
+mod sinks;
 mod stream;
 mod summary;

@@ -22,6 +22,7 @@ mod readme;
 mod redis;
 mod replays;
 mod restart;
+mod sinks;
 mod specs;
 mod stream_faults;
 mod summaries;

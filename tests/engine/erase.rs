@@ -67,7 +67,7 @@ async fn nothing_is_left_of_somebody_in_any_table_and_their_notes_go() {
         wait(0.3).await;
     }
     world.take(done_by("ann", "s1", "2")).await;
-    let expected = Erased { sessions: 2, actions: 1, notes: 0, redactions: 4, left: 0 };
+    let expected = Erased { sessions: 2, actions: 1, notes: 0, parcels: 0, redactions: 4, left: 0 };
     assert_eq!(world.handle.preview_erase(&user("ann")).await.expect("a preview"), expected);
     assert_eq!(world.handle.erase(&user("ann")).await.expect("an erasure"), expected);
     wait(1.0).await;

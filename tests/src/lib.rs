@@ -16,12 +16,14 @@ mod patience;
 mod process;
 mod redis_server;
 mod rig;
+pub mod sinks;
 mod store_kind;
 pub mod summing;
 pub mod throughput;
 pub mod trial;
 pub mod vendor;
 pub mod vitals;
+pub mod warehouse;
 pub mod world;
 
 pub use acting::Person;
