@@ -24,8 +24,12 @@ pub trait Backend: Send + Sync + 'static {
     /// the platform is told that a webhook was taken only when it was.
     async fn webhook(&self, plugin: &str, request: WebhookRequest) -> WebhookAnswer;
 
-    /// Takes an event that a connector pushed. Returns after the commit.
-    async fn ingest(&self, push: PushRequest) -> PushAnswer;
+    /// Takes an event that a connector pushed. Returns after the commit. As it is here, no product is pushed
+    /// to.
+    async fn ingest(&self, push: PushRequest) -> PushAnswer {
+        drop(push);
+        PushAnswer::Refused(PushError::NoProduct)
+    }
 
     /// Links a session. Returns after the commit.
     async fn link(&self, wish: LinkWish) -> Result<Linked, LinkError>;

@@ -110,7 +110,7 @@ fn commands_in_the_text_are_commands() {
 }
 
 /// Words of the operators' pages that look like keys: states of a note, codes of an answer.
-const NO_KEYS: [&str; 15] = [
+const NO_KEYS: [&str; 18] = [
     "in_flight",
     "retry_at",
     "held_until",
@@ -126,6 +126,9 @@ const NO_KEYS: [&str; 15] = [
     "which_product",
     "context_off",
     "context_not_ready",
+    "rate_limited",
+    "not_found",
+    "too_long",
 ];
 
 #[test]
