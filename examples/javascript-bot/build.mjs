@@ -1,6 +1,6 @@
 // Makes the component: `npm run build`.
 
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { rm, writeFile } from 'node:fs/promises';
 import { componentize } from '@bytecodealliance/componentize-js';
 
@@ -17,7 +17,10 @@ const { component } = await componentize({
 // The manifest goes in last, so that a folder that a host watches never sees a plugin without it.
 const part = `${NAME}.part`;
 await writeFile(part, component);
-execFileSync(SIDENOTE, ['plugin', 'pack', part, '--manifest', 'manifest.json', '-o', `${NAME}.wasm`], {
-  stdio: 'inherit',
-});
+const words = ['plugin', 'pack', part, '--manifest', 'manifest.json', '-o', `${NAME}.wasm`];
+const packed = spawnSync(SIDENOTE, words, { stdio: 'inherit' });
 await rm(part);
+if (packed.error) {
+  console.error(`build: ${SIDENOTE} can't be run (${packed.error.code}): put sidenote on the PATH, or set SIDENOTE to its file`);
+}
+process.exitCode = packed.status ?? 1;

@@ -8,15 +8,16 @@ use tracing_subscriber::EnvFilter;
 /// Sends log lines to stderr, filtered by `SIDENOTE_LOG` or, without it, from `level` on, as text or,
 /// with `json`, one JSON object per line.
 pub fn init(json: bool, level: Level) {
-    let wanted = std::env::var("SIDENOTE_LOG").unwrap_or_default();
+    let wanted = without_payloads(&std::env::var("SIDENOTE_LOG").unwrap_or_default());
     let default = || EnvFilter::new(level.as_str());
     let parsed = if wanted.is_empty() { Ok(default()) } else { EnvFilter::try_new(&wanted) };
+    let quiet = "rmcp=error".parse().expect("a directive");
     let (filter, refused) = match parsed {
         Ok(filter) => (filter, None),
         Err(error) => (default(), Some(error)),
     };
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(filter.add_directive(quiet))
         .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr);
     let installed = if json { builder.json().try_init() } else { builder.try_init() };
@@ -25,5 +26,23 @@ pub fn init(json: bool, level: Level) {
     }
     if let Some(error) = refused {
         tracing::warn!(%error, "SIDENOTE_LOG can't be used; logging at the default. Write, for example, `debug` or `sidenote::stream=debug,info`");
+    }
+}
+
+/// What is wanted but for the log of the protocol for agents, which shows what people did and asked.
+fn without_payloads(wanted: &str) -> String {
+    let shown = |directive: &&str| !directive.trim_start().starts_with("rmcp");
+    wanted.split(',').filter(shown).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_shows_payloads_cannot_be_asked_for() {
+        let wanted = "debug, rmcp=trace,sidenote=info,rmcp::service=debug";
+        assert_eq!(without_payloads(wanted), "debug,sidenote=info");
+        assert_eq!(without_payloads("rmcp"), "");
     }
 }

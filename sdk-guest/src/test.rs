@@ -12,7 +12,7 @@
 //! assert_eq!(host.requests()[0].body, b"hello");
 //! ```
 //!
-//! [`call`], [`note`] and [`webhook`] make what the host would hand over.
+//! [`call`], [`note`], [`batch`], [`summary`] and [`webhook`] make what the host would hand over.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -24,7 +24,8 @@ use hmac::Mac;
 use crate::bindings::host::sidenote::plugin::http as wit;
 use crate::crypto::{Encoding, Hash};
 use crate::log::Level;
-use crate::{Call, Note, NoteKind, Sent};
+use crate::sink::{Batch, Summary};
+use crate::{Action, Call, Note, NoteKind, Sent};
 
 pub use wit::{Error, Request, Response};
 
@@ -127,6 +128,43 @@ pub fn note(body: &str) -> Note {
         seq: 1,
         body: body.to_owned(),
         actions: Vec::new(),
+        extras: Vec::new(),
+    }
+}
+
+/// A batch with an action for each of these descriptions: of session `s-1` of product `p-1`, by user `u-1`,
+/// in conversation `c-1`.
+pub fn batch<'a>(descriptions: impl IntoIterator<Item = &'a str>) -> Batch {
+    let action = |(index, description): (i64, &str)| Action {
+        index,
+        kind: "click".to_owned(),
+        title: "Click".to_owned(),
+        description: description.to_owned(),
+        canonical_url: "https://app.example/cart".to_owned(),
+        raw_url: "https://app.example/cart?id=7".to_owned(),
+        started_at: Some(1_700_000_000.25),
+        ended_at: Some(1_700_000_000.5),
+    };
+    Batch {
+        product_id: "p-1".to_owned(),
+        session_id: "s-1".to_owned(),
+        user_id: Some("u-1".to_owned()),
+        email: Some("ann@example.com".to_owned()),
+        conversation_id: Some("c-1".to_owned()),
+        actions: (0..).zip(descriptions).map(action).collect(),
+        forwarded_at: Some(1_700_000_001.5),
+        extras: Vec::new(),
+    }
+}
+
+/// A summary with this text: of session `s-1` of product `p-1`, in place of three actions.
+pub fn summary(text: &str) -> Summary {
+    Summary {
+        product_id: "p-1".to_owned(),
+        session_id: "s-1".to_owned(),
+        text: text.to_owned(),
+        replaces: 3,
+        forwarded_at: None,
         extras: Vec::new(),
     }
 }

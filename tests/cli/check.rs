@@ -115,6 +115,34 @@ fn a_right_file_is_summed_up_without_its_secrets() {
 }
 
 #[test]
+fn a_product_with_sinks_only_is_right_and_one_that_goes_nowhere_is_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["jsonl-http.wasm", "webhook.wasm"] {
+        put(components().join(file), folder.path(), file);
+    }
+    let strayed = test_guests().join("guest_strayed.wasm");
+    put(strayed, folder.path(), "strayed.wasm");
+    let toml = r#"
+[streams.main]
+url = "https://a.example"
+[plugins.jsonl-http.config]
+url = "https://warehouse.example/lines"
+[plugins.jsonl-http.grants]
+hosts = ["warehouse.example"]
+[products.analytics]
+plugins = ["jsonl-http"]
+"#;
+    let run = check(folder.path(), toml, &[], &[]);
+    assert_eq!(run.code, 0, "{}", run.shown());
+    let line = "product   analytics: jsonl-http, without notes";
+    assert!(run.stdout.lines().any(|it| it == line), "{}", run.stdout);
+    let nowhere = format!("{toml}[plugins.strayed]\n[products.lost]\nplugins = [\"strayed\"]\n");
+    let run = check(folder.path(), &nowhere, &[], &[]);
+    let warning = "[products.lost] warning: none of its plugins posts notes or is a sink";
+    assert!(run.stderr.contains(warning), "{}", run.shown());
+}
+
+#[test]
 fn a_plugin_without_its_file_is_a_failure_that_says_so() {
     let folder = right_folder();
     let run = check(folder.path(), RIGHT, &[], &[("API", "hunter2")]);
@@ -165,8 +193,9 @@ fn the_example_files_pass_once_their_secrets_are_set() {
         ("SIDENOTE_SERVER_TOKEN", "a"),
         ("SIDENOTE_STREAM_TOKEN", "b"),
         ("BOT_SIGNING_SECRET", "c"),
-        ("BOT_INCOMING_SECRET", "d"),
-        ("SIDENOTE_LLM_KEY", "e"),
+        ("ACME_INGEST_SECRET", "d"),
+        ("BOT_INCOMING_SECRET", "e"),
+        ("SIDENOTE_LLM_KEY", "f"),
     ];
     for name in ["sidenote.toml", "other-servers.toml"] {
         let folder = tempfile::tempdir().unwrap();

@@ -10,6 +10,7 @@ mod outbox;
 mod plugin;
 mod plugin_new;
 mod sidenote;
+mod sinks;
 mod smoke_test;
 mod suite;
 mod watch;

@@ -5,7 +5,7 @@
 //! and the test says so.
 
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -15,15 +15,13 @@ use sidenote::ids::{ConversationId, ProductId, SessionId, SessionKey};
 use sidenote::outbox::note::{Call, Note, NoteKind, Post};
 use sidenote::plugin::{Offer, QuickReply, Registry};
 use sidenote_tests::vendor::{Chatwoot, Intercom, Received, Vendor, VendorRig};
-use sidenote_tests::{DEADLINE, Person};
+use sidenote_tests::{DEADLINE, Person, npm_package};
 use tokio::process::{Child, Command};
 
 /// Where the descriptions are, seen from this package.
 const SPECS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/specs");
-/// Prism's package, with what is locked.
-const PRISM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/prism");
-/// Where it is installed.
-const INSTALLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/prism");
+/// Prism's program, in its package.
+const PRISM: &str = "node_modules/@stoplight/prism-cli/dist/index.js";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_fit_the_vendors_own_description_and_broken_ones_do_not() {
@@ -156,7 +154,7 @@ struct Prism {
 
 impl Prism {
     async fn start(spec: &Path) -> Self {
-        let program = install().await;
+        let program = npm_package("prism").await.join(PRISM);
         let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let port = free.expect("a free port").port();
         let mut command = Command::new("node");
@@ -195,26 +193,4 @@ impl Prism {
     async fn stop(mut self) {
         self.process.kill().await.expect("Prism ends");
     }
-}
-
-/// Installs Prism where it isn't yet, as it is locked. Its program.
-async fn install() -> PathBuf {
-    let (from, to) = (Path::new(PRISM), Path::new(INSTALLED));
-    let program = to.join("node_modules/@stoplight/prism-cli/dist/index.js");
-    let (lock, stamp) = (from.join("package-lock.json"), to.join("installed-lock.json"));
-    let locked = std::fs::read(&lock).expect("the lock file");
-    if program.is_file() && std::fs::read(&stamp).is_ok_and(|installed| installed == locked) {
-        return program;
-    }
-    std::fs::create_dir_all(to).expect("a folder in target");
-    for file in ["package.json", "package-lock.json"] {
-        std::fs::copy(from.join(file), to.join(file)).expect("a copy in target");
-    }
-    let mut npm = Command::new("npm");
-    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
-    let status =
-        npm.current_dir(to).status().await.expect("npm is there: install Node.js 20 or later");
-    assert!(status.success(), "npm ci in {}: {status}", to.display());
-    std::fs::write(stamp, locked).expect("a stamp in target");
-    program
 }

@@ -189,7 +189,7 @@ async fn a_plugin_without_a_success_for_days_is_disabled_until_a_person_enables_
     assert!(dead[0].reason.starts_with("expired"), "{}", dead[0].reason);
 
     world.platform.recover();
-    let notes = vec![sidenote::engine::NoteRef { key: dead[0].note.key.clone(), seq: 1 }];
+    let notes = vec![sidenote::engine::NoteRef::note(dead[0].note.key.clone(), 1)];
     let decided = world.handle.decide(sidenote::engine::Decision::Retry, notes).await.unwrap();
     assert_eq!(decided, 1);
     wait(1.0).await;

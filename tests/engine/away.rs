@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use sidenote::engine::link::LinkError;
-use sidenote::session::payload::Payload;
+use sidenote::outbox::parcel::{Content, Roles};
+use sidenote::session::payload::{Payload, SummaryPayload};
 use sidenote::store::{Change, Group, Journal, Key, MemoryStore, Rows, Store, StoreError, Table};
 use sidenote_tests::world::{Platform, World, action, batch, ok_after, wait};
 
@@ -296,5 +297,46 @@ async fn a_host_can_be_stopped_while_its_store_is_away() {
     world.link("s", "c").await.unwrap();
     wait(1.0).await;
     assert_eq!(texts(&world.platform), numbers(3));
+    world.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn sinks_have_all_that_was_taken_while_the_store_was_away_once_and_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(Remote::default());
+    let platform = Platform::new([]);
+    platform.sinks.set_roles("bot", Some(Roles { writer: true, sink: true }));
+    let world = start(&store, platform.clone(), journal(folder.path(), 1 << 20));
+    acts(&world, 0..2).await;
+    wait(1.0).await;
+    go_away(&store, &world).await;
+    acts(&world, 2..4).await;
+    let summary = SummaryPayload {
+        product_id: "p".to_owned(),
+        session_id: Some("s".to_owned()),
+        summary: "0 to 3".to_owned(),
+        replaces: 4,
+        forwarded_at: 12.5,
+    };
+    let summary = Payload::Summary(summary);
+    world.handle.take(summary.clone(), 10).await.expect("the engine runs");
+    acts(&world, 4..5).await;
+    wait(1.0).await;
+    world.crash().await;
+    assert_eq!(platform.sinks.kept("bot", "s"), ["0", "1"]);
+    // The host that takes over plays it back, its commits are answered late, and reads fail now and then.
+    store.unanswered.store(2, Ordering::SeqCst);
+    store.shaky.store(true, Ordering::SeqCst);
+    let world = start(&store, platform.clone(), journal(folder.path(), 1 << 20));
+    store.set_away(false);
+    wait(20.0).await;
+    store.shaky.store(false, Ordering::SeqCst);
+    wait(20.0).await;
+    let kept = platform.sinks.kept("bot", "s");
+    assert_eq!(kept, ["0", "1", "2", "3", "summary: 0 to 3", "4"]);
+    let told = platform.sinks.handed().into_iter().map(|handed| handed.parcel.content);
+    let Payload::Summary(wanted) = summary else { unreachable!() };
+    assert!(told.into_iter().any(|content| content == Content::Summary(wanted.clone())));
+    assert_eq!(world.rows(Table::Parcel).await, 0);
     world.end().await;
 }

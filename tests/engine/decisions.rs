@@ -25,7 +25,7 @@ fn world(script: impl IntoIterator<Item = Answer>, rules: Delivery) -> World {
 fn note(seq: u64) -> NoteRef {
     let key =
         SessionKey { product: product("p"), session: SessionId::new("s").expect("not empty") };
-    NoteRef { key, seq }
+    NoteRef::note(key, seq)
 }
 
 async fn acts(world: &World, texts: &[&str]) {

@@ -67,7 +67,7 @@ async fn nothing_is_left_of_somebody_in_any_table_and_their_notes_go() {
         wait(0.3).await;
     }
     world.take(done_by("ann", "s1", "2")).await;
-    let expected = Erased { sessions: 2, actions: 1, notes: 0, redactions: 4, left: 0 };
+    let expected = Erased { sessions: 2, actions: 1, notes: 0, parcels: 0, redactions: 4, left: 0 };
     assert_eq!(world.handle.preview_erase(&user("ann")).await.expect("a preview"), expected);
     assert_eq!(world.handle.erase(&user("ann")).await.expect("an erasure"), expected);
     wait(1.0).await;
@@ -320,43 +320,6 @@ async fn no_byte_of_somebody_is_left_in_the_files_of_the_store() {
     world.end().await;
 }
 
-/// Every key of the server and what is in it, as one text.
-async fn everything(server: &RedisServer) -> String {
-    let client = redis::Client::open(server.config().url.as_str()).expect("an address");
-    let mut client = client.get_multiplexed_async_connection().await.expect("a connection");
-    let keys: Vec<Vec<u8>> =
-        redis::cmd("KEYS").arg("*").query_async(&mut client).await.expect("keys");
-    let mut all = String::new();
-    for key in keys {
-        let kind: String =
-            redis::cmd("TYPE").arg(&key).query_async(&mut client).await.expect("a type");
-        let mut read = match kind.as_str() {
-            "string" => redis::cmd("GET"),
-            "hash" => redis::cmd("HGETALL"),
-            "zset" => redis::cmd("ZRANGE"),
-            other => panic!("a key of type {other}"),
-        };
-        read.arg(&key);
-        if kind == "zset" {
-            read.arg(0).arg(-1);
-        }
-        let value: redis::Value = read.query_async(&mut client).await.expect("a value");
-        all.push_str(&String::from_utf8_lossy(&key));
-        all.push_str(&texts(&value));
-    }
-    all
-}
-
-fn texts(value: &redis::Value) -> String {
-    if let redis::Value::BulkString(bytes) = value {
-        String::from_utf8_lossy(bytes).into_owned()
-    } else if let redis::Value::Array(values) = value {
-        values.iter().map(texts).collect()
-    } else {
-        format!("{value:?}")
-    }
-}
-
 #[tokio::test]
 async fn no_byte_of_somebody_is_left_on_a_redis_server() {
     let Some(server) = RedisServer::start(&[]).await else { return };
@@ -373,10 +336,10 @@ async fn no_byte_of_somebody_is_left_on_a_redis_server() {
     eventually("a note", async || world.platform.visible().len() == 1).await;
     world.take(done_by("marker-user", "marker-session", "marker-text open")).await;
     eventually("the copy for the SDK", async || {
-        everything(&server).await.contains("autoplay:session_state:marker-session")
+        server.everything().await.contains("autoplay:session_state:marker-session")
     })
     .await;
-    let before = everything(&server).await;
+    let before = server.everything().await;
     for marker in MARKERS {
         assert!(before.contains(marker), "{marker} is there before");
     }
@@ -384,7 +347,7 @@ async fn no_byte_of_somebody_is_left_on_a_redis_server() {
     let erased = world.handle.erase(&user("marker-user")).await.expect("an erasure");
     assert_eq!(erased.sessions, 1);
     eventually("redactions", async || world.rows(Table::Redact).await == 0).await;
-    let after = everything(&server).await;
+    let after = server.everything().await;
     for marker in MARKERS {
         assert!(!after.contains(marker), "{marker}");
     }

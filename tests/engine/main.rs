@@ -8,6 +8,7 @@ mod history;
 mod outbox;
 mod redaction;
 mod restart;
+mod sinks;
 mod summaries;
 
 use std::sync::Arc;

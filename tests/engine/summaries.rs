@@ -181,7 +181,7 @@ async fn a_dead_letter_that_is_sent_again_after_its_summary_goes_right_away() {
     world.summary("s", "both", 2).await;
     wait(1.0).await;
     let key = world.platform.posts()[0].note.key.clone();
-    let note = NoteRef { key, seq: 1 };
+    let note = NoteRef::note(key, 1);
     assert_eq!(world.handle.decide(Decision::Retry, vec![note]).await, Ok(1));
     wait(1.0).await;
     assert_eq!(world.platform.posts().len(), 4, "it was posted");

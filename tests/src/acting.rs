@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
 use sidenote::session::payload::{Action, ActionsPayload};
 use sidenote::sim::{Marker, Opening};
 
@@ -65,6 +67,21 @@ impl Person {
             forwarded_at: 1_700_000_000.0,
             ..ActionsPayload::default()
         }
+    }
+
+    /// The secret with which the product's connector signs what it pushes.
+    pub fn ingest_secret(&self) -> String {
+        format!("connector-of-{}-5b0c", self.product)
+    }
+
+    /// The signature of a body that the product's connector pushes.
+    ///
+    /// # Panics
+    /// Never.
+    pub fn sign(&self, body: &[u8]) -> String {
+        let mac = Hmac::<Sha256>::new_from_slice(self.ingest_secret().as_bytes());
+        let mac = mac.expect("HMAC takes keys of any length").chain_update(body);
+        format!("sha256={}", hex::encode(mac.finalize().into_bytes()))
     }
 
     /// What the chat widget says when the person opens a conversation.

@@ -45,9 +45,11 @@ private = true
 
 [products.p]
 plugins = ["bot"]
+{ingest_p}
 
 [products.q]
 plugins = ["bot"]
+{ingest_q}
 
 {tables}
 "#,
@@ -55,10 +57,19 @@ plugins = ["bot"]
         delivery = setup.delivery,
         stream = setup.stream,
         limits = setup.limits,
+        ingest_p = ingest(setup, "INGEST_P"),
+        ingest_q = ingest(setup, "INGEST_Q"),
         tables = setup.tables,
         stream_url = connector.stream_url(STREAM),
         notes = platform.notes_url(),
         redact = platform.redact_url(),
         platform = platform.url(),
     )
+}
+
+fn ingest(setup: &Setup, variable: &str) -> String {
+    match setup.pushed {
+        true => format!("ingest_secret = {{ env = \"{variable}\" }}"),
+        false => String::new(),
+    }
 }

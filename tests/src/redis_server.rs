@@ -107,6 +107,38 @@ impl RedisServer {
         self.folder.path()
     }
 
+    /// Every key of the server and what is in it, as one text.
+    ///
+    /// # Panics
+    /// When it doesn't answer, or has a key of a type that a store doesn't use.
+    pub async fn everything(&self) -> String {
+        let client = redis::Client::open(self.url()).expect("an address");
+        let mut client = client.get_multiplexed_async_connection().await.expect("a connection");
+        let keys: Vec<Vec<u8>> =
+            redis::cmd("KEYS").arg("*").query_async(&mut client).await.expect("keys");
+        let mut all = String::new();
+        for key in keys {
+            let kind: String =
+                redis::cmd("TYPE").arg(&key).query_async(&mut client).await.expect("a type");
+            let mut read = match kind.as_str() {
+                "string" => redis::cmd("GET"),
+                "hash" => redis::cmd("HGETALL"),
+                "zset" => redis::cmd("ZRANGE"),
+                // It was removed meanwhile.
+                "none" => continue,
+                other => panic!("a key of type {other}"),
+            };
+            read.arg(&key);
+            if kind == "zset" {
+                read.arg(0).arg(-1);
+            }
+            let value: redis::Value = read.query_async(&mut client).await.expect("a value");
+            all.push_str(&String::from_utf8_lossy(&key));
+            all.push_str(&texts(&value));
+        }
+        all
+    }
+
     /// Ends it as a power cut would.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
@@ -156,4 +188,14 @@ fn is_installed() -> bool {
 fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a loopback port is free");
     listener.local_addr().expect("it listens").port()
+}
+
+fn texts(value: &redis::Value) -> String {
+    if let redis::Value::BulkString(bytes) = value {
+        String::from_utf8_lossy(bytes).into_owned()
+    } else if let redis::Value::Array(values) = value {
+        values.iter().map(texts).collect()
+    } else {
+        format!("{value:?}")
+    }
 }

@@ -46,6 +46,8 @@ pub struct Setup {
     pub stream: String,
     /// Keys of `[plugins.bot.limits]`.
     pub limits: String,
+    /// Whether a connector may push: the products have [`Person::ingest_secret`] then.
+    pub pushed: bool,
     /// Further tables.
     pub tables: String,
     /// The environment's variables that they name.
@@ -110,6 +112,8 @@ impl Rig {
             ("INCOMING", setup.platform.webhook_secret.clone()),
         ];
         secrets.extend(setup.secrets.iter().cloned());
+        let ingest = ["p", "q"].map(|product| Person::new(product, "").ingest_secret());
+        secrets.extend(["INGEST_P", "INGEST_Q"].into_iter().zip(ingest));
         let connector = Connector::start(setup.connector.clone()).await.expect("a free port");
         let platform = Platform::start(setup.platform.clone()).await.expect("a free port");
         let toml = configuration(&setup, &connector, &platform);
@@ -314,6 +318,19 @@ impl Rig {
         format!("http://{}{path}", self.host.as_ref().expect("a host runs").addr())
     }
 
+    /// Pushes a batch, signed as its product's connector does. The status.
+    ///
+    /// # Panics
+    /// When the host doesn't answer.
+    pub async fn push(&self, person: &Person, batch: &ActionsPayload) -> u16 {
+        let body = Event::actions(batch).pushed().expect("a batch is an event");
+        let signature = person.sign(&body);
+        let headers = [("x-connector-signature", &*signature)];
+        let url = self.url(&format!("/ingest/{}", person.product));
+        let answer = post_json(&url, &headers, body).await;
+        answer.unwrap_or_else(|error| panic!("{error}")).status
+    }
+
     /// Posts JSON to the host's API with its token.
     ///
     /// # Panics
@@ -334,8 +351,7 @@ impl Rig {
         path: &str,
         body: &serde_json::Value,
     ) -> Result<Answer, PostError> {
-        let addr = self.host.as_ref().expect("a host runs").addr();
-        let url = format!("http://{addr}{path}");
+        let url = self.url(path);
         let bearer = format!("Bearer {API_TOKEN}");
         post_json(&url, &[("authorization", &bearer)], body.to_string().into()).await
     }

@@ -15,11 +15,14 @@ use sidenote::outbox::note::{
     Call, Crash, Failure, FailureKind, Found, LimitScope, Note, Post, PostError, Posted, Redaction,
     Sent,
 };
+use sidenote::outbox::parcel::{Parcel, Roles};
 use sidenote::session::payload::{Action, ActionsPayload, Payload, SummaryPayload};
 use sidenote::session::state::Record;
 use sidenote::store::{EmbeddedStore, Group, Journal, OpenError, Store, Table};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+
+use crate::sinks::Sinks;
 
 /// The wall clock when a world begins, in seconds.
 pub const BEGIN: f64 = 1_700_000_000.0;
@@ -54,6 +57,8 @@ pub struct Platform {
     finder: Mutex<Option<HashSet<String>>>,
     asked: Mutex<Vec<String>>,
     redactions: Mutex<Redactions>,
+    /// The sinks beside it.
+    pub sinks: Sinks,
 }
 
 /// What a platform of a test knows of notes that it can take back.
@@ -92,7 +97,8 @@ impl Platform {
         let (slow, posts) = (Mutex::default(), Mutex::default());
         let (finder, asked) = (Mutex::default(), Mutex::default());
         let redactions = Mutex::default();
-        Arc::new(Self { start: Instant::now(), script, slow, posts, finder, asked, redactions })
+        let (start, sinks) = (Instant::now(), Sinks::default());
+        Arc::new(Self { start, script, slow, posts, finder, asked, redactions, sinks })
     }
 
     /// A platform that names the notes that it takes, `n1` first, and takes them back as scripted, then
@@ -216,6 +222,14 @@ impl Post for Platform {
             known.log.push(format!("gone {note_id}"));
         }
         answer
+    }
+
+    async fn write_parcel(&self, call: Call, parcel: &Parcel) -> Result<(), PostError> {
+        self.sinks.write(call, parcel).await
+    }
+
+    fn roles(&self, plugin: &PluginName) -> Option<Roles> {
+        self.sinks.roles(plugin)
     }
 
     async fn find_note(&self, call: Call, _: &Note) -> Result<Found, PostError> {
@@ -426,6 +440,16 @@ pub fn settings(rules: &Delivery) -> Settings {
     let mut settings = Settings::of_products(products);
     settings.jitter = || 1.0;
     settings
+}
+
+/// As [`settings`], with these plugins for both products, eight calls at a time each.
+pub fn settings_with(rules: &Delivery, plugins: &[&str]) -> Settings {
+    let plugins: Vec<PluginName> = plugins.iter().map(|name| (*name).into()).collect();
+    let products = ["p", "q"]
+        .map(|id| (product(id), Product { plugins: plugins.clone(), delivery: rules.clone() }));
+    let mut settings = Settings::of_products(products);
+    settings.jitter = || 1.0;
+    plugins.into_iter().fold(settings, |settings, plugin| settings.with_concurrency(plugin, 2))
 }
 
 /// Opens a store in a file; waits until a crashed engine's last commit has let go of it.

@@ -124,7 +124,10 @@ pub(crate) fn short_history() -> Vec<Vec<Change>> {
         all(100).collect(),
         vec![put(Table::Outbox, 100, 1_500_000), put(Table::Open, 0, 20)],
         all(3_000).collect(),
-        vec![delete(put(Table::Outbox, 100, 0)), put(Table::Dead, 7, 5_000)],
+        // More than fits beside the first: the file grows, one that had all before this too.
+        vec![put(Table::Parcel, 100, 4_000_000)],
+        vec![delete(put(Table::Outbox, 100, 0)), delete(put(Table::Parcel, 100, 0))],
+        vec![put(Table::Dead, 7, 5_000)],
         all(0).map(delete).collect(),
         vec![put(Table::Session, 1, 50)],
         vec![put(Table::Session, 1, 60), put(Table::Sent, 9, 700)],

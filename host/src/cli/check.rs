@@ -8,9 +8,10 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::{USAGE, output};
-use crate::config::{Config, ConfigErrors, Place, Plugin, Problem, Secret, Store};
-use crate::ids::PluginName;
-use crate::plugin::{Finding, review};
+use crate::config::{Config, ConfigErrors, Place, Plugin, Problem, Product, Secret, Store};
+use crate::ids::{PluginName, ProductId};
+use crate::outbox::parcel::Roles;
+use crate::plugin::{Finding, review, roles};
 
 /// What `check` takes.
 #[derive(Debug, Args)]
@@ -36,8 +37,10 @@ pub(super) fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn found(args: &CheckArgs, config: &Config) -> anyhow::Result<ExitCode> {
-    let told: Vec<_> =
-        config.plugins.iter().flat_map(|(name, plugin)| told(config, name, plugin)).collect();
+    let of_plugins = config.plugins.iter().flat_map(|(name, plugin)| told(config, name, plugin));
+    let of_products =
+        config.products.iter().filter_map(|(id, product)| aimless(config, id, product));
+    let told: Vec<_> = of_plugins.chain(of_products).collect();
     let ok = !told.iter().any(|told| told.problem);
     if args.json {
         let listed = |problems: bool| {
@@ -58,46 +61,82 @@ fn found(args: &CheckArgs, config: &Config) -> anyhow::Result<ExitCode> {
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Something to tell of a plugin.
-struct Told<'a> {
-    plugin: &'a str,
+/// Something to tell of a plugin or of a product.
+struct Told {
+    /// The table that it is about.
+    section: String,
     /// Whether it keeps the plugin from working.
     problem: bool,
     message: String,
 }
 
+/// A product of which nothing goes anywhere.
+fn aimless(config: &Config, id: &ProductId, product: &Product) -> Option<Told> {
+    let aimless = kind(config, product) == Kind::Nothing;
+    aimless.then(|| Told {
+        section: format!("products.{id}"),
+        problem: false,
+        message: "none of its plugins posts notes or is a sink, so what people do goes nowhere"
+            .to_owned(),
+    })
+}
+
+/// What becomes of what people do in a product, as far as the files of its plugins tell.
+#[derive(PartialEq, Eq)]
+enum Kind {
+    /// Notes, and what its sinks are given.
+    Notes,
+    /// Sinks have it, and nobody posts notes.
+    SinksOnly,
+    /// Nothing.
+    Nothing,
+}
+
+fn kind(config: &Config, product: &Product) -> Kind {
+    let plugins = product.plugins.iter().filter_map(|name| config.plugins.get(name));
+    let roles = plugins.map(|plugin| roles(&config.plugin_path(plugin)));
+    // Of a file that can't be read it isn't known that it posts no notes.
+    let roles: Vec<_> = roles.map(|roles| roles.unwrap_or(Roles::WRITER)).collect();
+    match (roles.iter().any(|it| it.writer), roles.iter().any(|it| it.sink)) {
+        (true, _) => Kind::Notes,
+        (false, true) => Kind::SinksOnly,
+        (false, false) => Kind::Nothing,
+    }
+}
+
 /// What there is to tell of a plugin's file and of what it asks for.
-fn told<'a>(config: &Config, name: &'a PluginName, plugin: &Plugin) -> Vec<Told<'a>> {
+fn told(config: &Config, name: &PluginName, plugin: &Plugin) -> Vec<Told> {
+    let section = format!("plugins.{name}");
     let path = config.plugin_path(plugin);
     if !path.is_file() {
         let message = format!(
             "the file {} isn't there; build it or copy it there, or set `file` or `plugins_folder`",
             path.display()
         );
-        return vec![Told { plugin: name, problem: true, message }];
+        return vec![Told { section, problem: true, message }];
     }
     let told = |finding: Finding| match finding {
         // Nobody has to do anything about it.
         Finding::Harmless(_) => None,
         Finding::Refused(_) | Finding::Useless(_) | Finding::Odd(_) => {
             let (problem, message) = (finding.is_problem(), finding.to_string());
-            Some(Told { plugin: name, problem, message })
+            Some(Told { section: section.clone(), problem, message })
         }
     };
     review(&path, name, plugin).into_iter().filter_map(told).collect()
 }
 
-impl Told<'_> {
+impl Told {
     fn json(&self) -> Value {
-        json!({"file": null, "line": null, "variable": null, "section": format!("plugins.{}", self.plugin), "message": self.message})
+        json!({"file": null, "line": null, "variable": null, "section": self.section, "message": self.message})
     }
 }
 
-impl fmt::Display for Told<'_> {
+impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { plugin, problem, message } = self;
+        let Self { section, problem, message } = self;
         let mark = if *problem { "" } else { "warning: " };
-        write!(f, "[plugins.{plugin}] {mark}{message}")
+        write!(f, "[{section}] {mark}{message}")
     }
 }
 
@@ -156,7 +195,11 @@ fn summary(file: &Path, config: &Config, complete: bool) -> String {
         }
     }
     for (id, product) in &config.products {
-        line(format!("product   {id}: {}", product.plugins.join(", ")));
+        let only = match kind(config, product) {
+            Kind::SinksOnly => ", without notes",
+            Kind::Notes | Kind::Nothing => "",
+        };
+        line(format!("product   {id}: {}{only}", product.plugins.join(", ")));
     }
     text.truncate(text.trim_end().len());
     text

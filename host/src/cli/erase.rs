@@ -94,13 +94,18 @@ fn is_wanted() -> anyhow::Result<bool> {
 }
 
 fn say(erased: &Erased, done: &str) {
-    let Erased { sessions, actions, notes, redactions, left } = *erased;
+    let Erased { sessions, actions, notes, parcels, redactions, left } = *erased;
     output::say(&format!(
         "{}, {} that waited for a note, {} that waited or had been given up: {done}",
         counted(sessions, "session"),
         counted(actions, "action"),
         counted(notes, "note"),
     ));
+    if parcels > 0 {
+        output::say(&format!(
+            "for sinks: {parcels} that waited or had been given up; what they were given stays there"
+        ));
+    }
     output::say(&format!(
         "at the platform: {} to be taken back, {} left",
         counted(redactions, "note"),

@@ -8,7 +8,7 @@ use toml::de::DeTable;
 use super::error::{ConfigErrors, Fault, Place, Problem};
 use super::model::{Cache, Config, Plugin};
 use super::section::{OVERLAY, Reader, Section, nearest};
-use super::{context, llm, plugins, products, scalar, sections};
+use super::{context, llm, mcp, plugins, products, scalar, sections};
 use crate::ids::PluginName;
 
 impl Config {
@@ -134,14 +134,15 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
             "name another folder",
         );
     }
-    let server = sections::server(top.section("server"));
+    let mut server = sections::server(top.section("server"));
     let store = sections::store(top.section("store"), base);
     let retention = sections::retention(top.section("retention"));
     let context = context::context(top.section("context"), &retention);
+    server.mcp = mcp::mcp(top.section("mcp"), &server, context.as_ref());
     let delivery = sections::delivery(top.section("delivery"), &Default::default());
-    let streams = sections::streams(&top);
+    let streams = sections::streams(&top, products::are_pushed_to(&top));
     let plugins = plugins::plugins(top.section("plugins"));
-    let products = products::products(&top, &plugins, &delivery);
+    let (products, ingest) = products::products(&top, &plugins, &delivery);
     let llm = llm::llm(top.section("llm"));
     let summary = llm::summary(top.section("summary"), llm.is_some() && context.is_none());
     let prompts = llm::prompts(top.section("prompts"), base);
@@ -157,6 +158,7 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
         cache,
         plugins,
         products,
+        ingest,
         llm,
         summary,
         prompts,

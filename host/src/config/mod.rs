@@ -9,7 +9,7 @@
 //! | `load` | the file to a [`Config`] |
 //! | `section` | reads the keys of one table; knows unknown keys and the environment overlay |
 //! | `scalar` | one value: durations, sizes, numbers, text |
-//! | `sections`, `plugins`, `products`, `llm` | one function per table of the file |
+//! | `sections`, `plugins`, `products`, `llm`, `mcp` | one function per table of the file |
 //! | `context` | `[context]` |
 //! | `secret` | values from the environment or a file, never from the text itself |
 //! | `host` | the hosts that a plugin may reach |
@@ -25,6 +25,7 @@ mod error;
 mod host;
 mod llm;
 mod load;
+mod mcp;
 mod model;
 mod plugins;
 mod products;
@@ -39,6 +40,6 @@ mod tests;
 pub use error::{ConfigErrors, Fault, Place, Problem, SecretFault};
 pub use llm::{Llm, Provider, Summary};
 pub use model::{
-    Breaker, Cache, Config, Context, DeadHead, Delivery, History, Isolation, Plugin, PluginLimits,
-    PluginSecret, Product, Redis, Retention, Secret, Server, Sha256, Store, Stream,
+    Breaker, Cache, Config, Context, DeadHead, Delivery, History, Isolation, Mcp, Plugin,
+    PluginLimits, PluginSecret, Product, Redis, Retention, Secret, Server, Sha256, Store, Stream,
 };

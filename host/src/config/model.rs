@@ -32,6 +32,9 @@ pub struct Config {
     pub plugins: BTreeMap<PluginName, Plugin>,
     /// `[products.ID]`.
     pub products: BTreeMap<ProductId, Product>,
+    /// The products that a connector pushes to, with the secret that it signs with
+    /// (`[products.ID] ingest_secret`).
+    pub ingest: BTreeMap<ProductId, Secret>,
     /// `[llm]`, where it is there.
     pub llm: Option<Llm>,
     /// `[summary]`.
@@ -79,6 +82,16 @@ pub struct Server {
     /// The address under which chat platforms reach the host, for example `https://notes.example.com`:
     /// what a signature over the whole URL is checked with. The `Host` header isn't trusted for it.
     pub public_url: Option<String>,
+    /// `[mcp]`: whether agents may ask over the Model Context Protocol.
+    pub mcp: Option<Mcp>,
+}
+
+/// `[mcp]`: the Model Context Protocol.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mcp {
+    /// Names, with or without a port, that the `Host` header may have beside those of this machine and that
+    /// of `public_url`.
+    pub hosts: Vec<String>,
 }
 
 impl Default for Server {
@@ -90,6 +103,7 @@ impl Default for Server {
             max_body_bytes: 1 << 20,
             max_connections: 512,
             public_url: None,
+            mcp: None,
         }
     }
 }

@@ -2,25 +2,44 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use toml::de::DeValue;
+
 use super::error::{Fault, Place};
-use super::model::{Delivery, Plugin, Product};
+use super::model::{Delivery, Plugin, Product, Secret};
 use super::scalar;
+use super::secret;
 use super::section::{Section, nearest};
 use super::sections;
 use crate::ids::{PluginName, ProductId};
 
-/// `[products]`: at least one; each names plugins that are configured.
+/// Signs what a connector pushes.
+const INGEST_SECRET: &str = "ingest_secret";
+
+/// Whether a connector pushes to some product.
+pub(super) fn are_pushed_to(top: &Section<'_>) -> bool {
+    let Some((_, products)) = top.entry("products") else { return false };
+    let DeValue::Table(products) = products.get_ref() else { return false };
+    let is_pushed_to = |product: &DeValue<'_>| {
+        product.as_table().is_some_and(|product| product.contains_key(INGEST_SECRET))
+    };
+    products.values().any(|product| is_pushed_to(product.get_ref()))
+}
+
+/// `[products]`: at least one; each names plugins that are configured. With the secrets of those that are
+/// pushed to.
 pub(super) fn products(
     top: &Section<'_>,
     plugins: &BTreeMap<PluginName, Plugin>,
     base: &Delivery,
-) -> BTreeMap<ProductId, Product> {
+) -> (BTreeMap<ProductId, Product>, BTreeMap<ProductId, Secret>) {
     let parent = top.section("products");
-    let mut products = BTreeMap::new();
+    let (mut products, mut ingest) = (BTreeMap::new(), BTreeMap::new());
     for (id, section) in parent.sections() {
+        let secret = secret::of_any_text(&section, INGEST_SECRET);
         let product = product(section, plugins, base);
         match ProductId::new(id.clone()) {
             Ok(id) => {
+                ingest.extend(secret.map(|secret| (id.clone(), secret)));
                 products.insert(id, product);
             }
             Err(error) => parent.refuse(
@@ -38,7 +57,7 @@ pub(super) fn products(
         };
         top.report(parent.place(), fault);
     }
-    products
+    (products, ingest)
 }
 
 fn product(

@@ -25,6 +25,14 @@ pub(super) fn bearer(section: &Section<'_>, key: &str) -> Option<Secret> {
     None
 }
 
+/// A secret that never goes out as it is, so that it can be any text.
+pub(super) fn of_any_text(section: &Section<'_>, key: &str) -> Option<Secret> {
+    let inner = open(section, key)?;
+    let value = value(section, key, &inner);
+    inner.finish();
+    value.map(|(value, _)| Secret::new(value))
+}
+
 /// The table of a secret, `{ env = "…" }` or `{ file = "…" }`, where it stands in the file.
 pub(super) fn open<'a>(section: &Section<'a>, key: &str) -> Option<Section<'a>> {
     section.knows(key);

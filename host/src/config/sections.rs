@@ -27,6 +27,7 @@ pub(super) fn server(section: Section<'_>) -> Server {
         max_body_bytes: section.scalar_or("max_body", default.max_body_bytes, scalar::size),
         max_connections: section.scalar_or("max_connections", default.max_connections, connections),
         public_url: section.scalar("public_url", public_url),
+        mcp: None,
     };
     if !server.listen.ip().is_loopback() && !section.has("token") {
         section.refuse(
@@ -167,8 +168,8 @@ pub(super) fn delivery(section: Section<'_>, base: &Delivery) -> Delivery {
     delivery
 }
 
-/// `[streams.NAME]`: at least one, no two at the same address.
-pub(super) fn streams(top: &Section<'_>) -> BTreeMap<String, Stream> {
+/// `[streams.NAME]`: at least one, unless events are `pushed`; no two at the same address.
+pub(super) fn streams(top: &Section<'_>, pushed: bool) -> BTreeMap<String, Stream> {
     let parent = top.section("streams");
     let mut streams = BTreeMap::new();
     let mut owners: BTreeMap<String, String> = BTreeMap::new();
@@ -187,10 +188,11 @@ pub(super) fn streams(top: &Section<'_>) -> BTreeMap<String, Stream> {
         }
         section.finish();
     }
-    if parent.names().is_empty() {
+    if parent.names().is_empty() && !pushed {
         let fault = Fault::MissingTable {
             table: "streams.NAME".to_owned(),
-            cause: "without a stream there is nothing to read".to_owned(),
+            cause: "without a stream there is nothing to read, unless a product has an `ingest_secret`"
+                .to_owned(),
             example: "[streams.main]\nurl = \"https://connector.example.com/stream/PRODUCT\"\ntoken = { env = \"SIDENOTE_STREAM_TOKEN\" }".to_owned(),
         };
         top.report(parent.place(), fault);

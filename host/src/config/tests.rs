@@ -1,5 +1,7 @@
 //! The file's promises: one reference with true defaults, and every mistake named with its way out.
 
+mod ways_in;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -40,12 +42,13 @@ fn errors(text: &str, env: &[(&str, &str)]) -> Vec<String> {
         .collect()
 }
 
-const REFERENCE_ENV: [(&str, &str); 5] = [
+const REFERENCE_ENV: [(&str, &str); 6] = [
     ("SIDENOTE_SERVER_TOKEN", "s"),
     ("SIDENOTE_STREAM_TOKEN", "t"),
     ("BOT_SIGNING_SECRET", "b"),
     ("BOT_INCOMING_SECRET", "i"),
     ("SIDENOTE_LLM_KEY", "k"),
+    ("ACME_INGEST_SECRET", "a"),
 ];
 
 #[test]
@@ -75,6 +78,7 @@ fn the_reference_file_states_the_defaults_of_the_code() {
             .take()
             .is_some_and(|token| token.expose() == "t")
     );
+    assert!(std::mem::take(&mut reference.ingest)[&acme].expose() == "a");
     let plugin = reference.plugins.get_mut("webhook").unwrap();
     assert!(plugin.sha256.take().is_some());
     assert_eq!(std::mem::take(&mut plugin.hosts), ["bot.example.com"]);
@@ -186,9 +190,7 @@ fn each_mistake_about_the_redis_store_names_its_key_and_repeats_no_secret() {
 #[test]
 fn the_example_for_other_peoples_servers_is_valid() {
     let text = include_str!("../../../examples/other-servers.toml");
-    let env =
-        [("SIDENOTE_STREAM_TOKEN", "t"), ("BOT_SIGNING_SECRET", "b"), ("BOT_INCOMING_SECRET", "i")];
-    let config = load(text, &env).unwrap();
+    let config = load(text, &REFERENCE_ENV).unwrap();
     assert_eq!(config.plugins["webhook"].config["url"], "https://bot.example.com/notes");
     assert_eq!(config.streams["main"].token.as_ref().unwrap().expose(), "t");
 }

@@ -1,6 +1,7 @@
 //! One request of one plugin, through every gate.
 
 use std::borrow::Cow;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -29,6 +30,18 @@ pub struct Door {
     grants: Grants,
     vault: Vault,
     bounds: Bounds,
+    /// What was asked last: many plugins ask one address again and again, and reading it is a twentieth of
+    /// what a call costs.
+    last: Mutex<Option<Arc<Address>>>,
+}
+
+/// An address that can be asked, as far as its form goes.
+struct Address {
+    /// As the guest wrote it.
+    text: String,
+    /// In its normal form: what is sent is what is judged.
+    uri: Uri,
+    origin: Origin,
 }
 
 /// How large an exchange may be, in bytes.
@@ -107,10 +120,38 @@ pub fn is_hosts_own(name: &HeaderName) -> bool {
     OWN.contains(&name.as_str())
 }
 
+impl Address {
+    fn read(text: &str) -> Result<Self, SendError> {
+        if text.len() > MAX_URL_BYTES {
+            return Err(SendError::Invalid("the address is longer than 8 KiB".to_owned()));
+        }
+        // They would be left out in silence, and another address called than the one that was written.
+        if text.contains(char::is_control) {
+            return Err(SendError::Invalid(
+                "the address holds a line break or a control character".to_owned(),
+            ));
+        }
+        let mut url = Url::parse(text)
+            .map_err(|error| SendError::Invalid(format!("the address can't be read: {error}")))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(SendError::Invalid(
+                "the address holds credentials; use {{secret:NAME}} in a header".to_owned(),
+            ));
+        }
+        url.set_fragment(None);
+        let origin = Origin::of(&url).ok_or_else(|| {
+            SendError::Invalid("the address is neither http nor https".to_owned())
+        })?;
+        let uri = Uri::try_from(String::from(url))
+            .map_err(|error| SendError::Invalid(format!("the address can't be sent: {error}")))?;
+        Ok(Self { text: text.to_owned(), uri, origin })
+    }
+}
+
 impl Door {
     /// A door with one plugin's grants and secrets.
     pub fn new(network: Network, grants: Grants, vault: Vault, bounds: Bounds) -> Self {
-        Self { network, grants, vault, bounds }
+        Self { network, grants, vault, bounds, last: Mutex::default() }
     }
 
     /// How large an exchange may be.
@@ -133,23 +174,20 @@ impl Door {
         mut request: Outgoing,
         alarm: &mut Alarm,
     ) -> Result<Incoming, SendError> {
-        let (url, origin) = self.address(&request.url)?;
-        self.grants.admit(&origin)?;
-        self.prepare(&mut request, &origin)?;
+        let address = self.address(&request.url)?;
+        let origin = &address.origin;
+        self.grants.admit(origin)?;
+        self.prepare(&mut request, origin)?;
 
-        // What is sent is what was judged: the address in its normal form, not the guest's text.
-        let uri = Uri::try_from(String::from(url))
-            .map_err(|error| SendError::Invalid(format!("the address can't be sent: {error}")))?;
         let mut prepared = http::Request::new(Full::new(request.body));
         *prepared.method_mut() = request.method;
-        *prepared.uri_mut() = uri;
+        *prepared.uri_mut() = address.uri.clone();
         *prepared.headers_mut() = request.headers;
         // A stand-in is on this machine.
-        let allow_private =
-            self.network.lead(&origin, &mut prepared) || self.grants.allow_private();
+        let allow_private = self.network.lead(origin, &mut prepared) || self.grants.allow_private();
         let exchange = async {
             let response = self.network.client(allow_private).request(prepared).await;
-            self.receive(response.map_err(|error| self.broken(&origin, error))?, &origin).await
+            self.receive(response.map_err(|error| self.broken(origin, error))?, origin).await
         };
         let deadline = Instant::now() + request.timeout;
         let outcome = alarm.until(deadline, exchange).await.unwrap_or_else(|| {
@@ -170,28 +208,14 @@ impl Door {
         outcome
     }
 
-    fn address(&self, text: &str) -> Result<(Url, Origin), SendError> {
-        if text.len() > MAX_URL_BYTES {
-            return Err(SendError::Invalid("the address is longer than 8 KiB".to_owned()));
+    fn address(&self, text: &str) -> Result<Arc<Address>, SendError> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(address) = last.as_ref().filter(|address| address.text == text) {
+            return Ok(address.clone());
         }
-        // They would be left out in silence, and another address called than the one that was written.
-        if text.contains(char::is_control) {
-            return Err(SendError::Invalid(
-                "the address holds a line break or a control character".to_owned(),
-            ));
-        }
-        let mut url = Url::parse(text)
-            .map_err(|error| SendError::Invalid(format!("the address can't be read: {error}")))?;
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(SendError::Invalid(
-                "the address holds credentials; use {{secret:NAME}} in a header".to_owned(),
-            ));
-        }
-        url.set_fragment(None);
-        let origin = Origin::of(&url).ok_or_else(|| {
-            SendError::Invalid("the address is neither http nor https".to_owned())
-        })?;
-        Ok((url, origin))
+        let address = Arc::new(Address::read(text)?);
+        *last = Some(address.clone());
+        Ok(address)
     }
 
     /// Drops the headers that are the host's, and puts the secrets in.

@@ -12,6 +12,7 @@ use crate::ids::{ConversationId, PluginName, SessionKey};
 use crate::outbox::account::{Account, AccountState, Ended, Heard};
 use crate::outbox::breaker::{Health, Turn};
 use crate::outbox::note::LimitScope;
+use crate::outbox::parcel::Roles;
 use crate::store::{Change, Store, StoreError, Table};
 
 /// Conversations whose limit is remembered. Beyond that, each lane keeps to its own alone.
@@ -32,7 +33,8 @@ pub(super) struct Accounts {
 #[derive(Clone, Copy)]
 pub(super) struct Call<'a> {
     pub(super) plugin: &'a PluginName,
-    pub(super) conversation: &'a ConversationId,
+    /// `None` where it was about none.
+    pub(super) conversation: Option<&'a ConversationId>,
     pub(super) kind: CallKind,
     pub(super) probe: bool,
     pub(super) heard: Heard,
@@ -43,6 +45,7 @@ pub(super) struct Call<'a> {
 pub(super) enum CallKind {
     Post,
     Redaction,
+    Parcel,
 }
 
 /// How the accounts stand, for whoever asks.
@@ -55,20 +58,24 @@ struct Desk {
     ready: VecDeque<SessionKey>,
     /// Sessions with a note to take back, in the order in which they came.
     redactions: VecDeque<SessionKey>,
+    /// Sessions with a parcel that can be handed over, in the order in which they came.
+    parcels: VecDeque<SessionKey>,
     /// Calls under way.
     busy: usize,
     /// How many of them take notes back.
     redacting: usize,
+    /// How many of them hand parcels over.
+    writing: usize,
 }
 
 impl Desk {
     fn of(account: Account) -> Self {
-        let (ready, redactions) = (VecDeque::new(), VecDeque::new());
-        Self { account, ready, redactions, busy: 0, redacting: 0 }
+        let (ready, redactions, parcels) = (VecDeque::new(), VecDeque::new(), VecDeque::new());
+        Self { account, ready, redactions, parcels, busy: 0, redacting: 0, writing: 0 }
     }
 
     fn is_wanted(&self) -> bool {
-        !self.ready.is_empty() || !self.redactions.is_empty()
+        !self.ready.is_empty() || !self.redactions.is_empty() || !self.parcels.is_empty()
     }
 }
 
@@ -144,11 +151,59 @@ impl Accounts {
         if turn { desk.redactions.pop_front() } else { None }
     }
 
+    /// Puts a session behind those that have a parcel to hand over.
+    pub(super) fn queue_parcel(&mut self, plugin: &PluginName, key: SessionKey, now: Timestamp) {
+        self.desk(plugin, now).parcels.push_back(key);
+    }
+
+    /// The sinks for which a parcel waits.
+    pub(super) fn wanted_parcels(&self) -> Vec<PluginName> {
+        let waits = self.desks.iter().filter(|(_, desk)| !desk.parcels.is_empty());
+        waits.map(|(plugin, _)| plugin.clone()).collect()
+    }
+
+    /// Takes the next session that has a parcel to hand over, where that may be begun: while notes of the
+    /// same plugin wait, half of the room is theirs.
+    pub(super) fn next_parcel(
+        &mut self,
+        plugin: &PluginName,
+        now: Timestamp,
+    ) -> Option<SessionKey> {
+        let slots = self.settings.slots(plugin);
+        let desk = self.desks.get_mut(plugin)?;
+        let fair = desk.ready.is_empty() || desk.writing < slots.div_ceil(2);
+        let turn = desk.busy < slots && fair && desk.account.allows(now);
+        if turn { desk.parcels.pop_front() } else { None }
+    }
+
+    /// What a plugin was found to do when it was asked last; `None` where it was no sink.
+    pub(super) fn known_roles(&self, plugin: &PluginName) -> Option<Roles> {
+        self.desks.get(plugin).and_then(|desk| desk.account.roles)
+    }
+
+    /// What a plugin does: what it says, or what it was found to do before where it can't say. `true`: the
+    /// account's row must be stored.
+    pub(super) fn roles(
+        &mut self,
+        plugin: &PluginName,
+        told: Option<Roles>,
+        now: Timestamp,
+    ) -> (Option<Roles>, bool) {
+        let known = self.known_roles(plugin);
+        let Some(roles) = told else { return (known, false) };
+        let kept = roles.sink.then_some(roles);
+        if kept != known {
+            self.desk(plugin, now).account.roles = kept;
+        }
+        (told, kept != known)
+    }
+
     /// A call is begun. `true`: it is a probe.
     pub(super) fn begin(&mut self, plugin: &PluginName, kind: CallKind, now: Timestamp) -> bool {
         let desk = self.desk(plugin, now);
         desk.busy += 1;
         desk.redacting += usize::from(kind == CallKind::Redaction);
+        desk.writing += usize::from(kind == CallKind::Parcel);
         desk.account.begin()
     }
 
@@ -162,7 +217,7 @@ impl Accounts {
         counters: &Counters,
     ) -> bool {
         let Call { plugin, conversation, kind, probe, heard } = *call;
-        if let Some(pause) = heard.pause
+        if let (Some(pause), Some(conversation)) = (heard.pause, conversation)
             && pause.scope == LimitScope::Conversation
             && self.conversations.len() < MAX_CONVERSATIONS
         {
@@ -174,6 +229,7 @@ impl Accounts {
         let desk = self.desk(plugin, now);
         desk.busy = desk.busy.saturating_sub(1);
         desk.redacting -= usize::from(kind == CallKind::Redaction).min(desk.redacting);
+        desk.writing -= usize::from(kind == CallKind::Parcel).min(desk.writing);
         let ended = desk.account.hear(heard, probe, now, settings.breaker(plugin), random);
         tell(plugin, ended, counters);
         if ended.changed || heard.health == Health::Down || heard.pause.is_some() {

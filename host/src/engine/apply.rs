@@ -16,6 +16,7 @@ use crate::ids::SessionKey;
 use crate::outbox::note::{Note, NoteKind};
 use crate::session::link::{Identity, LinkEvent, LinkMode, Owner, Wish};
 use crate::session::note::{format_note, format_summary};
+use crate::session::payload::SummaryPayload;
 use crate::session::state::{Covers, Effect, Sealed, Summarized, Target};
 use crate::store::Table;
 
@@ -27,19 +28,48 @@ impl Engine {
                 round.answers.extend(taken.map(Answer::Taken));
                 let arrived = taken_at.map_or(now, |at| at.min(now));
                 self.keep_batch(round, &key, &batch, arrived);
-                let Some(rules) = self.settings.delivery(&key.product) else { return };
+                if self.settings.delivery(&key.product).is_none() {
+                    return;
+                }
+                let roster = self.roster(round, &key.product, now);
+                let rules = self.settings.rules(&key.product);
                 let Some(live) = self.memory.sessions.get_mut(&key) else { return };
                 if taken_at.is_none() {
                     round.taken += batch.actions.len() as u64;
                 }
-                let gather = gathers(live, &self.accounts, rules, now);
-                let effects = live.session.on_actions(batch, bytes, arrived, rules, gather);
+                let for_sinks = (!roster.sinks.is_empty()).then(|| batch.clone());
+                let effects = if roster.writer.is_none() && live.session.record().link.is_none() {
+                    live.session.on_passed(&batch, arrived)
+                } else {
+                    let gather = gathers(live, &self.accounts, rules, now);
+                    live.session.on_actions(batch, bytes, arrived, rules, gather)
+                };
                 self.run_effects(round, &key, effects, now);
+                if let Some(batch) = for_sinks {
+                    self.send_batch(round, &key, &roster.sinks, batch, now);
+                }
             }
-            Input::Summary { key, text, covers, taken_at, room, reply } => {
+            Input::Summary { key, text, covers, forwarded_at, taken_at, room, reply } => {
                 round.answers.extend(room.map(Answer::Room));
                 let arrived = taken_at.map_or(now, |at| at.min(now));
+                let roster = self.roster(round, &key.product, now);
+                let before = self.covered(&key);
+                let for_sinks = (!roster.sinks.is_empty()).then(|| text.clone());
                 let taken = self.summarize(round, &key, text, covers, arrived, now);
+                if let (Some(text), false) = (for_sinks, taken == Summarized::Stale) {
+                    let replaces = match covers {
+                        Covers::Next(actions) => actions,
+                        Covers::Through(_) => self.covered(&key) - before,
+                    };
+                    let summary = SummaryPayload {
+                        product_id: key.product.as_str().to_owned(),
+                        session_id: Some(key.session.as_str().to_owned()),
+                        summary: text,
+                        replaces,
+                        forwarded_at,
+                    };
+                    self.send_summary(round, &key, &roster.sinks, &summary, now);
+                }
                 let answer = |reply| Answer::Summary(reply, Summary::Taken(taken));
                 round.answers.extend(reply.map(answer));
             }
@@ -55,11 +85,13 @@ impl Engine {
             Input::Scrubbed(scrubbed) => self.end_scrub(round, scrubbed, now),
             Input::Outcome(outcome) => self.end_post(round, outcome, now),
             Input::Redacted(redacted) => self.end_redaction(round, redacted, now),
+            Input::Written(written) => self.end_parcel(round, written, now),
             Input::Stop => {
                 self.stopping = true;
                 self.posts.abort_all();
                 for (key, live) in &mut self.memory.sessions {
                     round.changes.extend(live.lane.cut().map(|head| progress_row(key, head)));
+                    round.changes.extend(live.sinks.cut(key));
                 }
                 round.changes.extend(self.redactions.cut());
             }
@@ -73,6 +105,11 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Ordinal of the last action of a session that a summary covers.
+    fn covered(&self, key: &SessionKey) -> u64 {
+        self.memory.sessions.get(key).map_or(0, |live| live.session.record().covered)
     }
 
     fn summarize(

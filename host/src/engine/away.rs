@@ -33,6 +33,9 @@ struct Journalled {
     batch: ActionsPayload,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     summary: Option<(String, Covers)>,
+    /// When its source sent the summary.
+    #[serde(default)]
+    forwarded_at: f64,
     bytes: usize,
     at: Timestamp,
 }
@@ -47,11 +50,13 @@ struct Waiting {
 
 impl Journalled {
     fn into_input(self, waiting: Waiting) -> Input {
-        let Self { key, batch, summary, bytes, .. } = self;
+        let Self { key, batch, summary, forwarded_at, bytes, .. } = self;
         let Waiting { taken_at, room, taken, reply } = waiting;
         match summary {
             None => Input::Actions { key, batch, bytes, taken_at, room, taken },
-            Some((text, covers)) => Input::Summary { key, text, covers, taken_at, room, reply },
+            Some((text, covers)) => {
+                Input::Summary { key, text, covers, forwarded_at, taken_at, room, reply }
+            }
         }
     }
 }
@@ -110,13 +115,14 @@ impl Engine {
             match input {
                 Input::Link { reply, .. } => drop(reply.send(Err(LinkError::Unavailable))),
                 Input::Actions { key, batch, bytes, taken_at, room, taken: told } => {
-                    let record = Journalled { key, batch, summary: None, bytes, at };
+                    let (summary, forwarded_at) = (None, 0.0);
+                    let record = Journalled { key, batch, summary, forwarded_at, bytes, at };
                     taken.push((record, Waiting { taken_at, room, taken: told, reply: None }));
                 }
-                Input::Summary { key, text, covers, taken_at, room, reply } => {
+                Input::Summary { key, text, covers, forwarded_at, taken_at, room, reply } => {
                     let (batch, bytes) = (ActionsPayload::default(), text.len());
-                    let record =
-                        Journalled { key, batch, summary: Some((text, covers)), bytes, at };
+                    let summary = Some((text, covers));
+                    let record = Journalled { key, batch, summary, forwarded_at, bytes, at };
                     taken.push((record, Waiting { taken_at, room, taken: None, reply }));
                 }
                 other @ (Input::Decide { .. }
@@ -124,6 +130,7 @@ impl Engine {
                 | Input::Scrubbed(_)
                 | Input::Outcome(_)
                 | Input::Redacted(_)
+                | Input::Written(_)
                 | Input::Drain
                 | Input::Stop) => self.put_off.push(other),
             }

@@ -75,12 +75,22 @@ counters! {
     notes_found,
     /// Notes given up.
     notes_dead,
-    /// Dead letters that a person had sent again.
+    /// Dead letters that a person had sent again, those of sinks included.
     notes_revived,
-    /// Notes that a person removed.
+    /// Notes that a person removed, and what waited for sinks.
     notes_purged,
-    /// Dead letters removed after their retention.
+    /// Dead letters, those of sinks included, removed after their retention.
     dead_expired,
+    /// Batches and summaries that were put into the store for a sink, once per sink.
+    parcels_made,
+    /// Batches that joined one that waited for its sink already.
+    parcels_joined,
+    /// Batches and summaries that a sink took, as joined.
+    parcels_taken,
+    /// Attempts at handing one to a sink that are followed by another.
+    parcel_attempts_failed,
+    /// Batches and summaries that a sink was not given in the end.
+    parcels_dead,
     /// Breakers that were opened.
     breakers_opened,
     /// Plugins that are disabled at this moment: a person must enable them.
@@ -91,6 +101,16 @@ counters! {
     links_refused,
     /// Webhook events that linked nothing: no session or person was named, known or fitting.
     webhooks_unresolved,
+    /// Pushed events taken: committed to the store.
+    pushes_taken,
+    /// Pushed events that had been taken before.
+    pushes_repeated,
+    /// Pushed events refused: their signature doesn't fit, or no product of their name is pushed to.
+    pushes_refused,
+    /// Pushed events that are signed and can't be used.
+    pushes_unusable,
+    /// Actions left out of pushed events because they can't be used.
+    pushed_actions_dropped,
     /// 1 while the disk is full.
     store_full,
     /// 1 while the store can't be reached.

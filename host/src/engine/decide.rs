@@ -4,12 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::engine::inbox::{Decision, NoteRef};
+use crate::engine::inbox::{Decision, LaneKind, NoteRef};
 use crate::engine::live::progress_row;
 use crate::engine::round::{Engine, Named, Round};
 use crate::engine::rows::{delete, put, read, session_group};
-use crate::ids::SessionKey;
-use crate::outbox::lane::DeadLetter;
+use crate::ids::{PluginName, SessionKey};
+use crate::outbox::lane::{DeadLetter, Progress};
 use crate::outbox::note::Note;
 use crate::store::{StoreError, Table};
 
@@ -17,18 +17,32 @@ impl Engine {
     /// Reads what is stored of the notes of these sessions, dead or waiting.
     pub(super) async fn load_named(
         &self,
-        keys: HashSet<SessionKey>,
+        decided: HashSet<(SessionKey, LaneKind)>,
     ) -> Result<HashMap<NoteRef, Named>, StoreError> {
         let mut named = HashMap::new();
+        let of = |kind| {
+            let keys = decided.iter().filter(move |(_, lane)| *lane == kind);
+            keys.map(|(key, _)| key.clone()).collect::<Vec<_>>()
+        };
+        let (notes, parcels) = (of(LaneKind::Note), of(LaneKind::Sink));
+        self.load_named_notes(notes, &mut named).await?;
+        self.load_named_parcels(parcels, &mut named).await?;
+        Ok(named)
+    }
+
+    async fn load_named_notes(
+        &self,
+        keys: Vec<SessionKey>,
+        named: &mut HashMap<NoteRef, Named>,
+    ) -> Result<(), StoreError> {
         if keys.is_empty() {
-            return Ok(named);
+            return Ok(());
         }
-        let keys: Vec<_> = keys.into_iter().collect();
         let groups: Vec<_> = keys.iter().map(session_group).collect();
         for (key, rows) in keys.iter().zip(self.store.load(Table::Outbox, &groups).await?) {
             for (seq, value) in rows {
                 if let Some(note) = read::<Note>(Table::Outbox, seq, &value) {
-                    let note_ref = NoteRef { key: key.clone(), seq };
+                    let note_ref = NoteRef::note(key.clone(), seq);
                     named.insert(note_ref, Named::Waiting(Arc::new(note)));
                 }
             }
@@ -37,12 +51,12 @@ impl Engine {
         for (key, rows) in keys.iter().zip(self.store.load(Table::Dead, &groups).await?) {
             for (seq, value) in rows {
                 if let Some(letter) = read::<DeadLetter>(Table::Dead, seq, &value) {
-                    let note_ref = NoteRef { key: key.clone(), seq };
+                    let note_ref = NoteRef::note(key.clone(), seq);
                     named.insert(note_ref, Named::Dead(Box::new(letter)));
                 }
             }
         }
-        Ok(named)
+        Ok(())
     }
 
     /// Carries a decision out. Returns for how many of the notes.
@@ -58,8 +72,20 @@ impl Engine {
             // Taken out, so that a note that is named twice counts once.
             let Some(named) = round.named.remove(&note_ref) else { continue };
             let done = match decision {
-                Decision::Retry => self.revive(round, &note_ref.key, &named, now),
-                Decision::Purge => self.purge(round, &note_ref, &named),
+                Decision::Retry => match &named {
+                    Named::Waiting(note) => self.hurry(round, &note_ref.key, note, now),
+                    Named::Dead(letter) => self.revive(round, &note_ref.key, letter, now),
+                    Named::WaitingParcel(parcel) => self.hurry_parcel(round, parcel, now),
+                    Named::DeadParcel(letter) => self.revive_parcel(round, letter, now),
+                },
+                Decision::Purge => match &named {
+                    Named::Waiting(_) => self.purge(round, &note_ref, true),
+                    Named::Dead(letter) => self.purge(round, &note_ref, letter.holds_lane),
+                    Named::WaitingParcel(parcel) => self.purge_parcel(round, parcel, true),
+                    Named::DeadParcel(letter) => {
+                        self.purge_parcel(round, &letter.note, letter.holds_lane)
+                    }
+                },
             };
             if done {
                 carried_out += 1;
@@ -69,57 +95,64 @@ impl Engine {
         carried_out
     }
 
+    /// Has the plugin's calls made again: whoever has its notes sent again has repaired it.
+    pub(super) fn enable(
+        &mut self,
+        round: &mut Round,
+        plugin: &PluginName,
+        now: Timestamp,
+    ) -> bool {
+        let enabled = self.accounts.enable(plugin, now, &self.counters);
+        if enabled {
+            round.accounts.insert(plugin.clone());
+        }
+        enabled
+    }
+
+    fn hurry(
+        &mut self,
+        round: &mut Round,
+        key: &SessionKey,
+        note: &Arc<Note>,
+        now: Timestamp,
+    ) -> bool {
+        let enabled = self.enable(round, &note.plugin, now);
+        let Some(live) = self.memory.sessions.get_mut(key) else { return false };
+        live.touched = now;
+        // One of those that aren't in memory is due when its turn comes.
+        let changed = !live.lane.is_behind(note.seq) && live.lane.revive(note, now);
+        if changed {
+            let queued = live.lane.queued(note.seq);
+            round.changes.extend(queued.map(|queued| progress_row(key, queued)));
+        }
+        changed || enabled
+    }
+
     fn revive(
         &mut self,
         round: &mut Round,
         key: &SessionKey,
-        named: &Named,
+        letter: &DeadLetter,
         now: Timestamp,
     ) -> bool {
-        let note = match named {
-            Named::Waiting(note) => note,
-            Named::Dead(letter) => &letter.note,
-        };
-        // Whoever has its notes sent again has repaired the plugin.
-        let enabled = self.accounts.enable(&note.plugin, now, &self.counters);
-        if enabled {
-            round.accounts.insert(note.plugin.clone());
-        }
+        self.enable(round, &letter.note.plugin, now);
         let Some(live) = self.memory.sessions.get_mut(key) else { return false };
         live.touched = now;
-        let group = session_group(key);
-        match named {
-            Named::Waiting(note) => {
-                // One of those that aren't in memory is due when its turn comes.
-                let changed = !live.lane.is_behind(note.seq) && live.lane.revive(note, now);
-                if changed {
-                    let queued = live.lane.queued(note.seq);
-                    round.changes.extend(queued.map(|queued| progress_row(key, queued)));
-                }
-                changed || enabled
-            }
-            Named::Dead(letter) => {
-                if !live.lane.revive(&letter.note, now) {
-                    return false;
-                }
-                self.counters.notes_revived.add(1);
-                let seq = letter.note.seq;
-                let progress = crate::outbox::lane::Progress::revived(now);
-                round.changes.push(put(Table::Outbox, group.clone(), seq, &*letter.note));
-                round.changes.push(put(Table::Attempt, group.clone(), seq, &progress));
-                round.changes.push(delete(Table::Dead, group, seq));
-                true
-            }
+        if !live.lane.revive(&letter.note, now) {
+            return false;
         }
+        self.counters.notes_revived.add(1);
+        let (group, seq) = (session_group(key), letter.note.seq);
+        let progress = Progress::revived(now);
+        round.changes.push(put(Table::Outbox, group.clone(), seq, &*letter.note));
+        round.changes.push(put(Table::Attempt, group.clone(), seq, &progress));
+        round.changes.push(delete(Table::Dead, group, seq));
+        true
     }
 
-    fn purge(&mut self, round: &mut Round, note_ref: &NoteRef, named: &Named) -> bool {
-        let NoteRef { key, seq } = note_ref;
+    fn purge(&mut self, round: &mut Round, note_ref: &NoteRef, holds_lane: bool) -> bool {
+        let NoteRef { key, seq, .. } = note_ref;
         let Some(live) = self.memory.sessions.get_mut(key) else { return false };
-        let holds_lane = match named {
-            Named::Waiting(_) => true,
-            Named::Dead(letter) => letter.holds_lane,
-        };
         if holds_lane {
             if live.lane.is_behind(*seq) {
                 live.lane.purged_behind();

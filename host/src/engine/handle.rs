@@ -55,13 +55,19 @@ impl Handle {
         match payload {
             Payload::Actions(batch) => self.submit(batch, bytes, None).await.map(drop),
             Payload::Summary(summary) => {
-                let SummaryPayload { product_id, session_id, summary: text, replaces, .. } =
-                    summary;
+                let SummaryPayload {
+                    product_id,
+                    session_id,
+                    summary: text,
+                    replaces,
+                    forwarded_at,
+                } = summary;
                 let Some(key) = self.key(&product_id, session_id.as_deref()) else {
                     self.counters.summaries_ignored.add(1);
                     return Ok(());
                 };
-                self.submit_summary(key, text, Covers::Next(replaces), bytes, None).await
+                let covers = Covers::Next(replaces);
+                self.submit_summary(key, text, covers, forwarded_at, bytes, None).await
             }
         }
     }
@@ -85,17 +91,43 @@ impl Handle {
         }
         let (reply, answer) = oneshot::channel();
         let bytes = text.len();
-        self.submit_summary(key, text, Covers::Through(covers), bytes, Some(reply)).await?;
+        let covers = Covers::Through(covers);
+        self.submit_summary(key, text, covers, 0.0, bytes, Some(reply)).await?;
         answer.await.map_err(|_| Closed)
     }
 
     /// As [`Handle::take`], but returns only after the commit: what was usable is *taken* then.
     pub async fn take_committed(&self, batch: ActionsPayload, bytes: usize) -> Result<(), Closed> {
-        let (taken, committed) = oneshot::channel();
-        match self.submit(batch, bytes, Some(taken)).await? {
-            Submitted::Queued => committed.await.map_err(|_| Closed),
-            Submitted::Unusable => Ok(()),
-        }
+        self.take_through(Payload::Actions(batch), bytes).await.map(drop)
+    }
+
+    /// As [`Handle::take`], but returns only after the commit, of a summary too. `false`: nothing of it
+    /// can be used, and that is counted.
+    ///
+    /// # Errors
+    /// The engine has ended.
+    pub async fn take_through(&self, payload: Payload, bytes: usize) -> Result<bool, Closed> {
+        let summary = match payload {
+            Payload::Actions(batch) => {
+                let (taken, committed) = oneshot::channel();
+                return match self.submit(batch, bytes, Some(taken)).await? {
+                    Submitted::Queued => committed.await.map(|()| true).map_err(|_| Closed),
+                    Submitted::Unusable => Ok(false),
+                };
+            }
+            Payload::Summary(summary) => summary,
+        };
+        let SummaryPayload { product_id, session_id, summary: text, replaces, forwarded_at } =
+            summary;
+        let key = self.key(&product_id, session_id.as_deref());
+        let Some(key) = key.filter(|_| !text.trim().is_empty()) else {
+            self.counters.summaries_ignored.add(1);
+            return Ok(false);
+        };
+        let (reply, committed) = oneshot::channel();
+        let covers = Covers::Next(replaces);
+        self.submit_summary(key, text, covers, forwarded_at, bytes, Some(reply)).await?;
+        committed.await.map(|_| true).map_err(|_| Closed)
     }
 
     /// Links a session to a conversation; returns after the commit.
@@ -192,6 +224,7 @@ impl Handle {
         key: SessionKey,
         text: String,
         covers: Covers,
+        forwarded_at: f64,
         bytes: usize,
         reply: Option<oneshot::Sender<Summary>>,
     ) -> Result<(), Closed> {
@@ -201,7 +234,7 @@ impl Handle {
             return Ok(());
         }
         let (taken_at, room) = (None, Some(self.room_for(bytes).await?));
-        let input = Input::Summary { key, text, covers, taken_at, room, reply };
+        let input = Input::Summary { key, text, covers, forwarded_at, taken_at, room, reply };
         self.inbox.send(input).await.map_err(|_| Closed)
     }
 

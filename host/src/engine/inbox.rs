@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::clock::Timestamp;
 use crate::engine::erase;
 use crate::engine::handle::Summary;
 use crate::engine::link::{LinkError, LinkRequest, Linked};
+use crate::engine::sinks::Written;
 use crate::ids::{ConversationId, PluginName, SessionKey};
 use crate::outbox::note::{Note, PostError, Posted, Redaction};
 use crate::session::payload::ActionsPayload;
@@ -32,6 +34,8 @@ pub(super) enum Input {
         key: SessionKey,
         text: String,
         covers: Covers,
+        /// When its source sent it, in seconds since the Unix epoch by its clock; 0 where that is unknown.
+        forwarded_at: f64,
         /// As for actions.
         taken_at: Option<Timestamp>,
         /// As for actions.
@@ -51,6 +55,8 @@ pub(super) enum Input {
     Outcome(Outcome),
     /// The outcome of a redaction.
     Redacted(Redacted),
+    /// The outcome of handing a parcel to its sink.
+    Written(Written),
     /// Seal what is open, post what is queued, and end.
     Drain,
     /// End at once: posts under way are cut off, and put on record as not crashed.
@@ -66,13 +72,33 @@ pub enum Decision {
     Purge,
 }
 
-/// One note, waiting or dead.
+/// One note, or what waits for a sink; waiting or dead.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NoteRef {
     /// Its session.
     pub key: SessionKey,
+    /// What it is; each is numbered on its own.
+    pub lane: LaneKind,
     /// Its number in the session.
     pub seq: u64,
+}
+
+/// What stands in a lane.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LaneKind {
+    /// Notes, on their way into a conversation.
+    #[default]
+    Note,
+    /// Batches and summaries, on their way to a sink.
+    Sink,
+}
+
+impl NoteRef {
+    /// A note.
+    pub fn note(key: SessionKey, seq: u64) -> Self {
+        Self { key, lane: LaneKind::Note, seq }
+    }
 }
 
 /// The outcome of a post.

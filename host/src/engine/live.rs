@@ -8,6 +8,7 @@ use crate::config::Delivery;
 use crate::engine::history::actions_in;
 use crate::engine::rows::{Person, PersonRow, person_group, put, read, session_group};
 use crate::engine::shared::Copy;
+use crate::engine::sinks::SinkLanes;
 use crate::ids::{ConversationId, PluginName, ProductId, SessionKey};
 use crate::outbox::lane::{IN_MEMORY, Lane, Progress, Queued};
 use crate::outbox::note::SentNote;
@@ -24,6 +25,8 @@ const MAX_SESSIONS: usize = 64;
 pub(super) struct Live {
     pub(super) session: Session,
     pub(super) lane: Lane,
+    /// What waits for its sinks.
+    pub(super) sinks: SinkLanes,
     /// Whether the lane stands in its plugin's ready queue.
     pub(super) queued: bool,
     /// When something last happened to it.
@@ -40,6 +43,8 @@ pub(super) struct Memory {
     pub(super) owners: HashMap<(PluginName, ConversationId), Owners>,
     persons: HashMap<(ProductId, Person), Vec<SessionKey>>,
     timers: BTreeSet<(Timestamp, SessionKey)>,
+    /// Whether anything may wait for a sink: where not, nobody looks.
+    pub(super) has_parcels: bool,
     /// Sessions whose lane has notes in the store only.
     hungry: Vec<SessionKey>,
 }
@@ -63,10 +68,11 @@ impl Memory {
         let open = store.load(Table::Open, &groups).await?;
         let notes = store.load(Table::Outbox, &groups).await?;
         let progress = store.load(Table::Attempt, &groups).await?;
-        let given = load_given(store, &groups, &records).await?;
-        let rows = records.into_iter().zip(open).zip(notes).zip(progress);
+        let given = load_given(store, &groups, &records, self.has_parcels).await?;
+        let parcels = self.load_parcels(store, &groups, now).await?;
+        let rows = records.into_iter().zip(open).zip(notes).zip(progress).zip(parcels);
         let (mut fresh, mut aside) = (Vec::new(), Vec::new());
-        for ((key, group), (((records, open), notes), progress)) in
+        for ((key, group), ((((records, open), notes), progress), (sinks, last_parcel))) in
             missing.into_iter().zip(groups).zip(rows)
         {
             let last = |rows: &Rows| rows.last().map_or(0, |(number, _)| *number);
@@ -107,8 +113,11 @@ impl Memory {
             });
             let session = Session::load(key.clone(), record, open);
             let live = Live {
-                session: session.with_numbers_taken(next_row, last_note, given.last_action),
+                session: session
+                    .with_numbers_taken(next_row, last_note, given.last_action)
+                    .with_parcels_taken(last_parcel.max(given.last_parcel)),
                 lane: Lane::load(queued),
+                sinks,
                 queued: false,
                 touched: now,
                 copy: None,
@@ -119,10 +128,30 @@ impl Memory {
         Ok((fresh, aside))
     }
 
+    /// What waits for the sinks of each session, and the number of the last of it.
+    async fn load_parcels(
+        &self,
+        store: &dyn Store,
+        groups: &[Group],
+        now: Timestamp,
+    ) -> Result<Vec<(SinkLanes, u64)>, StoreError> {
+        if !self.has_parcels {
+            return Ok(groups.iter().map(|_| Default::default()).collect());
+        }
+        let parcels = store.load(Table::Parcel, groups).await?;
+        let progress = store.load(Table::ParcelAttempt, groups).await?;
+        let lanes = |(parcels, progress): (Rows, Rows)| {
+            let last = parcels.last().map_or(0, |(number, _)| *number);
+            (SinkLanes::load(parcels, progress, now), last)
+        };
+        Ok(parcels.into_iter().zip(progress).map(lanes).collect())
+    }
+
     /// Reads the next notes of lanes that have none left in memory.
     pub(super) async fn refill_lanes(&mut self, store: &dyn Store) -> Result<(), StoreError> {
         for key in &self.hungry {
             let Some(live) = self.sessions.get_mut(key) else { continue };
+            live.sinks.refill(store, key).await?;
             let Some(number) = live.lane.wants_after() else { continue };
             let group = session_group(key);
             let after = Key { table: Table::Outbox, group: group.clone(), number };
@@ -152,7 +181,8 @@ impl Memory {
 
     /// Has the session's lane refilled in the next round, if it must be.
     pub(super) fn note_hunger(&mut self, key: &SessionKey) {
-        if self.sessions.get(key).is_some_and(|live| live.lane.wants_after().is_some()) {
+        let hungry = |live: &Live| live.lane.wants_after().is_some() || live.sinks.is_hungry();
+        if self.sessions.get(key).is_some_and(hungry) {
             self.hungry.push(key.clone());
         }
     }
@@ -226,8 +256,11 @@ impl Memory {
         }
         let fresh = Session::load(key.clone(), None, Vec::new());
         let fresh = Live {
-            session: fresh.with_numbers_taken(0, live.session.record().notes, 0),
+            session: fresh
+                .with_numbers_taken(0, live.session.record().notes, 0)
+                .with_parcels_taken(live.session.record().parcels),
             lane: Lane::default(),
+            sinks: SinkLanes::default(),
             queued: false,
             touched: now,
             copy: None,
@@ -258,7 +291,8 @@ impl Memory {
             return;
         };
         let lane = live.lane.next_timer(live.queued, rules);
-        let timer = live.session.next_timer(rules, gather).into_iter().chain(lane).min();
+        let waits = lane.into_iter().chain(live.sinks.next_timer(rules));
+        let timer = live.session.next_timer(rules, gather).into_iter().chain(waits).min();
         if live.timer == timer {
             return;
         }
@@ -298,7 +332,8 @@ impl Memory {
         self.sessions.retain(|key, live| {
             let waits = live.timer.is_some() && !(hard && live.session.record().link.is_none());
             let idle = live.lane.is_empty() || hard && live.lane.waits_for_a_person();
-            if live.touched > before || waits || live.queued || !idle {
+            let idle = idle && !live.queued && live.sinks.is_idle(hard);
+            if live.touched > before || waits || !idle {
                 return true;
             }
             if let Some(at) = live.timer {
@@ -316,6 +351,7 @@ impl Memory {
 struct Given {
     last_note: u64,
     last_action: u64,
+    last_parcel: u64,
 }
 
 /// The numbers that sessions without a readable record have given out: dead letters and notes that are to
@@ -324,6 +360,7 @@ async fn load_given(
     store: &dyn Store,
     groups: &[Group],
     records: &[Rows],
+    has_parcels: bool,
 ) -> Result<HashMap<Group, Given>, StoreError> {
     let mut given: HashMap<Group, Given> = HashMap::new();
     let (mut fresh, mut unreadable) = (Vec::new(), Vec::new());
@@ -344,6 +381,13 @@ async fn load_given(
                 let of_group = given.entry(group.clone()).or_default();
                 of_group.last_note = of_group.last_note.max(last);
             }
+        }
+    }
+    if !fresh.is_empty() && has_parcels {
+        let rows = store.load(Table::ParcelDead, &fresh).await?;
+        for (group, rows) in fresh.iter().zip(rows) {
+            let last = rows.last().map_or(0, |(number, _)| *number);
+            given.entry(group.clone()).or_default().last_parcel = last;
         }
     }
     if !unreadable.is_empty() {

@@ -77,7 +77,7 @@ impl Engine {
         let random = (self.settings.jitter)();
         let call = accounts::Call {
             plugin: &outcome.note.plugin,
-            conversation: &outcome.note.conversation,
+            conversation: Some(&outcome.note.conversation),
             kind: CallKind::Post,
             probe: outcome.probe,
             heard: Heard::of(&outcome.result),

@@ -304,7 +304,7 @@ impl Engine {
         let random = (self.settings.jitter)();
         let call = accounts::Call {
             plugin: &plugin,
-            conversation: &conversation,
+            conversation: Some(&conversation),
             kind: CallKind::Redaction,
             probe,
             heard: Heard::of_redaction(&result),

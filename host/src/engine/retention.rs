@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use serde::de::DeserializeOwned;
+
 use crate::clock::Timestamp;
 use crate::engine::feed::What;
 use crate::engine::round::{Engine, EngineError, Round};
@@ -82,26 +84,26 @@ impl Engine {
 }
 
 impl Engine {
-    /// Removes dead letters that are older than their retention among the next rows, and remembers where
+    /// Removes dead letters of notes or of parcels that are older than their retention among the next rows, and remembers where
     /// to go on.
-    pub(super) async fn expire_dead(
+    pub(super) async fn expire_dead<T: DeserializeOwned>(
         &mut self,
+        table: Table,
         after: Option<Key>,
         now: Timestamp,
     ) -> Result<Option<Key>, EngineError> {
-        let rows = self.store.scan(Table::Dead, after, DEAD_PAGE).await?;
+        let rows = self.store.scan(table, after, DEAD_PAGE).await?;
         let next =
             (rows.len() == DEAD_PAGE).then(|| rows.last().map(|(key, _)| key.clone())).flatten();
         let oldest = now - self.settings.retention.dead_letters;
         let mut round = Round::default();
         for (row, value) in rows {
-            let Some(letter) = read::<DeadLetter>(Table::Dead, row.number, &value) else {
-                continue;
-            };
+            let letter = read::<DeadLetter<T>>(table, row.number, &value);
+            let Some(letter) = letter else { continue };
             // One that holds its lane waits for a person, however long.
             if letter.at < oldest && !letter.holds_lane {
                 self.counters.dead_expired.add(1);
-                round.changes.push(delete(Table::Dead, row.group, row.number));
+                round.changes.push(delete(table, row.group, row.number));
             }
         }
         self.finish(round, now).await?;

@@ -20,12 +20,14 @@ use crate::engine::inbox::{Input, NoteRef, Outcome, Redacted};
 use crate::engine::link::{LinkError, Linked, Who};
 use crate::engine::live::{Live, Memory};
 use crate::engine::redact::{Redactions, StartRedaction};
-use crate::engine::rows::{Person, put, read, session_group, session_key};
+use crate::engine::rows::{Person, put, read, session_group};
 use crate::engine::settings::Settings;
+use crate::engine::sinks::{Roster, StartParcel};
 use crate::engine::snapshot::Imported;
-use crate::ids::{PluginName, SessionKey};
+use crate::ids::{PluginName, ProductId, SessionKey};
 use crate::outbox::lane::DeadLetter;
 use crate::outbox::note::{Note, NoteKind, Post, Redaction, SentNote};
+use crate::outbox::parcel::Parcel;
 use crate::store::{Change, Journal, JournalError, Key, Snapshots, Store, StoreError, Table};
 
 /// Inputs of one round at most.
@@ -34,8 +36,6 @@ const ROUND: usize = 2048;
 const SWEEP: Duration = Duration::from_secs(30);
 /// How soon the next page of stored sessions is looked at for what has expired.
 const NEXT_PAGE: Duration = Duration::from_secs(1);
-/// Sessions that are read at once at start.
-const RECOVERY_PAGE: usize = 1000;
 
 /// The single writer. [`Engine::run`] it on a task of its own.
 pub struct Engine {
@@ -103,8 +103,12 @@ pub(super) struct Round {
     pub(super) redactions: Vec<StartRedaction>,
     /// What those who follow are told after the commit.
     pub(super) told: Vec<(SessionKey, What)>,
+    /// Parcels to be handed over after the commit.
+    pub(super) parcels: Vec<StartParcel>,
+    /// What the products' plugins do, as far as it was asked.
+    pub(super) rosters: HashMap<ProductId, Arc<Roster>>,
     /// Sessions that are taken over from the reference's SDK.
-    adopted: Vec<(SessionKey, Imported)>,
+    pub(super) adopted: Vec<(SessionKey, Imported)>,
 }
 
 /// A post to be begun after the commit.
@@ -123,6 +127,10 @@ pub(super) enum Named {
     Waiting(Arc<Note>),
     /// It was given up.
     Dead(Box<DeadLetter>),
+    /// It waits for a sink.
+    WaitingParcel(Arc<Parcel>),
+    /// A sink was not given it in the end.
+    DeadParcel(Box<DeadLetter<Parcel>>),
 }
 
 /// What is told after the commit.
@@ -215,7 +223,7 @@ impl Engine {
         self.is_back();
         let mut sweep = self.clock.now() + SWEEP;
         let (mut expired, mut expired_dead, mut expired_redactions) = (None, None, None);
-        let mut expired_history = None;
+        let (mut expired_parcels, mut expired_history) = (None, None);
         let mut max_live = self.settings.max_live;
         loop {
             if self.has_journalled() {
@@ -233,12 +241,22 @@ impl Engine {
                 self.shelves.retain(|key| self.memory.sessions.contains_key(key));
                 self.accounts.sweep(now);
                 expired = unless_away(self.expire(expired, now).await)?;
-                expired_dead = unless_away(self.expire_dead(expired_dead, now).await)?;
+                expired_dead =
+                    unless_away(self.expire_dead::<Note>(Table::Dead, expired_dead, now).await)?;
+                expired_parcels = unless_away(
+                    self.expire_dead::<Parcel>(Table::ParcelDead, expired_parcels, now).await,
+                )?;
                 expired_redactions =
                     unless_away(self.expire_redactions(expired_redactions, now).await)?;
                 expired_history = unless_away(self.expire_history(expired_history, now).await)?;
                 // The rows are looked at page by page; the next page has no reason to wait.
-                let pages = [&expired, &expired_dead, &expired_redactions, &expired_history];
+                let pages = [
+                    &expired,
+                    &expired_dead,
+                    &expired_parcels,
+                    &expired_redactions,
+                    &expired_history,
+                ];
                 let more = pages.into_iter().any(Option::is_some);
                 sweep = now + if more { NEXT_PAGE } else { SWEEP };
             }
@@ -259,39 +277,6 @@ impl Engine {
                 return Ok(());
             }
         }
-    }
-
-    /// Reads the sessions that have work to do: queued notes, or an open batch.
-    async fn recover(&mut self) -> Result<(), EngineError> {
-        self.accounts.load(&*self.store, self.clock.now()).await?;
-        self.find_place_in_journal().await?;
-        self.find_scrub().await?;
-        for table in [Table::Outbox, Table::Open] {
-            let mut after = None;
-            loop {
-                let rows = self.store.scan(table, after.take(), RECOVERY_PAGE).await?;
-                let Some((last, _)) = rows.last() else { break };
-                after = Some(last.clone());
-                let keys: HashSet<_> =
-                    rows.iter().filter_map(|(key, _)| session_key(&key.group)).collect();
-                let now = self.clock.now();
-                let (_, changes) = self.memory.load_sessions(&*self.store, &keys, now).await?;
-                let mut round = Round { changes, ..Round::default() };
-                for key in keys {
-                    let Some(live) = self.memory.sessions.get_mut(&key) else {
-                        continue;
-                    };
-                    let rules = self.settings.rules(&key.product);
-                    if let Some(dead) = live.lane.take_poisoned(now, rules) {
-                        self.bury(&mut round, &key, &dead);
-                    }
-                    round.touched.push(key);
-                }
-                self.finish(round, now).await?;
-                self.memory.evict(now, true);
-            }
-        }
-        Ok(())
     }
 
     /// Waits for something to happen and takes all that has.
@@ -368,9 +353,13 @@ impl Engine {
             let gather = gathers(live, &self.accounts, rules, now);
             let effects = live.session.on_timer(now, rules, gather);
             let expired = live.lane.take_expired(now, rules);
+            let parcels = live.sinks.take_expired(now, rules);
             self.run_effects(&mut round, &key, effects, now);
             if let Some(dead) = expired {
                 self.bury(&mut round, &key, &dead);
+            }
+            for dead in parcels {
+                self.bury_parcel(&mut round, &key, &dead);
             }
         }
         self.give_up_spent(&mut round, now);
@@ -406,7 +395,7 @@ impl Engine {
                     }
                 }
                 Input::Decide { notes, .. } => {
-                    decided.extend(notes.iter().map(|note| note.key.clone()));
+                    decided.extend(notes.iter().map(|note| (note.key.clone(), note.lane)));
                 }
                 Input::Erase(order) => erased.extend(order.keys.iter().cloned()),
                 Input::Outcome(outcome) => sent.extend(self.may_replace(outcome)),
@@ -414,12 +403,16 @@ impl Engine {
                 Input::Redacted(Redacted { key, result: Ok(Redaction::Unsupported), .. }) => {
                     keys.insert(key.clone());
                 }
-                Input::Redacted(_) | Input::Scrubbed(_) | Input::Drain | Input::Stop => {}
+                Input::Redacted(_)
+                | Input::Written(_)
+                | Input::Scrubbed(_)
+                | Input::Drain
+                | Input::Stop => {}
             }
         }
         keys.extend(self.memory.load_persons(&*self.store, persons).await?);
         self.memory.load_owners(&*self.store, owners).await?;
-        keys.extend(decided.iter().cloned());
+        keys.extend(decided.iter().map(|(key, _)| key.clone()));
         self.memory.refill_lanes(&*self.store).await?;
         keys.extend(erased.iter().cloned());
         let erased = self.load_erased(erased, now).await?;
@@ -431,8 +424,7 @@ impl Engine {
         let missing = keys.iter().filter(|key| !self.memory.sessions.contains_key(*key));
         let adopted = self.read_shared(missing.cloned().collect(), now).await?;
         let target = |(key, imported): &(SessionKey, Imported)| {
-            let plugin = self.settings.product(&key.product)?.plugins.first()?;
-            Some((plugin.clone(), imported.conversation.clone()?))
+            Some((self.writer_of(&key.product)?, imported.conversation.clone()?))
         };
         let owners = adopted.iter().filter_map(target).collect();
         self.memory.load_owners(&*self.store, owners).await?;
@@ -487,9 +479,13 @@ impl Engine {
                 live.queued = true;
                 self.accounts.queue(&head.note.plugin, key.clone(), now);
             }
+            for sink in live.sinks.take_ready(now) {
+                self.accounts.queue_parcel(&sink, key.clone(), now);
+            }
         }
         if !self.stopping {
             touched.extend(self.fill_slots(&mut round, now));
+            touched.extend(self.fill_sink_slots(&mut round, now));
         }
         self.begin_redactions(&mut round, now);
         for key in &touched {
@@ -525,6 +521,9 @@ impl Engine {
         }
         for start in round.redactions {
             self.start_redaction(start);
+        }
+        for start in round.parcels {
+            self.start_parcel(start);
         }
         self.begin_scrub(now);
         self.share(&round.records, now).await;

@@ -71,8 +71,7 @@ impl Engine {
         imported: Imported,
         now: Timestamp,
     ) {
-        let Some(product) = self.settings.product(&key.product) else { return };
-        let Some(plugin) = product.plugins.first().cloned() else { return };
+        let Some(plugin) = self.writer_of(&key.product) else { return };
         let rules = self.settings.rules(&key.product);
         let Some(live) = self.memory.sessions.get_mut(key) else { return };
         let Imported { conversation, user_id, email, .. } = imported;

@@ -13,9 +13,10 @@ use crate::engine::ledger::{
 use crate::engine::link::{Identity, LinkError, LinkMode, LinkRequest, Linked, Who};
 use crate::engine::{self, Handle};
 use crate::host::Closed;
+use crate::host::intake::Intake;
 use crate::http::{
-    Backend, LinkWish, NoProduct, Part, PluginReport, PluginsReport, Readiness, StreamReadiness,
-    StreamState, WebhookAnswer, WebhookRequest,
+    Backend, LinkWish, NoProduct, Part, PluginReport, PluginsReport, PushAnswer, PushRequest,
+    Readiness, StreamReadiness, StreamState, WebhookAnswer, WebhookRequest,
 };
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::llm::Replies;
@@ -29,6 +30,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// The backend of the routes.
 pub(super) struct Front {
     engine: Handle,
+    intake: Intake,
     /// Read only: what changes goes through the engine.
     store: Arc<dyn Store>,
     registry: Arc<Registry>,
@@ -43,7 +45,7 @@ pub(super) struct Front {
 
 impl Front {
     pub(super) fn new(
-        engine: Handle,
+        intake: Intake,
         store: Arc<dyn Store>,
         registry: Arc<Registry>,
         plugins: BTreeSet<PluginName>,
@@ -51,8 +53,8 @@ impl Front {
         recent: Option<Recent>,
         clock: Clock,
     ) -> Self {
-        let (replies, closed) = (None, Closed::default());
-        Self { engine, store, registry, plugins, streams, recent, replies, clock, closed }
+        let (engine, replies, closed) = (intake.engine().clone(), None, Closed::default());
+        Self { engine, intake, store, registry, plugins, streams, recent, replies, clock, closed }
     }
 
     /// Has questions answered.
@@ -190,6 +192,13 @@ impl Backend for Front {
             received.taken();
         }
         answer
+    }
+
+    async fn ingest(&self, push: PushRequest) -> PushAnswer {
+        if self.closed.get() {
+            return PushAnswer::Unavailable { retry_after: RETRY_AFTER };
+        }
+        self.intake.take(push).await
     }
 
     async fn link(&self, wish: LinkWish) -> Result<Linked, LinkError> {

@@ -5,6 +5,7 @@
 //! committed, what is queued is posted, until the deadline. What is left then is in the store.
 
 mod front;
+mod intake;
 mod language;
 
 use std::net::SocketAddr;
@@ -29,9 +30,11 @@ use crate::store::{
     EmbeddedStore, Journal, JournalError, Key, MemoryStore, OpenError, RedisOpenError, RedisStore,
     Store, StoreError, Table,
 };
+use crate::stream::push::Inlet;
 use crate::stream::{self, Received, StreamError};
 use crate::summary::InvalidRules;
 use front::Front;
+use intake::Intake;
 use language::Language;
 
 /// Events of one stream that wait for the engine; while it is full, the stream is paused.
@@ -138,12 +141,13 @@ impl Host {
         for (name, stream) in &config.streams {
             streams.push(stream::Client::new(name.as_str(), stream.clone(), clock)?);
         }
+        let inlet = inlet(&config);
         let configured = config.plugins.keys().cloned().collect();
         let statuses = streams.iter().map(stream::Client::status).collect();
         let recent = config.context.as_ref().map(|context| Recent::of(context, clock));
         let recent = recent.transpose()?;
         let front = Front::new(
-            engine.clone(),
+            Intake::new(engine.clone(), inlet, clock),
             store.clone(),
             registry.clone(),
             configured,
@@ -320,6 +324,19 @@ pub(crate) async fn open_journal(store: &config::Store) -> Result<Option<Journal
             Ok(Some(tokio::task::spawn_blocking(open).await??))
         }
     }
+}
+
+/// The way in for pushed events. Says which products take them.
+fn inlet(config: &Config) -> Inlet {
+    let inlet = Inlet::new(config.ingest.clone());
+    for product in config.products.keys() {
+        if inlet.takes(product) {
+            tracing::info!(%product, "push: signed events are taken");
+        } else {
+            tracing::info!(%product, "push: no `ingest_secret` is set, so pushed events are refused");
+        }
+    }
+    inlet
 }
 
 /// Reads a stream until it is stopped. A stream that gives up leaves the others and the webhooks alone:

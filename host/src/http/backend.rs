@@ -13,6 +13,7 @@ use crate::engine::link::{LinkError, LinkMode, Linked};
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId};
 use crate::llm::Replies;
 use crate::plugin::{CacheTotals, PluginState, ReloadTotals};
+use crate::stream::push::PushError;
 
 /// What the routes ask of the rest of the host.
 ///
@@ -22,6 +23,9 @@ pub trait Backend: Send + Sync + 'static {
     /// Has `plugin` verify and read a request, and acts on what it means. Returns after the commit:
     /// the platform is told that a webhook was taken only when it was.
     async fn webhook(&self, plugin: &str, request: WebhookRequest) -> WebhookAnswer;
+
+    /// Takes an event that a connector pushed. Returns after the commit.
+    async fn ingest(&self, push: PushRequest) -> PushAnswer;
 
     /// Links a session. Returns after the commit.
     async fn link(&self, wish: LinkWish) -> Result<Linked, LinkError>;
@@ -152,6 +156,46 @@ pub enum WebhookAnswer {
         code: String,
     },
     /// Nothing can be taken at the moment; the platform shall send it again: 503.
+    Unavailable {
+        /// When to send it again at the earliest.
+        retry_after: Duration,
+    },
+}
+
+/// A request to `/ingest/{product_id}` as it came in; nothing of it was checked.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PushRequest {
+    /// The product in the address.
+    pub product: String,
+    /// The values of all signature headers, in the order received.
+    pub signatures: Vec<Vec<u8>>,
+    /// The raw bytes.
+    pub body: Bytes,
+}
+
+impl std::fmt::Debug for PushRequest {
+    /// Signatures and body are left out.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PushRequest")
+            .field("product", &self.product)
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What to answer to a pushed event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PushAnswer {
+    /// It is committed: 200.
+    Taken {
+        /// Actions left out of it because they can't be used.
+        dropped_actions: usize,
+    },
+    /// It was taken before: 200.
+    Repeat,
+    /// It isn't the connector's, or can't be used: 400 to 422.
+    Refused(PushError),
+    /// Nothing can be taken at the moment; the connector shall send it again: 503.
     Unavailable {
         /// When to send it again at the earliest.
         retry_after: Duration,

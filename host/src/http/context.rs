@@ -201,7 +201,8 @@ fn limit(pairs: &[(String, String)]) -> Result<usize, Refused> {
     })
 }
 
-fn listed(acted: &Acted) -> Value {
+/// An action as it is listed.
+pub(super) fn listed(acted: &Acted) -> Value {
     let value = serde_json::to_value(&acted.action);
     let mut value = value.expect("an action is made of text and numbers");
     if let Value::Object(fields) = &mut value {

@@ -3,6 +3,7 @@
 //! | route | who may | what |
 //! |---|---|---|
 //! | `POST`, `GET`, `HEAD` `/webhooks/{plugin}` | anyone; the plugin verifies the raw bytes | answered after the commit |
+//! | `POST /ingest/{product_id}` | the connector that signs the raw bytes with the product's secret | takes an event; answered after the commit |
 //! | `POST /sessions/link` | the bearer of `server.token`; without one, programs on this machine | links a session to a conversation |
 //! | `GET /outbox` | as above; texts only for the bearer of a token | what waits and what was given up |
 //! | `POST /outbox/retry`, `/outbox/purge` | as above | has notes sent again, or removes them for good |
@@ -10,7 +11,8 @@
 //! | `GET /context/{user_id}` | the bearer of a token | what a user did lately, as text |
 //! | `GET /users/{product_id}/{user_id}/live-activity` | the same | the same as a list |
 //! | `POST /admin/reset/{user_id}` | as `POST /sessions/link` | erases a user's sessions; posted notes stay |
-//! | `GET /reply/{user_id}` | the bearer of a token | a language model's answer to a user's question |
+//! | `/mcp` | the bearer of a token | what a user did for agents, as a tool of the Model Context Protocol |
+//! | `GET /reply/{user_id}` | the same | a language model's answer to a user's question |
 //! | `GET /plugins` | the same | how every plugin is |
 //! | `GET /healthz` | anyone | 200 while the process lives, with the streams' state |
 //! | `GET /readyz` | anyone | 200 when streams, store and plugins are ready, else 503 |
@@ -26,7 +28,9 @@ mod body;
 mod context;
 mod erase;
 mod health;
+mod ingest;
 mod link;
+pub(crate) mod mcp;
 mod outbox;
 mod plugins;
 mod reply;
@@ -38,7 +42,7 @@ mod webhook;
 mod tests;
 
 pub use backend::{
-    Backend, LinkWish, NoProduct, Part, PluginReport, PluginsReport, Readiness, StreamReadiness,
-    StreamState, WebhookAnswer, WebhookRequest,
+    Backend, LinkWish, NoProduct, Part, PluginReport, PluginsReport, PushAnswer, PushRequest,
+    Readiness, StreamReadiness, StreamState, WebhookAnswer, WebhookRequest,
 };
 pub use server::{ServeError, serve};

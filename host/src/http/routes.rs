@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::{MethodFilter, get, on, post};
+use axum::routing::{MethodFilter, any, get, on, post};
 
 use super::answer::Refused;
 use super::auth::Rule;
 use super::backend::Backend;
-use super::{context, erase, health, link, outbox, plugins, reply, webhook};
+use super::{context, erase, health, ingest, link, mcp, outbox, plugins, reply, webhook};
 use crate::config::Server;
 
 /// How long the rest of the host may take for an answer. Plugins have tighter deadlines of their own;
@@ -27,6 +27,8 @@ pub(super) struct Routes {
     pub(super) backend: Arc<dyn Backend>,
     pub(super) rule: Rule,
     pub(super) max_body_bytes: usize,
+    /// Where it is wanted.
+    pub(super) mcp: Option<mcp::Mcp>,
     /// Without a slash at its end.
     pub(super) public_url: Arc<str>,
 }
@@ -35,6 +37,7 @@ impl Routes {
     /// The addresses over `backend`, for a listener at `local`.
     pub(super) fn router(backend: Arc<dyn Backend>, server: &Server, local: SocketAddr) -> Router {
         let routes = Self {
+            mcp: mcp::Mcp::of(backend.clone(), server, local),
             backend,
             rule: Rule::of(server.token.clone(), local),
             max_body_bytes: server.max_body_bytes,
@@ -50,6 +53,10 @@ impl Routes {
             .route(
                 "/webhooks/{plugin}",
                 webhooks.fallback(|| async { Refused::method_not_allowed("GET, HEAD, POST") }),
+            )
+            .route(
+                "/ingest/{product_id}",
+                post(ingest::ingest).fallback(|| async { Refused::method_not_allowed("POST") }),
             )
             .route(
                 "/sessions/link",
@@ -85,6 +92,7 @@ impl Routes {
                 "/admin/reset/{user_id}",
                 post(context::reset).fallback(|| async { Refused::method_not_allowed("POST") }),
             )
+            .route("/mcp", any(mcp::mcp))
             .route(
                 "/reply/{user_id}",
                 // A HEAD would ask the model for nothing.

@@ -145,6 +145,7 @@ fn address(path: &str) -> &'static str {
         "/outbox/retry" => "/outbox/retry",
         "/outbox/purge" => "/outbox/purge",
         "/erase" => "/erase",
+        "/mcp" => "/mcp",
         "/plugins" => "/plugins",
         "/healthz" => "/healthz",
         "/readyz" => "/readyz",
@@ -152,6 +153,7 @@ fn address(path: &str) -> &'static str {
         _ if path.starts_with("/users/") => "/users/{product_id}/{user_id}/live-activity",
         _ if path.starts_with("/admin/reset/") => "/admin/reset/{user_id}",
         _ if path.starts_with("/webhooks/") => "/webhooks/{plugin}",
+        _ if path.starts_with("/ingest/") => "/ingest/{product_id}",
         _ => "unknown",
     }
 }

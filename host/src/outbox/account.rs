@@ -7,6 +7,7 @@ use crate::config::Breaker as Rules;
 use crate::ids::PluginName;
 use crate::outbox::breaker::{Breaker, Health, State, Turn};
 use crate::outbox::note::{FailureKind, LimitScope, Pause, PostError, Posted, Redaction};
+use crate::outbox::parcel::Roles;
 
 /// One plugin's standing with its platform. A plugin is one account: two accounts are two names with
 /// the same file.
@@ -16,6 +17,10 @@ pub struct Account {
     pub breaker: Option<Breaker>,
     /// The pause that the platform asked for last.
     limit: Option<Limit>,
+    /// What the plugin was found to do when it was asked last; kept of sinks, so that one that can't be
+    /// loaded misses nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Roles>,
 }
 
 /// A pause that a platform asked for.
@@ -43,7 +48,7 @@ pub struct AccountState {
 impl Account {
     /// An account of which nothing is known; with a breaker where there are rules for it.
     pub fn new(rules: Option<&Rules>, now: Timestamp) -> Self {
-        Self { breaker: rules.map(|_| Breaker::new(now)), limit: None }
+        Self { breaker: rules.map(|_| Breaker::new(now)), limit: None, roles: None }
     }
 
     /// The same at a start of the host, whose clock may have been set back since.
@@ -57,7 +62,7 @@ impl Account {
             true => Limit { since: now, until: now + limit.until.since(limit.since) },
             false => limit,
         });
-        Self { breaker, limit }
+        Self { breaker, limit, roles: self.roles }
     }
 
     /// Whether a call may be made at `now`.

@@ -20,24 +20,55 @@ pub const IN_MEMORY: usize = 4;
 /// So much of the last failure's text is kept with a note that waits, in bytes.
 const MAX_FAILURE: usize = 200;
 
-/// A lane.
-#[derive(Debug, Default, Clone)]
-pub struct Lane {
+/// What can stand in a lane: a note, or what a sink is sent.
+pub trait Item {
+    /// Its place in its lane: it goes before those with a higher one.
+    fn seq(&self) -> u64;
+
+    /// When it was sealed; its age counts from then on.
+    fn sealed_at(&self) -> Timestamp;
+}
+
+impl Item for Note {
+    fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    fn sealed_at(&self) -> Timestamp {
+        self.sealed_at
+    }
+}
+
+/// A lane, of notes where nothing else is said. What is told of a note holds for any [`Item`].
+#[derive(Debug, Clone)]
+pub struct Lane<T = Note> {
     /// The first notes.
-    notes: VecDeque<Queued>,
+    notes: VecDeque<Queued<T>>,
     /// How many more are in the store only.
     behind: usize,
     /// The number of the last note that was in memory.
     last: u64,
 }
 
+impl<T> Default for Lane<T> {
+    fn default() -> Self {
+        Self { notes: VecDeque::new(), behind: 0, last: 0 }
+    }
+}
+
 /// A note of a lane with its history.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Queued {
+#[derive(Debug, PartialEq)]
+pub struct Queued<T = Note> {
     /// The sealed note.
-    pub note: Arc<Note>,
+    pub note: Arc<T>,
     /// How far the attempts at it are.
     pub progress: Progress,
+}
+
+impl<T> Clone for Queued<T> {
+    fn clone(&self) -> Self {
+        Self { note: self.note.clone(), progress: self.progress.clone() }
+    }
 }
 
 /// How far the attempts at a note are.
@@ -116,7 +147,7 @@ pub enum State {
 
 /// What an outcome did to the head of a lane.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Finished {
+pub enum Finished<T = Note> {
     /// It was posted and left the lane.
     Sent(Posted),
     /// It stays the head and is tried again.
@@ -125,14 +156,14 @@ pub enum Finished {
         at: Timestamp,
     },
     /// It was given up; it left the lane, or holds it where the rules say so.
-    Dead(DeadLetter),
+    Dead(DeadLetter<T>),
 }
 
 /// A note given up: kept, so that a person can see it and send it again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DeadLetter {
+pub struct DeadLetter<T = Note> {
     /// The note.
-    pub note: Arc<Note>,
+    pub note: Arc<T>,
     /// Why, as `code: message`.
     pub reason: String,
     /// After how many attempts.
@@ -144,10 +175,10 @@ pub struct DeadLetter {
     pub holds_lane: bool,
 }
 
-impl Lane {
+impl<T: Item> Lane<T> {
     /// A lane from its rows, in order. A note in flight when the host stopped has an unknown outcome:
     /// it is sent again under the same key, and the crash counts.
-    pub fn load(rows: impl IntoIterator<Item = Queued>) -> Self {
+    pub fn load(rows: impl IntoIterator<Item = Queued<T>>) -> Self {
         let mut notes: VecDeque<_> = rows.into_iter().collect();
         for Queued { progress, .. } in &mut notes {
             if progress.state == State::InFlight {
@@ -158,7 +189,7 @@ impl Lane {
         }
         let behind = notes.len().saturating_sub(IN_MEMORY);
         notes.truncate(IN_MEMORY);
-        let last = notes.back().map_or(0, |queued| queued.note.seq);
+        let last = notes.back().map_or(0, |queued| queued.note.seq());
         Self { notes, behind, last }
     }
 
@@ -169,7 +200,7 @@ impl Lane {
 
     /// Takes the rows behind [`Lane::wants_after`] in order: the number of each, and its note where it
     /// can be read. No rows at all means that the store has no more.
-    pub fn refill(&mut self, rows: impl IntoIterator<Item = (u64, Option<Queued>)>) {
+    pub fn refill(&mut self, rows: impl IntoIterator<Item = (u64, Option<Queued<T>>)>) {
         let mut any = false;
         for (number, queued) in rows.into_iter().take(IN_MEMORY) {
             any = true;
@@ -181,15 +212,15 @@ impl Lane {
     }
 
     /// Gives the head up if it was in flight in [`MAX_CRASHES`] crashes; asked after [`Lane::load`].
-    pub fn take_poisoned(&mut self, now: Timestamp, rules: &Delivery) -> Option<DeadLetter> {
-        let waits = |head: &&Queued| head.progress.state != State::GivenUp;
+    pub fn take_poisoned(&mut self, now: Timestamp, rules: &Delivery) -> Option<DeadLetter<T>> {
+        let waits = |head: &&Queued<T>| head.progress.state != State::GivenUp;
         let head = self.head().filter(waits)?;
         let crashes = Some(head.progress.crashes).filter(|crashes| *crashes >= MAX_CRASHES)?;
         self.give_up(format!("poison: it was in flight in {crashes} crashes"), now, rules)
     }
 
     /// Gives the head up if it could not be delivered for [`Delivery::max_age`]. One in flight is left alone.
-    pub fn take_expired(&mut self, now: Timestamp, rules: &Delivery) -> Option<DeadLetter> {
+    pub fn take_expired(&mut self, now: Timestamp, rules: &Delivery) -> Option<DeadLetter<T>> {
         let expired = self.expiry(rules).is_some_and(|at| at <= now);
         let head = self.head().filter(|_| expired)?;
         let last = head.progress.failure.as_deref().unwrap_or("it was never tried");
@@ -203,12 +234,17 @@ impl Lane {
         match head.progress.state {
             State::InFlight | State::GivenUp => None,
             State::Due | State::RetryAt(_) | State::HeldUntil(_) => {
-                Some(head.progress.revived.unwrap_or(head.note.sealed_at) + rules.max_age)
+                Some(head.progress.revived.unwrap_or(head.note.sealed_at()) + rules.max_age)
             }
         }
     }
 
-    fn give_up(&mut self, reason: String, now: Timestamp, rules: &Delivery) -> Option<DeadLetter> {
+    fn give_up(
+        &mut self,
+        reason: String,
+        now: Timestamp,
+        rules: &Delivery,
+    ) -> Option<DeadLetter<T>> {
         let holds_lane = rules.dead_head == DeadHead::Hold;
         let head = self.notes.front_mut()?;
         let (note, attempts) = (head.note.clone(), head.progress.attempts);
@@ -223,9 +259,9 @@ impl Lane {
     /// A person has a note sent again: one that was given up takes its place by its number, as if never
     /// tried, but not before one in flight; one that waits for a moment of the host's choice is due. The
     /// note's row must be stored. `false`: there is nothing to be done for it.
-    pub fn revive(&mut self, note: &Arc<Note>, now: Timestamp) -> bool {
+    pub fn revive(&mut self, note: &Arc<T>, now: Timestamp) -> bool {
         let fresh = Progress::revived(now);
-        if let Some(queued) = self.notes.iter_mut().find(|queued| queued.note.seq == note.seq) {
+        if let Some(queued) = self.notes.iter_mut().find(|queued| queued.note.seq() == note.seq()) {
             return match queued.progress.state {
                 State::GivenUp => {
                     queued.progress = fresh;
@@ -240,7 +276,7 @@ impl Lane {
         }
         let fixed =
             usize::from(self.head().is_some_and(|head| head.progress.state == State::InFlight));
-        let behind_it = |queued: &Queued| queued.note.seq > note.seq;
+        let behind_it = |queued: &Queued<T>| queued.note.seq() > note.seq();
         let place = self.notes.iter().skip(fixed).position(behind_it).map(|place| place + fixed);
         match place {
             Some(place) => {
@@ -249,15 +285,15 @@ impl Lane {
                     self.notes.pop_back();
                     self.behind += 1;
                 }
-                self.last = self.notes.back().map_or(0, |queued| queued.note.seq);
+                self.last = self.notes.back().map_or(0, |queued| queued.note.seq());
             }
             None if self.behind > 0 || self.notes.len() >= IN_MEMORY => {
                 // Its number may be lower than that of a note that left: what is read next begins there.
                 self.behind += 1;
-                self.last = self.last.min(note.seq.saturating_sub(1));
+                self.last = self.last.min(note.seq().saturating_sub(1));
             }
             None => {
-                self.last = note.seq;
+                self.last = note.seq();
                 self.notes.push_back(Queued { note: note.clone(), progress: fresh });
             }
         }
@@ -266,8 +302,9 @@ impl Lane {
 
     /// Takes a note out for good, as a person wishes. `false`: it isn't in memory, or in flight.
     pub fn purge(&mut self, seq: u64) -> bool {
-        let waits =
-            |queued: &Queued| queued.note.seq == seq && queued.progress.state != State::InFlight;
+        let waits = |queued: &Queued<T>| {
+            queued.note.seq() == seq && queued.progress.state != State::InFlight
+        };
         let Some(place) = self.notes.iter().position(waits) else { return false };
         self.notes.remove(place).is_some()
     }
@@ -283,13 +320,27 @@ impl Lane {
     }
 
     /// Adds a note behind the others.
-    pub fn push(&mut self, note: Arc<Note>) {
+    pub fn push(&mut self, note: Arc<T>) {
         if self.behind > 0 || self.notes.len() >= IN_MEMORY {
             self.behind += 1;
             return;
         }
-        self.last = note.seq;
+        self.last = note.seq();
         self.notes.push_back(Queued { note, progress: Progress::FRESH });
+    }
+
+    /// Puts another note in the place of a waiting one that was never tried; its row must be stored.
+    /// `false`: there is none of its number, or it was tried.
+    pub fn amend(&mut self, note: Arc<T>) -> bool {
+        if self.is_behind(note.seq()) {
+            return true;
+        }
+        let place = self.notes.iter_mut().find(|queued| queued.note.seq() == note.seq());
+        let Some(queued) = place.filter(|queued| queued.progress == Progress::FRESH) else {
+            return false;
+        };
+        queued.note = note;
+        true
     }
 
     /// Whether no note waits.
@@ -303,12 +354,12 @@ impl Lane {
     }
 
     /// A note of the lane that is in memory.
-    pub fn queued(&self, seq: u64) -> Option<&Queued> {
-        self.notes.iter().find(|queued| queued.note.seq == seq)
+    pub fn queued(&self, seq: u64) -> Option<&Queued<T>> {
+        self.notes.iter().find(|queued| queued.note.seq() == seq)
     }
 
     /// The head.
-    pub fn head(&self) -> Option<&Queued> {
+    pub fn head(&self) -> Option<&Queued<T>> {
         self.notes.front()
     }
 
@@ -335,7 +386,8 @@ impl Lane {
     /// Whether what comes behind does better to gather: enough notes wait, or the platform asked for a
     /// pause.
     pub fn is_congested(&self, now: Timestamp, rules: &Delivery) -> bool {
-        let held = |head: &Queued| matches!(head.progress.state, State::HeldUntil(at) if at > now);
+        let held =
+            |head: &Queued<T>| matches!(head.progress.state, State::HeldUntil(at) if at > now);
         self.len() >= rules.max_lane_notes || self.head().is_some_and(held)
     }
 
@@ -345,7 +397,7 @@ impl Lane {
     }
 
     /// The platform takes nothing for the conversation before `until`.
-    pub fn hold(&mut self, now: Timestamp, until: Timestamp) -> Option<&Queued> {
+    pub fn hold(&mut self, now: Timestamp, until: Timestamp) -> Option<&Queued<T>> {
         let head = self.notes.front_mut()?;
         match head.progress.state {
             State::InFlight | State::GivenUp => return None,
@@ -357,7 +409,7 @@ impl Lane {
     }
 
     /// Begins an attempt at the head. The row must be stored before the call is made.
-    pub fn start(&mut self) -> Option<&Queued> {
+    pub fn start(&mut self) -> Option<&Queued<T>> {
         let head = self.notes.front_mut()?;
         head.progress.state = State::InFlight;
         head.progress.attempts += 1;
@@ -375,7 +427,7 @@ impl Lane {
     }
 
     /// The host ends while the head is in flight: it is sent again after the next start. That is no crash.
-    pub fn cut(&mut self) -> Option<&Queued> {
+    pub fn cut(&mut self) -> Option<&Queued<T>> {
         let head = self.notes.front_mut().filter(|head| head.progress.state == State::InFlight)?;
         head.progress.state = State::Due;
         Some(head)
@@ -390,7 +442,7 @@ impl Lane {
         now: Timestamp,
         rules: &Delivery,
         random: f64,
-    ) -> Option<Finished> {
+    ) -> Option<Finished<T>> {
         let head = self.notes.front_mut()?;
         let error = match outcome {
             Ok(posted) => {
@@ -402,7 +454,8 @@ impl Lane {
         let verdict = judge(&mut head.progress, &error, free, rules);
         let reason = error.reason();
         head.progress.unknown |= error.is_unknown();
-        let aged = now.since(head.progress.revived.unwrap_or(head.note.sealed_at)) >= rules.max_age;
+        let aged =
+            now.since(head.progress.revived.unwrap_or(head.note.sealed_at())) >= rules.max_age;
         if aged || verdict == Verdict::Dead {
             return self.give_up(reason, now, rules).map(Finished::Dead);
         }

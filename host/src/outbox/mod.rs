@@ -5,6 +5,7 @@ pub mod account;
 pub mod breaker;
 pub mod lane;
 pub mod note;
+pub mod parcel;
 pub mod redaction;
 pub mod retry;
 #[cfg(test)]

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
 use crate::ids::{ConversationId, PluginName, SessionKey};
+use crate::outbox::parcel::{Parcel, Roles};
 use crate::session::payload::Action;
 
 /// A sealed note: its key and body never change again.
@@ -330,6 +331,17 @@ pub trait Post: Send + Sync + 'static {
     ) -> Result<Redaction, PostError> {
         let (_, _, _, _) = (call, plugin, conversation, note_id);
         Ok(Redaction::Unsupported)
+    }
+
+    /// Hands a parcel to its sink, once. Ends as [`Post::post_note`] does.
+    async fn write_parcel(&self, call: Call, parcel: &Parcel) -> Result<(), PostError> {
+        let (_, plugin) = (call, &parcel.plugin);
+        Err(PostError::Unavailable { message: format!("the plugin `{plugin}` is no sink") })
+    }
+
+    /// What a plugin can do; `None` where that isn't known, because it can't be loaded.
+    fn roles(&self, _: &PluginName) -> Option<Roles> {
+        Some(Roles::WRITER)
     }
 }
 

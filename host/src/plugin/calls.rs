@@ -21,6 +21,7 @@ use crate::ids::{ConversationId, PluginName};
 use crate::outbox::note::{
     Call, Failure, FailureKind, Found, LimitScope, Note, Post, PostError, Posted, Sent,
 };
+use crate::outbox::parcel::{Content, Parcel, Roles};
 use crate::session::payload::{ActionsPayload, SummaryPayload};
 
 /// What a plugin that was too busy asks for.
@@ -70,6 +71,17 @@ impl Post for Registry {
         note_id: &str,
     ) -> Result<Redaction, PostError> {
         Self::redact_note(self, plugin, call, conversation, note_id).await
+    }
+
+    async fn write_parcel(&self, call: Call, parcel: &Parcel) -> Result<(), PostError> {
+        match &parcel.content {
+            Content::Actions(batch) => self.write_actions(&parcel.plugin, call, batch).await,
+            Content::Summary(summary) => self.write_summary(&parcel.plugin, call, summary).await,
+        }
+    }
+
+    fn roles(&self, plugin: &PluginName) -> Option<Roles> {
+        Self::roles(self, plugin)
     }
 }
 

@@ -82,7 +82,7 @@ pub use manifest::{Manifest, ManifestError};
 pub use redaction::Redaction;
 pub use registry::{LoadError, Registry};
 pub use reload::ReloadTotals;
-pub use review::{Finding, review};
+pub use review::{Finding, review, roles};
 pub use source::{read, sha256};
 pub use state::{Health, InstanceState, PluginState};
 pub use webhook::{

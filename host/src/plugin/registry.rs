@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::admit::AdmitError;
 use super::cache::CacheTotals;
+use super::exports::Interface;
 use super::folder::{self, Look};
 use super::loader::{self, Compiled, Loader};
 use super::pool::{Pool, Shared};
@@ -21,6 +22,7 @@ use crate::clock::Clock;
 use crate::config::{Cache, Plugin as PluginConfig};
 use crate::egress::{Detour, Network, NetworkError};
 use crate::ids::PluginName;
+use crate::outbox::parcel::Roles;
 
 /// Every plugin, by the name that it is configured under.
 pub struct Registry {
@@ -177,6 +179,13 @@ impl Registry {
             Ok(pool) => pool.admitted().interfaces().contains(&"writer"),
             Err(_) => true,
         })
+    }
+
+    /// What a plugin can do with what people do; `None` where there is none that can be asked.
+    pub fn roles(&self, plugin: &str) -> Option<Roles> {
+        let pool = self.slot(plugin)?.pool().ok()?;
+        let exports = |interface| pool.admitted().exports(interface);
+        Some(Roles { writer: exports(Interface::Writer), sink: exports(Interface::Sink) })
     }
 
     /// How every plugin is, by name.

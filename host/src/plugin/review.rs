@@ -4,11 +4,14 @@ use std::fmt;
 use std::path::Path;
 
 use super::admit::AdmitError;
+use super::anatomy::Anatomy;
+use super::exports::Interface;
 use super::loader::check_pin;
 use super::manifest::{self, Manifest, Mismatch};
 use super::source::Source;
 use crate::config::Plugin as PluginConfig;
 use crate::ids::PluginName;
+use crate::outbox::parcel::Roles;
 
 /// Something that a start would say of a plugin. Its text says what to do, with TOML to paste where that is
 /// it.
@@ -50,6 +53,15 @@ impl fmt::Display for Finding {
 /// would refuse it ends the review. Waits for the disk.
 pub fn review(path: &Path, name: &PluginName, config: &PluginConfig) -> Vec<Finding> {
     mismatches(path, name, config).unwrap_or_else(|refused| vec![Finding::Refused(refused)])
+}
+
+/// What the plugin of a file can do with what people do, by its exports' names; `None` for a file that
+/// can't be read. Waits for the disk.
+pub fn roles(path: &Path) -> Option<Roles> {
+    let source = Source::read(path).ok()?;
+    let exports = Anatomy::of(&source.bytes).ok()?.interfaces();
+    let has = |interface: Interface| exports.iter().any(|name| name == interface.full());
+    Some(Roles { writer: has(Interface::Writer), sink: has(Interface::Sink) })
 }
 
 fn mismatches(

@@ -38,6 +38,8 @@ pub struct Record {
     pub past: Vec<Target>,
     /// How many notes were sealed.
     pub notes: u64,
+    /// How many parcels were made for sinks.
+    pub parcels: u64,
     /// Ordinal of the last action that left the open batch, for a note or for nothing. The actions of a
     /// session are counted from 1, in the order in which they were taken.
     pub left: u64,
@@ -148,6 +150,19 @@ impl Session {
         self
     }
 
+    /// The same session where parcels up to this number are in the store without being part of it.
+    #[must_use]
+    pub fn with_parcels_taken(mut self, last_parcel: u64) -> Self {
+        self.record.parcels = self.record.parcels.max(last_parcel);
+        self
+    }
+
+    /// The number of the session's next parcel. The record must be stored with the parcel.
+    pub fn number_parcel(&mut self) -> u64 {
+        self.record.parcels += 1;
+        self.record.parcels
+    }
+
     /// What is stored of the session.
     pub fn record(&self) -> &Record {
         &self.record
@@ -205,6 +220,17 @@ impl Session {
         } else {
             self.seal_due(now, rules, gather, &mut effects);
         }
+        effects
+    }
+
+    /// Takes a batch of which no note can come: nothing of it waits, only who it is and how many actions it
+    /// has is learned.
+    pub fn on_passed(&mut self, batch: &ActionsPayload, now: Timestamp) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.touch(now, &mut effects);
+        self.identify(batch.user_id.as_deref(), batch.email.as_deref(), &mut effects);
+        self.record.left += batch.actions.len() as u64;
+        effects.push(Effect::Save);
         effects
     }
 

@@ -43,6 +43,12 @@ pub enum Table {
     Journal,
     /// Notes that are to be taken back, by session, each under its note's number.
     Redact,
+    /// What waits for sinks, by session; a row never changes once it was tried.
+    Parcel,
+    /// How far the attempts at a row of `Parcel` are, under the same group and number.
+    ParcelAttempt,
+    /// What sinks were not given in the end, by session.
+    ParcelDead,
     /// One row while something of rows that were erased may be left in the store's files.
     Scrub,
     /// What was taken of a session lately, a row per batch under the ordinal of its first action; under 0
@@ -52,7 +58,7 @@ pub enum Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::Session,
         Self::Open,
         Self::Outbox,
@@ -64,6 +70,9 @@ impl Table {
         Self::Account,
         Self::Journal,
         Self::Redact,
+        Self::Parcel,
+        Self::ParcelAttempt,
+        Self::ParcelDead,
         Self::Scrub,
         Self::History,
     ];

@@ -44,7 +44,7 @@ impl Default for Limits {
 }
 
 /// What an event is known by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EventKey {
     hash: [u8; 32],
     has_id: bool,

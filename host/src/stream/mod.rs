@@ -6,6 +6,7 @@
 //!     blocks ─ bytes → events of bounded size, parsed by eventsource-stream
 //!     dedupe ─ drops what a connector sends again
 //!   backoff ─ how long to wait, pure
+//! push ─ the other way in: signed requests, checked, read, and each taken once
 //! ```
 //!
 //! What holds here:
@@ -27,6 +28,7 @@ mod client;
 mod dedupe;
 mod error;
 mod observer;
+pub mod push;
 mod reader;
 mod retry_after;
 mod status;

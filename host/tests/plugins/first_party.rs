@@ -34,7 +34,8 @@ fn components() -> Vec<String> {
     let folders = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let plugins = folders.filter(|folder| folder.join("Cargo.toml").is_file());
     let mut files: Vec<_> = plugins
-        .map(|folder| format!("sidenote_{}.wasm", folder.file_name().unwrap().to_str().unwrap()))
+        .map(|folder| folder.file_name().unwrap().to_str().unwrap().replace('-', "_"))
+        .map(|name| format!("sidenote_{name}.wasm"))
         .collect();
     files.sort();
     files
@@ -64,7 +65,7 @@ async fn a_first_party_component_says_what_it_asks_for() {
         let found = inspect(&built(&file)).await.unwrap();
         let manifest = found.manifest.unwrap_or_else(|| panic!("{file} has no manifest"));
         let name = file.strip_prefix("sidenote_").unwrap().strip_suffix(".wasm").unwrap();
-        assert_eq!(manifest.name, name);
+        assert_eq!(manifest.name.replace('-', "_"), name);
         assert!(!manifest.description.is_empty(), "{file}");
         let schema = manifest.config.unwrap_or_else(|| panic!("{file} describes no settings"));
         assert_eq!(schema["additionalProperties"], false, "{file} lets misspelt settings through");

@@ -145,7 +145,7 @@ fn guests() -> Result<PathBuf, String> {
     for name in packages {
         let component = name.replace('-', "_");
         let from = built.join(format!("{component}.wasm"));
-        let to = match component.strip_prefix("sidenote_") {
+        let to = match name.strip_prefix("sidenote-") {
             Some(plugin) => plugins.join(format!("{plugin}.wasm")),
             None => test_guests.join(format!("{component}.wasm")),
         };

@@ -103,7 +103,7 @@ fn cells(entry: &Entry) -> [String; HEADS.len()] {
         escaped(entry.session.as_str()),
         entry.seq.to_string(),
         escaped(&entry.plugin),
-        escaped(entry.conversation.as_str()),
+        entry.conversation.as_ref().map_or_else(|| "(sink)".to_owned(), |id| escaped(id.as_str())),
         why(entry),
     ]
 }

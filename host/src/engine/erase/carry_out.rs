@@ -143,6 +143,7 @@ impl Engine {
             targets.insert((note.plugin.clone(), note.conversation.clone()));
             known.extend(Person::of(note.user_id.as_deref(), note.email.as_deref()));
         }
+        known.extend(rows.in_parcels());
         targets.extend(rows.sent().map(|(_, sent)| (sent.plugin, sent.conversation)));
         let number = session_number(key);
         for target in targets {

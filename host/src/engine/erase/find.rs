@@ -1,6 +1,7 @@
 //! What the store has of somebody.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 use super::{Erased, Erasure, Whom};
 use crate::engine::history;
@@ -8,6 +9,7 @@ use crate::engine::rows::{Person, PersonRow, person_group, read, session_group, 
 use crate::ids::{ProductId, SessionKey};
 use crate::outbox::lane::{DeadLetter, Progress, State};
 use crate::outbox::note::{Note, SentNote};
+use crate::outbox::parcel::Parcel;
 use crate::outbox::redaction::Job;
 use crate::session::batch::Entry;
 use crate::store::{Change, Group, Key, Store, StoreError, Table};
@@ -16,7 +18,7 @@ use crate::store::{Change, Group, Key, Store, StoreError, Table};
 const PAGE: usize = 256;
 
 /// The tables that are grouped by session.
-const OF_SESSION: [Table; 8] = [
+const OF_SESSION: [Table; 11] = [
     Table::Session,
     Table::Open,
     Table::Outbox,
@@ -25,9 +27,13 @@ const OF_SESSION: [Table; 8] = [
     Table::Sent,
     Table::Redact,
     Table::History,
+    Table::Parcel,
+    Table::ParcelAttempt,
+    Table::ParcelDead,
 ];
 
-/// The sessions that are meant: by the index, and by the notes, which can outlive what the index knows.
+/// The sessions that are meant: by the index, and by what waits or was given up, which can outlive what the
+/// index knows.
 pub(super) async fn sessions(
     store: &dyn Store,
     erasure: &Erasure,
@@ -44,16 +50,15 @@ pub(super) async fn sessions(
     let rows = rows.iter().flatten();
     let indexed = rows.filter_map(|(n, value)| read::<PersonRow>(Table::Person, *n, value));
     let mut keys: HashSet<_> = indexed.map(|row| row.key).collect();
-    for table in [Table::Outbox, Table::Dead] {
-        by_notes(store, table, product, &person, &mut keys).await?;
+    for table in [Table::Outbox, Table::Dead, Table::Parcel, Table::ParcelDead, Table::History] {
+        by_rows(store, table, product, &person, &mut keys).await?;
     }
-    by_history(store, product, &person, &mut keys).await?;
     let mut keys: Vec<_> = keys.into_iter().collect();
     keys.sort();
     Ok(keys)
 }
 
-async fn by_notes(
+async fn by_rows(
     store: &dyn Store,
     table: Table,
     product: &ProductId,
@@ -71,57 +76,52 @@ async fn by_notes(
             if *row.group.0 != *product.as_str() {
                 return Ok(());
             }
-            let (Some(key), Some(note)) = (session_key(&row.group), note(table, &row, &value))
-            else {
-                continue;
+            let Some(key) = session_key(&row.group) else { continue };
+            if tells_of(table, &row, &value, person) {
+                keys.insert(key);
+            }
+        }
+        if at_end {
+            return Ok(());
+        }
+    }
+}
+
+/// Whether a row tells of this person.
+fn tells_of(table: Table, row: &Key, value: &[u8], person: &Person) -> bool {
+    let number = row.number;
+    let note = match table {
+        // What is kept of a session may be somebody's to whom it doesn't belong any more.
+        Table::History => return history::is_of(value, person),
+        Table::Parcel | Table::ParcelDead => {
+            let parcel = match table == Table::Parcel {
+                true => read::<Arc<Parcel>>(table, number, value),
+                false => read::<DeadLetter<Parcel>>(table, number, value).map(|letter| letter.note),
             };
-            if Person::of(note.user_id.as_deref(), note.email.as_deref()).any(|it| it == *person) {
-                keys.insert(key);
-            }
+            return parcel.is_some_and(|parcel| of_parcel(&parcel).any(|known| known == *person));
         }
-        if at_end {
-            return Ok(());
-        }
-    }
+        Table::Dead => read::<DeadLetter>(table, number, value).map(|letter| letter.note),
+        Table::Session
+        | Table::Open
+        | Table::Outbox
+        | Table::Attempt
+        | Table::Conversation
+        | Table::Person
+        | Table::Sent
+        | Table::Account
+        | Table::Journal
+        | Table::Redact
+        | Table::ParcelAttempt
+        | Table::Scrub => read::<Arc<Note>>(table, number, value),
+    };
+    note.is_some_and(|note| {
+        Person::of(note.user_id.as_deref(), note.email.as_deref()).any(|known| known == *person)
+    })
 }
 
-/// What is kept of a session may be somebody's to whom it doesn't belong any more. Blanks around a user id
-/// don't count there.
-async fn by_history(
-    store: &dyn Store,
-    product: &ProductId,
-    person: &Person,
-    keys: &mut HashSet<SessionKey>,
-) -> Result<(), StoreError> {
-    let mut after =
-        Key { table: Table::History, group: Group(product.shared(), "".into()), number: 0 };
-    loop {
-        let rows = store.scan(Table::History, Some(after), PAGE).await?;
-        let at_end = rows.len() < PAGE;
-        let Some((last, _)) = rows.last() else { return Ok(()) };
-        after = last.clone();
-        for (row, value) in rows {
-            if *row.group.0 != *product.as_str() {
-                return Ok(());
-            }
-            if let Some(key) = session_key(&row.group)
-                && history::is_of(&value, person)
-            {
-                keys.insert(key);
-            }
-        }
-        if at_end {
-            return Ok(());
-        }
-    }
-}
-
-fn note(table: Table, row: &Key, value: &[u8]) -> Option<std::sync::Arc<Note>> {
-    if table == Table::Dead {
-        read::<DeadLetter>(table, row.number, value).map(|letter| letter.note)
-    } else {
-        read(table, row.number, value)
-    }
+fn of_parcel(parcel: &Parcel) -> impl Iterator<Item = Person> {
+    let (user, email) = parcel.person();
+    Person::of(user, email)
 }
 
 /// Reads all rows of these sessions.
@@ -177,6 +177,8 @@ impl SessionRows {
     pub(super) fn tally(&self, keep_notes: bool) -> Erased {
         let waiting = self.of(Table::Outbox).chain(self.of(Table::Dead));
         let notes: BTreeSet<_> = waiting.map(|(number, _)| number).collect();
+        let waiting = self.of(Table::Parcel).chain(self.of(Table::ParcelDead));
+        let parcels: BTreeSet<_> = waiting.map(|(number, _)| number).collect();
         let actions = self.read::<Entry>(Table::Open).map(|(_, entry)| entry.actions.len() as u64);
         let (named, nameless): (Vec<_>, Vec<_>) =
             self.sent().map(|(_, note)| note).partition(|note| note.note_id.is_some());
@@ -187,6 +189,7 @@ impl SessionRows {
             sessions: u64::from(!self.rows.is_empty()),
             actions: actions.sum(),
             notes: notes.len() as u64,
+            parcels: parcels.len() as u64,
             redactions: if keep_notes { 0 } else { known + unknown },
             left: if keep_notes { known + nameless } else { nameless },
         }
@@ -203,15 +206,23 @@ impl SessionRows {
     }
 
     /// The notes that wait, and those that were given up.
-    pub(super) fn notes(&self) -> impl Iterator<Item = std::sync::Arc<Note>> {
+    pub(super) fn notes(&self) -> impl Iterator<Item = Arc<Note>> {
         let dead = self.read::<DeadLetter>(Table::Dead).map(|(_, letter)| letter.note);
         self.read(Table::Outbox).map(|(_, note)| note).chain(dead)
     }
 
+    /// Whom what waits for sinks, or was given up, tells of.
+    pub(super) fn in_parcels(&self) -> impl Iterator<Item = Person> {
+        let dead =
+            self.read::<DeadLetter<Parcel>>(Table::ParcelDead).map(|(_, letter)| letter.note);
+        let waiting = self.read::<Arc<Parcel>>(Table::Parcel).map(|(_, parcel)| parcel);
+        waiting.chain(dead).flat_map(|parcel| of_parcel(&parcel).collect::<Vec<_>>())
+    }
+
     /// The notes that wait and of which it isn't known whether the platform has them.
-    pub(super) fn unknown(&self) -> impl Iterator<Item = std::sync::Arc<Note>> {
+    pub(super) fn unknown(&self) -> impl Iterator<Item = Arc<Note>> {
         let progress: BTreeMap<u64, Progress> = self.read(Table::Attempt).collect();
-        self.read::<std::sync::Arc<Note>>(Table::Outbox).filter_map(move |(number, note)| {
+        self.read::<Arc<Note>>(Table::Outbox).filter_map(move |(number, note)| {
             let progress = progress.get(&number)?;
             (progress.unknown || progress.state == State::InFlight).then_some(note)
         })

@@ -68,6 +68,9 @@ pub struct Erased {
     pub actions: u64,
     /// Notes that waited or had been given up.
     pub notes: u64,
+    /// Batches and summaries that waited for sinks or had been given up. What sinks were given stays there.
+    #[serde(default)]
+    pub parcels: u64,
     /// Notes that are to be taken back at the platform: those sent, and those of which it isn't known.
     pub redactions: u64,
     /// Sent notes that stay at the platform: because that is wished, or because the platform gave them no
@@ -81,6 +84,7 @@ impl Erased {
         self.sessions += more.sessions;
         self.actions += more.actions;
         self.notes += more.notes;
+        self.parcels += more.parcels;
         self.redactions += more.redactions;
         self.left += more.left;
     }
@@ -121,6 +125,7 @@ impl Handle {
             sessions = erased.sessions,
             actions = erased.actions,
             notes = erased.notes,
+            parcels = erased.parcels,
             redactions = erased.redactions,
             left = erased.left,
             "erase: carried out"

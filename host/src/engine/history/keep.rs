@@ -40,6 +40,7 @@ impl Engine {
                 | Input::Erase(_)
                 | Input::Scrubbed(_)
                 | Input::Redacted(_)
+                | Input::Written(_)
                 | Input::Drain
                 | Input::Stop => continue,
             };

@@ -6,6 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::store::{Group, Key, Table};
 
+/// The tables that are read, in this order: what waits first. So a dead letter that is queued again while
+/// the reading is under way isn't met a second time.
+pub(super) const TABLES: [Table; 4] =
+    [Table::Outbox, Table::Parcel, Table::Dead, Table::ParcelDead];
+
 /// A place among the rows; opaque text for whoever asks in pages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -17,7 +22,7 @@ pub struct Cursor(Key);
 pub struct InvalidCursor;
 
 impl Cursor {
-    /// Behind this row of [`Table::Outbox`] or [`Table::Dead`].
+    /// Behind this row of one of [`TABLES`].
     pub(super) fn behind(key: Key) -> Self {
         Self(key)
     }
@@ -30,7 +35,8 @@ impl Cursor {
 
 impl From<Cursor> for String {
     fn from(Cursor(key): Cursor) -> Self {
-        let place = (key.table == Table::Dead, &*key.group.0, &*key.group.1, key.number);
+        let table = TABLES.iter().position(|table| *table == key.table);
+        let place = (table, &*key.group.0, &*key.group.1, key.number);
         let place = serde_json::to_vec(&place).expect("text and numbers are JSON");
         URL_SAFE_NO_PAD.encode(place)
     }
@@ -41,9 +47,9 @@ impl TryFrom<String> for Cursor {
 
     fn try_from(text: String) -> Result<Self, InvalidCursor> {
         let place = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidCursor)?;
-        let (dead, first, second, number): (bool, String, String, u64) =
+        let (table, first, second, number): (usize, String, String, u64) =
             serde_json::from_slice(&place).map_err(|_| InvalidCursor)?;
-        let table = if dead { Table::Dead } else { Table::Outbox };
+        let table = TABLES.get(table).copied().ok_or(InvalidCursor)?;
         Ok(Self(Key { table, group: Group(first.into(), second.into()), number }))
     }
 }

@@ -176,7 +176,8 @@ impl<'a> Selection<'a> {
 
     fn take(&mut self, entry: Entry) -> NoteRef {
         let (product, session) = (entry.product.clone(), entry.session.clone());
-        let note = NoteRef { key: SessionKey { product, session }, seq: entry.seq };
+        let key = SessionKey { product, session };
+        let note = NoteRef { key, lane: entry.lane, seq: entry.seq };
         self.decided.matched += 1;
         if self.decided.entries.len() < MOST_SHOWN {
             self.decided.entries.push(entry);

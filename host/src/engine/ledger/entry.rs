@@ -1,11 +1,15 @@
 //! What is shown of a note.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::engine::inbox::LaneKind;
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
-use crate::outbox::lane::{DeadLetter, Progress, State};
+use crate::outbox::lane::{DeadLetter, Item, Progress, State};
 use crate::outbox::note::{Note, NoteKind};
+use crate::outbox::parcel::Parcel;
 
 /// A note that waits or was given up. Times are seconds since the Unix epoch.
 ///
@@ -16,12 +20,15 @@ pub struct Entry {
     pub product: ProductId,
     /// The session that the note tells of.
     pub session: SessionId,
-    /// Its number among the session's notes, from 1.
+    /// What it is: a note, or a batch or summary for a sink. Each is numbered on its own.
+    #[serde(default)]
+    pub lane: LaneKind,
+    /// Its number among those of the session, from 1.
     pub seq: u64,
-    /// The plugin that posts it.
+    /// The plugin that posts it, or the sink.
     pub plugin: PluginName,
-    /// The conversation that it goes to.
-    pub conversation: ConversationId,
+    /// The conversation that it goes to; `None` for what goes to a sink.
+    pub conversation: Option<ConversationId>,
     /// What it is made of.
     pub kind: NoteKind,
     /// Where it stands.
@@ -105,9 +112,9 @@ impl EntryState {
 
 impl Entry {
     /// A note in its lane. `progress` is as a host whose clock shows `now` understands it.
-    pub(super) fn waiting(
+    pub(super) fn waiting<T: Listed>(
         key: SessionKey,
-        note: &Note,
+        note: &T,
         progress: Progress,
         now: Timestamp,
     ) -> Self {
@@ -128,47 +135,124 @@ impl Entry {
     }
 
     /// A note that was given up.
-    pub(super) fn dead(key: SessionKey, letter: &DeadLetter, now: Timestamp) -> Self {
+    pub(super) fn dead<T: Listed>(key: SessionKey, letter: &DeadLetter<T>, now: Timestamp) -> Self {
+        let state = if letter.holds_lane { EntryState::GivenUp } else { EntryState::Dead };
         Self {
             attempts: letter.attempts,
             given_up_at: Some(letter.at.as_secs_f64()),
             reason: Some(letter.reason.clone()),
-            ..Self::of(key, &letter.note, Self::state_of(letter), now)
+            ..Self::of(key, &*letter.note, state, now)
         }
     }
 
-    fn state_of(letter: &DeadLetter) -> EntryState {
-        if letter.holds_lane { EntryState::GivenUp } else { EntryState::Dead }
-    }
-
-    fn of(key: SessionKey, note: &Note, state: EntryState, now: Timestamp) -> Self {
+    fn of<T: Listed>(key: SessionKey, item: &T, state: EntryState, now: Timestamp) -> Self {
         Self {
             product: key.product,
             session: key.session,
-            seq: note.seq,
-            plugin: note.plugin.clone(),
-            conversation: note.conversation.clone(),
-            kind: note.kind,
+            lane: T::LANE,
+            seq: item.seq(),
+            plugin: item.plugin().clone(),
+            conversation: item.conversation().cloned(),
+            kind: item.kind(),
             state,
             attempts: 0,
             crashes: None,
             waits_until: None,
-            sealed_at: note.sealed_at.as_secs_f64(),
-            age_seconds: now.since(note.sealed_at).as_secs_f64(),
+            sealed_at: item.sealed_at().as_secs_f64(),
+            age_seconds: now.since(item.sealed_at()).as_secs_f64(),
             given_up_at: None,
-            bytes: note.body.len(),
-            actions: note.actions.len(),
+            bytes: item.text().len(),
+            actions: item.actions(),
             reason: None,
-            idempotency_key: note.idempotency_key.clone(),
+            idempotency_key: item.idempotency_key().to_owned(),
             text: None,
         }
     }
 
     /// How much it weighs in an answer, in bytes, roughly.
     pub(super) fn weight(&self) -> usize {
-        let texts = [self.product.as_str(), self.session.as_str(), self.conversation.as_str()];
+        let conversation = self.conversation.as_ref().map_or("", ConversationId::as_str);
+        let texts = [self.product.as_str(), self.session.as_str(), conversation];
         let reason = self.reason.as_ref().map_or(0, String::len);
         let text = self.text.as_ref().map_or(0, |text| text.0.len());
         400 + texts.iter().map(|text| text.len()).sum::<usize>() + reason + text
+    }
+}
+
+/// What is listed: a note, or what a sink is sent.
+pub(super) trait Listed: Item {
+    /// What stands in the lanes of its kind.
+    const LANE: LaneKind;
+
+    fn key(&self) -> &SessionKey;
+    fn plugin(&self) -> &PluginName;
+    fn conversation(&self) -> Option<&ConversationId>;
+    fn kind(&self) -> NoteKind;
+    fn actions(&self) -> usize;
+    fn idempotency_key(&self) -> &str;
+    fn text(&self) -> Cow<'_, str>;
+}
+
+impl Listed for Note {
+    const LANE: LaneKind = LaneKind::Note;
+
+    fn key(&self) -> &SessionKey {
+        &self.key
+    }
+
+    fn plugin(&self) -> &PluginName {
+        &self.plugin
+    }
+
+    fn conversation(&self) -> Option<&ConversationId> {
+        Some(&self.conversation)
+    }
+
+    fn kind(&self) -> NoteKind {
+        self.kind
+    }
+
+    fn actions(&self) -> usize {
+        self.actions.len()
+    }
+
+    fn idempotency_key(&self) -> &str {
+        &self.idempotency_key
+    }
+
+    fn text(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.body)
+    }
+}
+
+impl Listed for Parcel {
+    const LANE: LaneKind = LaneKind::Sink;
+
+    fn key(&self) -> &SessionKey {
+        &self.key
+    }
+
+    fn plugin(&self) -> &PluginName {
+        &self.plugin
+    }
+
+    fn conversation(&self) -> Option<&ConversationId> {
+        None
+    }
+
+    fn kind(&self) -> NoteKind {
+        Self::kind(self)
+    }
+
+    fn actions(&self) -> usize {
+        Self::actions(self)
+    }
+
+    fn idempotency_key(&self) -> &str {
+        &self.idempotency_key
+    }
+
+    fn text(&self) -> Cow<'_, str> {
+        Cow::Owned(Self::text(self))
     }
 }

@@ -129,7 +129,7 @@ impl Filter {
             && self.product.as_ref().is_none_or(|id| *id == entry.product)
             && self.session.as_ref().is_none_or(|id| *id == entry.session)
             && self.plugin.as_ref().is_none_or(|name| *name == entry.plugin)
-            && self.conversation.as_ref().is_none_or(|id| *id == entry.conversation)
+            && self.conversation.as_ref().is_none_or(|id| entry.conversation.as_ref() == Some(id))
             && self.reason.as_ref().is_none_or(|part| has(entry.reason.as_deref(), part))
             && self.older_than.is_none_or(|than| age > than)
             && self.newer_than.is_none_or(|than| age < than)

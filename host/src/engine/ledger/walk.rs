@@ -1,18 +1,19 @@
-//! Reading the rows in order, a page at a time: first the notes that wait, then the dead letters.
-//!
-//! In this order a dead letter that is queued again while the walk is under way isn't met a second time.
+//! Reading the rows in order, a page at a time: first what waits, notes and then what is for sinks, then
+//! the dead letters of both.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::cursor::Cursor;
-use super::entry::{Entry, EntryState, Text};
+use serde::de::DeserializeOwned;
+
+use super::cursor::{Cursor, TABLES};
+use super::entry::{Entry, EntryState, Listed, Text};
 use super::filter::Filter;
 use crate::clock::Timestamp;
 use crate::engine::rows::session_key;
-use crate::ids::SessionKey;
 use crate::outbox::lane::{DeadLetter, Progress, State};
 use crate::outbox::note::Note;
+use crate::outbox::parcel::Parcel;
 use crate::store::{Group, Key, Store, StoreError, Table};
 
 /// Rows that are read at once. A note may have tens of kilobytes.
@@ -49,8 +50,7 @@ impl<'a> Walk<'a> {
             Some(cursor) => {
                 Some(Stop { table: cursor.key().table, after: Some(cursor.key().clone()) })
             }
-            None if walk.wants_waiting() => Some(walk.start(Table::Outbox)),
-            None => walk.dead(),
+            None => walk.next_table(None),
         };
         walk
     }
@@ -70,15 +70,13 @@ impl<'a> Walk<'a> {
         let last = rows.last().map(|(row, _)| row.clone());
         self.next = if full && rows.len() == looked_at {
             Some(Stop { table, after: last.clone() })
-        } else if table == Table::Outbox {
-            self.dead()
         } else {
-            None
+            self.next_table(Some(table))
         };
         let mut page = Page { found: Vec::new(), looked_at, last };
-        let mut progress = match table == Table::Dead {
-            true => HashMap::new(),
-            false => self.progress(&rows).await?,
+        let mut progress = match attempts_of(table) {
+            None => HashMap::new(),
+            Some((attempts, _)) => self.progress(&rows, table, attempts).await?,
         };
         for (row, value) in rows {
             let of_row = progress.remove(&row).unwrap_or(Some(Progress::FRESH));
@@ -91,12 +89,9 @@ impl<'a> Walk<'a> {
             if of_row.state == State::GivenUp && self.is_dead(&row).await? {
                 continue;
             }
-            match read(&row, &value, of_row, now) {
+            match read(&row, &value, of_row, now, text) {
                 None => page.found.push((row, None)),
-                Some((mut entry, note)) if self.filter.matches(&entry) => {
-                    entry.text = text.then(|| Text(note.body.clone()));
-                    page.found.push((row, Some(entry)));
-                }
+                Some(entry) if self.filter.matches(&entry) => page.found.push((row, Some(entry))),
                 Some(_) => {}
             }
         }
@@ -111,14 +106,16 @@ impl<'a> Walk<'a> {
     async fn progress(
         &self,
         rows: &[(Key, Vec<u8>)],
+        table: Table,
+        attempts: Table,
     ) -> Result<HashMap<Key, Option<Progress>>, StoreError> {
         let mut groups: Vec<Group> = rows.iter().map(|(row, _)| row.group.clone()).collect();
         groups.dedup();
-        let attempts = self.store.load(Table::Attempt, &groups).await?;
+        let attempts = self.store.load(attempts, &groups).await?;
         let mut progress = HashMap::new();
         for (group, of_group) in groups.into_iter().zip(attempts) {
             for (number, value) in of_group {
-                let row = Key { table: Table::Outbox, group: group.clone(), number };
+                let row = Key { table, group: group.clone(), number };
                 if rows.binary_search_by(|(other, _)| other.cmp(&row)).is_ok() {
                     progress.insert(row, serde_json::from_slice(&value).ok());
                 }
@@ -127,9 +124,10 @@ impl<'a> Walk<'a> {
         Ok(progress)
     }
 
-    /// Whether the note of a row in [`Table::Outbox`] is a dead letter too.
+    /// Whether the note of a row of what waits is a dead letter too.
     async fn is_dead(&self, row: &Key) -> Result<bool, StoreError> {
-        let letters = self.store.load(Table::Dead, std::slice::from_ref(&row.group)).await?;
+        let Some((_, dead)) = attempts_of(row.table) else { return Ok(false) };
+        let letters = self.store.load(dead, std::slice::from_ref(&row.group)).await?;
         Ok(letters.iter().flatten().any(|(number, _)| *number == row.number))
     }
 
@@ -139,9 +137,18 @@ impl<'a> Walk<'a> {
             .any(|state| state != EntryState::Dead && self.filter.wants(state))
     }
 
-    fn dead(&self) -> Option<Stop> {
-        let wants = self.filter.wants(EntryState::Dead) || self.filter.wants(EntryState::GivenUp);
-        wants.then(|| self.start(Table::Dead))
+    fn wants_dead(&self) -> bool {
+        self.filter.wants(EntryState::Dead) || self.filter.wants(EntryState::GivenUp)
+    }
+
+    /// The table behind this one that can have what is meant.
+    fn next_table(&self, after: Option<Table>) -> Option<Stop> {
+        let passed = TABLES.iter().position(|table| Some(*table) == after).map_or(0, |n| n + 1);
+        let wanted = |table: &&Table| match attempts_of(**table) {
+            Some(_) => self.wants_waiting(),
+            None => self.wants_dead(),
+        };
+        TABLES[passed..].iter().find(wanted).map(|table| self.start(*table))
     }
 
     /// Before the first row that can be meant. Notes are numbered from 1, and no session is nameless.
@@ -165,19 +172,53 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Reads a row; `None` where it is no note, or another one than its place says.
-fn read(row: &Key, value: &[u8], progress: Progress, now: Timestamp) -> Option<(Entry, Arc<Note>)> {
-    let key = session_key(&row.group)?;
-    let (entry, note) = if row.table == Table::Dead {
-        let letter: DeadLetter = serde_json::from_slice(value).ok()?;
-        (Entry::dead(key.clone(), &letter, now), letter.note)
-    } else {
-        let note: Arc<Note> = serde_json::from_slice(value).ok()?;
-        (Entry::waiting(key.clone(), &note, progress, now), note)
-    };
-    is_at(&note, &key, row.number).then_some((entry, note))
+/// Where the attempts at what waits in a table are, and its dead letters; `None` for a table of dead
+/// letters, which say it themselves.
+fn attempts_of(table: Table) -> Option<(Table, Table)> {
+    match table {
+        Table::Outbox => Some((Table::Attempt, Table::Dead)),
+        Table::Parcel => Some((Table::ParcelAttempt, Table::ParcelDead)),
+        Table::Session
+        | Table::Open
+        | Table::Attempt
+        | Table::Dead
+        | Table::Conversation
+        | Table::Person
+        | Table::Sent
+        | Table::Account
+        | Table::Journal
+        | Table::Redact
+        | Table::ParcelAttempt
+        | Table::ParcelDead
+        | Table::History
+        | Table::Scrub => None,
+    }
 }
 
-fn is_at(note: &Note, key: &SessionKey, number: u64) -> bool {
-    note.key == *key && note.seq == number
+/// Reads a row; `None` where it is no note or parcel, or another one than its place says.
+fn read(row: &Key, value: &[u8], progress: Progress, now: Timestamp, text: bool) -> Option<Entry> {
+    if row.table == Table::Parcel || row.table == Table::ParcelDead {
+        read_as::<Parcel>(row, value, progress, now, text)
+    } else {
+        read_as::<Note>(row, value, progress, now, text)
+    }
+}
+
+fn read_as<T: Listed + DeserializeOwned>(
+    row: &Key,
+    value: &[u8],
+    progress: Progress,
+    now: Timestamp,
+    text: bool,
+) -> Option<Entry> {
+    let key = session_key(&row.group)?;
+    let (mut entry, item) = if attempts_of(row.table).is_none() {
+        let letter: DeadLetter<T> = serde_json::from_slice(value).ok()?;
+        (Entry::dead(key.clone(), &letter, now), letter.note)
+    } else {
+        let item: Arc<T> = serde_json::from_slice(value).ok()?;
+        (Entry::waiting(key.clone(), &*item, progress, now), item)
+    };
+    entry.text = text.then(|| Text(item.text().into_owned()));
+    (*item.key() == key && item.seq() == row.number).then_some(entry)
 }

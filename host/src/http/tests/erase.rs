@@ -6,7 +6,7 @@ use crate::engine::erase::{Erased, Erasure, Whom};
 
 pub(super) fn erased(dry_run: bool) -> Erased {
     let redactions = if dry_run { 0 } else { 4 };
-    Erased { sessions: 1, actions: 2, notes: 3, redactions, left: 5 }
+    Erased { sessions: 1, actions: 2, notes: 3, parcels: 4, redactions, left: 5 }
 }
 
 impl Host {
@@ -21,7 +21,7 @@ async fn an_erasure_is_carried_out_and_counted() {
     let answer = host.erase(&json!({"product_id": "p", "user_id": "u"})).await;
     assert_eq!(answer.status(), 200);
     let expected = json!({
-        "sessions": 1, "actions": 2, "notes": 3, "redactions": 4, "left": 5, "dry_run": false,
+        "sessions": 1, "actions": 2, "notes": 3, "parcels": 4, "redactions": 4, "left": 5, "dry_run": false,
     });
     assert_eq!(answer.json(), expected);
     let body = json!({"product_id": "p", "email": "a@b", "keep_notes": true, "dry_run": true});

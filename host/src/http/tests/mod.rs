@@ -5,7 +5,9 @@ mod connections;
 mod context;
 mod erase;
 mod health;
+mod ingest;
 mod link;
+mod mcp;
 mod outbox;
 mod plugins;
 mod reply;
@@ -37,6 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 struct Fake {
     webhooks: Mutex<Vec<(String, WebhookRequest)>>,
+    pushes: Mutex<Vec<PushRequest>>,
+    pushed: Mutex<PushAnswer>,
     wishes: Mutex<Vec<LinkWish>>,
     answer: Mutex<WebhookAnswer>,
     linked: Mutex<Result<LinkEvent, LinkError>>,
@@ -59,6 +63,8 @@ impl Default for Fake {
     fn default() -> Self {
         Self {
             webhooks: Mutex::default(),
+            pushes: Mutex::default(),
+            pushed: Mutex::new(PushAnswer::Taken { dropped_actions: 0 }),
             wishes: Mutex::default(),
             answer: Mutex::new(WebhookAnswer::Taken),
             linked: Mutex::new(Ok(LinkEvent::New)),
@@ -91,6 +97,11 @@ impl Backend for Fake {
         assert_ne!(plugin, "panics", "as the test wishes");
         self.webhooks.lock().unwrap().push((plugin.to_owned(), request));
         self.answer.lock().unwrap().clone()
+    }
+
+    async fn ingest(&self, push: PushRequest) -> PushAnswer {
+        self.pushes.lock().unwrap().push(push);
+        *self.pushed.lock().unwrap()
     }
 
     async fn link(&self, wish: LinkWish) -> Result<Linked, LinkError> {

@@ -36,7 +36,7 @@ pub(super) fn decided(done: u64) -> Decided {
 
 fn entry() -> Value {
     json!({
-        "product": "p", "session": "s", "seq": 1, "plugin": "bot", "conversation": "c",
+        "product": "p", "session": "s", "lane": "note", "seq": 1, "plugin": "bot", "conversation": "c",
         "kind": "actions", "state": "dead", "attempts": 2, "crashes": null, "waits_until": null,
         "sealed_at": 1_700_000_000.25, "age_seconds": 60.0, "given_up_at": 1_700_000_030.0,
         "bytes": 120, "actions": 2, "reason": "400: no", "idempotency_key": "abc",
@@ -45,7 +45,7 @@ fn entry() -> Value {
 
 fn cursor() -> String {
     use base64::Engine as _;
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(r#"[true,"p","s",1]"#)
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(r#"[2,"p","s",1]"#)
 }
 
 const LOCAL: (&str, &str) = ("host", "127.0.0.1:8787");

@@ -96,6 +96,14 @@ impl Event {
         Self(Form::Data(serde_json::to_vec(wire).expect("plain structs serialise").into()))
     }
 
+    /// The event's data, as a connector pushes it; `None` of what is no event.
+    pub fn pushed(&self) -> Option<Bytes> {
+        match &self.0 {
+            Form::Data(text) => Some(text.clone()),
+            Form::Comment(_) | Form::Raw(_) => None,
+        }
+    }
+
     /// The bytes on the wire.
     pub(super) fn frame(&self, id: Option<u64>, line_end: LineEnd) -> Bytes {
         let end = line_end.bytes();

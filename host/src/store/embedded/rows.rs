@@ -25,6 +25,9 @@ const fn definition(table: Table) -> Definition {
         Table::Account => "account",
         Table::Journal => "journal",
         Table::Redact => "redact",
+        Table::Parcel => "parcel",
+        Table::ParcelAttempt => "parcel_attempt",
+        Table::ParcelDead => "parcel_dead",
         Table::Scrub => "scrub",
         Table::History => "history",
     })

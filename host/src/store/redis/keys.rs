@@ -64,6 +64,9 @@ fn name(table: Table) -> &'static str {
         Table::Account => "account",
         Table::Journal => "journal",
         Table::Redact => "redact",
+        Table::Parcel => "parcel",
+        Table::ParcelAttempt => "parcel_attempt",
+        Table::ParcelDead => "parcel_dead",
         Table::Scrub => "scrub",
         Table::History => "history",
     }

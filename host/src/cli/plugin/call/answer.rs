@@ -77,6 +77,23 @@ impl Answer {
         answer
     }
 
+    /// What a sink made of what the note says, with what the host would do about it.
+    pub(super) fn written(note: Note, outcome: Result<(), PostError>) -> Self {
+        let outcome = outcome.map(|()| Posted { note_id: None, pause: None });
+        let outlook = outlook(&note, &outcome, false, &Delivery::default());
+        let (mut answer, host) = match &outcome {
+            Ok(_) => (Self::ok("taken", json!({})), "the host counts it as taken".to_owned()),
+            Err(error) => (Self::failed(error), outlook.text.replace("the note", "it")),
+        };
+        if !answer.ok {
+            let text = answer.text.replacen("it isn't posted", "it isn't taken", 1);
+            answer.text = format!("{text}; {host}");
+        }
+        answer.json["idempotency_key"] = note.idempotency_key.into();
+        answer.json["host"] = host.into();
+        answer
+    }
+
     pub(super) fn posted(outcome: Result<Posted, PostError>) -> Self {
         match outcome {
             Ok(Posted { note_id, pause }) => {

@@ -12,13 +12,14 @@ use clap::{Args, ValueEnum};
 use self::answer::Answer;
 use super::bench::{Bench, BenchArgs, Unusable};
 use super::exchange::{Masks, shown};
+use super::suite::batch_of;
 use super::suite::samples::{self, Hand};
 use crate::cli::output;
 use crate::clock::Clock;
 use crate::ids::{ConversationId, ProductId, SessionId, SessionKey};
 use crate::outbox::note::{Call, Note, NoteKind, Post};
 use crate::plugin::{Offer, QuickReply};
-use crate::session::payload::Action;
+use crate::session::payload::{Action, SummaryPayload};
 use crate::sim::{Form, Mock};
 
 /// What `plugin call` takes.
@@ -37,7 +38,7 @@ pub(crate) struct CallArgs {
     /// The note's id: redact-note
     #[arg(long, value_name = "ID")]
     note_id: Option<String>,
-    /// The idempotency key, for the same note again: post-note, find-note
+    /// The idempotency key, for the same thing again: post-note, find-note, write-actions, write-summary
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
     /// An answer to click: offer
@@ -83,6 +84,10 @@ pub(crate) enum Function {
     Reply,
     /// Offers help
     Offer,
+    /// Hands a batch of one action to a sink
+    WriteActions,
+    /// Hands a summary to a sink
+    WriteSummary,
 }
 
 /// Makes one call. Success where it succeeded.
@@ -153,6 +158,23 @@ impl Function {
                 let offer = Offer { text: event.text.clone(), quick_replies };
                 Answer::posted(registry.offer(plugin, call, &note.conversation, &offer).await)
             }
+            Self::WriteActions => {
+                let batch = batch_of(&note);
+                let taken = registry.write_actions(plugin, call, &batch).await;
+                Answer::written(note, taken)
+            }
+            Self::WriteSummary => {
+                let batch = batch_of(&note);
+                let summary = SummaryPayload {
+                    product_id: batch.product_id,
+                    session_id: batch.session_id,
+                    summary: event.text.clone(),
+                    replaces: 1,
+                    forwarded_at: batch.forwarded_at,
+                };
+                let taken = registry.write_summary(plugin, call, &summary).await;
+                Answer::written(note, taken)
+            }
         })
     }
 
@@ -164,17 +186,24 @@ impl Function {
             Self::Receive => "receive",
             Self::Reply => "reply",
             Self::Offer => "offer",
+            Self::WriteActions => "write-actions",
+            Self::WriteSummary => "write-summary",
         }
     }
 }
 
-/// Has an event happen: the webhook, where there is one, else a note.
+/// Has an event happen: the webhook, where there is one, else a note, or a batch for a sink.
 pub(super) async fn happen(bench: &Bench, event: &EventArgs) -> anyhow::Result<Answer> {
     if event.request.is_some() {
         return receive(bench, event).await;
     }
     let note = note(bench, event, None)?;
     let call = usual_call(&note.idempotency_key, Duration::from_secs(20));
+    if bench.exports("sink") && !bench.exports("writer") {
+        let batch = batch_of(&note);
+        let taken = bench.registry.write_actions(&bench.name, call, &batch).await;
+        return Ok(Answer::written(note, taken));
+    }
     let outcome = bench.registry.post_note(call, &note).await;
     Ok(Answer::posted_note(note, outcome, bench.exports("finder")))
 }

@@ -3,11 +3,15 @@
 
 use super::check::{Check, Needs, Verdict};
 use super::posting::{kind, told};
-use super::stage::Stage;
+use super::stage::{Stage, batch_of};
 use crate::outbox::note::{FailureKind, Found, Post, PostError, Posted};
 use crate::plugin::{Offer, QuickReply, Redaction, TriggerContext};
-use crate::session::payload::{ActionsPayload, SummaryPayload};
+use crate::session::payload::{Action, SummaryPayload};
 use crate::sim::{MockTrouble, Struck};
+
+/// A batch of so many actions, whose descriptions come to so many bytes: an event of the stream has no more.
+const HUGE_ACTIONS: usize = 2000;
+const HUGE_BATCH: usize = 900 << 10;
 
 pub(super) fn checks() -> Vec<Check> {
     use Needs::Export;
@@ -26,6 +30,7 @@ pub(super) fn checks() -> Vec<Check> {
         Check::new("answers a person", Export("messenger"), |stage| Box::pin(replies(stage))),
         Check::new("offers help", Export("messenger"), |stage| Box::pin(offers(stage))),
         Check::new("takes a batch", Export("sink"), |stage| Box::pin(takes_batch(stage))),
+        Check::new("takes a huge batch", Export("sink"), |stage| Box::pin(takes_huge_batch(stage))),
         Check::new("takes a summary", Export("sink"), |stage| Box::pin(takes_summary(stage))),
         Check::new("decides when to offer help", Export("trigger"), |stage| {
             Box::pin(evaluates(stage))
@@ -186,18 +191,50 @@ fn said(stage: &Stage<'_>, word: &str, answer: Result<Posted, PostError>) -> Ver
 
 async fn takes_batch(stage: &Stage<'_>) -> Verdict {
     let (note, word) = stage.note("");
-    let batch = ActionsPayload {
-        product_id: note.key.product.as_str().to_owned(),
-        session_id: Some(note.key.session.as_str().to_owned()),
-        user_id: note.user_id.clone(),
-        email: note.email.clone(),
-        actions: note.actions.clone(),
-        forwarded_at: stage.clock.now().as_secs_f64(),
-        ..ActionsPayload::default()
-    };
     let call = stage.usual_call();
+    let batch = batch_of(&note);
     let taken = stage.bench.registry.write_actions(&stage.bench.name, call, &batch).await;
     written(stage, &word, taken)
+}
+
+/// As much as the stream takes at most, and more actions than any note has.
+async fn takes_huge_batch(stage: &Stage<'_>) -> Verdict {
+    let (note, word) = stage.note("");
+    let mut batch = batch_of(&note);
+    let filling = "x".repeat(HUGE_BATCH / HUGE_ACTIONS);
+    let marker = |n: usize| format!("{word}n{n}n");
+    let action = |n| Action {
+        index: n as i64,
+        description: format!("{} {filling}", marker(n)),
+        ..note.actions.first().cloned().unwrap_or_default()
+    };
+    batch.actions = (0..HUGE_ACTIONS).map(action).collect();
+    let call = stage.usual_call();
+    let taken = stage.bench.registry.write_actions(&stage.bench.name, call, &batch).await;
+    stage.look_for_crash(&taken);
+    let exchanges = stage.mock.take();
+    if let Err(error) = taken {
+        return Verdict::failed(told(&error));
+    }
+    let sent: Vec<u8> = exchanges.iter().flat_map(|it| it.body.to_vec()).collect();
+    let sent = String::from_utf8_lossy(&sent);
+    let mut from = 0;
+    for n in 0..HUGE_ACTIONS {
+        let marker = marker(n);
+        match (sent[from..].find(&marker), sent.matches(&marker).count()) {
+            (Some(at), 1) => from += at,
+            (None, 0) if n == 0 => {
+                return Verdict::warning("taken, and nothing of it went out in plain text");
+            }
+            (_, times) => {
+                return Verdict::failed(format!(
+                    "of {HUGE_ACTIONS} actions, the one at place {n} went out {times} times, or before an earlier one"
+                ));
+            }
+        }
+    }
+    let requests = exchanges.len();
+    Verdict::ok(format!("{HUGE_ACTIONS} actions, each once and in order, requests: {requests}"))
 }
 
 async fn takes_summary(stage: &Stage<'_>) -> Verdict {

@@ -23,8 +23,12 @@ pub(super) enum Needs {
     Nothing,
     /// An export.
     Export(&'static str),
-    /// `writer`, and that a note gets through to the mock at all.
+    /// `writer`, or of a plugin without it `sink`.
+    Subject,
+    /// As `Subject`, and that a note, or a batch, gets through to the mock at all.
     Posting,
+    /// As `Posting`, and that what is posted has an id.
+    Ids,
 }
 
 impl Check {

@@ -39,6 +39,7 @@ use clap::Args;
 use self::check::{Check, Mark, Needs, Verdict};
 use self::report::{Report, Row};
 use self::stage::Stage;
+pub(super) use self::stage::batch_of;
 use super::super::output;
 use super::bench::{Bench, BenchArgs, Unusable};
 use crate::sim::{Form, Mock};
@@ -73,7 +74,8 @@ pub(super) async fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
     let stage = Stage::new(&bench, &mock, samples);
     for check in checks(&stage) {
         let verdict = run(&stage, &check).await;
-        report.add(Row::new(&check, verdict))?;
+        let verdict = Verdict { detail: stage.in_words(&verdict.detail), ..verdict };
+        report.add(Row::new(stage.in_words(&check.name), verdict))?;
     }
     report.end()
 }

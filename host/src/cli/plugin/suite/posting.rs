@@ -15,8 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) fn checks() -> Vec<Check> {
     vec![
-        Check::new("posts a note", Needs::Export("writer"), |stage| Box::pin(posts(stage))),
-        Check::new("tells the note's id", Needs::Posting, |stage| Box::pin(tells_id(stage))),
+        Check::new("posts a note", Needs::Subject, |stage| Box::pin(posts(stage))),
+        Check::new("tells the note's id", Needs::Ids, |stage| Box::pin(tells_id(stage))),
         Check::new("hands the key on", Needs::Posting, |stage| Box::pin(hands_key_on(stage))),
         Check::new("the same key again", Needs::Posting, |stage| Box::pin(same_key(stage))),
     ]

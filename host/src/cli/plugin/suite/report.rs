@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::check::{Check, Mark, Verdict};
+use super::check::{Mark, Verdict};
 use super::say;
 use crate::cli::output;
 use crate::cli::plugin::bench::Bench;
@@ -32,8 +32,8 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn new(check: &Check, verdict: Verdict) -> Self {
-        Self { name: check.name.clone(), verdict }
+    pub(super) fn new(name: String, verdict: Verdict) -> Self {
+        Self { name, verdict }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::config::Delivery;
 use crate::ids::{ConversationId, ProductId, SessionId, SessionKey};
 use crate::outbox::note::{Call, Crash, Note, NoteKind, Post, PostError, Posted};
-use crate::session::payload::Action;
+use crate::session::payload::{Action, ActionsPayload};
 use crate::sim::{Mock, MockExchange, MockTrouble, Struck};
 
 /// How long a call may take where nothing is to make it slow.
@@ -28,11 +28,21 @@ pub(super) struct Stage<'a> {
     /// How the host would deliver.
     pub(super) rules: Delivery,
     pub(super) clock: Clock,
+    subject: Subject,
     notes: AtomicU64,
     /// Whether a note got through to the mock.
     posts: AtomicBool,
     /// The first crash of the check that runs.
     crash: Mutex<Option<String>>,
+}
+
+/// What the plugin is handed. A sink keeps to the same rules with batches as a writer with notes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Subject {
+    /// A note, posted by `writer`.
+    Note,
+    /// A batch of one action that says what the note would say, handed to `sink`.
+    Batch,
 }
 
 /// What came of posting a note.
@@ -48,10 +58,15 @@ pub(super) struct Try {
 
 impl<'a> Stage<'a> {
     pub(super) fn new(bench: &'a Bench, mock: &'a Mock, samples: Vec<Sample>) -> Self {
+        let subject = match bench.exports("sink") && !bench.exports("writer") {
+            true => Subject::Batch,
+            false => Subject::Note,
+        };
         Self {
             bench,
             mock,
             samples,
+            subject,
             rules: Delivery::default(),
             clock: Clock::system(),
             notes: AtomicU64::new(0),
@@ -69,10 +84,30 @@ impl<'a> Stage<'a> {
             Needs::Nothing => None,
             _ if self.bench.state().failed.is_some() => Some("the plugin isn't loaded".to_owned()),
             Needs::Export(export) => lacks(export),
-            Needs::Posting => lacks("writer").or_else(|| {
+            Needs::Subject => lacks(self.interface()),
+            Needs::Ids => match self.subject {
+                Subject::Note => self.lacks(&Needs::Posting),
+                Subject::Batch => Some("a batch has no id".to_owned()),
+            },
+            Needs::Posting => lacks(self.interface()).or_else(|| {
                 let posts = self.posts.load(Relaxed);
                 (!posts).then(|| "no note gets through to the mock, see `posts a note`".to_owned())
             }),
+        }
+    }
+
+    fn interface(&self) -> &'static str {
+        match self.subject {
+            Subject::Note => "writer",
+            Subject::Batch => "sink",
+        }
+    }
+
+    /// What is said of notes, in the words of what the plugin is handed.
+    pub(super) fn in_words(&self, text: &str) -> String {
+        match self.subject {
+            Subject::Note => text.to_owned(),
+            Subject::Batch => text.replace("notes", "batches").replace("note", "batch"),
         }
     }
 
@@ -195,7 +230,14 @@ impl<'a> Stage<'a> {
     ) -> (Result<Posted, PostError>, Duration) {
         let call = self.call(&note.idempotency_key, attempt, timeout);
         let began = Instant::now();
-        let outcome = self.bench.registry.post_note(call, note).await;
+        let registry = &self.bench.registry;
+        let outcome = match self.subject {
+            Subject::Note => registry.post_note(call, note).await,
+            Subject::Batch => {
+                let taken = registry.write_actions(&self.bench.name, call, &batch_of(note)).await;
+                taken.map(|()| Posted { note_id: None, pause: None })
+            }
+        };
         self.look_for_crash(&outcome);
         (outcome, began.elapsed())
     }
@@ -207,6 +249,19 @@ impl<'a> Stage<'a> {
             Err(PostError::Crashed { crash, message }) => self.crashed(crash.code(), message),
             Ok(_) | Err(PostError::Failed(_) | PostError::Unavailable { .. }) => {}
         }
+    }
+}
+
+/// The actions of a note as a batch.
+pub(in crate::cli::plugin) fn batch_of(note: &Note) -> ActionsPayload {
+    ActionsPayload {
+        product_id: note.key.product.as_str().to_owned(),
+        session_id: Some(note.key.session.as_str().to_owned()),
+        user_id: note.user_id.clone(),
+        email: note.email.clone(),
+        actions: note.actions.clone(),
+        forwarded_at: note.sealed_at.as_secs_f64(),
+        ..ActionsPayload::default()
     }
 }
 

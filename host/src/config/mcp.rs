@@ -1,0 +1,38 @@
+//! `[mcp]`.
+
+use super::model::{Context, Mcp, Server};
+use super::scalar::{self, Refusal, Scalar};
+use super::section::Section;
+use crate::http::mcp::is_host;
+
+/// `[mcp]`: off where the table isn't there. It tells what people did, so that must be kept, and only for
+/// whoever has the token.
+pub(super) fn mcp(section: Section<'_>, server: &Server, context: Option<&Context>) -> Option<Mcp> {
+    let enabled = section.scalar_or("enabled", section.is_present(), scalar::boolean);
+    let hosts = section.list("hosts", "a list of names, for example [\"notes.example.com\"]", host);
+    if enabled && context.is_none() {
+        section.refuse(
+            "enabled",
+            "agents are told what people did lately, and nothing of that is kept",
+            "add the table [context], or write `enabled = false`",
+        );
+    }
+    if enabled && server.token.is_none() {
+        section.refuse(
+            "enabled",
+            "agents are told what people did lately, and no token is set",
+            "add `token = { env = \"SIDENOTE_SERVER_TOKEN\" }` to [server]",
+        );
+    }
+    section.finish();
+    let hosts = hosts.unwrap_or_default().into_iter().map(|(_, host)| host).collect();
+    enabled.then_some(Mcp { hosts })
+}
+
+fn host(value: Scalar<'_>) -> Result<String, Refusal> {
+    let text = scalar::text(value)?;
+    if is_host(&text) {
+        return Ok(text);
+    }
+    Err(Refusal::value("this is no name of a host", "write \"host\" or \"host:port\""))
+}

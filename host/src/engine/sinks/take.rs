@@ -1,0 +1,151 @@
+//! Who takes what comes in, and the parcels that are made of it.
+
+use std::sync::Arc;
+
+use super::lanes::SinkLane;
+use crate::clock::Timestamp;
+use crate::engine::round::{Engine, Round};
+use crate::engine::rows::{put, session_group};
+use crate::ids::{PluginName, ProductId, SessionKey};
+use crate::outbox::parcel::{Content, Parcel, Roles};
+use crate::session::payload::{ActionsPayload, SummaryPayload};
+use crate::store::Table;
+
+/// What a product's plugins do with what comes in.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::engine) struct Roster {
+    /// Those that take batches and summaries.
+    pub(in crate::engine) sinks: Vec<PluginName>,
+    /// The first that posts notes; without one nothing waits for a conversation.
+    pub(in crate::engine) writer: Option<PluginName>,
+}
+
+impl Engine {
+    /// What the plugins of a product do. Asked once per round: they can be swapped at any time.
+    pub(in crate::engine) fn roster(
+        &mut self,
+        round: &mut Round,
+        product: &ProductId,
+        now: Timestamp,
+    ) -> Arc<Roster> {
+        if let Some(roster) = round.rosters.get(product) {
+            return roster.clone();
+        }
+        let mut roster = Roster::default();
+        let settings = self.settings.clone();
+        let configured = settings.product(product).map(|product| &*product.plugins);
+        for plugin in configured.unwrap_or_default() {
+            let (roles, learned) = self.accounts.roles(plugin, self.post.roles(plugin), now);
+            if learned {
+                round.accounts.insert(plugin.clone());
+            }
+            // Of one that never ran it isn't known that it posts no notes.
+            let Roles { writer, sink } = roles.unwrap_or(Roles::WRITER);
+            if sink {
+                self.memory.has_parcels = true;
+                roster.sinks.push(plugin.clone());
+            }
+            if writer && roster.writer.is_none() {
+                roster.writer = Some(plugin.clone());
+            }
+        }
+        let roster = Arc::new(roster);
+        round.rosters.insert(product.clone(), roster.clone());
+        roster
+    }
+
+    /// The first plugin of a product that posts notes.
+    pub(in crate::engine) fn writer_of(&self, product: &ProductId) -> Option<PluginName> {
+        let writes = |plugin: &&PluginName| {
+            let roles = self.post.roles(plugin).or_else(|| self.accounts.known_roles(plugin));
+            roles.is_none_or(|roles| roles.writer)
+        };
+        self.settings.product(product)?.plugins.iter().find(writes).cloned()
+    }
+
+    /// The batch as sinks are to have it: with who it is, as far as the session knows.
+    pub(in crate::engine) fn send_batch(
+        &mut self,
+        round: &mut Round,
+        key: &SessionKey,
+        sinks: &[PluginName],
+        mut batch: ActionsPayload,
+        now: Timestamp,
+    ) {
+        if batch.actions.is_empty() {
+            return;
+        }
+        let Some(live) = self.memory.sessions.get(key) else { return };
+        let record = live.session.record();
+        batch.user_id = batch.user_id.or_else(|| record.user_id.clone());
+        batch.email = batch.email.or_else(|| record.email.clone());
+        for plugin in sinks {
+            if !self.join(round, key, plugin, &batch, now) {
+                self.send(round, key, plugin, Content::Actions(batch.clone()), now);
+            }
+        }
+    }
+
+    /// A summary for the sinks.
+    pub(in crate::engine) fn send_summary(
+        &mut self,
+        round: &mut Round,
+        key: &SessionKey,
+        sinks: &[PluginName],
+        summary: &SummaryPayload,
+        now: Timestamp,
+    ) {
+        for plugin in sinks {
+            self.send(round, key, plugin, Content::Summary(summary.clone()), now);
+        }
+    }
+
+    fn send(
+        &mut self,
+        round: &mut Round,
+        key: &SessionKey,
+        plugin: &PluginName,
+        content: Content,
+        now: Timestamp,
+    ) {
+        let Some(live) = self.memory.sessions.get_mut(key) else { return };
+        let seq = live.session.number_parcel();
+        let parcel = Arc::new(Parcel::new(key, seq, plugin, content, now));
+        round.changes.push(put(Table::Parcel, session_group(key), seq, &*parcel));
+        let sink = live.sinks.of(plugin);
+        sink.lane.push(parcel.clone());
+        sink.last = Some(parcel);
+        live.touched = now;
+        round.records.insert(key.clone());
+        round.touched.push(key.clone());
+        self.counters.parcels_made.add(1);
+    }
+
+    /// Adds a batch to the parcel that waits last, where enough wait already or the sink takes none.
+    fn join(
+        &mut self,
+        round: &mut Round,
+        key: &SessionKey,
+        plugin: &PluginName,
+        batch: &ActionsPayload,
+        now: Timestamp,
+    ) -> bool {
+        let rules = self.settings.rules(&key.product);
+        let Some(live) = self.memory.sessions.get_mut(key) else { return false };
+        let SinkLane { lane, last, .. } = live.sinks.of(plugin);
+        let held = !lane.is_empty() && !self.accounts.allows(plugin, now);
+        if !held && !lane.is_congested(now, rules) {
+            return false;
+        }
+        let joined = last.as_ref().and_then(|last| last.joined(batch, rules.max_gathered_actions));
+        let Some(joined) = joined.map(Arc::new).filter(|joined| lane.amend(joined.clone())) else {
+            return false;
+        };
+        round.changes.push(put(Table::Parcel, session_group(key), joined.seq, &*joined));
+        *last = Some(joined);
+        live.touched = now;
+        round.touched.push(key.clone());
+        self.counters.parcels_joined.add(1);
+        true
+    }
+}

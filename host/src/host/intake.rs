@@ -1,0 +1,202 @@
+//! What a connector pushes, on its way into the engine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::engine::Handle;
+use crate::http::{PushAnswer, PushRequest};
+use crate::stream::push::{Admitted, Fresh, Inlet, PushError};
+
+/// Pushed events that are being taken at the same time; a connector sends few at once.
+const TOGETHER: usize = 256;
+/// How long a commit is waited for. A connector gives up waiting soon after.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// When a connector shall send an event again that could not be taken.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// The way in for pushed events.
+pub(super) struct Intake {
+    engine: Handle,
+    inlet: Inlet,
+    clock: Clock,
+    /// Events that are being taken: that goes on when their sender doesn't wait for it.
+    under_way: TaskTracker,
+    room: Arc<Semaphore>,
+}
+
+impl Intake {
+    pub(super) fn new(engine: Handle, inlet: Inlet, clock: Clock) -> Self {
+        let (under_way, room) = (TaskTracker::new(), Arc::new(Semaphore::new(TOGETHER)));
+        Self { engine, inlet, clock, under_way, room }
+    }
+
+    /// The engine that the events go into.
+    pub(super) fn engine(&self) -> &Handle {
+        &self.engine
+    }
+
+    /// Takes an event; returns after the commit, or when that takes too long.
+    pub(super) async fn take(&self, push: PushRequest) -> PushAnswer {
+        let counters = self.engine.counters();
+        let PushRequest { product, signatures, body } = push;
+        match self.inlet.admit(&product, &signatures, &body, self.clock.now()) {
+            Ok(Admitted::Fresh(fresh)) => self.commit(fresh).await,
+            Ok(Admitted::Repeat) => {
+                counters.pushes_repeated.add(1);
+                PushAnswer::Repeat
+            }
+            Ok(Admitted::UnderWay) => unavailable(),
+            // Whoever sent these may be anyone: nothing of theirs is logged.
+            Err(error @ (PushError::NoProduct | PushError::Signature)) => {
+                counters.pushes_refused.add(1);
+                tracing::warn!("{error}");
+                PushAnswer::Refused(error)
+            }
+            Err(error) => {
+                counters.pushes_unusable.add(1);
+                tracing::warn!(product, "{error}");
+                PushAnswer::Refused(error)
+            }
+        }
+    }
+
+    async fn commit(&self, fresh: Fresh) -> PushAnswer {
+        // A full disk is known of: nobody waits for it.
+        let full = self.engine.counters().store_full.get() > 0;
+        let Some(room) = self.room.clone().try_acquire_owned().ok().filter(|_| !full) else {
+            return unavailable();
+        };
+        let Fresh { payload, bytes, dropped_actions, claim } = fresh;
+        let (told, committed) = oneshot::channel();
+        let (engine, clock) = (self.engine.clone(), self.clock);
+        self.under_way.spawn(async move {
+            let taken = engine.take_through(payload, bytes).await;
+            if taken == Ok(true) {
+                engine.counters().pushes_taken.add(1);
+                engine.counters().pushed_actions_dropped.add(dropped_actions as u64);
+                claim.keep(clock.now());
+            }
+            drop(room);
+            if told.send(taken).is_err() {
+                tracing::debug!("push: an event's sender didn't wait for its commit");
+            }
+        });
+        match timeout(PATIENCE, committed).await {
+            Ok(Ok(Ok(true))) => {
+                if dropped_actions > 0 {
+                    tracing::warn!(
+                        dropped_actions,
+                        "push: left unusable actions out of their batch"
+                    );
+                }
+                PushAnswer::Taken { dropped_actions }
+            }
+            // Checked when it was admitted: its product isn't served any more.
+            Ok(Ok(Ok(false))) => PushAnswer::Refused(PushError::NoProduct),
+            Ok(Ok(Err(_)) | Err(_)) | Err(_) => unavailable(),
+        }
+    }
+}
+
+fn unavailable() -> PushAnswer {
+    PushAnswer::Unavailable { retry_after: RETRY_AFTER }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use hmac::{Hmac, Mac};
+    use sha2::Sha256;
+
+    use super::*;
+    use crate::config::{Delivery, Product, Secret};
+    use crate::engine::{Engine, Settings};
+    use crate::ids::ProductId;
+    use crate::outbox::note::{Call, Note, Post, PostError, Posted};
+    use crate::store::MemoryStore;
+
+    struct NoPlatform;
+
+    #[async_trait::async_trait]
+    impl Post for NoPlatform {
+        async fn post_note(&self, _: Call, _: &Note) -> Result<Posted, PostError> {
+            panic!("nothing is linked, so nothing is posted")
+        }
+    }
+
+    /// An intake and the engine behind it, which doesn't run yet.
+    fn intake() -> (Intake, Engine) {
+        let clock = Clock::system();
+        let product = ProductId::new("p").expect("an id");
+        let served = Product { plugins: vec!["bot".into()], delivery: Delivery::default() };
+        let settings = Settings::of_products([(product.clone(), served)]);
+        let store = Arc::new(MemoryStore::new());
+        let (engine, service) = Engine::new(store, Arc::new(NoPlatform), settings, clock);
+        let inlet = Inlet::new(BTreeMap::from([(product, Secret::new("key"))]));
+        (Intake::new(engine, inlet, clock), service)
+    }
+
+    fn push(kind: &str, content: &str) -> PushRequest {
+        let body = format!(
+            r#"{{"type":"{kind}","product_id":"p","session_id":"s","forwarded_at":1.5,{content}}}"#
+        );
+        let mac = Hmac::<Sha256>::new_from_slice(b"key").expect("a key");
+        let signed = hex::encode(mac.chain_update(&body).finalize().into_bytes());
+        let signatures = vec![format!("sha256={signed}").into_bytes()];
+        PushRequest { product: "p".to_owned(), signatures, body: body.into() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_whose_commit_takes_too_long_is_taken_once_whoever_waits() {
+        let (intake, service) = intake();
+        let event = push("actions", r#""actions":[{"title":"a"},7]"#);
+        assert_eq!(intake.take(event.clone()).await, unavailable());
+        assert_eq!(intake.take(event.clone()).await, unavailable(), "it is under way");
+        let counters = intake.engine.counters();
+        assert_eq!(counters.pushes_taken.get(), 0);
+        let summary = push("summary", r#""summary":"s","replaces":1"#);
+
+        let engine = intake.engine.clone();
+        let asked = async {
+            assert_eq!(intake.take(summary).await, PushAnswer::Taken { dropped_actions: 0 });
+            assert_eq!(intake.take(event).await, PushAnswer::Repeat);
+            engine.drain().await;
+        };
+        let (ended, ()) = tokio::join!(service.run(), asked);
+        ended.expect("the engine drains");
+        assert_eq!((counters.pushes_taken.get(), counters.pushes_repeated.get()), (2, 1));
+        assert_eq!((counters.actions_taken.get(), counters.pushed_actions_dropped.get()), (1, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_the_disk_is_full_or_too_many_wait_a_connector_is_told_at_once() {
+        let (intake, _service) = intake();
+        let begun = tokio::time::Instant::now();
+        intake.engine.counters().store_full.set(1);
+        let event = push("actions", r#""actions":[]"#);
+        assert_eq!(intake.take(event.clone()).await, unavailable());
+        intake.engine.counters().store_full.set(0);
+        let all = u32::try_from(TOGETHER).expect("a small number");
+        let _taken = intake.room.try_acquire_many(all).expect("all of it");
+        assert_eq!(intake.take(event).await, unavailable());
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_engine_never_took_counts_when_it_comes_again() {
+        let (intake, service) = intake();
+        drop(service);
+        let event = push("actions", r#""actions":[]"#);
+        assert_eq!(intake.take(event.clone()).await, unavailable());
+        assert!(matches!(
+            intake.inlet.admit("p", &event.signatures, &event.body, intake.clock.now()),
+            Ok(Admitted::Fresh(_))
+        ));
+    }
+}

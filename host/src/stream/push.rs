@@ -1,0 +1,234 @@
+//! Events that a connector pushes: each request is signed, read as an event of the stream is, and taken
+//! once.
+//!
+//! The signature is the one of the reference's `WebhookReceiver`: HMAC-SHA256 over the raw body, as
+//! `sha256=` and lower-case hexadecimal digits. Nothing of a body means anything before it fits. A
+//! product without a secret takes nothing.
+//!
+//! A connector sends again what it got no answer for, and the protocol has no id for an event. An event
+//! that was taken is known by its content and its `forwarded_at`, as on the stream; one without
+//! `forwarded_at` can't be told from a person doing the same thing again, and is taken each time.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+
+use super::dedupe::{Dedupe, EventKey, Limits};
+use crate::clock::Timestamp;
+use crate::config::Secret;
+use crate::ids::ProductId;
+use crate::session::payload::{Parsed, Payload, PayloadError, parse_event};
+
+/// How much is remembered of each product: repeats come within minutes, and an event takes about 100 bytes.
+const REMEMBERED: Limits = Limits { entries: 65_536, age: Duration::from_secs(24 * 3600) };
+
+/// What stands before the digits of a signature.
+const SCHEME: &[u8] = b"sha256=";
+
+/// The products that events are pushed to. Cloning shares it.
+#[derive(Clone)]
+pub struct Inlet(Arc<BTreeMap<ProductId, Door>>);
+
+/// One product's way in.
+struct Door {
+    product: ProductId,
+    secret: Secret,
+    memory: Arc<Mutex<Memory>>,
+}
+
+struct Memory {
+    taken: Dedupe,
+    /// Of events that are being taken: as many as are let in at the same time.
+    under_way: HashSet<EventKey>,
+    /// Numbers the requests: each is a connection of its own, over which nothing comes twice.
+    requests: u64,
+}
+
+/// What an event is to those that were taken.
+#[derive(Debug)]
+pub enum Admitted {
+    /// It isn't among them.
+    Fresh(Fresh),
+    /// It is one of them.
+    Repeat,
+    /// It is being taken at this moment.
+    UnderWay,
+}
+
+/// An event that is to be taken.
+#[derive(Debug)]
+pub struct Fresh {
+    /// The event.
+    pub payload: Payload,
+    /// Its size on the wire.
+    pub bytes: usize,
+    /// Actions left out of it because they can't be used.
+    pub dropped_actions: usize,
+    /// To be kept once the event is taken.
+    pub claim: Claim,
+}
+
+/// An event that is being taken. Dropped without [`Claim::keep`], it was never there: the connector
+/// sends it again, and then it must count.
+pub struct Claim {
+    memory: Arc<Mutex<Memory>>,
+    key: Option<EventKey>,
+    request: u64,
+}
+
+/// Why a pushed event isn't taken. Nothing of it has an effect, and sending it again as it is helps nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PushError {
+    /// No product of this name takes pushed events.
+    #[error("push: no product of this name takes pushed events; set its `ingest_secret`")]
+    NoProduct,
+    /// A signature is missing, or doesn't fit the body.
+    #[error("push: the signature is missing, or it doesn't fit; check the product's secret")]
+    Signature,
+    /// The body isn't text.
+    #[error("push: the body isn't UTF-8; the event is refused")]
+    NotText,
+    /// The body is no event.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
+    /// The body names another product than the address.
+    #[error("push: the body's product isn't the one in the address; the event is refused")]
+    OtherProduct,
+    /// The event names no session that can be used.
+    #[error("push: the event has no usable session_id; the event is refused")]
+    NoSession,
+    /// A summary that says nothing.
+    #[error("push: the summary has no text; the event is refused")]
+    NoSummary,
+}
+
+impl Inlet {
+    /// Takes events of the products that have a secret. An empty one is none.
+    pub fn new(secrets: BTreeMap<ProductId, Secret>) -> Self {
+        let usable = secrets.into_iter().filter(|(_, secret)| !secret.expose().is_empty());
+        let door = |(product, secret): (ProductId, Secret)| {
+            let memory =
+                Memory { taken: Dedupe::new(REMEMBERED), under_way: HashSet::new(), requests: 0 };
+            (product.clone(), Door { product, secret, memory: Arc::new(Mutex::new(memory)) })
+        };
+        Self(Arc::new(usable.map(door).collect()))
+    }
+
+    /// Whether events of a product are taken.
+    pub fn takes(&self, product: &ProductId) -> bool {
+        self.0.contains_key(product)
+    }
+
+    /// Checks and reads a request to the address of `product`. `signatures` are the values of all
+    /// signature headers: each must fit.
+    ///
+    /// # Errors
+    /// The request isn't the connector's, or its body can't be used.
+    pub fn admit(
+        &self,
+        product: &str,
+        signatures: &[Vec<u8>],
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<Admitted, PushError> {
+        let door = ProductId::new(product).ok().and_then(|product| self.0.get(&product));
+        let door = door.ok_or(PushError::NoProduct)?;
+        if !door.is_signed(signatures, body) {
+            return Err(PushError::Signature);
+        }
+        let text = std::str::from_utf8(body).map_err(|_| PushError::NotText)?;
+        let parsed = door.of_this_product(parse_event(text)?)?;
+        Ok(door.claim(parsed, body.len(), now))
+    }
+}
+
+impl Door {
+    fn is_signed(&self, signatures: &[Vec<u8>], body: &[u8]) -> bool {
+        let mac = Hmac::<Sha256>::new_from_slice(self.secret.expose().as_bytes());
+        let mac = mac.expect("HMAC takes keys of any length").chain_update(body);
+        let fits = |signature: &Vec<u8>| {
+            let signed = signature.strip_prefix(SCHEME).and_then(digest);
+            // In constant time: what fits of a wrong one isn't told.
+            signed.is_some_and(|signed| mac.clone().verify_slice(&signed).is_ok())
+        };
+        !signatures.is_empty() && signatures.iter().all(fits)
+    }
+
+    /// Holds what can't be told from the outside to the address: an event without a product is of the
+    /// one whose secret signed it.
+    fn of_this_product(&self, mut parsed: Parsed) -> Result<Parsed, PushError> {
+        let (product, session) = match &mut parsed.payload {
+            Payload::Actions(batch) => (&mut batch.product_id, &batch.session_id),
+            Payload::Summary(summary) if summary.summary.trim().is_empty() => {
+                return Err(PushError::NoSummary);
+            }
+            Payload::Summary(summary) => (&mut summary.product_id, &summary.session_id),
+        };
+        if product.is_empty() {
+            self.product.as_str().clone_into(product);
+        } else if product != self.product.as_str() {
+            return Err(PushError::OtherProduct);
+        }
+        let usable = session.as_ref().and_then(|id| crate::ids::SessionId::new(id.as_str()).ok());
+        usable.map(|_| parsed).ok_or(PushError::NoSession)
+    }
+
+    fn claim(&self, parsed: Parsed, bytes: usize, now: Timestamp) -> Admitted {
+        let Parsed { payload, dropped_actions, .. } = parsed;
+        let key = EventKey::new(None, &payload);
+        let mut memory = lock(&self.memory);
+        memory.requests += 1;
+        let request = memory.requests;
+        if let Some(key) = key {
+            if memory.taken.is_repeat(&key, request, now) {
+                return Admitted::Repeat;
+            }
+            if !memory.under_way.insert(key) {
+                return Admitted::UnderWay;
+            }
+        }
+        drop(memory);
+        let claim = Claim { memory: self.memory.clone(), key, request };
+        Admitted::Fresh(Fresh { payload, bytes, dropped_actions, claim })
+    }
+}
+
+impl Claim {
+    /// The event was taken: what comes again is a repeat.
+    pub fn keep(self, now: Timestamp) {
+        if let Some(key) = self.key {
+            lock(&self.memory).taken.remember(key, self.request, now);
+        }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if let Some(key) = &self.key {
+            lock(&self.memory).under_way.remove(key);
+        }
+    }
+}
+
+impl std::fmt::Debug for Claim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Claim").field("request", &self.request).finish_non_exhaustive()
+    }
+}
+
+/// The bytes of 64 lower-case hexadecimal digits: the reference compares texts, and writes them so.
+fn digest(digits: &[u8]) -> Option<[u8; 32]> {
+    let lower = digits.iter().all(|digit| !digit.is_ascii_uppercase());
+    let mut digest = [0; 32];
+    (lower && hex::decode_to_slice(digits, &mut digest).is_ok()).then_some(digest)
+}
+
+fn lock(memory: &Mutex<Memory>) -> MutexGuard<'_, Memory> {
+    memory.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;
