@@ -9,7 +9,8 @@ use sidenote::engine::erase::{EraseError, Erased, Erasure};
 use sidenote::engine::ledger::{Decided, Filter, LedgerError, Listing, Order, Want};
 use sidenote::engine::link::{Identity, LinkError, LinkEvent, LinkMode, LinkRequest, Linked, Who};
 use sidenote::http::{
-    Backend, LinkWish, Part, PluginsReport, Readiness, WebhookAnswer, WebhookRequest, serve,
+    Backend, LinkWish, Part, PluginsReport, PushAnswer, PushRequest, Readiness, WebhookAnswer,
+    WebhookRequest, serve,
 };
 use sidenote::ids::{ConversationId, InvalidId, SessionId, SessionKey};
 use sidenote::session::payload::ActionsPayload;
@@ -207,6 +208,10 @@ struct Links(Handle);
 impl Backend for Links {
     async fn webhook(&self, _: &str, _: WebhookRequest) -> WebhookAnswer {
         WebhookAnswer::UnknownPlugin
+    }
+
+    async fn ingest(&self, _: PushRequest) -> PushAnswer {
+        panic!("no row pushes here")
     }
 
     async fn link(&self, wish: LinkWish) -> Result<Linked, LinkError> {
