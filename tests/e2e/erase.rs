@@ -12,6 +12,22 @@ use tokio::time::{Instant, sleep};
 /// What came to pass in each of somebody's sessions.
 const SESSIONS: [&str; 5] = ["sent", "open", "dead", "waiting", "pushed"];
 
+/// Nobody listens where the sink's lines go to: they wait.
+const TABLES: &str = r#"
+[context]
+lookback = "1h"
+
+[plugins.bot.breaker]
+failures = 1000
+
+[plugins.jsonl-http.config]
+url = "http://127.0.0.1:1/lines"
+
+[plugins.jsonl-http.grants]
+hosts = ["http://127.0.0.1:1"]
+private = true
+"#;
+
 /// Somebody of the product `p`: everything of them has their name in it.
 struct Somebody {
     name: &'static str,
@@ -103,15 +119,21 @@ impl Somebody {
         }
     }
 
+    /// What of them waits, as the outbox lists it.
+    async fn waiting(&self, rig: &Rig) -> Vec<Value> {
+        let (status, listed) = rig.get("/outbox?text=true&limit=1000").await;
+        assert_eq!(status, 200);
+        let listed = listed["entries"].as_array().expect("a list").clone();
+        listed.into_iter().filter(|entry| entry.to_string().contains(self.name)).collect()
+    }
+
     /// That no answer of the host's knows anything of them.
     async fn is_unknown(&self, rig: &Rig) {
         let (status, answer) = self.context(rig).await;
         assert_eq!((status, &answer["error"]["code"]), (404, &json!("unknown_user")));
         let path = format!("/users/p/{}/live-activity", self.user_id());
         assert_eq!(rig.get(&path).await.0, 404);
-        let (status, listed) = rig.get("/outbox?text=true&limit=1000").await;
-        assert_eq!(status, 200);
-        assert!(!listed.to_string().contains(self.name), "{listed}");
+        assert_eq!(self.waiting(rig).await, Vec::<Value>::new());
         let again = self.erase(rig).await;
         let counts = ["sessions", "actions", "notes", "redactions", "left"];
         assert!(counts.iter().all(|count| again[count] == 0), "{again}");
@@ -130,7 +152,9 @@ fn setup(store: StoreKind) -> Setup {
         store,
         pushed: true,
         delivery: "retry_initial = \"10m\"\nretry_max = \"10m\"".to_owned(),
-        tables: "[context]\nlookback = \"1h\"\n[plugins.bot.breaker]\nfailures = 1000".to_owned(),
+        tables: TABLES.to_owned(),
+        beside: &["jsonl-http"],
+        files: &["jsonl-http.wasm"],
         ..Setup::default()
     }
 }
@@ -140,6 +164,11 @@ async fn erased(rig: &mut Rig) -> [Somebody; 2] {
     let [ann, bob] = [Somebody { name: "zq4411ann" }, Somebody { name: "zq4411bob" }];
     let of_ann = ann.acts(rig).await;
     let of_bob = bob.acts(rig).await;
+    for somebody in [&ann, &bob] {
+        let waiting = somebody.waiting(rig).await;
+        let for_sink = waiting.iter().filter(|entry| entry["plugin"] == "jsonl-http").count();
+        assert!(for_sink >= SESSIONS.len(), "each session's lines wait: {waiting:?}");
+    }
     let answer = ann.erase(rig).await;
     assert_eq!(answer["sessions"], SESSIONS.len() as u64, "{answer}");
     assert!(answer["notes"].as_u64() >= Some(2), "a dead note and one that waits: {answer}");

@@ -44,7 +44,7 @@ private = true
 {limits}
 
 [products.p]
-plugins = ["bot"]
+plugins = {plugins_p:?}
 {ingest_p}
 
 [products.q]
@@ -57,6 +57,7 @@ plugins = ["bot"]
         delivery = setup.delivery,
         stream = setup.stream,
         limits = setup.limits,
+        plugins_p = [&["bot"], setup.beside].concat(),
         ingest_p = ingest(setup, "INGEST_P"),
         ingest_q = ingest(setup, "INGEST_Q"),
         tables = setup.tables,

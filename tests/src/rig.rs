@@ -48,6 +48,8 @@ pub struct Setup {
     pub limits: String,
     /// Whether a connector may push: the products have [`Person::ingest_secret`] then.
     pub pushed: bool,
+    /// Plugins of the product `p` beside the bot; their tables are among the further ones.
+    pub beside: &'static [&'static str],
     /// Further tables.
     pub tables: String,
     /// The environment's variables that they name.
