@@ -43,6 +43,8 @@ pub struct Load {
     pub concurrency: u32,
     /// How long the platform takes over a note.
     pub platform_takes: Duration,
+    /// Whether what people did lately is kept for those who ask.
+    pub context: bool,
 }
 
 /// Where a host runs.
@@ -210,6 +212,7 @@ fn setup(load: &Load) -> Setup {
         components: load.components.clone(),
         limits: format!("concurrency = {}", load.concurrency),
         delivery: format!("max_note_actions = {}", load.note_actions),
+        tables: if load.context { "[context]\nenabled = true".to_owned() } else { String::new() },
         platform,
         // A short queue: actions that wait for the host are sent late, not counted as late.
         connector: ConnectorOptions { queued_events: 16, ..ConnectorOptions::default() },

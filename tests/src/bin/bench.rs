@@ -1,5 +1,5 @@
-//! The benchmarks, as one table: what each store lets through, how late notes are at half of the notes that it
-//! lets through, and what a session costs.
+//! The benchmarks, as one table: what each store lets through, the embedded one with `[context]` as well; how late
+//! notes are at half of the notes that it lets through; and what a session costs.
 //!
 //! The host is a process of its own; its figures are its alone. The connector and the platform run in this
 //! process and need a good part of the processor: what is measured is the machine with both.
@@ -50,9 +50,10 @@ async fn main() -> ExitCode {
 }
 
 async fn bench(args: &Args) -> Result<()> {
-    let mut stores = vec![StoreKind::Memory, StoreKind::Embedded];
+    let mut stores =
+        vec![(StoreKind::Memory, false), (StoreKind::Embedded, false), (StoreKind::Embedded, true)];
     match &args.redis {
-        Some(url) => stores.push(StoreKind::Redis { url: url.clone() }),
+        Some(url) => stores.push((StoreKind::Redis { url: url.clone() }, false)),
         None => say("redis is left out: name a server with --redis redis://127.0.0.1:6379"),
     }
     say(&format!(
@@ -78,16 +79,18 @@ async fn bench(args: &Args) -> Result<()> {
     ]
     .map(str::to_owned)));
     let mut limits = Vec::new();
-    for store in stores {
-        let single = Load { batch: 1, note_actions: 1, ..load(args, store.clone())? };
+    for (store, context) in stores {
+        let many = Load { context, ..load(args, store.clone())? };
+        let single = Load { batch: 1, note_actions: 1, ..many.clone() };
         let notes = measured(&single, "notes").await?;
-        let actions = measured(&load(args, store.clone())?, "actions").await?;
+        let actions = measured(&many, "actions").await?;
         // Of the notes: they are what takes the time, and an event at that rate makes a note each.
         let half = (notes.notes_per_second() / 2.0) as u64;
         let half = measured(&Load { rate: half.max(1), ..single }, "half of the notes").await?;
-        say(&row(figures(&store, &notes, &actions, &half)));
-        limits.push(format!("{} notes: {}", store.name(), limit(&notes)));
-        limits.push(format!("{} actions: {}", store.name(), limit(&actions)));
+        let name = format!("{}{}", store.name(), if context { "+context" } else { "" });
+        limits.push(format!("{name} notes: {}", limit(&notes)));
+        limits.push(format!("{name} actions: {}", limit(&actions)));
+        say(&row(figures(name, &notes, &actions, &half)));
     }
     say("what limits it, flat out");
     for line in limits {
@@ -119,6 +122,7 @@ fn load(args: &Args, store: StoreKind) -> Result<Load> {
         note_actions: NOTE_ACTIONS,
         concurrency: 8,
         platform_takes: Duration::ZERO,
+        context: false,
     })
 }
 
@@ -129,11 +133,11 @@ fn taker() -> Result<PathBuf> {
     taker.exists().then_some(taker).context("bench: `taker` isn't built; run `cargo xtask bench`")
 }
 
-fn figures(store: &StoreKind, notes: &Outcome, actions: &Outcome, half: &Outcome) -> [String; 9] {
+fn figures(store: String, notes: &Outcome, actions: &Outcome, half: &Outcome) -> [String; 9] {
     let millis = |late: Duration| format!("{:.1} ms", late.as_secs_f64() * 1e3);
     let memory = [notes, actions, half].map(|outcome| outcome.peak_memory);
     [
-        store.name().to_owned(),
+        store,
         format!("{:.0}", notes.notes_per_second()),
         format!("{:.0}", actions.actions_per_second()),
         millis(half.late[0]),
@@ -187,7 +191,7 @@ stored          {stored} bytes each in the file",
 
 fn row(cells: [String; 9]) -> String {
     let [first, rest @ ..] = cells;
-    rest.iter().fold(format!("{first:<10}"), |line, cell| format!("{line}{cell:>12}"))
+    rest.iter().fold(format!("{first:<16}"), |line, cell| format!("{line}{cell:>12}"))
 }
 
 fn cores() -> usize {

@@ -42,6 +42,9 @@ struct Args {
     /// Run the host as a process of its own, `sidenote run`.
     #[arg(long)]
     separate: bool,
+    /// Keep what people did lately, as with `[context]`.
+    #[arg(long)]
+    context: bool,
     /// Fail below so many actions per second.
     #[arg(long, default_value_t = 0)]
     at_least: u64,
@@ -71,6 +74,7 @@ async fn measure(args: Args) -> Result<()> {
         note_actions: NOTE_ACTIONS,
         concurrency: args.concurrency,
         platform_takes: Duration::from_millis(args.platform_ms),
+        context: args.context,
     };
     let outcome = run(&load).await?;
     say(&report(&args, &outcome));
