@@ -45,9 +45,14 @@ fn checks(run: &Run) -> Vec<String> {
 
 #[test]
 fn a_sink_is_held_to_what_a_writer_is_held_to_and_flaws_are_found() {
-    for (flaw, wanted) in FLAWS {
-        let set = format!("flaw={flaw}");
-        let run = test(&test_guests().join("guest_sink.wasm"), &["--set", &set, "--json"]);
+    let file = test_guests().join("guest_sink.wasm");
+    let run = |flaw| test(&file, &["--set", &format!("flaw={flaw}"), "--json"]);
+    // A run waits for most of its time.
+    let runs: Vec<Run> = std::thread::scope(|scope| {
+        let runs: Vec<_> = FLAWS.iter().map(|(flaw, _)| scope.spawn(move || run(*flaw))).collect();
+        runs.into_iter().map(|run| run.join().expect("the run ends")).collect()
+    });
+    for ((flaw, wanted), run) in FLAWS.iter().zip(runs) {
         let failed = wanted.iter().any(|check| check.starts_with("failed"));
         assert_eq!(run.code, i32::from(failed), "{flaw}: {}", run.shown());
         let checks = checks(&run);

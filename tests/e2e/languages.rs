@@ -8,7 +8,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hmac::{Hmac, Mac};
@@ -44,12 +44,19 @@ fn plugins() -> Vec<(&'static str, PathBuf)> {
 
 #[test]
 fn every_language_passes_the_contract_suite() {
-    for (language, folder) in plugins() {
-        let output = Command::new(binary())
+    // A run waits for most of its time.
+    let runs = plugins().into_iter().map(|(language, folder)| {
+        let run = Command::new(binary())
             .args(["plugin", "test", &format!("my-{language}.wasm"), "--webhook", "webhooks"])
             .current_dir(&folder)
-            .output()
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .unwrap();
+        (language, run)
+    });
+    for (language, run) in runs.collect::<Vec<_>>() {
+        let output = run.wait_with_output().unwrap();
         let shown = String::from_utf8_lossy(&output.stdout);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{language}:\n{shown}\n{said}");

@@ -4,14 +4,21 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The binary in the folder that this test was built into. `cargo test` doesn't build binaries of other
-/// packages, so it is built here: nothing to do when it is up to date.
+/// Names a binary that is up to date.
+const BUILT: &str = "SIDENOTE_BINARY";
+
+/// The binary that the variable `SIDENOTE_BINARY` names, or the one in the folder that this test was built into. A
+/// test of this package alone doesn't build binaries of others, so it is built here: nothing to do when it is up to
+/// date.
 ///
 /// # Panics
 /// When it can't be built.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
+        if let Some(built) = std::env::var_os(BUILT) {
+            return built.into();
+        }
         let own = std::env::current_exe().expect("a program knows its own file");
         let folder = own.parent().expect("TARGET/PROFILE/deps/TEST or TARGET/PROFILE/PROGRAM");
         let profile = match folder.ends_with("deps") {

@@ -1,7 +1,9 @@
-//! What expires: a session's rows, some time after the last thing that happened to it.
+//! What expires: rows of every table, some time after the last thing that happened to them.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::clock::Timestamp;
@@ -13,30 +15,115 @@ use crate::engine::rows::{
 };
 use crate::ids::SessionKey;
 use crate::outbox::lane::DeadLetter;
+use crate::outbox::note::Note;
+use crate::outbox::parcel::Parcel;
 use crate::outbox::redaction::{Job, State, Why};
 use crate::session::batch::Entry;
 use crate::session::state::Record;
-use crate::store::{Key, Table};
+use crate::store::{Key, Store, StoreError, Table};
 
+/// How often the rows are looked at.
+const SWEEP: Duration = Duration::from_secs(30);
+/// How soon the next page is, where a table has more rows than one.
+const NEXT_PAGE: Duration = Duration::from_secs(1);
 /// Rows that one step looks at.
 const PAGE: usize = 4096;
-/// Dead letters that one step looks at: their rows hold whole notes.
-const DEAD_PAGE: usize = 256;
+/// The same of a table whose rows hold whole notes or batches.
+const LARGE_PAGE: usize = 256;
+
+/// When the rows are looked at for what has expired, and how far each table was.
+pub(super) struct Sweep {
+    /// When the next step is due.
+    pub(super) at: Timestamp,
+    sessions: Pages,
+    dead: Pages,
+    dead_parcels: Pages,
+    redactions: Pages,
+    history: Pages,
+}
+
+/// A table that is read page by page.
+struct Pages {
+    table: Table,
+    rows: usize,
+    after: Option<Key>,
+}
+
+type Page = Vec<(Key, Vec<u8>)>;
+
+impl Sweep {
+    pub(super) fn new(now: Timestamp) -> Self {
+        let pages = |table, rows| Pages { table, rows, after: None };
+        Self {
+            at: now + SWEEP,
+            sessions: pages(Table::Session, PAGE),
+            dead: pages(Table::Dead, LARGE_PAGE),
+            dead_parcels: pages(Table::ParcelDead, LARGE_PAGE),
+            redactions: pages(Table::Redact, PAGE),
+            history: pages(Table::History, LARGE_PAGE),
+        }
+    }
+
+    fn has_more(&self) -> bool {
+        let all = [&self.sessions, &self.dead, &self.dead_parcels, &self.redactions, &self.history];
+        all.into_iter().any(|pages| pages.after.is_some())
+    }
+}
+
+impl Pages {
+    /// The next rows; behind the last of them it begins again.
+    async fn next(&mut self, store: &dyn Store) -> Result<Page, StoreError> {
+        let page = store.scan(self.table, self.after.take(), self.rows).await?;
+        if page.len() == self.rows {
+            self.after = page.last().map(|(key, _)| key.clone());
+        }
+        Ok(page)
+    }
+}
+
+/// What is read of a batch or a summary that is kept.
+#[derive(Deserialize)]
+struct Age {
+    at: Timestamp,
+}
 
 impl Engine {
-    /// Removes what has expired among the next rows, and remembers where to go on. A session in memory
-    /// is busy or was touched a moment ago; it is passed over.
+    /// Removes what has expired among the next rows of every table. It can wait while the store is away.
     pub(super) async fn expire(
         &mut self,
-        after: Option<Key>,
+        sweep: &mut Sweep,
         now: Timestamp,
-    ) -> Result<Option<Key>, EngineError> {
-        let rows = self.store.scan(Table::Session, after, PAGE).await?;
-        let next = (rows.len() == PAGE).then(|| rows.last().map(|(key, _)| key.clone())).flatten();
-        let oldest = now - self.settings.retention.sessions;
+    ) -> Result<(), EngineError> {
+        match self.expire_pages(sweep, now).await {
+            Ok(()) => sweep.at = now + if sweep.has_more() { NEXT_PAGE } else { SWEEP },
+            Err(EngineError::Store(StoreError::Away(_))) => *sweep = Sweep::new(now),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    async fn expire_pages(&mut self, sweep: &mut Sweep, now: Timestamp) -> Result<(), EngineError> {
+        let store = self.store.clone();
         let mut round = Round::default();
+        let sessions = sweep.sessions.next(&*store).await?;
+        self.expire_sessions(&mut round, sessions, now).await?;
+        self.expire_dead::<Note>(&mut round, sweep.dead.next(&*store).await?, now);
+        self.expire_dead::<Parcel>(&mut round, sweep.dead_parcels.next(&*store).await?, now);
+        self.expire_redactions(&mut round, sweep.redactions.next(&*store).await?, now);
+        self.expire_history(&mut round, sweep.history.next(&*store).await?, now);
+        self.finish(round, now).await
+    }
+
+    /// A session in memory is busy or was touched a moment ago; it is passed over.
+    async fn expire_sessions(
+        &mut self,
+        round: &mut Round,
+        page: Page,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let oldest = now - self.settings.retention.sessions;
         let mut gone = Vec::new();
-        for (row, value) in rows {
+        for (row, value) in page {
             let Some(key) = session_key(&row.group) else { continue };
             if self.memory.sessions.contains_key(&key) {
                 continue;
@@ -75,66 +162,57 @@ impl Engine {
             self.shelves.forget(key);
             round.told.push((key.clone(), What::Gone));
             round.changes.push(delete(Table::Session, group, 0));
-            forget_index(&mut round, key, record);
+            forget_index(round, key, record);
         }
         self.counters.sessions_expired.add(gone.len() as u64);
-        self.finish(round, now).await?;
-        Ok(next)
+        Ok(())
     }
-}
 
-impl Engine {
-    /// Removes dead letters of notes or of parcels that are older than their retention among the next rows, and remembers where
-    /// to go on.
-    pub(super) async fn expire_dead<T: DeserializeOwned>(
-        &mut self,
-        table: Table,
-        after: Option<Key>,
-        now: Timestamp,
-    ) -> Result<Option<Key>, EngineError> {
-        let rows = self.store.scan(table, after, DEAD_PAGE).await?;
-        let next =
-            (rows.len() == DEAD_PAGE).then(|| rows.last().map(|(key, _)| key.clone())).flatten();
+    /// Dead letters, of notes or of parcels.
+    fn expire_dead<T: DeserializeOwned>(&mut self, round: &mut Round, page: Page, now: Timestamp) {
         let oldest = now - self.settings.retention.dead_letters;
-        let mut round = Round::default();
-        for (row, value) in rows {
-            let letter = read::<DeadLetter<T>>(table, row.number, &value);
+        for (row, value) in page {
+            let letter = read::<DeadLetter<T>>(row.table, row.number, &value);
             let Some(letter) = letter else { continue };
             // One that holds its lane waits for a person, however long.
             if letter.at < oldest && !letter.holds_lane {
                 self.counters.dead_expired.add(1);
-                round.changes.push(delete(table, row.group, row.number));
+                round.changes.push(delete(row.table, row.group, row.number));
             }
         }
-        self.finish(round, now).await?;
-        Ok(next)
     }
-}
 
-impl Engine {
-    /// Removes redactions that were given up and are older than the retention of dead letters among the
-    /// next rows, and remembers where to go on.
-    pub(super) async fn expire_redactions(
-        &mut self,
-        after: Option<Key>,
-        now: Timestamp,
-    ) -> Result<Option<Key>, EngineError> {
-        let rows = self.store.scan(Table::Redact, after, PAGE).await?;
-        let next = (rows.len() == PAGE).then(|| rows.last().map(|(key, _)| key.clone())).flatten();
+    /// Redactions that were given up.
+    fn expire_redactions(&mut self, round: &mut Round, page: Page, now: Timestamp) {
         let oldest = now - self.settings.retention.dead_letters;
-        let mut round = Round::default();
-        for (row, value) in rows {
+        for (row, value) in page {
             let Some(job) = read::<Job>(Table::Redact, row.number, &value) else { continue };
             if job.state == State::GivenUp && job.decided < oldest {
                 self.counters.redactions_expired.add(1);
                 if job.why == Why::Erased {
-                    self.want_scrub(&mut round, now);
+                    self.want_scrub(round, now);
                 }
                 round.changes.push(delete(Table::Redact, row.group, row.number));
             }
         }
-        self.finish(round, now).await?;
-        Ok(next)
+    }
+
+    /// What is kept of sessions. What a run with a history left behind goes too where none is kept.
+    fn expire_history(&mut self, round: &mut Round, page: Page, now: Timestamp) {
+        let keep =
+            self.settings.history.as_ref().map_or(self.settings.retention.sessions, |it| it.keep);
+        let oldest = now - keep;
+        for (row, value) in page {
+            let Some(age) = read::<Age>(Table::History, row.number, &value) else { continue };
+            if age.at >= oldest {
+                continue;
+            }
+            if let Some(key) = session_key(&row.group) {
+                self.shelves.remove(&key, row.number);
+            }
+            self.counters.history_expired.add(1);
+            round.changes.push(delete(Table::History, row.group, row.number));
+        }
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -20,6 +19,7 @@ use crate::engine::inbox::{Input, NoteRef, Outcome, Redacted};
 use crate::engine::link::{LinkError, Linked, Who};
 use crate::engine::live::{Live, Memory};
 use crate::engine::redact::{Redactions, StartRedaction};
+use crate::engine::retention::Sweep;
 use crate::engine::rows::{Person, put, read, session_group};
 use crate::engine::settings::Settings;
 use crate::engine::sinks::{Roster, StartParcel};
@@ -28,14 +28,10 @@ use crate::ids::{PluginName, ProductId, SessionKey};
 use crate::outbox::lane::DeadLetter;
 use crate::outbox::note::{Note, NoteKind, Post, Redaction, SentNote};
 use crate::outbox::parcel::Parcel;
-use crate::store::{Change, Journal, JournalError, Key, Snapshots, Store, StoreError, Table};
+use crate::store::{Change, Journal, JournalError, Snapshots, Store, StoreError, Table};
 
 /// Inputs of one round at most.
 const ROUND: usize = 2048;
-/// How often idle sessions leave the memory.
-const SWEEP: Duration = Duration::from_secs(30);
-/// How soon the next page of stored sessions is looked at for what has expired.
-const NEXT_PAGE: Duration = Duration::from_secs(1);
 
 /// The single writer. [`Engine::run`] it on a task of its own.
 pub struct Engine {
@@ -221,44 +217,24 @@ impl Engine {
             }
         }
         self.is_back();
-        let mut sweep = self.clock.now() + SWEEP;
-        let (mut expired, mut expired_dead, mut expired_redactions) = (None, None, None);
-        let (mut expired_parcels, mut expired_history) = (None, None);
+        let mut sweep = Sweep::new(self.clock.now());
         let mut max_live = self.settings.max_live;
         loop {
             if self.has_journalled() {
                 self.play_back().await?;
             } else {
-                let inputs = self.gather(sweep).await?;
+                let inputs = self.gather(sweep.at).await?;
                 self.round(inputs, Vec::new()).await?;
             }
             if self.stopping {
                 return Ok(());
             }
             let now = self.clock.now();
-            if now >= sweep {
+            if now >= sweep.at {
                 self.memory.evict(now - self.settings.idle, false);
                 self.shelves.retain(|key| self.memory.sessions.contains_key(key));
                 self.accounts.sweep(now);
-                expired = unless_away(self.expire(expired, now).await)?;
-                expired_dead =
-                    unless_away(self.expire_dead::<Note>(Table::Dead, expired_dead, now).await)?;
-                expired_parcels = unless_away(
-                    self.expire_dead::<Parcel>(Table::ParcelDead, expired_parcels, now).await,
-                )?;
-                expired_redactions =
-                    unless_away(self.expire_redactions(expired_redactions, now).await)?;
-                expired_history = unless_away(self.expire_history(expired_history, now).await)?;
-                // The rows are looked at page by page; the next page has no reason to wait.
-                let pages = [
-                    &expired,
-                    &expired_dead,
-                    &expired_parcels,
-                    &expired_redactions,
-                    &expired_history,
-                ];
-                let more = pages.into_iter().any(Option::is_some);
-                sweep = now + if more { NEXT_PAGE } else { SWEEP };
+                self.expire(&mut sweep, now).await?;
             }
             if self.memory.sessions.len() > max_live {
                 self.memory.evict(now, true);
@@ -528,14 +504,6 @@ impl Engine {
         self.begin_scrub(now);
         self.share(&round.records, now).await;
         Ok(())
-    }
-}
-
-/// What expires can wait until the store is back.
-fn unless_away(next: Result<Option<Key>, EngineError>) -> Result<Option<Key>, EngineError> {
-    match next {
-        Err(EngineError::Store(StoreError::Away(_))) => Ok(None),
-        next => next,
     }
 }
 

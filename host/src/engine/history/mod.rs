@@ -5,7 +5,6 @@
 //! posted: where it becomes a dead letter, what it tells of is still there. What is kept of a session is
 //! bounded by count and bytes, and by time.
 
-mod expire;
 mod keep;
 mod read;
 mod shelf;

@@ -37,6 +37,13 @@ impl Shelves {
         self.shelves.insert(key, shelf);
     }
 
+    /// A batch of the session isn't kept any more.
+    pub(in crate::engine) fn remove(&mut self, key: &SessionKey, first: u64) {
+        if let Some(shelf) = self.shelves.get_mut(key) {
+            shelf.slots.retain(|slot| slot.first != first);
+        }
+    }
+
     /// Nothing is kept of the session any more.
     pub(in crate::engine) fn forget(&mut self, key: &SessionKey) {
         self.shelves.remove(key);
@@ -101,11 +108,6 @@ impl Shelf {
     /// The numbers of the batches' rows.
     pub(super) fn numbers(&self) -> impl Iterator<Item = u64> {
         self.slots.iter().map(|slot| slot.first)
-    }
-
-    /// Forgets a batch.
-    pub(super) fn remove(&mut self, first: u64) {
-        self.slots.retain(|slot| slot.first != first);
     }
 }
 
