@@ -1,5 +1,6 @@
 //! `sidenote plugin call`: one call, with the grants of a configuration.
 
+use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -109,6 +110,23 @@ fn a_dry_run_shows_the_request_and_sends_nothing() {
     assert!(!run.shown().contains("hunter2"), "{}", run.shown());
     let came = listener.accept().map(drop).map_err(|error| error.kind());
     assert_eq!(came, Err(std::io::ErrorKind::WouldBlock));
+}
+
+#[test]
+fn what_was_compiled_is_kept_for_the_next_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = config(folder.path(), "http://127.0.0.1:9", true);
+    let cache = folder.path().join("compiled");
+    let kept = || {
+        let run = call("post-note", &config, &["--dry-run", "--cache", text(&cache)]);
+        assert_eq!(run.code, 0, "{}", run.shown());
+        let files = std::fs::read_dir(&cache).expect("the folder is made");
+        let inode = |file: std::io::Result<std::fs::DirEntry>| file.expect("an entry").ino();
+        files.map(inode).collect::<Vec<_>>()
+    };
+    let first = kept();
+    assert_eq!(first.len(), 1, "one component was compiled");
+    assert_eq!(kept(), first, "a component that is compiled again is a new file");
 }
 
 #[test]

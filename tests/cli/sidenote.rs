@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use sidenote_tests::binary;
+use sidenote_tests::{binary, compiled};
 
 /// What came of a run.
 pub(crate) struct Run {
@@ -36,11 +36,12 @@ impl Run {
     }
 }
 
-/// Runs `sidenote` to its end with nothing in the environment but `env`.
+/// Runs `sidenote` to its end with nothing in the environment but `env`, and where compiled components are kept.
 pub(crate) fn sidenote(args: &[&str], env: &[(&str, &str)]) -> Run {
     let output = Command::new(binary())
         .args(args)
         .env_clear()
+        .env("SIDENOTE_CACHE", compiled())
         .envs(env.iter().copied())
         .output()
         .expect("the binary runs");

@@ -15,7 +15,7 @@ use hmac::{Hmac, Mac};
 use serde_json::Value;
 use sha2::Sha256;
 use sidenote::sim::post_json;
-use sidenote_tests::{Person, Rig, Setup, binary, eventually};
+use sidenote_tests::{Person, Rig, Setup, binary, compiled, eventually};
 
 /// Built in every run.
 const ALWAYS: [&str; 4] = ["rust", "js", "python", "c"];
@@ -49,6 +49,7 @@ fn every_language_passes_the_contract_suite() {
         let run = Command::new(binary())
             .args(["plugin", "test", &format!("my-{language}.wasm"), "--webhook", "webhooks"])
             .current_dir(&folder)
+            .env("SIDENOTE_CACHE", compiled())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -8,7 +8,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use sidenote_tests::binary;
+use sidenote_tests::{binary, compiled};
 
 const README: &str = include_str!("../../README.md");
 
@@ -54,9 +54,9 @@ fn steps(transcript: &str) -> Vec<(&str, Vec<&str>)> {
 
 /// What a command says, the standard error behind the standard output.
 fn run(command: &str, place: &Path, path: &str) -> Vec<String> {
-    let output =
-        Command::new("sh").args(["-c", command]).current_dir(place).env("PATH", path).output();
-    let output = output.unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", command]).current_dir(place).env("PATH", path);
+    let output = shell.env("SIDENOTE_CACHE", compiled()).output().unwrap();
     let said = [output.stdout, output.stderr].map(|said| String::from_utf8(said).unwrap());
     assert!(output.status.success(), "{command}:\n{}\n{}", said[0], said[1]);
     said.iter().flat_map(|said| said.lines()).map(|line| line.trim_end().to_owned()).collect()

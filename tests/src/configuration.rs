@@ -2,6 +2,7 @@
 
 use sidenote::sim::{Connector, Platform};
 
+use crate::components::compiled;
 use crate::rig::{COMPONENT, STREAM, Setup};
 
 /// `sidenote.toml`, with the addresses of this rig.
@@ -9,6 +10,7 @@ pub(crate) fn configuration(setup: &Setup, connector: &Connector, platform: &Pla
     format!(
         r#"
 plugins_folder = "."
+cache_folder = {cache:?}
 
 [server]
 listen = "127.0.0.1:0"
@@ -53,6 +55,7 @@ plugins = ["bot"]
 
 {tables}
 "#,
+        cache = compiled(),
         store = setup.store.keys(),
         delivery = setup.delivery,
         stream = setup.stream,

@@ -28,7 +28,7 @@ pub mod world;
 
 pub use acting::Person;
 pub use binary::binary;
-pub use components::{components, test_guests};
+pub use components::{compiled, components, test_guests};
 pub use npm::npm_package;
 pub use patience::{DEADLINE, eventually};
 pub use process::Feed;

@@ -109,7 +109,8 @@ impl Registry {
         Self::load_with(from, plugins, Loader::new(Some(cache))?).await
     }
 
-    /// As [`Registry::load`], for trying plugins out: what they send to some hosts goes to stand-ins.
+    /// As [`Registry::load`], for trying plugins out: what they send to some hosts goes to stand-ins. With a
+    /// cache as [`Registry::load_cached`].
     ///
     /// # Errors
     /// As [`Registry::load`].
@@ -117,9 +118,10 @@ impl Registry {
         from: &Path,
         plugins: &BTreeMap<PluginName, PluginConfig>,
         detours: Vec<Detour>,
+        cache: Option<&Cache>,
     ) -> Result<Self, LoadError> {
         let network = Network::new()?.with_detours(detours);
-        Self::load_with(from, plugins, Loader::with_network(None, network)?).await
+        Self::load_with(from, plugins, Loader::with_network(cache, network)?).await
     }
 
     async fn load_with(

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::{MOCK, Unusable, origin};
-use crate::config::{Config, Plugin as PluginConfig};
+use crate::config::{Cache, Config, Plugin as PluginConfig};
 use crate::egress::Detour;
 use crate::ids::PluginName;
 use crate::plugin::Manifest;
@@ -33,9 +33,18 @@ pub(crate) struct BenchArgs {
     /// A secret of no worth. Others can see a command line: true ones belong in --config
     #[arg(long = "secret", value_name = "NAME=VALUE", value_parser = pair)]
     pub(super) secrets: Vec<(String, String)>,
+    /// Where compiled components are kept, so that the same file needn't be compiled again; `sidenote` in the
+    /// user's cache folder by default
+    #[arg(long, value_name = "DIR", env = "SIDENOTE_CACHE", hide_env_values = true)]
+    cache: Option<PathBuf>,
 }
 
 impl BenchArgs {
+    /// The cache of compiled components. None where no folder is named, and the user has none.
+    pub(super) fn cache(&self) -> Option<Cache> {
+        self.cache.clone().or_else(users_cache).map(Cache::at)
+    }
+
     /// The plugin's name and configuration. With a mock, its address is filled in and secrets that aren't
     /// in the environment are made up.
     pub(super) fn plugin(
@@ -149,4 +158,10 @@ fn name(file: &Path, manifest: Option<&Manifest>) -> PluginName {
     let stem = file.file_stem().and_then(|stem| stem.to_str());
     let named = manifest.map(|manifest| manifest.name.as_str());
     named.or(stem).filter(usual).unwrap_or("plugin").into()
+}
+/// `$XDG_CACHE_HOME/sidenote`, or `~/.cache/sidenote`.
+fn users_cache() -> Option<PathBuf> {
+    let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|it| it.is_absolute());
+    let caches = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")))?;
+    Some(caches.join("sidenote"))
 }

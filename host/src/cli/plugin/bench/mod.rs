@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::about;
-use crate::config::Plugin as PluginConfig;
+use crate::config::{Cache, Plugin as PluginConfig};
 use crate::egress::{Detour, Origin};
 use crate::ids::PluginName;
 use crate::plugin::manifest::effective;
@@ -68,7 +68,8 @@ impl Bench {
         grants::grant_only(&mut config, manifest.as_ref(), &address.origin, &mut detours);
         chosen.extend(grants::fill_secrets(&mut config, manifest.as_ref(), args));
         config.sha256 = None;
-        let bench = Self::load(file, &component, name, config, detours, manifest).await?;
+        let bench =
+            Self::load(file, &component, name, config, detours, manifest, args.cache()).await?;
         Ok(Self { chosen, pointed, ..bench })
     }
 
@@ -92,7 +93,7 @@ impl Bench {
                     .collect::<Result<_, Unusable>>()?
             }
         };
-        Self::load(file, &component, name, config, detours, manifest).await
+        Self::load(file, &component, name, config, detours, manifest, args.cache()).await
     }
 
     async fn load(
@@ -102,6 +103,7 @@ impl Bench {
         mut config: PluginConfig,
         detours: Vec<Detour>,
         manifest: Option<Manifest>,
+        cache: Option<Cache>,
     ) -> anyhow::Result<Self> {
         if let Some(manifest) = &manifest {
             manifest.validate(&config.config).map_err(|error| {
@@ -114,7 +116,8 @@ impl Bench {
         std::fs::write(&copy, component)
             .with_context(|| format!("the component can't be copied to {}", copy.display()))?;
         let plugins = BTreeMap::from([(name.clone(), config.clone())]);
-        let registry = Registry::load_on_trial(folder.path(), &plugins, detours).await?;
+        let registry =
+            Registry::load_on_trial(folder.path(), &plugins, detours, cache.as_ref()).await?;
         let (chosen, pointed) = (Vec::new(), false);
         Ok(Self { registry, name, config, manifest, chosen, pointed, folder })
     }
