@@ -80,8 +80,8 @@ fn test_steps(steps: &mut Steps) -> Result<(), String> {
         .take("building a plugin in each language", || languages::build(&root(), &host(), false))?;
     steps.take("testing", || {
         let mut test = Command::new("cargo");
-        test.args(["test", "--workspace", "--no-fail-fast"]);
-        run(test.env("SIDENOTE_BINARY", host()))
+        test.args(["test", "--workspace", "--no-fail-fast"]).env("SIDENOTE_BINARY", host());
+        run(&mut test)
     })?;
     steps.take("lints", || {
         cargo(["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])
