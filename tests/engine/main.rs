@@ -5,6 +5,7 @@ mod away;
 mod decisions;
 mod erase;
 mod history;
+mod one_round;
 mod outbox;
 mod redaction;
 mod restart;

@@ -40,12 +40,16 @@ pub(super) struct Call<'a> {
     pub(super) heard: Heard,
 }
 
-/// What a call is for.
+/// What a call is for. Each kind has a queue of its own at every plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CallKind {
     Post,
     Redaction,
     Parcel,
+}
+
+impl CallKind {
+    const ALL: usize = 3;
 }
 
 /// How the accounts stand, for whoever asks.
@@ -54,28 +58,33 @@ pub(super) type Board = Arc<Mutex<Vec<AccountState>>>;
 /// One plugin's.
 struct Desk {
     account: Account,
-    /// Sessions whose lane's head can be sent, in the order in which they came.
-    ready: VecDeque<SessionKey>,
-    /// Sessions with a note to take back, in the order in which they came.
-    redactions: VecDeque<SessionKey>,
-    /// Sessions with a parcel that can be handed over, in the order in which they came.
-    parcels: VecDeque<SessionKey>,
-    /// Calls under way.
-    busy: usize,
-    /// How many of them take notes back.
-    redacting: usize,
-    /// How many of them hand parcels over.
-    writing: usize,
+    /// By kind: sessions with something to be tried, in the order in which they came.
+    ready: [VecDeque<SessionKey>; CallKind::ALL],
+    /// By kind: calls under way.
+    under_way: [usize; CallKind::ALL],
 }
 
 impl Desk {
     fn of(account: Account) -> Self {
-        let (ready, redactions, parcels) = (VecDeque::new(), VecDeque::new(), VecDeque::new());
-        Self { account, ready, redactions, parcels, busy: 0, redacting: 0, writing: 0 }
+        Self { account, ready: Default::default(), under_way: Default::default() }
     }
 
     fn is_wanted(&self) -> bool {
-        !self.ready.is_empty() || !self.redactions.is_empty() || !self.parcels.is_empty()
+        self.ready.iter().any(|of_kind| !of_kind.is_empty())
+    }
+
+    /// Whether one more call of a kind may be made of `slots`. Notes go first: while some wait, nothing is
+    /// redacted, and half of the slots is theirs; redactions never take more than a quarter.
+    fn has_slot(&self, kind: CallKind, slots: usize) -> bool {
+        let busy: usize = self.under_way.iter().sum();
+        let of_kind = self.under_way[kind as usize];
+        let notes_wait = !self.ready[CallKind::Post as usize].is_empty();
+        let fair = match kind {
+            CallKind::Post => true,
+            CallKind::Redaction => !notes_wait && of_kind < (slots / 4).max(1),
+            CallKind::Parcel => !notes_wait || of_kind < slots.div_ceil(2),
+        };
+        busy < slots && fair
     }
 }
 
@@ -108,72 +117,34 @@ impl Accounts {
         Ok(())
     }
 
-    /// Puts a session behind those that wait for the plugin.
-    pub(super) fn queue(&mut self, plugin: &PluginName, key: SessionKey, now: Timestamp) {
-        self.desk(plugin, now).ready.push_back(key);
-    }
-
-    /// The plugins for which somebody waits.
-    pub(super) fn wanted(&self) -> Vec<PluginName> {
-        let waits = self.desks.iter().filter(|(_, desk)| !desk.ready.is_empty());
-        waits.map(|(plugin, _)| plugin.clone()).collect()
-    }
-
-    /// Takes the next session whose turn it is with the plugin, where a post may be begun.
-    pub(super) fn next(&mut self, plugin: &PluginName, now: Timestamp) -> Option<SessionKey> {
-        let slots = self.settings.slots(plugin);
-        let desk = self.desks.get_mut(plugin)?;
-        if desk.busy < slots && desk.account.allows(now) { desk.ready.pop_front() } else { None }
-    }
-
-    /// Puts a session behind those that have a note to take back.
-    pub(super) fn queue_redaction(&mut self, plugin: &PluginName, key: SessionKey, now: Timestamp) {
-        self.desk(plugin, now).redactions.push_back(key);
-    }
-
-    /// The plugins by which notes are to be taken back.
-    pub(super) fn wanted_redactions(&self) -> Vec<PluginName> {
-        let waits = self.desks.iter().filter(|(_, desk)| !desk.redactions.is_empty());
-        waits.map(|(plugin, _)| plugin.clone()).collect()
-    }
-
-    /// Takes the next session that has a note to take back, where that may be begun: posts go first, and
-    /// most of the room is theirs.
-    pub(super) fn next_redaction(
+    /// Puts a session behind those that wait for the plugin with something of this kind.
+    pub(super) fn queue(
         &mut self,
+        kind: CallKind,
+        plugin: &PluginName,
+        key: SessionKey,
+        now: Timestamp,
+    ) {
+        self.desk(plugin, now).ready[kind as usize].push_back(key);
+    }
+
+    /// The plugins for which somebody waits with something of this kind.
+    pub(super) fn wanted(&self, kind: CallKind) -> Vec<PluginName> {
+        let waits = self.desks.iter().filter(|(_, desk)| !desk.ready[kind as usize].is_empty());
+        waits.map(|(plugin, _)| plugin.clone()).collect()
+    }
+
+    /// Takes the next session whose turn it is with the plugin, where a call of this kind may be begun.
+    pub(super) fn next(
+        &mut self,
+        kind: CallKind,
         plugin: &PluginName,
         now: Timestamp,
     ) -> Option<SessionKey> {
         let slots = self.settings.slots(plugin);
         let desk = self.desks.get_mut(plugin)?;
-        let room = desk.busy < slots && desk.redacting < (slots / 4).max(1);
-        let turn = room && desk.ready.is_empty() && desk.account.allows(now);
-        if turn { desk.redactions.pop_front() } else { None }
-    }
-
-    /// Puts a session behind those that have a parcel to hand over.
-    pub(super) fn queue_parcel(&mut self, plugin: &PluginName, key: SessionKey, now: Timestamp) {
-        self.desk(plugin, now).parcels.push_back(key);
-    }
-
-    /// The sinks for which a parcel waits.
-    pub(super) fn wanted_parcels(&self) -> Vec<PluginName> {
-        let waits = self.desks.iter().filter(|(_, desk)| !desk.parcels.is_empty());
-        waits.map(|(plugin, _)| plugin.clone()).collect()
-    }
-
-    /// Takes the next session that has a parcel to hand over, where that may be begun: while notes of the
-    /// same plugin wait, half of the room is theirs.
-    pub(super) fn next_parcel(
-        &mut self,
-        plugin: &PluginName,
-        now: Timestamp,
-    ) -> Option<SessionKey> {
-        let slots = self.settings.slots(plugin);
-        let desk = self.desks.get_mut(plugin)?;
-        let fair = desk.ready.is_empty() || desk.writing < slots.div_ceil(2);
-        let turn = desk.busy < slots && fair && desk.account.allows(now);
-        if turn { desk.parcels.pop_front() } else { None }
+        let turn = desk.has_slot(kind, slots) && desk.account.allows(now);
+        if turn { desk.ready[kind as usize].pop_front() } else { None }
     }
 
     /// What a plugin was found to do when it was asked last; `None` where it was no sink.
@@ -201,9 +172,7 @@ impl Accounts {
     /// A call is begun. `true`: it is a probe.
     pub(super) fn begin(&mut self, plugin: &PluginName, kind: CallKind, now: Timestamp) -> bool {
         let desk = self.desk(plugin, now);
-        desk.busy += 1;
-        desk.redacting += usize::from(kind == CallKind::Redaction);
-        desk.writing += usize::from(kind == CallKind::Parcel);
+        desk.under_way[kind as usize] += 1;
         desk.account.begin()
     }
 
@@ -227,9 +196,8 @@ impl Accounts {
         }
         let settings = self.settings.clone();
         let desk = self.desk(plugin, now);
-        desk.busy = desk.busy.saturating_sub(1);
-        desk.redacting -= usize::from(kind == CallKind::Redaction).min(desk.redacting);
-        desk.writing -= usize::from(kind == CallKind::Parcel).min(desk.writing);
+        let of_kind = &mut desk.under_way[kind as usize];
+        *of_kind = of_kind.saturating_sub(1);
         let ended = desk.account.hear(heard, probe, now, settings.breaker(plugin), random);
         tell(plugin, ended, counters);
         if ended.changed || heard.health == Health::Down || heard.pause.is_some() {

@@ -7,12 +7,12 @@ use crate::engine::feed::What;
 use crate::engine::handle::Summary;
 use crate::engine::inbox::Input;
 use crate::engine::link::{LinkError, LinkRequest, Linked, Who};
-use crate::engine::live::progress_row;
 use crate::engine::round::{Answer, Engine, Round, gathers};
 use crate::engine::rows::{
     Person, PersonRow, conversation_group, delete, person_group, put, session_group, session_number,
 };
 use crate::ids::SessionKey;
+use crate::outbox::lane::Lane;
 use crate::outbox::note::{Note, NoteKind};
 use crate::session::link::{Identity, LinkEvent, LinkMode, Owner, Wish};
 use crate::session::note::{format_note, format_summary};
@@ -83,15 +83,15 @@ impl Engine {
             }
             Input::Erase(order) => self.erase(round, order, now),
             Input::Scrubbed(scrubbed) => self.end_scrub(round, scrubbed, now),
-            Input::Outcome(outcome) => self.end_post(round, outcome, now),
+            Input::Outcome(outcome) => self.end_attempt(round, outcome, now),
             Input::Redacted(redacted) => self.end_redaction(round, redacted, now),
-            Input::Written(written) => self.end_parcel(round, written, now),
+            Input::Written(outcome) => self.end_attempt(round, outcome, now),
             Input::Stop => {
                 self.stopping = true;
                 self.posts.abort_all();
-                for (key, live) in &mut self.memory.sessions {
-                    round.changes.extend(live.lane.cut().map(|head| progress_row(key, head)));
-                    round.changes.extend(live.sinks.cut(key));
+                for live in self.memory.sessions.values_mut() {
+                    round.changes.extend(live.notes.cut());
+                    round.changes.extend(live.sinks.cut());
                 }
                 round.changes.extend(self.redactions.cut());
             }
@@ -174,7 +174,9 @@ impl Engine {
         })?;
         match event {
             LinkEvent::Kept => {}
-            LinkEvent::New | LinkEvent::ReplyExisting if same => live.lane.nudge(),
+            LinkEvent::New | LinkEvent::ReplyExisting if same => {
+                live.notes.iter_mut().for_each(Lane::nudge);
+            }
             LinkEvent::New | LinkEvent::ReplyExisting | LinkEvent::Moved => {
                 if event == LinkEvent::Moved {
                     tracing::info!(%plugin, "link: a session was moved to another conversation");
@@ -348,7 +350,7 @@ impl Engine {
             sealed_at: now,
         });
         round.changes.push(put(Table::Outbox, session_group(key), note.seq, &*note));
-        live.lane.push(note);
+        live.notes.of(&note.plugin).lane.push(note.clone());
         self.counters.notes_sealed.add(1);
         self.counters.notes_gathered.add(u64::from(sealed.gathered));
     }

@@ -1,17 +1,16 @@
 //! What can happen to the engine.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::clock::Timestamp;
+use crate::engine::deliveries::Outcome;
 use crate::engine::erase;
 use crate::engine::handle::Summary;
 use crate::engine::link::{LinkError, LinkRequest, Linked};
-use crate::engine::sinks::Written;
 use crate::ids::{ConversationId, PluginName, SessionKey};
-use crate::outbox::note::{Note, PostError, Posted, Redaction};
+use crate::outbox::note::{Note, PostError, Redaction};
+use crate::outbox::parcel::Parcel;
 use crate::session::payload::ActionsPayload;
 use crate::session::state::Covers;
 
@@ -52,11 +51,11 @@ pub(super) enum Input {
     /// The store's files were written anew, or why not.
     Scrubbed(Result<(), String>),
     /// The outcome of a post.
-    Outcome(Outcome),
+    Outcome(Outcome<Note>),
     /// The outcome of a redaction.
     Redacted(Redacted),
     /// The outcome of handing a parcel to its sink.
-    Written(Written),
+    Written(Outcome<Parcel>),
     /// Seal what is open, post what is queued, and end.
     Drain,
     /// End at once: posts under way are cut off, and put on record as not crashed.
@@ -99,16 +98,6 @@ impl NoteRef {
     pub fn note(key: SessionKey, seq: u64) -> Self {
         Self { key, lane: LaneKind::Note, seq }
     }
-}
-
-/// The outcome of a post.
-pub(super) struct Outcome {
-    pub(super) note: Arc<Note>,
-    /// Whether it was made to learn whether the platform answers again.
-    pub(super) probe: bool,
-    /// Whether the platform had the note, so that it was not sent.
-    pub(super) found: bool,
-    pub(super) result: Result<Posted, PostError>,
 }
 
 /// The outcome of a redaction.

@@ -1,17 +1,16 @@
 //! Sessions and lanes in memory, read from the store when something happens to them.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::config::Delivery;
+use crate::engine::deliveries::Lanes;
 use crate::engine::history::actions_in;
-use crate::engine::rows::{Person, PersonRow, person_group, put, read, session_group};
+use crate::engine::rows::{Person, PersonRow, person_group, read, session_group};
 use crate::engine::shared::Copy;
-use crate::engine::sinks::SinkLanes;
 use crate::ids::{ConversationId, PluginName, ProductId, SessionKey};
-use crate::outbox::lane::{IN_MEMORY, Lane, Progress, Queued};
-use crate::outbox::note::SentNote;
+use crate::outbox::note::{Note, SentNote};
+use crate::outbox::parcel::Parcel;
 use crate::session::batch::Entry;
 use crate::session::link::Owners;
 use crate::session::state::{Record, Session};
@@ -21,14 +20,13 @@ use crate::store::{Change, Group, Key, Rows, Store, StoreError, Table};
 /// theirs last. A user id that many share stalls nobody.
 const MAX_SESSIONS: usize = 64;
 
-/// A session with its lane.
+/// A session with its lanes.
 pub(super) struct Live {
     pub(super) session: Session,
-    pub(super) lane: Lane,
+    /// What waits for its conversation.
+    pub(super) notes: Lanes<Note>,
     /// What waits for its sinks.
-    pub(super) sinks: SinkLanes,
-    /// Whether the lane stands in its plugin's ready queue.
-    pub(super) queued: bool,
+    pub(super) sinks: Lanes<Parcel>,
     /// When something last happened to it.
     pub(super) touched: Timestamp,
     /// What its shared copy says, as far as this host put it there.
@@ -98,15 +96,6 @@ impl Memory {
                 entry.arrived = entry.arrived.min(latest);
                 entry.arrived
             });
-            let progress: HashMap<u64, Progress> = progress
-                .into_iter()
-                .filter_map(|(n, v)| Some((n, read(Table::Attempt, n, &v)?)))
-                .collect();
-            let queued = notes.into_iter().filter_map(|(number, value)| {
-                let note = Arc::new(read(Table::Outbox, number, &value)?);
-                let progress = progress.get(&number).cloned().unwrap_or(Progress::FRESH);
-                Some(Queued { note, progress: progress.by_the_clock_at(now) })
-            });
             let record = readable.flatten().map(|mut record| {
                 record.active_at = record.active_at.min(now);
                 record
@@ -116,9 +105,8 @@ impl Memory {
                 session: session
                     .with_numbers_taken(next_row, last_note, given.last_action)
                     .with_parcels_taken(last_parcel.max(given.last_parcel)),
-                lane: Lane::load(queued),
+                notes: Lanes::load(notes, progress, now),
                 sinks,
-                queued: false,
                 touched: now,
                 copy: None,
                 timer: None,
@@ -134,7 +122,7 @@ impl Memory {
         store: &dyn Store,
         groups: &[Group],
         now: Timestamp,
-    ) -> Result<Vec<(SinkLanes, u64)>, StoreError> {
+    ) -> Result<Vec<(Lanes<Parcel>, u64)>, StoreError> {
         if !self.has_parcels {
             return Ok(groups.iter().map(|_| Default::default()).collect());
         }
@@ -142,7 +130,7 @@ impl Memory {
         let progress = store.load(Table::ParcelAttempt, groups).await?;
         let lanes = |(parcels, progress): (Rows, Rows)| {
             let last = parcels.last().map_or(0, |(number, _)| *number);
-            (SinkLanes::load(parcels, progress, now), last)
+            (Lanes::load(parcels, progress, now), last)
         };
         Ok(parcels.into_iter().zip(progress).map(lanes).collect())
     }
@@ -151,25 +139,8 @@ impl Memory {
     pub(super) async fn refill_lanes(&mut self, store: &dyn Store) -> Result<(), StoreError> {
         for key in &self.hungry {
             let Some(live) = self.sessions.get_mut(key) else { continue };
+            live.notes.refill(store, key).await?;
             live.sinks.refill(store, key).await?;
-            let Some(number) = live.lane.wants_after() else { continue };
-            let group = session_group(key);
-            let after = Key { table: Table::Outbox, group: group.clone(), number };
-            let notes = store.scan(Table::Outbox, Some(after), IN_MEMORY).await?;
-            // A note behind the head was never tried; one that a person had sent again has a row all the same.
-            let progress = store.load(Table::Attempt, std::slice::from_ref(&group)).await?;
-            let progress: HashMap<u64, Progress> = progress
-                .into_iter()
-                .flatten()
-                .filter_map(|(n, v)| Some((n, read(Table::Attempt, n, &v)?)))
-                .collect();
-            let of_session = notes.into_iter().filter(|(row, _)| row.group == group);
-            live.lane.refill(of_session.map(|(row, value)| {
-                let note = read(Table::Outbox, row.number, &value).map(Arc::new);
-                let progress = progress.get(&row.number).cloned().unwrap_or(Progress::FRESH);
-                let queued = note.map(|note| Queued { note, progress });
-                (row.number, queued)
-            }));
         }
         Ok(())
     }
@@ -181,7 +152,7 @@ impl Memory {
 
     /// Has the session's lane refilled in the next round, if it must be.
     pub(super) fn note_hunger(&mut self, key: &SessionKey) {
-        let hungry = |live: &Live| live.lane.wants_after().is_some() || live.sinks.is_hungry();
+        let hungry = |live: &Live| live.notes.is_hungry() || live.sinks.is_hungry();
         if self.sessions.get(key).is_some_and(hungry) {
             self.hungry.push(key.clone());
         }
@@ -259,9 +230,8 @@ impl Memory {
             session: fresh
                 .with_numbers_taken(0, live.session.record().notes, 0)
                 .with_parcels_taken(live.session.record().parcels),
-            lane: Lane::default(),
-            sinks: SinkLanes::default(),
-            queued: false,
+            notes: Lanes::default(),
+            sinks: Lanes::default(),
             touched: now,
             copy: None,
             timer: None,
@@ -290,8 +260,8 @@ impl Memory {
         let Some(live) = self.sessions.get_mut(key) else {
             return;
         };
-        let lane = live.lane.next_timer(live.queued, rules);
-        let waits = lane.into_iter().chain(live.sinks.next_timer(rules));
+        let notes = live.notes.next_timer(rules);
+        let waits = notes.into_iter().chain(live.sinks.next_timer(rules));
         let timer = live.session.next_timer(rules, gather).into_iter().chain(waits).min();
         if live.timer == timer {
             return;
@@ -331,8 +301,7 @@ impl Memory {
         let timers = &mut self.timers;
         self.sessions.retain(|key, live| {
             let waits = live.timer.is_some() && !(hard && live.session.record().link.is_none());
-            let idle = live.lane.is_empty() || hard && live.lane.waits_for_a_person();
-            let idle = idle && !live.queued && live.sinks.is_idle(hard);
+            let idle = live.notes.is_idle(hard) && live.sinks.is_idle(hard);
             if live.touched > before || waits || !idle {
                 return true;
             }
@@ -407,9 +376,4 @@ async fn load_given(
         }
     }
     Ok(given)
-}
-
-/// The row of a lane's head, or of a note behind it.
-pub(super) fn progress_row(key: &SessionKey, queued: &Queued) -> Change {
-    put(Table::Attempt, session_group(key), queued.note.seq, &queued.progress)
 }

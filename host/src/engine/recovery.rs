@@ -34,14 +34,10 @@ impl Engine {
                         continue;
                     };
                     let rules = self.settings.rules(&key.product);
-                    let (poisoned, parcels) =
-                        (live.lane.take_poisoned(now, rules), live.sinks.take_poisoned(now, rules));
-                    if let Some(dead) = poisoned {
-                        self.bury(&mut round, &key, &dead);
-                    }
-                    for dead in parcels {
-                        self.bury_parcel(&mut round, &key, &dead);
-                    }
+                    let notes = live.notes.take_poisoned(now, rules);
+                    let parcels = live.sinks.take_poisoned(now, rules);
+                    notes.iter().for_each(|dead| self.dead_letter(&mut round, dead));
+                    parcels.iter().for_each(|dead| self.dead_letter(&mut round, dead));
                     round.touched.push(key);
                 }
                 self.finish(round, now).await?;

@@ -5,9 +5,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::clock::Timestamp;
 use crate::engine::accounts::{self, CallKind};
+use crate::engine::deliveries::notes::MAX_SENT;
 use crate::engine::inbox::{Input, Redacted};
-use crate::engine::post::MAX_SENT;
-use crate::engine::round::{Engine, Round};
+use crate::engine::round::{Engine, Round, Start};
 use crate::engine::rows::{delete, put, read, session_group, session_key};
 use crate::ids::{PluginName, SessionKey};
 use crate::outbox::account::Heard;
@@ -43,14 +43,6 @@ struct Waiting {
     /// Whether the session waits for its turn with a plugin.
     queued: bool,
     timer: Option<Timestamp>,
-}
-
-/// A redaction to be begun after the commit.
-pub(super) struct StartRedaction {
-    key: SessionKey,
-    seq: u64,
-    job: Job,
-    probe: bool,
 }
 
 impl Default for Redactions {
@@ -244,7 +236,8 @@ impl Engine {
                     && let Some((_, job)) = waiting.queue.ready(now)
                 {
                     waiting.queued = true;
-                    self.accounts.queue_redaction(&job.note.plugin, key.clone(), now);
+                    let plugin = &job.note.plugin;
+                    self.accounts.queue(CallKind::Redaction, plugin, key.clone(), now);
                 }
                 self.redactions.settle(key);
             }
@@ -253,8 +246,8 @@ impl Engine {
     }
 
     fn fill_redaction_slots(&mut self, round: &mut Round, now: Timestamp) {
-        for plugin in self.accounts.wanted_redactions() {
-            while let Some(key) = self.accounts.next_redaction(&plugin, now) {
+        for plugin in self.accounts.wanted(CallKind::Redaction) {
+            while let Some(key) = self.accounts.next(CallKind::Redaction, &plugin, now) {
                 self.redactions.touched.push(key.clone());
                 let Some(waiting) = self.redactions.queues.get_mut(&key) else { continue };
                 waiting.queued = false;
@@ -274,17 +267,18 @@ impl Engine {
                 if probe {
                     round.accounts.insert(plugin.clone());
                 }
-                round.redactions.push(StartRedaction { key, seq, job, probe });
+                let start = self.redaction(key, seq, job, probe);
+                round.starts.push(start);
             }
         }
     }
 
-    pub(super) fn start_redaction(&mut self, start: StartRedaction) {
-        let StartRedaction { key, seq, job, probe } = start;
+    /// The call that redacts a note, to be begun after the commit.
+    fn redaction(&self, key: SessionKey, seq: u64, job: Job, probe: bool) -> Start {
         let call = self.call(&key, job.idempotency_key(), job.attempts);
         let asking = self.call(&key, job.note.idempotency_key.clone(), job.attempts);
         let post = self.post.clone();
-        self.posts.spawn(async move {
+        Box::pin(async move {
             let asked = match &job.note.note_id {
                 Some(id) => Ok(Ok(id.clone())),
                 None => find(&*post, asking, &key, seq, &job.note).await,
@@ -296,7 +290,7 @@ impl Engine {
                 Err(error) => Err(error),
             };
             Input::Redacted(Redacted { key, seq, plugin, conversation, probe, result })
-        });
+        })
     }
 
     pub(super) fn end_redaction(&mut self, round: &mut Round, redacted: Redacted, now: Timestamp) {

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
@@ -10,25 +11,25 @@ use crate::clock::{Clock, Timestamp};
 use crate::config::Delivery;
 use crate::engine::accounts::{Accounts, Board};
 use crate::engine::counters::Counters;
+use crate::engine::deliveries::Outcome;
 use crate::engine::erase::{Erased, Scrub, SessionRows};
 use crate::engine::feed::{Teller, What};
 use crate::engine::handle::Summary;
 use crate::engine::handle::{CONTROL, Handle, INBOX, INBOX_KIB};
 use crate::engine::history::Shelves;
-use crate::engine::inbox::{Input, NoteRef, Outcome, Redacted};
+use crate::engine::inbox::{Input, Redacted};
 use crate::engine::link::{LinkError, Linked, Who};
 use crate::engine::live::{Live, Memory};
-use crate::engine::redact::{Redactions, StartRedaction};
+use crate::engine::redact::Redactions;
 use crate::engine::retention::Sweep;
 use crate::engine::rows::{Person, put, read, session_group};
 use crate::engine::settings::Settings;
-use crate::engine::sinks::{Roster, StartParcel};
+use crate::engine::sinks::Roster;
 use crate::engine::snapshot::Imported;
 use crate::ids::{PluginName, ProductId, SessionKey};
-use crate::outbox::lane::DeadLetter;
 use crate::outbox::note::{Note, NoteKind, Post, Redaction, SentNote};
 use crate::outbox::parcel::Parcel;
-use crate::store::{Change, Journal, JournalError, Snapshots, Store, StoreError, Table};
+use crate::store::{Change, Journal, JournalError, Key, Snapshots, Store, StoreError, Table};
 
 /// Inputs of one round at most.
 const ROUND: usize = 2048;
@@ -85,48 +86,37 @@ pub(super) struct Round {
     /// In the order of what happened; may name a session twice.
     pub(super) touched: Vec<SessionKey>,
     pub(super) answers: Vec<Answer>,
+    /// Calls to be begun after the commit.
     pub(super) starts: Vec<Start>,
     pub(super) taken: u64,
     /// Plugins whose account must be stored.
     pub(super) accounts: HashSet<PluginName>,
-    /// The notes that a person decides about, as far as they are in the store.
-    pub(super) named: HashMap<NoteRef, Named>,
+    /// The rows of what a person decides about, as they were read.
+    pub(super) named: HashMap<Key, Vec<u8>>,
     /// The sent notes of sessions in which some may be replaced.
     pub(super) sent: HashMap<SessionKey, Vec<(u64, SentNote)>>,
     /// What is stored of the sessions that are to be erased.
     pub(super) erased: HashMap<SessionKey, SessionRows>,
-    /// Redactions to be begun after the commit.
-    pub(super) redactions: Vec<StartRedaction>,
     /// What those who follow are told after the commit.
     pub(super) told: Vec<(SessionKey, What)>,
-    /// Parcels to be handed over after the commit.
-    pub(super) parcels: Vec<StartParcel>,
     /// What the products' plugins do, as far as it was asked.
     pub(super) rosters: HashMap<ProductId, Arc<Roster>>,
     /// Sessions that are taken over from the reference's SDK.
     pub(super) adopted: Vec<(SessionKey, Imported)>,
 }
 
-/// A post to be begun after the commit.
-pub(super) struct Start {
-    pub(super) note: Arc<Note>,
-    pub(super) attempt: u32,
-    /// Whether the platform may have the note already.
-    pub(super) unknown: bool,
-    /// Whether the breaker lets it through as a probe.
-    pub(super) probe: bool,
-}
+/// A call to be begun after the commit; it ends with what came of it.
+pub(super) type Start = BoxFuture<'static, Input>;
 
-/// What is stored of a note that a person decides about.
-pub(super) enum Named {
-    /// It waits.
-    Waiting(Arc<Note>),
-    /// It was given up.
-    Dead(Box<DeadLetter>),
-    /// It waits for a sink.
-    WaitingParcel(Arc<Parcel>),
-    /// A sink was not given it in the end.
-    DeadParcel(Box<DeadLetter<Parcel>>),
+impl Round {
+    /// A row that was read for this round, with the changes of the round so far on top.
+    pub(super) fn row(&self, key: &Key) -> Option<&[u8]> {
+        match self.changes.iter().rev().find(|change| change.key() == key) {
+            Some(Change::Put(_, value)) => Some(value),
+            Some(Change::Delete(_)) => None,
+            None => self.named.get(key).map(Vec::as_slice),
+        }
+    }
 }
 
 /// What is told after the commit.
@@ -328,15 +318,11 @@ impl Engine {
             let rules = self.settings.rules(&key.product);
             let gather = gathers(live, &self.accounts, rules, now);
             let effects = live.session.on_timer(now, rules, gather);
-            let expired = live.lane.take_expired(now, rules);
+            let notes = live.notes.take_expired(now, rules);
             let parcels = live.sinks.take_expired(now, rules);
             self.run_effects(&mut round, &key, effects, now);
-            if let Some(dead) = expired {
-                self.bury(&mut round, &key, &dead);
-            }
-            for dead in parcels {
-                self.bury_parcel(&mut round, &key, &dead);
-            }
+            notes.iter().for_each(|dead| self.dead_letter(&mut round, dead));
+            parcels.iter().for_each(|dead| self.dead_letter(&mut round, dead));
         }
         self.give_up_spent(&mut round, now);
         self.finish(round, now).await
@@ -371,7 +357,7 @@ impl Engine {
                     }
                 }
                 Input::Decide { notes, .. } => {
-                    decided.extend(notes.iter().map(|note| (note.key.clone(), note.lane)));
+                    decided.extend(notes.iter().cloned());
                 }
                 Input::Erase(order) => erased.extend(order.keys.iter().cloned()),
                 Input::Outcome(outcome) => sent.extend(self.may_replace(outcome)),
@@ -388,7 +374,7 @@ impl Engine {
         }
         keys.extend(self.memory.load_persons(&*self.store, persons).await?);
         self.memory.load_owners(&*self.store, owners).await?;
-        keys.extend(decided.iter().map(|(key, _)| key.clone()));
+        keys.extend(decided.iter().map(|named| named.key.clone()));
         self.memory.refill_lanes(&*self.store).await?;
         keys.extend(erased.iter().cloned());
         let erased = self.load_erased(erased, now).await?;
@@ -413,7 +399,7 @@ impl Engine {
 
     /// The session in which the note that was sent may replace others, or be replaced itself.
     fn may_replace(&self, outcome: &Outcome) -> Option<SessionKey> {
-        let Outcome { note, result, .. } = outcome;
+        let Outcome { item: note, result, .. } = outcome;
         let live = self.memory.sessions.get(&note.key)?;
         let covered = note.through > 0 && note.through <= live.session.record().covered;
         let may = result.is_ok() && (note.kind == NoteKind::Summary || covered);
@@ -445,23 +431,12 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let mut touched = std::mem::take(&mut round.touched);
         for key in &touched {
-            let Some(live) = self.memory.sessions.get_mut(key) else {
-                continue;
-            };
-            if !live.queued
-                && live.lane.is_ready(now)
-                && let Some(head) = live.lane.head()
-            {
-                live.queued = true;
-                self.accounts.queue(&head.note.plugin, key.clone(), now);
-            }
-            for sink in live.sinks.take_ready(now) {
-                self.accounts.queue_parcel(&sink, key.clone(), now);
-            }
+            self.queue_ready::<Note>(key, now);
+            self.queue_ready::<Parcel>(key, now);
         }
         if !self.stopping {
-            touched.extend(self.fill_slots(&mut round, now));
-            touched.extend(self.fill_sink_slots(&mut round, now));
+            touched.extend(self.fill_slots::<Note>(&mut round, now));
+            touched.extend(self.fill_slots::<Parcel>(&mut round, now));
         }
         self.begin_redactions(&mut round, now);
         for key in &touched {
@@ -493,13 +468,7 @@ impl Engine {
             answer.tell();
         }
         for start in round.starts {
-            self.start_post(start);
-        }
-        for start in round.redactions {
-            self.start_redaction(start);
-        }
-        for start in round.parcels {
-            self.start_parcel(start);
+            self.posts.spawn(start);
         }
         self.begin_scrub(now);
         self.share(&round.records, now).await;
@@ -509,8 +478,11 @@ impl Engine {
 
 /// Whether what a session does had better gather: notes wait that can't be sent.
 pub(super) fn gathers(live: &Live, accounts: &Accounts, rules: &Delivery, now: Timestamp) -> bool {
-    let Some(head) = live.lane.head() else { return false };
-    live.lane.is_congested(now, rules) || !accounts.allows(&head.note.plugin, now)
+    live.notes.iter().any(|lane| {
+        lane.head().is_some_and(|head| {
+            lane.is_congested(now, rules) || !accounts.allows(&head.note.plugin, now)
+        })
+    })
 }
 
 impl Answer {

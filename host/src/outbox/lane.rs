@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::config::{DeadHead, Delivery};
+use crate::ids::{ConversationId, PluginName, SessionKey};
 use crate::outbox::note::{Crash, FailureKind, Note, PostError, Posted};
 use crate::outbox::retry::Backoff;
 
@@ -22,16 +23,44 @@ const MAX_FAILURE: usize = 200;
 
 /// What can stand in a lane: a note, or what a sink is sent.
 pub trait Item {
+    /// Its session.
+    fn key(&self) -> &SessionKey;
+
     /// Its place in its lane: it goes before those with a higher one.
     fn seq(&self) -> u64;
+
+    /// The plugin that delivers it.
+    fn plugin(&self) -> &PluginName;
+
+    /// The conversation that it is for, where it is for one: the platform can limit each.
+    fn conversation(&self) -> Option<&ConversationId>;
+
+    /// The same for every attempt; no two share it.
+    fn idempotency_key(&self) -> &str;
 
     /// When it was sealed; its age counts from then on.
     fn sealed_at(&self) -> Timestamp;
 }
 
 impl Item for Note {
+    fn key(&self) -> &SessionKey {
+        &self.key
+    }
+
     fn seq(&self) -> u64 {
         self.seq
+    }
+
+    fn plugin(&self) -> &PluginName {
+        &self.plugin
+    }
+
+    fn conversation(&self) -> Option<&ConversationId> {
+        Some(&self.conversation)
+    }
+
+    fn idempotency_key(&self) -> &str {
+        &self.idempotency_key
     }
 
     fn sealed_at(&self) -> Timestamp {

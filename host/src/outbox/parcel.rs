@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
-use crate::ids::{PluginName, SessionKey};
+use crate::ids::{ConversationId, PluginName, SessionKey};
 use crate::outbox::lane::Item;
 use crate::outbox::note::NoteKind;
 use crate::session::payload::{ActionsPayload, SummaryPayload};
@@ -52,8 +52,24 @@ impl Roles {
 }
 
 impl Item for Parcel {
+    fn key(&self) -> &SessionKey {
+        &self.key
+    }
+
     fn seq(&self) -> u64 {
         self.seq
+    }
+
+    fn plugin(&self) -> &PluginName {
+        &self.plugin
+    }
+
+    fn conversation(&self) -> Option<&ConversationId> {
+        None
+    }
+
+    fn idempotency_key(&self) -> &str {
+        &self.idempotency_key
     }
 
     fn sealed_at(&self) -> Timestamp {

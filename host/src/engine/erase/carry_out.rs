@@ -5,15 +5,15 @@ use std::collections::{HashMap, HashSet};
 use super::find::{self, SessionRows};
 use super::{Erased, Order};
 use crate::clock::Timestamp;
+use crate::engine::deliveries::Outcome;
 use crate::engine::feed::What;
-use crate::engine::inbox::Outcome;
 use crate::engine::round::{Answer, Engine, Round};
 use crate::engine::rows::{
     Person, conversation_group, delete, person_group, put, session_group, session_number,
 };
 use crate::engine::snapshot;
 use crate::ids::SessionKey;
-use crate::outbox::lane::State as Attempt;
+use crate::outbox::lane::{Lane, State as Attempt};
 use crate::outbox::note::SentNote;
 use crate::outbox::redaction::{Job, State, Why};
 use crate::store::{StoreError, Table};
@@ -158,8 +158,9 @@ impl Engine {
             let group = person_group(&key.product, &person);
             round.changes.push(delete(Table::Person, group, number));
         }
-        let head = live.as_ref().and_then(|live| live.lane.head());
-        head.filter(|head| head.progress.state == Attempt::InFlight).map(|head| head.note.seq)
+        let heads = live.iter().flat_map(|live| live.notes.iter()).filter_map(Lane::head);
+        let mut posting = heads.filter(|head| head.progress.state == Attempt::InFlight);
+        posting.next().map(|head| head.note.seq)
     }
 
     /// Takes the outcome of a post whose session was erased meanwhile. `false`: it is another one's.
@@ -169,7 +170,7 @@ impl Engine {
         outcome: &Outcome,
         now: Timestamp,
     ) -> bool {
-        let Outcome { note, result, .. } = outcome;
+        let Outcome { item: note, result, .. } = outcome;
         let job = self.redactions.job(&note.key, note.seq);
         let ours = |job: &&Job| {
             job.state == State::Posting && job.note.idempotency_key == note.idempotency_key

@@ -33,9 +33,9 @@ impl Engine {
             let key = match input {
                 Input::Actions { key, .. } | Input::Summary { key, .. } => key,
                 Input::Outcome(outcome)
-                    if is_sent_summary(&outcome.note, outcome.result.is_ok()) =>
+                    if is_sent_summary(&outcome.item, outcome.result.is_ok()) =>
                 {
-                    &outcome.note.key
+                    &outcome.item.key
                 }
                 Input::Outcome(_)
                 | Input::Link { .. }

@@ -184,29 +184,13 @@ pub(super) trait Listed: Item {
     /// What stands in the lanes of its kind.
     const LANE: LaneKind;
 
-    fn key(&self) -> &SessionKey;
-    fn plugin(&self) -> &PluginName;
-    fn conversation(&self) -> Option<&ConversationId>;
     fn kind(&self) -> NoteKind;
     fn actions(&self) -> usize;
-    fn idempotency_key(&self) -> &str;
     fn text(&self) -> Cow<'_, str>;
 }
 
 impl Listed for Note {
     const LANE: LaneKind = LaneKind::Note;
-
-    fn key(&self) -> &SessionKey {
-        &self.key
-    }
-
-    fn plugin(&self) -> &PluginName {
-        &self.plugin
-    }
-
-    fn conversation(&self) -> Option<&ConversationId> {
-        Some(&self.conversation)
-    }
 
     fn kind(&self) -> NoteKind {
         self.kind
@@ -214,10 +198,6 @@ impl Listed for Note {
 
     fn actions(&self) -> usize {
         self.actions.len()
-    }
-
-    fn idempotency_key(&self) -> &str {
-        &self.idempotency_key
     }
 
     fn text(&self) -> Cow<'_, str> {
@@ -228,28 +208,12 @@ impl Listed for Note {
 impl Listed for Parcel {
     const LANE: LaneKind = LaneKind::Sink;
 
-    fn key(&self) -> &SessionKey {
-        &self.key
-    }
-
-    fn plugin(&self) -> &PluginName {
-        &self.plugin
-    }
-
-    fn conversation(&self) -> Option<&ConversationId> {
-        None
-    }
-
     fn kind(&self) -> NoteKind {
         Self::kind(self)
     }
 
     fn actions(&self) -> usize {
         Self::actions(self)
-    }
-
-    fn idempotency_key(&self) -> &str {
-        &self.idempotency_key
     }
 
     fn text(&self) -> Cow<'_, str> {

@@ -1,9 +1,12 @@
-//! Who takes what comes in, and the parcels that are made of it.
+//! Sinks: every batch and every summary of a product, for each plugin of it that takes them.
+//!
+//! What came in is put into the store in the commit that takes it, once per sink. Where no product has a sink,
+//! nothing here is asked.
 
 use std::sync::Arc;
 
-use super::lanes::SinkLane;
 use crate::clock::Timestamp;
+use crate::engine::deliveries::Place;
 use crate::engine::round::{Engine, Round};
 use crate::engine::rows::{put, session_group};
 use crate::ids::{PluginName, ProductId, SessionKey};
@@ -13,16 +16,16 @@ use crate::store::Table;
 
 /// What a product's plugins do with what comes in.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(in crate::engine) struct Roster {
+pub(super) struct Roster {
     /// Those that take batches and summaries.
-    pub(in crate::engine) sinks: Vec<PluginName>,
+    pub(super) sinks: Vec<PluginName>,
     /// The first that posts notes; without one nothing waits for a conversation.
-    pub(in crate::engine) writer: Option<PluginName>,
+    pub(super) writer: Option<PluginName>,
 }
 
 impl Engine {
     /// What the plugins of a product do. Asked once per round: they can be swapped at any time.
-    pub(in crate::engine) fn roster(
+    pub(super) fn roster(
         &mut self,
         round: &mut Round,
         product: &ProductId,
@@ -55,7 +58,7 @@ impl Engine {
     }
 
     /// The first plugin of a product that posts notes.
-    pub(in crate::engine) fn writer_of(&self, product: &ProductId) -> Option<PluginName> {
+    pub(super) fn writer_of(&self, product: &ProductId) -> Option<PluginName> {
         let writes = |plugin: &&PluginName| {
             let roles = self.post.roles(plugin).or_else(|| self.accounts.known_roles(plugin));
             roles.is_none_or(|roles| roles.writer)
@@ -64,7 +67,7 @@ impl Engine {
     }
 
     /// The batch as sinks are to have it: with who it is, as far as the session knows.
-    pub(in crate::engine) fn send_batch(
+    pub(super) fn send_batch(
         &mut self,
         round: &mut Round,
         key: &SessionKey,
@@ -87,7 +90,7 @@ impl Engine {
     }
 
     /// A summary for the sinks.
-    pub(in crate::engine) fn send_summary(
+    pub(super) fn send_summary(
         &mut self,
         round: &mut Round,
         key: &SessionKey,
@@ -132,7 +135,7 @@ impl Engine {
     ) -> bool {
         let rules = self.settings.rules(&key.product);
         let Some(live) = self.memory.sessions.get_mut(key) else { return false };
-        let SinkLane { lane, last, .. } = live.sinks.of(plugin);
+        let Place { lane, last, .. } = live.sinks.of(plugin);
         let held = !lane.is_empty() && !self.accounts.allows(plugin, now);
         if !held && !lane.is_congested(now, rules) {
             return false;

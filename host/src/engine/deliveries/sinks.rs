@@ -1,0 +1,47 @@
+//! Batches and summaries as deliveries: handed to a sink, in a lane of each sink.
+
+use super::kind::Counts;
+use super::{Kind, Lanes, Outcome, Tables};
+use crate::engine::accounts::CallKind;
+use crate::engine::counters::Counters;
+use crate::engine::inbox::Input;
+use crate::engine::live::Live;
+use crate::outbox::note::{Call, Post, PostError, Posted};
+use crate::outbox::parcel::Parcel;
+use crate::store::Table;
+
+impl Kind for Parcel {
+    const CALL: CallKind = CallKind::Parcel;
+    const TABLES: Tables =
+        Tables { queued: Table::Parcel, attempt: Table::ParcelAttempt, dead: Table::ParcelDead };
+    const LANE_PER_PLUGIN: bool = true;
+    const DEAD: &'static str =
+        "outbox: a sink isn't given a batch or summary, which is kept as a dead letter";
+
+    fn lanes_mut(live: &mut Live) -> &mut Lanes<Self> {
+        &mut live.sinks
+    }
+
+    fn counts(counters: &Counters) -> Counts<'_> {
+        Counts {
+            delivered: &counters.parcels_taken,
+            failed: &counters.parcel_attempts_failed,
+            dead: &counters.parcels_dead,
+        }
+    }
+
+    /// Sinks can't be asked for what they have: what may have arrived is handed over again, under its key.
+    async fn call(
+        post: &dyn Post,
+        call: Call,
+        item: &Self,
+        _unknown: bool,
+    ) -> (bool, Result<Posted, PostError>) {
+        let written = post.write_parcel(call, item).await;
+        (false, written.map(|()| Posted { note_id: None, pause: None }))
+    }
+
+    fn ended(outcome: Outcome<Self>) -> Input {
+        Input::Written(outcome)
+    }
+}
