@@ -1,12 +1,12 @@
 //! Plays a case and writes down what the host answered.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use sidenote::config::Delivery;
-use sidenote::engine::Closed;
 use sidenote::engine::link::{LinkError, Linked};
+use sidenote::engine::{Closed, Decision, NoteRef};
 use sidenote::ids::{SessionId, SessionKey};
 use sidenote::outbox::note::PostError;
 use sidenote::session::payload::ActionsPayload;
@@ -36,6 +36,8 @@ pub(crate) struct History {
     pub(crate) sessions: Vec<Session>,
     /// The sessions that were ever linked to each conversation.
     pub(crate) ever: Vec<BTreeSet<usize>>,
+    /// What was decided about which notes.
+    pub(crate) orders: Vec<Order>,
     /// The lives that ended otherwise than in order.
     pub(crate) ends: Vec<End>,
     /// What the lives that are over counted as dropped.
@@ -80,6 +82,26 @@ pub(crate) struct Session {
     pub(crate) active: Option<(Duration, Duration)>,
 }
 
+/// What a person decided about notes of a session.
+#[derive(Debug, Clone)]
+pub(crate) struct Order {
+    pub(crate) session: usize,
+    pub(crate) decision: Decision,
+    /// The numbers of the notes that were named, and the actions that they tell.
+    pub(crate) named: BTreeMap<u64, Vec<usize>>,
+    /// For how many it was carried out.
+    pub(crate) done: usize,
+    /// When that was answered, from the begin of the platform.
+    pub(crate) answered: Duration,
+}
+
+impl Order {
+    /// Whether a note of this number was named.
+    pub(crate) fn names(&self, decision: Decision, seq: u64) -> bool {
+        self.decision == decision && self.named.contains_key(&seq)
+    }
+}
+
 /// A moment, and the sums of the jumps of the host's clock until then.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Moment {
@@ -106,6 +128,7 @@ pub(crate) async fn play(case: &Case) -> Result<(), String> {
         told: Vec::new(),
         sessions: vec![Session::default(); SESSIONS.len()],
         ever: vec![BTreeSet::new(); CONVERSATIONS.len()],
+        orders: Vec::new(),
         ends: Vec::new(),
         dropped: 0,
         full: Duration::ZERO,
@@ -153,6 +176,7 @@ impl History {
             Step::LinkPerson { product, user, conversation } => {
                 self.link_person(product, user, *conversation).await
             }
+            Step::Order { session, decision } => self.order(*session, *decision).await,
             Step::Wait(time) => self.wait(*time).await,
             Step::Answers(answers) => {
                 self.platform.then(answers.clone());
@@ -266,6 +290,22 @@ impl History {
                 (ask, _) => return Err(format!("the answer isn't that to {ask:?}")),
             }
         }
+        Ok(())
+    }
+
+    async fn order(&mut self, session: usize, decision: Decision) -> Result<(), String> {
+        let named = rows::notes(&self.store, session).await;
+        if named.is_empty() {
+            return Ok(());
+        }
+        let notes = named.keys().map(|seq| NoteRef::note(key(session), *seq)).collect();
+        let done = self.world().handle.decide(decision, notes).await;
+        let done = done.map_err(|error| error.to_string())?;
+        if done > named.len() {
+            return Err(format!("{done} of {} notes", named.len()));
+        }
+        let answered = self.platform.start().elapsed();
+        self.orders.push(Order { session, decision, named, done, answered });
         Ok(())
     }
 

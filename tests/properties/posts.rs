@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use sidenote::engine::Decision;
 use sidenote::outbox::note::{FailureKind, Note, PostError};
 use sidenote_tests::world::Seen;
 
-use crate::history::{End, History, MAX_ATTEMPTS};
+use crate::history::{End, History, MAX_ATTEMPTS, Order, key};
 use crate::rows;
 use crate::steps::SESSIONS;
 
@@ -48,26 +49,60 @@ pub(crate) async fn collect(history: &History) -> Result<BTreeMap<(usize, u64), 
     Ok(notes)
 }
 
-/// Judges the attempts at the notes of one session, in order.
-pub(crate) fn judge(notes: &[&Sent], ends: &[End]) -> Result<(), String> {
+/// All that the platform saw of one session, in the order in which it began.
+pub(crate) fn of_session(history: &History, session: usize) -> Vec<Seen> {
+    let mut seen = history.platform.posts();
+    seen.retain(|seen| seen.note.key == key(session));
+    seen
+}
+
+/// Judges the attempts at the notes of one session: those at each, and `all` in the order in which they began.
+pub(crate) fn judge(
+    notes: &[&Sent],
+    all: &[Seen],
+    ends: &[End],
+    orders: &[&Order],
+) -> Result<(), String> {
+    let ordered = |decision, seq| orders.iter().any(|order| order.names(decision, seq));
     let mut last: Option<&Seen> = None;
     for sent in notes {
         let place = sent.note.seq;
         let delivered = sent.seen.iter().any(|seen| seen.ok && seen.end.is_some());
-        if !delivered && !sent.dead {
+        if !delivered && !sent.dead && !ordered(Decision::Purge, place) {
             return Err(format!("note {place} was neither delivered nor given up"));
         }
         if sent.dead {
             may_be_dead(sent, ends).map_err(|error| format!("note {place}: {error}"))?;
         }
-        for seen in &sent.seen {
-            if let Some(before) = last {
-                follows(before, seen, ends).map_err(|error| format!("note {place}: {error}"))?;
-            }
+        let told = |error| format!("note {place}: {error}");
+        sent.seen
+            .windows(2)
+            .try_for_each(|pair| follows(&pair[0], &pair[1], ends))
+            .map_err(told)?;
+        // What was sent again by order comes behind what went on without it.
+        for seen in sent.seen.iter().filter(|_| !ordered(Decision::Retry, place)) {
+            last.map_or(Ok(()), |before| follows(before, seen, ends)).map_err(told)?;
             last = Some(seen);
         }
     }
-    Ok(())
+    all.windows(2).try_for_each(|pair| follows(&pair[0], &pair[1], ends))?;
+    orders.iter().try_for_each(|order| stays_purged(order, all, ends))
+}
+
+/// What was purged, every note of an order, is not sent any more.
+fn stays_purged(order: &Order, seen: &[Seen], ends: &[End]) -> Result<(), String> {
+    // What was answered last before a crash may not have been stored.
+    let lost = |end: &End| (end.behind_since..=end.at).contains(&order.answered);
+    if order.decision != Decision::Purge || order.done < order.named.len() || ends.iter().any(lost)
+    {
+        return Ok(());
+    }
+    let is_sent =
+        |seen: &&Seen| order.named.contains_key(&seen.note.seq) && seen.at > order.answered;
+    match seen.iter().find(is_sent) {
+        Some(seen) => Err(format!("note {} was sent after it was purged", seen.note.seq)),
+        None => Ok(()),
+    }
 }
 
 /// Whether one attempt of a lane may follow another.

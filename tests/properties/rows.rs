@@ -1,7 +1,10 @@
 //! What is left in the store.
 
+use std::collections::BTreeMap;
+
 use serde::de::DeserializeOwned;
 use sidenote::outbox::lane::DeadLetter;
+use sidenote::outbox::note::Note;
 use sidenote::session::batch::Entry;
 use sidenote::session::link::Owner;
 use sidenote::session::state::Record;
@@ -24,6 +27,14 @@ pub(crate) async fn record(store: &Faulty, session: usize) -> Record {
 /// A session's dead letters.
 pub(crate) async fn dead(store: &Faulty, session: usize) -> Vec<DeadLetter> {
     rows(store, Table::Dead, session_group(session)).await
+}
+
+/// A session's notes that wait or are dead letters, by number, with the actions that they tell.
+pub(crate) async fn notes(store: &Faulty, session: usize) -> BTreeMap<u64, Vec<usize>> {
+    let waiting: Vec<Note> = rows(store, Table::Outbox, session_group(session)).await;
+    let dead = dead(store, session).await.into_iter().map(|letter| (*letter.note).clone());
+    let told = |note: Note| (note.seq, note.actions.iter().map(number).collect());
+    waiting.into_iter().chain(dead).map(told).collect()
 }
 
 /// The sessions of a conversation.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
+use sidenote::engine::Decision;
 use sidenote::engine::link::LinkMode;
 use sidenote::outbox::note::{Crash, Failure, FailureKind, LimitScope, PostError, Posted, Sent};
 use sidenote_tests::world::Answer;
@@ -38,6 +39,11 @@ pub(crate) enum Step {
         product: &'static str,
         user: &'static str,
         conversation: usize,
+    },
+    /// What a person decides about all notes of a session that wait or are dead letters at this moment.
+    Order {
+        session: usize,
+        decision: Decision,
     },
     Wait(Duration),
     /// What the platform answers next.
@@ -92,6 +98,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (person, 0..CONVERSATIONS.len()).prop_map(|((product, user), conversation)| {
             Step::LinkPerson { product, user, conversation }
         }),
+        3 => (0..SESSIONS.len(), decision()).prop_map(|(session, decision)| {
+            Step::Order { session, decision }
+        }),
         8 => prop::sample::select(vec![1, 50, 150, 151, 500, 2100, 5000, 30_000, 61_000, 300_000])
             .prop_map(|ms| Step::Wait(Duration::from_millis(ms))),
         5 => prop::collection::vec(answer(), 1..6).prop_map(Step::Answers),
@@ -112,6 +121,10 @@ fn ask() -> impl Strategy<Value = Ask> {
         3 => act().prop_map(Ask::Act),
         1 => link.prop_map(|(session, conversation, mode)| Ask::Link { session, conversation, mode }),
     ]
+}
+
+fn decision() -> impl Strategy<Value = Decision> {
+    prop::sample::select(vec![Decision::Retry, Decision::Retry, Decision::Purge])
 }
 
 fn act() -> impl Strategy<Value = Act> {

@@ -1,7 +1,9 @@
 //! Judges what became of a history's actions.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use sidenote::engine::Decision;
 use sidenote::store::Table;
 
 use crate::history::{History, MAX_GATHERED, MAX_WAITING, Moment, Told, WINDOW, key};
@@ -34,7 +36,9 @@ pub(crate) async fn judge(history: &History) -> Result<(), String> {
         let told = |error| format!("session {session}: {error}");
         let notes: Vec<_> =
             notes.iter().filter(|((of, _), _)| *of == session).map(|(_, sent)| sent).collect();
-        posts::judge(&notes, &history.ends).map_err(told)?;
+        let orders: Vec<_> = history.orders.iter().filter(|it| it.session == session).collect();
+        let all = posts::of_session(history, session);
+        posts::judge(&notes, &all, &history.ends, &orders).map_err(told)?;
         for sent in notes {
             judge_note(history, session, sent, &mut fates).map_err(told)?;
         }
@@ -121,12 +125,15 @@ async fn judge_link(history: &History, session: usize) -> Result<(), String> {
 
 /// What is gone may be gone, and was counted.
 fn judge_drops(history: &History, fates: &[Fate]) -> Result<(), String> {
+    let purges = history.orders.iter().filter(|order| order.decision == Decision::Purge);
+    let purged: BTreeSet<usize> =
+        purges.flat_map(|order| order.named.values().flatten().copied()).collect();
     let mut gone = 0;
     for (n, (told, fate)) in history.told.iter().zip(fates).enumerate() {
         let until = told.linked.unwrap_or_else(|| (history.moment(), history.moment()));
         let waited = told.linked.is_some() || told.belongs.is_none();
         match fate {
-            Fate::Gone if told.taken => {
+            Fate::Gone if told.taken && !purged.contains(&n) => {
                 gone += 1;
                 let behind = behind(history, n);
                 if !waited || (longest(told.when.0, until.1) <= WINDOW && behind <= MAX_WAITING) {
