@@ -2,6 +2,7 @@
 
 mod accounts;
 mod away;
+mod bounds;
 mod decisions;
 mod erase;
 mod history;
