@@ -111,9 +111,13 @@ fn in_order(actions: &[Action]) -> Vec<(f64, &Action)> {
     ordered
 }
 
-/// The bin's number, kept as a float: no width can make it overflow.
+/// The number of the bin that holds the start: bins go on below zero, each as wide as the others. Kept as a
+/// float: no width can make it overflow.
 fn bin_of(start: f64, bin_seconds: f64) -> f64 {
-    let bin = (start / bin_seconds).trunc();
+    // The rest is exact where a quotient may be rounded up into the next bin.
+    let rest = start % bin_seconds;
+    let is_below = rest != 0.0 && (rest < 0.0) != (bin_seconds < 0.0);
+    let bin = ((start - rest) / bin_seconds).round() - f64::from(u8::from(is_below));
     if bin.is_finite() { bin } else { 0.0 }
 }
 
@@ -169,6 +173,22 @@ mod tests {
             header_of(&[action("a", Some(1_600_000_000_000.0))]),
             "timestamp: 2020-09-13 12:26:40 UTC"
         );
+    }
+
+    #[test]
+    fn every_bin_is_as_wide_as_the_others_below_zero_too() {
+        for (starts, bin_seconds, expected) in [
+            (&[-4.0, -3.0, -0.5, 0.5][..], 3.0, "[1] a\n\n[2] b\n[3] c\n\n[4] d"),
+            (&[-0.5, 0.0][..], 1.0, "[1] a\n\n[2] b"),
+            (&[-1.5, -0.5, 0.5][..], -1.0, "[1] a\n\n[2] b\n\n[3] c"),
+            (&[0.2, 0.3][..], 0.1, "[1] a\n[2] b"),
+            (&[0.5, 0.6][..], 0.3, "[1] a\n\n[2] b"),
+            (&[-1.0, 1.0][..], f64::INFINITY, "[1] a\n\n[2] b"),
+        ] {
+            let named = ["a", "b", "c", "d"].into_iter().zip(starts);
+            let actions: Vec<_> = named.map(|(name, at)| action(name, Some(*at))).collect();
+            assert_eq!(lines(&actions, bin_seconds), expected, "{starts:?} {bin_seconds}");
+        }
     }
 
     #[test]
