@@ -6,7 +6,7 @@
 //! | field | taken as it is | coerced | read as missing and counted |
 //! |---|---|---|---|
 //! | text (`title`, `description`, `canonical_url`, `type`, `raw_url`, `product_id`, `summary`) | text | numbers to their text, `true` to `True`; null, `false` and 0 to empty | lists, objects |
-//! | ids (`session_id`, `user_id`, `email`, `conversation_id`) | text | whole numbers to their text; of a batch or a summary: empty to missing | lists, objects, booleans, fractions |
+//! | ids (`session_id`, `user_id`, `email`, `conversation_id`) | text | whole numbers to their text; of a batch or a summary, but for its conversation: empty, `false` and 0 to missing | lists, objects, booleans, fractions |
 //! | times (`timestamp_start`, `timestamp_end`, `forwarded_at`) | what [`event_time::usable`](super::event_time::usable) takes | numeric text and booleans to numbers, milliseconds to seconds | everything else |
 //! | `index`, `replaces` | whole numbers in range | numeric text, booleans; fractions are cut off | everything else |
 //! | `actions` | lists | null, `false`, 0 and empty to no actions | anything else: one action dropped |

@@ -111,7 +111,7 @@ impl EventFields {
             session_id: self.session_id.into_scope_id(&mut unusable),
             user_id: self.user_id.into_scope_id(&mut unusable),
             email: self.email.into_scope_id(&mut unusable),
-            conversation_id: self.conversation_id.into_scope_id(&mut unusable),
+            conversation_id: self.conversation_id.into_id(&mut unusable),
             actions: self.actions.actions,
             forwarded_at: self.forwarded_at.into_time(&mut unusable).unwrap_or_default(),
         };

@@ -78,6 +78,38 @@ fn odd_fields_are_counted() {
 }
 
 #[test]
+fn what_is_empty_names_nobody_and_isnt_counted() {
+    for none in ["null", "false", "0", "0.0", "\"\""] {
+        let event = format!(
+            r#"{{"type":"actions","session_id":{none},"user_id":{none},"email":{none},"product_id":{none},
+                "conversation_id":"","forwarded_at":{none},"actions":[]}}"#
+        );
+        let (payload, dropped, _) = batch(&event);
+        // The conversation of a batch is text as it was sent.
+        let empty =
+            ActionsPayload { conversation_id: Some(String::new()), ..ActionsPayload::default() };
+        assert_eq!((payload, dropped), (empty, 0), "{none}");
+    }
+}
+
+#[test]
+fn numbers_in_a_text_are_written_as_the_reference_writes_them() {
+    for (number, text) in [
+        ("42", "42"),
+        ("1.0", "1.0"),
+        ("-2.5", "-2.5"),
+        ("0.0001", "0.0001"),
+        ("0.00005", "5e-05"),
+        ("1e15", "1000000000000000.0"),
+        ("1e16", "1e+16"),
+        ("-1.5e300", "-1.5e+300"),
+    ] {
+        let event = format!(r#"{{"type":"actions","actions":[{{"description":{number}}}]}}"#);
+        assert_eq!(batch(&event).0.actions[0].description, text);
+    }
+}
+
+#[test]
 fn the_debug_form_shows_no_text_of_a_person() {
     let event = r#"{"type":"actions","user_id":"secret","email":"secret","conversation_id":"secret",
         "actions":[{"description":"secret","title":"secret","raw_url":"secret","user_id":"secret"}]}"#;

@@ -29,8 +29,7 @@ impl Scalar {
             Self::Bool(true) => "True".to_owned(),
             Self::Whole(number) => number.to_string(),
             Self::Float(0.0) => String::new(),
-            // Debug keeps 1.0 a fraction and writes large numbers with an exponent.
-            Self::Float(number) => format!("{number:?}"),
+            Self::Float(number) => decimal(number),
             Self::Structure => count(unusable),
         }
     }
@@ -45,9 +44,12 @@ impl Scalar {
         }
     }
 
-    /// An id of a batch or a summary: an empty one is none.
+    /// An id of a batch or a summary: null, `false`, 0 and an empty one are none.
     pub(super) fn into_scope_id(self, unusable: &mut usize) -> Option<String> {
-        self.into_id(unusable).filter(|id| !id.is_empty())
+        match self {
+            Self::Bool(false) | Self::Whole(0) | Self::Float(0.0) => None,
+            id => id.into_id(unusable).filter(|id| !id.is_empty()),
+        }
     }
 
     /// Seconds since the epoch.
@@ -74,6 +76,19 @@ impl Scalar {
             Self::Structure => None,
         };
         number.and_then(|number| T::try_from(number).ok()).unwrap_or_else(|| count(unusable))
+    }
+}
+
+/// A fraction as the reference writes it: `1.0`, `0.0001`, `1e-05`, `1e+16`.
+fn decimal(number: f64) -> String {
+    // Debug keeps 1.0 a fraction.
+    if (1e-4..1e16).contains(&number.abs()) {
+        return format!("{number:?}");
+    }
+    let text = format!("{number:e}");
+    match text.split_once('e').map(|(digits, exponent)| (digits, exponent.parse::<i32>())) {
+        Some((digits, Ok(exponent))) => format!("{digits}e{exponent:+03}"),
+        Some((_, Err(_))) | None => text,
     }
 }
 
