@@ -46,10 +46,10 @@ impl<'a> Fields<'a> {
         number(self.get(field).unwrap_or(&Value::Null), field)
     }
 
-    /// A flag, `false` where it is missing.
+    /// A flag, `false` where it is missing or null.
     pub(super) fn flag(&self, field: &'static str) -> Result<bool, SnapshotError> {
         match self.get(field) {
-            None => Ok(false),
+            None | Some(Value::Null) => Ok(false),
             Some(Value::Bool(flag)) => Ok(*flag),
             Some(_) => Err(SnapshotError::Field { field, expected: "true or false" }),
         }

@@ -56,6 +56,19 @@ fn a_clock_set_back_leaves_what_remained_when_the_record_was_saved() {
 }
 
 #[test]
+fn a_flag_that_is_null_is_false() {
+    let mut stored = v1();
+    for flag in ["visual_guidance_active", "conversation_linked"] {
+        stored[flag] = json!(null);
+    }
+    stored["thinking"]["cooldown_active"] = json!(null);
+    stored["proactive"] = json!({"user_clicked_option": null});
+    let read = Snapshot::read(&stored, NOW, Some(1000.0)).unwrap();
+    assert_eq!((read.conversation_linked, read.fsm.guidance), (false, None));
+    assert_eq!((read.fsm.cooldown, read.fsm.option_clicked), (None, false));
+}
+
+#[test]
 fn an_error_names_the_field_and_never_the_value() {
     let stored = session().write(NOW);
     for (field, bad) in [
@@ -66,7 +79,7 @@ fn an_error_names_the_field_and_never_the_value() {
         ("last_interaction_at", json!(null)),
         ("interaction_timeout_s", json!("secret")),
         ("cooldown_period_s", json!(true)),
-        ("visual_guidance_active", json!(null)),
+        ("visual_guidance_active", json!("secret")),
         ("active_tour_id", json!(["secret"])),
         ("conversation_linked", json!("secret")),
         ("conversation_id", json!(["secret"])),
