@@ -6,10 +6,13 @@ use serde_json::{Map, Value};
 
 use super::fsm::Limits;
 
+/// The limits of a registered tour for which nobody says any.
+const GENERAL: Limits = Limits { interaction_timeout_s: 20.0, cooldown_period_s: 120.0 };
+
 /// Tours by the id under which a session shows them (`user_tour_id`).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TourRegistry {
-    default: OwnLimits,
+    default: Limits,
     by_user_tour_id: HashMap<String, OwnLimits>,
 }
 
@@ -47,9 +50,11 @@ impl TourRegistry {
             return Err(RegistryError { field: "tours", expected: "a list of at most 10000" });
         }
         let mut registry = Self {
-            default: OwnLimits {
-                interaction_timeout_s: seconds(fields, "default_interaction_timeout_s")?,
-                cooldown_period_s: seconds(fields, "default_cooldown_period_s")?,
+            default: Limits {
+                interaction_timeout_s: seconds(fields, "default_interaction_timeout_s")?
+                    .unwrap_or(GENERAL.interaction_timeout_s),
+                cooldown_period_s: seconds(fields, "default_cooldown_period_s")?
+                    .unwrap_or(GENERAL.cooldown_period_s),
             },
             by_user_tour_id: HashMap::new(),
         };
@@ -72,18 +77,19 @@ impl TourRegistry {
         Ok((registry, left_out))
     }
 
-    /// The limits of the tour shown as `user_tour_id`: its own, else the registry's, else `session`'s.
+    /// The limits of the tour shown as `user_tour_id`: its own, else the registry's, else 20 s without an
+    /// interaction and 120 s without offers.
     ///
-    /// A tour that isn't registered has the session's: the registry's defaults are for its own tours.
+    /// A tour that isn't registered has `session`'s: the registry's defaults are for its own tours.
     pub fn limits(&self, user_tour_id: &str, session: Limits) -> Limits {
         let Some(own) = self.by_user_tour_id.get(user_tour_id) else {
             return session;
         };
-        let timeout = own.interaction_timeout_s.or(self.default.interaction_timeout_s);
-        let cooldown = own.cooldown_period_s.or(self.default.cooldown_period_s);
         Limits {
-            interaction_timeout_s: timeout.unwrap_or(session.interaction_timeout_s),
-            cooldown_period_s: cooldown.unwrap_or(session.cooldown_period_s),
+            interaction_timeout_s: own
+                .interaction_timeout_s
+                .unwrap_or(self.default.interaction_timeout_s),
+            cooldown_period_s: own.cooldown_period_s.unwrap_or(self.default.cooldown_period_s),
         }
     }
 }
@@ -117,14 +123,14 @@ mod tests {
 
     use super::*;
 
-    const SESSION: Limits = Limits { interaction_timeout_s: 20.0, cooldown_period_s: 60.0 };
+    const SESSION: Limits = Limits { interaction_timeout_s: 7.0, cooldown_period_s: 8.0 };
 
     fn pair(limits: Limits) -> (f64, f64) {
         (limits.interaction_timeout_s, limits.cooldown_period_s)
     }
 
     #[test]
-    fn a_tour_has_its_own_limits_then_the_registrys_then_the_sessions() {
+    fn a_tour_has_its_own_limits_then_the_registrys_then_the_general_ones() {
         let (registry, left_out) = TourRegistry::from_value(&json!({
             "default_interaction_timeout_s": 15.0,
             "tours": [
@@ -139,9 +145,9 @@ mod tests {
         .unwrap();
         assert_eq!(left_out, 2);
         assert_eq!(pair(registry.limits("flow_a", SESSION)), (30.0, 0.0));
-        assert_eq!(pair(registry.limits("flow_b", SESSION)), (15.0, 60.0));
+        assert_eq!(pair(registry.limits("flow_b", SESSION)), (15.0, 120.0));
         for unknown in ["a", "d", "no_id", "", "other"] {
-            assert_eq!(pair(registry.limits(unknown, SESSION)), (20.0, 60.0), "{unknown}");
+            assert_eq!(pair(registry.limits(unknown, SESSION)), (7.0, 8.0), "{unknown}");
         }
     }
 
