@@ -82,6 +82,8 @@ fn d24_limits_that_are_no_limits_are_refused_where_they_are_given() {
     }
     let zero = Settings { lookback: Some(Duration::ZERO), ..Settings::default() };
     assert_eq!(Contexts::new(zero).expect_err("no time at all").setting, "lookback");
+    let none = Settings { max_actions: Some(0), ..Settings::default() };
+    assert_eq!(Contexts::new(none).expect_err("nothing to be shown").setting, "max_actions");
     // What a call says itself can't be negative by its types; none at all is a wish that is kept.
     let mut contexts = contexts(Settings::default());
     contexts.add(&did("p", "s", "ann", "x"), at(0.0));

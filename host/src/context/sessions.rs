@@ -21,7 +21,7 @@ const SKEW: Duration = Duration::from_secs(60);
 pub struct Settings {
     /// How far back actions and summaries count; `None` for as long as the session is kept.
     pub lookback: Option<Duration>,
-    /// How many actions are shown, the latest; `None` for all.
+    /// How many actions are shown, the latest, 1 at least; `None` for all.
     pub max_actions: Option<usize>,
     /// How many sessions are kept, at least 1.
     pub max_sessions: usize,
@@ -170,6 +170,9 @@ impl Contexts {
         let invalid = |setting, wanted| InvalidSettings { setting, wanted };
         if settings.lookback.is_some_and(|lookback| lookback.is_zero()) {
             return Err(invalid("lookback", "longer than nothing"));
+        }
+        if settings.max_actions == Some(0) {
+            return Err(invalid("max_actions", "1 at least"));
         }
         let most = NonZeroUsize::new(settings.max_sessions)
             .ok_or_else(|| invalid("max_sessions", "1 at least"))?;
@@ -376,13 +379,19 @@ impl Contexts {
         if !product.is_empty() {
             return Some(place);
         }
-        let plain = self.sessions.peek(&place);
-        if plain.is_some_and(|context| !context.actions.is_empty() || context.summary.is_some()) {
+        let holds = |place: &Place| {
+            let context = self.sessions.peek(place);
+            context.is_some_and(|known| !known.actions.is_empty() || known.summary.is_some())
+        };
+        if holds(&place) {
             return Some(place);
         }
-        let mut named = self.products.get(session)?.iter().filter(|product| !product.is_empty());
+        // A session of which everything has expired is kept for a while, and stands in nobody's way.
+        let named = self.products.get(session)?.iter().filter(|product| !product.is_empty());
+        let place = |product: &Arc<str>| Place { product: product.clone(), ..place.clone() };
+        let mut named = named.map(place).filter(holds);
         match (named.next(), named.next()) {
-            (Some(only), None) => Some(Place { product: only.clone(), ..place }),
+            (Some(only), None) => Some(only),
             (None, _) | (Some(_), Some(_)) => None,
         }
     }

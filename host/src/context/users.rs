@@ -95,11 +95,10 @@ impl Users {
         if let Some(email) = email.filter(|email| !email.trim().is_empty()) {
             user.email = Some(email.to_owned());
         }
-        let known = user.sessions.iter_mut().find(|seen| seen.place == place);
-        match known {
-            Some(seen) => seen.at = seen.at.max(at),
-            None => user.sessions.push(Seen { place: place.clone(), at }),
-        }
+        // A batch that comes late makes no session older.
+        let known = user.sessions.iter().position(|seen| seen.place == place);
+        let at = known.map_or(at, |index| user.sessions.remove(index).at.max(at));
+        user.sessions.push(Seen { place: place.clone(), at });
         self.owners.insert(place, id);
         user.sessions.sort_by_key(|seen| std::cmp::Reverse(seen.at));
         for over in
@@ -109,17 +108,18 @@ impl Users {
         }
     }
 
-    /// The recent sessions of a user, the latest first.
+    /// The recent sessions of a user, the latest first. A user is known by the id without blanks around it,
+    /// and asked for by that very id.
     pub fn recent(&mut self, user: &str, now: Timestamp) -> Vec<Seen> {
         let lookback = self.settings.lookback;
-        let Some(user) = self.users.get(user.trim()) else { return Vec::new() };
+        let Some(user) = self.users.get(user) else { return Vec::new() };
         user.sessions.iter().filter(|seen| now.since(seen.at) <= lookback).cloned().collect()
     }
 
     /// The user's e-mail address, while a session of theirs is recent.
     pub fn email(&mut self, user: &str, now: Timestamp) -> Option<String> {
         let recent = !self.recent(user, now).is_empty();
-        self.users.get(user.trim()).filter(|_| recent)?.email.clone()
+        self.users.get(user).filter(|_| recent)?.email.clone()
     }
 
     /// What a user did lately, in all of the recent sessions; empty where nothing is known.
@@ -327,6 +327,19 @@ mod tests {
         world.add(&ahead, at(0.0));
         assert_eq!(world.1.recent("ada", at(0.0)).len(), 2);
         assert_eq!(world.1.recent("ada", at(400.0)).len(), 0);
+    }
+
+    #[test]
+    fn a_user_is_asked_for_by_the_very_id_and_the_session_heard_of_last_stands_last_of_equals() {
+        let mut world = world();
+        for session in ["s1", "s2", "s1"] {
+            world.add(&batch(" ada ", "p", session, "x"), at(0.0));
+        }
+        let recent = world.1.recent("ada", at(0.0));
+        let names: Vec<_> = recent.iter().map(|seen| &*seen.place.session).collect();
+        assert_eq!(names, ["s2", "s1"]);
+        assert_eq!(world.1.recent(" ada ", at(0.0)), []);
+        assert_eq!(world.1.email(" ada ", at(0.0)), None);
     }
 
     #[test]

@@ -52,6 +52,16 @@ fn products_that_know_a_session_of_one_name_never_mix() {
 }
 
 #[test]
+fn a_session_of_which_everything_expired_hides_no_other_of_its_name() {
+    let lookback = Some(Duration::from_secs(10));
+    let mut contexts = contexts(Settings { lookback, ..Settings::default() });
+    let late = ActionsPayload { forwarded_at: 1_699_999_000.0, ..batch("p", "s", &["late"]) };
+    contexts.add(&late, at(0.0));
+    contexts.add(&batch("q", "s", &["in q"]), at(0.0));
+    assert!(text(&mut contexts, None, "s", 0.0).contains("in q"));
+}
+
+#[test]
 fn reading_keeps_a_session_and_each_takes_one_place() {
     let mut contexts = contexts(Settings { max_sessions: 2, ..Settings::default() });
     contexts.add(&batch("p", "a", &["x"]), at(0.0));
