@@ -208,7 +208,7 @@ impl Default for Context {
     fn default() -> Self {
         Self {
             lookback: Duration::from_secs(300),
-            max_actions: None,
+            max_actions: Some(20),
             max_sessions: 10_000,
             max_bytes: 256 << 20,
             max_users: 10_000,

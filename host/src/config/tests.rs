@@ -64,7 +64,7 @@ fn the_reference_file_states_the_defaults_of_the_code() {
     // What has no default is levelled; all else must be equal.
     let mut reference = reference;
     let context = reference.context.take().unwrap();
-    assert_eq!(context, Context { max_actions: Some(50), ..Context::default() });
+    assert_eq!(context, Context::default());
     assert!(reference.server.token.take().is_some_and(|token| token.expose() == "s"));
     assert!(
         reference.server.public_url.take().is_some_and(|url| url == "https://notes.example.com")
