@@ -46,8 +46,8 @@ impl World {
             lookback: seconds(&store["lookback_seconds"]).or(d.lookback),
             max_actions: count(&store["max_actions"]).or(d.max_actions),
             max_sessions: count(&store["max_sessions"]).unwrap_or(d.max_sessions),
-            include_summary: store["include_summary"].as_bool().unwrap_or(d.include_summary),
-            include_actions: store["include_actions"].as_bool().unwrap_or(d.include_actions),
+            include_summary: store.get("include_summary").map_or(d.include_summary, values::is_yes),
+            include_actions: store.get("include_actions").map_or(d.include_actions, values::is_yes),
             ..d
         };
         let d = UserSettings::default();
@@ -93,7 +93,10 @@ impl World {
                 return Ok(contexts.enrich(product, session, query, view, now).into());
             }
             Some("active_sessions") => {
-                return Ok(self.contexts.places().map(|place| &*place.session).collect());
+                let mut sessions: Vec<_> =
+                    self.contexts.places().map(|place| &*place.session).collect();
+                sessions.sort_unstable();
+                return Ok(sessions.into());
             }
             Some("recent") => {
                 let recent = self.users.recent(text("user_id"), now);
@@ -121,8 +124,8 @@ impl World {
         View {
             lookback: op.get("lookback_seconds").map_or(own.lookback, seconds),
             max_actions: op.get("max_actions").map_or(own.max_actions, count),
-            include_summary: op["include_summary"].as_bool().unwrap_or(own.include_summary),
-            include_actions: op["include_actions"].as_bool().unwrap_or(own.include_actions),
+            include_summary: op.get("include_summary").map_or(own.include_summary, values::is_yes),
+            include_actions: op.get("include_actions").map_or(own.include_actions, values::is_yes),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sidenote::clock::{Clock, Timestamp};
-use sidenote::config::{Secret, Server};
+use sidenote::config::{self, Secret, Server};
 use sidenote::context::{Recent, Settings, UserSettings};
 use sidenote::engine::erase::{EraseError, Erased, Erasure};
 use sidenote::engine::ledger::{Decided, Filter, LedgerError, Listing, Order, Want};
@@ -28,6 +28,8 @@ use crate::{compare, replies, values};
 
 /// Wall clock of the vectors at the start.
 const BEGIN: f64 = 1_700_000_000.0;
+/// The clock here is behind the vectors' by so much, so that what takes real time isn't too late.
+const LAG: f64 = 0.25;
 
 pub(crate) fn check(case: &Value) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -39,6 +41,7 @@ async fn run(case: &Value) -> Result<(), String> {
     let results = case["then"]["results"].as_array().ok_or("then.results is no list")?;
     let (replies, asked) = replies::scripted(case)?;
     let bridge = Bridge::start(case, replies).await?;
+    let (start, mut moved) = (tokio::time::Instant::now(), Duration::ZERO);
     for (step, (number, expected)) in steps.iter().zip((1..).zip(results)) {
         match step["op"].as_str() {
             Some("event") => {
@@ -48,9 +51,9 @@ async fn run(case: &Value) -> Result<(), String> {
                 bridge.backend.recent.take(&batch);
             }
             Some("advance") => {
-                let time = Duration::from_secs_f64(step["s"].as_f64().ok_or("no time")?);
+                moved += Duration::from_secs_f64(step["s"].as_f64().ok_or("no time")?);
                 tokio::time::pause();
-                tokio::time::advance(time).await;
+                tokio::time::advance(moved.saturating_sub(start.elapsed())).await;
                 tokio::time::resume();
             }
             Some("request") => {
@@ -74,8 +77,9 @@ impl Bridge {
     async fn start(case: &Value, replies: Replies) -> Result<Self, String> {
         let lookback = case["given"]["config"]["lookback_seconds"].as_f64();
         let lookback = Duration::from_secs_f64(lookback.unwrap_or(300.0));
-        let clock = Clock::starting_at(Timestamp::from_secs_f64(BEGIN));
-        let settings = Settings { lookback: Some(lookback), ..Settings::default() };
+        let clock = Clock::starting_at(Timestamp::from_secs_f64(BEGIN - LAG));
+        let max_actions = config::Context::default().max_actions;
+        let settings = Settings { lookback: Some(lookback), max_actions, ..Settings::default() };
         let users = UserSettings { lookback, ..UserSettings::default() };
         let recent = Recent::new(settings, users, clock).map_err(|error| error.to_string())?;
         // Every case is of one product, with or without a name.

@@ -18,7 +18,7 @@ use sidenote::session::state::Record;
 use sidenote::store::{Group, MemoryStore, Store, Table};
 use tokio::time::Instant;
 
-use crate::values::input;
+use crate::values::{input, is_yes};
 
 /// Timers tick in milliseconds.
 const TICK: f64 = 0.0025;
@@ -68,8 +68,10 @@ fn rules(writer: &Value) -> Delivery {
     let debounce = seconds("post_link_debounce_s", defaults.debounce);
     Delivery {
         debounce,
-        // The reference knows no longest wait (D43): ours must not cut in where its debounce is long.
+        // The reference knows no longest wait and no fullest note (D43): ours must not cut in where its
+        // debounce is long or many actions come together.
         max_wait: defaults.max_wait.max(debounce * 10),
+        max_note_actions: defaults.pre_link_max_actions,
         pre_link_window: seconds("pre_link_window_s", defaults.pre_link_window),
         bin_seconds: writer["bin_seconds"].as_f64().unwrap_or(defaults.bin_seconds),
         ..defaults
@@ -181,7 +183,7 @@ impl Post for Platform {
             self.script.lock().expect("no test panics with it").pop_front().unwrap_or_default();
         let outcome = match (step.get("raise"), step.get("result")) {
             (Some(raise), _) if !raise.is_null() => "raised",
-            (_, Some(Value::Null)) => "falsy",
+            (_, Some(result)) if !is_yes(result) => "falsy",
             _ => "ok",
         };
         let n = {

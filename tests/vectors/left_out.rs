@@ -1,6 +1,12 @@
 //! The cases that may differ from the reference, by what stands in them, never by their name.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
+use sidenote::session::event_time::usable;
+use sidenote::session::snapshot::MAX_V1_AGE_SECS;
+
+use crate::values::{self, is_yes};
 
 /// Why a case of `file` that differs is left out, where a rule says so.
 pub(crate) fn reason(file: &str, case: &Value) -> Option<&'static str> {
@@ -16,7 +22,7 @@ struct Rule {
     applies: fn(&Value) -> bool,
 }
 
-const RULES: [Rule; 15] = [
+const RULES: [Rule; 31] = [
     Rule {
         files: &["payloads", "sse_stream"],
         reason: "an action's index is a number: `true` is 1, and reads so in the text form",
@@ -24,11 +30,143 @@ const RULES: [Rule; 15] = [
     },
     Rule {
         files: &["note_format", "session_fsm", "session_snapshot", "linking", "delivery"],
-        reason: "ids are text: a number or a boolean is refused where a session is made",
+        reason: "ids are text: a number or a boolean is refused or read as its text",
         applies: |case| {
             has_in_input(case, &|key, value| {
-                key == "session_id" && !value.is_string() && !value.is_null()
+                let is_id = ["session_id", "conversation_id", "active_tour_id"].contains(&key);
+                is_id && !value.is_string() && !value.is_null()
             })
+        },
+    },
+    Rule {
+        files: &["payloads", "sse_stream"],
+        reason: "a time is one that a date can hold (D18): what lies beyond reads as milliseconds or as missing",
+        applies: |case| {
+            find(&case["then"], &|key, value| {
+                is_time_of_payload(key) && number(value).is_some_and(|at| usable(at) != Some(at))
+            })
+        },
+    },
+    Rule {
+        files: &["payloads", "sse_stream"],
+        reason: "an index has 64 bits, and how many actions a summary replaces isn't below 0 (D24)",
+        applies: |case| {
+            find(&case["then"], &|key, value| match key {
+                "index" => value.is_object(),
+                "replaces" => value.is_object() || value.as_f64().is_some_and(|count| count < 0.0),
+                _ => false,
+            })
+        },
+    },
+    Rule {
+        files: &["payloads", "note_format"],
+        reason: "an id, a kind and an address are one line without control characters (D19)",
+        applies: |case| {
+            has_in_input(case, &|key, value| {
+                matches!(key, "session_id" | "type" | "canonical_url")
+                    && value.as_str().is_some_and(|text| text.contains(char::is_control))
+            })
+        },
+    },
+    Rule {
+        files: &["linking"],
+        reason: "a conversation that no session went to isn't known by a reply in it (D06)",
+        applies: |case| {
+            let mut went = HashMap::new();
+            steps(case).any(|step| {
+                let conversation = &step["conversation_id"];
+                let first = *went.entry(step["session"].as_str()).or_insert(conversation);
+                step["event"] == "REPLY_EXISTING" && first != conversation
+            })
+        },
+    },
+    Rule {
+        files: &["note_format", "delivery"],
+        reason: "an action without a time keeps its place: it isn't of 1970 (D20)",
+        applies: has_times_and_none,
+    },
+    Rule {
+        files: &["session_snapshot"],
+        reason: "a time that can't be of this host's clock counts as now (D05)",
+        applies: |case| {
+            let mono = case["given"]["mono"].as_f64().unwrap_or(0.0);
+            find(&case["when"]["input"], &|key, value| {
+                let is_time = ["last_interaction_at", "last_message_at", "cooldown_started_at"];
+                is_time.contains(&key)
+                    && value.as_f64().is_some_and(|at| {
+                        at != 0.0 && !(0.0..=MAX_V1_AGE_SECS).contains(&(mono - at))
+                    })
+            })
+        },
+    },
+    Rule {
+        files: &["session_snapshot"],
+        reason: "an empty conversation id is none (D08)",
+        applies: |case| has_in_input(case, &|key, value| key == "conversation_id" && value == ""),
+    },
+    Rule {
+        files: &["session_snapshot"],
+        reason: "a flag is true or false: null is stored as false again",
+        applies: |case| {
+            let flags = [
+                "visual_guidance_active",
+                "conversation_linked",
+                "cooldown_active",
+                "user_clicked_option",
+            ];
+            has_in_input(case, &|key, value| flags.contains(&key) && value.is_null())
+        },
+    },
+    Rule {
+        files: &["session_snapshot"],
+        reason: "what isn't under way has no name, start or length: none of a tour or cooldown is stored again",
+        applies: |case| {
+            let (stored, thinking) = (&case["when"]["input"], &case["when"]["input"]["thinking"]);
+            let is_on = |flag: &Value| *flag == true;
+            let has = |value: &Value| !value.is_null() && value.as_f64() != Some(0.0);
+            !is_on(&stored["visual_guidance_active"]) && has(&stored["active_tour_id"])
+                || !is_on(&thinking["cooldown_active"])
+                    && (has(&thinking["cooldown_started_at"])
+                        || !thinking["active_cooldown_period_s"].is_null())
+        },
+    },
+    Rule {
+        files: &["delivery"],
+        reason: "a note that failed is tried again by itself, as it was and before all others (D02, D45, D46)",
+        applies: |case| {
+            case["given"]["posts"].as_array().into_iter().flatten().any(|post| {
+                post.get("raise").is_some_and(|raise| !raise.is_null())
+                    || post.get("result").is_some_and(|result| !is_yes(result))
+            })
+        },
+    },
+    Rule {
+        files: &["delivery"],
+        reason: "a note that is under way ends, and what comes meanwhile is told of behind it (D09, D10, D46, D47)",
+        applies: |case| {
+            find(&case["given"]["posts"], &|key, value| {
+                key == "latency_s" && value.as_f64().is_some_and(|latency| latency > 0.0)
+            })
+        },
+    },
+    Rule {
+        files: &["user_index", "copilot_http"],
+        reason: "a batch that comes late makes no session older",
+        applies: |case| {
+            let mut latest = HashMap::new();
+            batches(case).any(|batch| {
+                let at = batch["forwarded_at"].as_f64().unwrap_or(0.0);
+                let session = batch["session_id"].as_str().map(str::trim);
+                latest.insert(session, at).is_some_and(|before| at < before)
+            })
+        },
+    },
+    Rule {
+        files: &["summarizer"],
+        reason: "a question that failed is asked again by itself after a pause (D34)",
+        applies: |case| {
+            find(&case["given"]["llm"], &|key, value| key == "raise" && !value.is_null())
+                && steps(case).any(|op| op["op"] == "advance")
         },
     },
     Rule {
@@ -50,10 +188,11 @@ const RULES: [Rule; 15] = [
         files: &["context_store", "user_index"],
         reason: "a source's clock that is minutes ahead makes nobody else's sessions old (D13)",
         applies: |case| {
-            has_in_input(case, &|key, value| {
-                key == "forwarded_at"
-                    && value.as_f64().is_some_and(|at| at > 1_700_000_000.0 + 60.0)
-            }) && !find(&case["when"], &|key, value| key == "op" && value == "advance")
+            let mut now = 1_700_000_000.0;
+            steps(case).any(|op| {
+                now += op["s"].as_f64().filter(|_| op["op"] == "advance").unwrap_or(0.0);
+                op["payload"]["forwarded_at"].as_f64().is_some_and(|at| at > now + 60.0)
+            })
         },
     },
     Rule {
@@ -88,6 +227,37 @@ const RULES: [Rule; 15] = [
     },
     Rule {
         files: &["summarizer"],
+        reason: "what is added counts at once, before anything else is asked",
+        applies: |case| {
+            let ops: Vec<_> = steps(case).map(|op| op["op"].as_str().unwrap_or_default()).collect();
+            let asks = |op: &str| matches!(op, "get_context" | "active_sessions");
+            // What is asked between the addition and the next moment of rest.
+            ops.iter().enumerate().any(|(n, op)| {
+                let rest = ops[n..].iter().take_while(|op| !matches!(**op, "flush" | "advance"));
+                *op == "add" && rest.into_iter().any(|op| asks(op))
+            })
+        },
+    },
+    Rule {
+        files: &["copilot_http"],
+        reason: "sessions are summed up beside the bridge, which summarizer.json shows",
+        applies: |case| {
+            let prompts = case["then"]["llm_prompts"].as_array().into_iter().flatten();
+            prompts.filter_map(Value::as_str).any(|prompt| prompt.contains("\n\nActions:\n1. "))
+        },
+    },
+    Rule {
+        files: &["copilot_http"],
+        reason: "an address with a slash at its end is another one: nothing is redirected",
+        applies: |case| {
+            has_in_input(case, &|key, value| {
+                let path = value.as_str().and_then(|path| path.split('?').next());
+                key == "path" && path.is_some_and(|path| path.len() > 1 && path.ends_with('/'))
+            })
+        },
+    },
+    Rule {
+        files: &["summarizer", "copilot_http"],
         reason: "an answer without a text is none: it takes the place of nothing",
         applies: |case| has_in_input(case, &|key, value| key == "reply" && value == ""),
     },
@@ -106,10 +276,7 @@ const RULES: [Rule; 15] = [
     Rule {
         files: &["summarizer"],
         reason: "actions are counted and asked about when they are taken; only their note waits",
-        applies: |case| {
-            !case["given"]["config"]["debounce_ms"].is_null()
-                && find(&case["then"]["events"], &|_, value| value == "llm_call")
-        },
+        applies: |case| !case["given"]["config"]["debounce_ms"].is_null(),
     },
     Rule {
         files: &["note_format", "delivery"],
@@ -138,8 +305,34 @@ fn outwaits_the_window(case: &Value) -> bool {
     })
 }
 
+/// Whether one of the actions that may stand in one note has a time, and another has none.
+fn has_times_and_none(case: &Value) -> bool {
+    let timeline = case["when"]["timeline"].as_array().into_iter().flatten();
+    let lists = timeline.map(|step| &step["actions"]).chain([&case["when"]["actions"]]);
+    let actions = || lists.clone().filter_map(Value::as_array).flatten();
+    let has_none = |action: &Value| {
+        let start = &action["timestamp_start"];
+        start.is_null() || number(start).is_some_and(|at| usable(at).is_none())
+    };
+    actions().any(has_none) && !actions().all(has_none)
+}
+
+fn is_time_of_payload(key: &str) -> bool {
+    matches!(key, "timestamp_start" | "timestamp_end" | "forwarded_at")
+}
+
+/// A number of the vectors, the ones beyond 64 bits too.
+fn number(value: &Value) -> Option<f64> {
+    values::float(&values::input(value)).filter(|_| !value.is_boolean())
+}
+
 fn steps(case: &Value) -> impl Iterator<Item = &Value> {
-    case["when"]["ops"].as_array().into_iter().flatten()
+    let steps = ["ops", "steps"].map(|steps| case["when"][steps].as_array());
+    steps.into_iter().flatten().flatten()
+}
+
+fn batches(case: &Value) -> impl Iterator<Item = &Value> {
+    steps(case).map(|step| &step["payload"]).filter(|batch| batch.is_object())
 }
 
 fn has_in_input(case: &Value, is_it: &dyn Fn(&str, &Value) -> bool) -> bool {

@@ -31,6 +31,8 @@ pub(crate) fn check(case: &Value) -> Result<(), String> {
 struct World {
     plugin: PluginName,
     sessions: HashMap<String, Session>,
+    /// The session that a state without an id was said to be of.
+    named: HashMap<String, String>,
     conversations: HashMap<String, Owners>,
     /// Conversations that a linked session was heard in and not moved to: we don't index it there.
     elsewhere: HashSet<String>,
@@ -41,10 +43,11 @@ impl World {
         let mut world = Self {
             plugin: "bot".into(),
             sessions: HashMap::new(),
+            named: HashMap::new(),
             conversations: HashMap::new(),
             elsewhere: HashSet::new(),
         };
-        for (name, state) in states.as_object().into_iter().flatten() {
+        for (name, state) in states.as_object().into_iter().flatten().filter(|s| !s.0.is_empty()) {
             let linked = state["conversation_linked"] == true;
             let conversation = state["conversation_id"].as_str().filter(|_| linked);
             let link = conversation.map(|id| world.stored_link(id)).transpose()?;
@@ -63,7 +66,15 @@ impl World {
 
     /// Runs a step and returns the reference's form of what came of it.
     fn link(&mut self, step: &Value) -> Result<Value, String> {
-        let name = step["session"].as_str().ok_or("a session is named by text")?;
+        let state = step["session"].as_str().ok_or("a session is named by text")?;
+        let name = match &step["session_id"] {
+            Value::Null => state,
+            name => name.as_str().ok_or("a session is named by text")?,
+        };
+        let name = if name.is_empty() { state } else { name };
+        if state.is_empty() && !name.is_empty() {
+            self.named.insert(state.to_owned(), name.to_owned());
+        }
         let conversation =
             step["conversation_id"].as_str().ok_or("a conversation is named by text")?;
         let target = ConversationId::new(conversation).map_err(|e| e.to_string())?;
@@ -109,7 +120,8 @@ impl World {
     /// The end state. The reference keeps the last session of a conversation, we keep all of them.
     fn compare(&self, then: &Value) -> Result<(), String> {
         for (name, state) in then["states"].as_object().into_iter().flatten() {
-            let link = self.sessions.get(name).and_then(|session| session.record().link.as_ref());
+            let session = self.sessions.get(self.named.get(name).unwrap_or(name));
+            let link = session.and_then(|session| session.record().link.as_ref());
             let conversation = link.map(|link| link.conversation.as_str());
             let linked = state["conversation_linked"] == true;
             if conversation.is_some() != linked

@@ -45,7 +45,16 @@ const FILES: [(&str, Option<Check>); 11] = [
 
 #[test]
 fn vectors_behave_as_the_reference_did() {
-    let report = report::run(&folder(), &FILES);
+    check(&folder());
+}
+
+#[test]
+fn odd_inputs_behave_as_the_reference_did() {
+    check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("data/vectors/odd"));
+}
+
+fn check(folder: &Path) {
+    let report = report::run(folder, &FILES);
     report.print();
     assert_eq!(report.problems(), Vec::<String>::new());
 }

@@ -1,7 +1,7 @@
 //! `SessionState`: the three-state machine.
 
 use serde_json::{Value, json};
-use sidenote::ids::SessionId;
+use sidenote::ids::{ConversationId, SessionId};
 use sidenote::session::fsm::{Fsm, FsmError, Interaction, Limits};
 use sidenote::session::snapshot::Snapshot;
 use sidenote::session::tour::TourRegistry;
@@ -49,7 +49,13 @@ pub(crate) fn check(case: &Value) -> Result<(), String> {
         }
         compare::same(&format!("{what}: view"), &run.view(), &expected["view"])?;
     }
-    let snapshot = Snapshot::new(session_id, run.fsm);
+    let mut snapshot = Snapshot::new(session_id, run.fsm);
+    if let Some(metadata) = given["config"].get("metadata") {
+        snapshot.metadata = metadata.as_object().cloned();
+    }
+    let conversation = given["config"]["conversation_id"].as_str().map(ConversationId::new);
+    snapshot.conversation_id = conversation.transpose().map_err(|error| error.to_string())?;
+    snapshot.conversation_linked = given["config"]["conversation_linked"] == true;
     compare::same("final", &as_v1(&snapshot, Host::at_mono(run.mono)), &then["final"])
 }
 

@@ -24,7 +24,7 @@ use sidenote::outbox::note::{
 };
 use sidenote::outbox::retry::Backoff;
 use sidenote::prompts::{Prompts, Template};
-use sidenote::session::payload::ActionsPayload;
+use sidenote::session::payload::{Action, ActionsPayload};
 use sidenote::store::MemoryStore;
 use sidenote::summary::{Core, Found, Input, Rules, Summarizer};
 use tokio::task::JoinSet;
@@ -129,6 +129,7 @@ struct World {
     recent: Recent,
     log: Arc<Log>,
     platform: Arc<Platform>,
+    calls: Calls,
     /// Whether a conversation is there, beside which notes are written.
     linked: bool,
     rules: Rules,
@@ -157,8 +158,9 @@ impl World {
         let (handle, engine) = Engine::new(store, platform.clone(), settings, clock);
 
         let rules = Rules::of(&config);
+        let calls = Calls::default();
         let caller = Caller::new(
-            model(&given["llm"], log.clone()),
+            model(&given["llm"], log.clone(), calls.clone()),
             Limits {
                 timeout: Duration::from_secs(3600),
                 retries: 0,
@@ -182,7 +184,7 @@ impl World {
         if !linked {
             tasks.spawn(tell(handle.clone(), log.clone()));
         }
-        Ok(Self { handle, recent, log, platform, linked, rules, _tasks: tasks })
+        Ok(Self { handle, recent, log, platform, calls, linked, rules, _tasks: tasks })
     }
 
     async fn run(&self, op: &Value) -> Result<Value, String> {
@@ -202,7 +204,12 @@ impl World {
                     tokio::task::yield_now().await;
                 }
             }
-            Some("flush") => tokio::time::sleep(MOMENT).await,
+            Some("flush") => loop {
+                tokio::time::sleep(MOMENT).await;
+                if !self.calls.are_under_way() {
+                    break;
+                }
+            },
             Some("advance") => {
                 let seconds = op["s"].as_f64().ok_or("no time")?;
                 tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
@@ -224,6 +231,7 @@ impl World {
                         active.push(key.session.to_string());
                     }
                 }
+                active.sort_unstable();
                 return Ok(active.into());
             }
             Some("store_get") => {
@@ -236,17 +244,20 @@ impl World {
         Ok(Value::Null)
     }
 
-    /// The actions that are too few for a summary, as text.
+    /// The actions that are too few for a summary, or whose question failed, as text.
     async fn waiting(&self, key: &SessionKey) -> Result<String, String> {
         let history = self.handle.history(key).await.map_err(|error| error.to_string())?;
+        let oldest = history.uncovered().next();
+        if oldest.is_some_and(|(_, action)| self.calls.last_failed(&action.to_text())) {
+            return Ok(listed(history.uncovered().map(|(_, action)| action)));
+        }
         let mut core = Core::new(self.rules.clone()).map_err(|error| error.to_string())?;
         let ends = history.batches.iter().map(|batch| batch.last()).collect();
         let found = Found { covered: history.covered(), ends };
         core.on_input(Input::Found(key.clone(), found), BEGIN);
         let Some((behind, _)) = core.too_few(key) else { return Ok(String::new()) };
         let few = history.uncovered().filter(|(n, _)| *n > behind);
-        let lines = (1..).zip(few).map(|(n, (_, action))| format!("{n}. {}", action.to_text()));
-        Ok(lines.collect::<Vec<_>>().join("\n"))
+        Ok(listed(few.map(|(_, action)| action)))
     }
 
     async fn link(&self, session: &str) -> Result<(), String> {
@@ -280,16 +291,53 @@ async fn tell(handle: Handle, log: Arc<Log>) {
     }
 }
 
+/// Actions as the reference lists them.
+fn listed<'a>(actions: impl Iterator<Item = &'a Action>) -> String {
+    let lines = (1..).zip(actions).map(|(n, action)| format!("{n}. {}", action.to_text()));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// What the model was asked, and how it ended.
+#[derive(Clone, Default)]
+struct Calls(Arc<Mutex<Vec<(String, Answer)>>>);
+
+#[derive(Clone, Copy, PartialEq)]
+enum Answer {
+    UnderWay,
+    Given,
+    Failed,
+}
+
+impl Calls {
+    /// Takes down a question; its number.
+    fn begin(&self, prompt: &str) -> usize {
+        let mut calls = self.0.lock().expect("no holder panics");
+        calls.push((prompt.to_owned(), Answer::UnderWay));
+        calls.len() - 1
+    }
+
+    fn end(&self, n: usize, how: Answer) {
+        self.0.lock().expect("no holder panics")[n].1 = how;
+    }
+
+    fn are_under_way(&self) -> bool {
+        let calls = self.0.lock().expect("no holder panics");
+        calls.iter().any(|(_, answer)| *answer == Answer::UnderWay)
+    }
+
+    /// Whether the last question that had this text in it failed.
+    fn last_failed(&self, text: &str) -> bool {
+        let calls = self.0.lock().expect("no holder panics");
+        let last = calls.iter().rfind(|(prompt, _)| prompt.contains(text));
+        last.is_some_and(|(_, answer)| *answer == Answer::Failed)
+    }
+}
+
 /// The scripted model.
-fn model(script: &Value, log: Arc<Log>) -> impl sidenote::llm::Llm {
+fn model(script: &Value, log: Arc<Log>, calls: Calls) -> impl sidenote::llm::Llm {
     let script = script.as_array().cloned().unwrap_or_default();
-    let calls = Mutex::new(0);
     from_fn("scripted", move |prompt| {
-        let n = {
-            let mut calls = calls.lock().expect("no holder panics");
-            *calls += 1;
-            *calls - 1
-        };
+        let (n, calls) = (calls.begin(&prompt.text), calls.clone());
         let step = script.get(n).cloned().unwrap_or_default();
         let log = log.clone();
         async move {
@@ -298,8 +346,10 @@ fn model(script: &Value, log: Arc<Log>) -> impl sidenote::llm::Llm {
             tokio::time::sleep(Duration::from_secs_f64(latency)).await;
             if step.get("raise").is_some_and(|raise| !raise.is_null()) {
                 log.add(json!({"event": "llm_raise"}));
+                calls.end(n, Answer::Failed);
                 return Err(LlmError::unavailable("scripted"));
             }
+            calls.end(n, Answer::Given);
             let reply = step["reply"].as_str().map_or_else(|| format!("SUM{n}"), str::to_owned);
             Ok(Completion::of(reply))
         }
@@ -312,6 +362,7 @@ struct Platform {
     recent: Recent,
     shows_context: bool,
     is_told_of_actions: bool,
+    joins_batches: bool,
     writes: Mutex<VecDeque<Value>>,
     overwrites: Mutex<VecDeque<Value>>,
     /// The batches of each session that weren't written yet.
@@ -330,6 +381,7 @@ impl Platform {
             recent,
             shows_context: given["kind"] == "pipeline",
             is_told_of_actions: given["config"]["no_write_actions"] != true,
+            joins_batches: given["config"]["debounce_ms"].as_f64().is_some_and(|ms| ms > 0.0),
             writes: script("write_actions"),
             overwrites: script("overwrite"),
             batches: Mutex::default(),
@@ -355,7 +407,8 @@ impl Platform {
             actions += batch.actions.len();
             parts.push(batch);
         }
-        if parts.len() == 1 {
+        // The reference numbers the actions anew wherever batches may be joined.
+        if parts.len() == 1 && !self.joins_batches {
             return parts[0].to_text();
         }
         ActionsPayload::merge(parts).expect("batches of one session").to_text()

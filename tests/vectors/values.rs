@@ -17,14 +17,26 @@ pub(crate) fn expected(value: &Value) -> Value {
     decode(value, false)
 }
 
-/// A number, also one that JSON can't hold.
+/// A number, also one that JSON can't hold; `true` is 1.
 pub(crate) fn float(value: &Value) -> Option<f64> {
     match value.get("$float").and_then(Value::as_str) {
-        None => value.as_f64(),
+        None => value.as_f64().or_else(|| value.as_bool().map(|value| f64::from(u8::from(value)))),
         Some("nan") => Some(f64::NAN),
         Some("inf") => Some(f64::INFINITY),
         Some("-inf") => Some(f64::NEG_INFINITY),
         Some(other) => panic!("unknown float {other}"),
+    }
+}
+
+/// Whether the reference takes the value for a yes: null, `false`, 0 and what is empty are a no.
+pub(crate) fn is_yes(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(value) => *value,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
     }
 }
 
@@ -116,5 +128,6 @@ mod tests {
         assert_eq!(input(&coded), read);
         assert_eq!(expected(&coded)["c"], json!({"$float": "nan"}));
         assert_eq!(float(&json!({"$float": "-inf"})), Some(f64::NEG_INFINITY));
+        assert_eq!(float(&json!(true)), Some(1.0));
     }
 }
