@@ -23,6 +23,25 @@ impl LimitScope {
     }
 }
 
+/// What asking again can change about a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outlook {
+    /// It passes by itself: the platform is away, busy, or says that it has had enough for the moment.
+    Passing,
+    /// The same question has the same answer until a person changes something.
+    Final,
+}
+
+impl FailureKind {
+    /// Whether it passes by itself. Refused credentials don't, although a note waits for them to be mended.
+    pub fn outlook(self) -> Outlook {
+        match self {
+            Self::Transient | Self::RateLimited => Outlook::Passing,
+            Self::Auth | Self::NotFound | Self::Invalid | Self::Permanent => Outlook::Final,
+        }
+    }
+}
+
 impl Posted {
     /// The platform took the note and said what it calls it.
     pub fn with_id(note_id: impl Into<String>) -> Self {
@@ -205,6 +224,20 @@ mod tests {
         for (status, kind, sent) in cases {
             let failure = Failure::from_status(status, &[]);
             assert_eq!((failure.kind, failure.sent), (kind, sent), "{status}");
+        }
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_told_from_what_stays() {
+        use Outlook::*;
+        for (statuses, outlook) in [
+            (&[408, 429, 500, 502, 503, 504, 599][..], Passing),
+            (&[301, 400, 401, 403, 404, 405, 409, 410, 422], Final),
+        ] {
+            for status in statuses {
+                let kind = Failure::from_status(*status, &[]).kind;
+                assert_eq!(kind.outlook(), outlook, "{status}");
+            }
         }
     }
 

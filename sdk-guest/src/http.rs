@@ -19,9 +19,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::bindings::host::sidenote::plugin::http as wit;
-use crate::{Failure, FailureKind, Sent};
+use crate::{Failure, FailureKind, Sent, json};
 
 pub use wit::{Error, ErrorKind, Response};
 
@@ -208,18 +209,43 @@ impl Response {
         }
     }
 
-    /// The body as JSON. A body that doesn't fit, or was cut off, is a permanent failure: the platform
-    /// answered, and asking again would double the note.
+    /// The body as JSON, read as [`json::parse`] does. A body that doesn't fit, or was cut off, is a permanent
+    /// failure: the platform answered, and asking again would double the note.
+    ///
+    /// A struct fails as a whole where one field has another type. Of a platform's answer read a
+    /// [`serde_json::Value`], and of it what is needed: it may write things that its documentation doesn't have.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        let unreadable = |message| Failure::permanent("json", message).with_sent(Sent::Sent);
         if self.is_truncated() {
             let message = "the answer is larger than the plugin's max_response; raise it";
-            return Err(Failure::permanent("json", message).with_sent(Sent::Sent));
+            return Err(unreadable(message.to_owned()));
         }
-        serde_json::from_slice(&self.body).map_err(|error| {
-            let place = format!("line {}, column {}", error.line(), error.column());
-            Failure::permanent("json", format!("the answer isn't the JSON expected, at {place}"))
-                .with_sent(Sent::Sent)
-        })
+        let body = json::parse(&self.body)
+            .map_err(|error| unreadable(format!("the answer isn't the JSON expected: {error}")))?;
+        // Serde's text may quote what people wrote.
+        serde_json::from_value(body)
+            .map_err(|_| unreadable("the answer isn't the JSON expected".to_owned()))
+    }
+
+    /// A list that the body's JSON must have under these names, one in the other. As [`Response::json`], where it
+    /// hasn't.
+    ///
+    /// ```
+    /// # use sidenote_plugin::http::Response;
+    /// # let answer = |body: &str| Response { status: 200, headers: Vec::new(), body: body.into() };
+    /// let found = answer(r#"{"page": {"notes": [1, {"odd": true}]}}"#).list(&["page", "notes"])?;
+    /// assert_eq!(found.len(), 2);
+    /// assert!(answer(r#"{"page": {}}"#).list(&["page", "notes"]).is_err());
+    /// # Ok::<(), sidenote_plugin::Failure>(())
+    /// ```
+    pub fn list(&self, names: &[&str]) -> Result<Vec<Value>, Failure> {
+        let mut body: Value = self.json()?;
+        let list = names.iter().try_fold(&mut body, |value, name| value.get_mut(*name));
+        if let Some(Value::Array(list)) = list.map(Value::take) {
+            return Ok(list);
+        }
+        let message = format!("the answer has no list `{}`", names.join("."));
+        Err(Failure::permanent("json", message).with_sent(Sent::Sent))
     }
 }
 

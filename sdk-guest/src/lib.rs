@@ -48,6 +48,7 @@ mod export;
 mod failure;
 pub mod help;
 pub mod http;
+pub mod json;
 pub mod log;
 pub mod sink;
 #[cfg(not(target_arch = "wasm32"))]
@@ -62,6 +63,6 @@ pub use bindings::redactor::exports::sidenote::plugin::redactor::Redaction;
 #[doc(hidden)]
 pub use export::bytes_of;
 pub use export::{Finder, Messenger, Redactor, Sink, Trigger, Webhook, Writer};
-pub use failure::LimitScope;
+pub use failure::{LimitScope, Outlook};
 #[doc(hidden)]
 pub use wit_bindgen;

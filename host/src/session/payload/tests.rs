@@ -201,3 +201,18 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn any_text_is_repaired_without_panic(text in "[\\\\u\"dD8c0-9a-fNInfity,:{}\\[\\]é🙂+-]*") {
+        repair::repair(&text);
+    }
+
+    #[test]
+    fn every_string_of_utf_16_units_can_be_read(units in proptest::collection::vec(any::<u16>(), 0..20)) {
+        let escaped: String = units.iter().map(|unit| format!("\\u{unit:04x}")).collect();
+        let json = format!("\"{escaped}\"");
+        let read: String = serde_json::from_str(&repair::repair(&json).unwrap_or(json)).unwrap();
+        prop_assert_eq!(read, String::from_utf16_lossy(&units));
+    }
+}

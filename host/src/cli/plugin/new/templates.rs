@@ -85,6 +85,8 @@ pub(super) const SDK: &[File<&str>] = files! {
     "src/failure.rs",
     "src/help.rs",
     "src/http.rs",
+    "src/json.rs",
+    "src/json/repair.rs",
     "src/lib.rs",
     "src/log.rs",
     "src/sink.rs",

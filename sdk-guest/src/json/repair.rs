@@ -1,4 +1,5 @@
-//! Makes JSON of what almost is: what other languages' writers put into their JSON.
+//! Makes JSON of what almost is: what other languages' writers put into their JSON. The host reads the
+//! activity stream with this same file.
 
 /// The text with unpaired surrogate escapes as `\ufffd`, and `NaN`, `Infinity` and numbers beyond
 /// a float's range as `null`; `None` where there is nothing of the kind.
@@ -78,8 +79,6 @@ fn surrogate(text: &str) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     #[test]
@@ -113,20 +112,5 @@ mod tests {
         let text = r#"{"a":NaN,"b":[Infinity,-Infinity,1e400,-1e400,1e4],"c":"NaN"}"#;
         let repaired = r#"{"a":null,"b":[null,null,null,null,1e4],"c":"NaN"}"#;
         assert_eq!(repair(text).as_deref(), Some(repaired));
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_gone_through_without_panic(text in "[\\\\u\"dD8c0-9a-fNInfity,:{}\\[\\]é🙂+-]*") {
-            repair(&text);
-        }
-
-        #[test]
-        fn every_string_of_utf_16_units_can_be_read(units in proptest::collection::vec(any::<u16>(), 0..20)) {
-            let escaped: String = units.iter().map(|unit| format!("\\u{unit:04x}")).collect();
-            let json = format!("\"{escaped}\"");
-            let read: String = serde_json::from_str(&repair(&json).unwrap_or(json)).unwrap();
-            prop_assert_eq!(read, String::from_utf16_lossy(&units));
-        }
     }
 }
