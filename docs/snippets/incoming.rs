@@ -1,6 +1,7 @@
 // ANCHOR: webhook
 use sidenote_plugin::crypto::{Encoding, Hash};
-use sidenote_plugin::webhook::{Event, Hmac, Rejection, Request, Turn, check_age};
+use sidenote_plugin::json;
+use sidenote_plugin::webhook::{Event, Hmac, Identity, Rejection, Request, Turn, check_age};
 use sidenote_plugin::{Call, Failure, Note, Posted, Webhook, Writer};
 
 /// How the platform signs: with the secret `incoming` of the configuration.
@@ -16,17 +17,15 @@ impl Webhook for Desk {
         SIGNATURE.verify(&signed, signature)?;
         check_age(timestamp.parse().unwrap_or(0), 300)?;
 
-        #[derive(serde::Deserialize)]
-        struct Body {
-            event: String,
-            conversation: String,
-            email: Option<String>,
-        }
-        let body: Body = request.json()?;
-        let turn = Turn { email: body.email, ..Turn::new(body.conversation) };
-        Ok(vec![match &*body.event {
-            "conversation.created" => Event::Opened(turn),
-            "message.created" => Event::Replied(turn),
+        let body = request.value()?;
+        let conversation = json::id(&body["conversation"])
+            .ok_or_else(|| Rejection::new(400, "body", "`conversation` is missing"))?;
+        let turn = Turn { email: json::id(&body["email"]), ..Turn::new(conversation) };
+        // Whoever writes to this desk has signed in there with this address.
+        let turn = turn.vouched([Identity::Email]);
+        Ok(vec![match body["event"].as_str() {
+            Some("conversation.created") => Event::Opened(turn),
+            Some("message.created") => Event::Replied(turn),
             _ => Event::Ignored,
         }])
     }
@@ -58,6 +57,7 @@ fn a_request_that_nobody_signed_means_nothing() {
     let headers = [("x-desk-timestamp", "1700000000"), ("x-desk-signature", &*signature)];
     let request = test::webhook("POST", &headers, body);
     let turn = Turn { email: Some("ann@example.com".to_owned()), ..Turn::new("c-1") };
+    let turn = turn.vouched([Identity::Email]);
     assert_eq!(Desk::receive(request.clone()), Ok(vec![Event::Opened(turn)]));
 
     let forged = test::webhook("POST", &headers, body.replace("c-1", "c-2"));

@@ -7,13 +7,33 @@
 //! assert_eq!(text::split("one\ntwo\nthree", 8), ["one\ntwo", "three"]);
 //! ```
 
+use std::borrow::Cow;
+
 /// What a text that was cut ends with, so that nobody takes it for the whole.
 const MARK: &str = "… [cut]";
+
+/// A text without control characters, of which each but line ends and tabs becomes U+FFFD: there are platforms
+/// that answer 500 to U+0000. What else is in this module does the same.
+///
+/// ```
+/// assert_eq!(sidenote_plugin::text::clean("a\0b\tc\n\u{85}"), "a\u{FFFD}b\tc\n\u{FFFD}");
+/// ```
+pub fn clean(text: &str) -> Cow<'_, str> {
+    if text.chars().any(is_odd) {
+        Cow::Owned(text.replace(is_odd, "\u{FFFD}"))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+fn is_odd(c: char) -> bool {
+    c.is_control() && !matches!(c, '\n' | '\r' | '\t')
+}
 
 /// A text that HTML shows as it is, between tags and in attributes. Line breaks stay line breaks.
 pub fn escape_html(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len() + text.len() / 8);
-    for c in text.chars() {
+    for c in clean(text).chars() {
         match c {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
@@ -29,6 +49,7 @@ pub fn escape_html(text: &str) -> String {
 /// A text of at most `most` characters. Where something is cut off, `… [cut]` at the end shows it; a
 /// limit that has no room for that gets none. Cut before you escape: the cut could go through an entity.
 pub fn cut(text: &str, most: usize) -> String {
+    let text = &*clean(text);
     if at(text, most) == text.len() {
         return text.to_owned();
     }
@@ -44,7 +65,8 @@ pub fn cut(text: &str, most: usize) -> String {
 pub fn split(text: &str, most: usize) -> Vec<String> {
     let most = most.max(1);
     let mut pieces = Vec::new();
-    let mut rest = text;
+    let text = clean(text);
+    let mut rest = &*text;
     loop {
         let end = at(rest, most);
         if end == rest.len() {
@@ -121,6 +143,17 @@ mod tests {
             assert!(pieces.iter().all(|it| (1..=most).contains(&it.chars().count())), "{most}");
             assert_eq!(bare(&pieces.concat()), bare(&text), "{most}");
         }
+    }
+
+    #[test]
+    fn no_control_character_passes_whatever_is_done_with_a_text() {
+        let odd = "typed \0 \u{1b}[31m \u{7f} \u{9f}\tend\r\n";
+        let texts = [cut(odd, 100), cut(odd, 16), escape_html(odd), split(odd, 100).concat()];
+        for text in texts.iter().map(String::as_str).chain([&*clean(odd)]) {
+            assert!(!text.contains(is_odd), "{text:?}");
+            assert!(text.contains("typed \u{FFFD} "), "{text:?}");
+        }
+        assert!(matches!(clean("a\tb\r\nc"), Cow::Borrowed(_)));
     }
 
     #[test]

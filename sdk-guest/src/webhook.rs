@@ -7,7 +7,8 @@
 //!
 //! ```
 //! use sidenote_plugin::crypto::{Encoding, Hash};
-//! use sidenote_plugin::webhook::{Event, Hmac, Rejection, Request, Turn, check_age};
+//! use sidenote_plugin::json;
+//! use sidenote_plugin::webhook::{Event, Hmac, Identity, Rejection, Request, Turn, check_age};
 //!
 //! const SIGNATURE: Hmac =
 //!     Hmac { secret: "incoming", hash: Hash::Sha256, encoding: Encoding::Hex };
@@ -18,12 +19,12 @@
 //!     let signed = [timestamp.as_bytes(), b".", &request.body].concat();
 //!     SIGNATURE.verify(&signed, signature)?;
 //!     check_age(timestamp.parse().unwrap_or(0), 300)?;
-//!     #[derive(serde::Deserialize)]
-//!     struct Body {
-//!         conversation: String,
-//!     }
-//!     let body: Body = request.json()?;
-//!     Ok(vec![Event::Opened(Turn::new(body.conversation))])
+//!     let body = request.value()?;
+//!     let conversation = json::id(&body["conversation"])
+//!         .ok_or_else(|| Rejection::new(400, "body", "`conversation` is missing"))?;
+//!     let turn = Turn { email: json::id(&body["email"]), ..Turn::new(conversation) };
+//!     // The bot knows its people by their sign-in, and signs.
+//!     Ok(vec![Event::Opened(turn.vouched([Identity::Email]))])
 //! }
 //! # use sidenote_plugin::{crypto, test};
 //! # let host = test::Host::new().at(1_700_000_000).secret("incoming", "k");
@@ -38,8 +39,12 @@
 //! # assert_eq!(receive(request).unwrap_err().code, "timestamp");
 //! ```
 
-use crate::clock;
+use std::cell::RefCell;
+
+use serde_json::Value;
+
 use crate::crypto::{self, Encoding, Hash};
+use crate::{Failure, FailureKind, Outlook, clock, config, json, log};
 
 pub use crate::bindings::webhook::exports::sidenote::plugin::webhook::{
     Answer, Event, Rejection, Request, Turn,
@@ -69,15 +74,62 @@ impl Request {
             .ok_or_else(|| Rejection::unverified(format!("the header {name} is missing")))
     }
 
-    /// The body as JSON; a body that doesn't fit is rejected with 400, code `body`.
+    /// The body as JSON, read as [`json::parse`] does: what is needed of it is looked up by name, and nothing else
+    /// in it can make it unreadable. What isn't JSON, or no object, is rejected with 400, code `body`.
+    pub fn value(&self) -> Result<Value, Rejection> {
+        let unreadable = |message| Rejection::new(400, "body", message);
+        let body = json::parse(&self.body)
+            .map_err(|error| unreadable(format!("the body isn't the JSON expected: {error}")))?;
+        if body.is_object() {
+            return Ok(body);
+        }
+        Err(unreadable("the body isn't a JSON object".to_owned()))
+    }
+
+    /// As [`Request::value`], as a struct: a field of another type makes the body unreadable, 400 with the code
+    /// `body`. Ids are best read as [`json::Id`].
     pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, Rejection> {
-        serde_json::from_slice(&self.body).map_err(|error| {
-            // Serde's text may quote what people wrote, so only the place is told.
-            let place = format!("line {}, column {}", error.line(), error.column());
-            Rejection::new(400, "body", format!("the body isn't the JSON expected, at {place}"))
-        })
+        // Serde's text may quote what people wrote.
+        let unfit = |_| Rejection::new(400, "body", "the body isn't the JSON object expected");
+        serde_json::from_value(self.value()?).map_err(unfit)
     }
 }
+
+/// What tells whose a conversation is: a field of a [`Turn`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Identity {
+    /// `session_id`.
+    SessionId,
+    /// `external_user_id`.
+    ExternalUserId,
+    /// `email`.
+    Email,
+}
+
+impl Identity {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::SessionId, Self::ExternalUserId, Self::Email];
+
+    /// How the host calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SessionId => "session-id",
+            Self::ExternalUserId => "external-user-id",
+            Self::Email => "email",
+        }
+    }
+
+    fn is_in(self, turn: &Turn) -> bool {
+        match self {
+            Self::SessionId => turn.session_id.is_some(),
+            Self::ExternalUserId => turn.external_user_id.is_some(),
+            Self::Email => turn.email.is_some(),
+        }
+    }
+}
+
+/// The key of a turn's extras that names what is vouched for.
+const VERIFIED: &str = "verified";
 
 impl Turn {
     /// A turn of a conversation, with nothing said about whose it is.
@@ -92,6 +144,81 @@ impl Turn {
             extras: Vec::new(),
         }
     }
+
+    /// Says for which of its fields the platform vouches: that they are this person's. What isn't named is a claim,
+    /// which links a conversation only where the operator wants that. Fields that aren't set are left out, so set
+    /// them before.
+    ///
+    /// What a visitor typed, or a page of theirs can set, is a claim however well the request is signed: the signature
+    /// says that the platform tells it, not that it is true.
+    ///
+    /// ```
+    /// use sidenote_plugin::webhook::{Identity, Turn};
+    /// let turn = Turn { external_user_id: Some("u-1".into()), email: Some("typed".into()), ..Turn::new("c-1") };
+    /// let turn = turn.vouched([Identity::ExternalUserId]);
+    /// assert_eq!(turn.extras, [("verified".to_owned(), "external-user-id".to_owned())]);
+    /// ```
+    pub fn vouched(mut self, fields: impl IntoIterator<Item = Identity>) -> Self {
+        self.extras.retain(|(key, _)| key != VERIFIED);
+        let fields: Vec<_> = fields.into_iter().collect();
+        let known =
+            Identity::ALL.into_iter().filter(|field| fields.contains(field) && field.is_in(&self));
+        let names: Vec<_> = known.map(Identity::name).collect();
+        if !names.is_empty() {
+            self.extras.push((VERIFIED.to_owned(), names.join(" ")));
+        }
+        self
+    }
+}
+
+/// Whether the operator says that the platform's identity verification is switched on: the setting
+/// `identity_verification`, false where it isn't set. Without it a platform's user id is what a visitor says.
+/// 503, code `config`, where it is neither true nor false.
+pub fn identity_verification() -> Result<bool, Rejection> {
+    let setting = config::flag("identity_verification");
+    setting.map_err(|failure| Rejection::new(503, "config", failure.message))
+}
+
+/// What a look-up in the course of a webhook came to: `None` where the platform will never say, so that the
+/// conversation is taken without; a rejection, 503 with this code, where it may say it another time, so that the
+/// platform sends the webhook again. Refused credentials are the former: they don't pass by repeating. Of those the
+/// log tells, once in an instance.
+pub fn looked_up<T>(code: &str, outcome: Result<T, Failure>) -> Result<Option<T>, Rejection> {
+    thread_local! {
+        static TOLD: RefCell<Vec<FailureKind>> = const { RefCell::new(Vec::new()) };
+    }
+    let failure = match outcome {
+        Ok(found) => return Ok(Some(found)),
+        Err(failure) => failure,
+    };
+    match failure.kind.outlook() {
+        Outlook::Passing => return Err(Rejection::new(503, code, failure.message)),
+        Outlook::Final => {}
+    }
+    let is_new = TOLD.with_borrow_mut(|told| {
+        let is_new = !told.contains(&failure.kind);
+        if is_new {
+            told.push(failure.kind);
+        }
+        is_new
+    });
+    match failure.kind {
+        FailureKind::NotFound => {}
+        FailureKind::Auth if is_new => log::error!(
+            { code = failure.code, asked = code },
+            "whose conversations are isn't told, and they are taken without it: {}", failure.message
+        ),
+        FailureKind::Auth => {}
+        FailureKind::Invalid | FailureKind::Permanent if is_new => log::warn!(
+            { code = failure.code, asked = code },
+            "an answer can't be used, and a conversation is taken without it: {}", failure.message
+        ),
+        FailureKind::Invalid
+        | FailureKind::Permanent
+        | FailureKind::Transient
+        | FailureKind::RateLimited => {}
+    }
+    Ok(None)
 }
 
 impl Answer {
@@ -190,6 +317,60 @@ mod tests {
         for none in [Host::new(), Host::new().secret("incoming", "")] {
             none.install();
             assert_eq!(refused(SCHEME.verify(b"data", &signature)), (503, "secret".to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_turn_names_what_is_vouched_for_of_what_it_has() {
+        use Identity::*;
+        let turn = Turn {
+            session_id: Some("s-1".to_owned()),
+            email: Some("ann@example.com".to_owned()),
+            ..Turn::new("c-1")
+        };
+        for (fields, wanted) in [
+            (&[][..], None),
+            (&[ExternalUserId], None),
+            (&[Email, ExternalUserId, Email], Some("email")),
+            (&Identity::ALL, Some("session-id email")),
+        ] {
+            // What is said last counts.
+            let turn = turn.clone().vouched([Email]).vouched(fields.iter().copied());
+            let wanted = wanted.map(|names: &str| ("verified".to_owned(), names.to_owned()));
+            assert_eq!(turn.extras, Vec::from_iter(wanted), "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_look_up_that_fails_for_good_is_taken_without_and_one_that_passes_comes_again() {
+        let host = Host::new().install();
+        assert_eq!(looked_up("who", Ok(7)), Ok(Some(7)));
+        for _ in 0..3 {
+            for failure in [
+                Failure::not_found("404", "gone"),
+                Failure::auth("missing_scope", "add it"),
+                Failure::invalid("never_heard_of", ""),
+                Failure::permanent("json", ""),
+            ] {
+                assert_eq!(looked_up::<u8>("who", Err(failure)), Ok(None));
+            }
+        }
+        let lines = host.lines();
+        assert_eq!(lines.len(), 3, "each kind once, but what isn't there: {lines:?}");
+        assert!(lines[0].1.contains("add it") && lines[0].1.contains("code=missing_scope"));
+        for failure in [Failure::transient("500", ""), Failure::rate_limited("429", "", None)] {
+            let passing = (503, "who".to_owned());
+            assert_eq!(refused(looked_up::<u8>("who", Err(failure))), passing);
+        }
+    }
+
+    #[test]
+    fn a_body_is_read_whatever_else_is_in_it_and_no_object_is_none() {
+        let body = webhook("POST", &[], r#"{"id":7,"odd":{"id":["\ud83d"]}}"#).value().unwrap();
+        assert_eq!(json::id(&body["id"]).as_deref(), Some("7"));
+        for none in ["", "{", "[]", "null", "7"] {
+            let request = webhook("POST", &[], none);
+            assert_eq!(refused(request.value()), (400, "body".to_owned()), "{none}");
         }
     }
 
