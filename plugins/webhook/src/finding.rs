@@ -1,9 +1,10 @@
 //! Notes looked for before they are sent again, where the operator names an endpoint for it.
 
-use serde::{Deserialize, Serialize};
-use sidenote_plugin::{Call, Failure, NoteId, config};
+use serde::Serialize;
+use serde_json::Value;
+use sidenote_plugin::{Call, Failure, NoteId, Sent, config};
 
-use crate::post::{self, Named};
+use crate::post;
 
 /// Asks the bot for a note. Without an endpoint nobody can be asked, and the note is sent again under its
 /// key.
@@ -22,22 +23,18 @@ pub(crate) fn find(
     }
     // An answer that can't be read is a failure: taken for "no", it would double the note.
     let response = response.error_for_status()?;
-    let answer: Answer = response.json()?;
-    if !answer.found {
-        return Ok(None);
+    let answer: Value = response.json()?;
+    match answer["found"].as_bool() {
+        // An empty id: the note is there and has no name.
+        Some(true) => Ok(Some(post::id_in(&response).unwrap_or_default())),
+        Some(false) => Ok(None),
+        None => Err(Failure::permanent("json", "the answer has no `found`").with_sent(Sent::Sent)),
     }
-    // An empty id: the note is there and has no name.
-    Ok(Some(Named::in_any(&response).id().unwrap_or_default()))
 }
 
 #[derive(Serialize)]
 struct Body<'a> {
     conversation_id: &'a str,
-}
-
-#[derive(Deserialize)]
-struct Answer {
-    found: bool,
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
 //! A signed JSON post of the bot, and what it means.
 
-use serde::Deserialize;
+use serde_json::Value;
 use sidenote_plugin::crypto::{Encoding, Hash};
-use sidenote_plugin::webhook::{Answer, Event, Hmac, Rejection, Request, Turn, check_age};
+use sidenote_plugin::json;
+use sidenote_plugin::webhook::{
+    Answer, Event, Hmac, Identity, Rejection, Request, Turn, check_age,
+};
 
 use crate::post::{SIGNATURE, TIMESTAMP, signed};
 
@@ -10,6 +13,12 @@ use crate::post::{SIGNATURE, TIMESTAMP, signed};
 const SCHEME: Hmac = Hmac { secret: "incoming", hash: Hash::Sha256, encoding: Encoding::Hex };
 /// How far a timestamp may be from the host's clock, in seconds, either way.
 const WINDOW: u64 = 300;
+/// The fields of a body that tell whose a conversation is.
+const FIELDS: [(&str, Identity); 3] = [
+    ("session_id", Identity::SessionId),
+    ("user_id", Identity::ExternalUserId),
+    ("email", Identity::Email),
+];
 
 /// Verifies a request, then reads it. Without the secret everything is refused.
 pub(crate) fn read(request: &Request) -> Result<Vec<Event>, Rejection> {
@@ -17,11 +26,14 @@ pub(crate) fn read(request: &Request) -> Result<Vec<Event>, Rejection> {
         return Err(Rejection::new(405, "method", "only POST is taken"));
     }
     verify(request)?;
-    let body: Body = request.json()?;
-    Ok(vec![match body.event.as_str() {
-        "opened" => Event::Opened(body.turn()?),
-        "replied" => Event::Replied(body.turn()?),
-        "challenge" => Event::Challenge(Answer::text(body.challenge.unwrap_or_default())),
+    let body = request.value()?;
+    let missing = || Rejection::new(400, "body", "`event` is missing");
+    Ok(vec![match body["event"].as_str().ok_or_else(missing)? {
+        "opened" => Event::Opened(turn(&body)?),
+        "replied" => Event::Replied(turn(&body)?),
+        "challenge" => {
+            Event::Challenge(Answer::text(body["challenge"].as_str().unwrap_or_default()))
+        }
         _ => Event::Ignored,
     }])
 }
@@ -39,36 +51,28 @@ fn verify(request: &Request) -> Result<(), Rejection> {
     check_age(seconds, WINDOW)
 }
 
-#[derive(Deserialize)]
-struct Body {
-    event: String,
-    conversation_id: Option<String>,
-    session_id: Option<String>,
-    product_id: Option<String>,
-    user_id: Option<String>,
-    email: Option<String>,
-    text: Option<String>,
-    challenge: Option<String>,
+fn turn(body: &Value) -> Result<Turn, Rejection> {
+    let conversation = json::id(&body["conversation_id"])
+        .ok_or_else(|| Rejection::new(400, "body", "`conversation_id` is missing"))?;
+    let turn = Turn {
+        session_id: json::id(&body["session_id"]),
+        external_user_id: json::id(&body["user_id"]),
+        email: json::id(&body["email"]),
+        product_id: json::id(&body["product_id"]),
+        text: body["text"].as_str().map(str::to_owned),
+        ..Turn::new(conversation)
+    };
+    let verified = &body["verified"];
+    Ok(turn.vouched(FIELDS.into_iter().filter(|it| is_vouched(verified, it.0)).map(|it| it.1)))
 }
 
-impl Body {
-    fn turn(self) -> Result<Turn, Rejection> {
-        let conversation_id = self
-            .conversation_id
-            .filter(|id| !id.is_empty())
-            .ok_or_else(|| Rejection::new(400, "body", "`conversation_id` is missing"))?;
-        Ok(Turn {
-            session_id: given(self.session_id),
-            external_user_id: given(self.user_id),
-            email: given(self.email),
-            product_id: given(self.product_id),
-            text: self.text,
-            ..Turn::new(conversation_id)
-        })
+/// Whether the bot vouches for a field. It is the operator's own and signs, so it does unless it says otherwise:
+/// by `false`, or by a list of the fields that it does vouch for.
+fn is_vouched(verified: &Value, field: &str) -> bool {
+    match verified {
+        Value::Null | Value::Bool(true) => true,
+        Value::Array(names) => names.iter().any(|name| name == field),
+        // Whatever else it says, it doesn't say yes.
+        Value::Bool(false) | Value::Number(_) | Value::String(_) | Value::Object(_) => false,
     }
-}
-
-/// An empty value says as little as none.
-fn given(value: Option<String>) -> Option<String> {
-    value.filter(|value| !value.is_empty())
 }

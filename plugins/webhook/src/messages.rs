@@ -2,20 +2,22 @@
 
 use serde::Serialize;
 use sidenote_plugin::help::Offer;
-use sidenote_plugin::{Call, Failure, Posted, config};
+use sidenote_plugin::{Call, Failure, Posted, config, text};
 
-use crate::post::{self, Named};
+use crate::post;
 
 /// Has the bot offer help.
 pub(crate) fn offer(call: &Call, conversation_id: &str, offer: &Offer) -> Result<Posted, Failure> {
     let replies = offer.quick_replies.iter();
     let quick_replies = replies.map(|it| QuickReply { id: &it.id, label: &it.label }).collect();
-    let body = OfferBody { conversation_id, text: &offer.text, quick_replies };
+    let text = &*text::clean(&offer.text);
+    let body = OfferBody { conversation_id, text, quick_replies };
     send("offer_url", call, "offer", body)
 }
 
 /// Has the bot answer the person.
 pub(crate) fn reply(call: &Call, conversation_id: &str, text: &str) -> Result<Posted, Failure> {
+    let text = &*text::clean(text);
     send("reply_url", call, "reply", ReplyBody { conversation_id, text })
 }
 
@@ -27,7 +29,7 @@ fn send(
 ) -> Result<Posted, Failure> {
     let url = config::require(key)?;
     let response = post::send(&url, call, r#type, body)?.error_for_status()?;
-    Ok(match Named::in_any(&response).id() {
+    Ok(match post::id_in(&response) {
         Some(id) => Posted::with_id(id),
         None => Posted::without_id(),
     })

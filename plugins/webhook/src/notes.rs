@@ -1,16 +1,19 @@
 //! A note as JSON.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
+use sidenote_plugin::text::clean;
 use sidenote_plugin::{Action, Call, Failure, Note, NoteKind, Posted, config};
 
-use crate::post::{self, Named};
+use crate::post;
 
 /// Posts one note.
 pub(crate) fn post(call: &Call, note: &Note) -> Result<Posted, Failure> {
     let url = config::require("url")?;
     let response = post::send(&url, call, "note", Body::of(note))?.error_for_status()?;
     // A bot owes no answer in JSON: what can't be read is no failure, the note was taken.
-    Ok(match Named::in_any(&response).id() {
+    Ok(match post::id_in(&response) {
         Some(id) => Posted::with_id(id),
         None => Posted::without_id(),
     })
@@ -26,7 +29,7 @@ struct Body<'a> {
     email: Option<&'a str>,
     kind: &'static str,
     seq: u64,
-    body: &'a str,
+    body: Cow<'a, str>,
     actions: Vec<BodyAction<'a>>,
 }
 
@@ -43,21 +46,22 @@ impl<'a> Body<'a> {
                 NoteKind::Summary => "summary",
             },
             seq: note.seq,
-            body: &note.body,
+            body: clean(&note.body),
             actions: note.actions.iter().map(BodyAction::of).collect(),
         }
     }
 }
 
-/// An action, named as on the activity stream.
+/// An action, named as on the activity stream. What people typed has no control characters but line ends and tabs:
+/// there are stores that a U+0000 breaks.
 #[derive(Serialize)]
 struct BodyAction<'a> {
     index: i64,
-    r#type: &'a str,
-    title: &'a str,
-    description: &'a str,
-    canonical_url: &'a str,
-    raw_url: &'a str,
+    r#type: Cow<'a, str>,
+    title: Cow<'a, str>,
+    description: Cow<'a, str>,
+    canonical_url: Cow<'a, str>,
+    raw_url: Cow<'a, str>,
     timestamp_start: Option<f64>,
     timestamp_end: Option<f64>,
 }
@@ -66,11 +70,11 @@ impl<'a> BodyAction<'a> {
     fn of(action: &'a Action) -> Self {
         Self {
             index: action.index,
-            r#type: &action.kind,
-            title: &action.title,
-            description: &action.description,
-            canonical_url: &action.canonical_url,
-            raw_url: &action.raw_url,
+            r#type: clean(&action.kind),
+            title: clean(&action.title),
+            description: clean(&action.description),
+            canonical_url: clean(&action.canonical_url),
+            raw_url: clean(&action.raw_url),
             timestamp_start: action.started_at,
             timestamp_end: action.ended_at,
         }
@@ -109,6 +113,17 @@ mod tests {
             let posted = post(&test::call(), &note()).unwrap();
             assert_eq!(posted.note_id.as_deref(), wanted, "{answer}");
         }
+    }
+
+    #[test]
+    fn no_control_character_reaches_the_bot() {
+        let host = host().respond(200, "").install();
+        let mut note = test::note("Typed a\0b\n\u{1b}[31m");
+        note.actions = test::batch(["Typed a\0b"]).actions;
+        post(&test::call(), &note).unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&host.requests()[0].body).unwrap();
+        assert_eq!(body["body"], "Typed a\u{FFFD}b\n\u{FFFD}[31m");
+        assert_eq!(body["actions"][0]["description"], "Typed a\u{FFFD}b");
     }
 
     #[test]

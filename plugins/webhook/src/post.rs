@@ -1,9 +1,10 @@
 //! A signed JSON post to an endpoint of the bot, and the id in its answer.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 use sidenote_plugin::crypto::{self, Encoding, Hash};
 use sidenote_plugin::http::{Request, Response};
-use sidenote_plugin::{Call, Failure, clock, config, log};
+use sidenote_plugin::{Call, Failure, clock, config, json, log};
 
 /// Header of the time of a post, in seconds since the Unix epoch.
 pub(crate) const TIMESTAMP: &str = "x-sidenote-timestamp";
@@ -57,35 +58,13 @@ pub(crate) fn signed(timestamp: &str, body: &[u8]) -> Vec<u8> {
     [timestamp.as_bytes(), b".", body].concat()
 }
 
-/// What an answer may name.
-#[derive(Deserialize, Default)]
-pub(crate) struct Named {
-    note_id: Option<Id>,
-    id: Option<Id>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Id {
-    Text(String),
-    Number(serde_json::Number),
-}
-
-impl Named {
-    /// What is named in an answer that needn't be JSON: what can't be read names nothing.
-    pub(crate) fn in_any(response: &Response) -> Self {
-        if response.is_truncated() {
-            return Self::default();
-        }
-        serde_json::from_slice(&response.body).unwrap_or_default()
-    }
-
-    /// The id, where there is one.
-    pub(crate) fn id(self) -> Option<String> {
-        match self.note_id.or(self.id)? {
-            Id::Text(id) if id.is_empty() => None,
-            Id::Text(id) => Some(id),
-            Id::Number(id) => Some(id.to_string()),
-        }
-    }
+/// The id that an answer names, which needn't be JSON: what can't be read names nothing.
+pub(crate) fn id_in(response: &Response) -> Option<String> {
+    let answer: Value = response.json().ok()?;
+    // A bot counts its notes as it likes, by halves too.
+    let named = |name: &str| {
+        let number = answer[name].as_number().map(ToString::to_string);
+        number.or_else(|| json::id(&answer[name]))
+    };
+    named("note_id").or_else(|| named("id"))
 }

@@ -1,6 +1,7 @@
 //! Notes taken back, where the operator names an endpoint for it.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 use sidenote_plugin::http::Response;
 use sidenote_plugin::{Call, Failure, Redaction, config};
 
@@ -32,12 +33,8 @@ struct Body<'a> {
 
 /// What the bot did; where it doesn't say, it did what it was asked for.
 fn said(response: &Response) -> Redaction {
-    #[derive(Deserialize)]
-    struct Answer {
-        redaction: Option<String>,
-    }
-    let answer: Option<Answer> = serde_json::from_slice(&response.body).ok();
-    match answer.and_then(|answer| answer.redaction).as_deref() {
+    let answer: Value = response.json().unwrap_or_default();
+    match answer["redaction"].as_str() {
         Some("overwritten") => Redaction::Overwritten,
         Some("unsupported") => Redaction::Unsupported,
         Some(_) | None => Redaction::Removed,

@@ -128,6 +128,9 @@ fn what_the_plugin_takes_fits_the_schema_and_what_it_refuses_does_not() {
         (json!({"event": "challenge", "challenge": "x"}), "challenge"),
         (json!({"event": "typing"}), "ignored"),
         (json!({"event": "opened", "conversation_id": "c"}), "opened"),
+        (json!({"event": "opened", "conversation_id": 4242, "user_id": 4711}), "opened"),
+        (json!({"event": "opened", "conversation_id": "c", "verified": false}), "opened"),
+        (json!({"event": "replied", "conversation_id": "c", "verified": ["email"]}), "replied"),
     ] {
         assert!(fits(&schema, &body), "{body}");
         let events = receive(&body).unwrap();
@@ -140,10 +143,39 @@ fn what_the_plugin_takes_fits_the_schema_and_what_it_refuses_does_not() {
         json!({"event": "opened"}),
         json!({"event": "replied", "conversation_id": ""}),
         json!({"event": "opened", "conversation_id": null}),
-        json!({"event": "opened", "conversation_id": "c", "session_id": 7}),
     ] {
         assert!(!fits(&schema, &body), "{body}");
         assert_eq!(receive(&body).unwrap_err(), (400, "body".to_owned()), "{body}");
+    }
+}
+
+#[test]
+fn a_bot_vouches_for_what_it_says_unless_it_says_otherwise() {
+    let all = "session-id external-user-id email";
+    for (verified, wanted) in [
+        (None, Some(all)),
+        (Some(json!(true)), Some(all)),
+        (Some(json!(null)), Some(all)),
+        (Some(json!(false)), None),
+        (Some(json!(["user_id"])), Some("external-user-id")),
+        (Some(json!(["email", "session_id", "odd"])), Some("session-id email")),
+        (Some(json!([])), None),
+        (Some(json!("email")), None),
+        (Some(json!({ "email": true })), None),
+    ] {
+        let mut body = json!({
+            "event": "opened", "conversation_id": "c-1", "session_id": 4242, "user_id": 4711,
+            "email": "ann@example.com",
+        });
+        if let Some(verified) = verified {
+            body["verified"] = verified;
+        }
+        let events = receive(&body).unwrap();
+        let [Event::Opened(turn)] = &*events else { panic!("{events:?}") };
+        assert_eq!(turn.session_id.as_deref(), Some("4242"));
+        assert_eq!(turn.external_user_id.as_deref(), Some("4711"));
+        let found = turn.extras.iter().find(|(key, _)| key == "verified");
+        assert_eq!(found.map(|(_, names)| &**names), wanted, "{body}");
     }
 }
 
