@@ -1,7 +1,11 @@
-//! The lines. Each can be understood on its own.
+//! The lines. Each can be understood on its own. What people typed has no control characters but line ends and
+//! tabs: there are stores that a U+0000 breaks.
+
+use std::borrow::Cow;
 
 use serde::Serialize;
 use sidenote_plugin::sink::{Batch, Summary};
+use sidenote_plugin::text::clean;
 use sidenote_plugin::{Action, Failure};
 
 /// A line per action of a batch, in order.
@@ -18,7 +22,7 @@ pub(crate) fn of_summary(delivery: &str, summary: &Summary) -> Result<Vec<u8>, F
         line: 0,
         product_id: &summary.product_id,
         session_id: &summary.session_id,
-        text: &summary.text,
+        text: clean(&summary.text),
         replaces: summary.replaces,
         forwarded_at: summary.forwarded_at,
     })
@@ -46,11 +50,11 @@ struct ActionLine<'a> {
     conversation_id: Option<&'a str>,
     forwarded_at: Option<f64>,
     index: i64,
-    r#type: &'a str,
-    title: &'a str,
-    description: &'a str,
-    canonical_url: &'a str,
-    raw_url: &'a str,
+    r#type: Cow<'a, str>,
+    title: Cow<'a, str>,
+    description: Cow<'a, str>,
+    canonical_url: Cow<'a, str>,
+    raw_url: Cow<'a, str>,
     timestamp_start: Option<f64>,
     timestamp_end: Option<f64>,
 }
@@ -68,11 +72,11 @@ impl<'a> ActionLine<'a> {
             conversation_id: batch.conversation_id.as_deref(),
             forwarded_at: batch.forwarded_at,
             index: action.index,
-            r#type: &action.kind,
-            title: &action.title,
-            description: &action.description,
-            canonical_url: &action.canonical_url,
-            raw_url: &action.raw_url,
+            r#type: clean(&action.kind),
+            title: clean(&action.title),
+            description: clean(&action.description),
+            canonical_url: clean(&action.canonical_url),
+            raw_url: clean(&action.raw_url),
             timestamp_start: action.started_at,
             timestamp_end: action.ended_at,
         }
@@ -87,7 +91,7 @@ struct SummaryLine<'a> {
     line: u64,
     product_id: &'a str,
     session_id: &'a str,
-    text: &'a str,
+    text: Cow<'a, str>,
     replaces: u64,
     forwarded_at: Option<f64>,
 }
@@ -112,6 +116,6 @@ mod tests {
             assert_eq!(value["user_id"], odd);
         }
         let first: serde_json::Value = serde_json::from_slice(&lines[0]).unwrap();
-        assert_eq!(first["description"], odd);
+        assert_eq!(first["description"], odd.replace('\0', "\u{FFFD}"));
     }
 }
