@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sidenote_plugin::http::{Request, Response};
 use sidenote_plugin::{Failure, FailureKind, LimitScope, clock};
 
@@ -63,23 +63,15 @@ fn reset(response: &Response) -> Option<Duration> {
 }
 
 fn failure(response: &Response) -> Failure {
-    #[derive(Deserialize)]
-    struct Refusal {
-        errors: Vec<Error>,
-    }
-    #[derive(Deserialize)]
-    struct Error {
-        code: String,
-    }
     let mut failure = Failure::from_status(response.status, &response.headers);
-    let refusal: Option<Refusal> = response.json().ok();
-    if let Some(error) = refusal.and_then(|refusal| refusal.errors.into_iter().next()) {
-        failure.message = format!("Intercom answered {}: {}", response.status, error.code);
-        // The operator can mend it, so the note isn't given up for it.
-        if error.code.contains("admin") {
+    let errors = response.list(&["errors"]).unwrap_or_default();
+    if let Some(code) = errors.iter().find_map(|error| error["code"].as_str()) {
+        failure.message = format!("Intercom answered {}: {code}", response.status);
+        // The operator can mend these, so the note isn't given up for them.
+        if code.contains("admin") || code == "intercom_version_invalid" {
             failure.kind = FailureKind::Auth;
         }
-        failure.code = error.code;
+        failure.code = code.to_owned();
     }
     if response.status == 429 {
         let told = failure.retry_after_ms.map(Duration::from_millis);
@@ -140,6 +132,7 @@ mod tests {
             (403, "api_plan_restricted", Auth),
             (404, "not_found", NotFound),
             (404, "admin_not_found", Auth),
+            (400, "intercom_version_invalid", Auth),
             (422, "parameter_invalid", Invalid),
             (500, "server_error", Transient),
         ] {

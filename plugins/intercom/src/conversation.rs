@@ -1,71 +1,30 @@
-//! A conversation as Intercom's API answers it: the parts, and of each what tells whose note it is.
+//! A conversation as Intercom's API answers it: the parts, and of each what tells whose note it is. What else a part
+//! has, and parts of kinds that are to come, are passed over.
 
-use serde::Deserialize;
+use serde_json::Value;
+use sidenote_plugin::json;
 
 use crate::marker;
 
-/// What is read of a conversation.
-#[derive(Deserialize)]
-pub(crate) struct Conversation {
-    conversation_parts: Parts,
-}
+/// The parts of a conversation, the oldest first.
+pub(crate) struct Parts<'a>(pub(crate) &'a [Value]);
 
-#[derive(Deserialize)]
-struct Parts {
-    conversation_parts: Vec<Part>,
-}
-
-/// What is read of a part.
-#[derive(Deserialize)]
-struct Part {
-    id: Id,
-    part_type: String,
-    body: Option<String>,
-    author: Option<Author>,
-}
-
-#[derive(Deserialize)]
-struct Author {
-    id: Option<Id>,
-}
-
-/// Ids are texts, and numbers in some versions.
-#[derive(Deserialize, PartialEq)]
-#[serde(untagged)]
-enum Id {
-    Text(String),
-    Number(u64),
-}
-
-impl Id {
-    fn text(&self) -> String {
-        match self {
-            Self::Text(text) => text.clone(),
-            Self::Number(number) => number.to_string(),
-        }
-    }
-}
-
-impl Conversation {
-    /// The newest note of this teammate that has the key's marker.
+impl Parts<'_> {
+    /// The newest note of this teammate that has the key's marker: its id, empty where it has none.
     pub(crate) fn note(&self, admin: &str, key: &str) -> Option<String> {
         let mut notes = self.of("note", admin);
         let marked =
-            notes.find(|part| marker::is_in(part.body.as_deref().unwrap_or_default(), key));
-        marked.map(|part| part.id.text())
+            notes.find(|part| marker::is_in(part["body"].as_str().unwrap_or_default(), key));
+        marked.map(|part| json::id(&part["id"]).unwrap_or_default())
     }
 
-    /// The newest part of this kind by this teammate.
+    /// The newest part of this kind by this teammate: its id, empty where it has none.
     pub(crate) fn latest(&self, kind: &str, admin: &str) -> Option<String> {
-        self.of(kind, admin).next().map(|part| part.id.text())
+        self.of(kind, admin).next().map(|part| json::id(&part["id"]).unwrap_or_default())
     }
 
-    fn of<'a>(&'a self, kind: &'a str, admin: &'a str) -> impl Iterator<Item = &'a Part> {
-        let by_admin = move |part: &&Part| {
-            let author = part.author.as_ref().and_then(|author| author.id.as_ref());
-            author.is_some_and(|id| id.text() == admin)
-        };
-        let parts = self.conversation_parts.conversation_parts.iter().rev();
-        parts.filter(move |part| part.part_type == kind).filter(by_admin)
+    fn of<'a>(&'a self, kind: &'a str, admin: &'a str) -> impl Iterator<Item = &'a Value> {
+        let parts = self.0.iter().rev().filter(move |part| part["part_type"] == kind);
+        parts.filter(move |part| json::id(&part["author"]["id"]).as_deref() == Some(admin))
     }
 }

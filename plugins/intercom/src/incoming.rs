@@ -1,10 +1,11 @@
 //! Webhooks: who opened a conversation, and who wrote in it.
 
-use serde::Deserialize;
-use serde_json::{Map, Value};
-use sidenote_plugin::config;
+use serde_json::Value;
 use sidenote_plugin::crypto::{Encoding, Hash};
-use sidenote_plugin::webhook::{Answer, Event, Hmac, Rejection, Request, Turn};
+use sidenote_plugin::webhook::{
+    Answer, Event, Hmac, Identity, Rejection, Request, Turn, identity_verification,
+};
+use sidenote_plugin::{config, json};
 
 /// The secret that Intercom signs with.
 const SECRET: &str = "client_secret";
@@ -20,7 +21,7 @@ pub(crate) fn read(request: &Request) -> Result<Vec<Event>, Rejection> {
         "HEAD" => is_ready().map(|()| vec![Event::Challenge(Answer::text(""))]),
         "POST" => {
             verify(request)?;
-            Ok(vec![event(request.json()?)?])
+            Ok(vec![event(&request.value()?)?])
         }
         _ => Err(Rejection::new(405, "method", "only HEAD and POST are taken")),
     }
@@ -55,116 +56,115 @@ fn verify(request: &Request) -> Result<(), Rejection> {
     Err(Rejection::unverified("the header x-hub-signature is missing"))
 }
 
-#[derive(Deserialize)]
-struct Notification {
-    topic: String,
-    data: Data,
-}
-
-#[derive(Deserialize)]
-struct Data {
-    item: Value,
-}
-
-/// What is read of a conversation.
-#[derive(Deserialize)]
-struct Conversation {
-    id: Value,
-    #[serde(default)]
-    custom_attributes: Option<Map<String, Value>>,
-    #[serde(default)]
-    contacts: Option<Contacts>,
-    #[serde(default)]
-    source: Option<Source>,
-    #[serde(default)]
-    conversation_parts: Option<Parts>,
-}
-
-#[derive(Deserialize)]
-struct Contacts {
-    #[serde(default)]
-    contacts: Vec<Contact>,
-}
-
-#[derive(Deserialize)]
-struct Contact {
-    external_id: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct Source {
-    body: Option<String>,
-    author: Option<Author>,
-}
-
-#[derive(Deserialize)]
-struct Author {
-    r#type: Option<String>,
-    email: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Parts {
-    #[serde(default)]
-    conversation_parts: Vec<Part>,
-}
-
-#[derive(Deserialize)]
-struct Part {
-    body: Option<String>,
-    author: Option<Author>,
-}
-
-fn event(notification: Notification) -> Result<Event, Rejection> {
-    let opened = match &*notification.topic {
-        "conversation.user.created" => true,
-        "conversation.user.replied" => false,
+fn event(notification: &Value) -> Result<Event, Rejection> {
+    check_workspace(notification)?;
+    let opened = match notification["topic"].as_str() {
+        Some("conversation.user.created") => true,
+        Some("conversation.user.replied") => false,
         // Pings, and all that support does: our own notes among it.
-        _ => return Ok(Event::Ignored),
+        Some(_) => return Ok(Event::Ignored),
+        None => return Err(Rejection::new(400, "body", "`topic` is missing")),
     };
-    let unread = || Rejection::new(400, "body", "`data.item` isn't the conversation expected");
-    let conversation: Conversation =
-        serde_json::from_value(notification.data.item).map_err(|_| unread())?;
-    let id = given(&conversation.id).ok_or_else(unread)?;
-    let turn = turn(conversation, id, opened);
+    let conversation = &notification["data"]["item"];
+    let id = json::id(&conversation["id"]).ok_or_else(|| {
+        Rejection::new(400, "body", "`data.item` isn't the conversation expected: it has no `id`")
+    })?;
+    let source = &conversation["source"];
+    let parts = json::elements(&conversation["conversation_parts"]["conversation_parts"]);
+    let said = if opened { source } else { parts.last().unwrap_or(&Value::Null) };
+    let Some(author) = person(conversation, said) else {
+        return Ok(Event::Ignored);
+    };
+    let turn = turn(conversation, id, author, said)?;
     Ok(if opened { Event::Opened(turn) } else { Event::Replied(turn) })
 }
 
-fn turn(conversation: Conversation, id: String, opened: bool) -> Turn {
+/// Whom a conversation is about: whoever opened it, or else whoever answers support, null where that isn't said.
+/// None where somebody else speaks: others can be added to a conversation, and what they write isn't that person's
+/// word. A lead who signs in is merged into a user, who then is the conversation's only contact.
+fn person<'a>(conversation: &'a Value, said: &'a Value) -> Option<&'a Value> {
+    let (opener, speaker) = (&conversation["source"]["author"], &said["author"]);
+    if !is_person(opener) {
+        return Some(if is_person(speaker) { speaker } else { &Value::Null });
+    }
+    if !is_another(opener, speaker) {
+        return Some(opener);
+    }
+    let is_only = matches!(*contacts(conversation), [only] if is_same(only, speaker));
+    (is_only && is_person(speaker)).then_some(speaker)
+}
+
+/// An app's secret signs the webhooks of every workspace that has the app.
+fn check_workspace(notification: &Value) -> Result<(), Rejection> {
+    let ours = config::get("app_id").filter(|id| !id.is_empty());
+    if ours.is_some() && ours != json::id(&notification["app_id"]) {
+        return Err(Rejection::new(403, "app", "the webhook is of another workspace"));
+    }
+    Ok(())
+}
+
+/// The turn of a person whose text stands in `said`.
+fn turn(conversation: &Value, id: String, author: &Value, said: &Value) -> Result<Turn, Rejection> {
     let attribute = config::get("session_attribute").unwrap_or_else(|| ATTRIBUTE.to_owned());
-    let attributes = conversation.custom_attributes.unwrap_or_default();
-    let contacts = conversation.contacts.map(|it| it.contacts).unwrap_or_default();
-    let (body, author) = match conversation.source {
-        Some(source) => (source.body, source.author),
-        None => (None, None),
-    };
-    let parts = conversation.conversation_parts.map(|it| it.conversation_parts).unwrap_or_default();
-    let (said, by) = match parts.into_iter().next_back() {
-        Some(part) => (part.body, part.author),
-        None => (None, None),
-    };
-    // Support can open a conversation too: then its author is no person of ours.
-    let person = |author: Option<Author>| {
-        let author = author?;
-        let support = matches!(author.r#type.as_deref(), Some("admin" | "bot" | "team"));
-        author.email.filter(|email| !support && !email.is_empty())
-    };
-    Turn {
-        session_id: attributes.get(&attribute).and_then(given),
-        external_user_id: contacts.iter().find_map(|it| it.external_id.as_ref().and_then(given)),
-        email: person(author).or_else(|| person(by)),
-        text: if opened { body } else { said }.map(|text| plain(&text)),
+    let contact = contact(conversation, author);
+    let turn = Turn {
+        session_id: json::id(&conversation["custom_attributes"][&attribute]),
+        external_user_id: json::id(&contact["external_id"]),
+        email: json::id(&author["email"]),
+        text: said["body"].as_str().map(plain),
         ..Turn::new(id)
+    };
+    let is_user =
+        author["type"] == "user" && !matches!(contact["type"].as_str(), Some("lead" | "visitor"));
+    let is_proven = is_user
+        && !is_another(author, contact)
+        && [&conversation["source"], said].into_iter().all(is_of_messenger)
+        && identity_verification()?;
+    // What Intercom has proven is the id that the page gave, or else the address. An address beside an id is what
+    // the page says.
+    let proven =
+        if turn.external_user_id.is_some() { Identity::ExternalUserId } else { Identity::Email };
+    Ok(turn.vouched(is_proven.then_some(proven)))
+}
+
+/// Whether an author is a person of ours: a user, a lead or a visitor.
+fn is_person(author: &Value) -> bool {
+    author.is_object() && !matches!(author["type"].as_str(), Some("admin" | "bot" | "team"))
+}
+
+/// Whether two people are certainly not the same.
+fn is_another(one: &Value, other: &Value) -> bool {
+    let (one, other) = (json::id(&one["id"]), json::id(&other["id"]));
+    one.is_some() && other.is_some() && one != other
+}
+
+/// Whether two people are certainly the same.
+fn is_same(one: &Value, other: &Value) -> bool {
+    json::id(&one["id"]).is_some_and(|id| Some(id) == json::id(&other["id"]))
+}
+
+fn contacts(conversation: &Value) -> Vec<&Value> {
+    let contacts = json::elements(&conversation["contacts"]["contacts"]);
+    contacts.iter().filter(|contact| contact.is_object()).collect()
+}
+
+/// The contact who is the author. A conversation has several where others were added.
+fn contact<'a>(conversation: &'a Value, author: &Value) -> &'a Value {
+    let contacts = contacts(conversation);
+    let own = contacts.iter().find(|contact| is_same(contact, author));
+    match (&*contacts, own) {
+        (_, Some(own)) => own,
+        ([only], None) => only,
+        _ => &Value::Null,
     }
 }
 
-/// An id that is given as a text or a number; an empty one says as little as none.
-fn given(value: &Value) -> Option<String> {
-    let text = match value.as_str() {
-        Some(text) => text.to_owned(),
-        None => value.as_number()?.to_string(),
-    };
-    Some(text).filter(|text| !text.trim().is_empty())
+/// Whether a message came through Intercom's Messenger. That one proves who writes; mail, phone and other networks
+/// don't.
+fn is_of_messenger(message: &Value) -> bool {
+    let kind = message["type"].as_str().unwrap_or("conversation");
+    matches!(kind, "conversation" | "conversation_part")
+        && !message["email_message_metadata"].is_object()
 }
 
 /// What a person wrote, without the markup that older versions of the API put around it.

@@ -7,12 +7,15 @@ use sidenote_plugin::{
 };
 
 use crate::api;
-use crate::conversation::Conversation;
+use crate::conversation::Parts;
 use crate::marker;
 use crate::settings::Settings;
 
 /// Longest note, in characters of HTML. Intercom documents no limit.
 const MOST: usize = 60_000;
+
+/// Where the parts of a conversation stand.
+const PARTS: [&str; 2] = ["conversation_parts", "conversation_parts"];
 
 /// Posts a note.
 pub(crate) fn post(settings: &Settings, key: &str, note: &Note) -> Result<Posted, Failure> {
@@ -24,16 +27,14 @@ pub(crate) fn post(settings: &Settings, key: &str, note: &Note) -> Result<Posted
         "body": html(&marker::of(key), &note.body),
     });
     let response = api::post(settings, &format!("/conversations/{conversation}/reply"), &body)?;
-    Ok(posted(&response, |conversation| conversation.note(&settings.admin, key)))
+    Ok(posted(&response, |parts| parts.note(&settings.admin, key)))
 }
 
 /// What came of a post. It was taken, so an answer that can't be read is no failure: the note has no id then.
-pub(crate) fn posted(
-    response: &Response,
-    id: impl FnOnce(&Conversation) -> Option<String>,
-) -> Posted {
-    let conversation: Result<Conversation, Failure> = response.json();
-    let posted = match conversation.as_ref().ok().and_then(id) {
+pub(crate) fn posted(response: &Response, id: impl FnOnce(&Parts<'_>) -> Option<String>) -> Posted {
+    let parts = response.list(&PARTS);
+    let id = parts.ok().and_then(|parts| id(&Parts(&parts))).filter(|id| !id.is_empty());
+    let posted = match id {
         Some(id) => Posted::with_id(id),
         None => {
             let truncated = response.is_truncated();
@@ -54,8 +55,8 @@ pub(crate) fn find(
     key: &str,
 ) -> Result<Option<NoteId>, Failure> {
     let path = format!("/conversations/{}", api::id(conversation)?);
-    let conversation: Conversation = api::get(settings, &path)?.json()?;
-    Ok(conversation.note(&settings.admin, key))
+    let parts = api::get(settings, &path)?.list(&PARTS)?;
+    Ok(Parts(&parts).note(&settings.admin, key))
 }
 
 /// Takes the text of a note away; `This message was deleted` stands in its place.

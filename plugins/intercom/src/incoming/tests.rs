@@ -46,7 +46,7 @@ fn a_conversation_tells_its_session_its_person_and_what_was_written() {
     let item = json!({
         "id": "525",
         "custom_attributes": { "session_id": "s-1", "plan": 3 },
-        "contacts": { "contacts": [{ "external_id": null }, { "external_id": "u-1" }] },
+        "contacts": { "contacts": [{ "external_id": "u-1" }] },
         "source": {
             "body": "<p>I can&#39;t <b>pay</b></p>",
             "author": { "type": "user", "email": "ann@example.com" },
@@ -85,6 +85,133 @@ fn a_conversation_that_support_opened_names_the_person_who_answers() {
         ..Turn::new("525")
     };
     assert_eq!(turn_of("conversation.user.replied", &item), wanted);
+}
+
+/// A conversation of the Messenger by a user with an id and an address.
+fn by_user() -> Value {
+    json!({
+        "id": "525",
+        "custom_attributes": { "session_id": "s-1" },
+        "contacts": { "contacts": [{ "type": "contact", "id": "c-1", "external_id": "u-1" }] },
+        "source": {
+            "type": "conversation",
+            "author": { "type": "user", "id": "c-1", "email": "ann@example.com" },
+        },
+        "conversation_parts": { "conversation_parts": [
+            { "type": "conversation_part", "author": { "type": "user", "id": "c-1" } },
+        ] },
+    })
+}
+
+fn vouched(item: &Value, setting: Option<&str>) -> Option<String> {
+    let request = signed(&notification("conversation.user.replied", item));
+    let host = Host::new().secret(SECRET, KEY);
+    match setting {
+        Some(setting) => host.config("identity_verification", setting).install(),
+        None => host.install(),
+    };
+    let events = read(&request).unwrap();
+    let [Event::Replied(turn)] = &*events else { panic!("{events:?}") };
+    assert!(turn.extras.len() <= 1, "{:?}", turn.extras);
+    turn.extras.first().map(|(key, names)| format!("{key}: {names}"))
+}
+
+#[test]
+fn a_users_id_is_verified_where_messenger_security_is_on_and_everything_else_is_a_claim() {
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut item = by_user();
+        change(&mut item);
+        item
+    };
+    let id = Some("verified: external-user-id".to_owned());
+    assert_eq!(vouched(&by_user(), Some("true")), id);
+    assert_eq!(vouched(&by_user(), Some("false")), None);
+    assert_eq!(vouched(&by_user(), None), None);
+    // A user without an id is proven by the address.
+    let by_address = with(&|it| it["contacts"]["contacts"][0]["external_id"] = Value::Null);
+    assert_eq!(vouched(&by_address, Some("true")), Some("verified: email".to_owned()));
+    for claim in [
+        with(&|it| it["source"]["author"]["type"] = json!("lead")),
+        with(&|it| it["source"]["author"]["type"] = json!("visitor")),
+        with(&|it| it["source"]["author"]["type"] = json!("contact")),
+        with(&|it| it["source"]["author"]["type"] = Value::Null),
+        with(&|it| it["contacts"]["contacts"][0]["type"] = json!("lead")),
+        with(&|it| it["contacts"]["contacts"][0]["id"] = json!("merged-into")),
+        with(&|it| it["source"]["type"] = json!("email")),
+        with(&|it| it["source"]["type"] = json!("whatsapp")),
+        with(&|it| it["source"]["email_message_metadata"] = json!({ "subject": "Hi" })),
+        with(&|it| {
+            it["conversation_parts"]["conversation_parts"][0]["email_message_metadata"] =
+                json!({ "subject": "Re: Hi" });
+        }),
+        with(&|it| it["source"]["author"] = json!({ "type": "admin", "id": 7 })),
+    ] {
+        let wanted = match claim["source"]["author"]["type"].as_str() {
+            // The person who answers support is a user.
+            Some("admin") => id.clone(),
+            _ => None,
+        };
+        assert_eq!(vouched(&claim, Some("true")), wanted, "{claim}");
+    }
+    let odd = signed(&notification("conversation.user.replied", &by_user()));
+    Host::new().secret(SECRET, KEY).config("identity_verification", "yes").install();
+    assert_eq!(read(&odd).unwrap_err().code, "config");
+}
+
+#[test]
+fn of_several_contacts_the_author_is_meant_and_what_others_write_is_ignored() {
+    let mut item = by_user();
+    item["contacts"]["contacts"] = json!([
+        { "id": "c-0", "external_id": "u-0" }, null, { "id": "c-1", "external_id": 17 },
+    ]);
+    let turn = turn_of("conversation.user.replied", &item);
+    assert_eq!(turn.external_user_id.as_deref(), Some("17"));
+    item["source"]["author"]["id"] = Value::Null;
+    let turn = turn_of("conversation.user.replied", &item);
+    assert_eq!(turn.external_user_id, None, "nobody says which of them it is");
+    item["source"]["author"]["id"] = json!("c-0");
+    let other = read(&signed(&notification("conversation.user.replied", &item)));
+    assert_eq!(other, Ok(vec![Event::Ignored]));
+}
+
+#[test]
+fn a_lead_who_signed_in_is_the_user_whom_the_contact_was_merged_into() {
+    let mut item = by_user();
+    item["source"]["author"] = json!({ "type": "lead", "id": "c-0", "email": "typed@example.com" });
+    item["conversation_parts"]["conversation_parts"][0]["author"]["email"] =
+        json!("ann@example.com");
+    let turn = turn_of("conversation.user.replied", &item);
+    assert_eq!(turn.external_user_id.as_deref(), Some("u-1"));
+    assert_eq!(turn.email.as_deref(), Some("ann@example.com"));
+    assert_eq!(vouched(&item, Some("true")), Some("verified: external-user-id".to_owned()));
+    // Before that, the lead says who he is.
+    item["conversation_parts"]["conversation_parts"][0]["author"]["id"] = json!("c-0");
+    assert_eq!(vouched(&item, Some("true")), None);
+}
+
+#[test]
+fn a_webhook_of_another_workspace_is_refused_where_ours_is_known() {
+    let body = |app: Value| {
+        json!({ "topic": "conversation.user.created", "app_id": app, "data": { "item": by_user() } })
+            .to_string()
+            .into_bytes()
+    };
+    for (ours, app, refused) in [
+        (None, json!("a1"), false),
+        (Some("a1"), json!("a1"), false),
+        (Some("a1"), json!("a2"), true),
+        (Some("a1"), Value::Null, true),
+        (Some("42"), json!(42), false),
+    ] {
+        let request = signed(&body(app.clone()));
+        let host = Host::new().secret(SECRET, KEY);
+        match ours {
+            Some(ours) => host.config("app_id", ours).install(),
+            None => host.install(),
+        };
+        let status = read(&request).err().map(|rejection| (rejection.status, rejection.code));
+        assert_eq!(status, refused.then(|| (403, "app".to_owned())), "{ours:?} {app}");
+    }
 }
 
 #[test]
