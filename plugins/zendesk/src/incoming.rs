@@ -1,11 +1,12 @@
 //! Webhooks: who opened a ticket, and who wrote in it. A trigger's body is written by the operator, as this
 //! folder's `README.md` has it; that of an event subscription is Zendesk's.
 
-use serde::Deserialize;
 use serde_json::Value;
 use sidenote_plugin::crypto::{Encoding, Hash};
-use sidenote_plugin::webhook::{Event, Hmac, Rejection, Request, Turn, check_age};
-use sidenote_plugin::{clock, log};
+use sidenote_plugin::webhook::{
+    Event, Hmac, Identity, Rejection, Request, Turn, check_age, identity_verification, looked_up,
+};
+use sidenote_plugin::{Failure, clock, config, json};
 
 use crate::api;
 use crate::settings::{ExternalId, Settings};
@@ -23,10 +24,20 @@ pub(crate) fn read(request: &Request) -> Result<Vec<Event>, Rejection> {
         return Err(Rejection::new(405, "method", "only POST is taken"));
     }
     verify(request)?;
-    let body: Body = request.json()?;
-    let event = match body.r#type.as_deref() {
-        Some(kind) => subscribed(kind, body.detail, body.event)?,
-        None => body.authored.event()?,
+    let body = request.value()?;
+    let ours = config::get("account_id").filter(|id| !id.is_empty());
+    let account = given(&body["account_id"]);
+    // A trigger's body has none, unless its author put one in.
+    let is_foreign = match body["type"].as_str() {
+        Some(_) => account != ours,
+        None => account.is_some() && account != ours,
+    };
+    if ours.is_some() && is_foreign {
+        return Err(Rejection::new(403, "account", "the webhook is of another account"));
+    }
+    let event = match body["type"].as_str() {
+        Some(kind) => subscribed(kind, &body)?,
+        None => authored(&body)?,
     };
     Ok(vec![event])
 }
@@ -43,109 +54,75 @@ fn verify(request: &Request) -> Result<(), Rejection> {
     check_age(seconds, WINDOW)
 }
 
-#[derive(Deserialize)]
-struct Body {
-    /// Only in the body of an event subscription.
-    r#type: Option<String>,
-    detail: Option<Detail>,
-    event: Option<Change>,
-    #[serde(flatten)]
-    authored: Authored,
-}
-
-/// What a trigger's body holds. Placeholders of what isn't there become empty texts.
-#[derive(Deserialize)]
-struct Authored {
-    ticket_id: Option<Value>,
-    trigger_type: Option<String>,
-    session_id: Option<Value>,
-    requester_external_id: Option<Value>,
-    requester_email: Option<Value>,
-    user_message: Option<String>,
-}
-
-impl Authored {
-    fn event(self) -> Result<Event, Rejection> {
-        let turn = Turn {
-            session_id: given(self.session_id.as_ref()),
-            external_user_id: given(self.requester_external_id.as_ref()),
-            email: given(self.requester_email.as_ref()),
-            text: self.user_message.filter(|text| !text.trim().is_empty()),
-            ..Turn::new(ticket(self.ticket_id.as_ref(), "ticket_id")?)
-        };
-        Ok(match self.trigger_type.as_deref() {
-            Some("new_ticket") => Event::Opened(turn),
-            Some("user_reply") => Event::Replied(turn),
-            Some(_) => Event::Ignored,
-            None => return Err(Rejection::new(400, "body", "`trigger_type` is missing")),
-        })
+/// A body whose author is the operator. Placeholders of what isn't there become empty texts.
+fn authored(body: &Value) -> Result<Event, Rejection> {
+    let opened = match body["trigger_type"].as_str() {
+        Some("new_ticket") => true,
+        Some("user_reply") => false,
+        Some(_) => return Ok(Event::Ignored),
+        None => return Err(Rejection::new(400, "body", "`trigger_type` is missing")),
+    };
+    // Whoever is in copy can answer too, and isn't the person whom the ticket is about.
+    if is_another(&body["author_id"], &body["requester_id"]) {
+        return Ok(Event::Ignored);
     }
+    let turn = Turn {
+        session_id: given(&body["session_id"]),
+        external_user_id: given(&body["requester_external_id"]),
+        email: given(&body["requester_email"]),
+        text: body["user_message"].as_str().filter(|it| !it.trim().is_empty()).map(str::to_owned),
+        ..Turn::new(ticket(&body["ticket_id"], "ticket_id")?)
+    };
+    // The session stands in a field of the ticket's form, which people may be able to fill in.
+    let turn = vouched(turn, body["via"].as_str(), &[Identity::ExternalUserId, Identity::Email])?;
+    Ok(if opened { Event::Opened(turn) } else { Event::Replied(turn) })
 }
 
-/// A ticket as an event has it.
-#[derive(Deserialize)]
-struct Detail {
-    id: Option<Value>,
-    external_id: Option<Value>,
-    requester_id: Option<Value>,
-    description: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Change {
-    comment: Option<Comment>,
-}
-
-#[derive(Deserialize)]
-struct Comment {
-    body: Option<String>,
-    is_public: Option<bool>,
-    author: Option<Author>,
-}
-
-#[derive(Deserialize)]
-struct Author {
-    is_staff: Option<bool>,
-}
-
-impl Comment {
-    /// Whether the person wrote it. Our own notes are comments too, and must not come back: what isn't said to
-    /// be public counts as a note.
-    fn is_the_persons(&self) -> bool {
-        let by_staff = self.author.as_ref().and_then(|author| author.is_staff).unwrap_or(false);
-        self.is_public == Some(true) && !by_staff
-    }
-}
-
-fn subscribed(
-    kind: &str,
-    detail: Option<Detail>,
-    change: Option<Change>,
-) -> Result<Event, Rejection> {
-    let comment = change.and_then(|change| change.comment);
+/// A body of an event subscription. Our own notes are comments too, and must not come back: what isn't said to be
+/// public counts as a note.
+fn subscribed(kind: &str, body: &Value) -> Result<Event, Rejection> {
+    let (detail, comment) = (&body["detail"], &body["event"]["comment"]);
     let opened = match kind {
         "zen:event-type:ticket.created" => true,
         "zen:event-type:ticket.comment_added" => {
-            if !comment.as_ref().is_some_and(Comment::is_the_persons) {
+            let is_staffs = comment["author"]["is_staff"] == true;
+            let is_anothers = is_another(&comment["author"]["id"], &detail["requester_id"]);
+            if comment["is_public"] != true || is_staffs || is_anothers {
                 return Ok(Event::Ignored);
             }
             false
         }
         _ => return Ok(Event::Ignored),
     };
-    let detail = detail.ok_or_else(|| Rejection::new(400, "body", "`detail` is missing"))?;
-    let mut turn = Turn::new(ticket(detail.id.as_ref(), "detail.id")?);
-    identify(&mut turn, &detail)?;
-    turn.text = if opened { detail.description } else { comment.and_then(|comment| comment.body) };
+    let mut turn = Turn::new(ticket(&detail["id"], "detail.id")?);
+    identify(&mut turn, detail)?;
+    // An agent can open a ticket for a person: then the first text is the agent's.
+    let by_agent = is_another(&detail["submitter_id"], &detail["requester_id"]);
+    let text = if opened { &detail["description"] } else { &comment["body"] };
+    turn.text = text.as_str().filter(|_| !(opened && by_agent)).map(str::to_owned);
+    let turn = vouched(turn, detail["via"]["channel"].as_str(), &Identity::ALL)?;
     Ok(if opened { Event::Opened(turn) } else { Event::Replied(turn) })
+}
+
+/// Whether two users are certainly not the same.
+fn is_another(one: &Value, other: &Value) -> bool {
+    let (one, other) = (given(one), given(other));
+    one.is_some() && other.is_some() && one != other
+}
+
+/// Says what Zendesk vouches for: nothing, unless people must sign in to ask. Whoever writes a mail says himself who
+/// he is.
+fn vouched(turn: Turn, channel: Option<&str>, fields: &[Identity]) -> Result<Turn, Rejection> {
+    let by_mail = channel.is_some_and(|it| matches!(&*it.to_lowercase(), "email" | "mail"));
+    let vouched = !by_mail && identity_verification()?;
+    Ok(turn.vouched(fields.iter().copied().filter(|_| vouched)))
 }
 
 /// Says whose ticket it is: by its external id, else by what Zendesk knows of the requester, who is only a
 /// number in the event.
-fn identify(turn: &mut Turn, detail: &Detail) -> Result<(), Rejection> {
-    let settings =
-        Settings::load().map_err(|failure| Rejection::new(503, "config", failure.message))?;
-    let external = given(detail.external_id.as_ref());
+fn identify(turn: &mut Turn, detail: &Value) -> Result<(), Rejection> {
+    let settings = settings()?;
+    let external = given(&detail["external_id"]);
     match settings.external_id {
         ExternalId::Session => turn.session_id = external,
         ExternalId::User => turn.external_user_id = external,
@@ -153,51 +130,34 @@ fn identify(turn: &mut Turn, detail: &Detail) -> Result<(), Rejection> {
     if turn.session_id.is_some() || turn.external_user_id.is_some() {
         return Ok(());
     }
-    let Some(requester) = given(detail.requester_id.as_ref()) else {
+    let Some(requester) = given(&detail["requester_id"]) else {
         return Ok(());
     };
-    let user = requester_of(&settings, &requester).map_err(|failure| {
-        log::warn!({ code = failure.code }, "the requester of a ticket can't be looked up");
-        Rejection::new(
-            503,
-            "requester",
-            "the requester can't be looked up; the webhook is to come again",
-        )
-    })?;
-    turn.external_user_id = given(user.external_id.as_ref());
-    turn.email = given(user.email.as_ref());
+    if let Some(user) = looked_up("requester", requester_of(&settings, &requester))? {
+        turn.external_user_id = given(&user["external_id"]);
+        turn.email = given(&user["email"]);
+    }
     Ok(())
 }
 
-#[derive(Deserialize)]
-struct Shown {
-    user: User,
+fn requester_of(settings: &Settings, id: &str) -> Result<Value, Failure> {
+    let mut shown: Value =
+        api::get(settings, &format!("/api/v2/users/{}", api::id(id)?))?.json()?;
+    Ok(shown.get_mut("user").map(Value::take).unwrap_or_default())
 }
 
-#[derive(Deserialize)]
-struct User {
-    external_id: Option<Value>,
-    email: Option<Value>,
+fn settings() -> Result<Settings, Rejection> {
+    Settings::load().map_err(|failure| Rejection::new(503, "config", failure.message))
 }
 
-fn requester_of(settings: &Settings, id: &str) -> Result<User, sidenote_plugin::Failure> {
-    let shown: Shown = api::get(settings, &format!("/api/v2/users/{}", api::id(id)?))?.json()?;
-    Ok(shown.user)
-}
-
-fn ticket(id: Option<&Value>, field: &str) -> Result<String, Rejection> {
+fn ticket(id: &Value, field: &str) -> Result<String, Rejection> {
     let id = given(id).filter(|id| api::id(id).is_ok());
     id.ok_or_else(|| Rejection::new(400, "body", format!("`{field}` is no ticket's number")))
 }
 
-/// An id that is given as a text or a number; an empty one says as little as none.
-fn given(value: Option<&Value>) -> Option<String> {
-    let value = value?;
-    let text = match value.as_str() {
-        Some(text) => text.trim().to_owned(),
-        None => value.as_number()?.to_string(),
-    };
-    Some(text).filter(|text| !text.is_empty())
+/// An id without the blanks that stand around a placeholder.
+fn given(value: &Value) -> Option<String> {
+    json::id(value).map(|id| id.trim().to_owned())
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! up is in this folder's `README.md`.
 
 mod api;
+mod audits;
 mod incoming;
 mod note;
 mod redact;

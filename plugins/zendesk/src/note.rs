@@ -1,64 +1,17 @@
 //! Notes: posted as internal comments, and found again by the key in the metadata of their audit.
 
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use sidenote_plugin::{Failure, LimitScope, Note, NoteId, Posted, clock, log, text};
+use sidenote_plugin::json::{elements, id};
+use sidenote_plugin::{Failure, LimitScope, Note, NoteId, Posted, log, text};
 
 use crate::api;
+use crate::audits;
 use crate::settings::Settings;
 
 /// Longest note, in characters of HTML; Zendesk takes about 65,000.
 const MOST: usize = 64_000;
 /// Where the key stands in the audit of an update.
 const KEY: &str = "sidenote_key";
-/// A note whose outcome isn't known was sent lately: audits older than this, in seconds, aren't looked at.
-const LATELY: u64 = 7 * 86_400;
-/// Most pages of audits that are looked at, a hundred on each.
-const MOST_PAGES: u32 = 20;
-
-#[derive(Deserialize)]
-struct Updated {
-    audit: Audit,
-}
-
-#[derive(Deserialize)]
-struct Audits {
-    audits: Vec<Audit>,
-    next_page: Option<String>,
-}
-
-/// One update of a ticket.
-#[derive(Deserialize)]
-struct Audit {
-    id: u64,
-    created_at: Option<String>,
-    metadata: Option<Metadata>,
-    #[serde(default)]
-    events: Vec<Event>,
-}
-
-#[derive(Deserialize)]
-struct Metadata {
-    /// An object; some versions write an empty list or nothing for none.
-    custom: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct Event {
-    id: u64,
-    r#type: String,
-}
-
-#[derive(Deserialize)]
-struct Comments {
-    comments: Vec<Comment>,
-}
-
-#[derive(Deserialize)]
-struct Comment {
-    id: u64,
-    audit_id: Option<u64>,
-}
 
 /// Posts a note.
 pub(crate) fn post(settings: &Settings, key: &str, note: &Note) -> Result<Posted, Failure> {
@@ -73,11 +26,9 @@ pub(crate) fn post(settings: &Settings, key: &str, note: &Note) -> Result<Posted
     });
     let response = api::put(settings, &format!("/api/v2/tickets/{ticket}"), &body)?;
     // The note was taken: an answer that can't be read is no failure.
-    let updated: Option<Updated> = response.json().ok();
-    let id = updated
-        .and_then(|it| it.audit.comment().or_else(|| look_up(settings, ticket, it.audit.id)));
-    let posted = match id {
-        Some(id) => Posted::with_id(id.to_string()),
+    let updated: Value = response.json().unwrap_or_default();
+    let posted = match comment_of(settings, ticket, &updated["audit"]) {
+        Some(id) => Posted::with_id(id),
         None => {
             log::warn!("the answer doesn't show what was posted");
             Posted::without_id()
@@ -90,53 +41,32 @@ pub(crate) fn post(settings: &Settings, key: &str, note: &Note) -> Result<Posted
     })
 }
 
-impl Audit {
-    fn comment(&self) -> Option<u64> {
-        self.events.iter().find(|event| event.r#type == "Comment").map(|event| event.id)
-    }
-
-    fn is_of(&self, key: &str) -> bool {
-        let custom = self.metadata.as_ref().and_then(|metadata| metadata.custom.as_ref());
-        custom.and_then(|custom| custom.get(KEY)?.as_str()) == Some(key)
-    }
-
-    fn is_older_than(&self, moment: u64) -> bool {
-        let created = self.created_at.as_deref().and_then(clock::parse);
-        created.is_some_and(|created| created < moment)
-    }
+/// The id of the comment that an update made: of the audit's events, which have other kinds too, or of the ticket's
+/// comments, where the audit doesn't say it.
+fn comment_of(settings: &Settings, ticket: u64, audit: &Value) -> Option<String> {
+    let comments = elements(&audit["events"]).iter().filter(|event| event["type"] == "Comment");
+    let told = comments.filter_map(|event| id(&event["id"])).find(|id| api::id(id).is_ok());
+    told.or_else(|| look_up(settings, ticket, &id(&audit["id"])?))
 }
 
-/// The comment of an audit that doesn't say it.
-fn look_up(settings: &Settings, ticket: u64, audit: u64) -> Option<u64> {
+fn look_up(settings: &Settings, ticket: u64, audit: &str) -> Option<String> {
     let path = format!("/api/v2/tickets/{ticket}/comments?sort=-created_at&page%5Bsize%5D=10");
-    let comments: Comments = api::get(settings, &path).ok()?.json().ok()?;
-    let comment = comments.comments.iter().find(|comment| comment.audit_id == Some(audit));
-    comment.map(|comment| comment.id)
+    let comments = api::get(settings, &path).ok()?.list(&["comments"]).ok()?;
+    let comment = comments.iter().find(|it| id(&it["audit_id"]).as_deref() == Some(audit))?;
+    id(&comment["id"])
 }
 
-/// Looks for the note of a key, the latest updates first.
+/// Looks for the note of a key among the updates of late.
 pub(crate) fn find(
     settings: &Settings,
     conversation: &str,
     key: &str,
 ) -> Result<Option<NoteId>, Failure> {
     let ticket = api::id(conversation)?;
-    let long_ago = clock::now().saturating_sub(LATELY);
-    for page in 1..=MOST_PAGES {
-        let path =
-            format!("/api/v2/tickets/{ticket}/audits?sort_order=desc&per_page=100&page={page}");
-        let page: Audits = api::get(settings, &path)?.json()?;
-        if let Some(audit) = page.audits.iter().find(|audit| audit.is_of(key)) {
-            let id = audit.comment().or_else(|| look_up(settings, ticket, audit.id));
-            // Without a name the note is there all the same.
-            return Ok(Some(id.map(|id| id.to_string()).unwrap_or_default()));
-        }
-        let rest_is_old = page.audits.last().is_none_or(|audit| audit.is_older_than(long_ago));
-        if page.next_page.is_none() || rest_is_old {
-            return Ok(None);
-        }
-    }
-    Err(Failure::transient("audits", "the ticket has too many updates of late to look through"))
+    let is_ours = |audit: &Value| audit["metadata"]["custom"][KEY] == key;
+    let found = audits::find(settings, ticket, is_ours)?;
+    // Without a name the note is there all the same.
+    Ok(found.map(|audit| comment_of(settings, ticket, &audit).unwrap_or_default()))
 }
 
 /// A text as paragraphs and lines, its markup escaped, and its braces too: Zendesk fills in the placeholders of
@@ -270,22 +200,30 @@ mod tests {
     }
 
     #[test]
-    fn old_updates_end_the_search_and_an_endless_one_is_a_failure() {
-        let page = |created: &str| {
-            format!(
-                r#"{{"audits":[{{"id":1,"created_at":"{created}","metadata":{{"custom":[]}}}}],"next_page":"https://x"}}"#
-            )
-        };
-        let host = host().respond(200, &page("2001-01-01T00:00:00Z")).install();
-        assert_eq!(find(), Ok(None));
-        assert_eq!(host.requests().len(), 1);
-        let endless =
-            (0..30).fold(self::host(), |host, _| host.respond(200, &page("2100-01-01T00:00:00Z")));
-        endless.install();
-        assert_eq!(find().unwrap_err().code, "audits");
-        for (status, answer) in [(500, ""), (403, ""), (200, "odd")] {
-            self::host().respond(status, answer).install();
+    fn a_search_that_cannot_be_made_is_a_failure_and_no_miss() {
+        for (status, answer) in
+            [(500, ""), (403, ""), (200, "odd"), (200, "{}"), (200, r#"{"audits":{}}"#)]
+        {
+            host().respond(status, answer).install();
             assert!(find().is_err(), "{status} {answer}");
+        }
+    }
+
+    #[test]
+    fn what_else_an_answer_has_does_not_hide_the_note() {
+        let example = r#"{"audit":{"events":[{"id":206091192547,"type":"Comment"}]},"ticket":{}}"#;
+        host().respond(200, example).install();
+        let posted = Zendesk::post_note(test::call(), note("text"));
+        assert_eq!(posted, Ok(Posted::with_id("206091192547")));
+        for odd in [
+            r#"{"id":3,"events":[{"id":"01HZX","type":"SomethingNew"}]}"#,
+            r#"{"id":3,"events":[{"type":"Comment"},null,7]}"#,
+            r#"{"id":"01HZX","metadata":[],"events":null}"#,
+            "null",
+        ] {
+            let ours = r#"{"id":7,"metadata":{"custom":{"sidenote_key":"key-1"}},"events":[{"id":"01HZX","type":"New"},{"type":"Comment","id":"9"}]}"#;
+            host().respond(200, &format!(r#"{{"audits":[{odd},{ours}]}}"#)).install();
+            assert_eq!(find(), Ok(Some("9".to_owned())), "{odd}");
         }
     }
 

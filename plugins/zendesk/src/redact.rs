@@ -1,8 +1,8 @@
 //! Notes redacted: Zendesk can't delete a comment, it blackens what stands between `<redact>` tags in it.
 
-use serde::Deserialize;
-use serde_json::json;
-use sidenote_plugin::{Failure, FailureKind, Redaction};
+use serde_json::{Value, json};
+use sidenote_plugin::json::id;
+use sidenote_plugin::{Failure, FailureKind, Redaction, text};
 
 use crate::api;
 use crate::settings::Settings;
@@ -13,24 +13,6 @@ const BLOCK: char = '▇';
 const PAGE: usize = 25;
 /// Pages of the longest ticket, which has 5,000 comments.
 const MOST_PAGES: usize = 5_000 / PAGE;
-
-#[derive(Deserialize)]
-struct Comments {
-    comments: Vec<Comment>,
-    meta: Option<Meta>,
-}
-
-#[derive(Deserialize)]
-struct Comment {
-    id: u64,
-    html_body: String,
-}
-
-#[derive(Deserialize)]
-struct Meta {
-    has_more: bool,
-    after_cursor: Option<String>,
-}
 
 /// Takes the text of a note away.
 pub(crate) fn redact(
@@ -61,22 +43,32 @@ pub(crate) fn redact(
 }
 
 /// The text of a comment, or nothing where the ticket doesn't have it. The latest are looked at first.
-fn html_of(settings: &Settings, ticket: u64, id: u64) -> Result<Option<String>, Failure> {
+fn html_of(settings: &Settings, ticket: u64, comment: u64) -> Result<Option<String>, Failure> {
+    let wanted = comment.to_string();
     let list = format!("/api/v2/tickets/{ticket}/comments?sort=-created_at&page%5Bsize%5D={PAGE}");
     let mut path = list.clone();
     for _ in 0..MOST_PAGES {
-        let page: Comments = api::get(settings, &path)?.json()?;
-        if let Some(comment) = page.comments.into_iter().find(|comment| comment.id == id) {
-            return Ok(Some(comment.html_body));
+        let answer = api::get(settings, &path)?;
+        let comments = answer.list(&["comments"])?;
+        if let Some(comment) = comments.iter().find(|it| id(&it["id"]).as_deref() == Some(&wanted))
+        {
+            return Ok(Some(html_in(comment)));
         }
-        match page.meta {
-            Some(Meta { has_more: true, after_cursor: Some(cursor) }) => {
+        let page: Value = answer.json()?;
+        match (page["meta"]["has_more"].as_bool(), id(&page["meta"]["after_cursor"])) {
+            (Some(true), Some(cursor)) => {
                 path = format!("{list}&page%5Bafter%5D={}", sidenote_plugin::http::encode(&cursor));
             }
-            Some(_) | None => return Ok(None),
+            _ => return Ok(None),
         }
     }
     Err(Failure::permanent("comments", "the ticket has more comments than Zendesk allows"))
+}
+
+/// The text of a comment in the form that is blackened. A comment without that form has it plain.
+fn html_in(comment: &Value) -> String {
+    let plain = || comment["body"].as_str().or(comment["plain_body"].as_str()).unwrap_or_default();
+    comment["html_body"].as_str().map_or_else(|| text::escape_html(plain()), str::to_owned)
 }
 
 /// HTML with each run of text in `<redact>` tags, and links and images marked, or nothing where all of it is
@@ -184,6 +176,30 @@ mod tests {
             body,
             json!({ "ticket_id": 35436, "html_body": "<p><redact>text</redact></p>" })
         );
+    }
+
+    #[test]
+    fn other_comments_may_lack_what_is_read_and_ours_may_have_it_plain() {
+        for (comments, wanted) in [
+            (
+                r#"[{"id":1274,"body":"Thanks"},{"id":9,"html_body":"<p>x</p>"}]"#,
+                Some("<p><redact>x</redact></p>"),
+            ),
+            (
+                r#"[{"id":1274,"html_body":null},null,{"id":"9","html_body":"<p>x</p>"}]"#,
+                Some("<p><redact>x</redact></p>"),
+            ),
+            (r#"[{"id":9,"html_body":null,"body":"a < b"}]"#, Some("<redact>a &lt; b</redact>")),
+            (r#"[{"id":9,"html_body":null}]"#, None),
+        ] {
+            let host = host().respond(200, &format!(r#"{{"comments":{comments}}}"#));
+            let host = host.respond(200, "{}").install();
+            assert_eq!(redact(), Ok(Redaction::Overwritten), "{comments}");
+            let bodies = host.requests().into_iter().skip(1).map(|it| it.body);
+            let bodies = bodies.map(|it| serde_json::from_slice::<Value>(&it).unwrap());
+            let sent: Vec<_> = bodies.map(|it| it["html_body"].clone()).collect();
+            assert_eq!(sent, Vec::from_iter(wanted), "{comments}");
+        }
     }
 
     #[test]

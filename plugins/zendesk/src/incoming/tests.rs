@@ -128,6 +128,116 @@ fn an_event_without_an_external_id_has_its_requester_looked_up() {
 }
 
 #[test]
+fn a_requester_who_is_never_told_takes_nothing_from_the_ticket() {
+    let request = signed_at(TIME, &event("ticket.created", Value::Null, Value::Null));
+    let bare = Turn { text: Some("Help".to_owned()), ..Turn::new("35436") };
+    for (status, answer) in [
+        (404, r#"{"error":"RecordNotFound"}"#),
+        (410, ""),
+        (401, "{}"),
+        (403, "{}"),
+        (422, "{}"),
+        (200, "<html>"),
+        (200, "{}"),
+        (200, r#"{"user":{"email":null}}"#),
+    ] {
+        host(KEY).respond(status, answer).install();
+        assert_eq!(read(&request), Ok(vec![Event::Opened(bare.clone())]), "{status} {answer}");
+    }
+    for status in [408, 429, 500, 502, 503, 504] {
+        host(KEY).respond(status, "").install();
+        assert_eq!(refused(read(&request)), (503, "requester".to_owned()), "{status}");
+    }
+    // No answer at all.
+    host(KEY).install();
+    assert_eq!(refused(read(&request)), (503, "requester".to_owned()));
+}
+
+fn vouched(body: &Value, setting: Option<&str>) -> Option<String> {
+    let request = signed_at(TIME, body);
+    let host = host(KEY).config("external_id", "user");
+    match setting {
+        Some(setting) => host.config("identity_verification", setting).install(),
+        None => host.install(),
+    };
+    let events = read(&request).unwrap();
+    let [Event::Opened(turn) | Event::Replied(turn)] = &*events else { panic!("{events:?}") };
+    turn.extras.iter().find(|(key, _)| key == "verified").map(|(_, names)| names.clone())
+}
+
+#[test]
+fn a_requester_is_verified_where_people_must_sign_in_and_did_not_write_a_mail() {
+    let trigger = |via: &str| {
+        json!({
+            "ticket_id": 1, "trigger_type": "new_ticket", "requester_external_id": "u-1", "via": via,
+            "requester_email": "ann@example.com", "session_id": "s-1",
+        })
+    };
+    let created = |channel: &str| {
+        let mut body = event("ticket.created", json!("u-1"), Value::Null);
+        body["detail"]["via"] = json!({ "channel": channel });
+        body
+    };
+    for (body, wanted) in [
+        (trigger(""), Some("external-user-id email")),
+        (trigger("Web Form"), Some("external-user-id email")),
+        (trigger("Mail"), None),
+        (created("native_messaging"), Some("external-user-id")),
+        (created("email"), None),
+    ] {
+        assert_eq!(vouched(&body, Some("true")).as_deref(), wanted, "{body}");
+        assert_eq!(vouched(&body, Some("false")), None, "{body}");
+        assert_eq!(vouched(&body, None), None, "{body}");
+    }
+}
+
+#[test]
+fn what_somebody_else_writes_is_not_the_requesters() {
+    let comment = |author: Value| json!({ "body": "Me too", "is_public": true, "author": author });
+    for (author, ours) in [
+        (json!({ "id": "20978392", "is_staff": false }), true),
+        (json!({ "id": 20_978_392, "is_staff": false }), true),
+        (json!({ "is_staff": false }), true),
+        (json!({ "id": "777", "is_staff": false }), false),
+        (json!({ "id": "20978392", "is_staff": true }), false),
+    ] {
+        let added = event("ticket.comment_added", json!("s-1"), comment(author));
+        let events = received(&added).unwrap();
+        assert_eq!(events != [Event::Ignored], ours, "{added}");
+    }
+    let mut body = json!({
+        "ticket_id": 1, "trigger_type": "user_reply", "requester_id": "7", "author_id": 7,
+    });
+    assert_eq!(received(&body), Ok(vec![Event::Replied(Turn::new("1"))]));
+    body["author_id"] = json!("8");
+    assert_eq!(received(&body), Ok(vec![Event::Ignored]));
+    // What an agent wrote into a ticket that they opened for a person isn't that person's text.
+    let mut opened = event("ticket.created", json!("s-1"), Value::Null);
+    opened["detail"]["submitter_id"] = json!("1");
+    let turn = Turn { session_id: Some("s-1".to_owned()), ..Turn::new("35436") };
+    assert_eq!(received(&opened), Ok(vec![Event::Opened(turn)]));
+}
+
+#[test]
+fn an_event_of_another_account_is_refused_where_ours_is_known() {
+    let mut created = event("ticket.created", json!("s-1"), Value::Null);
+    let trigger = json!({ "ticket_id": 1, "trigger_type": "new_ticket" });
+    created["account_id"] = json!(22_129_848);
+    for (ours, body, taken) in [
+        ("22129848", &created, true),
+        ("7", &created, false),
+        ("7", &event("ticket.created", json!("s-1"), Value::Null), false),
+        ("7", &trigger, true),
+    ] {
+        let request = signed_at(TIME, body);
+        host(KEY).config("account_id", ours).install();
+        let status = read(&request).map_err(|rejection| (rejection.status, rejection.code));
+        assert_eq!(status.is_ok(), taken, "{ours} {body}");
+        assert!(taken || status == Err((403, "account".to_owned())));
+    }
+}
+
+#[test]
 fn what_support_writes_never_comes_back() {
     for comment in [
         json!({ "body": "note", "is_public": false, "author": { "is_staff": true } }),
