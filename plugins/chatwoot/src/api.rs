@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::Value;
 use sidenote_plugin::http::{Request, Response, encode, secret};
 use sidenote_plugin::{Failure, FailureKind, LimitScope, Sent, config};
 
@@ -57,10 +58,8 @@ pub(crate) fn send(request: Request) -> Result<Response, Failure> {
 
 /// Whether a refusal is for the number of messages in a minute. Chatwoot has no code for that, only words.
 fn is_flooded(response: &Response) -> bool {
-    #[derive(Deserialize)]
-    struct Refusal {
-        error: String,
-    }
-    let refusal: Option<Refusal> = serde_json::from_slice(&response.body).ok();
-    refusal.is_some_and(|it| it.error.contains("Too many messages"))
+    let refusal: Value = response.json().unwrap_or_default();
+    // `error` in some answers, `message` in others.
+    let mut words = [&refusal["error"], &refusal["message"]].into_iter().filter_map(Value::as_str);
+    words.any(|words| words.contains("Too many messages"))
 }

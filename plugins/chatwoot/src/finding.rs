@@ -1,9 +1,8 @@
 //! Looks for a message by its key, from the latest on backwards.
 
-use serde::Deserialize;
 use serde_json::Value;
-use sidenote_plugin::Failure;
 use sidenote_plugin::http::Request;
+use sidenote_plugin::{Failure, json};
 
 use crate::api::{self, Settings};
 
@@ -23,11 +22,12 @@ pub(crate) fn find(conversation: &str, key: &str) -> Result<Option<String>, Fail
             None => messages.clone(),
             Some(id) => format!("{messages}?before={id}"),
         };
-        let page: Page = api::send(Request::get(url))?.json()?;
-        if let Some(found) = page.payload.iter().find(|it| it.content_attributes[KEY] == key) {
-            return Ok(Some(found.id.to_string()));
+        let page = api::send(Request::get(url))?.list(&["payload"])?;
+        if let Some(found) = page.iter().find(|it| key_in(it).as_deref() == Some(key)) {
+            // Without an id the message is there all the same.
+            return Ok(Some(json::id(&found["id"]).unwrap_or_default()));
         }
-        let oldest = page.payload.iter().map(|message| message.id).min();
+        let oldest = page.iter().filter_map(number).min();
         // A page that leads no further back is the last one.
         if oldest.is_none() || before.is_some_and(|before| oldest >= Some(before)) {
             break;
@@ -37,16 +37,19 @@ pub(crate) fn find(conversation: &str, key: &str) -> Result<Option<String>, Fail
     Ok(None)
 }
 
-#[derive(Deserialize)]
-struct Page {
-    payload: Vec<Message>,
+/// A message's number. One without is passed over.
+fn number(message: &Value) -> Option<u64> {
+    json::id(&message["id"])?.parse().ok()
 }
 
-#[derive(Deserialize)]
-struct Message {
-    id: u64,
-    #[serde(default)]
-    content_attributes: Value,
+/// The key of ours that a message holds. Chatwoot writes content attributes as an object, and older ones as a text
+/// with the object in it.
+pub(crate) fn key_in(message: &Value) -> Option<String> {
+    let attributes = &message["content_attributes"];
+    match attributes.as_str() {
+        Some(text) => json::id(&json::parse(text.as_bytes()).ok()?[KEY]),
+        None => json::id(&attributes[KEY]),
+    }
 }
 
 #[cfg(test)]
@@ -85,6 +88,18 @@ mod tests {
             let host = host.install();
             assert_eq!(find("12", "key-1"), Ok(None));
             assert_eq!(host.requests().len(), 2);
+        }
+    }
+
+    #[test]
+    fn odd_messages_on_a_page_hide_none() {
+        let page = r#"{"payload":[null,{"id":"01HZX"},{"content_attributes":"{"},
+            {"id":"39","content_attributes":"{\"sidenote_key\":\"key-1\"}"}]}"#;
+        host().respond(200, page).install();
+        assert_eq!(find("12", "key-1"), Ok(Some("39".to_owned())));
+        for unreadable in ["{}", r#"{"payload":null}"#, "[]", "<html>"] {
+            host().respond(200, unreadable).install();
+            assert_eq!(find("12", "key-1").unwrap_err().kind, FailureKind::Permanent);
         }
     }
 

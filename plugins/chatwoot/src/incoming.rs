@@ -1,9 +1,11 @@
 //! Chatwoot's webhooks: which are genuine, and what they mean.
 
-use serde::Deserialize;
 use serde_json::Value;
 use sidenote_plugin::crypto::{Encoding, Hash};
-use sidenote_plugin::webhook::{Event, Hmac, Rejection, Request, Turn, check_age};
+use sidenote_plugin::json;
+use sidenote_plugin::webhook::{
+    Event, Hmac, Identity, Rejection, Request, Turn, check_age, identity_verification,
+};
 
 use crate::api::Settings;
 
@@ -18,12 +20,13 @@ pub(crate) fn read(request: &Request) -> Result<Vec<Event>, Rejection> {
         return Err(Rejection::new(405, "method", "only POST is taken"));
     }
     verify(request)?;
-    let body: Body = request.json()?;
-    let ours = Settings::load().map_err(|it| Rejection::new(503, "config", it.message))?.account;
-    if body.account.as_ref().is_some_and(|account| account.id != ours) {
+    let body = request.value()?;
+    let settings = Settings::load().map_err(|it| Rejection::new(503, "config", it.message))?;
+    let ours = settings.account.to_string();
+    if accounts(&body).any(|account| account != ours) {
         return Err(Rejection::new(403, "account", "the webhook is of another account"));
     }
-    Ok(vec![event(body)?])
+    Ok(vec![event(&body)?])
 }
 
 fn verify(request: &Request) -> Result<(), Rejection> {
@@ -39,37 +42,30 @@ fn verify(request: &Request) -> Result<(), Rejection> {
     check_age(seconds, WINDOW)
 }
 
-fn event(body: Body) -> Result<Event, Rejection> {
-    let missing = || Rejection::new(400, "body", "the conversation's `id` is missing");
-    Ok(match body.event.as_str() {
+fn event(body: &Value) -> Result<Event, Rejection> {
+    let missing = || Rejection::new(400, "body", "`event` is missing");
+    let is_private = body["private"].as_bool().unwrap_or(false);
+    Ok(match body["event"].as_str().ok_or_else(missing)? {
         "conversation_created" => {
-            let id = body.id.ok_or_else(missing)?;
-            let text = body.messages.into_iter().find_map(|message| message.content);
-            Event::Opened(turn(id, body.custom_attributes, body.meta.sender, text))
+            let texts = json::elements(&body["messages"]).iter();
+            let text = texts.filter_map(|message| message["content"].as_str()).next();
+            Event::Opened(turn(body, text)?)
         }
         // Notes come back as private messages, agents' messages as outgoing ones.
-        "message_created" if !body.private && is_incoming(&body.message_type) => {
-            let conversation = body.conversation.ok_or_else(missing)?;
-            let sender = conversation.meta.sender;
-            let text = body.content;
-            Event::Replied(turn(conversation.id, conversation.custom_attributes, sender, text))
+        "message_created" if !is_private && is_incoming(&body["message_type"]) => {
+            // An agent, or a contact whom the conversation isn't about, in copy of a mail, say.
+            if is_another(&body["sender"], &body["conversation"]["meta"]["sender"]) {
+                return Ok(Event::Ignored);
+            }
+            Event::Replied(turn(&body["conversation"], body["content"].as_str())?)
         }
         // A click on an answer of ours changes the message which offered it.
-        "message_updated"
-            if !body.private && body.content_type.as_deref() == Some("input_select") =>
-        {
-            let chosen = body.content_attributes["submitted_values"][0]["title"].as_str();
-            let (Some(text), Some(conversation)) = (chosen.map(str::to_owned), body.conversation)
-            else {
-                return Ok(Event::Ignored);
-            };
-            let sender = conversation.meta.sender;
-            Event::Replied(turn(
-                conversation.id,
-                conversation.custom_attributes,
-                sender,
-                Some(text),
-            ))
+        "message_updated" if !is_private && body["content_type"] == "input_select" => {
+            let chosen = &body["content_attributes"]["submitted_values"][0]["title"];
+            match chosen.as_str() {
+                Some(text) => Event::Replied(turn(&body["conversation"], Some(text))?),
+                None => Event::Ignored,
+            }
         }
         _ => Event::Ignored,
     })
@@ -80,85 +76,62 @@ fn is_incoming(message_type: &Value) -> bool {
     message_type == "incoming" || message_type == 0
 }
 
+/// Whether somebody else than a conversation's contact wrote: somebody of another type, or with another id.
+fn is_another(sender: &Value, contact: &Value) -> bool {
+    let (sender_id, contact_id) = (json::id(&sender["id"]), json::id(&contact["id"]));
+    let is_contact =
+        sender["type"].as_str().is_none_or(|kind| kind.eq_ignore_ascii_case("contact"));
+    !is_contact || (sender_id.is_some() && contact_id.is_some() && sender_id != contact_id)
+}
+
 /// A turn of a conversation. The session is an attribute of the conversation, or else of the person.
-fn turn(id: u64, attributes: Value, sender: Option<Sender>, text: Option<String>) -> Turn {
-    let sender = sender.unwrap_or_default();
+fn turn(conversation: &Value, text: Option<&str>) -> Result<Turn, Rejection> {
+    let missing = || Rejection::new(400, "body", "the conversation's `id` is missing");
+    let sender = &conversation["meta"]["sender"];
     let attribute = |name: &str| {
-        let values = [&attributes[name], &sender.custom_attributes[name]];
-        values.into_iter().find_map(Value::as_str).map(str::to_owned)
+        let places = [&conversation["custom_attributes"], &sender["custom_attributes"]];
+        places.into_iter().find_map(|attributes| json::id(&attributes[name]))
     };
-    Turn {
-        session_id: given(attribute("session_id")),
-        product_id: given(attribute("product_id")),
-        external_user_id: given(sender.identifier),
-        email: given(sender.email),
-        text,
-        ..Turn::new(id.to_string())
-    }
+    let turn = Turn {
+        session_id: attribute("session_id"),
+        product_id: attribute("product_id"),
+        external_user_id: json::id(&sender["identifier"]),
+        email: json::id(&sender["email"]),
+        text: text.map(str::to_owned),
+        ..Turn::new(json::id(&conversation["id"]).ok_or_else(missing)?)
+    };
+    // The hash is of the identifier alone: an address, and every attribute, is what the page says.
+    let is_proven = is_proven(conversation)?;
+    Ok(turn.vouched(is_proven.then_some(Identity::ExternalUserId)))
 }
 
-/// An empty value says as little as none.
-fn given(value: Option<String>) -> Option<String> {
-    value.filter(|value| !value.is_empty())
+/// Whether Chatwoot has checked that the person is who the page says. It tells that of the contact's connection to
+/// the inbox; a Chatwoot that doesn't leaves it to the operator's setting.
+fn is_proven(conversation: &Value) -> Result<bool, Rejection> {
+    let inbox = &conversation["contact_inbox"];
+    let told = [&inbox["hmac_verified"], &conversation["meta"]["hmac_verified"]];
+    let told: Vec<_> = told.into_iter().filter_map(Value::as_bool).collect();
+    // After a merge the connection may be of a contact who isn't the one that is shown.
+    let (shown, connected) =
+        (json::id(&conversation["meta"]["sender"]["id"]), json::id(&inbox["contact_id"]));
+    let is_merged = shown.is_some() && connected.is_some() && shown != connected;
+    Ok(match &*told {
+        [] => !is_merged && identity_verification()?,
+        told => !is_merged && told.iter().all(|held| *held),
+    })
 }
 
-/// A webhook: a conversation or a message, with the event's name beside its fields.
-#[derive(Deserialize)]
-struct Body {
-    event: String,
-    account: Option<Account>,
-    /// Of the conversation, or of the message.
-    id: Option<u64>,
-    // What a conversation has.
-    #[serde(default)]
-    custom_attributes: Value,
-    #[serde(default)]
-    meta: Meta,
-    #[serde(default)]
-    messages: Vec<First>,
-    // What a message has.
-    conversation: Option<Conversation>,
-    #[serde(default)]
-    private: bool,
-    #[serde(default)]
-    message_type: Value,
-    content_type: Option<String>,
-    content: Option<String>,
-    #[serde(default)]
-    content_attributes: Value,
-}
-
-#[derive(Deserialize)]
-struct Account {
-    id: u64,
-}
-
-#[derive(Deserialize)]
-struct Conversation {
-    id: u64,
-    #[serde(default)]
-    custom_attributes: Value,
-    #[serde(default)]
-    meta: Meta,
-}
-
-#[derive(Deserialize, Default)]
-struct Meta {
-    sender: Option<Sender>,
-}
-
-#[derive(Deserialize, Default)]
-struct Sender {
-    identifier: Option<String>,
-    email: Option<String>,
-    #[serde(default)]
-    custom_attributes: Value,
-}
-
-/// The message that a conversation was opened with.
-#[derive(Deserialize)]
-struct First {
-    content: Option<String>,
+/// The accounts that a webhook names.
+fn accounts(body: &Value) -> impl Iterator<Item = String> {
+    let conversation = &body["conversation"];
+    let first = json::elements(&body["messages"]).first();
+    let places = [
+        Some(&body["account"]["id"]),
+        Some(&body["account_id"]),
+        Some(&conversation["account_id"]),
+        first.map(|message| &message["account_id"]),
+    ];
+    places.into_iter().flatten().filter_map(json::id)
 }
 
 #[cfg(test)]
@@ -261,6 +234,85 @@ mod tests {
         assert_eq!(genuine(&message(&select)), Ok(vec![Event::Ignored]));
     }
 
+    fn vouched(body: &Value) -> Option<String> {
+        let events = genuine(body).unwrap();
+        let [Event::Opened(turn) | Event::Replied(turn)] = &*events else { panic!("{events:?}") };
+        turn.extras.iter().find(|(key, _)| key == "verified").map(|(_, names)| names.clone())
+    }
+
+    #[test]
+    fn an_identifier_is_verified_where_chatwoot_says_that_its_hash_held() {
+        let id = Some("external-user-id".to_owned());
+        let opened = |changes: &[(&str, Value)]| {
+            let mut body = opened();
+            for (pointer, value) in changes {
+                let (place, name) = pointer.rsplit_once('/').unwrap();
+                body.pointer_mut(place).unwrap()[name] = value.clone();
+            }
+            body
+        };
+        let proven = json!({ "contact_id": 4, "hmac_verified": true });
+        let unproven = json!({ "contact_id": 4, "hmac_verified": false });
+        for (changes, told, setting) in [
+            (vec![], None, id.clone()),
+            (vec![("/contact_inbox", proven.clone())], id.clone(), id.clone()),
+            (vec![("/contact_inbox", unproven.clone())], None, None),
+            (vec![("/meta/hmac_verified", json!(true))], id.clone(), id.clone()),
+            (vec![("/meta/hmac_verified", json!(false))], None, None),
+            (
+                vec![("/contact_inbox", proven.clone()), ("/meta/hmac_verified", json!(false))],
+                None,
+                None,
+            ),
+            (
+                vec![("/contact_inbox", proven.clone()), ("/meta/sender/id", json!(4))],
+                id.clone(),
+                id,
+            ),
+            (vec![("/contact_inbox", proven.clone()), ("/meta/sender/id", json!("5"))], None, None),
+            (vec![("/contact_inbox", proven), ("/meta/sender/identifier", json!(""))], None, None),
+        ] {
+            let body = opened(&changes);
+            host();
+            assert_eq!(vouched(&body), told, "{body}");
+            host().config("identity_verification", "true");
+            assert_eq!(vouched(&body), setting, "{body}");
+            // What a message says stands in its conversation.
+            let message = message(&[("conversation", body)]);
+            assert_eq!(vouched(&message), setting, "{message}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_ids_too() {
+        host();
+        let mut body = opened();
+        body["custom_attributes"]["session_id"] = json!(4242);
+        body["meta"]["sender"]["identifier"] = json!(12345);
+        let events = genuine(&body).unwrap();
+        let [Event::Opened(turn)] = &*events else { panic!("{events:?}") };
+        let told = (turn.session_id.as_deref(), turn.external_user_id.as_deref());
+        assert_eq!(told, (Some("4242"), Some("12345")));
+    }
+
+    #[test]
+    fn what_somebody_else_writes_is_not_the_contacts() {
+        host();
+        let by = |sender: Value| {
+            let mut body = message(&[("sender", sender)]);
+            body["conversation"]["meta"]["sender"]["id"] = json!(81);
+            genuine(&body).unwrap() != [Event::Ignored]
+        };
+        assert!(
+            by(json!({ "id": 81, "type": "contact" }))
+                && by(json!({ "id": "81" }))
+                && by(json!({}))
+        );
+        assert!(
+            !by(json!({ "id": 82, "type": "contact" })) && !by(json!({ "id": 81, "type": "user" }))
+        );
+    }
+
     #[test]
     fn notes_agents_and_everything_else_are_ignored() {
         host();
@@ -307,8 +359,15 @@ mod tests {
         }
         assert_eq!(refused(&signed(NOW, "{")), (400, "body".to_owned()));
         assert_eq!(refused(&Request { method: "GET".to_owned(), ..good.clone() }).0, 405);
-        let foreign = message(&[("account", json!({ "id": 8 }))]);
-        assert_eq!(refused(&signed(NOW, &foreign.to_string())), (403, "account".to_owned()));
+        let mut created = opened();
+        created["messages"][0]["account_id"] = json!(8);
+        for foreign in [
+            message(&[("account", json!({ "id": 8 }))]),
+            message(&[("account", json!({ "id": "8" }))]),
+            created,
+        ] {
+            assert_eq!(refused(&signed(NOW, &foreign.to_string())), (403, "account".to_owned()));
+        }
         host.secret("webhook_secret", "");
         assert_eq!(refused(&good), (503, "secret".to_owned()));
     }

@@ -8,7 +8,7 @@ const MOST: usize = 150_000;
 
 /// A text that is shown as it is. One that is too long for a message is cut, with a mark.
 pub(crate) fn plain(body: &str) -> String {
-    let escaped = escape(body);
+    let escaped = escape(&text::clean(body));
     if escaped.chars().count() <= MOST {
         return escaped;
     }

@@ -1,12 +1,13 @@
 //! Messages to Chatwoot: notes, offers, answers; and their removal.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 use sidenote_plugin::help::Offer;
 use sidenote_plugin::http::{Request, encode};
-use sidenote_plugin::{Call, Failure, FailureKind, Note, Posted, Redaction, log};
+use sidenote_plugin::{Call, Failure, FailureKind, Note, Posted, Redaction, json, log};
 
 use crate::api::{self, Settings};
-use crate::finding::KEY;
+use crate::finding::key_in;
 use crate::markdown;
 
 /// Posts a private note.
@@ -43,20 +44,21 @@ pub(crate) fn delete(conversation: &str, message: &str) -> Result<Redaction, Fai
 }
 
 fn post(conversation: &str, message: &Message<'_>) -> Result<Posted, Failure> {
-    #[derive(Deserialize)]
-    struct Answer {
-        id: u64,
-        #[serde(default)]
-        content_attributes: serde_json::Value,
-    }
     let url = Settings::load()?.messages(conversation);
-    let answer: Answer = api::send(Request::post(url).json(message)?)?.json()?;
-    if answer.content_attributes[KEY] != message.content_attributes.sidenote_key {
+    // Chatwoot answers JSON: whatever else answers there, a proxy's page, say, has taken nothing.
+    let answer: Value = api::send(Request::post(url).json(message)?)?.json()?;
+    if key_in(&answer).as_deref() != Some(message.content_attributes.sidenote_key) {
         log::warn!(
             "this Chatwoot doesn't keep the key of a message: one that is sent again is doubled"
         );
     }
-    Ok(Posted::with_id(answer.id.to_string()))
+    Ok(match json::id(&answer["id"]) {
+        Some(id) => Posted::with_id(id),
+        None => {
+            log::warn!("the answer doesn't show what was posted");
+            Posted::without_id()
+        }
+    })
 }
 
 /// A message as it is posted.
@@ -71,7 +73,7 @@ struct Message<'a> {
 
 #[derive(Serialize)]
 struct Attributes<'a> {
-    /// Where the message is found again. Its name is [`KEY`].
+    /// Where the message is found again. Its name is [`KEY`](crate::finding::KEY).
     sidenote_key: &'a str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     items: Vec<Item<'a>>,
@@ -102,7 +104,7 @@ impl<'a> Message<'a> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
     use sidenote_plugin::Sent;
     use sidenote_plugin::test::{self, Host, Request};
 
