@@ -1,23 +1,16 @@
 //! Slack's Web API: who calls, and what its refusals mean. Slack refuses with 200 and `"ok": false`.
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde_json::Value;
 use sidenote_plugin::http::{Request, encode};
 use sidenote_plugin::{Failure, FailureKind, Sent, config};
 
 /// A method that changes something, with its arguments as JSON.
-pub(crate) fn post<T: DeserializeOwned>(
-    method: &str,
-    arguments: &impl serde::Serialize,
-) -> Result<T, Failure> {
+pub(crate) fn post(method: &str, arguments: &impl serde::Serialize) -> Result<Value, Failure> {
     send(Request::post(address(method)).json(arguments)?)
 }
 
 /// A method that reads: those take no JSON.
-pub(crate) fn get<T: DeserializeOwned>(
-    method: &str,
-    arguments: &[(&str, &str)],
-) -> Result<T, Failure> {
+pub(crate) fn get(method: &str, arguments: &[(&str, &str)]) -> Result<Value, Failure> {
     let pairs: Vec<_> =
         arguments.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
     send(Request::get(format!("{}?{}", address(method), pairs.join("&"))))
@@ -29,24 +22,24 @@ fn address(method: &str) -> String {
     format!("{}/api/{method}", url.trim_end_matches('/'))
 }
 
-fn send<T: DeserializeOwned>(request: Request) -> Result<T, Failure> {
-    #[derive(Deserialize)]
-    struct Verdict {
-        ok: bool,
-        error: Option<String>,
-    }
+fn send(request: Request) -> Result<Value, Failure> {
     let response = request.bearer_secret("token").send()?;
     if response.status == 429 {
         // Slack says in seconds when it takes calls of this method again.
         let failure = Failure::from_status(response.status, &response.headers);
         return Err(Failure { code: "ratelimited".to_owned(), ..failure });
     }
-    let response = response.error_for_status()?;
-    let verdict: Verdict = response.json()?;
-    if verdict.ok {
-        return response.json();
+    let answer: Value = response.error_for_status()?.json()?;
+    match answer["ok"].as_bool() {
+        Some(true) => Ok(answer),
+        Some(false) => Err(refusal(answer["error"].as_str().unwrap_or("unknown"))),
+        None => Err(unreadable("`ok`")),
     }
-    Err(refusal(&verdict.error.unwrap_or_else(|| "unknown".to_owned())))
+}
+
+/// An answer that lacks what it must have.
+pub(crate) fn unreadable(what: &str) -> Failure {
+    Failure::permanent("json", format!("Slack's answer has no {what}")).with_sent(Sent::Sent)
 }
 
 /// What an error code of Slack's means.
@@ -96,7 +89,6 @@ fn refusal(error: &str) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
     use sidenote_plugin::test::{self, Host};
 
     use super::*;
@@ -118,7 +110,7 @@ mod tests {
             ("internal_error", Transient, Sent::Unknown),
         ] {
             Host::new().respond(200, &format!(r#"{{"ok":false,"error":"{error}"}}"#)).install();
-            let failure = get::<Value>("auth.test", &[]).unwrap_err();
+            let failure = get("auth.test", &[]).unwrap_err();
             let found = (failure.kind, failure.sent, &*failure.code);
             assert_eq!(found, (kind, sent, error));
         }
@@ -129,7 +121,7 @@ mod tests {
         let headers = vec![("retry-after".to_owned(), "30".to_owned())];
         let body = br#"{"ok":false,"error":"ratelimited"}"#.to_vec();
         Host::new().respond_with(Ok(test::Response { status: 429, headers, body })).install();
-        let failure = get::<Value>("auth.test", &[]).unwrap_err();
+        let failure = get("auth.test", &[]).unwrap_err();
         let found = (failure.kind, failure.sent, failure.retry_after_ms);
         assert_eq!(found, (FailureKind::RateLimited, Sent::Sent, Some(30_000)));
     }
@@ -139,7 +131,7 @@ mod tests {
         let host =
             Host::new().config("url", "https://slack-gov.com/").respond(200, r#"{"ok":true}"#);
         let host = host.install();
-        get::<Value>("conversations.replies", &[("channel", "C1&x"), ("ts", "1.2")]).unwrap();
+        get("conversations.replies", &[("channel", "C1&x"), ("ts", "1.2")]).unwrap();
         let request = &host.requests()[0];
         assert_eq!(
             request.url,
@@ -153,7 +145,7 @@ mod tests {
     fn an_answer_that_is_not_slacks_is_no_success() {
         for answer in ["<html>", "{}", r#"{"ok":"true"}"#] {
             Host::new().respond(200, answer).install();
-            let failure = get::<Value>("auth.test", &[]).unwrap_err();
+            let failure = get("auth.test", &[]).unwrap_err();
             assert_eq!(failure.kind, FailureKind::Permanent, "{answer}");
         }
     }

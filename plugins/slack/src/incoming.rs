@@ -1,10 +1,11 @@
 //! Slack's events: which are genuine, and what they mean.
 
-use serde::Deserialize;
 use serde_json::Value;
-use sidenote_plugin::config;
 use sidenote_plugin::crypto::{Encoding, Hash};
-use sidenote_plugin::webhook::{Answer, Event, Hmac, Rejection, Request, Turn, check_age};
+use sidenote_plugin::webhook::{
+    Answer, Event, Hmac, Identity, Rejection, Request, Turn, check_age, looked_up,
+};
+use sidenote_plugin::{config, json};
 
 use crate::api;
 use crate::thread::Thread;
@@ -22,15 +23,18 @@ pub(crate) fn read(request: &Request) -> Result<Vec<Event>, Rejection> {
         return Err(Rejection::new(405, "method", "only POST is taken"));
     }
     verify(request)?;
-    let body: Body = request.json()?;
-    let event = match body.r#type.as_str() {
-        "url_verification" => Event::Challenge(Answer::text(body.challenge.unwrap_or_default())),
-        "event_callback" => {
-            let team = config::get("team").filter(|team| !team.is_empty());
-            if team.is_some() && team != body.team_id {
+    let body = request.value()?;
+    let event = match body["type"].as_str() {
+        Some("url_verification") => {
+            Event::Challenge(Answer::text(body["challenge"].as_str().unwrap_or_default()))
+        }
+        Some("event_callback") => {
+            let tenant = Tenant::of(&body);
+            let ours = config::get("team").filter(|team| !team.is_empty());
+            if ours.is_some_and(|ours| !tenant.is(&ours)) {
                 return Err(Rejection::new(403, "team", "the event is of another workspace"));
             }
-            event(body.event)?
+            event(&tenant, &body)?
         }
         _ => Event::Ignored,
     };
@@ -50,99 +54,116 @@ fn verify(request: &Request) -> Result<(), Rejection> {
     check_age(seconds, WINDOW)
 }
 
-fn event(event: Value) -> Result<Event, Rejection> {
-    let kind = event["type"].as_str().unwrap_or_default();
-    let opens = kind == "message_metadata_posted" && event["metadata"]["event_type"] == OPENS;
-    if kind != "message" && !opens {
-        return Ok(Event::Ignored);
+/// The workspace through which an event came.
+struct Tenant {
+    team: Option<String>,
+    enterprise: Option<String>,
+}
+
+impl Tenant {
+    /// In a channel that is shared with others, `team_id` can be theirs: where it happened. Through whom it came is
+    /// said by the context, or else by the installation that may see it.
+    fn of(body: &Value) -> Self {
+        let seen_by = &body["authorizations"][0];
+        let first = |places: [&Value; 3]| places.into_iter().find_map(json::id);
+        Self {
+            team: first([&body["context_team_id"], &seen_by["team_id"], &body["team_id"]]),
+            enterprise: first([
+                &body["context_enterprise_id"],
+                &seen_by["enterprise_id"],
+                &body["enterprise_id"],
+            ]),
+        }
     }
-    let event = serde_json::from_value(event)
-        .map_err(|_| Rejection::new(400, "body", "the event isn't as Slack describes it"))?;
-    if opens { opened(event) } else { message(event) }
+
+    fn is(&self, id: &str) -> bool {
+        [&self.team, &self.enterprise].into_iter().any(|known| known.as_deref() == Some(id))
+    }
+
+    /// Whether all of these teams that are known are this one, and at least one is.
+    fn has(&self, teams: &[&Value]) -> bool {
+        let mut known = teams.iter().filter_map(|team| json::id(team)).peekable();
+        known.peek().is_some() && known.all(|team| Some(team) == self.team)
+    }
+}
+
+fn event(tenant: &Tenant, body: &Value) -> Result<Event, Rejection> {
+    let event = &body["event"];
+    match event["type"].as_str() {
+        Some("message") => message(tenant, event),
+        Some("message_metadata_posted") if event["metadata"]["event_type"] == OPENS => {
+            opened(tenant, event)
+        }
+        _ => Ok(Event::Ignored),
+    }
 }
 
 /// A message of a person. What apps post, this one too, and what Slack writes itself is ignored.
-fn message(event: Inner) -> Result<Event, Rejection> {
-    let by_person = event.bot_id.is_none()
-        && matches!(event.subtype.as_deref(), None | Some("file_share" | "thread_broadcast"));
+fn message(tenant: &Tenant, event: &Value) -> Result<Event, Rejection> {
+    let by_person = event["bot_id"].is_null()
+        && matches!(event["subtype"].as_str(), None | Some("file_share" | "thread_broadcast"));
+    let given = |name: &str| event[name].as_str().filter(|value| !value.is_empty());
     let (true, Some(channel), Some(ts), Some(user)) =
-        (by_person, event.channel, event.ts, event.user)
+        (by_person, given("channel"), given("ts"), given("user"))
     else {
         return Ok(Event::Ignored);
     };
-    let root = event.thread_ts.filter(|root| *root != ts);
+    let root = given("thread_ts").filter(|root| *root != ts);
     // Whoever answers in the thread of another person isn't the one whom the conversation is about.
-    if root.is_some() && event.parent_user_id.as_ref() != Some(&user) {
+    if root.is_some() && given("parent_user_id") != Some(user) {
         return Ok(Event::Ignored);
     }
-    let is_reply = root.is_some();
-    let thread = Thread { channel, ts: root.unwrap_or(ts) };
-    let turn = Turn {
-        email: if wants_emails()? { email(&user)? } else { None },
-        text: event.text,
-        ..Turn::new(thread.to_string())
-    };
-    Ok(if is_reply { Event::Replied(turn) } else { Event::Opened(turn) })
+    let thread = Thread { channel: channel.to_owned(), ts: root.unwrap_or(ts).to_owned() };
+    let mut turn = Turn::new(thread.to_string());
+    turn.text = event["text"].as_str().map(str::to_owned);
+    if wants_emails()? {
+        // Slack sends the event again where it can't be asked at the moment.
+        let answer = looked_up("users.info", api::get("users.info", &[("user", user)]))?;
+        let person = answer.as_ref().map_or(&Value::Null, |answer| &answer["user"]);
+        turn.email = json::id(&person["profile"]["email"]);
+        turn = turn.vouched(is_member(tenant, event, person).then_some(Identity::Email));
+    }
+    Ok(if root.is_some() { Event::Replied(turn) } else { Event::Opened(turn) })
+}
+
+/// Whether a person is of the operator's own workspace, which vouches for the addresses of its members: people of
+/// others, in a channel that is shared with them, are whoever their workspace says.
+fn is_member(tenant: &Tenant, event: &Value, person: &Value) -> bool {
+    let is_stranger = person["is_stranger"] == true;
+    let is_confirmed = person["is_email_confirmed"] != false;
+    let teams = [
+        &person["team_id"],
+        &event["user_team"],
+        &event["source_team"],
+        &event["team"],
+        &event["user_profile"]["team"],
+    ];
+    !is_stranger && is_confirmed && tenant.has(&teams)
 }
 
 /// A conversation that another app opens, with what it says of the person.
-fn opened(event: Inner) -> Result<Event, Rejection> {
+fn opened(tenant: &Tenant, event: &Value) -> Result<Event, Rejection> {
     let missing = || Rejection::new(400, "body", "the event names no channel or no message");
-    let channel = event.channel_id.or(event.channel).ok_or_else(missing)?;
-    let thread = Thread { channel, ts: event.message_ts.ok_or_else(missing)? };
-    let told = |name: &str| {
-        let value = event.metadata["event_payload"][name].as_str();
-        value.filter(|value| !value.is_empty()).map(str::to_owned)
-    };
-    Ok(Event::Opened(Turn {
+    let given = |name: &str| event[name].as_str().filter(|value| !value.is_empty());
+    let channel = given("channel_id").or(given("channel")).ok_or_else(missing)?.to_owned();
+    let thread = Thread { channel, ts: given("message_ts").ok_or_else(missing)?.to_owned() };
+    let told = |name: &str| json::id(&event["metadata"]["event_payload"][name]);
+    let turn = Turn {
         session_id: told("session_id"),
         external_user_id: told("user_id"),
         email: told("email"),
         product_id: told("product_id"),
         ..Turn::new(thread.to_string())
-    }))
+    };
+    // Any app of the workspace, and of those that share the channel, can post such metadata.
+    let ours = config::get("app").filter(|app| !app.is_empty());
+    let by_ours =
+        ours.is_some() && ours == json::id(&event["app_id"]) && tenant.has(&[&event["team_id"]]);
+    Ok(Event::Opened(turn.vouched(Identity::ALL.into_iter().filter(|_| by_ours))))
 }
 
 fn wants_emails() -> Result<bool, Rejection> {
     config::flag("emails").map_err(|it| Rejection::new(503, "config", it.message))
-}
-
-/// The e-mail address of a person. Slack sends the event again where it can't be asked at the moment.
-fn email(user: &str) -> Result<Option<String>, Rejection> {
-    #[derive(Deserialize)]
-    struct Answer {
-        user: Value,
-    }
-    let answer: Result<Answer, _> = api::get("users.info", &[("user", user)]);
-    let answer = answer.map_err(|it| Rejection::new(503, "users.info", it.message))?;
-    Ok(answer.user["profile"]["email"].as_str().map(str::to_owned))
-}
-
-/// What Slack posts.
-#[derive(Deserialize)]
-struct Body {
-    r#type: String,
-    challenge: Option<String>,
-    team_id: Option<String>,
-    #[serde(default)]
-    event: Value,
-}
-
-/// An event that may mean something. Others have fields of the same names and other types.
-#[derive(Deserialize)]
-struct Inner {
-    subtype: Option<String>,
-    channel: Option<String>,
-    user: Option<String>,
-    bot_id: Option<String>,
-    text: Option<String>,
-    ts: Option<String>,
-    thread_ts: Option<String>,
-    parent_user_id: Option<String>,
-    channel_id: Option<String>,
-    message_ts: Option<String>,
-    #[serde(default)]
-    metadata: Value,
 }
 
 #[cfg(test)]
@@ -270,15 +291,139 @@ mod tests {
     fn an_address_is_asked_for_where_the_operator_wants_it() {
         let profile = r#"{"ok":true,"user":{"profile":{"email":"ann@example.com"}}}"#;
         let host = host().config("emails", "true").respond(200, profile);
-        let turn = Turn { email: Some("ann@example.com".to_owned()), ..turn() };
-        assert_eq!(genuine(&message(&[])), Ok(vec![Event::Opened(turn)]));
+        let known = Turn { email: Some("ann@example.com".to_owned()), ..turn() };
+        assert_eq!(genuine(&message(&[])), Ok(vec![Event::Opened(known)]));
         assert_eq!(host.requests()[0].url, "https://slack.com/api/users.info?user=U1");
-        let host = host.respond(200, r#"{"ok":false,"error":"missing_scope"}"#);
-        let rejection = genuine(&message(&[])).unwrap_err();
-        assert_eq!((rejection.status, &*rejection.code), (503, "users.info"));
+        let mut host = host;
+        for error in ["user_not_found", "user_not_visible", "missing_scope", "invalid_auth", "odd"]
+        {
+            host = host.respond(200, &format!(r#"{{"ok":false,"error":"{error}"}}"#));
+            assert_eq!(genuine(&message(&[])), Ok(vec![Event::Opened(turn())]), "{error}");
+        }
+        for answer in ["{}", "<html>", r#"{"ok":true}"#, r#"{"ok":true,"user":[]}"#] {
+            host = host.respond(200, answer);
+            assert_eq!(genuine(&message(&[])), Ok(vec![Event::Opened(turn())]), "{answer}");
+        }
+        for error in ["ratelimited", "internal_error", "service_unavailable", "request_timeout"] {
+            host = host.respond(200, &format!(r#"{{"ok":false,"error":"{error}"}}"#));
+            let rejection = genuine(&message(&[])).unwrap_err();
+            assert_eq!((rejection.status, &*rejection.code), (503, "users.info"), "{error}");
+        }
         host.config("emails", "yes");
         let rejection = genuine(&message(&[])).unwrap_err();
         assert_eq!((rejection.status, &*rejection.code), (503, "config"));
+    }
+
+    fn vouched(body: &Value) -> Option<String> {
+        let events = read(&signed(NOW, &body.to_string())).unwrap();
+        let [Event::Opened(turn) | Event::Replied(turn)] = &*events else { panic!("{events:?}") };
+        turn.extras.iter().find(|(key, _)| key == "verified").map(|(_, names)| names.clone())
+    }
+
+    #[test]
+    fn the_workspace_vouches_for_the_addresses_of_its_members_and_of_nobody_else() {
+        let own = json!({ "team": "T1" });
+        for (envelope, event, person, wanted) in [
+            (json!({}), own.clone(), json!({ "team_id": "T1" }), true),
+            (json!({}), own.clone(), json!({}), true),
+            (json!({}), json!({}), json!({ "team_id": "T1" }), true),
+            (json!({}), json!({}), json!({}), false),
+            (json!({}), own.clone(), json!({ "team_id": "T2" }), false),
+            (json!({}), own.clone(), json!({ "team_id": "T1", "is_stranger": true }), false),
+            (
+                json!({}),
+                own.clone(),
+                json!({ "team_id": "T1", "is_email_confirmed": false }),
+                false,
+            ),
+            (json!({}), json!({ "team": "T1", "user_team": "T2" }), json!({}), false),
+            (json!({}), json!({ "source_team": "T2" }), json!({ "team_id": "T1" }), false),
+            // In a shared channel `team_id` can be the others'.
+            (json!({ "team_id": "T2", "context_team_id": "T1" }), own.clone(), json!({}), true),
+            (json!({ "team_id": "T1", "context_team_id": "T2" }), own.clone(), json!({}), false),
+            (
+                json!({ "team_id": "T2", "authorizations": [{ "team_id": "T1" }] }),
+                own,
+                json!({}),
+                true,
+            ),
+        ] {
+            let mut body =
+                json!({ "type": "event_callback", "team_id": "T1", "event": message(&[]) });
+            let add = |to: &mut Value, fields: &Value| {
+                for (name, value) in fields.as_object().unwrap() {
+                    to[name] = value.clone();
+                }
+            };
+            add(&mut body, &envelope);
+            add(&mut body["event"], &event);
+            let mut user = json!({ "profile": { "email": "ann@example.com" } });
+            add(&mut user, &person);
+            let answer = json!({ "ok": true, "user": user }).to_string();
+            host().config("emails", "true").respond(200, &answer);
+            let wanted = wanted.then(|| "email".to_owned());
+            assert_eq!(vouched(&body), wanted, "{body} {person}");
+        }
+    }
+
+    #[test]
+    fn what_an_app_says_is_verified_where_the_operator_names_the_app() {
+        let body = json!({ "type": "event_callback", "team_id": "T1", "event": {
+            "type": "message_metadata_posted", "app_id": "A1", "team_id": "T1",
+            "channel_id": "C1", "message_ts": "1700000000.000100", "metadata": {
+                "event_type": OPENS, "event_payload": { "session_id": 777, "user_id": 4711 },
+            },
+        } });
+        for (app, team, wanted) in [
+            (None, "T1", None),
+            (Some("A2"), "T1", None),
+            (Some("A1"), "T2", None),
+            (Some("A1"), "T1", Some("session-id external-user-id")),
+        ] {
+            let mut body = body.clone();
+            body["event"]["team_id"] = json!(team);
+            let host = host();
+            if let Some(app) = app {
+                host.config("app", app);
+            }
+            assert_eq!(vouched(&body).as_deref(), wanted, "{app:?} {team}");
+        }
+        let events = read(&signed(NOW, &body.to_string())).unwrap();
+        let [Event::Opened(turn)] = &*events else { panic!("{events:?}") };
+        let told = (turn.session_id.as_deref(), turn.external_user_id.as_deref());
+        assert_eq!(told, (Some("777"), Some("4711")), "numbers are ids too");
+    }
+
+    #[test]
+    fn the_tenant_is_the_workspace_through_which_an_event_came() {
+        for (envelope, ours, taken) in [
+            (json!({ "team_id": "T1" }), "T1", true),
+            (json!({ "team_id": "T2" }), "T1", false),
+            (json!({}), "T1", false),
+            (json!({ "team_id": "T2", "context_team_id": "T1" }), "T1", true),
+            (json!({ "team_id": "T1", "context_team_id": "T2" }), "T1", false),
+            (
+                json!({ "team_id": "T2", "context_team_id": null, "authorizations": [{ "team_id": "T1" }] }),
+                "T1",
+                true,
+            ),
+            (json!({ "team_id": "T1", "authorizations": [{ "team_id": "T2" }] }), "T1", false),
+            (json!({ "team_id": "T1", "context_enterprise_id": "E1" }), "E1", true),
+            (json!({ "authorizations": [{ "team_id": null, "enterprise_id": "E1" }] }), "E1", true),
+            (
+                json!({ "team_id": "T1", "context_enterprise_id": "E2", "enterprise_id": "E1" }),
+                "E1",
+                false,
+            ),
+        ] {
+            let mut body = envelope;
+            body["type"] = json!("event_callback");
+            body["event"] = message(&[]);
+            host().config("team", ours);
+            let status = read(&signed(NOW, &body.to_string())).map_err(|it| it.status);
+            assert_eq!(status.is_ok(), taken, "{ours} {body}");
+            assert!(taken || status == Err(403));
+        }
     }
 
     #[test]
@@ -311,7 +456,7 @@ mod tests {
         }
         assert_eq!(refused(&signed(NOW, "{")), (400, "body".to_owned()));
         let odd = r#"{"type":"event_callback","event":{"type":"message","user":7}}"#;
-        assert_eq!(refused(&signed(NOW, odd)), (400, "body".to_owned()));
+        assert_eq!(read(&signed(NOW, odd)), Ok(vec![Event::Ignored]));
         assert_eq!(refused(&Request { method: "GET".to_owned(), ..good.clone() }).0, 405);
         let host = host.config("team", "T2");
         assert_eq!(refused(&good), (403, "team".to_owned()));

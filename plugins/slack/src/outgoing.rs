@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
-use sidenote_plugin::{Call, Failure, FailureKind, Note, Posted, Redaction};
+use sidenote_plugin::{Call, Failure, FailureKind, Note, Posted, Redaction, json, log};
 
 use crate::api;
 use crate::mrkdwn;
@@ -20,10 +20,6 @@ const MOST_PAGES: usize = 50;
 /// Posts a note. A long one takes several messages: those of them that an earlier attempt left are not
 /// posted again.
 pub(crate) fn note(call: &Call, note: &Note) -> Result<Posted, Failure> {
-    #[derive(Deserialize)]
-    struct Answer {
-        ts: String,
-    }
     let thread = Thread::read(&note.conversation_id)?;
     let texts = mrkdwn::parts(&note.body);
     let there =
@@ -44,10 +40,16 @@ pub(crate) fn note(call: &Call, note: &Note) -> Result<Posted, Failure> {
             unfurl_media: false,
             metadata: Metadata { event_type: METADATA, event_payload: payload },
         };
-        let answer: Answer = api::post("chat.postMessage", &message)?;
-        ids.push(answer.ts);
+        let answer = api::post("chat.postMessage", &message)?;
+        // It was taken, so an answer that doesn't say what it is called is no failure.
+        match answer["ts"].as_str().filter(|ts| !ts.is_empty()) {
+            Some(ts) => ids.push(ts.to_owned()),
+            None => log::warn!("the answer doesn't show what was posted"),
+        }
     }
-    Ok(Posted::with_id(ids.join(",")))
+    // A part without a name couldn't be deleted, so the note has none either.
+    let is_whole = ids.len() == texts.len();
+    Ok(if is_whole { Posted::with_id(ids.join(",")) } else { Posted::without_id() })
 }
 
 /// The note with this key, where all of its messages are there.
@@ -63,7 +65,7 @@ pub(crate) fn delete(conversation: &str, note: &str) -> Result<Redaction, Failur
     let thread = Thread::read(conversation)?;
     for ts in note.split(',') {
         let message = serde_json::json!({ "channel": thread.channel, "ts": ts });
-        match api::post::<Value>("chat.delete", &message) {
+        match api::post("chat.delete", &message) {
             Ok(_) => {}
             Err(failure) if failure.code == "message_not_found" => {}
             Err(failure) => return Err(failure),
@@ -84,7 +86,7 @@ fn parts(thread: &Thread, key: &str) -> Result<BTreeMap<u64, Part>, Failure> {
     let mut found = BTreeMap::new();
     let mut cursor = String::new();
     for _ in 0..MOST_PAGES {
-        let page: Page = api::get(
+        let page = api::get(
             "conversations.replies",
             &[
                 ("channel", &thread.channel),
@@ -94,21 +96,30 @@ fn parts(thread: &Thread, key: &str) -> Result<BTreeMap<u64, Part>, Failure> {
                 ("cursor", &cursor),
             ],
         )?;
-        for message in page.messages {
-            let payload = &message.metadata["event_payload"];
-            let ours = message.metadata["event_type"] == METADATA && payload["key"] == key;
-            if let (true, Some(part)) = (ours, payload["part"].as_u64()) {
-                let parts = payload["parts"].as_u64().and_then(|parts| usize::try_from(parts).ok());
-                found.entry(part).or_insert(Part { ts: message.ts, parts: parts.unwrap_or(1) });
+        let messages = page["messages"].as_array().ok_or_else(|| api::unreadable("`messages`"))?;
+        for message in messages {
+            let (metadata, ts) = (&message["metadata"], message["ts"].as_str());
+            let payload = &metadata["event_payload"];
+            let ours = metadata["event_type"] == METADATA && payload["key"] == key;
+            if let (true, Some(part), Some(ts)) = (ours, number(&payload["part"]), ts) {
+                let parts = number(&payload["parts"]).and_then(|parts| usize::try_from(parts).ok());
+                let part_of = Part { ts: ts.to_owned(), parts: parts.unwrap_or(1) };
+                found.entry(part).or_insert(part_of);
             }
         }
-        cursor = page.response_metadata.unwrap_or_default().next_cursor;
+        let next = page["response_metadata"]["next_cursor"].as_str();
+        cursor = next.unwrap_or_default().to_owned();
         if cursor.is_empty() {
             return Ok(found);
         }
     }
     // Nothing found is not nothing there.
     Err(Failure::new(FailureKind::Permanent, "thread", "the thread is too long to be searched"))
+}
+
+/// A number, which metadata may hold as a text.
+fn number(value: &Value) -> Option<u64> {
+    json::id(value)?.parse().ok()
 }
 
 #[derive(Serialize)]
@@ -134,25 +145,6 @@ struct Payload<'a> {
     key: &'a str,
     part: u64,
     parts: usize,
-}
-
-#[derive(Deserialize)]
-struct Page {
-    messages: Vec<Found>,
-    response_metadata: Option<Next>,
-}
-
-#[derive(Deserialize)]
-struct Found {
-    ts: String,
-    #[serde(default)]
-    metadata: Value,
-}
-
-#[derive(Deserialize, Default)]
-struct Next {
-    #[serde(default)]
-    next_cursor: String,
 }
 
 #[cfg(test)]
@@ -238,6 +230,29 @@ mod tests {
             assert_eq!(requests.len(), pages.len());
             assert!(requests[0].url.contains("ts=1700000000.000100&include_all_metadata=true"));
             assert!(requests[1..].iter().all(|it| it.url.ends_with("&cursor=next%3D")));
+        }
+    }
+
+    #[test]
+    fn a_note_that_was_taken_is_no_failure_and_odd_messages_hide_none() {
+        for answer in
+            [r#"{"ok":true}"#, r#"{"ok":true,"ts":null}"#, r#"{"ok":true,"ts":1700000001.2}"#]
+        {
+            Host::new().respond(200, answer).install();
+            let posted = note(&test::call(), &to_thread("x"));
+            assert_eq!(posted, Ok(Posted::without_id()), "{answer}");
+        }
+        let odd = [
+            Value::Null,
+            json!({}),
+            json!({ "ts": 7, "metadata": [] }),
+            ours("1.2", "key-1", 1, 1),
+        ];
+        Host::new().respond(200, &page(&odd, "")).install();
+        assert_eq!(find(THREAD, "key-1"), Ok(Some("1.2".to_owned())));
+        for unreadable in [r#"{"ok":true}"#, r#"{"ok":true,"messages":{}}"#, r#"{"messages":[]}"#] {
+            Host::new().respond(200, unreadable).install();
+            assert_eq!(find(THREAD, "key-1").unwrap_err().kind, FailureKind::Permanent);
         }
     }
 
