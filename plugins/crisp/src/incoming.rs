@@ -1,11 +1,11 @@
 //! Crisp's web hooks: which are genuine, and what they mean.
 
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sidenote_plugin::crypto::{Encoding, Hash};
-use sidenote_plugin::http;
-use sidenote_plugin::webhook::{Event, Hmac, Rejection, Request, Turn, check_age};
-use sidenote_plugin::{Failure, FailureKind};
+use sidenote_plugin::webhook::{
+    Event, Hmac, Identity, Rejection, Request, Turn, check_age, identity_verification, looked_up,
+};
+use sidenote_plugin::{Failure, http, json};
 
 use crate::api::Settings;
 
@@ -22,10 +22,12 @@ pub(crate) fn read(request: &Request) -> Result<Vec<Event>, Rejection> {
         return Err(Rejection::new(405, "method", "only POST is taken"));
     }
     verify(request)?;
-    let hook: Hook = request.json()?;
+    let hook = request.value()?;
     let settings = Settings::load().map_err(|it| Rejection::new(503, "config", it.message))?;
     // The hooks of a plugin come for every website that has it installed.
-    if hook.website_id != settings.website {
+    let ours = json!(settings.website);
+    let within = &hook["data"]["website_id"];
+    if hook["website_id"] != ours || !(within.is_null() || *within == ours) {
         return Err(Rejection::new(403, "website", "the hook is of another website"));
     }
     Ok(vec![event(&settings, &hook)?])
@@ -44,68 +46,69 @@ fn verify(request: &Request) -> Result<(), Rejection> {
 
 /// What a hook means. Only what people send is of interest: `message:received` tells of what operators
 /// and plugins write, our own notes among it.
-fn event(settings: &Settings, hook: &Hook) -> Result<Event, Rejection> {
-    if hook.event != "message:send" || hook.data["from"] != "user" {
+fn event(settings: &Settings, hook: &Value) -> Result<Event, Rejection> {
+    let data = &hook["data"];
+    if hook["event"] != "message:send" || data["from"] != "user" {
         return Ok(Event::Ignored);
     }
-    let session = hook.data["session_id"].as_str().filter(|session| !session.is_empty());
     let missing = || Rejection::new(400, "body", "`data.session_id` is missing");
-    let session = session.ok_or_else(missing)?;
-    let meta = meta(settings, session)?;
-    let attribute = |name: &str| given(&meta.data[name]);
-    Ok(Event::Replied(Turn {
+    let session = json::id(&data["session_id"]).ok_or_else(missing)?;
+    // The hook doesn't tell whose conversation it is. Crisp sends it again where that can't be asked at the moment.
+    let meta = looked_up("meta", ask(settings, &session, "meta"))?.unwrap_or_default();
+    let attribute = |name: &str| attribute(&meta["data"], name);
+    let turn = Turn {
         session_id: attribute("session_id"),
         external_user_id: attribute("user_id"),
         product_id: attribute("product_id"),
-        email: given(&meta.email),
-        text: hook.data["content"].as_str().map(str::to_owned),
+        email: json::id(&meta["email"]),
+        text: data["content"].as_str().map(str::to_owned),
         ..Turn::new(session)
-    }))
+    };
+    let is_proven = turn.email.is_some()
+        && identity_verification()?
+        && looked_up("verify", ask(settings, &turn.conversation_id, "verify"))?
+            .is_some_and(|status| is_of_address(&status));
+    // What is verified is the address alone. Data of the session is what the page says.
+    Ok(Event::Replied(turn.vouched(is_proven.then_some(Identity::Email))))
 }
 
-/// A text that isn't empty.
-fn given(value: &Value) -> Option<String> {
-    value.as_str().filter(|value| !value.is_empty()).map(str::to_owned)
-}
-
-/// What Crisp knows of a conversation's person: the hook doesn't tell. Crisp sends the hook again where
-/// that can't be asked at the moment.
-fn meta(settings: &Settings, session: &str) -> Result<Meta, Rejection> {
-    let url = format!("{}/meta", settings.conversation(session));
-    let asked = settings.send(http::Request::get(url)).and_then(|answer| answer.json::<Answer>());
-    match asked {
-        Ok(answer) => Ok(answer.data),
-        Err(Failure { kind: FailureKind::NotFound, .. }) => Ok(Meta::default()),
-        Err(failure) => Err(Rejection::new(503, "meta", failure.message)),
+/// Whether what Crisp has verified of a person is the address.
+fn is_of_address(status: &Value) -> bool {
+    match json::elements(&status["verifications"]) {
+        [] => status["verified"] == true,
+        identities => identities.iter().any(|it| it["identity"] == "email"),
     }
 }
 
-/// What Crisp posts.
-#[derive(Deserialize)]
-struct Hook {
-    website_id: String,
-    event: String,
-    #[serde(default)]
-    data: Value,
+/// What the site has set by `session:data`: an object, and in some answers pairs, or lists of pairs, as the chatbox
+/// takes them.
+fn attribute(data: &Value, name: &str) -> Option<String> {
+    let Some(list) = data.as_array() else {
+        return json::id(&data[name]);
+    };
+    match &**list {
+        [key, value] if key == name => json::id(value),
+        [key, _] if key.is_string() => None,
+        // The last one that is set counts, as in an object.
+        pairs => pairs.iter().rev().find_map(|pair| {
+            if pair.is_array() {
+                attribute(pair, name)
+            } else {
+                json::id(&pair["value"]).filter(|_| pair["key"] == name)
+            }
+        }),
+    }
 }
 
-#[derive(Deserialize)]
-struct Answer {
-    data: Meta,
-}
-
-#[derive(Deserialize, Default)]
-struct Meta {
-    #[serde(default)]
-    email: Value,
-    /// What the site has set by `session:data`.
-    #[serde(default)]
-    data: Value,
+/// What Crisp knows of a conversation's person.
+fn ask(settings: &Settings, session: &str, what: &str) -> Result<Value, Failure> {
+    let url = format!("{}/{what}", settings.conversation(session));
+    let mut answer: Value = settings.send(http::Request::get(url))?.json()?;
+    Ok(answer.get_mut("data").map(Value::take).unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
     use sidenote_plugin::crypto;
     use sidenote_plugin::test::{self, Host};
 
@@ -179,6 +182,81 @@ mod tests {
         let rejection = read(&request).unwrap_err();
         assert_eq!((rejection.status, &*rejection.code), (503, "meta"));
         assert_eq!(host.requests().len(), 2);
+    }
+
+    #[test]
+    fn what_is_never_told_of_a_person_takes_nothing_from_the_message() {
+        host();
+        let request = signed(NOW, &hook("message:send", &[]));
+        let bare = Turn { text: Some("I can't pay".to_owned()), ..Turn::new("session_1") };
+        for (status, answer) in [
+            (404, "{}"),
+            (401, "{}"),
+            (403, "{}"),
+            (400, "{}"),
+            (200, "<html>"),
+            (200, "{}"),
+            (200, "[]"),
+        ] {
+            host().respond(status, answer);
+            assert_eq!(read(&request), Ok(vec![Event::Replied(bare.clone())]), "{status} {answer}");
+        }
+        for status in [420, 429, 500, 503] {
+            host().respond(status, "{}");
+            assert_eq!(read(&request).unwrap_err().status, 503, "{status}");
+        }
+    }
+
+    #[test]
+    fn session_data_is_read_as_an_object_and_as_pairs_and_numbers_are_ids() {
+        for data in [
+            json!({ "user_id": 12345, "session_id": "s-1" }),
+            json!([["session_id", "s-1"], ["user_id", 12345]]),
+            json!([[["session_id", "s-1"], ["user_id", 12345]]]),
+            json!([{ "key": "user_id", "value": "12345" }, { "key": "session_id", "value": "s-1" }, 7]),
+        ] {
+            let meta = json!({ "data": { "email": "", "data": data } });
+            host().respond(200, &meta.to_string());
+            let events = read(&signed(NOW, &hook("message:send", &[]))).unwrap();
+            let [Event::Replied(turn)] = &*events else { panic!("{events:?}") };
+            assert_eq!(turn.external_user_id.as_deref(), Some("12345"), "{data}");
+            assert_eq!(turn.session_id.as_deref(), Some("s-1"), "{data}");
+            assert_eq!(turn.product_id, None, "{data}");
+        }
+        assert_eq!(attribute(&json!(["user_id", 12345]), "user_id").as_deref(), Some("12345"));
+        assert_eq!(attribute(&json!(["session_id", "user_id"]), "user_id"), None);
+    }
+
+    #[test]
+    fn an_address_is_verified_where_crisp_says_so_and_is_asked_only_where_sites_sign() {
+        let status = |status: &str| format!(r#"{{"error":false,"data":{status}}}"#);
+        for (setting, answer, wanted) in [
+            ("false", None, None),
+            ("true", Some(r#"{"verified":true}"#), Some(Identity::Email)),
+            (
+                "true",
+                Some(r#"{"verified":true,"verifications":[null,{"identity":"email"}]}"#),
+                Some(Identity::Email),
+            ),
+            ("true", Some(r#"{"verified":true,"verifications":[{"identity":"phone"}]}"#), None),
+            ("true", Some(r#"{"verified":false}"#), None),
+            ("true", Some("{}"), None),
+        ] {
+            let host = host().config("identity_verification", setting).respond(200, META);
+            let host = match answer {
+                Some(answer) => host.respond(200, &status(answer)),
+                None => host,
+            };
+            let events = read(&signed(NOW, &hook("message:send", &[]))).unwrap();
+            assert_eq!(events, [Event::Replied(turn().vouched(wanted))], "{setting} {answer:?}");
+            assert_eq!(host.requests().len(), 1 + usize::from(answer.is_some()));
+        }
+        // A status that can't be asked is no proof, and one that may be told later is asked later.
+        for (status, wanted) in [(404, Ok(vec![Event::Replied(turn())])), (500, Err(503))] {
+            host().config("identity_verification", "true").respond(200, META).respond(status, "{}");
+            let read = read(&signed(NOW, &hook("message:send", &[])));
+            assert_eq!(read.map_err(|rejection| rejection.status), wanted);
+        }
     }
 
     #[test]
