@@ -26,6 +26,8 @@ pub struct Chatwoot {
     pub account: u64,
     /// The agent who writes.
     pub agent: u64,
+    /// Whether the site hands over the hash of a person's identifier, so that it is proven.
+    pub proven: bool,
 }
 
 impl Default for Chatwoot {
@@ -35,6 +37,7 @@ impl Default for Chatwoot {
             webhook_secret: "chatwoot-webhook-secret".to_owned(),
             account: 7,
             agent: 31,
+            proven: true,
         }
     }
 }
@@ -273,11 +276,22 @@ impl Chatwoot {
                 "sender": self.sender(conversation),
                 "assignee": null,
                 "team": null,
-                "hmac_verified": false,
+                "hmac_verified": self.is_proven(conversation),
+            },
+            "contact_inbox": {
+                "id": 180,
+                "contact_id": 81,
+                "inbox_id": 3,
+                "source_id": "239a4135-0f7b-4fd5-b108-17f84e596aef",
+                "hmac_verified": self.is_proven(conversation),
             },
             "unread_count": 1,
             "created_at": 1_734_537_559,
         })
+    }
+
+    fn is_proven(&self, conversation: &Conversation) -> bool {
+        self.proven && conversation.opening.user_id.is_some()
     }
 
     fn sender(&self, conversation: &Conversation) -> Value {

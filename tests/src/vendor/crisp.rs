@@ -25,6 +25,8 @@ pub struct Crisp {
     pub signing_secret: String,
     /// The website.
     pub website: String,
+    /// Whether the site signs addresses, and the plugin is told so.
+    pub proven: bool,
 }
 
 impl Default for Crisp {
@@ -34,6 +36,7 @@ impl Default for Crisp {
             key: "crisp-plugin-key".to_owned(),
             signing_secret: "crisp-signing-secret".to_owned(),
             website: "8c842203-7ed8-4e29-a608-7cf78a7d2fcc".to_owned(),
+            proven: true,
         }
     }
 }
@@ -53,6 +56,7 @@ file = "crisp.wasm"
 url = "{url}"
 website = "{website}"
 identifier = "{identifier}"
+identity_verification = {proven}
 
 [plugins.crisp.grants]
 hosts = ["{url}"]
@@ -64,6 +68,7 @@ signing_secret = {{ env = "CRISP_SIGNING_SECRET", hosts = [] }}
 "#,
             website = self.website,
             identifier = self.identifier,
+            proven = self.proven,
         )
     }
 
@@ -114,6 +119,7 @@ signing_secret = {{ env = "CRISP_SIGNING_SECRET", hosts = [] }}
         match (method, parts) {
             ("POST", ["message"]) => self.post(conversation, request),
             ("GET", ["meta"]) => yes(200, "resolved", meta(conversation)),
+            ("GET", ["verify"]) => yes(200, "resolved", self.verified(conversation)),
             ("GET", ["message", fingerprint]) => match conversation.entry_mut(fingerprint) {
                 Some(entry) => yes(200, "resolved", entry.extra.clone()),
                 None => no(404, "message_not_found"),
@@ -184,6 +190,12 @@ signing_secret = {{ env = "CRISP_SIGNING_SECRET", hosts = [] }}
 }
 
 impl Crisp {
+    fn verified(&self, conversation: &Conversation) -> Value {
+        let proven = self.proven && conversation.opening.email.is_some();
+        let identities = if proven { json!([{ "identity": "email" }]) } else { json!([]) };
+        json!({ "verified": proven, "verifications": identities })
+    }
+
     /// Writes a message. One whose fingerprint is taken is written all the same: whether Crisp refuses those
     /// isn't documented, so a caller has to look before.
     fn post(&self, conversation: &mut Conversation, request: &Received) -> Answer {

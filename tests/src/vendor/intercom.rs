@@ -27,6 +27,8 @@ pub struct Intercom {
     pub admin: String,
     /// The version that is spoken.
     pub version: String,
+    /// Whether Messenger security is enforced, and the plugin is told so.
+    pub proven: bool,
 }
 
 impl Default for Intercom {
@@ -36,6 +38,7 @@ impl Default for Intercom {
             client_secret: "intercom-client-secret".to_owned(),
             admin: "991267696".to_owned(),
             version: "2.16".to_owned(),
+            proven: true,
         }
     }
 }
@@ -55,6 +58,8 @@ file = "intercom.wasm"
 url = "{url}"
 admin_id = "{admin}"
 version = "{version}"
+app_id = "a86dr8yl"
+identity_verification = {proven}
 
 [plugins.intercom.grants]
 hosts = ["{url}"]
@@ -66,6 +71,7 @@ client_secret = {{ env = "INTERCOM_CLIENT_SECRET", hosts = [] }}
 "#,
             admin = self.admin,
             version = self.version,
+            proven = self.proven,
         )
     }
 
@@ -152,11 +158,15 @@ client_secret = {{ env = "INTERCOM_CLIENT_SECRET", hosts = [] }}
             Happening::Noted(_) => "conversation.admin.noted",
         };
         let mut item = whole(conversation);
-        let part = |kind: &str, text: &str| json!({ "type": "conversation_part", "part_type": kind, "body": text });
+        let part = |kind: &str, text: &str, author: Value| json!({ "type": "conversation_part", "part_type": kind, "body": text, "author": author });
         let said = match happening {
             Happening::Opened => Vec::new(),
-            Happening::Replied(text) => vec![part("comment", text)],
-            Happening::Noted(text) => vec![part("note", text)],
+            Happening::Replied(text) => {
+                vec![part("comment", text, item["source"]["author"].clone())]
+            }
+            Happening::Noted(text) => {
+                vec![part("note", text, json!({ "type": "admin", "id": self.admin }))]
+            }
         };
         item["conversation_parts"]["conversation_parts"] = Value::Array(said);
         self.signed(topic, item, now)

@@ -18,6 +18,8 @@ const MAX_PAGE: usize = 1000;
 /// The channel of all conversations.
 const CHANNEL: &str = "C024BE91L";
 const TEAM: &str = "T061EG9R6";
+/// The app that opens conversations.
+const SHOP: &str = "A0SHOP";
 /// The bot that writes.
 const BOT: &str = "B0BOT1234";
 
@@ -53,6 +55,7 @@ file = "slack.wasm"
 [plugins.slack.config]
 url = "{url}"
 team = "{TEAM}"
+app = "{SHOP}"
 emails = true
 
 [plugins.slack.grants]
@@ -137,7 +140,7 @@ signing_secret = {{ env = "SLACK_SIGNING_SECRET", hosts = [] }}
         let event = match happening {
             Happening::Opened if opening.session.is_some() => json!({
                 "type": "message_metadata_posted",
-                "app_id": "A0SHOP",
+                "app_id": SHOP,
                 "bot_id": "B0SHOP",
                 "user_id": "U0SHOP",
                 "team_id": TEAM,
@@ -345,7 +348,10 @@ fn user(desk: &Desk, request: &Received) -> Answer {
     match desk.conversation(&format!("{CHANNEL}:1700000000.{number}")) {
         Some(conversation) => {
             let profile = json!({ "real_name": "Joe Bloggs", "email": conversation.opening.email });
-            Answer::json(200, json!({ "ok": true, "user": { "id": wanted, "profile": profile } }))
+            Answer::json(
+                200,
+                json!({ "ok": true, "user": { "id": wanted, "team_id": TEAM, "profile": profile } }),
+            )
         }
         None => no("user_not_found"),
     }

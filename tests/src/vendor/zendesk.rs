@@ -35,6 +35,8 @@ pub struct Zendesk {
     pub events: bool,
     /// How many seconds the plugin is told to leave a ticket alone after a note.
     pub pace: u32,
+    /// Whether people must sign in to ask, and the plugin is told so.
+    pub proven: bool,
 }
 
 impl Default for Zendesk {
@@ -47,6 +49,7 @@ impl Default for Zendesk {
             terse: false,
             events: false,
             pace: 0,
+            proven: true,
         }
     }
 }
@@ -69,6 +72,8 @@ file = "zendesk.wasm"
 [plugins.zendesk.config]
 url = "{url}"
 pace = {pace}
+identity_verification = {proven}
+account_id = "22129848"
 {email}
 
 [plugins.zendesk.grants]
@@ -80,6 +85,7 @@ token = {{ env = "ZENDESK_TOKEN", hosts = ["{url}"] }}
 signing_secret = {{ env = "ZENDESK_SIGNING_SECRET", hosts = [] }}
 "#,
             pace = self.pace,
+            proven = self.proven,
         )
     }
 
@@ -396,6 +402,7 @@ fn trigger(conversation: &Conversation, happening: &Happening) -> Value {
         "session_id": opening.session.clone().unwrap_or_default(),
         "requester_external_id": opening.user_id.clone().unwrap_or_default(),
         "requester_email": opening.email.clone().unwrap_or_default(),
+        "via": "Web form",
         "trigger_type": kind,
         "user_message": text,
     })
@@ -404,12 +411,14 @@ fn trigger(conversation: &Conversation, happening: &Happening) -> Value {
 /// A body of an event subscription.
 fn event(conversation: &Conversation, happening: &Happening) -> Value {
     let opening = &conversation.opening;
+    let requester = (number(&conversation.id) + 1_000_000).to_string();
     let said = |text: &str, public: bool| {
+        let author = if public { &*requester } else { "8659716080126" };
         json!({ "comment": {
             "id": "4519527105790",
             "body": text,
             "is_public": public,
-            "author": { "id": "8659716080126", "is_staff": !public, "name": "somebody" },
+            "author": { "id": author, "is_staff": !public, "name": "somebody" },
         } })
     };
     let (kind, event) = match happening {
@@ -427,7 +436,9 @@ fn event(conversation: &Conversation, happening: &Happening) -> Value {
         "detail": {
             "id": conversation.id,
             "external_id": opening.session,
-            "requester_id": (number(&conversation.id) + 1_000_000).to_string(),
+            "requester_id": requester,
+            "submitter_id": requester,
+            "via": { "channel": "web_form" },
             "description": opening.text,
             "status": "OPEN",
         },

@@ -35,6 +35,10 @@ enum Verdict {
     Refused,
 }
 
+/// A way to sign of each platform.
+const SIGNERS: [&dyn Signer; 6] =
+    [&WebhookSigner, &IntercomSigner, &ZendeskSigner, &ChatwootSigner, &SlackSigner, &CrispSigner];
+
 /// A test for each platform, so that a run names the one that fails.
 macro_rules! platforms {
     ($($test:ident: $signer:expr),+ $(,)?) => {$(
@@ -100,15 +104,7 @@ async fn old(signer: &dyn Signer, key: &str, stamp: &str, body: &str, signature:
 /// start.
 #[tokio::test]
 async fn without_the_secret_nothing_is_accepted_and_the_start_says_so() {
-    let signers: [&dyn Signer; 6] = [
-        &WebhookSigner,
-        &IntercomSigner,
-        &ZendeskSigner,
-        &ChatwootSigner,
-        &SlackSigner,
-        &CrispSigner,
-    ];
-    for signer in signers {
+    for signer in SIGNERS {
         let log = Log::of_this_thread();
         let unset = registry([("one", signer.plugin())]).await;
         let told = log.text();
@@ -123,6 +119,37 @@ async fn without_the_secret_nothing_is_accepted_and_the_start_says_so() {
             let refused = matches!(outcome, Err(ReceiveError::Rejected { status: 503, .. }));
             assert!(refused, "{name}: {outcome:?}");
         }
+    }
+}
+
+/// A body that isn't quite JSON, as the stream has them too: the components read it all the same.
+#[tokio::test]
+async fn half_of_a_surrogate_pair_and_numbers_that_are_none_are_taken() {
+    for signer in SIGNERS {
+        let mut plugin = signer.plugin();
+        plugin.secrets.insert(signer.secret().to_owned(), secret(KEY, &[]));
+        let registry = registry([("one", plugin)]).await;
+        for (number, odd) in [r#"{"odd":"\ud83d","#, r#"{"odd":NaN,"#].into_iter().enumerate() {
+            let body = signer.body(number).replacen('{', odd, 1);
+            let request = signers::signed(signer, KEY, now(), body);
+            let means = signer.means_something();
+            let verdict = receive(&registry, "one", request, means).await;
+            assert_eq!(verdict, Verdict::Accepted, "{} {odd}", signer.name());
+        }
+    }
+}
+
+/// Every plugin of `plugins/` that verifies webhooks is held against forgeries.
+#[test]
+fn every_plugin_that_reads_webhooks_has_a_signer() {
+    let signers = SIGNERS.map(|signer| signer.name());
+    let plugins = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugins");
+    for folder in std::fs::read_dir(plugins).unwrap() {
+        let folder = folder.unwrap().path();
+        let Ok(manifest) = std::fs::read_to_string(folder.join("manifest.json")) else { continue };
+        let reads = manifest.contains("\"verifies\": true");
+        let name = folder.file_name().unwrap().to_str().unwrap();
+        assert_eq!(reads, signers.contains(&name), "plugins/{name}");
     }
 }
 

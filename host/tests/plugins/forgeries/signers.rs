@@ -45,7 +45,12 @@ pub(super) trait Signer {
 
 /// A genuine webhook for whoever has the key.
 pub(super) fn request(signer: &dyn Signer, key: &str, at: u64, number: usize) -> WebhookRequest {
-    let (stamp, body) = (signer.stamp(at), signer.body(number));
+    signed(signer, key, at, signer.body(number))
+}
+
+/// A webhook with any body, signed as the platform would.
+pub(super) fn signed(signer: &dyn Signer, key: &str, at: u64, body: String) -> WebhookRequest {
+    let stamp = signer.stamp(at);
     let signature = signer.sign(key, &stamp, &body);
     let mut headers = vec![
         ("content-type".to_owned(), "application/json".to_owned()),
