@@ -18,6 +18,8 @@ from failure import failure, from_error, from_status
 SIGNATURE = "x-bot-signature"
 # The secret that the bot signs with.
 SECRET = "incoming"
+# The fields that tell whose a conversation is, and what the host calls them.
+FIELDS = {"session": "session-id", "user": "external-user-id", "email": "email"}
 
 
 class Writer:
@@ -101,7 +103,7 @@ def verify(request):
 
 def parsed(raw):
     try:
-        body = json.loads(raw.decode())
+        body = json.loads(raw.decode("utf-8-sig", "replace"))
     except (ValueError, RecursionError):
         raise rejection(400, "body", "the body isn't JSON") from None
     if not isinstance(body, dict):
@@ -120,21 +122,33 @@ def turn(body):
         email=text(body, "email"),
         product_id=text(body, "product"),
         text=text(body, "text"),
-        extras=[],
+        extras=vouched(body),
     )
 
 
 def text(body, name):
-    """A text of the body; an empty one says as little as none."""
+    """A text of the body, or a whole number as text. A blank one, or anything else, says as little as none."""
     value = body.get(name)
-    if value is not None and not isinstance(value, str):
-        raise rejection(400, "body", f"`{name}` isn't a text")
-    try:
-        (value or "").encode()
-    except UnicodeEncodeError:
-        # Half of a surrogate pair, which JSON can say and UTF-8 can't.
-        raise rejection(400, "body", f"`{name}` isn't a text") from None
-    return value or None
+    if isinstance(value, int) and not isinstance(value, bool):
+        # Larger ones are floats to other readers of the same JSON.
+        return str(value) if -(2**63) <= value < 2**64 else None
+    if not isinstance(value, str) or not value.strip():
+        return None
+    # Half of a surrogate pair, which JSON can say and UTF-8 can't, becomes U+FFFD.
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def vouched(body):
+    """Which of what it says of the person the bot vouches for. It is yours and signs, so all of it, unless the body
+    says `"verified": false`, or lists the fields. What isn't vouched for links nothing by itself."""
+    verified = body.get("verified")
+    names = [
+        name
+        for field, name in FIELDS.items()
+        if text(body, field) is not None
+        and (verified is None or verified is True or isinstance(verified, list) and field in verified)
+    ]
+    return [("verified", " ".join(names))] if names else []
 
 
 def rejection(status, code, message):

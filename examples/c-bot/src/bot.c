@@ -140,36 +140,71 @@ static bool verify(exports_sidenote_plugin_webhook_request_t *request, rejection
          reject(err, 401, "signature", "the signature doesn't fit the body and the secret `incoming`");
 }
 
-// A text of the body; an empty one says as little as none. False where it is something else.
-static bool text(const chatbot_plugin_list_u8_t *body, const char *name, chatbot_plugin_option_string_t *out) {
+// A text of the body, or a whole number as text. A blank one, or anything else, says as little as none.
+static void text(const chatbot_plugin_list_u8_t *body, const char *name, chatbot_plugin_option_string_t *out) {
   struct json_value value = json_member(body->ptr, body->len, name);
-  out->is_some = value.kind == JSON_TEXT && value.len > 0;
-  if (out->is_some) out->val = (string_t){(uint8_t *)value.text, value.len};
+  bool told = false;
+  if (value.kind == JSON_TEXT)
+    for (size_t i = 0; i < value.len; i++) told |= !memchr(" \t\r\n", value.text[i], 4);
+  // More digits than these are a float to other readers of the same JSON.
+  if (value.kind == JSON_NUMBER) {
+    told = value.len <= 18;
+    for (size_t i = 0; i < value.len; i++) told &= !memchr(".eE", value.text[i], 3);
+  }
+  out->is_some = told;
+  if (told) out->val = (string_t){(uint8_t *)value.text, value.len};
   else free(value.text);
-  return value.kind == JSON_TEXT || value.kind == JSON_NULL || value.kind == JSON_MISSING;
+}
+
+// Which of what it says of the person the bot vouches for. It is yours and signs, so all of it, unless the body says
+// `"verified": false`, or lists the fields. What isn't vouched for links nothing by itself.
+static void vouch(const chatbot_plugin_list_u8_t *body, exports_sidenote_plugin_webhook_turn_t *turn) {
+  struct {
+    const char *field, *name;
+    bool told;
+  } fields[] = {
+      {"session", "session-id", turn->session_id.is_some},
+      {"user", "external-user-id", turn->external_user_id.is_some},
+      {"email", "email", turn->email.is_some},
+  };
+  struct json_value verified = json_member(body->ptr, body->len, "verified");
+  bool all = verified.kind == JSON_MISSING || verified.kind == JSON_NULL || verified.kind == JSON_TRUE;
+  char names[64] = "";
+  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+    if (!fields[i].told || !(all || json_lists(&verified, fields[i].field))) continue;
+    if (*names) strcat(names, " ");
+    strcat(names, fields[i].name);
+  }
+  free(verified.text);
+  if (!*names) return;
+  turn->extras.ptr = malloc(sizeof *turn->extras.ptr);
+  if (!turn->extras.ptr) abort();
+  turn->extras.len = 1;
+  chatbot_plugin_string_dup(&turn->extras.ptr->f0, "verified");
+  chatbot_plugin_string_dup(&turn->extras.ptr->f1, names);
 }
 
 static bool turn(const chatbot_plugin_list_u8_t *body, exports_sidenote_plugin_webhook_turn_t *out,
                  rejection_t *err) {
   chatbot_plugin_option_string_t conversation = {0};
   memset(out, 0, sizeof *out);
-  bool right = text(body, "conversation", &conversation) && text(body, "session", &out->session_id) &&
-               text(body, "user", &out->external_user_id) && text(body, "email", &out->email) &&
-               text(body, "product", &out->product_id) && text(body, "text", &out->text);
-  if (right && conversation.is_some) {
-    out->conversation_id = conversation.val;
-    return true;
-  }
-  chatbot_plugin_option_string_free(&conversation);
-  exports_sidenote_plugin_webhook_turn_free(out);
-  return reject(err, 400, "body", right ? "`conversation` is missing" : "a field of the body isn't a text");
+  text(body, "conversation", &conversation);
+  if (!conversation.is_some) return reject(err, 400, "body", "`conversation` is missing");
+  out->conversation_id = conversation.val;
+  text(body, "session", &out->session_id);
+  text(body, "user", &out->external_user_id);
+  text(body, "email", &out->email);
+  text(body, "product", &out->product_id);
+  text(body, "text", &out->text);
+  vouch(body, out);
+  return true;
 }
 
 static bool event(const chatbot_plugin_list_u8_t *body, exports_sidenote_plugin_webhook_event_t *out,
                   rejection_t *err) {
   if (!json_is_object(body->ptr, body->len)) return reject(err, 400, "body", "the body isn't a JSON object");
   chatbot_plugin_option_string_t name = {0};
-  if (!text(body, "event", &name)) return reject(err, 400, "body", "`event` isn't a text");
+  text(body, "event", &name);
   string_t *word = &name.val;
   out->tag = EXPORTS_SIDENOTE_PLUGIN_WEBHOOK_EVENT_IGNORED;
   if (name.is_some && word->len == 6 && !memcmp(word->ptr, "opened", 6))

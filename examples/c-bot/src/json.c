@@ -5,6 +5,8 @@
 
 // Deeper than this nothing is read: the stack is small.
 enum { DEEPEST = 64 };
+// What stands for a character that is none: half of a surrogate pair, a byte that isn't UTF-8.
+enum { REPLACEMENT = 0xfffd };
 
 struct cursor {
   const uint8_t *at, *end;
@@ -90,8 +92,10 @@ static bool escape(struct cursor *in, struct json_text *out) {
   uint32_t high, low;
   if (c != 'u' || !hex4(in, &high)) return false;
   if (high >= 0xd800 && high < 0xe000) {
-    if (high >= 0xdc00 || !word(in, "\\u") || !hex4(in, &low) || low < 0xdc00 || low > 0xdfff) return false;
-    high = 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+    struct cursor behind = *in;
+    bool pair = high < 0xdc00 && word(&behind, "\\u") && hex4(&behind, &low) && low >= 0xdc00 && low <= 0xdfff;
+    if (pair) *in = behind;
+    high = pair ? 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00) : REPLACEMENT;
   }
   append_utf8(out, high);
   return true;
@@ -106,10 +110,11 @@ static bool string(struct cursor *in, struct json_text *out) {
       if (!escape(in, out)) return false;
       continue;
     }
+    if (*in->at < 0x20) return false;
     size_t len = utf8_length(*in);
-    if (len == 0 || *in->at < 0x20) return false;
-    append(out, in->at, len);
-    in->at += len;
+    if (len == 0) append_utf8(out, REPLACEMENT);
+    else append(out, in->at, len);
+    in->at += len ? len : 1;
   }
   return take(in, '"');
 }
@@ -176,9 +181,18 @@ static bool value(struct cursor *in, int depth, struct json_value *out) {
   switch (*in->at) {
     case '{':
       return object(in, depth, NULL, out);
-    case '[':
-      return array(in, depth);
+    case '[': {
+      const uint8_t *from = in->at;
+      struct json_text list = {0};
+      bool right = array(in, depth);
+      append(&list, from, (size_t)(in->at - from));
+      out->kind = JSON_LIST;
+      out->text = list.ptr;
+      out->len = list.len;
+      return right;
+    }
     case 't':
+      out->kind = JSON_TRUE;
       return word(in, "true");
     case 'f':
       return word(in, "false");
@@ -202,8 +216,14 @@ static bool value(struct cursor *in, int depth, struct json_value *out) {
   return right;
 }
 
-bool json_is_object(const uint8_t *json, size_t len) {
+static struct cursor start(const uint8_t *json, size_t len) {
   struct cursor in = {json, json + len};
+  word(&in, "\xef\xbb\xbf");
+  return in;
+}
+
+bool json_is_object(const uint8_t *json, size_t len) {
+  struct cursor in = start(json, len);
   struct json_value none = {JSON_MISSING, NULL, 0};
   bool right = object(&in, 0, NULL, &none);
   space(&in);
@@ -211,9 +231,22 @@ bool json_is_object(const uint8_t *json, size_t len) {
 }
 
 struct json_value json_member(const uint8_t *json, size_t len, const char *name) {
-  struct cursor in = {json, json + len};
+  struct cursor in = start(json, len);
   struct json_value found = {JSON_MISSING, NULL, 0};
   object(&in, 0, name, &found);
+  return found;
+}
+
+bool json_lists(const struct json_value *list, const char *text) {
+  struct cursor in = {(const uint8_t *)list->text, (const uint8_t *)list->text + list->len};
+  bool found = false;
+  if (list->kind != JSON_LIST || !take(&in, '[') || take(&in, ']')) return false;
+  do {
+    struct json_value item = {JSON_MISSING, NULL, 0};
+    if (!value(&in, 1, &item)) return free(item.text), false;
+    found |= item.kind == JSON_TEXT && item.len == strlen(text) && !memcmp(item.text, text, item.len);
+    free(item.text);
+  } while (take(&in, ','));
   return found;
 }
 

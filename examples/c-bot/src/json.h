@@ -7,20 +7,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum json_kind { JSON_MISSING, JSON_NULL, JSON_TEXT, JSON_NUMBER, JSON_OTHER };
+enum json_kind { JSON_MISSING, JSON_NULL, JSON_TRUE, JSON_TEXT, JSON_NUMBER, JSON_LIST, JSON_OTHER };
 
-// A member. `text` is allocated: the decoded text in UTF-8, or a number as it is written; NULL otherwise.
+// A member. `text` is allocated: the decoded text in UTF-8, or a number or a list as it is written; NULL otherwise.
 struct json_value {
   enum json_kind kind;
   char *text;
   size_t len;
 };
 
-// Whether it is one JSON object, whole and in UTF-8.
+// Whether it is one JSON object, whole. Half of a surrogate pair and bytes that aren't UTF-8 are read as U+FFFD, and a
+// byte order mark before it is passed over.
 bool json_is_object(const uint8_t *json, size_t len);
 
 // A member of an object that `json_is_object` found right; the last one of that name.
 struct json_value json_member(const uint8_t *json, size_t len, const char *name);
+
+// Whether a list holds this text.
+bool json_lists(const struct json_value *list, const char *text);
 
 // A text that grows. Start with `{0}`, free `ptr`.
 struct json_text {

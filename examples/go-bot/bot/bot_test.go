@@ -144,6 +144,43 @@ func TestASignedWebhookBecomesAnEvent(t *testing.T) {
 	}
 }
 
+func TestNumbersAreIdsTooAndHalfOfASurrogatePairTakesNothingWithIt(t *testing.T) {
+	body := `{"event":"opened","conversation":7,"user":4711,"session":1.5,"text":"hm \ud83d"}`
+	events, rejection := receive(body, "s", "POST", 1)
+	if rejection != nil {
+		t.Fatal(rejection)
+	}
+	turn := events[0].Opened()
+	if turn.ConversationId != "7" || turn.ExternalUserId != Some("4711") || turn.SessionId != None[string]() ||
+		turn.Text != Some("hm \ufffd") {
+		t.Fatal(turn)
+	}
+}
+
+func TestTheBotVouchesForWhatItSaysUnlessItSaysOtherwise(t *testing.T) {
+	cases := map[string]string{
+		"":                             "session-id email",
+		`,"verified":true`:             "session-id email",
+		`,"verified":null`:             "session-id email",
+		`,"verified":["email","user"]`: "email",
+		`,"verified":false`:            "",
+		`,"verified":"email"`:          "",
+		`,"verified":[]`:               "",
+	}
+	for more, names := range cases {
+		body := `{"event":"opened","conversation":"c1","session":"s1","email":"a@b.example"` + more + `}`
+		events, rejection := receive(body, "s", "POST", 1)
+		if rejection != nil {
+			t.Fatal(rejection)
+		}
+		extras := events[0].Opened().Extras
+		wanted := []Tuple2[string, string]{{F0: "verified", F1: names}}
+		if names == "" && len(extras) != 0 || names != "" && (len(extras) != 1 || extras[0] != wanted[0]) {
+			t.Error(more, extras)
+		}
+	}
+}
+
 func TestWhatCannotBeVerifiedOrReadIsRejected(t *testing.T) {
 	good := `{"event":"opened","conversation":"c1"}`
 	cases := []struct {
@@ -158,9 +195,9 @@ func TestWhatCannotBeVerifiedOrReadIsRejected(t *testing.T) {
 		{"{", "s", "POST", 1, 400},
 		{"null", "s", "POST", 1, 400},
 		{"[]", "s", "POST", 1, 400},
-		{"{\"event\":\"\xff\"}", "s", "POST", 1, 400},
 		{`{"event":"opened"}`, "s", "POST", 1, 400},
-		{`{"event":"opened","conversation":7}`, "s", "POST", 1, 400},
+		{`{"event":"opened","conversation":[7]}`, "s", "POST", 1, 400},
+		{`{"event":"opened","conversation":" "}`, "s", "POST", 1, 400},
 	}
 	for _, c := range cases {
 		if _, rejection := receive(c.body, c.key, c.method, c.times); rejection == nil || rejection.Status != c.status {

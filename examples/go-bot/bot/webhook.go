@@ -1,10 +1,12 @@
 package bot
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"wit_component/sidenote_plugin_webhook"
 
@@ -32,11 +34,9 @@ func Receive(host Host, request request) ([]event, *rejection) {
 	if rejection := verify(host, request); rejection != nil {
 		return nil, rejection
 	}
-	if !utf8.Valid(request.Body) {
-		return nil, reject(400, "body", "the body isn't UTF-8")
-	}
 	var message message
-	if json.Unmarshal(request.Body, &message) != nil || message.isNull(request.Body) {
+	body := bytes.TrimPrefix(request.Body, []byte("\ufeff"))
+	if json.Unmarshal(body, &message) != nil || message.isNull(body) {
 		return nil, reject(400, "body", "the body isn't the JSON object that is expected")
 	}
 	if message.Event != "opened" && message.Event != "replied" {
@@ -78,13 +78,35 @@ func verify(host Host, request request) *rejection {
 
 // What the bot tells.
 type message struct {
-	Event        string `json:"event"`
-	Conversation string `json:"conversation"`
-	Session      string `json:"session"`
-	User         string `json:"user"`
-	Email        string `json:"email"`
-	Product      string `json:"product"`
-	Text         string `json:"text"`
+	Event        word            `json:"event"`
+	Conversation word            `json:"conversation"`
+	Session      word            `json:"session"`
+	User         word            `json:"user"`
+	Email        word            `json:"email"`
+	Product      word            `json:"product"`
+	Text         word            `json:"text"`
+	Verified     json.RawMessage `json:"verified"`
+}
+
+// A text of the body, or a whole number as text. A blank one, or anything else, says as little as none.
+type word string
+
+// UnmarshalJSON never fails: an odd field takes nothing with it. Half of a surrogate pair becomes U+FFFD.
+func (w *word) UnmarshalJSON(value []byte) error {
+	*w = ""
+	var text string
+	if json.Unmarshal(value, &text) == nil {
+		if strings.TrimSpace(text) != "" {
+			*w = word(text)
+		}
+		return nil
+	}
+	_, signed := strconv.ParseInt(string(value), 10, 64)
+	_, unsigned := strconv.ParseUint(string(value), 10, 64)
+	if signed == nil || unsigned == nil {
+		*w = word(value)
+	}
+	return nil
 }
 
 // Whether the body is `null`, which fits any type.
@@ -94,13 +116,43 @@ func (message) isNull(body []byte) bool {
 
 func (message message) turn() turn {
 	return turn{
-		ConversationId: message.Conversation,
-		SessionId:      given(message.Session),
-		ExternalUserId: given(message.User),
-		Email:          given(message.Email),
-		ProductId:      given(message.Product),
-		Text:           given(message.Text),
+		ConversationId: string(message.Conversation),
+		SessionId:      given(string(message.Session)),
+		ExternalUserId: given(string(message.User)),
+		Email:          given(string(message.Email)),
+		ProductId:      given(string(message.Product)),
+		Text:           given(string(message.Text)),
+		Extras:         message.vouched(),
 	}
+}
+
+// Which of what it says of the person the bot vouches for. It is yours and signs, so all of it, unless the body says
+// `"verified": false`, or lists the fields. What isn't vouched for links nothing by itself.
+func (message message) vouched() []Tuple2[string, string] {
+	said := strings.TrimSpace(string(message.Verified))
+	all := said == "" || said == "null" || said == "true"
+	var listed []word
+	if !all && json.Unmarshal(message.Verified, &listed) != nil {
+		return nil
+	}
+	var names []string
+	for _, field := range []struct {
+		name  word
+		value word
+		known string
+	}{
+		{"session", message.Session, "session-id"},
+		{"user", message.User, "external-user-id"},
+		{"email", message.Email, "email"},
+	} {
+		if field.value != "" && (all || slices.Contains(listed, field.name)) {
+			names = append(names, field.known)
+		}
+	}
+	if names == nil {
+		return nil
+	}
+	return []Tuple2[string, string]{{F0: "verified", F1: strings.Join(names, " ")}}
 }
 
 func reject(status uint16, code, message string) *rejection {

@@ -14,6 +14,12 @@ import { fromError, fromStatus, failure } from './failure.js';
 const SIGNATURE = 'x-bot-signature';
 /** The secret that the bot signs with. */
 const SECRET = 'incoming';
+/** The fields that tell whose a conversation is, and what the host calls them. */
+const FIELDS = [
+  ['session', 'session-id'],
+  ['user', 'external-user-id'],
+  ['email', 'email'],
+];
 
 export const writer = {
   postNote(call, note) {
@@ -52,7 +58,7 @@ export const webhook = {
       email: text(body, 'email'),
       productId: text(body, 'product'),
       text: text(body, 'text'),
-      extras: [],
+      extras: vouched(body),
     });
     switch (text(body, 'event')) {
       case 'opened':
@@ -106,7 +112,7 @@ function verify({ headers, body }) {
 function parsed(bytes) {
   let body;
   try {
-    body = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    body = JSON.parse(new TextDecoder().decode(bytes));
   } catch {
     throw rejection(400, 'body', "the body isn't JSON");
   }
@@ -116,11 +122,26 @@ function parsed(bytes) {
   return body;
 }
 
-/** A text of the body; an empty one says as little as none. */
+/** A text of the body, or a whole number as text. A blank one, or anything else, says as little as none. */
 function text(body, name) {
-  const value = body[name] ?? '';
-  if (typeof value !== 'string') throw rejection(400, 'body', `\`${name}\` isn't a text`);
-  return value || undefined;
+  const value = body[name];
+  if (Number.isSafeInteger(value)) return String(value);
+  if (typeof value !== 'string' || value.trim() === '') return undefined;
+  // Half of a surrogate pair, which JSON can say and UTF-8 can't, becomes U+FFFD.
+  return new TextDecoder().decode(new TextEncoder().encode(value));
+}
+
+/**
+ * Which of what it says of the person the bot vouches for. It is yours and signs, so all of it, unless the body says
+ * `"verified": false`, or lists the fields. What isn't vouched for links nothing by itself.
+ */
+function vouched(body) {
+  const { verified } = body;
+  const names = FIELDS.filter(([field]) => {
+    const yes = verified === undefined || verified === null || verified === true;
+    return (yes || (Array.isArray(verified) && verified.includes(field))) && text(body, field) !== undefined;
+  }).map(([, name]) => name);
+  return names.length > 0 ? [['verified', names.join(' ')]] : [];
 }
 
 function missing(name) {

@@ -101,6 +101,28 @@ test('a signed webhook becomes an event', () => {
   assert.deepEqual(receive('{"event":"closed"}'), [{ tag: 'ignored' }]);
 });
 
+test('numbers are ids too, and half of a surrogate pair takes nothing with it', () => {
+  const [event] = receive('{"event":"opened","conversation":7,"user":4711,"session":1.5,"text":"hm \\ud83d"}');
+  const { conversationId, externalUserId, sessionId, text } = event.val;
+  assert.deepEqual([conversationId, externalUserId, sessionId, text], ['7', '4711', undefined, 'hm \ufffd']);
+});
+
+test('the bot vouches for what it says unless it says otherwise', () => {
+  const cases = [
+    ['', 'session-id email'],
+    [',"verified":true', 'session-id email'],
+    [',"verified":null', 'session-id email'],
+    [',"verified":["email","user"]', 'email'],
+    [',"verified":false', undefined],
+    [',"verified":"email"', undefined],
+    [',"verified":[]', undefined],
+  ];
+  for (const [more, names] of cases) {
+    const [event] = receive(`{"event":"opened","conversation":"c1","session":"s1","email":"a@b.example"${more}}`);
+    assert.deepEqual(event.val.extras, names ? [['verified', names]] : [], more);
+  }
+});
+
 test('what cannot be verified or read is rejected', () => {
   const body = '{"event":"opened","conversation":"c1"}';
   const cases = [
@@ -111,7 +133,8 @@ test('what cannot be verified or read is rejected', () => {
     ['{', {}, 400, 'body'],
     ['[]', {}, 400, 'body'],
     ['{"event":"opened"}', {}, 400, 'body'],
-    ['{"event":"opened","conversation":7}', {}, 400, 'body'],
+    ['{"event":"opened","conversation":[7]}', {}, 400, 'body'],
+    ['{"event":"opened","conversation":" "}', {}, 400, 'body'],
   ];
   for (const [text, how, status, code] of cases) {
     const rejection = thrown(() => receive(text, how));

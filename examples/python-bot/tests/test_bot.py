@@ -120,6 +120,27 @@ class Webhooks(Host):
         self.assertIsInstance(event, Event_Replied)
         self.assertEqual(self.receive(b'{"event":"closed"}'), [Event_Ignored()])
 
+    def test_numbers_are_ids_too_and_half_of_a_surrogate_pair_takes_nothing_with_it(self):
+        [event] = self.receive(b'{"event":"opened","conversation":7,"user":4711,"session":1.5,"text":"hm \\ud83d"}')
+        turn = event.value
+        found = (turn.conversation_id, turn.external_user_id, turn.session_id, turn.text)
+        self.assertEqual(found, ("7", "4711", None, "hm \ufffd"))
+
+    def test_the_bot_vouches_for_what_it_says_unless_it_says_otherwise(self):
+        cases = [
+            ("", "session-id email"),
+            (',"verified":true', "session-id email"),
+            (',"verified":null', "session-id email"),
+            (',"verified":["email","user"]', "email"),
+            (',"verified":false', None),
+            (',"verified":"email"', None),
+            (',"verified":[]', None),
+        ]
+        for more, names in cases:
+            body = f'{{"event":"opened","conversation":"c1","session":"s1","email":"a@b.example"{more}}}'
+            [event] = self.receive(body.encode())
+            self.assertEqual(event.value.extras, [("verified", names)] if names else [], more)
+
     def test_what_cannot_be_verified_or_read_is_rejected(self):
         body = b'{"event":"opened","conversation":"c1"}'
         cases = [
@@ -131,8 +152,8 @@ class Webhooks(Host):
             (b"[]", {}, 400, "body"),
             (b"\xff", {}, 400, "body"),
             (b'{"event":"opened"}', {}, 400, "body"),
-            (b'{"event":"opened","conversation":7}', {}, 400, "body"),
-            (b'{"event":"opened","conversation":"\\ud800"}', {}, 400, "body"),
+            (b'{"event":"opened","conversation":[7]}', {}, 400, "body"),
+            (b'{"event":"opened","conversation":" "}', {}, 400, "body"),
         ]
         for raw, how, status, code in cases:
             with self.assertRaises(Err) as raised:

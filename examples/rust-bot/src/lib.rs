@@ -2,15 +2,22 @@
 //!
 //! What the plugin can do is a trait each, and named in `export!`.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 use sidenote_plugin::crypto::{Encoding, Hash};
-use sidenote_plugin::webhook::{Event, Hmac, Rejection, Request, Turn};
-use sidenote_plugin::{Call, Failure, Note, Posted, Webhook, Writer, config, http, log};
+use sidenote_plugin::webhook::{Event, Hmac, Identity, Rejection, Request, Turn};
+use sidenote_plugin::{Call, Failure, Note, Posted, Webhook, Writer, config, http, json, log};
 
 /// The header of the webhook's signature: `sha256=` and the hex HMAC of the raw body.
 const HEADER: &str = "x-bot-signature";
 /// How the bot signs.
 const SIGNATURE: Hmac = Hmac { secret: "incoming", hash: Hash::Sha256, encoding: Encoding::Hex };
+/// The fields that tell whose a conversation is.
+const FIELDS: [(&str, Identity); 3] = [
+    ("session", Identity::SessionId),
+    ("user", Identity::ExternalUserId),
+    ("email", Identity::Email),
+];
 
 struct Bot;
 
@@ -45,10 +52,10 @@ impl Webhook for Bot {
         // Nothing of the request means anything before.
         let signature = request.required_header(HEADER)?;
         SIGNATURE.verify(&request.body, signature.strip_prefix("sha256=").unwrap_or_default())?;
-        let message: Message = request.json()?;
-        Ok(vec![match message.event.as_deref() {
-            Some("opened") => Event::Opened(message.turn()?),
-            Some("replied") => Event::Replied(message.turn()?),
+        let body = request.value()?;
+        Ok(vec![match body["event"].as_str() {
+            Some("opened") => Event::Opened(turn(&body)?),
+            Some("replied") => Event::Replied(turn(&body)?),
             _ => Event::Ignored,
         }])
     }
@@ -64,41 +71,30 @@ struct Body<'a> {
 
 /// What the bot calls the note. It has the note also where it doesn't say, so nothing here fails.
 fn note_id(answer: &[u8]) -> Option<String> {
-    let answer: serde_json::Value = serde_json::from_slice(answer).ok()?;
-    match answer.get("id")? {
-        serde_json::Value::String(id) if !id.is_empty() => Some(id.clone()),
-        serde_json::Value::Number(id) => Some(id.to_string()),
-        _ => None,
-    }
+    json::id(json::parse(answer).ok()?.get("id")?)
 }
 
-/// What the bot tells.
-#[derive(Deserialize)]
-struct Message {
-    event: Option<String>,
-    conversation: Option<String>,
-    session: Option<String>,
-    user: Option<String>,
-    email: Option<String>,
-    product: Option<String>,
-    text: Option<String>,
-}
-
-impl Message {
-    fn turn(self) -> Result<Turn, Rejection> {
-        // An empty text says as little as none.
-        let given = |value: Option<String>| value.filter(|value| !value.is_empty());
-        let conversation = given(self.conversation)
-            .ok_or_else(|| Rejection::new(400, "body", "`conversation` is missing"))?;
-        Ok(Turn {
-            session_id: given(self.session),
-            external_user_id: given(self.user),
-            email: given(self.email),
-            product_id: given(self.product),
-            text: given(self.text),
-            ..Turn::new(conversation)
-        })
-    }
+/// A turn of what the bot tells. Of the body only what is needed is read, so that an odd field takes nothing with it.
+fn turn(body: &Value) -> Result<Turn, Rejection> {
+    let conversation = json::id(&body["conversation"])
+        .ok_or_else(|| Rejection::new(400, "body", "`conversation` is missing"))?;
+    let turn = Turn {
+        session_id: json::id(&body["session"]),
+        external_user_id: json::id(&body["user"]),
+        email: json::id(&body["email"]),
+        product_id: json::id(&body["product"]),
+        text: json::id(&body["text"]),
+        ..Turn::new(conversation)
+    };
+    // The bot is yours and signs, so it vouches for what it says of the person, unless the body says
+    // `"verified": false`, or lists the fields. What isn't vouched for links nothing by itself.
+    let is_vouched = |field: &str| match &body["verified"] {
+        Value::Null | Value::Bool(true) => true,
+        Value::Array(fields) => fields.iter().any(|it| it == field),
+        _ => false,
+    };
+    let fields = FIELDS.into_iter().filter(|(field, _)| is_vouched(field));
+    Ok(turn.vouched(fields.map(|(_, identity)| identity)))
 }
 
 #[cfg(test)]

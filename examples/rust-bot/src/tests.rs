@@ -71,10 +71,44 @@ fn a_signed_webhook_becomes_an_event() {
         text: Some("hi".to_owned()),
         ..Turn::new("c1")
     };
+    let turn = turn.vouched([Identity::SessionId]);
     assert_eq!(receive(body, 1), Ok(vec![Event::Opened(turn)]));
     let replied = receive(r#"{"event":"replied","conversation":"c1"}"#, 1);
     assert_eq!(replied, Ok(vec![Event::Replied(Turn::new("c1"))]));
     assert_eq!(receive(r#"{"event":"closed"}"#, 1), Ok(vec![Event::Ignored]));
+}
+
+#[test]
+fn numbers_are_ids_too_and_half_of_a_surrogate_pair_takes_nothing_with_it() {
+    host().install();
+    let body = r#"{"event":"opened","conversation":7,"user":4711,"session":1.5,"text":"hm \ud83d"}"#;
+    let turn = Turn {
+        external_user_id: Some("4711".to_owned()),
+        text: Some("hm \u{FFFD}".to_owned()),
+        ..Turn::new("7")
+    };
+    let turn = turn.vouched([Identity::ExternalUserId]);
+    assert_eq!(receive(body, 1), Ok(vec![Event::Opened(turn)]));
+}
+
+#[test]
+fn the_bot_vouches_for_what_it_says_unless_it_says_otherwise() {
+    host().install();
+    for (more, names) in [
+        ("", Some("session-id email")),
+        (r#","verified":true"#, Some("session-id email")),
+        (r#","verified":null"#, Some("session-id email")),
+        (r#","verified":["email","user"]"#, Some("email")),
+        (r#","verified":false"#, None),
+        (r#","verified":"email""#, None),
+        (r#","verified":[]"#, None),
+    ] {
+        let known = r#""conversation":"c1","session":"s1","email":"a@b.example""#;
+        let events = receive(&format!(r#"{{"event":"opened",{known}{more}}}"#), 1).unwrap();
+        let [Event::Opened(turn)] = &*events else { panic!("{events:?}") };
+        let wanted = names.map(|names| ("verified".to_owned(), names.to_owned()));
+        assert_eq!(turn.extras, Vec::from_iter(wanted), "{more}");
+    }
 }
 
 #[test]
@@ -86,7 +120,8 @@ fn what_cannot_be_verified_or_read_is_rejected() {
         (body, 2, 401, "signature"),
         ("{", 1, 400, "body"),
         (r#"{"event":"opened"}"#, 1, 400, "body"),
-        (r#"{"event":"opened","conversation":7}"#, 1, 400, "body"),
+        (r#"{"event":"opened","conversation":[7]}"#, 1, 400, "body"),
+        (r#"{"event":"opened","conversation":" "}"#, 1, 400, "body"),
     ] {
         let rejection = receive(body, headers).unwrap_err();
         assert_eq!((rejection.status, &*rejection.code), (status, code), "{body}");

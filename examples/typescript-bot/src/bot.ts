@@ -18,6 +18,12 @@ import { failure, fromError, fromStatus } from './failure.js';
 const SIGNATURE = 'x-bot-signature';
 /** The secret that the bot signs with. */
 const SECRET = 'incoming';
+/** The fields that tell whose a conversation is, and what the host calls them. */
+const FIELDS: [string, string][] = [
+  ['session', 'session-id'],
+  ['user', 'external-user-id'],
+  ['email', 'email'],
+];
 
 export const writer = {
   postNote(call: Call, note: Note): Posted {
@@ -101,7 +107,7 @@ function verify({ headers, body }: Incoming): void {
 function parsed(bytes: Uint8Array): Record<string, unknown> {
   let body: unknown;
   try {
-    body = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    body = JSON.parse(new TextDecoder().decode(bytes));
   } catch {
     throw rejection(400, 'body', "the body isn't JSON");
   }
@@ -121,15 +127,30 @@ function turn(body: Record<string, unknown>): Turn {
     email: text(body, 'email'),
     productId: text(body, 'product'),
     text: text(body, 'text'),
-    extras: [],
+    extras: vouched(body),
   };
 }
 
-/** A text of the body; an empty one says as little as none. */
+/** A text of the body, or a whole number as text. A blank one, or anything else, says as little as none. */
 function text(body: Record<string, unknown>, name: string): string | undefined {
-  const value = body[name] ?? '';
-  if (typeof value !== 'string') throw rejection(400, 'body', `\`${name}\` isn't a text`);
-  return value || undefined;
+  const value = body[name];
+  if (Number.isSafeInteger(value)) return String(value);
+  if (typeof value !== 'string' || value.trim() === '') return undefined;
+  // Half of a surrogate pair, which JSON can say and UTF-8 can't, becomes U+FFFD.
+  return new TextDecoder().decode(new TextEncoder().encode(value));
+}
+
+/**
+ * Which of what it says of the person the bot vouches for. It is yours and signs, so all of it, unless the body says
+ * `"verified": false`, or lists the fields. What isn't vouched for links nothing by itself.
+ */
+function vouched(body: Record<string, unknown>): [string, string][] {
+  const { verified } = body;
+  const names = FIELDS.filter(([field]) => {
+    const yes = verified === undefined || verified === null || verified === true;
+    return (yes || (Array.isArray(verified) && verified.includes(field))) && text(body, field) !== undefined;
+  }).map(([, name]) => name);
+  return names.length > 0 ? [['verified', names.join(' ')]] : [];
 }
 
 function rejection(status: number, code: string, message: string): Rejection {

@@ -51,6 +51,7 @@ pub(super) const SHARED: &[File<&str>] = files! {
     "sidenote.toml",
     "webhooks/closed.json",
     "webhooks/no-conversation.json",
+    "webhooks/numbers.json",
     "webhooks/opened.json",
     "webhooks/replied.json",
 };
