@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use crate::clock::Timestamp;
 use crate::ids::{ConversationId, SessionId, SessionKey};
 use crate::session::fsm::{Fsm, Limits};
+use crate::session::payload::read_id;
 use crate::session::snapshot::{self, Snapshot};
 use crate::session::state::Record;
 
@@ -114,16 +115,7 @@ fn json(stored: &[u8]) -> Result<Value, SnapshotError> {
 
 /// A name that the application keeps: text, or a whole number as its text. An empty one tells nothing.
 fn name_in(metadata: &Map<String, Value>, name: &str) -> Option<String> {
-    match metadata.get(name)? {
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::Number(number) if !number.is_f64() => Some(number.to_string()),
-        Value::Null
-        | Value::Bool(_)
-        | Value::Number(_)
-        | Value::String(_)
-        | Value::Array(_)
-        | Value::Object(_) => None,
-    }
+    read_id(metadata.get(name)?).ok().flatten()
 }
 
 /// Puts the fields of `written` over those of `stored`; fields that only `stored` has stay, in the objects

@@ -45,6 +45,15 @@ pub fn parse_event(data: &str) -> Result<Parsed, PayloadError> {
     read::event(data)
 }
 
+/// Reads an id that stands in JSON elsewhere as the ids of an event are read: text, or a whole number as its
+/// text. `None` for null and for an empty text.
+///
+/// # Errors
+/// It is neither: what it is, in words.
+pub fn read_id(value: &Value) -> Result<Option<String>, &'static str> {
+    read::id(value)
+}
+
 /// An event that was read, and what of it could not be.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parsed {

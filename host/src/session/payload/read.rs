@@ -44,6 +44,19 @@ pub(super) fn summary_payload(value: &Value) -> Result<SummaryPayload, PayloadEr
     object::<EventFields>(value).map(|fields| fields.into_summary().0)
 }
 
+pub(super) fn id(value: &Value) -> Result<Option<String>, &'static str> {
+    let scalar = Scalar::deserialize(value).map_err(|_| "nothing that can be read")?;
+    let mut unusable = 0;
+    let id = scalar.into_scope_id(&mut unusable);
+    match value {
+        _ if unusable == 0 => Ok(id),
+        Value::Number(_) => Err("a number with a fraction, or one that is too large"),
+        Value::Bool(_) => Err("true or false"),
+        Value::Array(_) => Err("a list"),
+        Value::Object(_) | Value::String(_) | Value::Null => Err("an object"),
+    }
+}
+
 fn object<T: Fields>(value: &Value) -> Result<T, PayloadError> {
     let Object(fields) = Object::deserialize(value).map_err(|_| PayloadError::NotAnObject)?;
     fields.ok_or(PayloadError::NotAnObject)
