@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use sidenote::config::{Delivery, Product};
 use sidenote::engine::Settings;
-use sidenote::engine::link::{LinkEvent, LinkMode, LinkRequest, Who};
+use sidenote::engine::link::{LinkError, LinkEvent, LinkMode, LinkRequest, Who};
 use sidenote::ids::{SessionId, SessionKey};
 use sidenote::outbox::note::{FailureKind, PostError};
 use sidenote::session::payload::ActionsPayload;
@@ -315,7 +315,8 @@ async fn d42_actions_without_a_session_are_counted_and_never_pooled() {
     }
     assert_eq!(world.handle.counters().dropped_no_session.get(), 4);
     for session in ["unknown", "None", "null"] {
-        world.link(session, &format!("c {session}")).await.unwrap();
+        let linked = world.link(session, &format!("c {session}")).await;
+        assert_eq!(linked, Err(LinkError::Nobody("session")));
     }
     assert_eq!(world.rows(Table::Open).await, 0);
     assert_eq!(world.end().await, Vec::<String>::new());

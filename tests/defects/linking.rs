@@ -7,7 +7,9 @@ use sidenote::config::{Delivery, Server};
 use sidenote::engine::Handle;
 use sidenote::engine::erase::{EraseError, Erased, Erasure};
 use sidenote::engine::ledger::{Decided, Filter, LedgerError, Listing, Order, Want};
-use sidenote::engine::link::{Identity, LinkError, LinkEvent, LinkMode, LinkRequest, Linked, Who};
+use sidenote::engine::link::{
+    Identity, LinkError, LinkEvent, LinkMode, LinkRequest, Linked, Who, Word,
+};
 use sidenote::http::{
     Backend, LinkWish, Part, PluginsReport, PushAnswer, PushRequest, Readiness, WebhookAnswer,
     WebhookRequest, serve,
@@ -224,6 +226,7 @@ impl Backend for Links {
                 who,
                 mode,
                 told: Identity::default(),
+                word: Word::Operator,
             })
             .await
     }
@@ -272,7 +275,7 @@ async fn d08_over_http_an_unusable_id_is_refused_and_changes_nothing() {
         (answer.status, serde_json::from_slice::<serde_json::Value>(&answer.body).unwrap())
     };
     for field in ["conversation_id", "session_id"] {
-        for unusable in [json!(""), json!(null), json!(42), json!(true), json!(["c"]), json!({})] {
+        for unusable in [json!(""), json!(null), json!(4.5), json!(true), json!(["c"]), json!({})] {
             let mut body = json!({"session_id": "s", "conversation_id": "c"});
             body[field] = unusable.clone();
             let (status, answer) = post(body).await;
@@ -327,14 +330,14 @@ async fn d59_who_it_is_is_learned_when_it_arrives_later_and_never_forgotten() {
 async fn d07_a_platform_that_names_another_person_links_nothing_and_teaches_nothing() {
     let world = world([]);
     act(&world, "s", Some("ann"), None).await;
-    let told = Identity { user_id: Some("bob".into()), email: None };
+    let told = Identity::new(Some("bob".into()), None);
     let request = LinkRequest { told, ..wish("s", "bobs", LinkMode::Auto) };
     assert_eq!(world.handle.link(request).await, Err(LinkError::Foreign));
     // Nobody's session, but the conversation is another person's by the address.
     act(&world, "t", None, Some("ann@example.com")).await;
     world.link("t", "anns").await.unwrap();
     act(&world, "u", None, None).await;
-    let told = Identity { user_id: None, email: Some("bob@example.com".into()) };
+    let told = Identity::new(None, Some("bob@example.com".into()));
     let request = LinkRequest { told, ..wish("u", "anns", LinkMode::Auto) };
     assert_eq!(world.handle.link(request).await, Err(LinkError::Foreign));
     assert_eq!(world.record("u").await.email, None, "a refused wish changes nothing");
@@ -346,7 +349,7 @@ async fn d07_a_platform_that_names_another_person_links_nothing_and_teaches_noth
 async fn d59_what_the_platform_knows_fills_in_what_the_source_does_not_say() {
     let world = world([]);
     act(&world, "s", None, Some("ann@example.com")).await;
-    let told = Identity { user_id: Some("ann".into()), email: Some("other@example.com".into()) };
+    let told = Identity::new(Some("ann".into()), Some("other@example.com".into()));
     let request = LinkRequest { told, ..wish("s", "c", LinkMode::Auto) };
     world.handle.link(request).await.unwrap();
     act(&world, "s", None, None).await;

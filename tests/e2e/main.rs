@@ -6,6 +6,7 @@ mod context;
 mod crash;
 mod demo;
 mod erase;
+mod identity;
 mod isolation;
 mod kills;
 mod languages;

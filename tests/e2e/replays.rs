@@ -10,7 +10,7 @@ use sha2::Sha256;
 use sidenote::sim::{Answer, PlatformOptions, post_json};
 use sidenote_tests::{Person, Rig, Setup};
 
-const INCOMING: &str = "incoming-secret";
+pub(crate) const INCOMING: &str = "incoming-secret";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeated_webhook_is_answered_as_taken_and_counted() {
@@ -64,14 +64,14 @@ async fn a_webhook_that_was_refused_counts_when_it_comes_again_as_it_should() {
 
 /// A webhook as a bot signs it, to be sent as often as anybody likes.
 #[derive(Clone)]
-struct Signed {
+pub(crate) struct Signed {
     timestamp: String,
     signature: String,
     body: String,
 }
 
 impl Signed {
-    fn new(body: &Value) -> Self {
+    pub(crate) fn new(body: &Value) -> Self {
         #[expect(clippy::disallowed_methods, reason = "a bot has the system's clock")]
         let now = SystemTime::now();
         let timestamp = now.duration_since(UNIX_EPOCH).unwrap().as_secs().to_string();
@@ -82,7 +82,7 @@ impl Signed {
         Self { timestamp, signature, body }
     }
 
-    async fn send(&self, rig: &Rig) -> Answer {
+    pub(crate) async fn send(&self, rig: &Rig) -> Answer {
         let url = format!("http://{}/webhooks/bot", rig.host().addr());
         let headers = [
             ("x-sidenote-timestamp", &*self.timestamp),

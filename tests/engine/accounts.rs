@@ -204,7 +204,7 @@ async fn a_platform_that_refuses_notes_one_by_one_is_not_down() {
     let refusals = (0..20).map(|_| failed(FailureKind::NotFound, None)).collect();
     let world = start(&memory(), BEGIN, refusals, with_breaker(breaker));
     for n in 0..20 {
-        let name = n.to_string();
+        let name = format!("s{n}");
         people(&world, &[&name]).await;
     }
     wait(5.0).await;

@@ -64,7 +64,7 @@ impl Contexts {
     async fn at(wall: f64, world: &World) -> Self {
         let clock = Clock::starting_at(Timestamp::from_secs_f64(wall));
         let config = Context { lookback: Duration::from_secs(600), ..Context::default() };
-        let recent = Recent::of(&config, clock).expect("these settings are fine");
+        let recent = Recent::of(&config, Arc::default(), clock).expect("these settings are fine");
         let mut following = JoinSet::new();
         following.spawn(follow(world.handle.clone(), recent.clone()));
         let contexts = Self { recent, _following: following };

@@ -2,10 +2,12 @@
 
 mod accounts;
 mod away;
+mod believing;
 mod bounds;
 mod decisions;
 mod erase;
 mod history;
+mod nobody;
 mod one_round;
 mod outbox;
 mod redaction;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use sidenote::engine::link::{Identity, LinkError, LinkEvent, LinkMode, LinkRequest, Linked, Who};
+use sidenote::engine::link::{
+    Identity, LinkError, LinkEvent, LinkMode, LinkRequest, Linked, Who, Word,
+};
 use sidenote::ids::ConversationId;
 use sidenote_tests::world::product;
 use tokio::time::sleep;
@@ -77,7 +79,9 @@ impl History {
         let (before, auto) = (person.linked, mode != LinkMode::Move);
         let is_foreign = |other: &usize| {
             let user = |n: usize| SESSIONS[n].2.filter(|_| self.sessions[n].known);
-            auto && user(session).is_some()
+            // Ids of two products say nothing against each other.
+            auto && SESSIONS[session].0 == SESSIONS[*other].0
+                && user(session).is_some()
                 && user(*other).is_some_and(|u| Some(u) != user(session))
         };
         let owners = &self.ever[conversation];
@@ -141,5 +145,6 @@ pub(crate) fn request(session: usize, conversation: usize, mode: LinkMode) -> Li
         who: Who::Session(key(session)),
         mode,
         told: Identity::default(),
+        word: Word::Operator,
     }
 }

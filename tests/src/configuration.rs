@@ -29,6 +29,7 @@ token = {{ env = "STREAM_TOKEN" }}
 
 [plugins.bot]
 file = "{COMPONENT}"
+{bot}
 
 [plugins.bot.config]
 url = "{notes}"
@@ -59,6 +60,7 @@ plugins = ["bot"]
         store = setup.store.keys(),
         delivery = setup.delivery,
         stream = setup.stream,
+        bot = setup.bot,
         limits = setup.limits,
         plugins_p = [&["bot"], setup.beside].concat(),
         ingest_p = ingest(setup, "INGEST_P"),

@@ -44,6 +44,8 @@ pub struct Setup {
     pub delivery: String,
     /// Keys of `[streams.all]`.
     pub stream: String,
+    /// Keys of `[plugins.bot]`.
+    pub bot: String,
     /// Keys of `[plugins.bot.limits]`.
     pub limits: String,
     /// Whether a connector may push: the products have [`Person::ingest_secret`] then.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sidenote::clock::{Clock, Timestamp};
 use sidenote::config::{Delivery, History, Product};
-use sidenote::engine::link::{Identity, LinkError, LinkMode, LinkRequest, Linked, Who};
+use sidenote::engine::link::{Identity, LinkError, LinkMode, LinkRequest, Linked, Who, Word};
 use sidenote::engine::{Engine, EngineError, Handle, Settings, Summary};
 use sidenote::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use sidenote::outbox::lane::DeadLetter;
@@ -483,7 +483,8 @@ pub fn wish(session: &str, conversation: &str, mode: LinkMode) -> LinkRequest {
         SessionKey { product: product("p"), session: SessionId::new(session).expect("not empty") };
     let conversation = ConversationId::new(conversation).expect("not empty");
     let who = Who::Session(key);
-    LinkRequest { plugin: "bot".into(), conversation, who, mode, told: Identity::default() }
+    let (plugin, told) = ("bot".into(), Identity::default());
+    LinkRequest { plugin, conversation, who, mode, told, word: Word::Operator }
 }
 
 /// An action with a text and nothing else.

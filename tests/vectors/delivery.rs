@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use sidenote::clock::{Clock, Timestamp};
 use sidenote::config::{Delivery, Product};
-use sidenote::engine::link::{Identity, LinkMode, LinkRequest, Who};
+use sidenote::engine::link::{Identity, LinkMode, LinkRequest, Who, Word};
 use sidenote::engine::{Engine, Handle, Settings};
 use sidenote::ids::{ConversationId, ProductId, SessionId, SessionKey};
 use sidenote::outbox::note::{
@@ -97,6 +97,7 @@ async fn do_step(handle: &Handle, step: &Value) -> Result<(), String> {
                 who: Who::Session(SessionKey { product, session }),
                 mode: LinkMode::Auto,
                 told: Identity::default(),
+                word: Word::Operator,
             };
             handle.link(request).await.map(drop).map_err(|e| e.to_string())
         }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sidenote::clock::Timestamp;
 use sidenote::config::Delivery;
 use sidenote::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
+use sidenote::session::identity::{Basis, Names, Tie};
 use sidenote::session::link::{Identity, Link, LinkEvent, LinkMode, Owner, Owners, Wish};
 use sidenote::session::state::{Record, Session};
 
@@ -61,7 +62,8 @@ impl World {
 
     fn stored_link(&self, conversation: &str) -> Result<Link, String> {
         let conversation = ConversationId::new(conversation).map_err(|e| e.to_string())?;
-        Ok(Link { plugin: self.plugin.clone(), conversation, since: Timestamp(0), moves: 0 })
+        let (plugin, basis) = (self.plugin.clone(), Basis::Unverified);
+        Ok(Link { plugin, conversation, since: Timestamp(0), moves: 0, basis })
     }
 
     /// Runs a step and returns the reference's form of what came of it.
@@ -92,7 +94,15 @@ impl World {
         let owners = self.conversations.entry(conversation.to_owned()).or_default();
         let rules = Delivery::default();
         let told = Identity::default();
-        let wish = Wish { plugin: &self.plugin, conversation: &target, mode, told: &told };
+        let names = Names::default();
+        let wish = Wish {
+            plugin: &self.plugin,
+            conversation: &target,
+            mode,
+            told: &told,
+            tie: Tie::Named,
+            names: &names,
+        };
         let (event, _) =
             session.on_link(wish, owners, Timestamp(0), &rules).map_err(|e| e.to_string())?;
         let event = match event {
@@ -107,7 +117,7 @@ impl World {
             self.elsewhere.insert(conversation.to_owned());
         } else {
             let since = Timestamp(owners.sessions().count() as i64);
-            owners.add(Owner { key, who: Identity::default(), since });
+            owners.add(Owner { key, who: Identity::default(), since, basis: Basis::Unverified });
         }
         Ok(json!({
             "session_id": name,

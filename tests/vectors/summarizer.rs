@@ -14,7 +14,7 @@ use sidenote::config::{Context, Delivery, History, Product, Summary};
 use sidenote::context::{Recent, follow};
 use sidenote::engine::erase::{Erasure, Whom};
 use sidenote::engine::feed::{Next, What};
-use sidenote::engine::link::{Identity, LinkMode, LinkRequest, Who};
+use sidenote::engine::link::{Identity, LinkMode, LinkRequest, Who, Word};
 use sidenote::engine::{Engine, Handle, Settings};
 use sidenote::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use sidenote::llm::{Caller, Completion, Limits, LlmError, from_fn};
@@ -142,7 +142,7 @@ impl World {
         let log = Arc::new(Log { start: Instant::now(), events: Mutex::default() });
         let clock = Clock::starting_at(BEGIN);
         let context = Context { lookback: Duration::from_secs(300), ..Context::default() };
-        let recent = Recent::of(&context, clock).map_err(|error| text(&error))?;
+        let recent = Recent::of(&context, Arc::default(), clock).map_err(|error| text(&error))?;
         let platform = Arc::new(Platform::new(given, log.clone(), recent.clone()));
         let debounce = given["config"]["debounce_ms"].as_f64().unwrap_or(0.0) / 1000.0;
         let delivery = Delivery {
@@ -266,7 +266,8 @@ impl World {
         let conversation =
             ConversationId::new(key.session.as_str()).map_err(|error| error.to_string())?;
         let (who, mode, told) = (Who::Session(key), LinkMode::Auto, Identity::default());
-        let request = LinkRequest { plugin: "bot".into(), conversation, who, mode, told };
+        let (plugin, word) = ("bot".into(), Word::Operator);
+        let request = LinkRequest { plugin, conversation, who, mode, told, word };
         self.handle.link(request).await.map(drop).map_err(|error| error.to_string())
     }
 }

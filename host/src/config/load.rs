@@ -8,7 +8,7 @@ use toml::de::DeTable;
 use super::error::{ConfigErrors, Fault, Place, Problem};
 use super::model::{Cache, Config, Plugin};
 use super::section::{OVERLAY, Reader, Section, nearest};
-use super::{context, llm, mcp, plugins, products, scalar, sections};
+use super::{context, identity, llm, mcp, plugins, products, scalar, sections};
 use crate::ids::PluginName;
 
 impl Config {
@@ -146,6 +146,7 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
     let llm = llm::llm(top.section("llm"));
     let summary = llm::summary(top.section("summary"), llm.is_some() && context.is_none());
     let prompts = llm::prompts(top.section("prompts"), base);
+    let names = identity::names(top.section("identity"));
     top.finish();
     Config {
         server,
@@ -162,6 +163,7 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
         llm,
         summary,
         prompts,
+        names,
     }
 }
 

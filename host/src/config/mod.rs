@@ -11,6 +11,7 @@
 //! | `scalar` | one value: durations, sizes, numbers, text |
 //! | `sections`, `plugins`, `products`, `llm`, `mcp` | one function per table of the file |
 //! | `context` | `[context]` |
+//! | `identity` | `[identity]` |
 //! | `secret` | values from the environment or a file, never from the text itself |
 //! | `host` | the hosts that a plugin may reach |
 //! | `error` | what can be wrong |
@@ -23,6 +24,7 @@
 mod context;
 mod error;
 mod host;
+mod identity;
 mod llm;
 mod load;
 mod mcp;

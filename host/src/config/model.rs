@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::llm::{Llm, Summary};
 use crate::ids::{PluginName, ProductId};
 use crate::prompts::Prompts;
+use crate::session::identity::{Belief, Names};
 
 /// A validated configuration.
 #[derive(Debug, Clone)]
@@ -41,6 +43,8 @@ pub struct Config {
     pub summary: Summary,
     /// What models are asked (`[prompts]`).
     pub prompts: Prompts,
+    /// Which names mean somebody (`[identity]`).
+    pub names: Arc<Names>,
 }
 
 impl Config {
@@ -358,6 +362,8 @@ pub struct Plugin {
     pub limits: PluginLimits,
     /// When its calls are held back.
     pub breaker: Breaker,
+    /// What its platform is believed (`user_ids`, `accept_claims`).
+    pub belief: Belief,
 }
 
 impl Plugin {
@@ -374,6 +380,7 @@ impl Plugin {
             isolation: Isolation::default(),
             limits: PluginLimits::default(),
             breaker: Breaker::default(),
+            belief: Belief::default(),
         }
     }
 }

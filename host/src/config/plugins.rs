@@ -10,6 +10,7 @@ use super::secret;
 use super::section::Section;
 use super::sections::{check_name, in_order, up_to};
 use crate::ids::PluginName;
+use crate::session::identity::{Belief, UserIds};
 
 /// `[plugins]`: every plugin by its name. Two names may use the same file, for two accounts.
 pub(super) fn plugins(parent: Section<'_>) -> BTreeMap<PluginName, Plugin> {
@@ -35,6 +36,10 @@ fn plugin(section: Section<'_>, name: &str) -> Plugin {
         isolation: section.scalar_or("isolation", Isolation::default(), isolation),
         limits: limits(section.section("limits")),
         breaker: breaker(section.section("breaker")),
+        belief: Belief {
+            user_ids: section.scalar_or("user_ids", UserIds::default(), user_ids),
+            accept_claims: section.scalar_or("accept_claims", false, scalar::boolean),
+        },
     };
     section.finish();
     plugin
@@ -194,6 +199,18 @@ fn isolation(value: Scalar<'_>) -> Result<Isolation, Refusal> {
         other => Err(Refusal::value(
             format!("\"{other}\" is neither \"instance\" nor \"call\""),
             "write one of them",
+        )),
+    }
+}
+
+fn user_ids(value: Scalar<'_>) -> Result<UserIds, Refusal> {
+    match scalar::text(value)?.as_str() {
+        "matching" => Ok(UserIds::Matching),
+        "product" => Ok(UserIds::Product),
+        "platform" => Ok(UserIds::Platform),
+        other => Err(Refusal::value(
+            format!("\"{other}\" is none of \"matching\", \"product\" and \"platform\""),
+            "write \"product\" where the platform's user ids are the product's, \"platform\" where they are its own, and \"matching\" where they may be either",
         )),
     }
 }

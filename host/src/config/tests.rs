@@ -11,6 +11,7 @@ use super::load::build;
 use super::section::{Reader, Section};
 use super::*;
 use crate::ids::ProductId;
+use crate::session::identity::{Belief, Names, UserIds};
 
 const MINIMAL: &str = r#"
 [streams.main]
@@ -372,6 +373,24 @@ fn a_context_is_kept_where_its_table_says_so_and_no_longer_than_its_session() {
 }
 
 #[test]
+fn who_is_believed_and_which_names_mean_somebody_is_read() {
+    let minimal = load(MINIMAL, &[]).unwrap();
+    assert_eq!(minimal.plugins["webhook"].belief, Belief::default());
+    assert_eq!(*minimal.names, Names::default());
+    let text = MINIMAL.replace(
+        "[plugins.webhook]",
+        "[identity]\nnobody = [\"demo\"]\nsomebody = [\"0\", \"noemail@example.com\"]\nuuid_user_ids = true\n[plugins.webhook]\nuser_ids = \"product\"\naccept_claims = true",
+    );
+    let config = load(&text, &[]).unwrap();
+    let belief = Belief { user_ids: UserIds::Product, accept_claims: true };
+    assert_eq!(config.plugins["webhook"].belief, belief);
+    let names = &config.names;
+    assert!(!names.names_somebody("DEMO") && names.names_somebody("0"));
+    assert!(names.is_somebodys_address("noemail@example.com"));
+    assert!(!names.is_anonymous("f47ac10b-58cc-4372-a567-0e02b2c3d479"));
+}
+
+#[test]
 fn every_mistake_is_named_with_line_key_and_way_out() {
     let mut shown = String::new();
     for (text, env) in MISTAKES {
@@ -473,6 +492,13 @@ const MISTAKES: &[Mistake] = &[
     ("[plugins.webhook.limits]\nconcurrency = 0", &[]),
     ("[plugins.webhook.limits]\nmax_request = \"8MiB\"", &[]),
     ("[plugins.webhook]\nisolation = \"process\"", &[]),
+    ("[plugins.webhook]\nuser_ids = \"ours\"", &[]),
+    ("[plugins.webhook]\naccept_claims = \"email\"", &[]),
+    // Names.
+    ("[identity]\nnobody = \"demo\"", &[]),
+    ("[identity]\nsomebody = [\"  \"]", &[]),
+    ("[identity]\nsomebody = [\"ann\"]", &[]),
+    ("[identity]\nnobody = [\"0\"]\nsomebody = [\"0\"]", &[]),
     ("[plugins.webhook]\nsha256 = \"0123\"", &[]),
     ("cache_folder = \"plugins\"", &[]),
     ("[products]", &[]),

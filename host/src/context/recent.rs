@@ -12,6 +12,7 @@ use crate::config;
 use crate::engine::feed::{Committed, What};
 use crate::engine::history::{History, KeptSummary};
 use crate::ids::SessionKey;
+use crate::session::identity::Names;
 use crate::session::payload::{Action, ActionsPayload};
 use crate::session::state::Record;
 
@@ -80,7 +81,11 @@ impl Recent {
     ///
     /// # Errors
     /// A setting that nothing can be done with; a validated configuration has none.
-    pub fn of(config: &config::Context, clock: Clock) -> Result<Self, InvalidSettings> {
+    pub fn of(
+        config: &config::Context,
+        names: Arc<Names>,
+        clock: Clock,
+    ) -> Result<Self, InvalidSettings> {
         let settings = Settings {
             lookback: Some(config.lookback),
             max_actions: config.max_actions,
@@ -93,8 +98,14 @@ impl Recent {
             lookback: config.lookback,
             max_sessions_per_user: config.max_sessions_per_user,
             max_users: config.max_users,
+            names,
         };
         Self::known_to(None, settings, users, clock)
+    }
+
+    /// Whether a user id names somebody: nobody is known by `undefined`, blanks and their like.
+    pub fn names_somebody(&self, user: &str) -> bool {
+        self.shared.users.names.names_somebody(user)
     }
 
     /// What a reader sees who doesn't say what.
@@ -204,6 +215,9 @@ impl Recent {
     /// teaches nothing.
     pub fn take(&self, batch: &ActionsPayload) {
         let now = self.shared.clock.now();
+        let mut batch = batch.clone();
+        self.shared.users.names.clean_batch(&mut batch);
+        let batch = &batch;
         let mut state = self.state();
         state.contexts.add(batch, now);
         state.users(&batch.product_id, &self.shared.users).add(batch, now);
@@ -271,7 +285,9 @@ impl Recent {
         }
         for kept in &history.batches {
             let at = now.min(kept.at);
-            state.contexts.add_numbered(&place, &kept.batch.actions, kept.first, at);
+            let mut batch = kept.batch.clone();
+            self.shared.users.names.clean_batch(&mut batch);
+            state.contexts.add_numbered(&place, &batch.actions, kept.first, at);
         }
         // Of a session all of which is summarized, the record says when it was active.
         let at = history.batches.last().map_or(record.active_at, |kept| kept.at).min(now);

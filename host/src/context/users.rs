@@ -9,6 +9,7 @@ use lru::LruCache;
 
 use super::sessions::{Contexts, InvalidSettings, Place, View, sent_at};
 use crate::clock::Timestamp;
+use crate::session::identity::Names;
 use crate::session::payload::ActionsPayload;
 
 /// What is kept of users.
@@ -20,11 +21,18 @@ pub struct UserSettings {
     pub max_sessions_per_user: usize,
     /// How many users are kept, 1 at least.
     pub max_users: usize,
+    /// Which user ids name somebody: nobody is known by another.
+    pub names: Arc<Names>,
 }
 
 impl Default for UserSettings {
     fn default() -> Self {
-        Self { lookback: Duration::from_secs(300), max_sessions_per_user: 20, max_users: 10_000 }
+        Self {
+            lookback: Duration::from_secs(300),
+            max_sessions_per_user: 20,
+            max_users: 10_000,
+            names: Arc::default(),
+        }
     }
 }
 
@@ -75,10 +83,11 @@ impl Users {
         self.see(Seen { place, at }, id, batch.email.as_deref(), now);
     }
 
-    /// Learns whose a session is, and when something was last sent of it. An empty user id teaches nothing.
+    /// Learns whose a session is, and when something was last sent of it. A user id that names nobody teaches
+    /// nothing.
     pub fn see(&mut self, seen: Seen, user: &str, email: Option<&str>, now: Timestamp) {
         let id: Arc<str> = user.trim().into();
-        if id.is_empty() {
+        if !self.settings.names.names_somebody(&id) {
             return;
         }
         let Seen { place, at } = seen;
@@ -92,7 +101,8 @@ impl Users {
         }
         let user = self.users.get_mut(&id).expect("it was put there if it was missing");
         user.expire(self.settings.lookback, now, &mut self.owners);
-        if let Some(email) = email.filter(|email| !email.trim().is_empty()) {
+        let names = self.settings.names.clone();
+        if let Some(email) = email.filter(|email| names.is_somebodys_address(email)) {
             user.email = Some(email.to_owned());
         }
         // A batch that comes late makes no session older.

@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::engine::feed::What;
 use crate::engine::handle::Summary;
 use crate::engine::inbox::Input;
-use crate::engine::link::{LinkError, LinkRequest, Linked, Who};
+use crate::engine::link::{Found, LinkError, LinkRequest, Linked, Who};
 use crate::engine::round::{Answer, Engine, Round, gathers};
 use crate::engine::rows::{
     Person, PersonRow, conversation_group, delete, person_group, put, session_group, session_number,
@@ -14,7 +14,8 @@ use crate::engine::rows::{
 use crate::ids::SessionKey;
 use crate::outbox::lane::Lane;
 use crate::outbox::note::{Note, NoteKind};
-use crate::session::link::{Identity, LinkEvent, LinkMode, Owner, Wish};
+use crate::session::identity::Tie;
+use crate::session::link::{Identity, Link, LinkEvent, LinkMode, Owner, Party, Wish};
 use crate::session::note::{format_note, format_summary};
 use crate::session::payload::SummaryPayload;
 use crate::session::state::{Covers, Effect, Sealed, Summarized, Target};
@@ -23,10 +24,12 @@ use crate::store::Table;
 impl Engine {
     pub(super) fn apply(&mut self, round: &mut Round, input: Input, now: Timestamp) {
         match input {
-            Input::Actions { key, batch, bytes, taken_at, room, taken } => {
+            Input::Actions { key, mut batch, bytes, taken_at, room, taken } => {
                 round.answers.extend(room.map(Answer::Room));
                 round.answers.extend(taken.map(Answer::Taken));
                 let arrived = taken_at.map_or(now, |at| at.min(now));
+                // Here, where what the journal kept comes by too.
+                self.counters.nobody_ids.add(self.settings.names().clean_batch(&mut batch));
                 self.keep_batch(round, &key, &batch, arrived);
                 if self.settings.delivery(&key.product).is_none() {
                     return;
@@ -143,29 +146,34 @@ impl Engine {
         request: LinkRequest,
         now: Timestamp,
     ) -> Result<Linked, LinkError> {
-        let key = self.resolve(&request)?;
+        let (key, found) = self.resolve(&request)?;
         if self.settings.delivery(&key.product).is_none() {
             return Err(LinkError::NotFound("its product isn't configured"));
         }
+        let tie = request.tie(found);
         let LinkRequest { plugin, conversation, mode, told, .. } = request;
-        self.link_to(round, &key, (plugin, conversation), mode, &told, now)
+        self.link_to(round, &key, (plugin, conversation), mode, (&told, tie), now)
     }
 
-    /// Links this very session. The conversation's owners must be in memory.
+    /// Links this very session. The conversation's owners must be in memory, and those that are there on
+    /// nobody's word with their sessions. `tie` says how the session was found, `told` whom the platform
+    /// vouches for.
     pub(super) fn link_to(
         &mut self,
         round: &mut Round,
         key: &SessionKey,
         (plugin, conversation): Target,
         mode: LinkMode,
-        told: &Identity,
+        (told, tie): (&Identity, Tie),
         now: Timestamp,
     ) -> Result<Linked, LinkError> {
         let rules = self.settings.rules(&key.product);
+        let names = self.settings.names().clone();
         let live = self.memory.sessions.get_mut(key).ok_or(LinkError::Unavailable)?;
         let owners = self.memory.owners.entry((plugin.clone(), conversation.clone())).or_default();
         let same = live.session.is_linked_to(&plugin, &conversation);
-        let wish = Wish { plugin: &plugin, conversation: &conversation, mode, told };
+        let (plugin, conversation) = (&plugin, &conversation);
+        let wish = Wish { plugin, conversation, mode, told, tie, names: &names };
         let linked = live.session.on_link(wish, owners, now, rules);
         let (event, effects) = linked.map_err(|foreign| {
             self.counters.links_refused.add(1);
@@ -179,12 +187,20 @@ impl Engine {
             }
             LinkEvent::New | LinkEvent::ReplyExisting | LinkEvent::Moved => {
                 if event == LinkEvent::Moved {
-                    tracing::info!(%plugin, "link: a session was moved to another conversation");
+                    let why = match mode {
+                        LinkMode::Move => "the operator says so",
+                        LinkMode::Auto | LinkMode::Reply => {
+                            self.counters.links_outranked.add(1);
+                            "it rests on more than the one before"
+                        }
+                    };
+                    tracing::info!(%plugin, "link: a session was moved to another conversation: {why}");
                 }
                 self.counters.links_made.add(1);
-                let group = conversation_group(&plugin, &conversation);
-                let who = live.session.record().identity();
-                let owner = Owner { key: key.clone(), who, since: now };
+                let group = conversation_group(plugin, conversation);
+                let record = live.session.record();
+                let basis = record.link.as_ref().map(|link| link.basis).unwrap_or_default();
+                let owner = Owner { key: key.clone(), who: record.identity(), since: now, basis };
                 round.changes.push(put(
                     Table::Conversation,
                     group.clone(),
@@ -198,18 +214,39 @@ impl Engine {
             }
         }
         let link = live.session.record().link.as_ref();
-        let conversation = link.map_or(conversation, |link| link.conversation.clone());
+        let who = live.session.record().identity();
+        let basis = link.filter(|_| event != LinkEvent::Kept).map(|link| link.basis);
+        let outranked = basis.map_or_else(Vec::new, |basis| {
+            owners.outranked_by(Party { key, who: &who, basis }, &names)
+        });
+        let target = (plugin.clone(), conversation.clone());
+        let conversation = link.map_or(conversation, |link| &link.conversation).clone();
         self.run_effects(round, key, effects, now);
+        for other in outranked {
+            self.outrank(round, &other, &target, now);
+        }
         Ok(Linked { key: key.clone(), conversation, event })
     }
 
+    /// Has a session leave a conversation that turned out to be another person's.
+    fn outrank(&mut self, round: &mut Round, key: &SessionKey, target: &Target, now: Timestamp) {
+        let Some(live) = self.memory.sessions.get_mut(key) else { return };
+        let effects = live.session.on_outranked(target);
+        self.counters.links_outranked.add(1);
+        tracing::info!(
+            plugin = %target.0,
+            "link: a session left a conversation that is another person's: nobody had vouched for its link"
+        );
+        self.run_effects(round, key, effects, now);
+    }
+
     /// The session that a wish means. Of several sessions of one person, the one that was active last.
-    fn resolve(&self, request: &LinkRequest) -> Result<SessionKey, LinkError> {
+    fn resolve(&self, request: &LinkRequest) -> Result<(SessionKey, Found), LinkError> {
         let known = |key: &&SessionKey| {
             self.memory.sessions.get(*key).is_some_and(|live| live.session.is_known())
         };
         match &request.who {
-            Who::Session(key) => Ok(key.clone()),
+            Who::Session(key) => Ok((key.clone(), Found::BySession)),
             Who::SessionOf(products, session) => {
                 let keys: Vec<_> = products
                     .iter()
@@ -219,11 +256,11 @@ impl Engine {
                     })
                     .collect();
                 if let [only] = &keys[..] {
-                    return Ok(only.clone());
+                    return Ok((only.clone(), Found::BySession));
                 }
                 let mut known = keys.iter().filter(known);
                 match (known.next(), known.next()) {
-                    (Some(key), None) => Ok(key.clone()),
+                    (Some(key), None) => Ok((key.clone(), Found::BySession)),
                     (Some(_), Some(_)) => Err(LinkError::Ambiguous),
                     (None, _) => {
                         Err(LinkError::NotFound("no product of this plugin knows the session"))
@@ -231,8 +268,7 @@ impl Engine {
                 }
             }
             Who::Person { products, user_id, email } => {
-                // The user id is the surer name: the address counts only where it finds nobody.
-                for person in Person::of(user_id.as_deref(), email.as_deref()) {
+                for (person, found) in Person::sought(user_id.as_deref(), email.as_deref()) {
                     let latest =
                         self.memory.sessions_of(products, &person).filter(known).max_by_key(
                             |key| {
@@ -241,7 +277,7 @@ impl Engine {
                             },
                         );
                     if let Some(key) = latest {
-                        return Ok(key.clone());
+                        return Ok((key.clone(), found));
                     }
                 }
                 Err(LinkError::NotFound("no session of this person is known"))
@@ -293,12 +329,13 @@ impl Engine {
         let Some(live) = self.memory.sessions.get(key) else { return };
         let record = live.session.record();
         if self.settings.history.is_some() {
-            let Identity { user_id, email } = record.identity();
+            let Identity { user_id, email, .. } = record.identity();
             let person = What::Person { user_id, email, active_at: record.active_at };
             round.told.push((key.clone(), person));
         }
         if let Some(link) = &record.link {
-            let owner = Owner { key: key.clone(), who: record.identity(), since: link.since };
+            let Link { since, basis, .. } = *link;
+            let owner = Owner { key: key.clone(), who: record.identity(), since, basis };
             let group = conversation_group(&link.plugin, &link.conversation);
             round.changes.push(put(Table::Conversation, group, session_number(key), &owner));
             let target = (link.plugin.clone(), link.conversation.clone());

@@ -99,6 +99,13 @@ counters! {
     links_made,
     /// Links refused because the conversation is another person's.
     links_refused,
+    /// Sessions that left a conversation which nobody had vouched for, because somebody vouched for another one
+    /// or for another person there.
+    links_outranked,
+    /// Values that name nobody (`undefined`, `null`, blanks, …) and were read as missing.
+    nobody_ids,
+    /// Webhook events that linked nothing because who it is was only claimed.
+    webhooks_claimed,
     /// Webhook events that linked nothing: no session or person was named, known or fitting.
     webhooks_unresolved,
     /// Pushed events taken: committed to the store.

@@ -132,6 +132,7 @@ impl Handle {
 
     /// Links a session to a conversation; returns after the commit.
     pub async fn link(&self, request: LinkRequest) -> Result<Linked, LinkError> {
+        let request = request.believed(&self.settings, &self.counters)?;
         let (reply, answer) = oneshot::channel();
         // Nothing is taken at the moment, and whoever asks can ask again: they are told at once.
         if self.counters.store_full.get() > 0 || self.counters.store_away.get() > 0 {
@@ -198,8 +199,7 @@ impl Handle {
         taken: Option<oneshot::Sender<()>>,
     ) -> Result<Submitted, Closed> {
         let actions = batch.actions.len() as u64;
-        let Some(session) = batch.session_id.as_deref().and_then(|id| SessionId::new(id).ok())
-        else {
+        let Some(session) = batch.session_id.as_deref().and_then(|id| self.session(id)) else {
             count_drop(&self.counters.dropped_no_session, actions, "it has no usable session id");
             return Ok(Submitted::Unusable);
         };
@@ -243,9 +243,22 @@ impl Handle {
         self.room.clone().acquire_many_owned(kib).await.map_err(|_| Closed)
     }
 
+    /// Whether a session's id can be used: two people whose programs know of none are not one session.
+    pub fn names_session(&self, id: &str) -> bool {
+        self.settings.names().names_somebody(id)
+    }
+
+    fn session(&self, id: &str) -> Option<SessionId> {
+        if !self.names_session(id) {
+            self.counters.nobody_ids.add(1);
+            return None;
+        }
+        SessionId::new(id).ok()
+    }
+
     /// The session of a configured product.
     fn key(&self, product: &str, session: Option<&str>) -> Option<SessionKey> {
-        let session = SessionId::new(session?).ok()?;
+        let session = self.session(session?)?;
         let product =
             ProductId::new(product).ok().filter(|id| self.settings.product(id).is_some())?;
         Some(SessionKey { product, session })

@@ -6,14 +6,17 @@ use crate::clock::Timestamp;
 use crate::config::Delivery;
 use crate::engine::deliveries::Lanes;
 use crate::engine::history::actions_in;
-use crate::engine::rows::{Person, PersonRow, person_group, read, session_group};
+use crate::engine::rows::{
+    Person, PersonRow, delete, person_group, read, session_group, session_number,
+};
 use crate::engine::shared::Copy;
 use crate::ids::{ConversationId, PluginName, ProductId, SessionKey};
 use crate::outbox::note::{Note, SentNote};
 use crate::outbox::parcel::Parcel;
 use crate::session::batch::Entry;
-use crate::session::link::Owners;
-use crate::session::state::{Record, Session};
+use crate::session::identity::{Identity, Names};
+use crate::session::link::{Owner, Owners};
+use crate::session::state::{Record, Session, Target};
 use crate::store::{Change, Group, Key, Rows, Store, StoreError, Table};
 
 /// So many sessions of a person are looked at for the one that was active last: those that were found to be
@@ -49,11 +52,13 @@ pub(super) struct Memory {
 
 impl Memory {
     /// Reads the sessions that aren't in memory. Returns those that have no record, and changes that set
-    /// rows aside that can't be read, so that nothing overwrites them.
+    /// rows aside that can't be read, so that nothing overwrites them, and that take out of the index what an
+    /// earlier version put under values that name nobody.
     pub(super) async fn load_sessions(
         &mut self,
         store: &dyn Store,
         keys: &HashSet<SessionKey>,
+        names: &Names,
         now: Timestamp,
     ) -> Result<(Vec<SessionKey>, Vec<Change>), StoreError> {
         let missing: Vec<_> =
@@ -98,6 +103,9 @@ impl Memory {
             });
             let record = readable.flatten().map(|mut record| {
                 record.active_at = record.active_at.min(now);
+                if let Some(before) = record.clean(names) {
+                    aside.extend(leave_index(&key, &before, &record.identity()));
+                }
                 record
             });
             let session = Session::load(key.clone(), record, open);
@@ -168,6 +176,7 @@ impl Memory {
         &mut self,
         store: &dyn Store,
         wanted: HashSet<(PluginName, ConversationId)>,
+        names: &Names,
     ) -> Result<(), StoreError> {
         let missing: Vec<_> =
             wanted.into_iter().filter(|key| !self.owners.contains_key(key)).collect();
@@ -180,10 +189,19 @@ impl Memory {
             .collect();
         let rows = store.load(Table::Conversation, &groups).await?;
         for (key, rows) in missing.into_iter().zip(rows) {
-            let owners = rows.iter().filter_map(|(n, value)| read(Table::Conversation, *n, value));
+            let owners = rows.iter().filter_map(|(n, value)| {
+                let mut owner: Owner = read(Table::Conversation, *n, value)?;
+                names.clean_identity(&mut owner.who);
+                Some(owner)
+            });
             self.owners.insert(key, Owners::new(owners.collect()));
         }
         Ok(())
+    }
+
+    /// The sessions that are in a conversation on nobody's word, as far as they were read by `load_owners`.
+    pub(super) fn unverified_owners(&self, target: &Target) -> Vec<SessionKey> {
+        self.owners.get(target).into_iter().flat_map(Owners::unverified).cloned().collect()
     }
 
     /// Reads which sessions persons have, where that is not in memory. Returns the sessions of all of them.
@@ -313,6 +331,21 @@ impl Memory {
         self.owners.clear();
         self.persons.clear();
     }
+}
+
+/// Takes a session from under the names that aren't its person's any more.
+fn leave_index(
+    key: &SessionKey,
+    before: &Identity,
+    after: &Identity,
+) -> impl Iterator<Item = Change> {
+    let of = |who: &Identity| {
+        Person::of(who.user_id.as_deref(), who.email.as_deref()).collect::<Vec<_>>()
+    };
+    let (before, after) = (of(before), of(after));
+    let left = before.into_iter().filter(move |person| !after.contains(person));
+    let (product, number) = (key.product.clone(), session_number(key));
+    left.map(move |person| delete(Table::Person, person_group(&product, &person), number))
 }
 
 /// Numbers that a session without a readable record has given out.

@@ -27,7 +27,9 @@ impl Engine {
                 let keys: HashSet<_> =
                     rows.iter().filter_map(|(key, _)| session_key(&key.group)).collect();
                 let now = self.clock.now();
-                let (_, changes) = self.memory.load_sessions(&*self.store, &keys, now).await?;
+                let names = self.settings.names();
+                let loaded = self.memory.load_sessions(&*self.store, &keys, names, now);
+                let (_, changes) = loaded.await?;
                 let mut round = Round { changes, ..Round::default() };
                 for key in keys {
                     let Some(live) = self.memory.sessions.get_mut(&key) else {

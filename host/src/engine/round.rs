@@ -349,7 +349,8 @@ impl Engine {
                             }))
                         }
                         Who::Person { products, user_id, email } => {
-                            for person in Person::of(user_id.as_deref(), email.as_deref()) {
+                            let sought = Person::sought(user_id.as_deref(), email.as_deref());
+                            for (person, _) in sought {
                                 persons
                                     .extend(products.iter().map(|id| (id.clone(), person.clone())));
                             }
@@ -373,7 +374,10 @@ impl Engine {
             }
         }
         keys.extend(self.memory.load_persons(&*self.store, persons).await?);
-        self.memory.load_owners(&*self.store, owners).await?;
+        let names = self.settings.names().clone();
+        self.memory.load_owners(&*self.store, owners.clone(), &names).await?;
+        // A wish that rests on more may have them leave.
+        keys.extend(owners.iter().flat_map(|target| self.memory.unverified_owners(target)));
         keys.extend(decided.iter().map(|named| named.key.clone()));
         self.memory.refill_lanes(&*self.store).await?;
         keys.extend(erased.iter().cloned());
@@ -389,8 +393,9 @@ impl Engine {
             Some((self.writer_of(&key.product)?, imported.conversation.clone()?))
         };
         let owners = adopted.iter().filter_map(target).collect();
-        self.memory.load_owners(&*self.store, owners).await?;
-        let (fresh, changes) = self.memory.load_sessions(&*self.store, &keys, now).await?;
+        self.memory.load_owners(&*self.store, owners, &names).await?;
+        let loaded = self.memory.load_sessions(&*self.store, &keys, &names, now);
+        let (fresh, changes) = loaded.await?;
         let adopted = adopted.into_iter().filter(|(key, _)| fresh.contains(key)).collect();
         // Only when nothing can fail any more: a lane that was refilled must be looked at.
         let touched = self.memory.take_hungry();

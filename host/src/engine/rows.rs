@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
+use crate::engine::link::Found;
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::store::{Change, Group, Key, Table};
 
@@ -65,6 +66,20 @@ impl Person {
         // Mail systems don't tell capitals apart in practice, and platforms change them.
         let email = email.map(|address| Self::Email(address.trim().to_lowercase()));
         user.into_iter().chain(email)
+    }
+
+    /// Whom a wish that names these looks for, the surest name first. The user id is surer than the address,
+    /// which counts where the id finds nobody; and products use addresses as ids.
+    pub(super) fn sought(user_id: Option<&str>, email: Option<&str>) -> Vec<(Self, Found)> {
+        let as_address = user_id.filter(|id| id.contains('@'));
+        let as_id = email.map(str::trim);
+        let plain = Self::of(user_id, email).zip(match user_id {
+            Some(_) => [Found::ByUser, Found::ByAddress],
+            None => [Found::ByAddress; 2],
+        });
+        let address = Self::of(None, as_address).map(|person| (person, Found::ByUser));
+        let id = Self::of(as_id, None).map(|person| (person, Found::ByAddress));
+        plain.chain(address).chain(id).collect()
     }
 
     /// A hash, so that the index holds no address and a long name makes no long key.

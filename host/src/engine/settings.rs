@@ -1,10 +1,12 @@
 //! What the engine must know of the configuration.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Breaker, Config, Delivery, History, Product, Retention};
 use crate::ids::{PluginName, ProductId};
+use crate::session::identity::{Belief, Names};
 
 /// The engine's part of the configuration.
 #[derive(Debug, Clone)]
@@ -15,6 +17,9 @@ pub struct Settings {
     concurrency: BTreeMap<PluginName, usize>,
     /// Plugins without rules have no breaker.
     breakers: BTreeMap<PluginName, Breaker>,
+    /// What the plugins' platforms are believed, where that isn't the default.
+    beliefs: BTreeMap<PluginName, Belief>,
+    names: Arc<Names>,
     /// An idle session leaves the memory after this long.
     pub idle: Duration,
     /// At most so many sessions are in memory beyond the busy ones.
@@ -38,6 +43,8 @@ impl Settings {
             fallback: config.delivery.clone(),
             concurrency: concurrency.collect(),
             breakers: config.plugins.iter().map(|(name, it)| (name.clone(), it.breaker)).collect(),
+            beliefs: config.plugins.iter().map(|(name, it)| (name.clone(), it.belief)).collect(),
+            names: config.names.clone(),
             retention: config.retention.clone(),
             history: config.context.as_ref().map(|context| context.history.clone()),
             ..Self::of_products(config.products.clone())
@@ -51,6 +58,8 @@ impl Settings {
             fallback: Delivery::default(),
             concurrency: BTreeMap::new(),
             breakers: BTreeMap::new(),
+            beliefs: BTreeMap::new(),
+            names: Arc::default(),
             idle: Duration::from_secs(60),
             max_live: 100_000,
             retention: Retention::default(),
@@ -86,6 +95,30 @@ impl Settings {
     pub fn with_breaker(mut self, plugin: impl Into<PluginName>, rules: Breaker) -> Self {
         self.breakers.insert(plugin.into(), rules);
         self
+    }
+
+    /// Says what a plugin's platform is believed.
+    #[must_use]
+    pub fn with_belief(mut self, plugin: impl Into<PluginName>, belief: Belief) -> Self {
+        self.beliefs.insert(plugin.into(), belief);
+        self
+    }
+
+    /// Says which names mean somebody.
+    #[must_use]
+    pub fn with_names(mut self, names: Names) -> Self {
+        self.names = Arc::new(names);
+        self
+    }
+
+    /// What a plugin's platform is believed.
+    pub fn belief(&self, plugin: &str) -> Belief {
+        self.beliefs.get(plugin).copied().unwrap_or_default()
+    }
+
+    /// Which names mean somebody.
+    pub fn names(&self) -> &Arc<Names> {
+        &self.names
     }
 
     /// When a plugin's calls are held back.

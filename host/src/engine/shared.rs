@@ -11,6 +11,7 @@ use crate::engine::live::Live;
 use crate::engine::round::{Engine, Round};
 use crate::engine::snapshot::{self, Imported};
 use crate::ids::{ConversationId, SessionId, SessionKey};
+use crate::session::identity::Tie;
 use crate::session::link::{Identity, LinkMode};
 use crate::session::payload::ActionsPayload;
 use crate::store::{Snapshots, StoreError};
@@ -75,12 +76,17 @@ impl Engine {
         let rules = self.settings.rules(&key.product);
         let Some(live) = self.memory.sessions.get_mut(key) else { return };
         let Imported { conversation, user_id, email, .. } = imported;
-        let who = ActionsPayload { user_id, email, ..ActionsPayload::default() };
+        let mut who = ActionsPayload { user_id, email, ..ActionsPayload::default() };
+        let names = self.settings.names();
+        self.counters.nobody_ids.add(names.clean_batch(&mut who));
+        let is_one = |id: &ConversationId| names.names_somebody(id.as_str());
+        let conversation = conversation.filter(is_one);
         let effects = live.session.on_actions(who, 0, now, rules, false);
         self.run_effects(round, key, effects, now);
         if let Some(conversation) = conversation {
-            let told = Identity::default();
-            match self.link_to(round, key, (plugin, conversation), LinkMode::Auto, &told, now) {
+            // The SDK links on whatever it is told, so nobody vouches for it.
+            let told = (&Identity::default(), Tie::Claimed);
+            match self.link_to(round, key, (plugin, conversation), LinkMode::Auto, told, now) {
                 Ok(_) => tracing::info!("shared session: it is taken over with its conversation"),
                 Err(error) => tracing::warn!("shared session: its link isn't taken over: {error}"),
             }

@@ -1,7 +1,7 @@
 //! What is behind the HTTP routes: webhooks through their plugin, links into the engine, readiness.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Clock;
@@ -10,7 +10,7 @@ use crate::engine::erase::{EraseError, Erased, Erasure, Whom};
 use crate::engine::ledger::{
     self, Account, By, Decided, Filter, LedgerError, Listing, Order, Want,
 };
-use crate::engine::link::{Identity, LinkError, LinkMode, LinkRequest, Linked, Who};
+use crate::engine::link::{Identity, LinkError, LinkMode, LinkRequest, Linked, Who, Word};
 use crate::engine::{self, Handle};
 use crate::host::Closed;
 use crate::host::intake::Intake;
@@ -39,6 +39,8 @@ pub(super) struct Front {
     streams: Vec<Status>,
     recent: Option<Recent>,
     replies: Option<Replies>,
+    /// The plugins of which it was said that nothing vouches for their people.
+    claims_told: Mutex<BTreeSet<String>>,
     clock: Clock,
     closed: Closed,
 }
@@ -54,7 +56,20 @@ impl Front {
         clock: Clock,
     ) -> Self {
         let (engine, replies, closed) = (intake.engine().clone(), None, Closed::default());
-        Self { engine, intake, store, registry, plugins, streams, recent, replies, clock, closed }
+        let claims_told = Mutex::default();
+        Self {
+            engine,
+            intake,
+            store,
+            registry,
+            plugins,
+            streams,
+            recent,
+            replies,
+            claims_told,
+            clock,
+            closed,
+        }
     }
 
     /// Has questions answered.
@@ -71,23 +86,58 @@ impl Front {
     /// Links the session that a turn in a conversation tells of. `Ok` also where it tells of none.
     async fn turn(&self, plugin: &str, turn: WebhookTurn, mode: LinkMode) -> Result<(), LinkError> {
         let conversation = ConversationId::new(turn.conversation_id.as_str());
+        let turn = self.somebodys(turn);
         let (Ok(conversation), Some(who)) = (conversation, self.who(plugin, &turn)) else {
             self.engine.counters().webhooks_unresolved.add(1);
             tracing::debug!(plugin, "webhook: the event names no conversation, session or person");
             return Ok(());
         };
-        let told = Identity { user_id: turn.external_user_id, email: turn.email };
-        let request = LinkRequest { plugin: plugin.into(), conversation, who, mode, told };
+        let told = Identity::new(turn.external_user_id, turn.email);
+        let word = Word::Platform(turn.vouched);
+        let request = LinkRequest { plugin: plugin.into(), conversation, who, mode, told, word };
         match self.engine.link(request).await {
             Ok(_) => Ok(()),
+            Err(LinkError::Claimed) => {
+                self.engine.counters().webhooks_claimed.add(1);
+                self.say_claimed(plugin);
+                Ok(())
+            }
             // Sending it again wouldn't help the platform; the operator sees the counter.
-            Err(error @ (LinkError::NotFound(_) | LinkError::Ambiguous | LinkError::Foreign)) => {
+            Err(
+                error @ (LinkError::NotFound(_)
+                | LinkError::Ambiguous
+                | LinkError::Nobody(_)
+                | LinkError::Foreign),
+            ) => {
                 self.engine.counters().webhooks_unresolved.add(1);
                 tracing::info!(plugin, "webhook: no link made: {error}");
                 Ok(())
             }
             Err(error @ (LinkError::Unavailable | LinkError::Closed)) => Err(error),
         }
+    }
+
+    /// The turn without what names nobody, as if the platform hadn't said it.
+    fn somebodys(&self, mut turn: WebhookTurn) -> WebhookTurn {
+        let names = self.engine.settings().names();
+        let person = names.clean(&mut turn.external_user_id, &mut turn.email);
+        let session = names.clean_id(&mut turn.session_id);
+        self.engine.counters().nobody_ids.add(person + session);
+        turn
+    }
+
+    /// Says once per plugin why nothing is linked, with what to write.
+    fn say_claimed(&self, plugin: &str) {
+        let mut told = self.claims_told.lock().unwrap_or_else(PoisonError::into_inner);
+        if !told.insert(plugin.to_owned()) {
+            return;
+        }
+        drop(told);
+        tracing::warn!(
+            plugin,
+            "webhook: nothing was linked: who wrote is only what a visitor says of himself, and the platform vouches for none of it; where the plugin has the setting, switch the platform's identity verification on and say so, or accept what visitors say of themselves; further ones are counted (webhooks_claimed):\n{}",
+            plugin::manifest::belief(plugin)
+        );
     }
 
     /// How the turn names the session. A product that the plugin doesn't serve names nothing.
@@ -237,6 +287,7 @@ impl Backend for Front {
             who,
             mode: wish.mode,
             told: Identity::default(),
+            word: Word::Operator,
         };
         self.engine.link(request).await
     }
@@ -263,7 +314,7 @@ impl Backend for Front {
             return Err(engine::Closed.into());
         }
         match dry_run {
-            true => Ok(self.engine.preview_erase(erasure).await?),
+            true => self.engine.preview_erase(erasure).await,
             false => self.engine.erase(erasure).await,
         }
     }

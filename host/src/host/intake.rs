@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::engine::Handle;
 use crate::http::{PushAnswer, PushRequest};
+use crate::session::payload::Payload;
 use crate::stream::push::{Admitted, Fresh, Inlet, PushError};
 
 /// Pushed events that are being taken at the same time; a connector sends few at once.
@@ -44,7 +45,8 @@ impl Intake {
     pub(super) async fn take(&self, push: PushRequest) -> PushAnswer {
         let counters = self.engine.counters();
         let PushRequest { product, signatures, body } = push;
-        match self.inlet.admit(&product, &signatures, &body, self.clock.now()) {
+        let admitted = self.inlet.admit(&product, &signatures, &body, self.clock.now());
+        match admitted.and_then(|admitted| self.of_a_session(admitted)) {
             Ok(Admitted::Fresh(fresh)) => self.commit(*fresh).await,
             Ok(Admitted::Repeat) => {
                 counters.pushes_repeated.add(1);
@@ -63,6 +65,20 @@ impl Intake {
                 PushAnswer::Refused(error)
             }
         }
+    }
+
+    /// Refuses an event whose session is named by a value that names none.
+    fn of_a_session(&self, admitted: Admitted) -> Result<Admitted, PushError> {
+        let Admitted::Fresh(fresh) = &admitted else { return Ok(admitted) };
+        let session = match &fresh.payload {
+            Payload::Actions(batch) => &batch.session_id,
+            Payload::Summary(summary) => &summary.session_id,
+        };
+        if session.as_deref().is_some_and(|id| !self.engine.names_session(id)) {
+            self.engine.counters().nobody_ids.add(1);
+            return Err(PushError::NoSession);
+        }
+        Ok(admitted)
     }
 
     async fn commit(&self, fresh: Fresh) -> PushAnswer {

@@ -144,7 +144,9 @@ impl Host {
         let inlet = inlet(&config);
         let configured = config.plugins.keys().cloned().collect();
         let statuses = streams.iter().map(stream::Client::status).collect();
-        let recent = config.context.as_ref().map(|context| Recent::of(context, clock));
+        let names = &config.names;
+        let recent = config.context.as_ref();
+        let recent = recent.map(|context| Recent::of(context, names.clone(), clock));
         let recent = recent.transpose()?;
         let front = Front::new(
             Intake::new(engine.clone(), inlet, clock),

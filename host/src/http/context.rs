@@ -60,6 +60,7 @@ pub(super) async fn live_activity(
         let Path((product, user)) = path.map_err(|_| not_text())?;
         let limit = limit(&pairs(&uri)?)?;
         let product = product_of(&routes, Some(&product))?;
+        check_somebody(&recent, &user)?;
         let view = View { max_actions: None, ..recent.view() };
         let actions = recent.actions(&product, &user, limit, view).ok_or_else(unknown_user)?;
         let listed: Vec<_> = actions.iter().map(listed).collect();
@@ -120,6 +121,7 @@ impl Asked {
 
     /// What the user did lately; refused with 404 where nothing is known.
     pub(super) fn activity(&self) -> Result<String, Refused> {
+        check_somebody(&self.recent, &self.user)?;
         let activity = self.recent.activity(&self.product, &self.user, self.recent.view());
         if activity.is_empty() { Err(unknown_user()) } else { Ok(activity) }
     }
@@ -213,15 +215,31 @@ pub(super) fn listed(acted: &Acted) -> Value {
     value
 }
 
+/// What the reference says of a user of whom nothing is known.
+const UNKNOWN: &str = "No activity found for user";
+
 fn unknown_user() -> Refused {
-    const DETAIL: &str = "No activity found for user";
     Refused::new(
         StatusCode::NOT_FOUND,
         "unknown_user",
         "nothing recent is known of this user in this product",
         "answer without a context; `lookback` in [context] says what is recent",
     )
-    .with_detail(json!(DETAIL))
+    .with_detail(json!(UNKNOWN))
+}
+
+/// Nobody is known by `undefined`, blanks and their like, and whoever asks had better know that it is so.
+fn check_somebody(recent: &Recent, user: &str) -> Result<(), Refused> {
+    if recent.names_somebody(user) {
+        return Ok(());
+    }
+    Err(Refused::new(
+        StatusCode::NOT_FOUND,
+        "unknown_user",
+        "this user id names nobody: programs write it where they know of no one",
+        "ask with the id of somebody who is signed in, or answer without a context",
+    )
+    .with_detail(json!(UNKNOWN)))
 }
 
 fn missing_query() -> Refused {

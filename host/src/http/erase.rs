@@ -14,6 +14,7 @@ use super::link::check_content_type;
 use super::routes::{Peer, Routes};
 use crate::engine::erase::{EraseError, Erasure, Whom};
 use crate::ids::{ProductId, SessionId};
+use crate::session::payload::read_id;
 
 /// When to ask again while the store can't be read.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
@@ -86,8 +87,13 @@ fn wanted(body: &[u8]) -> Result<(Erasure, bool), Refused> {
 fn text(fields: &Map<String, Value>, name: &str) -> Result<Option<String>, Refused> {
     match fields.get(name) {
         None => Ok(None),
-        Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.clone())),
-        Some(_) => Err(unusable("invalid_id", format!("{name} must be a string that isn't empty"))),
+        Some(value) => match read_id(value) {
+            Ok(Some(id)) => Ok(Some(id)),
+            Ok(None) => {
+                Err(unusable("invalid_id", format!("{name} is empty: leave it out, or name one")))
+            }
+            Err(is) => Err(unusable("invalid_id", format!("{name} is {is}, and no id"))),
+        },
     }
 }
 
@@ -115,6 +121,14 @@ pub(super) fn failed(error: EraseError) -> Refused {
                 RETRY_AFTER,
             )
         }
+        EraseError::Nobody(what) => Refused::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "nobody",
+            format!(
+                "this {what} names nobody: programs write it where they know of no one, so nothing is kept under it, and nothing was erased"
+            ),
+            "name the person's sessions by session_id, or take the value off the list in [identity]",
+        ),
         EraseError::Closed(_) => {
             Refused::unavailable("shutting_down", "the host is shutting down", RETRY_AFTER)
         }

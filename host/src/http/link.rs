@@ -14,6 +14,7 @@ use super::body;
 use super::routes::{Peer, Routes};
 use crate::engine::link::{LinkError, LinkEvent, LinkMode};
 use crate::ids::{ConversationId, InvalidId, PluginName, ProductId, SessionId};
+use crate::session::payload::read_id;
 
 /// When to ask again while the store takes nothing.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
@@ -69,7 +70,8 @@ pub(super) fn check_content_type(request: &Request) -> Result<(), Refused> {
 
 const FIELDS: [&str; 5] = ["product_id", "session_id", "conversation_id", "plugin", "mode"];
 
-/// Reads the body. Every id is a string that isn't empty; anything else changes nothing.
+/// Reads the body. Every id is a string that isn't empty, or a whole number as on the stream; anything else
+/// changes nothing.
 fn wish(body: &[u8]) -> Result<LinkWish, Refused> {
     let value: Value = serde_json::from_slice(body).map_err(|error| {
         let message =
@@ -106,25 +108,20 @@ fn id<T>(
     name: &str,
     make: impl Fn(String) -> Result<T, InvalidId>,
 ) -> Result<Option<T>, Refused> {
-    let found = match fields.get(name) {
-        None => return Ok(None),
-        Some(Value::String(text)) if text.is_empty() => "an empty string",
-        Some(Value::String(text)) => {
-            return make(text.clone())
+    let Some(value) = fields.get(name) else { return Ok(None) };
+    let found = match read_id(value) {
+        Ok(Some(id)) => {
+            return make(id)
                 .map(Some)
                 .map_err(|error| unusable("invalid_id", format!("{name}: {}", error.cause)));
         }
-        Some(Value::Number(_)) => {
-            "a number; numbers aren't ids here, not even digits: put it in quotes"
-        }
-        Some(Value::Null) => "null",
-        Some(Value::Bool(_)) => "true or false",
-        Some(Value::Array(_)) => "a list",
-        Some(Value::Object(_)) => "an object",
+        Ok(None) if value.is_null() => "null",
+        Ok(None) => "an empty string",
+        Err(found) => found,
     };
     Err(unusable(
         "invalid_id",
-        format!("{name} must be a string that isn't empty, and it is {found}"),
+        format!("{name} must be a string that isn't empty, or a whole number, and it is {found}"),
     ))
 }
 
@@ -159,6 +156,18 @@ fn refused(error: LinkError) -> Refused {
         LinkError::Ambiguous => {
             Refused::new(StatusCode::CONFLICT, "ambiguous_session", message, "send product_id")
         }
+        LinkError::Nobody(_) => Refused::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "nobody",
+            message,
+            "send the id itself; [identity] of the configuration says which values name none",
+        ),
+        LinkError::Claimed => Refused::new(
+            StatusCode::CONFLICT,
+            "claimed",
+            message,
+            "name the session, or set `accept_claims` in the plugin's table",
+        ),
         LinkError::Foreign => Refused::new(
             StatusCode::CONFLICT,
             "foreign_conversation",

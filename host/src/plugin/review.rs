@@ -95,6 +95,7 @@ fn is_useless(mismatch: &Mismatch, manifest: &Manifest) -> bool {
         Mismatch::SecretNotSet { optional, .. } => !optional,
         Mismatch::NoManifest
         | Mismatch::WebhooksRefused { .. }
+        | Mismatch::PeopleUnverified { .. }
         | Mismatch::HostNotAsked { .. }
         | Mismatch::SecretNotAsked { .. }
         | Mismatch::SecretHostNotAsked { .. } => false,

@@ -5,6 +5,7 @@ use std::fmt;
 use tokio::time::Instant;
 
 use super::replay::Claim;
+use crate::session::identity::Vouched;
 
 /// A request of a chat platform, as it came in. Only the plugin can tell whether it is genuine.
 #[derive(Clone, PartialEq, Eq)]
@@ -74,6 +75,8 @@ pub struct WebhookTurn {
     pub product_id: Option<String>,
     /// What the person wrote.
     pub text: Option<String>,
+    /// What of it the platform vouches for; the rest is what a visitor says of himself.
+    pub vouched: Vouched,
 }
 
 /// The answer that a platform expects of an address before it uses it.
@@ -145,6 +148,7 @@ impl fmt::Debug for WebhookTurn {
             .field("has_user", &self.external_user_id.is_some())
             .field("has_email", &self.email.is_some())
             .field("has_text", &self.text.is_some())
+            .field("vouched", &self.vouched)
             .finish_non_exhaustive()
     }
 }

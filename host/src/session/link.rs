@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::ids::{ConversationId, PluginName, SessionKey};
+use crate::session::identity::{Basis, Names, Tie};
+
+pub use crate::session::identity::Identity;
 
 /// A session's link: the one truth of where its notes go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +19,9 @@ pub struct Link {
     pub since: Timestamp,
     /// How often the session was moved before.
     pub moves: u32,
+    /// What it rests on.
+    #[serde(default)]
+    pub basis: Basis,
 }
 
 /// The sessions that were linked to one conversation, the latest last.
@@ -32,16 +38,20 @@ pub struct Owner {
     pub who: Identity,
     /// When it was linked.
     pub since: Timestamp,
+    /// What its link rests on.
+    #[serde(default)]
+    pub basis: Basis,
 }
 
-/// Who a person is, as far as is known.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Identity {
-    /// The activity source's user id.
-    pub user_id: Option<String>,
-    /// The e-mail address.
-    pub email: Option<String>,
+/// A session that is to be linked, and what its link would rest on.
+#[derive(Debug, Clone, Copy)]
+pub struct Party<'a> {
+    /// The session.
+    pub key: &'a SessionKey,
+    /// Whose it is.
+    pub who: &'a Identity,
+    /// What the link rests on.
+    pub basis: Basis,
 }
 
 /// A wish to link a session.
@@ -53,14 +63,19 @@ pub struct Wish<'a> {
     pub conversation: &'a ConversationId,
     /// What to do when the session is linked to another conversation already.
     pub mode: LinkMode,
-    /// Who the platform says that it is.
+    /// Who the platform vouches that it is.
     pub told: &'a Identity,
+    /// How the session was found.
+    pub tie: Tie,
+    /// Which names say something.
+    pub names: &'a Names,
 }
 
 /// What to do when the session is linked to another conversation already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkMode {
-    /// The link is sticky: keep the first conversation.
+    /// The link is sticky: keep the first conversation, unless what the wish rests on is surer than what
+    /// the link rests on.
     Auto,
     /// As `Auto`; the platform says that the conversation is under way already.
     Reply,
@@ -87,29 +102,36 @@ pub enum LinkEvent {
 #[error("the conversation belongs to another person's session")]
 pub struct Foreign;
 
-/// Decides what a wish to link a session of `who` to a conversation with these `owners` does to its
+/// Decides what a wish to link a session (`party`) to a conversation with these `owners` does to its
 /// `current` link. `same` says whether `current` is that very conversation.
 ///
 /// A conversation that another person's session owns is refused, so that nobody's actions land
 /// beside somebody else's conversation; sessions whose person isn't known on both sides are let in,
-/// as several sessions of one person on one conversation are the usual case.
+/// as several sessions of one person on one conversation are the usual case. An owner whose link rests on
+/// less than the wish keeps nobody out: a visitor's claim locks no true person out.
 pub fn decide(
     current: Option<&Link>,
     same: bool,
     owners: &Owners,
-    who: &Identity,
+    party: Party<'_>,
     mode: LinkMode,
+    names: &Names,
 ) -> Result<LinkEvent, Foreign> {
-    match (mode, current.is_some() && !same) {
-        (LinkMode::Auto | LinkMode::Reply, true) => return Ok(LinkEvent::Kept),
-        (LinkMode::Move, true) => return Ok(LinkEvent::Moved),
-        (LinkMode::Auto | LinkMode::Reply | LinkMode::Move, false) => {}
+    let elsewhere = current.filter(|_| !same);
+    match (mode, elsewhere) {
+        (LinkMode::Move, Some(_)) => return Ok(LinkEvent::Moved),
+        (LinkMode::Auto | LinkMode::Reply, Some(link)) if party.basis <= link.basis => {
+            return Ok(LinkEvent::Kept);
+        }
+        (LinkMode::Auto | LinkMode::Reply | LinkMode::Move, _) => {}
     }
-    if !same
-        && mode != LinkMode::Move
-        && owners.0.iter().any(|owner| owner.who.is_another_than(who))
-    {
+    let keeps_out =
+        |owner: &Owner| owner.basis >= party.basis && owner.is_another_than(party, names);
+    if !same && mode != LinkMode::Move && owners.0.iter().any(keeps_out) {
         return Err(Foreign);
+    }
+    if elsewhere.is_some() {
+        return Ok(LinkEvent::Moved);
     }
     let under_way = match mode {
         LinkMode::Auto => same || !owners.0.is_empty(),
@@ -152,30 +174,33 @@ impl Owners {
         self.0.retain(|owner| owner.key != *key);
     }
 
+    /// The sessions of other people than the party's that are here on nobody's word, where the party's link
+    /// rests on more.
+    pub fn outranked_by(&self, party: Party<'_>, names: &Names) -> Vec<SessionKey> {
+        let is_outranked = |owner: &&Owner| {
+            owner.basis == Basis::Unverified
+                && party.basis > Basis::Unverified
+                && owner.is_another_than(party, names)
+        };
+        self.0.iter().filter(is_outranked).map(|owner| owner.key.clone()).collect()
+    }
+
+    /// The sessions that are here on nobody's word.
+    pub fn unverified(&self) -> impl Iterator<Item = &SessionKey> {
+        let unverified = self.0.iter().filter(|owner| owner.basis == Basis::Unverified);
+        unverified.map(|owner| &owner.key)
+    }
+
     /// The sessions, the latest last.
     pub fn sessions(&self) -> impl Iterator<Item = &SessionKey> {
         self.0.iter().map(|owner| &owner.key)
     }
 }
 
-impl Identity {
-    /// Whether the two are known to be different people: by their user ids, and where one of these isn't
-    /// known, by their addresses.
-    pub fn is_another_than(&self, other: &Self) -> bool {
-        if let (Some(one), Some(two)) = (&self.user_id, &other.user_id) {
-            return one != two;
-        }
-        match (&self.email, &other.email) {
-            (Some(one), Some(two)) => one.trim().to_lowercase() != two.trim().to_lowercase(),
-            (Some(_) | None, None) | (None, Some(_)) => false,
-        }
-    }
-}
-
-impl std::fmt::Debug for Identity {
-    /// The person is left out.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Identity(..)")
+impl Owner {
+    fn is_another_than(&self, party: Party<'_>, names: &Names) -> bool {
+        let same_product = self.key.product == party.key.product;
+        self.key != *party.key && self.who.is_another_than(party.who, same_product, names)
     }
 }
 
@@ -184,3 +209,6 @@ impl std::fmt::Debug for Owner {
         f.debug_struct("Owner").field("key", &self.key).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@
 //! | [`text`] | what of a person's text may reach a note |
 //! | [`note`] | the text of a note |
 //! | [`batch`] | which actions wait, for how long, and how many |
+//! | [`identity`] | whom a name names, and whose word it is |
 //! | [`link`] | which conversation a session's notes go to |
 //! | [`state`] | what a batch, a link and a timer do to a session |
 //! | [`fsm`] | when help may be offered unasked |
@@ -16,6 +17,7 @@
 pub mod batch;
 pub mod event_time;
 pub mod fsm;
+pub mod identity;
 pub mod link;
 pub mod note;
 pub mod payload;

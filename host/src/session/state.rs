@@ -8,7 +8,10 @@ use crate::clock::Timestamp;
 use crate::config::Delivery;
 use crate::ids::{ConversationId, PluginName, SessionKey};
 use crate::session::batch::{Entry, OpenBatch};
-use crate::session::link::{Foreign, Identity, Link, LinkEvent, LinkMode, Owners, Wish, decide};
+use crate::session::identity::{Basis, Names};
+use crate::session::link::{
+    Foreign, Identity, Link, LinkEvent, LinkMode, Owners, Party, Wish, decide,
+};
 use crate::session::payload::{Action, ActionsPayload};
 
 /// A session, as the host holds it while something happens to it.
@@ -28,10 +31,13 @@ pub struct Session {
 #[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Record {
-    /// The activity source's user id, where known.
+    /// The user id, where known: the activity source's, or where that says nothing a platform's.
     pub user_id: Option<String>,
     /// The e-mail address, where known.
     pub email: Option<String>,
+    /// The plugin whose platform told the user id, where it may be another than the product's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub told_by: Option<PluginName>,
     /// Where the session's notes go.
     pub link: Option<Link>,
     /// Where they went before a move, the latest last; at most [`MAX_PAST`].
@@ -235,8 +241,10 @@ impl Session {
     }
 
     /// Links the session, or leaves it where it is. What waited before the first link is sealed at
-    /// once; a move seals what waits for the old conversation first. What the platform says of the person
-    /// is taken where the activity source says nothing.
+    /// once; an operator's move seals what waits for the old conversation first. Where a wish outranks the
+    /// link that there is, what isn't sealed goes to the new conversation: the old one was somebody's
+    /// unproven word. What the platform vouches for of the person is taken where the activity source says
+    /// nothing, and where it is sure that the session is theirs.
     ///
     /// # Errors
     ///
@@ -248,29 +256,37 @@ impl Session {
         now: Timestamp,
         rules: &Delivery,
     ) -> Result<(LinkEvent, Vec<Effect>), Foreign> {
-        let Wish { plugin, conversation, mode, told } = wish;
-        let mut who = self.record.identity();
-        let claimed = told.user_id.as_ref().filter(|id| !id.is_empty());
-        if mode != LinkMode::Move
-            && who.user_id.is_some()
-            && claimed.is_some_and(|id| who.user_id.as_ref() != Some(id))
-        {
+        let Wish { plugin, conversation, mode, told, tie, names } = wish;
+        let known = self.record.identity();
+        if mode != LinkMode::Move && told.ids_differ(&known, true, names) {
             return Err(Foreign);
         }
-        who.user_id = who.user_id.or_else(|| claimed.cloned());
-        who.email = who.email.or_else(|| told.email.clone());
+        let basis = tie.basis(&known, told);
+        let who = if basis > Basis::Unverified { known.or(told) } else { known };
+        let party = Party { key: &self.key, who: &who, basis };
         let current = self.record.link.as_ref();
         let same = self.is_linked_to(plugin, conversation);
-        let event = decide(current, same, owners, &who, mode)?;
-        let moves = current.map(|link| link.moves);
+        let event = decide(current, same, owners, party, mode, names)?;
+        let (linked, surer) = (current.is_some(), current.is_some_and(|it| basis > it.basis));
         let mut effects = Vec::new();
-        self.identify(who.user_id.as_deref(), who.email.as_deref(), &mut effects);
-        if same || event == LinkEvent::Kept {
+        self.become_known(who, &mut effects);
+        if event == LinkEvent::Kept {
             return Ok((event, effects));
         }
-        match moves {
-            None => self.trim(now, rules, &mut effects),
-            Some(_) => self.seal_all(rules, 0.0, &mut effects),
+        if same {
+            if surer && let Some(link) = &mut self.record.link {
+                link.basis = basis;
+                // The conversation is told what its session rests on.
+                effects.push(Effect::Identity(self.record.identity()));
+                effects.push(Effect::Save);
+            }
+            return Ok((event, effects));
+        }
+        let outranks = linked && mode != LinkMode::Move;
+        match linked {
+            false => self.trim(now, rules, &mut effects),
+            true if outranks => {}
+            true => self.seal_all(rules, 0.0, &mut effects),
         }
         let moves = match self.record.link.take() {
             None => 0,
@@ -280,7 +296,11 @@ impl Session {
                 let left = (link.plugin, link.conversation);
                 let goes_to = |(p, c): &Target| p == plugin && c == conversation;
                 self.record.past.retain(|target| *target != left && !goes_to(target));
-                self.record.past.push(left);
+                if outranks {
+                    effects.push(Effect::Leave(left));
+                } else {
+                    self.record.past.push(left);
+                }
                 if self.record.past.len() > MAX_PAST {
                     effects.push(Effect::Leave(self.record.past.remove(0)));
                 }
@@ -292,12 +312,23 @@ impl Session {
             conversation: conversation.clone(),
             since: now,
             moves,
+            basis,
         });
         self.touch(now, &mut effects);
         // The reference bins the note that opens a conversation, and no other.
         self.seal_all(rules, rules.bin_seconds, &mut effects);
         effects.push(Effect::Save);
         Ok((event, effects))
+    }
+
+    /// Leaves a conversation that turned out to be another person's. What isn't sealed waits for a
+    /// conversation of the session's own.
+    pub fn on_outranked(&mut self, target: &Target) -> Vec<Effect> {
+        if self.is_linked_to(&target.0, &target.1) {
+            self.record.link = None;
+        }
+        self.record.past.retain(|past| past != target);
+        vec![Effect::Leave(target.clone()), Effect::Save]
     }
 
     /// Takes a summary. Entries of the open batch that it covers wholly are sealed before it, so that every
@@ -380,14 +411,22 @@ impl Session {
         effects
     }
 
-    /// Adds what is learned of the person.
+    /// Adds what the activity source says of the person. An empty text tells nothing.
     fn identify(&mut self, user_id: Option<&str>, email: Option<&str>, effects: &mut Vec<Effect>) {
+        let said = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
+        let fresh = Identity::new(said(user_id), said(email));
+        self.become_known(fresh.or(&self.record.identity()), effects);
+    }
+
+    fn become_known(&mut self, who: Identity, effects: &mut Vec<Effect>) {
         let before = self.record.identity();
-        let user = learn(&mut self.record.user_id, user_id);
-        if learn(&mut self.record.email, email) || user {
-            effects.push(Effect::Identity(before));
-            effects.push(Effect::Save);
+        if before == who {
+            return;
         }
+        let Identity { user_id, email, told_by } = who;
+        (self.record.user_id, self.record.email, self.record.told_by) = (user_id, email, told_by);
+        effects.push(Effect::Identity(before));
+        effects.push(Effect::Save);
     }
 
     fn touch(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
@@ -472,22 +511,26 @@ impl Session {
     }
 }
 
-/// Puts `fresh` into `known` where it tells something else. An empty text tells nothing.
-fn learn(known: &mut Option<String>, fresh: Option<&str>) -> bool {
-    let Some(fresh) = fresh.filter(|text| !text.is_empty()) else {
-        return false;
-    };
-    if known.as_deref() == Some(fresh) {
-        return false;
-    }
-    *known = Some(fresh.to_owned());
-    true
-}
-
 impl Record {
     /// Whose session it is.
     pub fn identity(&self) -> Identity {
-        Identity { user_id: self.user_id.clone(), email: self.email.clone() }
+        Identity {
+            user_id: self.user_id.clone(),
+            email: self.email.clone(),
+            told_by: self.told_by.clone(),
+        }
+    }
+
+    /// Takes out what names nobody, as an earlier version may have stored it. Returns the person as they
+    /// were known, where something was taken out.
+    pub fn clean(&mut self, names: &Names) -> Option<Identity> {
+        let before = self.identity();
+        let mut who = before.clone();
+        if names.clean_identity(&mut who) == 0 {
+            return None;
+        }
+        Identity { user_id: self.user_id, email: self.email, told_by: self.told_by } = who;
+        Some(before)
     }
 }
 

@@ -111,6 +111,7 @@ impl Offline {
         match erased {
             Ok(erased) => ended(&mut running).await.map(|()| erased),
             Err(EraseError::Store(error)) => Err(error.into()),
+            Err(error @ EraseError::Nobody(_)) => ended(&mut running).await.and(Err(error.into())),
             Err(EraseError::Closed(closed)) => ended(&mut running).await.and(Err(closed.into())),
         }
     }

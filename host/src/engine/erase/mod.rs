@@ -21,6 +21,7 @@ use crate::engine::handle::{Closed, Handle};
 use crate::engine::inbox::Input;
 use crate::engine::rows::Person;
 use crate::ids::{ProductId, SessionId, SessionKey};
+use crate::session::identity::Names;
 use crate::store::StoreError;
 
 /// Sessions that are erased in one transaction: each can have some thousand rows.
@@ -100,6 +101,11 @@ pub enum EraseError {
     /// The engine has ended.
     #[error(transparent)]
     Closed(#[from] Closed),
+    /// The user id or address names nobody, so that it isn't known whom to erase. Nothing was erased.
+    #[error(
+        "erase: this {0} names nobody: programs write it where they know of no one, so nothing is kept under it, and nothing was erased; name the person's session, or take the value off the list in [identity]"
+    )]
+    Nobody(&'static str),
 }
 
 impl Handle {
@@ -108,8 +114,9 @@ impl Handle {
     /// for them.
     ///
     /// # Errors
-    /// The store can't be read, or the engine has ended.
+    /// Whom it names is nobody, the store can't be read, or the engine has ended.
     pub async fn erase(&self, erasure: &Erasure) -> Result<Erased, EraseError> {
+        erasure.whom.check(self.settings.names())?;
         let keys = find::sessions(&*self.store, erasure).await?;
         let mut erased = Erased::default();
         for keys in keys.chunks(CHUNK) {
@@ -136,8 +143,9 @@ impl Handle {
     /// What [`Handle::erase`] would do; changes nothing.
     ///
     /// # Errors
-    /// The store can't be read.
-    pub async fn preview_erase(&self, erasure: &Erasure) -> Result<Erased, StoreError> {
+    /// Whom it names is nobody, or the store can't be read.
+    pub async fn preview_erase(&self, erasure: &Erasure) -> Result<Erased, EraseError> {
+        erasure.whom.check(self.settings.names())?;
         let keys = find::sessions(&*self.store, erasure).await?;
         let mut erased = Erased::default();
         for keys in keys.chunks(CHUNK) {
@@ -156,6 +164,17 @@ impl Handle {
 }
 
 impl Whom {
+    fn check(&self, names: &Names) -> Result<(), EraseError> {
+        match self {
+            Self::User(id) if !names.names_somebody(id) => Err(EraseError::Nobody("user id")),
+            Self::Email(address) if !names.is_somebodys_address(address) => {
+                Err(EraseError::Nobody("address"))
+            }
+            // An earlier version may have stored a session under any id.
+            Self::Session(_) | Self::User(_) | Self::Email(_) => Ok(()),
+        }
+    }
+
     fn person(&self) -> Option<Person> {
         match self {
             Self::Session(_) => None,

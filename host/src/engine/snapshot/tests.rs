@@ -5,6 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::ids::ProductId;
 use crate::session::fsm::State;
+use crate::session::identity::Basis;
 use crate::session::link::Link;
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
@@ -40,7 +41,13 @@ fn key_of(name: &str) -> SessionKey {
 
 fn linked_to(conversation: &str) -> Record {
     let conversation = ConversationId::new(conversation.to_owned()).unwrap();
-    let link = Link { plugin: "chat".into(), conversation, since: NOW, moves: 0 };
+    let link = Link {
+        plugin: "chat".into(),
+        conversation,
+        since: NOW,
+        moves: 0,
+        basis: Basis::Unverified,
+    };
     Record { link: Some(link), ..Record::default() }
 }
 

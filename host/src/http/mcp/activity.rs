@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::context::View;
 use crate::http::backend::{Backend, NoProduct};
 use crate::http::context::listed;
+use crate::session::payload::read_id;
 
 /// The tool's name.
 pub(super) const NAME: &str = "get_live_user_activity";
@@ -86,7 +87,7 @@ pub(super) fn tool() -> Tool {
 /// Calls the tool.
 pub(super) fn call(backend: &dyn Backend, arguments: JsonObject) -> Result<CallToolResult, Failed> {
     let Asked { user, product, limit, query } = Asked::read(&arguments)?;
-    let product = backend.product(product).map_err(|no| match no {
+    let product = backend.product(product.as_deref()).map_err(|no| match no {
         NoProduct::Unknown => Failed::new(
             "unknown_product",
             "this host doesn't serve the product",
@@ -107,14 +108,21 @@ pub(super) fn call(backend: &dyn Backend, arguments: JsonObject) -> Result<CallT
         let next = "call the tool again in a second";
         return Err(Failed::new("context_not_ready", "the host has just started", next));
     }
+    if !recent.names_somebody(&user) {
+        return Err(Failed::new(
+            "nobody",
+            "this user id names nobody: programs write it where they know of no one",
+            "pass the id of a user who is signed in, or answer without knowing what they did",
+        ));
+    }
     let listing = View { max_actions: None, ..recent.view() };
-    let actions = recent.actions(&product, user, limit, listing).unwrap_or_default();
+    let actions = recent.actions(&product, &user, limit, listing).unwrap_or_default();
     let view = recent.view();
     let most = view.max_actions.map_or(limit, |most| most.min(limit));
     let view = View { max_actions: Some(most), ..view };
-    let context = recent.activity(&product, user, view);
+    let context = recent.activity(&product, &user, view);
     let text = match query {
-        Some(query) => recent.enrich(&product, user, query, view),
+        Some(query) => recent.enrich(&product, &user, query, view),
         None if context.is_empty() => "Nothing recent is known of this user.".to_owned(),
         None => context.clone(),
     };
@@ -132,8 +140,8 @@ pub(super) fn call(backend: &dyn Backend, arguments: JsonObject) -> Result<CallT
 
 /// What the agent asks for.
 struct Asked<'a> {
-    user: &'a str,
-    product: Option<&'a str>,
+    user: String,
+    product: Option<String>,
     limit: usize,
     query: Option<&'a str>,
 }
@@ -148,9 +156,12 @@ impl<'a> Asked<'a> {
             Some(Value::String(text)) => Ok(Some(text.as_str())),
             Some(_) => Err(invalid(format!("{name} must be a string"))),
         };
-        let id = |name: &str| match text(name)? {
-            Some("") => Err(invalid(format!("{name} is empty"))),
-            id => Ok(id),
+        // An agent that has read a number hands it on as one.
+        let id = |name: &str| match arguments.get(name).map(read_id) {
+            None => Ok(None),
+            Some(Ok(Some(id))) => Ok(Some(id)),
+            Some(Ok(None)) => Err(invalid(format!("{name} is empty"))),
+            Some(Err(is)) => Err(invalid(format!("{name} must be a string, and it is {is}"))),
         };
         let whole = |limit: &Value| limit.as_u64().and_then(|limit| usize::try_from(limit).ok());
         let limit = match arguments.get("limit") {

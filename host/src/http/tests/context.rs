@@ -70,6 +70,31 @@ async fn a_user_of_one_product_is_nobody_in_another() {
 }
 
 #[tokio::test]
+async fn of_nobody_nothing_is_told_and_it_is_said() {
+    let (host, recent) = start().await;
+    for (value, path) in [
+        ("undefined", "undefined"),
+        ("null", "null"),
+        ("NaN", "NaN"),
+        ("0", "0"),
+        ("guest", "GUEST"),
+        ("   ", "%20"),
+        ("\u{200b}", "%E2%80%8B"),
+    ] {
+        recent.take(&batch("p", value, &["by somebody"]));
+        for path in [
+            format!("/context/{path}?query=how&product=p"),
+            format!("/users/p/{path}/live-activity"),
+        ] {
+            let answer = host.get(&path).await;
+            assert_eq!((answer.status(), answer.code().as_str()), (404, "unknown_user"), "{path}");
+            assert!(answer.body().contains("names nobody"), "{}", answer.body());
+            assert_eq!(answer.json()["detail"], "No activity found for user");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_a_user_did_is_listed_the_latest_last() {
     let (host, recent) = start().await;
     recent.take(&batch("p", "a/b ü", &["one", "two", "three"]));
@@ -167,7 +192,7 @@ async fn what_people_did_is_for_the_bearer_of_a_token() {
 #[tokio::test]
 async fn a_host_that_knows_nothing_yet_says_so() {
     let (host, _) = start().await;
-    let unread = Recent::of(&config::Context::default(), clock()).unwrap();
+    let unread = Recent::of(&config::Context::default(), Arc::default(), clock()).unwrap();
     *host.backend.recent.lock().unwrap() = Some(unread);
     let answer = host.get("/context/u?query=q&product=p").await;
     assert_eq!((answer.status(), answer.code().as_str()), (503, "context_not_ready"));

@@ -27,6 +27,7 @@ async fn an_erasure_is_carried_out_and_counted() {
     let body = json!({"product_id": "p", "email": "a@b", "keep_notes": true, "dry_run": true});
     assert_eq!(host.erase(&body).await.json()["dry_run"], true);
     host.erase(&json!({"product_id": "p", "session_id": "s"})).await;
+    host.erase(&json!({"product_id": 7, "user_id": 4711})).await;
 
     let product = ProductId::new("p").unwrap();
     let of = |whom, keep_notes| Erasure { product: product.clone(), whom, keep_notes };
@@ -35,6 +36,13 @@ async fn an_erasure_is_carried_out_and_counted() {
         (of(Whom::User("u".into()), false), false),
         (of(Whom::Email("a@b".into()), true), true),
         (of(session, false), false),
+        (
+            Erasure {
+                product: ProductId::new("7").unwrap(),
+                ..of(Whom::User("4711".into()), false)
+            },
+            false,
+        ),
     ];
     assert_eq!(*host.backend.erasures.lock().unwrap(), expected);
 }
@@ -46,7 +54,7 @@ async fn an_erasure_that_does_not_say_whom_changes_nothing() {
         (json!({"product_id": "p"}), "whom"),
         (json!({"product_id": "p", "user_id": "u", "email": "e"}), "whom"),
         (json!({"product_id": "p", "user_id": ""}), "invalid_id"),
-        (json!({"product_id": "p", "user_id": 7}), "invalid_id"),
+        (json!({"product_id": "p", "user_id": 7.5}), "invalid_id"),
         (json!({"product_id": "p", "session_id": null}), "invalid_id"),
         (json!({"user_id": "u"}), "missing_field"),
         (json!({"product_id": "p", "user_id": "u", "keep_notes": "yes"}), "invalid_body"),

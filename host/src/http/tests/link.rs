@@ -35,13 +35,33 @@ async fn a_link_answers_what_became_of_it() {
 }
 
 #[tokio::test]
+async fn numbers_are_ids_as_on_the_stream() {
+    let host = Host::start(Server::default()).await;
+    let body = json!({"product_id": 7, "session_id": 4242, "conversation_id": -1, "plugin": 3});
+    assert_eq!(host.link(&body).await.status(), 200);
+    let [wish] = &*host.wishes() else { panic!("one wish") };
+    let product = wish.product_id.as_ref().map(ProductId::as_str);
+    assert_eq!((product, wish.plugin.as_deref()), (Some("7"), Some("3")));
+    assert_eq!((wish.session_id.as_str(), wish.conversation_id.as_str()), ("4242", "-1"));
+}
+
+#[tokio::test]
+async fn an_id_that_names_none_is_refused_in_words() {
+    let host = Host::start(Server::default()).await;
+    *host.backend.linked.lock().unwrap() = Err(LinkError::Nobody("session"));
+    let answer = host.link(&json!({"session_id": "undefined", "conversation_id": "c"})).await;
+    assert_eq!((answer.status(), answer.code().as_str()), (422, "nobody"));
+    assert!(answer.body().contains("the session's id names none"), "{}", answer.body());
+}
+
+#[tokio::test]
 async fn a_link_with_unusable_ids_changes_nothing() {
     let host = Host::start(Server::default()).await;
     let unusable = [
         json!(""),
         json!(null),
-        json!(42),
         json!(4.5),
+        json!(1e300),
         json!(true),
         json!(["c"]),
         json!({"id": "c"}),
@@ -59,11 +79,11 @@ async fn a_link_with_unusable_ids_changes_nothing() {
         }
     }
     let message = host
-        .link(&json!({"session_id": "s", "conversation_id": 42}))
+        .link(&json!({"session_id": "s", "conversation_id": 4.5}))
         .await
         .json()["error"]["message"]
         .to_string();
-    assert!(message.contains("numbers aren't ids"), "{message}");
+    assert!(message.contains("a number with a fraction"), "{message}");
 
     let long = "x".repeat(ConversationId::MAX_BYTES + 1);
     for (body, status, code) in [

@@ -155,6 +155,23 @@ async fn what_a_user_did_is_told_as_a_list_and_as_text() {
     );
 }
 
+#[tokio::test]
+async fn a_number_is_a_user_id_as_on_the_stream() {
+    let host = told().await;
+    let recent = host.backend.recent.lock().unwrap().clone().unwrap();
+    recent.take(&ActionsPayload {
+        product_id: "p".into(),
+        session_id: Some("t".into()),
+        user_id: Some("12345".into()),
+        actions: vec![Action { title: "Cart".into(), ..Action::default() }],
+        ..ActionsPayload::default()
+    });
+    let arguments = json!({"user_id": 12345, "product_id": "p"});
+    let answer = host.call("get_live_user_activity", arguments).await;
+    let told = &answer["result"]["structuredContent"];
+    assert_eq!((&told["count"], &told["user_id"]), (&json!(1), &json!("12345")));
+}
+
 /// The error of a call that has no result.
 fn failed(answer: &Value) -> Value {
     let result = &answer["result"];
@@ -171,7 +188,10 @@ async fn a_call_that_cannot_be_answered_says_why_and_what_next() {
     for (arguments, code) in [
         (json!({}), "invalid_arguments"),
         (json!({"user_id": ""}), "invalid_arguments"),
-        (json!({"user_id": 7}), "invalid_arguments"),
+        (json!({"user_id": 7.5}), "invalid_arguments"),
+        (json!({"user_id": "undefined", "product_id": "p"}), "nobody"),
+        (json!({"user_id": " ", "product_id": "p"}), "nobody"),
+        (json!({"user_id": 0, "product_id": "p"}), "nobody"),
         (json!({"user_id": "ann", "limit": 0}), "invalid_arguments"),
         (json!({"user_id": "ann", "limit": 1.5}), "invalid_arguments"),
         (json!({"user_id": "ann", "limit": 1001}), "invalid_arguments"),
@@ -185,7 +205,7 @@ async fn a_call_that_cannot_be_answered_says_why_and_what_next() {
     }
     let unknown = host.call("erase_everything", json!({})).await;
     assert_eq!(unknown["error"]["code"], -32602);
-    let starting = Recent::of(&Context::default(), Clock::system()).unwrap();
+    let starting = Recent::of(&Context::default(), Arc::default(), Clock::system()).unwrap();
     *host.backend.recent.lock().unwrap() = Some(starting);
     let early =
         host.call("get_live_user_activity", json!({"user_id": "ann", "product_id": "p"})).await;

@@ -7,7 +7,10 @@ use crate::plugin::clean::clean;
 use crate::plugin::webhook::{
     ReceiveError, WebhookAnswer, WebhookEvent, WebhookRequest, WebhookTurn,
 };
+use crate::session::identity::Vouched;
 
+/// The key of a turn's extras that says what the platform vouches for.
+const VERIFIED: &str = "verified";
 const MAX_EVENTS: usize = 64;
 const MAX_TEXT_BYTES: usize = 64 << 10;
 const MAX_ANSWER_BYTES: usize = 64 << 10;
@@ -53,6 +56,20 @@ fn turn(turn: wit::Turn) -> Result<WebhookTurn, ReceiveError> {
         email: id(turn.email, "email")?,
         product_id: id(turn.product_id, "product-id")?,
         text: turn.text.map(cut),
+        vouched: vouched(&turn.extras),
+    })
+}
+
+/// What the key `verified` says; without it nothing is vouched for. Where it stands twice, only what both
+/// name is.
+fn vouched(extras: &[(String, String)]) -> Vouched {
+    let mut said = extras.iter().filter(|(key, _)| key == VERIFIED);
+    let read = |(_, words): &(String, String)| Vouched::read(words);
+    let first = said.next().map(read).unwrap_or_default();
+    said.map(read).fold(first, |one, two| Vouched {
+        session_id: one.session_id && two.session_id,
+        user_id: one.user_id && two.user_id,
+        email: one.email && two.email,
     })
 }
 
@@ -136,6 +153,24 @@ mod tests {
         let [WebhookEvent::Replied(turn)] = &*found else { panic!("{found:?}") };
         assert_eq!(turn.session_id, None);
         assert_eq!(turn.text.as_ref().map(String::len), Some(MAX_TEXT_BYTES));
+    }
+
+    #[test]
+    fn a_turn_is_claimed_but_for_what_its_extras_vouch_for() {
+        let vouched = |extras: &[(&str, &str)]| {
+            let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+            let extras = extras.iter().map(own).collect();
+            let turn = turn(wit::Turn { extras, ..turn_of("c1") }).unwrap();
+            let Vouched { session_id, user_id, email } = turn.vouched;
+            (session_id, user_id, email)
+        };
+        assert_eq!(vouched(&[]), (false, false, false));
+        assert_eq!(vouched(&[("Verified", "email"), ("claimed", "email")]), (false, false, false));
+        assert_eq!(vouched(&[("verified", "email phone")]), (false, false, true));
+        let all = ("verified", "session-id external-user-id email");
+        assert_eq!(vouched(&[all]), (true, true, true));
+        assert_eq!(vouched(&[all, ("verified", "session-id")]), (true, false, false));
+        assert_eq!(vouched(&[all, ("verified", "")]), (false, false, false));
     }
 
     #[test]

@@ -4,10 +4,14 @@ use std::fmt;
 
 use super::model::{Manifest, SecretAsk};
 use super::paste;
+use super::schema;
 use crate::config::{Plugin as PluginConfig, PluginSecret};
 use crate::egress::{Asked, BadGrant, Grants, Origins, Pattern, Patterns, Vault};
 use crate::ids::PluginName;
 use crate::plugin::clean::clean;
+
+/// The setting by which an operator says that the platform verifies who its users are.
+pub(super) const IDENTITY_VERIFICATION: &str = "identity_verification";
 
 /// What a plugin really gets.
 #[derive(Debug)]
@@ -77,6 +81,11 @@ pub enum Mismatch {
         /// The table of the first.
         toml: String,
     },
+    /// Nothing vouches for the people that its webhooks tell of, and claims aren't accepted.
+    PeopleUnverified {
+        /// What to write, either way.
+        toml: String,
+    },
     /// A secret that the plugin asks for may not go where it asks for.
     SecretNotGranted {
         /// Its name.
@@ -109,6 +118,7 @@ impl Mismatch {
             Self::HostsNotGranted { .. }
             | Self::HostNotAsked { .. }
             | Self::WebhooksRefused { .. }
+            | Self::PeopleUnverified { .. }
             | Self::SecretNotGranted { .. }
             | Self::SecretNotAsked { .. }
             | Self::SecretHostNotAsked { .. } => false,
@@ -143,6 +153,10 @@ impl fmt::Display for Mismatch {
                 let names = names.join("` or `");
                 write!(f, "manifest: no secret `{names}` is set, so every webhook is refused; to set it:\n{toml}")
             }
+            Self::PeopleUnverified { toml } => write!(
+                f,
+                "webhooks: nothing vouches for the user ids and addresses that the platform tells, so nobody is linked by them, only by a session's id; switch the platform's identity verification on and say so, or accept what visitors say of themselves:\n{toml}"
+            ),
             Self::SecretNotGranted { name, hosts, toml } => {
                 let hosts = hosts.join(", ");
                 write!(f, "manifest: it asks to send the secret `{name}` to {hosts}, which isn't granted; to grant it:\n{toml}")
@@ -188,6 +202,15 @@ fn mismatches(
         let toml = paste::secret(plugin, verifying[0], &asked.secrets[verifying[0]]);
         let names = verifying.iter().map(|name| (*name).clone()).collect();
         found.push(Mismatch::WebhooksRefused { names, toml });
+    }
+    let verifies_people = manifest
+        .config
+        .as_ref()
+        .is_some_and(|schema| schema::properties(schema).contains_key(IDENTITY_VERIFICATION));
+    let is_verified = config.config.get(IDENTITY_VERIFICATION).is_some_and(|it| it == "true");
+    if verifies_people && !refused && !is_verified && !config.belief.accept_claims {
+        let toml = paste::belief(plugin);
+        found.push(Mismatch::PeopleUnverified { toml });
     }
     for (name, ask) in &manifest.secrets {
         let wanted = &asked.secrets[name];
@@ -282,6 +305,25 @@ mod tests {
     fn told(config: &PluginConfig, manifest: Option<&Manifest>) -> Vec<String> {
         let effective = effective(&"bot".into(), config, manifest).unwrap();
         effective.mismatches.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn that_nothing_vouches_for_people_is_said_where_the_plugin_could_be_told() {
+        let manifest = Manifest::from_json(
+            r#"{"name": "desk", "version": "1.0.0", "config": {"type": "object", "properties": {
+                "identity_verification": {"type": "boolean"}
+            }}}"#,
+        );
+        let manifest = manifest.unwrap();
+        let mut config = config(&[], &[]);
+        let [told] = &*told(&config, Some(&manifest)) else { panic!("it is said") };
+        assert!(told.contains("[plugins.bot.config]\nidentity_verification = true\n"), "{told}");
+        assert!(told.contains("[plugins.bot]\naccept_claims = true"), "{told}");
+        config.belief.accept_claims = true;
+        assert_eq!(super::tests::told(&config, Some(&manifest)), [""; 0]);
+        config.belief.accept_claims = false;
+        config.config.insert("identity_verification".to_owned(), "true".to_owned());
+        assert_eq!(super::tests::told(&config, Some(&manifest)), [""; 0]);
     }
 
     #[test]

@@ -19,5 +19,5 @@ mod schema;
 pub use effective::{Effective, Mismatch, effective};
 pub use model::{Manifest, ManifestError, SecretAsk};
 pub use pack::{PackError, pack};
-pub use paste::{settings, toml};
+pub use paste::{belief, settings, toml};
 pub use schema::{ConfigError, Violation};

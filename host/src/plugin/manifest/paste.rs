@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use super::effective::IDENTITY_VERIFICATION;
 use super::model::Manifest;
 use super::schema;
 use crate::egress::Patterns;
@@ -46,6 +47,15 @@ pub fn toml(plugin: &str, file: &str, sha256: &str, manifest: Option<&Manifest>)
         add(&mut text, format_args!("\n{about}{mark}{secret}\n"));
     }
     text
+}
+
+/// What an operator writes so that people are linked by what a plugin's platform tells of them: either of the
+/// two.
+pub fn belief(plugin: &str) -> String {
+    let key = toml_key(plugin);
+    format!(
+        "[plugins.{key}.config]\n{IDENTITY_VERIFICATION} = true\n# or\n[plugins.{key}]\naccept_claims = true"
+    )
 }
 
 /// The settings that a plugin takes, a line each, for people.

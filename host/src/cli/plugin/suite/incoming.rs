@@ -129,15 +129,20 @@ pub(super) fn changes_something(event: &WebhookEvent) -> bool {
 /// An event in a few words.
 pub(in crate::cli::plugin) fn told(event: &WebhookEvent) -> String {
     let turn = |what: &str, turn: &crate::plugin::WebhookTurn| {
+        let vouched = turn.vouched;
         let ids = [
-            ("session", &turn.session_id),
-            ("user", &turn.external_user_id),
-            ("address", &turn.email),
-            ("product", &turn.product_id),
+            ("session", &turn.session_id, vouched.session_id),
+            ("user", &turn.external_user_id, vouched.user_id),
+            ("address", &turn.email, vouched.email),
+            // It tells nobody from anybody.
+            ("product", &turn.product_id, true),
         ];
+        let mark = |vouched: bool| if vouched { "" } else { " (claimed)" };
         let known: Vec<_> = ids
             .iter()
-            .filter_map(|(name, id)| id.as_ref().map(|id| format!(", {name} {id:?}")))
+            .filter_map(|(name, id, vouched)| {
+                id.as_ref().map(|id| format!(", {name} {id:?}{}", mark(*vouched)))
+            })
             .collect();
         format!("{what} {:?}{}", turn.conversation_id, known.concat())
     };
