@@ -230,3 +230,67 @@ async fn calls_that_time_out_open_the_breaker_and_make_no_note_poison() {
     assert_eq!(world.handle.counters().breakers_opened.get(), 1);
     world.end().await;
 }
+
+/// A limit whose length is none: no time, one that is past, or nothing said.
+fn limit_of_no_length(n: usize) -> Answer {
+    match n % 3 {
+        0 => limited(LimitScope::Account, Duration::ZERO),
+        1 => failed(FailureKind::RateLimited, None),
+        _ => limited(LimitScope::Account, Duration::from_millis(1)),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_asks_for_no_wait_shortens_no_pause_of_the_hosts_own() {
+    let rules = Delivery { max_attempts: 2, ..Delivery::default() };
+    let store = memory();
+    let settings = || settings(&rules).with_concurrency("bot", 4);
+    let script = (0..5000).map(limit_of_no_length).collect();
+    let world = start(&store, BEGIN, script, settings());
+    let names: Vec<_> = (0..20).map(|n| n.to_string()).collect();
+    people(&world, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    wait(5.0).await;
+    let first = begun(&world).len();
+    assert!(first <= 16 + 20, "{first} requests in 5 s");
+    wait(3600.0).await;
+    let hour = begun(&world).len();
+    assert!(hour <= 20 * 20, "{hour} requests in an hour");
+    assert!(begun(&world)[hour - 1] > 3000, "it goes on asking");
+    assert_eq!(world.dead().await, [], "a limit uses up no attempt");
+    assert_eq!(world.handle.counters().breakers_opened.get(), 0);
+
+    // A restart asks no sooner either, and a link event hurries nothing.
+    let (store, _) = world.crash().await;
+    let script = (0..5000).map(limit_of_no_length).collect();
+    let world = start(&store, BEGIN + 3605.0, script, settings());
+    for name in &names {
+        world.link(name, &format!("c-{name}")).await.expect("a link");
+    }
+    wait(20.0).await;
+    let again = begun(&world).len();
+    assert!(again <= 20, "{again} requests after a restart");
+    world.platform.recover();
+    wait(1300.0).await;
+    assert_eq!(world.handle.counters().notes_posted.get(), 20);
+    world.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pauses_after_a_limit_start_over_when_the_platform_takes_something() {
+    let none = || limited(LimitScope::Account, Duration::ZERO);
+    let mut script: Vec<_> = (0..6).map(|_| none()).collect();
+    script.push((Duration::ZERO, Ok(Posted { note_id: None, pause: None })));
+    script.push(none());
+    let world = start(&memory(), BEGIN, script, settings(&rules()));
+    people(&world, &["a"]).await;
+    wait(120.0).await;
+    let begun_at = begun(&world);
+    assert_eq!(begun_at.len(), 7, "{begun_at:?}");
+    assert!(begun_at[6] - begun_at[5] >= 16, "they grew: {begun_at:?}");
+    people(&world, &["b"]).await;
+    wait(5.0).await;
+    let after = begun(&world);
+    assert_eq!(after.len(), 9, "{after:?}");
+    assert!(after[8] - after[7] <= 2, "they started over: {after:?}");
+    world.end().await;
+}

@@ -8,6 +8,7 @@ use crate::ids::PluginName;
 use crate::outbox::breaker::{Breaker, Health, State, Turn};
 use crate::outbox::note::{FailureKind, LimitScope, Pause, PostError, Posted, Redaction};
 use crate::outbox::parcel::Roles;
+use crate::outbox::retry::Backoff;
 
 /// One plugin's standing with its platform. A plugin is one account: two accounts are two names with
 /// the same file.
@@ -17,6 +18,10 @@ pub struct Account {
     pub breaker: Option<Breaker>,
     /// The pause that the platform asked for last.
     limit: Option<Limit>,
+    /// How often the platform refused on account of its limit since it took something last: the pauses
+    /// grow with it, whatever the platform says of their length.
+    #[serde(default)]
+    refusals: u32,
     /// What the plugin was found to do when it was asked last; kept of sinks, so that one that can't be
     /// loaded misses nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,7 +53,8 @@ pub struct AccountState {
 impl Account {
     /// An account of which nothing is known; with a breaker where there are rules for it.
     pub fn new(rules: Option<&Rules>, now: Timestamp) -> Self {
-        Self { breaker: rules.map(|_| Breaker::new(now)), limit: None, roles: None }
+        let breaker = rules.map(|_| Breaker::new(now));
+        Self { breaker, limit: None, refusals: 0, roles: None }
     }
 
     /// The same at a start of the host, whose clock may have been set back since.
@@ -62,7 +68,7 @@ impl Account {
             true => Limit { since: now, until: now + limit.until.since(limit.since) },
             false => limit,
         });
-        Self { breaker, limit, roles: self.roles }
+        Self { breaker, limit, ..self }
     }
 
     /// Whether a call may be made at `now`.
@@ -116,9 +122,22 @@ impl Account {
             (None, _) | (_, None) => None,
         };
         let mut ended = Ended { turn, changed: probe || turn.is_some() };
+        let limited = self.limit.is_some_and(|limit| limit.until > now);
+        if !heard.refused && heard.health == Health::Up && !limited && self.refusals > 0 {
+            self.refusals = 0;
+            ended.changed = true;
+        }
         if let Some(Pause { time, scope: LimitScope::Account }) = heard.pause {
-            // A tenth on top: not all that wait begin in the same moment.
-            let until = now + time + time.mul_f64(random.clamp(0.0, 1.0) / 10.0);
+            // Calls that were begun before the limit was known of are one refusal together.
+            if heard.refused && !limited {
+                self.refusals = self.refusals.saturating_add(1);
+            }
+            let pause = match heard.refused {
+                true => pauses(rules).pause(self.refusals, Some(time), random),
+                // It took what it was sent: nothing but its own wish holds the next call back.
+                false => Backoff { initial: time, max: time }.pause(1, Some(time), random),
+            };
+            let until = now + pause;
             if self.limit.is_none_or(|limit| limit.until < until) {
                 self.limit = Some(Limit { since: now, until });
                 ended.changed = true;
@@ -164,6 +183,8 @@ impl Account {
 pub struct Heard {
     /// Whether it is well.
     pub health: Health,
+    /// Whether it refused the call on account of a limit.
+    pub refused: bool,
     /// The pause that it asks for.
     pub pause: Option<Pause>,
 }
@@ -171,16 +192,18 @@ pub struct Heard {
 impl Heard {
     /// What the outcome of a post says.
     pub fn of(outcome: &Result<Posted, PostError>) -> Self {
-        Self { health: Health::of(outcome), pause: pause(outcome) }
+        Self { health: Health::of(outcome), refused: is_limit(outcome), pause: pause(outcome) }
     }
 
     /// What the outcome of a redaction says. A plugin may answer that it can't without asking anybody.
     pub fn of_redaction(outcome: &Result<Redaction, PostError>) -> Self {
         match outcome {
             Ok(Redaction::Removed | Redaction::Overwritten) => {
-                Self { health: Health::Up, pause: None }
+                Self { health: Health::Up, refused: false, pause: None }
             }
-            Ok(Redaction::Unsupported) => Self { health: Health::Unknown, pause: None },
+            Ok(Redaction::Unsupported) => {
+                Self { health: Health::Unknown, refused: false, pause: None }
+            }
             Err(error) => Self::of(&Err(error.clone())),
         }
     }
@@ -195,12 +218,22 @@ pub struct Ended {
     pub changed: bool,
 }
 
-/// The pause that a platform asks for, where it names its length.
+/// The pauses after refusals on account of a limit: those of the breaker.
+fn pauses(rules: Option<&Rules>) -> Backoff {
+    let rules = rules.copied().unwrap_or_default();
+    Backoff { initial: rules.pause_initial, max: rules.pause_max }
+}
+
+fn is_limit(outcome: &Result<Posted, PostError>) -> bool {
+    outcome.as_ref().is_err_and(PostError::is_limit)
+}
+
+/// The pause that a platform asks for; of no length where it refuses for its limit without naming one.
 pub fn pause(outcome: &Result<Posted, PostError>) -> Option<Pause> {
     match outcome {
         Ok(posted) => posted.pause,
         Err(PostError::Failed(failure)) if failure.kind == FailureKind::RateLimited => {
-            failure.retry_after.map(|time| Pause { time, scope: failure.scope })
+            Some(Pause { time: failure.retry_after.unwrap_or_default(), scope: failure.scope })
         }
         Err(PostError::Failed(_) | PostError::Crashed { .. } | PostError::Unavailable { .. }) => {
             None

@@ -202,8 +202,7 @@ impl Breaker {
         }
         self.openings = self.openings.saturating_add(1);
         let backoff = Backoff { initial: rules.pause_initial, max: rules.pause_max };
-        // Half of the pause stands: a probe is never sent right behind the last one.
-        let pause = backoff.pause(self.openings, None, 0.5 + random / 2.0);
+        let pause = backoff.pause(self.openings, None, random);
         self.state = State::Open(now + pause);
         Some(if probe { Turn::StillOpen } else { Turn::Opened })
     }

@@ -493,19 +493,17 @@ impl<T: Item> Lane<T> {
         reason.truncate(reason.floor_char_boundary(MAX_FAILURE));
         head.progress.failure = Some(reason);
         let backoff = Backoff { initial: rules.retry_initial, max: rules.retry_max };
-        let floor = match &error {
-            PostError::Failed(failure) => failure.retry_after,
-            PostError::Crashed { .. } | PostError::Unavailable { .. } => None,
-        };
+        let asked = error.retry_after();
         let tried = head.progress.attempts.saturating_add(head.progress.uncounted).max(1);
-        let at = now + backoff.pause(tried, floor, random);
+        let at = now + backoff.pause(tried, asked, random);
         if verdict == Verdict::RetryFree {
             head.progress.attempts -= 1;
             head.progress.uncounted = head.progress.uncounted.saturating_add(1);
         }
         head.progress.since = now;
-        head.progress.state =
-            if floor.is_some() { State::HeldUntil(at) } else { State::RetryAt(at) };
+        // What the platform asked for holds whatever happens meanwhile, and a limit of unknown length too.
+        let held = asked.is_some() || error.is_limit();
+        head.progress.state = if held { State::HeldUntil(at) } else { State::RetryAt(at) };
         Some(Finished::Retry { at })
     }
 }

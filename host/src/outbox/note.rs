@@ -136,6 +136,19 @@ impl PostError {
         }
     }
 
+    /// How long the platform asks to wait at least.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Failed(failure) => failure.retry_after,
+            Self::Crashed { .. } | Self::Unavailable { .. } => None,
+        }
+    }
+
+    /// Whether the platform refused on account of a limit.
+    pub fn is_limit(&self) -> bool {
+        matches!(self, Self::Failed(failure) if failure.kind == FailureKind::RateLimited)
+    }
+
     /// Why, as `code: message`.
     pub fn reason(&self) -> String {
         match self {

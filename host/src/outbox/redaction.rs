@@ -287,12 +287,8 @@ impl Queue {
             Verdict::Retry | Verdict::RetryFree => {}
         }
         let backoff = Backoff { initial: rules.retry_initial, max: rules.retry_max };
-        let floor = match &error {
-            PostError::Failed(failure) => failure.retry_after,
-            PostError::Crashed { .. } | PostError::Unavailable { .. } => None,
-        };
         let tried = job.attempts.saturating_add(job.uncounted).max(1);
-        job.state = State::Until(now + backoff.pause(tried, floor, random));
+        job.state = State::Until(now + backoff.pause(tried, error.retry_after(), random));
         job.decided = now;
         if verdict == Verdict::RetryFree {
             job.attempts -= 1;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::outbox::retry::lengthened;
+
 /// Doubling waits between a first and a longest one.
 ///
 /// ```
@@ -53,7 +55,7 @@ impl Backoff {
     /// The next wait. `at_least` is what the connector asked for in this answer (`Retry-After`, cut at
     /// [`Self::LONGEST`]); `chance` is a number from 0 to 1 that places the jitter.
     pub fn next_wait(&mut self, at_least: Option<Duration>, chance: f64) -> Wait {
-        let base = self.grown.max(at_least.unwrap_or_default().min(Self::LONGEST));
+        let base = lengthened(self.grown, at_least, Self::LONGEST);
         self.grown = self.grown.saturating_mul(2).min(self.max);
         let jitter_max = base / 10;
         let chance = if chance.is_finite() { chance.clamp(0.0, 1.0) } else { 0.0 };
