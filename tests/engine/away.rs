@@ -16,6 +16,8 @@ use sidenote_tests::world::{Platform, World, action, batch, ok_after, product, w
 struct Remote {
     rows: MemoryStore,
     away: AtomicBool,
+    /// Whether it refuses what it is asked instead.
+    refuses: AtomicBool,
     /// So many commits are carried out without an answer.
     unanswered: AtomicUsize,
     /// Every other read of sessions fails, and a commit takes its time.
@@ -29,6 +31,9 @@ impl Remote {
     }
 
     fn reach(&self) -> Result<(), StoreError> {
+        if self.refuses.load(Ordering::SeqCst) {
+            return Err(StoreError::Refused("NOPERM as the test wishes".to_owned()));
+        }
         match self.away.load(Ordering::SeqCst) {
             true => Err(StoreError::Away("as the test wishes".to_owned())),
             false => Ok(()),
@@ -362,5 +367,34 @@ async fn sinks_have_all_that_was_taken_while_the_store_was_away_once_and_in_orde
     let Payload::Summary(wanted) = summary else { unreachable!() };
     assert!(told.into_iter().any(|content| content == Content::Summary(wanted.clone())));
     assert_eq!(world.rows(Table::Parcel).await, 0);
+    world.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_refuses_is_not_away_and_the_host_goes_on_when_it_is_let() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(Remote::default());
+    let world = start(&store, Platform::new([]), journal(folder.path(), 1 << 20));
+    acts(&world, 0..3).await;
+    world.link("s", "c").await.unwrap();
+    wait(1.0).await;
+    store.refuses.store(true, Ordering::SeqCst);
+    for n in 3..6 {
+        let batch = batch("s", [action(&n.to_string())]);
+        world.handle.take(Payload::Actions(batch), 100).await.expect("the engine runs");
+    }
+    wait(600.0).await;
+    let counters = world.handle.counters();
+    assert_eq!((counters.store_refused.get(), counters.store_away.get()), (1, 0));
+    assert_eq!(counters.journalled.get(), 0, "nothing is taken into the journal");
+    let asked = tokio::time::Instant::now();
+    assert_eq!(world.link("t", "c2").await, Err(LinkError::Unavailable));
+    assert_eq!(asked.elapsed(), std::time::Duration::ZERO, "whoever links is told at once");
+
+    store.refuses.store(false, Ordering::SeqCst);
+    wait(5.0).await;
+    assert_eq!(texts(&world.platform), numbers(6), "nothing is lost, and the order stays");
+    assert_eq!((counters.store_refused.get(), counters.store_away.get()), (0, 0));
+    world.link("t", "c2").await.unwrap();
     world.end().await;
 }

@@ -3,6 +3,7 @@
 mod lease;
 mod outage;
 mod relay;
+mod rights;
 mod rows;
 mod settings;
 mod snapshots;

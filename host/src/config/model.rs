@@ -140,6 +140,8 @@ pub struct Redis {
     pub password: Option<Secret>,
     /// The first part of every key of ours: two hosts with the same one share what is stored.
     pub namespace: String,
+    /// Whether sessions are shared with applications of the reference's SDK, under its own keys.
+    pub sdk_sessions: bool,
     /// How long a session's shared snapshot is kept after its last activity.
     pub session_ttl: Duration,
     /// How long one command may take.
@@ -158,6 +160,7 @@ impl Redis {
             user: None,
             password: None,
             namespace: "sidenote".to_owned(),
+            sdk_sessions: true,
             session_ttl: Duration::from_secs(24 * 3600),
             timeout: Duration::from_secs(2),
             journal: PathBuf::from("sidenote.journal"),

@@ -95,8 +95,9 @@ fn redis(section: &Section<'_>, base: &Path) -> Redis {
     Redis {
         url: url.as_ref().map(Url::to_string).unwrap_or_default(),
         user: section.scalar("user", scalar::text),
-        password: secret::bearer(section, "password"),
+        password: secret::of_any_text(section, "password"),
         namespace: section.scalar_or("namespace", default.namespace, namespace),
+        sdk_sessions: section.scalar_or("sdk_sessions", default.sdk_sessions, scalar::boolean),
         session_ttl: section.scalar_or("session_ttl", default.session_ttl, scalar::duration),
         timeout: section.scalar_or("timeout", default.timeout, scalar::duration),
         journal: base.join(

@@ -1,5 +1,8 @@
 //! While the store can't be reached: actions are taken into the local journal, links are refused, and
 //! nothing else happens. When it is back, the journal is played back in order before anything newer.
+//!
+//! A store that refuses what the host needs isn't away: it may do so for ever, so nothing is taken into the
+//! journal, the streams are paused, and the host isn't ready until a person has seen to it.
 
 use std::time::Duration;
 
@@ -20,6 +23,8 @@ use crate::store::{JournalError, StoreError, Table};
 
 /// Pause before the store is tried again.
 const PAUSE: Duration = Duration::from_millis(500);
+/// Pause before a store that refused is asked again.
+const REFUSED_PAUSE: Duration = Duration::from_secs(2);
 /// Batches that are put into the journal at once: each time is an fsync.
 const TOGETHER: usize = 256;
 /// Bytes of the journal that are played back in one round.
@@ -67,21 +72,26 @@ impl Engine {
     /// # Errors
     /// The store failed for good, or somebody wants the host to end.
     pub(super) async fn wait_for_store(&mut self, error: StoreError) -> Result<(), EngineError> {
-        match error {
-            StoreError::Away(_) => {}
+        let refused = match error {
+            StoreError::Away(_) => false,
+            StoreError::Refused(_) => true,
             StoreError::Full(_) | StoreError::Fatal(_) => return Err(error.into()),
-        }
-        if self.counters.store_away.get() == 0 {
-            self.counters.store_away.set(1);
+        };
+        if refused && self.counters.store_refused.get() == 0 {
+            tracing::error!("{error}; webhooks are answered 503");
+        } else if !refused && self.counters.store_away.get() == 0 {
             tracing::error!(
                 "{error}; actions are taken into the journal, webhooks are answered 503"
             );
         }
-        let until = self.clock.instant(self.clock.now() + PAUSE);
+        self.counters.store_refused.set(u64::from(refused));
+        self.counters.store_away.set(u64::from(!refused));
+        let pause = if refused { REFUSED_PAUSE } else { PAUSE };
+        let until = self.clock.instant(self.clock.now() + pause);
         loop {
             let kept =
                 |input: &Input| matches!(input, Input::Actions { .. } | Input::Summary { .. });
-            let open = self.journal.is_some() && !self.put_off.iter().any(kept);
+            let open = !refused && self.journal.is_some() && !self.put_off.iter().any(kept);
             tokio::select! {
                 () = tokio::time::sleep_until(until) => return Ok(()),
                 Some(order) = self.control.recv() => {
@@ -98,8 +108,9 @@ impl Engine {
 
     /// The store answered.
     pub(super) fn is_back(&mut self) {
-        if self.counters.store_away.get() > 0 {
+        if self.counters.store_away.get() > 0 || self.counters.store_refused.get() > 0 {
             self.counters.store_away.set(0);
+            self.counters.store_refused.set(0);
             tracing::info!("store: it is back; the host goes on");
         }
     }

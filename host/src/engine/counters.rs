@@ -122,6 +122,8 @@ counters! {
     store_full,
     /// 1 while the store can't be reached.
     store_away,
+    /// 1 while the store refuses what the host needs, until a person sees to it.
+    store_refused,
     /// Batches that wait in the local journal until the store can be reached.
     journalled,
     /// Shared snapshots that could not be brought up to date.

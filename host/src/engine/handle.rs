@@ -135,7 +135,9 @@ impl Handle {
         let request = request.believed(&self.settings, &self.counters)?;
         let (reply, answer) = oneshot::channel();
         // Nothing is taken at the moment, and whoever asks can ask again: they are told at once.
-        if self.counters.store_full.get() > 0 || self.counters.store_away.get() > 0 {
+        let counters = &self.counters;
+        let hindered = [&counters.store_full, &counters.store_away, &counters.store_refused];
+        if hindered.iter().any(|count| count.get() > 0) {
             return Err(LinkError::Unavailable);
         }
         let submit = async {

@@ -96,7 +96,9 @@ impl Engine {
     ) -> Result<(), EngineError> {
         match self.expire_pages(sweep, now).await {
             Ok(()) => sweep.at = now + if sweep.has_more() { NEXT_PAGE } else { SWEEP },
-            Err(EngineError::Store(StoreError::Away(_))) => *sweep = Sweep::new(now),
+            Err(EngineError::Store(StoreError::Away(_) | StoreError::Refused(_))) => {
+                *sweep = Sweep::new(now)
+            }
             Err(error) => return Err(error),
         }
         Ok(())

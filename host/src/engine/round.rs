@@ -194,7 +194,11 @@ impl Engine {
     pub async fn run(mut self) -> Result<(), EngineError> {
         match self.run_until_ended().await {
             // The store is away, and somebody wants the host to end: what was taken is in the journal.
-            Err(EngineError::Store(StoreError::Away(_))) if self.stopping => Ok(()),
+            Err(EngineError::Store(StoreError::Away(_) | StoreError::Refused(_)))
+                if self.stopping =>
+            {
+                Ok(())
+            }
             ended => ended,
         }
     }

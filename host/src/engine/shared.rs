@@ -37,7 +37,9 @@ impl Engine {
             Ok(stored) => stored,
             Err(error @ StoreError::Away(_)) => return Err(error),
             // Whatever stands under the SDK's keys, it stops nothing of ours.
-            Err(StoreError::Full(error) | StoreError::Fatal(error)) => {
+            Err(
+                StoreError::Full(error) | StoreError::Refused(error) | StoreError::Fatal(error),
+            ) => {
                 tracing::warn!("shared session: copies can't be read: {error}");
                 return Ok(Vec::new());
             }

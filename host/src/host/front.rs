@@ -363,6 +363,9 @@ impl Backend for Front {
             Part::NotReady { cause: "the host is shutting down".to_owned() }
         } else if self.engine.counters().store_full.get() > 0 {
             Part::NotReady { cause: "the disk is full".to_owned() }
+        } else if self.engine.counters().store_refused.get() > 0 {
+            let cause = "the store refuses what the host needs, and nothing is taken; see the log";
+            Part::NotReady { cause: cause.to_owned() }
         } else {
             Part::Ready
         };

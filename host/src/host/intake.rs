@@ -82,8 +82,9 @@ impl Intake {
     }
 
     async fn commit(&self, fresh: Fresh) -> PushAnswer {
-        // A full disk is known of: nobody waits for it.
-        let full = self.engine.counters().store_full.get() > 0;
+        // A full disk is known of, and a store that refuses: nobody waits for it.
+        let counters = self.engine.counters();
+        let full = counters.store_full.get() > 0 || counters.store_refused.get() > 0;
         let Some(room) = self.room.clone().try_acquire_owned().ok().filter(|_| !full) else {
             return unavailable();
         };

@@ -134,6 +134,12 @@ pub enum StoreError {
     /// tried again before any others.
     #[error("store: it can't be reached: {0}. The host goes on by itself when it is back")]
     Away(String),
+    /// The store lets the host do less than it needs, and will until a person sees to it: this doesn't pass by
+    /// waiting. A commit can be tried again with the same changes, before any others.
+    #[error(
+        "store: it refuses what the host needs: {0}. Nothing is taken meanwhile; the host goes on by itself when it is let"
+    )]
+    Refused(String),
     /// It can't be said whether the last commit was stored. The process must end and start again.
     #[error("store: {0}. The process must be restarted; check the disk")]
     Fatal(String),

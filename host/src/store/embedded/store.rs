@@ -280,7 +280,7 @@ impl Shared {
                     *state = State::Closed;
                 }
             }
-            StoreError::Fatal(cause) | StoreError::Away(cause) => {
+            StoreError::Fatal(cause) | StoreError::Away(cause) | StoreError::Refused(cause) => {
                 if !matches!(&*state, State::Failed(_)) {
                     *state = State::Failed(cause.clone());
                 }

@@ -89,7 +89,7 @@ pub(super) async fn look(server: &Server, name: &str) -> Result<Vec<Warning>, Op
         Err(Failure::Error(error)) if is_not_allowed(&error) => {
             warnings.push(Warning::Unchecked { cause: plain(&error) });
         }
-        Err(failure) => return Err(failure.into_open_error(name.to_owned())),
+        Err(failure) => return Err(failure.into_open_error(name.to_owned(), "")),
     }
     let mut settings = HashMap::new();
     for setting in ["maxmemory", "maxmemory-policy", "appendonly", "appendfsync", "save"] {
@@ -102,7 +102,7 @@ pub(super) async fn look(server: &Server, name: &str) -> Result<Vec<Warning>, Op
                 warnings.dedup();
                 break;
             }
-            Err(failure) => return Err(failure.into_open_error(name.to_owned())),
+            Err(failure) => return Err(failure.into_open_error(name.to_owned(), "")),
         }
     }
     warnings.extend(risks(&settings));

@@ -37,6 +37,18 @@ pub enum OpenError {
         /// The server's words.
         cause: String,
     },
+    /// Its user may not do what is needed.
+    #[error(
+        "store: the Redis server at {server} doesn't let its user do what the host needs: {missing}. {next}"
+    )]
+    NotAllowed {
+        /// Where.
+        server: String,
+        /// The keys and commands.
+        missing: String,
+        /// The line for the server, and the way without.
+        next: String,
+    },
     /// It lacks commands that are needed.
     #[error(
         "store: the Redis server at {server} is version {version}; 6.2 or later is needed. Update it"
@@ -72,10 +84,16 @@ impl Failure {
     pub(super) fn is_of_the_line(&self) -> bool {
         match self {
             Self::Timeout(_) => true,
-            Self::Error(error) => matches!(
-                error.kind(),
-                ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown)
-            ),
+            // A login that was refused is tried on a new line only.
+            Self::Error(error) => {
+                matches!(
+                    error.kind(),
+                    ErrorKind::AuthenticationFailed
+                        | ErrorKind::Server(
+                            ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown
+                        )
+                ) || matches!(error.code(), Some("NOAUTH" | "WRONGPASS"))
+            }
         }
     }
 
@@ -89,13 +107,16 @@ impl Failure {
         }
     }
 
-    /// The same, when the server is opened.
-    pub(super) fn into_open_error(self, server: String) -> OpenError {
+    /// The same, when the server is opened; `needs` is what gives the rights that are needed.
+    pub(super) fn into_open_error(self, server: String, needs: &str) -> OpenError {
         match self {
             Self::Timeout(timeout) => {
                 OpenError::Unreachable { server, cause: format!("no answer within {timeout:?}") }
             }
-            Self::Error(error) if is_refusal(&error) => {
+            Self::Error(error) if is_about_rights(&error) => {
+                OpenError::NotAllowed { server, missing: plain(&error), next: needs.to_owned() }
+            }
+            Self::Error(error) if Nature::of(&error) == Nature::Lasting => {
                 OpenError::Refused { server, cause: plain(&error) }
             }
             Self::Error(error) => OpenError::Unreachable { server, cause: plain(&error) },
@@ -106,45 +127,62 @@ impl Failure {
 /// What is known of the rows after this error.
 fn store_error(error: &RedisError) -> StoreError {
     let said = format!("the Redis server: {}", plain(error));
-    if error.code() == Some("OOM") {
-        StoreError::Full(said)
-    } else if is_away(error) {
-        StoreError::Away(said)
-    } else {
-        StoreError::Fatal(said)
+    match Nature::of(error) {
+        Nature::Full => StoreError::Full(said),
+        Nature::Passing => StoreError::Away(said),
+        Nature::Lasting => StoreError::Refused(said),
+        Nature::Final => StoreError::Fatal(said),
     }
 }
 
-/// Whether it can be waited out. A server that refuses the login can let the host in again.
-fn is_away(error: &RedisError) -> bool {
-    let kind = matches!(
-        error.kind(),
-        ErrorKind::Io
-            | ErrorKind::ClusterConnectionNotFound
-            | ErrorKind::Server(
-                ServerErrorKind::BusyLoading
-                    | ServerErrorKind::ReadOnly
-                    | ServerErrorKind::MasterDown
-                    | ServerErrorKind::TryAgain
-                    | ServerErrorKind::ClusterDown
-                    // Somebody flushed the scripts between their loading and the call.
-                    | ServerErrorKind::NoScript
-            )
-    );
-    // It can't write to its disk, lacks replicas, or runs somebody's endless script.
-    let code = matches!(error.code(), Some("MISCONF" | "NOREPLICAS" | "BUSY" | "UNKILLABLE"));
-    kind || code || is_refusal(error) || is_crowded(error)
+/// What an error says of the next try. The one place where that is decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Nature {
+    /// There is no room: what only removes may get through.
+    Full,
+    /// It passes by itself.
+    Passing,
+    /// The server will say the same until a person sees to it, and can be asked again.
+    Lasting,
+    /// It can't be said what was stored, or the same question meets the same end.
+    Final,
 }
 
-fn is_refusal(error: &RedisError) -> bool {
-    let code = error.code();
-    error.kind() == ErrorKind::AuthenticationFailed
-        || matches!(code, Some("NOAUTH" | "WRONGPASS" | "NOPERM"))
+impl Nature {
+    fn of(error: &RedisError) -> Self {
+        // Before version 7 a script's refusal has no code of its own.
+        let of_script = |detail: &str| detail.contains("The user executing the script can't");
+        if error.kind() == ErrorKind::AuthenticationFailed || error.detail().is_some_and(of_script)
+        {
+            return Self::Lasting;
+        }
+        if let Some(nature) = error.code().and_then(Self::of_code) {
+            return nature;
+        }
+        let lost = matches!(error.kind(), ErrorKind::Io | ErrorKind::ClusterConnectionNotFound);
+        // It has no room for another connection, and no code for that.
+        let crowded = error.detail().is_some_and(|it| it.starts_with("max number of clients"));
+        if lost || crowded { Self::Passing } else { Self::Final }
+    }
+
+    fn of_code(code: &str) -> Option<Self> {
+        Some(match code {
+            "OOM" => Self::Full,
+            // It reads its data, follows another server, has lost that one, can't write to its disk, lacks
+            // replicas, runs somebody's endless script, or had its scripts flushed.
+            "LOADING" | "READONLY" | "MASTERDOWN" | "MISCONF" | "NOREPLICAS" | "BUSY"
+            | "UNKILLABLE" | "TRYAGAIN" | "CLUSTERDOWN" | "NOSCRIPT" => Self::Passing,
+            // The login or the rights don't suffice.
+            "NOPERM" | "NOAUTH" | "WRONGPASS" => Self::Lasting,
+            "WRONGTYPE" | "CROSSSLOT" | "MOVED" | "ASK" | "EXECABORT" => Self::Final,
+            _ => return None,
+        })
+    }
 }
 
-/// Whether it has no room for another connection; it has no code for that.
-fn is_crowded(error: &RedisError) -> bool {
-    error.detail().is_some_and(|detail| detail.starts_with("max number of clients reached"))
+/// Whether it is about rights and not about the login.
+pub(super) fn is_about_rights(error: &RedisError) -> bool {
+    error.code() == Some("NOPERM")
 }
 
 /// The error's words, without what was sent: that is customers' data.
@@ -167,30 +205,51 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_can_be_waited_out_is_told_from_what_cannot() {
-        let code = |code: &str| store_error(&make_extension_error(code.into(), None));
-        for away in ["MISCONF", "NOREPLICAS", "BUSY", "NOAUTH", "WRONGPASS"] {
-            assert!(matches!(code(away), StoreError::Away(_)), "{away}");
-        }
-        assert!(matches!(code("OOM"), StoreError::Full(_)));
-        for fatal in ["WRONGTYPE", "SOMETHING"] {
-            assert!(matches!(code(fatal), StoreError::Fatal(_)), "{fatal}");
-        }
-        let kinds = [
-            ServerErrorKind::BusyLoading,
-            ServerErrorKind::ReadOnly,
-            ServerErrorKind::MasterDown,
-            ServerErrorKind::TryAgain,
-            ServerErrorKind::NoPerm,
-        ];
-        for kind in kinds {
-            let error = RedisError::from((ErrorKind::Server(kind), "said"));
-            assert!(matches!(store_error(&error), StoreError::Away(_)), "{kind:?}");
-        }
+    fn every_error_passes_or_lasts_or_is_final() {
         let lost = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
-        assert!(matches!(store_error(&lost.into()), StoreError::Away(_)));
-        let script = RedisError::from((ErrorKind::Server(ServerErrorKind::ResponseError), "bug"));
-        assert!(matches!(store_error(&script), StoreError::Fatal(_)));
+        let kind = |kind| RedisError::from((ErrorKind::Server(kind), "said"));
+        let code = |code: &str| make_extension_error(code.into(), None);
+        let said = |said: &str| make_extension_error("ERR".into(), Some(said.into()));
+        let script = "The user executing the script can't run this command or subcommand";
+        let cases = [
+            (Nature::Full, code("OOM")),
+            (Nature::Passing, lost.into()),
+            (Nature::Passing, code("MISCONF")),
+            (Nature::Passing, code("NOREPLICAS")),
+            (Nature::Passing, code("BUSY")),
+            (Nature::Passing, code("UNKILLABLE")),
+            (Nature::Passing, kind(ServerErrorKind::BusyLoading)),
+            (Nature::Passing, kind(ServerErrorKind::ReadOnly)),
+            (Nature::Passing, kind(ServerErrorKind::MasterDown)),
+            (Nature::Passing, kind(ServerErrorKind::TryAgain)),
+            (Nature::Passing, kind(ServerErrorKind::ClusterDown)),
+            (Nature::Passing, kind(ServerErrorKind::NoScript)),
+            (Nature::Passing, said("max number of clients reached")),
+            (Nature::Lasting, code("NOAUTH")),
+            (Nature::Lasting, code("WRONGPASS")),
+            (Nature::Lasting, code("NOPERM")),
+            (Nature::Lasting, kind(ServerErrorKind::NoPerm)),
+            (Nature::Lasting, said(script)),
+            (Nature::Lasting, RedisError::from((ErrorKind::AuthenticationFailed, "said"))),
+            (Nature::Final, code("WRONGTYPE")),
+            (Nature::Final, code("SOMETHING")),
+            (Nature::Final, kind(ServerErrorKind::CrossSlot)),
+            (Nature::Final, kind(ServerErrorKind::Moved)),
+            (Nature::Final, kind(ServerErrorKind::Ask)),
+            (Nature::Final, kind(ServerErrorKind::ExecAbort)),
+            (Nature::Final, kind(ServerErrorKind::ResponseError)),
+            (Nature::Final, said("unknown command 'EVALSHA'")),
+        ];
+        for (nature, error) in cases {
+            assert_eq!(Nature::of(&error), nature, "{error}");
+            let fits = match store_error(&error) {
+                StoreError::Full(_) => nature == Nature::Full,
+                StoreError::Away(_) => nature == Nature::Passing,
+                StoreError::Refused(_) => nature == Nature::Lasting,
+                StoreError::Fatal(_) => nature == Nature::Final,
+            };
+            assert!(fits, "{error}");
+        }
     }
 
     #[test]

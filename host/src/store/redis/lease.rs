@@ -87,7 +87,7 @@ impl Lease {
                     }
                     away = true;
                 }
-                Err(error @ StoreError::Fatal(_)) => return Err(error),
+                Err(error @ (StoreError::Refused(_) | StoreError::Fatal(_))) => return Err(error),
             }
             tokio::time::sleep(STANDBY).await;
         }

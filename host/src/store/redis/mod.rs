@@ -6,7 +6,7 @@
 //! | `NS:index:TABLE` | sorted set, all scores 0 | the groups of the table that have rows, in their order |
 //! | `NS:lease` | string, expires | who writes; given up by itself 10 s after the last sign of life |
 //! | `NS:fence` | hash | `epoch`: how often the lease was taken; `holder`: by whom last; `seq`: their last commit; `layout`: 1 |
-//! | `autoplay:session_state:SESSION` | string, expires | the session as the reference's SDK shares it |
+//! | `autoplay:session_state:SESSION` | string, expires | the session as the reference's SDK shares it, unless `sdk_sessions` is off |
 //!
 //! `NS` is the configured namespace. `FIRST` and `SECOND` are the two names of the group, escaped so that
 //! no two groups meet; what stands in braces is the hash tag, so that all rows of a session share a slot.
@@ -17,6 +17,9 @@
 //! it arrives. Every attempt at a commit has a higher number (`seq`) than the one before: one that was
 //! given up for lost and arrives late, over a connection of its own, changes nothing any more.
 //!
+//! What the server's user must be let do is asked before anything is written (`needs.rs`). A refusal later on
+//! isn't an absence: the host says so and takes nothing until it is lifted.
+//!
 //! A commit touches several sessions at once, so one server holds everything: a Redis Cluster is refused.
 
 mod checks;
@@ -24,6 +27,7 @@ mod commit;
 mod failure;
 mod keys;
 mod lease;
+mod needs;
 mod rows;
 mod server;
 mod snapshots;

@@ -30,7 +30,8 @@ pub struct RedisStore {
     committer: tokio::sync::Mutex<Committer>,
     /// Renews the lease; ends with the store.
     renewal: Mutex<JoinSet<()>>,
-    snapshots: Arc<SharedSnapshots>,
+    /// Where they are shared.
+    snapshots: Option<Arc<SharedSnapshots>>,
     warnings: Vec<Warning>,
 }
 
@@ -47,7 +48,9 @@ impl RedisStore {
             lease: Lease::new(server.clone(), keys.clone()),
             committer: tokio::sync::Mutex::new(Committer::new()),
             renewal: Mutex::new(JoinSet::new()),
-            snapshots: Arc::new(SharedSnapshots::new(server.clone(), config.session_ttl)),
+            snapshots: config
+                .sdk_sessions
+                .then(|| Arc::new(SharedSnapshots::new(server.clone(), config.session_ttl))),
             server,
             keys,
             warnings,
@@ -218,6 +221,7 @@ impl Store for RedisStore {
     }
 
     fn snapshots(&self) -> Option<Arc<dyn Snapshots>> {
-        Some(self.snapshots.clone())
+        let snapshots = self.snapshots.clone()?;
+        Some(snapshots)
     }
 }

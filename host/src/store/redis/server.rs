@@ -13,6 +13,7 @@ use redis::{
 use super::checks;
 use super::failure::{Failure, OpenError, plain};
 use super::keys::SNAPSHOTS;
+use super::needs;
 use crate::config;
 use crate::store::StoreError;
 
@@ -58,12 +59,18 @@ impl Server {
         let connected = tokio::time::timeout(config.timeout, connecting).await;
         let connection = match connected {
             Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => return Err(Failure::Error(error).into_open_error(name)),
-            Err(_) => return Err(Failure::Timeout(config.timeout).into_open_error(name)),
+            Ok(Err(error)) => {
+                return Err(Failure::Error(error).into_open_error(name, &needs::line(config)));
+            }
+            Err(_) => {
+                let failure = Failure::Timeout(config.timeout);
+                return Err(failure.into_open_error(name, &needs::line(config)));
+            }
         };
         let line = Arc::new(RwLock::new(Line { connection, number: 0 }));
         let server = Self { client, line, timeout: config.timeout };
         let warnings = checks::look(&server, &name).await?;
+        needs::check(&server, config, &name).await?;
         Ok((server, warnings))
     }
 
@@ -96,6 +103,15 @@ impl Server {
         let timeout = self.timeout + PER_MIB * u32::try_from(bytes >> 20).unwrap_or(u32::MAX);
         let asking = async |connection: &mut _| call.invoke_async(connection).await;
         self.within(timeout, asking).await.map_err(Failure::into_store_error)
+    }
+
+    /// A small script, with what the server said to it.
+    pub(super) async fn ask_script<T: FromRedisValue>(
+        &self,
+        call: &ScriptInvocation<'_>,
+    ) -> Result<T, Failure> {
+        let asking = async |connection: &mut _| call.invoke_async(connection).await;
+        self.within(self.timeout, asking).await
     }
 
     async fn within<T>(
