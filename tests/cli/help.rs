@@ -22,6 +22,10 @@ fn help_texts_are_as_reviewed() {
         let help = sidenote(&["plugin", command, "--help"], &[]);
         insta::assert_snapshot!(format!("help_plugin_{command}"), help.shown());
     }
+    insta::assert_snapshot!(
+        "help_stream_retry",
+        sidenote(&["stream", "retry", "--help"], &[]).shown()
+    );
     insta::assert_snapshot!("help_smoke_test", sidenote(&["smoke-test", "--help"], &[]).shown());
 }
 

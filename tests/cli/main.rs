@@ -12,5 +12,6 @@ mod plugin_new;
 mod sidenote;
 mod sinks;
 mod smoke_test;
+mod stream;
 mod suite;
 mod watch;

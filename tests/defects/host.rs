@@ -63,7 +63,7 @@ async fn d40_health_tells_a_stream_that_was_refused_and_the_age_of_the_last_even
         let (alive, body) = health("/healthz").await;
         let (ready, _) = health("/readyz").await;
         let stream = &body["streams"]["all"];
-        let told = stream["state"] == "stopped"
+        let told = stream["state"] == "refused"
             && stream["cause"].as_str().is_some_and(|c| c.contains("401"));
         (alive == 200 && body["status"] == "degraded" && told && ready == 503)
             .then_some(())

@@ -134,3 +134,73 @@ async fn a_burst_reaches_the_platform_though_it_is_slow() {
     }
     rig.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_refused_once_goes_on_by_itself() {
+    let setup = Setup { stream: format!("{STREAM}\nrefused_retry_initial = \"20ms\""), ..setup() };
+    for status in [StatusCode::NOT_FOUND, StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN] {
+        let rig = Rig::start(setup.clone()).await;
+        let person = Person::new("p", "s");
+        let conversation = rig.open(&person).await;
+        rig.emit(&person.batch(0..1)).await;
+        rig.arrives(&conversation, &person, 1).await;
+        rig.connector.refuse(1, status, None);
+        assert!(rig.connector.abort(rig.stream()));
+        eventually(|| match rig.connector.stats() {
+            stats if stats.refused == 1 && stats.connected == 1 => Ok(()),
+            stats => Err(format!("{stats:?}")),
+        })
+        .await;
+        rig.emit(&person.batch(1..3)).await;
+        rig.arrives(&conversation, &person, 3).await;
+        rig.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_stream_is_told_of_and_a_person_has_it_asked_at_once() {
+    let stream = format!("{STREAM}\nrefused_retry_initial = \"1h\"\nrefused_retry_max = \"1h\"");
+    let rig = Rig::start(Setup { stream, ..setup() }).await;
+    let person = Person::new("p", "s");
+    let conversation = rig.open(&person).await;
+    rig.connector.refuse(1, StatusCode::NOT_FOUND, None);
+    assert!(rig.connector.abort(rig.stream()));
+    eventually(|| match rig.connector.stats().refused {
+        1 => Ok(()),
+        n => Err(format!("{n} refusals")),
+    })
+    .await;
+    let told = async || {
+        let answer = reqwest::get(rig.url("/readyz")).await.expect("it answers");
+        (answer.status().as_u16(), answer.json::<serde_json::Value>().await.expect("JSON"))
+    };
+    let stream = "all";
+    let mut seen = told().await;
+    for _ in 0..100 {
+        if seen.1["streams"][stream]["state"] == "refused" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        seen = told().await;
+    }
+    let (status, ready) = seen;
+    let now = &ready["streams"][stream];
+    assert_eq!((status, &now["state"]), (503, &"refused".into()), "{ready}");
+    assert!(now["cause"].as_str().is_some_and(|cause| cause.contains("HTTP 404")), "{now}");
+    assert!(now["next_attempt_in_seconds"].as_f64().is_some_and(|wait| wait > 3000.0), "{now}");
+    let alive = reqwest::get(rig.url("/healthz")).await.expect("it answers");
+    assert_eq!(alive.status(), 200);
+
+    let unknown = rig.post("/streams/nobody/retry", &serde_json::json!({})).await;
+    assert_eq!(unknown.status, 404);
+    let asked = rig.post(&format!("/streams/{stream}/retry"), &serde_json::json!({})).await;
+    assert_eq!(asked.status, 200);
+    eventually(|| match rig.connector.stats().connected {
+        1 => Ok(()),
+        n => Err(format!("{n} connections")),
+    })
+    .await;
+    rig.emit(&person.batch(0..2)).await;
+    rig.arrives(&conversation, &person, 2).await;
+    rig.end().await;
+}

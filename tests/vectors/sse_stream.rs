@@ -184,12 +184,12 @@ async fn run(given: &Given) -> Result<Seen, String> {
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(text)?;
     let address = listener.local_addr().map_err(text)?;
     let settings = config::Stream {
-        url: format!("http://{address}/stream/p"),
         token: Some(Secret::new(&*given.token)),
         idle_timeout: DEADLINE * 2,
         retry_initial: Duration::from_secs_f64(given.initial),
         retry_max: Duration::from_secs_f64(given.max),
         max_event_bytes: 64 << 20,
+        ..config::Stream::at(format!("http://{address}/stream/p"))
     };
     let mut client = Client::new("vectors", settings, Clock::system()).map_err(text)?;
     if let Some(max_retries) = given.max_retries {

@@ -10,6 +10,7 @@ mod output;
 mod plugin;
 mod run;
 mod smoke_test;
+mod stream;
 
 use std::process::ExitCode;
 
@@ -68,6 +69,9 @@ enum Command {
     /// Looks at components and packs them
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
+    /// Has a running host ask connectors at once that it waits for or that refused
+    #[command(subcommand)]
+    Stream(stream::StreamCommand),
     /// Tries a connector's stream: connection, first payload, session id
     SmokeTest(smoke_test::SmokeTestArgs),
 }
@@ -84,6 +88,7 @@ impl Command {
             | Self::Check(_)
             | Self::Outbox(_)
             | Self::Erase(_)
+            | Self::Stream(_)
             | Self::SmokeTest(_) => Level::INFO,
         }
     }
@@ -100,6 +105,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => block_on(demo::run(args)).map(|()| ExitCode::SUCCESS),
         Command::Outbox(command) => block_on(outbox::run(command)),
         Command::Erase(args) => block_on(erase::erase(args)),
+        Command::Stream(command) => block_on(stream::stream(command)),
         Command::Plugin(command) => block_on(plugin::plugin(command)),
         Command::SmokeTest(args) => block_on(smoke_test::smoke_test(args)),
     }

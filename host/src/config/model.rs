@@ -324,6 +324,10 @@ pub struct Stream {
     pub retry_initial: Duration,
     /// Longest pause before a reconnect.
     pub retry_max: Duration,
+    /// First pause before a connector that refused is asked again; it doubles.
+    pub refused_retry_initial: Duration,
+    /// Longest pause before a connector that refused is asked again.
+    pub refused_retry_max: Duration,
     /// Largest event, in bytes; a larger one is counted and skipped.
     pub max_event_bytes: usize,
 }
@@ -337,6 +341,8 @@ impl Stream {
             idle_timeout: Duration::from_secs(90),
             retry_initial: Duration::from_secs(1),
             retry_max: Duration::from_secs(30),
+            refused_retry_initial: Duration::from_secs(5),
+            refused_retry_max: Duration::from_secs(300),
             max_event_bytes: 1 << 20,
         }
     }

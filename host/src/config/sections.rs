@@ -214,9 +214,24 @@ fn stream(section: Section<'_>) -> (Option<Stream>, Section<'_>) {
         idle_timeout: section.scalar_or("idle_timeout", default.idle_timeout, scalar::duration),
         retry_initial: section.scalar_or("retry_initial", default.retry_initial, scalar::duration),
         retry_max: section.scalar_or("retry_max", default.retry_max, scalar::duration),
+        refused_retry_initial: section.scalar_or(
+            "refused_retry_initial",
+            default.refused_retry_initial,
+            scalar::duration,
+        ),
+        refused_retry_max: section.scalar_or(
+            "refused_retry_max",
+            default.refused_retry_max,
+            scalar::duration,
+        ),
         max_event_bytes: section.scalar_or("max_event", default.max_event_bytes, scalar::size),
     };
     in_order(&section, ("retry_initial", stream.retry_initial), ("retry_max", stream.retry_max));
+    in_order(
+        &section,
+        ("refused_retry_initial", stream.refused_retry_initial),
+        ("refused_retry_max", stream.refused_retry_max),
+    );
     let plaintext_allowed = section.scalar_or("allow_plaintext", false, scalar::boolean);
     if let Some(url) = &url
         && url.scheme() == "http"

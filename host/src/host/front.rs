@@ -22,7 +22,7 @@ use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::llm::Replies;
 use crate::plugin::{self, Health, ReceiveError, Registry, WebhookEvent, WebhookTurn};
 use crate::store::Store;
-use crate::stream::{State, Status};
+use crate::stream::{Interruption, State, Status};
 
 /// When a platform shall send a webhook again that could not be taken.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -164,17 +164,24 @@ impl Front {
 
     fn stream(&self, status: &Status) -> StreamReadiness {
         let now = status.get();
-        let (state, cause) = match now.state {
-            State::Connecting => (StreamState::Connecting, None),
-            State::Connected => (StreamState::Connected, None),
-            State::Waiting { .. } => {
-                (StreamState::Waiting, now.last_interruption.map(|cause| cause.to_string()))
+        let last = now.last_interruption.map(Interruption::without_addresses);
+        let (state, cause, retry_at) = match now.state {
+            // While it is asked again, what was wrong is still what is known.
+            State::Connecting => {
+                (StreamState::Connecting, last.map(|cause| cause.to_string()), None)
+            }
+            State::Connected => (StreamState::Connected, None, None),
+            State::Waiting { retry_at } => {
+                let refused = last.as_ref().is_some_and(Interruption::is_refusal);
+                let state = if refused { StreamState::Refused } else { StreamState::Waiting };
+                (state, last.map(|cause| cause.to_string()), Some(retry_at))
             }
             State::Stopped { reason } => {
-                (StreamState::Stopped, reason.map(|reason| reason.to_string()))
+                (StreamState::Stopped, reason.map(|reason| reason.to_string()), None)
             }
         };
         StreamReadiness {
+            next_attempt: retry_at.map(|at| at.since(self.clock.now())),
             name: status.stream().to_string(),
             state,
             last_event_age: now.last_event_at.map(|at| self.clock.now().since(at)),
@@ -389,6 +396,22 @@ impl Backend for Front {
             store,
             plugins: configured.map(plugin).collect(),
         }
+    }
+
+    fn retry_streams(&self, named: Option<&str>) -> Option<Vec<StreamReadiness>> {
+        let is_meant = |status: &&Status| named.is_none_or(|name| name == &**status.stream());
+        let meant: Vec<_> = self.streams.iter().filter(is_meant).collect();
+        if meant.is_empty() && named.is_some() {
+            return None;
+        }
+        let ask = |status: &Status| {
+            let before = self.stream(status);
+            if status.ask_at_once() {
+                tracing::info!(stream = %status.stream(), "stream: a person has it asked at once");
+            }
+            before
+        };
+        Some(meant.into_iter().map(ask).collect())
     }
 
     fn plugins(&self) -> PluginsReport {

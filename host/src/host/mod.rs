@@ -139,7 +139,7 @@ impl Host {
 
         let mut streams = Vec::new();
         for (name, stream) in &config.streams {
-            streams.push(stream::Client::new(name.as_str(), stream.clone(), clock)?);
+            streams.push(stream::Client::new(name.as_str(), stream.clone(), clock)?.that_asks_on());
         }
         let inlet = inlet(&config);
         let configured = config.plugins.keys().cloned().collect();
@@ -341,8 +341,8 @@ fn inlet(config: &Config) -> Inlet {
     inlet
 }
 
-/// Reads a stream until it is stopped. A stream that gives up leaves the others and the webhooks alone:
-/// it is logged and shows as not ready.
+/// Reads a stream until it is stopped. A stream that can't go on leaves the others and the webhooks alone: it is
+/// logged and shows as not ready.
 async fn read_stream(
     client: stream::Client,
     sink: mpsc::Sender<Received>,

@@ -62,7 +62,7 @@ impl Refused {
             StatusCode::NOT_FOUND,
             "not_found",
             "there is no such address",
-            "the addresses are /webhooks/{plugin}, /ingest/{product_id}, /sessions/link, /outbox, /outbox/retry, /outbox/purge, /erase, /plugins, /context/{user_id}, /reply/{user_id}, /users/{product_id}/{user_id}/live-activity, /admin/reset/{user_id}, /mcp, /healthz and /readyz",
+            "the addresses are /webhooks/{plugin}, /ingest/{product_id}, /sessions/link, /outbox, /outbox/retry, /outbox/purge, /erase, /streams/retry, /streams/{name}/retry, /plugins, /context/{user_id}, /reply/{user_id}, /users/{product_id}/{user_id}/live-activity, /admin/reset/{user_id}, /mcp, /healthz and /readyz",
         )
         .with_detail(json!("Not Found"))
     }

@@ -70,6 +70,12 @@ pub trait Backend: Send + Sync + 'static {
     /// How things stand. Must not wait for anything.
     fn readiness(&self) -> Readiness;
 
+    /// Has streams that wait connect at once: the one of this name, or all. Answers how each of them stood;
+    /// `None` where there is no stream of this name, as by default.
+    fn retry_streams(&self, _named: Option<&str>) -> Option<Vec<StreamReadiness>> {
+        None
+    }
+
     /// How every plugin is. Must not wait for anything.
     fn plugins(&self) -> PluginsReport;
 }
@@ -252,6 +258,8 @@ pub struct StreamReadiness {
     pub last_event_age: Option<Duration>,
     /// Why it isn't connected, where that is known. Anyone can read it: no addresses, no tokens.
     pub cause: Option<String>,
+    /// When the next attempt to connect is due, while it waits for that.
+    pub next_attempt: Option<Duration>,
 }
 
 /// Where a stream's connection stands.
@@ -263,6 +271,8 @@ pub enum StreamState {
     Connected,
     /// Lost, and made again after a pause.
     Waiting,
+    /// The connector refuses: a person must act. It is asked again slowly.
+    Refused,
     /// Given up: a person must act.
     Stopped,
 }

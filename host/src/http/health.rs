@@ -39,15 +39,23 @@ fn streams(readiness: &Readiness) -> Map<String, Value> {
     readiness.streams.iter().map(|state| (state.name.clone(), stream(state))).collect()
 }
 
-fn stream(stream: &StreamReadiness) -> Value {
+/// How a stream stands.
+pub(super) fn stream(stream: &StreamReadiness) -> Value {
     let state = match stream.state {
         StreamState::Connecting => "connecting",
         StreamState::Connected => "connected",
         StreamState::Waiting => "waiting",
+        StreamState::Refused => "refused",
         StreamState::Stopped => "stopped",
     };
     let age = stream.last_event_age.map(|age| age.as_secs_f64());
-    json!({"state": state, "last_event_age_seconds": age, "cause": stream.cause})
+    let next = stream.next_attempt.map(|wait| wait.as_secs_f64());
+    json!({
+        "state": state,
+        "last_event_age_seconds": age,
+        "cause": stream.cause,
+        "next_attempt_in_seconds": next,
+    })
 }
 
 fn part(part: &Part) -> Value {

@@ -13,6 +13,7 @@
 //! | `POST /admin/reset/{user_id}` | as `POST /sessions/link` | erases a user's sessions; posted notes stay |
 //! | `/mcp` | the bearer of a token | what a user did for agents, as a tool of the Model Context Protocol |
 //! | `GET /reply/{user_id}` | the same | a language model's answer to a user's question |
+//! | `POST /streams/retry`, `/streams/{name}/retry` | as `POST /sessions/link` | has streams that wait connect at once |
 //! | `GET /plugins` | the same | how every plugin is |
 //! | `GET /healthz` | anyone | 200 while the process lives, with the streams' state |
 //! | `GET /readyz` | anyone | 200 when streams, store and plugins are ready, else 503 |
@@ -36,6 +37,7 @@ mod plugins;
 mod reply;
 mod routes;
 mod server;
+mod streams;
 mod webhook;
 
 #[cfg(test)]

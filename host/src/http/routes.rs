@@ -10,7 +10,7 @@ use axum::routing::{MethodFilter, any, get, on, post};
 use super::answer::Refused;
 use super::auth::Rule;
 use super::backend::Backend;
-use super::{context, erase, health, ingest, link, mcp, outbox, plugins, reply, webhook};
+use super::{context, erase, health, ingest, link, mcp, outbox, plugins, reply, streams, webhook};
 use crate::config::Server;
 
 /// How long the rest of the host may take for an answer. Plugins have tighter deadlines of their own;
@@ -77,6 +77,14 @@ impl Routes {
             .route(
                 "/erase",
                 post(erase::erase).fallback(|| async { Refused::method_not_allowed("POST") }),
+            )
+            .route(
+                "/streams/retry",
+                post(streams::retry_all).fallback(|| async { Refused::method_not_allowed("POST") }),
+            )
+            .route(
+                "/streams/{name}/retry",
+                post(streams::retry).fallback(|| async { Refused::method_not_allowed("POST") }),
             )
             .route(
                 "/context/{user_id}",

@@ -4,13 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderValue};
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderValue,
+};
 use reqwest::{Url, redirect};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
 use super::dedupe::{Dedupe, Limits};
+use super::encoding::PLAIN;
 use super::error::{Interruption, StreamError, describe};
 use super::observer::{Observer, Unobserved};
 use super::reader::{End, Reader};
@@ -62,6 +65,7 @@ pub struct Client {
     config: config::Stream,
     clock: Clock,
     max_retries: Option<u32>,
+    asks_on: bool,
     duplicates: Limits,
     observer: Arc<dyn Observer>,
     publisher: Publisher,
@@ -90,6 +94,7 @@ impl Client {
             config,
             clock,
             max_retries: None,
+            asks_on: false,
             duplicates: Limits::default(),
             observer: Arc::new(Unobserved),
             publisher,
@@ -101,6 +106,15 @@ impl Client {
     #[must_use]
     pub fn with_max_retries(mut self, max_retries: u32) -> Self {
         self.max_retries = Some(max_retries);
+        self
+    }
+
+    /// Never gives up for what the connector answers: a refusal is asked about again on the slow schedule of
+    /// `refused_retry_initial` and `refused_retry_max`, and an ended stream waits for
+    /// [`Status::ask_at_once`].
+    #[must_use]
+    pub fn that_asks_on(mut self) -> Self {
+        self.asks_on = true;
         self
     }
 
@@ -129,8 +143,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The connector refused (401, 403, 404) or ended the stream (204), the retries are used up, or the
-    /// receiver is gone.
+    /// The connector refused (401, 403, 404) or ended the stream (204) and the client doesn't ask on, the
+    /// retries are used up, or the receiver is gone.
     pub async fn run(
         self,
         sink: mpsc::Sender<Received>,
@@ -143,12 +157,16 @@ impl Client {
             config,
             clock,
             max_retries,
+            asks_on,
             duplicates,
             observer,
             publisher,
             status: _,
         } = self;
         let mut failures = 0u32;
+        let mut refused = Backoff::new(config.refused_retry_initial, config.refused_retry_max);
+        // The refusal that was logged: each cause is told once.
+        let mut told: Option<Interruption> = None;
         let mut reader = Reader {
             name: &name,
             url,
@@ -168,12 +186,31 @@ impl Client {
             let end = stop.run_until_cancelled(reader.connect_and_read()).await;
             let why = match end {
                 None => break Ok(()),
+                Some(End::Fatal(StreamError::Refused { status, .. })) if asks_on => {
+                    Interruption::Refused { status }
+                }
+                Some(End::Fatal(error @ StreamError::Ended { .. })) if asks_on => {
+                    let asked = publisher.asked().notified();
+                    tokio::pin!(asked);
+                    asked.as_mut().enable();
+                    tracing::error!(stream = %name, "{error}, or ask again with `sidenote stream retry {name}`");
+                    publisher.update(|snapshot| {
+                        snapshot.state = State::Stopped { reason: Some(error) };
+                    });
+                    if stop.run_until_cancelled(asked).await.is_none() {
+                        break Ok(());
+                    }
+                    publisher.count(|counters| counters.reconnects += 1);
+                    continue;
+                }
                 Some(End::Fatal(error)) => break Err(error),
                 Some(End::Interrupted(why)) => why,
             };
             observer.disconnected(&why);
             if reader.good {
                 failures = 0;
+                refused.reset();
+                told = None;
             }
             failures += u32::from(why != Interruption::Closed);
             if let Some(max_retries) = max_retries.filter(|max| failures > *max) {
@@ -184,19 +221,46 @@ impl Client {
                     last: why,
                 });
             }
-            let wait = reader.backoff.next_wait(why.retry_after(), rand::random());
-            tracing::warn!(
-                stream = %name,
-                why = %why,
-                wait_ms = wait.total().as_millis() as u64,
-                "stream interrupted, connecting again"
-            );
+            let is_refusal = asks_on && why.is_refusal();
+            let backoff = if is_refusal { &mut refused } else { &mut reader.backoff };
+            let wait = backoff.next_wait(why.retry_after(), rand::random());
+            let wait_ms = wait.total().as_millis() as u64;
+            if !is_refusal {
+                told = None;
+                tracing::warn!(stream = %name, why = %why, wait_ms, "stream interrupted, connecting again");
+            } else if told.as_ref() != Some(&why) {
+                told = Some(why.clone());
+                tracing::error!(
+                    stream = %name,
+                    wait_ms,
+                    "stream {name}: refused: {why}. It is asked again ever more seldom, at last every {:?}; \
+                     `sidenote stream retry {name}` asks at once",
+                    config.refused_retry_max
+                );
+            } else {
+                tracing::debug!(stream = %name, wait_ms, "stream still refused");
+            }
+            let asked = publisher.asked().notified();
+            tokio::pin!(asked);
+            asked.as_mut().enable();
             publisher.update(|snapshot| {
                 snapshot.state = State::Waiting { retry_at: clock.now() + wait.total() };
                 snapshot.last_interruption = Some(why);
             });
-            if stop.run_until_cancelled(observer.pause(wait)).await.is_none() {
-                break Ok(());
+            let waited = async {
+                tokio::select! {
+                    () = observer.pause(wait) => false,
+                    () = asked => true,
+                }
+            };
+            match stop.run_until_cancelled(waited).await {
+                None => break Ok(()),
+                Some(false) => {}
+                Some(true) => {
+                    reader.backoff.reset();
+                    refused.reset();
+                    told = None;
+                }
             }
             publisher.count(|counters| counters.reconnects += 1);
         };
@@ -234,6 +298,7 @@ fn http_client(
 ) -> Result<reqwest::Client, StreamError> {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(PLAIN));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let token = config.token.as_ref().map_or("", |token| token.expose().trim());
     if !token.is_empty() {

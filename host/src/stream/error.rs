@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Why a client gave up. Trying again without a change would not help, unless an operator says so.
+/// Why a client gave up. A client that asks on ([`Client::that_asks_on`](super::Client::that_asks_on)) gives up
+/// neither on refusals nor on an ended stream.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StreamError {
     /// The connector refused with 401, 403 or 404.
@@ -88,7 +89,30 @@ pub enum Interruption {
         /// What the network said, without the address.
         cause: String,
     },
-    /// The answer was not a success.
+    /// The connector refused with 401, 403 or 404, and is asked again.
+    #[error("the connector refused with HTTP {status}: {}", refusal(*.status))]
+    Refused {
+        /// 401, 403 or 404.
+        status: u16,
+    },
+    /// The connector is somewhere else. A redirect isn't followed: the token goes to the configured address
+    /// only.
+    #[error("the connector answered HTTP {status}, a redirect{}, which isn't followed: correct `url`", Towards(.host))]
+    Redirected {
+        /// 300 to 399.
+        status: u16,
+        /// The host that it points to, where it names another.
+        host: Option<String>,
+    },
+    /// The answer is compressed although the plain stream was asked for.
+    #[error(
+        "the connector answers in the encoding {encoding}, though the plain stream is asked for; have the proxy in front of it leave event streams as they are"
+    )]
+    Encoded {
+        /// The encoding, cut to a readable length.
+        encoding: String,
+    },
+    /// The answer was no event stream, for another reason.
     #[error("the connector answered HTTP {status}")]
     Answered {
         /// The status.
@@ -125,10 +149,54 @@ impl Interruption {
             Self::Answered { retry_after, .. } => *retry_after,
             Self::Closed
             | Self::Unanswered { .. }
+            | Self::Refused { .. }
+            | Self::Redirected { .. }
+            | Self::Encoded { .. }
             | Self::NotAStream { .. }
             | Self::Broken { .. }
             | Self::Silent { .. } => None,
         }
+    }
+
+    /// The same for everybody's eyes: no other machine is named.
+    #[must_use]
+    pub fn without_addresses(self) -> Self {
+        match self {
+            Self::Redirected { status, host: _ } => Self::Redirected { status, host: None },
+            other @ (Self::Closed
+            | Self::Unanswered { .. }
+            | Self::Refused { .. }
+            | Self::Encoded { .. }
+            | Self::Answered { .. }
+            | Self::NotAStream { .. }
+            | Self::Broken { .. }
+            | Self::Silent { .. }) => other,
+        }
+    }
+
+    /// Whether it is a refusal that lasts until a person sees to it, and not one that passes. Asked about again
+    /// slowly all the same: a proxy's refusal goes by itself.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Refused { .. } | Self::Redirected { .. } | Self::Encoded { .. } => true,
+            // Too slow, too early, too often.
+            Self::Answered { status, .. } => {
+                (400..500).contains(status) && !matches!(status, 408 | 425 | 429)
+            }
+            Self::Closed
+            | Self::Unanswered { .. }
+            | Self::NotAStream { .. }
+            | Self::Broken { .. }
+            | Self::Silent { .. } => false,
+        }
+    }
+}
+
+struct Towards<'a>(&'a Option<String>);
+
+impl std::fmt::Display for Towards<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.as_ref().map_or(Ok(()), |host| write!(f, " to {host}"))
     }
 }
 

@@ -19,6 +19,8 @@
 //! - An event that can't be used is counted, logged without its content, and skipped.
 //! - After a connection is lost the next one says `Last-Event-ID`; what the connector then repeats is
 //!   dropped. A connector that keeps nothing can't resend what it sent while nobody was connected.
+//! - A refusal that a person must see to is asked about again on a slow schedule of its own, until it is lifted
+//!   or somebody has the stream asked at once ([`Status::ask_at_once`]).
 //! - Waits double up to a limit and start over only after a good event, or after a connection that
 //!   lasted; an answer alone proves nothing.
 
@@ -26,6 +28,7 @@ mod backoff;
 mod blocks;
 mod client;
 mod dedupe;
+mod encoding;
 mod error;
 mod observer;
 pub mod push;
@@ -39,6 +42,7 @@ pub use backoff::{Backoff, Wait};
 pub(crate) use client::install_tls;
 pub use client::{Client, Received};
 pub use dedupe::{Dedupe, EventKey, Limits};
+pub(crate) use encoding::{PLAIN, encoding};
 pub(crate) use error::describe;
 pub use error::{Interruption, StreamError};
 pub use observer::{Observer, Pause};

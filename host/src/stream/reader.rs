@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Response, StatusCode, Url};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -12,6 +12,7 @@ use super::backoff::Backoff;
 use super::blocks::{Block, Blocks, Found};
 use super::client::Received;
 use super::dedupe::{Dedupe, EventKey};
+use super::encoding::encoding;
 use super::error::{Interruption, StreamError, describe};
 use super::observer::Observer;
 use super::retry_after::retry_after;
@@ -50,6 +51,17 @@ pub(super) enum End {
     Interrupted(Interruption),
     /// For good.
     Fatal(StreamError),
+}
+
+/// The host and port that a redirect points to, where they aren't the ones that were asked. Path and query are
+/// left out: they can hold a secret.
+fn elsewhere(url: &Url, location: Option<&HeaderValue>) -> Option<String> {
+    let to = url.join(location?.to_str().ok()?).ok()?;
+    let authority = |url: &Url| {
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        Some(format!("{}://{}{port}", url.scheme(), url.host_str()?))
+    };
+    authority(&to).filter(|to| Some(to) != authority(url).as_ref())
 }
 
 impl Reader<'_> {
@@ -106,7 +118,13 @@ impl Reader<'_> {
             StatusCode::NO_CONTENT => return Err(End::Fatal(StreamError::Ended { stream })),
             _ => {}
         }
-        if !status.is_success() {
+        if status.is_redirection() {
+            let host = elsewhere(&self.url, response.headers().get(LOCATION));
+            let why = Interruption::Redirected { status: status.as_u16(), host };
+            return Err(End::Interrupted(why));
+        }
+        // Of the other successes none brings a stream: 205 asks for a form to be cleared, 206 is a part.
+        if status != StatusCode::OK {
             let honoured =
                 matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
             let retry_after =
@@ -121,7 +139,10 @@ impl Reader<'_> {
         let essence =
             content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
         if essence.eq_ignore_ascii_case(b"text/event-stream") {
-            return Ok(());
+            return match encoding(response.headers()) {
+                None => Ok(()),
+                Some(encoding) => Err(End::Interrupted(Interruption::Encoded { encoding })),
+            };
         }
         let content_type = match essence {
             [] => "no content type".to_owned(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::error::{Interruption, StreamError};
 use crate::clock::Timestamp;
@@ -12,6 +12,8 @@ use crate::clock::Timestamp;
 pub struct Status {
     stream: Arc<str>,
     latest: watch::Receiver<Snapshot>,
+    /// Woken to end a wait at once.
+    asked: Arc<Notify>,
 }
 
 /// A client's state at one moment.
@@ -75,6 +77,19 @@ impl Status {
         &self.stream
     }
 
+    /// Has a client that waits, or that a connector ended the stream of, connect at once; its pauses start over.
+    /// `false`: it is connecting or connected, or it runs no more, and nothing is to be done.
+    pub fn ask_at_once(&self) -> bool {
+        let waits = match self.get().state {
+            State::Waiting { .. } => true,
+            State::Stopped { reason: Some(StreamError::Ended { .. }) } => true,
+            State::Connecting | State::Connected | State::Stopped { .. } => false,
+        };
+        // Who doesn't wait isn't to skip the next wait.
+        self.asked.notify_waiters();
+        waits
+    }
+
     /// The state at this moment.
     pub fn get(&self) -> Snapshot {
         self.latest.borrow().clone()
@@ -88,7 +103,10 @@ impl Status {
 }
 
 /// The writing side of a [`Status`].
-pub(super) struct Publisher(watch::Sender<Snapshot>);
+pub(super) struct Publisher {
+    snapshot: watch::Sender<Snapshot>,
+    asked: Arc<Notify>,
+}
 
 impl Publisher {
     pub(super) fn new(stream: Arc<str>) -> (Self, Status) {
@@ -99,11 +117,17 @@ impl Publisher {
             last_interruption: None,
             counters: Counters::default(),
         });
-        (Self(sender), Status { stream, latest })
+        let asked = Arc::new(Notify::new());
+        (Self { snapshot: sender, asked: asked.clone() }, Status { stream, latest, asked })
+    }
+
+    /// Where [`Status::ask_at_once`] is heard.
+    pub(super) fn asked(&self) -> &Notify {
+        &self.asked
     }
 
     pub(super) fn update(&self, change: impl FnOnce(&mut Snapshot)) {
-        self.0.send_modify(change);
+        self.snapshot.send_modify(change);
     }
 
     pub(super) fn count(&self, change: impl FnOnce(&mut Counters)) {

@@ -6,5 +6,6 @@ mod blocks;
 mod connector;
 mod parsing;
 mod pausing;
+mod refusing;
 mod resuming;
 mod stopping;

@@ -149,7 +149,7 @@ fn age(text: &str) -> Result<Duration, InvalidAge> {
 }
 
 /// An address that the token can be sent to.
-fn host_address(text: &str) -> Result<Url, String> {
+pub(in crate::cli) fn host_address(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| error.to_string())?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err("credentials don't belong in it; the token comes from the configuration".into());

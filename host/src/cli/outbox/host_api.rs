@@ -41,7 +41,7 @@ pub(super) enum Presence {
 
 impl HostApi {
     /// The API at an address.
-    pub(super) fn new(url: Url, token: Option<Secret>) -> anyhow::Result<Self> {
+    pub(in crate::cli) fn new(url: Url, token: Option<Secret>) -> anyhow::Result<Self> {
         // Neither a redirect nor a proxy may carry the token elsewhere.
         let client = Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -54,7 +54,7 @@ impl HostApi {
     }
 
     /// Its address.
-    pub(super) fn url(&self) -> &Url {
+    pub(in crate::cli) fn url(&self) -> &Url {
         &self.url
     }
 
@@ -118,6 +118,18 @@ impl HostApi {
             "dry_run": dry_run,
         });
         self.ask(self.client.post(self.address("/erase")?).json(&body)).await
+    }
+
+    /// Has streams connect at once: the one of this name, or all. Answers how they stood.
+    pub(in crate::cli) async fn retry_streams(
+        &self,
+        name: Option<&str>,
+    ) -> anyhow::Result<Map<String, Value>> {
+        let mut url = self.address("/streams")?;
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.extend(name).push("retry");
+        }
+        self.ask(self.client.post(url)).await
     }
 
     fn address(&self, path: &str) -> anyhow::Result<Url> {

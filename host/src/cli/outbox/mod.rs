@@ -1,9 +1,9 @@
 //! `sidenote outbox`: what waits and what was given up, and a person's decisions about it.
 
 pub(super) mod args;
-mod host_api;
+pub(super) mod host_api;
 mod offline;
-mod table;
+pub(super) mod table;
 #[cfg(test)]
 mod tests;
 pub(super) mod way;

@@ -139,7 +139,7 @@ fn short(seconds: f64) -> String {
 }
 
 /// Text whose control characters, and others that a terminal or a reader could be misled by, are spelled.
-pub(super) fn escaped(text: &str) -> String {
+pub(in crate::cli) fn escaped(text: &str) -> String {
     let mut escaped = String::new();
     for c in text.chars() {
         match c {

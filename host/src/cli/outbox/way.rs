@@ -157,7 +157,7 @@ fn is_in_use(error: &anyhow::Error) -> bool {
 }
 
 /// Where a program on this machine reaches a listener.
-fn own_address(listen: SocketAddr) -> anyhow::Result<Url> {
+pub(in crate::cli) fn own_address(listen: SocketAddr) -> anyhow::Result<Url> {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

@@ -6,7 +6,7 @@ use super::*;
 async fn health_shows_the_streams_and_readiness_all_parts() {
     let host = Host::start(Server::default()).await;
     let alive = host.send("GET", "/healthz", &[], "").await;
-    let main = json!({"state": "connected", "last_event_age_seconds": 1.5, "cause": null});
+    let main = json!({"state": "connected", "last_event_age_seconds": 1.5, "cause": null, "next_attempt_in_seconds": null});
     assert_eq!(
         (alive.status(), alive.json()),
         (200, json!({"status": "ok", "streams": {"main": main}}))
@@ -19,7 +19,9 @@ async fn health_shows_the_streams_and_readiness_all_parts() {
     let broken = Part::NotReady { cause: "disk full".into() };
     let good = host.backend.readiness.lock().unwrap().clone();
     let mut cases = Vec::new();
-    for state in [StreamState::Connecting, StreamState::Waiting, StreamState::Stopped] {
+    for state in
+        [StreamState::Connecting, StreamState::Waiting, StreamState::Refused, StreamState::Stopped]
+    {
         let stream = StreamReadiness {
             state,
             cause: Some("401".into()),

@@ -11,6 +11,7 @@ mod mcp;
 mod outbox;
 mod plugins;
 mod reply;
+mod streams;
 mod webhook;
 
 use std::net::SocketAddr;
@@ -52,6 +53,8 @@ struct Fake {
     /// What people did lately.
     recent: Mutex<Option<Recent>>,
     replies: Mutex<Option<Replies>>,
+    /// The streams that were to be asked at once.
+    retried: Mutex<Vec<Option<String>>>,
     /// Who was reset.
     resets: Mutex<Vec<(String, String)>>,
     /// A webhook waits for a permit before it answers.
@@ -74,6 +77,7 @@ impl Default for Fake {
                     state: StreamState::Connected,
                     last_event_age: Some(Duration::from_millis(1500)),
                     cause: None,
+                    next_attempt: None,
                 }],
                 store: Part::Ready,
                 plugins: vec![("webhook".into(), Part::Ready)],
@@ -82,6 +86,7 @@ impl Default for Fake {
             erasures: Mutex::default(),
             recent: Mutex::default(),
             replies: Mutex::default(),
+            retried: Mutex::default(),
             resets: Mutex::default(),
             gate: Semaphore::new(1000),
             entered: Notify::new(),
@@ -151,6 +156,14 @@ impl Backend for Fake {
 
     fn readiness(&self) -> Readiness {
         self.readiness.lock().unwrap().clone()
+    }
+
+    fn retry_streams(&self, named: Option<&str>) -> Option<Vec<StreamReadiness>> {
+        self.retried.lock().unwrap().push(named.map(str::to_owned));
+        let streams = self.readiness.lock().unwrap().streams.clone();
+        let meant: Vec<_> =
+            streams.into_iter().filter(|it| named.is_none_or(|name| name == it.name)).collect();
+        (!meant.is_empty()).then_some(meant)
     }
 
     fn plugins(&self) -> PluginsReport {

@@ -47,12 +47,9 @@ impl Connector {
     pub(super) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let config = config::Stream {
-            url: format!("http://{}/stream/p", listener.local_addr().unwrap()),
             token: Some(Secret::new("tok")),
             idle_timeout: DEADLINE,
-            retry_initial: Duration::from_secs(1),
-            retry_max: Duration::from_secs(30),
-            max_event_bytes: 1 << 20,
+            ..config::Stream::at(format!("http://{}/stream/p", listener.local_addr().unwrap()))
         };
         Self { listener, config }
     }

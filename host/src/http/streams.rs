@@ -1,0 +1,50 @@
+//! `POST /streams/retry` and `POST /streams/{name}/retry`: has a stream that waits connect at once.
+
+use axum::extract::{Extension, Path, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode};
+use serde_json::{Map, Value, json};
+
+use super::answer::{Refused, json_answer};
+use super::health;
+use super::routes::{Peer, Routes};
+
+/// Has every stream that waits, or was refused, connect at once.
+pub(super) async fn retry_all(
+    State(routes): State<Routes>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+) -> Response {
+    answer(&routes, peer, &headers, None).unwrap_or_else(Refused::into_response)
+}
+
+/// Has one stream connect at once.
+pub(super) async fn retry(
+    State(routes): State<Routes>,
+    Extension(peer): Extension<Peer>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    answer(&routes, peer, &headers, Some(&name)).unwrap_or_else(Refused::into_response)
+}
+
+/// Answers how each stream stood before.
+fn answer(
+    routes: &Routes,
+    peer: Peer,
+    headers: &HeaderMap,
+    name: Option<&str>,
+) -> Result<Response, Refused> {
+    routes.rule.check(peer.0, headers)?;
+    let before = routes.backend.retry_streams(name).ok_or_else(|| {
+        Refused::new(
+            StatusCode::NOT_FOUND,
+            "unknown_stream",
+            "there is no stream of this name",
+            "GET /readyz lists the streams by their names in the configuration",
+        )
+    })?;
+    let before: Map<String, Value> =
+        before.iter().map(|stream| (stream.name.clone(), health::stream(stream))).collect();
+    Ok(json_answer(StatusCode::OK, &json!({ "streams": before })))
+}
