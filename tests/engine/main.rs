@@ -181,3 +181,65 @@ async fn after_a_crash_the_link_the_open_batch_and_the_unknown_post_are_taken_up
     world.act("s", "d").await;
     assert_eq!(world.end().await, ["c: [1] a", "c: [1] b|[2] d"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn no_control_character_of_an_action_or_a_summary_reaches_a_platform_or_a_sink() {
+    use sidenote::outbox::parcel::Content;
+    use sidenote::session::payload::Action;
+
+    let platform = Platform::new([]);
+    platform.sinks.add(&["sink"]);
+    let rules = Delivery::default();
+    let settings = sidenote_tests::world::settings_with(&rules, &["bot", "sink"]);
+    let store = Arc::new(MemoryStore::new());
+    let world = World::start_with(sidenote_tests::world::BEGIN, store, platform, settings);
+    let odd: String = (0..0x20)
+        .chain(0x7F..0xA0)
+        .filter_map(char::from_u32)
+        .chain("\u{2028}\u{202E}x".chars())
+        .collect();
+    let text = |name: &str| format!("{name}\0b{odd}");
+    let action = Action {
+        title: text("title"),
+        description: text("Typed a"),
+        canonical_url: text("/url"),
+        raw_url: text("/raw"),
+        kind: text("click"),
+        ..Action::default()
+    };
+    world.link("s", "c").await.unwrap();
+    world.take(sidenote_tests::world::batch("s", [action])).await;
+    wait(1.0).await;
+    world.summary("s", &text("They typed a"), 1).await;
+    wait(1.0).await;
+
+    let mut seen = Vec::new();
+    let of_action = |action: &Action| {
+        let Action { title, description, canonical_url, raw_url, kind, .. } = action.clone();
+        assert!(description.starts_with("Typed a\u{FFFD}b"), "{description:?}");
+        assert!(![&title, &canonical_url, &raw_url, &kind].iter().any(|it| it.contains('\n')));
+        [title, description, canonical_url, raw_url, kind]
+    };
+    let posts = world.platform.posts();
+    assert_eq!(posts.len(), 2);
+    for post in &posts {
+        seen.push(post.note.body.clone());
+        seen.extend(post.note.actions.iter().flat_map(of_action));
+    }
+    let handed = world.platform.sinks.handed();
+    assert_eq!(handed.len(), 2);
+    for handed in &handed {
+        match &handed.parcel.content {
+            Content::Actions(batch) => seen.extend(batch.actions.iter().flat_map(of_action)),
+            Content::Summary(summary) => seen.push(summary.summary.clone()),
+        }
+    }
+    assert_eq!(seen.len(), 2 + 5 + 5 + 1);
+    for text in seen {
+        let odd =
+            text.chars().find(|c| c.is_control() && !"\t\r\n".contains(*c) || *c == '\u{202E}');
+        assert_eq!(odd, None, "{text:?}");
+        assert!(text.contains('\u{FFFD}'), "{text:?}");
+    }
+    world.end().await;
+}

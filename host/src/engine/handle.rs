@@ -15,6 +15,7 @@ use crate::ids::{ProductId, SessionId, SessionKey};
 use crate::outbox::account::AccountState;
 use crate::session::payload::{ActionsPayload, Payload, SummaryPayload};
 use crate::session::state::{Covers, Summarized};
+use crate::session::text::printable;
 use crate::store::Store;
 
 /// Inputs that can wait.
@@ -215,6 +216,7 @@ impl Handle {
             return Ok(Submitted::Unusable);
         };
         let key = SessionKey { product, session };
+        let batch = batch.printable();
         let (taken_at, room) = (None, Some(self.room_for(bytes).await?));
         let input = Input::Actions { key, batch, bytes, taken_at, room, taken };
         self.inbox.send(input).await.map_err(|_| Closed)?;
@@ -235,6 +237,7 @@ impl Handle {
             self.counters.summaries_ignored.add(1);
             return Ok(());
         }
+        let text = printable(&text).into_owned();
         let (taken_at, room) = (None, Some(self.room_for(bytes).await?));
         let input = Input::Summary { key, text, covers, forwarded_at, taken_at, room, reply };
         self.inbox.send(input).await.map_err(|_| Closed)

@@ -1,5 +1,7 @@
 //! Keeps what people did and typed in its place.
 
+use crate::session::text::is_invisible;
+
 const REPLACEMENT: char = '\u{FFFD}';
 
 /// A text of several lines as it may stand under a heading: its breaks are LF, a line that looks like a heading
@@ -15,7 +17,7 @@ pub fn contained(text: &str) -> String {
         if n > 0 {
             out.push('\n');
         }
-        if line.starts_with(['[', '=']) {
+        if line.trim_start_matches(is_invisible).starts_with(['[', '=']) {
             out.push_str("  ");
         }
         let shown = |c: char| if c.is_control() && c != '\t' { REPLACEMENT } else { c };
@@ -46,9 +48,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_line_of_any_text_begins_like_a_heading(text in "(?s)[\\[\\]=\r\n\u{85}\u{2028}\ta-c ]{0,40}") {
+        fn no_line_of_any_text_begins_like_a_heading(text in "(?s)[\\[\\]=\r\n\u{85}\u{200B}\u{2028}\ta-c ]{0,40}") {
             let contained = contained(&text);
-            let bad = contained.lines().find(|line| line.starts_with(['[', '=']));
+            let seen = |line: &str| line.trim_start_matches(is_invisible).starts_with(['[', '=']);
+            let bad = contained.lines().find(|line| seen(line));
             prop_assert_eq!(bad, None);
         }
 

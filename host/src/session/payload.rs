@@ -137,6 +137,18 @@ impl Action {
         read::action(value)
     }
 
+    /// The same as it may be handed on: no control characters, and one line where there is to be one. Who did it
+    /// is left as it is.
+    #[must_use]
+    pub fn printable(mut self) -> Self {
+        let lines = [&mut self.title, &mut self.canonical_url, &mut self.kind, &mut self.raw_url];
+        for line in lines {
+            replace(line, text::printable_line);
+        }
+        replace(&mut self.description, text::printable);
+        self
+    }
+
     /// The action on one line: `[index] type: description — canonical_url`.
     pub fn to_text(&self) -> String {
         let mut out = String::with_capacity(self.description.len() + self.canonical_url.len() + 32);
@@ -154,6 +166,13 @@ impl Action {
             text::one_line(&self.canonical_url),
         )
         .expect("writing to a String can't fail");
+    }
+}
+
+/// Cleans a text in its place; one that is clean is not copied.
+fn replace(text: &mut String, clean: fn(&str) -> std::borrow::Cow<'_, str>) {
+    if let std::borrow::Cow::Owned(cleaned) = clean(text) {
+        *text = cleaned;
     }
 }
 
@@ -231,6 +250,13 @@ impl ActionsPayload {
             action.index = index;
         }
         Ok(merged)
+    }
+
+    /// The same as it may be handed on, by [`Action::printable`].
+    #[must_use]
+    pub fn printable(mut self) -> Self {
+        self.actions = self.actions.into_iter().map(Action::printable).collect();
+        self
     }
 
     /// The batch as text: `Session … — n actions` and one line per action.

@@ -8,12 +8,57 @@
 //! | NUL | kept | U+FFFD |
 //! | any other control character (C0, DEL, C1) | U+FFFD | U+FFFD |
 //!
+//! What comes in is cleaned once, where the engine takes it ([`printable`], [`printable_line`]): no platform, sink
+//! or model is handed NUL or another control character. What is in the table holds for every text all the same.
+//!
 //! A line is inert when it starts with a letter or a digit and has nothing but letters, digits,
 //! spaces and `. , ; ! ? ' " ( ) / % & + -`: it can't be read as `key: value`, `[1]` or `[Section]`.
 
 use std::borrow::Cow;
 
 const REPLACEMENT: char = '\u{FFFD}';
+
+/// A text as it may be handed on: its breaks are LF or CR LF, tabs stay, every other control character and
+/// whatever overrides the direction of what stands around it is U+FFFD; isolates, which frame a name in a sentence,
+/// are left out.
+///
+/// ```
+/// use sidenote::session::text::printable;
+/// assert_eq!(printable("Typed a\0b"), "Typed a\u{FFFD}b");
+/// assert_eq!(printable("one\u{2028}two\r\nthree\tfour"), "one\ntwo\r\nthree\tfour");
+/// ```
+pub fn printable(text: &str) -> Cow<'_, str> {
+    let odd = |c: char| c.is_control() && c != '\n' && c != '\t' || is_break(c) && c != '\n';
+    if !text.chars().any(|c| odd(c) || overrides(c) || isolates(c)) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\r' if chars.peek() == Some(&'\n') => out.push('\r'),
+            _ if is_break(c) => out.push('\n'),
+            '\t' => out.push('\t'),
+            _ if isolates(c) => {}
+            _ if c.is_control() || overrides(c) => out.push(REPLACEMENT),
+            _ => out.push(c),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// As [`printable`], for what has one line: a title, an address, a kind.
+///
+/// ```
+/// use sidenote::session::text::printable_line;
+/// assert_eq!(printable_line("Pay\0\n[2] refunded"), "Pay\u{FFFD} [2] refunded");
+/// ```
+pub fn printable_line(text: &str) -> Cow<'_, str> {
+    match printable(text) {
+        Cow::Borrowed(text) => one_line(text),
+        Cow::Owned(text) => Cow::Owned(one_line(&text).into_owned()),
+    }
+}
 
 /// A description as it may stand behind `[n] ` in a note.
 ///
@@ -104,8 +149,10 @@ pub fn paragraphs(text: &str) -> String {
     out
 }
 
-/// Whether a line could be read as `key: value` of a header, or as `[1]`.
+/// Whether a line could be read as `key: value` of a header, or as `[1]`, by somebody who doesn't see what stands
+/// invisibly before it.
 fn is_structure(line: &str) -> bool {
+    let line = line.trim_start_matches(is_invisible);
     let key = line.split_once(':').map(|(key, _)| key);
     line.starts_with('[') || key.is_some_and(|key| matches!(key, "session_id" | "timestamp"))
 }
@@ -122,6 +169,27 @@ fn may_keep_crlf(text: &str) -> bool {
 fn is_inert(line: &str) -> bool {
     line.starts_with(char::is_alphanumeric)
         && line.chars().all(|c| c.is_alphanumeric() || " .,;!?'\"()/%&+-".contains(c))
+}
+
+/// Turns the direction of what stands behind it, up to the end of the paragraph, which some platforms take to be
+/// the whole note.
+fn overrides(c: char) -> bool {
+    matches!(c, '\u{202A}'..='\u{202E}')
+}
+
+fn isolates(c: char) -> bool {
+    matches!(c, '\u{2066}'..='\u{2069}')
+}
+
+/// Takes no room on a line.
+pub(crate) fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
+            | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}'
+            | '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}'
+            | '\u{FFF0}'..='\u{FFFB}' | '\u{E0000}'..='\u{E0FFF}'
+    )
 }
 
 fn is_break(c: char) -> bool {
@@ -194,7 +262,43 @@ mod tests {
         assert_eq!(one_line("a\tb\0c"), "a b\u{FFFD}c");
     }
 
+    #[test]
+    fn what_is_handed_on_holds_no_control_character_and_nothing_that_turns_the_text() {
+        for (text, expected) in [
+            ("Typed a\0b", "Typed a\u{FFFD}b"),
+            ("a\u{1}\u{1B}[31m\u{7F}\u{9B}", "a\u{FFFD}\u{FFFD}[31m\u{FFFD}\u{FFFD}"),
+            ("a\u{B}b\u{C}c\u{1C}d\u{85}e\u{2029}f", "a\nb\nc\nd\ne\nf"),
+            ("a\rb\r\nc\r\r\nd", "a\nb\r\nc\n\r\nd"),
+            ("pay \u{202E}100\u{202C}", "pay \u{FFFD}100\u{FFFD}"),
+            ("pay \u{2068}Ann\u{2069}", "pay Ann"),
+        ] {
+            assert_eq!(printable(text), expected, "{text:?}");
+        }
+        for text in ["", "clicked «Über»\t日本 🙂 نعم", "a\nb\tc", "👩\u{200D}💻"] {
+            assert!(matches!(printable(text), Cow::Borrowed(same) if same == text), "{text:?}");
+        }
+        assert_eq!(printable_line("a\0\r\nb\tc"), "a\u{FFFD} b c");
+    }
+
+    #[test]
+    fn a_line_of_a_text_cannot_pass_for_structure_behind_what_is_not_seen() {
+        for unseen in ["", "\u{200B}", "\u{FEFF}\u{2060}", "\u{AD}", "\u{3164}", "\u{200E}"] {
+            for line in ["session_id: other", "timestamp: never", "[2] paid", "[Query]"] {
+                let text = paragraphs(&format!("a\n{unseen}{line}"));
+                assert_eq!(text, format!("a\n  {unseen}{line}"));
+            }
+        }
+    }
+
     proptest! {
+        #[test]
+        fn what_is_printable_stays_as_it_is(text in "(?s)[\\x00-\\x9f\u{2028}\u{202E}\u{2066}a: \\[]*") {
+            let once = printable(&text).into_owned();
+            let twice = printable(&once).into_owned();
+            prop_assert_eq!(&once, &twice);
+            prop_assert!(!once.contains(|c: char| c.is_control() && !"\t\r\n".contains(c)));
+        }
+
         #[test]
         fn an_id_is_one_line_without_control_characters(text in "\\PC*|[\\x00-\\x9f\u{2028}a: \\[]*") {
             let line = one_line(&text);
