@@ -127,3 +127,91 @@ async fn a_model_that_is_not_there_is_unavailable() {
     let error = caller.ask(&prompt()).await.expect_err("nobody answers");
     assert_eq!(error.kind(), "unavailable", "{error}");
 }
+
+/// What a provider answers where its model thinks first: in the text, and in fields of its own.
+fn thinking(shape: Shape) -> Vec<Behaviour> {
+    let thought = "This person seems slow.";
+    let tagged = [
+        format!("<think>\n{thought}\n</think>\n\nSAID"),
+        format!("{thought}</think>SAID"),
+        format!("<reasoning>{thought}</reasoning> SAID"),
+        format!("SAID <think>{thought}"),
+    ];
+    let mut answers: Vec<_> = tagged.into_iter().map(Behaviour::Answer).collect();
+    answers.push(Behaviour::Body(match shape {
+        Shape::OpenAi | Shape::Azure | Shape::Gateway => format!(
+            r#"{{"choices":[{{"message":{{"content":[{{"type":"thinking","thinking":[{{"type":"text","text":"{thought}"}}]}},{{"type":"text","text":"SAID"}}],"reasoning_content":"{thought}"}},"finish_reason":"stop"}}]}}"#
+        ),
+        Shape::Anthropic => format!(
+            r#"{{"content":[{{"type":"thinking","thinking":"{thought}"}},{{"type":"something_new"}},{{"type":"text","text":"SAID"}}],"stop_reason":"end_turn"}}"#
+        ),
+        Shape::Gemini => format!(
+            r#"{{"candidates":[{{"content":{{"parts":[{{"text":"{thought}","thought":true}},{{"functionCall":{{}}}},{{"text":"SAID"}}]}},"finishReason":"STOP"}}]}}"#
+        ),
+    }));
+    answers
+}
+
+#[tokio::test]
+async fn what_a_model_thinks_on_the_way_is_never_its_answer() {
+    for shape in ALL {
+        let server = LlmServer::start(shape, []).await;
+        for behaviour in thinking(shape) {
+            server.always(Some(behaviour.clone()));
+            let answer = caller(&server, PATIENT).ask(&prompt()).await.expect("an answer");
+            assert_eq!(answer.text, "SAID", "{shape:?} {behaviour:?}");
+        }
+        server.always(Some(Behaviour::Answer("<think>This person seems slow.</think>".to_owned())));
+        let error = caller(&server, PATIENT).ask(&prompt()).await.expect_err("thoughts only");
+        assert_eq!(error, LlmError::Empty, "{shape:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_in_a_good_answer_is_asked_about_again() {
+    let error = |code: &str| {
+        Behaviour::Body(format!(
+            r#"{{"error":{{"message":"Provider returned error","code":{code}}}}}"#
+        ))
+    };
+    for shape in ALL {
+        for code in ["429", "\"429\"", "502", "503", "null"] {
+            let server = LlmServer::start(shape, [error(code)]).await;
+            let answer = caller(&server, PATIENT).ask(&prompt()).await.expect("an answer");
+            assert_eq!(answer.text, "SUM1", "{shape:?} {code}");
+        }
+        for (code, kind) in [("401", "auth"), ("402", "setting"), ("404", "not_found")] {
+            let server = LlmServer::start(shape, [error(code)]).await;
+            let failed = caller(&server, PATIENT).ask(&prompt()).await.expect_err("a refusal");
+            assert_eq!(failed.kind(), kind, "{shape:?} {code}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_bound_that_is_called_otherwise_is_asked_with_its_other_name_once_and_remembered() {
+    let old = r#"{"error":{"message":"Unrecognized request argument supplied: max_completion_tokens","type":"invalid_request_error","param":null,"code":null}}"#;
+    let server = LlmServer::start(Shape::Gateway, []).await;
+    let caller_of_gateway = caller(&server, PATIENT);
+    for n in 0..3 {
+        let answer = caller_of_gateway.ask(&prompt()).await.expect("an answer");
+        assert_eq!(answer.text, format!("SUM{n}"));
+    }
+    assert_eq!(server.refusals().len(), 1, "it is remembered");
+
+    // Other words that don't help are not remembered.
+    let server = LlmServer::start(Shape::Azure, [Behaviour::FailWith(400, old.to_owned())]).await;
+    let caller_of_azure = caller(&server, PATIENT);
+    caller_of_azure.ask(&prompt()).await.expect_err("it takes neither name this time");
+    assert_eq!(caller_of_azure.ask(&prompt()).await.expect("an answer").text, "SUM1");
+    assert_eq!(server.refusals().len(), 1);
+}
+
+#[tokio::test]
+async fn an_encoded_answer_is_refused_in_words() {
+    let server = LlmServer::start(Shape::OpenAi, []).await;
+    server.always(Some(Behaviour::Encoded("gzip".to_owned())));
+    let error = caller(&server, PATIENT).ask(&prompt()).await.expect_err("it can't be read");
+    assert!(error.to_string().contains("encoded (gzip)"), "{error}");
+    assert!(server.encodings().iter().all(|asked| asked == "identity"), "{:?}", server.encodings());
+}

@@ -63,6 +63,7 @@ fn failed(error: &ReplyError) -> Refused {
             (StatusCode::BAD_GATEWAY, "ask again later")
         }
         LlmError::Auth { .. }
+        | LlmError::Setting { .. }
         | LlmError::NotFound { .. }
         | LlmError::Malformed { .. }
         | LlmError::TooLong { .. }

@@ -24,14 +24,13 @@ pub(super) fn read(answer: &Value) -> Result<Completion, LlmError> {
         return Err(LlmError::Refused { code: Some(reason.to_owned()) });
     }
     let blocks = answer["content"].as_array().ok_or_else(|| malformed("it has no content"))?;
-    let is_text = |block: &&Value| block["type"] == "text";
-    let text = blocks.iter().filter(is_text).map(|block| block["text"].as_str());
-    let text: Option<String> = text.collect();
+    // Blocks of other kinds, thoughts among them, are none of the answer.
+    let said = blocks.iter().filter(|block| block["type"] == "text");
     Ok(Completion {
-        text: text.ok_or_else(|| malformed("a text block has no text"))?,
+        text: said.filter_map(|block| block["text"].as_str()).collect(),
         tokens_in: answer["usage"]["input_tokens"].as_u64(),
         tokens_out: answer["usage"]["output_tokens"].as_u64(),
-        cut: reason == "max_tokens",
+        cut: matches!(reason, "max_tokens" | "model_context_window_exceeded"),
     })
 }
 
@@ -55,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_read_strictly() {
+    fn what_is_needed_is_read_and_what_is_not_known_is_passed_over() {
         let answered = |content: Value, reason: &str| {
             let usage = json!({"input_tokens": 11, "output_tokens": 3});
             read(&json!({"content": content, "stop_reason": reason, "usage": usage}))
@@ -71,7 +70,11 @@ mod tests {
         assert_eq!(answered(json!([]), "end_turn"), text("", false));
         assert!(matches!(answered(json!([block]), "refusal"), Err(LlmError::Refused { .. })));
         let malformed = |answer| matches!(answer, Err(LlmError::Malformed { .. }));
-        assert!(malformed(answered(json!([{"type": "text", "text": 5}]), "end_turn")));
+        let others =
+            json!([{"type": "text"}, {"type": "something_new", "text": "x"}, 7, null, block]);
+        assert_eq!(answered(others, "something_new"), text("yes", false));
+        let redacted = json!([{"type": "redacted_thinking", "data": "hm"}]);
+        assert_eq!(answered(redacted, "max_tokens"), text("", true));
         assert!(malformed(answered(json!("yes"), "end_turn")));
         assert!(malformed(read(&json!({"type": "error"}))));
     }

@@ -8,7 +8,9 @@ use tokio::time::Instant;
 
 use super::error::LlmError;
 use super::model::{Completion, Llm, Prompt};
+use super::thoughts::spoken;
 use crate::outbox::retry::Backoff;
+use crate::session::text::printable;
 
 /// What a call may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,12 +116,15 @@ impl Caller {
         answer
     }
 
+    /// What may be shown of an answer: neither thoughts nor what steers what shows it.
     fn check(&self, answer: Completion) -> Result<Completion, LlmError> {
+        let said = spoken(&answer.text);
+        let text = printable(&said).into_owned();
         let most = self.limits.max_answer_bytes;
-        match answer.text.len() {
-            _ if answer.text.trim().is_empty() => Err(LlmError::Empty),
+        match text.len() {
+            _ if text.trim().is_empty() => Err(LlmError::Empty),
             bytes if bytes > most => Err(LlmError::TooLong { most }),
-            _ => Ok(answer),
+            _ => Ok(Completion { text, ..answer }),
         }
     }
 
@@ -240,8 +245,33 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_answer_without_text_or_with_too_much_of_it_is_none() {
         assert_eq!(ask(&scripted(vec![(0, Ok(" \n\t"))])).await, Err(LlmError::Empty));
+        assert_eq!(
+            ask(&scripted(vec![(0, Ok("<think>hm</think>\n"))])).await,
+            Err(LlmError::Empty)
+        );
         let long = scripted(vec![(0, Ok("more than twenty bytes of text"))]);
         assert_eq!(ask(&long).await, Err(LlmError::TooLong { most: 20 }));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn thoughts_and_control_characters_are_never_handed_on() {
+        let text = "<think>\nThis person seems slow.\n</think>\n\nThey\0 paid.\u{1b}";
+        let caller = scripted(vec![(0, Ok(text))]);
+        assert_eq!(ask(&caller).await, Ok("They\u{fffd} paid.\u{fffd}".to_owned()));
+    }
+
+    /// A zero, a past date or nothing in `Retry-After`: the pauses double all the same.
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_is_none_shortens_no_pause_between_tries() {
+        let none = || Err(LlmError::RateLimited { retry_after: Some(Duration::ZERO) });
+        let caller = scripted(vec![(0, none()), (0, none()), (0, Ok("yes"))]);
+        let begin = Instant::now();
+        assert_eq!(ask(&caller).await, Ok("yes".to_owned()));
+        let least = (limits().backoff.initial + limits().backoff.initial * 2) / 2;
+        assert!(begin.elapsed() >= least, "{:?}", begin.elapsed());
+        let huge = Err(LlmError::RateLimited { retry_after: Some(Duration::MAX) });
+        let caller = scripted(vec![(0, huge.clone())]);
+        assert_eq!(ask(&caller).await.map(drop), huge.map(drop));
     }
 
     /// What is written to the log, as text.

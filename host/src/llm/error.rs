@@ -17,8 +17,17 @@ pub enum LlmError {
     /// The key is refused.
     #[error("llm: the provider refuses the key (status {status}); check `api_key` of [llm]")]
     Auth {
-        /// 401 or 403.
+        /// The answer's.
         status: u16,
+    },
+    /// The account or the settings: every question would be refused until a person sees to it.
+    #[error(
+        "llm: the provider refuses every question for what the account may do or how it is asked{}; check the provider's account (billing, limits, region), and `model`, `api_version` and `base_url` of [llm]",
+        Coded(.code)
+    )]
+    Setting {
+        /// The provider's short word for it.
+        code: Option<String>,
     },
     /// There is no such model or address.
     #[error("llm: the provider knows no such model or address{}; check `model` and `base_url` of [llm]", Coded(.code))]
@@ -80,6 +89,7 @@ impl LlmError {
         match self {
             Self::RateLimited { .. }
             | Self::Auth { .. }
+            | Self::Setting { .. }
             | Self::NotFound { .. }
             | Self::TimedOut { .. }
             | Self::Unavailable { .. } => Scope::Service,
@@ -96,6 +106,7 @@ impl LlmError {
                 *retry_after
             }
             Self::Auth { .. }
+            | Self::Setting { .. }
             | Self::NotFound { .. }
             | Self::Refused { .. }
             | Self::TimedOut { .. }
@@ -115,6 +126,7 @@ impl LlmError {
         match self {
             Self::RateLimited { .. } => "rate_limited",
             Self::Auth { .. } => "auth",
+            Self::Setting { .. } => "setting",
             Self::NotFound { .. } => "not_found",
             Self::Refused { .. } => "refused",
             Self::TimedOut { .. } => "timed_out",

@@ -6,13 +6,16 @@ use super::error::LlmError;
 use super::http::malformed;
 use super::model::{Completion, Prompt};
 
-pub(super) fn body(prompt: &Prompt, most: u32) -> Value {
+/// `system`: whether the system's words stand apart from the user's, which not every model takes.
+pub(super) fn body(prompt: &Prompt, system: bool, most: u32) -> Value {
     let content = |text: &str| json!([{ "text": text }]);
+    let apart = system || prompt.system.is_empty();
+    let message = if apart { prompt.message() } else { prompt.whole() };
     let mut body = json!({
-        "contents": [{"role": "user", "parts": content(&prompt.message())}],
+        "contents": [{"role": "user", "parts": content(&message)}],
         "generationConfig": {"maxOutputTokens": most},
     });
-    if !prompt.system.is_empty() {
+    if apart && !prompt.system.is_empty() {
         body["systemInstruction"] = json!({"parts": content(&prompt.system)});
     }
     body
@@ -24,25 +27,32 @@ pub(super) fn read(answer: &Value) -> Result<Completion, LlmError> {
     }
     let candidate = &answer["candidates"][0];
     let reason = candidate["finishReason"].as_str().unwrap_or_default();
-    let parts = match (&candidate["content"]["parts"], reason) {
-        (Value::Array(parts), "" | "STOP" | "MAX_TOKENS") => parts.as_slice(),
-        (Value::Null, "STOP" | "MAX_TOKENS") => &[],
-        (_, "" | "STOP" | "MAX_TOKENS") => {
-            return Err(malformed("it has no candidates[0].content"));
-        }
-        (_, reason) => return Err(refused(reason)),
-    };
-    // What the model thought on the way isn't its answer.
+    if REFUSALS.contains(&reason) {
+        return Err(refused(reason));
+    }
+    if !candidate.is_object() {
+        return Err(malformed("it has no candidates[0]"));
+    }
+    let parts = candidate["content"]["parts"].as_array().map_or(&[][..], Vec::as_slice);
+    // What the model thought on the way isn't its answer, and neither is what isn't text.
     let said = parts.iter().filter(|part| part["thought"] != true);
-    let text: Option<String> = said.map(|part| part["text"].as_str()).collect();
+    let text: String = said.filter_map(|part| part["text"].as_str()).collect();
+    let ended = matches!(reason, "" | "STOP" | "MAX_TOKENS" | "FINISH_REASON_UNSPECIFIED");
+    if text.is_empty() && !ended {
+        return Err(refused(reason));
+    }
     let usage = &answer["usageMetadata"];
     Ok(Completion {
-        text: text.ok_or_else(|| malformed("a part has no text"))?,
+        text,
         tokens_in: usage["promptTokenCount"].as_u64(),
         tokens_out: usage["candidatesTokenCount"].as_u64(),
         cut: reason == "MAX_TOKENS",
     })
 }
+
+/// Why an answer ended that isn't to be used, whatever stands in it.
+const REFUSALS: [&str; 7] =
+    ["SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "OTHER"];
 
 /// The reason is one of a list (`SAFETY`, `RECITATION`, …); anything else isn't repeated.
 fn refused(reason: &str) -> LlmError {
@@ -64,11 +74,16 @@ mod tests {
             "contents": [{"role": "user", "parts": [{"text": "what?"}]}],
             "generationConfig": {"maxOutputTokens": 7},
         });
-        assert_eq!(body(&prompt, 7), expected);
+        assert_eq!(body(&prompt, true, 7), expected);
+        let together = json!({
+            "contents": [{"role": "user", "parts": [{"text": "be brief\n\nwhat?"}]}],
+            "generationConfig": {"maxOutputTokens": 7},
+        });
+        assert_eq!(body(&prompt, false, 7), together);
     }
 
     #[test]
-    fn answers_are_read_strictly() {
+    fn what_is_needed_is_read_and_what_is_not_known_is_passed_over() {
         let answered = |content: Value, reason: &str| {
             read(&json!({
                 "candidates": [{"content": content, "finishReason": reason}],
@@ -86,7 +101,10 @@ mod tests {
         assert!(refused(answered(parts, "SAFETY"), "SAFETY"));
         assert!(refused(read(&json!({"promptFeedback": {"blockReason": "OTHER"}})), "OTHER"));
         let malformed = |answer| matches!(answer, Err(LlmError::Malformed { .. }));
-        assert!(malformed(answered(json!({"parts": [{"inlineData": {}}]}), "STOP")));
+        let others = json!({"parts": [{"inlineData": {}}, {"text": 7}, null, {"text": "yes"}]});
+        assert_eq!(answered(others, "SOMETHING_NEW"), text("yes", false));
+        let nothing = json!({"parts": [{"functionCall": {}}]});
+        assert!(refused(answered(nothing, "MALFORMED_FUNCTION_CALL"), "MALFORMED_FUNCTION_CALL"));
         assert!(malformed(read(&json!({}))));
     }
 }

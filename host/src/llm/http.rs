@@ -1,17 +1,19 @@
 //! A model behind an HTTP interface.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Response, StatusCode, Url, redirect};
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Response, Url, redirect};
 use serde_json::Value;
 
 use super::error::LlmError;
 use super::model::{Completion, Llm, Prompt};
+use super::reason::{Reason, Unsupported};
 use super::{anthropic, gemini, openai};
 use crate::clock::Clock;
 use crate::config::{self, Provider};
-use crate::stream::{describe, retry_after};
+use crate::stream::{PLAIN, describe, encoding, retry_after};
 
 /// How long making a connection may take, name lookup and TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -19,15 +21,16 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(60);
 /// Room for what stands around an answer's text, in bytes.
 const AROUND: usize = 64 << 10;
-/// Longest word of a provider for what is wrong, in bytes.
-const LONGEST_CODE: usize = 64;
+/// How often one question is said otherwise because a part of it isn't taken: once for each part.
+const OTHER_WORDS: usize = 3;
 
 /// A model of a provider, over HTTP: no redirects, no proxy, the key in one header and nowhere else.
 pub struct HttpLlm {
     model: String,
     url: Url,
     headers: HeaderMap,
-    speech: Speech,
+    /// As it was found to be taken last.
+    speech: Mutex<Speech>,
     max_output_tokens: u32,
     max_body_bytes: usize,
     client: reqwest::Client,
@@ -59,9 +62,25 @@ pub enum SetupError {
 /// How a provider is spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Speech {
-    OpenAi(openai::Bound),
+    OpenAi(openai::Dialect),
     Anthropic,
-    Gemini,
+    Gemini {
+        /// Whether the system's words stand apart.
+        system: bool,
+    },
+}
+
+impl Speech {
+    /// The same without what isn't taken; `None` where that can't be said otherwise.
+    fn without(self, unsupported: Unsupported) -> Option<Self> {
+        match self {
+            Self::OpenAi(dialect) => dialect.without(unsupported).map(Self::OpenAi),
+            Self::Gemini { system: true } if unsupported == Unsupported::System => {
+                Some(Self::Gemini { system: false })
+            }
+            Self::Anthropic | Self::Gemini { .. } => None,
+        }
+    }
 }
 
 impl HttpLlm {
@@ -86,7 +105,7 @@ impl HttpLlm {
             model: config.model.clone(),
             url,
             headers: headers(config)?,
-            speech,
+            speech: Mutex::new(speech),
             max_output_tokens: config.max_output_tokens,
             // Text in JSON can be six times as long as what it says: `\u00e9`.
             max_body_bytes: config.max_answer_bytes.saturating_mul(6).saturating_add(AROUND),
@@ -95,38 +114,56 @@ impl HttpLlm {
         })
     }
 
-    fn body(&self, prompt: &Prompt) -> Value {
-        match self.speech {
-            Speech::OpenAi(bound) => {
-                openai::body(&self.model, prompt, bound, self.max_output_tokens)
+    fn body(&self, speech: Speech, prompt: &Prompt) -> Value {
+        match speech {
+            Speech::OpenAi(dialect) => {
+                openai::body(&self.model, prompt, dialect, self.max_output_tokens)
             }
             Speech::Anthropic => anthropic::body(&self.model, prompt, self.max_output_tokens),
-            Speech::Gemini => gemini::body(prompt, self.max_output_tokens),
+            Speech::Gemini { system } => gemini::body(prompt, system, self.max_output_tokens),
         }
     }
 
-    fn read(&self, answer: &Value) -> Result<Completion, LlmError> {
-        match self.speech {
-            Speech::OpenAi(_) => openai::read(answer),
-            Speech::Anthropic => anthropic::read(answer),
-            Speech::Gemini => gemini::read(answer),
+    /// Asks in these words. An error comes with what of them isn't taken.
+    async fn ask(
+        &self,
+        speech: Speech,
+        prompt: &Prompt,
+    ) -> Result<Completion, (LlmError, Option<Unsupported>)> {
+        let plainly = |error: LlmError| (error, None);
+        let request = self.client.post(self.url.clone()).headers(self.headers.clone());
+        let sent = request.json(&self.body(speech, prompt)).send().await;
+        let response = sent.map_err(|error| plainly(LlmError::unavailable(describe(error))))?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = bounded(response, self.max_body_bytes).await.map_err(plainly)?;
+        if let Some(encoding) = encoding(&headers) {
+            let cause = format!("it is encoded ({encoding}), though the plain one is asked for");
+            return Err(plainly(LlmError::unavailable(cause)));
         }
-    }
-
-    fn refused(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> LlmError {
-        let retry_after = milliseconds(headers).or_else(|| retry_after(headers, self.clock.now()));
-        let code = serde_json::from_slice(body).ok().and_then(|answer| code(&answer));
-        match status.as_u16() {
-            429 => LlmError::RateLimited { retry_after },
-            401 | 403 => LlmError::Auth { status: status.as_u16() },
-            404 => LlmError::NotFound { code },
-            408 | 409 | 425 | 500.. => {
-                let cause = format!("it answered {}", status.as_u16());
-                LlmError::Unavailable { cause, retry_after }
-            }
-            400..=499 => LlmError::Refused { code },
-            other => LlmError::Malformed { cause: format!("its status is {other}") },
+        let answer: Result<Value, _> = serde_json::from_slice(&body);
+        if !status.is_success() {
+            let reason = Reason::of(&answer.unwrap_or_default());
+            let unsupported =
+                reason.unsupported.filter(|_| matches!(status.as_u16(), 400 | 404 | 422 | 501));
+            let asked = retry_after(&headers, self.clock.now());
+            return Err((reason.into_error(status.as_u16(), asked), unsupported));
         }
+        // The library's words for what isn't JSON name a place, and nothing that stands there.
+        let not_json = |error: serde_json::Error| {
+            plainly(malformed(format!("it isn't JSON (column {})", error.column())))
+        };
+        let answer = answer.map_err(not_json)?;
+        if Reason::is_in(&answer) {
+            let (reason, asked) = (Reason::of(&answer), retry_after(&headers, self.clock.now()));
+            let unsupported = reason.unsupported;
+            return Err((reason.into_error(status.as_u16(), asked), unsupported));
+        }
+        let read = match speech {
+            Speech::OpenAi(_) => openai::read(&answer),
+            Speech::Anthropic => anthropic::read(&answer),
+            Speech::Gemini { .. } => gemini::read(&answer),
+        };
+        read.map_err(plainly)
     }
 }
 
@@ -137,18 +174,45 @@ impl Llm for HttpLlm {
     }
 
     async fn complete(&self, prompt: &Prompt) -> Result<Completion, LlmError> {
-        let request = self.client.post(self.url.clone()).headers(self.headers.clone());
-        let sent = request.json(&self.body(prompt)).send().await;
-        let response = sent.map_err(|error| LlmError::unavailable(describe(error)))?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let body = bounded(response, self.max_body_bytes).await?;
-        if !status.is_success() {
-            return Err(self.refused(status, &headers, &body));
+        let known = *self.speech.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut speech = known;
+        let mut tries = vec![known];
+        loop {
+            let (error, unsupported) = match self.ask(speech, prompt).await {
+                Ok(answer) => {
+                    self.remember(known, speech);
+                    return Ok(answer);
+                }
+                Err(failure) => failure,
+            };
+            let other = unsupported.and_then(|it| speech.without(it));
+            match other.filter(|other| !tries.contains(other) && tries.len() <= OTHER_WORDS) {
+                Some(other) => {
+                    speech = other;
+                    tries.push(other);
+                }
+                // Other words are to be found only where a part isn't taken; then every question needs them.
+                None if unsupported.is_some() && tries.len() > 1 => {
+                    let code = Some("unsupported_parameter".to_owned());
+                    return Err(LlmError::Setting { code });
+                }
+                None => return Err(error),
+            }
         }
-        // The library's words for what isn't JSON name a place, and nothing that stands there.
-        let answer = serde_json::from_slice(&body)
-            .map_err(|error| malformed(format!("it isn't JSON (column {})", error.column())))?;
-        self.read(&answer)
+    }
+}
+
+impl HttpLlm {
+    /// The provider took these words, so that the next question is asked in them.
+    fn remember(&self, known: Speech, taken: Speech) {
+        if known == taken {
+            return;
+        }
+        *self.speech.lock().unwrap_or_else(PoisonError::into_inner) = taken;
+        tracing::info!(
+            model = self.model,
+            "llm: the provider doesn't take a part of the request as it is usually written; it is written otherwise from here on"
+        );
     }
 }
 
@@ -195,14 +259,14 @@ fn address(config: &config::Llm) -> Result<(Url, Speech), SetupError> {
                 Some("api.openai.com") => openai::Bound::Completion,
                 Some(_) | None => openai::Bound::Plain,
             };
-            (vec!["chat", "completions"], Speech::OpenAi(bound))
+            (vec!["chat", "completions"], Speech::OpenAi(openai::Dialect::with(bound)))
         }
         Provider::Azure => (
             vec!["openai", "deployments", &config.model, "chat", "completions"],
-            Speech::OpenAi(openai::Bound::Completion),
+            Speech::OpenAi(openai::Dialect::with(openai::Bound::Completion)),
         ),
         Provider::Anthropic => (vec!["v1", "messages"], Speech::Anthropic),
-        Provider::Gemini => (vec!["v1beta", "models", &generate], Speech::Gemini),
+        Provider::Gemini => (vec!["v1beta", "models", &generate], Speech::Gemini { system: true }),
     };
     url.path_segments_mut().map_err(|()| bad("it has no path"))?.pop_if_empty().extend(parts);
     if let Some(version) = &config.api_version
@@ -215,6 +279,7 @@ fn address(config: &config::Llm) -> Result<(Url, Speech), SetupError> {
 
 fn headers(config: &config::Llm) -> Result<HeaderMap, SetupError> {
     let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(PLAIN));
     if config.provider == Provider::Anthropic {
         let version = config.api_version.as_deref().unwrap_or(anthropic::VERSION);
         let version = HeaderValue::from_str(version).map_err(|_| SetupError::Key)?;
@@ -231,23 +296,6 @@ fn headers(config: &config::Llm) -> Result<HeaderMap, SetupError> {
     value.set_sensitive(true);
     headers.insert(HeaderName::from_static(name), value);
     Ok(headers)
-}
-
-/// A wait in milliseconds, as OpenAI and Azure have it beside `Retry-After`.
-fn milliseconds(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get("retry-after-ms")?.to_str().ok()?;
-    value.trim().parse().ok().map(Duration::from_millis)
-}
-
-/// The short word that a provider has for what is wrong. Its sentences are left out: they can repeat what
-/// was asked.
-fn code(answer: &Value) -> Option<String> {
-    let error = &answer["error"];
-    let words = [&error["code"], &error["status"], &error["type"]];
-    let word = words.into_iter().find_map(Value::as_str)?;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    (!word.is_empty() && word.len() <= LONGEST_CODE && word.bytes().all(plain))
-        .then(|| word.to_owned())
 }
 
 #[cfg(test)]
@@ -313,20 +361,8 @@ mod tests {
             assert!(!format!("{headers:?}").contains("sk-1"));
         }
         let no_key = config::Llm { api_key: None, ..config(Provider::OpenAi, None) };
-        assert!(headers(&no_key).expect("headers").is_empty());
+        assert_eq!(headers(&no_key).expect("headers").len(), 1, "the encoding alone");
         let broken = config::Llm { api_key: Some(Secret::new("a\nb")), ..no_key };
         assert_eq!(headers(&broken), Err(SetupError::Key));
-    }
-
-    #[test]
-    fn only_a_short_plain_word_of_an_error_is_repeated() {
-        let said = |error: Value| code(&serde_json::json!({ "error": error }));
-        let some = |word: &str| Some(word.to_owned());
-        assert_eq!(said(serde_json::json!({"code": "model_not_found"})), some("model_not_found"));
-        assert_eq!(said(serde_json::json!({"code": 400, "status": "INVALID"})), some("INVALID"));
-        assert_eq!(said(serde_json::json!({"code": null, "type": "invalid"})), some("invalid"));
-        assert_eq!(said(serde_json::json!({"code": "Ann clicked Pay"})), None);
-        assert_eq!(said(serde_json::json!({"code": "x".repeat(65)})), None);
-        assert_eq!(said(serde_json::json!("no")), None);
     }
 }

@@ -7,6 +7,9 @@
 //! | [`Replies`] | answers people's questions, a bounded number at a time |
 //! | [`HttpLlm`] | OpenAI and what speaks like it, Azure, Anthropic, Gemini |
 //!
+//! An error is read by its reason (`reason.rs`): what a person must see to is told from what passes and from
+//! what is about the one question. What a model thought on the way is no part of its answer (`thoughts.rs`).
+//!
 //! What is asked and what is answered are customers' data: neither stands in a log line, an error or a
 //! `Debug`. An answer is bounded in bytes, and in time however slowly it drips.
 
@@ -17,10 +20,13 @@ mod gemini;
 mod http;
 mod model;
 mod openai;
+mod reason;
 mod replies;
+mod thoughts;
 
 pub use caller::{Caller, Limits, Totals};
 pub use error::{LlmError, Scope};
 pub use http::{HttpLlm, SetupError};
 pub use model::{Completion, FnLlm, Llm, Prompt, from_fn};
 pub use replies::{Replies, ReplyError};
+pub use thoughts::spoken;

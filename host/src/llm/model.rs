@@ -44,6 +44,11 @@ impl Prompt {
         }
         format!("{}\n\n{}", self.background, self.text)
     }
+
+    /// All of it as one text, for models that know no words of a system.
+    pub fn whole(&self) -> String {
+        format!("{}\n\n{}", self.system, self.message())
+    }
 }
 
 impl fmt::Debug for Prompt {

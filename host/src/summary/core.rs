@@ -9,6 +9,9 @@ use crate::outbox::retry::Backoff;
 
 /// After so many failures in a row that every question would meet, one session at a time tries.
 const SERVICE_FAILURES: u32 = 3;
+/// Where the questions of so many sessions are refused and none is answered, it isn't the questions: the settings
+/// or the account are wrong, which uses up nobody's attempts.
+const REFUSED_SESSIONS: usize = 3;
 /// A session of which nothing was heard for so long and of which nothing is to be done is forgotten; what
 /// waits of it is in the store.
 const QUIET: Duration = Duration::from_secs(300);
@@ -180,6 +183,8 @@ struct Session {
 struct Service {
     failures: u32,
     until: Option<Timestamp>,
+    /// Sessions whose questions were refused since anything was answered, up to [`REFUSED_SESSIONS`].
+    refused: BTreeSet<SessionKey>,
 }
 
 impl Core {
@@ -388,6 +393,10 @@ impl Core {
 
     fn failed(&mut self, id: AskId, failure: Failure, now: Timestamp) {
         let Failure { of_service, retry_after, random } = failure;
+        if !of_service && self.service.refused.len() < REFUSED_SESSIONS {
+            self.service.refused.extend(self.asked.get(&id).map(|ask| ask.key.clone()));
+        }
+        let of_service = of_service || self.service.refused.len() >= REFUSED_SESSIONS;
         if of_service {
             self.service.failures += 1;
             let over = self.service.failures.saturating_sub(SERVICE_FAILURES - 1);
@@ -396,7 +405,7 @@ impl Core {
                 self.service.until = Some(now + pause);
             }
         } else {
-            self.service = Service::default();
+            (self.service.failures, self.service.until) = (0, None);
         }
         let Some(ask) = self.asked.remove(&id) else { return };
         let Some(session) = self.sessions.get_mut(&ask.key) else { return };

@@ -36,6 +36,10 @@ pub enum Behaviour {
     Late(Duration, String),
     /// Fails with this status, and asks for so many seconds where it says.
     Fail(u16, Option<u64>),
+    /// Answers with a body that is said to be encoded so.
+    Encoded(String),
+    /// Fails with this status and body.
+    FailWith(u16, String),
     /// Never answers.
     Hang,
     /// Answers byte by byte, and never ends.
@@ -61,6 +65,8 @@ struct Desk {
     always: Option<Behaviour>,
     questions: Vec<Question>,
     refusals: Vec<String>,
+    /// The encodings that were asked for.
+    encodings: Vec<String>,
 }
 
 impl LlmServer {
@@ -78,6 +84,7 @@ impl LlmServer {
             always: None,
             questions: Vec::new(),
             refusals: Vec::new(),
+            encodings: Vec::new(),
         }));
         let served = desk.clone();
         let app = Router::new().fallback(move |request: Request<Body>| {
@@ -95,7 +102,7 @@ impl LlmServer {
     pub fn table(&self, keys: &str) -> String {
         let version = match self.shape {
             Shape::Azure => "api_version = \"2024-10-21\"\n",
-            Shape::OpenAi | Shape::Anthropic | Shape::Gemini => "",
+            Shape::OpenAi | Shape::Gateway | Shape::Anthropic | Shape::Gemini => "",
         };
         format!(
             "[llm]\nprovider = \"{}\"\nmodel = \"{MODEL}\"\nbase_url = \"http://{}{}\"\napi_key = {{ env = \"LLM_KEY\" }}\n{version}{keys}\n",
@@ -132,6 +139,11 @@ impl LlmServer {
         self.desk().refusals.clone()
     }
 
+    /// The encodings that each request asked for.
+    pub fn encodings(&self) -> Vec<String> {
+        self.desk().encodings.clone()
+    }
+
     fn desk(&self) -> MutexGuard<'_, Desk> {
         self.desk.lock().expect("no holder panics")
     }
@@ -146,6 +158,8 @@ async fn handle(shape: Shape, desk: &Mutex<Desk>, request: Request<Body>) -> Res
     let read = shape.read(head.method.as_str(), target, &head.headers, &body);
     let (n, said, behaviour) = {
         let mut desk = desk.lock().expect("no holder panics");
+        let encoding = head.headers.get("accept-encoding").and_then(|it| it.to_str().ok());
+        desk.encodings.push(encoding.unwrap_or_default().to_owned());
         let read = match read {
             Ok(read) => read,
             Err((status, why)) => {
@@ -170,6 +184,16 @@ async fn handle(shape: Shape, desk: &Mutex<Desk>, request: Request<Body>) -> Res
                 response.headers_mut().insert("retry-after", seconds.into());
             }
             response
+        }
+        Behaviour::Encoded(encoding) => {
+            let mut response = json(200, &shape.answer("odd bytes"));
+            let encoding = encoding.parse().expect("a test's encoding is a header");
+            response.headers_mut().insert("content-encoding", encoding);
+            response
+        }
+        Behaviour::FailWith(status, body) => {
+            let body = serde_json::from_str(&body).expect("a test's body is JSON");
+            json(status, &body)
         }
         Behaviour::Hang => std::future::pending().await,
         Behaviour::Drip => dripping(),

@@ -8,6 +8,8 @@ use serde_json::{Map, Value, json};
 pub enum Shape {
     /// OpenAI's chat completions, as other servers have them: under `/v1`, with `max_tokens`.
     OpenAi,
+    /// A gateway of OpenAI's kind whose model insists on `max_completion_tokens`.
+    Gateway,
     /// The same at Azure: the deployment `m-1`, version `2024-10-21`.
     Azure,
     /// Anthropic's messages.
@@ -18,6 +20,8 @@ pub enum Shape {
 
 /// The one key that is right.
 pub(super) const KEY: &str = "llm-key";
+/// What a gateway says to `max_tokens`.
+const UNSUPPORTED_MAX_TOKENS: &str = "max_tokens isn't supported";
 /// The one model that there is.
 pub(super) const MODEL: &str = "m-1";
 
@@ -34,7 +38,7 @@ impl Shape {
     /// `provider` of the configuration.
     pub fn provider(self) -> &'static str {
         match self {
-            Self::OpenAi => "openai",
+            Self::OpenAi | Self::Gateway => "openai",
             Self::Azure => "azure",
             Self::Anthropic => "anthropic",
             Self::Gemini => "gemini",
@@ -44,14 +48,14 @@ impl Shape {
     /// What stands behind the address in `base_url`.
     pub(super) fn base(self) -> &'static str {
         match self {
-            Self::OpenAi => "/v1",
+            Self::OpenAi | Self::Gateway => "/v1",
             Self::Azure | Self::Anthropic | Self::Gemini => "",
         }
     }
 
     fn target(self) -> String {
         match self {
-            Self::OpenAi => "/v1/chat/completions".to_owned(),
+            Self::OpenAi | Self::Gateway => "/v1/chat/completions".to_owned(),
             Self::Azure => {
                 format!("/openai/deployments/{MODEL}/chat/completions?api-version=2024-10-21")
             }
@@ -76,7 +80,7 @@ impl Shape {
             return wrong(405, method);
         }
         let (name, expected) = match self {
-            Self::OpenAi => ("authorization", format!("Bearer {KEY}")),
+            Self::OpenAi | Self::Gateway => ("authorization", format!("Bearer {KEY}")),
             Self::Azure => ("api-key", KEY.to_owned()),
             Self::Anthropic => ("x-api-key", KEY.to_owned()),
             Self::Gemini => ("x-goog-api-key", KEY.to_owned()),
@@ -93,7 +97,8 @@ impl Shape {
         let body: Value = serde_json::from_slice(body).map_err(|error| (400, error.to_string()))?;
         match self {
             Self::OpenAi => chat(&body, "max_tokens"),
-            Self::Azure => chat(&body, "max_completion_tokens"),
+            Self::Gateway if body.get("max_tokens").is_some() => wrong(400, UNSUPPORTED_MAX_TOKENS),
+            Self::Gateway | Self::Azure => chat(&body, "max_completion_tokens"),
             Self::Anthropic => messages(&body),
             Self::Gemini => contents(&body),
         }
@@ -102,7 +107,7 @@ impl Shape {
     /// An answer with this text.
     pub(super) fn answer(self, text: &str) -> Value {
         match self {
-            Self::OpenAi | Self::Azure => json!({
+            Self::OpenAi | Self::Gateway | Self::Azure => json!({
                 "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": MODEL,
                 "choices": [{
                     "index": 0, "finish_reason": "stop", "logprobs": null,
@@ -131,7 +136,10 @@ impl Shape {
     /// An error; `said` stands in its message, as providers repeat what they were sent.
     pub(super) fn error(self, status: u16, said: &str) -> Value {
         match self {
-            Self::OpenAi | Self::Azure => {
+            Self::Gateway if said == UNSUPPORTED_MAX_TOKENS => {
+                json!({"error": {"code": "unsupported_parameter", "param": "max_tokens"}})
+            }
+            Self::OpenAi | Self::Gateway | Self::Azure => {
                 json!({"error": {"message": said, "type": "an_error", "param": null, "code": null}})
             }
             Self::Anthropic => {

@@ -91,6 +91,7 @@ async fn a_model_that_fails_is_a_typed_error_that_repeats_nothing() {
         (LlmError::RateLimited { retry_after: None }, 502, "llm_rate_limited"),
         (LlmError::unavailable("Ann's server"), 502, "llm_unavailable"),
         (LlmError::Auth { status: 401 }, 502, "llm_auth"),
+        (LlmError::Setting { code: None }, 502, "llm_setting"),
         (LlmError::Refused { code: None }, 502, "llm_refused"),
         (LlmError::Malformed { cause: "Ann".to_owned() }, 502, "llm_malformed"),
     ] {

@@ -287,6 +287,44 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+#[test]
+fn a_failing_configuration_uses_up_no_sessions_attempts() {
+    let mut world = World::new(rules(2));
+    let asks = |effects: Vec<Effect>| {
+        let ask = |effect| if let Effect::Ask(ask) = effect { Some(ask.id.0) } else { None };
+        effects.into_iter().filter_map(ask).collect::<Vec<_>>()
+    };
+    let mut open: Vec<u64> = Vec::new();
+    for session in ["a", "b", "c"] {
+        open.extend(asks(world.taken(session, 1, 2)));
+    }
+    let mut refused = 0;
+    while refused < 40 {
+        let Some(id) = open.pop() else {
+            let next = asks(world.wait(3600));
+            assert!(!next.is_empty(), "nobody is asked for any more after {refused} refusals");
+            open.extend(next);
+            continue;
+        };
+        refused += 1;
+        open.extend(asks(world.fail(id, false)));
+    }
+    // The setting is corrected, and everybody is summed up.
+    let mut done = 0;
+    while done < 3 {
+        let Some(id) = open.pop() else {
+            let next = asks(world.wait(3600));
+            assert!(!next.is_empty(), "{done} of three are summed up");
+            open.extend(next);
+            continue;
+        };
+        done += 1;
+        let through = world.core.asked(AskId(id)).unwrap().through;
+        open.extend(asks(world.input(Input::Answered { id: AskId(id), through })));
+        open.extend(asks(world.input(Input::HandedOver(AskId(id)))));
+    }
+}
+
 proptest! {
     #[test]
     fn every_action_is_told_of_once_and_in_order_whatever_fails(
