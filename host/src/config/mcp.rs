@@ -3,13 +3,18 @@
 use super::model::{Context, Mcp, Server};
 use super::scalar::{self, Refusal, Scalar};
 use super::section::Section;
-use crate::http::mcp::is_host;
+use crate::http::mcp::{Origin, is_host};
 
 /// `[mcp]`: off where the table isn't there. It tells what people did, so that must be kept, and only for
 /// whoever has the token.
 pub(super) fn mcp(section: Section<'_>, server: &Server, context: Option<&Context>) -> Option<Mcp> {
     let enabled = section.scalar_or("enabled", section.is_present(), scalar::boolean);
     let hosts = section.list("hosts", "a list of names, for example [\"notes.example.com\"]", host);
+    let origins = section.list(
+        "origins",
+        "a list of origins, for example [\"https://app.example.com\"]",
+        origin,
+    );
     if enabled && context.is_none() {
         section.refuse(
             "enabled",
@@ -26,7 +31,18 @@ pub(super) fn mcp(section: Section<'_>, server: &Server, context: Option<&Contex
     }
     section.finish();
     let hosts = hosts.unwrap_or_default().into_iter().map(|(_, host)| host).collect();
-    enabled.then_some(Mcp { hosts })
+    let origins = origins.unwrap_or_default().into_iter().map(|(_, origin)| origin).collect();
+    enabled.then_some(Mcp { hosts, origins })
+}
+
+fn origin(value: Scalar<'_>) -> Result<Origin, Refusal> {
+    let text = scalar::text(value)?;
+    Origin::parse(&text).ok_or_else(|| {
+        Refusal::value(
+            "this is no origin of a web page",
+            "write scheme, host and port as a browser sends them, without a path, for example \"https://app.example.com\" or \"http://localhost:3000\"",
+        )
+    })
 }
 
 fn host(value: Scalar<'_>) -> Result<String, Refusal> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::llm::{Llm, Summary};
+use crate::http::mcp::Origin;
 use crate::ids::{PluginName, ProductId};
 use crate::prompts::Prompts;
 use crate::session::identity::{Belief, Names};
@@ -96,6 +97,8 @@ pub struct Mcp {
     /// Names, with or without a port, that the `Host` header may have beside those of this machine and that
     /// of `public_url`.
     pub hosts: Vec<String>,
+    /// Web pages whose scripts may ask, by their origins. By default none may.
+    pub origins: Vec<Origin>,
 }
 
 impl Default for Server {

@@ -2,9 +2,12 @@
 //!
 //! Streamable HTTP without sessions: a request is answered by itself, nothing is kept of a client, and no
 //! connection stays open. Who may ask is told by the bearer token, as with the context's other routes; the
-//! `Host` header must name this host and web pages aren't served, so that no page can have a browser ask.
+//! `Host` header must name this host, and web pages are served only where their origin is allowed, so that no page
+//! can have a browser ask. Whoever takes JSON, in whatever words, is answered in JSON.
 
+mod accept;
 mod activity;
+mod origin;
 mod tools;
 
 use std::net::SocketAddr;
@@ -13,8 +16,9 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::response::{IntoResponse, Response};
+use http::header::{ACCEPT, ORIGIN};
 use http::uri::Authority;
-use http::{StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use http_body_util::Full;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
@@ -25,11 +29,19 @@ use super::backend::Backend;
 use super::body;
 use super::routes::{Peer, Routes};
 use crate::config::Server;
+use origin::Asking;
+pub(crate) use origin::Origin;
 use tools::Tools;
+
+/// The two forms in which the protocol has answers. Its library wants both to be named; the one is sent.
+const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 
 /// The protocol's server over what people did lately.
 #[derive(Clone)]
-pub(super) struct Mcp(StreamableHttpService<Tools, NeverSessionManager>);
+pub(super) struct Mcp {
+    service: StreamableHttpService<Tools, NeverSessionManager>,
+    origins: Arc<[Origin]>,
+}
 
 impl Mcp {
     /// The server of a listener at `local`, where it is wanted.
@@ -54,7 +66,13 @@ impl Mcp {
             .with_max_request_body_bytes(server.max_body_bytes);
         let tools = move || Ok(Tools::new(backend.clone()));
         let sessions = Arc::new(NeverSessionManager::default());
-        Some(Self(StreamableHttpService::new(tools, sessions, config)))
+        let service = StreamableHttpService::new(tools, sessions, config);
+        Some(Self { service, origins: wanted.origins.clone().into() })
+    }
+
+    /// Whether a request's `Origin` header, if it has one, is that of a page that may ask.
+    pub(super) fn allows_origin(&self, headers: &HeaderMap) -> bool {
+        Asking::of(headers, &self.origins) != Asking::Stranger
     }
 }
 
@@ -73,7 +91,27 @@ pub(super) async fn mcp(
 }
 
 async fn answer(routes: &Routes, peer: Peer, request: Request) -> Result<Response, Refused> {
-    let Some(Mcp(service)) = &routes.mcp else { return Err(Refused::not_found()) };
+    let Some(mcp) = &routes.mcp else { return Err(Refused::not_found()) };
+    let asking = Asking::of(request.headers(), &mcp.origins);
+    if let (Asking::Page(_), &Method::OPTIONS) = (&asking, request.method()) {
+        // A browser asks first, without the page's token: it is told no more than that the page may ask.
+        let mut answer = guarded(StatusCode::NO_CONTENT.into_response());
+        origin::may_ask(answer.headers_mut());
+        asking.mark(answer.headers_mut());
+        return Ok(answer);
+    }
+    let answer = answer_page(routes, mcp, peer, request).await;
+    let mut answer = answer.unwrap_or_else(Refused::into_response);
+    asking.mark(answer.headers_mut());
+    Ok(answer)
+}
+
+async fn answer_page(
+    routes: &Routes,
+    mcp: &Mcp,
+    peer: Peer,
+    request: Request,
+) -> Result<Response, Refused> {
     routes.rule.check(peer.0, request.headers())?;
     if !matches!(routes.rule, Rule::Bearer(_)) {
         return Err(Refused::new(
@@ -83,10 +121,29 @@ async fn answer(routes: &Routes, peer: Peer, request: Request) -> Result<Respons
             "set `token` in [server] and send `Authorization: Bearer TOKEN`",
         ));
     }
-    let (head, body) = request.into_parts();
+    if !mcp.allows_origin(request.headers()) {
+        return Err(Refused::new(
+            StatusCode::FORBIDDEN,
+            "origin",
+            "the request comes from a web page that may not ask",
+            "add the page's origin to `origins` in [mcp], for example \"https://app.example.com\"",
+        ));
+    }
+    if request.method() == Method::POST && !accept::takes_json(request.headers()) {
+        return Err(Refused::new(
+            StatusCode::NOT_ACCEPTABLE,
+            "not_acceptable",
+            "the answer is JSON, which the Accept header excludes",
+            "send `Accept: application/json, text/event-stream`, or none",
+        ));
+    }
+    let (mut head, body) = request.into_parts();
     let read = Request::from_parts(head.clone(), body);
     let body = body::read(read, routes.max_body_bytes).await?;
+    head.headers.insert(ACCEPT, BOTH);
+    // What the library would compare less closely was compared.
+    head.headers.remove(ORIGIN);
     let request = Request::from_parts(head, Full::new(body));
-    let answer = routes.within_deadline(service.handle(request)).await?;
+    let answer = routes.within_deadline(mcp.service.handle(request)).await?;
     Ok(guarded(answer.map(Body::new)))
 }

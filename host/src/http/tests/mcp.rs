@@ -4,6 +4,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::config::{Context, Mcp};
 use crate::context::{Settings, UserSettings};
+use crate::http::mcp::Origin;
 use crate::session::payload::{Action, ActionsPayload};
 
 const BEARER: (&str, &str) = ("authorization", "Bearer token");
@@ -11,8 +12,13 @@ const ACCEPT: (&str, &str) = ("accept", "application/json, text/event-stream");
 
 /// A host with a token that tells agents what Ann did.
 async fn told() -> Host {
-    let (token, mcp) =
-        (Some(Secret::new("token")), Some(Mcp { hosts: vec!["mcp.example".into()] }));
+    let (token, mcp) = (
+        Some(Secret::new("token")),
+        Some(Mcp {
+            hosts: vec!["mcp.example".into()],
+            origins: vec![Origin::parse("https://app.example.com").unwrap()],
+        }),
+    );
     let host = Host::start(Server { token, mcp, ..Server::default() }).await;
     let recent =
         Recent::new(Settings::default(), UserSettings::default(), Clock::system()).unwrap();
@@ -90,6 +96,60 @@ async fn a_name_of_another_host_and_a_web_page_are_refused() {
     }
     for name in ["localhost:9", "127.0.0.1", "[::1]:80", "mcp.example", "mcp.example:443"] {
         assert_eq!(host.rpc(name, &[BEARER], &list()).await.status(), 200, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_an_allowed_origin_is_served_and_its_browser_told_so() {
+    let host = told().await;
+    let origin = "https://app.example.com";
+    let answer = host.rpc("localhost", &[BEARER, ("origin", origin)], &list()).await;
+    assert_eq!((answer.status(), answer.header("vary")), (200, Some("origin")));
+    assert_eq!(answer.header("access-control-allow-origin"), Some(origin));
+    let refused = host.rpc("localhost", &[("origin", origin)], &list()).await;
+    assert_eq!((refused.status(), refused.code().as_str()), (401, "unauthorized"));
+
+    let ask = |origin: &str| {
+        format!(
+            "OPTIONS /mcp HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\norigin: {origin}\r\naccess-control-request-method: POST\r\n\r\n"
+        )
+    };
+    let asked = host.raw(ask(origin)).await;
+    assert_eq!((asked.status(), asked.header("access-control-allow-origin")), (204, Some(origin)));
+    let headers = asked.header("access-control-allow-headers").unwrap();
+    assert!(headers.contains("authorization") && headers.contains("mcp-protocol-version"));
+    for stranger in ["https://evil.example", "https://app.example.com.evil", "null"] {
+        let asked = host.raw(ask(stranger)).await;
+        assert_ne!(asked.status(), 204, "{stranger}");
+        assert_eq!(asked.header("access-control-allow-origin"), None, "{stranger}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_is_answered_whatever_words_it_takes_json_in() {
+    let host = told().await;
+    let body = list().to_string();
+    let asked = |accept: &str| {
+        format!(
+            "POST /mcp HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{accept}content-type: application/json\r\nauthorization: Bearer token\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    for accept in [
+        "",
+        "accept: */*\r\n",
+        "accept: application/*, text/*\r\n",
+        "accept: application/json\r\n",
+        "accept: text/event-stream;q=0.5, application/json;q=0.9\r\n",
+        "accept: text/event-stream\r\naccept: */*;q=0.1\r\n",
+    ] {
+        let answer = host.raw(asked(accept)).await;
+        assert_eq!(answer.status(), 200, "{accept}: {}", answer.0);
+        assert_eq!(answer.header("content-type"), Some("application/json"), "{accept}");
+    }
+    for accept in ["accept: text/html\r\n", "accept: application/json;q=0, */*\r\n"] {
+        let answer = host.raw(asked(accept)).await;
+        assert_eq!((answer.status(), answer.code().as_str()), (406, "not_acceptable"), "{accept}");
     }
 }
 
