@@ -283,9 +283,31 @@ fn put(component: PathBuf, folder: &Path, name: &str) -> Vec<u8> {
 
 fn right_folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder can be made");
-    std::fs::write(folder.path().join("stream.secret"), "hunter2\n")
-        .expect("a file can be written");
+    secret_file(folder.path(), 0o600);
     folder
+}
+
+fn secret_file(folder: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let path = folder.join("stream.secret");
+    std::fs::write(&path, "hunter2\n").expect("a file can be written");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("a mode");
+}
+
+#[test]
+fn a_secret_file_that_others_can_read_is_warned_of() {
+    let folder = right_folder();
+    put(test_guests().join("guest_echo.wasm"), folder.path(), "chat.wasm");
+    secret_file(folder.path(), 0o644);
+    let run = check(folder.path(), RIGHT, &[], &[("API", "hunter2")]);
+    let file = folder.path().join("stream.secret").display().to_string();
+    let warning = format!(
+        "[streams.main] warning: \"token\": the file {file} can be read by others (mode 644); chmod 600 {file}"
+    );
+    assert_eq!(run.code, 0);
+    assert!(run.stderr.lines().any(|line| line == warning), "{}", run.stderr);
+    assert!(!format!("{}{}", run.stdout, run.stderr).contains("hunter2"));
 }
 
 fn check(folder: &Path, text: &str, args: &[&str], env: &[(&str, &str)]) -> Run {

@@ -40,7 +40,12 @@ fn found(args: &CheckArgs, config: &Config) -> anyhow::Result<ExitCode> {
     let of_plugins = config.plugins.iter().flat_map(|(name, plugin)| told(config, name, plugin));
     let of_products =
         config.products.iter().filter_map(|(id, product)| aimless(config, id, product));
-    let told: Vec<_> = of_plugins.chain(of_products).collect();
+    let of_file = config.warnings.iter().map(|warning| Told {
+        section: warning.section.clone(),
+        problem: false,
+        message: warning.message.clone(),
+    });
+    let told: Vec<_> = of_file.chain(of_plugins).chain(of_products).collect();
     let ok = !told.iter().any(|told| told.problem);
     if args.json {
         let listed = |problems: bool| {

@@ -185,6 +185,23 @@ pub enum Fault {
     },
 }
 
+/// Something in a configuration that can be used and had better be seen to. No secret's value is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// Where.
+    pub place: Place,
+    /// In which table.
+    pub section: String,
+    /// What, and the way out.
+    pub message: String,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: [{}] {}", self.place, self.section, self.message)
+    }
+}
+
 /// Why a secret can't be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretFault {
@@ -235,11 +252,13 @@ pub enum SecretFault {
     },
     /// It can't be sent in a header.
     #[error(
-        "the value from {source_text} has characters that a bearer token can't have (blanks, line breaks or others outside of ASCII); check what was copied"
+        "the value from {source_text} has a character that a bearer token can't have: {odd}; check what was copied"
     )]
     NotAToken {
         /// The variable or the file.
         source_text: String,
+        /// What it is, and where.
+        odd: String,
     },
 }
 

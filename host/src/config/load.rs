@@ -86,6 +86,7 @@ pub(super) fn build(
         return Err(errors);
     }
     let config = config(Section::top(&reader, table.get_ref()), base);
+    let config = Config { warnings: reader.warnings(), ..config };
     let (mut problems, overlay) = reader.into_findings();
     for name in set.into_iter().filter(|name| name.starts_with(OVERLAY)) {
         let fault = if !overlay.contains_key(&name) {
@@ -164,6 +165,7 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
         summary,
         prompts,
         names,
+        warnings: Vec::new(),
     }
 }
 

@@ -39,7 +39,7 @@ mod sections;
 #[cfg(test)]
 mod tests;
 
-pub use error::{ConfigErrors, Fault, Place, Problem, SecretFault};
+pub use error::{ConfigErrors, Fault, Place, Problem, SecretFault, Warning};
 pub use llm::{Llm, Provider, Summary};
 pub use model::{
     Breaker, Cache, Config, Context, DeadHead, Delivery, History, Isolation, Mcp, Plugin,

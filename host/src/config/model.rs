@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::error::Warning;
 use super::llm::{Llm, Summary};
 use crate::http::mcp::Origin;
 use crate::ids::{PluginName, ProductId};
@@ -46,6 +47,8 @@ pub struct Config {
     pub prompts: Prompts,
     /// Which names mean somebody (`[identity]`).
     pub names: Arc<Names>,
+    /// What is to be told of it although it can be used.
+    pub warnings: Vec<Warning>,
 }
 
 impl Config {

@@ -1,6 +1,7 @@
 //! Secrets: named in the file, kept elsewhere.
 
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 
 use toml::de::DeValue;
 
@@ -8,9 +9,13 @@ use super::error::{Fault, SecretFault};
 use super::model::Secret;
 use super::scalar;
 use super::section::Section;
+use crate::session::text::is_invisible;
 
 /// Longest secret taken from a file, in bytes: a file that is longer isn't one.
 const LONGEST: u64 = 64 * 1024;
+
+/// The bits of a file's mode with which its group or everybody reads or changes it.
+const OTHERS: u32 = 0o066;
 
 /// A secret that goes out or comes in as a bearer token; problems are reported and read as `None`.
 pub(super) fn bearer(section: &Section<'_>, key: &str) -> Option<Secret> {
@@ -18,14 +23,14 @@ pub(super) fn bearer(section: &Section<'_>, key: &str) -> Option<Secret> {
     let value = value(section, key, &inner);
     inner.finish();
     let (value, source_text) = value?;
-    if value.bytes().all(|byte| byte.is_ascii_graphic()) {
+    let Some(odd) = odd(&value, |c| !c.is_ascii_graphic()) else {
         return Some(Secret::new(value));
-    }
-    refuse(section, key, SecretFault::NotAToken { source_text });
+    };
+    refuse(section, key, SecretFault::NotAToken { source_text, odd });
     None
 }
 
-/// A secret that never goes out as it is, so that it can be any text.
+/// A secret that isn't sent in a header as it is, such as a password or what signs, so that it can be any text.
 pub(super) fn of_any_text(section: &Section<'_>, key: &str) -> Option<Secret> {
     let inner = open(section, key)?;
     let value = value(section, key, &inner);
@@ -57,41 +62,90 @@ pub(super) fn value(
 ) -> Option<(String, String)> {
     let variable = inner.scalar("env", scalar::text);
     let file = inner.scalar("file", scalar::text);
-    let fault = match (variable, file) {
+    let (value, source_text) = match (variable, file) {
         (Some(variable), None) => match (section.reader.env)(&variable) {
-            None => SecretFault::NotSet { variable },
-            Some(value) if value.is_empty() => {
-                SecretFault::Empty { source_text: format!("the environment variable {variable}") }
-            }
-            Some(value) => return Some((value, format!("the environment variable {variable}"))),
+            Some(value) => (value, format!("the environment variable {variable}")),
+            None => return none(section, key, SecretFault::NotSet { variable }),
         },
         (None, Some(file)) => {
             let path = section.reader.base.join(file);
-            let source_text = format!("the file {}", path.display());
             match read(&path) {
-                Err(cause) => SecretFault::Unreadable { path, cause },
-                Ok(value) if value.is_empty() => SecretFault::Empty { source_text },
-                Ok(value) => return Some((value, source_text)),
+                Err(cause) => return none(section, key, SecretFault::Unreadable { path, cause }),
+                Ok((value, mode)) => {
+                    if mode & OTHERS != 0 {
+                        let message = format!(
+                            "\"{key}\": the file {} can be read by others (mode {:o}); chmod 600 {}",
+                            path.display(),
+                            mode & 0o777,
+                            path.display()
+                        );
+                        section.reader.warn(section.place_of(key), &section.name(), message);
+                    }
+                    (value, format!("the file {}", path.display()))
+                }
             }
         }
         (None, None) if inner.has("env") || inner.has("file") => return None,
-        (None, None) | (Some(_), Some(_)) => SecretFault::Shape,
+        (None, None) | (Some(_), Some(_)) => return none(section, key, SecretFault::Shape),
     };
-    refuse(section, key, fault);
-    None
+    let value = without_accidents(&value);
+    if value.is_empty() {
+        return none(section, key, SecretFault::Empty { source_text });
+    }
+    if let Some(odd) =
+        odd(value, |c| c.is_control() || is_invisible(c)).or_else(|| odd_blank(value))
+    {
+        let message =
+            format!("\"{key}\": the value from {source_text} has {odd}; check what was copied");
+        section.reader.warn(section.place_of(key), &section.name(), message);
+    }
+    Some((value.to_owned(), source_text))
 }
 
-/// The text of a file without the line break that editors put at its end.
-fn read(path: &std::path::Path) -> Result<String, String> {
+/// What editors and copying put around a value, and nobody means: a byte order mark, and line breaks at the end.
+fn without_accidents(value: &str) -> &str {
+    value.trim_start_matches('\u{FEFF}').trim_end_matches(['\r', '\n'])
+}
+
+/// The first character that is odd, by its place and its name. One that can be seen isn't told: it is a piece of
+/// the secret.
+fn odd(value: &str, is_odd: impl Fn(char) -> bool) -> Option<String> {
+    let (at, c) = value.chars().enumerate().find(|(_, c)| is_odd(*c))?;
+    let name = match c {
+        '\n' | '\r' => "a line break".to_owned(),
+        '\t' => "a tab".to_owned(),
+        c if c.is_whitespace() => format!("a blank (U+{:04X})", u32::from(c)),
+        c if c.is_control() => format!("a control character (U+{:04X})", u32::from(c)),
+        c if is_invisible(c) => format!("an invisible character (U+{:04X})", u32::from(c)),
+        _ => "one outside of ASCII".to_owned(),
+    };
+    Some(format!("{name} as character {} of {}", at + 1, value.chars().count()))
+}
+
+/// A blank at one of the ends, or one that isn't the usual.
+fn odd_blank(value: &str) -> Option<String> {
+    let last = value.chars().count().saturating_sub(1);
+    let mut places = value.chars().enumerate();
+    let (at, c) =
+        places.find(|(at, c)| c.is_whitespace() && (*at == 0 || *at == last || *c != ' '))?;
+    Some(format!("a blank (U+{:04X}) as character {} of {}", u32::from(c), at + 1, last + 1))
+}
+
+/// The text of a file, and its mode.
+fn read(path: &std::path::Path) -> Result<(String, u32), String> {
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let mode = file.metadata().map_err(|error| error.to_string())?.mode();
     file.take(LONGEST + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
     if text.len() as u64 > LONGEST {
         return Err(format!("it is longer than {LONGEST} bytes"));
     }
-    let end = text.trim_end_matches(['\r', '\n']).len();
-    text.truncate(end);
-    Ok(text)
+    Ok((text, mode))
+}
+
+fn none<T>(section: &Section<'_>, key: &str, fault: SecretFault) -> Option<T> {
+    refuse(section, key, fault);
+    None
 }
 
 fn suggested(section: &Section<'_>, key: &str) -> String {

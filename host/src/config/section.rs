@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{Fault, Place, Problem};
+use super::error::{Fault, Place, Problem, Warning};
 use super::scalar::{Refusal, Scalar, type_name};
 
 /// What every variable of the overlay starts with.
@@ -22,6 +22,8 @@ pub(super) struct Reader<'a> {
     pub(super) base: &'a Path,
     pub(super) env: &'a dyn Fn(&str) -> Option<String>,
     problems: RefCell<Vec<Problem>>,
+    /// What is to be told of a configuration that can be used.
+    warnings: RefCell<Vec<Warning>>,
     /// Variable → the key that it overrides: what the overlay can be made of.
     overlay: RefCell<BTreeMap<String, String>>,
     /// Table (names replaced by `*`) → its keys.
@@ -42,10 +44,22 @@ impl<'a> Reader<'a> {
             base,
             env,
             problems: RefCell::default(),
+            warnings: RefCell::default(),
             overlay: RefCell::default(),
             #[cfg(test)]
             schema: RefCell::default(),
         }
+    }
+
+    /// What there is to be told so far.
+    pub(super) fn warnings(&self) -> Vec<Warning> {
+        self.warnings.borrow().clone()
+    }
+
+    /// Tells of something that can be used and had better be seen to.
+    pub(super) fn warn(&self, place: Place, section: &str, message: String) {
+        let section = section.to_owned();
+        self.warnings.borrow_mut().push(Warning { place, section, message });
     }
 
     /// The problems so far.

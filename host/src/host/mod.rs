@@ -121,6 +121,9 @@ pub enum RunError {
 impl Host {
     /// Builds and starts everything.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        for warning in &config.warnings {
+            tracing::warn!("configuration: {warning}");
+        }
         let clock = Clock::system();
         let journal = open_journal(&config.store).await?;
         let store = open_store(config.store.clone(), journal.as_ref()).await?;
