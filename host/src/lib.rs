@@ -28,7 +28,7 @@
 //! | [`cli`] | the commands | everything else |
 //!
 //! [`clock`] is time as a value, [`ids`] the typed names that everything is keyed by, [`telemetry`] the
-//! log's set-up.
+//! log's set-up and what keeps it short, `visible` which characters may be shown.
 
 // The one exception is in `plugin::artifact`, which loads what was compiled before.
 #![deny(unsafe_code)]
@@ -52,3 +52,4 @@ pub mod store;
 pub mod stream;
 pub mod summary;
 pub mod telemetry;
+mod visible;

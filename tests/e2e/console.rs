@@ -15,7 +15,7 @@ use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 struct Host {
     child: Child,
     stdout: Lines<BufReader<ChildStdout>>,
-    stderr: Lines<BufReader<ChildStderr>>,
+    stderr: Option<Lines<BufReader<ChildStderr>>>,
     connector: Connector,
     addr: String,
     _folder: tempfile::TempDir,
@@ -61,7 +61,7 @@ impl Host {
         };
         let addr = tokio::time::timeout(DEADLINE, listening).await.unwrap();
         assert!(connector.connected("main").await);
-        Self { child, stdout, stderr, connector, addr, _folder: folder }
+        Self { child, stdout, stderr: Some(stderr), connector, addr, _folder: folder }
     }
 
     /// Has somebody say something in a conversation.
@@ -83,9 +83,10 @@ impl Host {
 
     /// The next line of the log that a guest wrote.
     async fn guest_line(&mut self) -> String {
+        let stderr = self.stderr.as_mut().expect("the log is read");
         let found = async {
             loop {
-                let line = self.stderr.next_line().await.unwrap().expect("the host runs");
+                let line = stderr.next_line().await.unwrap().expect("the host runs");
                 let value: Value = serde_json::from_str(&line).unwrap_or_default();
                 if value["target"] == "sidenote::guest" {
                     return value["fields"]["message"].as_str().unwrap().to_owned();
@@ -143,6 +144,21 @@ async fn what_is_not_granted_goes_to_the_log() {
     host.act("s-1", "clicked Pay").await;
     let line = host.guest_line().await;
     assert!(line.starts_with("{\"type\":\"note\"") && line.contains("clicked Pay"), "{line}");
+    assert_eq!(host.end().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_nobody_reads_any_more_ends_nothing() {
+    let mut host = Host::start("stdout = true", "").await;
+    drop(host.stderr.take());
+    // Each is a line of the log.
+    for path in ["nowhere", "sessions/link", "erase", "outbox/retry"] {
+        let url = format!("http://{}/{path}", host.addr);
+        let answer = post_json(&url, &[], "not json".into()).await.unwrap();
+        assert!((400..500).contains(&answer.status), "{path}: {}", answer.status);
+    }
+    host.act("s-1", "clicked Pay").await;
+    assert!(host.next_line().await.contains("clicked Pay"));
     assert_eq!(host.end().await, Vec::<String>::new());
 }
 

@@ -7,7 +7,7 @@ mod screen;
 mod stage;
 mod story;
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -29,8 +29,17 @@ pub(crate) struct DemoArgs {
     seconds: u64,
 }
 
-/// Runs the demo until its story has been told, or until Ctrl-C.
+/// Runs the demo until its story has been told, or until Ctrl-C, or until nobody reads it any more.
 pub(crate) async fn run(args: DemoArgs) -> Result<()> {
+    let told = perform(args).await;
+    let unread = |error: &anyhow::Error| {
+        let error = error.downcast_ref::<io::Error>();
+        error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    };
+    if told.as_ref().is_err_and(unread) { Ok(()) } else { told }
+}
+
+async fn perform(args: DemoArgs) -> Result<()> {
     let mut screen = Screen::new(std::io::stdout().lock(), colours());
     let mut stage = Stage::set(&args.plugins).await?;
     let (connector, platform, host) = stage.urls();

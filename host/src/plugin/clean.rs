@@ -1,5 +1,7 @@
 //! Text that a guest wrote, made fit for logs, errors and people.
 
+use crate::visible::steers;
+
 /// The text without characters that steer a terminal or hide text, cut to `max` bytes. Line breaks and
 /// tabs become spaces.
 pub(super) fn clean(text: &str, max: usize) -> String {
@@ -23,12 +25,6 @@ pub(super) fn clean(text: &str, max: usize) -> String {
     out
 }
 
-/// Control characters, and those that change the direction or the breaks of what is shown.
-pub(super) fn steers(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,6 +33,7 @@ mod tests {
     fn what_steers_a_terminal_is_left_out() {
         assert_eq!(clean("a\u{1b}[31mred\u{7}\r\nb\tc", 100), "a[31mred  b c");
         assert_eq!(clean("x\u{202e}evil\u{2066}\u{200b}\u{0}", 100), "xevil");
+        assert_eq!(clean("a\u{ad}b\u{61c}c\u{180e}d\u{3164}e\u{115f}f\u{fe0f}", 100), "abcdef");
         assert_eq!(clean("naïve 日本 🙂", 100), "naïve 日本 🙂");
     }
 

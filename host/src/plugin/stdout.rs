@@ -19,8 +19,9 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
-use super::clean::{clean, steers};
+use super::clean::clean;
 use crate::ids::PluginName;
+use crate::visible::steers;
 
 /// Longest line taken: a note with many actions as JSON.
 const MAX_LINE_BYTES: usize = 1 << 20;

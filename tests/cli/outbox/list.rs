@@ -156,3 +156,26 @@ fn sessions(run: &Run) -> Vec<String> {
     };
     run.stdout.lines().map(session).collect()
 }
+
+#[tokio::test]
+async fn a_reader_that_has_seen_enough_is_no_error() {
+    let filled = Filled::store().await;
+    for format in [&[][..], &["--json"]] {
+        let mut child = std::process::Command::new(sidenote_tests::binary())
+            .args(["outbox", "list"])
+            .args(format)
+            .args(["--config", &filled.config().display().to_string()])
+            .env_clear()
+            .env("API_TOKEN", super::filled::TOKEN)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        // As `head` does when it has what it wants.
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        assert!(!said.contains("panicked") && !said.contains("error"), "{said}");
+    }
+}

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal};
 use std::process::{Command, Stdio};
 
 use crate::engine::ledger::{Entry, EntryState};
+use crate::visible::steers;
 
 /// Columns are cut no further than this.
 const NARROWEST: usize = 8;
@@ -144,6 +145,7 @@ pub(in crate::cli) fn escaped(text: &str) -> String {
     for c in text.chars() {
         match c {
             '"' | '\'' => escaped.push(c),
+            c if steers(c) && !c.is_control() => escaped.extend(c.escape_unicode()),
             c => escaped.extend(c.escape_debug()),
         }
     }

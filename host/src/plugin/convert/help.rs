@@ -1,8 +1,9 @@
 //! Offers of help.
 
 use super::wit;
-use crate::plugin::clean::{clean, steers};
+use crate::plugin::clean::clean;
 use crate::plugin::help::{Offer, QuickReply};
+use crate::visible::steers;
 
 const MAX_TEXT_BYTES: usize = 16 << 10;
 const MAX_QUICK_REPLIES: usize = 16;
@@ -22,8 +23,9 @@ pub(in crate::plugin) fn quick_replies(replies: &[QuickReply]) -> Vec<wit::Quick
 
 /// An offer that a guest makes, bounded; the error says why it is none.
 pub(in crate::plugin) fn given_offer(offer: wit::OfferResult) -> Result<Offer, &'static str> {
-    let mut text: String =
-        offer.text.chars().filter(|c| matches!(c, '\n' | '\t') || !steers(*c)).collect();
+    // How an emoji is drawn is no harm in what a person reads.
+    let shown = |c: &char| matches!(c, '\n' | '\t' | '\u{fe0e}' | '\u{fe0f}') || !steers(*c);
+    let mut text: String = offer.text.chars().filter(shown).collect();
     text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
     if text.trim().is_empty() {
         return Err("the text of its offer is empty");

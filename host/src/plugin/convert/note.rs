@@ -8,9 +8,10 @@ use crate::outbox::note::{
     Call, Failure, FailureKind, Found, LimitScope, Note, NoteKind, Pause, Posted, Sent,
 };
 use crate::plugin::bindings::v0_1::exports::sidenote::plugin::redactor;
-use crate::plugin::clean::{clean, steers};
+use crate::plugin::clean::clean;
 use crate::plugin::redaction::Redaction;
 use crate::session::payload::Action;
+use crate::visible::steers;
 
 const MAX_NOTE_ID_BYTES: usize = 1024;
 /// A platform that asks for more is not believed.

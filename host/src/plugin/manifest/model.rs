@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::schema::{self, ConfigError};
 use crate::egress::{Asked, Pattern, Patterns};
 use crate::plugin::anatomy::{Anatomy, AnatomyError};
-use crate::plugin::clean::{clean, steers};
+use crate::plugin::clean::clean;
+use crate::visible::steers;
 
 /// Largest manifest, in bytes.
 const MAX_BYTES: usize = 64 << 10;

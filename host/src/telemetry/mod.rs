@@ -1,12 +1,19 @@
-//! Logging set-up. Data goes to stdout, everything said about it to stderr.
+//! The log: its set-up, and what keeps it short. Data goes to stdout, everything said about it to stderr.
+
+mod lines;
+mod refusals;
 
 use std::io::{self, IsTerminal};
 
 use tracing::Level;
 use tracing_subscriber::EnvFilter;
 
+use lines::Lines;
+pub use refusals::Refusals;
+pub(crate) use refusals::WINDOW as REFUSALS_WINDOW;
+
 /// Sends log lines to stderr, filtered by `SIDENOTE_LOG` or, without it, from `level` on, as text or,
-/// with `json`, one JSON object per line.
+/// with `json`, one JSON object per line. Where nobody reads stderr any more they are lost, and nothing else.
 pub fn init(json: bool, level: Level) {
     let wanted = without_payloads(&std::env::var("SIDENOTE_LOG").unwrap_or_default());
     let default = || EnvFilter::new(level.as_str());
@@ -19,7 +26,9 @@ pub fn init(json: bool, level: Level) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter.add_directive(quiet))
         .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr);
+        // It would say so on stderr, and panic where that is gone.
+        .log_internal_errors(false)
+        .with_writer(move || Lines::new(io::stderr(), json));
     let installed = if json { builder.json().try_init() } else { builder.try_init() };
     if installed.is_err() {
         tracing::debug!("a log subscriber is already installed; keeping it");
