@@ -9,6 +9,7 @@ mod help;
 mod outbox;
 mod plugin;
 mod plugin_new;
+mod proxies;
 mod sidenote;
 mod sinks;
 mod smoke_test;
