@@ -85,8 +85,11 @@ pub struct Server {
     pub header_timeout: Duration,
     /// Largest request body, in bytes.
     pub max_body_bytes: usize,
-    /// Connections at the same time; further ones wait in the system's queue.
+    /// Connections at the same time; 64 further ones are there for health and the API alone.
     pub max_connections: usize,
+    /// Of them at most so many of one other machine (in IPv6, of one network of 64 bits). This machine isn't
+    /// counted: a proxy on it stands for everybody.
+    pub max_connections_per_peer: usize,
     /// The address under which chat platforms reach the host, for example `https://notes.example.com`:
     /// what a signature over the whole URL is checked with. The `Host` header isn't trusted for it.
     pub public_url: Option<String>,
@@ -112,6 +115,7 @@ impl Default for Server {
             header_timeout: Duration::from_secs(10),
             max_body_bytes: 1 << 20,
             max_connections: 512,
+            max_connections_per_peer: 128,
             public_url: None,
             mcp: None,
         }

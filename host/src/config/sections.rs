@@ -26,6 +26,11 @@ pub(super) fn server(section: Section<'_>) -> Server {
         ),
         max_body_bytes: section.scalar_or("max_body", default.max_body_bytes, scalar::size),
         max_connections: section.scalar_or("max_connections", default.max_connections, connections),
+        max_connections_per_peer: section.scalar_or(
+            "max_connections_per_peer",
+            default.max_connections_per_peer,
+            connections,
+        ),
         public_url: section.scalar("public_url", public_url),
         mcp: None,
     };

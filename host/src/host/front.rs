@@ -23,6 +23,7 @@ use crate::llm::Replies;
 use crate::plugin::{self, Health, ReceiveError, Registry, WebhookEvent, WebhookTurn};
 use crate::store::Store;
 use crate::stream::{Interruption, State, Status};
+use crate::telemetry::Refusals;
 
 /// When a platform shall send a webhook again that could not be taken.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -192,6 +193,35 @@ impl Front {
 
 #[async_trait::async_trait]
 impl Backend for Front {
+    fn refuses_webhook(&self, plugin: &str) -> Option<WebhookAnswer> {
+        if self.closed.get() {
+            return Some(WebhookAnswer::Unavailable { retry_after: RETRY_AFTER });
+        }
+        match self.registry.reads_webhooks(plugin) {
+            Ok(()) => None,
+            Err(ReceiveError::NoSuchPlugin | ReceiveError::NoWebhook) => {
+                Some(WebhookAnswer::UnknownPlugin)
+            }
+            Err(
+                ReceiveError::Unavailable
+                | ReceiveError::UnderWay
+                | ReceiveError::Rejected { .. }
+                | ReceiveError::Crashed { .. },
+            ) => Some(WebhookAnswer::Unavailable { retry_after: RETRY_AFTER }),
+        }
+    }
+
+    fn refuses_push(&self, product: &str, signed: bool) -> Option<PushAnswer> {
+        if self.closed.get() {
+            return Some(PushAnswer::Unavailable { retry_after: RETRY_AFTER });
+        }
+        self.intake.refuses(product, signed)
+    }
+
+    fn refusals(&self) -> Option<&Refusals> {
+        Some(self.intake.refusals())
+    }
+
     async fn webhook(&self, plugin: &str, request: WebhookRequest) -> WebhookAnswer {
         if self.closed.get() {
             return WebhookAnswer::Unavailable { retry_after: RETRY_AFTER };
@@ -209,7 +239,9 @@ impl Backend for Front {
             }
             Err(ReceiveError::Rejected { status, code, message }) => {
                 // The reason is the operator's: whoever sent the request may be anyone.
-                tracing::warn!(plugin, status, code, message, "webhook: refused by the plugin");
+                self.intake.refusals().say("webhook", plugin, &code, || {
+                    tracing::warn!(plugin, status, code, message, "webhook: refused by the plugin");
+                });
                 let message = "the plugin refuses the request".to_owned();
                 return WebhookAnswer::Rejected { status, code, message };
             }
@@ -217,7 +249,9 @@ impl Backend for Front {
                 return WebhookAnswer::Unavailable { retry_after: RETRY_AFTER };
             }
             Err(ReceiveError::Crashed { code, message }) => {
-                tracing::warn!(plugin, code, message, "webhook: the plugin failed");
+                self.intake.refusals().say("webhook", plugin, &code, || {
+                    tracing::warn!(plugin, code, message, "webhook: the plugin failed");
+                });
                 return WebhookAnswer::PluginFailed { code };
             }
         };

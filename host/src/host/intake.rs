@@ -10,8 +10,10 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::engine::Handle;
 use crate::http::{PushAnswer, PushRequest};
+use crate::ids::ProductId;
 use crate::session::payload::Payload;
 use crate::stream::push::{Admitted, Fresh, Inlet, PushError};
+use crate::telemetry::Refusals;
 
 /// Pushed events that are being taken at the same time; a connector sends few at once.
 const TOGETHER: usize = 256;
@@ -28,12 +30,29 @@ pub(super) struct Intake {
     /// Events that are being taken: that goes on when their sender doesn't wait for it.
     under_way: TaskTracker,
     room: Arc<Semaphore>,
+    refusals: Arc<Refusals>,
 }
 
 impl Intake {
     pub(super) fn new(engine: Handle, inlet: Inlet, clock: Clock) -> Self {
         let (under_way, room) = (TaskTracker::new(), Arc::new(Semaphore::new(TOGETHER)));
-        Self { engine, inlet, clock, under_way, room }
+        Self { engine, inlet, clock, under_way, room, refusals: Arc::default() }
+    }
+
+    /// What was refused lately, of every way in.
+    pub(super) fn refusals(&self) -> &Arc<Refusals> {
+        &self.refusals
+    }
+
+    /// Whether an event for a product is refused whatever it holds.
+    pub(super) fn refuses(&self, product: &str, signed: bool) -> Option<PushAnswer> {
+        let known = ProductId::new(product).is_ok_and(|product| self.inlet.takes(&product));
+        let error = match (known, signed) {
+            (false, _) => PushError::NoProduct,
+            (true, false) => PushError::Signature,
+            (true, true) => return None,
+        };
+        Some(self.refused(known.then_some(product), error))
     }
 
     /// The engine that the events go into.
@@ -53,16 +72,9 @@ impl Intake {
                 PushAnswer::Repeat
             }
             Ok(Admitted::UnderWay) => unavailable(),
-            // Whoever sent these may be anyone: nothing of theirs is logged.
-            Err(error @ (PushError::NoProduct | PushError::Signature)) => {
-                counters.pushes_refused.add(1);
-                tracing::warn!("{error}");
-                PushAnswer::Refused(error)
-            }
             Err(error) => {
-                counters.pushes_unusable.add(1);
-                tracing::warn!(product, "{error}");
-                PushAnswer::Refused(error)
+                let known = error != PushError::NoProduct;
+                self.refused(known.then_some(&product), error)
             }
         }
     }
@@ -79,6 +91,23 @@ impl Intake {
             return Err(PushError::NoSession);
         }
         Ok(admitted)
+    }
+
+    /// Counts a refusal, and tells of it. Where it may be anyone's, nothing of it is logged but the product
+    /// that it was for, and only where that is one of ours.
+    fn refused(&self, product: Option<&str>, error: PushError) -> PushAnswer {
+        let counters = self.engine.counters();
+        match error {
+            PushError::NoProduct | PushError::Signature => counters.pushes_refused.add(1),
+            PushError::NotText
+            | PushError::Payload(_)
+            | PushError::OtherProduct
+            | PushError::NoSession
+            | PushError::NoSummary => counters.pushes_unusable.add(1),
+        }
+        let product = product.unwrap_or_default();
+        self.refusals.say("push", product, error.kind(), || tracing::warn!(product, "{error}"));
+        PushAnswer::Refused(error)
     }
 
     async fn commit(&self, fresh: Fresh) -> PushAnswer {
@@ -134,7 +163,6 @@ mod tests {
     use super::*;
     use crate::config::{Delivery, Product, Secret};
     use crate::engine::{Engine, Settings};
-    use crate::ids::ProductId;
     use crate::outbox::note::{Call, Note, Post, PostError, Posted};
     use crate::store::MemoryStore;
 

@@ -1,6 +1,7 @@
 //! Answers: JSON, never cached, and errors that say what to do.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -41,7 +42,7 @@ pub(super) struct Refused {
 /// A header that an error has beside the usual ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Extra {
-    Allow(&'static str),
+    Allow(&'static [&'static str]),
     Challenge,
     RetryAfterSeconds(u64),
 }
@@ -58,21 +59,18 @@ impl Refused {
     }
 
     pub(super) fn not_found() -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            "not_found",
-            "there is no such address",
-            "the addresses are /webhooks/{plugin}, /ingest/{product_id}, /sessions/link, /outbox, /outbox/retry, /outbox/purge, /erase, /streams/retry, /streams/{name}/retry, /plugins, /context/{user_id}, /reply/{user_id}, /users/{product_id}/{user_id}/live-activity, /admin/reset/{user_id}, /mcp, /healthz and /readyz",
-        )
-        .with_detail(json!("Not Found"))
+        static NEXT: LazyLock<String> =
+            LazyLock::new(|| format!("the addresses are {}", super::routes::addresses()));
+        Self::new(StatusCode::NOT_FOUND, "not_found", "there is no such address", &**NEXT)
+            .with_detail(json!("Not Found"))
     }
 
-    pub(super) fn method_not_allowed(allowed: &'static str) -> Self {
+    pub(super) fn method_not_allowed(allowed: &'static [&'static str]) -> Self {
         Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "method_not_allowed",
             "this address doesn't take this method",
-            format!("use {allowed}"),
+            format!("use {}", allowed.join(", ")),
         )
         .with(Extra::Allow(allowed))
         .with_detail(json!("Method Not Allowed"))
@@ -120,7 +118,10 @@ impl IntoResponse for Refused {
         let mut response = json_answer(self.status, &value);
         let headers = response.headers_mut();
         match self.extra {
-            Some(Extra::Allow(allowed)) => headers.insert(ALLOW, HeaderValue::from_static(allowed)),
+            Some(Extra::Allow(allowed)) => {
+                let allowed = HeaderValue::from_str(&allowed.join(", "));
+                headers.insert(ALLOW, allowed.expect("methods are plain words"))
+            }
             Some(Extra::Challenge) => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
             }

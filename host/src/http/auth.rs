@@ -3,20 +3,29 @@
 use std::net::{IpAddr, SocketAddr};
 
 use http::header::{AUTHORIZATION, FORWARDED, HeaderName, ORIGIN, VIA};
-use http::{HeaderMap, HeaderValue};
+use http::request::Parts;
+use http::uri::{Authority, Uri};
+use http::{HeaderMap, HeaderValue, Version};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::answer::Refused;
-use crate::config::Secret;
+use super::gate::SEC_FETCH_SITE;
+use crate::config::{Secret, Server};
 
 /// Signs that a request was passed on by a proxy, so that its peer says nothing about the client.
-const PASSED_ON: [HeaderName; 4] = [
+const PASSED_ON: [HeaderName; 8] = [
     FORWARDED,
     VIA,
     HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-server"),
     HeaderName::from_static("x-real-ip"),
 ];
+
+const SET_TOKEN: &str = "set `token` in [server] and send `Authorization: Bearer TOKEN`";
 
 /// The rule of one listener.
 #[derive(Debug, Clone)]
@@ -25,29 +34,40 @@ pub(super) enum Rule {
     Bearer(Secret),
     /// The peer must be on this machine.
     ThisMachine,
-    /// Nobody: other machines reach the listener and no token is set.
-    Nobody,
+    /// Nobody: no token is set, and others reach the listener; the text says how.
+    Nobody(&'static str),
 }
 
 impl Rule {
-    /// The rule of a listener. The configuration refuses the last case; this stays closed without it.
-    pub(super) fn of(token: Option<Secret>, listener: SocketAddr) -> Self {
-        match token {
-            Some(token) => Self::Bearer(token),
-            None if is_loopback(listener.ip()) => Self::ThisMachine,
-            None => Self::Nobody,
+    /// The rule of a listener. The configuration refuses one that others reach without a token; this stays
+    /// closed without it. Who names a public address has a proxy before the host, perhaps one that doesn't
+    /// say that it passes requests on.
+    pub(super) fn of(server: &Server, listener: SocketAddr) -> Self {
+        let public = server.public_url.as_deref().and_then(|url| url.parse::<Uri>().ok());
+        let elsewhere = public.is_some_and(|url| !url.authority().is_some_and(is_this_machine));
+        match &server.token {
+            Some(token) => Self::Bearer(token.clone()),
+            None if !is_loopback(listener.ip()) => {
+                Self::Nobody("no token is set, and other machines reach this host")
+            }
+            None if elsewhere => Self::Nobody(
+                "no token is set, and `public_url` says that others reach this host through a proxy",
+            ),
+            None => Self::ThisMachine,
         }
     }
 
-    /// Lets a request pass, or says why not.
-    pub(super) fn check(&self, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Refused> {
+    /// Lets a request pass, or says why not. `host` is the one that it names.
+    pub(super) fn check(
+        &self,
+        peer: SocketAddr,
+        head: &Parts,
+        host: Option<&Authority>,
+    ) -> Result<(), Refused> {
         match self {
-            Self::Bearer(token) => bearer(token, headers),
-            Self::ThisMachine => this_machine(peer, headers),
-            Self::Nobody => Err(Refused::unauthorized(
-                "no token is set for this host",
-                "set `token` in [server]",
-            )),
+            Self::Bearer(token) => bearer(token, &head.headers),
+            Self::ThisMachine => this_machine(peer, head, host),
+            Self::Nobody(why) => Err(Refused::unauthorized(why, SET_TOKEN)),
         }
     }
 }
@@ -74,22 +94,41 @@ fn after_scheme(value: &HeaderValue) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| rest.trim_ascii())
 }
 
-fn this_machine(peer: SocketAddr, headers: &HeaderMap) -> Result<(), Refused> {
-    let next = "set `token` in [server] and send `Authorization: Bearer TOKEN`";
-    if !is_loopback(peer.ip()) || PASSED_ON.iter().any(|name| headers.contains_key(name)) {
+fn this_machine(peer: SocketAddr, head: &Parts, host: Option<&Authority>) -> Result<(), Refused> {
+    let headers = &head.headers;
+    // Proxies speak HTTP/1.0 that were not told otherwise; programs have not done so for long.
+    let is_passed_on =
+        head.version < Version::HTTP_11 || PASSED_ON.iter().any(|name| headers.contains_key(name));
+    if !is_loopback(peer.ip()) || is_passed_on {
         return Err(Refused::unauthorized(
             "without a token only programs on this machine are served",
-            next,
+            SET_TOKEN,
         ));
     }
     // A page in a browser on this machine isn't a program of its owner's.
-    if headers.contains_key(ORIGIN) {
+    let typed = |site: &HeaderValue| site.as_bytes() == b"none";
+    if headers.contains_key(ORIGIN) || !headers.get_all(SEC_FETCH_SITE).iter().all(typed) {
         return Err(Refused::unauthorized(
             "without a token no requests of web pages are served",
-            next,
+            SET_TOKEN,
+        ));
+    }
+    // Such a page can't read answers of other origins, unless a name of its own leads to this machine:
+    // then it says that name, as a proxy says the one that it was called by.
+    if !host.is_some_and(is_this_machine) {
+        return Err(Refused::unauthorized(
+            "without a token only requests to this machine's own address are served",
+            "call 127.0.0.1, or set `token` in [server] and send `Authorization: Bearer TOKEN`",
         ));
     }
     Ok(())
+}
+
+/// Whether a name or an address in `Host` is this machine's own.
+pub(super) fn is_this_machine(host: &Authority) -> bool {
+    let name = host.host();
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    address.map_or(name.eq_ignore_ascii_case("localhost"), is_loopback)
 }
 
 fn is_loopback(address: IpAddr) -> bool {

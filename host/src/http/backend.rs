@@ -14,12 +14,30 @@ use crate::ids::{ConversationId, PluginName, ProductId, SessionId};
 use crate::llm::Replies;
 use crate::plugin::{CacheTotals, PluginState, ReloadTotals};
 use crate::stream::push::PushError;
+use crate::telemetry::Refusals;
 
 /// What the routes ask of the rest of the host.
 ///
 /// A call may be dropped before it ends: when the client goes away, and after a minute.
 #[async_trait::async_trait]
 pub trait Backend: Send + Sync + 'static {
+    /// Whether a webhook of `plugin` is refused whatever it holds: told before its body is read. Must not wait
+    /// for anything. As it is here, none is.
+    fn refuses_webhook(&self, _plugin: &str) -> Option<WebhookAnswer> {
+        None
+    }
+
+    /// Whether an event for `product` is refused whatever it holds, as above; `signed` is whether it has a
+    /// signature at all.
+    fn refuses_push(&self, _product: &str, _signed: bool) -> Option<PushAnswer> {
+        None
+    }
+
+    /// What was refused lately, so that the log isn't filled with it. As it is here, everything is logged.
+    fn refusals(&self) -> Option<&Refusals> {
+        None
+    }
+
     /// Has `plugin` verify and read a request, and acts on what it means. Returns after the commit:
     /// the platform is told that a webhook was taken only when it was.
     async fn webhook(&self, plugin: &str, request: WebhookRequest) -> WebhookAnswer;

@@ -1,18 +1,25 @@
 //! Reading a request's body: bounded in size and in time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use http::header::CONTENT_LENGTH;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::time::{Instant, timeout_at};
 
 use super::answer::Refused;
+use super::seats::Seat;
 
 /// How long a client may take to send a body.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// How long it may send as slowly as it likes.
+const GRACE: Duration = Duration::from_secs(5);
+/// What it has to send after that at least, in bytes per second since the beginning of it.
+const LEAST_RATE: usize = 1024;
 
 /// Reads the body of `request`, up to `max` bytes.
 pub(super) async fn read(request: Request, max: usize) -> Result<Bytes, Refused> {
@@ -23,23 +30,52 @@ pub(super) async fn read(request: Request, max: usize) -> Result<Bytes, Refused>
     if declared.is_some_and(|declared| declared > max) {
         return Err(too_large(max));
     }
-    let reading = Limited::<Body>::new(request.into_body(), max).collect();
-    match tokio::time::timeout(DEADLINE, reading).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(max)),
-        Ok(Err(_)) => Err(Refused::new(
-            StatusCode::BAD_REQUEST,
-            "body_cut",
-            "the body ended before it was whole",
-            "send it again",
-        )),
-        Err(_) => Err(Refused::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "body_timeout",
-            "the body didn't come in time",
-            "send it again",
-        )),
+    let seat = request.extensions().get::<Arc<Seat>>().cloned();
+    if let Some(seat) = &seat {
+        seat.waits();
     }
+    let read = pieces(Limited::new(request.into_body(), max), max).await;
+    if let Some(seat) = &seat {
+        seat.works();
+    }
+    read
+}
+
+async fn pieces(mut body: Limited<Body>, max: usize) -> Result<Bytes, Refused> {
+    let (begun, mut read) = (Instant::now(), BytesMut::new());
+    loop {
+        match timeout_at(begun + allowed(read.len()), body.frame()).await {
+            Ok(None) => return Ok(read.freeze()),
+            Ok(Some(Ok(frame))) => {
+                if let Ok(bytes) = frame.into_data() {
+                    read.extend_from_slice(&bytes);
+                }
+            }
+            Ok(Some(Err(error))) if error.is::<LengthLimitError>() => return Err(too_large(max)),
+            Ok(Some(Err(_))) => {
+                return Err(Refused::new(
+                    StatusCode::BAD_REQUEST,
+                    "body_cut",
+                    "the body ended before it was whole",
+                    "send it again",
+                ));
+            }
+            Err(_) => {
+                return Err(Refused::new(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "body_timeout",
+                    "the body didn't come in time",
+                    "send it again, faster than 1 KiB per second and within 30 s",
+                ));
+            }
+        }
+    }
+}
+
+/// When more than this must have come.
+fn allowed(read: usize) -> Duration {
+    let millis = (read as u64).saturating_mul(1000) / LEAST_RATE as u64;
+    (GRACE + Duration::from_millis(millis)).min(DEADLINE)
 }
 
 fn too_large(max: usize) -> Refused {

@@ -8,16 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode, Uri};
+use http::{StatusCode, Uri};
 use serde_json::{Value, json};
 
 use super::answer::{Refused, json_answer};
-use super::auth::Rule;
 use super::backend::NoProduct;
 use super::erase::failed;
-use super::routes::{Peer, Routes};
+use super::routes::Routes;
 use crate::context::{Acted, Recent, View};
 
 /// Actions of an answer where nobody says how many.
@@ -30,15 +29,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 type UserId = Result<Path<String>, PathRejection>;
 
 /// What a user did lately, as text.
-pub(super) async fn context(
-    State(routes): State<Routes>,
-    Extension(peer): Extension<Peer>,
-    user: UserId,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response {
+pub(super) async fn context(State(routes): State<Routes>, user: UserId, uri: Uri) -> Response {
     let answer = || {
-        let asked = Asked::read(&routes, peer, &headers, user, &uri)?;
+        let asked = Asked::read(&routes, user, &uri)?;
         let activity = asked.activity()?;
         let Asked { user, query, .. } = asked;
         let value = json!({"user_id": user, "query": query, "context": activity});
@@ -50,13 +43,11 @@ pub(super) async fn context(
 /// What a user did lately, as a list.
 pub(super) async fn live_activity(
     State(routes): State<Routes>,
-    Extension(peer): Extension<Peer>,
     path: Result<Path<(String, String)>, PathRejection>,
     uri: Uri,
-    headers: HeaderMap,
 ) -> Response {
     let answer = || {
-        let recent = readable(&routes, peer, &headers)?;
+        let recent = readable(&routes)?;
         let Path((product, user)) = path.map_err(|_| not_text())?;
         let limit = limit(&pairs(&uri)?)?;
         let product = product_of(&routes, Some(&product))?;
@@ -76,15 +67,8 @@ pub(super) async fn live_activity(
 }
 
 /// Erases a user's sessions, and with them the context; notes that were posted stay.
-pub(super) async fn reset(
-    State(routes): State<Routes>,
-    Extension(peer): Extension<Peer>,
-    user: UserId,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response {
+pub(super) async fn reset(State(routes): State<Routes>, user: UserId, uri: Uri) -> Response {
     let answer = async {
-        routes.rule.check(peer.0, &headers)?;
         let Path(user) = user.map_err(|_| not_text())?;
         let product = product_of(&routes, value(&pairs(&uri)?, "product"))?;
         let reset = routes.within_deadline(routes.backend.reset(&product, &user)).await?;
@@ -104,14 +88,8 @@ pub(super) struct Asked {
 
 impl Asked {
     /// Reads `…/{user_id}?query=&product=`.
-    pub(super) fn read(
-        routes: &Routes,
-        peer: Peer,
-        headers: &HeaderMap,
-        user: UserId,
-        uri: &Uri,
-    ) -> Result<Self, Refused> {
-        let recent = readable(routes, peer, headers)?;
+    pub(super) fn read(routes: &Routes, user: UserId, uri: &Uri) -> Result<Self, Refused> {
+        let recent = readable(routes)?;
         let Path(user) = user.map_err(|_| not_text())?;
         let pairs = pairs(uri)?;
         let query = value(&pairs, "query").ok_or_else(missing_query)?.to_owned();
@@ -127,17 +105,8 @@ impl Asked {
     }
 }
 
-/// Lets a client pass that may read what people did: as with the texts of notes, the bearer of a token.
-fn readable(routes: &Routes, peer: Peer, headers: &HeaderMap) -> Result<Recent, Refused> {
-    routes.rule.check(peer.0, headers)?;
-    if !matches!(routes.rule, Rule::Bearer(_)) {
-        return Err(Refused::new(
-            StatusCode::FORBIDDEN,
-            "context_needs_token",
-            "what people did is told to the bearer of a token only",
-            "set `token` in [server] and send `Authorization: Bearer TOKEN`",
-        ));
-    }
+/// What people did lately, where it is kept.
+fn readable(routes: &Routes) -> Result<Recent, Refused> {
     let Some(recent) = routes.backend.recent() else {
         return Err(Refused::new(
             StatusCode::SERVICE_UNAVAILABLE,

@@ -29,10 +29,17 @@ pub(super) async fn ingest(
 
 async fn answer(routes: &Routes, product: String, request: Request) -> Result<Response, Refused> {
     let signatures = request.headers().get_all(SIGNATURE).iter();
-    let signatures = signatures.map(|value| value.as_bytes().to_vec()).collect();
+    let signatures: Vec<_> = signatures.map(|value| value.as_bytes().to_vec()).collect();
+    if let Some(answer) = routes.backend.refuses_push(&product, !signatures.is_empty()) {
+        return response(answer);
+    }
     let body = body::read(request, routes.max_body_bytes).await?;
     let push = PushRequest { product, signatures, body };
-    match routes.within_deadline(routes.backend.ingest(push)).await? {
+    response(routes.within_deadline(routes.backend.ingest(push)).await?)
+}
+
+fn response(answer: PushAnswer) -> Result<Response, Refused> {
+    match answer {
         PushAnswer::Taken { dropped_actions } => {
             let value = json!({"status": "taken", "dropped_actions": dropped_actions});
             Ok(json_answer(StatusCode::OK, &value))

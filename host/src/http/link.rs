@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{Extension, Request, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::answer::{Refused, json_answer};
 use super::backend::LinkWish;
 use super::body;
-use super::routes::{Peer, Routes};
+use super::routes::Routes;
 use crate::engine::link::{LinkError, LinkEvent, LinkMode};
 use crate::ids::{ConversationId, InvalidId, PluginName, ProductId, SessionId};
 use crate::session::payload::read_id;
@@ -20,19 +20,14 @@ use crate::session::payload::read_id;
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// Links a session to a conversation. Answers after the commit.
-pub(super) async fn link(
-    State(routes): State<Routes>,
-    Extension(peer): Extension<Peer>,
-    request: Request,
-) -> Response {
-    match answer(&routes, peer, request).await {
+pub(super) async fn link(State(routes): State<Routes>, request: Request) -> Response {
+    match answer(&routes, request).await {
         Ok(answer) => answer,
         Err(refused) => refused.into_response(),
     }
 }
 
-async fn answer(routes: &Routes, peer: Peer, request: Request) -> Result<Response, Refused> {
-    routes.rule.check(peer.0, request.headers())?;
+async fn answer(routes: &Routes, request: Request) -> Result<Response, Refused> {
     check_content_type(&request)?;
     let wish = wish(&body::read(request, routes.max_body_bytes).await?)?;
     let linked = routes.within_deadline(routes.backend.link(wish)).await?.map_err(refused)?;

@@ -8,19 +8,22 @@
 //! | `GET /outbox` | as above; texts only for the bearer of a token | what waits and what was given up |
 //! | `POST /outbox/retry`, `/outbox/purge` | as above | has notes sent again, or removes them for good |
 //! | `POST /erase` | as `POST /sessions/link` | erases a person or a session of a product |
+//! | `GET /plugins` | the same | how every plugin is |
+//! | `POST /admin/reset/{user_id}` | the same | erases a user's sessions; posted notes stay |
 //! | `GET /context/{user_id}` | the bearer of a token | what a user did lately, as text |
 //! | `GET /users/{product_id}/{user_id}/live-activity` | the same | the same as a list |
-//! | `POST /admin/reset/{user_id}` | as `POST /sessions/link` | erases a user's sessions; posted notes stay |
-//! | `/mcp` | the bearer of a token | what a user did for agents, as a tool of the Model Context Protocol |
 //! | `GET /reply/{user_id}` | the same | a language model's answer to a user's question |
 //! | `POST /streams/retry`, `/streams/{name}/retry` | as `POST /sessions/link` | has streams that wait connect at once |
-//! | `GET /plugins` | the same | how every plugin is |
+//! | `/mcp` | the same, by a name of this host | what a user did for agents, as a tool of the Model Context Protocol |
 //! | `GET /healthz` | anyone | 200 while the process lives, with the streams' state |
 //! | `GET /readyz` | anyone | 200 when streams, store and plugins are ready, else 503 |
 //!
-//! Everything is bounded: connections, the time for a request's head and for its body, the body's size,
-//! the time for an answer. The `Host` header means nothing here. Errors are JSON:
+//! `routes` has the table that the router is made of: a route can't be there without saying who may call it.
+//! `gate` judges every request by it, before anything of its body is read. Errors are JSON:
 //! `{"error": {"code", "message", "next"}}`, with the reference's `detail` beside it where it has one.
+//!
+//! Everything is bounded: connections (`seats`), the time for a request's head and for its body, the body's
+//! size, the time for an answer and for the client to take it (`wire`).
 
 mod answer;
 mod auth;
@@ -28,6 +31,7 @@ mod backend;
 mod body;
 mod context;
 mod erase;
+mod gate;
 mod health;
 mod ingest;
 mod link;
@@ -36,9 +40,11 @@ mod outbox;
 mod plugins;
 mod reply;
 mod routes;
+mod seats;
 mod server;
 mod streams;
 mod webhook;
+mod wire;
 
 #[cfg(test)]
 mod tests;

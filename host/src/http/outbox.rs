@@ -3,17 +3,16 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use axum::extract::{Extension, Query, Request, State};
+use axum::extract::{Query, Request, State};
 use axum::response::{IntoResponse, Response};
-use http::header::HOST;
-use http::{HeaderMap, StatusCode, Uri};
+use http::{StatusCode, Uri};
 use serde_json::{Map, Value, json};
 
 use super::answer::{Refused, json_answer};
 use super::auth::Rule;
 use super::body;
 use super::link::check_content_type;
-use super::routes::{Peer, Routes};
+use super::routes::Routes;
 use crate::clock::Timestamp;
 use crate::engine::Decision;
 use crate::engine::ledger::{Cursor, Filter, FilterError, LedgerError, Order, Want};
@@ -28,45 +27,25 @@ const MAX_LIMIT: usize = 1000;
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// Lists notes that wait or were given up.
-pub(super) async fn list(
-    State(routes): State<Routes>,
-    Extension(peer): Extension<Peer>,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response {
-    answer_list(&routes, peer, &uri, &headers).await.unwrap_or_else(Refused::into_response)
+pub(super) async fn list(State(routes): State<Routes>, uri: Uri) -> Response {
+    answer_list(&routes, &uri).await.unwrap_or_else(Refused::into_response)
 }
 
 /// Has notes sent again.
-pub(super) async fn retry(
-    State(routes): State<Routes>,
-    Extension(peer): Extension<Peer>,
-    request: Request,
-) -> Response {
-    let answer = answer_order(&routes, peer, request, Decision::Retry).await;
+pub(super) async fn retry(State(routes): State<Routes>, request: Request) -> Response {
+    let answer = answer_order(&routes, request, Decision::Retry).await;
     answer.unwrap_or_else(Refused::into_response)
 }
 
 /// Removes notes for good.
-pub(super) async fn purge(
-    State(routes): State<Routes>,
-    Extension(peer): Extension<Peer>,
-    request: Request,
-) -> Response {
-    let answer = answer_order(&routes, peer, request, Decision::Purge).await;
+pub(super) async fn purge(State(routes): State<Routes>, request: Request) -> Response {
+    let answer = answer_order(&routes, request, Decision::Purge).await;
     answer.unwrap_or_else(Refused::into_response)
 }
 
-async fn answer_list(
-    routes: &Routes,
-    peer: Peer,
-    uri: &Uri,
-    headers: &HeaderMap,
-) -> Result<Response, Refused> {
-    routes.rule.check(peer.0, headers)?;
-    check_host(&routes.rule, headers)?;
+async fn answer_list(routes: &Routes, uri: &Uri) -> Result<Response, Refused> {
     let (filter, want) = wanted(uri)?;
-    if want.text && !matches!(routes.rule, Rule::Bearer(_)) {
+    if want.text && !matches!(routes.gate.rule(), Rule::Bearer(_)) {
         return Err(Refused::new(
             StatusCode::FORBIDDEN,
             "text_needs_token",
@@ -81,11 +60,9 @@ async fn answer_list(
 
 async fn answer_order(
     routes: &Routes,
-    peer: Peer,
     request: Request,
     decision: Decision,
 ) -> Result<Response, Refused> {
-    routes.rule.check(peer.0, request.headers())?;
     check_content_type(&request)?;
     let (order, dry_run) = ordered(&body::read(request, routes.max_body_bytes).await?, decision)?;
     let decided = match dry_run {
@@ -96,28 +73,6 @@ async fn answer_order(
     let mut value = value.expect("what was decided is made of text and numbers");
     value["dry_run"] = json!(dry_run);
     Ok(json_answer(StatusCode::OK, &value))
-}
-
-/// A page in a browser can't read answers of other origins, unless a name of its own leads to this
-/// machine: then it says that name. Where a token is needed it has none.
-fn check_host(rule: &Rule, headers: &HeaderMap) -> Result<(), Refused> {
-    if matches!(rule, Rule::Bearer(_)) {
-        return Ok(());
-    }
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        Some(_) | None => host,
-    };
-    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-    if address.map_or(name.eq_ignore_ascii_case("localhost"), |ip| ip.to_canonical().is_loopback())
-    {
-        return Ok(());
-    }
-    Err(Refused::unauthorized(
-        "without a token only requests to this machine's own address are served",
-        "call 127.0.0.1, or set `token` in [server] and send `Authorization: Bearer TOKEN`",
-    ))
 }
 
 /// Reads the query of a listing.

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode, Uri};
+use http::{StatusCode, Uri};
 use serde_json::json;
 
 use super::answer::{Refused, json_answer};
 use super::context::Asked;
-use super::routes::{Peer, Routes};
+use super::routes::Routes;
 use crate::llm::{LlmError, ReplyError};
 
 /// When to ask again while all seats are taken.
@@ -19,13 +19,11 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Answers a question, knowing what the user did lately. The model isn't asked about who isn't known.
 pub(super) async fn reply(
     State(routes): State<Routes>,
-    Extension(peer): Extension<Peer>,
     user: Result<Path<String>, PathRejection>,
     uri: Uri,
-    headers: HeaderMap,
 ) -> Response {
     let answer = async {
-        let asked = Asked::read(&routes, peer, &headers, user, &uri)?;
+        let asked = Asked::read(&routes, user, &uri)?;
         let replies = routes.backend.replies().ok_or_else(off)?;
         let context = asked.activity()?;
         let Asked { user, query, .. } = asked;

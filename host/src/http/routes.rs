@@ -4,12 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::routing::{MethodFilter, any, get, on, post};
+use axum::handler::Handler;
+use axum::routing::{MethodFilter, MethodRouter, any, on};
+use axum::{Router, middleware};
+use http::Method;
 
 use super::answer::Refused;
-use super::auth::Rule;
 use super::backend::Backend;
+use super::gate::{self, Access, Before, Gate, Place};
 use super::{context, erase, health, ingest, link, mcp, outbox, plugins, reply, streams, webhook};
 use crate::config::Server;
 
@@ -25,12 +27,88 @@ pub(super) struct Peer(pub(super) SocketAddr);
 #[derive(Clone)]
 pub(super) struct Routes {
     pub(super) backend: Arc<dyn Backend>,
-    pub(super) rule: Rule,
+    pub(super) gate: Gate,
     pub(super) max_body_bytes: usize,
     /// Where it is wanted.
     pub(super) mcp: Option<mcp::Mcp>,
     /// Without a slash at its end.
     pub(super) public_url: Arc<str>,
+}
+
+/// One address: whoever adds one says who may call it.
+pub(super) struct Route {
+    pub(super) path: &'static str,
+    /// Empty where the handler itself answers to every method.
+    pub(super) methods: &'static [&'static str],
+    pub(super) access: Access,
+    answers: MethodRouter<Routes>,
+}
+
+impl Route {
+    fn new<T: 'static>(
+        path: &'static str,
+        methods: &'static [&'static str],
+        access: Access,
+        handler: impl Handler<T, Routes>,
+    ) -> Self {
+        let refused = async move || Refused::method_not_allowed(methods);
+        let filter = methods.iter().filter_map(|method| {
+            let method = Method::from_bytes(method.as_bytes()).ok()?;
+            MethodFilter::try_from(method).ok()
+        });
+        let answers = match filter.reduce(MethodFilter::or) {
+            None => any(handler),
+            // A HEAD would be answered as a GET.
+            Some(filter) if methods.contains(&"GET") && !methods.contains(&"HEAD") => {
+                on(filter, handler).head(refused)
+            }
+            Some(filter) => on(filter, handler),
+        };
+        Self { path, methods, access, answers }
+    }
+}
+
+/// Every address. The router, the log's words, the list in a 404 and the tests of access are made of it.
+pub(super) fn table() -> [Route; 17] {
+    use Access::{Agents, Anyone, Bearer, Owner, Signed};
+    const GET: &[&str] = &["GET", "HEAD"];
+    const POST: &[&str] = &["POST"];
+    [
+        Route::new("/webhooks/{plugin}", &["GET", "HEAD", "POST"], Signed, webhook::webhook),
+        Route::new("/ingest/{product_id}", POST, Signed, ingest::ingest),
+        Route::new("/sessions/link", POST, Owner, link::link),
+        Route::new("/outbox", GET, Owner, outbox::list),
+        Route::new("/outbox/retry", POST, Owner, outbox::retry),
+        Route::new("/outbox/purge", POST, Owner, outbox::purge),
+        Route::new("/erase", POST, Owner, erase::erase),
+        Route::new("/plugins", GET, Owner, plugins::list),
+        Route::new("/streams/retry", POST, Owner, streams::retry_all),
+        Route::new("/streams/{name}/retry", POST, Owner, streams::retry),
+        Route::new("/context/{user_id}", GET, Bearer, context::context),
+        // A HEAD would ask the model for nothing.
+        Route::new("/reply/{user_id}", &["GET"], Bearer, reply::reply),
+        Route::new(LIVE_ACTIVITY, GET, Bearer, context::live_activity),
+        Route::new("/admin/reset/{user_id}", POST, Owner, context::reset),
+        Route::new(MCP, &[], Agents, mcp::mcp),
+        Route::new("/healthz", GET, Anyone, health::alive),
+        Route::new("/readyz", GET, Anyone, health::ready),
+    ]
+}
+
+const LIVE_ACTIVITY: &str = "/users/{product_id}/{user_id}/live-activity";
+/// There only where it is wanted.
+const MCP: &str = "/mcp";
+
+/// All addresses, for whoever called none of them.
+pub(super) fn addresses() -> String {
+    let named = |route: Route| match route.methods.iter().find(|method| **method != "HEAD") {
+        // GET is what is tried first.
+        Some(&"GET") | None => route.path.to_owned(),
+        Some(method) => format!("{method} {}", route.path),
+    };
+    let named = table().map(named);
+    let (last, others) = named.split_last().expect("there are some");
+    format!("{} and {last}", others.join(", "))
 }
 
 impl Routes {
@@ -39,7 +117,7 @@ impl Routes {
         let routes = Self {
             mcp: mcp::Mcp::of(backend.clone(), server, local),
             backend,
-            rule: Rule::of(server.token.clone(), local),
+            gate: Gate::of(server, local),
             max_body_bytes: server.max_body_bytes,
             public_url: server
                 .public_url
@@ -47,81 +125,25 @@ impl Routes {
                 .map_or_else(|| format!("http://{local}"), str::to_owned)
                 .into(),
         };
-        let webhooks =
-            on(MethodFilter::POST.or(MethodFilter::GET).or(MethodFilter::HEAD), webhook::webhook);
-        Router::new()
-            .route(
-                "/webhooks/{plugin}",
-                webhooks.fallback(|| async { Refused::method_not_allowed("GET, HEAD, POST") }),
-            )
-            .route(
-                "/ingest/{product_id}",
-                post(ingest::ingest).fallback(|| async { Refused::method_not_allowed("POST") }),
-            )
-            .route(
-                "/sessions/link",
-                post(link::link).fallback(|| async { Refused::method_not_allowed("POST") }),
-            )
-            .route(
-                "/outbox",
-                get(outbox::list).fallback(|| async { Refused::method_not_allowed("GET, HEAD") }),
-            )
-            .route(
-                "/outbox/retry",
-                post(outbox::retry).fallback(|| async { Refused::method_not_allowed("POST") }),
-            )
-            .route(
-                "/outbox/purge",
-                post(outbox::purge).fallback(|| async { Refused::method_not_allowed("POST") }),
-            )
-            .route(
-                "/erase",
-                post(erase::erase).fallback(|| async { Refused::method_not_allowed("POST") }),
-            )
-            .route(
-                "/streams/retry",
-                post(streams::retry_all).fallback(|| async { Refused::method_not_allowed("POST") }),
-            )
-            .route(
-                "/streams/{name}/retry",
-                post(streams::retry).fallback(|| async { Refused::method_not_allowed("POST") }),
-            )
-            .route(
-                "/context/{user_id}",
-                get(context::context)
-                    .fallback(|| async { Refused::method_not_allowed("GET, HEAD") }),
-            )
-            .route(
-                "/users/{product_id}/{user_id}/live-activity",
-                get(context::live_activity)
-                    .fallback(|| async { Refused::method_not_allowed("GET, HEAD") }),
-            )
-            .route(
-                "/admin/reset/{user_id}",
-                post(context::reset).fallback(|| async { Refused::method_not_allowed("POST") }),
-            )
-            .route("/mcp", any(mcp::mcp))
-            .route(
-                "/reply/{user_id}",
-                // A HEAD would ask the model for nothing.
-                get(reply::reply)
-                    .head(|| async { Refused::method_not_allowed("GET") })
-                    .fallback(|| async { Refused::method_not_allowed("GET") }),
-            )
-            .route(
-                "/plugins",
-                get(plugins::list).fallback(|| async { Refused::method_not_allowed("GET, HEAD") }),
-            )
-            .route(
-                "/healthz",
-                get(health::alive).fallback(|| async { Refused::method_not_allowed("GET, HEAD") }),
-            )
-            .route(
-                "/readyz",
-                get(health::ready).fallback(|| async { Refused::method_not_allowed("GET, HEAD") }),
-            )
-            .fallback(|| async { Refused::not_found() })
-            .with_state(routes)
+        let before = |access, place| {
+            let before = Before { gate: routes.gate.clone(), access, place };
+            middleware::from_fn_with_state(before, gate::pass)
+        };
+        let wanted = |route: &Route| route.path != MCP || routes.mcp.is_some();
+        let mut router = Router::new();
+        for Route { path, methods, access, answers } in table().into_iter().filter(wanted) {
+            let place = Some(Place(path));
+            let mut answers = answers.layer(before(access, place));
+            if !methods.is_empty() {
+                let other = any(async move || Refused::method_not_allowed(methods));
+                let other = other.layer(before(Access::Anyone, place)).with_state(());
+                answers = answers.fallback_service(other);
+            }
+            router = router.route(path, answers);
+        }
+        let nowhere = async || Refused::not_found();
+        let nowhere = any(nowhere).layer(before(Access::Anyone, None));
+        router.fallback_service(nowhere.with_state(())).with_state(routes)
     }
 
     /// Waits for the rest of the host, but not for ever.

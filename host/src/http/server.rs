@@ -4,26 +4,32 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use http::StatusCode;
+use http::header::CONNECTION;
+use http::{HeaderValue, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::backend::Backend;
+use super::gate::{MAX_HEAD_BYTES, Place};
 use super::routes::{Peer, Routes};
+use super::seats::{Seat, Seats};
+use super::wire::Wire;
 use crate::config::Server;
+use crate::telemetry::REFUSALS_WINDOW;
 
 /// How long requests under way may take after `stop`.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -31,8 +37,12 @@ const DRAIN: Duration = Duration::from_secs(10);
 const FLUSH: Duration = Duration::from_millis(500);
 /// The pause after a failed accept: without it, running out of files would burn a core.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Most bytes of a request's head.
-const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// What the client of a reserved seat has for its head.
+const SHORT_HEADER_TIMEOUT: Duration = Duration::from_secs(2);
+/// Requests that are answered on one connection; a client that has more makes another one.
+const MAX_REQUESTS: usize = 1000;
+/// Most headers of a request.
+const MAX_HEADERS: usize = 128;
 
 /// Why serving ended early.
 #[derive(Debug, thiserror::Error)]
@@ -59,28 +69,34 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let local = listener.local_addr()?;
     let shared = Shared {
-        router: Routes::router(backend, &server, local),
+        router: Routes::router(backend.clone(), &server, local),
+        backend,
         requests: TaskTracker::new(),
         header_timeout: server.header_timeout,
     };
-    let slots = Arc::new(Semaphore::new(server.max_connections));
+    let seats = Seats::new(server.max_connections, server.max_connections_per_peer);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
+    let mut counts = interval(REFUSALS_WINDOW);
+    counts.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tracing::info!(listen = %local, "http: listening");
+    // Kept from one turn to the next: who was accepted may wait for a seat.
+    let mut accepting = Box::pin(accept(&listener, &seats));
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
             Some(ended) = connections.join_next() => ended.or_else(only_panics)?,
-            (stream, peer, slot) = accept(&listener, &slots) => {
-                let connection = connection(stream, peer, shared.clone(), graceful.watcher());
-                connections.spawn(async move {
-                    connection.await;
-                    drop(slot);
-                });
+            _ = counts.tick() => if let Some(refusals) = shared.backend.refusals() {
+                refusals.tell();
+            },
+            (stream, peer, seat) = &mut accepting => {
+                accepting.set(accept(&listener, &seats));
+                connections.spawn(connection(stream, peer, seat, shared.clone(), graceful.watcher()));
             }
         }
     }
+    drop(accepting);
     drop(listener);
     drain(connections, graceful, shared.requests).await
 }
@@ -88,20 +104,17 @@ pub async fn serve(
 #[derive(Clone)]
 struct Shared {
     router: Router,
+    backend: Arc<dyn Backend>,
     /// One token for each request under way.
     requests: TaskTracker,
     header_timeout: Duration,
 }
 
-/// The next client, once there is room for it. Others wait in the system's queue meanwhile.
-async fn accept(
-    listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
-    let slot = slots.clone().acquire_owned().await.expect("the semaphore is never closed");
+/// The next client, with its seat. Where there is none, others wait in the system's queue meanwhile.
+async fn accept(listener: &TcpListener, seats: &Seats) -> (TcpStream, SocketAddr, Seat) {
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => return (stream, peer, slot),
+            Ok((stream, peer)) => return (stream, peer, seats.take(peer.ip()).await),
             Err(error) => {
                 tracing::warn!(%error, "http: a connection couldn't be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -110,19 +123,42 @@ async fn accept(
     }
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, shared: Shared, watcher: Watcher) {
-    let Shared { router, requests, header_timeout } = shared;
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    seat: Seat,
+    shared: Shared,
+    watcher: Watcher,
+) {
+    let Shared { router, backend, requests, header_timeout } = shared;
+    let header_timeout = match seat.is_reserved() {
+        true => header_timeout.min(SHORT_HEADER_TIMEOUT),
+        false => header_timeout,
+    };
+    let (wire, outlet) = Wire::new(stream);
+    let seat = Arc::new(seat);
+    let in_use = seat.clone();
+    let left = Arc::new(AtomicUsize::new(MAX_REQUESTS));
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let under_way = requests.token();
-        let address = address(request.uri().path());
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(Peer(peer));
-        let answer = router.clone().oneshot(request);
+        let (router, backend, requests) = (router.clone(), backend.clone(), requests.clone());
+        let (seat, outlet, left) = (in_use.clone(), outlet.clone(), left.clone());
         async move {
-            let answer = answer.await;
+            outlet.room().await;
+            let under_way = requests.token();
+            seat.works();
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(Peer(peer));
+            request.extensions_mut().insert(seat.clone());
+            let mut answer = router.oneshot(request).await;
+            seat.waits();
             drop(under_way);
-            if let Ok(answer) = &answer {
-                log(address, answer.status());
+            if let Ok(answer) = &mut answer {
+                log(&*backend, answer.extensions().get(), answer.status());
+                let is_last = left.fetch_sub(1, Ordering::Relaxed) <= 1;
+                if is_last || seat.is_reserved() {
+                    let headers = answer.headers_mut();
+                    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+                }
             }
             answer.map_err(|never: Infallible| never)
         }
@@ -131,39 +167,35 @@ async fn connection(stream: TcpStream, peer: SocketAddr, shared: Shared, watcher
         .timer(TokioTimer::new())
         .header_read_timeout(header_timeout)
         .max_buf_size(MAX_HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%error, "http: a connection ended early");
+        .max_headers(MAX_HEADERS)
+        .serve_connection(TokioIo::new(wire), service);
+    tokio::select! {
+        ended = watcher.watch(connection) => if let Err(error) = ended {
+            tracing::debug!(%error, "http: a connection ended early");
+        },
+        () = seat.given_up() => {
+            tracing::debug!("http: all connections are taken; one that kept the host waiting gave way");
+        }
     }
 }
 
-/// What is logged of a path: the address as it is documented, never what a client put into it.
-fn address(path: &str) -> &'static str {
-    match path {
-        "/sessions/link" => "/sessions/link",
-        "/outbox" => "/outbox",
-        "/outbox/retry" => "/outbox/retry",
-        "/outbox/purge" => "/outbox/purge",
-        "/erase" => "/erase",
-        "/mcp" => "/mcp",
-        "/plugins" => "/plugins",
-        "/healthz" => "/healthz",
-        "/readyz" => "/readyz",
-        _ if path.starts_with("/context/") => "/context/{user_id}",
-        _ if path.starts_with("/users/") => "/users/{product_id}/{user_id}/live-activity",
-        _ if path.starts_with("/admin/reset/") => "/admin/reset/{user_id}",
-        _ if path.starts_with("/webhooks/") => "/webhooks/{plugin}",
-        _ if path.starts_with("/ingest/") => "/ingest/{product_id}",
-        _ => "unknown",
+/// Tells of a request: the address as it is documented, never what a client put into it. What anybody can
+/// cause is told once a minute, and counted.
+fn log(backend: &dyn Backend, place: Option<&Place>, status: StatusCode) {
+    let address = place.map_or("unknown", |place| place.0);
+    let code = status.as_u16();
+    if code < 400 {
+        return tracing::debug!(address, status = code, "http: a request was answered");
     }
-}
-
-fn log(address: &str, status: StatusCode) {
-    let status = status.as_u16();
-    match status {
-        500.. if address != "/readyz" => tracing::warn!(address, status, "http: a request failed"),
-        400.. => tracing::info!(address, status, "http: a request was refused"),
-        _ => tracing::debug!(address, status, "http: a request was answered"),
+    let line = || match code {
+        500.. if address != "/readyz" => {
+            tracing::warn!(address, status = code, "http: a request failed");
+        }
+        _ => tracing::info!(address, status = code, "http: a request was refused"),
+    };
+    match backend.refusals() {
+        Some(refusals) => refusals.say("request", address, status.as_str(), line),
+        None => line(),
     }
 }
 

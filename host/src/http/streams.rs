@@ -1,41 +1,29 @@
 //! `POST /streams/retry` and `POST /streams/{name}/retry`: has a stream that waits connect at once.
 
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::answer::{Refused, json_answer};
 use super::health;
-use super::routes::{Peer, Routes};
+use super::routes::Routes;
 
 /// Has every stream that waits, or was refused, connect at once.
-pub(super) async fn retry_all(
-    State(routes): State<Routes>,
-    Extension(peer): Extension<Peer>,
-    headers: HeaderMap,
-) -> Response {
-    answer(&routes, peer, &headers, None).unwrap_or_else(Refused::into_response)
+pub(super) async fn retry_all(State(routes): State<Routes>) -> Response {
+    answer(&routes, None).unwrap_or_else(Refused::into_response)
 }
 
 /// Has one stream connect at once.
 pub(super) async fn retry(
     State(routes): State<Routes>,
-    Extension(peer): Extension<Peer>,
     Path(name): Path<String>,
-    headers: HeaderMap,
 ) -> Response {
-    answer(&routes, peer, &headers, Some(&name)).unwrap_or_else(Refused::into_response)
+    answer(&routes, Some(&name)).unwrap_or_else(Refused::into_response)
 }
 
 /// Answers how each stream stood before.
-fn answer(
-    routes: &Routes,
-    peer: Peer,
-    headers: &HeaderMap,
-    name: Option<&str>,
-) -> Result<Response, Refused> {
-    routes.rule.check(peer.0, headers)?;
+fn answer(routes: &Routes, name: Option<&str>) -> Result<Response, Refused> {
     let before = routes.backend.retry_streams(name).ok_or_else(|| {
         Refused::new(
             StatusCode::NOT_FOUND,

@@ -28,6 +28,9 @@ pub(super) async fn webhook(
 }
 
 async fn answer(routes: &Routes, plugin: &str, request: Request) -> Result<Response, Refused> {
+    if let Some(answer) = routes.backend.refuses_webhook(plugin) {
+        return response(answer);
+    }
     let called = request.uri().path_and_query().map_or("/", |called| called.as_str());
     let url = format!("{}{called}", routes.public_url);
     let method = request.method().to_string();

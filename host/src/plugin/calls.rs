@@ -204,6 +204,14 @@ impl Registry {
         })
     }
 
+    /// Whether a plugin can be asked about webhooks, whatever they hold.
+    ///
+    /// # Errors
+    /// As of [`Registry::receive`], where it can't.
+    pub fn reads_webhooks(&self, plugin: &str) -> Result<(), ReceiveError> {
+        self.webhook_reader(plugin).map(drop)
+    }
+
     /// Has a plugin verify a webhook and say what it means, whether or not it was taken before. Nothing
     /// is remembered of it. Ends within the plugin's `call_timeout`.
     ///
@@ -227,13 +235,7 @@ impl Registry {
         plugin: &str,
         request: WebhookRequest,
     ) -> Result<Received, ReceiveError> {
-        let pool = self.pool(plugin).map_err(|missing| match missing {
-            NoPool::Unknown => ReceiveError::NoSuchPlugin,
-            NoPool::Failed(_) => ReceiveError::Unavailable,
-        })?;
-        if !pool.admitted().exports(Interface::Webhook) {
-            return Err(ReceiveError::NoWebhook);
-        }
+        let pool = self.webhook_reader(plugin)?;
         let headers = convert::headers(&request.headers);
         let request = convert::request(&request, &headers);
         let whole = pool.call_timeout();
@@ -265,6 +267,18 @@ impl Registry {
             Seen::UnderWay => return Err(ReceiveError::UnderWay),
         };
         Ok(Received { events, claim })
+    }
+
+    fn webhook_reader(&self, plugin: &str) -> Result<Arc<Pool>, ReceiveError> {
+        let pool = self.pool(plugin).map_err(|missing| match missing {
+            NoPool::Unknown => ReceiveError::NoSuchPlugin,
+            NoPool::Failed(_) => ReceiveError::Unavailable,
+        })?;
+        if pool.admitted().exports(Interface::Webhook) {
+            Ok(pool)
+        } else {
+            Err(ReceiveError::NoWebhook)
+        }
     }
 
     /// Calls an export that takes a `call` and answers a result: leases an instance, calls it within

@@ -105,6 +105,21 @@ pub enum PushError {
     NoSummary,
 }
 
+impl PushError {
+    /// A word for what went wrong, the same for all alike.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NoProduct => "no_product",
+            Self::Signature => "signature",
+            Self::NotText => "not_text",
+            Self::Payload(_) => "payload",
+            Self::OtherProduct => "other_product",
+            Self::NoSession => "no_session",
+            Self::NoSummary => "no_summary",
+        }
+    }
+}
+
 impl Inlet {
     /// Takes events of the products that have a secret. An empty one is none.
     pub fn new(secrets: BTreeMap<ProductId, Secret>) -> Self {

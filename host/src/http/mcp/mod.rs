@@ -14,22 +14,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Extension, Request, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{ACCEPT, ORIGIN};
 use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderValue, Method, StatusCode, Uri};
 use http_body_util::Full;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 
 use super::answer::{Refused, guarded};
-use super::auth::Rule;
 use super::backend::Backend;
 use super::body;
-use super::routes::{Peer, Routes};
+use super::routes::Routes;
 use crate::config::Server;
-use origin::Asking;
+pub(super) use origin::Asking;
 pub(crate) use origin::Origin;
 use tools::Tools;
 
@@ -38,10 +37,7 @@ const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event
 
 /// The protocol's server over what people did lately.
 #[derive(Clone)]
-pub(super) struct Mcp {
-    service: StreamableHttpService<Tools, NeverSessionManager>,
-    origins: Arc<[Origin]>,
-}
+pub(super) struct Mcp(StreamableHttpService<Tools, NeverSessionManager>);
 
 impl Mcp {
     /// The server of a listener at `local`, where it is wanted.
@@ -66,13 +62,7 @@ impl Mcp {
             .with_max_request_body_bytes(server.max_body_bytes);
         let tools = move || Ok(Tools::new(backend.clone()));
         let sessions = Arc::new(NeverSessionManager::default());
-        let service = StreamableHttpService::new(tools, sessions, config);
-        Some(Self { service, origins: wanted.origins.clone().into() })
-    }
-
-    /// Whether a request's `Origin` header, if it has one, is that of a page that may ask.
-    pub(super) fn allows_origin(&self, headers: &HeaderMap) -> bool {
-        Asking::of(headers, &self.origins) != Asking::Stranger
+        Some(Self(StreamableHttpService::new(tools, sessions, config)))
     }
 }
 
@@ -82,52 +72,17 @@ pub(crate) fn is_host(text: &str) -> bool {
 }
 
 /// Answers a request of the protocol.
-pub(super) async fn mcp(
-    State(routes): State<Routes>,
-    Extension(peer): Extension<Peer>,
-    request: Request,
-) -> Response {
-    answer(&routes, peer, request).await.unwrap_or_else(Refused::into_response)
+pub(super) async fn mcp(State(routes): State<Routes>, request: Request) -> Response {
+    answer(&routes, request).await.unwrap_or_else(Refused::into_response)
 }
 
-async fn answer(routes: &Routes, peer: Peer, request: Request) -> Result<Response, Refused> {
-    let Some(mcp) = &routes.mcp else { return Err(Refused::not_found()) };
-    let asking = Asking::of(request.headers(), &mcp.origins);
-    if let (Asking::Page(_), &Method::OPTIONS) = (&asking, request.method()) {
-        // A browser asks first, without the page's token: it is told no more than that the page may ask.
+async fn answer(routes: &Routes, request: Request) -> Result<Response, Refused> {
+    let Some(Mcp(service)) = &routes.mcp else { return Err(Refused::not_found()) };
+    if request.method() == Method::OPTIONS && request.headers().contains_key(ORIGIN) {
+        // A browser asks first whether its page may; the gate let it pass because the page may.
         let mut answer = guarded(StatusCode::NO_CONTENT.into_response());
         origin::may_ask(answer.headers_mut());
-        asking.mark(answer.headers_mut());
         return Ok(answer);
-    }
-    let answer = answer_page(routes, mcp, peer, request).await;
-    let mut answer = answer.unwrap_or_else(Refused::into_response);
-    asking.mark(answer.headers_mut());
-    Ok(answer)
-}
-
-async fn answer_page(
-    routes: &Routes,
-    mcp: &Mcp,
-    peer: Peer,
-    request: Request,
-) -> Result<Response, Refused> {
-    routes.rule.check(peer.0, request.headers())?;
-    if !matches!(routes.rule, Rule::Bearer(_)) {
-        return Err(Refused::new(
-            StatusCode::FORBIDDEN,
-            "context_needs_token",
-            "what people did is told to the bearer of a token only",
-            "set `token` in [server] and send `Authorization: Bearer TOKEN`",
-        ));
-    }
-    if !mcp.allows_origin(request.headers()) {
-        return Err(Refused::new(
-            StatusCode::FORBIDDEN,
-            "origin",
-            "the request comes from a web page that may not ask",
-            "add the page's origin to `origins` in [mcp], for example \"https://app.example.com\"",
-        ));
     }
     if request.method() == Method::POST && !accept::takes_json(request.headers()) {
         return Err(Refused::new(
@@ -141,9 +96,9 @@ async fn answer_page(
     let read = Request::from_parts(head.clone(), body);
     let body = body::read(read, routes.max_body_bytes).await?;
     head.headers.insert(ACCEPT, BOTH);
-    // What the library would compare less closely was compared.
+    // The gate compared it, and more closely than the library would.
     head.headers.remove(ORIGIN);
     let request = Request::from_parts(head, Full::new(body));
-    let answer = routes.within_deadline(mcp.service.handle(request)).await?;
+    let answer = routes.within_deadline(service.handle(request)).await?;
     Ok(guarded(answer.map(Body::new)))
 }

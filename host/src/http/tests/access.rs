@@ -61,14 +61,36 @@ async fn without_a_token_only_programs_on_this_machine_link() {
     assert_eq!(host.send("POST", "/sessions/link", &[JSON], body).await.status(), 200);
 }
 
+fn rule(server: &Server, listener: &str) -> auth::Rule {
+    auth::Rule::of(server, listener.parse().unwrap())
+}
+
+fn allows(rule: &auth::Rule, peer: &str) -> bool {
+    let (head, ()) = http::Request::get("/erase").body(()).unwrap().into_parts();
+    let host = "localhost:80".parse().unwrap();
+    rule.check(peer.parse().unwrap(), &head, Some(&host)).is_ok()
+}
+
 #[test]
 fn a_listener_that_others_reach_serves_nobody_without_a_token() {
-    let headers = http::HeaderMap::new();
-    let local = "127.0.0.1:5000".parse().unwrap();
-    let rule = auth::Rule::of(None, "0.0.0.0:80".parse().unwrap());
-    assert!(rule.check(local, &headers).is_err());
-    let rule = auth::Rule::of(None, "127.0.0.1:80".parse().unwrap());
-    assert!(rule.check(local, &headers).is_ok());
-    assert!(rule.check("[::ffff:127.0.0.1]:5000".parse().unwrap(), &headers).is_ok());
-    assert!(rule.check("10.0.0.1:5000".parse().unwrap(), &headers).is_err());
+    let open = Server::default();
+    assert!(!allows(&rule(&open, "0.0.0.0:80"), "127.0.0.1:5000"));
+    let local = rule(&open, "127.0.0.1:80");
+    assert!(allows(&local, "127.0.0.1:5000"));
+    assert!(allows(&local, "[::ffff:127.0.0.1]:5000"));
+    assert!(!allows(&local, "10.0.0.1:5000"));
+}
+
+#[test]
+fn whoever_is_reached_under_a_public_address_serves_nobody_without_a_token() {
+    for (url, served) in [
+        ("https://notes.example.com", false),
+        ("http://10.0.0.7:8787/base", false),
+        ("http://localhost:8787", true),
+        ("http://127.0.0.1:8787/base", true),
+        ("http://[::1]", true),
+    ] {
+        let server = Server { public_url: Some(url.to_owned()), ..Server::default() };
+        assert_eq!(allows(&rule(&server, "127.0.0.1:80"), "127.0.0.1:5000"), served, "{url}");
+    }
 }

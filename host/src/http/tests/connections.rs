@@ -65,24 +65,66 @@ async fn a_body_that_does_not_come_is_given_up() {
     assert_eq!((answer.status(), answer.code().as_str()), (408, "body_timeout"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_body_that_trickles_in_is_given_up_before_its_time_is_over() {
+    let host = Host::start(Server::default()).await;
+    let mut socket = TcpStream::connect(host.address).await.unwrap();
+    let head =
+        "POST /webhooks/x HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 1000\r\n\r\n";
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let begun = tokio::time::Instant::now();
+    let (mut reading, mut writing) = socket.into_split();
+    let trickle = async {
+        while writing.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+        }
+    };
+    let mut bytes = Vec::new();
+    tokio::select! {
+        _ = reading.read_to_end(&mut bytes) => {}
+        () = trickle => {}
+    }
+    let answer = Answer(String::from_utf8(bytes).unwrap());
+    assert_eq!((answer.status(), answer.code().as_str()), (408, "body_timeout"));
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
 #[tokio::test]
-async fn connections_over_the_cap_wait_for_their_turn() {
-    let host = Host::start(Server { max_connections: 1, ..Server::default() }).await;
+async fn while_the_host_is_busy_with_all_connections_health_and_the_api_are_served_alone() {
+    let token = Some(Secret::new("right"));
+    let host = Host::start(Server { max_connections: 1, token, ..Server::default() }).await;
     host.backend.gate.forget_permits(1000);
     let first = async {
         let answer = host.send("POST", "/webhooks/first", &[], "").await;
         (answer.status(), "first")
     };
-    let second = async {
+    let others = async {
         host.backend.entered.notified().await;
-        let waiting = host.send("GET", "/healthz", &[], "");
-        tokio::pin!(waiting);
-        // The one slot is taken until the gate opens.
-        assert!(tokio::time::timeout(Duration::from_millis(200), &mut waiting).await.is_err());
-        host.backend.gate.add_permits(1);
-        waiting.await.status()
+        let bearer = [("authorization", "Bearer right")];
+        for (method, path, headers, status) in [
+            ("GET", "/healthz", &[][..], 200),
+            ("GET", "/readyz", &[], 200),
+            ("GET", "/plugins", &bearer, 200),
+            ("GET", "/plugins", &[], 401),
+            ("GET", "/nowhere", &[], 404),
+        ] {
+            let answer = host.send(method, path, headers, "").await;
+            assert_eq!(answer.status(), status, "{path}");
+            assert_eq!(answer.header("connection"), Some("close"), "{path}");
+        }
+        // Kept waiting for a moment, then told to come again.
+        let refused = host.send("POST", "/webhooks/second", &[], "").await;
+        assert_eq!((refused.status(), refused.code().as_str()), (503, "too_many_connections"));
+        assert_eq!(refused.header("retry-after"), Some("5"));
+        let third = host.send("POST", "/webhooks/third", &[], "");
+        let freed = async {
+            tokio::task::yield_now().await;
+            host.backend.gate.add_permits(2);
+        };
+        let (third, ()) = tokio::join!(third, freed);
+        third.status()
     };
-    assert_eq!(tokio::join!(first, second), ((200, "first"), 200));
+    assert_eq!(tokio::join!(first, others), ((200, "first"), 200));
 }
 
 #[tokio::test]

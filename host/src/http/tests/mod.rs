@@ -1,9 +1,11 @@
 //! Every route over real sockets, and the clients that mean harm.
 
 mod access;
+mod attacks;
 mod connections;
 mod context;
 mod erase;
+mod gate;
 mod health;
 mod ingest;
 mod link;
@@ -34,6 +36,8 @@ use crate::engine::ledger::{Decided, Filter, LedgerError, Listing, Order, Want};
 use crate::engine::link::{LinkError, LinkEvent, LinkMode, Linked};
 use crate::ids::{ConversationId, ProductId, SessionId, SessionKey};
 use crate::llm::Replies;
+use crate::stream::push::PushError;
+use crate::telemetry::Refusals;
 
 /// Long enough for a loaded machine; a test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -60,6 +64,7 @@ struct Fake {
     /// A webhook waits for a permit before it answers.
     gate: Semaphore,
     entered: Notify,
+    refusals: Refusals,
 }
 
 impl Default for Fake {
@@ -90,12 +95,29 @@ impl Default for Fake {
             resets: Mutex::default(),
             gate: Semaphore::new(1000),
             entered: Notify::new(),
+            refusals: Refusals::default(),
         }
     }
 }
 
 #[async_trait::async_trait]
 impl Backend for Fake {
+    fn refuses_webhook(&self, plugin: &str) -> Option<WebhookAnswer> {
+        (plugin == "none").then_some(WebhookAnswer::UnknownPlugin)
+    }
+
+    fn refuses_push(&self, product: &str, signed: bool) -> Option<PushAnswer> {
+        match product {
+            "none" => Some(PushAnswer::Refused(PushError::NoProduct)),
+            "strict" if !signed => Some(PushAnswer::Refused(PushError::Signature)),
+            _ => None,
+        }
+    }
+
+    fn refusals(&self) -> Option<&Refusals> {
+        Some(&self.refusals)
+    }
+
     async fn webhook(&self, plugin: &str, request: WebhookRequest) -> WebhookAnswer {
         self.entered.notify_one();
         self.gate.acquire().await.unwrap().forget();
@@ -200,7 +222,7 @@ impl Host {
 
     async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let mut head =
-            format!("{method} {path} HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n");
+            format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }

@@ -226,7 +226,7 @@ async fn without_a_token_no_text_is_given_and_no_web_page_reads_anything() {
     let answer = host.list("?text=true").await;
     assert_eq!((answer.status(), answer.code().as_str()), (403, "text_needs_token"));
     // A name of a page's own that leads to this machine: the browser sends no origin with a `GET`.
-    for name in ["evil.example", "evil.example:8787", "127.0.0.1.evil.example", "10.0.0.1", ""] {
+    for name in ["evil.example", "evil.example:8787", "127.0.0.1.evil.example", "10.0.0.1"] {
         let answer = host.ask("GET", "/outbox", &[("host", name)], "").await;
         assert_eq!((answer.status(), answer.code().as_str()), (401, "unauthorized"), "{name}");
     }

@@ -1,0 +1,260 @@
+//! What every request passes before anything of its body is read: the one place where head, `Host`,
+//! `Origin`, `Sec-Fetch-Site` and the caller's right are judged, by the rule of its route.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::{HOST, HeaderName, HeaderValue, ORIGIN};
+use http::request::Parts;
+use http::uri::{Authority, Uri};
+use http::{HeaderMap, Method, StatusCode, Version};
+
+use super::answer::Refused;
+use super::auth::{Rule, is_this_machine};
+use super::mcp::{Asking, Origin};
+use super::routes::Peer;
+use super::seats::Seat;
+use crate::config::Server;
+
+/// Most bytes of a request's head: its first line and its headers, with their line breaks.
+pub(super) const MAX_HEAD_BYTES: usize = 64 * 1024;
+
+/// When to come again while all connections are taken.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// What a browser says of the page that asks; no page can change it.
+pub(super) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Who may call a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Anyone, by any name: it tells nothing that isn't for everybody.
+    Anyone,
+    /// Anyone but web pages, by any name: what is signed tells whose it is. Proxies call the host by many
+    /// names, and a signature fits by none but its own bytes.
+    Signed,
+    /// The bearer of the token; without one, programs on this machine.
+    Owner,
+    /// The bearer of a token.
+    Bearer,
+    /// The bearer of a token, by a name of this host; agents' programs are driven by pages, too.
+    Agents,
+}
+
+/// The judge of one listener.
+#[derive(Clone)]
+pub(super) struct Gate(Arc<Judge>);
+
+struct Judge {
+    rule: Rule,
+    names: Names,
+    /// The web pages that may ask as agents do.
+    origins: Vec<Origin>,
+}
+
+/// The names that agents may call the host by.
+struct Names {
+    /// The listener's address and the host of `public_url`.
+    own: Vec<String>,
+    /// As configured, with or without a port.
+    configured: Vec<Authority>,
+}
+
+/// A route's path, on its answer: what is logged of an address.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place(pub(super) &'static str);
+
+impl Gate {
+    /// The judge of a listener at `local`.
+    pub(super) fn of(server: &Server, local: SocketAddr) -> Self {
+        let origins = server.mcp.iter().flat_map(|mcp| mcp.origins.iter().cloned()).collect();
+        let (rule, names) = (Rule::of(server, local), Names::of(server, local));
+        Self(Arc::new(Judge { rule, names, origins }))
+    }
+
+    /// The rule of the listener.
+    pub(super) fn rule(&self) -> &Rule {
+        &self.0.rule
+    }
+
+    /// Lets a request pass to a route, or says why not.
+    pub(super) fn admit(
+        &self,
+        access: Access,
+        peer: SocketAddr,
+        head: &Parts,
+    ) -> Result<(), Refused> {
+        if head_bytes(head) > MAX_HEAD_BYTES {
+            return Err(Refused::new(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "head_too_large",
+                format!("the request's head is larger than {MAX_HEAD_BYTES} bytes"),
+                "send less in the address and the headers",
+            ));
+        }
+        let host = named_host(head)?;
+        let page = self.page(access, &head.headers);
+        // A browser asks first whether a page may, and doesn't send the page's token then.
+        let asks_first = matches!(page, Asking::Page(_)) && head.method == Method::OPTIONS;
+        match access {
+            Access::Anyone => return Ok(()),
+            Access::Signed => {}
+            Access::Agents if asks_first => {}
+            Access::Owner => self.0.rule.check(peer, head, host.as_ref())?,
+            Access::Bearer | Access::Agents => {
+                self.0.rule.check(peer, head, host.as_ref())?;
+                if !matches!(self.0.rule, Rule::Bearer(_)) {
+                    return Err(Refused::new(
+                        StatusCode::FORBIDDEN,
+                        "context_needs_token",
+                        "what people did is told to the bearer of a token only",
+                        "set `token` in [server] and send `Authorization: Bearer TOKEN`",
+                    ));
+                }
+            }
+        }
+        if access == Access::Agents && !host.is_some_and(|host| self.0.names.have(&host)) {
+            return Err(Refused::new(
+                StatusCode::FORBIDDEN,
+                "foreign_host",
+                "the host isn't served under this name",
+                "call it by its own address, or add the name to `hosts` in [mcp]",
+            ));
+        }
+        let next = match (page, access) {
+            (Asking::Page(_), _) => return Ok(()),
+            (Asking::Stranger, Access::Agents) => {
+                "add the page's origin to `origins` in [mcp], for example \"https://app.example.com\""
+            }
+            (Asking::Stranger | Asking::Program, _) => {
+                "have a program of your own ask, and the page ask that"
+            }
+        };
+        not_of_a_page(head, next)
+    }
+
+    /// Whether it is a web page that asks, and one that may: only agents' pages ever may.
+    fn page(&self, access: Access, headers: &HeaderMap) -> Asking {
+        let origins = if access == Access::Agents { &*self.0.origins } else { &[] };
+        Asking::of(headers, origins)
+    }
+}
+
+impl Names {
+    fn of(server: &Server, local: SocketAddr) -> Self {
+        let public = server.public_url.as_deref().and_then(|url| url.parse::<Uri>().ok());
+        let public = public.as_ref().and_then(Uri::host).map(str::to_owned);
+        let listener = (!local.ip().is_unspecified()).then(|| match local {
+            SocketAddr::V4(v4) => v4.ip().to_string(),
+            SocketAddr::V6(v6) => format!("[{}]", v6.ip()),
+        });
+        let configured = server.mcp.iter().flat_map(|mcp| &mcp.hosts);
+        Self {
+            own: public.into_iter().chain(listener).collect(),
+            configured: configured.filter_map(|host| host.parse().ok()).collect(),
+        }
+    }
+
+    fn have(&self, host: &Authority) -> bool {
+        let is_configured = |it: &Authority| {
+            it.host().eq_ignore_ascii_case(host.host())
+                && (it.port().is_none() || it.port_u16() == host.port_u16())
+        };
+        is_this_machine(host)
+            || self.own.iter().any(|own| own.eq_ignore_ascii_case(host.host()))
+            || self.configured.iter().any(is_configured)
+    }
+}
+
+/// The host that a request names. There are no two of them, whether in two headers or in the target.
+fn named_host(head: &Parts) -> Result<Option<Authority>, Refused> {
+    let refused = |message: &'static str| {
+        let next = "send exactly one Host header, with the host that is called";
+        Refused::new(StatusCode::BAD_REQUEST, "host", message, next)
+    };
+    let mut values = head.headers.get_all(HOST).iter();
+    let header = match (values.next(), values.next()) {
+        (Some(value), None) => {
+            let read = |value: &HeaderValue| value.to_str().ok()?.parse::<Authority>().ok();
+            let host = read(value).filter(|host| !host.as_str().contains('@'));
+            Some(host.ok_or_else(|| refused("the Host header holds no host"))?)
+        }
+        (None, _) if head.version < Version::HTTP_11 => None,
+        (None, _) => return Err(refused("the request has no Host header")),
+        (Some(_), Some(_)) => return Err(refused("the request has several Host headers")),
+    };
+    match (head.uri.authority(), &header) {
+        (Some(target), Some(host)) if !target.as_str().eq_ignore_ascii_case(host.as_str()) => {
+            Err(refused("the request's target names another host than its Host header"))
+        }
+        _ => Ok(header),
+    }
+}
+
+/// Refuses what a web page has a browser send: no page is part of this host.
+fn not_of_a_page(head: &Parts, next: &'static str) -> Result<(), Refused> {
+    let own = |site: &HeaderValue| matches!(site.as_bytes(), b"none" | b"same-origin");
+    let sites = head.headers.get_all(SEC_FETCH_SITE);
+    if !head.headers.contains_key(ORIGIN) && sites.iter().all(own) {
+        return Ok(());
+    }
+    Err(Refused::new(
+        StatusCode::FORBIDDEN,
+        "web_page",
+        "requests of web pages aren't served",
+        next,
+    ))
+}
+
+/// The size of a head as it is usually written: one blank between the parts, and line breaks of two bytes.
+fn head_bytes(head: &Parts) -> usize {
+    let target = |uri: &Uri| {
+        let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
+        let scheme = uri.scheme_str().map_or(0, |scheme| scheme.len() + "://".len());
+        scheme + uri.authority().map_or(0, |authority| authority.as_str().len()) + path
+    };
+    let first = head.method.as_str().len() + target(&head.uri) + "  HTTP/1.1\r\n".len();
+    let lines = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+    first + lines.sum::<usize>() + 2
+}
+
+/// The gate before one route.
+#[derive(Clone)]
+pub(super) struct Before {
+    pub(super) gate: Gate,
+    pub(super) access: Access,
+    /// Where there is a route.
+    pub(super) place: Option<Place>,
+}
+
+/// Judges a request, and finds it a seat.
+pub(super) async fn pass(State(before): State<Before>, request: Request, next: Next) -> Response {
+    let Before { gate, access, place } = before;
+    let (head, body) = request.into_parts();
+    let page = gate.page(access, &head.headers);
+    let mut answer = match admitted(&gate, access, &head).await {
+        Ok(()) => next.run(Request::from_parts(head, body)).await,
+        Err(refused) => refused.into_response(),
+    };
+    page.mark(answer.headers_mut());
+    if let Some(place) = place {
+        answer.extensions_mut().insert(place);
+    }
+    answer
+}
+
+async fn admitted(gate: &Gate, access: Access, head: &Parts) -> Result<(), Refused> {
+    let missing = "the accept loop puts it into each request";
+    let Peer(peer) = *head.extensions.get::<Peer>().expect(missing);
+    let seat = head.extensions.get::<Arc<Seat>>().expect(missing);
+    gate.admit(access, peer, head)?;
+    if access == Access::Signed && seat.is_reserved() && !seat.promoted().await {
+        let message = "all connections are taken";
+        return Err(Refused::unavailable("too_many_connections", message, RETRY_AFTER));
+    }
+    Ok(())
+}
