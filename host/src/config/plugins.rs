@@ -86,6 +86,9 @@ fn grants(section: Section<'_>) -> Grants {
 
 const HOSTS: &str = "a list of hosts, for example [\"api.example.com\"]";
 
+/// The least that a secret has in bytes which is sent somewhere.
+const SHORTEST_SENT: usize = 6;
+
 fn secrets(section: Section<'_>, granted: &Grants) -> BTreeMap<String, PluginSecret> {
     let names = section.names();
     names
@@ -119,6 +122,14 @@ fn plugin_secret(section: &Section<'_>, name: &str, granted: &Grants) -> Option<
     let value = secret::value(section, name, &inner);
     inner.finish();
     let (value, _) = value?;
+    // One that goes nowhere doesn't come back.
+    if !hosts.is_empty() && value.len() < SHORTEST_SENT {
+        section.refuse(
+            name,
+            format!("the secret \"{name}\" is shorter than {SHORTEST_SENT} bytes, and may go to a host: what comes back from there holds so short a text by chance, so that it couldn't be kept from the plugin"),
+            "have the platform issue a longer one, or leave `hosts` out where it only signs",
+        );
+    }
     Some(PluginSecret {
         value: Secret::new(value),
         hosts: hosts.iter().map(|(_, host)| host.to_string()).collect(),

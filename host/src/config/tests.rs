@@ -438,6 +438,7 @@ const MISTAKES: &[Mistake] = &[
     ("[server]\nmax_body = -1", &[]),
     ("[server]\nmax_body = \"4GiB\"", &[]),
     ("[server]\nmax_connections = 100000", &[]),
+    ("[server]\nmax_connections_per_peer = 0", &[]),
     ("[server]\npublic_url = \"https://a.example/?q=1\"", &[]),
     ("[store]\nkind = \"redis\"", &[]),
     ("[store]\nkind = \"memory\"\npath = \"x\"", &[]),
@@ -477,7 +478,11 @@ const MISTAKES: &[Mistake] = &[
     ("[plugins.webhook.secrets]\nsigning = { env = \"T\", host = [\"a.example\"] }", &[("T", "t")]),
     (
         "[plugins.webhook.secrets]\nsigning = { env = \"T\", hosts = [\"a.example\"] }",
-        &[("T", "t")],
+        &[("T", "t0p-s3cret")],
+    ),
+    (
+        "[plugins.webhook.secrets]\nsigning = { env = \"T\", hosts = [\"a.example\"] }\n[plugins.webhook.grants]\nhosts = [\"a.example\"]",
+        &[("T", "abcde")],
     ),
     ("[server]\nlisten = \"127.0.0.1:1\"", &[("SIDENOTE__SERVER__TOKEN", "hunter2")]),
     // Plugins and products.

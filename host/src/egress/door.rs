@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::address::RefusedAddress;
 use super::alarm::Alarm;
+use super::coding;
 use super::grant::{Denial, Grants, Origin};
 use super::network::Network;
 use super::vault::{SecretError, Vault};
@@ -98,10 +99,14 @@ impl Incoming {
     }
 }
 
-/// Headers that the host sets by itself: those of the connection, of the message's framing, and
-/// `host`, which would otherwise lead past the grants at a shared front.
+/// Headers that the host sets by itself: those of the connection, of the message's framing, `host`, which
+/// would otherwise lead past the grants at a shared front, and those that ask for another writing of the
+/// answer, in which secrets couldn't be found.
 pub fn is_hosts_own(name: &HeaderName) -> bool {
-    const OWN: [&str; 14] = [
+    const OWN: [&str; 17] = [
+        "accept-encoding",
+        "accept-charset",
+        "a-im",
         "connection",
         "keep-alive",
         "proxy-authenticate",
@@ -226,6 +231,13 @@ impl Door {
         if request.method == Method::CONNECT {
             return Err(SendError::Invalid("CONNECT would open a tunnel".to_owned()));
         }
+        for part in [header::RANGE, header::IF_RANGE] {
+            if request.headers.contains_key(&part) {
+                return Err(SendError::Invalid(format!(
+                    "the header `{part}` asks for a part of an answer; several parts may hold a secret that none of them shows, so ask for the whole"
+                )));
+            }
+        }
         let own: Vec<_> =
             request.headers.keys().filter(|name| is_hosts_own(name)).cloned().collect();
         for name in own {
@@ -249,6 +261,7 @@ impl Door {
             return Err(SendError::TooLarge { what: "request head", limit: self.bounds.headers });
         }
         let headers = &mut request.headers;
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.entry(header::ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
         if request.secrets_in_body && Vault::has_placeholder(&request.body) {
@@ -264,9 +277,9 @@ impl Door {
     ) -> Result<Incoming, SendError> {
         let limit = self.bounds.response;
         // A little more is read than is handed on, to see a secret that the cut goes through.
-        let enough = limit.saturating_add(self.vault.longest().max(1));
+        let enough = limit.saturating_add(self.vault.reach().max(1));
         let (head, mut rest) = response.into_parts();
-        let (status, mut headers) = (head.status.as_u16(), head.headers);
+        let (status, mut headers) = (head.status, head.headers);
         let broken = |error: hyper::Error| SendError::Broken {
             cause: self.cause(&error),
             origin: origin.clone(),
@@ -290,7 +303,11 @@ impl Door {
             }
             body = whole.freeze();
         }
-        let truncated = body.len() > limit;
+        let is_cut = body.len() >= enough;
+        let unpacked = coding::unpack(status, &mut headers, body, enough, is_cut);
+        let withheld = unpacked.as_ref().err().copied();
+        let mut body = unpacked.unwrap_or_default();
+        let truncated = body.len() > limit || is_cut;
         match self.vault.scrub_until(&body, limit) {
             Cow::Owned(scrubbed) => {
                 body = scrubbed.into();
@@ -299,6 +316,25 @@ impl Door {
             }
             Cow::Borrowed(_) => body.truncate(limit),
         }
+        self.scrub_headers(&mut headers, origin);
+        // The body was unpacked from its transfer coding: these would only mislead.
+        headers.remove(header::TRANSFER_ENCODING);
+        headers.remove(header::CONNECTION);
+        headers.remove(TRUNCATED);
+        let mut incoming = Incoming { status: status.as_u16(), headers, body };
+        if let Some(reason) = withheld {
+            // The status stands: what was asked for may have been done.
+            tracing::warn!(plugin = %self.grants.plugin(), host = %origin, "left out the body of a response: {reason}");
+            incoming.mark_truncated();
+        } else if truncated {
+            tracing::warn!(plugin = %self.grants.plugin(), host = %origin, limit, "cut off a response that is larger than max_response");
+            incoming.mark_truncated();
+        }
+        Ok(incoming)
+    }
+
+    /// Takes secrets out of names and values.
+    fn scrub_headers(&self, headers: &mut HeaderMap, origin: &Origin) {
         let named: Vec<_> = headers
             .keys()
             .filter(|name| self.vault.stands_in_name(name.as_str()))
@@ -310,22 +346,14 @@ impl Door {
         if !named.is_empty() {
             tracing::warn!(plugin = %self.grants.plugin(), host = %origin, left_out = named.len(), "a server put a secret into the name of a header; the header was left out");
         }
-        for value in headers.values_mut() {
-            if let Cow::Owned(scrubbed) = self.vault.scrub(value.as_bytes()) {
+        let values: Vec<_> = headers.values().map(HeaderValue::as_bytes).collect();
+        let scrubbed = self.vault.scrub_values(&values);
+        for (value, scrubbed) in headers.values_mut().zip(scrubbed) {
+            if let Some(scrubbed) = scrubbed {
                 *value = HeaderValue::from_bytes(&scrubbed)
                     .unwrap_or(HeaderValue::from_static("[secret]"));
             }
         }
-        // The body was unpacked from its transfer coding: these would only mislead.
-        headers.remove(header::TRANSFER_ENCODING);
-        headers.remove(header::CONNECTION);
-        headers.remove(TRUNCATED);
-        let mut incoming = Incoming { status, headers, body };
-        if truncated {
-            tracing::warn!(plugin = %self.grants.plugin(), host = %origin, limit, "cut off a response that is larger than max_response");
-            incoming.mark_truncated();
-        }
-        Ok(incoming)
     }
 
     fn broken(&self, origin: &Origin, error: hyper_util::client::legacy::Error) -> SendError {

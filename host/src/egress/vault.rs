@@ -6,13 +6,14 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use http::HeaderName;
 use http::header::AUTHORIZATION;
 use memchr::memmem;
 
 use super::asked::Patterns;
 use super::grant::{BadGrant, Origin, Origins, toml_key};
+use super::traces::Traces;
 use crate::config::{PluginSecret, Secret};
 use crate::ids::PluginName;
 
@@ -20,8 +21,6 @@ const OPEN: &[u8] = b"{{secret:";
 static OPENING: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(OPEN));
 const CLOSE: &[u8] = b"}}";
 const SCRUBBED: &[u8] = b"[secret]";
-/// Shorter values would be found everywhere, and hide nothing.
-pub(crate) const SHORTEST_SCRUBBED: usize = 4;
 /// How credentials of the scheme `Basic` begin; the case of the word means nothing.
 const BASIC: &[u8] = b"basic ";
 
@@ -31,23 +30,13 @@ pub struct Vault {
     secrets: BTreeMap<String, Held>,
     /// What the plugin's manifest asks for, with the hosts of each; `None` where it has none.
     asked: Option<BTreeMap<String, Patterns>>,
+    /// What is looked for in what comes back.
+    traces: Traces,
 }
 
 struct Held {
     value: Secret,
     hosts: Origins,
-    /// What is looked for in what comes back.
-    traces: Vec<Trace>,
-    /// What is looked for in names of headers, which come in lower case, whatever was sent.
-    in_names: Option<memmem::Finder<'static>>,
-}
-
-/// How a value can be seen in a text.
-struct Trace {
-    finder: memmem::Finder<'static>,
-    /// Whether it is in base64: [`Vault::fill_header`] writes that, and it comes back as easily as the
-    /// value.
-    in_base64: bool,
 }
 
 impl Vault {
@@ -60,14 +49,11 @@ impl Vault {
             .iter()
             .map(|(name, secret)| {
                 let hosts = Origins::parse(&secret.hosts)?;
-                let value = secret.value.expose();
-                let in_names = (value.len() >= SHORTEST_SCRUBBED)
-                    .then(|| memmem::Finder::new(&value.to_ascii_lowercase()).into_owned());
-                let traces = traces(value);
-                Ok((name.clone(), Held { value: secret.value.clone(), hosts, traces, in_names }))
+                Ok((name.clone(), Held { value: secret.value.clone(), hosts }))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { plugin, secrets, asked: None })
+        let traces = Traces::of(secrets.values().map(|held| held.value.expose()));
+        Ok(Self { plugin, secrets, asked: None, traces })
     }
 
     /// The same, of no more than a manifest asks for.
@@ -118,31 +104,58 @@ impl Vault {
         Ok(if plain { [b"Basic ", STANDARD.encode(pair).as_bytes()].concat() } else { filled })
     }
 
-    /// Takes the values out of what came back, where they stand as they were sent, as they are or in
-    /// base64: a server that was given a secret can always hand it on in a form that nobody looks for.
+    /// Takes the values out of what came back, where they stand as they are or in a writing that honest
+    /// servers use: percent signs, JSON, HTML, base64, hexadecimal digits. A server that means to can always
+    /// hand on what it was given, in a form that nobody looks for.
     ///
     /// All of them, and not only those that this process sent: a server remembers them for longer than
     /// the process, the plugin's version and the grants that once let them out.
     pub fn scrub<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
-        let found = self.found(text);
+        let found = self.traces.found(text);
         if found.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(replace(text, &found)) }
     }
 
     /// As [`Vault::scrub`], of no more than the first `end` bytes. What follows them is needed to see
-    /// a value that the cut goes through: [`Vault::longest`] bytes of it are enough.
+    /// a value that the cut goes through: [`Vault::reach`] bytes of it are enough.
     pub fn scrub_until<'a>(&self, text: &'a [u8], end: usize) -> Cow<'a, [u8]> {
-        let mut found = self.found(text);
+        let mut found = self.traces.found(text);
         found.retain(|place| place.start < end);
         let end = found.last().map_or(end, |last| last.end.max(end));
         let text = &text[..end.min(text.len())];
         if found.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(replace(text, &found)) }
     }
 
-    /// The length of the longest value, in bytes.
-    pub fn longest(&self) -> usize {
-        // In base64 the rest of a group of three bytes stands around it.
-        let encoded = |held: &Held| (held.value.expose().len() + 4).div_ceil(3) * 4;
-        self.secrets.values().map(encoded).max().unwrap_or(0)
+    /// As [`Vault::scrub`], for the values of headers: each by itself, and where one goes on with what
+    /// another ends with. `None` for those that hold nothing.
+    pub fn scrub_values(&self, values: &[&[u8]]) -> Vec<Option<Vec<u8>>> {
+        let across = self.traces.found(&values.concat());
+        let mut start = 0;
+        let scrubbed = values.iter().map(|value| {
+            let own = start..start + value.len();
+            start = own.end;
+            let shared =
+                across.iter().filter(|place| place.start < own.end && own.start < place.end);
+            let within = |place: &Range<usize>| {
+                place.start.max(own.start) - own.start..place.end.min(own.end) - own.start
+            };
+            let places: Vec<_> = shared.map(within).collect();
+            match (places.is_empty(), self.scrub(value)) {
+                (true, Cow::Borrowed(_)) => None,
+                (true, Cow::Owned(scrubbed)) => Some(scrubbed),
+                (false, Cow::Borrowed(_)) => Some(replace(value, &places)),
+                // Found both ways, perhaps in two places: nothing is left of it.
+                (false, Cow::Owned(scrubbed)) => {
+                    let twice = replace(value, &places);
+                    Some(if scrubbed == twice { scrubbed } else { SCRUBBED.to_vec() })
+                }
+            }
+        });
+        scrubbed.collect()
+    }
+
+    /// How far one has to see beyond a cut.
+    pub fn reach(&self) -> usize {
+        self.traces.reach()
     }
 
     /// As [`Vault::scrub`], for text.
@@ -155,30 +168,7 @@ impl Vault {
 
     /// Whether a value stands in a header's name. Names come in lower case, whatever was sent.
     pub fn stands_in_name(&self, name: &str) -> bool {
-        let mut finders = self.secrets.values().filter_map(|held| held.in_names.as_ref());
-        finders.any(|finder| finder.find(name.as_bytes()).is_some())
-    }
-
-    /// Where values stand, in order. Values that share bytes, one that begins another
-    /// say, become one place: taking them out one by one would leave the rest of the other.
-    fn found(&self, text: &[u8]) -> Vec<Range<usize>> {
-        let mut found = Vec::new();
-        for trace in self.secrets.values().flat_map(|held| &held.traces) {
-            let (mut own, mut from) = (Vec::new(), 0);
-            while let Some(at) = trace.finder.find(&text[from..]) {
-                let start = from + at;
-                let place = start..start + trace.finder.needle().len();
-                join(&mut own, if trace.in_base64 { widened(text, place) } else { place });
-                from = start + 1;
-            }
-            found.append(&mut own);
-        }
-        found.sort_by_key(|place| place.start);
-        let mut joined = Vec::with_capacity(found.len());
-        for place in found {
-            join(&mut joined, place);
-        }
-        joined
+        self.traces.stand_in(name.as_bytes())
     }
 
     fn expose(&self, name: &str, origin: &Origin) -> Result<&[u8], SecretError> {
@@ -273,43 +263,6 @@ pub enum SecretError {
     /// A placeholder has no end, or its name is no text.
     #[error("secrets: a placeholder is broken; write {{{{secret:NAME}}}}")]
     Unterminated,
-}
-
-/// What shows a value: itself, and what of it stands in any base64 text that holds it after 0, 1 or 2 bytes
-/// of a group of three.
-fn traces(value: &str) -> Vec<Trace> {
-    let encoded = [0, 1, 2].map(|before: usize| {
-        let text = STANDARD_NO_PAD.encode([&[0; 2][..before], value.as_bytes()].concat());
-        // The first characters mix with the bytes before, the last one with those that follow.
-        let (start, end) = ((before * 8).div_ceil(6), (before + value.len()) * 8 / 6);
-        text.get(start..end).unwrap_or_default().to_owned()
-    });
-    let encoded = encoded.iter().map(|text| (text.as_str(), true));
-    let all = std::iter::once((value, false)).chain(encoded);
-    all.filter(|(text, _)| text.len() >= SHORTEST_SCRUBBED && value.len() >= SHORTEST_SCRUBBED)
-        .map(|(text, in_base64)| Trace {
-            finder: memmem::Finder::new(text).into_owned(),
-            in_base64,
-        })
-        .collect()
-}
-
-/// A place and the characters of base64 beside it: one before and one after may hold bits of a value.
-fn widened(text: &[u8], place: Range<usize>) -> Range<usize> {
-    let is_base64 = |at: &usize| {
-        text.get(*at).is_some_and(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(byte))
-    };
-    let start = place.start.checked_sub(1).filter(is_base64).unwrap_or(place.start);
-    let end = if is_base64(&place.end) { place.end + 1 } else { place.end };
-    start..end
-}
-
-/// Adds a place that starts no earlier than the last one, as a part of that where they overlap.
-fn join(places: &mut Vec<Range<usize>>, place: Range<usize>) {
-    match places.last_mut() {
-        Some(last) if place.start < last.end => last.end = last.end.max(place.end),
-        Some(_) | None => places.push(place),
-    }
 }
 
 fn replace(text: &[u8], places: &[Range<usize>]) -> Vec<u8> {
@@ -454,13 +407,26 @@ mod tests {
     #[test]
     fn a_cut_leaves_nothing_of_a_secret_that_it_goes_through() {
         let vault = vault();
-        assert_eq!(vault.longest(), 16);
+        assert!(vault.reach() >= 16);
         assert_eq!(&*vault.scrub_until(b"abcdef", 4), b"abcd");
         assert_eq!(&*vault.scrub_until(b"abc", 4), b"abc");
         assert_eq!(&*vault.scrub_until(b"a s3cr3t b", 4), b"a [secret]");
         assert_eq!(&*vault.scrub_until(b"a s3cr3t b", 9), b"a [secret] ");
         assert_eq!(&*vault.scrub_until(b"a s3cr3t b", 2), b"a ");
         assert_eq!(&*vault.scrub_until(b"s3cr3t abcdef", 9), b"[secret] ab");
+    }
+
+    #[test]
+    fn a_secret_that_is_split_over_headers_is_taken_out_of_all_of_them() {
+        let vault = vault();
+        let scrubbed = vault.scrub_values(&[b"plain", b"a s3c", b"r3t b", b"hmac-key", b"plain"]);
+        let texts: Vec<_> = scrubbed
+            .iter()
+            .map(|value| value.as_deref().map(|value| String::from_utf8_lossy(value).into_owned()))
+            .collect();
+        let wanted = [None, Some("a [secret]"), Some("[secret] b"), Some("[secret]"), None];
+        assert_eq!(texts, wanted.map(|text| text.map(str::to_owned)));
+        assert_eq!(vault.scrub_values(&[]), Vec::<Option<Vec<u8>>>::new());
     }
 
     #[test]

@@ -1,13 +1,18 @@
 //! A plugin that tries every way to see a byte of its secrets, and a server that helps it.
 //!
-//! What is promised: a value doesn't come back as it stands. A server that encodes it, or tells it in
-//! pieces over many answers, can always hand it on; that is what `hosts` of a secret is for.
+//! What is promised: a value doesn't come back as it stands, nor in a writing that honest servers use, nor
+//! packed, nor in the pieces of a range. A server that means to can always hand it on; that is what `hosts`
+//! of a secret is for.
 
 use std::collections::HashSet;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use flate2::Compression;
+use flate2::write::{GzEncoder, ZlibEncoder};
 use sidenote::config::Plugin;
 use sidenote::outbox::note::{Post, PostError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -34,13 +39,25 @@ fn long() -> String {
     (0..100_000).map(|_| letter()).collect()
 }
 
+/// How honest servers write a value.
+const WRITINGS: [(&str, fn(&str) -> String); 6] = [
+    ("/percent", |text| text.bytes().map(|byte| format!("%{byte:02X}")).collect()),
+    ("/json", |text| text.bytes().map(|byte| format!("\\u{byte:04x}")).collect()),
+    ("/html", |text| text.bytes().map(|byte| format!("&#{byte};")).collect()),
+    ("/base64", |text| STANDARD.encode(format!("a{text}"))),
+    ("/base64url", |text| URL_SAFE.encode(format!("ab{text}"))),
+    ("/hex", |text| hex::encode_upper(text)),
+];
+
 /// Every piece of every value, in lower case: names of headers are.
 struct Pieces(HashSet<[u8; WINDOW]>);
 
 impl Pieces {
     fn new() -> Self {
-        let values = [TOKEN.to_owned(), OTHER.into(), BROKEN.into(), KEY.into(), long()];
-        let texts = values.map(|value| value.to_ascii_lowercase().into_bytes());
+        let mut values = vec![TOKEN.to_owned(), OTHER.into(), BROKEN.into(), KEY.into(), long()];
+        values.extend(WRITINGS.map(|(_, write)| write(TOKEN)));
+        let texts: Vec<_> =
+            values.iter().map(|value| value.to_ascii_lowercase().into_bytes()).collect();
         Self(texts.iter().flat_map(|text| pieces(text)).map(|(_, piece)| piece).collect())
     }
 
@@ -77,8 +94,9 @@ impl Accomplice {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let request = read(&mut stream).await;
                 let path = request.split(' ').nth(1).unwrap_or("/").to_owned();
+                let asked = request.to_lowercase();
                 remember.lock().unwrap().push(request);
-                answer(&mut stream, &path).await;
+                answer(&mut stream, &path, &asked).await;
             }
         });
         Self { origin, requests, _tasks: tasks }
@@ -110,7 +128,7 @@ async fn read(stream: &mut TcpStream) -> String {
 }
 
 /// Answers with the token in the place that the path names. A guest may have gone by then.
-async fn answer(stream: &mut TcpStream, path: &str) {
+async fn answer(stream: &mut TcpStream, path: &str, asked: &str) {
     const CLOSE: &str = "connection: close\r\n";
     let whole = |headers: &str, body: &str| {
         let length = body.len();
@@ -118,8 +136,49 @@ async fn answer(stream: &mut TcpStream, path: &str) {
     };
     let (first, second) = TOKEN.split_at(TOKEN.len() / 2);
     let chunked = format!("HTTP/1.1 200 OK\r\n{CLOSE}transfer-encoding: chunked\r\n");
+    let packed = |coding: &str, packed: Vec<u8>| {
+        let length = packed.len();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\n{CLOSE}content-encoding: {coding}\r\ncontent-length: {length}\r\n\r\n"
+        );
+        [head.into_bytes(), packed].concat()
+    };
+    let gzip = || {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+        gzip.write_all(format!("packed {TOKEN}").as_bytes()).unwrap();
+        gzip.finish().unwrap()
+    };
+    let bytes = match path {
+        "/gzip" => packed("gzip", gzip()),
+        "/honest" if asked.contains("accept-encoding: gzip") => packed("gzip", gzip()),
+        "/deflate" => {
+            let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
+            zlib.write_all(format!("deflated {TOKEN}").as_bytes()).unwrap();
+            packed("deflate", zlib.finish().unwrap())
+        }
+        // It needn't be so packed: nobody looks into it.
+        "/br" => packed("br", TOKEN.into()),
+        _ => Vec::new(),
+    };
+    if !bytes.is_empty() {
+        // A guest may have gone.
+        drop(stream.write_all(&bytes).await);
+        return;
+    }
     let mut later = String::new();
     let text = match path {
+        "/honest" if asked.contains("range: bytes=") => {
+            let piece = if asked.contains("bytes=0-11") { &TOKEN[..12] } else { &TOKEN[12..] };
+            format!(
+                "HTTP/1.1 206 Partial Content\r\n{CLOSE}content-length: {}\r\n\r\n{piece}",
+                piece.len()
+            )
+        }
+        "/part" => format!(
+            "HTTP/1.1 206 Partial Content\r\n{CLOSE}content-range: bytes 0-11/24\r\ncontent-length: 12\r\n\r\n{}",
+            &TOKEN[..12]
+        ),
+        "/split" => whole(&format!("x-one: {first}\r\nx-two: {second}\r\n"), ""),
         "/remembered" => whole("", &format!("{TOKEN} {OTHER} {BROKEN} {KEY} {}", long())),
         "/header" => whole(
             &format!(
@@ -149,7 +208,10 @@ async fn answer(stream: &mut TcpStream, path: &str) {
         }
         "/garbage" => format!("HTTP/1.1 {TOKEN}\r\n{TOKEN}\r\n\r\n{TOKEN}"),
         "/half" => format!("HTTP/1.1 200 OK\r\n{CLOSE}content-length: 1000\r\n\r\n{TOKEN}"),
-        _ => whole("", TOKEN),
+        path => match WRITINGS.iter().find(|(written, _)| *written == path) {
+            Some((_, write)) => whole("", &format!("<{}>", write(TOKEN))),
+            None => whole("", TOKEN),
+        },
     };
     for piece in [text, later] {
         if stream.write_all(piece.as_bytes()).await.is_err() || stream.flush().await.is_err() {
@@ -248,12 +310,29 @@ async fn no_piece_of_a_secret_reaches_the_guest_the_log_or_an_error() {
     // It was there to be had.
     assert!(granted.with(TOKEN) > 3 * 30, "{}", granted.with(TOKEN));
     let all = seen.iter().map(|seen| String::from_utf8_lossy(&seen.body)).collect::<Vec<_>>();
-    for sign in
-        ["[secret]", "x-kept", "302", "isn't granted to", "isn't set", "line break", "broke"]
-    {
+    for sign in [
+        "[secret]",
+        "packed [secret]",
+        "deflated [secret]",
+        "x-sidenote-truncated",
+        "asks for a part",
+        "x-kept",
+        "302",
+        "isn't granted to",
+        "isn't set",
+        "line break",
+        "broke",
+    ] {
         assert!(all.iter().any(|text| text.contains(sign)), "{sign}");
     }
-    assert!(String::from_utf8_lossy(&log).contains("the name of a header"));
+    for line in ["the name of a header", "doesn't unpack", "a part of a whole"] {
+        assert!(String::from_utf8_lossy(&log).contains(line), "{line}");
+    }
+    // How it is answered is the host's to say.
+    assert!(granted.with("accept-encoding: identity") > 3 * 30);
+    for asked in ["gzip", "utf-16", "bytes=", "if-range"] {
+        assert_eq!(granted.with(asked), granted.with(&format!("/{asked} ")), "{asked}");
+    }
     // And it went nowhere else.
     for value in [TOKEN, OTHER, "b5nu-j7qm", KEY] {
         assert_eq!(other.with(value), 0, "{value}");

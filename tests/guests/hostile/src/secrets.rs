@@ -17,8 +17,20 @@ use wasip2::http::types::{Fields, OutgoingBody, OutgoingRequest, Scheme};
 /// The names that the test gives to secrets, and some that it doesn't.
 const NAMES: [&str; 6] = ["token", "other", "broken", "long", "key", "none"];
 /// What the server of the test answers with a secret in it.
-const ECHOES: [&str; 10] =
-    ["body", "header", "name", "reason", "chunks", "location", "cut", "garbage", "trailer", "half"];
+#[rustfmt::skip]
+const ECHOES: [&str; 21] = [
+    "body", "header", "name", "reason", "chunks", "location", "cut", "garbage", "trailer", "half",
+    "percent", "json", "html", "base64", "base64url", "hex", "split", "gzip", "deflate", "br", "part",
+];
+/// What an honest server is asked for, so that it tells the token in a form, or in pieces, that nobody
+/// knows: the name of a header and its value.
+const ASKS: [(&str, &str); 5] = [
+    ("accept-encoding", "gzip"),
+    ("accept-charset", "utf-16"),
+    ("range", "bytes=0-11"),
+    ("Range", "bytes=12-"),
+    ("if-range", "\"x\""),
+];
 
 /// `GRANTED OTHER CLOSED COLLECTOR HOW`: four origins, and how to end: `fail`, `panic` or `id`.
 pub(crate) fn steal(rest: &str) -> Result<String, Failure> {
@@ -32,7 +44,12 @@ pub(crate) fn steal(rest: &str) -> Result<String, Failure> {
         let url = format!("{granted}/{echo}");
         seen.push(sent(Request::get(&url).bearer_secret("token")));
         seen.push(sent(Request::post(&url).body(secret("token")).secrets_in_body()));
-        seen.push(sent_by_wasi(granted, &format!("/{echo}")));
+        seen.push(sent_by_wasi(granted, &format!("/{echo}"), None));
+    }
+    for (name, value) in ASKS {
+        let url = format!("{granted}/honest");
+        seen.push(sent(Request::get(&url).bearer_secret("token").header(name, value)));
+        seen.push(sent_by_wasi(granted, "/honest", Some((name, value))));
     }
     // Once is enough: the other ends differ in what the host makes of them.
     let origins = if how == "fail" { &[granted, other, closed][..] } else { &[] };
@@ -152,12 +169,15 @@ fn sent(request: Request) -> String {
     }
 }
 
-/// The same through `wasi:http`.
-fn sent_by_wasi(origin: &str, path: &str) -> String {
+/// The same through `wasi:http`, with another header.
+fn sent_by_wasi(origin: &str, path: &str, header: Option<(&str, &str)>) -> String {
     let authority = origin.trim_start_matches("http://");
     let headers = Fields::new();
     let value = format!("Bearer {}", secret("token"));
-    let appended = headers.append("authorization", value.as_bytes()).is_ok();
+    let mut appended = headers.append("authorization", value.as_bytes()).is_ok();
+    if let Some((name, value)) = header {
+        appended &= headers.append(name, value.as_bytes()).is_ok();
+    }
     let request = OutgoingRequest::new(headers);
     let set = [
         request.set_scheme(Some(&Scheme::Http)),
@@ -174,7 +194,10 @@ fn sent_by_wasi(origin: &str, path: &str) -> String {
     };
     let ended = OutgoingBody::finish(body, None);
     coming.subscribe().block();
-    let Some(Ok(Ok(response))) = coming.get() else { return format!("none {ended:?}") };
+    let response = match coming.get() {
+        Some(Ok(Ok(response))) => response,
+        other => return format!("none {ended:?} {other:?}"),
+    };
     let mut seen = format!("{} ", response.status());
     for (name, value) in kept.into_iter().chain(response.headers().entries()) {
         seen += &format!("{name}: {} ", String::from_utf8_lossy(&value));
