@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use tokio::time::Instant;
-use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::engine::TICK;
 use super::guest_log::GuestLog;
+use super::handles::Handles;
 use super::memory::MemoryBound;
 use super::replay::Verified;
 use super::stdout::Stdout;
@@ -49,7 +49,7 @@ pub(super) struct State {
     pub(super) alarm: Alarm,
     wasi: WasiCtx,
     wasi_http: WasiHttpCtx,
-    table: ResourceTable,
+    handles: Handles,
 }
 
 /// What a request of the call under way needs.
@@ -109,8 +109,6 @@ pub(super) struct CpuUsedUp;
 pub(super) fn store(engine: &Engine, ground: &Arc<Ground>) -> Store<State> {
     let limits = &ground.limits;
     let log = GuestLog::new(ground.name.clone(), limits.max_log_bytes);
-    let mut table = ResourceTable::new();
-    table.set_max_capacity(limits.handles);
     let mut wasi_http = WasiHttpCtx::new();
     wasi_http.set_field_size_limit(limits.max_header_bytes);
     // No files, no environment, no arguments; sockets are linked, as Python imports them, and shut.
@@ -141,7 +139,7 @@ pub(super) fn store(engine: &Engine, ground: &Arc<Ground>) -> Store<State> {
         alarm: Alarm::default(),
         wasi,
         wasi_http,
-        table,
+        handles: Handles::new(limits),
     };
     let guest = ground.turns.guest();
     let mut store = Store::new(engine, state);
@@ -181,13 +179,13 @@ pub(super) fn begin_call(
 impl State {
     /// Handles that the guest holds.
     pub(super) fn handles_held(&mut self) -> usize {
-        self.table.iter_mut().count()
+        self.handles.held()
     }
 }
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView { ctx: &mut self.wasi, table: self.handles.table() }
     }
 }
 
@@ -195,7 +193,7 @@ impl WasiHttpView for State {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         WasiHttpCtxView {
             ctx: &mut self.wasi_http,
-            table: &mut self.table,
+            table: self.handles.table(),
             hooks: &mut self.outbound,
         }
     }

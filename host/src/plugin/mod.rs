@@ -51,6 +51,7 @@ mod engine;
 mod exports;
 mod folder;
 mod guest_log;
+mod handles;
 pub mod help;
 mod hmac;
 mod imports;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
+use wasmtime::component::ResourceTableError;
 
 use super::admit::{Admitted, Live, cause};
 use super::instance::{self, CpuUsedUp, Ground, State};
@@ -365,6 +366,15 @@ fn crash(error: &wasmtime::Error, state: &State) -> (Crash, String) {
         return (
             Crash::Memory,
             format!("the plugin wanted more than memory_bytes ({limit}){said}"),
+        );
+    }
+    if matches!(error.root_cause().downcast_ref(), Some(ResourceTableError::Full)) {
+        let (limit, name) = (state.ground.limits.handles, &state.ground.name);
+        return (
+            Crash::Trap,
+            format!(
+                "the plugin holds as many handles (streams, requests, responses) as it may ({limit}), and there are no free keys; have it drop what it has read, or raise `handles` in [plugins.{name}.limits]{said}"
+            ),
         );
     }
     // The root alone: the rest is a backtrace of the guest.

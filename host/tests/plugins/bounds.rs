@@ -64,6 +64,7 @@ async fn handles_are_bounded() {
         let (code, message) = crashed(post(&registry, name, "handles").await);
         assert_eq!(code, "trap");
         assert!(message.contains("no free keys"), "{message}");
+        assert!(message.contains(&format!("`handles` in [plugins.{name}.limits]")), "{message}");
     }
     assert_eq!(id(&registry, "bot", "handles 40").await, "40");
     assert_eq!(crashed(post(&registry, "few", "handles 40").await).0, "trap");

@@ -211,3 +211,31 @@ async fn an_instance_that_hoards_handles_is_replaced_before_it_has_none_left() {
     }
     assert_eq!(server.seen().len(), 30);
 }
+
+#[tokio::test]
+async fn an_answer_of_the_size_that_is_allowed_is_read_by_the_languages_own_client_at_default_settings()
+ {
+    let server = Server::start().await;
+    let limits = PluginLimits::default();
+    for bytes in [512 << 10, limits.max_response_bytes] {
+        let path = format!("/large/{bytes}");
+        let writer = Plugin { limits: limits.clone(), ..writer(&server.grant(), &path) };
+        let registry = registry([("js", writer)]).await;
+        for n in 0..3 {
+            let posted = post(&registry, "js", "hello").await;
+            assert!(posted.is_ok(), "{bytes} bytes, {n}: {posted:?}");
+        }
+    }
+    assert_eq!(server.seen().len(), 6, "no note was sent twice");
+}
+
+#[tokio::test]
+async fn a_language_that_runs_out_of_handles_is_told_the_key_that_bounds_them() {
+    let server = Server::start().await;
+    let mut writer = writer(&server.grant(), "/notes");
+    writer.limits.handles = 2;
+    let registry = registry([("js", writer)]).await;
+    let (code, message) = crashed(post(&registry, "js", "hello").await);
+    assert_eq!(code, "trap");
+    assert!(message.contains("`handles` in [plugins.js.limits]"), "{message}");
+}
