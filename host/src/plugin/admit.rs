@@ -10,6 +10,7 @@ use wasmtime::{Engine, Store};
 use super::bindings::v0_1;
 use super::exports::{Exports, Indices, Interface, Misfit};
 use super::instance::{self, Ground, State};
+use super::kind::NotAComponent;
 use super::manifest::{ConfigError, ManifestError};
 use crate::config::Sha256;
 use crate::egress::BadGrant;
@@ -147,16 +148,9 @@ pub enum AdmitError {
         /// The limit.
         limit: u64,
     },
-    /// The file isn't WebAssembly.
-    #[error(
-        "compile: it is no WebAssembly component; compiled artifacts and texts are not taken, only the binary form"
-    )]
-    NotWasm,
-    /// The file is a core module.
-    #[error(
-        "compile: it is a core module, not a component; build for wasm32-wasip2, or run `wasm-tools component new`"
-    )]
-    CoreModule,
+    /// The file is no component, or not a whole one.
+    #[error("compile: {0}")]
+    NotAComponent(#[from] NotAComponent),
     /// It doesn't compile.
     #[error(
         "compile: {0}; build it again with a current toolchain, without wasm features beyond 2.0"

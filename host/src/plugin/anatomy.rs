@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use wasmparser::{Encoding, Parser, Payload};
 
+use super::kind::{self, NotAComponent};
+
 /// The custom section that holds a manifest.
 pub(super) const SECTION: &str = "sidenote:manifest";
 /// Most imports, and most exports, that are kept of a component.
@@ -47,11 +49,9 @@ pub(super) struct TopSection {
 /// Why a file has no parts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AnatomyError {
-    /// The file is a core module, or no WebAssembly.
-    #[error(
-        "it is no WebAssembly component; build for wasm32-wasip2, or run `wasm-tools component new`"
-    )]
-    NotAComponent,
+    /// The file is no component, or not a whole one.
+    #[error(transparent)]
+    NotAComponent(#[from] NotAComponent),
     /// The file is cut off or broken.
     #[error("the component can't be read: {0}; build it again, or copy it again")]
     Broken(String),
@@ -60,9 +60,7 @@ pub enum AnatomyError {
 impl<'a> Anatomy<'a> {
     /// Reads the parts of a component. Nothing is validated beyond what reading needs.
     pub(super) fn of(bytes: &'a [u8]) -> Result<Self, AnatomyError> {
-        if !matches!(bytes.get(..8), Some([0, b'a', b's', b'm', _, _, 1, 0])) {
-            return Err(AnatomyError::NotAComponent);
-        }
+        kind::look(bytes)?;
         let mut anatomy = Self::default();
         // What is being read, outermost first, with the place up to which it was read.
         let mut inside: Vec<(Encoding, usize)> = Vec::new();

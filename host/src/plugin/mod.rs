@@ -18,6 +18,7 @@
 //! | `exports` | which of the interfaces a component has |
 //! | `watch` | pure: which files of the folder changed and have come to rest |
 //! | `reload` | takes changed files in |
+//! | `kind` | what a file is by its first bytes, and the words for what is no component |
 //! | `source` | a file's bytes, and which version they are |
 //! | `loader` | from a file to a pool; the compiler, one file at a time |
 //! | `cache` | compiled components in a private folder |
@@ -57,6 +58,7 @@ mod hmac;
 mod imports;
 pub mod inspect;
 mod instance;
+mod kind;
 mod loader;
 pub mod manifest;
 mod memory;
@@ -79,11 +81,12 @@ pub use admit::AdmitError;
 pub use cache::CacheTotals;
 pub use help::{Offer, QuickReply, TriggerContext};
 pub use inspect::{Exports, Imports, InspectError, Inspection, inspect};
+pub use kind::NotAComponent;
 pub use manifest::{Manifest, ManifestError};
 pub use redaction::Redaction;
 pub use registry::{LoadError, Registry};
 pub use reload::ReloadTotals;
-pub use review::{Finding, review, roles};
+pub use review::{Finding, exports_redactor, review, roles};
 pub use source::{read, sha256};
 pub use state::{Health, InstanceState, PluginState};
 pub use webhook::{

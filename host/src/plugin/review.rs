@@ -64,6 +64,14 @@ pub fn roles(path: &Path) -> Option<Roles> {
     Some(Roles { writer: has(Interface::Writer), sink: has(Interface::Sink) })
 }
 
+/// Whether the plugin of a file can take notes back, by its exports' names; `None` for a file that can't be
+/// read. Waits for the disk.
+pub fn exports_redactor(path: &Path) -> Option<bool> {
+    let source = Source::read(path).ok()?;
+    let exports = Anatomy::of(&source.bytes).ok()?.interfaces();
+    Some(exports.iter().any(|name| name == Interface::Redactor.full()))
+}
+
 fn mismatches(
     path: &Path,
     name: &PluginName,

@@ -8,6 +8,7 @@ use std::path::Path;
 use sha2::Digest;
 
 use super::admit::AdmitError;
+use super::kind;
 use crate::config::Sha256;
 
 /// Largest component, in bytes. Python ones are 18 MB.
@@ -100,15 +101,10 @@ impl Source {
         Self::of(read(path)?)
     }
 
-    /// What was read, where it looks like a component.
+    /// What was read, where it is a whole component by its sections' sizes.
     pub(super) fn of(bytes: Vec<u8>) -> Result<Self, AdmitError> {
-        // Magic number, then version and layer: 1,0 is a core module, 13,1 a component. A compiled
-        // artifact has neither and is never run from here: it would run as native code, unchecked.
-        match bytes.get(..8) {
-            Some([0, b'a', b's', b'm', _, _, 1, 0]) => {}
-            Some([0, b'a', b's', b'm', ..]) => return Err(AdmitError::CoreModule),
-            _ => return Err(AdmitError::NotWasm),
-        }
+        // A compiled artifact is never run from here: it would run as native code, unchecked.
+        kind::look(&bytes)?;
         let version = sha256(&bytes);
         Ok(Self { bytes, version })
     }
