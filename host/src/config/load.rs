@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 use super::error::{ConfigErrors, Fault, Place, Problem};
-use super::model::{Cache, Config, Plugin};
+use super::model::{Cache, Config, Plugin, Server, Store};
 use super::section::{OVERLAY, Reader, Section, nearest};
 use super::{context, identity, llm, mcp, plugins, products, scalar, sections};
 use crate::ids::PluginName;
@@ -18,14 +18,7 @@ impl Config {
     ///
     /// Everything that is wrong, with lines; nothing of the file is in force then.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            let fault = Fault::Unreadable { cause: error.to_string() };
-            one(Problem { place: Place::File(path.to_owned()), section: String::new(), fault })
-        })?;
-        let base = folder_of(path);
-        let names =
-            std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
-        build(path.to_owned(), &text, base, &|name| std::env::var(name).ok(), names)
+        whole(path, None)
     }
 
     /// Reads `text` as if it stood in `base_dir/sidenote.toml`, with `env` for the environment.
@@ -66,6 +59,55 @@ impl Config {
     }
 }
 
+/// Loads the whole file. `secrets_of`: the secrets of this table alone are read.
+pub(super) fn whole(path: &Path, secrets_of: Option<&'static str>) -> Result<Config, ConfigErrors> {
+    let text = read(path)?;
+    let names = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
+    let env = |name: &str| std::env::var(name).ok();
+    build_with(path.to_owned(), &text, folder_of(path), &env, names, secrets_of)
+}
+
+/// What is read of `[server]` and `[store]` alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// No secret.
+    Access,
+    /// The server's token.
+    Token,
+}
+
+/// Reads `[server]` and, for [`Part::Access`], `[store]`; whatever else stands in the file.
+pub(super) fn part(path: &Path, part: Part) -> Result<(Server, Store), ConfigErrors> {
+    let text = read(path)?;
+    let base = folder_of(path);
+    let env = |name: &str| std::env::var(name).ok();
+    let (table, errors) = DeTable::parse_recoverable(&text);
+    let secrets_of = match part {
+        Part::Access => "",
+        Part::Token => "server",
+    };
+    let reader = Reader::new(path.to_owned(), &text, base, &env).with_secrets_of(secrets_of);
+    report_syntax(&reader, &errors);
+    if let Some(errors) = ConfigErrors::of(reader.problems()) {
+        return Err(errors);
+    }
+    let top = Section::top(&reader, table.get_ref());
+    let server = sections::server(top.section("server"));
+    let store = match part {
+        Part::Access => sections::store(top.section("store"), base),
+        Part::Token => Store::Memory,
+    };
+    let (problems, _) = reader.into_findings();
+    ConfigErrors::of(problems).map_or(Ok((server, store)), Err)
+}
+
+fn read(path: &Path) -> Result<String, ConfigErrors> {
+    std::fs::read_to_string(path).map_err(|error| {
+        let fault = Fault::Unreadable { cause: error.to_string() };
+        one(Problem { place: Place::File(path.to_owned()), section: String::new(), fault })
+    })
+}
+
 fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
@@ -79,8 +121,24 @@ pub(super) fn build(
     env: &dyn Fn(&str) -> Option<String>,
     set: Vec<String>,
 ) -> Result<Config, ConfigErrors> {
+    build_with(file, text, base, env, set, None)
+}
+
+/// As [`build`]. `secrets_of`: the secrets of this table alone are read.
+fn build_with(
+    file: PathBuf,
+    text: &str,
+    base: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+    set: Vec<String>,
+    secrets_of: Option<&'static str>,
+) -> Result<Config, ConfigErrors> {
     let (table, errors) = DeTable::parse_recoverable(text);
     let reader = Reader::new(file, text, base, env);
+    let reader = match secrets_of {
+        Some(table) => reader.with_secrets_of(table),
+        None => reader,
+    };
     report_syntax(&reader, &errors);
     if let Some(errors) = ConfigErrors::of(reader.problems()) {
         return Err(errors);

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `model` | what the rest of the host gets, with the defaults |
 //! | `load` | the file to a [`Config`] |
+//! | `access` | what a command needs that asks a running host |
 //! | `section` | reads the keys of one table; knows unknown keys and the environment overlay |
 //! | `scalar` | one value: durations, sizes, numbers, text |
 //! | `sections`, `plugins`, `products`, `llm`, `mcp` | one function per table of the file |
@@ -21,6 +22,7 @@
 //! upper case, `__` between the parts, `_` for whatever isn't a letter or a digit:
 //! `SIDENOTE__SERVER__LISTEN`, `SIDENOTE__STREAMS__MAIN__URL`.
 
+mod access;
 mod context;
 mod error;
 mod host;
@@ -39,6 +41,7 @@ mod sections;
 #[cfg(test)]
 mod tests;
 
+pub use access::Access;
 pub use error::{ConfigErrors, Fault, Place, Problem, SecretFault, Warning};
 pub use llm::{Llm, Provider, Summary};
 pub use model::{

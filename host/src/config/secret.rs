@@ -16,6 +16,8 @@ const LONGEST: u64 = 64 * 1024;
 
 /// The bits of a file's mode with which its group or everybody reads or changes it.
 const OTHERS: u32 = 0o066;
+/// Stands in the place of a secret that isn't read: it passes for one, and opens nothing.
+const NOT_READ: &str = "this-secret-was-not-read-since-the-command-does-not-need-it";
 
 /// A secret that goes out or comes in as a bearer token; problems are reported and read as `None`.
 pub(super) fn bearer(section: &Section<'_>, key: &str) -> Option<Secret> {
@@ -62,6 +64,9 @@ pub(super) fn value(
 ) -> Option<(String, String)> {
     let variable = inner.scalar("env", scalar::text);
     let file = inner.scalar("file", scalar::text);
+    if !section.reads_secrets() && variable.is_some() != file.is_some() {
+        return Some((NOT_READ.to_owned(), "nowhere".to_owned()));
+    }
     let (value, source_text) = match (variable, file) {
         (Some(variable), None) => match (section.reader.env)(&variable) {
             Some(value) => (value, format!("the environment variable {variable}")),

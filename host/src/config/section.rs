@@ -21,6 +21,8 @@ pub(super) struct Reader<'a> {
     /// Relative paths are relative to this folder.
     pub(super) base: &'a Path,
     pub(super) env: &'a dyn Fn(&str) -> Option<String>,
+    /// The table whose secrets alone are read; `None`: all of them are.
+    secrets_of: Option<&'static str>,
     problems: RefCell<Vec<Problem>>,
     /// What is to be told of a configuration that can be used.
     warnings: RefCell<Vec<Warning>>,
@@ -43,6 +45,7 @@ impl<'a> Reader<'a> {
             text,
             base,
             env,
+            secrets_of: None,
             problems: RefCell::default(),
             warnings: RefCell::default(),
             overlay: RefCell::default(),
@@ -60,6 +63,11 @@ impl<'a> Reader<'a> {
     pub(super) fn warn(&self, place: Place, section: &str, message: String) {
         let section = section.to_owned();
         self.warnings.borrow_mut().push(Warning { place, section, message });
+    }
+
+    /// The same, reading the secrets of one table alone: whoever doesn't use the others needn't have them.
+    pub(super) fn with_secrets_of(self, table: &'static str) -> Self {
+        Self { secrets_of: Some(table), ..self }
     }
 
     /// The problems so far.
@@ -128,6 +136,12 @@ impl<'a> Section<'a> {
     /// Whether the table stands in the file.
     pub(super) fn is_present(&self) -> bool {
         self.table.is_some()
+    }
+
+    /// Whether the secrets of this table are read.
+    pub(super) fn reads_secrets(&self) -> bool {
+        let top = self.path.first().map(String::as_str);
+        self.reader.secrets_of.is_none_or(|table| top == Some(table))
     }
 
     /// Where the table starts.
