@@ -5,6 +5,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+/// So much of an id is written into a log line, in bytes.
+const SHOWN: usize = 200;
+
+/// An id as a log line has it: its beginning, where it is long.
+pub fn shown(id: &str) -> &str {
+    &id[..id.floor_char_boundary(SHOWN)]
+}
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

@@ -11,7 +11,7 @@ use crate::engine::round::{Answer, Engine, Round, gathers};
 use crate::engine::rows::{
     Person, PersonRow, conversation_group, delete, person_group, put, session_group, session_number,
 };
-use crate::ids::SessionKey;
+use crate::ids::{SessionKey, shown};
 use crate::outbox::lane::Lane;
 use crate::outbox::note::{Note, NoteKind};
 use crate::session::identity::Tie;
@@ -19,6 +19,7 @@ use crate::session::link::{Identity, Link, LinkEvent, LinkMode, Owner, Party, Wi
 use crate::session::note::{format_note, format_summary};
 use crate::session::payload::SummaryPayload;
 use crate::session::state::{Covers, Effect, Sealed, Summarized, Target};
+use crate::session::wording::worded;
 use crate::store::Table;
 
 impl Engine {
@@ -314,7 +315,17 @@ impl Engine {
                     let forget = |row| delete(Table::Open, group.clone(), row);
                     round.changes.extend(rows.into_iter().map(forget));
                 }
-                Effect::Dropped(actions) => self.counters.dropped_window.add(actions as u64),
+                Effect::Dropped(actions) => {
+                    if let Some(total) = self.counters.dropped_window.add_told(actions as u64) {
+                        tracing::info!(
+                            product = shown(key.product.as_str()),
+                            session = shown(key.session.as_str()),
+                            total,
+                            "session: actions left the window before a conversation opened and are in no note \
+                             (`pre_link_window`); this is said again when the total has doubled"
+                        );
+                    }
+                }
                 Effect::Seal(sealed) => self.seal(round, key, sealed, now),
             }
         }
@@ -365,9 +376,10 @@ impl Engine {
         let Some(live) = self.memory.sessions.get_mut(key) else { return };
         let record = live.session.record();
         let session = Some(key.session.as_str());
+        let actions = worded(sealed.actions);
         let (kind, body) = match sealed.summary {
             None => {
-                let body = format_note(session, &sealed.actions, sealed.bin_seconds, now);
+                let body = format_note(session, &actions, sealed.bin_seconds, now);
                 (NoteKind::Actions, body)
             }
             Some(text) => (NoteKind::Summary, format_summary(session, &text, now)),
@@ -381,7 +393,7 @@ impl Engine {
             email: record.email.clone(),
             kind,
             body,
-            actions: sealed.actions,
+            actions,
             through: sealed.through,
             idempotency_key: Note::idempotency_key(key, sealed.seq, now),
             sealed_at: now,

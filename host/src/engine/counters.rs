@@ -160,6 +160,15 @@ impl Count {
         self.0.fetch_add(n, Ordering::Relaxed);
     }
 
+    /// Adds to it, and says the total where it is worth a line in the log: at first, and each time that it
+    /// has doubled.
+    pub fn add_told(&self, n: u64) -> Option<u64> {
+        let before = self.0.fetch_add(n, Ordering::Relaxed);
+        let total = before.saturating_add(n);
+        let doubled = before == 0 || before.ilog2() != total.ilog2();
+        (n > 0 && doubled).then_some(total)
+    }
+
     /// Sets it: for what goes up and down.
     pub fn set(&self, n: u64) {
         self.0.store(n, Ordering::Relaxed);
@@ -168,5 +177,18 @@ impl Count {
     /// Its value.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_is_told_at_first_and_when_it_has_doubled() {
+        let count = Count::default();
+        assert_eq!(count.add_told(0), None);
+        let told: Vec<_> = (0..100).filter_map(|_| count.add_told(1)).collect();
+        assert_eq!((told, count.get()), (vec![1, 2, 4, 8, 16, 32, 64], 100));
     }
 }

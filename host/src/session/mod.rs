@@ -6,6 +6,7 @@
 //! | [`event_time`] | which of a client's timestamps can be used |
 //! | [`text`] | what of a person's text may reach a note |
 //! | [`note`] | the text of a note |
+//! | [`wording`] | words for actions that came without any |
 //! | [`batch`] | which actions wait, for how long, and how many |
 //! | [`identity`] | whom a name names, and whose word it is |
 //! | [`link`] | which conversation a session's notes go to |
@@ -25,3 +26,4 @@ pub mod snapshot;
 pub mod state;
 pub mod text;
 pub mod tour;
+pub mod wording;
