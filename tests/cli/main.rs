@@ -15,4 +15,5 @@ mod sinks;
 mod smoke_test;
 mod stream;
 mod suite;
+mod told;
 mod watch;

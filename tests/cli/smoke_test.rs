@@ -59,6 +59,18 @@ fn a_summary_is_a_payload_too() {
 }
 
 #[test]
+fn what_the_host_would_read_passes() {
+    for json in [
+        r#"{"type": "actions", "session_id": 42}"#,
+        r#"{"type": "actions", "session_id": "s1", "actions": [{"description": "\ud83d"}]}"#,
+    ] {
+        let connector = Connector::start(vec![send(STREAM), event(json), Step::Hold]);
+        let run = smoke_test(&format!("http://{}", connector.address), "20");
+        assert_eq!(run.code, 0, "{json}: {}", run.stdout);
+    }
+}
+
+#[test]
 fn every_failure_gets_its_advice() {
     let status = |line: &str| vec![send(format!("HTTP/1.1 {line}\r\ncontent-length: 0\r\n\r\n"))];
     let payload = |json: &str| vec![send(STREAM), event(json), Step::Hold];
@@ -99,10 +111,26 @@ fn every_failure_gets_its_advice() {
             vec![send(STREAM), send(format!("data: {}", "x".repeat(3 << 20))), Step::Hold],
             "20",
         ),
+        (
+            "no event among what comes",
+            vec![
+                send(STREAM),
+                event("not json"),
+                event("[1, 2]"),
+                event(r#"{"type": "page_view", "session_id": "s1"}"#),
+                event(r#"{"type": "page_view", "session_id": "s2"}"#),
+                event(r#"{"session_id": "s1"}"#),
+                event(r#"{"type": 7}"#),
+                send("event: heartbeat\ndata: {}\n\n"),
+                Step::Hold,
+            ],
+            "3",
+        ),
+        ("no event, then closed", vec![send(STREAM), event(r#"{"type": "ev\u001b[2Jil"}"#)], "20"),
         ("no session_id", payload(r#"{"type": "actions", "actions": []}"#), "20"),
         ("null session_id", payload(r#"{"type": "actions", "session_id": null}"#), "20"),
         ("empty session_id", payload(r#"{"type": "actions", "session_id": ""}"#), "20"),
-        ("session_id as a number", payload(r#"{"type": "actions", "session_id": 42}"#), "20"),
+        ("session_id as a list", payload(r#"{"type": "actions", "session_id": [42]}"#), "20"),
     ];
     let mut shown = String::new();
     std::thread::scope(|scope| {

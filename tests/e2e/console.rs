@@ -162,6 +162,49 @@ async fn a_log_that_nobody_reads_any_more_ends_nothing() {
     assert_eq!(host.end().await, Vec::<String>::new());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_says_that_the_notes_of_a_plugin_without_redactor_stay_and_lists_them() {
+    let mut host = Host::start("stdout = true", "").await;
+    for n in 0..3 {
+        host.act("s-1", &format!("clicked {n}")).await;
+        host.next_line().await;
+    }
+    let erase = async |dry_run: bool| {
+        let wish = json!({"product_id": "p", "session_id": "s-1", "dry_run": dry_run});
+        let url = format!("http://{}/erase", host.addr);
+        let answer = post_json(&url, &[], wish.to_string().into()).await.unwrap();
+        serde_json::from_slice::<Value>(&answer.body).unwrap()
+    };
+    let kept = json!([{"plugin": "console", "reason": "no_redactor", "notes": 3}]);
+    for dry_run in [true, false] {
+        let answer = erase(dry_run).await;
+        assert_eq!((&answer["redactions"], &answer["left"]), (&json!(0), &json!(3)), "{answer}");
+        assert_eq!(answer["kept"], kept, "{answer}");
+    }
+    let url = format!("http://{}", host.addr);
+    let program = tokio::task::spawn_blocking(binary).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let list = |more: &'static [&'static str]| {
+        let mut command = Command::new(&program);
+        command.args(["erase", "--list", "--host", &url]).args(more);
+        command.env_clear().current_dir(folder.path());
+        async move { command.output().await.unwrap() }
+    };
+    let listed = list(&[]).await;
+    let said = String::from_utf8_lossy(&listed.stderr).into_owned();
+    assert_eq!(listed.status.code(), Some(0), "{said}");
+    assert!(said.contains("3 notes at the platforms though they were to go"), "{said}");
+    assert!(
+        said.contains("plugin console: 3 notes, for the plugin exports no `redactor`"),
+        "{said}"
+    );
+    let listed = list(&["--json"]).await;
+    let notes = String::from_utf8(listed.stdout).unwrap();
+    assert_eq!(notes.lines().count(), 3, "{notes}");
+    assert!(notes.contains("\"conversation\":\"c-1\"") && !notes.contains("s-1"), "{notes}");
+    host.end().await;
+}
+
 #[test]
 fn the_block_of_the_readme_is_a_configuration() {
     let readme = include_str!("../../plugins/console/README.md");

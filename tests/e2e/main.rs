@@ -31,4 +31,5 @@ mod summarizer;
 mod supervision;
 mod swap;
 mod ten_minutes;
+mod told;
 mod vendors;

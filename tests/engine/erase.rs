@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sidenote::config::Delivery;
+use sidenote::engine::erase::kept::{self, KeptCount, KeptFilter, KeptList, Reason};
 use sidenote::engine::erase::{Erased, Erasure, Whom};
 use sidenote::ids::SessionId;
 use sidenote::outbox::note::{FailureKind, Redaction};
+use sidenote::outbox::redaction::{ErasureId, Why};
 use sidenote::session::payload::ActionsPayload;
 use sidenote::store::{MemoryStore, RedisStore, Store, Table};
 use sidenote_tests::RedisServer;
@@ -67,9 +69,11 @@ async fn nothing_is_left_of_somebody_in_any_table_and_their_notes_go() {
         wait(0.3).await;
     }
     world.take(done_by("ann", "s1", "2")).await;
-    let expected = Erased { sessions: 2, actions: 1, notes: 0, parcels: 0, redactions: 4, left: 0 };
+    let expected = Erased { sessions: 2, actions: 1, redactions: 4, ..Erased::default() };
     assert_eq!(world.handle.preview_erase(&user("ann")).await.expect("a preview"), expected);
-    assert_eq!(world.handle.erase(&user("ann")).await.expect("an erasure"), expected);
+    let erased = world.handle.erase(&user("ann")).await.expect("an erasure");
+    assert!(erased.erasure.is_some(), "it has a name");
+    assert_eq!(Erased { erasure: None, ..erased }, expected);
     wait(1.0).await;
     assert_eq!(world.platform.visible(), ["c-s3: [1] 0", "c-s3: [1] 1"]);
     assert_eq!(
@@ -189,7 +193,9 @@ async fn notes_can_be_left_where_they_are() {
     }
     let erasure = Erasure { keep_notes: true, ..session("s") };
     let erased = world.handle.erase(&erasure).await.expect("an erasure");
-    assert_eq!((erased.notes, erased.redactions, erased.left), (1, 0, 1));
+    // One that was sent, and one that is under way.
+    assert_eq!((erased.notes, erased.redactions, erased.left), (1, 0, 2));
+    assert_eq!(erased.kept, [count(Reason::Wished, 2)]);
     world.act("s", "2").await;
     world.link("s", "c").await.expect("a link");
     wait(200.0).await;
@@ -236,16 +242,128 @@ async fn what_was_given_up_is_tried_again_when_it_is_erased() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn notes_that_the_platform_does_not_give_back_are_counted_and_forgotten() {
+async fn notes_that_the_platform_does_not_give_back_are_counted_and_listed_until_they_expire() {
     let platform = Platform::with_redactions([], [(Duration::ZERO, Ok(Redaction::Unsupported))]);
     let world = World::start(memory(), platform, Delivery::default());
     world.link("s", "c").await.expect("a link");
     world.act("s", "0").await;
     wait(0.3).await;
-    world.handle.erase(&session("s")).await.expect("an erasure");
+    let erased = world.handle.erase(&session("s")).await.expect("an erasure");
+    assert_eq!((erased.redactions, erased.left), (1, 0), "the platform wasn't asked yet");
     wait(200.0).await;
-    assert_eq!((world.platform.visible().len(), rows(&world).await), (1, Vec::new()));
+    assert_eq!((world.platform.visible().len(), rows(&world).await), (1, vec![(Table::Kept, 1)]));
     assert_eq!(world.handle.counters().redactions_unsupported.get(), 1);
+    let kept = kept_of(&world, erased.erasure).await;
+    assert_eq!((kept.counts, kept.waiting), (vec![count(Reason::Unsupported, 1)], 0));
+    assert_eq!(kept.notes[0].conversation.as_str(), "c");
+    assert!(kept.notes[0].note_id.is_some());
+    wait(31.0 * 86_400.0).await;
+    assert_eq!(rows(&world).await, []);
+    world.end().await;
+}
+
+fn count(reason: Reason, notes: u64) -> KeptCount {
+    KeptCount { plugin: "bot".into(), reason, notes }
+}
+
+async fn kept_of(world: &World, erasure: Option<ErasureId>) -> KeptList {
+    let filter = KeptFilter { erasure, ..KeptFilter::default() };
+    kept::list(&*world.store, &filter, 100, None).await.expect("the store is read")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_without_a_redactor_keeps_all_notes_and_says_so_before_and_after() {
+    let platform = Platform::with_redactions([], []);
+    platform.redacts(false);
+    let world = World::start(memory(), platform, Delivery::default());
+    world.link("s", "c").await.expect("a link");
+    for n in 0..6 {
+        world.act("s", &n.to_string()).await;
+        wait(0.3).await;
+    }
+    let preview = world.handle.preview_erase(&session("s")).await.expect("a preview");
+    assert_eq!((preview.redactions, preview.left), (0, 6));
+    assert_eq!((preview.kept, preview.erasure), (vec![count(Reason::NoRedactor, 6)], None));
+    assert_eq!(kept_of(&world, None).await.notes, [], "a preview changes nothing");
+    let erased = world.handle.erase(&session("s")).await.expect("an erasure");
+    assert_eq!((erased.redactions, erased.left), (0, 6));
+    assert_eq!(erased.kept, [count(Reason::NoRedactor, 6)]);
+    wait(200.0).await;
+    assert_eq!((world.platform.visible().len(), world.platform.redactions().len()), (6, 0));
+    let kept = kept_of(&world, erased.erasure).await;
+    assert_eq!((kept.notes.len(), kept.counts), (6, vec![count(Reason::NoRedactor, 6)]));
+    assert_eq!(kept_of(&world, Some(ErasureId(1))).await.notes, [], "another erasure's");
+    world.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_summary_could_not_replace_is_listed_apart_and_stays_at_an_erasure() {
+    let unsupported = || (Duration::ZERO, Ok(Redaction::Unsupported));
+    let platform = Platform::with_redactions([], [unsupported(), unsupported(), unsupported()]);
+    let world = World::start(memory(), platform, Delivery::default());
+    world.link("s", "c").await.expect("a link");
+    world.act("s", "0").await;
+    wait(0.3).await;
+    world.summary("s", "one", 1).await;
+    wait(1.0).await;
+    assert_eq!(kept_of(&world, None).await.notes, [], "of erasures there are none");
+    let filter = KeptFilter { replaced: true, ..KeptFilter::default() };
+    let kept = kept::list(&*world.store, &filter, 100, None).await.expect("the store is read");
+    assert_eq!((kept.notes.len(), kept.notes[0].why), (1, Why::Replaced));
+    // The raw note can't be taken back, as is known; of the summary nobody knows yet.
+    let erased = world.handle.erase(&session("s")).await.expect("an erasure");
+    assert_eq!((erased.redactions, erased.left), (1, 1));
+    wait(10.0).await;
+    let kept = kept_of(&world, erased.erasure).await;
+    assert_eq!((kept.notes.len(), kept.waiting), (2, 0), "the later outcome is added");
+    world.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_note_that_went_in_the_end_leaves_the_ledger() {
+    let refused = failed(FailureKind::Permanent, None).1.expect_err("a failure");
+    let platform = Platform::with_redactions([], [(Duration::ZERO, Err(refused))]);
+    let world = World::start(memory(), platform, Delivery::default());
+    world.link("s", "c").await.expect("a link");
+    world.act("s", "0").await;
+    wait(0.3).await;
+    let first = world.handle.erase(&session("s")).await.expect("an erasure");
+    wait(1.0).await;
+    let kept = kept_of(&world, first.erasure).await;
+    assert_eq!(kept.counts, [count(Reason::GivenUp, 1)]);
+    world.handle.erase(&session("s")).await.expect("once more");
+    wait(200.0).await;
+    assert_eq!((world.platform.visible(), rows(&world).await), (Vec::new(), Vec::new()));
+    world.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stays_is_listed_in_pages() {
+    let platform = Platform::with_redactions([], []);
+    platform.redacts(false);
+    let world = World::start(memory(), platform, Delivery::default());
+    world.link("s", "c").await.expect("a link");
+    for n in 0..5 {
+        world.act("s", &n.to_string()).await;
+        wait(0.3).await;
+    }
+    world.handle.erase(&session("s")).await.expect("an erasure");
+    let (mut seen, mut after, mut pages) = (Vec::new(), None, 0);
+    loop {
+        let filter = KeptFilter::default();
+        let page = kept::list(&*world.store, &filter, 2, after).await.expect("a page");
+        let counted = if pages == 0 { vec![count(Reason::NoRedactor, 5)] } else { Vec::new() };
+        assert_eq!(page.counts, counted, "page {pages}");
+        seen.extend(page.notes.into_iter().filter_map(|note| note.note_id));
+        pages += 1;
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    seen.sort();
+    seen.dedup();
+    assert_eq!((seen.len(), pages), (5, 3));
     world.end().await;
 }
 

@@ -31,7 +31,7 @@ pub use binary::binary;
 pub use components::{compiled, components, test_guests};
 pub use npm::npm_package;
 pub use patience::{DEADLINE, eventually};
-pub use process::Feed;
+pub use process::{Feed, Log};
 pub use redis_server::RedisServer;
 pub use rig::{Rig, Setup};
 pub use store_kind::{StoreArgs, StoreKind};

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
@@ -34,7 +35,36 @@ pub(crate) struct Process {
     addr: SocketAddr,
     /// Reads the log to its end, so that the process never waits for room to write it.
     log: JoinSet<()>,
+    read: Log,
     feed: Option<Feed>,
+}
+
+/// The log of a process, as it was written since it listened.
+#[derive(Debug, Clone, Default)]
+pub struct Log(Arc<Mutex<Vec<serde_json::Value>>>);
+
+impl Log {
+    /// Lines that are kept.
+    const MOST: usize = 10_000;
+
+    /// The lines whose message begins so.
+    pub fn lines(&self, message: &str) -> Vec<serde_json::Value> {
+        let begins = |line: &&serde_json::Value| {
+            line["fields"]["message"].as_str().is_some_and(|text| text.starts_with(message))
+        };
+        self.kept().iter().filter(begins).cloned().collect()
+    }
+
+    fn add(&self, line: &str) {
+        let mut kept = self.kept();
+        if kept.len() < Self::MOST {
+            kept.push(serde_json::from_str(line).unwrap_or_default());
+        }
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Vec<serde_json::Value>> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
 }
 
 /// The way into a taker, and its answers.
@@ -106,9 +136,14 @@ impl Starting {
         let feed = child.stdin.take().zip(child.stdout.take());
         let feed =
             feed.map(|(input, output)| Feed { input, output: BufReader::new(output).lines() });
-        let mut log = JoinSet::new();
-        log.spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Process { child, addr, log, feed }
+        let (mut log, read) = (JoinSet::new(), Log::default());
+        let to = read.clone();
+        log.spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                to.add(&line);
+            }
+        });
+        Process { child, addr, log, read, feed }
     }
 
     /// Ends it as a power cut would.
@@ -121,6 +156,11 @@ impl Process {
     /// Where it listens.
     pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// What it writes to its log.
+    pub(crate) fn log(&self) -> Log {
+        self.read.clone()
     }
 
     /// Its process id.

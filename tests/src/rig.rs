@@ -19,7 +19,7 @@ use crate::acting::Person;
 use crate::components::{components, test_guests};
 use crate::configuration::configuration;
 use crate::patience::{DEADLINE, eventually};
-use crate::process::{Feed, Process, Program, Starting};
+use crate::process::{Feed, Log, Process, Program, Starting};
 use crate::store_kind::{FILE, StoreKind};
 
 /// The one stream of a rig; events of all products come on it.
@@ -234,6 +234,17 @@ impl Rig {
         match self.host.take().expect("a host runs") {
             Running::Here(_) => panic!("the host is no process of its own: set `process`"),
             Running::Process(process) => process.kill().await,
+        }
+    }
+
+    /// The log of the host's process, from when it listened.
+    ///
+    /// # Panics
+    /// When the host isn't a process of its own.
+    pub fn log(&self) -> Log {
+        match self.host.as_ref().expect("a host runs") {
+            Running::Here(_) => panic!("the host is no process of its own: set `process`"),
+            Running::Process(process) => process.log(),
         }
     }
 

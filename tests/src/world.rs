@@ -74,6 +74,8 @@ struct Redactions {
     names: HashMap<String, String>,
     /// What happened, in order.
     log: Vec<String>,
+    /// Whether the plugin is known to take notes back.
+    exported: Option<bool>,
 }
 
 /// What a redaction is answered, after how long.
@@ -114,6 +116,11 @@ impl Platform {
             known.script = redactions.into_iter().collect();
         }
         platform
+    }
+
+    /// From here on it is known whether the plugin can take notes back at all.
+    pub fn redacts(&self, exported: bool) {
+        lock(&self.redactions).exported = Some(exported);
     }
 
     /// The redactions that were asked for, in the order in which they began.
@@ -226,6 +233,10 @@ impl Post for Platform {
 
     async fn write_parcel(&self, call: Call, parcel: &Parcel) -> Result<(), PostError> {
         self.sinks.write(call, parcel).await
+    }
+
+    fn redacts(&self, _: &PluginName) -> Option<bool> {
+        lock(&self.redactions).exported
     }
 
     fn roles(&self, plugin: &PluginName) -> Option<Roles> {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::{USAGE, output};
+use super::{exit, output};
 use crate::config::{Config, ConfigErrors, Place, Plugin, Problem, Product, Secret, Store};
 use crate::ids::{PluginName, ProductId};
 use crate::outbox::parcel::Roles;
@@ -31,7 +31,7 @@ pub(super) fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         Ok(config) => found(args, &config),
         Err(errors) => {
             wrong(args, &errors)?;
-            Ok(ExitCode::from(USAGE))
+            Ok(exit::usage())
         }
     }
 }
@@ -63,7 +63,7 @@ fn found(args: &CheckArgs, config: &Config) -> anyhow::Result<ExitCode> {
             output::say(&told.to_string());
         }
     }
-    Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(exit::done_if(ok))
 }
 
 /// Something to tell of a plugin or of a product.

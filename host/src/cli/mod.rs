@@ -1,10 +1,11 @@
-//! The commands. Data goes to stdout, everything said about it to stderr.
-//!
-//! Exit codes: 0 it went well, 1 it failed, 2 the command line or the configuration is wrong.
+//! The commands. Data goes to stdout, everything said about it to stderr. [`exit`] has the exit codes.
 
 mod check;
+mod client;
 mod demo;
 mod erase;
+mod exit;
+mod failure;
 mod outbox;
 mod output;
 mod plugin;
@@ -18,28 +19,47 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tracing::Level;
 
-use crate::config::ConfigErrors;
+use self::failure::Failure;
 use crate::telemetry;
-
-/// Exit code of a wrong command line (clap's own) and of a wrong configuration.
-const USAGE: u8 = 2;
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| refuse(&error));
     telemetry::init(cli.log_json, cli.command.log_level());
+    if cli.log_json {
+        output::say_as_log();
+    }
+    let command = cli.command.name();
     execute(cli.command).unwrap_or_else(|error| {
-        let code = if error
-            .chain()
-            .any(|cause| cause.is::<ConfigErrors>() || cause.is::<plugin::Unusable>())
-        {
-            ExitCode::from(USAGE)
-        } else {
-            ExitCode::FAILURE
-        };
-        output::say(&format!("error: {error:#}"));
-        code
+        for failure in failures(&error, command, cli.log_json) {
+            output::fail(&failure);
+        }
+        if failure::is_usage(&error) { exit::usage() } else { exit::NOT_DONE }
     })
+}
+
+/// What is said of an error: in text all of it at once, as objects one for each problem.
+fn failures(error: &anyhow::Error, command: &str, as_json: bool) -> Vec<Failure> {
+    let mut failures = Failure::of(error, command);
+    if !as_json {
+        failures.truncate(1);
+        for failure in &mut failures {
+            failure.message = format!("{error:#}");
+        }
+    }
+    failures
+}
+
+/// Says what is wrong with the command line, and ends. Help that was asked for is no error.
+fn refuse(error: &clap::Error) -> ! {
+    let as_json = std::env::args_os().any(|argument| argument == "--log-json");
+    if !error.use_stderr() || !as_json {
+        error.exit();
+    }
+    telemetry::init(true, Level::INFO);
+    output::say_as_log();
+    output::fail(&Failure::of_usage(&error.to_string()));
+    std::process::exit(error.exit_code())
 }
 
 /// Writes what people just did in your product beside the conversation that they open with support.
@@ -77,6 +97,19 @@ enum Command {
 }
 
 impl Command {
+    /// Its name, for what is said of it.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Run(_) => "run",
+            Self::Check(_) => "check",
+            Self::Demo(_) => "demo",
+            Self::Outbox(_) => "outbox",
+            Self::Erase(_) => "erase",
+            Self::Plugin(_) => "plugin",
+            Self::SmokeTest(_) => "smoke-test",
+        }
+    }
+
     /// From which level on the log is written where `SIDENOTE_LOG` doesn't say.
     fn log_level(&self) -> Level {
         match self {

@@ -1,19 +1,13 @@
 //! `sidenote stream retry`: has a running host ask its connectors at once.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use reqwest::Url;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::outbox::args::host_address;
-use super::outbox::host_api::HostApi;
-use super::outbox::table::escaped;
-use super::outbox::way::own_address;
-use super::output;
-use crate::config::Config;
+use super::client::HostArgs;
+use super::output::{self, escaped};
 
 /// What `stream` does.
 #[derive(Debug, Subcommand)]
@@ -27,13 +21,8 @@ pub(crate) enum StreamCommand {
 pub(crate) struct RetryArgs {
     /// The stream, as [streams.NAME] of the configuration calls it; by default all
     name: Option<String>,
-    /// The configuration
-    #[arg(long, value_name = "FILE", env = "SIDENOTE_CONFIG", default_value = "sidenote.toml")]
-    config: PathBuf,
-    /// Asks the host at this address, with `server.token` of the configuration; by default the one at
-    /// `server.listen`
-    #[arg(long, value_name = "URL", value_parser = host_address)]
-    host: Option<Url>,
+    #[command(flatten)]
+    host: HostArgs,
     /// The answer as a JSON object on stdout
     #[arg(long)]
     json: bool,
@@ -41,18 +30,31 @@ pub(crate) struct RetryArgs {
 
 /// Runs the command.
 pub(super) async fn stream(command: StreamCommand) -> anyhow::Result<ExitCode> {
-    let StreamCommand::Retry(RetryArgs { name, config, host, json }) = command;
-    let config = Config::load(&config)?;
-    let url = host.map_or_else(|| own_address(config.server.listen), Ok)?;
-    let api = HostApi::new(url, config.server.token)?;
-    output::say(&format!("asking the host at {}", api.url()));
-    let answer = api.retry_streams(name.as_deref()).await?;
+    let StreamCommand::Retry(RetryArgs { name, host, json }) = command;
+    let client = host.client()?;
+    output::say(&format!("asking the host at {}", client.url()));
+    let path = match &name {
+        Some(name) => format!("/streams/{}/retry", segment(name)),
+        None => "/streams/retry".to_owned(),
+    };
+    let answer: Map<String, Value> = client.post(&path, &json!({})).await?;
     if json {
         output::data(&Value::from(answer.clone()).to_string())?;
     }
     let streams = answer.get("streams").and_then(Value::as_object);
     say(streams.context("the host doesn't say how its streams stand")?);
     Ok(ExitCode::SUCCESS)
+}
+
+/// A name as a part of a path.
+fn segment(name: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+            char::from(byte).to_string()
+        }
+        _ => format!("%{byte:02X}"),
+    };
+    name.bytes().map(byte).collect()
 }
 
 fn say(streams: &Map<String, Value>) {

@@ -13,6 +13,7 @@ use crate::outbox::account::{Account, AccountState, Ended, Heard};
 use crate::outbox::breaker::{Health, Turn};
 use crate::outbox::note::LimitScope;
 use crate::outbox::parcel::Roles;
+use crate::outbox::trouble::{FaultKind, News, Told, Troubles};
 use crate::store::{Change, Store, StoreError, Table};
 
 /// Conversations whose limit is remembered. Beyond that, each lane keeps to its own alone.
@@ -30,7 +31,6 @@ pub(super) struct Accounts {
 }
 
 /// A call that ended.
-#[derive(Clone, Copy)]
 pub(super) struct Call<'a> {
     pub(super) plugin: &'a PluginName,
     /// `None` where it was about none.
@@ -58,6 +58,7 @@ pub(super) type Board = Arc<Mutex<Vec<AccountState>>>;
 /// One plugin's.
 struct Desk {
     account: Account,
+    troubles: Troubles,
     /// By kind: sessions with something to be tried, in the order in which they came.
     ready: [VecDeque<SessionKey>; CallKind::ALL],
     /// By kind: calls under way.
@@ -66,7 +67,8 @@ struct Desk {
 
 impl Desk {
     fn of(account: Account) -> Self {
-        Self { account, ready: Default::default(), under_way: Default::default() }
+        let (troubles, ready, under_way) = Default::default();
+        Self { account, troubles, ready, under_way }
     }
 
     fn is_wanted(&self) -> bool {
@@ -180,12 +182,12 @@ impl Accounts {
     /// stored.
     pub(super) fn end(
         &mut self,
-        call: &Call<'_>,
+        call: Call<'_>,
         now: Timestamp,
         random: f64,
         counters: &Counters,
     ) -> bool {
-        let Call { plugin, conversation, kind, probe, heard } = *call;
+        let Call { plugin, conversation, kind, probe, heard } = call;
         if let (Some(pause), Some(conversation)) = (heard.pause, conversation)
             && pause.scope == LimitScope::Conversation
             && self.conversations.len() < MAX_CONVERSATIONS
@@ -198,9 +200,15 @@ impl Accounts {
         let desk = self.desk(plugin, now);
         let of_kind = &mut desk.under_way[kind as usize];
         *of_kind = of_kind.saturating_sub(1);
-        let ended = desk.account.hear(heard, probe, now, settings.breaker(plugin), random);
+        let ended = desk.account.hear(&heard, probe, now, settings.breaker(plugin), random);
+        let had_trouble = desk.troubles.last().is_some_and(|last| last.is_ongoing());
+        let failed = matches!(heard.told, Told::Fault(_));
+        for news in desk.troubles.hear(heard.told, now) {
+            say(plugin, &news);
+        }
         tell(plugin, ended, counters);
-        if ended.changed || heard.health == Health::Down || heard.pause.is_some() {
+        let shown = failed || had_trouble || heard.health == Health::Down;
+        if ended.changed || shown || heard.pause.is_some() {
             self.show(now);
             counters.plugins_disabled.set(self.disabled() as u64);
         }
@@ -275,10 +283,49 @@ impl Accounts {
     }
 
     fn show(&self, now: Timestamp) {
-        let mut states: Vec<_> =
-            self.desks.iter().map(|(plugin, desk)| desk.account.state(plugin, now)).collect();
+        let state = |(plugin, desk): (&PluginName, &Desk)| AccountState {
+            last_error: desk.troubles.last().cloned(),
+            ..desk.account.state(plugin, now)
+        };
+        let mut states: Vec<_> = self.desks.iter().map(state).collect();
         states.sort_by(|a, b| a.plugin.cmp(&b.plugin));
         *self.board.lock().unwrap_or_else(PoisonError::into_inner) = states;
+    }
+}
+
+/// What begins and what ends, with what a person does about it.
+fn say(plugin: &PluginName, news: &News) {
+    match news {
+        News::Began(fault) => {
+            let (kind, code, reason) = (fault.kind.name(), &*fault.code, &*fault.message);
+            match fault.kind {
+                FaultKind::Auth => tracing::error!(
+                    %plugin, kind, code, reason,
+                    "outbox: the platform refuses the plugin's credentials; what is to be sent waits. Put the right \
+                     ones where [plugins.{plugin}.secrets] points to and restart the host; then \
+                     `sidenote outbox retry --plugin {plugin}` has it sent at once"
+                ),
+                FaultKind::Transient => tracing::warn!(
+                    %plugin, kind, code, reason,
+                    "outbox: the platform fails, or can't be reached; what is to be sent is tried again by itself. \
+                     If it lasts, look at the platform's status page and at the address in [plugins.{plugin}.config]"
+                ),
+                FaultKind::Crashed => tracing::warn!(
+                    %plugin, kind, code, reason,
+                    "outbox: the plugin trapped or didn't answer in time; what is to be sent is tried again. Look at \
+                     its lines in the log, and try it with `sidenote plugin test`"
+                ),
+                FaultKind::Refused => {}
+            }
+        }
+        News::Ended { kind, code, failures, lasted } => tracing::info!(
+            %plugin,
+            kind = kind.name(),
+            code,
+            failures,
+            seconds = lasted.as_secs(),
+            "outbox: the platform takes what the plugin sends again"
+        ),
     }
 }
 

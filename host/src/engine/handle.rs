@@ -11,8 +11,9 @@ use crate::engine::feed::Listeners;
 use crate::engine::inbox::{Decision, Input, NoteRef};
 use crate::engine::link::{LinkError, LinkRequest, Linked};
 use crate::engine::settings::Settings;
-use crate::ids::{ProductId, SessionId, SessionKey};
+use crate::ids::{ProductId, SessionId, SessionKey, shown};
 use crate::outbox::account::AccountState;
+use crate::outbox::note::Post;
 use crate::session::payload::{ActionsPayload, Payload, SummaryPayload};
 use crate::session::state::{Covers, Summarized};
 use crate::session::text::printable;
@@ -39,6 +40,8 @@ pub struct Handle {
     pub(super) settings: Arc<Settings>,
     /// Only read: what changes goes through the engine.
     pub(super) store: Arc<dyn Store>,
+    /// Only asked what plugins can do.
+    pub(super) post: Arc<dyn Post>,
     /// Whether something of what was erased may be left in the store's files.
     pub(super) scrub_due: watch::Receiver<bool>,
     pub(super) listeners: Listeners,
@@ -201,16 +204,15 @@ impl Handle {
         bytes: usize,
         taken: Option<oneshot::Sender<()>>,
     ) -> Result<Submitted, Closed> {
-        let actions = batch.actions.len() as u64;
         let Some(session) = batch.session_id.as_deref().and_then(|id| self.session(id)) else {
-            count_drop(&self.counters.dropped_no_session, actions, "it has no usable session id");
+            count_drop(&self.counters.dropped_no_session, &batch, "it has no usable session id");
             return Ok(Submitted::Unusable);
         };
         let product = ProductId::new(batch.product_id.as_str()).ok();
         let Some(product) = product.filter(|id| self.settings.product(id).is_some()) else {
             count_drop(
                 &self.counters.dropped_unknown_product,
-                actions,
+                &batch,
                 "its product isn't configured",
             );
             return Ok(Submitted::Unusable);
@@ -286,11 +288,14 @@ enum Submitted {
     Unusable,
 }
 
-/// Counts a drop and says so: the first one, and then each time that the total doubles.
-fn count_drop(count: &crate::engine::Count, actions: u64, why: &str) {
-    let before = count.get();
-    count.add(actions);
-    if actions > 0 && (before == 0 || before.ilog2() != (before + actions).ilog2()) {
-        tracing::warn!(total = before + actions, "stream: actions of an event are dropped: {why}");
+/// Counts a drop and says so, with the ids of its event.
+fn count_drop(count: &crate::engine::Count, batch: &ActionsPayload, why: &str) {
+    if let Some(total) = count.add_told(batch.actions.len() as u64) {
+        tracing::warn!(
+            product = shown(&batch.product_id),
+            session = batch.session_id.as_deref().map(shown),
+            total,
+            "stream: actions of an event are dropped: {why}; this is said again when the total has doubled"
+        );
     }
 }

@@ -6,10 +6,11 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use crate::clock::Timestamp;
 use crate::engine::accounts::{self, CallKind};
 use crate::engine::deliveries::notes::MAX_SENT;
+use crate::engine::erase::kept::{self, Reason, Wanted};
 use crate::engine::inbox::{Input, Redacted};
 use crate::engine::round::{Engine, Round, Start};
 use crate::engine::rows::{delete, put, read, session_group, session_key};
-use crate::ids::{PluginName, SessionKey};
+use crate::ids::{PluginName, SessionKey, shown};
 use crate::outbox::account::Heard;
 use crate::outbox::note::{Call, Found, Note, Post, PostError, Redaction, SentNote};
 use crate::outbox::redaction::{Finished, Job, Queue, State, Why};
@@ -32,8 +33,8 @@ pub(super) struct Redactions {
     missed: bool,
     /// Sessions for which there may be something to begin, or another timer to set.
     touched: Vec<SessionKey>,
-    /// Plugins of which it was said that they can't take notes back.
-    said: HashSet<PluginName>,
+    /// Plugins of which it was said that their notes stay, and why.
+    said: HashSet<(PluginName, Reason)>,
 }
 
 /// One session's.
@@ -183,7 +184,8 @@ impl Engine {
     ) {
         if note.note_id.is_none() {
             self.counters.redactions_queued.add(1);
-            self.leave(round, key, seq, note, Why::Replaced);
+            let job = Job::new(note, Why::Replaced, now);
+            self.leave(round, key, seq, job, Reason::NoNoteId, now);
             return;
         }
         round.changes.push(delete(Table::Sent, session_group(key), seq));
@@ -213,7 +215,7 @@ impl Engine {
             let rules = self.settings.rules(&key.product);
             let spent = self.redactions.change(&key, |queue| queue.take_spent(now, rules));
             for (seq, job) in spent.into_iter().flatten() {
-                self.give_up_redaction(round, &key, seq, &job);
+                self.give_up_redaction(round, &key, seq, &job, now);
             }
         }
     }
@@ -303,7 +305,7 @@ impl Engine {
             probe,
             heard: Heard::of_redaction(&result),
         };
-        if self.accounts.end(&call, now, random, &self.counters) {
+        if self.accounts.end(call, now, random, &self.counters) {
             round.accounts.insert(plugin);
         }
         let rules = self.settings.rules(&key.product);
@@ -316,7 +318,7 @@ impl Engine {
         round.changes.extend(changed);
         match finished {
             Finished::Retry => self.counters.redactions_failed.add(1),
-            Finished::GivenUp(job) => self.give_up_redaction(round, &key, seq, &job),
+            Finished::GivenUp(job) => self.give_up_redaction(round, &key, seq, &job, now),
             Finished::Ended(job, redaction) => {
                 round.changes.push(delete(Table::Redact, session_group(&key), seq));
                 if job.why == Why::Erased {
@@ -325,29 +327,47 @@ impl Engine {
                 match redaction {
                     Redaction::Removed | Redaction::Overwritten => {
                         self.counters.redactions_done.add(1);
+                        // Of what a summary replaces nothing is on record before it was asked for.
+                        if job.why == Why::Erased {
+                            round.changes.push(kept::gone(&job.note));
+                        }
                     }
                     Redaction::Unsupported => {
-                        self.leave(round, &key, seq, job.note, job.why);
+                        let reason = match self.post.redacts(&job.note.plugin) {
+                            Some(false) => Reason::NoRedactor,
+                            Some(true) | None if job.note.note_id.is_none() => {
+                                Reason::OutcomeUnknown
+                            }
+                            Some(true) | None => Reason::Unsupported,
+                        };
+                        self.leave(round, &key, seq, *job, reason, now);
                     }
                 }
             }
         }
     }
 
-    /// A note can't be taken back. Where a summary was to take its place it is remembered as sent.
+    /// A note can't be taken back, and that is put on record. Where a summary was to take its place it is
+    /// remembered as sent.
     pub(super) fn leave(
         &mut self,
         round: &mut Round,
         key: &SessionKey,
         seq: u64,
-        note: SentNote,
-        why: Why,
+        job: Job,
+        reason: Reason,
+        now: Timestamp,
     ) {
         self.counters.redactions_unsupported.add(1);
-        if self.redactions.said.insert(note.plugin.clone()) {
+        round.changes.push(kept::row(&key.product, &job.note, reason, Wanted::by(&job, now)));
+        let Job { note, why, .. } = job;
+        if self.redactions.said.insert((note.plugin.clone(), reason)) {
             tracing::warn!(
                 plugin = %note.plugin,
-                "redaction: the platform or the plugin can't take notes back; they stay where they are. This is said once"
+                reason = reason.name(),
+                "redaction: notes stay at the platform, for {}. Which ones is listed by `sidenote erase --list \
+                 --replaced`; this is said once",
+                reason.words()
             );
         }
         let session = self.memory.sessions.get(key).map(|live| live.session.record());
@@ -358,16 +378,26 @@ impl Engine {
         }
     }
 
-    fn give_up_redaction(&mut self, round: &mut Round, key: &SessionKey, seq: u64, job: &Job) {
+    fn give_up_redaction(
+        &mut self,
+        round: &mut Round,
+        key: &SessionKey,
+        seq: u64,
+        job: &Job,
+        now: Timestamp,
+    ) {
         self.counters.redactions_given_up.add(1);
         tracing::error!(
             plugin = %job.note.plugin,
             attempts = job.attempts,
+            product = shown(key.product.as_str()),
+            conversation = shown(job.note.conversation.as_str()),
             why = ?job.why,
             reason = job.failure.as_deref().unwrap_or("it was never tried"),
             "redaction: a note could not be taken back and stays; it is tried again when its session is erased"
         );
-        round.changes.push(row(key, seq, job));
+        let stays = kept::row(&key.product, &job.note, Reason::GivenUp, Wanted::by(job, now));
+        round.changes.extend([row(key, seq, job), stays]);
     }
 }
 

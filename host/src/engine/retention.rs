@@ -39,6 +39,7 @@ pub(super) struct Sweep {
     dead: Pages,
     dead_parcels: Pages,
     redactions: Pages,
+    kept: Pages,
     history: Pages,
 }
 
@@ -60,12 +61,20 @@ impl Sweep {
             dead: pages(Table::Dead, LARGE_PAGE),
             dead_parcels: pages(Table::ParcelDead, LARGE_PAGE),
             redactions: pages(Table::Redact, PAGE),
+            kept: pages(Table::Kept, PAGE),
             history: pages(Table::History, LARGE_PAGE),
         }
     }
 
     fn has_more(&self) -> bool {
-        let all = [&self.sessions, &self.dead, &self.dead_parcels, &self.redactions, &self.history];
+        let all = [
+            &self.sessions,
+            &self.dead,
+            &self.dead_parcels,
+            &self.redactions,
+            &self.kept,
+            &self.history,
+        ];
         all.into_iter().any(|pages| pages.after.is_some())
     }
 }
@@ -112,6 +121,7 @@ impl Engine {
         self.expire_dead::<Note>(&mut round, sweep.dead.next(&*store).await?, now);
         self.expire_dead::<Parcel>(&mut round, sweep.dead_parcels.next(&*store).await?, now);
         self.expire_redactions(&mut round, sweep.redactions.next(&*store).await?, now);
+        self.expire_kept(&mut round, sweep.kept.next(&*store).await?, now);
         self.expire_history(&mut round, sweep.history.next(&*store).await?, now);
         self.finish(round, now).await
     }

@@ -153,6 +153,7 @@ impl Engine {
             counters: counters.clone(),
             settings: settings.clone(),
             store: store.clone(),
+            post: post.clone(),
             scrub_due,
             listeners: teller.listeners(),
         };

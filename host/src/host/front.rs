@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::context::Recent;
+use crate::engine::erase::kept::{self, KeptCursor, KeptFilter, KeptList};
 use crate::engine::erase::{EraseError, Erased, Erasure, Whom};
 use crate::engine::ledger::{
     self, Account, By, Decided, Filter, LedgerError, Listing, Order, Want,
@@ -20,6 +21,7 @@ use crate::http::{
 };
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::llm::Replies;
+use crate::outbox::trouble::{FaultKind, LastError};
 use crate::plugin::{self, Health, ReceiveError, Registry, WebhookEvent, WebhookTurn};
 use crate::store::Store;
 use crate::stream::{Interruption, State, Status};
@@ -360,6 +362,18 @@ impl Backend for Front {
         }
     }
 
+    async fn kept(
+        &self,
+        filter: &KeptFilter,
+        limit: usize,
+        after: Option<KeptCursor>,
+    ) -> Result<KeptList, EraseError> {
+        if self.closed.get() {
+            return Err(engine::Closed.into());
+        }
+        Ok(kept::list(&*self.store, filter, limit, after).await?)
+    }
+
     fn replies(&self) -> Option<Replies> {
         self.replies.clone()
     }
@@ -410,10 +424,12 @@ impl Backend for Front {
         } else {
             Part::Ready
         };
+        let errors = self.last_errors();
         let plugin = |state: plugin::PluginState| {
             // The whole reason is in the log; it may name files.
+            let last = errors.iter().find(|(name, _)| *name == state.name).map(|(_, last)| last);
             let part = match state.health {
-                Health::Loaded => Part::Ready,
+                Health::Loaded => posts(last),
                 Health::Failed => {
                     Part::NotReady { cause: "it could not be loaded; see the log".to_owned() }
                 }
@@ -448,18 +464,37 @@ impl Backend for Front {
         Some(meant.into_iter().map(ask).collect())
     }
 
+    fn last_errors(&self) -> Vec<(PluginName, LastError)> {
+        let accounts = self.engine.accounts().into_iter();
+        accounts.filter_map(|account| Some((account.plugin, account.last_error?))).collect()
+    }
+
     fn plugins(&self) -> PluginsReport {
         let accounts = self.engine.accounts();
         let report = |state: plugin::PluginState| {
             // Nothing was posted yet where there is no account: its breaker is closed.
             let of_plugin = accounts.iter().find(|account| account.plugin == state.name);
             let breaker = of_plugin.map_or("closed", |account| account.breaker);
-            PluginReport { state, breaker: Some(breaker.to_owned()) }
+            let last_error = of_plugin.and_then(|account| account.last_error.clone());
+            PluginReport { state, breaker: Some(breaker.to_owned()), last_error }
         };
         PluginsReport {
             plugins: self.registry.states().into_iter().map(report).collect(),
             reloads: self.registry.reloads(),
             cache: self.registry.cache(),
         }
+    }
+}
+
+/// Whether a plugin that runs gets anything through. What the platform refuses waits until a person acts, so
+/// it isn't ready; what it can't take at the moment goes on by itself.
+fn posts(last: Option<&LastError>) -> Part {
+    match last.filter(|last| last.is_ongoing()) {
+        Some(LastError { kind: FaultKind::Auth, code, .. }) => Part::NotReady {
+            cause: format!("the platform refuses its credentials ({code}); see the log"),
+        },
+        Some(LastError { kind: FaultKind::Transient | FaultKind::Crashed, .. })
+        | Some(LastError { kind: FaultKind::Refused, .. })
+        | None => Part::Ready,
     }
 }

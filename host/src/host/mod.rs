@@ -8,6 +8,7 @@ mod front;
 mod intake;
 mod language;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::context::{self, InvalidSettings, Recent};
+use crate::engine::ledger::{self, Waiting};
 use crate::engine::{Engine, EngineError, Handle, Settings, Totals};
 use crate::http::ServeError;
 use crate::llm::SetupError;
@@ -45,6 +47,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// How long the engine may take to put on record what was cut off.
 const LAST_COMMIT: Duration = Duration::from_secs(2);
+
+/// How long it may take to count what waits at the end.
+const LAST_LOOK: Duration = Duration::from_secs(2);
 
 /// A running host.
 pub struct Host {
@@ -247,8 +252,34 @@ impl Host {
     /// and is posted after the next start.
     pub async fn shutdown(mut self, deadline: Duration) -> Result<(), RunError> {
         let stopped = self.stop_in_order(deadline).await;
+        self.say_what_waits().await;
         self.store.release().await;
         stopped
+    }
+
+    /// Says how much is left to the next start.
+    async fn say_what_waits(&self) {
+        let waiting = tokio::time::timeout(LAST_LOOK, ledger::waiting(&*self.store)).await;
+        let Ok(Ok(Waiting { notes, for_sinks, more })) = waiting else {
+            tracing::info!(
+                "host: stopped; what waits is in the store and is sent after the next start"
+            );
+            return;
+        };
+        if notes.is_empty() && for_sinks.is_empty() {
+            tracing::info!("host: stopped; no note waits");
+            return;
+        }
+        let plugins: BTreeSet<_> = notes.keys().chain(for_sinks.keys()).collect();
+        for plugin in plugins {
+            tracing::info!(
+                %plugin,
+                notes = notes.get(plugin).copied().unwrap_or_default(),
+                for_sink = for_sinks.get(plugin).copied().unwrap_or_default(),
+                more,
+                "host: stopped; so many notes wait in the store, and are sent after the next start"
+            );
+        }
     }
 
     async fn stop_in_order(&mut self, deadline: Duration) -> Result<(), RunError> {

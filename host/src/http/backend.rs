@@ -7,11 +7,13 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::context::Recent;
+use crate::engine::erase::kept::{KeptCursor, KeptFilter, KeptList};
 use crate::engine::erase::{EraseError, Erased, Erasure};
 use crate::engine::ledger::{Decided, Filter, LedgerError, Listing, Order, Want};
 use crate::engine::link::{LinkError, LinkMode, Linked};
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId};
 use crate::llm::Replies;
+use crate::outbox::trouble::LastError;
 use crate::plugin::{CacheTotals, PluginState, ReloadTotals};
 use crate::stream::push::PushError;
 use crate::telemetry::Refusals;
@@ -64,6 +66,17 @@ pub trait Backend: Send + Sync + 'static {
     /// Erases somebody, or only counts what that would be. Returns after the last commit.
     async fn erase(&self, erasure: &Erasure, dry_run: bool) -> Result<Erased, EraseError>;
 
+    /// Lists up to `limit` notes that stay at the platforms though they were to go. By default there are
+    /// none.
+    async fn kept(
+        &self,
+        _filter: &KeptFilter,
+        _limit: usize,
+        _after: Option<KeptCursor>,
+    ) -> Result<KeptList, EraseError> {
+        Ok(KeptList::default())
+    }
+
     /// What people did lately; `None` where none of it is kept, as by default.
     fn recent(&self) -> Option<Recent> {
         None
@@ -92,6 +105,12 @@ pub trait Backend: Send + Sync + 'static {
     /// `None` where there is no stream of this name, as by default.
     fn retry_streams(&self, _named: Option<&str>) -> Option<Vec<StreamReadiness>> {
         None
+    }
+
+    /// The last failure of each plugin's calls, where there was one. Must not wait for anything. By default
+    /// there was none.
+    fn last_errors(&self) -> Vec<(PluginName, LastError)> {
+        Vec::new()
     }
 
     /// How every plugin is. Must not wait for anything.
@@ -126,6 +145,9 @@ pub struct PluginReport {
     pub state: PluginState,
     /// Whether the outbox posts through it, where that is known.
     pub breaker: Option<String>,
+    /// The last failure of its calls since the start of the host.
+    #[serde(default)]
+    pub last_error: Option<LastError>,
 }
 
 /// A request to `/webhooks/{plugin}` as it came in; nothing of it was checked.

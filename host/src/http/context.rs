@@ -72,8 +72,15 @@ pub(super) async fn reset(State(routes): State<Routes>, user: UserId, uri: Uri) 
         let Path(user) = user.map_err(|_| not_text())?;
         let product = product_of(&routes, value(&pairs(&uri)?, "product"))?;
         let reset = routes.within_deadline(routes.backend.reset(&product, &user)).await?;
-        reset.map_err(failed)?;
-        Ok(json_answer(StatusCode::OK, &json!({"status": "ok", "user_id": user})))
+        let erased = reset.map_err(failed)?;
+        let mut answer = json!({"status": "ok", "user_id": user});
+        // The reference's answer has no more; what stays at the platforms is told where there is any.
+        if erased.left > 0 {
+            answer["left"] = json!(erased.left);
+            answer["kept"] = json!(erased.kept);
+            answer["erasure"] = json!(erased.erasure);
+        }
+        Ok(json_answer(StatusCode::OK, &answer))
     };
     answer.await.unwrap_or_else(Refused::into_response)
 }

@@ -1,17 +1,18 @@
-//! `POST /erase`.
+//! `POST /erase`, and `GET /erase` for what stayed.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::{Query, Request, State};
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use http::{Method, StatusCode, Uri};
 use serde_json::{Map, Value, json};
 
 use super::answer::{Refused, json_answer};
 use super::body;
 use super::link::check_content_type;
 use super::routes::Routes;
+use crate::engine::erase::kept::{KeptCursor, KeptFilter};
 use crate::engine::erase::{EraseError, Erasure, Whom};
 use crate::ids::{ProductId, SessionId};
 use crate::session::payload::read_id;
@@ -19,9 +20,14 @@ use crate::session::payload::read_id;
 /// When to ask again while the store can't be read.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// Erases a person or a session. Answers after the last commit.
+/// Erases a person or a session, and answers after the last commit; or lists the notes that stay at the platforms
+/// though they were to go.
 pub(super) async fn erase(State(routes): State<Routes>, request: Request) -> Response {
-    answer(&routes, request).await.unwrap_or_else(Refused::into_response)
+    let answer = match *request.method() {
+        Method::POST => answer(&routes, request).await,
+        _ => answer_list(&routes, request.uri()).await,
+    };
+    answer.unwrap_or_else(Refused::into_response)
 }
 
 async fn answer(routes: &Routes, request: Request) -> Result<Response, Refused> {
@@ -32,6 +38,73 @@ async fn answer(routes: &Routes, request: Request) -> Result<Response, Refused> 
     let mut value = value.expect("counts are numbers");
     value["dry_run"] = json!(dry_run);
     Ok(json_answer(StatusCode::OK, &value))
+}
+
+/// Notes of a list where nobody says how many.
+const DEFAULT_LIMIT: usize = 100;
+
+/// Most notes of a list.
+const MAX_LIMIT: usize = 1000;
+
+async fn answer_list(routes: &Routes, uri: &Uri) -> Result<Response, Refused> {
+    let (filter, limit, after) = asked(uri)?;
+    let kept = routes.within_deadline(routes.backend.kept(&filter, limit, after)).await?;
+    let value = serde_json::to_value(kept.map_err(failed)?);
+    Ok(json_answer(StatusCode::OK, &value.expect("a list is made of text and numbers")))
+}
+
+/// Reads the query of a list.
+fn asked(uri: &Uri) -> Result<(KeptFilter, usize, Option<KeptCursor>), Refused> {
+    let bad = |code, message: String| {
+        let next = "send, for example, ?erasure=0123456789abcdef&limit=20";
+        Refused::new(StatusCode::UNPROCESSABLE_ENTITY, code, message, next)
+    };
+    let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
+        .map_err(|_| bad("invalid_query", "the query can't be read".to_owned()))?;
+    let (mut filter, mut limit, mut after) = (KeptFilter::default(), DEFAULT_LIMIT, None);
+    for (name, value) in pairs {
+        match name.as_str() {
+            "erasure" => {
+                let id = value.parse().map_err(|error| bad("invalid_id", format!("{error}")))?;
+                filter.erasure = Some(id);
+            }
+            "plugin" => filter.plugin = Some(value.as_str().into()),
+            "product" => {
+                let product = ProductId::new(value);
+                let product = product
+                    .map_err(|error| bad("invalid_id", format!("product: {}", error.cause)))?;
+                filter.product = Some(product);
+            }
+            "replaced" => {
+                filter.replaced = match value.as_str() {
+                    "true" => true,
+                    "false" => false,
+                    _ => {
+                        let message = "replaced must be true or false".to_owned();
+                        return Err(bad("invalid_filter", message));
+                    }
+                };
+            }
+            "limit" => {
+                let number = value.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+                limit = number.ok_or_else(|| {
+                    bad("invalid_limit", format!("limit must be a number from 1 to {MAX_LIMIT}"))
+                })?;
+            }
+            "after" => {
+                let cursor = KeptCursor::try_from(value);
+                let cursor = cursor.map_err(|error| {
+                    bad("invalid_cursor", format!("after can't be used: {error}"))
+                })?;
+                after = Some(cursor);
+            }
+            _ => {
+                let names = "erasure, plugin, product, replaced, limit, after";
+                return Err(bad("unknown_field", format!("a list takes {names} and nothing else")));
+            }
+        }
+    }
+    Ok((filter, limit, after))
 }
 
 const FIELDS: [&str; 6] = ["product_id", "session_id", "user_id", "email", "keep_notes", "dry_run"];

@@ -8,6 +8,8 @@ use serde_json::{Map, Value, json};
 use super::answer::json_answer;
 use super::backend::{Part, Readiness, StreamReadiness, StreamState};
 use super::routes::Routes;
+use crate::ids::PluginName;
+use crate::outbox::trouble::LastError;
 
 /// 200 while the process lives. `degraded` while no events can come from some stream.
 pub(super) async fn alive(State(routes): State<Routes>) -> Response {
@@ -24,8 +26,12 @@ pub(super) async fn ready(State(routes): State<Routes>) -> Response {
         true => (StatusCode::OK, "ready"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
     };
-    let plugins: Map<_, _> =
-        readiness.plugins.iter().map(|(name, state)| (name.to_string(), part(state))).collect();
+    let errors = routes.backend.last_errors();
+    let plugin = |(name, state): &(PluginName, Part)| {
+        let last = errors.iter().find(|(plugin, _)| plugin == name);
+        (name.to_string(), with_error(part(state), last.map(|(_, error)| error)))
+    };
+    let plugins: Map<_, _> = readiness.plugins.iter().map(plugin).collect();
     let value = json!({
         "status": status,
         "streams": streams(&readiness),
@@ -56,6 +62,21 @@ pub(super) fn stream(stream: &StreamReadiness) -> Value {
         "cause": stream.cause,
         "next_attempt_in_seconds": next,
     })
+}
+
+/// With the last failure of its calls. What a platform answered is in `GET /plugins`: anyone can read this.
+fn with_error(mut value: Value, error: Option<&LastError>) -> Value {
+    if let Some(error) = error {
+        value["last_error"] = json!({
+            "at": error.at,
+            "kind": error.kind,
+            "code": error.code,
+            "ongoing": error.is_ongoing(),
+            "since": error.since,
+            "failures": error.failures,
+        });
+    }
+    value
 }
 
 fn part(part: &Part) -> Value {

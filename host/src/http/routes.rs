@@ -80,7 +80,7 @@ pub(super) fn table() -> [Route; 17] {
         Route::new("/outbox", GET, Owner, outbox::list),
         Route::new("/outbox/retry", POST, Owner, outbox::retry),
         Route::new("/outbox/purge", POST, Owner, outbox::purge),
-        Route::new("/erase", POST, Owner, erase::erase),
+        Route::new("/erase", &["GET", "HEAD", "POST"], Owner, erase::erase),
         Route::new("/plugins", GET, Owner, plugins::list),
         Route::new("/streams/retry", POST, Owner, streams::retry_all),
         Route::new("/streams/{name}/retry", POST, Owner, streams::retry),

@@ -9,6 +9,7 @@ use crate::outbox::breaker::{Breaker, Health, State, Turn};
 use crate::outbox::note::{FailureKind, LimitScope, Pause, PostError, Posted, Redaction};
 use crate::outbox::parcel::Roles;
 use crate::outbox::retry::Backoff;
+use crate::outbox::trouble::{Fault, LastError, Told};
 
 /// One plugin's standing with its platform. A plugin is one account: two accounts are two names with
 /// the same file.
@@ -36,7 +37,7 @@ struct Limit {
 }
 
 /// An account's standing, for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AccountState {
     /// The plugin.
     pub plugin: PluginName,
@@ -48,6 +49,8 @@ pub struct AccountState {
     pub limited_until: Option<u64>,
     /// Failures since the last success.
     pub failures: u32,
+    /// The last failure since the start of the process.
+    pub last_error: Option<LastError>,
 }
 
 impl Account {
@@ -105,13 +108,13 @@ impl Account {
         rules: Option<&Rules>,
         random: f64,
     ) -> Ended {
-        self.hear(Heard::of(outcome), probe, now, rules, random)
+        self.hear(&Heard::of(outcome), probe, now, rules, random)
     }
 
     /// As [`Account::end`], for the outcome of any call.
     pub fn hear(
         &mut self,
-        heard: Heard,
+        heard: &Heard,
         probe: bool,
         now: Timestamp,
         rules: Option<&Rules>,
@@ -174,12 +177,13 @@ impl Account {
             until: until.map(Timestamp::as_millis),
             limited_until: limited.map(Timestamp::as_millis),
             failures: self.breaker.as_ref().map_or(0, Breaker::failures),
+            last_error: None,
         }
     }
 }
 
 /// What an outcome says of the platform.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heard {
     /// Whether it is well.
     pub health: Health,
@@ -187,22 +191,33 @@ pub struct Heard {
     pub refused: bool,
     /// The pause that it asks for.
     pub pause: Option<Pause>,
+    /// What people are to be told of it.
+    pub told: Told,
 }
 
 impl Heard {
     /// What the outcome of a post says.
     pub fn of(outcome: &Result<Posted, PostError>) -> Self {
-        Self { health: Health::of(outcome), refused: is_limit(outcome), pause: pause(outcome) }
+        let told = match outcome {
+            Ok(_) => Told::Success,
+            Err(error) => Fault::of(error).map_or(Told::Nothing, Told::Fault),
+        };
+        Self {
+            health: Health::of(outcome),
+            refused: is_limit(outcome),
+            pause: pause(outcome),
+            told,
+        }
     }
 
     /// What the outcome of a redaction says. A plugin may answer that it can't without asking anybody.
     pub fn of_redaction(outcome: &Result<Redaction, PostError>) -> Self {
         match outcome {
             Ok(Redaction::Removed | Redaction::Overwritten) => {
-                Self { health: Health::Up, refused: false, pause: None }
+                Self { health: Health::Up, refused: false, pause: None, told: Told::Success }
             }
             Ok(Redaction::Unsupported) => {
-                Self { health: Health::Unknown, refused: false, pause: None }
+                Self { health: Health::Unknown, refused: false, pause: None, told: Told::Nothing }
             }
             Err(error) => Self::of(&Err(error.clone())),
         }

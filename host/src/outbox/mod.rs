@@ -10,3 +10,4 @@ pub mod redaction;
 pub mod retry;
 #[cfg(test)]
 mod tests;
+pub mod trouble;

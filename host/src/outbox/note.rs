@@ -352,6 +352,11 @@ pub trait Post: Send + Sync + 'static {
         Err(PostError::Unavailable { message: format!("the plugin `{plugin}` is no sink") })
     }
 
+    /// Whether a plugin can take notes back at all. `None` where that isn't known.
+    fn redacts(&self, _: &PluginName) -> Option<bool> {
+        None
+    }
+
     /// What a plugin can do; `None` where that isn't known, because it can't be loaded.
     fn roles(&self, _: &PluginName) -> Option<Roles> {
         Some(Roles::WRITER)

@@ -40,6 +40,49 @@ pub struct Job {
     pub decided: Timestamp,
     /// Why the last attempt failed, as `code: message`.
     pub failure: Option<String>,
+    /// The erasure that it is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erasure: Option<ErasureId>,
+}
+
+/// The name of an erasure, by which what stays of it is looked up. Says nothing of whom it was about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ErasureId(pub u64);
+
+/// Text that names no erasure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is no erasure's name: 16 hexadecimal digits, as the erasure answered")]
+pub struct InvalidErasureId;
+
+impl std::fmt::Display for ErasureId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl std::str::FromStr for ErasureId {
+    type Err = InvalidErasureId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidErasureId> {
+        let is_name = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let id = is_name.then(|| u64::from_str_radix(text, 16).ok()).flatten();
+        id.map(Self).ok_or(InvalidErasureId)
+    }
+}
+
+impl TryFrom<String> for ErasureId {
+    type Error = InvalidErasureId;
+
+    fn try_from(text: String) -> Result<Self, InvalidErasureId> {
+        text.parse()
+    }
+}
+
+impl From<ErasureId> for String {
+    fn from(id: ErasureId) -> Self {
+        id.to_string()
+    }
 }
 
 /// Why a note is taken back.
@@ -82,7 +125,7 @@ pub enum Finished {
 impl Job {
     /// A job that is due.
     pub fn new(note: SentNote, why: Why, now: Timestamp) -> Self {
-        let (attempts, uncounted, failure) = (0, 0, None);
+        let (attempts, uncounted, failure, erasure) = (0, 0, None, None);
         Self {
             note,
             why,
@@ -92,6 +135,7 @@ impl Job {
             state: State::Due,
             decided: now,
             failure,
+            erasure,
         }
     }
 

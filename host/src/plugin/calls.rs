@@ -80,6 +80,10 @@ impl Post for Registry {
         }
     }
 
+    fn redacts(&self, plugin: &PluginName) -> Option<bool> {
+        self.exports(plugin, Interface::Redactor).ok()
+    }
+
     fn roles(&self, plugin: &PluginName) -> Option<Roles> {
         Self::roles(self, plugin)
     }

@@ -51,6 +51,9 @@ pub enum Table {
     ParcelDead,
     /// One row while something of rows that were erased may be left in the store's files.
     Scrub,
+    /// Notes that stay at the platform though they were to go, a row each. Grouped by plugin and
+    /// conversation.
+    Kept,
     /// What was taken of a session lately, a row per batch under the ordinal of its first action; under 0
     /// the summary of what was before.
     History,
@@ -58,7 +61,7 @@ pub enum Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Session,
         Self::Open,
         Self::Outbox,
@@ -74,6 +77,7 @@ impl Table {
         Self::ParcelAttempt,
         Self::ParcelDead,
         Self::Scrub,
+        Self::Kept,
         Self::History,
     ];
 }

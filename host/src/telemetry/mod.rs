@@ -12,6 +12,9 @@ use lines::Lines;
 pub use refusals::Refusals;
 pub(crate) use refusals::WINDOW as REFUSALS_WINDOW;
 
+/// The target of what a command says, where that is a log line: no filter leaves it out.
+pub const SAID: &str = "sidenote::said";
+
 /// Sends log lines to stderr, filtered by `SIDENOTE_LOG` or, without it, from `level` on, as text or,
 /// with `json`, one JSON object per line. Where nobody reads stderr any more they are lost, and nothing else.
 pub fn init(json: bool, level: Level) {
@@ -19,12 +22,13 @@ pub fn init(json: bool, level: Level) {
     let default = || EnvFilter::new(level.as_str());
     let parsed = if wanted.is_empty() { Ok(default()) } else { EnvFilter::try_new(&wanted) };
     let quiet = "rmcp=error".parse().expect("a directive");
+    let said = format!("{SAID}=info").parse().expect("a directive");
     let (filter, refused) = match parsed {
         Ok(filter) => (filter, None),
         Err(error) => (default(), Some(error)),
     };
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter.add_directive(quiet))
+        .with_env_filter(filter.add_directive(quiet).add_directive(said))
         .with_ansi(io::stderr().is_terminal())
         // It would say so on stderr, and panic where that is gone.
         .log_internal_errors(false)

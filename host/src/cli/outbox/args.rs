@@ -1,11 +1,10 @@
 //! What the commands take.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use reqwest::Url;
 
+use crate::cli::client::HostArgs;
 use crate::engine::ledger::{EntryState, Filter, InvalidAge, parse_age};
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId};
 
@@ -59,16 +58,11 @@ pub(crate) struct PurgeArgs {
 /// Where the notes are.
 #[derive(Debug, Args)]
 pub(crate) struct SourceArgs {
-    /// The configuration
-    #[arg(long, value_name = "FILE", env = "SIDENOTE_CONFIG", default_value = "sidenote.toml")]
-    pub(in crate::cli) config: PathBuf,
-    /// Asks the host at this address, with `server.token` of the configuration; by default the one at
-    /// `server.listen`, where it runs
-    #[arg(long, value_name = "URL", value_parser = host_address, conflicts_with = "offline")]
-    pub(super) host: Option<Url>,
+    #[command(flatten)]
+    pub(in crate::cli) host: HostArgs,
     /// Opens the store itself; no host may be running on it
-    #[arg(long)]
-    pub(super) offline: bool,
+    #[arg(long, conflicts_with = "host")]
+    pub(in crate::cli) offline: bool,
 }
 
 /// Which notes are meant.
@@ -117,7 +111,7 @@ impl FilterArgs {
     }
 }
 
-fn limit(text: &str) -> Result<usize, String> {
+pub(in crate::cli) fn limit(text: &str) -> Result<usize, String> {
     let limit = text.parse().ok().filter(|limit| (1..=1_000_000).contains(limit));
     limit.ok_or_else(|| "it must be a number from 1 to 1000000".to_owned())
 }
@@ -140,27 +134,10 @@ fn conversation(text: &str) -> Result<ConversationId, &'static str> {
     ConversationId::new(text).map_err(|error| error.cause)
 }
 
-fn plugin(text: &str) -> Result<PluginName, &'static str> {
+pub(in crate::cli) fn plugin(text: &str) -> Result<PluginName, &'static str> {
     if text.is_empty() { Err("it is empty") } else { Ok(text.into()) }
 }
 
 fn age(text: &str) -> Result<Duration, InvalidAge> {
     parse_age(text)
-}
-
-/// An address that the token can be sent to.
-pub(in crate::cli) fn host_address(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| error.to_string())?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("credentials don't belong in it; the token comes from the configuration".into());
-    }
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-    let is_here = address.map_or(host == "localhost", |address| address.is_loopback());
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if is_here => Ok(url),
-        "http" => Err("http:// to another machine lets everyone on the way read the token; use https://, or run the command where the host runs".into()),
-        _ => Err("it must begin with https:// or http://".into()),
-    }
 }

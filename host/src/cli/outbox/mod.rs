@@ -1,14 +1,13 @@
 //! `sidenote outbox`: what waits and what was given up, and a person's decisions about it.
 
 pub(super) mod args;
-pub(super) mod host_api;
-mod offline;
-pub(super) mod table;
+mod host_api;
+pub(super) mod offline;
+mod table;
 #[cfg(test)]
 mod tests;
 pub(super) mod way;
 
-use std::io::{self, BufRead, IsTerminal};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -18,8 +17,7 @@ use serde_json::json;
 use self::args::{DecideArgs, ListArgs, PurgeArgs};
 use self::table::Table;
 use self::way::Way;
-use super::{USAGE, output};
-use crate::config::Config;
+use super::{exit, output};
 use crate::engine::Decision;
 use crate::engine::ledger::{Decided, Listing, Order, Want};
 
@@ -50,7 +48,7 @@ pub(super) async fn run(command: OutboxCommand) -> anyhow::Result<ExitCode> {
 
 async fn list(args: ListArgs) -> anyhow::Result<ExitCode> {
     let filter = args.filter.filter();
-    let way = Way::choose(Config::load(&args.source.config)?, &args.source).await?;
+    let way = Way::choose(&args.source).await?;
     let mut table: Option<Table> = None;
     let (mut shown, mut unreadable, mut after) = (0, 0, None);
     let last: Listing = loop {
@@ -94,15 +92,12 @@ async fn decide(args: DecideArgs, decision: Decision, sure: bool) -> anyhow::Res
         output::say(
             "error: no filter is given, so that every note would be meant; name a filter, or --all if that is so. See --help",
         );
-        return Ok(ExitCode::from(USAGE));
+        return Ok(exit::usage());
     }
-    if !sure && !args.dry_run && !io::stdin().is_terminal() {
-        output::say(
-            "error: purging can't be undone, and without a terminal nobody can be asked; add --yes, or look first with --dry-run",
-        );
-        return Ok(ExitCode::from(USAGE));
+    if !sure && !args.dry_run && exit::cannot_ask("purging") {
+        return Ok(exit::usage());
     }
-    let way = Way::choose(Config::load(&args.source.config)?, &args.source).await?;
+    let way = Way::choose(&args.source).await?;
     let mut order = Order { decision, filter, until: None, after: None };
     if args.dry_run {
         let would = way.decide(&mut order, true).await?;
@@ -116,9 +111,9 @@ async fn decide(args: DecideArgs, decision: Decision, sure: bool) -> anyhow::Res
             say_unreadable(would.unreadable);
             return Ok(ExitCode::SUCCESS);
         }
-        if !confirmed(would.matched, &mut io::stdin().lock())? {
-            output::say("nothing was changed");
-            return Ok(ExitCode::SUCCESS);
+        let question = format!("Purge {} for good? This can't be undone.", counted(would.matched));
+        if !exit::is_wanted(&question, "nothing was changed")? {
+            return Ok(exit::NOT_DONE);
         }
     }
     let decided = way.decide(&mut order, false).await?;
@@ -179,14 +174,6 @@ fn outcome(decision: Decision, decided: &Decided) -> String {
     }
 }
 
-/// Asks whether so many notes are to be purged. No answer is a no.
-fn confirmed(notes: u64, answers: &mut impl BufRead) -> anyhow::Result<bool> {
-    output::say(&format!("Purge {} for good? This can't be undone. [y/N]", counted(notes)));
-    let mut answer = String::new();
-    answers.read_line(&mut answer).context("the answer can't be read")?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
-}
-
 fn say_accounts(listing: &Listing) {
     for account in &listing.accounts {
         let state = match &*account.breaker {
@@ -201,7 +188,7 @@ fn say_accounts(listing: &Listing) {
             }
             other => other,
         };
-        output::say(&format!("plugin {}: {state}", table::escaped(&account.plugin)));
+        output::say(&format!("plugin {}: {state}", output::escaped(&account.plugin)));
     }
 }
 

@@ -1,5 +1,6 @@
 //! The store with no host running: read as it is, changed by an engine that posts nothing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +10,12 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::config::{Config, Store as StoreConfig};
+use crate::engine::erase::kept::{self, KeptCursor, KeptFilter, KeptList};
 use crate::engine::erase::{EraseError, Erased, Erasure};
 use crate::engine::ledger::{self, By, Decided, Filter, LedgerError, Listing, Order, Want};
 use crate::engine::{Engine, EngineError, Handle, Settings};
 use crate::host::{open_journal, open_store};
+use crate::ids::PluginName;
 use crate::outbox::note::{Call, Note, Post, PostError, Posted};
 use crate::store::Store;
 
@@ -21,6 +24,9 @@ const HOLD: Duration = Duration::from_secs(15);
 
 /// How long one order may take, which has a bound of its own.
 const PATIENCE: Duration = Duration::from_secs(90);
+
+/// An open store whose configuration isn't known yet.
+pub(in crate::cli) struct Opened(Arc<dyn Store>);
 
 /// An open store.
 pub(in crate::cli) struct Offline {
@@ -31,10 +37,17 @@ pub(in crate::cli) struct Offline {
     held: OnceCell<()>,
 }
 
+impl Opened {
+    /// What the store is of. The secrets in it may be none but the store's.
+    pub(super) fn with(self, config: Config) -> Offline {
+        Offline { store: self.0, config, clock: Clock::system(), held: OnceCell::new() }
+    }
+}
+
 impl Offline {
-    /// Opens the store of a configuration. A file that isn't there isn't made.
-    pub(super) async fn open(config: Config) -> anyhow::Result<Self> {
-        match &config.store {
+    /// Opens a store. A file that isn't there isn't made.
+    pub(super) async fn open(store: StoreConfig) -> anyhow::Result<Opened> {
+        match &store {
             StoreConfig::Memory => {
                 bail!("the store is kept in memory, by a running host alone; leave --offline out")
             }
@@ -44,8 +57,7 @@ impl Offline {
             ),
             StoreConfig::Embedded { .. } | StoreConfig::Redis(_) => {}
         }
-        let store = open_store(config.store.clone(), None).await?;
-        Ok(Self { store, config, clock: Clock::system(), held: OnceCell::new() })
+        Ok(Opened(open_store(store, None).await?))
     }
 
     /// What it is, for people.
@@ -85,7 +97,11 @@ impl Offline {
 
 impl Offline {
     /// Erases somebody, or counts what that would be. What was erased is gone from the files too.
-    pub(super) async fn erase(&self, erasure: &Erasure, dry_run: bool) -> anyhow::Result<Erased> {
+    pub(in crate::cli) async fn erase(
+        &self,
+        erasure: &Erasure,
+        dry_run: bool,
+    ) -> anyhow::Result<Erased> {
         if !dry_run {
             self.held.get_or_try_init(|| self.hold()).await?;
         }
@@ -116,10 +132,21 @@ impl Offline {
         }
     }
 
+    /// Lists what stays at the platforms though it was to go.
+    pub(in crate::cli) async fn kept(
+        &self,
+        filter: &KeptFilter,
+        limit: usize,
+        after: Option<KeptCursor>,
+    ) -> anyhow::Result<KeptList> {
+        Ok(kept::list(&*self.store, filter, limit, after).await?)
+    }
+
     /// An engine that posts nothing.
     fn engine(&self) -> (Handle, Engine) {
         let settings = Settings::new(&self.config).without_posting();
-        Engine::new(self.store.clone(), Arc::new(NothingPosted), settings, self.clock)
+        let post = Arc::new(NothingPosted::of(&self.config));
+        Engine::new(self.store.clone(), post, settings, self.clock)
     }
 
     /// Waits until no host writes.
@@ -132,7 +159,7 @@ impl Offline {
     }
 
     /// Lets hosts write again, where they were kept from it.
-    pub(super) async fn let_go(&self) {
+    pub(in crate::cli) async fn let_go(&self) {
         if self.held.initialized() {
             self.store.release().await;
         }
@@ -145,12 +172,28 @@ async fn ended(engine: &mut JoinSet<Result<(), EngineError>>) -> anyhow::Result<
     Ok(ended.context("the engine ended in a panic; this is a bug")??)
 }
 
-/// The way to the plugins of an engine that doesn't post.
-struct NothingPosted;
+/// The way to the plugins of an engine that doesn't post. What they could do is read from their files.
+struct NothingPosted {
+    redacts: BTreeMap<PluginName, bool>,
+}
+
+impl NothingPosted {
+    fn of(config: &Config) -> Self {
+        let redacts = config.plugins.iter().filter_map(|(name, plugin)| {
+            let file = config.plugin_path(plugin);
+            Some((name.clone(), crate::plugin::exports_redactor(&file)?))
+        });
+        Self { redacts: redacts.collect() }
+    }
+}
 
 #[async_trait::async_trait]
 impl Post for NothingPosted {
     async fn post_note(&self, _: Call, _: &Note) -> Result<Posted, PostError> {
         Err(PostError::Unavailable { message: "no host runs".to_owned() })
+    }
+
+    fn redacts(&self, plugin: &PluginName) -> Option<bool> {
+        self.redacts.get(plugin).copied()
     }
 }

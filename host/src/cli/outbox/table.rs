@@ -3,8 +3,8 @@
 use std::io::{self, IsTerminal};
 use std::process::{Command, Stdio};
 
+use crate::cli::output::{escaped, short};
 use crate::engine::ledger::{Entry, EntryState};
-use crate::visible::steers;
 
 /// Columns are cut no further than this.
 const NARROWEST: usize = 8;
@@ -126,30 +126,6 @@ fn why(entry: &Entry) -> String {
     });
     let reason = entry.reason.as_deref().map(escaped);
     wait.into_iter().chain(reason).collect::<Vec<_>>().join("; ")
-}
-
-/// A time in its largest whole unit.
-fn short(seconds: f64) -> String {
-    let seconds = seconds.max(0.0) as u64;
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m", seconds / 60),
-        3600..86_400 => format!("{}h", seconds / 3600),
-        86_400.. => format!("{}d", seconds / 86_400),
-    }
-}
-
-/// Text whose control characters, and others that a terminal or a reader could be misled by, are spelled.
-pub(in crate::cli) fn escaped(text: &str) -> String {
-    let mut escaped = String::new();
-    for c in text.chars() {
-        match c {
-            '"' | '\'' => escaped.push(c),
-            c if steers(c) && !c.is_control() => escaped.extend(c.escape_unicode()),
-            c => escaped.extend(c.escape_debug()),
-        }
-    }
-    escaped
 }
 
 fn cut(text: &str, width: usize) -> String {

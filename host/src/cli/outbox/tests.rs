@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use super::table::{Table, escaped};
+use super::table::Table;
 use super::*;
+use crate::cli::output::escaped;
 use crate::engine::ledger::Entry;
 
 fn entry(session: &str, state: &str, more: serde_json::Value) -> Entry {
@@ -81,19 +82,5 @@ fn the_outcome_says_what_was_left_alone() {
         (Decision::Purge, 3, 2, "2 notes purged; 1 left alone: sent meanwhile, or being posted"),
     ] {
         assert_eq!(outcome(decision, &decided(matched, done)), words);
-    }
-}
-
-#[test]
-fn only_a_yes_is_a_yes() {
-    for (answer, yes) in [
-        ("y\n", true),
-        ("Yes\r\n", true),
-        ("", false),
-        ("\n", false),
-        ("n\n", false),
-        ("yo\n", false),
-    ] {
-        assert_eq!(confirmed(3, &mut answer.as_bytes()).unwrap(), yes, "{answer:?}");
     }
 }

@@ -1,16 +1,13 @@
 //! How the notes are reached: through a running host, or in the store where none runs.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-
 use anyhow::{Context, bail};
-use reqwest::Url;
 
 use super::args::SourceArgs;
-use super::host_api::{HostApi, Presence};
-use super::offline::Offline;
+use super::host_api;
+use super::offline::{Offline, Opened};
+use crate::cli::client::{Client, Presence};
 use crate::cli::output;
-use crate::config::{Config, Store};
-use crate::engine::erase::{Erased, Erasure};
+use crate::config::{Access, Config, Store};
 use crate::engine::ledger::{Decided, Filter, Listing, MOST_SHOWN, Order, Want};
 use crate::host::StartError;
 use crate::store::OpenError;
@@ -18,71 +15,90 @@ use crate::store::OpenError;
 /// The way that was taken.
 pub(in crate::cli) enum Way {
     /// The API of a running host.
-    Host(HostApi),
+    Host(Client),
     /// The store, with no host running.
     Offline(Box<Offline>),
 }
 
 impl Way {
-    /// Finds out whether a host runs, unless the command line says it, and says which way is taken.
-    pub(in crate::cli) async fn choose(config: Config, args: &SourceArgs) -> anyhow::Result<Self> {
-        let token = config.server.token.clone();
-        if let Some(url) = &args.host {
-            return Ok(Self::host(HostApi::new(url.clone(), token)?));
+    /// Finds out whether a host runs, unless the command line says it, and says which way is taken. A
+    /// running host is asked with its address and token; of the other secrets none is read, and for the store
+    /// itself only its password.
+    pub(in crate::cli) async fn choose(args: &SourceArgs) -> anyhow::Result<Self> {
+        if args.host.host.is_some() {
+            return Ok(Self::host(args.host.client()?));
         }
-        let api = HostApi::new(own_address(config.server.listen)?, token)?;
+        let access = Access::load(&args.host.config)?;
         if args.offline {
-            return Self::offline(config).await;
+            return Self::offline(args).await;
         }
-        match &config.store {
-            Store::Memory => match api.presence().await {
-                Presence::Answers => Ok(Self::host(api)),
-                Presence::Nobody => bail!(
-                    "the store is kept in memory, by a running host alone, and none answers at {}; name it with --host URL",
-                    api.url()
-                ),
-            },
-            Store::Embedded { .. } => match Offline::open(config).await {
-                Ok(offline) => Ok(Self::opened(offline)),
-                Err(error) => match api.presence().await {
-                    Presence::Answers => Ok(Self::host(api)),
-                    Presence::Nobody if is_in_use(&error) => Err(error.context(format!(
-                        "a host seems to run, and none answers at {}; name it with --host URL",
-                        api.url()
-                    ))),
-                    Presence::Nobody => Err(error),
+        match &access.store {
+            Store::Memory => {
+                let client = args.host.client_of(&access)?;
+                match client.presence().await {
+                    Presence::Answers => Ok(Self::host(client)),
+                    Presence::Nobody => bail!(
+                        "the store is kept in memory, by a running host alone, and none answers at {}; name it with --host URL",
+                        client.url()
+                    ),
+                }
+            }
+            // Whether a host runs is told by its hold on the file: something else may listen on the port.
+            Store::Embedded { .. } => match Offline::open(access.store.clone()).await {
+                Ok(opened) => Self::opened(opened, args),
+                Err(error) if is_in_use(&error) => {
+                    let client = args.host.client_of(&access)?;
+                    match client.presence().await {
+                        Presence::Answers => Ok(Self::host(client)),
+                        Presence::Nobody => Err(error.context(format!(
+                            "a host seems to run, and none answers at {}; name it with --host URL",
+                            client.url()
+                        ))),
+                    }
+                }
+                // The file may be elsewhere from here, as in a container.
+                Err(error) => match args.host.client_of(&access) {
+                    Ok(client) if client.presence().await == Presence::Answers => {
+                        Ok(Self::host(client))
+                    }
+                    Ok(_) | Err(_) => Err(error),
                 },
             },
-            Store::Redis(_) => match api.presence().await {
-                Presence::Answers => Ok(Self::host(api)),
-                Presence::Nobody => Self::offline(config).await,
-            },
+            Store::Redis(_) => {
+                // Where no host answers its token is not needed.
+                match args.host.presence_of(&access).await? {
+                    Presence::Answers => Ok(Self::host(args.host.client_of(&access)?)),
+                    Presence::Nobody => Self::offline(args).await,
+                }
+            }
         }
     }
 
-    async fn offline(config: Config) -> anyhow::Result<Self> {
-        let opened = Offline::open(config).await;
+    async fn offline(args: &SourceArgs) -> anyhow::Result<Self> {
+        let config = Config::load_for_store(&args.host.config)?;
+        let opened = Offline::open(config.store.clone()).await;
         let opened = opened.map_err(|error| match is_in_use(&error) {
             true => error.context("a host runs; leave --offline out, or stop it"),
             false => error,
         });
-        opened.map(Self::opened)
+        Self::opened(opened?, args)
     }
 
-    fn host(api: HostApi) -> Self {
-        output::say(&format!("asking the host at {}", api.url()));
-        Self::Host(api)
+    fn host(client: Client) -> Self {
+        output::say(&format!("asking the host at {}", client.url()));
+        Self::Host(client)
     }
 
-    fn opened(offline: Offline) -> Self {
+    fn opened(opened: Opened, args: &SourceArgs) -> anyhow::Result<Self> {
+        let offline = opened.with(Config::load_for_store(&args.host.config)?);
         output::say(&format!("no host runs: opening the store ({})", offline.name()));
-        Self::Offline(Box::new(offline))
+        Ok(Self::Offline(Box::new(offline)))
     }
 
     /// Lists notes.
     pub(super) async fn list(&self, filter: &Filter, want: &Want) -> anyhow::Result<Listing> {
         match self {
-            Self::Host(api) => api.list(filter, want).await,
+            Self::Host(client) => host_api::list(client, filter, want).await,
             Self::Offline(offline) => offline.list(filter, want).await,
         }
     }
@@ -98,27 +114,11 @@ impl Way {
         decided
     }
 
-    /// Erases somebody, or counts what that would be.
-    pub(in crate::cli) async fn erase(
-        &self,
-        erasure: &Erasure,
-        dry_run: bool,
-    ) -> anyhow::Result<Erased> {
-        match self {
-            Self::Host(api) => api.erase(erasure, dry_run).await,
-            Self::Offline(offline) => {
-                let erased = offline.erase(erasure, dry_run).await;
-                offline.let_go().await;
-                erased
-            }
-        }
-    }
-
     async fn decide_all(&self, order: &mut Order, dry_run: bool) -> anyhow::Result<Decided> {
         let mut total: Option<Decided> = None;
         loop {
             let decided = match self {
-                Self::Host(api) => api.decide(order, dry_run).await,
+                Self::Host(client) => host_api::decide(client, order, dry_run).await,
                 Self::Offline(offline) => offline.decide(order, dry_run).await,
             };
             let decided = match &total {
@@ -154,15 +154,4 @@ fn added(mut sum: Decided, part: Decided) -> Decided {
 
 fn is_in_use(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(StartError::Store(OpenError::InUse(_))))
-}
-
-/// Where a program on this machine reaches a listener.
-pub(in crate::cli) fn own_address(listen: SocketAddr) -> anyhow::Result<Url> {
-    let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        IpAddr::V4(_) | IpAddr::V6(_) => listen.ip(),
-    };
-    let url = format!("http://{}", SocketAddr::new(ip, listen.port()));
-    Url::parse(&url).context("`server.listen` is no address that can be called")
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::super::output;
+use super::super::{exit, output};
 use super::about;
 use crate::plugin::manifest::settings;
 use crate::plugin::{InspectError, Inspection, Manifest};
@@ -34,7 +34,7 @@ pub(super) async fn inspect(args: &InspectArgs) -> anyhow::Result<ExitCode> {
     };
     let text = if args.json { serde_json::to_string(&inspection)? } else { shown(&inspection) };
     output::data(&text)?;
-    Ok(if inspection.refused.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(exit::done_if(inspection.refused.is_none()))
 }
 
 fn shown(inspection: &Inspection) -> String {

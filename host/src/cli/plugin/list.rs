@@ -1,27 +1,21 @@
 //! `sidenote plugin list`: how the plugins of a running host are.
 
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
-use std::time::Duration;
 
-use anyhow::{Context, bail};
 use clap::Args;
 
+use super::super::client::HostArgs;
 use super::super::output;
 use crate::clock::Clock;
-use crate::config::{Config, Server};
 use crate::http::{PluginReport, PluginsReport};
+use crate::outbox::trouble::LastError;
 use crate::plugin::Health;
-
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What `plugin list` takes.
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// The configuration of the host that runs: its address and its token
-    #[arg(long, value_name = "FILE", env = "SIDENOTE_CONFIG", default_value = "sidenote.toml")]
-    config: PathBuf,
+    #[command(flatten)]
+    host: HostArgs,
     /// One JSON object on stdout
     #[arg(long)]
     json: bool,
@@ -29,52 +23,11 @@ pub(crate) struct ListArgs {
 
 /// Asks the running host and prints what it says.
 pub(crate) async fn run(args: ListArgs) -> anyhow::Result<()> {
-    let config = Config::load(&args.config)?;
-    let report = ask(&config.server).await?;
+    let report: PluginsReport = args.host.client()?.get("/plugins", &[]).await?;
     if args.json {
         return output::data(&serde_json::to_string(&report)?);
     }
     output::data(table(&report, Clock::system().now().as_secs_f64()).trim_end())
-}
-
-async fn ask(server: &Server) -> anyhow::Result<PluginsReport> {
-    let url = format!("http://{}/plugins", reachable(server.listen));
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(PATIENCE)
-        .build()
-        .context("the HTTP client can't be set up")?;
-    let mut request = client.get(&url);
-    if let Some(token) = &server.token {
-        request = request.bearer_auth(token.expose());
-    }
-    let sent = request.send().await;
-    let answer = sent.with_context(|| {
-        format!("{url}: no host answers; is `sidenote run` running with this configuration?")
-    })?;
-    let status = answer.status();
-    if status == reqwest::StatusCode::UNAUTHORIZED {
-        bail!(
-            "{url}: the host refuses the token; `token` in [server] must be the one that it was started with"
-        );
-    }
-    if !status.is_success() {
-        bail!("{url}: the host answers {status}; is another program listening there?");
-    }
-    answer.json().await.with_context(|| {
-        format!("{url}: the answer can't be read; is the host of another version of sidenote?")
-    })
-}
-
-/// Where a host is reached that listens everywhere.
-fn reachable(listen: SocketAddr) -> SocketAddr {
-    let here = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        IpAddr::V4(_) | IpAddr::V6(_) => listen.ip(),
-    };
-    SocketAddr::new(here, listen.port())
 }
 
 const HEAD: [&str; 9] =
@@ -96,8 +49,31 @@ fn table(report: &PluginsReport, now: f64) -> String {
                 writeln!(text, "  {what}: {why}").expect("text can always be added to a string");
             }
         }
+        if let Some(error) = &plugin.last_error {
+            writeln!(text, "  {}", last_error(error, now))
+                .expect("text can always be added to a string");
+        }
     }
     text
+}
+
+/// The last failure, and whether it lasts.
+fn last_error(error: &LastError, now: f64) -> String {
+    let LastError { at, kind, code, message, since, failures } = error;
+    let (code, message) = (output::escaped(code), output::escaped(message));
+    let ago = output::short(now - at);
+    let lasts = match since {
+        Some(since) => {
+            let calls = if *failures == 1 {
+                "1 call failed".to_owned()
+            } else {
+                format!("{failures} calls failed")
+            };
+            format!("; {calls} since {} ago", output::short(now - since))
+        }
+        None => "; calls have succeeded since, or it was about one note".to_owned(),
+    };
+    format!("last error {ago} ago: {}, {code}: {message}{lasts}", kind.name())
 }
 
 fn row(plugin: &PluginReport, now: f64) -> [String; 9] {
@@ -134,6 +110,7 @@ fn line(cells: &[String; 9], widths: &[usize]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outbox::trouble::FaultKind;
     use crate::plugin::{CacheTotals, PluginState, ReloadTotals};
 
     #[test]
@@ -159,10 +136,31 @@ mod tests {
         held.held_back_until = Some(103.5);
         let mut gone = plugin("gone", Health::Failed, None);
         gone.failed = Some("read: there is no such file".to_owned());
-        let report =
-            |state, breaker: &str| PluginReport { state, breaker: Some(breaker.to_owned()) };
+        let report = |state, breaker: &str, last_error| PluginReport {
+            state,
+            breaker: Some(breaker.to_owned()),
+            last_error,
+        };
+        let refused = LastError {
+            at: 95.0,
+            kind: FaultKind::Auth,
+            code: "401".to_owned(),
+            message: "token\nrevoked".to_owned(),
+            since: Some(-3500.0),
+            failures: 12,
+        };
+        let over = LastError {
+            kind: FaultKind::Transient,
+            code: "503".to_owned(),
+            since: None,
+            ..refused.clone()
+        };
         let report = PluginsReport {
-            plugins: vec![report(fine, "closed"), report(gone, "closed"), report(held, "open")],
+            plugins: vec![
+                report(fine, "closed", Some(refused)),
+                report(gone, "closed", None),
+                report(held, "open", Some(over)),
+            ],
             reloads: ReloadTotals::default(),
             cache: CacheTotals::default(),
         };
@@ -170,18 +168,11 @@ mod tests {
         NAME  FILE       VERSION       STATE                            INTERFACES  CALLS  FAILURES  TRAPS  SWAPS
         fine  fine.wasm  0123456789ab  loaded                           writer      10     0         5      0
           file refused: compile: no
+          last error 5s ago: auth, 401: token\nrevoked; 12 calls failed since 1h ago
         gone  gone.wasm  -             failed                           -           10     0         5      0
           failed: read: there is no such file
         held  held.wasm  ba9876543210  held back, 4 s left, posts open  writer      10     0         5      0
+          last error 5s ago: transient, 503: token\nrevoked; calls have succeeded since, or it was about one note
         ");
-    }
-
-    #[test]
-    fn a_host_that_listens_everywhere_is_asked_on_this_machine() {
-        let cases =
-            [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "[::1]:1"), ("10.0.0.1:1", "10.0.0.1:1")];
-        for (listen, wanted) in cases {
-            assert_eq!(reachable(listen.parse().unwrap()).to_string(), wanted);
-        }
     }
 }

@@ -9,7 +9,7 @@ use clap::Args;
 use reqwest::Url;
 
 use self::probe::Trouble;
-use super::output;
+use super::{exit, output};
 
 /// What `smoke-test` takes.
 #[derive(Args)]
@@ -48,7 +48,7 @@ pub(super) async fn smoke_test(args: SmokeTestArgs) -> anyhow::Result<ExitCode> 
             Some(_) | None => format!("✓ {name}{promise}"),
         })?;
     }
-    Ok(if trouble.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(exit::done_if(trouble.is_none()))
 }
 
 /// Takes the steps; an error comes with the number of those that passed.

@@ -1,15 +1,19 @@
 //! The steps of a smoke test, and what to do when one fails.
 
+use std::collections::BTreeMap;
 use std::error::Error;
-use std::io;
 use std::time::Duration;
+use std::{fmt, io};
 
-use eventsource_stream::Eventsource;
+use eventsource_stream::{EventStreamError, Eventsource};
 use futures_util::StreamExt;
 use http::StatusCode;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use reqwest::{Response, Url};
 use serde_json::{Map, Value};
+
+use crate::cli::output::escaped;
+use crate::session::payload::{Payload, PayloadError, parse_event};
 
 /// Most bytes that are read in all: a stream that sends more without a payload isn't a connector's.
 const MOST_BYTES: usize = 2 << 20;
@@ -66,6 +70,10 @@ pub(super) enum Trouble {
     )]
     Silent(Duration),
     #[error(
+        "connected, but {}{came}; an event that notes are made of is a JSON object whose `type` is \"actions\" or \"summary\": check that this is the address of a connector's stream, and what the connector sends", .how.words()
+    )]
+    NoEvent { came: Came, how: How },
+    #[error(
         "connected and alive ({heartbeats} heartbeats), but no payload came within {patience:?}; use the product in a browser during the test, and check that its recording is on"
     )]
     NoPayload { heartbeats: u64, patience: Duration },
@@ -87,8 +95,110 @@ pub(super) enum Trouble {
         "the first payload's session_id is empty; notes are written for sessions, so set up session ids in the connector"
     )]
     EmptySessionId,
-    #[error("the first payload's session_id isn't text; the connector must send it as a string")]
+    #[error(
+        "the first payload's session_id is neither text nor a number; the connector must send it as a string"
+    )]
     SessionIdType,
+}
+
+/// What came instead of a payload, counted by kind.
+#[derive(Debug, Default)]
+pub(super) struct Came {
+    heartbeats: u64,
+    others: BTreeMap<String, u64>,
+}
+
+/// How the wait for a payload ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum How {
+    /// Nothing more came in time.
+    Time(Duration),
+    /// The stream ended.
+    Closed,
+    /// More came than is read.
+    Flood,
+}
+
+impl How {
+    fn words(self) -> String {
+        match self {
+            Self::Time(patience) => format!("what came within {patience:?} is no event: "),
+            Self::Closed => "the stream was closed, and what came before is no event: ".to_owned(),
+            Self::Flood => "2 MiB came, and what came is no event: ".to_owned(),
+        }
+    }
+}
+
+/// Kinds that are told apart; the rest is counted together.
+const KINDS: usize = 6;
+
+/// Characters of a foreign `type` that are shown.
+const SHOWN: usize = 40;
+
+impl Came {
+    /// Counts what came; `None` of what is no payload.
+    fn payload(&mut self, kind: &str, data: &str) -> Option<Map<String, Value>> {
+        if kind == "heartbeat" {
+            self.heartbeats += 1;
+            return None;
+        }
+        // Judged as the host judges it.
+        let why = match parse_event(data) {
+            Ok(parsed) => return Some(raw(data, &parsed.payload)),
+            Err(PayloadError::NotJson { .. }) => "not JSON".to_owned(),
+            Err(PayloadError::NotAnObject) => "JSON, but no object".to_owned(),
+            Err(PayloadError::UnknownType) => foreign_type(data),
+        };
+        let known = self.others.contains_key(&why) || self.others.len() < KINDS;
+        *self.others.entry(if known { why } else { "of other kinds".to_owned() }).or_default() += 1;
+        None
+    }
+
+    /// What there is to say where no payload came.
+    fn without_payload(self, how: How) -> Trouble {
+        if !self.others.is_empty() {
+            return Trouble::NoEvent { came: self, how };
+        }
+        match how {
+            How::Time(patience) if self.heartbeats == 0 => Trouble::Silent(patience),
+            How::Time(patience) => Trouble::NoPayload { heartbeats: self.heartbeats, patience },
+            How::Closed => Trouble::Closed,
+            How::Flood => Trouble::Flood,
+        }
+    }
+}
+
+impl fmt::Display for Came {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let others = self.others.iter().map(|(why, count)| format!("{count} {why}"));
+        let heartbeats = (self.heartbeats > 0).then(|| format!("{} heartbeats", self.heartbeats));
+        f.write_str(&others.chain(heartbeats).collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// The fields of an event; of one that isn't quite JSON, those that are looked at.
+fn raw(data: &str, payload: &Payload) -> Map<String, Value> {
+    if let Ok(Value::Object(fields)) = serde_json::from_str(data) {
+        return fields;
+    }
+    let session = match payload {
+        Payload::Actions(batch) => batch.session_id.clone(),
+        Payload::Summary(summary) => summary.session_id.clone(),
+    };
+    Map::from_iter([("session_id".to_owned(), session.into())])
+}
+
+/// Of which type an object is that is no event.
+fn foreign_type(data: &str) -> String {
+    let fields: Value = serde_json::from_str(data).unwrap_or_default();
+    match fields.get("type") {
+        None | Some(Value::Null) => "without a `type`".to_owned(),
+        Some(Value::String(kind)) => {
+            let kind: String = kind.chars().take(SHOWN).collect();
+            format!("of type \"{}\"", escaped(&kind))
+        }
+        Some(_) => "whose `type` is no text".to_owned(),
+    }
 }
 
 /// Connects and checks that an event stream is answered.
@@ -151,42 +261,41 @@ pub(super) async fn first_payload(
     response: Response,
     patience: Duration,
 ) -> Result<Map<String, Value>, Trouble> {
-    let mut heartbeats = 0;
-    match tokio::time::timeout(patience, read_payload(response, &mut heartbeats)).await {
-        Ok(read) => read,
-        Err(_) if heartbeats == 0 => Err(Trouble::Silent(patience)),
-        Err(_) => Err(Trouble::NoPayload { heartbeats, patience }),
+    let mut came = Came::default();
+    match tokio::time::timeout(patience, read_payload(response, &mut came)).await {
+        Ok(Ok(payload)) => Ok(payload),
+        Ok(Err(End::How(how))) => Err(came.without_payload(how)),
+        Ok(Err(End::Broken(cause))) => Err(Trouble::Broken(cause)),
+        Err(_) => Err(came.without_payload(How::Time(patience))),
     }
 }
 
-async fn read_payload(
-    response: Response,
-    heartbeats: &mut u64,
-) -> Result<Map<String, Value>, Trouble> {
+/// How reading ended without a payload.
+enum End {
+    How(How),
+    Broken(String),
+}
+
+async fn read_payload(response: Response, came: &mut Came) -> Result<Map<String, Value>, End> {
     let mut read = 0;
     let bytes = response.bytes_stream().map(move |chunk| {
-        let chunk = chunk.map_err(|error| Trouble::Broken(deepest(&error)))?;
+        let chunk = chunk.map_err(|error| End::Broken(deepest(&error)))?;
         read += chunk.len();
-        if read > MOST_BYTES { Err(Trouble::Flood) } else { Ok(chunk) }
+        if read > MOST_BYTES { Err(End::How(How::Flood)) } else { Ok(chunk) }
     });
     let mut events = std::pin::pin!(bytes.eventsource());
     while let Some(event) = events.next().await {
         let event = match event {
             Ok(event) => event,
-            Err(eventsource_stream::EventStreamError::Transport(trouble)) => return Err(trouble),
-            Err(error) => return Err(Trouble::Broken(error.to_string())),
+            Err(EventStreamError::Transport(end)) => return Err(end),
+            Err(EventStreamError::Utf8(error)) => return Err(End::Broken(error.to_string())),
+            Err(EventStreamError::Parser(error)) => return Err(End::Broken(error.to_string())),
         };
-        if event.event == "heartbeat" {
-            *heartbeats += 1;
-            continue;
-        }
-        if let Ok(Value::Object(payload)) = serde_json::from_str(&event.data)
-            && matches!(payload.get("type").and_then(Value::as_str), Some("actions" | "summary"))
-        {
+        if let Some(payload) = came.payload(&event.event, &event.data) {
             return Ok(payload);
         }
     }
-    Err(Trouble::Closed)
+    Err(End::How(How::Closed))
 }
 
 /// Whether a payload says whose it is.
@@ -194,10 +303,9 @@ pub(super) fn session_id(payload: &Map<String, Value>) -> Result<(), Trouble> {
     match payload.get("session_id") {
         None | Some(Value::Null) => Err(Trouble::NoSessionId),
         Some(Value::String(id)) if id.is_empty() => Err(Trouble::EmptySessionId),
-        Some(Value::String(_)) => Ok(()),
-        Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
-            Err(Trouble::SessionIdType)
-        }
+        // A number is read as its text.
+        Some(Value::String(_) | Value::Number(_)) => Ok(()),
+        Some(Value::Bool(_) | Value::Array(_) | Value::Object(_)) => Err(Trouble::SessionIdType),
     }
 }
 

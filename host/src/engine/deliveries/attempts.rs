@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::engine::accounts;
 use crate::engine::round::{Engine, Round};
 use crate::engine::rows::{delete, put, session_group};
-use crate::ids::SessionKey;
+use crate::ids::{SessionKey, shown};
 use crate::outbox::account::Heard;
 use crate::outbox::lane::{DeadLetter, Finished};
 use crate::outbox::note::{Call, Note, PostError, Posted};
@@ -116,7 +116,7 @@ impl Engine {
             probe: outcome.probe,
             heard: Heard::of(&outcome.result),
         };
-        if self.accounts.end(&call, now, random, &self.counters) {
+        if self.accounts.end(call, now, random, &self.counters) {
             round.accounts.insert(outcome.item.plugin().clone());
         }
         if K::ended_elsewhere(self, round, &outcome, now) {
@@ -161,6 +161,10 @@ impl Engine {
         K::counts(&self.counters).dead.add(1);
         tracing::error!(
             %plugin,
+            product = shown(key.product.as_str()),
+            session = shown(key.session.as_str()),
+            conversation = dead.note.conversation().map(|id| shown(id.as_str())),
+            item = seq,
             attempts = dead.attempts,
             reason = %dead.reason,
             holds_lane = dead.holds_lane,

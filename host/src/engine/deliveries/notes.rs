@@ -24,7 +24,8 @@ impl Kind for Note {
     const TABLES: Tables =
         Tables { queued: Table::Outbox, attempt: Table::Attempt, dead: Table::Dead };
     const LANE_PER_PLUGIN: bool = false;
-    const DEAD: &'static str = "outbox: a note is given up and kept as a dead letter";
+    const DEAD: &'static str = "outbox: a note is given up and kept as a dead letter; `sidenote outbox retry` has it \
+                                sent again";
 
     fn lanes_mut(live: &mut Live) -> &mut Lanes<Self> {
         &mut live.notes

@@ -15,8 +15,8 @@ impl Kind for Parcel {
     const TABLES: Tables =
         Tables { queued: Table::Parcel, attempt: Table::ParcelAttempt, dead: Table::ParcelDead };
     const LANE_PER_PLUGIN: bool = true;
-    const DEAD: &'static str =
-        "outbox: a sink isn't given a batch or summary, which is kept as a dead letter";
+    const DEAD: &'static str = "outbox: a sink isn't given a batch or summary, which is kept as a dead letter; `sidenote outbox retry` has it \
+         sent again";
 
     fn lanes_mut(live: &mut Live) -> &mut Lanes<Self> {
         &mut live.sinks

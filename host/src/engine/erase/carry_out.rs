@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::find::{self, SessionRows};
+use super::find::{self, AtPlatform, Forgotten, SessionRows};
+use super::kept::{self, Reason, Wanted};
 use super::{Erased, Order};
 use crate::clock::Timestamp;
 use crate::engine::deliveries::Outcome;
@@ -14,7 +15,6 @@ use crate::engine::rows::{
 use crate::engine::snapshot;
 use crate::ids::SessionKey;
 use crate::outbox::lane::{Lane, State as Attempt};
-use crate::outbox::note::SentNote;
 use crate::outbox::redaction::{Job, State, Why};
 use crate::store::{StoreError, Table};
 
@@ -61,11 +61,12 @@ impl Engine {
     }
 
     pub(in crate::engine) fn erase(&mut self, round: &mut Round, order: Order, now: Timestamp) {
-        let Order { keys, persons, keep_notes, reply } = order;
+        let Order { keys, persons, keep_notes, id, reply } = order;
+        let wanted = Wanted { why: Why::Erased, erasure: Some(id), now };
         let mut erased = Erased::default();
         for key in keys {
             let Some(rows) = round.erased.remove(&key) else { continue };
-            erased.add(self.erase_session(round, &key, rows, &persons, keep_notes, now));
+            erased.add(self.erase_session(round, &key, rows, &persons, keep_notes, wanted));
         }
         if erased.sessions > 0 {
             self.want_scrub(round, now);
@@ -81,40 +82,48 @@ impl Engine {
         mut rows: SessionRows,
         persons: &[Person],
         keep_notes: bool,
-        now: Timestamp,
+        wanted: Wanted,
     ) -> Erased {
         rows.absorb(key, &mut round.changes);
-        let erased = rows.tally(keep_notes);
+        let notes = rows.at_platform(keep_notes, &|plugin| self.post.redacts(plugin));
+        let forgotten = rows.forgotten(&notes, keep_notes);
+        let erased = rows.tally(&notes, forgotten.as_ref());
         let group = session_group(key);
         for (table, number) in std::mem::take(&mut rows.stored) {
             round.changes.push(delete(table, group.clone(), number));
         }
-        let posting = self.forget(round, key, &rows, persons, now);
-        if keep_notes {
-            for (seq, _) in rows.jobs() {
-                self.redactions.change(key, |queue| queue.remove(seq));
+        if let Some(Forgotten { target: (plugin, conversation), notes, reason }) = &forgotten {
+            let target = (plugin, conversation);
+            round.changes.push(kept::forgotten(key, target, *notes, *reason, wanted));
+        }
+        let posting = self.forget(round, key, &rows, persons, wanted.now);
+        for note in notes {
+            let AtPlatform { seq, sent, kept, ask, job } = note;
+            if let Some(reason) = kept {
+                round.changes.push(kept::row(&key.product, &sent, reason, wanted));
             }
-            return erased;
-        }
-        for (seq, note) in rows.sent().filter(|(_, note)| note.note_id.is_some()) {
-            self.queue_redaction(round, key, seq, Job::new(note, Why::Erased, now));
-        }
-        for (seq, job) in rows.jobs() {
-            // What is in memory knows of an attempt that is under way.
-            let job = match self.redactions.job(key, seq).cloned() {
-                Some(job) => Job { why: Why::Erased, ..job },
-                None if job.state == State::GivenUp => Job::new(job.note, Why::Erased, now),
-                None => Job { why: Why::Erased, ..job.taken_up(now) },
+            if !ask {
+                self.redactions.change(key, |queue| queue.remove(seq));
+                self.counters.redactions_unsupported.add(u64::from(!keep_notes));
+                continue;
+            }
+            let is_known = job.is_some() || sent.note_id.is_some();
+            let job = match job {
+                // What is in memory knows of an attempt that is under way.
+                Some(job) => match self.redactions.job(key, seq).cloned() {
+                    Some(live) => live,
+                    None if job.state == State::GivenUp => {
+                        Job::new(job.note, Why::Erased, wanted.now)
+                    }
+                    None => job.taken_up(wanted.now),
+                },
+                None if !is_known && posting == Some(seq) => {
+                    Job::of_post(sent, Why::Erased, wanted.now)
+                }
+                None => Job::new(sent, Why::Erased, wanted.now),
             };
+            let job = Job { why: Why::Erased, erasure: wanted.erasure, ..job };
             self.queue_redaction(round, key, seq, job);
-        }
-        for note in rows.unknown() {
-            let sent = SentNote::of(&note, None, now);
-            let job = match posting == Some(note.seq) {
-                true => Job::of_post(sent, Why::Erased, now),
-                false => Job::new(sent, Why::Erased, now),
-            };
-            self.queue_redaction(round, key, note.seq, job);
         }
         erased
     }
@@ -183,11 +192,13 @@ impl Engine {
         };
         let unknown = result.as_ref().is_err_and(|error| error.is_unknown());
         if note_id.is_none() && !unknown {
-            let sent = job.note.clone();
+            let job = job.clone();
             self.redactions.change(&note.key, |queue| queue.remove(note.seq));
             round.changes.push(delete(Table::Redact, group, note.seq));
-            if result.is_ok() {
-                self.leave(round, &note.key, note.seq, sent, Why::Erased);
+            match result {
+                Ok(_) => self.leave(round, &note.key, note.seq, job, Reason::NoNoteId, now),
+                // It never came there.
+                Err(_) => round.changes.push(kept::gone(&job.note)),
             }
             self.want_scrub(round, now);
             return true;

@@ -3,15 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
+use super::kept::{self, Reason};
 use super::{Erased, Erasure, Whom};
+use crate::engine::deliveries::notes::MAX_SENT;
 use crate::engine::history;
 use crate::engine::rows::{Person, PersonRow, person_group, read, session_group, session_key};
-use crate::ids::{ProductId, SessionKey};
+use crate::ids::{PluginName, ProductId, SessionKey};
 use crate::outbox::lane::{DeadLetter, Progress, State};
 use crate::outbox::note::{Note, SentNote};
 use crate::outbox::parcel::Parcel;
 use crate::outbox::redaction::Job;
 use crate::session::batch::Entry;
+use crate::session::state::{Record, Target};
 use crate::store::{Change, Group, Key, Store, StoreError, Table};
 
 /// Rows that are read at once: they hold whole notes.
@@ -112,6 +115,7 @@ fn tells_of(table: Table, row: &Key, value: &[u8], person: &Person) -> bool {
         | Table::Journal
         | Table::Redact
         | Table::ParcelAttempt
+        | Table::Kept
         | Table::Scrub => read::<Arc<Note>>(table, number, value),
     };
     note.is_some_and(|note| {
@@ -140,6 +144,28 @@ pub(in crate::engine) async fn load(
         }
     }
     Ok(loaded)
+}
+
+/// A note that is at the platform or may be.
+pub(super) struct AtPlatform {
+    /// Its number among the notes of its session.
+    pub(super) seq: u64,
+    pub(super) sent: SentNote,
+    /// Why it stays, as far as can be told.
+    pub(super) kept: Option<Reason>,
+    /// Whether it is to be taken back all the same.
+    pub(super) ask: bool,
+    /// What is on record for it already.
+    pub(super) job: Option<Job>,
+}
+
+/// Notes that aren't remembered one by one.
+pub(super) struct Forgotten {
+    /// Where they stand, as far as can be told.
+    pub(super) target: Target,
+    /// At most so many.
+    pub(super) notes: u64,
+    pub(super) reason: Reason,
 }
 
 /// All rows of a session.
@@ -174,25 +200,76 @@ impl SessionRows {
     }
 
     /// What erasing them comes to.
-    pub(super) fn tally(&self, keep_notes: bool) -> Erased {
+    pub(super) fn tally(&self, notes: &[AtPlatform], forgotten: Option<&Forgotten>) -> Erased {
         let waiting = self.of(Table::Outbox).chain(self.of(Table::Dead));
-        let notes: BTreeSet<_> = waiting.map(|(number, _)| number).collect();
+        let sealed: BTreeSet<_> = waiting.map(|(number, _)| number).collect();
         let waiting = self.of(Table::Parcel).chain(self.of(Table::ParcelDead));
         let parcels: BTreeSet<_> = waiting.map(|(number, _)| number).collect();
         let actions = self.read::<Entry>(Table::Open).map(|(_, entry)| entry.actions.len() as u64);
-        let (named, nameless): (Vec<_>, Vec<_>) =
-            self.sent().map(|(_, note)| note).partition(|note| note.note_id.is_some());
-        let known = (named.len() + self.jobs().count()) as u64;
-        let unknown = self.unknown().count() as u64;
-        let nameless = nameless.len() as u64;
+        let mut kept = Vec::new();
+        for note in notes {
+            if let Some(reason) = note.kept {
+                kept::count(&mut kept, &note.sent.plugin, reason, 1);
+            }
+        }
+        if let Some(Forgotten { target: (plugin, _), notes, reason }) = forgotten {
+            kept::count(&mut kept, plugin, *reason, *notes);
+        }
         Erased {
             sessions: u64::from(!self.rows.is_empty()),
             actions: actions.sum(),
-            notes: notes.len() as u64,
+            notes: sealed.len() as u64,
             parcels: parcels.len() as u64,
-            redactions: if keep_notes { 0 } else { known + unknown },
-            left: if keep_notes { known + nameless } else { nameless },
+            redactions: notes.iter().filter(|note| note.kept.is_none()).count() as u64,
+            left: kept.iter().map(|count| count.notes).sum(),
+            kept,
+            erasure: None,
         }
+    }
+
+    /// The notes that are at the platform or may be, and what is to become of each. `redacts` says whether
+    /// a plugin can take notes back, where that is known.
+    pub(super) fn at_platform(
+        &self,
+        keep_notes: bool,
+        redacts: &dyn Fn(&PluginName) -> Option<bool>,
+    ) -> Vec<AtPlatform> {
+        let stays = |sent: &SentNote| match keep_notes {
+            true => Some(Reason::Wished),
+            false => (redacts(&sent.plugin) == Some(false)).then_some(Reason::NoRedactor),
+        };
+        let sent = self.sent().map(|(seq, sent)| {
+            let nameless = sent.note_id.is_none().then_some(Reason::NoNoteId);
+            let kept = stays(&sent).or(nameless);
+            // Nobody can say that it will stay this time too: it is tried.
+            let ask = kept.is_none();
+            let kept = kept.or(sent.stays.then_some(Reason::Unsupported));
+            AtPlatform { seq, sent, kept, ask, job: None }
+        });
+        let jobs = self.jobs().map(|(seq, job)| {
+            let kept = stays(&job.note);
+            AtPlatform { seq, sent: job.note.clone(), kept, ask: !keep_notes, job: Some(job) }
+        });
+        let unknown = self.unknown().map(|note| {
+            let sent = SentNote::of(&note, None, note.sealed_at);
+            // Whether it is there at all is found out.
+            AtPlatform { seq: note.seq, kept: stays(&sent), sent, ask: !keep_notes, job: None }
+        });
+        sent.chain(jobs).chain(unknown).collect()
+    }
+
+    /// The notes that were sent so long ago that they aren't remembered: at most so many.
+    pub(super) fn forgotten(&self, notes: &[AtPlatform], keep_notes: bool) -> Option<Forgotten> {
+        let record = self.read::<Record>(Table::Session).find(|(number, _)| *number == 0)?.1;
+        let oldest = record.notes.checked_sub(MAX_SENT)?;
+        let link = record.link.map(|link| (link.plugin, link.conversation));
+        let target = link.or_else(|| record.past.last().cloned())?;
+        let waiting = self.of(Table::Outbox).chain(self.of(Table::Dead)).map(|(number, _)| number);
+        let known: BTreeSet<_> = notes.iter().map(|note| note.seq).chain(waiting).collect();
+        let known = known.into_iter().filter(|seq| *seq <= oldest).count() as u64;
+        let notes = oldest.saturating_sub(known);
+        let reason = if keep_notes { Reason::Wished } else { Reason::Forgotten };
+        (notes > 0).then_some(Forgotten { target, notes, reason })
     }
 
     /// The notes that the platform took.

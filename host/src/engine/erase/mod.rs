@@ -3,12 +3,14 @@
 //! What is found of them goes in one transaction per few sessions: open batches, queued and dead notes,
 //! what was remembered of sent ones, the index. Notes at the platform are taken back like those that a
 //! summary replaces; what that needs to know (plugin, conversation, the note's name) is all that is left,
-//! and goes with the last note. Then the store's files are written anew, so that free pages tell nothing.
+//! and goes with the last note. What stays at the platform is put on record by the same three, so that it can
+//! be looked up. Then the store's files are written anew, so that free pages tell nothing.
 //!
 //! What was taken and isn't stored yet is not part of it: it begins a session that nobody knew before.
 
 mod carry_out;
 mod find;
+pub mod kept;
 mod scrub;
 
 pub(super) use find::SessionRows;
@@ -17,10 +19,13 @@ pub(super) use scrub::Scrub;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use self::kept::KeptCount;
+
 use crate::engine::handle::{Closed, Handle};
 use crate::engine::inbox::Input;
 use crate::engine::rows::Person;
 use crate::ids::{ProductId, SessionId, SessionKey};
+use crate::outbox::redaction::ErasureId;
 use crate::session::identity::Names;
 use crate::store::StoreError;
 
@@ -61,7 +66,7 @@ impl std::fmt::Debug for Whom {
 }
 
 /// What was erased, or would be.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Erased {
     /// Sessions of which there was anything.
     pub sessions: u64,
@@ -72,11 +77,17 @@ pub struct Erased {
     /// Batches and summaries that waited for sinks or had been given up. What sinks were given stays there.
     #[serde(default)]
     pub parcels: u64,
-    /// Notes that are to be taken back at the platform: those sent, and those of which it isn't known.
+    /// Notes that are to be taken back at the platform: those sent, and those of which it isn't known. What
+    /// stays of them in the end is found in the [ledger](kept).
     pub redactions: u64,
-    /// Sent notes that stay at the platform: because that is wished, or because the platform gave them no
-    /// name.
+    /// Notes that stay at the platform, or may be there and stay, as far as can be told before it is asked.
     pub left: u64,
+    /// Whose they are, and why they stay.
+    #[serde(default)]
+    pub kept: Vec<KeptCount>,
+    /// The erasure's name, by which what stays is looked up; `None` of a preview, and where there was nobody.
+    #[serde(default)]
+    pub erasure: Option<ErasureId>,
 }
 
 impl Erased {
@@ -88,6 +99,10 @@ impl Erased {
         self.parcels += more.parcels;
         self.redactions += more.redactions;
         self.left += more.left;
+        for KeptCount { plugin, reason, notes } in more.kept {
+            kept::count(&mut self.kept, &plugin, reason, notes);
+        }
+        self.erasure = self.erasure.or(more.erasure);
     }
 }
 
@@ -119,14 +134,16 @@ impl Handle {
         erasure.whom.check(self.settings.names())?;
         let keys = find::sessions(&*self.store, erasure).await?;
         let mut erased = Erased::default();
+        let id = ErasureId(rand::random());
         for keys in keys.chunks(CHUNK) {
             let (reply, answer) = oneshot::channel();
             let persons = erasure.whom.person().into_iter().collect();
             let (keys, keep_notes) = (keys.to_vec(), erasure.keep_notes);
-            let order = Order { keys, persons, keep_notes, reply };
+            let order = Order { keys, persons, keep_notes, id, reply };
             self.control.send(Input::Erase(order)).await.map_err(|_| Closed)?;
             erased.add(answer.await.map_err(|_| Closed)?);
         }
+        erased.erasure = (erased.sessions > 0).then_some(id);
         tracing::info!(
             product = %erasure.product,
             sessions = erased.sessions,
@@ -135,6 +152,7 @@ impl Handle {
             parcels = erased.parcels,
             redactions = erased.redactions,
             left = erased.left,
+            erasure = erased.erasure.map(tracing::field::display),
             "erase: carried out"
         );
         Ok(erased)
@@ -150,7 +168,10 @@ impl Handle {
         let mut erased = Erased::default();
         for keys in keys.chunks(CHUNK) {
             for (_, rows) in find::load(&*self.store, keys).await? {
-                erased.add(rows.tally(erasure.keep_notes));
+                let redacts = |plugin: &_| self.post.redacts(plugin);
+                let notes = rows.at_platform(erasure.keep_notes, &redacts);
+                let forgotten = rows.forgotten(&notes, erasure.keep_notes);
+                erased.add(rows.tally(&notes, forgotten.as_ref()));
             }
         }
         Ok(erased)
@@ -190,5 +211,6 @@ pub(super) struct Order {
     /// Under whom they were found, beside what their records say.
     persons: Vec<Person>,
     keep_notes: bool,
+    id: ErasureId,
     pub(super) reply: oneshot::Sender<Erased>,
 }

@@ -15,6 +15,7 @@ mod filter;
 mod list;
 #[cfg(test)]
 mod tests;
+mod waiting;
 mod walk;
 
 pub use account::Account;
@@ -24,3 +25,4 @@ pub use decide::{By, Decided, LedgerError, MOST_SHOWN, Order, carry_out, preview
 pub use entry::{Entry, EntryState, Text};
 pub use filter::{Filter, FilterError};
 pub use list::{Listing, Want, list};
+pub use waiting::{Waiting, waiting};

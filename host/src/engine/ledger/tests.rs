@@ -12,7 +12,7 @@ use crate::engine::rows::{put, session_group};
 use crate::engine::settings::Settings;
 use crate::ids::{ConversationId, ProductId, SessionId, SessionKey};
 use crate::outbox::lane::{DeadLetter, Progress, State};
-use crate::outbox::note::{Note, NoteKind};
+use crate::outbox::note::{Call, Note, NoteKind, Post, PostError, Posted};
 use crate::store::{Change, Group, Key, MemoryStore, Store, Table};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
@@ -294,6 +294,16 @@ async fn a_preview_names_the_first_notes_and_counts_the_others() {
     assert_eq!(would.next, None);
 }
 
+/// There are no plugins.
+struct NobodyPosts;
+
+#[async_trait::async_trait]
+impl Post for NobodyPosts {
+    async fn post_note(&self, _: Call, _: &Note) -> Result<Posted, PostError> {
+        Err(PostError::Unavailable { message: "there are none".to_owned() })
+    }
+}
+
 /// What the engine was asked, in order.
 type Asked = Vec<(Decision, Vec<NoteRef>)>;
 
@@ -309,6 +319,7 @@ fn engine(takes: Duration) -> (Handle, tokio::task::JoinHandle<Asked>) {
         counters: Arc::default(),
         settings: Arc::new(Settings::of_products([])),
         store: Arc::new(MemoryStore::new()),
+        post: Arc::new(NobodyPosts),
         scrub_due: tokio::sync::watch::channel(false).1,
         listeners: Teller::new().listeners(),
     };

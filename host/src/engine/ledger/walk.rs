@@ -191,6 +191,7 @@ fn attempts_of(table: Table) -> Option<(Table, Table)> {
         | Table::ParcelAttempt
         | Table::ParcelDead
         | Table::History
+        | Table::Kept
         | Table::Scrub => None,
     }
 }

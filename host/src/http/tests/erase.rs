@@ -1,12 +1,38 @@
-//! `POST /erase`.
+//! `POST /erase`, and what stays of it.
 
 use super::*;
 use crate::config::Secret;
+use crate::engine::erase::kept::{KeptCount, KeptNote, Reason};
 use crate::engine::erase::{Erased, Erasure, Whom};
+use crate::outbox::redaction::{ErasureId, Why};
+
+pub(super) type KeptAsked = (KeptFilter, usize, Option<KeptCursor>);
 
 pub(super) fn erased(dry_run: bool) -> Erased {
     let redactions = if dry_run { 0 } else { 4 };
-    Erased { sessions: 1, actions: 2, notes: 3, parcels: 4, redactions, left: 5 }
+    let kept = vec![KeptCount { plugin: "bot".into(), reason: Reason::NoRedactor, notes: 5 }];
+    let erasure = (!dry_run).then_some(ErasureId(0xabc));
+    Erased { sessions: 1, actions: 2, notes: 3, parcels: 4, redactions, left: 5, kept, erasure }
+}
+
+pub(super) fn kept() -> KeptList {
+    KeptList {
+        notes: vec![KeptNote {
+            plugin: "bot".into(),
+            conversation: ConversationId::new("c").unwrap(),
+            note_id: Some("n".to_owned()),
+            product: ProductId::new("p").unwrap(),
+            reason: Reason::NoRedactor,
+            why: Why::Erased,
+            at: 1.5,
+            erasure: Some(ErasureId(0xabc)),
+            notes: 1,
+        }],
+        counts: erased(false).kept,
+        waiting: 3,
+        counted_all: true,
+        next: None,
+    }
 }
 
 impl Host {
@@ -22,6 +48,7 @@ async fn an_erasure_is_carried_out_and_counted() {
     assert_eq!(answer.status(), 200);
     let expected = json!({
         "sessions": 1, "actions": 2, "notes": 3, "parcels": 4, "redactions": 4, "left": 5, "dry_run": false,
+        "kept": [{"plugin": "bot", "reason": "no_redactor", "notes": 5}], "erasure": "0000000000000abc",
     });
     assert_eq!(answer.json(), expected);
     let body = json!({"product_id": "p", "email": "a@b", "keep_notes": true, "dry_run": true});
@@ -66,7 +93,7 @@ async fn an_erasure_that_does_not_say_whom_changes_nothing() {
     }
     assert_eq!(host.send("POST", "/erase", &[JSON], "{").await.status(), 400);
     assert_eq!(host.send("POST", "/erase", &[], "{}").await.status(), 415);
-    assert_eq!(host.send("GET", "/erase", &[], "").await.status(), 405);
+    assert_eq!(host.send("PUT", "/erase", &[], "").await.status(), 405);
     assert!(host.backend.erasures.lock().unwrap().is_empty());
 }
 
@@ -79,4 +106,61 @@ async fn an_erasure_needs_the_token() {
     let bearer = ("authorization", "Bearer token");
     assert_eq!(host.send("POST", "/erase", &[JSON, bearer], &body).await.status(), 200);
     assert_eq!(host.backend.erasures.lock().unwrap().len(), 1);
+}
+
+/// A program on this machine.
+const HERE: &str = "host: 127.0.0.1";
+
+impl Host {
+    async fn kept(&self, query: &str) -> Answer {
+        self.raw(format!("GET /erase{query} HTTP/1.1\r\n{HERE}\r\nconnection: close\r\n\r\n")).await
+    }
+}
+
+#[tokio::test]
+async fn what_stays_is_listed() {
+    let host = Host::start(Server::default()).await;
+    let answer = host.kept("").await;
+    assert_eq!(answer.status(), 200);
+    let expected = json!({
+        "notes": [{
+            "plugin": "bot", "conversation": "c", "note_id": "n", "product": "p", "reason": "no_redactor",
+            "why": "erased", "at": 1.5, "erasure": "0000000000000abc", "notes": 1,
+        }],
+        "counts": [{"plugin": "bot", "reason": "no_redactor", "notes": 5}],
+        "waiting": 3, "counted_all": true, "next": null,
+    });
+    assert_eq!(answer.json(), expected);
+    host.kept("?erasure=0000000000000abc&plugin=bot&product=p&replaced=true&limit=7").await;
+    let filter = KeptFilter {
+        erasure: Some(ErasureId(0xabc)),
+        plugin: Some("bot".into()),
+        product: Some(ProductId::new("p").unwrap()),
+        replaced: true,
+    };
+    let expected = [(KeptFilter::default(), 100, None), (filter, 7, None)];
+    assert_eq!(*host.backend.kept.lock().unwrap(), expected);
+}
+
+#[tokio::test]
+async fn what_stays_is_listed_for_who_may_ask_and_asks_clearly() {
+    let host = Host::start(Server::default()).await;
+    for (query, code) in [
+        ("?erasure=ann", "invalid_id"),
+        ("?product=", "invalid_id"),
+        ("?replaced=yes", "invalid_filter"),
+        ("?limit=0", "invalid_limit"),
+        ("?limit=1001", "invalid_limit"),
+        ("?after=x", "invalid_cursor"),
+        ("?user_id=ann", "unknown_field"),
+    ] {
+        let answer = host.kept(query).await;
+        assert_eq!((answer.status(), answer.code().as_str()), (422, code), "{query}");
+    }
+    assert_eq!(host.send("GET", "/erase", &[], "").await.status(), 401, "by another name");
+    let token = Some(Secret::new("token"));
+    let host = Host::start(Server { token, ..Server::default() }).await;
+    assert_eq!(host.kept("").await.status(), 401);
+    let bearer = ("authorization", "Bearer token");
+    assert_eq!(host.send("GET", "/erase", &[bearer], "").await.status(), 200);
 }

@@ -55,6 +55,21 @@ async fn health_shows_the_streams_and_readiness_all_parts() {
 }
 
 #[tokio::test]
+async fn the_last_failure_of_a_plugin_is_told_without_the_platforms_words() {
+    let host = Host::start(Server::default()).await;
+    *host.backend.errors.lock().unwrap() = vec![("webhook".into(), plugins::refused())];
+    let ready = host.send("GET", "/readyz", &[], "").await;
+    let expected = json!({
+        "ready": true,
+        "last_error": {
+            "at": 20.5, "kind": "auth", "code": "401", "ongoing": true, "since": 1.5, "failures": 7,
+        },
+    });
+    assert_eq!(ready.json()["plugins"]["webhook"], expected);
+    assert!(!ready.body().contains("token_revoked"), "anyone can read it");
+}
+
+#[tokio::test]
 async fn unknown_addresses_and_methods_are_typed_errors() {
     let host = Host::start(Server::default()).await;
     for (method, path, status, code, allow) in [

@@ -31,11 +31,13 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::config::{Secret, Server};
 use crate::context::Recent;
+use crate::engine::erase::kept::{KeptCursor, KeptFilter, KeptList};
 use crate::engine::erase::{EraseError, Erased, Erasure};
 use crate::engine::ledger::{Decided, Filter, LedgerError, Listing, Order, Want};
 use crate::engine::link::{LinkError, LinkEvent, LinkMode, Linked};
-use crate::ids::{ConversationId, ProductId, SessionId, SessionKey};
+use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::llm::Replies;
+use crate::outbox::trouble::LastError;
 use crate::stream::push::PushError;
 use crate::telemetry::Refusals;
 
@@ -50,10 +52,13 @@ struct Fake {
     answer: Mutex<WebhookAnswer>,
     linked: Mutex<Result<LinkEvent, LinkError>>,
     readiness: Mutex<Readiness>,
+    errors: Mutex<Vec<(PluginName, LastError)>>,
     /// What was asked of the outbox.
     asked: Mutex<Vec<outbox::Asked>>,
     /// What was to be erased, and whether only a count was wanted.
     erasures: Mutex<Vec<(Erasure, bool)>>,
+    /// What was asked of the ledger of what stays.
+    kept: Mutex<Vec<erase::KeptAsked>>,
     /// What people did lately.
     recent: Mutex<Option<Recent>>,
     replies: Mutex<Option<Replies>>,
@@ -87,6 +92,8 @@ impl Default for Fake {
                 store: Part::Ready,
                 plugins: vec![("webhook".into(), Part::Ready)],
             }),
+            errors: Mutex::default(),
+            kept: Mutex::default(),
             asked: Mutex::default(),
             erasures: Mutex::default(),
             recent: Mutex::default(),
@@ -157,6 +164,20 @@ impl Backend for Fake {
     async fn erase(&self, erasure: &Erasure, dry_run: bool) -> Result<Erased, EraseError> {
         self.erasures.lock().unwrap().push((erasure.clone(), dry_run));
         Ok(erase::erased(dry_run))
+    }
+
+    async fn kept(
+        &self,
+        filter: &KeptFilter,
+        limit: usize,
+        after: Option<KeptCursor>,
+    ) -> Result<KeptList, EraseError> {
+        self.kept.lock().unwrap().push((filter.clone(), limit, after));
+        Ok(erase::kept())
+    }
+
+    fn last_errors(&self) -> Vec<(PluginName, LastError)> {
+        self.errors.lock().unwrap().clone()
     }
 
     fn replies(&self) -> Option<Replies> {

@@ -1,6 +1,7 @@
 //! How the plugins are, and who may know.
 
 use super::*;
+use crate::outbox::trouble::{FaultKind, LastError};
 use crate::plugin::{CacheTotals, Health, PluginState, ReloadTotals};
 
 pub(super) fn report() -> PluginsReport {
@@ -20,9 +21,21 @@ pub(super) fn report() -> PluginsReport {
         swaps: 1,
     };
     PluginsReport {
-        plugins: vec![PluginReport { state, breaker: None }],
+        plugins: vec![PluginReport { state, breaker: None, last_error: Some(refused()) }],
         reloads: ReloadTotals::default(),
         cache: CacheTotals::default(),
+    }
+}
+
+/// A platform that refuses the token.
+pub(super) fn refused() -> LastError {
+    LastError {
+        at: 20.5,
+        kind: FaultKind::Auth,
+        code: "401".to_owned(),
+        message: "token_revoked".to_owned(),
+        since: Some(1.5),
+        failures: 7,
     }
 }
 
@@ -43,6 +56,10 @@ async fn plugins_are_listed_for_the_bearer_only() {
             "name": "bot", "file": "bot.wasm", "version": "0123456789ab", "interfaces": ["writer"],
             "health": "held_back", "held_back_until": 1.5, "failed": null, "refused": "compile: no",
             "calls": 4, "failures": 3, "traps": 2, "repeats": 6, "swaps": 1, "breaker": null,
+            "last_error": {
+                "at": 20.5, "kind": "auth", "code": "401", "message": "token_revoked", "since": 1.5,
+                "failures": 7,
+            },
         })
     );
     assert_eq!(serde_json::from_value::<PluginsReport>(body).unwrap(), report());

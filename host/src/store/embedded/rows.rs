@@ -29,6 +29,7 @@ const fn definition(table: Table) -> Definition {
         Table::ParcelAttempt => "parcel_attempt",
         Table::ParcelDead => "parcel_dead",
         Table::Scrub => "scrub",
+        Table::Kept => "kept",
         Table::History => "history",
     })
 }

@@ -68,6 +68,7 @@ fn name(table: Table) -> &'static str {
         Table::ParcelAttempt => "parcel_attempt",
         Table::ParcelDead => "parcel_dead",
         Table::Scrub => "scrub",
+        Table::Kept => "kept",
         Table::History => "history",
     }
 }

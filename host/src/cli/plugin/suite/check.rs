@@ -14,6 +14,8 @@ pub(super) struct Check {
     pub(super) name: String,
     /// Without what it can't run.
     pub(super) needs: Needs,
+    /// Whether the others are of no use where it fails.
+    pub(super) is_first: bool,
     work: Box<Work>,
 }
 
@@ -38,7 +40,12 @@ impl Check {
         needs: Needs,
         work: impl for<'a> Fn(&'a Stage<'a>) -> BoxFuture<'a, Verdict> + Send + Sync + 'static,
     ) -> Self {
-        Self { name: name.into(), needs, work: Box::new(work) }
+        Self { name: name.into(), needs, is_first: false, work: Box::new(work) }
+    }
+
+    /// The same, without which the others are of no use.
+    pub(super) fn first(self) -> Self {
+        Self { is_first: true, ..self }
     }
 
     pub(super) async fn run(&self, stage: &Stage<'_>) -> Verdict {

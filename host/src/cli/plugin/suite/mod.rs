@@ -74,15 +74,20 @@ pub(super) async fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
     let stage = Stage::new(&bench, &mock, samples);
     for check in checks(&stage) {
         let verdict = run(&stage, &check).await;
+        let ends = check.is_first && verdict.mark == Mark::Failed;
         let verdict = Verdict { detail: stage.in_words(&verdict.detail), ..verdict };
         report.add(Row::new(stage.in_words(&check.name), verdict))?;
+        // Of what can't be loaded there is nothing more to tell.
+        if ends {
+            break;
+        }
     }
     report.end()
 }
 
 /// Every check, in the order in which they run.
 fn checks(stage: &Stage<'_>) -> Vec<Check> {
-    let mut checks = vec![Check::new("loads", Needs::Nothing, posting::loads)];
+    let mut checks = vec![Check::new("loads", Needs::Nothing, posting::loads).first()];
     checks.extend(posting::checks());
     checks.extend(texts::checks());
     checks.extend(refusals::checks());

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::check::{Mark, Verdict};
 use super::say;
-use crate::cli::output;
 use crate::cli::plugin::bench::Bench;
 use crate::cli::plugin::exchange::{Masks, shown};
+use crate::cli::{exit, output};
 use crate::sim::{Mock, MockExchange};
 
 /// Exchanges of a failed check that are shown.
@@ -113,7 +113,7 @@ impl<'a> Report<'a> {
                 "answer {place} of --answer fits no request; look at its method and its path"
             ));
         }
-        Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(exit::done_if(failed == 0))
     }
 
     fn row_json(&self, row: &Row) -> Value {

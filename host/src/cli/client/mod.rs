@@ -1,0 +1,8 @@
+//! Asking a running host, as every command does it: by its address and its token, and nothing more of the
+//! configuration.
+
+mod api;
+mod args;
+
+pub(super) use api::{Client, Presence};
+pub(super) use args::HostArgs;

@@ -1,0 +1,388 @@
+//! What stays at the platforms of an erasure, and of notes that a summary was to replace: a row per note, so
+//! that it can be looked up and counted afterwards. It tells plugin, conversation and note, and nothing of
+//! the person.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::clock::Timestamp;
+use crate::engine::round::{Engine, Round};
+use crate::engine::rows::{conversation_group, delete, put, read};
+use crate::ids::{ConversationId, PluginName, ProductId, SessionKey};
+use crate::outbox::note::SentNote;
+use crate::outbox::redaction::{ErasureId, Job, State, Why};
+use crate::store::{Change, Group, Key, Store, StoreError, Table};
+
+/// Rows that are read at once.
+const PAGE: usize = 1000;
+/// Rows that are looked at for the counts of one list.
+const MOST_COUNTED: usize = 100_000;
+
+/// Why a note stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The operator wished it (`keep_notes`).
+    Wished,
+    /// The plugin exports no `redactor`.
+    NoRedactor,
+    /// The plugin was asked and answered that the platform can't.
+    Unsupported,
+    /// The platform gave the note no id by which it could be taken back.
+    NoNoteId,
+    /// It isn't known whether the platform has the note, and the plugin has no `finder` to ask with.
+    OutcomeUnknown,
+    /// Taking it back failed until it was given up.
+    GivenUp,
+    /// Older than the latest notes of its session that are remembered: at most so many.
+    Forgotten,
+}
+
+impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 7] = [
+        Self::Wished,
+        Self::NoRedactor,
+        Self::Unsupported,
+        Self::NoNoteId,
+        Self::OutcomeUnknown,
+        Self::GivenUp,
+        Self::Forgotten,
+    ];
+
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Wished => "wished",
+            Self::NoRedactor => "no_redactor",
+            Self::Unsupported => "unsupported",
+            Self::NoNoteId => "no_note_id",
+            Self::OutcomeUnknown => "outcome_unknown",
+            Self::GivenUp => "given_up",
+            Self::Forgotten => "forgotten",
+        }
+    }
+
+    /// In words, behind "for".
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Wished => "they are to be kept (keep_notes)",
+            Self::NoRedactor => "the plugin exports no `redactor`",
+            Self::Unsupported => "the platform can't take them back, as the plugin answers",
+            Self::NoNoteId => "the platform gave them no id",
+            Self::OutcomeUnknown => {
+                "it isn't known whether the platform has them, and the plugin has no `finder`"
+            }
+            Self::GivenUp => "taking them back failed until it was given up",
+            Self::Forgotten => {
+                "they are older than the latest 1024 of their session; at most so many"
+            }
+        }
+    }
+}
+
+/// So many notes of a plugin stay for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptCount {
+    /// The plugin that posted them.
+    pub plugin: PluginName,
+    /// Why they stay.
+    pub reason: Reason,
+    /// How many.
+    pub notes: u64,
+}
+
+/// Adds notes to their count.
+pub(super) fn count(counts: &mut Vec<KeptCount>, plugin: &PluginName, reason: Reason, notes: u64) {
+    if notes == 0 {
+        return;
+    }
+    let of_this = |count: &&mut KeptCount| count.plugin == *plugin && count.reason == reason;
+    match counts.iter_mut().find(of_this) {
+        Some(count) => count.notes += notes,
+        None => counts.push(KeptCount { plugin: plugin.clone(), reason, notes }),
+    }
+}
+
+/// A note that stays, as it is listed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KeptNote {
+    /// The plugin that posted it.
+    pub plugin: PluginName,
+    /// The conversation that it stands beside.
+    pub conversation: ConversationId,
+    /// What the platform calls it; `None` where it doesn't say, and for those that aren't remembered.
+    pub note_id: Option<String>,
+    /// Of which product it is.
+    pub product: ProductId,
+    /// Why it stays.
+    pub reason: Reason,
+    /// Why it was to go.
+    pub why: Why,
+    /// When it was found to stay, in seconds since the Unix epoch.
+    pub at: f64,
+    /// The erasure that it is left of.
+    pub erasure: Option<ErasureId>,
+    /// How many notes are meant: 1, but for those that aren't remembered one by one.
+    pub notes: u64,
+}
+
+/// Which notes are listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeptFilter {
+    /// Left of this erasure.
+    pub erasure: Option<ErasureId>,
+    /// Posted by this plugin.
+    pub plugin: Option<PluginName>,
+    /// Of this product.
+    pub product: Option<ProductId>,
+    /// Those too that a summary was to replace.
+    pub replaced: bool,
+}
+
+/// What stays, page by page.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct KeptList {
+    /// The notes, by plugin and conversation.
+    pub notes: Vec<KeptNote>,
+    /// How many there are in all, by plugin and reason; of the first page only.
+    pub counts: Vec<KeptCount>,
+    /// Notes of erasures that are still to be taken back; of the first page only.
+    pub waiting: u64,
+    /// Whether everything was counted.
+    pub counted_all: bool,
+    /// Where the next page begins; `None` where this is the last one.
+    pub next: Option<KeptCursor>,
+}
+
+/// A place among the rows; opaque text for whoever asks in pages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct KeptCursor(Key);
+
+/// Text that is no cursor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it isn't a cursor; send `next` of the answer before, unchanged")]
+pub struct InvalidKeptCursor;
+
+impl From<KeptCursor> for String {
+    fn from(KeptCursor(key): KeptCursor) -> Self {
+        let place = (&*key.group.0, &*key.group.1, key.number);
+        URL_SAFE_NO_PAD.encode(serde_json::to_vec(&place).expect("text and numbers are JSON"))
+    }
+}
+
+impl TryFrom<String> for KeptCursor {
+    type Error = InvalidKeptCursor;
+
+    fn try_from(text: String) -> Result<Self, InvalidKeptCursor> {
+        let place = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidKeptCursor)?;
+        let (first, second, number): (String, String, u64) =
+            serde_json::from_slice(&place).map_err(|_| InvalidKeptCursor)?;
+        let group = Group(first.into(), second.into());
+        Ok(Self(Key { table: Table::Kept, group, number }))
+    }
+}
+
+/// The row of a note that stays.
+#[derive(Serialize, Deserialize)]
+pub(in crate::engine) struct Row {
+    product: ProductId,
+    note_id: Option<String>,
+    pub(in crate::engine) why: Why,
+    reason: Reason,
+    pub(in crate::engine) at: Timestamp,
+    erasure: Option<ErasureId>,
+    notes: u64,
+}
+
+/// Why notes were to go, and when that was.
+#[derive(Clone, Copy)]
+pub(in crate::engine) struct Wanted {
+    pub(in crate::engine) why: Why,
+    pub(in crate::engine) erasure: Option<ErasureId>,
+    pub(in crate::engine) now: Timestamp,
+}
+
+impl Wanted {
+    /// As a job says.
+    pub(in crate::engine) fn by(job: &Job, now: Timestamp) -> Self {
+        Self { why: job.why, erasure: job.erasure, now }
+    }
+}
+
+/// Puts a note that stays on record.
+pub(in crate::engine) fn row(
+    product: &ProductId,
+    note: &SentNote,
+    reason: Reason,
+    wanted: Wanted,
+) -> Change {
+    let row = Row {
+        product: product.clone(),
+        note_id: note.note_id.clone(),
+        why: wanted.why,
+        reason,
+        at: wanted.now,
+        erasure: wanted.erasure,
+        notes: 1,
+    };
+    put(Table::Kept, conversation_group(&note.plugin, &note.conversation), number(note), &row)
+}
+
+/// Takes a note off the record: it went in the end.
+pub(in crate::engine) fn gone(note: &SentNote) -> Change {
+    delete(Table::Kept, conversation_group(&note.plugin, &note.conversation), number(note))
+}
+
+/// Puts notes of a session on record that aren't remembered one by one.
+pub(super) fn forgotten(
+    key: &SessionKey,
+    (plugin, conversation): (&PluginName, &ConversationId),
+    notes: u64,
+    reason: Reason,
+    wanted: Wanted,
+) -> Change {
+    let row = Row {
+        product: key.product.clone(),
+        note_id: None,
+        why: wanted.why,
+        reason,
+        at: wanted.now,
+        erasure: wanted.erasure,
+        notes,
+    };
+    let number = hashed(&["forgotten", key.product.as_str(), key.session.as_str()]);
+    put(Table::Kept, conversation_group(plugin, conversation), number, &row)
+}
+
+fn number(note: &SentNote) -> u64 {
+    hashed(&["note", &note.idempotency_key])
+}
+
+fn hashed(parts: &[&str]) -> u64 {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    u64::from_be_bytes(hash.finalize()[..8].try_into().expect("a hash has more than 8 bytes"))
+}
+
+impl Engine {
+    /// Removes what has been on record for long enough: what is left of an erasure as long as dead letters
+    /// are kept, what a summary was to replace as long as its session is.
+    pub(in crate::engine) fn expire_kept(
+        &mut self,
+        round: &mut Round,
+        page: Vec<(Key, Vec<u8>)>,
+        now: Timestamp,
+    ) {
+        let retention = &self.settings.retention;
+        let oldest = |why| match why {
+            Why::Erased => now - retention.dead_letters,
+            Why::Replaced => now - retention.sessions,
+        };
+        for (key, value) in page {
+            let Some(row) = read::<Row>(Table::Kept, key.number, &value) else { continue };
+            if row.at < oldest(row.why) {
+                round.changes.push(delete(Table::Kept, key.group, key.number));
+            }
+        }
+    }
+}
+
+/// Lists what stays.
+///
+/// # Errors
+/// The store can't be read.
+pub async fn list(
+    store: &dyn Store,
+    filter: &KeptFilter,
+    limit: usize,
+    after: Option<KeptCursor>,
+) -> Result<KeptList, StoreError> {
+    let is_first = after.is_none();
+    let mut list = KeptList::default();
+    let mut counts: BTreeMap<(PluginName, Reason), u64> = BTreeMap::new();
+    let (mut after, mut seen, mut has_more) = (after.map(|cursor| cursor.0), 0, false);
+    let mut last = None;
+    // The first page counts what is behind it too; the others end where they are full.
+    while is_first || !has_more {
+        let rows = store.scan(Table::Kept, after.take(), PAGE).await?;
+        let at_end = rows.len() < PAGE;
+        after = rows.last().map(|(key, _)| key.clone());
+        seen += rows.len();
+        for (key, value) in rows {
+            let Some(note) = listed(&key, &value).filter(|note| filter.takes(note)) else {
+                continue;
+            };
+            *counts.entry((note.plugin.clone(), note.reason)).or_default() += note.notes;
+            if list.notes.len() < limit {
+                list.notes.push(note);
+                last = Some(KeptCursor(key));
+            } else {
+                has_more = true;
+            }
+        }
+        list.counted_all = at_end;
+        if at_end || seen >= MOST_COUNTED {
+            break;
+        }
+    }
+    if !is_first {
+        return Ok(KeptList { next: last.filter(|_| has_more), ..list });
+    }
+    // Behind what was looked at there may be more.
+    list.next = last.filter(|_| has_more || !list.counted_all);
+    let of = |((plugin, reason), notes)| KeptCount { plugin, reason, notes };
+    list.counts = counts.into_iter().map(of).collect();
+    list.waiting = waiting(store, filter).await?;
+    Ok(list)
+}
+
+fn listed(key: &Key, value: &[u8]) -> Option<KeptNote> {
+    let Row { product, note_id, why, reason, at, erasure, notes } =
+        read::<Row>(Table::Kept, key.number, value)?;
+    let conversation = ConversationId::new(key.group.1.clone()).ok()?;
+    let (plugin, at) = (key.group.0.clone(), at.as_secs_f64());
+    Some(KeptNote { plugin, conversation, note_id, product, reason, why, at, erasure, notes })
+}
+
+impl KeptFilter {
+    fn takes(&self, note: &KeptNote) -> bool {
+        let of = |wanted: &Option<PluginName>, is: &PluginName| {
+            wanted.as_ref().is_none_or(|it| it == is)
+        };
+        (self.replaced || note.why == Why::Erased)
+            && of(&self.plugin, &note.plugin)
+            && self.product.as_ref().is_none_or(|product| *product == note.product)
+            && (self.erasure.is_none() || self.erasure == note.erasure)
+    }
+}
+
+/// How many notes of erasures are still to be taken back.
+async fn waiting(store: &dyn Store, filter: &KeptFilter) -> Result<u64, StoreError> {
+    let (mut after, mut seen, mut waiting) = (None, 0, 0);
+    loop {
+        let rows = store.scan(Table::Redact, after.take(), PAGE).await?;
+        let at_end = rows.len() < PAGE;
+        after = rows.last().map(|(key, _)| key.clone());
+        seen += rows.len();
+        for (key, value) in rows {
+            let Some(job) = read::<Job>(Table::Redact, key.number, &value) else { continue };
+            let of_plugin = filter.plugin.as_ref().is_none_or(|it| *it == job.note.plugin);
+            let of_product = filter.product.as_ref().is_none_or(|it| it.as_str() == &*key.group.0);
+            let of_erasure = filter.erasure.is_none() || filter.erasure == job.erasure;
+            let waits = job.why == Why::Erased && job.state != State::GivenUp;
+            waiting += u64::from(waits && of_plugin && of_product && of_erasure);
+        }
+        if at_end || seen >= MOST_COUNTED {
+            return Ok(waiting);
+        }
+    }
+}
