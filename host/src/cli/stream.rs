@@ -33,28 +33,17 @@ pub(super) async fn stream(command: StreamCommand) -> anyhow::Result<ExitCode> {
     let StreamCommand::Retry(RetryArgs { name, host, json }) = command;
     let client = host.client()?;
     output::say(&format!("asking the host at {}", client.url()));
-    let path = match &name {
-        Some(name) => format!("/streams/{}/retry", segment(name)),
-        None => "/streams/retry".to_owned(),
-    };
-    let answer: Map<String, Value> = client.post(&path, &json!({})).await?;
+    let mut url = client.url().clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.clear().push("streams").extend(&name).push("retry");
+    }
+    let answer: Map<String, Value> = client.post(url.path(), &json!({})).await?;
     if json {
         output::data(&Value::from(answer.clone()).to_string())?;
     }
     let streams = answer.get("streams").and_then(Value::as_object);
     say(streams.context("the host doesn't say how its streams stand")?);
     Ok(ExitCode::SUCCESS)
-}
-
-/// A name as a part of a path.
-fn segment(name: &str) -> String {
-    let byte = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-            char::from(byte).to_string()
-        }
-        _ => format!("%{byte:02X}"),
-    };
-    name.bytes().map(byte).collect()
 }
 
 fn say(streams: &Map<String, Value>) {

@@ -110,7 +110,7 @@ fn commands_in_the_text_are_commands() {
 }
 
 /// Words of the operators' pages that look like keys: states of a note, codes of an answer.
-const NO_KEYS: [&str; 18] = [
+const NO_KEYS: [&str; 22] = [
     "in_flight",
     "retry_at",
     "held_until",
@@ -129,6 +129,10 @@ const NO_KEYS: [&str; 18] = [
     "rate_limited",
     "not_found",
     "too_long",
+    "last_error",
+    "no_redactor",
+    "no_note_id",
+    "outcome_unknown",
 ];
 
 #[test]

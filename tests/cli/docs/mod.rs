@@ -8,6 +8,7 @@
 //! | `commands` | every command line is one that the binary takes |
 //! | `snippets` | the book's Rust, compiled and run |
 
+mod autoplay;
 mod blocks;
 mod book;
 mod commands;
