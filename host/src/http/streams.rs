@@ -15,10 +15,7 @@ pub(super) async fn retry_all(State(routes): State<Routes>) -> Response {
 }
 
 /// Has one stream connect at once.
-pub(super) async fn retry(
-    State(routes): State<Routes>,
-    Path(name): Path<String>,
-) -> Response {
+pub(super) async fn retry(State(routes): State<Routes>, Path(name): Path<String>) -> Response {
     answer(&routes, Some(&name)).unwrap_or_else(Refused::into_response)
 }
 
