@@ -106,6 +106,7 @@ impl Command {
             Self::Outbox(_) => "outbox",
             Self::Erase(_) => "erase",
             Self::Plugin(_) => "plugin",
+            Self::Stream(_) => "stream",
             Self::SmokeTest(_) => "smoke-test",
         }
     }

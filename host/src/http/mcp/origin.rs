@@ -39,7 +39,7 @@ impl Origin {
 
 /// Who asks, as far as the `Origin` header says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Asking {
+pub(in crate::http) enum Asking {
     /// No web page.
     Program,
     /// A page that may, with its origin as it was sent.
@@ -49,7 +49,7 @@ pub(super) enum Asking {
 }
 
 impl Asking {
-    pub(super) fn of(headers: &HeaderMap, allowed: &[Origin]) -> Self {
+    pub(in crate::http) fn of(headers: &HeaderMap, allowed: &[Origin]) -> Self {
         let mut values = headers.get_all(ORIGIN).into_iter();
         let (Some(value), None) = (values.next(), values.next()) else {
             return if headers.contains_key(ORIGIN) { Self::Stranger } else { Self::Program };
@@ -62,7 +62,7 @@ impl Asking {
     }
 
     /// What lets the page's browser show it the answer.
-    pub(super) fn mark(&self, headers: &mut HeaderMap) {
+    pub(in crate::http) fn mark(&self, headers: &mut HeaderMap) {
         if let Self::Page(origin) = self {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
             headers.insert(VARY, HeaderValue::from_static("origin"));
