@@ -21,6 +21,8 @@ token = { env = "STREAM_TOKEN" }
 provider = "openai"
 model = "m"
 api_key = { env = "MODEL_KEY" }
+[summary]
+enabled = false
 [plugins.bot]
 file = "webhook.wasm"
 [plugins.bot.secrets]

@@ -227,14 +227,20 @@ const RULES: [Rule; 31] = [
     },
     Rule {
         files: &["summarizer"],
-        reason: "what is added counts at once, before anything else is asked",
+        reason: "what is added counts at once, before anything else is asked or added",
         applies: |case| {
             let ops: Vec<_> = steps(case).map(|op| op["op"].as_str().unwrap_or_default()).collect();
-            let asks = |op: &str| matches!(op, "get_context" | "active_sessions");
-            // What is asked between the addition and the next moment of rest.
-            ops.iter().enumerate().any(|(n, op)| {
-                let rest = ops[n..].iter().take_while(|op| !matches!(**op, "flush" | "advance"));
-                *op == "add" && rest.into_iter().any(|op| asks(op))
+            let is_posted = case["given"]["kind"] != "summarizer";
+            let matters = |op: &&str| match *op {
+                "get_context" | "active_sessions" => true,
+                "add" => is_posted,
+                _ => false,
+            };
+            // What is asked or added between an addition and the next moment of rest.
+            (1..).zip(&ops).any(|(next, op)| {
+                let mut rest =
+                    ops[next..].iter().take_while(|op| !matches!(**op, "flush" | "advance"));
+                *op == "add" && rest.any(matters)
             })
         },
     },

@@ -69,11 +69,12 @@ impl World {
     /// Runs a step and returns the reference's form of what came of it.
     fn link(&mut self, step: &Value) -> Result<Value, String> {
         let state = step["session"].as_str().ok_or("a session is named by text")?;
-        let name = match &step["session_id"] {
-            Value::Null => state,
-            name => name.as_str().ok_or("a session is named by text")?,
+        let name = match step["session_id"].as_str() {
+            Some("") => state,
+            Some(name) => name,
+            None if step["session_id"].is_null() => state,
+            None => return Err("a session is named by text".to_owned()),
         };
-        let name = if name.is_empty() { state } else { name };
         if state.is_empty() && !name.is_empty() {
             self.named.insert(state.to_owned(), name.to_owned());
         }

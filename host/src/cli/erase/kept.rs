@@ -19,16 +19,16 @@ const PAGE: usize = 1000;
 #[derive(Debug, Args)]
 pub(super) struct KeptArgs {
     /// With --list: what stayed of this erasure, by the name that it answered
-    #[arg(long, value_name = "NAME", requires = "list")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["user", "email", "session"])]
     erasure: Option<ErasureId>,
     /// With --list: what this plugin posted
-    #[arg(long, value_name = "NAME", value_parser = plugin, requires = "list")]
+    #[arg(long, value_name = "NAME", value_parser = plugin, conflicts_with_all = ["user", "email", "session"])]
     plugin: Option<PluginName>,
     /// With --list: those too that a summary was to replace
-    #[arg(long, requires = "list")]
+    #[arg(long, conflicts_with_all = ["user", "email", "session"])]
     replaced: bool,
     /// With --list: at most so many notes
-    #[arg(long, value_name = "N", default_value = "100", value_parser = limit, requires = "list")]
+    #[arg(long, value_name = "N", default_value = "100", value_parser = limit, conflicts_with_all = ["user", "email", "session"])]
     limit: usize,
 }
 

@@ -164,7 +164,7 @@ mod tests {
             reloads: ReloadTotals::default(),
             cache: CacheTotals::default(),
         };
-        insta::assert_snapshot!(table(&report, 100.0), @"
+        insta::assert_snapshot!(table(&report, 100.0), @r"
         NAME  FILE       VERSION       STATE                            INTERFACES  CALLS  FAILURES  TRAPS  SWAPS
         fine  fine.wasm  0123456789ab  loaded                           writer      10     0         5      0
           file refused: compile: no

@@ -46,10 +46,10 @@ impl Scalar {
 
     /// An id of a batch or a summary: null, `false`, 0 and an empty one are none.
     pub(super) fn into_scope_id(self, unusable: &mut usize) -> Option<String> {
-        match self {
-            Self::Bool(false) | Self::Whole(0) | Self::Float(0.0) => None,
-            id => id.into_id(unusable).filter(|id| !id.is_empty()),
+        if matches!(self, Self::Bool(false) | Self::Whole(0) | Self::Float(0.0)) {
+            return None;
         }
+        self.into_id(unusable).filter(|id| !id.is_empty())
     }
 
     /// Seconds since the epoch.
