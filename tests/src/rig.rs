@@ -152,7 +152,9 @@ impl Rig {
         };
         let config = Config::from_toml(&self.toml, self.folder.path(), &env);
         let config = config.unwrap_or_else(|errors| panic!("{errors}\n{}", self.toml));
-        Host::start(config).await.unwrap_or_else(|error| panic!("{error}"))
+        let host = Host::start(config).await.unwrap_or_else(|error| panic!("{error}"));
+        host.loaded().await;
+        host
     }
 
     /// Starts the host's process, and doesn't wait until it listens.

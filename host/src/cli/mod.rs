@@ -2,6 +2,7 @@
 
 mod check;
 mod client;
+mod compile;
 mod demo;
 mod erase;
 mod exit;
@@ -94,6 +95,9 @@ enum Command {
     Stream(stream::StreamCommand),
     /// Tries a connector's stream: connection, first payload, session id
     SmokeTest(smoke_test::SmokeTestArgs),
+    /// Compiles a component, for a host that has this program do it
+    #[command(hide = true)]
+    CompileComponent(compile::CompileArgs),
 }
 
 impl Command {
@@ -108,6 +112,7 @@ impl Command {
             Self::Plugin(_) => "plugin",
             Self::Stream(_) => "stream",
             Self::SmokeTest(_) => "smoke-test",
+            Self::CompileComponent(_) => "compile-component",
         }
     }
 
@@ -117,7 +122,7 @@ impl Command {
             // The demo tells on stdout what happens; the log of its host would only tear that apart.
             Self::Demo(_) => Level::ERROR,
             // What a component that is tried out writes is no news.
-            Self::Plugin(_) => Level::ERROR,
+            Self::Plugin(_) | Self::CompileComponent(_) => Level::ERROR,
             Self::Run(_)
             | Self::Check(_)
             | Self::Outbox(_)
@@ -142,6 +147,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Stream(command) => block_on(stream::stream(command)),
         Command::Plugin(command) => block_on(plugin::plugin(command)),
         Command::SmokeTest(args) => block_on(smoke_test::smoke_test(args)),
+        Command::CompileComponent(args) => Ok(compile::compile(args)),
     }
 }
 

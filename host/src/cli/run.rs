@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;
 use crate::host::Host;
+use crate::plugin::Compiler;
 
 /// How long a shutdown may take. What isn't posted by then waits in the store.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -24,13 +25,14 @@ pub(crate) struct RunArgs {
 /// Runs the host until SIGTERM or SIGINT, then stops it in order.
 pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
     let config = Config::load(&args.config)?;
+    let compiler = Compiler::of_this_program().context("the program's own file can't be told")?;
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM can't be listened for")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT can't be listened for")?;
     // A host may wait here for another one to give its store up.
     let mut host = tokio::select! {
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
-        host = Host::start(config) => host?,
+        host = Host::start_by(compiler, config) => host?,
     };
     let failure = tokio::select! {
         _ = terminate.recv() => None,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 use super::error::{ConfigErrors, Fault, Place, Problem};
-use super::model::{Cache, Config, Plugin, Server, Store};
+use super::model::{Cache, Compile, Config, Plugin, Server, Store};
 use super::section::{OVERLAY, Reader, Section, nearest};
 use super::{context, identity, llm, mcp, plugins, products, scalar, sections};
 use crate::ids::PluginName;
@@ -178,6 +178,9 @@ fn report_syntax(reader: &Reader<'_>, errors: &[toml::de::Error]) {
     }
 }
 
+/// What a compiler needs for the smallest component, in bytes.
+const LEAST_COMPILE_MEMORY: usize = 64 << 20;
+
 /// Builds what can be built; whatever can't is reported and replaced by a default.
 pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
     let plugins_folder =
@@ -193,7 +196,10 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
             "name another folder",
         );
     }
-    let mut server = sections::server(top.section("server"));
+    let compile = compile(&top);
+    let server = top.section("server");
+    let max_body = server.place_of("max_body");
+    let mut server = sections::server(server);
     let store = sections::store(top.section("store"), base);
     let retention = sections::retention(top.section("retention"));
     let context = context::context(top.section("context"), &retention);
@@ -201,6 +207,9 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
     let delivery = sections::delivery(top.section("delivery"), &Default::default());
     let streams = sections::streams(&top, products::are_pushed_to(&top));
     let plugins = plugins::plugins(top.section("plugins"));
+    if let Some(fault) = plugins::too_large_body(&plugins, server.max_body_bytes) {
+        top.reader.report(max_body, "server", fault);
+    }
     let (products, ingest) = products::products(&top, &plugins, &delivery);
     let llm = llm::llm(top.section("llm"));
     let summary = llm::summary(top.section("summary"), llm.is_some() && context.is_none());
@@ -216,6 +225,7 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
         streams,
         plugins_folder,
         cache,
+        compile,
         plugins,
         products,
         ingest,
@@ -225,6 +235,22 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
         names,
         warnings: Vec::new(),
     }
+}
+
+fn compile(top: &Section<'_>) -> Compile {
+    let default = Compile::default();
+    let compile = Compile {
+        memory_bytes: top.scalar_or("compile_memory", default.memory_bytes, scalar::size),
+        timeout: top.scalar_or("compile_timeout", default.timeout, scalar::duration),
+    };
+    if compile.memory_bytes < LEAST_COMPILE_MEMORY {
+        top.refuse(
+            "compile_memory",
+            format!("{} bytes aren't enough for any component", compile.memory_bytes),
+            "write at least \"64MiB\"",
+        );
+    }
+    compile
 }
 
 fn one(problem: Problem) -> ConfigErrors {

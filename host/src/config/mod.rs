@@ -45,6 +45,6 @@ pub use access::Access;
 pub use error::{ConfigErrors, Fault, Place, Problem, SecretFault, Warning};
 pub use llm::{Llm, Provider, Summary};
 pub use model::{
-    Breaker, Cache, Config, Context, DeadHead, Delivery, History, Isolation, Mcp, Plugin,
+    Breaker, Cache, Compile, Config, Context, DeadHead, Delivery, History, Isolation, Mcp, Plugin,
     PluginLimits, PluginSecret, Product, Redis, Retention, Secret, Server, Sha256, Store, Stream,
 };

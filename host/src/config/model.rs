@@ -32,6 +32,8 @@ pub struct Config {
     pub plugins_folder: PathBuf,
     /// Where compiled plugins are kept (`cache_folder`, `cache_max`).
     pub cache: Cache,
+    /// Within which bounds plugins are compiled (`compile_memory`, `compile_timeout`).
+    pub compile: Compile,
     /// `[plugins.NAME]`.
     pub plugins: BTreeMap<PluginName, Plugin>,
     /// `[products.ID]`.
@@ -71,6 +73,21 @@ impl Cache {
     /// This folder, with the default size.
     pub fn at(folder: impl Into<PathBuf>) -> Self {
         Self { folder: folder.into(), max_bytes: 1 << 30 }
+    }
+}
+
+/// Within which bounds a plugin is compiled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compile {
+    /// Most memory that a compiler may have, in bytes.
+    pub memory_bytes: usize,
+    /// How long it may work on one plugin.
+    pub timeout: Duration,
+}
+
+impl Default for Compile {
+    fn default() -> Self {
+        Self { memory_bytes: 2 << 30, timeout: Duration::from_secs(120) }
     }
 }
 

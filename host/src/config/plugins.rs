@@ -22,6 +22,30 @@ pub(super) fn plugins(parent: Section<'_>) -> BTreeMap<PluginName, Plugin> {
     parent.sections().into_iter().map(read).collect()
 }
 
+/// A webhook's signature is checked over its whole body: what a plugin can't hand to the host for that, it
+/// can't take.
+pub(super) fn too_large_body(
+    plugins: &BTreeMap<PluginName, Plugin>,
+    max_body: usize,
+) -> Option<Fault> {
+    let (name, plugin) = plugins.iter().min_by_key(|(_, it)| it.limits.max_handover_bytes)?;
+    let most = plugin.limits.max_handover_bytes.saturating_sub(AROUND_A_BODY);
+    (max_body > most).then(|| Fault::BadValue {
+        key: "max_body".to_owned(),
+        cause: format!(
+            "{max_body} bytes are more than the plugin \"{name}\" can have checked: its max_handover ({}) less {AROUND_A_BODY} for what stands around a body",
+            plugin.limits.max_handover_bytes
+        ),
+        next: format!(
+            "lower it to {most}, or raise `max_handover` in [plugins.{name}.limits] to {}",
+            max_body.saturating_add(AROUND_A_BODY)
+        ),
+    })
+}
+
+/// What a signature may cover beside the body, in bytes: the address, headers.
+const AROUND_A_BODY: usize = 64 << 10;
+
 fn plugin(section: Section<'_>, name: &str) -> Plugin {
     let file = section.scalar_or("file", format!("{name}.wasm"), file_name);
     let granted = grants(section.section("grants"));

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::engine::counters::Counters;
@@ -11,13 +12,15 @@ use crate::engine::settings::Settings;
 use crate::ids::{ConversationId, PluginName, SessionKey};
 use crate::outbox::account::{Account, AccountState, Ended, Heard};
 use crate::outbox::breaker::{Health, Turn};
-use crate::outbox::note::LimitScope;
+use crate::outbox::note::{LimitScope, Post};
 use crate::outbox::parcel::Roles;
 use crate::outbox::trouble::{FaultKind, News, Told, Troubles};
 use crate::store::{Change, Store, StoreError, Table};
 
 /// Conversations whose limit is remembered. Beyond that, each lane keeps to its own alone.
 const MAX_CONVERSATIONS: usize = 100_000;
+/// How often it is asked whether a plugin that is being made ready is.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Accounts that are read at once at start.
 const PAGE: usize = 1000;
 
@@ -63,12 +66,14 @@ struct Desk {
     ready: [VecDeque<SessionKey>; CallKind::ALL],
     /// By kind: calls under way.
     under_way: [usize; CallKind::ALL],
+    /// Whether the plugin is being made ready: nothing is begun with it until then.
+    coming: bool,
 }
 
 impl Desk {
     fn of(account: Account) -> Self {
         let (troubles, ready, under_way) = Default::default();
-        Self { account, troubles, ready, under_way }
+        Self { account, troubles, ready, under_way, coming: false }
     }
 
     fn is_wanted(&self) -> bool {
@@ -87,6 +92,11 @@ impl Desk {
             CallKind::Parcel => !notes_wait || of_kind < slots.div_ceil(2),
         };
         busy < slots && fair
+    }
+
+    /// Whether a call may be begun, as far as plugin and platform are concerned.
+    fn allows(&self, now: Timestamp) -> bool {
+        !self.coming && self.account.allows(now)
     }
 }
 
@@ -119,6 +129,13 @@ impl Accounts {
         Ok(())
     }
 
+    /// Asks which of the plugins for which somebody waits are being made ready.
+    pub(super) fn look_who_comes(&mut self, post: &dyn Post) {
+        for (plugin, desk) in &mut self.desks {
+            desk.coming = desk.is_wanted() && post.is_coming(plugin);
+        }
+    }
+
     /// Puts a session behind those that wait for the plugin with something of this kind.
     pub(super) fn queue(
         &mut self,
@@ -145,7 +162,7 @@ impl Accounts {
     ) -> Option<SessionKey> {
         let slots = self.settings.slots(plugin);
         let desk = self.desks.get_mut(plugin)?;
-        let turn = desk.has_slot(kind, slots) && desk.account.allows(now);
+        let turn = desk.has_slot(kind, slots) && desk.allows(now);
         if turn { desk.ready[kind as usize].pop_front() } else { None }
     }
 
@@ -233,7 +250,7 @@ impl Accounts {
 
     /// Whether calls for the plugin may be made.
     pub(super) fn allows(&self, plugin: &PluginName, now: Timestamp) -> bool {
-        self.desks.get(plugin).is_none_or(|desk| desk.account.allows(now))
+        self.desks.get(plugin).is_none_or(|desk| desk.allows(now))
     }
 
     /// Until when the platform takes nothing for the conversation.
@@ -253,7 +270,11 @@ impl Accounts {
     /// When a plugin for which somebody waits may be called again.
     pub(super) fn next_timer(&self, now: Timestamp) -> Option<Timestamp> {
         let waits = self.desks.values().filter(|desk| desk.is_wanted());
-        waits.filter_map(|desk| desk.account.next_timer(now)).min()
+        let timer = |desk: &Desk| match desk.coming {
+            true => Some(now + LOOK_EVERY),
+            false => desk.account.next_timer(now),
+        };
+        waits.filter_map(timer).min()
     }
 
     /// The rows of these accounts.

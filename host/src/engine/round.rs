@@ -444,6 +444,7 @@ impl Engine {
             self.queue_ready::<Note>(key, now);
             self.queue_ready::<Parcel>(key, now);
         }
+        self.accounts.look_who_comes(&*self.post);
         if !self.stopping {
             touched.extend(self.fill_slots::<Note>(&mut round, now));
             touched.extend(self.fill_slots::<Parcel>(&mut round, now));

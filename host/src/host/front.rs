@@ -288,7 +288,8 @@ impl Backend for Front {
     }
 
     async fn ingest(&self, push: PushRequest) -> PushAnswer {
-        if self.closed.get() {
+        // Who takes part in what comes in is known when the plugins' files were read.
+        if self.closed.get() || !self.registry.is_surveyed() {
             return PushAnswer::Unavailable { retry_after: RETRY_AFTER };
         }
         self.intake.take(push).await
@@ -430,6 +431,12 @@ impl Backend for Front {
             let last = errors.iter().find(|(name, _)| *name == state.name).map(|(_, last)| last);
             let part = match state.health {
                 Health::Loaded => posts(last),
+                Health::Compiling => Part::NotReady {
+                    cause: "it is being compiled; its notes wait until it is".to_owned(),
+                },
+                Health::NotConfigured => {
+                    Part::NotReady { cause: "no table of the configuration names it".to_owned() }
+                }
                 Health::Failed => {
                     Part::NotReady { cause: "it could not be loaded; see the log".to_owned() }
                 }

@@ -1,7 +1,9 @@
 //! The host: builds every stage from a configuration and runs them together.
 //!
-//! Start-up has an order: store, plugins, engine, listener, streams; nothing listens before everything
-//! behind it stands. Shutdown goes the other way: not ready, streams and listener stop, what arrived is
+//! Start-up has an order: store, listener, engine, plugins, streams. The listener doesn't wait for plugins to be
+//! compiled: health answers from the start, webhooks of a plugin that isn't there yet are answered 503, and
+//! its notes wait. The streams wait until every plugin's file was read: which of them are sinks decides what is
+//! stored of what comes in. Shutdown goes the other way: not ready, streams and listener stop, what arrived is
 //! committed, what is queued is posted, until the deadline. What is left then is in the store.
 
 mod front;
@@ -27,7 +29,7 @@ use crate::engine::{Engine, EngineError, Handle, Settings, Totals};
 use crate::http::ServeError;
 use crate::llm::SetupError;
 use crate::outbox::lane::DeadLetter;
-use crate::plugin::{LoadError, Registry};
+use crate::plugin::{Compiler, LoadError, Registry};
 use crate::store::{
     EmbeddedStore, Journal, JournalError, Key, MemoryStore, OpenError, RedisOpenError, RedisStore,
     Store, StoreError, Table,
@@ -56,6 +58,7 @@ pub struct Host {
     addr: SocketAddr,
     engine: Handle,
     store: Arc<dyn Store>,
+    registry: Arc<Registry>,
     front: Arc<Front>,
     stop: CancellationToken,
     /// Streams, their feeders, and who watches the plugins folder: they end when `stop` is cancelled.
@@ -124,8 +127,21 @@ pub enum RunError {
 }
 
 impl Host {
-    /// Builds and starts everything.
+    /// Builds and starts everything. Plugins are compiled in this process: `sidenote run` has
+    /// [`Host::start_by`] do better.
+    ///
+    /// # Errors
+    /// [`StartError`].
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_by(Compiler::in_process(), config).await
+    }
+
+    /// As [`Host::start`], with another compiler. The host listens when this returns; plugins are compiled
+    /// from then on, see [`Host::loaded`].
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start_by(compiler: Compiler, config: Config) -> Result<Self, StartError> {
         for warning in &config.warnings {
             tracing::warn!("configuration: {warning}");
         }
@@ -133,8 +149,13 @@ impl Host {
         let journal = open_journal(&config.store).await?;
         let store = open_store(config.store.clone(), journal.as_ref()).await?;
         store.hold().await.map_err(StartError::Hold)?;
-        let loading = Registry::load_cached(&config.plugins_folder, &config.plugins, &config.cache);
-        let registry = Arc::new(loading.await?);
+        let registry = Registry::open(
+            compiler.within(config.compile.clone()),
+            &config.plugins_folder,
+            &config.plugins,
+            Some(&config.cache),
+        )?;
+        let registry = Arc::new(registry);
         let settings = Settings::new(&config);
         let (engine, mut service) = Engine::new(store.clone(), registry.clone(), settings, clock);
         if let Some(journal) = journal {
@@ -195,11 +216,26 @@ impl Host {
         });
         for client in streams {
             let (sender, receiver) = mpsc::channel(STREAM_QUEUE);
-            intake.spawn(read_stream(client, sender, stop.clone()));
+            let (surveyed, stopped) = (registry.clone(), stop.clone());
+            intake.spawn(async move {
+                stopped.run_until_cancelled(surveyed.surveyed()).await;
+                read_stream(client, sender, stopped).await
+            });
             intake.spawn(feed(receiver, engine.clone()));
         }
-        tracing::info!(%addr, "sidenote is running");
-        Ok(Self { addr, engine, store, front, stop, streams: intake, server, core })
+        let (loading, stopped) = (registry.clone(), stop.clone());
+        intake.spawn(async move {
+            if stopped.run_until_cancelled(loading.loaded()).await.is_some() {
+                tracing::info!(%addr, "sidenote is running");
+            }
+            Ok(())
+        });
+        Ok(Self { addr, engine, store, registry, front, stop, streams: intake, server, core })
+    }
+
+    /// Waits until every plugin runs or can't be used.
+    pub async fn loaded(&self) {
+        self.registry.loaded().await;
     }
 
     /// Where it listens.

@@ -357,6 +357,11 @@ pub trait Post: Send + Sync + 'static {
         None
     }
 
+    /// Whether a plugin is being made ready, so that nothing is begun with it until it is.
+    fn is_coming(&self, _: &PluginName) -> bool {
+        false
+    }
+
     /// What a plugin can do; `None` where that isn't known, because it can't be loaded.
     fn roles(&self, _: &PluginName) -> Option<Roles> {
         Some(Roles::WRITER)

@@ -156,9 +156,34 @@ pub enum AdmitError {
         "compile: {0}; build it again with a current toolchain, without wasm features beyond 2.0"
     )]
     Compile(String),
+    /// It isn't compiled: it has more of something than any real component.
+    #[error("compile: it has too many {0}")]
+    TooMuch(String),
     /// The compiler panicked.
     #[error("compile: the compiler failed on it; build it again with a current toolchain")]
     CompilerPanicked,
+    /// The compiler wanted too much memory, and was ended.
+    #[error(
+        "compile: the compiler wanted more than {} MiB for it; make the component smaller, or raise `compile_memory`",
+        _0 >> 20
+    )]
+    CompileMemory(u64),
+    /// The compiler died.
+    #[error(
+        "compile: the compiler was ended while it worked on it ({how}); most likely memory ran out: make the component smaller, or see that the machine has {} MiB (`compile_memory`) beside what the host takes",
+        memory >> 20
+    )]
+    CompilerDied {
+        /// By which signal or exit code, and what it said.
+        how: String,
+        /// How much memory it may have, in bytes.
+        memory: u64,
+    },
+    /// No compiler can be started.
+    #[error(
+        "compile: the compiler can't be started: {0}; see whether this user may start processes"
+    )]
+    NoCompiler(String),
     /// It changed while it was read.
     #[error("read: the file changed while it was read; it is read again when it has come to rest")]
     Changing,
@@ -172,11 +197,15 @@ pub enum AdmitError {
         /// The pinned one.
         wanted: Sha256,
     },
-    /// The compiler isn't done with another file.
-    #[error("compile: the compiler was busy with another file for {0:?}; make that one smaller")]
-    CompilerBusy(Duration),
+    /// What the compiler made doesn't fit this host.
+    #[error(
+        "compile: what the compiler made can't be used: {0}; where sidenote was upgraded while it runs, start it again"
+    )]
+    Foreign(String),
     /// It takes too long to compile.
-    #[error("compile: not done after {0:?}; make the component smaller")]
+    #[error(
+        "compile: not done after {0:?}, so it was given up; make the component smaller, or raise `compile_timeout`"
+    )]
     CompileTimeout(Duration),
     /// It imports what the host doesn't have.
     #[error("link: {0}; a plugin can import sidenote:plugin@0.1.0 and WASI 0.2, nothing else")]

@@ -10,6 +10,11 @@ use super::kind::{self, NotAComponent};
 pub(super) const SECTION: &str = "sidenote:manifest";
 /// Most imports, and most exports, that are kept of a component.
 const MAX_NAMES: usize = 1000;
+/// Most components and modules within one another. Components are composed of others, which are two or three
+/// deep.
+pub(super) const MAX_DEPTH: usize = 32;
+/// Most sections of a component and of all that is in it. Python's have a thousand.
+const MAX_SECTIONS: usize = 100_000;
 
 /// The parts of a component.
 #[derive(Debug, Default)]
@@ -55,6 +60,16 @@ pub enum AnatomyError {
     /// The file is cut off or broken.
     #[error("the component can't be read: {0}; build it again, or copy it again")]
     Broken(String),
+    /// It has more of something than any real component.
+    #[error(
+        "the component has more than {limit} {what}; no toolchain makes such a component: build it again with a current one"
+    )]
+    TooMuch {
+        /// What it has too many of.
+        what: &'static str,
+        /// How many are taken.
+        limit: usize,
+    },
 }
 
 impl<'a> Anatomy<'a> {
@@ -64,10 +79,12 @@ impl<'a> Anatomy<'a> {
         let mut anatomy = Self::default();
         // What is being read, outermost first, with the place up to which it was read.
         let mut inside: Vec<(Encoding, usize)> = Vec::new();
+        let mut sections = 0;
         for payload in Parser::new(0).parse_all(bytes) {
             let payload = payload.map_err(broken)?;
             if let Payload::Version { encoding, range, .. } = &payload {
                 inside.push((*encoding, range.end));
+                few(inside.len(), MAX_DEPTH, "components within one another")?;
                 continue;
             }
             if let Payload::End(_) = payload {
@@ -80,6 +97,8 @@ impl<'a> Anatomy<'a> {
             else {
                 continue;
             };
+            sections += 1;
+            few(sections, MAX_SECTIONS, "sections")?;
             let range = *read..content.end;
             *read = content.end;
             let nested = depth == 2 && matches!(encoding, Encoding::Module);
@@ -125,6 +144,10 @@ impl<'a> Anatomy<'a> {
         ours.dedup();
         ours
     }
+}
+
+fn few(found: usize, limit: usize, what: &'static str) -> Result<(), AnatomyError> {
+    if found > limit { Err(AnatomyError::TooMuch { what, limit }) } else { Ok(()) }
 }
 
 fn push<'a>(names: &mut Vec<&'a str>, name: &'a str) {

@@ -6,6 +6,8 @@
 //! a disk, a crash or a copying hand did to the file, and a file under another's name. A MAC would add
 //! nothing: its key would have to lie in the same folder, for the same eyes and hands.
 
+use std::hash::{Hash, Hasher};
+
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -13,6 +15,32 @@ use wasmtime::component::Component;
 /// The first bytes of every sealed artifact; the last one is the version of this form.
 const MAGIC: [u8; 18] = *b"sidenote-artifact\x01";
 const CHECKSUM: usize = 32;
+/// What stands before an artifact.
+pub(super) const HEAD_BYTES: usize = MAGIC.len() + CHECKSUM;
+
+/// What an artifact was made of, and with.
+pub(super) type Key = [u8; 32];
+
+/// The key of a component's artifact: the hash of the engine's version and settings, and of the component.
+pub(super) fn key(environment: &Key, version: crate::config::Sha256) -> Key {
+    Sha256::new().chain_update(environment).chain_update(version.0).finalize().into()
+}
+
+/// The hash of all that decides whether an artifact fits this engine.
+pub(super) fn environment(engine: &Engine) -> Key {
+    struct Digesting(Sha256);
+    impl Hasher for Digesting {
+        fn write(&mut self, bytes: &[u8]) {
+            self.0.update(bytes);
+        }
+        fn finish(&self) -> u64 {
+            unreachable!("nobody asks for fewer than all bits")
+        }
+    }
+    let mut digesting = Digesting(Sha256::new());
+    engine.precompile_compatibility_hash().hash(&mut digesting);
+    digesting.0.finalize().into()
+}
 
 /// Why a file of the cache isn't used.
 #[derive(Debug, thiserror::Error)]
@@ -25,9 +53,9 @@ pub(super) enum Unsound {
     Foreign(String),
 }
 
-/// What stands before an artifact in its file.
-pub(super) fn seal(key: &[u8; 32], artifact: &[u8]) -> Vec<u8> {
-    [&MAGIC[..], &checksum(key, artifact)].concat()
+/// An artifact with what stands before it.
+pub(super) fn seal(key: &Key, artifact: &[u8]) -> Vec<u8> {
+    [&MAGIC[..], &checksum(key, artifact), artifact].concat()
 }
 
 /// The component in a sealed artifact.
@@ -48,11 +76,12 @@ fn checksum(key: &[u8; 32], artifact: &[u8]) -> [u8; CHECKSUM] {
 
 #[expect(unsafe_code, reason = "the only way to load what was compiled before; see SAFETY")]
 fn deserialize(engine: &Engine, artifact: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: the bytes must be what `Component::serialize` gave. They are:
-    // - they were written by `cache::Cache::store`, which writes nothing else, by a process of this user:
+    // SAFETY: the bytes must be what `Engine::precompile_component` gave. They are:
+    // - they were sealed by `compiler::artifact`, which seals nothing else, and come from it over a pipe of a
+    //   process of this program that this process started, or out of a file that `cache::Cache::store` wrote:
     //   the file and its folder are owned by this user and nobody else can write to them; the file's owner
     //   and permissions were asked of the open file, not of its name;
-    // - they are the bytes that were written: the checksum over them and their key is right;
+    // - they are the bytes that were sealed: the checksum over them and their key is right;
     // - they stay what was checked: they were read into memory of our own before, and no file is mapped;
     // - they fit this engine: their key holds the hash of its version and settings, and wasmtime compares
     //   those with what the artifact itself says.
@@ -67,7 +96,7 @@ mod tests {
     #[test]
     fn a_seal_is_broken_by_any_change_and_by_another_key() {
         let (key, artifact) = ([7; 32], b"native code".as_slice());
-        let sealed = [&seal(&key, artifact)[..], artifact].concat();
+        let sealed = seal(&key, artifact);
         assert_eq!(checked(&key, &sealed), Some(artifact));
         assert_eq!(checked(&[8; 32], &sealed), None);
         for at in 0..sealed.len() {

@@ -5,7 +5,6 @@
 //! be used, or a file in it that isn't sound, costs the time to compile and nothing else.
 
 use std::fs::{File, FileTimes};
-use std::hash::{Hash, Hasher};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -13,13 +12,12 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
-use sha2::Digest;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use super::artifact;
+use super::artifact::{self, Key};
 use crate::clock::Clock;
-use crate::config::{Cache as CacheConfig, Sha256};
+use crate::config::Cache as CacheConfig;
 
 const EXTENSION: &str = "artifact";
 const PART: &str = ".part-";
@@ -34,8 +32,6 @@ pub(super) struct Cache {
     /// Who this process is to the file system.
     owner: u32,
     max_bytes: u64,
-    /// The engine's version and settings.
-    environment: [u8; 32],
     clock: Clock,
     counters: Counters,
 }
@@ -87,7 +83,7 @@ pub(super) enum CacheError {
 
 impl Cache {
     /// Opens the folder, which is made where it isn't there.
-    pub(super) fn open(config: &CacheConfig, engine: &Engine) -> Result<Self, CacheError> {
+    pub(super) fn open(config: &CacheConfig) -> Result<Self, CacheError> {
         let unusable = |cause| CacheError::Unusable { folder: config.folder.clone(), cause };
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.folder);
         made.map_err(unusable)?;
@@ -108,7 +104,6 @@ impl Cache {
             folder,
             owner,
             max_bytes: config.max_bytes as u64,
-            environment: environment(engine),
             clock: Clock::system(),
             counters: Counters::default(),
         };
@@ -117,12 +112,11 @@ impl Cache {
     }
 
     /// The compiled component, where a sound one is there. Waits for the disk.
-    pub(super) fn load(&self, engine: &Engine, version: Sha256) -> Option<Component> {
-        let key = self.key(version);
-        let path = self.path(&key);
+    pub(super) fn load(&self, engine: &Engine, key: &Key) -> Option<Component> {
+        let path = self.path(key);
         let component = match self.read(&path) {
             Ok(Some(sealed)) => {
-                artifact::open(engine, &key, &sealed).map_err(|unsound| unsound.to_string())
+                artifact::open(engine, key, &sealed).map_err(|unsound| unsound.to_string())
             }
             Ok(None) => return None,
             Err(cause) => Err(cause),
@@ -140,19 +134,15 @@ impl Cache {
         }
     }
 
-    /// Keeps a component that was just compiled. Waits for the disk.
-    pub(super) fn store(&self, version: Sha256, component: &Component) {
-        let key = self.key(version);
-        let stored = component.serialize().map_err(|error| format!("{error:#}"));
-        let stored = stored
-            .and_then(|artifact| self.write(&key, &artifact).map_err(|error| error.to_string()));
-        match stored {
+    /// Keeps the sealed artifact of a component that was just compiled. Waits for the disk.
+    pub(super) fn store(&self, key: &Key, sealed: &[u8]) {
+        match self.write(key, sealed) {
             Ok(()) => {
                 self.counters.stored.fetch_add(1, Relaxed);
-                self.sweep(Some(&self.path(&key)));
+                self.sweep(Some(&self.path(key)));
             }
             Err(cause) => {
-                tracing::warn!(folder = %self.folder.display(), cause, "cache: a compiled plugin can't be kept; it is compiled again at the next start");
+                tracing::warn!(folder = %self.folder.display(), %cause, "cache: a compiled plugin can't be kept; it is compiled again at the next start");
             }
         }
     }
@@ -167,11 +157,7 @@ impl Cache {
         }
     }
 
-    fn key(&self, version: Sha256) -> [u8; 32] {
-        sha2::Sha256::new().chain_update(self.environment).chain_update(version.0).finalize().into()
-    }
-
-    fn path(&self, key: &[u8; 32]) -> PathBuf {
+    fn path(&self, key: &Key) -> PathBuf {
         self.folder.join(hex::encode(key)).with_extension(EXTENSION)
     }
 
@@ -200,10 +186,9 @@ impl Cache {
         Ok(Some(sealed))
     }
 
-    fn write(&self, key: &[u8; 32], artifact: &[u8]) -> std::io::Result<()> {
+    fn write(&self, key: &Key, sealed: &[u8]) -> std::io::Result<()> {
         let mut file = part(&self.folder)?;
-        file.write_all(&artifact::seal(key, artifact))?;
-        file.write_all(artifact)?;
+        file.write_all(sealed)?;
         // No fsync: what a power loss leaves half done is found by its checksum.
         file.persist(self.path(key))?;
         Ok(())
@@ -267,20 +252,4 @@ impl Cache {
 /// A file of its own beside the others; only this user can read and write it. It goes when it is dropped.
 fn part(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     tempfile::Builder::new().prefix(PART).tempfile_in(folder)
-}
-
-/// The hash of all that decides whether an artifact fits this engine.
-fn environment(engine: &Engine) -> [u8; 32] {
-    struct Digesting(sha2::Sha256);
-    impl Hasher for Digesting {
-        fn write(&mut self, bytes: &[u8]) {
-            self.0.update(bytes);
-        }
-        fn finish(&self) -> u64 {
-            unreachable!("nobody asks for fewer than all bits")
-        }
-    }
-    let mut digesting = Digesting(sha2::Sha256::new());
-    engine.precompile_compatibility_hash().hash(&mut digesting);
-    digesting.0.finalize().into()
 }

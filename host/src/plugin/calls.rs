@@ -27,6 +27,9 @@ use crate::session::payload::{ActionsPayload, SummaryPayload};
 /// What a plugin that was too busy asks for.
 const BUSY_PAUSE: Duration = Duration::from_millis(250);
 
+/// What a plugin that is being compiled asks for.
+const COMPILING_PAUSE: Duration = Duration::from_secs(1);
+
 /// Calls an export of an instance, which is known to have it.
 macro_rules! call {
     ($live:ident.$interface:ident.$function:ident($($argument:expr),*)) => {
@@ -82,6 +85,10 @@ impl Post for Registry {
 
     fn redacts(&self, plugin: &PluginName) -> Option<bool> {
         self.exports(plugin, Interface::Redactor).ok()
+    }
+
+    fn is_coming(&self, plugin: &PluginName) -> bool {
+        matches!(self.pool(plugin, Queue::Posts), Err(NoPool::Compiling))
     }
 
     fn roles(&self, plugin: &PluginName) -> Option<Roles> {
@@ -274,9 +281,9 @@ impl Registry {
     }
 
     fn webhook_reader(&self, plugin: &str) -> Result<Arc<Pool>, ReceiveError> {
-        let pool = self.pool(plugin).map_err(|missing| match missing {
+        let pool = self.pool(plugin, Queue::Webhooks).map_err(|missing| match missing {
             NoPool::Unknown => ReceiveError::NoSuchPlugin,
-            NoPool::Failed(_) => ReceiveError::Unavailable,
+            NoPool::Compiling | NoPool::Failed(_) => ReceiveError::Unavailable,
         })?;
         if pool.admitted().exports(Interface::Webhook) {
             Ok(pool)
@@ -324,10 +331,11 @@ impl Registry {
     }
 
     fn running(&self, plugin: &str) -> Result<Arc<Pool>, PostError> {
-        self.pool(plugin).map_err(|missing| match missing {
+        self.pool(plugin, Queue::Posts).map_err(|missing| match missing {
             NoPool::Unknown => {
                 PostError::Unavailable { message: format!("there is no plugin `{plugin}`") }
             }
+            NoPool::Compiling => PostError::Failed(compiling(plugin)),
             NoPool::Failed(why) => PostError::Unavailable { message: why },
         })
     }
@@ -382,6 +390,19 @@ fn busy(waited: Duration) -> Failure {
         scope: LimitScope::Conversation,
         // It burns no attempt: the call is as good as before, there are only too many at a time.
         ..never_sent(FailureKind::RateLimited, "busy", message)
+    }
+}
+
+/// It isn't the platform that is away, and the plugin is there in a moment: no breaker opens, no attempt is
+/// burned, and nobody asks meanwhile.
+fn compiling(plugin: &str) -> Failure {
+    Failure {
+        retry_after: Some(COMPILING_PAUSE),
+        ..never_sent(
+            FailureKind::RateLimited,
+            "compiling",
+            format!("the plugin `{plugin}` is being compiled"),
+        )
     }
 }
 

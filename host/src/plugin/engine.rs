@@ -35,6 +35,11 @@ pub(super) fn start(turns: &Arc<Turns>) -> wasmtime::Result<Engine> {
     Ok(engine)
 }
 
+/// An engine that only compiles: what it makes fits those of [`start`], and nothing runs in it.
+pub(super) fn compiling() -> wasmtime::Result<Engine> {
+    Engine::new(&settings())
+}
+
 fn settings() -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true);

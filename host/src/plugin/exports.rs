@@ -5,6 +5,7 @@ use wasmtime::component::{Instance, InstancePre};
 
 use super::bindings::v0_1::exports::sidenote::plugin as v0_1;
 use super::instance::State;
+use crate::outbox::parcel::Roles;
 use wasmtime::Store;
 
 /// Makes [`Interface`], [`Indices`] and [`Exports`] of one version's list.
@@ -102,4 +103,10 @@ impl Interface {
 
 fn exported(pre: &InstancePre<State>, interface: Interface) -> bool {
     pre.component().get_export_index(None, interface.full()).is_some()
+}
+
+/// What a plugin does with what people do, by the names of its exports.
+pub(super) fn roles_of(exports: &[String]) -> Roles {
+    let has = |interface: Interface| exports.iter().any(|name| name == interface.full());
+    Roles { writer: has(Interface::Writer), sink: has(Interface::Sink) }
 }

@@ -7,8 +7,6 @@ use super::admit::AdmitError;
 use super::clean::clean;
 use super::registry::LoadError;
 use super::source::Stamp;
-use crate::config::Plugin as PluginConfig;
-use crate::ids::PluginName;
 
 /// Most files of the folder that are looked at.
 const MAX_FILES: usize = 256;
@@ -61,32 +59,27 @@ pub(super) fn look(folder: &Path, configured: &BTreeSet<String>) -> Result<Look,
     Ok(Look { files: stamped.collect(), left_out })
 }
 
-/// What is configured, and a bare use of every file that isn't.
-pub(super) fn wanted<'a>(
-    plugins: &BTreeMap<PluginName, PluginConfig>,
-    files: impl Iterator<Item = &'a String>,
-) -> BTreeMap<PluginName, PluginConfig> {
-    let mut wanted = plugins.clone();
-    for file in files.filter(|file| !plugins.values().any(|plugin| plugin.file == **file)) {
-        if let Some((name, config)) = bare_use(file) {
-            wanted.entry(name).or_insert(config);
-        }
-    }
-    wanted
+/// Says of a file that nobody configured that it isn't used.
+pub(super) fn tell_stray(file: &str) {
+    let next = next_step(file, suggested_name(file, |_| false));
+    tracing::info!(
+        file = clean(file, 100),
+        "plugins: a file isn't configured, so it isn't used; {next}"
+    );
 }
 
-/// The use of a file that nobody configured, under its stem: it may compute, and reach nothing.
-pub(super) fn bare_use(file: &str) -> Option<(PluginName, PluginConfig)> {
-    let stem = file.strip_suffix(".wasm")?;
-    if !is_name(stem) {
-        let file = clean(file, 100);
-        tracing::warn!(
-            file,
-            "this file name can't be a plugin's name; rename it, or name it in `file`"
-        );
-        return None;
-    }
-    Some((stem.into(), PluginConfig::of(file)))
+/// What makes a plugin of a file that nobody configured.
+pub(super) fn next_step(file: &str, name: &str) -> String {
+    let file = clean(file, 100);
+    format!(
+        "to use it, add to the configuration: [plugins.{name}] file = {file:?}; `sidenote plugin inspect` prints the whole table, with what it asks for"
+    )
+}
+
+/// A name for the plugin of a file: its stem, where that can be one and isn't taken.
+pub(super) fn suggested_name(file: &str, is_taken: impl Fn(&str) -> bool) -> &str {
+    let stem = file.strip_suffix(".wasm").unwrap_or(file);
+    if is_name(stem) && !is_taken(stem) { stem } else { "NAME" }
 }
 
 /// Letters, digits, `-`, `_` and `.`: what needs no escaping in logs, addresses and TOML.
@@ -108,13 +101,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_nobody_configured_gets_its_stem_as_name() {
-        let configured = [("bot".into(), PluginConfig::of("webhook.wasm"))].into();
-        let files = ["webhook.wasm", "other-1.wasm", "bot.wasm", ".wasm", "a b.wasm", "x\n.wasm"];
-        let files = files.map(str::to_owned);
-        let wanted = wanted(&configured, files.iter());
-        let names: Vec<_> = wanted.iter().map(|(name, plugin)| (&**name, &*plugin.file)).collect();
-        assert_eq!(names, [("bot", "webhook.wasm"), ("other-1", "other-1.wasm")]);
+    fn a_file_that_nobody_configured_is_told_with_the_table_that_uses_it() {
+        let is_taken = |name: &str| name == "bot";
+        let cases = [
+            ("other-1.wasm", "[plugins.other-1] file = \"other-1.wasm\""),
+            ("bot.wasm", "[plugins.NAME] file = \"bot.wasm\""),
+            ("a b.wasm", "[plugins.NAME] file = \"a b.wasm\""),
+            (".wasm", "[plugins.NAME] file = \".wasm\""),
+        ];
+        for (file, wanted) in cases {
+            let told = next_step(file, suggested_name(file, is_taken));
+            assert!(told.contains(wanted), "{told}");
+        }
+        assert!(!next_step("x\n.wasm", "NAME").contains('\n'));
     }
 
     #[test]

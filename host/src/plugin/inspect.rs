@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::admit::AdmitError;
 use super::anatomy::Anatomy;
 use super::clean::clean;
+use super::compiler::Compiler;
 use super::exports::Interface;
 use super::loader::Loader;
 use super::manifest::{self, Manifest};
@@ -16,6 +17,7 @@ use super::pool::Shared;
 use super::registry::LoadError;
 use super::source::{self, Source};
 use crate::config::Plugin as PluginConfig;
+use crate::egress::Network;
 use crate::ids::PluginName;
 
 const MAX_NAME_BYTES: usize = 200;
@@ -68,6 +70,14 @@ pub struct Imports {
 /// # Errors
 /// The file can't be read, or nothing at all can be tried on this machine.
 pub async fn inspect(path: &Path) -> Result<Inspection, InspectError> {
+    inspect_by(Compiler::in_process(), path).await
+}
+
+/// As [`inspect`], with another compiler.
+///
+/// # Errors
+/// As [`inspect`].
+pub async fn inspect_by(compiler: Compiler, path: &Path) -> Result<Inspection, InspectError> {
     let bytes = source::read(path)?;
     let file = path.file_name().unwrap_or_default().to_string_lossy();
     let (size, sha256) = (bytes.len() as u64, source::sha256(&bytes).to_string());
@@ -77,7 +87,8 @@ pub async fn inspect(path: &Path) -> Result<Inspection, InspectError> {
     let (exports, imports) = (exports(&anatomy), imports(&anatomy));
     let name = plugin_name(&file, manifest.as_ref());
     let toml = manifest::toml(&name, &clean(&file, 100), &sha256, manifest.as_ref());
-    let loader = Loader::new(None)?;
+    let network = Network::new().map_err(LoadError::from)?;
+    let loader = Loader::new(None, compiler, network)?;
     let refused = try_out(&loader, bytes).await.err().map(|error| error.to_string());
     let file = clean(&file, MAX_NAME_BYTES);
     Ok(Inspection { file, size, sha256, exports, imports, manifest, toml, refused })
@@ -96,7 +107,7 @@ pub enum InspectError {
 
 /// Compile, link, probe, trial.
 async fn try_out(loader: &Loader, bytes: Vec<u8>) -> Result<(), AdmitError> {
-    let compiled = loader.compile(Source::of(bytes)?).await?;
+    let compiled = loader.compile(Source::of(bytes)?, loader.turn().await).await?;
     let (name, config) = (PluginName::from("inspected"), PluginConfig::of("inspected.wasm"));
     let shared = Arc::new(Shared::new(1));
     loader.pool(&compiled, &name, &config, shared).await.map(drop)

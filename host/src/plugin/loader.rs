@@ -4,14 +4,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, oneshot};
 use tokio::time::timeout;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
 use super::admit::{self, AdmitError};
+use super::anatomy::Anatomy;
+use super::artifact::{self, Key};
 use super::cache::{Cache, CacheTotals};
+use super::compiler::Compiler;
 use super::engine;
+use super::exports::roles_of;
 use super::instance::{Ground, State};
 use super::manifest::{self, Effective, Manifest};
 use super::pool::{Pool, Shared};
@@ -23,9 +27,11 @@ use crate::config::{Cache as CacheConfig, Plugin as PluginConfig, Sha256};
 use crate::egress::door::Bounds;
 use crate::egress::{Door, Network};
 use crate::ids::PluginName;
+use crate::outbox::parcel::Roles;
 
-const COMPILE_TIMEOUT: Duration = Duration::from_secs(120);
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// Files that are held in memory at the same time, before their turn to be compiled. Those of Python have 18 MB.
+const READ_AT_ONCE: usize = 4;
 
 /// What loading needs.
 pub(super) struct Loader {
@@ -33,9 +39,13 @@ pub(super) struct Loader {
     linker: Linker<State>,
     network: Network,
     cache: Option<Arc<Cache>>,
-    /// One file is compiled at a time. A compile that was given up goes on, for a thread can't be
-    /// stopped; as it keeps its permit, there is never more than one of them.
-    compiler: Arc<Semaphore>,
+    /// The engine's version and settings.
+    environment: Key,
+    compiler: Compiler,
+    /// One permit per compiler at work.
+    compilers: Arc<Semaphore>,
+    /// One permit per file that is looked at.
+    readers: Semaphore,
     turns: Arc<Turns>,
     stdout: Stdout,
 }
@@ -49,6 +59,11 @@ pub(super) struct Compiled {
 }
 
 impl Compiled {
+    fn of(component: Component, source: &Source) -> Result<Self, AdmitError> {
+        let manifest = Manifest::read(&source.bytes)?.map(Arc::new);
+        Ok(Self { component, version: source.version, manifest })
+    }
+
     /// Checks an operator's settings against the manifest: what posts nothing but failures isn't run.
     pub(super) fn check_settings(&self, config: &PluginConfig) -> Result<(), AdmitError> {
         match &self.manifest {
@@ -60,57 +75,108 @@ impl Compiled {
 
 impl Loader {
     /// A loader. Without a usable cache it compiles every time.
-    pub(super) fn new(cache: Option<&CacheConfig>) -> Result<Self, LoadError> {
-        Self::with_network(cache, Network::new()?)
-    }
-
-    /// The same over another way to the network.
-    pub(super) fn with_network(
+    pub(super) fn new(
         cache: Option<&CacheConfig>,
+        compiler: Compiler,
         network: Network,
     ) -> Result<Self, LoadError> {
         let engine_error = |error: wasmtime::Error| LoadError::Engine(admit::cause(&error));
         let turns = Arc::new(Turns::new());
         let engine = engine::start(&turns).map_err(engine_error)?;
         let linker = admit::linker(&engine).map_err(engine_error)?;
-        let cache = cache.and_then(|config| match Cache::open(config, &engine) {
+        let cache = cache.and_then(|config| match Cache::open(config) {
             Ok(cache) => Some(Arc::new(cache)),
             Err(error) => {
                 tracing::error!("{error}");
                 None
             }
         });
-        let compiler = Arc::new(Semaphore::new(1));
+        let environment = artifact::environment(&engine);
+        let compilers = Arc::new(Semaphore::new(compiler.at_once()));
+        let readers = Semaphore::new(READ_AT_ONCE);
         let stdout = Stdout::default();
-        Ok(Self { engine, linker, network, cache, compiler, turns, stdout })
+        Ok(Self {
+            engine,
+            linker,
+            network,
+            cache,
+            environment,
+            compiler,
+            compilers,
+            readers,
+            turns,
+            stdout,
+        })
     }
 
-    /// Reads a file.
-    pub(super) async fn read(&self, path: &Path) -> Result<Source, AdmitError> {
+    /// Waits until there is room for one more file in memory.
+    pub(super) async fn room(&self) -> SemaphorePermit<'_> {
+        self.readers.acquire().await.expect("the semaphore is never closed")
+    }
+
+    /// Waits for a turn to compile. Every turn ends by its limits.
+    pub(super) async fn turn(&self) -> OwnedSemaphorePermit {
+        self.compilers.clone().acquire_owned().await.expect("the semaphore is never closed")
+    }
+
+    /// Reads a file, and what its exports say that it does.
+    pub(super) async fn read(&self, path: &Path) -> Result<(Source, Option<Roles>), AdmitError> {
         let path = path.to_owned();
-        match on_thread("plugin-read", READ_TIMEOUT, move || Source::read(&path)).await? {
-            Ended::Done(source) => source,
+        let read = move || {
+            let source = Source::read(&path)?;
+            let anatomy = Anatomy::of(&source.bytes).ok();
+            let roles = anatomy.map(|anatomy| roles_of(&anatomy.interfaces()));
+            Ok((source, roles))
+        };
+        self.reading(read).await
+    }
+
+    /// What was compiled before, where it is in the cache.
+    pub(super) async fn cached(&self, source: &Source) -> Result<Option<Compiled>, AdmitError> {
+        let Some(cache) = self.cache.clone() else { return Ok(None) };
+        let (engine, key) = (self.engine.clone(), self.key(source));
+        let component = self.reading(move || Ok(cache.load(&engine, &key))).await?;
+        component.map(|component| Compiled::of(component, source)).transpose()
+    }
+
+    /// Compiles what was read, and keeps the artifact in the cache.
+    pub(super) async fn compile(
+        &self,
+        source: Source,
+        turn: OwnedSemaphorePermit,
+    ) -> Result<Compiled, AdmitError> {
+        let key = self.key(&source);
+        let Source { bytes, version } = source;
+        // Before it is compiled nothing that its manifest says matters; after it the bytes are gone.
+        let manifest = Manifest::read(&bytes);
+        let sealed = self.compiler.compile(&self.engine, key, bytes, turn).await?;
+        let (engine, cache) = (self.engine.clone(), self.cache.clone());
+        let open = move || {
+            let component = artifact::open(&engine, &key, &sealed)
+                .map_err(|unsound| AdmitError::Foreign(unsound.to_string()))?;
+            if let Some(cache) = cache {
+                cache.store(&key, &sealed);
+            }
+            Ok(component)
+        };
+        let component = self.reading(open).await?;
+        Ok(Compiled { component, version, manifest: manifest?.map(Arc::new) })
+    }
+
+    fn key(&self, source: &Source) -> Key {
+        artifact::key(&self.environment, source.version)
+    }
+
+    /// Does work that waits for the disk.
+    async fn reading<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, AdmitError> + Send + 'static,
+    ) -> Result<T, AdmitError> {
+        match on_thread("plugin-read", READ_TIMEOUT, work).await? {
+            Ended::Done(done) => done,
             Ended::Panicked => Err(AdmitError::Read("reading it failed".to_owned())),
             Ended::TooLate => Err(AdmitError::Read(format!("not read within {READ_TIMEOUT:?}"))),
         }
-    }
-
-    /// Compiles what was read, or takes it from the cache. One at a time, off the async threads, and
-    /// where a panic of the compiler is contained.
-    pub(super) async fn compile(&self, source: Source) -> Result<Compiled, AdmitError> {
-        let waiting = timeout(COMPILE_TIMEOUT, self.compiler.clone().acquire_owned());
-        let permit = waiting.await.map_err(|_| AdmitError::CompilerBusy(COMPILE_TIMEOUT))?;
-        let permit = permit.expect("the semaphore is never closed");
-        let (engine, cache) = (self.engine.clone(), self.cache.clone());
-        let version = source.version;
-        let work = move || compile(&engine, cache.as_deref(), &source, permit);
-        let (component, manifest) = match on_thread("plugin-compile", COMPILE_TIMEOUT, work).await?
-        {
-            Ended::Done(compiled) => compiled?,
-            Ended::Panicked => return Err(AdmitError::CompilerPanicked),
-            Ended::TooLate => return Err(AdmitError::CompileTimeout(COMPILE_TIMEOUT)),
-        };
-        Ok(Compiled { component, version, manifest: manifest.map(Arc::new) })
     }
 
     /// Admits a component under a name, with what is configured for it.
@@ -162,32 +228,6 @@ pub(super) fn check_pin(source: &Source, config: &PluginConfig) -> Result<(), Ad
         }
         Some(_) | None => Ok(()),
     }
-}
-
-fn compile(
-    engine: &Engine,
-    cache: Option<&Cache>,
-    source: &Source,
-    _permit: OwnedSemaphorePermit,
-) -> Result<(Component, Option<Manifest>), AdmitError> {
-    let component = component(engine, cache, source)?;
-    Ok((component, Manifest::read(&source.bytes)?))
-}
-
-fn component(
-    engine: &Engine,
-    cache: Option<&Cache>,
-    source: &Source,
-) -> Result<Component, AdmitError> {
-    if let Some(component) = cache.and_then(|cache| cache.load(engine, source.version)) {
-        return Ok(component);
-    }
-    let component = Component::from_binary(engine, &source.bytes)
-        .map_err(|error| AdmitError::Compile(admit::cause(&error)))?;
-    if let Some(cache) = cache {
-        cache.store(source.version, &component);
-    }
-    Ok(component)
 }
 
 /// How work on a thread ended.

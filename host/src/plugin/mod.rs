@@ -1,7 +1,7 @@
 //! Components: found in a folder, admitted, kept warm, called within limits.
 //!
 //! ```text
-//! load:   folder -> source (read, pin) -> cache or compiler -> admit (link, probe, trial) -> Registry
+//! load:   take_in: source (read, pin) -> cache or compiler -> admit (link, probe, trial) -> Registry
 //! reload: watch -> the same, in the background -> swapped in, or the old one goes on
 //! call:   Registry -> pool (queue, warm instance) -> guest -> imports -> egress
 //! ```
@@ -17,16 +17,18 @@
 //! | `bindings` | the plugin interface, generated, one module per frozen version |
 //! | `exports` | which of the interfaces a component has |
 //! | `watch` | pure: which files of the folder changed and have come to rest |
-//! | `reload` | takes changed files in |
+//! | `reload` | looks at the folder again and again, and has changed files taken in |
+//! | `take_in` | takes files in, those of the start and changed ones |
 //! | `kind` | what a file is by its first bytes, and the words for what is no component |
 //! | `source` | a file's bytes, and which version they are |
-//! | `loader` | from a file to a pool; the compiler, one file at a time |
+//! | `loader` | from a file to a pool |
+//! | [`compiler`] | a process that compiles, its limits, and what isn't compiled at all |
 //! | `cache` | compiled components in a private folder |
 //! | `artifact` | one compiled component: its seal, and the only unsafe call |
 //! | `admit` | from a component to one that fits, or to an error that says what to do |
 //! | `calls` | one function per export that the host calls |
 //! | `pool` | one version's warm instances, the queue, the deadline, what is done after a crash |
-//! | `supervise` | pure: holds back a plugin that does nothing but trap |
+//! | `supervise` | pure: holds back a plugin that does nothing but trap; paces what is said of webhooks that do |
 //! | `engine` | the settings of the engine, and the tick that lets it stop a loop |
 //! | `instance` | the state of one instance and its limits |
 //! | `turns` | who may compute when several compute for long |
@@ -47,6 +49,7 @@ mod bindings;
 mod cache;
 mod calls;
 mod clean;
+pub mod compiler;
 mod convert;
 mod engine;
 mod exports;
@@ -72,6 +75,7 @@ mod source;
 mod state;
 mod stdout;
 mod supervise;
+mod take_in;
 mod turns;
 mod wasi_http;
 mod watch;
@@ -79,8 +83,9 @@ pub mod webhook;
 
 pub use admit::AdmitError;
 pub use cache::CacheTotals;
+pub use compiler::Compiler;
 pub use help::{Offer, QuickReply, TriggerContext};
-pub use inspect::{Exports, Imports, InspectError, Inspection, inspect};
+pub use inspect::{Exports, Imports, InspectError, Inspection, inspect, inspect_by};
 pub use kind::NotAComponent;
 pub use manifest::{Manifest, ManifestError};
 pub use redaction::Redaction;

@@ -31,7 +31,11 @@ pub(super) struct Pool {
     shared: Arc<Shared>,
     /// Instances between calls; `None` when another version has taken over.
     idle: Mutex<Option<Vec<Warm>>>,
-    supervisor: Mutex<Supervisor>,
+    /// Watches the host's own calls.
+    own: Mutex<Supervisor>,
+    /// Watches webhooks. What strangers send holds nothing back: neither the host's own calls, nor webhooks
+    /// that are genuine. It only paces what is logged of them.
+    strangers: Mutex<Supervisor>,
 }
 
 /// What the versions of a plugin share: while one takes over from the other, the limits hold for both
@@ -45,12 +49,12 @@ pub(super) struct Shared {
     counters: Counters,
 }
 
-/// What a call waits in.
-#[derive(Debug, Clone, Copy)]
+/// What a call waits in, by who is behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Queue {
-    /// Posts: as many at the same time as the limit `concurrency` says.
+    /// The host's own calls, posts above all: as many at the same time as the limit `concurrency` says.
     Posts,
-    /// Webhooks: a quarter as many beside them.
+    /// Webhooks: a quarter as many beside them. Whoever sends one may be anyone.
     Webhooks,
 }
 
@@ -147,7 +151,8 @@ impl Pool {
             short: source::short(version),
             shared,
             idle: Mutex::new(Some(vec![Warm::new(tried)])),
-            supervisor: Mutex::new(Supervisor::new()),
+            own: Mutex::new(Supervisor::new()),
+            strangers: Mutex::new(Supervisor::new()),
         }
     }
 
@@ -156,11 +161,16 @@ impl Pool {
         self.version
     }
 
-    /// Whether the plugin answers, or is held back.
+    /// Whether the plugin answers the host's own calls, or is held back.
     pub(super) fn condition(&self) -> Condition {
-        let supervisor = self.supervisor();
+        let supervisor = self.supervisor(Queue::Posts);
         // Most are, and the clock needn't be asked.
         if supervisor.is_sound() { Condition::Sound } else { supervisor.condition(Instant::now()) }
+    }
+
+    /// Whether webhooks make it trap again and again.
+    pub(super) fn webhooks_trap(&self) -> bool {
+        !self.supervisor(Queue::Webhooks).is_sound()
     }
 
     /// The span of one call: whatever is logged in it tells which version it was.
@@ -226,10 +236,12 @@ impl Pool {
         let began = Instant::now();
         let deadline = began + whole;
         let waited = whole / 2;
-        if !self.supervisor().admit(began) {
+        let admitted = self.supervisor(queue).admit(began);
+        if !admitted && queue == Queue::Posts {
             // Another call is finding out whether the plugin has recovered.
             return Err(Stopped::Busy { waited: Duration::ZERO });
         }
+        let by = By { queue, began, is_told: admitted };
         let permits = match queue {
             Queue::Posts => &self.shared.posts,
             Queue::Webhooks => &self.shared.webhooks,
@@ -243,18 +255,18 @@ impl Pool {
         };
         let mut warm = match self.take_idle(now) {
             Some(warm) => warm,
-            None => self.start(began, deadline).await?,
+            None => self.start(by, deadline).await?,
         };
         warm.calls += 1;
         instance::begin_call(&mut warm.live.store, deadline, traceparent);
-        Ok(Lease { pool: self, warm, began, deadline, _permit: permit })
+        Ok(Lease { pool: self, warm, by, deadline, _permit: permit })
     }
 
-    async fn start(&self, began: Instant, deadline: Instant) -> Result<Warm, Stopped> {
+    async fn start(&self, by: By, deadline: Instant) -> Result<Warm, Stopped> {
         let mut store = self.admitted.store(&self.ground);
         instance::begin_call(&mut store, deadline, None);
         let failed = |message| {
-            self.trapped(began);
+            self.trapped(by);
             Stopped::Start { message }
         };
         match timeout_at(deadline, self.admitted.instantiate(store)).await {
@@ -265,12 +277,21 @@ impl Pool {
     }
 }
 
+/// Who is behind a call.
+#[derive(Clone, Copy)]
+struct By {
+    queue: Queue,
+    began: Instant,
+    /// Whether a trap is news.
+    is_told: bool,
+}
+
 /// An instance for one call. Dropped without [`Lease::settle`] (a cancelled call), the instance goes
 /// with it: what a half-run guest holds can't be trusted.
 pub(super) struct Lease<'a> {
     pool: &'a Pool,
     pub(super) warm: Warm,
-    began: Instant,
+    by: By,
     pub(super) deadline: Instant,
     _permit: SemaphorePermit<'a>,
 }
@@ -282,8 +303,8 @@ impl Lease<'_> {
         let stopped = match outcome {
             Some(Ok(answer)) => {
                 state.log.end();
-                self.pool.supervisor().answered();
-                self.pool.put_back(self.warm, self.began);
+                self.pool.supervisor(self.by.queue).answered();
+                self.pool.put_back(self.warm, self.by.began);
                 return Ok(answer);
             }
             Some(Err(error)) => crash(&error, state),
@@ -296,9 +317,14 @@ impl Lease<'_> {
             Crash::Timeout => {
                 self.pool.counters().traps.fetch_add(1, Relaxed);
             }
-            Crash::Trap | Crash::Cpu | Crash::Memory => self.pool.trapped(self.began),
+            Crash::Trap | Crash::Cpu | Crash::Memory => self.pool.trapped(self.by),
         }
-        tracing::warn!(plugin = %self.pool.ground.name, version = self.pool.short, code = crash.code(), message, "a plugin was stopped; its instance is dropped");
+        let (plugin, version, code) = (&self.pool.ground.name, &self.pool.short, crash.code());
+        if self.by.is_told {
+            tracing::warn!(%plugin, version, code, message, "a plugin was stopped; its instance is dropped");
+        } else {
+            tracing::debug!(%plugin, version, code, message, "a plugin was stopped again");
+        }
         Err(Stopped::Crashed { crash, message })
     }
 }
@@ -331,12 +357,23 @@ impl Pool {
         };
     }
 
-    /// Counts a trap; where it was one too many, the plugin is held back.
-    fn trapped(&self, began: Instant) {
+    /// Counts a trap; where it was one too many, the plugin is held back, unless a stranger was behind it.
+    fn trapped(&self, by: By) {
         self.counters().traps.fetch_add(1, Relaxed);
-        let pause = self.supervisor().trapped(began, Instant::now());
-        if let Some(pause) = pause {
-            tracing::error!(plugin = %self.ground.name, version = self.short, ?pause, "the plugin traps again and again; its calls are held back for a while");
+        if !by.is_told {
+            return;
+        }
+        let Some(pause) = self.supervisor(by.queue).trapped(by.began, Instant::now()) else {
+            return;
+        };
+        let (plugin, version) = (&self.ground.name, &self.short);
+        match by.queue {
+            Queue::Posts => {
+                tracing::error!(%plugin, version, ?pause, "the plugin traps again and again; its calls are held back for a while");
+            }
+            Queue::Webhooks => {
+                tracing::error!(%plugin, version, silent = ?pause, "webhooks make the plugin trap again and again; its notes go on, and further traps aren't logged for a while");
+            }
         }
     }
 
@@ -344,8 +381,12 @@ impl Pool {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn supervisor(&self) -> MutexGuard<'_, Supervisor> {
-        self.supervisor.lock().unwrap_or_else(PoisonError::into_inner)
+    fn supervisor(&self, queue: Queue) -> MutexGuard<'_, Supervisor> {
+        let supervisor = match queue {
+            Queue::Posts => &self.own,
+            Queue::Webhooks => &self.strangers,
+        };
+        supervisor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,23 +1,26 @@
 //! The plugins by name: what the rest of the host calls.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::admit::AdmitError;
 use super::cache::CacheTotals;
+use super::compiler::Compiler;
 use super::exports::Interface;
 use super::folder::{self, Look};
-use super::loader::{self, Compiled, Loader};
-use super::pool::{Pool, Shared};
+use super::loader::Loader;
+use super::pool::{Pool, Queue, Shared};
 use super::reload::{ReloadCounters, ReloadTotals};
 use super::source;
 use super::state::{Health, InstanceState, PluginState};
 use super::supervise::Condition;
+use super::take_in::Outcome;
 use crate::clock::Clock;
 use crate::config::{Cache, Plugin as PluginConfig};
 use crate::egress::{Detour, Network, NetworkError};
@@ -31,6 +34,14 @@ pub struct Registry {
     slots: RwLock<BTreeMap<PluginName, Arc<Slot>>>,
     /// The folder before it was loaded; taken by whoever watches it.
     pub(super) first_look: Mutex<Option<Look>>,
+    /// The files that the last look found.
+    pub(super) found: Mutex<BTreeSet<String>>,
+    /// Files that are to be taken in.
+    pub(super) wanted: Mutex<BTreeSet<String>>,
+    /// Told when there are more of them.
+    pub(super) more_wanted: Notify,
+    /// Told when a plugin was read, loaded or refused.
+    progress: watch::Sender<()>,
     pub(super) reloads: ReloadCounters,
     clock: Clock,
 }
@@ -41,20 +52,37 @@ pub(super) struct Slot {
     pub(super) config: PluginConfig,
     pub(super) shared: Arc<Shared>,
     current: RwLock<Current>,
+    /// Whether anything came of its file yet.
+    begun: AtomicBool,
     swaps: AtomicU64,
 }
 
 /// What runs under a name.
 struct Current {
-    plugin: Result<Arc<Pool>, AdmitError>,
+    plugin: Result<Arc<Pool>, Absent>,
+    /// What the exports in its file say that it does, once that was read.
+    roles: Option<Roles>,
     /// Why the file isn't what runs.
     refused: Option<String>,
+}
+
+/// Why nothing runs under a name.
+#[derive(Debug, Clone)]
+pub(super) enum Absent {
+    /// Its file has yet to be read.
+    Unread,
+    /// Its file is being compiled, or waits for its turn.
+    Compiling,
+    /// It can't be used.
+    Failed(AdmitError),
 }
 
 /// Why a plugin can't be called.
 pub(super) enum NoPool {
     /// No plugin has this name.
     Unknown,
+    /// It is being compiled.
+    Compiling,
     /// It couldn't be loaded, or is held back, for this reason.
     Failed(String),
 }
@@ -84,8 +112,8 @@ pub enum LoadError {
 }
 
 impl Registry {
-    /// Loads what is configured, and every other `.wasm` file of the folder under its stem, without
-    /// settings, secrets or grants. A file that can't be used stops nothing else. Everything is compiled.
+    /// Loads what is configured. A file that can't be used stops nothing else. Everything is compiled, on a
+    /// thread of this process: see [`Compiler::in_process`].
     ///
     /// # Errors
     /// Only where nothing at all can be loaded.
@@ -93,7 +121,7 @@ impl Registry {
         from: &Path,
         plugins: &BTreeMap<PluginName, PluginConfig>,
     ) -> Result<Self, LoadError> {
-        Self::load_with(from, plugins, Loader::new(None)?).await
+        Self::load_by(Compiler::in_process(), from, plugins, None).await
     }
 
     /// As [`Registry::load`], but what is in the cache needn't be compiled. A cache that can't be used is
@@ -106,64 +134,127 @@ impl Registry {
         plugins: &BTreeMap<PluginName, PluginConfig>,
         cache: &Cache,
     ) -> Result<Self, LoadError> {
-        Self::load_with(from, plugins, Loader::new(Some(cache))?).await
+        Self::load_by(Compiler::in_process(), from, plugins, Some(cache)).await
     }
 
-    /// As [`Registry::load`], for trying plugins out: what they send to some hosts goes to stand-ins. With a
-    /// cache as [`Registry::load_cached`].
+    /// As [`Registry::load`] or [`Registry::load_cached`], with another compiler.
+    ///
+    /// # Errors
+    /// As [`Registry::load`].
+    pub async fn load_by(
+        compiler: Compiler,
+        from: &Path,
+        plugins: &BTreeMap<PluginName, PluginConfig>,
+        cache: Option<&Cache>,
+    ) -> Result<Self, LoadError> {
+        let registry = Self::open(compiler, from, plugins, cache)?;
+        registry.take_in_wanted().await;
+        Ok(registry)
+    }
+
+    /// As [`Registry::load_by`], for trying plugins out: what they send to some hosts goes to stand-ins.
     ///
     /// # Errors
     /// As [`Registry::load`].
     pub async fn load_on_trial(
+        compiler: Compiler,
         from: &Path,
         plugins: &BTreeMap<PluginName, PluginConfig>,
         detours: Vec<Detour>,
         cache: Option<&Cache>,
     ) -> Result<Self, LoadError> {
         let network = Network::new()?.with_detours(detours);
-        Self::load_with(from, plugins, Loader::with_network(cache, network)?).await
+        let registry = Self::with(Loader::new(cache, compiler, network)?, from, plugins)?;
+        registry.take_in_wanted().await;
+        Ok(registry)
     }
 
-    async fn load_with(
+    /// A registry that has yet to read what is configured: [`Registry::watch`] does. Until a plugin is
+    /// compiled, its calls are answered as those of a platform that asks for a pause: no attempt is burned.
+    ///
+    /// # Errors
+    /// As [`Registry::load`].
+    pub fn open(
+        compiler: Compiler,
         from: &Path,
         plugins: &BTreeMap<PluginName, PluginConfig>,
-        loader: Loader,
+        cache: Option<&Cache>,
     ) -> Result<Self, LoadError> {
-        let files = plugins.values().map(|plugin| plugin.file.clone()).collect();
+        Self::with(Loader::new(cache, compiler, Network::new()?)?, from, plugins)
+    }
+
+    fn with(
+        loader: Loader,
+        from: &Path,
+        plugins: &BTreeMap<PluginName, PluginConfig>,
+    ) -> Result<Self, LoadError> {
+        let files: BTreeSet<_> = plugins.values().map(|plugin| plugin.file.clone()).collect();
         // Before anything is read: what changes while it is read is seen as a change.
         let look = folder::look(from, &files)?;
         look.warn_of_left_out(0);
-        let wanted = folder::wanted(plugins, look.files.keys());
-
-        let mut by_file: BTreeMap<String, Vec<(PluginName, PluginConfig)>> = BTreeMap::new();
-        for (name, config) in wanted {
-            by_file.entry(config.file.clone()).or_default().push((name, config));
+        let found: BTreeSet<_> = look.files.keys().cloned().collect();
+        for file in found.difference(&files) {
+            folder::tell_stray(file);
         }
-        let mut slots = BTreeMap::new();
-        for (file, users) in by_file {
-            let users = users.into_iter().map(|(name, config)| Slot::new(name, config)).collect();
-            for (slot, outcome) in load_file(&loader, from, &file, users).await {
-                slot.start_with(outcome);
-                slots.insert(slot.name.clone(), slot);
-            }
-        }
+        let slots = plugins
+            .iter()
+            .map(|(name, config)| (name.clone(), Slot::new(name.clone(), config.clone())));
         Ok(Self {
             folder: from.to_owned(),
             loader,
-            slots: RwLock::new(slots),
+            slots: RwLock::new(slots.collect()),
             first_look: Mutex::new(Some(look)),
+            found: Mutex::new(found),
+            wanted: Mutex::new(files),
+            more_wanted: Notify::new(),
+            progress: watch::Sender::new(()),
             reloads: ReloadCounters::default(),
             clock: Clock::system(),
         })
     }
 
-    /// The plugin's instances. Whoever holds them stays with one version.
-    pub(super) fn pool(&self, plugin: &str) -> Result<Arc<Pool>, NoPool> {
+    /// Has a file taken in, again where it was, by whoever watches.
+    pub(super) fn want(&self, file: &str) {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).insert(file.to_owned());
+        self.more_wanted.notify_one();
+    }
+
+    /// Waits until of every plugin it is known what it exports, or that its file can't be read.
+    pub async fn surveyed(&self) {
+        self.until(|slot| !matches!(slot.absent(), Some(Absent::Unread))).await;
+    }
+
+    /// Waits until every plugin runs or can't be used. With nobody who watches it may wait for ever.
+    pub async fn loaded(&self) {
+        self.until(|slot| matches!(slot.absent(), None | Some(Absent::Failed(_)))).await;
+    }
+
+    /// Whether [`Registry::surveyed`] would wait.
+    pub fn is_surveyed(&self) -> bool {
+        !self.slots().iter().any(|slot| matches!(slot.absent(), Some(Absent::Unread)))
+    }
+
+    async fn until(&self, is: impl Fn(&Slot) -> bool) {
+        let mut progress = self.progress.subscribe();
+        // The sender is ours: it isn't gone.
+        while !self.slots().iter().all(|slot| is(slot)) && progress.changed().await.is_ok() {}
+    }
+
+    /// Tells who waits for it that a plugin was read, loaded or refused.
+    pub(super) fn progressed(&self) {
+        self.progress.send_replace(());
+    }
+
+    /// The plugin's instances, for calls of this kind. Whoever holds them stays with one version.
+    pub(super) fn pool(&self, plugin: &str, queue: Queue) -> Result<Arc<Pool>, NoPool> {
         let slot = self.slot(plugin).ok_or(NoPool::Unknown)?;
-        let pool = slot.pool().map_err(NoPool::Failed)?;
-        match pool.condition() {
-            Condition::Sound | Condition::OnTrial => Ok(pool),
-            Condition::HeldBack(until) => Err(NoPool::Failed(format!(
+        let pool = slot.pool().map_err(|absent| match absent {
+            Absent::Unread | Absent::Compiling => NoPool::Compiling,
+            Absent::Failed(error) => NoPool::Failed(error.to_string()),
+        })?;
+        match (queue, pool.condition()) {
+            (Queue::Webhooks, _) | (_, Condition::Sound | Condition::OnTrial) => Ok(pool),
+            (Queue::Posts, Condition::HeldBack(until)) => Err(NoPool::Failed(format!(
                 "the plugin `{plugin}` traps again and again and is held back for {:?}; the log says why it traps",
                 until.saturating_duration_since(Instant::now()),
             ))),
@@ -175,24 +266,27 @@ impl Registry {
         self.clock
     }
 
-    /// Whether a plugin can post notes, as far as is known: one that couldn't be loaded may.
+    /// Whether a plugin can post notes, as far as is known: one that couldn't be read may.
     pub fn writes(&self, plugin: &str) -> bool {
-        self.slot(plugin).is_some_and(|slot| match slot.pool() {
-            Ok(pool) => pool.admitted().interfaces().contains(&"writer"),
-            Err(_) => true,
-        })
+        self.slot(plugin).is_some_and(|slot| slot.roles().is_none_or(|roles| roles.writer))
     }
 
-    /// What a plugin can do with what people do; `None` where there is none that can be asked.
+    /// What a plugin can do with what people do, by its file where it doesn't run yet; `None` where there is
+    /// none that could be told of.
     pub fn roles(&self, plugin: &str) -> Option<Roles> {
-        let pool = self.slot(plugin)?.pool().ok()?;
-        let exports = |interface| pool.admitted().exports(interface);
-        Some(Roles { writer: exports(Interface::Writer), sink: exports(Interface::Sink) })
+        self.slot(plugin)?.roles()
     }
 
-    /// How every plugin is, by name.
+    /// How every plugin is, by name; after them the files of the folder that nobody configured.
     pub fn states(&self) -> Vec<PluginState> {
-        self.slots().iter().map(|slot| slot.state(self.clock)).collect()
+        let slots = self.slots();
+        let mut states: Vec<_> = slots.iter().map(|slot| slot.state(self.clock)).collect();
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let strays =
+            found.iter().filter(|file| slots.iter().all(|slot| slot.config.file != **file));
+        let is_taken = |name: &str| slots.iter().any(|slot| &*slot.name == name);
+        states.extend(strays.map(|file| PluginState::stray(file, is_taken)));
+        states
     }
 
     /// The instances of a plugin that wait for a call, the one that is called next last; none of one that
@@ -216,11 +310,6 @@ impl Registry {
         self.slots.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    pub(super) fn add(&self, slot: Arc<Slot>) {
-        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
-        slots.insert(slot.name.clone(), slot);
-    }
-
     fn slot(&self, plugin: &str) -> Option<Arc<Slot>> {
         self.slots.read().unwrap_or_else(PoisonError::into_inner).get(plugin).cloned()
     }
@@ -232,102 +321,62 @@ impl std::fmt::Debug for Registry {
     }
 }
 
-/// What became of a file for one of its users.
-pub(super) enum Outcome {
-    /// It can be swapped in.
-    Loaded(Pool),
-    /// It is what runs.
-    Same,
-    /// It can't be used.
-    Refused(AdmitError),
-}
-
-/// Takes a file in for everybody who uses it. What one of them is refused for stops no other.
-pub(super) async fn load_file(
-    loader: &Loader,
-    folder: &Path,
-    file: &str,
-    users: Vec<Arc<Slot>>,
-) -> Vec<(Arc<Slot>, Outcome)> {
-    let source = match folder::path(folder, file) {
-        Ok(path) => loader.read(&path).await,
-        Err(error) => Err(error),
-    };
-    let source = match source {
-        Ok(source) => source,
-        Err(error) => return all(users, &error),
-    };
-    let mut loaded = Vec::new();
-    let mut fitting = Vec::new();
-    for slot in users {
-        let runs = slot.pool().is_ok_and(|pool| pool.version() == source.version);
-        match loader::check_pin(&source, &slot.config) {
-            Ok(()) if runs => loaded.push((slot, Outcome::Same)),
-            Ok(()) => fitting.push(slot),
-            Err(error) => loaded.push((slot, Outcome::Refused(error))),
-        }
-    }
-    if fitting.is_empty() {
-        return loaded;
-    }
-    match loader.compile(source).await {
-        Ok(compiled) => {
-            for slot in fitting {
-                let outcome = slot.admit(loader, &compiled).await;
-                loaded.push((slot, outcome));
-            }
-        }
-        Err(error) => loaded.extend(all(fitting, &error)),
-    }
-    loaded
-}
-
-fn all(users: Vec<Arc<Slot>>, error: &AdmitError) -> Vec<(Arc<Slot>, Outcome)> {
-    users.into_iter().map(|slot| (slot, Outcome::Refused(error.clone()))).collect()
-}
-
 impl Slot {
     /// A name that nothing runs under yet.
     pub(super) fn new(name: PluginName, config: PluginConfig) -> Arc<Self> {
         let shared = Arc::new(Shared::new(config.limits.concurrency));
-        let current = RwLock::new(Current { plugin: Err(AdmitError::Missing), refused: None });
-        Arc::new(Self { name, config, shared, current, swaps: AtomicU64::new(0) })
+        let current = Current { plugin: Err(Absent::Unread), roles: None, refused: None };
+        let current = RwLock::new(current);
+        let (begun, swaps) = (AtomicBool::new(false), AtomicU64::new(0));
+        Arc::new(Self { name, config, shared, current, begun, swaps })
     }
 
-    async fn admit(&self, loader: &Loader, compiled: &Compiled) -> Outcome {
-        if let Err(error) = compiled.check_settings(&self.config) {
-            return Outcome::Refused(error);
-        }
-        match loader.pool(compiled, &self.name, &self.config, self.shared.clone()).await {
-            Ok(pool) => Outcome::Loaded(pool),
-            Err(error) => Outcome::Refused(error),
+    /// Its file was read, and is compiled from here on unless it runs already.
+    pub(super) fn survey(&self, roles: Option<Roles>) {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        if current.plugin.is_err() {
+            current.plugin = Err(Absent::Compiling);
+            current.roles = roles;
         }
     }
 
-    /// What was found at the start.
-    fn start_with(&self, outcome: Outcome) {
+    /// Takes what became of its file.
+    pub(super) fn settle(&self, outcome: Outcome, reloads: &ReloadCounters) {
         let file = &self.config.file;
-        match outcome {
-            Outcome::Loaded(pool) => {
+        let before = self.current.read().unwrap_or_else(PoisonError::into_inner).plugin.clone();
+        let begins = !self.begun.swap(true, Relaxed);
+        match (outcome, before) {
+            (Outcome::Loaded(pool), _) if begins => {
                 tracing::info!(plugin = %self.name, file, version = source::short(pool.version()), interfaces = ?pool.admitted().interfaces(), "plugin loaded");
-                self.put(pool);
+                self.put(*pool);
             }
-            Outcome::Refused(error) => {
+            (Outcome::Refused(error), Err(_)) if begins => {
                 tracing::error!(plugin = %self.name, file, %error, "plugin can't be used; the others go on");
                 self.refuse(error);
             }
-            Outcome::Same => {}
+            (Outcome::Loaded(pool), before) => {
+                let before = before.ok().map(|pool| source::short(pool.version()));
+                tracing::info!(plugin = %self.name, file, version = source::short(pool.version()), before, interfaces = ?pool.admitted().interfaces(), "plugins: swapped in");
+                self.put(*pool);
+                self.swaps.fetch_add(1, Relaxed);
+                reloads.swapped();
+            }
+            (Outcome::Refused(error), before) => {
+                let goes_on = before.ok().map(|pool| source::short(pool.version()));
+                tracing::error!(plugin = %self.name, file, %error, goes_on, "plugins: the file can't be used; what runs goes on");
+                self.refuse(error);
+                reloads.refused();
+            }
+            (Outcome::Same, _) => {
+                self.current.write().unwrap_or_else(PoisonError::into_inner).refused = None;
+                tracing::info!(plugin = %self.name, file, "plugins: the file is what runs already");
+            }
         }
     }
 
-    /// Puts another version in the place of the one that runs. Calls under way finish on that.
-    pub(super) fn swap(&self, pool: Pool) {
-        self.put(pool);
-        self.swaps.fetch_add(1, Relaxed);
-    }
-
+    /// Puts a version in the place of the one that runs. Calls under way finish on that.
     fn put(&self, pool: Pool) {
-        let next = Current { plugin: Ok(Arc::new(pool)), refused: None };
+        let next = Current { plugin: Ok(Arc::new(pool)), roles: None, refused: None };
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *current, next);
         // What is dropped is dropped outside of the lock.
@@ -342,36 +391,52 @@ impl Slot {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         match &mut current.plugin {
             Ok(_) => current.refused = Some(error.to_string()),
-            Err(failed) => *failed = error,
+            Err(absent) => *absent = Absent::Failed(error),
         }
     }
 
-    /// The file is again what runs.
-    pub(super) fn confirm(&self) {
-        self.current.write().unwrap_or_else(PoisonError::into_inner).refused = None;
+    /// The version that runs, or why none does.
+    pub(super) fn pool(&self) -> Result<Arc<Pool>, Absent> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).plugin.clone()
     }
 
-    /// The version that runs, or why none does.
-    pub(super) fn pool(&self) -> Result<Arc<Pool>, String> {
+    /// Why nothing runs, where nothing does.
+    fn absent(&self) -> Option<Absent> {
+        self.pool().err()
+    }
+
+    fn roles(&self) -> Option<Roles> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        current.plugin.as_ref().map(Arc::clone).map_err(ToString::to_string)
+        let Ok(pool) = &current.plugin else { return current.roles };
+        let exports = |interface| pool.admitted().exports(interface);
+        Some(Roles { writer: exports(Interface::Writer), sink: exports(Interface::Sink) })
     }
 
     fn state(&self, clock: Clock) -> PluginState {
         let refused = self.current.read().unwrap_or_else(PoisonError::into_inner).refused.clone();
-        let (failed, pool) = match self.pool() {
-            Ok(pool) => (None, Some(pool)),
-            Err(why) => (Some(why), None),
+        let epoch = |until: Instant| {
+            (clock.now() + until.saturating_duration_since(Instant::now())).as_secs_f64()
         };
-        let (health, held_back_until) = match pool.as_ref().map(|pool| pool.condition()) {
-            None => (Health::Failed, None),
-            Some(Condition::Sound) => (Health::Loaded, None),
-            Some(Condition::OnTrial) => (Health::Unhealthy, None),
-            Some(Condition::HeldBack(until)) => {
-                let left = until.saturating_duration_since(Instant::now());
-                (Health::HeldBack, Some((clock.now() + left).as_secs_f64()))
+        let (mut health, mut held_back_until, mut webhooks_trap, mut failed) =
+            (Health::Loaded, None, false, None);
+        let pool = self.pool();
+        match &pool {
+            Err(Absent::Unread | Absent::Compiling) => health = Health::Compiling,
+            Err(Absent::Failed(error)) => {
+                (health, failed) = (Health::Failed, Some(error.to_string()));
             }
-        };
+            Ok(pool) => {
+                match pool.condition() {
+                    Condition::Sound => {}
+                    Condition::OnTrial => health = Health::Unhealthy,
+                    Condition::HeldBack(until) => {
+                        (health, held_back_until) = (Health::HeldBack, Some(epoch(until)));
+                    }
+                }
+                webhooks_trap = pool.webhooks_trap();
+            }
+        }
+        let pool = pool.ok();
         let interfaces = pool.as_ref().map(|pool| pool.admitted().interfaces());
         let interfaces = interfaces.map(|names| names.into_iter().map(Cow::Borrowed).collect());
         let counters = self.shared.counters();
@@ -382,8 +447,10 @@ impl Slot {
             interfaces: interfaces.unwrap_or_default(),
             health,
             held_back_until,
+            webhooks_trap,
             failed,
             refused,
+            next_step: None,
             calls: counters.calls.load(Relaxed),
             failures: counters.failures.load(Relaxed),
             traps: counters.traps.load(Relaxed),

@@ -1,7 +1,7 @@
-//! Takes changed files of the plugins folder in, one after the other, while everything runs.
+//! Watches the plugins folder while everything runs, and has changed files taken in.
 
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -11,15 +11,11 @@ use tokio_util::sync::CancellationToken;
 use super::admit::AdmitError;
 use super::folder::{self, Look};
 use super::loader::{Ended, on_thread};
-use super::registry::{LoadError, Outcome, Registry, Slot, load_file};
-use super::source;
+use super::registry::{LoadError, Registry};
 use super::watch::{Change, Watch};
 
 /// How long a look at the folder may take before it is said to be unreadable.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Names are kept when their files go. With so many of them, no further ones are taken while the host runs.
-const MAX_PLUGINS: usize = 1024;
 
 /// What became of changed files since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +42,14 @@ pub(super) struct ReloadCounters {
 }
 
 impl ReloadCounters {
+    pub(super) fn swapped(&self) {
+        self.swapped.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn refused(&self) {
+        self.refused.fetch_add(1, Relaxed);
+    }
+
     pub(super) fn totals(&self) -> ReloadTotals {
         ReloadTotals {
             seen: self.seen.load(Relaxed),
@@ -58,9 +62,10 @@ impl ReloadCounters {
 }
 
 impl Registry {
-    /// Looks at the plugins folder as often as told, until it is told to stop, and takes in what changed:
-    /// a file that has come to rest is read, compiled and tried beside what runs, and then swapped in.
-    /// Whatever fails on the way leaves what runs as it is. One at a time watches a folder.
+    /// Takes in what is configured and has yet to be read, and looks at the plugins folder as often as told,
+    /// until it is told to stop: a file that changed and has come to rest is read, compiled and tried beside
+    /// what runs, and then swapped in. Whatever fails on the way leaves what runs as it is. One at a time
+    /// watches a folder.
     ///
     /// The configuration isn't read again: a changed file gets what its plugin was granted at the start.
     pub async fn watch(&self, every: Duration, stop: CancellationToken) {
@@ -69,37 +74,43 @@ impl Registry {
             tracing::warn!("the plugins folder is watched already");
             return;
         };
+        // A look waits for the disk, and a file for its turn: neither waits for the other.
+        let watching =
+            async { tokio::join!(self.look_always(first, every), self.take_in_always()) };
+        stop.run_until_cancelled(watching).await;
+    }
+
+    async fn look_always(&self, first: Look, every: Duration) {
         let mut left_out = first.left_out;
         let mut watch = Watch::new(first.files);
         let mut readable = true;
         let mut ticks = tokio::time::interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let watching = async {
-            loop {
-                ticks.tick().await;
-                for slot in self.slots() {
-                    if let Ok(pool) = slot.pool() {
-                        pool.sweep(Instant::now());
-                    }
-                }
-                let look = match self.look().await {
-                    Ok(look) => look,
-                    Err(error) => {
-                        if std::mem::take(&mut readable) {
-                            tracing::error!("{error}; what is loaded goes on");
-                        }
-                        continue;
-                    }
-                };
-                readable = true;
-                look.warn_of_left_out(left_out);
-                left_out = look.left_out;
-                for change in watch.look(look.files) {
-                    self.change(change).await;
+        loop {
+            ticks.tick().await;
+            for slot in self.slots() {
+                if let Ok(pool) = slot.pool() {
+                    pool.sweep(Instant::now());
                 }
             }
-        };
-        stop.run_until_cancelled(watching).await;
+            let look = match self.look().await {
+                Ok(look) => look,
+                Err(error) => {
+                    if std::mem::take(&mut readable) {
+                        tracing::error!("{error}; what is loaded goes on");
+                    }
+                    continue;
+                }
+            };
+            readable = true;
+            look.warn_of_left_out(left_out);
+            left_out = look.left_out;
+            *self.found.lock().unwrap_or_else(PoisonError::into_inner) =
+                look.files.keys().cloned().collect();
+            for change in watch.look(look.files) {
+                self.change(change);
+            }
+        }
     }
 
     async fn look(&self) -> Result<Look, LoadError> {
@@ -117,7 +128,7 @@ impl Registry {
         }
     }
 
-    async fn change(&self, change: Change) {
+    fn change(&self, change: Change) {
         match change {
             Change::Seen(file) => {
                 self.reloads.seen.fetch_add(1, Relaxed);
@@ -127,7 +138,11 @@ impl Registry {
                 );
             }
             Change::Gone(file) => self.gone(&file),
-            Change::AtRest(file) => self.take_in(&file).await,
+            Change::AtRest(file) if self.users(&file).is_empty() => folder::tell_stray(&file),
+            Change::AtRest(file) => {
+                self.reloads.read.fetch_add(1, Relaxed);
+                self.want(&file);
+            }
         }
     }
 
@@ -138,48 +153,5 @@ impl Registry {
             tracing::warn!(plugin = %slot.name, file, "plugins: the file is gone; what was loaded of it goes on until the next start, or until another file comes");
             slot.refuse(AdmitError::Missing);
         }
-    }
-
-    async fn take_in(&self, file: &str) {
-        self.reloads.read.fetch_add(1, Relaxed);
-        let mut users = self.users(file);
-        if users.is_empty() {
-            let Some((name, config)) = folder::bare_use(file) else { return };
-            let slots = self.slots();
-            if slots.len() >= MAX_PLUGINS {
-                tracing::warn!(plugin = %name, file, limit = MAX_PLUGINS, "plugins: the file isn't used: too many others came and went; restart to forget them");
-                return;
-            }
-            if slots.iter().any(|slot| slot.name == name) {
-                tracing::warn!(plugin = %name, file, "plugins: the file isn't used: the plugin of its name has another one");
-                return;
-            }
-            users.push(Slot::new(name, config));
-        }
-        for (slot, outcome) in load_file(&self.loader, &self.folder, file, users).await {
-            let running = slot.pool().ok().map(|pool| pool.version());
-            match outcome {
-                Outcome::Same => {
-                    slot.confirm();
-                    tracing::info!(plugin = %slot.name, file, "plugins: the file is what runs already");
-                }
-                Outcome::Loaded(pool) => {
-                    self.reloads.swapped.fetch_add(1, Relaxed);
-                    tracing::info!(plugin = %slot.name, file, version = source::short(pool.version()), before = running.map(source::short), interfaces = ?pool.admitted().interfaces(), "plugins: swapped in");
-                    slot.swap(pool);
-                }
-                Outcome::Refused(error) => {
-                    self.reloads.refused.fetch_add(1, Relaxed);
-                    let goes_on = running.map(source::short);
-                    tracing::error!(plugin = %slot.name, file, %error, goes_on, "plugins: the file can't be used; what runs goes on");
-                    slot.refuse(error);
-                }
-            }
-            self.add(slot);
-        }
-    }
-
-    fn users(&self, file: &str) -> Vec<Arc<Slot>> {
-        self.slots().into_iter().filter(|slot| slot.config.file == file).collect()
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::admit::AdmitError;
 use super::anatomy::Anatomy;
-use super::exports::Interface;
+use super::exports::roles_of;
 use super::loader::check_pin;
 use super::manifest::{self, Manifest, Mismatch};
 use super::source::Source;
@@ -59,9 +59,7 @@ pub fn review(path: &Path, name: &PluginName, config: &PluginConfig) -> Vec<Find
 /// can't be read. Waits for the disk.
 pub fn roles(path: &Path) -> Option<Roles> {
     let source = Source::read(path).ok()?;
-    let exports = Anatomy::of(&source.bytes).ok()?.interfaces();
-    let has = |interface: Interface| exports.iter().any(|name| name == interface.full());
-    Some(Roles { writer: has(Interface::Writer), sink: has(Interface::Sink) })
+    Some(roles_of(&Anatomy::of(&source.bytes).ok()?.interfaces()))
 }
 
 /// Whether the plugin of a file can take notes back, by its exports' names; `None` for a file that can't be

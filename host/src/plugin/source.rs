@@ -12,7 +12,7 @@ use super::kind;
 use crate::config::Sha256;
 
 /// Largest component, in bytes. Python ones are 18 MB.
-const MAX_COMPONENT_BYTES: u64 = 64 << 20;
+pub(super) const MAX_COMPONENT_BYTES: u64 = 64 << 20;
 /// So many digits tell two versions apart.
 const SHORT: usize = 12;
 

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use super::clean::clean;
+use super::folder;
 use crate::ids::PluginName;
 
 /// How a plugin is.
@@ -21,10 +23,17 @@ pub struct PluginState {
     pub health: Health,
     /// Until when its calls are held back, where they are. Seconds since the Unix epoch.
     pub held_back_until: Option<f64>,
+    /// Whether webhooks make it trap again and again. Whoever sends them may be anyone: nothing is held back
+    /// for it.
+    #[serde(default)]
+    pub webhooks_trap: bool,
     /// Why it doesn't run, with the stage and the next step; `None` where it does.
     pub failed: Option<String>,
     /// Why what stands in its file isn't what runs: it was refused, or it is gone.
     pub refused: Option<String>,
+    /// What makes a plugin of a file that isn't configured.
+    #[serde(default)]
+    pub next_step: Option<String>,
     /// Calls since the start.
     pub calls: u64,
     /// Calls that the plugin answered with a failure or a rejection.
@@ -36,6 +45,30 @@ pub struct PluginState {
     pub repeats: u64,
     /// Versions that were swapped in since the start.
     pub swaps: u64,
+}
+
+impl PluginState {
+    /// A file of the folder that nobody configured.
+    pub(super) fn stray(file: &str, is_taken: impl Fn(&str) -> bool) -> Self {
+        let name = folder::suggested_name(file, is_taken);
+        Self {
+            name: name.into(),
+            file: clean(file, 100),
+            version: None,
+            interfaces: Vec::new(),
+            health: Health::NotConfigured,
+            held_back_until: None,
+            webhooks_trap: false,
+            failed: None,
+            refused: None,
+            next_step: Some(folder::next_step(file, name)),
+            calls: 0,
+            failures: 0,
+            traps: 0,
+            repeats: 0,
+            swaps: 0,
+        }
+    }
 }
 
 /// How an instance between two calls is.
@@ -55,6 +88,10 @@ pub struct InstanceState {
 pub enum Health {
     /// It runs.
     Loaded,
+    /// It is being compiled, or waits for its turn; its notes wait for it.
+    Compiling,
+    /// A file that no table of the configuration names: it isn't read.
+    NotConfigured,
     /// It couldn't be loaded.
     Failed,
     /// It trapped again and again; the next call shows whether it has recovered.

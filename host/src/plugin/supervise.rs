@@ -1,4 +1,5 @@
-//! Holds back a plugin that does nothing but trap: pure.
+//! Holds back a plugin that does nothing but trap: pure. What is held back is its owner's matter: the pool
+//! holds the host's own calls back, and of webhooks only what is logged.
 
 use std::time::Duration;
 

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bombs;
 #[path = "../plugins/guests.rs"]
 #[expect(dead_code, reason = "shared with the other tests of plugins")]
 mod guests;

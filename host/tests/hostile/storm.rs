@@ -15,8 +15,8 @@ use crate::machine::{Peak, ran_and_waited, resident};
 use crate::server::Server;
 use crate::wishes::wishes;
 
-/// Both tests measure the process.
-static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+/// The tests measure the process.
+pub(crate) static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// Enemies at the same time, each a plugin of its own.
 const ENEMIES: usize = 8;
@@ -81,7 +81,17 @@ async fn load(platform: &Server, neighbours: &Server) -> Registry {
     let mut good_one = granted("hostile.wasm", neighbours);
     good_one.limits.concurrency = NEIGHBOURS;
     let enemies = (0..ENEMIES).map(|number| (format!("enemy-{number}").into(), enemy()));
-    let plugins = enemies.chain([("neighbour".into(), good_one)]).collect();
+    let useless = [
+        "truncated",
+        "artifact",
+        "huge",
+        "padded",
+        "guest_misfit",
+        "guest_stranger",
+        "guest_tables",
+    ];
+    let useless = useless.map(|name| (name.into(), granted(&format!("{name}.wasm"), platform)));
+    let plugins = enemies.chain([("neighbour".into(), good_one)]).chain(useless).collect();
     let registry = Registry::load(folder.path(), &plugins).await.unwrap();
     for state in registry.states() {
         let name = &*state.name;

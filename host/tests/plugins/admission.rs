@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use sidenote::outbox::note::PostError;
-use sidenote::plugin::{PluginState, Registry};
+use sidenote::plugin::{Health, PluginState, Registry};
 use tempfile::TempDir;
 
 use crate::guests::{assert_alive, built, plugin, post};
@@ -43,6 +43,8 @@ async fn a_bad_file_says_why_and_stops_no_other() {
         ("good.wasm", &good),
         ("notes.txt", b"no plugin"),
     ]);
+    let bad = ["core", "empty", "text", "artifact", "cut", "misfit", "stranger"];
+    let bad = bad.map(|name| (name.into(), plugin(&format!("{name}.wasm"))));
     let plugins = [
         ("gone".into(), plugin("gone.wasm")),
         ("outside".into(), plugin("../good.wasm")),
@@ -58,7 +60,8 @@ async fn a_bad_file_says_why_and_stops_no_other() {
         }),
         ("fine".into(), plugin("good.wasm")),
     ];
-    let registry = Registry::load(folder.path(), &plugins.into()).await.unwrap();
+    let plugins = plugins.into_iter().chain(bad).collect();
+    let registry = Registry::load(folder.path(), &plugins).await.unwrap();
     let cases = [
         ("core", "compile: it is a core module"),
         (
@@ -87,38 +90,45 @@ async fn a_bad_file_says_why_and_stops_no_other() {
     let names: Vec<_> = registry.states().iter().map(|state| state.name.to_string()).collect();
     assert!(
         !names.contains(&"good".to_owned()),
-        "a file that is configured has no second name: {names:?}"
+        "a file that is configured is no stray: {names:?}"
     );
     assert!(!names.contains(&"notes".to_owned()), "{names:?}");
 }
 
 #[tokio::test]
-async fn a_file_that_nobody_configured_runs_under_its_stem_with_nothing_granted() {
+async fn a_file_that_nobody_configured_is_listed_with_the_table_that_uses_it_and_not_loaded() {
     let good = std::fs::read(built("guest_probe.wasm")).unwrap();
-    let folder = folder(&[("my-probe.wasm", &good)]);
-    let registry = Registry::load(folder.path(), &Default::default()).await.unwrap();
-    let found = state(&registry, "my-probe");
-    assert_eq!(
-        (found.failed, found.interfaces, &*found.file),
-        (None, vec!["writer".into()], "my-probe.wasm")
-    );
-    let Err(PostError::Failed(failure)) =
-        post(&registry, "my-probe", "get https://example.com").await
-    else {
-        panic!()
+    let folder = folder(&[("my-probe.wasm", &good), ("bot.wasm", &good), ("a b.wasm", &good)]);
+    let bot = [("bot".into(), plugin("other.wasm"))].into();
+    let registry = Registry::load(folder.path(), &bot).await.unwrap();
+    let strays: Vec<_> = registry
+        .states()
+        .into_iter()
+        .filter(|state| state.health == Health::NotConfigured)
+        .map(|state| {
+            assert_eq!((state.version, state.failed, state.calls), (None, None, 0));
+            (state.name.to_string(), state.file, state.next_step.unwrap())
+        })
+        .collect();
+    let wanted =
+        [("NAME", "a b.wasm"), ("NAME", "bot.wasm"), ("my-probe", "my-probe.wasm")].into_iter();
+    assert_eq!(strays.len(), wanted.len());
+    for ((name, file, next), (wanted, wanted_file)) in strays.into_iter().zip(wanted) {
+        assert_eq!((&*name, &*file), (wanted, wanted_file));
+        assert!(next.contains(&format!("[plugins.{name}] file = \"{file}\"")), "{next}");
+    }
+    let Err(PostError::Unavailable { message }) = post(&registry, "my-probe", "x").await else {
+        panic!("a stray file is called")
     };
-    assert!(
-        failure.message.contains("[plugins.my-probe.grants] hosts = [\"example.com\"]"),
-        "{}",
-        failure.message
-    );
+    assert_eq!(message, "there is no plugin `my-probe`");
 }
 
 #[tokio::test]
 async fn an_unknown_plugin_and_a_missing_interface_are_told() {
     let good = std::fs::read(built("guest_probe.wasm")).unwrap();
     let folder = folder(&[("probe.wasm", &good)]);
-    let registry = Registry::load(folder.path(), &Default::default()).await.unwrap();
+    let probe = [("probe".into(), plugin("probe.wasm"))].into();
+    let registry = Registry::load(folder.path(), &probe).await.unwrap();
     let Err(PostError::Unavailable { message }) = post(&registry, "nobody", "x").await else {
         panic!()
     };

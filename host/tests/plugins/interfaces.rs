@@ -269,7 +269,8 @@ async fn what_a_plugin_does_not_export_is_told() {
 async fn an_export_with_other_types_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::copy(built("guest_strayed.wasm"), folder.path().join("strayed.wasm")).unwrap();
-    let registry = Registry::load(folder.path(), &Default::default()).await.unwrap();
+    let strayed = [("strayed".into(), plugin("strayed.wasm"))].into();
+    let registry = Registry::load(folder.path(), &strayed).await.unwrap();
     let failed = registry.states()[0].failed.clone().unwrap();
     let wanted = "probe: its `sidenote:plugin/finder@0.1.0` doesn't fit: ";
     assert!(failed.starts_with(wanted), "{failed}");

@@ -72,7 +72,8 @@ async fn a_packed_component_runs() {
     std::fs::write(folder.path().join("echo.wasm"), echo).unwrap();
     let webhook = pack(&component("sidenote_webhook.wasm"), Some(manifest()), true).unwrap();
     std::fs::write(folder.path().join("webhook.wasm"), webhook).unwrap();
-    let registry = Registry::load(folder.path(), &Default::default()).await.unwrap();
+    let both = ["echo", "webhook"].map(|name| (name.into(), plugin(&format!("{name}.wasm"))));
+    let registry = Registry::load(folder.path(), &both.into()).await.unwrap();
     for state in registry.states() {
         assert_eq!(state.failed, None, "{}", state.name);
     }

@@ -71,6 +71,7 @@ impl VendorRig {
         let config = config.unwrap_or_else(|errors| panic!("{errors}\n{toml}"));
         let plugins = config.plugins.clone();
         let host = Host::start(config).await.unwrap_or_else(|error| panic!("{error}"));
+        host.loaded().await;
         let name = vendor.vendor().name();
         vendor.deliver_webhooks_to(format!("http://{}/webhooks/{name}", host.addr()));
         let connected = tokio::time::timeout(DEADLINE, connector.connected(STREAM)).await;

@@ -17,6 +17,7 @@ use super::story::{self, Deed, Moment, PEOPLE, PRODUCT, Person};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::host::Host;
+use crate::plugin::Compiler;
 use crate::session::payload::{Action, ActionsPayload};
 use crate::sim::{
     Connector, ConnectorOptions, Emitted, Fault, Live, Note, Opening, Platform, PlatformOptions,
@@ -71,7 +72,10 @@ impl Stage {
         };
         let config = Config::from_toml(&text, folder.path(), &env)
             .context("demo: the built-in configuration")?;
-        let host = Host::start(config).await.context("demo: the host didn't start")?;
+        let compiler = Compiler::of_this_program().context("demo: the program isn't found")?;
+        let host = Host::start_by(compiler, config).await.context("demo: the host didn't start")?;
+        // The story begins with a bot that answers.
+        host.loaded().await;
         platform.deliver_webhooks_to(format!("http://{}/webhooks/bot", host.addr()));
         match timeout(CONNECTS_WITHIN, connector.connected(PRODUCT)).await {
             Ok(true) => Ok(Self { connector, platform, host, live, _folder: folder }),

@@ -4,12 +4,13 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Args;
 
 use super::super::{exit, output};
 use super::about;
 use crate::plugin::manifest::settings;
-use crate::plugin::{InspectError, Inspection, Manifest};
+use crate::plugin::{Compiler, InspectError, Inspection, Manifest};
 
 /// Names of a group that are shown; `--json` has more.
 const SHOWN: usize = 24;
@@ -27,7 +28,8 @@ pub(crate) struct InspectArgs {
 
 /// Inspects a component. Success where this host would take it.
 pub(super) async fn inspect(args: &InspectArgs) -> anyhow::Result<ExitCode> {
-    let inspection = match crate::plugin::inspect(&args.file).await {
+    let compiler = Compiler::of_this_program().context("the program's own file can't be told")?;
+    let inspection = match crate::plugin::inspect_by(compiler, &args.file).await {
         Ok(inspection) => inspection,
         Err(InspectError::Read(error)) => return Err(about(&args.file, error)),
         Err(error) => return Err(error.into()),

@@ -33,6 +33,10 @@ pub(crate) async fn run(args: ListArgs) -> anyhow::Result<()> {
 const HEAD: [&str; 9] =
     ["NAME", "FILE", "VERSION", "STATE", "INTERFACES", "CALLS", "FAILURES", "TRAPS", "SWAPS"];
 
+/// Said of a plugin that webhooks make trap.
+const TRAPPING_WEBHOOKS: &str =
+    "they make it trap again and again; its notes go on, and the log says why it traps";
+
 fn table(report: &PluginsReport, now: f64) -> String {
     let rows: Vec<_> = report.plugins.iter().map(|plugin| row(plugin, now)).collect();
     let width = |column: usize| {
@@ -44,7 +48,13 @@ fn table(report: &PluginsReport, now: f64) -> String {
     for (row, plugin) in rows.iter().zip(&report.plugins) {
         text.push_str(&line(row, &widths));
         let state = &plugin.state;
-        for (what, why) in [("failed", &state.failed), ("file refused", &state.refused)] {
+        let webhooks = state.webhooks_trap.then(|| TRAPPING_WEBHOOKS.to_owned());
+        for (what, why) in [
+            ("failed", &state.failed),
+            ("file refused", &state.refused),
+            ("webhooks", &webhooks),
+            ("next step", &state.next_step),
+        ] {
             if let Some(why) = why {
                 writeln!(text, "  {what}: {why}").expect("text can always be added to a string");
             }
@@ -80,6 +90,8 @@ fn row(plugin: &PluginReport, now: f64) -> [String; 9] {
     let state = &plugin.state;
     let health = match (state.health, state.held_back_until) {
         (Health::Loaded, _) => "loaded".to_owned(),
+        (Health::Compiling, _) => "compiling".to_owned(),
+        (Health::NotConfigured, _) => "not configured".to_owned(),
         (Health::Failed, _) => "failed".to_owned(),
         (Health::Unhealthy, _) => "unhealthy".to_owned(),
         (Health::HeldBack, until) => {
@@ -122,8 +134,10 @@ mod tests {
             interfaces: version.map(|_| "writer".into()).into_iter().collect(),
             health,
             held_back_until: None,
+            webhooks_trap: false,
             failed: None,
             refused: None,
+            next_step: None,
             calls: 10,
             failures: 0,
             traps: 5,
@@ -132,10 +146,13 @@ mod tests {
         };
         let mut fine = plugin("fine", Health::Loaded, Some("0123456789ab"));
         fine.refused = Some("compile: no".to_owned());
+        fine.webhooks_trap = true;
         let mut held = plugin("held", Health::HeldBack, Some("ba9876543210"));
         held.held_back_until = Some(103.5);
         let mut gone = plugin("gone", Health::Failed, None);
         gone.failed = Some("read: there is no such file".to_owned());
+        let mut stray = plugin("stray", Health::NotConfigured, None);
+        stray.next_step = Some("to use it, add [plugins.stray]".to_owned());
         let report = |state, breaker: &str, last_error| PluginReport {
             state,
             breaker: Some(breaker.to_owned()),
@@ -160,19 +177,25 @@ mod tests {
                 report(fine, "closed", Some(refused)),
                 report(gone, "closed", None),
                 report(held, "open", Some(over)),
+                report(plugin("late", Health::Compiling, None), "closed", None),
+                report(stray, "closed", None),
             ],
             reloads: ReloadTotals::default(),
             cache: CacheTotals::default(),
         };
         insta::assert_snapshot!(table(&report, 100.0), @r"
-        NAME  FILE       VERSION       STATE                            INTERFACES  CALLS  FAILURES  TRAPS  SWAPS
-        fine  fine.wasm  0123456789ab  loaded                           writer      10     0         5      0
+        NAME   FILE        VERSION       STATE                            INTERFACES  CALLS  FAILURES  TRAPS  SWAPS
+        fine   fine.wasm   0123456789ab  loaded                           writer      10     0         5      0
           file refused: compile: no
+          webhooks: they make it trap again and again; its notes go on, and the log says why it traps
           last error 5s ago: auth, 401: token\nrevoked; 12 calls failed since 1h ago
-        gone  gone.wasm  -             failed                           -           10     0         5      0
+        gone   gone.wasm   -             failed                           -           10     0         5      0
           failed: read: there is no such file
-        held  held.wasm  ba9876543210  held back, 4 s left, posts open  writer      10     0         5      0
+        held   held.wasm   ba9876543210  held back, 4 s left, posts open  writer      10     0         5      0
           last error 5s ago: transient, 503: token\nrevoked; calls have succeeded since, or it was about one note
+        late   late.wasm   -             compiling                        -           10     0         5      0
+        stray  stray.wasm  -             not configured                   -           10     0         5      0
+          next step: to use it, add [plugins.stray]
         ");
     }
 }

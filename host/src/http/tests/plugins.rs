@@ -12,8 +12,10 @@ pub(super) fn report() -> PluginsReport {
         interfaces: vec!["writer".into()],
         health: Health::HeldBack,
         held_back_until: Some(1.5),
+        webhooks_trap: true,
         failed: None,
         refused: Some("compile: no".to_owned()),
+        next_step: None,
         calls: 4,
         failures: 3,
         traps: 2,
@@ -54,7 +56,8 @@ async fn plugins_are_listed_for_the_bearer_only() {
         body["plugins"][0],
         json!({
             "name": "bot", "file": "bot.wasm", "version": "0123456789ab", "interfaces": ["writer"],
-            "health": "held_back", "held_back_until": 1.5, "failed": null, "refused": "compile: no",
+            "health": "held_back", "held_back_until": 1.5, "webhooks_trap": true, "failed": null,
+            "refused": "compile: no", "next_step": null,
             "calls": 4, "failures": 3, "traps": 2, "repeats": 6, "swaps": 1, "breaker": null,
             "last_error": {
                 "at": 20.5, "kind": "auth", "code": "401", "message": "token_revoked", "since": 1.5,

@@ -14,7 +14,7 @@ use crate::config::{Cache, Plugin as PluginConfig};
 use crate::egress::{Detour, Origin};
 use crate::ids::PluginName;
 use crate::plugin::manifest::effective;
-use crate::plugin::{Manifest, PluginState, Registry};
+use crate::plugin::{Compiler, Manifest, PluginState, Registry};
 
 pub(super) use args::BenchArgs;
 pub(super) use settings::Address;
@@ -116,8 +116,11 @@ impl Bench {
         std::fs::write(&copy, component)
             .with_context(|| format!("the component can't be copied to {}", copy.display()))?;
         let plugins = BTreeMap::from([(name.clone(), config.clone())]);
+        let compiler =
+            Compiler::of_this_program().context("the program's own file can't be told")?;
         let registry =
-            Registry::load_on_trial(folder.path(), &plugins, detours, cache.as_ref()).await?;
+            Registry::load_on_trial(compiler, folder.path(), &plugins, detours, cache.as_ref());
+        let registry = registry.await?;
         let (chosen, pointed) = (Vec::new(), false);
         Ok(Self { registry, name, config, manifest, chosen, pointed, folder })
     }
