@@ -25,6 +25,7 @@ mod replays;
 mod restart;
 mod sinks;
 mod specs;
+mod starting;
 mod stream_faults;
 mod summaries;
 mod summarizer;

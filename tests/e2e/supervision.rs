@@ -1,4 +1,4 @@
-//! A plugin that does nothing but trap, seen from outside.
+//! A plugin that webhooks make trap, seen from outside.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -21,7 +21,7 @@ async fn ready(rig: &Rig) -> (u16, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plugin_that_only_traps_is_not_ready_and_its_platform_is_told_to_come_again() {
+async fn webhooks_that_make_a_plugin_trap_are_told_to_come_again_and_the_host_stays_ready() {
     let setup = Setup { tables: TRAP.to_owned(), files: &["guest_trap.wasm"], ..Setup::default() };
     let rig = Rig::start(setup).await;
     assert_eq!(ready(&rig).await.0, 200);
@@ -29,9 +29,8 @@ async fn a_plugin_that_only_traps_is_not_ready_and_its_platform_is_told_to_come_
         assert_eq!(rig.post("/webhooks/trap", &json!({})).await.status, 502);
     }
     assert_eq!(rig.post("/webhooks/trap", &json!({})).await.status, 503);
+    // Whoever sent them may be anyone.
     let (status, parts) = ready(&rig).await;
-    assert_eq!((status, &parts["plugins"]["bot"]["ready"]), (503, &Value::from(true)));
-    let cause = parts["plugins"]["trap"]["cause"].as_str().unwrap();
-    assert!(cause.contains("traps again and again"), "{cause}");
+    assert_eq!((status, &parts["plugins"]["trap"]["ready"]), (200, &Value::from(true)));
     rig.end().await;
 }

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sidenote::config::Config;
+use sidenote::config::{Cache, Config};
 use sidenote::host::Host;
 use sidenote::outbox::lane::DeadLetter;
+use sidenote::plugin::Compiler;
 use sidenote::session::payload::ActionsPayload;
 use sidenote::sim::{
     Answer, Connector, ConnectorOptions, Emitted, Event, Marker, Note, Platform, PlatformOptions,
@@ -66,6 +67,9 @@ pub struct Setup {
     /// The program `taker`: the host is a process of its own, which is fed through [`Rig::feed`] and says
     /// when a batch is taken.
     pub taker: Option<PathBuf>,
+    /// Who compiles the host's plugins, where that isn't this process. Nobody waits for them then, and what was
+    /// compiled isn't kept.
+    pub compiler: Option<Compiler>,
     /// How the platform behaves.
     pub platform: PlatformOptions,
     /// How the connector behaves.
@@ -83,6 +87,7 @@ pub struct Rig {
     folder: tempfile::TempDir,
     /// What runs the host, where it is a process of its own.
     program: Option<Program>,
+    compiler: Option<Compiler>,
     host: Option<Running>,
 }
 
@@ -99,7 +104,7 @@ impl Rig {
         let folder = temporary_folder(setup.in_memory_files);
         let components = setup.components.clone().unwrap_or_else(components);
         for file in setup.files.iter().chain([&COMPONENT]) {
-            // A folder of its own: a host compiles everything that it finds.
+            // A folder of its own: a host lists everything that it finds.
             let from = if file.starts_with("guest_") { &test_guests() } else { &components };
             let (from, to) = (from.join(file), folder.path().join(file));
             std::fs::copy(&from, to).unwrap_or_else(|error| {
@@ -125,7 +130,8 @@ impl Rig {
             Some(taker) => Some(Program::Taker(taker.clone())),
             None => setup.process.then_some(Program::Sidenote),
         };
-        let mut rig = Self { connector, platform, toml, secrets, folder, program, host: None };
+        let (compiler, host) = (setup.compiler, None);
+        let mut rig = Self { connector, platform, toml, secrets, folder, program, compiler, host };
         rig.start_host().await;
         rig
     }
@@ -152,9 +158,13 @@ impl Rig {
         };
         let config = Config::from_toml(&self.toml, self.folder.path(), &env);
         let config = config.unwrap_or_else(|errors| panic!("{errors}\n{}", self.toml));
-        let host = Host::start(config).await.unwrap_or_else(|error| panic!("{error}"));
-        host.loaded().await;
-        host
+        let Some(compiler) = self.compiler.clone() else {
+            let host = Host::start(config).await.unwrap_or_else(|error| panic!("{error}"));
+            host.loaded().await;
+            return host;
+        };
+        let config = Config { cache: Cache::at(self.folder.path().join("cache")), ..config };
+        Host::start_by(compiler, config).await.unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Starts the host's process, and doesn't wait until it listens.

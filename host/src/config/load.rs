@@ -197,9 +197,7 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
         );
     }
     let compile = compile(&top);
-    let server = top.section("server");
-    let max_body = server.place_of("max_body");
-    let mut server = sections::server(server);
+    let mut server = sections::server(top.section("server"));
     let store = sections::store(top.section("store"), base);
     let retention = sections::retention(top.section("retention"));
     let context = context::context(top.section("context"), &retention);
@@ -208,7 +206,8 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
     let streams = sections::streams(&top, products::are_pushed_to(&top));
     let plugins = plugins::plugins(top.section("plugins"));
     if let Some(fault) = plugins::too_large_body(&plugins, server.max_body_bytes) {
-        top.reader.report(max_body, "server", fault);
+        let server = top.section("server");
+        server.report(server.place_of("max_body"), fault);
     }
     let (products, ingest) = products::products(&top, &plugins, &delivery);
     let llm = llm::llm(top.section("llm"));

@@ -87,7 +87,7 @@ pub struct Compile {
 
 impl Default for Compile {
     fn default() -> Self {
-        Self { memory_bytes: 2 << 30, timeout: Duration::from_secs(120) }
+        Self { memory_bytes: 1 << 30, timeout: Duration::from_secs(180) }
     }
 }
 

@@ -434,10 +434,7 @@ impl Backend for Front {
                 Health::Compiling => Part::NotReady {
                     cause: "it is being compiled; its notes wait until it is".to_owned(),
                 },
-                Health::NotConfigured => {
-                    Part::NotReady { cause: "no table of the configuration names it".to_owned() }
-                }
-                Health::Failed => {
+                Health::Failed | Health::NotConfigured => {
                     Part::NotReady { cause: "it could not be loaded; see the log".to_owned() }
                 }
                 Health::Unhealthy | Health::HeldBack => Part::NotReady {
@@ -447,7 +444,10 @@ impl Backend for Front {
             (state.name, part)
         };
         let states = self.registry.states().into_iter();
-        let configured = states.filter(|state| self.plugins.contains(&state.name));
+        // A file that no table names may be listed under any name.
+        let configured = states.filter(|state| {
+            state.health != Health::NotConfigured && self.plugins.contains(&state.name)
+        });
         Readiness {
             streams: self.streams.iter().map(|status| self.stream(status)).collect(),
             store,

@@ -13,7 +13,7 @@ const MAX_NAMES: usize = 1000;
 /// Most components and modules within one another. Components are composed of others, which are two or three
 /// deep.
 pub(super) const MAX_DEPTH: usize = 32;
-/// Most sections of a component and of all that is in it. Python's have a thousand.
+/// Most sections of a component and of all that is in it. Those of toolchains have hundreds.
 const MAX_SECTIONS: usize = 100_000;
 
 /// The parts of a component.

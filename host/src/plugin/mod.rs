@@ -28,7 +28,7 @@
 //! | `admit` | from a component to one that fits, or to an error that says what to do |
 //! | `calls` | one function per export that the host calls |
 //! | `pool` | one version's warm instances, the queue, the deadline, what is done after a crash |
-//! | `supervise` | pure: holds back a plugin that does nothing but trap; paces what is said of webhooks that do |
+//! | `supervise` | pure: holds back a plugin that does nothing but trap |
 //! | `engine` | the settings of the engine, and the tick that lets it stop a loop |
 //! | `instance` | the state of one instance and its limits |
 //! | `turns` | who may compute when several compute for long |

@@ -20,6 +20,9 @@ use crate::config::{Isolation, PluginLimits, Sha256};
 use crate::egress::Alarm;
 use crate::outbox::note::Crash;
 
+/// How long webhooks are held back when they make a plugin trap again and again.
+const STRANGERS_PAUSE: Duration = Duration::from_secs(1);
+
 /// The instances of one version of a plugin.
 pub(super) struct Pool {
     admitted: Admitted,
@@ -33,8 +36,8 @@ pub(super) struct Pool {
     idle: Mutex<Option<Vec<Warm>>>,
     /// Watches the host's own calls.
     own: Mutex<Supervisor>,
-    /// Watches webhooks. What strangers send holds nothing back: neither the host's own calls, nor webhooks
-    /// that are genuine. It only paces what is logged of them.
+    /// Watches webhooks. What strangers send holds none of the host's own calls back, and webhooks, genuine
+    /// ones among them, for a moment only.
     strangers: Mutex<Supervisor>,
 }
 
@@ -152,7 +155,7 @@ impl Pool {
             shared,
             idle: Mutex::new(Some(vec![Warm::new(tried)])),
             own: Mutex::new(Supervisor::new()),
-            strangers: Mutex::new(Supervisor::new()),
+            strangers: Mutex::new(Supervisor::with_pause(STRANGERS_PAUSE)),
         }
     }
 
@@ -161,16 +164,11 @@ impl Pool {
         self.version
     }
 
-    /// Whether the plugin answers the host's own calls, or is held back.
-    pub(super) fn condition(&self) -> Condition {
-        let supervisor = self.supervisor(Queue::Posts);
+    /// Whether the plugin answers such calls, or they are held back.
+    pub(super) fn condition(&self, queue: Queue) -> Condition {
+        let supervisor = self.supervisor(queue);
         // Most are, and the clock needn't be asked.
         if supervisor.is_sound() { Condition::Sound } else { supervisor.condition(Instant::now()) }
-    }
-
-    /// Whether webhooks make it trap again and again.
-    pub(super) fn webhooks_trap(&self) -> bool {
-        !self.supervisor(Queue::Webhooks).is_sound()
     }
 
     /// The span of one call: whatever is logged in it tells which version it was.
@@ -236,12 +234,11 @@ impl Pool {
         let began = Instant::now();
         let deadline = began + whole;
         let waited = whole / 2;
-        let admitted = self.supervisor(queue).admit(began);
-        if !admitted && queue == Queue::Posts {
+        if !self.supervisor(queue).admit(began) {
             // Another call is finding out whether the plugin has recovered.
             return Err(Stopped::Busy { waited: Duration::ZERO });
         }
-        let by = By { queue, began, is_told: admitted };
+        let by = By { queue, began };
         let permits = match queue {
             Queue::Posts => &self.shared.posts,
             Queue::Webhooks => &self.shared.webhooks,
@@ -277,13 +274,11 @@ impl Pool {
     }
 }
 
-/// Who is behind a call.
+/// Who is behind a call, and since when.
 #[derive(Clone, Copy)]
 struct By {
     queue: Queue,
     began: Instant,
-    /// Whether a trap is news.
-    is_told: bool,
 }
 
 /// An instance for one call. Dropped without [`Lease::settle`] (a cancelled call), the instance goes
@@ -319,12 +314,7 @@ impl Lease<'_> {
             }
             Crash::Trap | Crash::Cpu | Crash::Memory => self.pool.trapped(self.by),
         }
-        let (plugin, version, code) = (&self.pool.ground.name, &self.pool.short, crash.code());
-        if self.by.is_told {
-            tracing::warn!(%plugin, version, code, message, "a plugin was stopped; its instance is dropped");
-        } else {
-            tracing::debug!(%plugin, version, code, message, "a plugin was stopped again");
-        }
+        tracing::warn!(plugin = %self.pool.ground.name, version = self.pool.short, code = crash.code(), message, "a plugin was stopped; its instance is dropped");
         Err(Stopped::Crashed { crash, message })
     }
 }
@@ -357,22 +347,19 @@ impl Pool {
         };
     }
 
-    /// Counts a trap; where it was one too many, the plugin is held back, unless a stranger was behind it.
+    /// Counts a trap; where it was one too many, such calls are held back.
     fn trapped(&self, by: By) {
         self.counters().traps.fetch_add(1, Relaxed);
-        if !by.is_told {
-            return;
-        }
-        let Some(pause) = self.supervisor(by.queue).trapped(by.began, Instant::now()) else {
+        let pause = self.supervisor(by.queue).trapped(by.began, Instant::now());
+        let (Some(pause), plugin, version) = (pause, &self.ground.name, &self.short) else {
             return;
         };
-        let (plugin, version) = (&self.ground.name, &self.short);
         match by.queue {
             Queue::Posts => {
                 tracing::error!(%plugin, version, ?pause, "the plugin traps again and again; its calls are held back for a while");
             }
             Queue::Webhooks => {
-                tracing::error!(%plugin, version, silent = ?pause, "webhooks make the plugin trap again and again; its notes go on, and further traps aren't logged for a while");
+                tracing::error!(%plugin, version, ?pause, "webhooks make the plugin trap again and again; they are held back for a while, its notes go on");
             }
         }
     }

@@ -252,9 +252,9 @@ impl Registry {
             Absent::Unread | Absent::Compiling => NoPool::Compiling,
             Absent::Failed(error) => NoPool::Failed(error.to_string()),
         })?;
-        match (queue, pool.condition()) {
-            (Queue::Webhooks, _) | (_, Condition::Sound | Condition::OnTrial) => Ok(pool),
-            (Queue::Posts, Condition::HeldBack(until)) => Err(NoPool::Failed(format!(
+        match pool.condition(queue) {
+            Condition::Sound | Condition::OnTrial => Ok(pool),
+            Condition::HeldBack(until) => Err(NoPool::Failed(format!(
                 "the plugin `{plugin}` traps again and again and is held back for {:?}; the log says why it traps",
                 until.saturating_duration_since(Instant::now()),
             ))),
@@ -426,14 +426,14 @@ impl Slot {
                 (health, failed) = (Health::Failed, Some(error.to_string()));
             }
             Ok(pool) => {
-                match pool.condition() {
+                match pool.condition(Queue::Posts) {
                     Condition::Sound => {}
                     Condition::OnTrial => health = Health::Unhealthy,
                     Condition::HeldBack(until) => {
                         (health, held_back_until) = (Health::HeldBack, Some(epoch(until)));
                     }
                 }
-                webhooks_trap = pool.webhooks_trap();
+                webhooks_trap = pool.condition(Queue::Webhooks) != Condition::Sound;
             }
         }
         let pool = pool.ok();

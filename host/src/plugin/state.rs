@@ -23,8 +23,8 @@ pub struct PluginState {
     pub health: Health,
     /// Until when its calls are held back, where they are. Seconds since the Unix epoch.
     pub held_back_until: Option<f64>,
-    /// Whether webhooks make it trap again and again. Whoever sends them may be anyone: nothing is held back
-    /// for it.
+    /// Whether webhooks make it trap again and again, and so are held back for a moment each time. Whoever
+    /// sends them may be anyone: nothing else is held back for it.
     #[serde(default)]
     pub webhooks_trap: bool,
     /// Why it doesn't run, with the stage and the next step; `None` where it does.

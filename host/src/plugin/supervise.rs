@@ -1,5 +1,4 @@
-//! Holds back a plugin that does nothing but trap: pure. What is held back is its owner's matter: the pool
-//! holds the host's own calls back, and of webhooks only what is logged.
+//! Holds back a plugin that does nothing but trap: pure. The host's own calls and webhooks have one each.
 
 use std::time::Duration;
 
@@ -12,7 +11,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Watches the calls of one version of a plugin.
 #[derive(Debug)]
-pub(super) struct Supervisor(State);
+pub(super) struct Supervisor {
+    state: State,
+    /// A pause never gets longer.
+    longest: Duration,
+}
 
 #[derive(Debug)]
 enum State {
@@ -41,17 +44,22 @@ pub(super) enum Condition {
 impl Supervisor {
     /// A plugin that nothing is known against.
     pub(super) fn new() -> Self {
-        Self(State::Sound { traps: 0 })
+        Self { state: State::Sound { traps: 0 }, longest: LONGEST_PAUSE }
+    }
+
+    /// The same with pauses that are all of this length.
+    pub(super) fn with_pause(pause: Duration) -> Self {
+        Self { longest: pause, ..Self::new() }
     }
 
     /// Whether nothing holds its calls back.
     pub(super) fn is_sound(&self) -> bool {
-        matches!(self.0, State::Sound { .. })
+        matches!(self.state, State::Sound { .. })
     }
 
     /// How the plugin is.
     pub(super) fn condition(&self, now: Instant) -> Condition {
-        match self.0 {
+        match self.state {
             State::Sound { .. } => Condition::Sound,
             State::Held { until, .. } if now < until => Condition::HeldBack(until),
             State::Held { .. } => Condition::OnTrial,
@@ -61,7 +69,7 @@ impl Supervisor {
     /// Whether a call may begin. After a pause one may; the others wait for what becomes of it, and where
     /// nothing does (it was cancelled), for as long as the pause was.
     pub(super) fn admit(&mut self, now: Instant) -> bool {
-        match &mut self.0 {
+        match &mut self.state {
             State::Sound { .. } => true,
             State::Held { until, .. } if now < *until => false,
             State::Held { pause, until, .. } => {
@@ -73,23 +81,23 @@ impl Supervisor {
 
     /// A call was answered, in whatever way.
     pub(super) fn answered(&mut self) {
-        self.0 = State::Sound { traps: 0 };
+        self.state = State::Sound { traps: 0 };
     }
 
     /// A call that began at `began` ended in a trap, or no instance came up for it. Returns the pause
     /// where one begins.
     pub(super) fn trapped(&mut self, began: Instant, now: Instant) -> Option<Duration> {
-        let pause = match &mut self.0 {
+        let pause = match &mut self.state {
             State::Sound { traps } if *traps + 1 < PATIENCE => {
                 *traps += 1;
                 return None;
             }
-            State::Sound { .. } => FIRST_PAUSE,
+            State::Sound { .. } => FIRST_PAUSE.min(self.longest),
             // Several were under way when the pause began.
             State::Held { since, .. } if began < *since => return None,
-            State::Held { pause, .. } => (*pause * 2).min(LONGEST_PAUSE),
+            State::Held { pause, .. } => (*pause * 2).min(self.longest),
         };
-        self.0 = State::Held { since: now, pause, until: now + pause };
+        self.state = State::Held { since: now, pause, until: now + pause };
         Some(pause)
     }
 }
@@ -122,6 +130,20 @@ mod tests {
             pauses.push(supervisor.trapped(now, now).unwrap());
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60].map(secs));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_never_gets_longer_than_it_may() {
+        let mut now = Instant::now();
+        let mut supervisor = Supervisor::with_pause(secs(1));
+        for _ in 0..4 {
+            assert_eq!(supervisor.trapped(now, now), None);
+        }
+        for _ in 0..8 {
+            assert_eq!(supervisor.trapped(now, now), Some(secs(1)));
+            now += secs(1);
+            assert!(supervisor.admit(now));
+        }
     }
 
     #[tokio::test(start_paused = true)]

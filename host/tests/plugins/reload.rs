@@ -223,6 +223,7 @@ async fn a_plugin_that_could_not_be_loaded_runs_when_its_file_comes_and_a_stray_
     std::fs::create_dir(watched.folder.path().join("plugins")).unwrap();
     watched.put("bot.wasm", &version(7));
     watched.put("stray.wasm", &version(8));
+    eventually("runs", async || watched.state("bot").version.is_some()).await;
     watched.answers(7).await;
     eventually("the stray file is listed", async || watched.registry.states().len() == 2).await;
     let stray = watched.state("stray");
@@ -245,7 +246,7 @@ async fn a_pinned_file_is_refused_at_the_start_and_when_it_changes() {
     let found = pin(&version(0)).unwrap();
     assert!(failed.starts_with(&format!("pin: its sha256 is {found}")), "{failed}");
     watched.put("bot.wasm", &version(1));
-    eventually("runs", async || watched.state("bot").failed.is_none()).await;
+    eventually("runs", async || watched.state("bot").version.is_some()).await;
     watched.answers(1).await;
     watched.put("bot.wasm", &version(2));
     eventually("refused", async || watched.state("bot").refused.is_some()).await;

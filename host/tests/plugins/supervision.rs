@@ -5,7 +5,8 @@ use std::time::Duration;
 use sidenote::outbox::note::PostError;
 use sidenote::plugin::{Health, ReceiveError, Registry, WebhookRequest};
 
-use crate::guests::{assert_alive, crashed, eventually, plugin, post, registry};
+use crate::guests::{assert_alive, crashed, eventually, plugin, post, registry, secret};
+use crate::server::Server;
 
 fn health(registry: &Registry) -> Health {
     registry.states()[0].health
@@ -35,8 +36,8 @@ async fn five_traps_in_a_row_hold_a_plugin_back_and_an_answer_clears_it() {
         panic!("it isn't held back")
     };
     assert!(message.contains("traps again and again"), "{message}");
-    assert_eq!(registry.receive("bot", request()).await, Err(ReceiveError::Unavailable));
-    assert_eq!(registry.states()[0].calls, state.calls, "no guest saw these");
+    assert_eq!(registry.states()[0].calls, state.calls, "no guest saw it");
+    assert!(!registry.states()[0].webhooks_trap, "webhooks aren't held back with it");
 
     eventually("the pause ends", async || health(&registry) == Health::Unhealthy).await;
     assert_eq!(crashed(post(&registry, "bot", "panic").await).0, "trap");
@@ -46,6 +47,55 @@ async fn five_traps_in_a_row_hold_a_plugin_back_and_an_answer_clears_it() {
     assert_eq!(health(&registry), Health::Loaded);
     assert_eq!(crashed(post(&registry, "bot", "panic").await).0, "trap");
     assert_eq!(health(&registry), Health::Loaded);
+}
+
+#[tokio::test]
+async fn webhooks_that_trap_hold_webhooks_back_for_a_moment_and_no_note() {
+    let registry = registry([("bot", plugin("guest_hostile.wasm"))]).await;
+    for _ in 0..5 {
+        let Err(ReceiveError::Crashed { code, .. }) = registry.receive("bot", request()).await
+        else {
+            panic!("it doesn't trap")
+        };
+        assert_eq!(code, "trap");
+        assert_alive(&registry, "bot").await;
+    }
+    assert_eq!(registry.receive("bot", request()).await, Err(ReceiveError::Unavailable));
+    let state = registry.states().remove(0);
+    assert_eq!((state.health, state.webhooks_trap), (Health::Loaded, true));
+    for _ in 0..20 {
+        assert_alive(&registry, "bot").await;
+    }
+    eventually("webhooks are tried again", async || {
+        matches!(registry.receive("bot", request()).await, Err(ReceiveError::Crashed { .. }))
+    })
+    .await;
+    assert_eq!(health(&registry), Health::Loaded);
+}
+
+/// Whoever handed them out had a configuration that `check` refuses: a signature is checked over the whole body.
+#[tokio::test]
+async fn five_unsigned_posts_that_are_too_large_to_be_checked_hold_no_note_back() {
+    let server = Server::start().await;
+    let mut bot = plugin("sidenote_webhook.wasm");
+    bot.config = [("url".to_owned(), server.url("/notes"))].into();
+    (bot.hosts, bot.allow_private) = (vec![server.grant()], true);
+    bot.secrets = [("signing", "k1"), ("incoming", "k2")]
+        .map(|(name, value)| (name.to_owned(), secret(value, &[])))
+        .into();
+    let registry = registry([("bot", bot)]).await;
+    let headers = [("x-sidenote-timestamp", "1"), ("x-sidenote-signature", "sha256=00")];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    for _ in 0..5 {
+        let request =
+            WebhookRequest { headers: headers.clone(), body: vec![b'x'; 8 << 20], ..request() };
+        let refused = registry.receive("bot", request).await;
+        assert!(matches!(refused, Err(ReceiveError::Crashed { .. })), "{refused:?}");
+        post(&registry, "bot", "a note").await.unwrap();
+    }
+    assert_eq!(health(&registry), Health::Loaded);
+    post(&registry, "bot", "a note").await.unwrap();
+    assert_eq!(server.seen().len(), 6);
 }
 
 #[tokio::test]

@@ -35,7 +35,7 @@ const HEAD: [&str; 9] =
 
 /// Said of a plugin that webhooks make trap.
 const TRAPPING_WEBHOOKS: &str =
-    "they make it trap again and again; its notes go on, and the log says why it traps";
+    "they make it trap again and again and are held back for a second each time; its notes go on";
 
 fn table(report: &PluginsReport, now: f64) -> String {
     let rows: Vec<_> = report.plugins.iter().map(|plugin| row(plugin, now)).collect();
@@ -187,7 +187,7 @@ mod tests {
         NAME   FILE        VERSION       STATE                            INTERFACES  CALLS  FAILURES  TRAPS  SWAPS
         fine   fine.wasm   0123456789ab  loaded                           writer      10     0         5      0
           file refused: compile: no
-          webhooks: they make it trap again and again; its notes go on, and the log says why it traps
+          webhooks: they make it trap again and again and are held back for a second each time; its notes go on
           last error 5s ago: auth, 401: token\nrevoked; 12 calls failed since 1h ago
         gone   gone.wasm   -             failed                           -           10     0         5      0
           failed: read: there is no such file

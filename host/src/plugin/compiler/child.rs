@@ -23,8 +23,9 @@ pub(super) const HOST_GONE: u8 = 43;
 
 /// How often the process looks at its own memory.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// The hard limit stands so much above: at that the process dies without a word.
-const SLACK: u64 = 128 << 20;
+/// The hard limit stands so many times above, for what is allocated and never touched: at that the process dies
+/// without a word.
+const HARD: u64 = 2;
 /// Whoever serves comes first.
 const NICE: i32 = 10;
 
@@ -98,7 +99,7 @@ fn work(job: Job) -> io::Result<ExitCode> {
 /// Limits that the process can't lift again.
 fn restrain(memory_bytes: u64) -> io::Result<()> {
     // Data, and not the address space: of that a runtime reserves much that it never uses.
-    lower(Resource::Data, memory_bytes.saturating_add(SLACK))?;
+    lower(Resource::Data, memory_bytes.saturating_mul(HARD))?;
     lower(Resource::Fsize, 0)?;
     lower(Resource::Core, 0)?;
     // Neither is worth giving up for: a system may not let a process do it.

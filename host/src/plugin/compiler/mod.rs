@@ -22,7 +22,7 @@ pub use child::{Job, serve};
 
 /// What an artifact may have however small its component is, in bytes.
 const ARTIFACT_BASE: u64 = 16 << 20;
-/// What it may have for each byte of its component. Measured: 3 to 6.
+/// What it may have for each byte of its component. Measured: 2 to 3.
 const ARTIFACT_PER_BYTE: u64 = 16;
 
 /// Who compiles components.

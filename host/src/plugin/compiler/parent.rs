@@ -110,7 +110,8 @@ fn outcome(
         Some(OUT_OF_MEMORY) => return Err(AdmitError::CompileMemory(limits.memory_bytes as u64)),
         Some(_) | None => {}
     }
-    let said = clean(String::from_utf8_lossy(said).trim(), 200);
+    let said = String::from_utf8_lossy(said);
+    let said = clean(said.trim().lines().next().unwrap_or_default(), 200);
     let how = match status.signal() {
         Some(signal) => signal_name(signal),
         None => status.to_string(),
