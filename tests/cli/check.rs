@@ -115,6 +115,28 @@ fn a_right_file_is_summed_up_without_its_secrets() {
 }
 
 #[test]
+fn tables_in_the_folder_beside_the_file_are_checked_with_it() {
+    let folder = right_folder();
+    put(test_guests().join("guest_echo.wasm"), folder.path(), "chat.wasm");
+    std::fs::create_dir(folder.path().join("plugins.d")).expect("a folder can be made");
+    let write = |text: &str| {
+        let file = folder.path().join("plugins.d/more.toml");
+        std::fs::write(file, text).expect("a file can be written");
+        check(folder.path(), RIGHT, &[], &[("API", "hunter2")])
+    };
+    let right =
+        write("[plugins.more]\nfile = \"chat.wasm\"\n[products.more]\nplugins = [\"more\"]\n");
+    assert_eq!((right.code, right.stderr.as_str()), (0, ""));
+    assert!(right.stdout.contains("tables    "), "{}", right.stdout);
+    assert!(right.stdout.contains("product   more: more"), "{}", right.stdout);
+    let twice = write("\n[plugins.eu]\n");
+    assert_eq!(twice.code, 2);
+    let shown = twice.shown_in(folder.path());
+    assert!(shown.contains("DIR/plugins.d/more.toml:2: [plugins.eu] "), "{shown}");
+    assert!(shown.contains("DIR/sidenote.toml:7 too"), "{shown}");
+}
+
+#[test]
 fn a_product_with_sinks_only_is_right_and_one_that_goes_nowhere_is_warned_of() {
     let folder = tempfile::tempdir().unwrap();
     for file in ["jsonl-http.wasm", "webhook.wasm"] {

@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::{exit, output};
-use crate::config::{Config, ConfigErrors, Place, Plugin, Problem, Product, Secret, Store};
+use crate::config::{Config, ConfigErrors, Place, Plugin, Problem, Product, Secret, Source, Store};
 use crate::ids::{PluginName, ProductId};
 use crate::outbox::parcel::Roles;
 use crate::plugin::{Finding, review, roles};
@@ -58,7 +58,9 @@ fn found(args: &CheckArgs, config: &Config) -> anyhow::Result<ExitCode> {
         value["warnings"] = json!(listed(false));
         output::data(&value.to_string())?;
     } else {
-        output::data(&summary(&args.config, config, ok))?;
+        // It was read a moment ago.
+        let further = Source::of(&args.config).further().unwrap_or_default();
+        output::data(&summary(&args.config, &further, config, ok))?;
         for told in &told {
             output::say(&told.to_string());
         }
@@ -166,11 +168,14 @@ fn problem_json(problem: &Problem) -> Value {
 }
 
 /// What the configuration amounts to, for people.
-fn summary(file: &Path, config: &Config, complete: bool) -> String {
+fn summary(file: &Path, further: &[PathBuf], config: &Config, complete: bool) -> String {
     let mut text = String::new();
     let mut line =
         |line: String| writeln!(text, "{line}").expect("text can always be added to a string");
     line(format!("{}: {}", if complete { "OK" } else { "INCOMPLETE" }, file.display()));
+    for file in further {
+        line(format!("tables    {}", file.display()));
+    }
     line(format!(
         "server    {}, token {}",
         config.server.listen,

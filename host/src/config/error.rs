@@ -87,6 +87,29 @@ pub enum Fault {
         /// The system's words.
         cause: String,
     },
+    /// The folder of further tables, or a file in it, can't be read.
+    #[error("{cause}; repair or remove it: every file of plugins.d is read with the configuration")]
+    FurtherUnreadable {
+        /// The system's words, or ours.
+        cause: String,
+    },
+    /// A key that only the main file can have.
+    #[error(
+        "\"{key}\" can't stand in a file of plugins.d, which holds [plugins.NAME], [products.ID] and [streams.NAME]; move it to {}",
+        main.display()
+    )]
+    OnlyInMain {
+        /// The key as written.
+        key: String,
+        /// The main file.
+        main: PathBuf,
+    },
+    /// A table that stands in two files.
+    #[error("the table stands in {other} too; remove one of the two, or give one another name")]
+    TableTwice {
+        /// Where it stands first.
+        other: Place,
+    },
     /// The text isn't TOML.
     #[error("this isn't TOML: {cause}")]
     Syntax {

@@ -7,12 +7,13 @@ use toml::de::DeTable;
 
 use super::error::{ConfigErrors, Fault, Place, Problem};
 use super::model::{Cache, Compile, Config, Plugin, Server, Store};
-use super::section::{OVERLAY, Reader, Section, nearest};
-use super::{context, identity, llm, mcp, plugins, products, scalar, sections};
+use super::section::{File, OVERLAY, Reader, Section, nearest};
+use super::{context, further, identity, llm, mcp, plugins, products, scalar, sections};
 use crate::ids::PluginName;
 
 impl Config {
-    /// Loads the file at `path` with the process's environment over it.
+    /// Loads the file at `path`, the files of the folder `plugins.d` beside it, and the process's
+    /// environment over them.
     ///
     /// # Errors
     ///
@@ -21,7 +22,8 @@ impl Config {
         whole(path, None)
     }
 
-    /// Reads `text` as if it stood in `base_dir/sidenote.toml`, with `env` for the environment.
+    /// Reads `text` as if it stood in `base_dir/sidenote.toml` without a folder `plugins.d` beside it, with
+    /// `env` for the environment.
     ///
     /// # Errors
     ///
@@ -32,7 +34,7 @@ impl Config {
         base_dir: &Path,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigErrors> {
-        build(PathBuf::from("sidenote.toml"), text, base_dir, env, Vec::new())
+        build((Path::new("sidenote.toml"), text), &[], base_dir, env, Vec::new())
     }
 
     /// Reads the tables `[plugins.NAME]` of a text and nothing else of it, as if it stood in `file`: for
@@ -49,7 +51,7 @@ impl Config {
         let base = folder_of(&file).to_owned();
         let (table, errors) = DeTable::parse_recoverable(text);
         let reader = Reader::new(file, text, &base, env);
-        report_syntax(&reader, &errors);
+        report_syntax(&reader, &reader.files[0], &errors);
         if let Some(errors) = ConfigErrors::of(reader.problems()) {
             return Err(errors);
         }
@@ -59,12 +61,10 @@ impl Config {
     }
 }
 
-/// Loads the whole file. `secrets_of`: the secrets of this table alone are read.
+/// Loads the file and those of the folder beside it. `secrets_of`: the secrets of this table alone are read.
 pub(super) fn whole(path: &Path, secrets_of: Option<&'static str>) -> Result<Config, ConfigErrors> {
-    let text = read(path)?;
     let names = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
-    let env = |name: &str| std::env::var(name).ok();
-    build_with(path.to_owned(), &text, folder_of(path), &env, names, secrets_of)
+    read_with(path, &|name| std::env::var(name).ok(), names, secrets_of)
 }
 
 /// What is read of `[server]` and `[store]` alone.
@@ -78,7 +78,7 @@ pub(super) enum Part {
 
 /// Reads `[server]` and, for [`Part::Access`], `[store]`; whatever else stands in the file.
 pub(super) fn part(path: &Path, part: Part) -> Result<(Server, Store), ConfigErrors> {
-    let text = read(path)?;
+    let text = main_text(path)?;
     let base = folder_of(path);
     let env = |name: &str| std::env::var(name).ok();
     let (table, errors) = DeTable::parse_recoverable(&text);
@@ -87,7 +87,7 @@ pub(super) fn part(path: &Path, part: Part) -> Result<(Server, Store), ConfigErr
         Part::Token => "server",
     };
     let reader = Reader::new(path.to_owned(), &text, base, &env).with_secrets_of(secrets_of);
-    report_syntax(&reader, &errors);
+    report_syntax(&reader, &reader.files[0], &errors);
     if let Some(errors) = ConfigErrors::of(reader.problems()) {
         return Err(errors);
     }
@@ -101,49 +101,80 @@ pub(super) fn part(path: &Path, part: Part) -> Result<(Server, Store), ConfigErr
     ConfigErrors::of(problems).map_or(Ok((server, store)), Err)
 }
 
-fn read(path: &Path) -> Result<String, ConfigErrors> {
+/// The folder that relative paths of a file are relative to.
+pub(super) fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Reads a file and those of the folder beside it. `set` as for [`build`].
+pub(super) fn read(
+    path: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+    set: Vec<String>,
+) -> Result<Config, ConfigErrors> {
+    read_with(path, env, set, None)
+}
+
+fn read_with(
+    path: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+    set: Vec<String>,
+    secrets_of: Option<&'static str>,
+) -> Result<Config, ConfigErrors> {
+    let text = main_text(path)?;
+    let base = folder_of(path);
+    let further = further::read(&further::folder(base));
+    let further = further.map_err(|problems| {
+        ConfigErrors::of(problems).expect("a folder isn't refused without a problem")
+    })?;
+    let further: Vec<_> = further.iter().map(|(path, text)| (&**path, &**text)).collect();
+    build_with((path, &text), &further, base, env, set, secrets_of)
+}
+
+fn main_text(path: &Path) -> Result<String, ConfigErrors> {
     std::fs::read_to_string(path).map_err(|error| {
         let fault = Fault::Unreadable { cause: error.to_string() };
         one(Problem { place: Place::File(path.to_owned()), section: String::new(), fault })
     })
 }
 
-fn folder_of(file: &Path) -> &Path {
-    file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// `set` are the names of the environment's variables: those of the overlay must all mean something and
-/// be text.
+/// Reads the main file's text and those of `further` ones. `set` are the names of the environment's
+/// variables: those of the overlay must all mean something and be text.
 pub(super) fn build(
-    file: PathBuf,
-    text: &str,
+    main: (&Path, &str),
+    further: &[(&Path, &str)],
     base: &Path,
     env: &dyn Fn(&str) -> Option<String>,
     set: Vec<String>,
 ) -> Result<Config, ConfigErrors> {
-    build_with(file, text, base, env, set, None)
+    build_with(main, further, base, env, set, None)
 }
 
 /// As [`build`]. `secrets_of`: the secrets of this table alone are read.
 fn build_with(
-    file: PathBuf,
-    text: &str,
+    main: (&Path, &str),
+    further: &[(&Path, &str)],
     base: &Path,
     env: &dyn Fn(&str) -> Option<String>,
     set: Vec<String>,
     secrets_of: Option<&'static str>,
 ) -> Result<Config, ConfigErrors> {
-    let (table, errors) = DeTable::parse_recoverable(text);
-    let reader = Reader::new(file, text, base, env);
+    let reader = Reader::new(main.0.to_owned(), main.1, base, env)
+        .with(further.iter().map(|(path, text)| File { path: path.to_path_buf(), text }));
     let reader = match secrets_of {
         Some(table) => reader.with_secrets_of(table),
         None => reader,
     };
-    report_syntax(&reader, &errors);
+    let parsed: Vec<_> =
+        reader.files.iter().map(|file| DeTable::parse_recoverable(file.text)).collect();
+    for (file, (_, errors)) in reader.files.iter().zip(&parsed) {
+        report_syntax(&reader, file, errors);
+    }
     if let Some(errors) = ConfigErrors::of(reader.problems()) {
         return Err(errors);
     }
-    let config = config(Section::top(&reader, table.get_ref()), base);
+    let tables = parsed.iter().map(|(table, _)| table.get_ref());
+    let config = config(Section::of_files(&reader, tables), base);
     let config = Config { warnings: reader.warnings(), ..config };
     let (mut problems, overlay) = reader.into_findings();
     for name in set.into_iter().filter(|name| name.starts_with(OVERLAY)) {
@@ -159,17 +190,16 @@ fn build_with(
     ConfigErrors::of(problems).map_or(Ok(config), Err)
 }
 
-fn report_syntax(reader: &Reader<'_>, errors: &[toml::de::Error]) {
+fn report_syntax(reader: &Reader<'_>, file: &File<'_>, errors: &[toml::de::Error]) {
     for error in errors {
-        let place = error
-            .span()
-            .map_or_else(|| Place::File(reader.file.clone()), |span| reader.line(&span));
+        let place =
+            error.span().map_or_else(|| Place::File(file.path.clone()), |span| file.line(&span));
         // The parser doesn't say which key is there twice. Other pieces of the text aren't shown: they
         // can be a secret in the wrong place.
         let key = error
             .span()
             .filter(|_| error.message() == "duplicate key")
-            .and_then(|span| reader.text.get(span));
+            .and_then(|span| file.text.get(span));
         let cause = key.map_or_else(
             || error.message().to_owned(),
             |key| format!("\"{key}\" stands there twice"),
@@ -198,6 +228,8 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
     }
     let compile = compile(&top);
     let mut server = sections::server(top.section("server"));
+    // Only what was read is known to be overlaid.
+    let max_body = top.peek("server").place_of("max_body");
     let store = sections::store(top.section("store"), base);
     let retention = sections::retention(top.section("retention"));
     let context = context::context(top.section("context"), &retention);

@@ -1,4 +1,5 @@
-//! The configuration: one TOML file, an environment overlay, and nothing that is half right.
+//! The configuration: one TOML file, further tables beside it, an environment overlay, and nothing that is
+//! half right.
 //!
 //! [`Config::load`] parses, validates and builds. It reports every problem that it finds, each with
 //! its line, its key and the way out; a [`Config`] that exists is valid.
@@ -6,7 +7,10 @@
 //! | file | what it does |
 //! |---|---|
 //! | `model` | what the rest of the host gets, with the defaults |
-//! | `load` | the file to a [`Config`] |
+//! | `load` | the files to a [`Config`] |
+//! | `further` | which files of `plugins.d` are read with the main one |
+//! | `source` | where it is read again from while the host runs |
+//! | `plan` | what one configuration changes of another, and what of that needs a restart |
 //! | `access` | what a command needs that asks a running host |
 //! | `section` | reads the keys of one table; knows unknown keys and the environment overlay |
 //! | `scalar` | one value: durations, sizes, numbers, text |
@@ -25,18 +29,21 @@
 mod access;
 mod context;
 mod error;
+mod further;
 mod host;
 mod identity;
 mod llm;
 mod load;
 mod mcp;
 mod model;
+mod plan;
 mod plugins;
 mod products;
 mod scalar;
 mod secret;
 mod section;
 mod sections;
+mod source;
 
 #[cfg(test)]
 mod tests;
@@ -48,3 +55,5 @@ pub use model::{
     Breaker, Cache, Compile, Config, Context, DeadHead, Delivery, History, Isolation, Mcp, Plugin,
     PluginLimits, PluginSecret, Product, Redis, Retention, Secret, Server, Sha256, Store, Stream,
 };
+pub use plan::{Changes, NeedsRestart, Plan};
+pub use source::Source;

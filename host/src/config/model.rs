@@ -92,7 +92,7 @@ impl Default for Compile {
 }
 
 /// `[server]`: where the host listens.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Server {
     /// Address; 127.0.0.1:8787 by default.
     pub listen: SocketAddr,
@@ -140,7 +140,7 @@ impl Default for Server {
 }
 
 /// `[store]`: where rows are kept.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Store {
     /// In memory: lost when the process ends.
     Memory,
@@ -157,7 +157,7 @@ pub enum Store {
 }
 
 /// `[store]` of kind `redis`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Redis {
     /// The server: `redis://host:port/db`, or `rediss://` for TLS. Without credentials.
     pub url: String,
@@ -339,7 +339,7 @@ impl Default for Delivery {
 }
 
 /// `[streams.NAME]`: a connector.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Stream {
     /// The SSE address.
     pub url: String,
@@ -376,7 +376,7 @@ impl Stream {
 }
 
 /// `[plugins.NAME]`: one use of a component.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Plugin {
     /// File name in the plugins folder; `NAME.wasm` by default.
     pub file: String,
@@ -474,7 +474,7 @@ impl Default for Breaker {
 }
 
 /// A secret and where it may go.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PluginSecret {
     /// The value.
     pub value: Secret,
@@ -547,7 +547,7 @@ impl Default for PluginLimits {
 }
 
 /// `[products.ID]`: a product, its plugins and its delivery settings.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Product {
     /// Plugins that serve it; the first one that writes is the default of `POST /sessions/link`.
     pub plugins: Vec<PluginName>,

@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use toml::de::DeValue;
-
 use super::error::{Fault, Place};
 use super::model::{Delivery, Plugin, Product, Secret};
 use super::scalar;
@@ -17,12 +15,8 @@ const INGEST_SECRET: &str = "ingest_secret";
 
 /// Whether a connector pushes to some product.
 pub(super) fn are_pushed_to(top: &Section<'_>) -> bool {
-    let Some((_, products)) = top.entry("products") else { return false };
-    let DeValue::Table(products) = products.get_ref() else { return false };
-    let is_pushed_to = |product: &DeValue<'_>| {
-        product.as_table().is_some_and(|product| product.contains_key(INGEST_SECRET))
-    };
-    products.values().any(|product| is_pushed_to(product.get_ref()))
+    let products = top.peek("products").sections();
+    products.iter().any(|(_, product)| product.value(INGEST_SECRET).is_some())
 }
 
 /// `[products]`: at least one; each names plugins that are configured. With the secrets of those that are

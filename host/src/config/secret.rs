@@ -48,8 +48,7 @@ pub(super) fn open<'a>(section: &Section<'a>, key: &str) -> Option<Section<'a>> 
         refuse(section, key, SecretFault::InOverlay { key: name, suggested });
         return None;
     }
-    let (_, entry) = section.entry(key)?;
-    if !matches!(entry.get_ref(), DeValue::Table(_)) {
+    if !matches!(section.value(key)?, DeValue::Table(_)) {
         refuse(section, key, SecretFault::InText { key: name, suggested });
         return None;
     }

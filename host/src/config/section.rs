@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeString, DeTable, DeValue};
 
 use super::error::{Fault, Place, Problem, Warning};
 use super::scalar::{Refusal, Scalar, type_name};
@@ -14,11 +14,20 @@ use super::scalar::{Refusal, Scalar, type_name};
 /// What every variable of the overlay starts with.
 pub(super) const OVERLAY: &str = "SIDENOTE__";
 
-/// One run over a file. Collects problems instead of stopping at the first.
-pub(super) struct Reader<'a> {
-    pub(super) file: PathBuf,
+/// The tables that have parts in the files beside the main one.
+pub(super) const SHARED: [&str; 3] = ["plugins", "products", "streams"];
+
+/// A file and what stands in it.
+pub(super) struct File<'a> {
+    pub(super) path: PathBuf,
     pub(super) text: &'a str,
-    /// Relative paths are relative to this folder.
+}
+
+/// One run over the main file and those beside it. Collects problems instead of stopping at the first.
+pub(super) struct Reader<'a> {
+    /// The main file comes first.
+    pub(super) files: Vec<File<'a>>,
+    /// Relative paths of every file are relative to this folder.
     pub(super) base: &'a Path,
     pub(super) env: &'a dyn Fn(&str) -> Option<String>,
     /// The table whose secrets alone are read; `None`: all of them are.
@@ -35,14 +44,13 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(
-        file: PathBuf,
+        path: PathBuf,
         text: &'a str,
         base: &'a Path,
         env: &'a dyn Fn(&str) -> Option<String>,
     ) -> Self {
         Self {
-            file,
-            text,
+            files: vec![File { path, text }],
             base,
             env,
             secrets_of: None,
@@ -52,6 +60,12 @@ impl<'a> Reader<'a> {
             #[cfg(test)]
             schema: RefCell::default(),
         }
+    }
+
+    /// Adds files of further tables.
+    pub(super) fn with(mut self, further: impl IntoIterator<Item = File<'a>>) -> Self {
+        self.files.extend(further);
+        self
     }
 
     /// What there is to be told so far.
@@ -84,12 +98,6 @@ impl<'a> Reader<'a> {
         self.problems.borrow_mut().push(Problem { place, section: section.to_owned(), fault });
     }
 
-    /// The line that a span of the text starts on.
-    pub(super) fn line(&self, span: &Range<usize>) -> Place {
-        let before = self.text.get(..span.start).unwrap_or(self.text);
-        Place::Line(self.file.clone(), before.bytes().filter(|byte| *byte == b'\n').count() + 1)
-    }
-
     /// The variable that overrides `path`, where it is set.
     fn overlaid(&self, path: &str, variable: &str) -> Option<String> {
         let value = (self.env)(variable);
@@ -107,10 +115,48 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// One table of the file, or its absence: an absent table reads as an empty one.
+impl File<'_> {
+    /// The line that a span of the text starts on.
+    pub(super) fn line(&self, span: &Range<usize>) -> Place {
+        let before = self.text.get(..span.start).unwrap_or(self.text);
+        Place::Line(self.path.clone(), before.bytes().filter(|byte| *byte == b'\n').count() + 1)
+    }
+}
+
+/// A table as it stands in one file.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    file: &'a File<'a>,
+    table: &'a DeTable<'a>,
+}
+
+/// A key as it stands in a file.
+struct Entry<'a> {
+    file: &'a File<'a>,
+    key: &'a Spanned<DeString<'a>>,
+    value: &'a Spanned<DeValue<'a>>,
+}
+
+impl<'a> Part<'a> {
+    fn find(&self, key: &str) -> Option<Entry<'a>> {
+        let Self { file, table } = *self;
+        table.get_key_value(key).map(|(key, value)| Entry { file, key, value })
+    }
+}
+
+impl Entry<'_> {
+    fn place(&self) -> Place {
+        self.file.line(&self.key.span())
+    }
+}
+
+/// One table, or its absence: an absent table reads as an empty one. Those of [`SHARED`] have parts in
+/// several files; a name that stands in two of them was reported by [`Section::of_files`].
 pub(super) struct Section<'a> {
     pub(super) reader: &'a Reader<'a>,
-    table: Option<&'a DeTable<'a>>,
+    parts: Vec<Part<'a>>,
+    /// At the top: the files beside the main one.
+    further: Vec<Part<'a>>,
     place: Place,
     path: Vec<String>,
     known: RefCell<Vec<String>>,
@@ -119,12 +165,52 @@ pub(super) struct Section<'a> {
 impl<'a> Section<'a> {
     /// The top of the file.
     pub(super) fn top(reader: &'a Reader<'a>, table: &'a DeTable<'a>) -> Self {
-        Self {
-            reader,
-            table: Some(table),
-            place: Place::File(reader.file.clone()),
-            path: Vec::new(),
-            known: RefCell::default(),
+        Self::of_files(reader, [table])
+    }
+
+    /// The top of the main file with the tables of those beside it, in the order of the reader's files.
+    /// Reports what may not stand in a file beside the main one, and what stands in two.
+    pub(super) fn of_files(
+        reader: &'a Reader<'a>,
+        tables: impl IntoIterator<Item = &'a DeTable<'a>>,
+    ) -> Self {
+        let parts = reader.files.iter().zip(tables).map(|(file, table)| Part { file, table });
+        let mut parts: Vec<_> = parts.collect();
+        let further = parts.split_off(parts.len().min(1));
+        let main = reader.files.first().map(|file| file.path.clone()).unwrap_or_default();
+        let place = Place::File(main.clone());
+        let (path, known) = (Vec::new(), RefCell::default());
+        let top = Self { reader, parts, further, place, path, known };
+        top.check_further(&main);
+        top
+    }
+
+    fn check_further(&self, main: &Path) {
+        for Part { file, table } in &self.further {
+            for key in table.keys().filter(|key| !SHARED.contains(&&**key.get_ref())) {
+                let fault =
+                    Fault::OnlyInMain { key: key.get_ref().to_string(), main: main.to_owned() };
+                self.report(file.line(&key.span()), fault);
+            }
+        }
+        for shared in SHARED {
+            let mut seen: BTreeMap<&str, Place> = BTreeMap::new();
+            for Part { file, table } in self.parts.iter().chain(&self.further) {
+                let Some(names) = table.get(shared).and_then(|names| names.get_ref().as_table())
+                else {
+                    continue;
+                };
+                for name in names.keys() {
+                    let place = file.line(&name.span());
+                    if let Some(other) = seen.get(&**name.get_ref()) {
+                        let section = format!("{shared}.{}", quoted(name.get_ref()));
+                        let fault = Fault::TableTwice { other: other.clone() };
+                        self.reader.report(place, &section, fault);
+                    } else {
+                        seen.insert(name.get_ref(), place);
+                    }
+                }
+            }
         }
     }
 
@@ -135,7 +221,7 @@ impl<'a> Section<'a> {
 
     /// Whether the table stands in the file.
     pub(super) fn is_present(&self) -> bool {
-        self.table.is_some()
+        !self.parts.is_empty()
     }
 
     /// Whether the secrets of this table are read.
@@ -154,10 +240,7 @@ impl<'a> Section<'a> {
         if self.is_overlaid(key) {
             return Place::Variable(self.variable(key));
         }
-        match self.entry(key) {
-            Some((key, _)) => self.reader.line(&key.span()),
-            None => self.place(),
-        }
+        self.find(key).map_or_else(|| self.place(), |entry| entry.place())
     }
 
     /// Reports a problem of this table.
@@ -183,8 +266,7 @@ impl<'a> Section<'a> {
         let read = if let Some(text) = self.overlay(key) {
             read(Scalar::Variable(&text))
         } else {
-            let (_, value) = self.entry(key)?;
-            read(Scalar::Toml(value.get_ref()))
+            read(Scalar::Toml(self.value(key)?))
         };
         read.map_err(|refusal| self.report_refusal(self.place_of(key), key, refusal)).ok()
     }
@@ -224,17 +306,17 @@ impl<'a> Section<'a> {
         read: impl Fn(Scalar<'_>) -> Result<T, Refusal>,
     ) -> Option<Vec<(Place, T)>> {
         self.knows(key);
-        let (name, value) = self.entry(key)?;
-        let DeValue::Array(items) = value.get_ref() else {
-            let found = type_name(value.get_ref());
+        let entry = self.find(key)?;
+        let DeValue::Array(items) = entry.value.get_ref() else {
+            let found = type_name(entry.value.get_ref());
             self.report(
-                self.reader.line(&name.span()),
+                entry.place(),
                 Fault::WrongType { key: key.to_owned(), found, want: want.to_owned() },
             );
             return Some(Vec::new());
         };
         let read_item = |item: &Spanned<DeValue<'_>>| {
-            let place = self.reader.line(&item.span());
+            let place = entry.file.line(&item.span());
             match read(Scalar::Toml(item.get_ref())) {
                 Ok(value) => Some((place, value)),
                 Err(refusal) => {
@@ -249,29 +331,42 @@ impl<'a> Section<'a> {
     /// A table within this one.
     pub(super) fn section(&self, key: &str) -> Section<'a> {
         self.knows(key);
+        self.peek(key)
+    }
+
+    /// As [`Self::section`], by somebody who only looks at it: others read it.
+    pub(super) fn peek(&self, key: &str) -> Section<'a> {
         let path = [self.path.as_slice(), &[key.to_owned()]].concat();
         let header = path.iter().map(|part| quoted(part)).collect::<Vec<_>>().join(".");
-        let absent = |place| Section {
+        let mut section = Section {
             reader: self.reader,
-            table: None,
-            place,
-            path: path.clone(),
+            parts: Vec::new(),
+            further: Vec::new(),
+            place: self.place(),
+            path,
             known: RefCell::default(),
         };
-        let Some((name, value)) = self.entry(key) else {
-            return absent(self.place());
-        };
-        let place = self.reader.line(&name.span());
-        let DeValue::Table(table) = value.get_ref() else {
-            let fault = Fault::WrongType {
-                key: key.to_owned(),
-                found: type_name(value.get_ref()),
-                want: format!("a table: [{header}] and its keys below"),
-            };
-            self.report(place.clone(), fault);
-            return absent(place);
-        };
-        Section { table: Some(table), ..absent(place) }
+        let shared = if SHARED.contains(&key) { &*self.further } else { &[] };
+        let parts = self.parts.iter().chain(shared);
+        let entries: Vec<_> = parts.filter_map(|part| part.find(key)).collect();
+        if let Some(first) = entries.first() {
+            section.place = first.place();
+        }
+        // A name that stands twice was reported: the first counts.
+        let most = if self.path.is_empty() { entries.len() } else { 1 };
+        for entry in entries.into_iter().take(most) {
+            if let DeValue::Table(table) = entry.value.get_ref() {
+                section.parts.push(Part { file: entry.file, table });
+            } else {
+                let fault = Fault::WrongType {
+                    key: key.to_owned(),
+                    found: type_name(entry.value.get_ref()),
+                    want: format!("a table: [{header}] and its keys below"),
+                };
+                self.report(entry.place(), fault);
+            }
+        }
+        section
     }
 
     /// The tables within this one, whatever their names: `[streams.NAME]`.
@@ -283,21 +378,25 @@ impl<'a> Section<'a> {
             .collect()
     }
 
-    /// The keys that stand in the file.
+    /// The keys that stand in the files, each once.
     pub(super) fn names(&self) -> Vec<String> {
-        self.table
-            .into_iter()
-            .flat_map(DeTable::keys)
-            .map(|key| key.get_ref().to_string())
-            .collect()
+        let keys = self.parts.iter().flat_map(|part| part.table.keys());
+        let mut names: Vec<String> = Vec::new();
+        for key in keys.map(Spanned::get_ref) {
+            if !names.iter().any(|name| name == key) {
+                names.push(key.to_string());
+            }
+        }
+        names
     }
 
-    /// The key and its value as they stand in the file.
-    pub(super) fn entry(
-        &self,
-        key: &str,
-    ) -> Option<(&'a Spanned<toml::de::DeString<'a>>, &'a Spanned<DeValue<'a>>)> {
-        self.table?.get_key_value(key)
+    /// The value as it stands in the file.
+    pub(super) fn value(&self, key: &str) -> Option<&'a DeValue<'a>> {
+        self.find(key).map(|entry| entry.value.get_ref())
+    }
+
+    fn find(&self, key: &str) -> Option<Entry<'a>> {
+        self.parts.iter().find_map(|part| part.find(key))
     }
 
     /// Notes that `key` means something here.
@@ -317,22 +416,24 @@ impl<'a> Section<'a> {
             .entry(self.name())
             .or_insert_with(|| self.known.borrow().clone());
         let known = self.known.borrow();
-        for key in self.table.into_iter().flat_map(DeTable::keys) {
-            if known.iter().any(|known| known == key.get_ref()) {
-                continue;
+        for Part { file, table } in &self.parts {
+            for key in table.keys() {
+                if known.iter().any(|known| known == key.get_ref()) {
+                    continue;
+                }
+                let fault = Fault::UnknownKey {
+                    key: key.get_ref().to_string(),
+                    meant: nearest(key.get_ref(), known.iter()),
+                    known: known.clone(),
+                };
+                self.report(file.line(&key.span()), fault);
             }
-            let fault = Fault::UnknownKey {
-                key: key.get_ref().to_string(),
-                meant: nearest(key.get_ref(), known.iter()),
-                known: known.clone(),
-            };
-            self.report(self.reader.line(&key.span()), fault);
         }
     }
 
     /// Whether `key` stands in the file or in the overlay.
     pub(super) fn has(&self, key: &str) -> bool {
-        self.entry(key).is_some() || self.is_overlaid(key)
+        self.find(key).is_some() || self.is_overlaid(key)
     }
 
     /// What the overlay has for `key`; from here on the variable is known to mean something.

@@ -1,5 +1,7 @@
 //! The file's promises: one reference with true defaults, and every mistake named with its way out.
 
+mod further;
+mod plan;
 mod ways_in;
 
 use std::collections::BTreeMap;
@@ -31,7 +33,8 @@ fn env_of(pairs: &[(&str, &str)]) -> impl Fn(&str) -> Option<String> {
 
 fn load(text: &str, env: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     let set = env.iter().map(|(name, _)| name.to_string()).collect();
-    build(PathBuf::from("sidenote.toml"), text, Path::new("/etc/sidenote"), &env_of(env), set)
+    let main = (Path::new("sidenote.toml"), text);
+    build(main, &[], Path::new("/etc/sidenote"), &env_of(env), set)
 }
 
 fn errors(text: &str, env: &[(&str, &str)]) -> Vec<String> {
@@ -318,7 +321,8 @@ fn all_problems_are_reported_at_once_in_the_order_of_the_file() {
 #[test]
 fn a_variable_of_the_overlay_that_is_not_text_is_an_error() {
     let set = vec!["SIDENOTE__SERVER__LISTEN".to_owned()];
-    let loaded = build(PathBuf::from("sidenote.toml"), MINIMAL, Path::new("/"), &env_of(&[]), set);
+    let main = (Path::new("sidenote.toml"), MINIMAL);
+    let loaded = build(main, &[], Path::new("/"), &env_of(&[]), set);
     let problems = loaded.unwrap_err().problems().to_vec();
     assert!(
         matches!(&problems[..], [Problem { fault: Fault::VariableNotText, .. }]),

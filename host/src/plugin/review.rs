@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::admit::AdmitError;
 use super::anatomy::Anatomy;
-use super::exports::roles_of;
+use super::exports::{Interface, roles_of};
 use super::loader::check_pin;
 use super::manifest::{self, Manifest, Mismatch};
 use super::source::Source;
