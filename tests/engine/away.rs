@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use sidenote::engine::link::LinkError;
+use sidenote::engine::{Settings, Unchanged};
 use sidenote::ids::{SessionId, SessionKey};
 use sidenote::outbox::parcel::{Content, Roles};
 use sidenote::session::payload::{Payload, SummaryPayload};
@@ -396,5 +398,28 @@ async fn a_store_that_refuses_is_not_away_and_the_host_goes_on_when_it_is_let() 
     assert_eq!(texts(&world.platform), numbers(6), "nothing is lost, and the order stays");
     assert_eq!((counters.store_refused.get(), counters.store_away.get()), (0, 0));
     world.link("t", "c2").await.unwrap();
+    world.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_settings_wait_for_the_store_and_are_given_up_when_that_takes_too_long() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Arc::new(Remote::default());
+    let world = start(&store, Platform::new([]), journal(folder.path(), 1 << 20));
+    go_away(&store, &world).await;
+    let nothing = || Settings::of_products([]);
+    let patience = Duration::from_secs(5);
+    let given_up = world.handle.change_settings(nothing(), || panic!("never"), patience).await;
+    assert_eq!(given_up, Err(Unchanged::Busy));
+    let changing = world.handle.change_settings(nothing(), || {}, 12 * patience);
+    let back = async {
+        wait(10.0).await;
+        acts(&world, 0..3).await;
+        assert_eq!(world.handle.settings().products().count(), 2, "those before are in force");
+        store.set_away(false);
+    };
+    let (changed, ()) = tokio::join!(changing, back);
+    assert_eq!(changed, Ok(()));
+    assert_eq!(world.handle.settings().products().count(), 0);
     world.end().await;
 }

@@ -12,6 +12,7 @@ mod one_round;
 mod outbox;
 mod redaction;
 mod restart;
+mod settings;
 mod sinks;
 mod summaries;
 

@@ -129,6 +129,22 @@ impl Accounts {
         Ok(())
     }
 
+    /// Goes by other settings. A plugin that got rules has a closed breaker, one that has none any more has no
+    /// breaker.
+    pub(super) fn change_settings(
+        &mut self,
+        settings: Arc<Settings>,
+        now: Timestamp,
+        counters: &Counters,
+    ) {
+        for (plugin, desk) in &mut self.desks {
+            desk.account.change_rules(settings.breaker(plugin), now);
+        }
+        self.settings = settings;
+        self.show(now);
+        counters.plugins_disabled.set(self.disabled() as u64);
+    }
+
     /// Asks which of the plugins for which somebody waits are being made ready.
     pub(super) fn look_who_comes(&mut self, post: &dyn Post) {
         for (plugin, desk) in &mut self.desks {

@@ -27,14 +27,16 @@ impl Engine {
         match input {
             Input::Actions { key, mut batch, bytes, taken_at, room, taken } => {
                 round.answers.extend(room.map(Answer::Room));
-                round.answers.extend(taken.map(Answer::Taken));
                 let arrived = taken_at.map_or(now, |at| at.min(now));
                 // Here, where what the journal kept comes by too.
                 self.counters.nobody_ids.add(self.settings.names().clean_batch(&mut batch));
-                self.keep_batch(round, &key, &batch, arrived);
                 if self.settings.delivery(&key.product).is_none() {
+                    // It was when they were handed over. Whoever waits is told that they weren't taken.
+                    self.counters.dropped_unknown_product.add(batch.actions.len() as u64);
                     return;
                 }
+                round.answers.extend(taken.map(Answer::Taken));
+                self.keep_batch(round, &key, &batch, arrived);
                 let roster = self.roster(round, &key.product, now);
                 let rules = self.settings.rules(&key.product);
                 let Some(live) = self.memory.sessions.get_mut(&key) else { return };
@@ -90,6 +92,7 @@ impl Engine {
             Input::Outcome(outcome) => self.end_attempt(round, outcome, now),
             Input::Redacted(redacted) => self.end_redaction(round, redacted, now),
             Input::Written(outcome) => self.end_attempt(round, outcome, now),
+            Input::Settings(change) => round.settings.push(change),
             Input::Stop => {
                 self.stopping = true;
                 self.posts.abort_all();

@@ -142,6 +142,7 @@ impl Engine {
                 | Input::Outcome(_)
                 | Input::Redacted(_)
                 | Input::Written(_)
+                | Input::Settings(_)
                 | Input::Drain
                 | Input::Stop) => self.put_off.push(other),
             }

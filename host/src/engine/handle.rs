@@ -1,6 +1,6 @@
 //! The way into the engine for the other stages.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
@@ -10,7 +10,7 @@ use crate::engine::counters::Counters;
 use crate::engine::feed::Listeners;
 use crate::engine::inbox::{Decision, Input, NoteRef};
 use crate::engine::link::{LinkError, LinkRequest, Linked};
-use crate::engine::settings::Settings;
+use crate::engine::settings::{self, Change, Settings, Swap};
 use crate::ids::{ProductId, SessionId, SessionKey, shown};
 use crate::outbox::account::AccountState;
 use crate::outbox::note::Post;
@@ -37,7 +37,7 @@ pub struct Handle {
     pub(super) accounts: Board,
     pub(super) room: Arc<Semaphore>,
     pub(super) counters: Arc<Counters>,
-    pub(super) settings: Arc<Settings>,
+    pub(super) settings: watch::Receiver<Arc<Settings>>,
     /// Only read: what changes goes through the engine.
     pub(super) store: Arc<dyn Store>,
     /// Only asked what plugins can do.
@@ -51,6 +51,17 @@ pub struct Handle {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the engine has ended")]
 pub struct Closed;
+
+/// Why settings aren't in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unchanged {
+    /// The engine has ended.
+    #[error("the engine has ended")]
+    Closed,
+    /// It waits for the store.
+    #[error("the store keeps the engine busy; try again when it answers")]
+    Busy,
+}
 
 impl Handle {
     /// Hands over an event of the stream. `bytes` is its size on the wire. Waits while the inbox is
@@ -89,7 +100,7 @@ impl Handle {
         text: String,
         covers: u64,
     ) -> Result<Summary, Closed> {
-        if self.settings.product(&key.product).is_none() || text.trim().is_empty() {
+        if self.settings().product(&key.product).is_none() || text.trim().is_empty() {
             self.counters.summaries_ignored.add(1);
             return Ok(Summary::Unusable);
         }
@@ -193,9 +204,37 @@ impl Handle {
         &self.counters
     }
 
-    /// The engine's part of the configuration.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
+    /// The engine's part of the configuration, as it is in force.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.borrow().clone()
+    }
+
+    /// Puts other settings in force between two rounds, and does `swap` in the same moment: what was handed over
+    /// before goes by the settings before. What was taken of a product that isn't configured any more goes on by
+    /// the settings of `[delivery]`. `swap` must not wait for anything.
+    ///
+    /// # Errors
+    /// The engine has ended, or the store kept it busy for all of `patience`. Nothing is changed then.
+    pub async fn change_settings(
+        &self,
+        settings: Settings,
+        swap: impl FnOnce() + Send + 'static,
+        patience: Duration,
+    ) -> Result<(), Unchanged> {
+        let (reply, mut answer) = oneshot::channel();
+        let swap: Swap = Arc::new(Mutex::new(Some(Box::new(swap))));
+        let change = Change { settings: Arc::new(settings), swap: swap.clone(), reply };
+        let asked = async {
+            let sent = self.control.send(Input::Settings(change)).await;
+            sent.map_err(|_| Unchanged::Closed)?;
+            (&mut answer).await.map_err(|_| Unchanged::Closed)
+        };
+        match tokio::time::timeout(patience, asked).await {
+            Ok(answered) => answered,
+            Err(_) if settings::take(&swap).is_some() => Err(Unchanged::Busy),
+            // The engine was first.
+            Err(_) => answer.await.map_err(|_| Unchanged::Closed),
+        }
     }
 
     async fn submit(
@@ -209,7 +248,8 @@ impl Handle {
             return Ok(Submitted::Unusable);
         };
         let product = ProductId::new(batch.product_id.as_str()).ok();
-        let Some(product) = product.filter(|id| self.settings.product(id).is_some()) else {
+        let settings = self.settings();
+        let Some(product) = product.filter(|id| settings.product(id).is_some()) else {
             count_drop(
                 &self.counters.dropped_unknown_product,
                 &batch,
@@ -252,7 +292,7 @@ impl Handle {
 
     /// Whether a session's id can be used: two people whose programs know of none are not one session.
     pub fn names_session(&self, id: &str) -> bool {
-        self.settings.names().names_somebody(id)
+        self.settings().names().names_somebody(id)
     }
 
     fn session(&self, id: &str) -> Option<SessionId> {
@@ -266,8 +306,8 @@ impl Handle {
     /// The session of a configured product.
     fn key(&self, product: &str, session: Option<&str>) -> Option<SessionKey> {
         let session = self.session(session?)?;
-        let product =
-            ProductId::new(product).ok().filter(|id| self.settings.product(id).is_some())?;
+        let settings = self.settings();
+        let product = ProductId::new(product).ok().filter(|id| settings.product(id).is_some())?;
         Some(SessionKey { product, session })
     }
 }

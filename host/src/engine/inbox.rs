@@ -8,6 +8,7 @@ use crate::engine::deliveries::Outcome;
 use crate::engine::erase;
 use crate::engine::handle::Summary;
 use crate::engine::link::{LinkError, LinkRequest, Linked};
+use crate::engine::settings::Change;
 use crate::ids::{ConversationId, PluginName, SessionKey};
 use crate::outbox::note::{Note, PostError, Redaction};
 use crate::outbox::parcel::Parcel;
@@ -56,6 +57,8 @@ pub(super) enum Input {
     Redacted(Redacted),
     /// The outcome of handing a parcel to its sink.
     Written(Outcome<Parcel>),
+    /// Other settings, in force from the next round on.
+    Settings(Change),
     /// Seal what is open, post what is queued, and end.
     Drain,
     /// End at once: posts under way are cut off, and put on record as not crashed.

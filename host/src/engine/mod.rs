@@ -34,7 +34,7 @@ mod sinks;
 pub mod snapshot;
 
 pub use counters::{Count, Counters, Totals};
-pub use handle::{Closed, Handle, Summary};
+pub use handle::{Closed, Handle, Summary, Unchanged};
 pub use inbox::{Decision, LaneKind, NoteRef};
 pub use round::{Engine, EngineError};
 pub use settings::Settings;

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::{Clock, Timestamp};
@@ -23,7 +23,7 @@ use crate::engine::live::{Live, Memory};
 use crate::engine::redact::Redactions;
 use crate::engine::retention::Sweep;
 use crate::engine::rows::{Person, put, read, session_group};
-use crate::engine::settings::Settings;
+use crate::engine::settings::{self, Settings};
 use crate::engine::sinks::Roster;
 use crate::engine::snapshot::Imported;
 use crate::ids::{PluginName, ProductId, SessionKey};
@@ -39,7 +39,9 @@ pub struct Engine {
     pub(super) store: Arc<dyn Store>,
     pub(super) post: Arc<dyn Post>,
     pub(super) clock: Clock,
+    /// Swapped between rounds only: a round goes by one of them.
     pub(super) settings: Arc<Settings>,
+    pub(super) in_force: watch::Sender<Arc<Settings>>,
     pub(super) counters: Arc<Counters>,
     pub(super) inbox: mpsc::Receiver<Input>,
     pub(super) control: mpsc::Receiver<Input>,
@@ -59,6 +61,8 @@ pub struct Engine {
     pub(super) posts: JoinSet<Input>,
     pub(super) draining: bool,
     pub(super) stopping: bool,
+    /// Settings came into force: what waits may be due by them.
+    pub(super) settings_changed: bool,
     /// Nothing is taken: the disk is full, and what room is kept is for what is under way. At this moment
     /// it is looked whether there is room again.
     pub(super) paused: Option<Timestamp>,
@@ -103,6 +107,8 @@ pub(super) struct Round {
     pub(super) rosters: HashMap<ProductId, Arc<Roster>>,
     /// Sessions that are taken over from the reference's SDK.
     pub(super) adopted: Vec<(SessionKey, Imported)>,
+    /// Settings for the rounds after it.
+    pub(super) settings: Vec<settings::Change>,
 }
 
 /// A call to be begun after the commit; it ends with what came of it.
@@ -140,6 +146,7 @@ impl Engine {
         let (sender, inbox) = mpsc::channel(INBOX);
         let (orders, control) = mpsc::channel(CONTROL);
         let settings = Arc::new(settings);
+        let (force, in_force) = watch::channel(settings.clone());
         let board = Board::default();
         let snapshots = store.snapshots();
         let counters = Arc::new(Counters::default());
@@ -151,7 +158,7 @@ impl Engine {
             accounts: board.clone(),
             room: Arc::new(Semaphore::new(INBOX_KIB as usize)),
             counters: counters.clone(),
-            settings: settings.clone(),
+            settings: in_force,
             store: store.clone(),
             post: post.clone(),
             scrub_due,
@@ -163,6 +170,7 @@ impl Engine {
             post,
             clock,
             settings,
+            in_force: force,
             counters,
             inbox,
             control,
@@ -178,6 +186,7 @@ impl Engine {
             posts: JoinSet::new(),
             draining: false,
             stopping: false,
+            settings_changed: false,
             paused: None,
         };
         (handle, engine)
@@ -262,7 +271,8 @@ impl Engine {
             self.paused,
         ];
         let mut timer = timers.into_iter().flatten().fold(sweep, Timestamp::min);
-        if self.memory.is_hungry() || self.redactions.is_hungry() {
+        let changed = std::mem::take(&mut self.settings_changed);
+        if changed || self.memory.is_hungry() || self.redactions.is_hungry() {
             timer = now;
         }
         let (mut inputs, mut orders) = (std::mem::take(&mut self.put_off), Vec::new());
@@ -330,7 +340,12 @@ impl Engine {
             parcels.iter().for_each(|dead| self.dead_letter(&mut round, dead));
         }
         self.give_up_spent(&mut round, now);
-        self.finish(round, now).await
+        let changes = std::mem::take(&mut round.settings);
+        self.finish(round, now).await?;
+        for change in changes {
+            self.change_settings(change);
+        }
+        Ok(())
     }
 
     /// Brings into memory what the inputs are about.
@@ -374,6 +389,7 @@ impl Engine {
                 Input::Redacted(_)
                 | Input::Written(_)
                 | Input::Scrubbed(_)
+                | Input::Settings(_)
                 | Input::Drain
                 | Input::Stop => {}
             }

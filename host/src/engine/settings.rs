@@ -1,10 +1,13 @@
-//! What the engine must know of the configuration.
+//! What the engine must know of the configuration, and how that is changed while it runs.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use crate::config::{Breaker, Config, Delivery, History, Product, Retention};
+use crate::engine::round::{Engine, gathers};
 use crate::ids::{PluginName, ProductId};
 use crate::session::identity::{Belief, Names};
 
@@ -32,6 +35,50 @@ pub struct Settings {
     pub jitter: fn() -> f64,
     /// Whether notes are posted.
     posting: bool,
+}
+
+/// A wish for other settings.
+pub(super) struct Change {
+    pub(super) settings: Arc<Settings>,
+    pub(super) swap: Swap,
+    pub(super) reply: oneshot::Sender<()>,
+}
+
+/// What is done in the moment in which settings come into force. Whoever takes it out has decided: the engine
+/// that they do, or the one who asked that it took too long.
+pub(super) type Swap = Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>;
+
+/// Takes a swap, where nobody did.
+pub(super) fn take(swap: &Swap) -> Option<Box<dyn FnOnce() + Send>> {
+    swap.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+impl Engine {
+    /// Puts settings in force. Between rounds only.
+    pub(super) fn change_settings(&mut self, change: Change) {
+        let Change { settings, swap, reply } = change;
+        let Some(swap) = take(&swap) else { return };
+        swap();
+        let now = self.clock.now();
+        if self.settings.history != settings.history {
+            // What is kept may have changed unseen while nothing was to be kept.
+            self.shelves.retain(|_| false);
+        }
+        self.accounts.change_settings(settings.clone(), now, &self.counters);
+        self.settings = settings.clone();
+        self.in_force.send_replace(settings);
+        let keys: Vec<_> = self.memory.sessions.keys().cloned().collect();
+        for key in &keys {
+            let Some(live) = self.memory.sessions.get(key) else { continue };
+            let rules = self.settings.rules(&key.product);
+            let gather = gathers(live, &self.accounts, rules, now);
+            self.memory.set_timer(key, rules, gather);
+        }
+        self.settings_changed = true;
+        if reply.send(()).is_err() {
+            tracing::debug!("whoever asked for other settings didn't wait for them");
+        }
+    }
 }
 
 impl Settings {

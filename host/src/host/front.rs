@@ -384,7 +384,8 @@ impl Backend for Front {
     }
 
     fn product(&self, named: Option<&str>) -> Result<Arc<str>, NoProduct> {
-        let mut ids = self.engine.settings().products();
+        let settings = self.engine.settings();
+        let mut ids = settings.products();
         if let Some(named) = named {
             let known = ids.find(|id| id.as_str() == named);
             return known.map(ProductId::shared).ok_or(NoProduct::Unknown);
@@ -393,8 +394,7 @@ impl Backend for Front {
             (Some(only), None) => Ok(only.shared()),
             (None, _) => Err(NoProduct::Unknown),
             (Some(_), Some(_)) => {
-                let ids = self.engine.settings().products();
-                Err(NoProduct::Several(ids.map(ToString::to_string).collect()))
+                Err(NoProduct::Several(settings.products().map(ToString::to_string).collect()))
             }
         }
     }

@@ -74,6 +74,12 @@ impl Account {
         Self { breaker, limit, ..self }
     }
 
+    /// The same under other rules; without any there is no breaker.
+    pub fn change_rules(&mut self, rules: Option<&Rules>, now: Timestamp) {
+        let before = self.breaker.take();
+        self.breaker = rules.map(|_| before.unwrap_or_else(|| Breaker::new(now)));
+    }
+
     /// Whether a call may be made at `now`.
     pub fn allows(&self, now: Timestamp) -> bool {
         self.limit.is_none_or(|limit| limit.until <= now)

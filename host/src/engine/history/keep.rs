@@ -44,6 +44,7 @@ impl Engine {
                 | Input::Scrubbed(_)
                 | Input::Redacted(_)
                 | Input::Written(_)
+                | Input::Settings(_)
                 | Input::Drain
                 | Input::Stop => continue,
             };

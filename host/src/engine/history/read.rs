@@ -80,6 +80,7 @@ impl Handle {
         &self,
         most: usize,
     ) -> Result<Vec<(SessionKey, Record)>, StoreError> {
+        let settings = self.settings();
         let (mut latest, mut records) = (BinaryHeap::new(), HashMap::new());
         let mut after = None;
         loop {
@@ -89,7 +90,7 @@ impl Handle {
             for (row, value) in rows {
                 // Other numbers are of records that were set aside.
                 let key = session_key(&row.group).filter(|_| row.number == 0);
-                let configured = |key: &SessionKey| self.settings.product(&key.product).is_some();
+                let configured = |key: &SessionKey| settings.product(&key.product).is_some();
                 let Some(key) = key.filter(configured) else { continue };
                 let Some(record) = read::<Record>(Table::Session, 0, &value) else { continue };
                 latest.push(Reverse((record.active_at, key.clone())));

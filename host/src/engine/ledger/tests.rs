@@ -317,7 +317,7 @@ fn engine(takes: Duration) -> (Handle, tokio::task::JoinHandle<Asked>) {
         accounts: Arc::default(),
         room: Arc::new(tokio::sync::Semaphore::new(1)),
         counters: Arc::default(),
-        settings: Arc::new(Settings::of_products([])),
+        settings: tokio::sync::watch::channel(Arc::new(Settings::of_products([]))).1,
         store: Arc::new(MemoryStore::new()),
         post: Arc::new(NobodyPosts),
         scrub_due: tokio::sync::watch::channel(false).1,
