@@ -147,7 +147,7 @@ impl Handle {
 
     /// Links a session to a conversation; returns after the commit.
     pub async fn link(&self, request: LinkRequest) -> Result<Linked, LinkError> {
-        let request = request.believed(&self.settings, &self.counters)?;
+        let request = request.believed(&self.settings(), &self.counters)?;
         let (reply, answer) = oneshot::channel();
         // Nothing is taken at the moment, and whoever asks can ask again: they are told at once.
         let counters = &self.counters;

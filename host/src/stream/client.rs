@@ -12,12 +12,13 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
-use super::dedupe::{Dedupe, Limits};
+use super::dedupe::Limits;
 use super::encoding::PLAIN;
 use super::error::{Interruption, StreamError, describe};
 use super::observer::{Observer, Unobserved};
 use super::reader::{End, Reader};
 use super::status::{Publisher, State, Status};
+use super::succession::{Position, Predecessor, Succession};
 use crate::clock::Clock;
 use crate::config;
 use crate::session::payload::Payload;
@@ -68,6 +69,8 @@ pub struct Client {
     asks_on: bool,
     duplicates: Limits,
     observer: Arc<dyn Observer>,
+    position: Option<Position>,
+    predecessor: Option<Predecessor>,
     publisher: Publisher,
     status: Status,
 }
@@ -97,6 +100,8 @@ impl Client {
             asks_on: false,
             duplicates: Limits::default(),
             observer: Arc::new(Unobserved),
+            position: None,
+            predecessor: None,
             publisher,
             status,
         })
@@ -132,6 +137,20 @@ impl Client {
         self
     }
 
+    /// Goes on from where another client of the same stream ended.
+    #[must_use]
+    pub fn succeeding(mut self, position: Position) -> Self {
+        self.position = Some(position);
+        self
+    }
+
+    /// Can be ended so that another client takes its place.
+    pub fn with_succession(mut self) -> (Self, Succession) {
+        let (succession, predecessor) = Succession::new();
+        self.predecessor = Some(predecessor);
+        (self, succession)
+    }
+
     /// A handle on its state.
     pub fn status(&self) -> Status {
         self.status.clone()
@@ -160,9 +179,14 @@ impl Client {
             asks_on,
             duplicates,
             observer,
+            position,
+            predecessor,
             publisher,
             status: _,
         } = self;
+        let position = position.unwrap_or_else(|| Position::beginning(duplicates)).at(&url);
+        let wind_down =
+            predecessor.as_ref().map_or_else(CancellationToken::new, |it| it.wind_down.clone());
         let mut failures = 0u32;
         let mut refused = Backoff::new(config.refused_retry_initial, config.refused_retry_max);
         // The refusal that was logged: each cause is told once.
@@ -177,15 +201,15 @@ impl Client {
             publisher: &publisher,
             sink,
             backoff: Backoff::new(config.retry_initial, config.retry_max),
-            dedupe: Dedupe::new(duplicates),
-            last_event_id: None,
-            connection: 0,
+            position,
+            wind_down: wind_down.clone(),
             good: false,
         };
         let result = loop {
             let end = stop.run_until_cancelled(reader.connect_and_read()).await;
             let why = match end {
                 None => break Ok(()),
+                Some(End::WoundDown) => break Ok(()),
                 Some(End::Fatal(StreamError::Refused { status, .. })) if asks_on => {
                     Interruption::Refused { status }
                 }
@@ -197,7 +221,8 @@ impl Client {
                     publisher.update(|snapshot| {
                         snapshot.state = State::Stopped { reason: Some(error) };
                     });
-                    if stop.run_until_cancelled(asked).await.is_none() {
+                    let asked = wind_down.run_until_cancelled(asked);
+                    if stop.run_until_cancelled(asked).await.flatten().is_none() {
                         break Ok(());
                     }
                     publisher.count(|counters| counters.reconnects += 1);
@@ -253,7 +278,8 @@ impl Client {
                     () = asked => true,
                 }
             };
-            match stop.run_until_cancelled(waited).await {
+            let waited = wind_down.run_until_cancelled(waited);
+            match stop.run_until_cancelled(waited).await.flatten() {
                 None => break Ok(()),
                 Some(false) => {}
                 Some(true) => {
@@ -272,6 +298,11 @@ impl Client {
             snapshot.paused_since = None;
             snapshot.state = State::Stopped { reason: result.clone().err() };
         });
+        if let Some(Predecessor { position, .. }) = predecessor
+            && position.send(reader.position).is_err()
+        {
+            tracing::debug!(stream = %name, "nobody takes over from this client");
+        }
         result
     }
 }

@@ -35,6 +35,7 @@ pub mod push;
 mod reader;
 mod retry_after;
 mod status;
+mod succession;
 #[cfg(test)]
 mod tests;
 
@@ -48,4 +49,5 @@ pub use error::{Interruption, StreamError};
 pub use observer::{Observer, Pause};
 pub(crate) use retry_after::retry_after;
 pub use status::{Counters, Snapshot, State, Status};
+pub use succession::{Position, Succession};
 pub use tokio_util::sync::CancellationToken;

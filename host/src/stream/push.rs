@@ -30,13 +30,22 @@ const SCHEME: &[u8] = b"sha256=";
 
 /// The products that events are pushed to. Cloning shares it.
 #[derive(Clone)]
-pub struct Inlet(Arc<BTreeMap<ProductId, Door>>);
+pub struct Inlet(Arc<Doors>);
+
+struct Doors {
+    doors: BTreeMap<ProductId, Door>,
+    /// Of products that aren't pushed to any more too: one that is again knows its repeats.
+    memories: BTreeMap<ProductId, Shared>,
+}
+
+/// What was taken of a product, and is being taken.
+type Shared = Arc<Mutex<Memory>>;
 
 /// One product's way in.
 struct Door {
     product: ProductId,
     secret: Secret,
-    memory: Arc<Mutex<Memory>>,
+    memory: Shared,
 }
 
 struct Memory {
@@ -74,7 +83,7 @@ pub struct Fresh {
 /// An event that is being taken. Dropped without [`Claim::keep`], it was never there: the connector
 /// sends it again, and then it must count.
 pub struct Claim {
-    memory: Arc<Mutex<Memory>>,
+    memory: Shared,
     key: Option<EventKey>,
     request: u64,
 }
@@ -123,18 +132,35 @@ impl PushError {
 impl Inlet {
     /// Takes events of the products that have a secret. An empty one is none.
     pub fn new(secrets: BTreeMap<ProductId, Secret>) -> Self {
+        Self::over(BTreeMap::new(), secrets)
+    }
+
+    /// The same with other products and secrets. What was taken stays known.
+    #[must_use]
+    pub fn with_secrets(&self, secrets: BTreeMap<ProductId, Secret>) -> Self {
+        Self::over(self.0.memories.clone(), secrets)
+    }
+
+    fn over(
+        mut memories: BTreeMap<ProductId, Shared>,
+        secrets: BTreeMap<ProductId, Secret>,
+    ) -> Self {
         let usable = secrets.into_iter().filter(|(_, secret)| !secret.expose().is_empty());
-        let door = |(product, secret): (ProductId, Secret)| {
-            let memory =
-                Memory { taken: Dedupe::new(REMEMBERED), under_way: HashSet::new(), requests: 0 };
-            (product.clone(), Door { product, secret, memory: Arc::new(Mutex::new(memory)) })
+        let fresh = || {
+            let taken = Dedupe::new(REMEMBERED);
+            Arc::new(Mutex::new(Memory { taken, under_way: HashSet::new(), requests: 0 }))
         };
-        Self(Arc::new(usable.map(door).collect()))
+        let door = |(product, secret): (ProductId, Secret)| {
+            let memory = memories.entry(product.clone()).or_insert_with(fresh).clone();
+            (product.clone(), Door { product, secret, memory })
+        };
+        let doors = usable.map(door).collect();
+        Self(Arc::new(Doors { doors, memories }))
     }
 
     /// Whether events of a product are taken.
     pub fn takes(&self, product: &ProductId) -> bool {
-        self.0.contains_key(product)
+        self.0.doors.contains_key(product)
     }
 
     /// Checks and reads a request to the address of `product`. `signatures` are the values of all
@@ -149,7 +175,7 @@ impl Inlet {
         body: &[u8],
         now: Timestamp,
     ) -> Result<Admitted, PushError> {
-        let door = ProductId::new(product).ok().and_then(|product| self.0.get(&product));
+        let door = ProductId::new(product).ok().and_then(|product| self.0.doors.get(&product));
         let door = door.ok_or(PushError::NoProduct)?;
         if !door.is_signed(signatures, body) {
             return Err(PushError::Signature);

@@ -7,16 +7,18 @@ use reqwest::{Response, StatusCode, Url};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
 use super::blocks::{Block, Blocks, Found};
 use super::client::Received;
-use super::dedupe::{Dedupe, EventKey};
+use super::dedupe::EventKey;
 use super::encoding::encoding;
 use super::error::{Interruption, StreamError, describe};
 use super::observer::Observer;
 use super::retry_after::retry_after;
 use super::status::{Publisher, State};
+use super::succession::Position;
 use crate::clock::{Clock, Timestamp};
 use crate::config;
 use crate::session::payload::{Parsed, parse_event};
@@ -36,11 +38,9 @@ pub(super) struct Reader<'a> {
     pub(super) publisher: &'a Publisher,
     pub(super) sink: mpsc::Sender<Received>,
     pub(super) backoff: Backoff,
-    pub(super) dedupe: Dedupe,
-    /// The id of the last event that was dealt with.
-    pub(super) last_event_id: Option<HeaderValue>,
-    /// Counts the connections.
-    pub(super) connection: u64,
+    pub(super) position: Position,
+    /// Nothing further is read once it is cancelled.
+    pub(super) wind_down: CancellationToken,
     /// Whether the connection proved good: it brought a good event, or it lasted.
     pub(super) good: bool,
 }
@@ -51,6 +51,8 @@ pub(super) enum End {
     Interrupted(Interruption),
     /// For good.
     Fatal(StreamError),
+    /// Another client takes over: what was read is handed on.
+    WoundDown,
 }
 
 /// The host and port that a redirect points to, where they aren't the ones that were asked. Path and query are
@@ -68,16 +70,18 @@ impl Reader<'_> {
     /// Makes one connection and reads it to its end. Dropping the future at any point is safe: what
     /// was not handed on does not count as seen.
     pub(super) async fn connect_and_read(&mut self) -> End {
-        self.connection += 1;
+        self.position.connection += 1;
         self.good = false;
         self.publisher.update(|snapshot| snapshot.state = State::Connecting);
-        let response = match self.connect().await {
-            Ok(response) => response,
-            Err(end) => return end,
+        let wind_down = self.wind_down.clone();
+        let response = match wind_down.run_until_cancelled(self.connect()).await {
+            Some(Ok(response)) => response,
+            Some(Err(end)) => return end,
+            None => return End::WoundDown,
         };
         self.observer.connected();
         self.publisher.update(|snapshot| snapshot.state = State::Connected);
-        tracing::info!(stream = %self.name, resumed = self.last_event_id.is_some(), "stream connected");
+        tracing::info!(stream = %self.name, resumed = self.position.last_event_id.is_some(), "stream connected");
         let since = self.clock.now();
         let end = self.read(response).await;
         if self.clock.now().since(since) >= self.config.retry_max {
@@ -89,7 +93,7 @@ impl Reader<'_> {
 
     async fn connect(&self) -> Result<Response, End> {
         let mut request = self.http.get(self.url.clone());
-        if let Some(id) = &self.last_event_id {
+        if let Some(id) = &self.position.last_event_id {
             request = request.header(LAST_EVENT_ID, id);
         }
         let response = match timeout(self.config.idle_timeout, request.send()).await {
@@ -153,9 +157,14 @@ impl Reader<'_> {
 
     async fn read(&mut self, mut response: Response) -> End {
         let mut blocks = Blocks::new(self.config.max_event_bytes);
+        let wind_down = self.wind_down.clone();
         loop {
             // Any byte shows that the connector is alive: events, heartbeats and comments alike.
-            let chunk = match timeout(self.config.idle_timeout, response.chunk()).await {
+            let reading = timeout(self.config.idle_timeout, response.chunk());
+            let Some(read) = wind_down.run_until_cancelled(reading).await else {
+                return End::WoundDown;
+            };
+            let chunk = match read {
                 Ok(Ok(Some(chunk))) => chunk,
                 Ok(Ok(None)) => return End::Interrupted(Interruption::Closed),
                 Ok(Err(error)) => {
@@ -221,7 +230,8 @@ impl Reader<'_> {
         let now = self.clock.now();
         self.note_good_event(now);
         let key = EventKey::new(own_id, &parsed.payload);
-        if key.is_some_and(|key| self.dedupe.is_repeat(&key, self.connection, now)) {
+        let Position { dedupe, connection, .. } = &mut self.position;
+        if key.is_some_and(|key| dedupe.is_repeat(&key, *connection, now)) {
             self.publisher.count(|counters| counters.duplicates += 1);
             tracing::debug!(stream = %self.name, "skipped an event that was sent again");
             return Ok(());
@@ -233,7 +243,8 @@ impl Reader<'_> {
         }
         self.send(Received { stream: self.name.clone(), payload: parsed.payload, bytes }).await?;
         if let Some(key) = key {
-            self.dedupe.remember(key, self.connection, now);
+            let Position { dedupe, connection, .. } = &mut self.position;
+            dedupe.remember(key, *connection, now);
         }
         self.publisher.count(|counters| counters.events += 1);
         Ok(())
@@ -276,11 +287,11 @@ impl Reader<'_> {
     /// connector repeats more than needed; the repeats are dropped.
     fn keep_id(&mut self, id: &str) {
         if id.is_empty() {
-            self.last_event_id = None;
+            self.position.last_event_id = None;
         } else if let (true, Ok(value)) =
             (id.len() <= MAX_ID_BYTES, HeaderValue::from_bytes(id.as_bytes()))
         {
-            self.last_event_id = Some(value);
+            self.position.last_event_id = Some(value);
         } else {
             tracing::debug!(stream = %self.name, "an event id can't be used to resume");
         }

@@ -9,3 +9,4 @@ mod pausing;
 mod refusing;
 mod resuming;
 mod stopping;
+mod succeeding;

@@ -131,7 +131,7 @@ impl Handle {
     /// # Errors
     /// Whom it names is nobody, the store can't be read, or the engine has ended.
     pub async fn erase(&self, erasure: &Erasure) -> Result<Erased, EraseError> {
-        erasure.whom.check(self.settings.names())?;
+        erasure.whom.check(self.settings().names())?;
         let keys = find::sessions(&*self.store, erasure).await?;
         let mut erased = Erased::default();
         let id = ErasureId(rand::random());
@@ -163,7 +163,7 @@ impl Handle {
     /// # Errors
     /// Whom it names is nobody, or the store can't be read.
     pub async fn preview_erase(&self, erasure: &Erasure) -> Result<Erased, EraseError> {
-        erasure.whom.check(self.settings.names())?;
+        erasure.whom.check(self.settings().names())?;
         let keys = find::sessions(&*self.store, erasure).await?;
         let mut erased = Erased::default();
         for keys in keys.chunks(CHUNK) {
