@@ -37,6 +37,7 @@
 //! | `guest_log` | a guest's lines in the host's log, bounded |
 //! | `stdout` | a guest's standard output in the host's, where that is granted |
 //! | `replay` | which webhooks were taken, so that a repeat means nothing |
+//! | `configure` | takes over what is configured anew |
 //! | `convert` | between the host's types and the interface's; bounds on what a guest says |
 //!
 //! Nothing that a guest does stops another: an instance that traps, hangs, loops or eats memory is
@@ -50,6 +51,7 @@ mod cache;
 mod calls;
 mod clean;
 pub mod compiler;
+mod configure;
 mod convert;
 mod engine;
 mod exports;
@@ -84,6 +86,7 @@ pub mod webhook;
 pub use admit::AdmitError;
 pub use cache::CacheTotals;
 pub use compiler::Compiler;
+pub use configure::Prepared;
 pub use help::{Offer, QuickReply, TriggerContext};
 pub use inspect::{Exports, Imports, InspectError, Inspection, inspect, inspect_by};
 pub use kind::NotAComponent;
@@ -92,8 +95,10 @@ pub use redaction::Redaction;
 pub use registry::{LoadError, Registry};
 pub use reload::ReloadTotals;
 pub use review::{Finding, exports_redactor, review, roles};
+pub(crate) use source::Stamp;
 pub use source::{read, sha256};
 pub use state::{Health, InstanceState, PluginState};
+pub(crate) use watch::{Change, Watch};
 pub use webhook::{
     ReceiveError, Received, WebhookAnswer, WebhookEvent, WebhookRequest, WebhookTurn,
 };

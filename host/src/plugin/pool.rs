@@ -48,8 +48,8 @@ pub(super) struct Shared {
     posts: Semaphore,
     /// One permit per webhook at the same time: they don't queue behind the posts of a slow platform.
     webhooks: Semaphore,
-    replays: Replays,
-    counters: Counters,
+    replays: Arc<Replays>,
+    counters: Arc<Counters>,
 }
 
 /// What a call waits in, by who is behind it.
@@ -121,13 +121,18 @@ pub(super) enum Stopped {
 impl Shared {
     /// With room for so many posts at the same time.
     pub(super) fn new(concurrency: usize) -> Self {
+        Self::over(concurrency, Arc::new(Replays::new(replay::Limits::default())), Arc::default())
+    }
+
+    /// With room for another number. While calls of the versions before end, there may be more than that.
+    pub(super) fn with_room_for(&self, concurrency: usize) -> Self {
+        Self::over(concurrency, self.replays.clone(), self.counters.clone())
+    }
+
+    fn over(concurrency: usize, replays: Arc<Replays>, counters: Arc<Counters>) -> Self {
         let posts = concurrency.clamp(1, Semaphore::MAX_PERMITS);
-        Self {
-            posts: Semaphore::new(posts),
-            webhooks: Semaphore::new(posts.div_ceil(4)),
-            replays: Replays::new(replay::Limits::default()),
-            counters: Counters::default(),
-        }
+        let webhooks = posts.div_ceil(4);
+        Self { posts: Semaphore::new(posts), webhooks: Semaphore::new(webhooks), replays, counters }
     }
 
     /// What was counted.

@@ -310,7 +310,18 @@ impl Registry {
         self.slots.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    fn slot(&self, plugin: &str) -> Option<Arc<Slot>> {
+    /// Adds a slot; returns the one that was there under its name.
+    pub(super) fn add(&self, slot: Arc<Slot>) -> Option<Arc<Slot>> {
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        slots.insert(slot.name.clone(), slot)
+    }
+
+    /// Removes a slot; nothing is called under its name from here on.
+    pub(super) fn remove(&self, plugin: &str) -> Option<Arc<Slot>> {
+        self.slots.write().unwrap_or_else(PoisonError::into_inner).remove(plugin)
+    }
+
+    pub(super) fn slot(&self, plugin: &str) -> Option<Arc<Slot>> {
         self.slots.read().unwrap_or_else(PoisonError::into_inner).get(plugin).cloned()
     }
 }
@@ -325,10 +336,31 @@ impl Slot {
     /// A name that nothing runs under yet.
     pub(super) fn new(name: PluginName, config: PluginConfig) -> Arc<Self> {
         let shared = Arc::new(Shared::new(config.limits.concurrency));
+        Self::over(name, config, shared, 0)
+    }
+
+    /// The same name with other settings, under which nothing runs yet. What was counted, and which webhooks were
+    /// taken, goes on.
+    pub(super) fn succeeded_by(&self, config: PluginConfig) -> Arc<Self> {
+        let shared = if config.limits.concurrency == self.config.limits.concurrency {
+            self.shared.clone()
+        } else {
+            Arc::new(self.shared.with_room_for(config.limits.concurrency))
+        };
+        Self::over(self.name.clone(), config, shared, self.swaps.load(Relaxed) + 1)
+    }
+
+    fn over(name: PluginName, config: PluginConfig, shared: Arc<Shared>, swaps: u64) -> Arc<Self> {
         let current = Current { plugin: Err(Absent::Unread), roles: None, refused: None };
-        let current = RwLock::new(current);
-        let (begun, swaps) = (AtomicBool::new(false), AtomicU64::new(0));
-        Arc::new(Self { name, config, shared, current, begun, swaps })
+        let (current, begun) = (RwLock::new(current), AtomicBool::new(false));
+        Arc::new(Self { name, config, shared, current, begun, swaps: AtomicU64::new(swaps) })
+    }
+
+    /// Another slot has its name. Idle instances go at once, the others with their calls.
+    pub(super) fn retire(&self) {
+        if let Ok(pool) = self.pool() {
+            pool.retire();
+        }
     }
 
     /// Its file was read, and is compiled from here on unless it runs already.

@@ -67,7 +67,8 @@ impl Registry {
     /// what runs, and then swapped in. Whatever fails on the way leaves what runs as it is. One at a time
     /// watches a folder.
     ///
-    /// The configuration isn't read again: a changed file gets what its plugin was granted at the start.
+    /// The configuration isn't read again for that: a changed file gets what its plugin is granted by the one that
+    /// is in force.
     pub async fn watch(&self, every: Duration, stop: CancellationToken) {
         let taken = self.first_look.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(first) = taken else {

@@ -26,18 +26,18 @@ pub(super) struct Source {
 
 /// What tells a file from what stood there before, on every file system: no content is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
-    pub(super) bytes: u64,
+pub(crate) struct Stamp {
+    pub(crate) bytes: u64,
     /// Seconds and nanoseconds of the last change of the content.
-    pub(super) modified: (i64, i64),
+    pub(crate) modified: (i64, i64),
     /// Of the last change of the file, name and permissions included.
-    pub(super) changed: (i64, i64),
-    pub(super) inode: u64,
+    pub(crate) changed: (i64, i64),
+    pub(crate) inode: u64,
 }
 
 impl Stamp {
     /// The stamp of a file.
-    pub(super) fn of(file: &Metadata) -> Self {
+    pub(crate) fn of(file: &Metadata) -> Self {
         Self {
             bytes: file.len(),
             modified: (file.mtime(), file.mtime_nsec()),

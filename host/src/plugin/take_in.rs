@@ -85,7 +85,11 @@ impl Registry {
     }
 
     /// Loads a file for everybody who uses it. What one of them is refused for stops no other.
-    async fn load_file(&self, file: &str, users: Vec<Arc<Slot>>) -> Vec<(Arc<Slot>, Outcome)> {
+    pub(super) async fn load_file(
+        &self,
+        file: &str,
+        users: Vec<Arc<Slot>>,
+    ) -> Vec<(Arc<Slot>, Outcome)> {
         let path = match folder::path(&self.folder, file) {
             Ok(path) => path,
             Err(error) => return refused(users, &error),

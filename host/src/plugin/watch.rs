@@ -11,7 +11,7 @@ use super::source::Stamp;
 const QUIET_LOOKS: u8 = 2;
 
 /// What the last looks found.
-pub(super) struct Watch(BTreeMap<String, Seen>);
+pub(crate) struct Watch(BTreeMap<String, Seen>);
 
 enum Seen {
     /// Was taken in as it was.
@@ -22,7 +22,7 @@ enum Seen {
 
 /// What a look finds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Change {
+pub(crate) enum Change {
     /// A file is there that wasn't, or another content is.
     Seen(String),
     /// A file that changed has come to rest.
@@ -33,13 +33,13 @@ pub(super) enum Change {
 
 impl Watch {
     /// Files that were taken in as they were at this look.
-    pub(super) fn new(settled: BTreeMap<String, Stamp>) -> Self {
+    pub(crate) fn new(settled: BTreeMap<String, Stamp>) -> Self {
         let settled = settled.into_iter().map(|(name, stamp)| (name, Seen::Settled(stamp)));
         Self(settled.collect())
     }
 
     /// Takes a look at the folder.
-    pub(super) fn look(&mut self, files: BTreeMap<String, Stamp>) -> Vec<Change> {
+    pub(crate) fn look(&mut self, files: BTreeMap<String, Stamp>) -> Vec<Change> {
         let gone: Vec<_> =
             self.0.keys().filter(|name| !files.contains_key(*name)).cloned().collect();
         let mut changes = Vec::new();
