@@ -25,6 +25,7 @@ fn help_texts_are_as_reviewed() {
     let retry = sidenote(&["stream", "retry", "--help"], &[]);
     let said = ["Usage: sidenote stream retry [OPTIONS] [NAME]", "--config <FILE>", "--host <URL>"];
     assert!(said.iter().all(|part| retry.stdout.contains(part)), "{}", retry.stdout);
+    insta::assert_snapshot!("help_reload", sidenote(&["reload", "--help"], &[]).shown());
     insta::assert_snapshot!("help_smoke_test", sidenote(&["smoke-test", "--help"], &[]).shown());
 }
 

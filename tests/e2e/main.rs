@@ -21,6 +21,7 @@ mod plugins;
 mod push;
 mod readme;
 mod redis;
+mod reload;
 mod replays;
 mod restart;
 mod sinks;

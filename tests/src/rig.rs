@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sidenote::config::{Cache, Config};
+use sidenote::config::{Cache, Config, Source};
 use sidenote::host::Host;
 use sidenote::outbox::lane::DeadLetter;
 use sidenote::plugin::Compiler;
@@ -83,7 +83,7 @@ pub struct Rig {
     /// The chat platform.
     pub platform: Platform,
     toml: String,
-    secrets: Vec<(&'static str, String)>,
+    secrets: Arc<Mutex<Vec<(&'static str, String)>>>,
     folder: tempfile::TempDir,
     /// What runs the host, where it is a process of its own.
     program: Option<Program>,
@@ -130,6 +130,7 @@ impl Rig {
             Some(taker) => Some(Program::Taker(taker.clone())),
             None => setup.process.then_some(Program::Sidenote),
         };
+        let secrets = Arc::new(Mutex::new(secrets));
         let (compiler, host) = (setup.compiler, None);
         let mut rig = Self { connector, platform, toml, secrets, folder, program, compiler, host };
         rig.start_host().await;
@@ -153,13 +154,16 @@ impl Rig {
     }
 
     async fn start_here(&self) -> Host {
-        let env = |name: &str| {
-            self.secrets.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
+        let secrets = self.secrets.clone();
+        let env = move |name: &str| {
+            let secrets = secrets.lock().expect("nothing panics while it holds this lock");
+            secrets.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
         };
-        let config = Config::from_toml(&self.toml, self.folder.path(), &env);
-        let config = config.unwrap_or_else(|errors| panic!("{errors}\n{}", self.toml));
+        let source = Source::of(self.write_configuration()).with_env(env);
+        let config = source.load().unwrap_or_else(|errors| panic!("{errors}\n{}", self.toml));
         let Some(compiler) = self.compiler.clone() else {
-            let host = Host::start(config).await.unwrap_or_else(|error| panic!("{error}"));
+            let host = Host::start_from(Compiler::in_process(), source, config).await;
+            let host = host.unwrap_or_else(|error| panic!("{error}"));
             host.loaded().await;
             return host;
         };
@@ -170,9 +174,48 @@ impl Rig {
     /// Starts the host's process, and doesn't wait until it listens.
     async fn begin_process(&self) -> Option<Starting> {
         let program = self.program.as_ref()?;
+        let file = self.write_configuration();
+        let secrets = self.secrets.lock().expect("nothing panics while it holds this lock").clone();
+        Some(program.start(&file, &secrets).await)
+    }
+
+    fn write_configuration(&self) -> PathBuf {
         let file = self.folder.path().join("sidenote.toml");
         std::fs::write(&file, &self.toml).expect("the temporary folder takes a file");
-        Some(program.start(&file, &self.secrets).await)
+        file
+    }
+
+    /// The text of the host's configuration.
+    pub fn configuration(&self) -> &str {
+        &self.toml
+    }
+
+    /// Writes another configuration; the host isn't told.
+    ///
+    /// # Panics
+    /// When it can't be written.
+    pub fn configure(&mut self, toml: impl Into<String>) {
+        self.toml = toml.into();
+        self.write_configuration();
+    }
+
+    /// Sets a variable of the environment of a host that is no process of its own.
+    ///
+    /// # Panics
+    /// Never.
+    pub fn set_variable(&self, name: &'static str, value: impl Into<String>) {
+        let mut secrets = self.secrets.lock().expect("nothing panics while it holds this lock");
+        secrets.retain(|(known, _)| *known != name);
+        secrets.push((name, value.into()));
+    }
+
+    /// Has the host read its configuration again by `POST /reload`: the status and what it says.
+    ///
+    /// # Panics
+    /// When it doesn't answer, or not in JSON.
+    pub async fn reload(&self) -> (u16, serde_json::Value) {
+        let answer = self.post("/reload", &serde_json::json!({})).await;
+        (answer.status, serde_json::from_slice(&answer.body).expect("JSON"))
     }
 
     /// Starts the host's process and kills it so long after, whatever it has come to by then.

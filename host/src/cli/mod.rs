@@ -10,6 +10,7 @@ mod failure;
 mod outbox;
 mod output;
 mod plugin;
+mod reload;
 mod run;
 mod smoke_test;
 mod stream;
@@ -87,6 +88,8 @@ enum Command {
     Outbox(outbox::OutboxCommand),
     /// Erases what is known of a person or a session, and takes their notes back
     Erase(erase::EraseArgs),
+    /// Has a running host read its configuration again, and says what that changed
+    Reload(reload::ReloadArgs),
     /// Looks at components and packs them
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
@@ -111,6 +114,7 @@ impl Command {
             Self::Erase(_) => "erase",
             Self::Plugin(_) => "plugin",
             Self::Stream(_) => "stream",
+            Self::Reload(_) => "reload",
             Self::SmokeTest(_) => "smoke-test",
             Self::CompileComponent(_) => "compile-component",
         }
@@ -128,6 +132,7 @@ impl Command {
             | Self::Outbox(_)
             | Self::Erase(_)
             | Self::Stream(_)
+            | Self::Reload(_)
             | Self::SmokeTest(_) => Level::INFO,
         }
     }
@@ -145,6 +150,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Outbox(command) => block_on(outbox::run(command)),
         Command::Erase(args) => block_on(erase::erase(args)),
         Command::Stream(command) => block_on(stream::stream(command)),
+        Command::Reload(args) => block_on(reload::reload(args)),
         Command::Plugin(command) => block_on(plugin::plugin(command)),
         Command::SmokeTest(args) => block_on(smoke_test::smoke_test(args)),
         Command::CompileComponent(args) => Ok(compile::compile(args)),

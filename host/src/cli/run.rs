@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::Config;
+use crate::config::Source;
 use crate::host::Host;
 use crate::plugin::Compiler;
 
@@ -22,9 +22,13 @@ pub(crate) struct RunArgs {
     config: PathBuf,
 }
 
-/// Runs the host until SIGTERM or SIGINT, then stops it in order.
+/// Runs the host until SIGTERM or SIGINT, then stops it in order. SIGHUP has the configuration read again, and
+/// never ends anything.
 pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
-    let config = Config::load(&args.config)?;
+    // Before anything that takes its time: from here on it is heard, and it counts once the host runs.
+    let mut hangup = signal(SignalKind::hangup()).context("SIGHUP can't be listened for")?;
+    let source = Source::of(args.config);
+    let config = source.load()?;
     let compiler = Compiler::of_this_program().context("the program's own file can't be told")?;
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM can't be listened for")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT can't be listened for")?;
@@ -32,12 +36,21 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
     let mut host = tokio::select! {
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
-        host = Host::start_by(compiler, config) => host?,
+        host = Host::start_from(compiler, source, config) => host?,
+    };
+    let reloader = host.reloader();
+    let reloading = async {
+        // What became of it is told in the log.
+        while hangup.recv().await.is_some() {
+            reloader.reload().await;
+        }
+        std::future::pending().await
     };
     let failure = tokio::select! {
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
         failure = host.failed() => Some(failure),
+        () = reloading => None,
     };
     if let Some(failure) = failure {
         // What was committed is safe; the supervisor starts the process again.

@@ -64,6 +64,9 @@ impl Config {
             llm,
             summary,
             prompts,
+            names,
+            // Told, and nothing of it is in force.
+            warnings: _,
         } = self;
         let mut fixed = Fixed::default();
         fixed.top("plugins_folder", *plugins_folder == next.plugins_folder);
@@ -85,6 +88,7 @@ impl Config {
             ("llm", *llm == next.llm),
             ("summary", *summary == next.summary),
             ("prompts", *prompts == next.prompts),
+            ("identity", *names == next.names),
         ];
         let same_product = |id: &_| {
             products.get(id) == next.products.get(id) && ingest.get(id) == next.ingest.get(id)

@@ -1,10 +1,11 @@
 //! What is behind the HTTP routes: webhooks through their plugin, links into the engine, readiness.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::context::Recent;
 use crate::engine::erase::kept::{self, KeptCursor, KeptFilter, KeptList};
 use crate::engine::erase::{EraseError, Erased, Erasure, Whom};
@@ -15,9 +16,12 @@ use crate::engine::link::{Identity, LinkError, LinkMode, LinkRequest, Linked, Wh
 use crate::engine::{self, Handle};
 use crate::host::Closed;
 use crate::host::intake::Intake;
+use crate::host::readers::Asked;
+use crate::host::reload::Desk;
 use crate::http::{
-    Backend, LinkWish, NoProduct, Part, PluginReport, PluginsReport, PushAnswer, PushRequest,
-    Readiness, StreamReadiness, StreamState, WebhookAnswer, WebhookRequest,
+    AskedBy, Backend, LinkWish, NoProduct, Part, PluginReport, PluginsReport, PushAnswer,
+    PushRequest, Readiness, Reload, Reloads, StreamReadiness, StreamState, WebhookAnswer,
+    WebhookRequest,
 };
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::llm::Replies;
@@ -37,15 +41,22 @@ pub(super) struct Front {
     /// Read only: what changes goes through the engine.
     store: Arc<dyn Store>,
     registry: Arc<Registry>,
-    /// The configured plugins: a stray file in the folder is nothing that readiness waits for.
-    plugins: BTreeSet<PluginName>,
-    streams: Vec<Status>,
-    recent: Option<Recent>,
-    replies: Option<Replies>,
+    /// Swapped when the configuration is read again.
+    shown: RwLock<Arc<Shown>>,
+    reloads: Desk,
     /// The plugins of which it was said that nothing vouches for their people.
     claims_told: Mutex<BTreeSet<String>>,
     clock: Clock,
     closed: Closed,
+}
+
+/// What is shown and asked of what is configured.
+#[derive(Clone, Default)]
+struct Shown {
+    /// The configured plugins: a stray file in the folder is nothing that readiness waits for.
+    plugins: BTreeSet<PluginName>,
+    streams: Vec<Status>,
+    readers: Asked,
 }
 
 impl Front {
@@ -53,32 +64,38 @@ impl Front {
         intake: Intake,
         store: Arc<dyn Store>,
         registry: Arc<Registry>,
-        plugins: BTreeSet<PluginName>,
-        streams: Vec<Status>,
-        recent: Option<Recent>,
+        reloads: Desk,
         clock: Clock,
     ) -> Self {
-        let (engine, replies, closed) = (intake.engine().clone(), None, Closed::default());
+        let (engine, closed) = (intake.engine().clone(), Closed::default());
+        let shown = RwLock::default();
         let claims_told = Mutex::default();
-        Self {
-            engine,
-            intake,
-            store,
-            registry,
-            plugins,
-            streams,
-            recent,
-            replies,
-            claims_told,
-            clock,
-            closed,
-        }
+        Self { engine, intake, store, registry, shown, reloads, claims_told, clock, closed }
     }
 
-    /// Has questions answered.
-    pub(super) fn with_replies(mut self, replies: Option<Replies>) -> Self {
-        self.replies = replies;
-        self
+    /// Takes pushed events of the products of this configuration from here on, and shows its plugins.
+    pub(super) fn change_products(&self, config: &Config) {
+        self.intake.change_secrets(config.ingest.clone());
+        self.show(|shown| shown.plugins = config.plugins.keys().cloned().collect());
+    }
+
+    /// Shows these streams from here on.
+    pub(super) fn show_streams(&self, streams: Vec<Status>) {
+        self.show(|shown| shown.streams = streams);
+    }
+
+    /// Has these readers asked from here on.
+    pub(super) fn show_readers(&self, readers: Asked) {
+        self.show(|shown| shown.readers = readers);
+    }
+
+    fn show(&self, change: impl FnOnce(&mut Shown)) {
+        let mut shown = self.shown.write().unwrap_or_else(PoisonError::into_inner);
+        change(Arc::make_mut(&mut shown));
+    }
+
+    fn shown(&self) -> Arc<Shown> {
+        self.shown.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The host isn't ready from here on: it is shutting down.
@@ -376,11 +393,19 @@ impl Backend for Front {
     }
 
     fn replies(&self) -> Option<Replies> {
-        self.replies.clone()
+        self.shown().readers.replies.clone()
     }
 
     fn recent(&self) -> Option<Recent> {
-        self.recent.clone()
+        self.shown().readers.recent.clone()
+    }
+
+    async fn reload(&self) -> Reload {
+        self.reloads.ask(AskedBy::Api).await
+    }
+
+    fn reloads(&self) -> Reloads {
+        self.reloads.record()
     }
 
     fn product(&self, named: Option<&str>) -> Result<Arc<str>, NoProduct> {
@@ -408,7 +433,7 @@ impl Backend for Front {
             let erasure = Erasure { product: product.clone(), whom, keep_notes: true };
             erased.add(self.erase(&erasure, false).await?);
         }
-        if let Some(recent) = &self.recent {
+        if let Some(recent) = self.recent() {
             recent.caught_up(self.engine.feed_position()).await;
         }
         Ok(erased)
@@ -443,13 +468,13 @@ impl Backend for Front {
             };
             (state.name, part)
         };
-        let states = self.registry.states().into_iter();
+        let (states, shown) = (self.registry.states().into_iter(), self.shown());
         // A file that no table names may be listed under any name.
         let configured = states.filter(|state| {
-            state.health != Health::NotConfigured && self.plugins.contains(&state.name)
+            state.health != Health::NotConfigured && shown.plugins.contains(&state.name)
         });
         Readiness {
-            streams: self.streams.iter().map(|status| self.stream(status)).collect(),
+            streams: shown.streams.iter().map(|status| self.stream(status)).collect(),
             store,
             plugins: configured.map(plugin).collect(),
         }
@@ -457,7 +482,8 @@ impl Backend for Front {
 
     fn retry_streams(&self, named: Option<&str>) -> Option<Vec<StreamReadiness>> {
         let is_meant = |status: &&Status| named.is_none_or(|name| name == &**status.stream());
-        let meant: Vec<_> = self.streams.iter().filter(is_meant).collect();
+        let shown = self.shown();
+        let meant: Vec<_> = shown.streams.iter().filter(is_meant).collect();
         if meant.is_empty() && named.is_some() {
             return None;
         }

@@ -1,6 +1,7 @@
 //! What a connector pushes, on its way into the engine.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
@@ -8,6 +9,7 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
+use crate::config::Secret;
 use crate::engine::Handle;
 use crate::http::{PushAnswer, PushRequest};
 use crate::ids::ProductId;
@@ -25,7 +27,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// The way in for pushed events.
 pub(super) struct Intake {
     engine: Handle,
-    inlet: Inlet,
+    /// Swapped when products or their secrets change.
+    inlet: RwLock<Inlet>,
     clock: Clock,
     /// Events that are being taken: that goes on when their sender doesn't wait for it.
     under_way: TaskTracker,
@@ -36,7 +39,8 @@ pub(super) struct Intake {
 impl Intake {
     pub(super) fn new(engine: Handle, inlet: Inlet, clock: Clock) -> Self {
         let (under_way, room) = (TaskTracker::new(), Arc::new(Semaphore::new(TOGETHER)));
-        Self { engine, inlet, clock, under_way, room, refusals: Arc::default() }
+        let (inlet, refusals) = (RwLock::new(inlet), Arc::default());
+        Self { engine, inlet, clock, under_way, room, refusals }
     }
 
     /// What was refused lately, of every way in.
@@ -46,13 +50,23 @@ impl Intake {
 
     /// Whether an event for a product is refused whatever it holds.
     pub(super) fn refuses(&self, product: &str, signed: bool) -> Option<PushAnswer> {
-        let known = ProductId::new(product).is_ok_and(|product| self.inlet.takes(&product));
+        let known = ProductId::new(product).is_ok_and(|product| self.inlet().takes(&product));
         let error = match (known, signed) {
             (false, _) => PushError::NoProduct,
             (true, false) => PushError::Signature,
             (true, true) => return None,
         };
         Some(self.refused(known.then_some(product), error))
+    }
+
+    /// Takes events of these products from here on. What was taken stays known.
+    pub(super) fn change_secrets(&self, secrets: BTreeMap<ProductId, Secret>) {
+        let next = self.inlet().with_secrets(secrets);
+        *self.inlet.write().unwrap_or_else(PoisonError::into_inner) = next;
+    }
+
+    fn inlet(&self) -> Inlet {
+        self.inlet.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The engine that the events go into.
@@ -64,7 +78,7 @@ impl Intake {
     pub(super) async fn take(&self, push: PushRequest) -> PushAnswer {
         let counters = self.engine.counters();
         let PushRequest { product, signatures, body } = push;
-        let admitted = self.inlet.admit(&product, &signatures, &body, self.clock.now());
+        let admitted = self.inlet().admit(&product, &signatures, &body, self.clock.now());
         match admitted.and_then(|admitted| self.of_a_session(admitted)) {
             Ok(Admitted::Fresh(fresh)) => self.commit(*fresh).await,
             Ok(Admitted::Repeat) => {
@@ -155,13 +169,11 @@ fn unavailable() -> PushAnswer {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use hmac::{Hmac, Mac};
     use sha2::Sha256;
 
     use super::*;
-    use crate::config::{Delivery, Product, Secret};
+    use crate::config::{Delivery, Product};
     use crate::engine::{Engine, Settings};
     use crate::outbox::note::{Call, Note, Post, PostError, Posted};
     use crate::store::MemoryStore;
@@ -240,7 +252,7 @@ mod tests {
         let event = push("actions", r#""actions":[]"#);
         assert_eq!(intake.take(event.clone()).await, unavailable());
         assert!(matches!(
-            intake.inlet.admit("p", &event.signatures, &event.body, intake.clock.now()),
+            intake.inlet().admit("p", &event.signatures, &event.body, intake.clock.now()),
             Ok(Admitted::Fresh(_))
         ));
     }

@@ -9,6 +9,9 @@
 mod front;
 mod intake;
 mod language;
+mod readers;
+mod reload;
+mod streams;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -17,16 +20,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::config::{self, Config};
-use crate::context::{self, InvalidSettings, Recent};
+use crate::config::{self, Config, Source};
+use crate::context::InvalidSettings;
 use crate::engine::ledger::{self, Waiting};
 use crate::engine::{Engine, EngineError, Handle, Settings, Totals};
-use crate::http::ServeError;
+use crate::http::{AskedBy, Reload, ServeError};
 use crate::llm::SetupError;
 use crate::outbox::lane::DeadLetter;
 use crate::plugin::{Compiler, LoadError, Registry};
@@ -34,17 +36,16 @@ use crate::store::{
     EmbeddedStore, Journal, JournalError, Key, MemoryStore, OpenError, RedisOpenError, RedisStore,
     Store, StoreError, Table,
 };
+use crate::stream::StreamError;
 use crate::stream::push::Inlet;
-use crate::stream::{self, Received, StreamError};
 use crate::summary::InvalidRules;
 use front::Front;
 use intake::Intake;
-use language::Language;
+use readers::{Readers, RunningReaders};
+use reload::{Desk, Parts, Record, Reloader};
+use streams::Streams;
 
-/// Events of one stream that wait for the engine; while it is full, the stream is paused.
-const STREAM_QUEUE: usize = 256;
-
-/// How often the plugins folder is looked at.
+/// How often the plugins folder and `plugins.d` are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// How long the engine may take to put on record what was cut off.
@@ -60,13 +61,25 @@ pub struct Host {
     store: Arc<dyn Store>,
     registry: Arc<Registry>,
     front: Arc<Front>,
+    reloads: Desk,
     stop: CancellationToken,
-    /// Streams, their feeders, and who watches the plugins folder: they end when `stop` is cancelled.
-    streams: JoinSet<Result<(), RunError>>,
+    /// Streams, their feeders, readers, and who watches the folders: they end when `stop` is cancelled.
+    intake: JoinSet<Result<(), RunError>>,
     /// The listener: it ends some time after `stop` is cancelled, when its clients are served.
     server: JoinSet<Result<(), RunError>>,
     /// The engine: it ends when it has drained.
     core: JoinSet<Result<(), EngineError>>,
+}
+
+/// Has the configuration of a running host read again.
+#[derive(Clone)]
+pub struct HostReloader(Desk);
+
+impl HostReloader {
+    /// Swaps all that changed, or nothing, for the reason that is told.
+    pub async fn reload(&self) -> Reload {
+        self.0.ask(AskedBy::Signal).await
+    }
 }
 
 /// Why the host didn't start. Nothing is left running.
@@ -128,7 +141,7 @@ pub enum RunError {
 
 impl Host {
     /// Builds and starts everything. Plugins are compiled in this process: `sidenote run` has
-    /// [`Host::start_by`] do better.
+    /// [`Host::start_from`] do better. The configuration can't be read again.
     ///
     /// # Errors
     /// [`StartError`].
@@ -142,6 +155,27 @@ impl Host {
     /// # Errors
     /// [`StartError`].
     pub async fn start_by(compiler: Compiler, config: Config) -> Result<Self, StartError> {
+        Self::start_with(compiler, config, None).await
+    }
+
+    /// As [`Host::start_by`], with a configuration that was read from `source`: it is read from there again
+    /// when somebody asks for it ([`Host::reloader`], `POST /reload`), and when a file of `plugins.d` changes.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start_from(
+        compiler: Compiler,
+        source: Source,
+        config: Config,
+    ) -> Result<Self, StartError> {
+        Self::start_with(compiler, config, Some(source)).await
+    }
+
+    async fn start_with(
+        compiler: Compiler,
+        config: Config,
+        source: Option<Source>,
+    ) -> Result<Self, StartError> {
         for warning in &config.warnings {
             tracing::warn!("configuration: {warning}");
         }
@@ -166,63 +200,53 @@ impl Host {
         let listener = TcpListener::bind(listen).await.map_err(unusable)?;
         let addr = listener.local_addr().map_err(unusable)?;
 
-        let mut streams = Vec::new();
-        for (name, stream) in &config.streams {
-            streams.push(stream::Client::new(name.as_str(), stream.clone(), clock)?.that_asks_on());
-        }
-        let inlet = inlet(&config);
-        let configured = config.plugins.keys().cloned().collect();
-        let statuses = streams.iter().map(stream::Client::status).collect();
-        let names = &config.names;
-        let recent = config.context.as_ref();
-        let recent = recent.map(|context| Recent::of(context, names.clone(), clock));
-        let recent = recent.transpose()?;
+        let stop = CancellationToken::new();
+        let mut streams = Streams::new(engine.clone(), registry.clone(), clock, stop.clone());
+        let clients = streams.prepare(&config.streams)?;
+        let readers = Readers::of(&config, &engine, clock)?;
+        let record = Record::new(clock);
+        let (reloads, requests) = Desk::new(record.clone());
         let front = Front::new(
-            Intake::new(engine.clone(), inlet, clock),
+            Intake::new(engine.clone(), inlet(&config), clock),
             store.clone(),
             registry.clone(),
-            configured,
-            statuses,
-            recent.clone(),
+            reloads.clone(),
             clock,
         );
-        let language = Language::of(&config, &engine, clock)?;
-        let front = Arc::new(front.with_replies(language.replies));
+        let front = Arc::new(front);
+        front.change_products(&config);
 
-        let stop = CancellationToken::new();
         let (mut intake, mut server, mut core) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
-        if let Some(recent) = recent {
-            let engine = engine.clone();
-            core.spawn(async move {
-                context::follow(engine, recent).await;
-                Ok(())
-            });
-        }
-        if let Some(summarizer) = language.summarizer {
-            let stopped = stop.clone();
-            intake.spawn(async move {
-                // What is being asked at a stop is asked again after the next start.
-                stopped.run_until_cancelled(summarizer.run()).await.unwrap_or(Ok(()))?;
-                Ok(())
-            });
-        }
+        let mut running = RunningReaders::new(engine.clone(), stop.clone());
+        front.show_readers(running.start(readers));
         core.spawn(service.run());
-        let serving = crate::http::serve(listener, front.clone(), config.server, stop.clone());
+        let (routes, rules) = (front.clone(), config.server.clone());
+        let serving = crate::http::serve(listener, routes, rules, stop.clone());
         server.spawn(async move { Ok(serving.await?) });
         let (watched, stopped) = (registry.clone(), stop.clone());
         intake.spawn(async move {
             watched.watch(LOOK_EVERY, stopped).await;
             Ok(())
         });
-        for client in streams {
-            let (sender, receiver) = mpsc::channel(STREAM_QUEUE);
-            let (surveyed, stopped) = (registry.clone(), stop.clone());
+        streams.swap([], clients).await;
+        front.show_streams(streams.statuses());
+        if let Some(source) = source.clone() {
+            let (folder, desk, stopped) =
+                (config.plugins_folder.clone(), reloads.clone(), stop.clone());
             intake.spawn(async move {
-                stopped.run_until_cancelled(surveyed.surveyed()).await;
-                read_stream(client, sender, stopped).await
+                reload::watch(source, folder, desk, LOOK_EVERY, stopped).await;
+                Ok(())
             });
-            intake.spawn(feed(receiver, engine.clone()));
         }
+        let parts = Parts {
+            engine: engine.clone(),
+            registry: registry.clone(),
+            front: front.clone(),
+            streams,
+            readers: running,
+        };
+        let reloader = Reloader::new(source, config, parts, requests, record, clock);
+        intake.spawn(reloader.run(stop.clone()));
         let (loading, stopped) = (registry.clone(), stop.clone());
         intake.spawn(async move {
             if stopped.run_until_cancelled(loading.loaded()).await.is_some() {
@@ -230,12 +254,17 @@ impl Host {
             }
             Ok(())
         });
-        Ok(Self { addr, engine, store, registry, front, stop, streams: intake, server, core })
+        Ok(Self { addr, engine, store, registry, front, reloads, stop, intake, server, core })
     }
 
     /// Waits until every plugin runs or can't be used.
     pub async fn loaded(&self) {
         self.registry.loaded().await;
+    }
+
+    /// A way to have the configuration read again.
+    pub fn reloader(&self) -> HostReloader {
+        HostReloader(self.reloads.clone())
     }
 
     /// Where it listens.
@@ -274,7 +303,7 @@ impl Host {
         loop {
             let ended = tokio::select! {
                 Some(ended) = self.core.join_next() => flat(ended),
-                Some(ended) = self.streams.join_next() => flat(ended),
+                Some(ended) = self.intake.join_next() => flat(ended),
                 Some(ended) = self.server.join_next() => flat(ended),
                 else => std::future::pending().await,
             };
@@ -324,7 +353,7 @@ impl Host {
         let stopping = async {
             // A client of the listener that takes its time holds up nothing else.
             let core = async {
-                let read = join(&mut self.streams).await;
+                let read = join(&mut self.intake).await;
                 self.engine.drain().await;
                 join(&mut self.core).await.and(read)
             };
@@ -409,29 +438,6 @@ fn inlet(config: &Config) -> Inlet {
         }
     }
     inlet
-}
-
-/// Reads a stream until it is stopped. A stream that can't go on leaves the others and the webhooks alone: it is
-/// logged and shows as not ready.
-async fn read_stream(
-    client: stream::Client,
-    sink: mpsc::Sender<Received>,
-    stop: CancellationToken,
-) -> Result<(), RunError> {
-    if let Err(error) = client.run(sink, stop).await {
-        tracing::error!("{error}");
-    }
-    Ok(())
-}
-
-/// Hands what a stream reads to the engine; ends when the stream has ended and all is handed over.
-async fn feed(mut events: mpsc::Receiver<Received>, engine: Handle) -> Result<(), RunError> {
-    while let Some(event) = events.recv().await {
-        if engine.take(event.payload, event.bytes).await.is_err() {
-            break;
-        }
-    }
-    Ok(())
 }
 
 /// Whether the host takes anything.

@@ -6,6 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::reload::{
+    AskedBy, RefusalCode, Reload, ReloadOutcome, ReloadProblem, ReloadRefusal, Reloads,
+};
 use crate::context::Recent;
 use crate::engine::erase::kept::{KeptCursor, KeptFilter, KeptList};
 use crate::engine::erase::{EraseError, Erased, Erasure};
@@ -96,6 +99,20 @@ pub trait Backend: Send + Sync + 'static {
     /// stay. Returns when nobody is told of them any more. By default there is nobody to erase.
     async fn reset(&self, _product: &str, _user: &str) -> Result<Erased, EraseError> {
         Ok(Erased::default())
+    }
+
+    /// Has the configuration read again, and tells what became of it. It goes on when nobody waits for it. As it
+    /// is here, there is no file that could be read.
+    async fn reload(&self) -> Reload {
+        let problem = ReloadProblem::of("", "this host reads no file");
+        let refusal = ReloadRefusal { code: RefusalCode::NoFile, problems: vec![problem] };
+        let outcome = ReloadOutcome::Refused(refusal);
+        Reload { at: 0.0, seconds: 0.0, by: AskedBy::Api, outcome }
+    }
+
+    /// What became of reloads so far. By default there were none.
+    fn reloads(&self) -> Reloads {
+        Reloads::default()
     }
 
     /// How things stand. Must not wait for anything.

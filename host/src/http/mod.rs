@@ -15,6 +15,7 @@
 //! | `GET /reply/{user_id}` | the same | a language model's answer to a user's question |
 //! | `POST /streams/retry`, `/streams/{name}/retry` | as `POST /sessions/link` | has streams that wait connect at once |
 //! | `/mcp` | the same, by a name of this host | what a user did for agents, as a tool of the Model Context Protocol |
+//! | `POST /reload`, `GET /reload` | the same | has the configuration read again; what became of that |
 //! | `GET /healthz` | anyone | 200 while the process lives, with the streams' state |
 //! | `GET /readyz` | anyone | 200 when streams, store and plugins are ready, else 503 |
 //!
@@ -38,6 +39,7 @@ mod link;
 pub(crate) mod mcp;
 mod outbox;
 mod plugins;
+mod reload;
 mod reply;
 mod routes;
 mod seats;
@@ -52,5 +54,9 @@ mod tests;
 pub use backend::{
     Backend, LinkWish, NoProduct, Part, PluginReport, PluginsReport, PushAnswer, PushRequest,
     Readiness, StreamReadiness, StreamState, WebhookAnswer, WebhookRequest,
+};
+pub use reload::{
+    AskedBy, RefusalCode, Reload, ReloadCounts, ReloadOutcome, ReloadProblem, ReloadRefusal,
+    Reloads,
 };
 pub use server::{ServeError, serve};

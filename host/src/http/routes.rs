@@ -12,7 +12,9 @@ use http::Method;
 use super::answer::Refused;
 use super::backend::Backend;
 use super::gate::{self, Access, Before, Gate, Place};
-use super::{context, erase, health, ingest, link, mcp, outbox, plugins, reply, streams, webhook};
+use super::{
+    context, erase, health, ingest, link, mcp, outbox, plugins, reload, reply, streams, webhook,
+};
 use crate::config::Server;
 
 /// How long the rest of the host may take for an answer. Plugins have tighter deadlines of their own;
@@ -69,7 +71,7 @@ impl Route {
 }
 
 /// Every address. The router, the log's words, the list in a 404 and the tests of access are made of it.
-pub(super) fn table() -> [Route; 17] {
+pub(super) fn table() -> [Route; 18] {
     use Access::{Agents, Anyone, Bearer, Owner, Signed};
     const GET: &[&str] = &["GET", "HEAD"];
     const POST: &[&str] = &["POST"];
@@ -82,6 +84,7 @@ pub(super) fn table() -> [Route; 17] {
         Route::new("/outbox/purge", POST, Owner, outbox::purge),
         Route::new("/erase", &["GET", "HEAD", "POST"], Owner, erase::erase),
         Route::new("/plugins", GET, Owner, plugins::list),
+        Route::new("/reload", &["GET", "HEAD", "POST"], Owner, reload::reload),
         Route::new("/streams/retry", POST, Owner, streams::retry_all),
         Route::new("/streams/{name}/retry", POST, Owner, streams::retry),
         Route::new("/context/{user_id}", GET, Bearer, context::context),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use reqwest::{RequestBuilder, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -91,12 +91,47 @@ impl Client {
         self.ask(self.client.post(self.address(path)?).json(body)).await
     }
 
+    /// Has something done, and reads what is answered in JSON whatever comes of it.
+    pub(in crate::cli) async fn post_whatever_comes(
+        &self,
+        path: &str,
+    ) -> anyhow::Result<(StatusCode, Value)> {
+        let (status, body) = self.answer(self.client.post(self.address(path)?)).await?;
+        Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
+    }
+
+    /// Why a host refuses.
+    pub(in crate::cli) fn refused(&self, status: StatusCode, value: &Value) -> anyhow::Error {
+        let (Some(message), Some(next)) =
+            (value["error"]["message"].as_str(), value["error"]["next"].as_str())
+        else {
+            return anyhow!("what answers at {} isn't a host: it says {status}", self.url);
+        };
+        let (message, next) = (escaped(message), escaped(next));
+        if status == StatusCode::UNAUTHORIZED {
+            return anyhow!(
+                "the host refuses ({status}): {message}; the token is taken from --token, from SIDENOTE_TOKEN, or from `token` in [server], and must be the one that the host was started with"
+            );
+        }
+        anyhow!("the host refuses ({status}): {message}; {next}")
+    }
+
     fn address(&self, path: &str) -> anyhow::Result<Url> {
         let base = self.url.as_str().trim_end_matches('/');
         Url::parse(&format!("{base}{path}")).context("the host's address can't be used")
     }
 
     async fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> anyhow::Result<T> {
+        let (status, body) = self.answer(request).await?;
+        if status == StatusCode::OK {
+            return serde_json::from_slice(&body).with_context(|| {
+                format!("what answers at {} isn't a host of this version", self.url)
+            });
+        }
+        Err(self.refused(status, &serde_json::from_slice(&body).unwrap_or_default()))
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> anyhow::Result<(StatusCode, Vec<u8>)> {
         let request = match &self.token {
             Some(token) => request.bearer_auth(token.expose()),
             None => request,
@@ -121,23 +156,6 @@ impl Client {
                 bail!("the answer is too long for a host's; check the address {}", self.url);
             }
         }
-        if status == StatusCode::OK {
-            return serde_json::from_slice(&body).with_context(|| {
-                format!("what answers at {} isn't a host of this version", self.url)
-            });
-        }
-        let value: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let (Some(message), Some(next)) =
-            (value["error"]["message"].as_str(), value["error"]["next"].as_str())
-        else {
-            bail!("what answers at {} isn't a host: it says {status}", self.url)
-        };
-        let (message, next) = (escaped(message), escaped(next));
-        if status == StatusCode::UNAUTHORIZED {
-            bail!(
-                "the host refuses ({status}): {message}; the token is taken from --token, from SIDENOTE_TOKEN, or from `token` in [server], and must be the one that the host was started with"
-            );
-        }
-        bail!("the host refuses ({status}): {message}; {next}")
+        Ok((status, body))
     }
 }

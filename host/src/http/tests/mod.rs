@@ -12,6 +12,7 @@ mod link;
 mod mcp;
 mod outbox;
 mod plugins;
+mod reload;
 mod reply;
 mod streams;
 mod webhook;

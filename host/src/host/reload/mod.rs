@@ -1,0 +1,77 @@
+//! The configuration is read again while the host runs: all that changed is prepared first, and then swapped, or
+//! nothing is.
+//!
+//! ```text
+//! SIGHUP, POST /reload ─┐
+//! plugins.d (watch) ────┴▶ service ─ load, plan, prepare ─▶ swap: engine and plugins between two rounds,
+//!                                                           then pushed products, streams, readers
+//! ```
+//!
+//! - Whatever is wrong leaves everything as it is, and is told: in the log, in the answer, in `GET /reload`.
+//! - One reload at a time, in the order in which they are asked for.
+//! - A stop of the host ends one that is being prepared.
+
+mod record;
+mod service;
+mod watch;
+
+pub(super) use record::Record;
+pub(super) use service::{Parts, Reloader};
+pub(super) use watch::watch;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::http::{
+    AskedBy, RefusalCode, Reload, ReloadOutcome, ReloadProblem, ReloadRefusal, Reloads,
+};
+
+/// Reloads that wait.
+const WAITING: usize = 16;
+
+/// A wish for a reload.
+pub(super) struct Request {
+    by: AskedBy,
+    reply: oneshot::Sender<Reload>,
+}
+
+/// Has the configuration read again. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Desk {
+    requests: mpsc::Sender<Request>,
+    record: Record,
+}
+
+impl Desk {
+    /// A desk, and where its wishes come out.
+    pub(super) fn new(record: Record) -> (Self, mpsc::Receiver<Request>) {
+        let (requests, wishes) = mpsc::channel(WAITING);
+        (Self { requests, record }, wishes)
+    }
+
+    /// Has it read again, and tells what became of it. It goes on when nobody waits for it.
+    pub(super) async fn ask(&self, by: AskedBy) -> Reload {
+        let (reply, answer) = oneshot::channel();
+        let asked = self.requests.send(Request { by, reply }).await;
+        let answered = match asked {
+            Ok(()) => answer.await.ok(),
+            Err(_) => None,
+        };
+        answered.unwrap_or_else(|| {
+            let problem = ReloadProblem::of("", "the host is shutting down");
+            self.record.ended(
+                by,
+                std::time::Duration::ZERO,
+                refused(RefusalCode::Closing, [problem]),
+            )
+        })
+    }
+
+    /// What became of them so far.
+    pub(super) fn record(&self) -> Reloads {
+        self.record.get()
+    }
+}
+
+fn refused(code: RefusalCode, problems: impl IntoIterator<Item = ReloadProblem>) -> ReloadOutcome {
+    ReloadOutcome::Refused(ReloadRefusal { code, problems: problems.into_iter().collect() })
+}
