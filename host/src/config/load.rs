@@ -37,6 +37,13 @@ impl Config {
         build((Path::new("sidenote.toml"), text), &[], base_dir, env, Vec::new())
     }
 
+    /// Logs what is to be told of a configuration that can be used.
+    pub(crate) fn warn(&self) {
+        for warning in &self.warnings {
+            tracing::warn!("configuration: {warning}");
+        }
+    }
+
     /// Reads the tables `[plugins.NAME]` of a text and nothing else of it, as if it stood in `file`: for
     /// trying a component out, which needs no streams and no products. `env` is the environment.
     ///
@@ -238,8 +245,7 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
     let streams = sections::streams(&top, products::are_pushed_to(&top));
     let plugins = plugins::plugins(top.section("plugins"));
     if let Some(fault) = plugins::too_large_body(&plugins, server.max_body_bytes) {
-        let server = top.section("server");
-        server.report(server.place_of("max_body"), fault);
+        top.reader.report(max_body, "server", fault);
     }
     let (products, ingest) = products::products(&top, &plugins, &delivery);
     let llm = llm::llm(top.section("llm"));

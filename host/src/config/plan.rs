@@ -181,6 +181,7 @@ impl Fixed {
             header_timeout,
             max_body_bytes,
             max_connections,
+            max_connections_per_peer,
             public_url,
             mcp,
         } = old;
@@ -190,6 +191,10 @@ impl Fixed {
             ("header_timeout", *header_timeout == new.header_timeout),
             ("max_body", *max_body_bytes == new.max_body_bytes),
             ("max_connections", *max_connections == new.max_connections),
+            (
+                "max_connections_per_peer",
+                *max_connections_per_peer == new.max_connections_per_peer,
+            ),
             ("public_url", *public_url == new.public_url),
         ];
         keys.iter().for_each(|(key, same)| self.key("server", key, *same));
@@ -219,6 +224,7 @@ impl Fixed {
             password,
             namespace,
             session_ttl,
+            sdk_sessions,
             timeout,
             journal,
             journal_max_bytes,
@@ -229,6 +235,7 @@ impl Fixed {
             ("password", *password == new.password),
             ("namespace", *namespace == new.namespace),
             ("session_ttl", *session_ttl == new.session_ttl),
+            ("sdk_sessions", *sdk_sessions == new.sdk_sessions),
             ("timeout", *timeout == new.timeout),
             ("journal", *journal == new.journal),
             ("journal_max", *journal_max_bytes == new.journal_max_bytes),

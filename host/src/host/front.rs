@@ -139,7 +139,8 @@ impl Front {
 
     /// The turn without what names nobody, as if the platform hadn't said it.
     fn somebodys(&self, mut turn: WebhookTurn) -> WebhookTurn {
-        let names = self.engine.settings().names();
+        let settings = self.engine.settings();
+        let names = settings.names();
         let person = names.clean(&mut turn.external_user_id, &mut turn.email);
         let session = names.clean_id(&mut turn.session_id);
         self.engine.counters().nobody_ids.add(person + session);

@@ -176,9 +176,7 @@ impl Host {
         config: Config,
         source: Option<Source>,
     ) -> Result<Self, StartError> {
-        for warning in &config.warnings {
-            tracing::warn!("configuration: {warning}");
-        }
+        config.warn();
         let clock = Clock::system();
         let journal = open_journal(&config.store).await?;
         let store = open_store(config.store.clone(), journal.as_ref()).await?;

@@ -145,6 +145,7 @@ impl Reloader {
         if let Some(readers) = readers {
             self.parts.readers.swap(readers, |asked| front.show_readers(asked)).await;
         }
+        next.warn();
         self.config = next;
         Ok(plan)
     }
