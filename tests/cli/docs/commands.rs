@@ -133,6 +133,8 @@ const NO_KEYS: [&str; 22] = [
     "no_redactor",
     "no_note_id",
     "outcome_unknown",
+    "max_tokens",
+    "max_completion_tokens",
 ];
 
 #[test]
