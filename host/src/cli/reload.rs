@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::client::{Client, HostArgs};
-use super::output;
+use super::{exit, output};
 use crate::config::{Changes, Plan};
 use crate::http::{Reload, ReloadOutcome, ReloadRefusal, Reloads};
 
@@ -31,10 +31,7 @@ pub(crate) struct ReloadArgs {
 /// Has a running host read its configuration again, and says what was swapped, or why nothing was.
 pub(super) async fn reload(args: ReloadArgs) -> anyhow::Result<ExitCode> {
     let client = args.host.client()?;
-    let reload = match args.last {
-        true => reloads(&client).await?.last,
-        false => Some(ask(&client).await?),
-    };
+    let reload = if args.last { reloads(&client).await?.last } else { Some(ask(&client).await?) };
     if args.json {
         output::data(&json!(reload).to_string())?;
     }
@@ -54,21 +51,17 @@ pub(super) async fn reload(args: ReloadArgs) -> anyhow::Result<ExitCode> {
         ReloadOutcome::Refused(refusal) => {
             let ReloadRefusal { code, .. } = &refusal;
             output::say(&format!("refused, and nothing was swapped:\n{refusal}\n{}", code.next()));
-            Ok(ExitCode::FAILURE)
+            Ok(exit::NOT_DONE)
         }
     }
 }
 
-/// What became of reloads so far.
 async fn reloads(client: &Client) -> anyhow::Result<Reloads> {
     client.get("/reload", &[]).await
 }
 
 async fn ask(client: &Client) -> anyhow::Result<Reload> {
-    let (status, mut said): (_, Value) = client.post_whatever_comes("/reload").await?;
-    if !status.is_success() && said.get("reload").is_none() {
-        return Err(client.refused(status, &said));
-    }
+    let mut said = client.post_told("/reload", "reload").await?;
     if said["result"] == "under_way" {
         output::say("it takes its time: a plugin is being compiled");
         loop {

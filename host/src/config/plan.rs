@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::model::{Cache, Compile, Config, Redis, Server, Store};
+use super::model::{Cache, Compile, Config, Mcp, Redis, Server, Store};
 
 /// What a configuration changes of the one that is in force.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -191,16 +191,16 @@ impl Fixed {
             ("header_timeout", *header_timeout == new.header_timeout),
             ("max_body", *max_body_bytes == new.max_body_bytes),
             ("max_connections", *max_connections == new.max_connections),
-            (
-                "max_connections_per_peer",
-                *max_connections_per_peer == new.max_connections_per_peer,
-            ),
+            ("max_connections_per_peer", *max_connections_per_peer == new.max_connections_per_peer),
             ("public_url", *public_url == new.public_url),
         ];
         keys.iter().for_each(|(key, same)| self.key("server", key, *same));
         let on = (mcp.is_some(), new.mcp.is_some());
         self.key("mcp", "enabled", on.0 == on.1);
-        self.key("mcp", "hosts", on != (true, true) || *mcp == new.mcp);
+        if let (Some(Mcp { hosts, origins }), Some(new)) = (mcp, &new.mcp) {
+            self.key("mcp", "hosts", *hosts == new.hosts);
+            self.key("mcp", "origins", *origins == new.origins);
+        }
     }
 
     fn store(&mut self, old: &Store, new: &Store) {

@@ -206,10 +206,10 @@ impl RefusalCode {
 /// `POST`: has the configuration read again and answers what became of it. Else: what became of reloads so far.
 /// Both name files: not for everybody.
 pub(super) async fn reload(State(routes): State<Routes>, method: Method) -> Response {
-    match method {
-        Method::POST => asked(&routes).await,
-        _ => json_answer(StatusCode::OK, &json!(routes.backend.reloads())),
+    if method == Method::POST {
+        return asked(&routes).await;
     }
+    json_answer(StatusCode::OK, &json!(routes.backend.reloads()))
 }
 
 async fn asked(routes: &Routes) -> Response {

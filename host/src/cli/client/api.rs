@@ -91,29 +91,14 @@ impl Client {
         self.ask(self.client.post(self.address(path)?).json(body)).await
     }
 
-    /// Has something done, and reads what is answered in JSON whatever comes of it.
-    pub(in crate::cli) async fn post_whatever_comes(
-        &self,
-        path: &str,
-    ) -> anyhow::Result<(StatusCode, Value)> {
+    /// Has something done of which the host tells as JSON under `told` where it refuses too.
+    pub(in crate::cli) async fn post_told(&self, path: &str, told: &str) -> anyhow::Result<Value> {
         let (status, body) = self.answer(self.client.post(self.address(path)?)).await?;
-        Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
-    }
-
-    /// Why a host refuses.
-    pub(in crate::cli) fn refused(&self, status: StatusCode, value: &Value) -> anyhow::Error {
-        let (Some(message), Some(next)) =
-            (value["error"]["message"].as_str(), value["error"]["next"].as_str())
-        else {
-            return anyhow!("what answers at {} isn't a host: it says {status}", self.url);
-        };
-        let (message, next) = (escaped(message), escaped(next));
-        if status == StatusCode::UNAUTHORIZED {
-            return anyhow!(
-                "the host refuses ({status}): {message}; the token is taken from --token, from SIDENOTE_TOKEN, or from `token` in [server], and must be the one that the host was started with"
-            );
+        let value: Value = serde_json::from_slice(&body).unwrap_or_default();
+        if !status.is_success() && value.get(told).is_none() {
+            return Err(self.refused(status, &value));
         }
-        anyhow!("the host refuses ({status}): {message}; {next}")
+        Ok(value)
     }
 
     fn address(&self, path: &str) -> anyhow::Result<Url> {
@@ -157,5 +142,21 @@ impl Client {
             }
         }
         Ok((status, body))
+    }
+
+    /// Why a host refuses, from what it says.
+    fn refused(&self, status: StatusCode, value: &Value) -> anyhow::Error {
+        let (Some(message), Some(next)) =
+            (value["error"]["message"].as_str(), value["error"]["next"].as_str())
+        else {
+            return anyhow!("what answers at {} isn't a host: it says {status}", self.url);
+        };
+        let (message, next) = (escaped(message), escaped(next));
+        if status == StatusCode::UNAUTHORIZED {
+            return anyhow!(
+                "the host refuses ({status}): {message}; the token is taken from --token, from SIDENOTE_TOKEN, or from `token` in [server], and must be the one that the host was started with"
+            );
+        }
+        anyhow!("the host refuses ({status}): {message}; {next}")
     }
 }

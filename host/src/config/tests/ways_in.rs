@@ -93,7 +93,8 @@ fn what_copying_puts_around_a_secret_is_left_out_and_what_may_be_meant_is_told()
     let told = |bytes: &[u8], mode: u32| {
         std::fs::write(&path, bytes).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-        let config = build("sidenote.toml".into(), &text, folder.path(), &|_| None, Vec::new());
+        let main = (Path::new("sidenote.toml"), &*text);
+        let config = build(main, &[], folder.path(), &|_| None, Vec::new());
         let config = config.unwrap();
         let secret = config.ingest.values().next().unwrap().expose().to_owned();
         (secret, config.warnings.iter().map(ToString::to_string).collect::<Vec<_>>())
