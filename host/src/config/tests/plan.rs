@@ -103,6 +103,7 @@ fn what_can_be_swapped_is_told_by_kind_and_name() {
         ("lookback = \"1m\"", "lookback = \"2m\"", "context"),
         ("model = \"a\"", "model = \"b\"", "llm"),
         ("threshold = 10", "threshold = 11", "summary"),
+        ("threshold = 10", "threshold = 10\n[identity]\nnobody = [\"test\"]", "identity"),
     ] {
         let plan = full(FULL).plan(&full(&FULL.replace(key, other))).unwrap();
         assert_eq!(plan, Plan { tables: vec![table.to_owned()], ..Plan::default() });
@@ -130,6 +131,11 @@ fn what_cannot_be_swapped_is_named_and_nothing_else_is_planned() {
         ("header_timeout = \"1s\"", "header_timeout = \"2s\"", "header_timeout of [server]"),
         ("max_body = \"1KiB\"", "max_body = \"2KiB\"", "max_body of [server]"),
         ("max_connections = 1", "max_connections = 2", "max_connections of [server]"),
+        (
+            "max_connections = 1",
+            "max_connections = 1\nmax_connections_per_peer = 2",
+            "max_connections_per_peer of [server]",
+        ),
         ("https://a.example\"\ntoken", "https://b.example\"\ntoken", "public_url of [server]"),
         ("hosts = [\"a.example\"]", "hosts = [\"b.example\"]", "hosts of [mcp]"),
         ("hosts = [\"a.example\"]", "enabled = false", "enabled of [mcp]"),
@@ -152,6 +158,7 @@ fn what_cannot_be_swapped_is_named_and_nothing_else_is_planned() {
         ("", "namespace = \"b\"", "namespace of [store]"),
         ("", "user = \"b\"", "user of [store]"),
         ("", "session_ttl = \"1h\"", "session_ttl of [store]"),
+        ("", "sdk_sessions = false", "sdk_sessions of [store]"),
         ("", "timeout = \"1s\"", "timeout of [store]"),
         ("", "journal = \"j\"", "journal of [store]"),
         ("", "journal_max = \"1MiB\"", "journal_max of [store]"),
