@@ -185,7 +185,11 @@ async fn storm(
                 body: body.into(),
             };
             let outcome = registry.receive(&name, request).await;
-            assert!(matches!(outcome, Err(ReceiveError::Crashed { .. })), "{body}: {outcome:?}");
+            // After five traps in a row its webhooks are held back for a moment.
+            let is_crash = matches!(outcome, Err(ReceiveError::Crashed { .. }));
+            let held_back = matches!(outcome, Err(ReceiveError::Unavailable));
+            assert!(is_crash || held_back, "{body}: {outcome:?}");
+            crashed.fetch_add(usize::from(is_crash), Relaxed);
         } else {
             let outcome = registry.post_note(call(DEADLINE), &note(&name, wish)).await;
             may.check(wish, &outcome);
