@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use sidenote::config::Config;
-use sidenote::plugin::manifest::{Manifest, effective};
+use sidenote::plugin::manifest::{Manifest, Mismatch, effective};
 
 const HOST: &str = r#"
 [server]
@@ -40,7 +40,9 @@ fn the_configuration_in_each_plugins_readme_is_what_its_manifest_asks_for() {
         manifest.validate(&plugin.config).unwrap_or_else(|error| panic!("{name}: {error}"));
         let found = effective(name, plugin, Some(&manifest)).unwrap();
         for mismatch in &found.mismatches {
-            assert!(mismatch.is_harmless(), "{}: {mismatch}", folder.display());
+            // Whether visitors are who they say is the operator's to set up: until then nobody is linked by it.
+            let is_told = matches!(mismatch, Mismatch::PeopleUnverified { .. });
+            assert!(mismatch.is_harmless() || is_told, "{}: {mismatch}", folder.display());
         }
     }
     assert!(seen >= 3, "{seen} plugins with a manifest");

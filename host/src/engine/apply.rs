@@ -250,7 +250,7 @@ impl Engine {
             self.memory.sessions.get(*key).is_some_and(|live| live.session.is_known())
         };
         match &request.who {
-            Who::Session(key) => Ok((key.clone(), Found::BySession)),
+            Who::Session(key) => Ok((key.clone(), Found::Session)),
             Who::SessionOf(products, session) => {
                 let keys: Vec<_> = products
                     .iter()
@@ -260,11 +260,11 @@ impl Engine {
                     })
                     .collect();
                 if let [only] = &keys[..] {
-                    return Ok((only.clone(), Found::BySession));
+                    return Ok((only.clone(), Found::Session));
                 }
                 let mut known = keys.iter().filter(known);
                 match (known.next(), known.next()) {
-                    (Some(key), None) => Ok((key.clone(), Found::BySession)),
+                    (Some(key), None) => Ok((key.clone(), Found::Session)),
                     (Some(_), Some(_)) => Err(LinkError::Ambiguous),
                     (None, _) => {
                         Err(LinkError::NotFound("no product of this plugin knows the session"))

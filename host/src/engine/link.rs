@@ -29,9 +29,9 @@ pub struct LinkRequest {
 /// How a session was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
-    BySession,
-    ByUser,
-    ByAddress,
+    Session,
+    User,
+    Address,
 }
 
 impl LinkRequest {
@@ -96,11 +96,11 @@ impl LinkRequest {
     pub(super) fn tie(&self, found: Found) -> Tie {
         let Word::Platform(vouched) = self.word else { return Tie::Operator };
         match found {
-            Found::BySession if vouched.session_id => Tie::Verified,
-            Found::BySession => Tie::Named,
-            Found::ByUser if vouched.user_id => Tie::Verified,
-            Found::ByAddress if vouched.email => Tie::Verified,
-            Found::ByUser | Found::ByAddress => Tie::Claimed,
+            Found::Session if vouched.session_id => Tie::Verified,
+            Found::Session => Tie::Named,
+            Found::User if vouched.user_id => Tie::Verified,
+            Found::Address if vouched.email => Tie::Verified,
+            Found::User | Found::Address => Tie::Claimed,
         }
     }
 }

@@ -74,11 +74,11 @@ impl Person {
         let as_address = user_id.filter(|id| id.contains('@'));
         let as_id = email.map(str::trim);
         let plain = Self::of(user_id, email).zip(match user_id {
-            Some(_) => [Found::ByUser, Found::ByAddress],
-            None => [Found::ByAddress; 2],
+            Some(_) => [Found::User, Found::Address],
+            None => [Found::Address; 2],
         });
-        let address = Self::of(None, as_address).map(|person| (person, Found::ByUser));
-        let id = Self::of(as_id, None).map(|person| (person, Found::ByAddress));
+        let address = Self::of(None, as_address).map(|person| (person, Found::User));
+        let id = Self::of(as_id, None).map(|person| (person, Found::Address));
         plain.chain(address).chain(id).collect()
     }
 

@@ -110,7 +110,7 @@ fn commands_in_the_text_are_commands() {
 }
 
 /// Words of the operators' pages that look like keys: states of a note, codes of an answer.
-const NO_KEYS: [&str; 24] = [
+const NO_KEYS: [&str; 31] = [
     "in_flight",
     "retry_at",
     "held_until",
@@ -135,6 +135,13 @@ const NO_KEYS: [&str; 24] = [
     "outcome_unknown",
     "max_tokens",
     "max_completion_tokens",
+    "unknown_user",
+    "not_authenticated",
+    "hmac_verified",
+    "distinct_id",
+    "nobody_ids",
+    "links_outranked",
+    "webhooks_claimed",
 ];
 
 #[test]
