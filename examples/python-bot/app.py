@@ -103,7 +103,7 @@ def verify(request):
 
 def parsed(raw):
     try:
-        body = json.loads(raw.decode("utf-8-sig", "replace"))
+        body = json.loads(raw.decode("utf-8", "replace").removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         raise rejection(400, "body", "the body isn't JSON") from None
     if not isinstance(body, dict):

@@ -97,7 +97,8 @@ async fn nobody_is_known_by_a_value_that_names_nobody_whichever_way_it_comes() {
     }
     let totals = rig.host().counters();
     assert_eq!((totals.links_made, totals.sessions_erased), (0, 0));
-    assert!(totals.nobody_ids >= 10 * 12, "{}", totals.nobody_ids);
+    // Blanks are no value at all on the stream.
+    assert!(totals.nobody_ids >= 9 * 12, "{}", totals.nobody_ids);
     // What the operator says goes on, and is beside nobody else's actions.
     let ann = Person::new("p", "ann0");
     let conversation = rig.conversation(&ann);

@@ -308,8 +308,8 @@ mod intercom {
     #[tokio::test(flavor = "multi_thread")]
     async fn wrong_credentials_are_refused_on_both_ways() {
         let wrong = Intercom {
-            token: "wrong".to_owned(),
-            client_secret: "wrong".to_owned(),
+            token: "wrong-token".to_owned(),
+            client_secret: "wrong-secret".to_owned(),
             ..Intercom::default()
         };
         wrong_token(Intercom::default(), wrong).await;
@@ -368,8 +368,8 @@ mod zendesk {
     #[tokio::test(flavor = "multi_thread")]
     async fn wrong_credentials_are_refused_on_both_ways() {
         let wrong = Zendesk {
-            token: "wrong".to_owned(),
-            signing_secret: "wrong".to_owned(),
+            token: "wrong-token".to_owned(),
+            signing_secret: "wrong-secret".to_owned(),
             ..Zendesk::default()
         };
         wrong_token(Zendesk::default(), wrong).await;

@@ -247,7 +247,7 @@ async fn a_limit_that_asks_for_no_wait_shortens_no_pause_of_the_hosts_own() {
     let settings = || settings(&rules).with_concurrency("bot", 4);
     let script = (0..5000).map(limit_of_no_length).collect();
     let world = start(&store, BEGIN, script, settings());
-    let names: Vec<_> = (0..20).map(|n| n.to_string()).collect();
+    let names: Vec<_> = (0..20).map(|n| format!("s{n}")).collect();
     people(&world, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
     wait(5.0).await;
     let first = begun(&world).len();
