@@ -22,7 +22,7 @@ struct Rule {
     applies: fn(&Value) -> bool,
 }
 
-const RULES: [Rule; 31] = [
+const RULES: [Rule; 32] = [
     Rule {
         files: &["payloads", "sse_stream"],
         reason: "an action's index is a number: `true` is 1, and reads so in the text form",
@@ -128,6 +128,16 @@ const RULES: [Rule; 31] = [
                 || !is_on(&thinking["cooldown_active"])
                     && (has(&thinking["cooldown_started_at"])
                         || !thinking["active_cooldown_period_s"].is_null())
+        },
+    },
+    Rule {
+        files: &["delivery"],
+        reason: "an action that came without words is told by its title, kind and page, or said to have none",
+        applies: |case| {
+            find(&case["then"], &|key, value| {
+                let is_bare = |line: &str| line.starts_with('[') && line.trim_end().ends_with(']');
+                key == "body" && value.as_str().is_some_and(|body| body.lines().any(is_bare))
+            })
         },
     },
     Rule {
