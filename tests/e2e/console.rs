@@ -185,7 +185,7 @@ async fn an_erasure_says_that_the_notes_of_a_plugin_without_redactor_stay_and_li
     let program = tokio::task::spawn_blocking(binary).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let list = |more: &'static [&'static str]| {
-        let mut command = Command::new(&program);
+        let mut command = Command::new(program);
         command.args(["erase", "--list", "--host", &url]).args(more);
         command.env_clear().current_dir(folder.path());
         async move { command.output().await.unwrap() }
