@@ -83,7 +83,7 @@ impl Signed {
     }
 
     pub(crate) async fn send(&self, rig: &Rig) -> Answer {
-        let url = format!("http://{}/webhooks/bot", rig.host().addr());
+        let url = rig.url("/webhooks/bot");
         let headers = [
             ("x-sidenote-timestamp", &*self.timestamp),
             ("x-sidenote-signature", &*self.signature),

@@ -3,8 +3,10 @@
 use std::process::Output;
 
 use serde_json::{Value, json};
-use sidenote::sim::{Fault, Scope};
+use sidenote::sim::{Fault, PlatformOptions, Scope};
 use sidenote_tests::{DEADLINE, Log, Person, Rig, Setup, binary, eventually};
+
+use crate::replays::{INCOMING, Signed};
 
 /// The token of a rig's host.
 const TOKEN: &str = "api-token";
@@ -111,5 +113,29 @@ async fn a_running_host_is_asked_with_its_address_and_token_alone() {
         let said = String::from_utf8_lossy(&run.stderr).into_owned();
         assert_eq!(run.status.code(), Some(0), "{args:?}: {said}");
     }
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_that_only_claims_says_once_what_to_write_and_forged_ones_fill_no_log() {
+    let platform =
+        PlatformOptions { webhook_secret: INCOMING.to_owned(), ..PlatformOptions::default() };
+    let rig = Rig::start(Setup { platform, ..setup("") }).await;
+    let log = rig.log();
+    for n in 0..3 {
+        let claim = json!({
+            "event": "opened", "product_id": "p", "conversation_id": format!("c-{n}"),
+            "user_id": format!("ann-{n}"), "verified": false,
+        });
+        assert_eq!(Signed::new(&claim).send(&rig).await.status, 200);
+    }
+    let told = logged(&log, "webhook: nothing was linked", 1).await;
+    let said = told[0]["fields"]["message"].as_str().expect("a message");
+    assert!(said.contains("[plugins.bot]") && said.contains("accept_claims = true"), "{said}");
+    for _ in 0..30 {
+        assert_eq!(rig.post("/webhooks/bot", &json!({"event": "opened"})).await.status, 401);
+    }
+    let refused = logged(&log, "webhook: refused by the plugin", 1).await;
+    assert_eq!((refused.len(), log.lines("webhook: nothing was linked").len()), (1, 1));
     rig.stop().await;
 }
