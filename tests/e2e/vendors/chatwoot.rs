@@ -17,8 +17,8 @@ async fn a_note_whose_answer_was_lost_is_found_and_not_sent_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_credentials_are_refused_on_both_ways() {
     let wrong = Chatwoot {
-        token: "wrong".to_owned(),
-        webhook_secret: "wrong".to_owned(),
+        token: "wrong-one".to_owned(),
+        webhook_secret: "wrong-one".to_owned(),
         ..Chatwoot::default()
     };
     wrong_token(Chatwoot::default(), wrong).await;

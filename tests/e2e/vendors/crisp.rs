@@ -16,8 +16,11 @@ async fn a_note_whose_answer_was_lost_is_found_and_not_sent_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_credentials_are_refused_on_both_ways() {
-    let wrong =
-        Crisp { key: "wrong".to_owned(), signing_secret: "wrong".to_owned(), ..Crisp::default() };
+    let wrong = Crisp {
+        key: "wrong-one".to_owned(),
+        signing_secret: "wrong-one".to_owned(),
+        ..Crisp::default()
+    };
     wrong_token(Crisp::default(), wrong).await;
 }
 

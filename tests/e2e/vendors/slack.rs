@@ -17,7 +17,7 @@ async fn a_note_whose_answer_was_lost_is_found_and_not_sent_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_credentials_are_refused_on_both_ways() {
-    let wrong = Slack { token: "wrong".to_owned(), signing_secret: "wrong".to_owned() };
+    let wrong = Slack { token: "wrong-one".to_owned(), signing_secret: "wrong-one".to_owned() };
     wrong_token(Slack::default(), wrong).await;
 }
 
