@@ -260,7 +260,13 @@ impl Backend for Front {
             Err(ReceiveError::Rejected { status, code, message }) => {
                 // The reason is the operator's: whoever sent the request may be anyone.
                 self.intake.refusals().say("webhook", plugin, &code, || {
-                    tracing::warn!(plugin, status, code, message, "webhook: refused by the plugin");
+                    tracing::warn!(
+                        plugin,
+                        status,
+                        code,
+                        said = message,
+                        "webhook: refused by the plugin"
+                    );
                 });
                 let message = "the plugin refuses the request".to_owned();
                 return WebhookAnswer::Rejected { status, code, message };
@@ -270,7 +276,7 @@ impl Backend for Front {
             }
             Err(ReceiveError::Crashed { code, message }) => {
                 self.intake.refusals().say("webhook", plugin, &code, || {
-                    tracing::warn!(plugin, code, message, "webhook: the plugin failed");
+                    tracing::warn!(plugin, code, said = message, "webhook: the plugin failed");
                 });
                 return WebhookAnswer::PluginFailed { code };
             }

@@ -319,7 +319,7 @@ impl Lease<'_> {
             }
             Crash::Trap | Crash::Cpu | Crash::Memory => self.pool.trapped(self.by),
         }
-        tracing::warn!(plugin = %self.pool.ground.name, version = self.pool.short, code = crash.code(), message, "a plugin was stopped; its instance is dropped");
+        tracing::warn!(plugin = %self.pool.ground.name, version = self.pool.short, code = crash.code(), said = message, "a plugin was stopped; its instance is dropped");
         Err(Stopped::Crashed { crash, message })
     }
 }
