@@ -39,8 +39,11 @@ fn long() -> String {
     (0..100_000).map(|_| letter()).collect()
 }
 
+/// A way of writing a secret: its name, and what it makes of the value.
+type Writing = (&'static str, fn(&str) -> String);
+
 /// How honest servers write a value.
-const WRITINGS: [(&str, fn(&str) -> String); 6] = [
+const WRITINGS: [Writing; 6] = [
     ("/percent", |text| text.bytes().map(|byte| format!("%{byte:02X}")).collect()),
     ("/json", |text| text.bytes().map(|byte| format!("\\u{byte:04x}")).collect()),
     ("/html", |text| text.bytes().map(|byte| format!("&#{byte};")).collect()),
