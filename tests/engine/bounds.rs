@@ -67,42 +67,47 @@ async fn redactions_take_a_quarter_of_the_slots_at_most() {
     world.end().await;
 }
 
-/// A redaction that waits in the store.
-fn job(session: &str) -> Change {
-    let note = SentNote {
+fn sent(name: &str) -> SentNote {
+    SentNote {
         plugin: "bot".into(),
         conversation: ConversationId::new("c").expect("not empty"),
-        idempotency_key: session.to_owned(),
-        note_id: Some(session.to_owned()),
+        idempotency_key: name.to_owned(),
+        note_id: Some(name.to_owned()),
         at: Timestamp::from_secs_f64(BEGIN),
         kind: NoteKind::Actions,
         through: 1,
         stays: false,
-    };
-    let job = Job::new(note, Why::Erased, Timestamp::from_secs_f64(BEGIN));
+    }
+}
+
+fn row(table: Table, session: &str, number: u64, value: &impl serde::Serialize) -> Change {
     let group = Group("p".into(), session.into());
-    let value = serde_json::to_vec(&job).expect("a job can be written");
-    Change::Put(Key { table: Table::Redact, group, number: 1 }, value)
+    let value = serde_json::to_vec(value).expect("a row can be written");
+    Change::Put(Key { table, group, number }, value)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_redaction_that_found_no_room_in_memory_is_done_in_the_same_run() {
     let store = memory();
-    let jobs: Vec<_> = (0..10_500).map(|n| job(&format!("s{n:05}"))).collect();
-    store.commit(jobs.into()).await.expect("the store takes it");
-    // Nothing is redacted for a minute, so that the memory is full when the last one is asked for.
+    let job = |name: &str| Job::new(sent(name), Why::Erased, Timestamp::from_secs_f64(BEGIN));
+    // Some of these are read at the start, and the place of the last of them is remembered.
+    let waiting = (0..8000).map(|n| format!("m{n}")).map(|s| row(Table::Redact, &s, 1, &job(&s)));
+    // These stand before that place, and are more than find room beside what was read.
+    let to_erase = (0..5).flat_map(|n| (1..=1024).map(move |seq| (format!("b{n}"), seq)));
+    let to_erase = to_erase.map(|(s, seq)| row(Table::Sent, &s, seq, &sent(&format!("{s}-{seq}"))));
+    let rows: Vec<_> = waiting.chain(to_erase).collect();
+    store.commit(rows.into()).await.expect("the store takes it");
     let slow = (0..1000).map(|_| (Duration::from_secs(60), Ok(Redaction::Removed)));
     let platform = Platform::with_redactions([], slow);
     let settings = settings(&Delivery::default()).with_concurrency("bot", 1000);
     let world = World::start_with(BEGIN, store, platform, settings);
-    // Its row stands before all that was read.
-    world.link("a", "c").await.expect("a link");
-    world.act("a", "x").await;
     wait(10.0).await;
-    let erased = world.handle.erase(&erasure("a")).await.expect("an erasure");
-    assert_eq!(erased.redactions, 1);
+    for n in 0..5 {
+        let erased = world.handle.erase(&erasure(&format!("b{n}"))).await.expect("an erasure");
+        assert_eq!(erased.redactions, 1024);
+    }
     wait(600.0).await;
-    assert_eq!(world.platform.redactions().len(), 10_501);
+    assert_eq!(world.platform.redactions().len(), 8000 + 5 * 1024);
     assert_eq!(world.rows(Table::Redact).await, 0);
     world.crash().await;
 }
