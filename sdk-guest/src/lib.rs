@@ -30,7 +30,7 @@
 //! ```
 //!
 //! What else a plugin can do is a trait each, and named in the macro: [`Webhook`] reads a platform's
-//! webhooks, [`Redactor`] takes notes back, [`Finder`] keeps a note from being sent twice, [`Messenger`]
+//! webhooks, [`Redactor`] redacts notes, [`Finder`] keeps a note from being sent twice, [`Messenger`]
 //! writes what the person sees, [`Sink`] takes what people do, [`Trigger`] says when to offer help:
 //! `export!(Bot: Writer, Webhook, Finder)`.
 //!

@@ -1,4 +1,4 @@
-"""What the reference's own WebhookReceiver says to signed bodies.
+"""What autoplay-sdk's own WebhookReceiver says to signed bodies.
 
 Reads a line of JSON for each case, {"secret", "body" (hexadecimal), "signature"}, and answers each with
 "true" or "false".

@@ -106,7 +106,7 @@ fn a_dry_run_shows_the_request_and_sends_nothing() {
     ] {
         assert!(run.stdout.contains(line), "{line}: {}", run.shown());
     }
-    assert!(run.stderr.ends_with("nothing was sent; a stand-in answered\n"), "{}", run.shown());
+    assert!(run.stderr.ends_with("nothing was sent; a fake answered\n"), "{}", run.shown());
     assert!(!run.shown().contains("hunter2"), "{}", run.shown());
     let came = listener.accept().map(drop).map_err(|error| error.kind());
     assert_eq!(came, Err(std::io::ErrorKind::WouldBlock));

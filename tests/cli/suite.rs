@@ -114,7 +114,7 @@ const FLAWS: &[(&str, &[&str])] = &[
     ("leaks-memory", &["failed 100 calls on one instance"]),
     ("leaks-handles", &["warning 100 calls on one instance"]),
     ("finds-nothing-ever", &["failed a platform that can't be asked"]),
-    ("says-removed", &["failed a platform that takes nothing back"]),
+    ("says-removed", &["failed a platform that redacts nothing"]),
     (
         "traps-on-strangers",
         &[

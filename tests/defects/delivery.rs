@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use sidenote::config::{Delivery, Product};
 use sidenote::engine::Settings;
-use sidenote::engine::link::{LinkError, LinkEvent, LinkMode, LinkRequest, Who};
+use sidenote::engine::link::{LinkCommand, LinkError, LinkEvent, LinkMode, Who};
 use sidenote::ids::{SessionId, SessionKey};
 use sidenote::outbox::note::{FailureKind, PostError};
 use sidenote::session::payload::ActionsPayload;
@@ -242,7 +242,7 @@ async fn d14_the_window_holds_at_link_time_too() {
 
 #[tokio::test(start_paused = true)]
 async fn d30_what_is_keyed_by_product_and_session_is_never_found_under_other_names() {
-    // Glued together with the separator of the reference, all four have the same name.
+    // Glued together with the separator of autoplay-sdk, all four have the same name.
     let names =
         [("p\x1fs", "t"), ("p", "s\x1ft"), ("p\x1fs\x1f", "t\x1f"), ("p\x1f", "\x1fs\x1ft\x1f")];
     let rules = Delivery::default();
@@ -261,7 +261,7 @@ async fn d30_what_is_keyed_by_product_and_session_is_never_found_under_other_nam
     for (n, (id, session)) in names.into_iter().enumerate() {
         let key = SessionKey { product: product(id), session: SessionId::new(session).unwrap() };
         let who = Who::Session(key.clone());
-        let request = LinkRequest { who, ..wish("s", &format!("c{n}"), LinkMode::Auto) };
+        let request = LinkCommand { who, ..wish("s", &format!("c{n}"), LinkMode::Auto) };
         let linked = world.handle.link(request);
         let linked = linked.await.unwrap();
         assert_eq!((linked.key, linked.event), (key, LinkEvent::New));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::{Value, json};
 use sidenote::config::Delivery;
-use sidenote::engine::link::{LinkError, LinkMode, LinkRequest, Who};
+use sidenote::engine::link::{LinkCommand, LinkError, LinkMode, Who};
 use sidenote::sim::{Event, post_json};
 use sidenote::store::{MemoryStore, Table};
 use sidenote_tests::world::{Platform, World, action, batch, product, wait, wish};
@@ -108,7 +108,7 @@ async fn d58_a_user_id_is_never_taken_for_a_session_id() {
     let of = |user: &str| {
         let (products, user_id) = (vec![product("p")], Some(user.to_owned()));
         let who = Who::Person { products, user_id, email: None };
-        LinkRequest { who, ..wish("s", "c", LinkMode::Auto) }
+        LinkCommand { who, ..wish("s", "c", LinkMode::Auto) }
     };
     assert!(matches!(world.handle.link(of("ada")).await, Err(LinkError::NotFound(_))));
     assert_eq!(world.record("ada").await.link, None);

@@ -8,7 +8,7 @@ use sidenote::engine::Handle;
 use sidenote::engine::erase::{EraseError, Erased, Erasure};
 use sidenote::engine::ledger::{Decided, Filter, LedgerError, Listing, Order, Want};
 use sidenote::engine::link::{
-    Identity, LinkError, LinkEvent, LinkMode, LinkRequest, Linked, Who, Word,
+    Identity, LinkCommand, LinkError, LinkEvent, LinkMode, Linked, Who, Word,
 };
 use sidenote::http::{
     Backend, LinkWish, Part, PluginsReport, PushAnswer, PushRequest, Readiness, WebhookAnswer,
@@ -42,7 +42,7 @@ async fn link_person(
         user_id: user_id.map(str::to_owned),
         email: email.map(str::to_owned),
     };
-    let request = LinkRequest { who, ..wish("s", conversation, LinkMode::Auto) };
+    let request = LinkCommand { who, ..wish("s", conversation, LinkMode::Auto) };
     let linked = world.handle.link(request);
     linked.await.map(|linked| linked.key.session.as_str().to_owned())
 }
@@ -220,7 +220,7 @@ impl Backend for Links {
         let LinkWish { session_id, conversation_id: conversation, mode, .. } = wish;
         let who = Who::Session(SessionKey { product: product("p"), session: session_id });
         self.0
-            .link(LinkRequest {
+            .link(LinkCommand {
                 plugin: "bot".into(),
                 conversation,
                 who,
@@ -331,14 +331,14 @@ async fn d07_a_platform_that_names_another_person_links_nothing_and_teaches_noth
     let world = world([]);
     act(&world, "s", Some("ann"), None).await;
     let told = Identity::new(Some("bob".into()), None);
-    let request = LinkRequest { told, ..wish("s", "bobs", LinkMode::Auto) };
+    let request = LinkCommand { told, ..wish("s", "bobs", LinkMode::Auto) };
     assert_eq!(world.handle.link(request).await, Err(LinkError::Foreign));
     // Nobody's session, but the conversation is another person's by the address.
     act(&world, "t", None, Some("ann@example.com")).await;
     world.link("t", "anns").await.unwrap();
     act(&world, "u", None, None).await;
     let told = Identity::new(None, Some("bob@example.com".into()));
-    let request = LinkRequest { told, ..wish("u", "anns", LinkMode::Auto) };
+    let request = LinkCommand { told, ..wish("u", "anns", LinkMode::Auto) };
     assert_eq!(world.handle.link(request).await, Err(LinkError::Foreign));
     assert_eq!(world.record("u").await.email, None, "a refused wish changes nothing");
     assert_eq!(world.handle.counters().links_refused.get(), 2);
@@ -350,7 +350,7 @@ async fn d59_what_the_platform_knows_fills_in_what_the_source_does_not_say() {
     let world = world([]);
     act(&world, "s", None, Some("ann@example.com")).await;
     let told = Identity::new(Some("ann".into()), Some("other@example.com".into()));
-    let request = LinkRequest { told, ..wish("s", "c", LinkMode::Auto) };
+    let request = LinkCommand { told, ..wish("s", "c", LinkMode::Auto) };
     world.handle.link(request).await.unwrap();
     act(&world, "s", None, None).await;
     wait(1.0).await;
@@ -434,7 +434,7 @@ async fn an_unknown_person_links_nothing() {
     }
     let elsewhere =
         Who::Person { products: vec![product("q")], user_id: Some("ann".to_owned()), email: None };
-    let request = LinkRequest { who: elsewhere, ..wish("s", "c", LinkMode::Auto) };
+    let request = LinkCommand { who: elsewhere, ..wish("s", "c", LinkMode::Auto) };
     assert!(matches!(world.handle.link(request).await, Err(LinkError::NotFound(_))));
     assert_eq!(world.rows(Table::Conversation).await, 0);
     wait(1.0).await;

@@ -1,4 +1,4 @@
-//! One test per defect of the reference that this project promises not to have, named after its row.
+//! One test per defect of autoplay-sdk that this project promises not to have, named after its row.
 //!
 //! `rows.toml` says for every row which tests assert it.
 

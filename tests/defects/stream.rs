@@ -57,7 +57,7 @@ async fn d15_a_hanging_post_delays_neither_other_sessions_nor_the_reading() {
     let fast = platform.posts().split_off(1);
     assert!(fast.iter().all(|post| post.note.key.session.as_str() != "slow"));
     soon(client.status.wait_for(|now| now.counters.events == 101)).await;
-    assert_eq!(world.handle.counters().actions_taken.get(), 101, "what is slow is taken too");
+    assert_eq!(world.handle.counters().actions_accepted.get(), 101, "what is slow is taken too");
     assert_eq!(platform.posts()[0].end, None, "and its post goes on");
     client.stop.cancel();
     assert_eq!(client.ended().await, Ok(()));

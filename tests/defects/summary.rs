@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sidenote::config::{Config, Delivery, Summary};
-use sidenote::engine::erase::{Erasure, Whom};
+use sidenote::engine::erase::{Erasure, Subject};
 use sidenote::engine::feed::{Next, What};
 use sidenote::ids::{SessionId, SessionKey};
 use sidenote::outbox::note::FailureKind;
@@ -162,8 +162,8 @@ async fn d49_what_is_done_right_after_an_erasure_counts_and_what_was_erased_is_n
     world.take(batch("s", [action("erased 1"), action("erased 2")])).await;
     wait(1.0).await;
     assert_eq!(summing.asked().len(), 1, "a question is under way");
-    let whom = Whom::Session(SessionId::new("s").expect("not empty"));
-    let erasure = Erasure { product: product("p"), whom, keep_notes: false };
+    let subject = Subject::Session(SessionId::new("s").expect("not empty"));
+    let erasure = Erasure { product: product("p"), subject, keep_notes: false };
     world.handle.erase(&erasure).await.expect("the engine runs");
     world.take(batch("s", [action("kept 1")])).await;
     world.take(batch("s", [action("kept 2")])).await;

@@ -182,7 +182,7 @@ async fn erased(rig: &mut Rig) -> [Somebody; 2] {
     assert!(bob.is_in(rig, &of_bob[0]), "the neighbour's notes stay");
     eventually(|| match rig.host().counters().redactions_waiting {
         0 => Ok(()),
-        n => Err(format!("{n} notes are still taken back")),
+        n => Err(format!("{n} notes are still redacted")),
     })
     .await;
     // Within one run there is a minute between two times that the files are written anew; the next start

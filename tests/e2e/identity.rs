@@ -29,9 +29,9 @@ async fn opened(rig: &Rig, conversation: &str, told: Value) {
 
 /// Has a person act on the stream; returns when it was taken.
 async fn acts(rig: &Rig, batch: &ActionsPayload) {
-    let before = rig.host().counters().actions_taken;
+    let before = rig.host().counters().actions_accepted;
     rig.emit(batch).await;
-    eventually(|| match rig.host().counters().actions_taken > before {
+    eventually(|| match rig.host().counters().actions_accepted > before {
         true => Ok(()),
         false => Err("the batch isn't taken".to_owned()),
     })

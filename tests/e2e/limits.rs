@@ -125,12 +125,12 @@ async fn a_limit_of_the_account_holds_after_a_kill_and_a_restart() {
     everybody_acts(&rig, &people[1..], 0..1).await;
     everybody_acts(&rig, &people, 1..2).await;
     // What the host has read and not committed would be lost with it: a link is behind all of that.
-    while feed.counters().await["actions_taken"] < 2 * PEOPLE {}
+    while feed.counters().await["actions_accepted"] < 2 * PEOPLE {}
     rig.kill_host().await;
     rig.start_host().await;
     everybody_acts(&rig, &people, 2..3).await;
     let mut feed = rig.feed();
-    while feed.counters().await["actions_taken"] < PEOPLE {}
+    while feed.counters().await["actions_accepted"] < PEOPLE {}
     let middle = rig.platform.exchanges();
     assert_eq!(middle.iter().filter(|call| call.taken.is_some()).count(), 0, "the hold was short");
     rig.kill_host().await;

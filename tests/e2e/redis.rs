@@ -95,7 +95,7 @@ async fn a_server_that_is_paused_killed_and_started_again_under_load_costs_nothi
     crowd.all_arrives(&rig).await;
     let counters = rig.host().counters();
     assert_eq!((counters.journalled, counters.store_away, counters.notes_dead), (0, 0, 0));
-    assert_eq!(counters.actions_taken, PEOPLE * crowd.actions);
+    assert_eq!(counters.actions_accepted, PEOPLE * crowd.actions);
     assert_eq!(rig.post("/sessions/link", &body).await.status, 200);
     rig.end().await;
 }

@@ -32,7 +32,7 @@ async fn actions_from_before_a_restart_wait_for_their_conversation() {
     let person = Person::new("p", "s");
     rig.emit(&person.batch(0..3)).await;
     // Everything that was read is committed before the host ends.
-    sidenote_tests::eventually(|| match rig.host().counters().actions_taken {
+    sidenote_tests::eventually(|| match rig.host().counters().actions_accepted {
         3 => Ok(()),
         taken => Err(format!("{taken} of 3 actions taken")),
     })
@@ -53,7 +53,7 @@ async fn stopping_posts_what_was_taken() {
     let person = Person::new("p", "s");
     let conversation = rig.open(&person).await;
     rig.emit(&person.batch(0..3)).await;
-    sidenote_tests::eventually(|| match rig.host().counters().actions_taken {
+    sidenote_tests::eventually(|| match rig.host().counters().actions_accepted {
         3 => Ok(()),
         taken => Err(format!("{taken} of 3 actions taken")),
     })

@@ -111,7 +111,10 @@ async fn a_product_without_a_chatbot_has_its_actions_and_summaries_as_lines() {
     );
     assert_eq!((&lines[2]["replaces"], &lines[2]["event"]), (&2.into(), &"summary".into()));
     let counters = rig.host().counters();
-    assert_eq!((counters.dropped_window, counters.notes_sealed, counters.parcels_taken), (0, 0, 2));
+    assert_eq!(
+        (counters.dropped_window, counters.notes_sealed, counters.sink_deliveries_accepted),
+        (0, 0, 2)
+    );
     assert_eq!(warehouse.violations(), [""; 0]);
     rig.end().await;
 }
@@ -192,7 +195,7 @@ async fn what_was_refused_is_a_dead_letter_that_can_be_sent_again() {
     warehouse.refuse([Refusal::status(400)]);
     let person = Person::new("a", "s-1");
     rig.emit(&person.batch(0..1)).await;
-    eventually(|| match rig.host().counters().parcels_dead {
+    eventually(|| match rig.host().counters().sink_deliveries_dead {
         1 => Ok(()),
         dead => Err(format!("{dead} dead letters")),
     })

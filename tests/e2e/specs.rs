@@ -54,7 +54,7 @@ async fn requests_fit_the_vendors_own_description_and_broken_ones_do_not() {
     }
 }
 
-/// What a plugin sends for all that a host asks of it: a note posted, looked for and taken back, an offer and
+/// What a plugin sends for all that a host asks of it: a note posted, looked for and redacted, an offer and
 /// an answer made.
 async fn requests(vendor: impl Vendor) -> Vec<Received> {
     let plugin = vendor.name();
@@ -68,7 +68,7 @@ async fn requests(vendor: impl Vendor) -> Vec<Received> {
     registry.find_note(call("key-1"), &note).await.expect("it is looked for");
     let note_id = posted.note_id.expect("the note has an id");
     let redacted = registry.redact_note(plugin, call("key-2"), &conversation, &note_id).await;
-    redacted.expect("it is taken back");
+    redacted.expect("it is redacted");
     speak(&registry, plugin, &conversation).await;
     let requests = rig.vendor.requests();
     assert_eq!(rig.vendor.refusals(), [] as [&str; 0]);

@@ -48,7 +48,7 @@ async fn the_host_answers_while_a_plugin_is_compiled_and_notes_wait_without_an_a
         true => Ok(()),
         false => Err(format!("{count} of {wanted}")),
     };
-    eventually(|| counted(rig.host().counters().actions_taken, 3)).await;
+    eventually(|| counted(rig.host().counters().actions_accepted, 3)).await;
     rig.link(&anna, &conversation).await;
     eventually(|| counted(rig.host().counters().notes_sealed, 1)).await;
     let counters = rig.host().counters();

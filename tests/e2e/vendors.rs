@@ -57,7 +57,7 @@ async fn story(vendor: impl Vendor) {
     }
     let person = Person::new("p", "s-1");
     rig.emit(&person.batch(0..2)).await;
-    eventually(|| match rig.host().counters().actions_taken {
+    eventually(|| match rig.host().counters().actions_accepted {
         2 => Ok(()),
         taken => Err(format!("{taken} of 2 actions taken")),
     })
@@ -120,7 +120,7 @@ async fn summarised(rig: &VendorRig, conversation: &str, person: &Person, action
     assert_eq!((stats.refused, stats.early), (0, 0), "{stats:?} {:?}", rig.vendor.refusals());
 }
 
-/// What was written of a person is taken back at the platform, and the host knows nothing of them.
+/// What was written of a person is redacted at the platform, and the host knows nothing of them.
 async fn erased(rig: &VendorRig, conversation: &str, person: &Person, actions: u64) {
     let whom = serde_json::json!({ "product_id": person.product, "session_id": person.session });
     let answer = rig.post("/erase", &whom).await;
@@ -130,7 +130,7 @@ async fn erased(rig: &VendorRig, conversation: &str, person: &Person, actions: u
     gone(rig, conversation, &texts).await;
     // A session that comes back is a new one, which has no conversation.
     rig.emit(&person.batch(actions..actions + 1)).await;
-    eventually(|| match rig.host().counters().actions_taken {
+    eventually(|| match rig.host().counters().actions_accepted {
         taken if taken > actions => Ok(()),
         taken => Err(format!("{taken} actions taken")),
     })

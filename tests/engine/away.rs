@@ -8,7 +8,7 @@ use std::time::Duration;
 use sidenote::engine::link::LinkError;
 use sidenote::engine::{Settings, Unchanged};
 use sidenote::ids::{SessionId, SessionKey};
-use sidenote::outbox::parcel::{Content, Roles};
+use sidenote::outbox::sink_delivery::{Content, Roles};
 use sidenote::session::payload::{Payload, SummaryPayload};
 use sidenote::store::{Change, Group, Journal, Key, MemoryStore, Rows, Store, StoreError, Table};
 use sidenote_tests::world::{Platform, World, action, batch, ok_after, product, wait};
@@ -161,7 +161,7 @@ async fn what_comes_while_the_store_is_away_is_taken_and_sent_in_order_when_it_i
     assert_eq!(texts(&world.platform), numbers(10));
     let counters = world.handle.counters();
     assert_eq!((counters.store_away.get(), counters.journalled.get()), (0, 0));
-    assert_eq!(counters.actions_taken.get(), 11);
+    assert_eq!(counters.actions_accepted.get(), 11);
     world.link("t", "c2").await.unwrap();
     world.end().await;
 }
@@ -365,10 +365,10 @@ async fn sinks_have_all_that_was_taken_while_the_store_was_away_once_and_in_orde
     wait(20.0).await;
     let kept = platform.sinks.kept("bot", "s");
     assert_eq!(kept, ["0", "1", "2", "3", "summary: 0 to 3", "4"]);
-    let told = platform.sinks.handed().into_iter().map(|handed| handed.parcel.content);
+    let told = platform.sinks.handed().into_iter().map(|handed| handed.delivery.content);
     let Payload::Summary(wanted) = summary else { unreachable!() };
     assert!(told.into_iter().any(|content| content == Content::Summary(wanted.clone())));
-    assert_eq!(world.rows(Table::Parcel).await, 0);
+    assert_eq!(world.rows(Table::SinkQueue).await, 0);
     world.end().await;
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sidenote::config::Delivery;
 use sidenote::engine::link::{
-    Identity, LinkError, LinkEvent, LinkMode, LinkRequest, Linked, Vouched, Who, Word,
+    Identity, LinkCommand, LinkError, LinkEvent, LinkMode, Linked, Vouched, Who, Word,
 };
 use sidenote::ids::{ConversationId, SessionId, SessionKey};
 use sidenote::session::identity::{Basis, Belief, UserIds};
@@ -63,7 +63,7 @@ async fn hook(world: &World, conversation: &str, told: Told) -> Result<Linked, L
             Who::Person { products, user_id, email }
         }
     };
-    let request = LinkRequest {
+    let request = LinkCommand {
         plugin: "bot".into(),
         conversation: ConversationId::new(conversation).expect("not empty"),
         who,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sidenote::clock::Timestamp;
 use sidenote::config::Delivery;
-use sidenote::engine::erase::{Erasure, Whom};
+use sidenote::engine::erase::{Erasure, Subject};
 use sidenote::ids::{ConversationId, SessionId};
 use sidenote::outbox::note::{NoteKind, Redaction, SentNote};
 use sidenote::outbox::redaction::{Job, Why};
@@ -20,8 +20,8 @@ fn memory() -> Arc<dyn Store> {
 }
 
 fn erasure(session: &str) -> Erasure {
-    let whom = Whom::Session(SessionId::new(session).expect("not empty"));
-    Erasure { product: product("p"), whom, keep_notes: false }
+    let subject = Subject::Session(SessionId::new(session).expect("not empty"));
+    Erasure { product: product("p"), subject, keep_notes: false }
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sidenote::config::Delivery;
 use sidenote::engine::erase::kept::{self, KeptCount, KeptFilter, KeptList, Reason};
-use sidenote::engine::erase::{Erased, Erasure, Whom};
+use sidenote::engine::erase::{Erased, Erasure, Subject};
 use sidenote::ids::SessionId;
 use sidenote::outbox::note::{FailureKind, Redaction};
 use sidenote::outbox::redaction::{ErasureId, Why};
@@ -25,16 +25,16 @@ fn start(script: impl IntoIterator<Item = Answer>) -> World {
     World::start(memory(), Platform::with_redactions(script, []), Delivery::default())
 }
 
-fn erasure(whom: Whom) -> Erasure {
-    Erasure { product: product("p"), whom, keep_notes: false }
+fn erasure(subject: Subject) -> Erasure {
+    Erasure { product: product("p"), subject, keep_notes: false }
 }
 
 fn user(id: &str) -> Erasure {
-    erasure(Whom::User(id.to_owned()))
+    erasure(Subject::User(id.to_owned()))
 }
 
 fn session(id: &str) -> Erasure {
-    erasure(Whom::Session(SessionId::new(id).expect("not empty")))
+    erasure(Subject::Session(SessionId::new(id).expect("not empty")))
 }
 
 /// What `person` does in a session.
@@ -95,15 +95,15 @@ async fn nothing_is_left_of_somebody_in_any_table_and_their_notes_go() {
 
 #[tokio::test(start_paused = true)]
 async fn somebody_is_found_by_address_and_by_session_too() {
-    for whom in [
-        Whom::Email("ANN@example.COM".to_owned()),
-        Whom::Session(SessionId::new("s").expect("not empty")),
+    for subject in [
+        Subject::Email("ANN@example.COM".to_owned()),
+        Subject::Session(SessionId::new("s").expect("not empty")),
     ] {
         let world = start([]);
         world.take(done_by("ann", "s", "0")).await;
         world.link("s", "c").await.expect("a link");
         wait(0.3).await;
-        let erased = world.handle.erase(&erasure(whom)).await.expect("an erasure");
+        let erased = world.handle.erase(&erasure(subject)).await.expect("an erasure");
         assert_eq!((erased.sessions, erased.redactions), (1, 1));
         wait(200.0).await;
         assert_eq!(rows(&world).await, []);
@@ -233,7 +233,7 @@ async fn what_was_given_up_is_tried_again_when_it_is_erased() {
     wait(0.3).await;
     world.summary("s", "one", 1).await;
     wait(1.0).await;
-    assert_eq!(world.handle.counters().redactions_given_up.get(), 1);
+    assert_eq!(world.handle.counters().redactions_dead.get(), 1);
     let erased = world.handle.erase(&session("s")).await.expect("an erasure");
     assert_eq!(erased.redactions, 2);
     wait(200.0).await;
@@ -310,7 +310,7 @@ async fn what_a_summary_could_not_replace_is_listed_apart_and_stays_at_an_erasur
     let filter = KeptFilter { replaced: true, ..KeptFilter::default() };
     let kept = kept::list(&*world.store, &filter, 100, None).await.expect("the store is read");
     assert_eq!((kept.notes.len(), kept.notes[0].why), (1, Why::Replaced));
-    // The raw note can't be taken back, as is known; of the summary nobody knows yet.
+    // The raw note can't be redacted, as is known; of the summary nobody knows yet.
     let erased = world.handle.erase(&session("s")).await.expect("an erasure");
     assert_eq!((erased.redactions, erased.left), (1, 1));
     wait(10.0).await;
@@ -419,7 +419,7 @@ async fn no_byte_of_somebody_is_left_in_the_files_of_the_store() {
 
     let erased = world.handle.erase(&user("marker-user")).await.expect("an erasure");
     assert_eq!(erased.sessions, 1);
-    // Without the platform's part: what is needed to take notes back goes with the last one.
+    // Without the platform's part: what is needed to redact notes goes with the last one.
     eventually("redactions", async || world.rows(Table::Redact).await == 0).await;
     let (store, _) = world.crash().await;
     // Within one run there is a minute between two times at least; the next start doesn't wait for it.

@@ -9,7 +9,7 @@ use sidenote::clock::{Clock, Timestamp};
 use sidenote::config::{Context, Delivery, History, Retention};
 use sidenote::context::{Recent, follow};
 use sidenote::engine::Settings;
-use sidenote::engine::erase::{Erasure, Whom};
+use sidenote::engine::erase::{Erasure, Subject};
 use sidenote::engine::feed::{Next, What};
 use sidenote::ids::{SessionId, SessionKey};
 use sidenote::outbox::note::FailureKind;
@@ -262,7 +262,7 @@ async fn a_follower_is_told_in_order_and_with_who_it_is() {
     world.take(ActionsPayload { user_id: Some("eve".to_owned()), ..batch("s", []) }).await;
     let erasure = Erasure {
         product: product("p"),
-        whom: Whom::Session(SessionId::new("s").expect("not empty")),
+        subject: Subject::Session(SessionId::new("s").expect("not empty")),
         keep_notes: false,
     };
     world.handle.erase(&erasure).await.expect("an erasure");
@@ -419,8 +419,8 @@ async fn no_byte_of_what_somebody_did_is_left_when_they_are_erased() {
     for marker in markers {
         assert!(files_with(folder.path(), marker) > 0, "{marker} is there before");
     }
-    let whom = Whom::User("marker-before".to_owned());
-    let erasure = Erasure { product: product("p"), whom, keep_notes: false };
+    let subject = Subject::User("marker-before".to_owned());
+    let erasure = Erasure { product: product("p"), subject, keep_notes: false };
     let erased = world.handle.erase(&erasure).await.expect("an erasure");
     assert_eq!(erased.sessions, 1);
     assert_eq!(contexts.of_user(&world, "marker-user").await, "");

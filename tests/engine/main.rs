@@ -185,7 +185,7 @@ async fn after_a_crash_the_link_the_open_batch_and_the_unknown_post_are_taken_up
 
 #[tokio::test(start_paused = true)]
 async fn no_control_character_of_an_action_or_a_summary_reaches_a_platform_or_a_sink() {
-    use sidenote::outbox::parcel::Content;
+    use sidenote::outbox::sink_delivery::Content;
     use sidenote::session::payload::Action;
 
     let platform = Platform::new([]);
@@ -230,7 +230,7 @@ async fn no_control_character_of_an_action_or_a_summary_reaches_a_platform_or_a_
     let handed = world.platform.sinks.handed();
     assert_eq!(handed.len(), 2);
     for handed in &handed {
-        match &handed.parcel.content {
+        match &handed.delivery.content {
             Content::Actions(batch) => seen.extend(batch.actions.iter().flat_map(of_action)),
             Content::Summary(summary) => seen.push(summary.summary.clone()),
         }

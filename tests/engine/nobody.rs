@@ -7,8 +7,8 @@ use serde_json::json;
 use sidenote::clock::{Clock, Timestamp};
 use sidenote::config::{Context, Delivery, History};
 use sidenote::context::{Recent, follow};
-use sidenote::engine::erase::{EraseError, Erasure, Whom};
-use sidenote::engine::link::{Identity, LinkError, LinkMode, LinkRequest, Who};
+use sidenote::engine::erase::{EraseError, Erasure, Subject};
+use sidenote::engine::link::{Identity, LinkCommand, LinkError, LinkMode, Who};
 use sidenote::ids::{ConversationId, SessionId, SessionKey};
 use sidenote::session::identity::Names;
 use sidenote::session::payload::{Action, ActionsPayload, Payload, parse_event};
@@ -57,10 +57,10 @@ fn named(session: &str, value: &str) -> ActionsPayload {
     ActionsPayload { user_id: name.clone(), email: name, ..batch(session, actions) }
 }
 
-fn by_person(user_id: Option<&str>, email: Option<&str>) -> LinkRequest {
+fn by_person(user_id: Option<&str>, email: Option<&str>) -> LinkCommand {
     let (user_id, email) = (user_id.map(str::to_owned), email.map(str::to_owned));
     let who = Who::Person { products: vec![product("p")], user_id, email };
-    LinkRequest { who, ..wish("s", "c-1", LinkMode::Auto) }
+    LinkCommand { who, ..wish("s", "c-1", LinkMode::Auto) }
 }
 
 /// Follows a world's contexts.
@@ -95,8 +95,8 @@ async fn assert_nobody(world: &World, value: &str) {
     assert!(!recent.names_somebody(value));
     assert_eq!(recent.activity("p", value, recent.view()), "", "{value:?}");
     assert!(recent.actions("p", value, 10, recent.view()).is_none(), "{value:?}");
-    for whom in [Whom::User(value.to_owned()), Whom::Email(value.to_owned())] {
-        let erasure = Erasure { product: product("p"), whom, keep_notes: true };
+    for subject in [Subject::User(value.to_owned()), Subject::Email(value.to_owned())] {
+        let erasure = Erasure { product: product("p"), subject, keep_notes: true };
         let refused = world.handle.erase(&erasure).await;
         assert!(matches!(refused, Err(EraseError::Nobody(_))), "{value:?}: {refused:?}");
         assert!(world.handle.preview_erase(&erasure).await.is_err());
@@ -181,7 +181,7 @@ async fn people_whose_programs_know_of_no_session_or_conversation_are_never_pool
         assert_eq!(world.link(value, "c").await, session, "{value:?}");
         let products = vec![product("p"), product("q")];
         let who = Who::SessionOf(products, SessionId::new(value).unwrap());
-        let request = LinkRequest { who, ..wish("s", "c", LinkMode::Auto) };
+        let request = LinkCommand { who, ..wish("s", "c", LinkMode::Auto) };
         assert_eq!(world.handle.link(request).await, session, "{value:?}");
         let conversation = Err(LinkError::Nobody("conversation"));
         assert_eq!(world.link("s", value).await, conversation, "{value:?}");
@@ -195,7 +195,7 @@ async fn what_a_platform_tells_of_nobody_teaches_nothing() {
     let world = start();
     world.act("s", "x").await;
     let told = Identity::new(Some("undefined".into()), Some("noemail".into()));
-    world.handle.link(LinkRequest { told, ..wish("s", "c", LinkMode::Auto) }).await.unwrap();
+    world.handle.link(LinkCommand { told, ..wish("s", "c", LinkMode::Auto) }).await.unwrap();
     let record = world.record("s").await;
     assert_eq!((record.user_id, record.email), (None, None));
     world.end().await;

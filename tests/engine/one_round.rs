@@ -121,12 +121,12 @@ async fn in_one_round(
         LaneKind::Note => world.platform.posts().len(),
         LaneKind::Sink => {
             let handed = world.platform.sinks.handed_to("sink");
-            handed.iter().filter(|handed| handed.parcel.key.session.as_str() == "s").count()
+            handed.iter().filter(|handed| handed.delivery.key.session.as_str() == "s").count()
         }
     };
     let tables = match lane {
         LaneKind::Note => [Table::Outbox, Table::Attempt, Table::Dead],
-        LaneKind::Sink => [Table::Parcel, Table::ParcelAttempt, Table::ParcelDead],
+        LaneKind::Sink => [Table::SinkQueue, Table::SinkAttempt, Table::SinkDead],
     };
     let mut rows = [0; 3];
     for (rows, table) in rows.iter_mut().zip(tables) {

@@ -1,4 +1,4 @@
-//! Notes that are taken back: what comes of each outcome, and what survives a crash at any moment.
+//! Notes that are redacted: what comes of each outcome, and what survives a crash at any moment.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -155,7 +155,7 @@ async fn refused_credentials_wait_for_a_person_and_burn_no_attempt() {
     let world = replaced(script, rules).await;
     wait(3600.0 * 24.0).await;
     assert_eq!(world.platform.visible(), ["c: both"]);
-    assert_eq!(world.handle.counters().redactions_given_up.get(), 0);
+    assert_eq!(world.handle.counters().redactions_dead.get(), 0);
     world.end().await;
 }
 
@@ -168,7 +168,7 @@ async fn what_cannot_succeed_is_given_up_and_stays_on_record() {
         let jobs = jobs(&world).await;
         assert_eq!((jobs.len(), jobs[0].state), (1, State::GivenUp));
         assert_eq!(jobs[0].failure.as_deref(), Some("503: no"));
-        assert_eq!(world.handle.counters().redactions_given_up.get(), 1);
+        assert_eq!(world.handle.counters().redactions_dead.get(), 1);
         let (store, _) = world.crash().await;
         let world = World::start(store, Platform::with_redactions([], []), Delivery::default());
         wait(3600.0).await;
@@ -208,7 +208,7 @@ async fn attempts_are_bounded_over_crashes_of_the_host() {
     }
     let world = World::start(store, Platform::with_redactions([], []), rules);
     wait(1.0).await;
-    assert_eq!(world.handle.counters().redactions_given_up.get(), 1);
+    assert_eq!(world.handle.counters().redactions_dead.get(), 1);
     let asked: Vec<_> = world.platform.redactions().into_iter().map(|it| it.note_id).collect();
     assert_eq!(asked, ["n2"], "the other one has its turn");
     world.end().await;
@@ -221,7 +221,7 @@ async fn a_plugin_that_traps_is_asked_again_so_many_times() {
     let rules = Delivery { max_attempts: 2, ..Delivery::default() };
     let world = replaced((0..3).map(|_| trap()), rules).await;
     wait(60.0).await;
-    assert_eq!(world.handle.counters().redactions_given_up.get(), 1);
+    assert_eq!(world.handle.counters().redactions_dead.get(), 1);
     assert_eq!(world.platform.redactions().len(), 4);
     world.end().await;
 }
@@ -231,9 +231,9 @@ async fn a_note_that_cannot_be_taken_back_for_a_week_is_given_up() {
     let gone = || (Duration::ZERO, Err(PostError::Unavailable { message: "gone".into() }));
     let world = replaced((0..10_000).map(|_| gone()), Delivery::default()).await;
     wait(6.9 * 24.0 * 3600.0).await;
-    assert_eq!(world.handle.counters().redactions_given_up.get(), 0);
+    assert_eq!(world.handle.counters().redactions_dead.get(), 0);
     wait(0.3 * 24.0 * 3600.0).await;
-    assert_eq!(world.handle.counters().redactions_given_up.get(), 2);
+    assert_eq!(world.handle.counters().redactions_dead.get(), 2);
     assert_eq!(jobs(&world).await.len(), 2);
     world.end().await;
 }
@@ -290,7 +290,7 @@ async fn at_whatever_moment_the_host_dies_the_summary_stands_before_the_notes_go
         }
         assert!(matches!(
             world.summarize("s", "both", 2).await,
-            sidenote::engine::Summary::Taken(_)
+            sidenote::engine::Summary::Accepted(_)
         ));
         wait(f64::from(millis) / 1000.0).await;
         drop(world.crash().await);

@@ -57,7 +57,7 @@ async fn what_was_handed_over_before_goes_by_the_settings_before() {
     let changed = world.handle.change_settings(without_p(&slow()), || {}, PATIENCE);
     let (handed, changed) = tokio::join!(handed, changed);
     assert_eq!((handed, changed), (Ok(()), Ok(())));
-    assert_eq!(world.handle.counters().actions_taken.get(), 1);
+    assert_eq!(world.handle.counters().actions_accepted.get(), 1);
     assert_eq!(world.handle.counters().dropped_unknown_product.get(), 0);
     world.end().await;
 }

@@ -100,8 +100,8 @@ async fn without_a_link_nothing_is_posted_and_nothing_is_kept_but_the_count_goes
     let world = start([]);
     world.take(batch("s", [action("0"), action("1")])).await;
     world.take(batch("s", [action("2")])).await;
-    assert_eq!(world.summarize("s", "early", 2).await, Summary::Taken(Summarized::Unlinked));
-    assert_eq!(world.summarize("nobody", "early", 2).await, Summary::Taken(Summarized::Stale));
+    assert_eq!(world.summarize("s", "early", 2).await, Summary::Accepted(Summarized::Unlinked));
+    assert_eq!(world.summarize("nobody", "early", 2).await, Summary::Accepted(Summarized::Stale));
     assert_eq!(world.record("nobody").await.covered, 0);
     assert_eq!(world.handle.counters().summaries_unlinked.get(), 1);
     world.link("s", "c").await.expect("a link");
@@ -121,7 +121,10 @@ async fn what_the_window_dropped_counts_as_actions_of_the_session() {
     world.act("s", "1").await;
     world.link("s", "c").await.expect("a link");
     acts(&world, 2..3).await;
-    assert_eq!(world.summarize("s", "two", 2).await, Summary::Taken(Summarized::Queued { seq: 3 }));
+    assert_eq!(
+        world.summarize("s", "two", 2).await,
+        Summary::Accepted(Summarized::Queued { seq: 3 })
+    );
     wait(1.0).await;
     assert_eq!(world.platform.visible(), ["c: [1] 2", "c: two"]);
     world.end().await;
@@ -133,14 +136,14 @@ async fn a_summary_behind_one_that_covers_more_is_left_out() {
     with_notes(&world, 3).await;
     assert_eq!(
         world.summarize("s", "three", 3).await,
-        Summary::Taken(Summarized::Queued { seq: 4 })
+        Summary::Accepted(Summarized::Queued { seq: 4 })
     );
-    assert_eq!(world.summarize("s", "two", 2).await, Summary::Taken(Summarized::Stale));
+    assert_eq!(world.summarize("s", "two", 2).await, Summary::Accepted(Summarized::Stale));
     assert_eq!(world.summarize("s", " \n", 3).await, Summary::Unusable);
     world.summary("s", "", 9).await;
     assert_eq!(
         world.summarize("s", "three again", 3).await,
-        Summary::Taken(Summarized::Queued { seq: 5 })
+        Summary::Accepted(Summarized::Queued { seq: 5 })
     );
     wait(1.0).await;
     assert_eq!(world.platform.visible(), ["c: three again"]);
@@ -225,7 +228,10 @@ async fn the_count_of_actions_and_a_summary_that_was_not_posted_survive_a_crash(
     world.link("s", "c").await.expect("a link");
     world.act("s", "0").await;
     world.act("s", "1").await;
-    assert_eq!(world.summarize("s", "one", 1).await, Summary::Taken(Summarized::Queued { seq: 2 }));
+    assert_eq!(
+        world.summarize("s", "one", 1).await,
+        Summary::Accepted(Summarized::Queued { seq: 2 })
+    );
     drop(world.crash().await);
 
     let platform = Platform::with_redactions([], []);

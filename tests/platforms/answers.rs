@@ -159,7 +159,7 @@ fn intercom() -> Vec<Row> {
 }
 
 fn zendesk() -> Vec<Row> {
-    // The reference's own example of an update, cut down to what is needed and one event beside it.
+    // autoplay-sdk's own example of an update, cut down to what is needed and one event beside it.
     let updated = json!({
         "audit": { "events": [
             { "field_name": "subject", "id": 206_091_192_546_u64, "type": "Change", "value": "x" },

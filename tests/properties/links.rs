@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sidenote::engine::link::{
-    Identity, LinkError, LinkEvent, LinkMode, LinkRequest, Linked, Who, Word,
+    Identity, LinkCommand, LinkError, LinkEvent, LinkMode, Linked, Who, Word,
 };
 use sidenote::ids::ConversationId;
 use sidenote_tests::world::product;
@@ -36,7 +36,7 @@ impl History {
             email: None,
         };
         let by_key = request(0, conversation, LinkMode::Auto);
-        let (linked, again) = self.ask(LinkRequest { who, ..by_key }).await;
+        let (linked, again) = self.ask(LinkCommand { who, ..by_key }).await;
         let candidates: Vec<_> = (0..SESSIONS.len())
             .filter(|n| (SESSIONS[*n].0, SESSIONS[*n].2) == (id, Some(user)))
             .filter(|n| self.sessions[*n].known)
@@ -125,7 +125,7 @@ impl History {
     }
 
     /// Asks again while the store takes nothing; says whether it did.
-    async fn ask(&self, request: LinkRequest) -> (Result<Linked, LinkError>, bool) {
+    async fn ask(&self, request: LinkCommand) -> (Result<Linked, LinkError>, bool) {
         let mut again = false;
         loop {
             match self.world().handle.link(request.clone()).await {
@@ -137,9 +137,9 @@ impl History {
     }
 }
 
-pub(crate) fn request(session: usize, conversation: usize, mode: LinkMode) -> LinkRequest {
+pub(crate) fn request(session: usize, conversation: usize, mode: LinkMode) -> LinkCommand {
     let conversation = ConversationId::new(CONVERSATIONS[conversation]).expect("not empty");
-    LinkRequest {
+    LinkCommand {
         plugin: "bot".into(),
         conversation,
         who: Who::Session(key(session)),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sidenote::ids::{PluginName, SessionKey};
 use sidenote::outbox::note::{Call, PostError};
-use sidenote::outbox::parcel::{Content, Parcel, Roles};
+use sidenote::outbox::sink_delivery::{Content, Roles, SinkDelivery};
 use tokio::time::Instant;
 
 /// What a call of a sink is answered, after how long, and whether the sink keeps what it was handed.
@@ -20,7 +20,7 @@ pub struct Handed {
     /// The attempt.
     pub call: Call,
     /// What was handed over.
-    pub parcel: Parcel,
+    pub delivery: SinkDelivery,
     /// Whether it is answered with success.
     pub ok: bool,
 }
@@ -80,7 +80,7 @@ impl Sinks {
 
     /// The hand-overs to one sink.
     pub fn handed_to(&self, plugin: &str) -> Vec<Handed> {
-        let of_sink = |handed: &Handed| *handed.parcel.plugin == *plugin;
+        let of_sink = |handed: &Handed| *handed.delivery.plugin == *plugin;
         self.handed().into_iter().filter(of_sink).collect()
     }
 
@@ -98,21 +98,21 @@ impl Sinks {
         self.lock().roles.get(plugin).copied().unwrap_or(Some(Roles::WRITER))
     }
 
-    pub(crate) async fn write(&self, call: Call, parcel: &Parcel) -> Result<(), PostError> {
-        let lane = (parcel.plugin.clone(), parcel.key.clone());
+    pub(crate) async fn write(&self, call: Call, delivery: &SinkDelivery) -> Result<(), PostError> {
+        let lane = (delivery.plugin.clone(), delivery.key.clone());
         let (latency, answer) = {
             let mut known = self.lock();
-            assert_eq!(call.idempotency_key, parcel.idempotency_key);
+            assert_eq!(call.idempotency_key, delivery.idempotency_key);
             let first = known
                 .by_key
-                .entry(parcel.idempotency_key.clone())
-                .or_insert_with(|| parcel.content.clone());
-            assert!(*first == parcel.content, "what is sent under a key never changes");
+                .entry(delivery.idempotency_key.clone())
+                .or_insert_with(|| delivery.content.clone());
+            assert!(*first == delivery.content, "what is sent under a key never changes");
             assert!(known.under_way.insert(lane.clone()), "one at a time of a session");
-            let answer = known.scripts.get_mut(&parcel.plugin).and_then(VecDeque::pop_front);
+            let answer = known.scripts.get_mut(&delivery.plugin).and_then(VecDeque::pop_front);
             let (latency, answer) = answer.unwrap_or((Duration::ZERO, Ok(())));
-            let (at, parcel, ok) = (self.start.elapsed(), parcel.clone(), answer.is_ok());
-            known.handed.push(Handed { at, call, parcel, ok });
+            let (at, delivery, ok) = (self.start.elapsed(), delivery.clone(), answer.is_ok());
+            known.handed.push(Handed { at, call, delivery, ok });
             (latency, answer)
         };
         // A call that is cut off is under way no more.
@@ -123,8 +123,12 @@ impl Sinks {
             Err(error) => error.is_unknown(),
         };
         let mut known = self.lock();
-        if kept && known.keys.insert(parcel.idempotency_key.clone()) {
-            known.kept.push((parcel.plugin.clone(), parcel.key.clone(), lines(&parcel.content)));
+        if kept && known.keys.insert(delivery.idempotency_key.clone()) {
+            known.kept.push((
+                delivery.plugin.clone(),
+                delivery.key.clone(),
+                lines(&delivery.content),
+            ));
         }
         answer
     }
@@ -145,7 +149,7 @@ impl Drop for Free<'_> {
     }
 }
 
-/// What a parcel tells.
+/// What a sink delivery tells.
 pub fn lines(content: &Content) -> Vec<String> {
     match content {
         Content::Actions(batch) => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sidenote::clock::{Clock, Timestamp};
 use sidenote::config::{Delivery, History, Product};
-use sidenote::engine::link::{Identity, LinkError, LinkMode, LinkRequest, Linked, Who, Word};
+use sidenote::engine::link::{Identity, LinkCommand, LinkError, LinkMode, Linked, Who, Word};
 use sidenote::engine::{Engine, EngineError, Handle, Settings, Summary};
 use sidenote::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use sidenote::outbox::lane::DeadLetter;
@@ -15,7 +15,7 @@ use sidenote::outbox::note::{
     Call, Crash, Failure, FailureKind, Found, LimitScope, Note, Post, PostError, Posted, Redaction,
     Sent,
 };
-use sidenote::outbox::parcel::{Parcel, Roles};
+use sidenote::outbox::sink_delivery::{Roles, SinkDelivery};
 use sidenote::session::payload::{Action, ActionsPayload, Payload, SummaryPayload};
 use sidenote::session::state::Record;
 use sidenote::store::{EmbeddedStore, Group, Journal, OpenError, Store, Table};
@@ -64,7 +64,7 @@ pub struct Platform {
 /// What a platform of a test knows of notes that it can take back.
 #[derive(Default)]
 struct Redactions {
-    /// Whether it says what it calls the notes that it takes, and takes them back.
+    /// Whether it says what it calls the notes that it takes, and redacts them.
     able: bool,
     script: VecDeque<RedactionAnswer>,
     asked: Vec<SeenRedaction>,
@@ -74,7 +74,7 @@ struct Redactions {
     names: HashMap<String, String>,
     /// What happened, in order.
     log: Vec<String>,
-    /// Whether the plugin is known to take notes back.
+    /// Whether the plugin is known to redact notes.
     exported: Option<bool>,
 }
 
@@ -103,7 +103,7 @@ impl Platform {
         Arc::new(Self { start, script, slow, posts, finder, asked, redactions, sinks })
     }
 
-    /// A platform that names the notes that it takes, `n1` first, and takes them back as scripted, then
+    /// A platform that names the notes that it takes, `n1` first, and redacts them as scripted, then
     /// with success.
     pub fn with_redactions(
         script: impl IntoIterator<Item = Answer>,
@@ -118,7 +118,7 @@ impl Platform {
         platform
     }
 
-    /// From here on it is known whether the plugin can take notes back at all.
+    /// From here on it is known whether the plugin can redact notes at all.
     pub fn redacts(&self, exported: bool) {
         lock(&self.redactions).exported = Some(exported);
     }
@@ -231,8 +231,8 @@ impl Post for Platform {
         answer
     }
 
-    async fn write_parcel(&self, call: Call, parcel: &Parcel) -> Result<(), PostError> {
-        self.sinks.write(call, parcel).await
+    async fn write_sink(&self, call: Call, delivery: &SinkDelivery) -> Result<(), PostError> {
+        self.sinks.write(call, delivery).await
     }
 
     fn redacts(&self, _: &PluginName) -> Option<bool> {
@@ -489,13 +489,13 @@ pub fn product(id: &str) -> ProductId {
 }
 
 /// A wish to link a session of product `p`.
-pub fn wish(session: &str, conversation: &str, mode: LinkMode) -> LinkRequest {
+pub fn wish(session: &str, conversation: &str, mode: LinkMode) -> LinkCommand {
     let key =
         SessionKey { product: product("p"), session: SessionId::new(session).expect("not empty") };
     let conversation = ConversationId::new(conversation).expect("not empty");
     let who = Who::Session(key);
     let (plugin, told) = ("bot".into(), Identity::default());
-    LinkRequest { plugin, conversation, who, mode, told, word: Word::Operator }
+    LinkCommand { plugin, conversation, who, mode, told, word: Word::Operator }
 }
 
 /// An action with a text and nothing else.

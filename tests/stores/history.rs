@@ -125,8 +125,8 @@ pub(crate) fn short_history() -> Vec<Vec<Change>> {
         vec![put(Table::Outbox, 100, 1_500_000), put(Table::Open, 0, 20)],
         all(3_000).collect(),
         // More than fits beside the first: the file grows, one that had all before this too.
-        vec![put(Table::Parcel, 100, 4_000_000)],
-        vec![delete(put(Table::Outbox, 100, 0)), delete(put(Table::Parcel, 100, 0))],
+        vec![put(Table::SinkQueue, 100, 4_000_000)],
+        vec![delete(put(Table::Outbox, 100, 0)), delete(put(Table::SinkQueue, 100, 0))],
         vec![put(Table::Dead, 7, 5_000)],
         all(0).map(delete).collect(),
         vec![put(Table::Session, 1, 50)],

@@ -1,4 +1,4 @@
-//! Our stored form, written with the reference's fields and times.
+//! Our stored form, written with autoplay-sdk's fields and times.
 
 use serde_json::{Value, json};
 use sidenote::clock::Timestamp;
@@ -32,7 +32,7 @@ impl Host {
     }
 }
 
-/// What [`Snapshot::write`] stores, as the reference's `to_dict()` has it.
+/// What [`Snapshot::write`] stores, as autoplay-sdk's `to_dict()` has it.
 pub(crate) fn as_v1(snapshot: &Snapshot, host: Host) -> Value {
     let mut dict = snapshot.write(host.now());
     assert_eq!(dict["_v"], 2);

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-/// Says where `ours` is not what the reference had.
+/// Says where `ours` is not what autoplay-sdk had.
 ///
-/// Numbers are equal by value, as in Python: 3 is 3.0 and `true` is 1. Times of the reference are finer
+/// Numbers are equal by value, as in Python: 3 is 3.0 and `true` is 1. Times of autoplay-sdk are finer
 /// than ours, which are whole microseconds: of a span both ends may be rounded.
 pub(crate) fn same(what: &str, ours: &Value, reference: &Value) -> Result<(), String> {
     let differ = || Err(format!("{what}: {} instead of {}", short(ours), short(reference)));
@@ -37,7 +37,7 @@ pub(crate) fn same_text(what: &str, ours: &str, reference: &Value) -> Result<(),
     same(what, &Value::from(ours), reference)
 }
 
-/// Checks that there is an error exactly where the reference had one.
+/// Checks that there is an error exactly where autoplay-sdk had one.
 pub(crate) fn same_failure<T: std::fmt::Debug>(
     ours: &Result<T, String>,
     reference: &Value,

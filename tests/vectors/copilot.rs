@@ -1,6 +1,6 @@
 //! `build_copilot_app`: the bridge's routes, over a socket.
 //!
-//! An answer may say more than the reference's: whatever stands in the reference's JSON stands in ours, and
+//! An answer may say more than autoplay-sdk's: whatever stands in autoplay-sdk's JSON stands in ours, and
 //! whatever method it allows is allowed.
 
 use std::sync::Arc;
@@ -159,7 +159,7 @@ impl Answer {
             return compare::same_text(&format!("{what}.text"), &self.body, text);
         }
         let json: Value = serde_json::from_str(&self.body).map_err(|error| error.to_string())?;
-        for (key, value) in reference["json"].as_object().ok_or("the reference has no JSON")? {
+        for (key, value) in reference["json"].as_object().ok_or("autoplay-sdk has no JSON")? {
             compare::same(&format!("{what}.json.{key}"), &json[key], value)?;
         }
         Ok(())

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use sidenote::clock::{Clock, Timestamp};
 use sidenote::config::{Delivery, Product};
-use sidenote::engine::link::{Identity, LinkMode, LinkRequest, Who, Word};
+use sidenote::engine::link::{Identity, LinkCommand, LinkMode, Who, Word};
 use sidenote::engine::{Engine, Handle, Settings};
 use sidenote::ids::{ConversationId, ProductId, SessionId, SessionKey};
 use sidenote::outbox::note::{
@@ -68,7 +68,7 @@ fn rules(writer: &Value) -> Delivery {
     let debounce = seconds("post_link_debounce_s", defaults.debounce);
     Delivery {
         debounce,
-        // The reference knows no longest wait and no fullest note (D43): ours must not cut in where its
+        // autoplay-sdk knows no longest wait and no fullest note (D43): ours must not cut in where its
         // debounce is long or many actions come together.
         max_wait: defaults.max_wait.max(debounce * 10),
         max_note_actions: defaults.pre_link_max_actions,
@@ -90,7 +90,7 @@ async fn do_step(handle: &Handle, step: &Value) -> Result<(), String> {
             let id = |name: &str| step[name].as_str().unwrap_or("").to_owned();
             let session = SessionId::new(id("session_id")).map_err(|e| e.to_string())?;
             let product = ProductId::new("p").map_err(|e| e.to_string())?;
-            let request = LinkRequest {
+            let request = LinkCommand {
                 plugin: "bot".into(),
                 conversation: ConversationId::new(id("conversation_id"))
                     .map_err(|e| e.to_string())?,

@@ -1,4 +1,4 @@
-//! The cases that may differ from the reference, by what stands in them, never by their name.
+//! The cases that may differ from autoplay-sdk, by what stands in them, never by their name.
 
 use std::collections::HashMap;
 

@@ -7,7 +7,7 @@ use sidenote::clock::Timestamp;
 use sidenote::config::Delivery;
 use sidenote::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use sidenote::session::identity::{Basis, Names, Tie};
-use sidenote::session::link::{Identity, Link, LinkEvent, LinkMode, Owner, Owners, Wish};
+use sidenote::session::link::{Identity, Link, LinkEvent, LinkMode, LinkRequest, Owner, Owners};
 use sidenote::session::state::{Record, Session};
 
 use crate::values::input;
@@ -66,7 +66,7 @@ impl World {
         Ok(Link { plugin, conversation, since: Timestamp(0), moves: 0, basis })
     }
 
-    /// Runs a step and returns the reference's form of what came of it.
+    /// Runs a step and returns autoplay-sdk's form of what came of it.
     fn link(&mut self, step: &Value) -> Result<Value, String> {
         let state = step["session"].as_str().ok_or("a session is named by text")?;
         let name = match step["session_id"].as_str() {
@@ -96,7 +96,7 @@ impl World {
         let rules = Delivery::default();
         let told = Identity::default();
         let names = Names::default();
-        let wish = Wish {
+        let request = LinkRequest {
             plugin: &self.plugin,
             conversation: &target,
             mode,
@@ -105,7 +105,7 @@ impl World {
             names: &names,
         };
         let (event, _) =
-            session.on_link(wish, owners, Timestamp(0), &rules).map_err(|e| e.to_string())?;
+            session.on_link(request, owners, Timestamp(0), &rules).map_err(|e| e.to_string())?;
         let event = match event {
             LinkEvent::New | LinkEvent::Moved => "NEW",
             LinkEvent::ReplyExisting => "REPLY_EXISTING",
@@ -128,7 +128,7 @@ impl World {
         }))
     }
 
-    /// The end state. The reference keeps the last session of a conversation, we keep all of them.
+    /// The end state. autoplay-sdk keeps the last session of a conversation, we keep all of them.
     fn compare(&self, then: &Value) -> Result<(), String> {
         for (name, state) in then["states"].as_object().into_iter().flatten() {
             let session = self.sessions.get(self.named.get(name).unwrap_or(name));

@@ -1,6 +1,6 @@
-//! The conformance vectors: what the reference implementation did, run against the real types.
+//! The conformance vectors: what autoplay-sdk did, run against the real types.
 //!
-//! Each untagged case must pass; a case tagged with a defect shows what the reference does wrong and is
+//! Each untagged case must pass; a case tagged with a defect shows what autoplay-sdk does wrong and is
 //! asserted the other way round by the `defects` tests. `SIDENOTE_VECTORS=DIR` runs another folder of the
 //! same eleven files.
 

@@ -46,7 +46,7 @@ fn with_text(batch: &ActionsPayload) -> (Value, String) {
     (batch_as_dict(batch), batch.to_text())
 }
 
-/// The batch with the reference's fields.
+/// The batch with autoplay-sdk's fields.
 pub(crate) fn batch_as_dict(batch: &ActionsPayload) -> Value {
     let mut dict = serde_json::to_value(batch).expect("a batch is JSON");
     dict["count"] = json!(batch.actions.len());
@@ -54,12 +54,12 @@ pub(crate) fn batch_as_dict(batch: &ActionsPayload) -> Value {
     dict
 }
 
-/// The summary with the reference's fields.
+/// The summary with autoplay-sdk's fields.
 pub(crate) fn summary_as_dict(summary: &SummaryPayload) -> Value {
     serde_json::to_value(summary).expect("a summary is JSON")
 }
 
-/// A missing time is 0 in the reference.
+/// A missing time is 0 in autoplay-sdk.
 fn action_as_dict(action: &Action) -> Value {
     let mut dict = serde_json::to_value(action).expect("an action is JSON");
     dict["timestamp_start"] = json!(action.timestamp_start.unwrap_or(0.0));

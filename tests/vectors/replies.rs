@@ -10,7 +10,7 @@ use sidenote::prompts::{Kind, Prompts, Template};
 
 use crate::compare;
 
-/// Where the reference's own words end and what it is told begins.
+/// Where autoplay-sdk's own words end and what it is told begins.
 const DATA: &str =
     "\n\n[User ID]\n{user_id}\n\n[Recent activity]\n{context}\n\n[User query]\n{query}";
 
@@ -47,7 +47,7 @@ pub(crate) fn scripted(case: &Value) -> Result<(Replies, Asked), String> {
             (own.to_owned(), own.to_owned())
         }
         None => {
-            // Our own words differ from the reference's; what is told behind them doesn't.
+            // Our own words differ from autoplay-sdk's; what is told behind them doesn't.
             let rendered = prompts.reply("U", "C", "Q").text;
             let (words, _) = rendered.split_once("\n\n[User ID]\n").ok_or("no data")?;
             (words.to_owned(), "<DEFAULT>".to_owned())

@@ -309,7 +309,7 @@ impl Observer for Recorder {
     }
 }
 
-/// A payload as the reference shows it to a callback.
+/// A payload as autoplay-sdk shows it to a callback.
 fn callback(received: Received) -> Value {
     match received.payload {
         Payload::Actions(payload) => {
@@ -389,7 +389,7 @@ fn sends_id(sent: &str, id: &str) -> bool {
         .any(|line| line.strip_prefix("id:").is_some_and(|value| value.trim_start() == id))
 }
 
-/// The callbacks in order. One that the reference got a second time may be left out where the client
+/// The callbacks in order. One that autoplay-sdk got a second time may be left out where the client
 /// counted a duplicate (D17).
 fn check_callbacks(given: &Given, then: &Value, seen: &Seen) -> Result<(), String> {
     let expected = array(&then["callbacks"])?;
@@ -443,7 +443,7 @@ fn same(expected: &Value, actual: &Value) -> bool {
 /// Connecting, losing and waiting, attempt by attempt.
 fn check_attempts(given: &Given, then: &Value, seen: &Seen) -> Result<(), String> {
     let mut waits = array(&then["sleeps"])?.iter();
-    // The base of the wait after each attempt, by the reference's rule and by ours (D28).
+    // The base of the wait after each attempt, by autoplay-sdk's rule and by ours (D28).
     let (mut by_answer, mut by_event) = (given.initial, given.initial);
     let mut good_events = 0;
     let mut lifecycle = Vec::new();
@@ -455,7 +455,7 @@ fn check_attempts(given: &Given, then: &Value, seen: &Seen) -> Result<(), String
                 "attempt {index}: {connected} connected, {lost} lost, expected {expected} and 1"
             ));
         }
-        // As the reference tells it: every answer connects (D16), an orderly end is not told (D55).
+        // As autoplay-sdk tells it: every answer connects (D16), an orderly end is not told (D55).
         let answered = given.answers(index);
         lifecycle.extend(answered.then_some("connect"));
         lifecycle.extend((!attempt.closed).then_some("disconnect"));

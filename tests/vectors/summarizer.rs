@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use sidenote::clock::{Clock, Timestamp};
 use sidenote::config::{Context, Delivery, History, Product, Summary};
 use sidenote::context::{Recent, follow};
-use sidenote::engine::erase::{Erasure, Whom};
+use sidenote::engine::erase::{Erasure, Subject};
 use sidenote::engine::feed::{Next, What};
-use sidenote::engine::link::{Identity, LinkMode, LinkRequest, Who, Word};
+use sidenote::engine::link::{Identity, LinkCommand, LinkMode, Who, Word};
 use sidenote::engine::{Engine, Handle, Settings};
 use sidenote::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use sidenote::llm::{Caller, Completion, Limits, LlmError, from_fn};
@@ -215,8 +215,8 @@ impl World {
                 tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
             }
             Some("reset") => {
-                let whom = Whom::Session(session_id(op)?);
-                let erasure = Erasure { product: product_id(), whom, keep_notes: false };
+                let subject = Subject::Session(session_id(op)?);
+                let erasure = Erasure { product: product_id(), subject, keep_notes: false };
                 self.handle.erase(&erasure).await.map_err(|e| e.to_string())?;
             }
             Some("get_context") => {
@@ -267,7 +267,7 @@ impl World {
             ConversationId::new(key.session.as_str()).map_err(|error| error.to_string())?;
         let (who, mode, told) = (Who::Session(key), LinkMode::Auto, Identity::default());
         let (plugin, word) = ("bot".into(), Word::Operator);
-        let request = LinkRequest { plugin, conversation, who, mode, told, word };
+        let request = LinkCommand { plugin, conversation, who, mode, told, word };
         self.handle.link(request).await.map(drop).map_err(|error| error.to_string())
     }
 }
@@ -292,7 +292,7 @@ async fn tell(handle: Handle, log: Arc<Log>) {
     }
 }
 
-/// Actions as the reference lists them.
+/// Actions as autoplay-sdk lists them.
 fn listed<'a>(actions: impl Iterator<Item = &'a Action>) -> String {
     let lines = (1..).zip(actions).map(|(n, action)| format!("{n}. {}", action.to_text()));
     lines.collect::<Vec<_>>().join("\n")
@@ -357,7 +357,7 @@ fn model(script: &Value, log: Arc<Log>, calls: Calls) -> impl sidenote::llm::Llm
     })
 }
 
-/// The conversation as the reference's callbacks see it.
+/// The conversation as autoplay-sdk's callbacks see it.
 struct Platform {
     log: Arc<Log>,
     recent: Recent,
@@ -408,7 +408,7 @@ impl Platform {
             actions += batch.actions.len();
             parts.push(batch);
         }
-        // The reference numbers the actions anew wherever batches may be joined.
+        // autoplay-sdk numbers the actions anew wherever batches may be joined.
         if parts.len() == 1 && !self.joins_batches {
             return parts[0].to_text();
         }
@@ -471,7 +471,7 @@ impl Post for Platform {
         conversation: &ConversationId,
         _: &str,
     ) -> Result<Redaction, PostError> {
-        // The reference redacts all notes in one call.
+        // autoplay-sdk redacts all notes in one call.
         let mut redacted = self.redacted.lock().expect("no holder panics");
         let one = (conversation.to_string(), self.log.start.elapsed());
         if !redacted.contains(&one) {

@@ -28,7 +28,7 @@ pub(crate) fn float(value: &Value) -> Option<f64> {
     }
 }
 
-/// Whether the reference takes the value for a yes: null, `false`, 0 and what is empty are a no.
+/// Whether autoplay-sdk takes the value for a yes: null, `false`, 0 and what is empty are a no.
 pub(crate) fn is_yes(value: &Value) -> bool {
     match value {
         Value::Null => false,

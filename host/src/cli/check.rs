@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::{exit, output};
 use crate::config::{Config, ConfigErrors, Place, Plugin, Problem, Product, Secret, Source, Store};
 use crate::ids::{PluginName, ProductId};
-use crate::outbox::parcel::Roles;
+use crate::outbox::sink_delivery::Roles;
 use crate::plugin::{Finding, review, roles};
 
 /// What `check` takes.

@@ -86,7 +86,7 @@ enum Command {
     /// Shows the notes that wait or were given up, has them sent again, or removes them
     #[command(subcommand)]
     Outbox(outbox::OutboxCommand),
-    /// Erases what is known of a person or a session, and takes their notes back
+    /// Erases what is known of a person or a session, and redacts their notes
     Erase(erase::EraseArgs),
     /// Has a running host read its configuration again, and says what that changed
     Reload(reload::ReloadArgs),

@@ -167,7 +167,7 @@ pub struct Redis {
     pub password: Option<Secret>,
     /// The first part of every key of ours: two hosts with the same one share what is stored.
     pub namespace: String,
-    /// Whether sessions are shared with applications of the reference's SDK, under its own keys.
+    /// Whether sessions are shared with applications of autoplay-sdk, under its own keys.
     pub sdk_sessions: bool,
     /// How long a session's shared snapshot is kept after its last activity.
     pub session_ttl: Duration,

@@ -8,7 +8,7 @@
 //! ([`engine::history`](crate::engine::history)) and then its feed ([`engine::feed`](crate::engine::feed)),
 //! so that a restart forgets nothing.
 //!
-//! The forms of the texts are the reference implementation's. What the engine tells counts from the moment at
+//! The forms of the texts are autoplay-sdk's. What the engine tells counts from the moment at
 //! which it was taken, by the host's clock: a source whose clock is wrong hides nothing. A batch that is added
 //! by hand counts from when its source sent it, as far as that can be believed.
 

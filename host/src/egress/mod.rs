@@ -1,7 +1,7 @@
 //! The only door to the network for plugins.
 //!
-//! A request passes four gates, in this order: its shape ([`door`]), the operator's grants ([`grant`])
-//! and what the plugin's manifest asks for ([`asked`]), the secrets put into it ([`vault`]), and the
+//! A request passes four gates, in this order: its shape ([`client`]), the operator's grants ([`grant`])
+//! and what the plugin's manifest asks for ([`asked`]), the secrets put into it ([`secret_store`]), and the
 //! address that its host resolves to ([`address`], asked by the resolver at every connect). `http.send`
 //! and `wasi:http` both end here.
 //!
@@ -14,18 +14,18 @@
 pub mod address;
 mod alarm;
 pub mod asked;
+pub mod client;
 mod coding;
-pub mod door;
 mod forms;
 pub mod grant;
 mod network;
+pub mod secret_store;
 mod traces;
-pub mod vault;
 
 pub(crate) use alarm::Alarm;
 pub use asked::{Asked, Pattern, Patterns};
-pub use door::{Door, Incoming, Outgoing, SendError};
+pub use client::{EgressClient, Incoming, Outgoing, SendError};
 pub use grant::{BadGrant, Denial, Grants, Origin, Origins};
 pub use network::{Detour, Network, NetworkError};
+pub use secret_store::{SecretError, SecretStore};
 pub(crate) use traces::SHORTEST_SCRUBBED;
-pub use vault::{SecretError, Vault};

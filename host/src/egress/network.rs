@@ -51,9 +51,9 @@ pub struct Network {
     detours: Arc<[Detour]>,
 }
 
-/// A host whose requests are led to a stand-in, so that a plugin that knows one host only can be tried
+/// A host whose requests are led to a fake, so that a plugin that knows one host only can be tried
 /// out without it. Everything is decided for the host that the plugin names, grants and secrets
-/// included; then the connection is made to the stand-in instead.
+/// included; then the connection is made to the fake instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Detour {
     /// The host that the plugin names.
@@ -85,7 +85,7 @@ impl Network {
         Self { detours: detours.into(), ..self }
     }
 
-    /// Leads a request that was admitted to its stand-in. Returns whether there is one.
+    /// Leads a request that was admitted to its fake. Returns whether there is one.
     pub(super) fn lead<B>(&self, origin: &Origin, request: &mut http::Request<B>) -> bool {
         let Some(detour) = self.detours.iter().find(|detour| detour.from == *origin) else {
             return false;
@@ -241,8 +241,8 @@ mod tests {
 
     use super::*;
     use crate::egress::alarm::Alarm;
-    use crate::egress::door::{Bounds, Incoming, Outgoing};
-    use crate::egress::{Denial, Door, Grants, SendError, Vault};
+    use crate::egress::client::{Bounds, Incoming, Outgoing};
+    use crate::egress::{Denial, EgressClient, Grants, SecretStore, SendError};
 
     /// Public by its kind, and given to nobody: the packets end at the first router.
     const PUBLIC: &str = "3ffe::1";
@@ -280,7 +280,7 @@ mod tests {
 
         /// A door to `name`, which resolves to one answer after the other, and to the last one from then
         /// on.
-        fn door(&self, name: &str, private: bool, answers: &[&[&str]]) -> Door {
+        fn door(&self, name: &str, private: bool, answers: &[&[&str]]) -> EgressClient {
             let mut answers: Vec<_> = answers.iter().map(|answer| ips(answer)).collect();
             answers.reverse();
             let (answers, asked) = (Mutex::new(answers), self.asked.clone());
@@ -295,15 +295,20 @@ mod tests {
             };
             let network = Network::with_lookup(&(Arc::new(lookup) as Lookup)).unwrap();
             let grants = Grants::new("bot".into(), &[self.origin(name)], private).unwrap();
-            let vault = Vault::new("bot".into(), &Default::default()).unwrap();
-            Door::new(network, grants, vault, Bounds { request: 100, headers: 100, response: 100 })
+            let secret_store = SecretStore::new("bot".into(), &Default::default()).unwrap();
+            EgressClient::new(
+                network,
+                grants,
+                secret_store,
+                Bounds { request: 100, headers: 100, response: 100 },
+            )
         }
 
         fn origin(&self, name: &str) -> String {
             format!("http://{name}:{}", self.port)
         }
 
-        async fn send(&self, door: &Door, name: &str) -> Result<Incoming, SendError> {
+        async fn send(&self, door: &EgressClient, name: &str) -> Result<Incoming, SendError> {
             let request = Outgoing {
                 method: Method::GET,
                 url: self.origin(name),
@@ -459,9 +464,9 @@ mod tests {
             ("other".to_owned(), secret(&["127.0.0.1"])),
         ];
         let grants = Grants::new("bot".into(), &granted, false).unwrap();
-        let vault = Vault::new("bot".into(), &secrets.into()).unwrap();
+        let secret_store = SecretStore::new("bot".into(), &secrets.into()).unwrap();
         let bounds = Bounds { request: 100, headers: 100, response: 100 };
-        let door = Door::new(network, grants, vault, bounds);
+        let door = EgressClient::new(network, grants, secret_store, bounds);
         let send = async |url: &str, token: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert("x-token", http::HeaderValue::from_static(token));

@@ -13,7 +13,7 @@ use crate::ids::{ConversationId, PluginName, SessionKey};
 use crate::outbox::account::{Account, AccountState, Ended, Heard};
 use crate::outbox::breaker::{Health, Turn};
 use crate::outbox::note::{LimitScope, Post};
-use crate::outbox::parcel::Roles;
+use crate::outbox::sink_delivery::Roles;
 use crate::outbox::trouble::{FaultKind, News, Told, Troubles};
 use crate::store::{Change, Store, StoreError, Table};
 
@@ -26,11 +26,11 @@ const PAGE: usize = 1000;
 
 /// All plugins that have, or had, something to post.
 pub(super) struct Accounts {
-    desks: HashMap<PluginName, Desk>,
+    queues: HashMap<PluginName, AccountQueue>,
     /// Conversations that the platform takes nothing for, and until when.
     conversations: HashMap<(PluginName, ConversationId), Timestamp>,
     settings: Arc<Settings>,
-    board: Board,
+    status: AccountStatus,
 }
 
 /// A call that ended.
@@ -48,7 +48,7 @@ pub(super) struct Call<'a> {
 pub(super) enum CallKind {
     Post,
     Redaction,
-    Parcel,
+    Sink,
 }
 
 impl CallKind {
@@ -56,10 +56,10 @@ impl CallKind {
 }
 
 /// How the accounts stand, for whoever asks.
-pub(super) type Board = Arc<Mutex<Vec<AccountState>>>;
+pub(super) type AccountStatus = Arc<Mutex<Vec<AccountState>>>;
 
 /// One plugin's.
-struct Desk {
+struct AccountQueue {
     account: Account,
     troubles: Troubles,
     /// By kind: sessions with something to be tried, in the order in which they came.
@@ -70,7 +70,7 @@ struct Desk {
     coming: bool,
 }
 
-impl Desk {
+impl AccountQueue {
     fn of(account: Account) -> Self {
         let (troubles, ready, under_way) = Default::default();
         Self { account, troubles, ready, under_way, coming: false }
@@ -89,7 +89,7 @@ impl Desk {
         let fair = match kind {
             CallKind::Post => true,
             CallKind::Redaction => !notes_wait && of_kind < (slots / 4).max(1),
-            CallKind::Parcel => !notes_wait || of_kind < slots.div_ceil(2),
+            CallKind::Sink => !notes_wait || of_kind < slots.div_ceil(2),
         };
         busy < slots && fair
     }
@@ -101,8 +101,8 @@ impl Desk {
 }
 
 impl Accounts {
-    pub(super) fn new(settings: Arc<Settings>, board: Board) -> Self {
-        Self { desks: HashMap::new(), conversations: HashMap::new(), settings, board }
+    pub(super) fn new(settings: Arc<Settings>, status: AccountStatus) -> Self {
+        Self { queues: HashMap::new(), conversations: HashMap::new(), settings, status }
     }
 
     /// Reads how the accounts stood when the host ended.
@@ -122,7 +122,7 @@ impl Accounts {
                     continue;
                 };
                 let account = account.taken_up(self.settings.breaker(&plugin), now);
-                self.desks.insert(plugin, Desk::of(account));
+                self.queues.insert(plugin, AccountQueue::of(account));
             }
         }
         self.show(now);
@@ -137,8 +137,8 @@ impl Accounts {
         now: Timestamp,
         counters: &Counters,
     ) {
-        for (plugin, desk) in &mut self.desks {
-            desk.account.change_rules(settings.breaker(plugin), now);
+        for (plugin, queue) in &mut self.queues {
+            queue.account.change_rules(settings.breaker(plugin), now);
         }
         self.settings = settings;
         self.show(now);
@@ -147,8 +147,8 @@ impl Accounts {
 
     /// Asks which of the plugins for which somebody waits are being made ready.
     pub(super) fn look_who_comes(&mut self, post: &dyn Post) {
-        for (plugin, desk) in &mut self.desks {
-            desk.coming = desk.is_wanted() && post.is_coming(plugin);
+        for (plugin, queue) in &mut self.queues {
+            queue.coming = queue.is_wanted() && post.is_coming(plugin);
         }
     }
 
@@ -160,12 +160,12 @@ impl Accounts {
         key: SessionKey,
         now: Timestamp,
     ) {
-        self.desk(plugin, now).ready[kind as usize].push_back(key);
+        self.of(plugin, now).ready[kind as usize].push_back(key);
     }
 
     /// The plugins for which somebody waits with something of this kind.
     pub(super) fn wanted(&self, kind: CallKind) -> Vec<PluginName> {
-        let waits = self.desks.iter().filter(|(_, desk)| !desk.ready[kind as usize].is_empty());
+        let waits = self.queues.iter().filter(|(_, queue)| !queue.ready[kind as usize].is_empty());
         waits.map(|(plugin, _)| plugin.clone()).collect()
     }
 
@@ -177,14 +177,14 @@ impl Accounts {
         now: Timestamp,
     ) -> Option<SessionKey> {
         let slots = self.settings.slots(plugin);
-        let desk = self.desks.get_mut(plugin)?;
-        let turn = desk.has_slot(kind, slots) && desk.allows(now);
-        if turn { desk.ready[kind as usize].pop_front() } else { None }
+        let queue = self.queues.get_mut(plugin)?;
+        let turn = queue.has_slot(kind, slots) && queue.allows(now);
+        if turn { queue.ready[kind as usize].pop_front() } else { None }
     }
 
     /// What a plugin was found to do when it was asked last; `None` where it was no sink.
     pub(super) fn known_roles(&self, plugin: &PluginName) -> Option<Roles> {
-        self.desks.get(plugin).and_then(|desk| desk.account.roles)
+        self.queues.get(plugin).and_then(|queue| queue.account.roles)
     }
 
     /// What a plugin does: what it says, or what it was found to do before where it can't say. `true`: the
@@ -199,16 +199,16 @@ impl Accounts {
         let Some(roles) = told else { return (known, false) };
         let kept = roles.sink.then_some(roles);
         if kept != known {
-            self.desk(plugin, now).account.roles = kept;
+            self.of(plugin, now).account.roles = kept;
         }
         (told, kept != known)
     }
 
     /// A call is begun. `true`: it is a probe.
     pub(super) fn begin(&mut self, plugin: &PluginName, kind: CallKind, now: Timestamp) -> bool {
-        let desk = self.desk(plugin, now);
-        desk.under_way[kind as usize] += 1;
-        desk.account.begin()
+        let queue = self.of(plugin, now);
+        queue.under_way[kind as usize] += 1;
+        queue.account.begin()
     }
 
     /// Takes what the outcome of a call about this conversation says. `true`: the account's row must be
@@ -230,13 +230,13 @@ impl Accounts {
             *until = (*until).max(now + pause.time);
         }
         let settings = self.settings.clone();
-        let desk = self.desk(plugin, now);
-        let of_kind = &mut desk.under_way[kind as usize];
+        let queue = self.of(plugin, now);
+        let of_kind = &mut queue.under_way[kind as usize];
         *of_kind = of_kind.saturating_sub(1);
-        let ended = desk.account.hear(&heard, probe, now, settings.breaker(plugin), random);
-        let had_trouble = desk.troubles.last().is_some_and(|last| last.is_ongoing());
+        let ended = queue.account.hear(&heard, probe, now, settings.breaker(plugin), random);
+        let had_trouble = queue.troubles.last().is_some_and(|last| last.is_ongoing());
         let failed = matches!(heard.told, Told::Fault(_));
-        for news in desk.troubles.hear(heard.told, now) {
+        for news in queue.troubles.hear(heard.told, now) {
             say(plugin, &news);
         }
         tell(plugin, ended, counters);
@@ -255,10 +255,10 @@ impl Accounts {
         now: Timestamp,
         counters: &Counters,
     ) -> bool {
-        let desk = self.desk(plugin, now);
-        let before = desk.account.clone();
-        desk.account.enable(now);
-        let changed = desk.account.allows(now) != before.allows(now);
+        let queue = self.of(plugin, now);
+        let before = queue.account.clone();
+        queue.account.enable(now);
+        let changed = queue.account.allows(now) != before.allows(now);
         self.show(now);
         counters.plugins_disabled.set(self.disabled() as u64);
         changed
@@ -266,7 +266,7 @@ impl Accounts {
 
     /// Whether calls for the plugin may be made.
     pub(super) fn allows(&self, plugin: &PluginName, now: Timestamp) -> bool {
-        self.desks.get(plugin).is_none_or(|desk| desk.allows(now))
+        self.queues.get(plugin).is_none_or(|queue| queue.allows(now))
     }
 
     /// Until when the platform takes nothing for the conversation.
@@ -285,10 +285,10 @@ impl Accounts {
 
     /// When a plugin for which somebody waits may be called again.
     pub(super) fn next_timer(&self, now: Timestamp) -> Option<Timestamp> {
-        let waits = self.desks.values().filter(|desk| desk.is_wanted());
-        let timer = |desk: &Desk| match desk.coming {
+        let waits = self.queues.values().filter(|queue| queue.is_wanted());
+        let timer = |queue: &AccountQueue| match queue.coming {
             true => Some(now + LOOK_EVERY),
-            false => desk.account.next_timer(now),
+            false => queue.account.next_timer(now),
         };
         waits.filter_map(timer).min()
     }
@@ -296,8 +296,8 @@ impl Accounts {
     /// The rows of these accounts.
     pub(super) fn rows(&self, plugins: &HashSet<PluginName>) -> impl Iterator<Item = Change> {
         let row = |plugin: &PluginName| {
-            let desk = self.desks.get(plugin)?;
-            Some(put(Table::Account, account_group(plugin), 0, &desk.account))
+            let queue = self.queues.get(plugin)?;
+            Some(put(Table::Account, account_group(plugin), 0, &queue.account))
         };
         plugins.iter().filter_map(row)
     }
@@ -307,26 +307,26 @@ impl Accounts {
         self.conversations.retain(|_, until| *until > now);
     }
 
-    fn desk(&mut self, plugin: &PluginName, now: Timestamp) -> &mut Desk {
-        if !self.desks.contains_key(plugin) {
+    fn of(&mut self, plugin: &PluginName, now: Timestamp) -> &mut AccountQueue {
+        if !self.queues.contains_key(plugin) {
             let account = Account::new(self.settings.breaker(plugin), now);
-            self.desks.insert(plugin.clone(), Desk::of(account));
+            self.queues.insert(plugin.clone(), AccountQueue::of(account));
         }
-        self.desks.get_mut(plugin).expect("it was put there if it was missing")
+        self.queues.get_mut(plugin).expect("it was put there if it was missing")
     }
 
     fn disabled(&self) -> usize {
-        self.desks.values().filter(|desk| desk.account.is_disabled()).count()
+        self.queues.values().filter(|queue| queue.account.is_disabled()).count()
     }
 
     fn show(&self, now: Timestamp) {
-        let state = |(plugin, desk): (&PluginName, &Desk)| AccountState {
-            last_error: desk.troubles.last().cloned(),
-            ..desk.account.state(plugin, now)
+        let state = |(plugin, queue): (&PluginName, &AccountQueue)| AccountState {
+            last_error: queue.troubles.last().cloned(),
+            ..queue.account.state(plugin, now)
         };
-        let mut states: Vec<_> = self.desks.iter().map(state).collect();
+        let mut states: Vec<_> = self.queues.iter().map(state).collect();
         states.sort_by(|a, b| a.plugin.cmp(&b.plugin));
-        *self.board.lock().unwrap_or_else(PoisonError::into_inner) = states;
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = states;
     }
 }
 

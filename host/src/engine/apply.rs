@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::engine::feed::What;
 use crate::engine::handle::Summary;
 use crate::engine::inbox::Input;
-use crate::engine::link::{Found, LinkError, LinkRequest, Linked, Who};
+use crate::engine::link::{Found, LinkCommand, LinkError, Linked, Who};
 use crate::engine::round::{Answer, Engine, Round, gathers};
 use crate::engine::rows::{
     Person, PersonRow, conversation_group, delete, person_group, put, session_group, session_number,
@@ -15,7 +15,7 @@ use crate::ids::{SessionKey, shown};
 use crate::outbox::lane::Lane;
 use crate::outbox::note::{Note, NoteKind};
 use crate::session::identity::Tie;
-use crate::session::link::{Identity, Link, LinkEvent, LinkMode, Owner, Party, Wish};
+use crate::session::link::{Identity, Link, LinkEvent, LinkMode, LinkRequest, Owner, Party};
 use crate::session::note::{format_note, format_summary};
 use crate::session::payload::SummaryPayload;
 use crate::session::state::{Covers, Effect, Sealed, Summarized, Target};
@@ -25,26 +25,26 @@ use crate::store::Table;
 impl Engine {
     pub(super) fn apply(&mut self, round: &mut Round, input: Input, now: Timestamp) {
         match input {
-            Input::Actions { key, mut batch, bytes, taken_at, room, taken } => {
+            Input::Actions { key, mut batch, bytes, accepted_at, room, accepted } => {
                 round.answers.extend(room.map(Answer::Room));
-                let arrived = taken_at.map_or(now, |at| at.min(now));
+                let arrived = accepted_at.map_or(now, |at| at.min(now));
                 // Here, where what the journal kept comes by too.
                 self.counters.nobody_ids.add(self.settings.names().clean_batch(&mut batch));
                 if self.settings.delivery(&key.product).is_none() {
-                    // It was when they were handed over. Whoever waits is told that they weren't taken.
+                    // It was when they were handed over. Whoever waits is told that they weren't accepted.
                     self.counters.dropped_unknown_product.add(batch.actions.len() as u64);
                     return;
                 }
-                round.answers.extend(taken.map(Answer::Taken));
+                round.answers.extend(accepted.map(Answer::Accepted));
                 self.keep_batch(round, &key, &batch, arrived);
-                let roster = self.roster(round, &key.product, now);
+                let roles = self.roles(round, &key.product, now);
                 let rules = self.settings.rules(&key.product);
                 let Some(live) = self.memory.sessions.get_mut(&key) else { return };
-                if taken_at.is_none() {
-                    round.taken += batch.actions.len() as u64;
+                if accepted_at.is_none() {
+                    round.accepted += batch.actions.len() as u64;
                 }
-                let for_sinks = (!roster.sinks.is_empty()).then(|| batch.clone());
-                let effects = if roster.writer.is_none() && live.session.record().link.is_none() {
+                let for_sinks = (!roles.sinks.is_empty()).then(|| batch.clone());
+                let effects = if roles.writer.is_none() && live.session.record().link.is_none() {
                     live.session.on_passed(&batch, arrived)
                 } else {
                     let gather = gathers(live, &self.accounts, rules, now);
@@ -52,17 +52,17 @@ impl Engine {
                 };
                 self.run_effects(round, &key, effects, now);
                 if let Some(batch) = for_sinks {
-                    self.send_batch(round, &key, &roster.sinks, batch, now);
+                    self.send_batch(round, &key, &roles.sinks, batch, now);
                 }
             }
-            Input::Summary { key, text, covers, forwarded_at, taken_at, room, reply } => {
+            Input::Summary { key, text, covers, forwarded_at, accepted_at, room, reply } => {
                 round.answers.extend(room.map(Answer::Room));
-                let arrived = taken_at.map_or(now, |at| at.min(now));
-                let roster = self.roster(round, &key.product, now);
+                let arrived = accepted_at.map_or(now, |at| at.min(now));
+                let roles = self.roles(round, &key.product, now);
                 let before = self.covered(&key);
-                let for_sinks = (!roster.sinks.is_empty()).then(|| text.clone());
-                let taken = self.summarize(round, &key, text, covers, arrived, now);
-                if let (Some(text), false) = (for_sinks, taken == Summarized::Stale) {
+                let for_sinks = (!roles.sinks.is_empty()).then(|| text.clone());
+                let accepted = self.summarize(round, &key, text, covers, arrived, now);
+                if let (Some(text), false) = (for_sinks, accepted == Summarized::Stale) {
                     let replaces = match covers {
                         Covers::Next(actions) => actions,
                         Covers::Through(_) => self.covered(&key) - before,
@@ -74,9 +74,9 @@ impl Engine {
                         replaces,
                         forwarded_at,
                     };
-                    self.send_summary(round, &key, &roster.sinks, &summary, now);
+                    self.send_summary(round, &key, &roles.sinks, &summary, now);
                 }
-                let answer = |reply| Answer::Summary(reply, Summary::Taken(taken));
+                let answer = |reply| Answer::Summary(reply, Summary::Accepted(accepted));
                 round.answers.extend(reply.map(answer));
             }
             Input::Link { request, reply } => {
@@ -147,7 +147,7 @@ impl Engine {
     fn link(
         &mut self,
         round: &mut Round,
-        request: LinkRequest,
+        request: LinkCommand,
         now: Timestamp,
     ) -> Result<Linked, LinkError> {
         let (key, found) = self.resolve(&request)?;
@@ -155,7 +155,7 @@ impl Engine {
             return Err(LinkError::NotFound("its product isn't configured"));
         }
         let tie = request.tie(found);
-        let LinkRequest { plugin, conversation, mode, told, .. } = request;
+        let LinkCommand { plugin, conversation, mode, told, .. } = request;
         self.link_to(round, &key, (plugin, conversation), mode, (&told, tie), now)
     }
 
@@ -177,8 +177,8 @@ impl Engine {
         let owners = self.memory.owners.entry((plugin.clone(), conversation.clone())).or_default();
         let same = live.session.is_linked_to(&plugin, &conversation);
         let (plugin, conversation) = (&plugin, &conversation);
-        let wish = Wish { plugin, conversation, mode, told, tie, names: &names };
-        let linked = live.session.on_link(wish, owners, now, rules);
+        let request = LinkRequest { plugin, conversation, mode, told, tie, names: &names };
+        let linked = live.session.on_link(request, owners, now, rules);
         let (event, effects) = linked.map_err(|foreign| {
             self.counters.links_refused.add(1);
             tracing::warn!(%plugin, "link: refused: {foreign}");
@@ -244,8 +244,8 @@ impl Engine {
         self.run_effects(round, key, effects, now);
     }
 
-    /// The session that a wish means. Of several sessions of one person, the one that was active last.
-    fn resolve(&self, request: &LinkRequest) -> Result<(SessionKey, Found), LinkError> {
+    /// The session that a request means. Of several sessions of one person, the one that was active last.
+    fn resolve(&self, request: &LinkCommand) -> Result<(SessionKey, Found), LinkError> {
         let known = |key: &&SessionKey| {
             self.memory.sessions.get(*key).is_some_and(|live| live.session.is_known())
         };

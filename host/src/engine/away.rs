@@ -1,7 +1,7 @@
-//! While the store can't be reached: actions are taken into the local journal, links are refused, and
+//! While the store can't be reached: actions are accepted into the local journal, links are refused, and
 //! nothing else happens. When it is back, the journal is played back in order before anything newer.
 //!
-//! A store that refuses what the host needs isn't away: it may do so for ever, so nothing is taken into the
+//! A store that refuses what the host needs isn't away: it may do so for ever, so nothing is accepted into the
 //! journal, the streams are paused, and the host isn't ready until a person has seen to it.
 
 use std::time::Duration;
@@ -47,20 +47,20 @@ struct Journalled {
 
 /// What of an input isn't part of its record.
 struct Waiting {
-    taken_at: Option<Timestamp>,
+    accepted_at: Option<Timestamp>,
     room: Option<OwnedSemaphorePermit>,
-    taken: Option<oneshot::Sender<()>>,
+    accepted: Option<oneshot::Sender<()>>,
     reply: Option<oneshot::Sender<Summary>>,
 }
 
 impl Journalled {
     fn into_input(self, waiting: Waiting) -> Input {
         let Self { key, batch, summary, forwarded_at, bytes, .. } = self;
-        let Waiting { taken_at, room, taken, reply } = waiting;
+        let Waiting { accepted_at, room, accepted, reply } = waiting;
         match summary {
-            None => Input::Actions { key, batch, bytes, taken_at, room, taken },
+            None => Input::Actions { key, batch, bytes, accepted_at, room, accepted },
             Some((text, covers)) => {
-                Input::Summary { key, text, covers, forwarded_at, taken_at, room, reply }
+                Input::Summary { key, text, covers, forwarded_at, accepted_at, room, reply }
             }
         }
     }
@@ -81,7 +81,7 @@ impl Engine {
             tracing::error!("{error}; webhooks are answered 503");
         } else if !refused && self.counters.store_away.get() == 0 {
             tracing::error!(
-                "{error}; actions are taken into the journal, webhooks are answered 503"
+                "{error}; actions are accepted into the journal, webhooks are answered 503"
             );
         }
         self.counters.store_refused.set(u64::from(refused));
@@ -119,22 +119,23 @@ impl Engine {
     /// with it the stream.
     async fn journal_from(&mut self, first: Input) -> Result<(), EngineError> {
         let Some(journal) = self.journal.clone() else { return Ok(()) };
-        let mut taken: Vec<(Journalled, Waiting)> = Vec::new();
+        let mut accepted: Vec<(Journalled, Waiting)> = Vec::new();
         let at = self.clock.now();
         let mut next = Ok(first);
         while let Ok(input) = next {
             match input {
                 Input::Link { reply, .. } => drop(reply.send(Err(LinkError::Unavailable))),
-                Input::Actions { key, batch, bytes, taken_at, room, taken: told } => {
+                Input::Actions { key, batch, bytes, accepted_at, room, accepted: told } => {
                     let (summary, forwarded_at) = (None, 0.0);
                     let record = Journalled { key, batch, summary, forwarded_at, bytes, at };
-                    taken.push((record, Waiting { taken_at, room, taken: told, reply: None }));
+                    accepted
+                        .push((record, Waiting { accepted_at, room, accepted: told, reply: None }));
                 }
-                Input::Summary { key, text, covers, forwarded_at, taken_at, room, reply } => {
+                Input::Summary { key, text, covers, forwarded_at, accepted_at, room, reply } => {
                     let (batch, bytes) = (ActionsPayload::default(), text.len());
                     let summary = Some((text, covers));
                     let record = Journalled { key, batch, summary, forwarded_at, bytes, at };
-                    taken.push((record, Waiting { taken_at, room, taken: None, reply }));
+                    accepted.push((record, Waiting { accepted_at, room, accepted: None, reply }));
                 }
                 other @ (Input::Decide { .. }
                 | Input::Erase(_)
@@ -146,7 +147,7 @@ impl Engine {
                 | Input::Drain
                 | Input::Stop) => self.put_off.push(other),
             }
-            next = if taken.len() < TOGETHER {
+            next = if accepted.len() < TOGETHER {
                 self.inbox.try_recv()
             } else {
                 Err(TryRecvError::Empty)
@@ -155,20 +156,20 @@ impl Engine {
         let record = |(record, _): &(Journalled, _)| {
             serde_json::to_vec(record).expect("batches are text and numbers")
         };
-        match journal.append(taken.iter().map(record).collect()).await {
+        match journal.append(accepted.iter().map(record).collect()).await {
             Ok(()) => {
                 self.counters.journalled.set(journal.len());
-                for (record, waiting) in taken {
-                    self.counters.actions_taken.add(record.batch.actions.len() as u64);
-                    waiting.taken.into_iter().map(Answer::Taken).for_each(Answer::tell);
+                for (record, waiting) in accepted {
+                    self.counters.actions_accepted.add(record.batch.actions.len() as u64);
+                    waiting.accepted.into_iter().map(Answer::Accepted).for_each(Answer::tell);
                     let kept = |reply| Answer::Summary(reply, Summary::Journalled);
                     waiting.reply.into_iter().map(kept).for_each(Answer::tell);
                 }
             }
             Err(error @ JournalError::Full(_)) => {
-                tracing::error!("{error}; nothing more is taken until the store is back");
+                tracing::error!("{error}; nothing more is accepted until the store is back");
                 let kept = |(record, waiting): (Journalled, Waiting)| record.into_input(waiting);
-                self.put_off.extend(taken.into_iter().map(kept));
+                self.put_off.extend(accepted.into_iter().map(kept));
             }
             Err(error) => return Err(error.into()),
         }
@@ -200,8 +201,8 @@ impl Engine {
         let batches = unplayed.filter_map(|(n, record)| read(Table::Journal, *n, record));
         let mut inputs: Vec<_> = batches
             .map(|record: Journalled| {
-                let taken_at = Some(record.at);
-                record.into_input(Waiting { taken_at, room: None, taken: None, reply: None })
+                let accepted_at = Some(record.at);
+                record.into_input(Waiting { accepted_at, room: None, accepted: None, reply: None })
             })
             .collect();
         while let Some(outcome) = self.posts.try_join_next() {

@@ -29,7 +29,7 @@ macro_rules! counters {
 
 counters! {
     /// Actions taken: committed to the store.
-    actions_taken,
+    actions_accepted,
     /// Actions dropped because their event has no session id.
     dropped_no_session,
     /// Actions dropped because no product of that id is configured, or the id can't be used.
@@ -49,19 +49,19 @@ counters! {
     summaries_failed,
     /// Answers that were of no use any more: their session was erased, or summed up already.
     summaries_discarded,
-    /// Notes that were to be taken back: replaced by a summary, or of somebody who is erased.
+    /// Notes that were to be redacted: replaced by a summary, or of somebody who is erased.
     redactions_queued,
-    /// Notes taken back: removed or overwritten, or not there any more.
+    /// Notes redacted: removed or overwritten, or not there any more.
     redactions_done,
-    /// Attempts at taking a note back that are followed by another.
+    /// Attempts at redacting a note that are followed by another.
     redactions_failed,
-    /// Notes that stay because the platform, or the plugin, can't take notes back.
+    /// Notes that stay because the platform, or the plugin, can't redact notes.
     redactions_unsupported,
-    /// Notes that could not be taken back and stay until a person sees to them.
-    redactions_given_up,
+    /// Notes that could not be redacted and stay until a person sees to them.
+    redactions_dead,
     /// Redactions that were given up, forgotten after their retention.
     redactions_expired,
-    /// Notes that wait to be taken back at this moment, as far as they are in memory.
+    /// Notes that wait to be redacted at this moment, as far as they are in memory.
     redactions_waiting,
     /// Notes sealed.
     notes_sealed,
@@ -76,21 +76,21 @@ counters! {
     /// Notes given up.
     notes_dead,
     /// Dead letters that a person had sent again, those of sinks included.
-    notes_revived,
+    notes_requeued,
     /// Notes that a person removed, and what waited for sinks.
     notes_purged,
     /// Dead letters, those of sinks included, removed after their retention.
     dead_expired,
     /// Batches and summaries that were put into the store for a sink, once per sink.
-    parcels_made,
+    sink_deliveries_made,
     /// Batches that joined one that waited for its sink already.
-    parcels_joined,
+    sink_deliveries_joined,
     /// Batches and summaries that a sink took, as joined.
-    parcels_taken,
+    sink_deliveries_accepted,
     /// Attempts at handing one to a sink that are followed by another.
-    parcel_attempts_failed,
+    sink_attempts_failed,
     /// Batches and summaries that a sink was not given in the end.
-    parcels_dead,
+    sink_deliveries_dead,
     /// Breakers that were opened.
     breakers_opened,
     /// Plugins that are disabled at this moment: a person must enable them.
@@ -109,7 +109,7 @@ counters! {
     /// Webhook events that linked nothing: no session or person was named, known or fitting.
     webhooks_unresolved,
     /// Pushed events taken: committed to the store.
-    pushes_taken,
+    pushes_accepted,
     /// Pushed events that had been taken before.
     pushes_repeated,
     /// Pushed events refused: their signature doesn't fit, or no product of their name is pushed to.

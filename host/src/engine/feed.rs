@@ -139,7 +139,7 @@ impl Handle {
 }
 
 /// The engine's end of the feed. With it the feed ends.
-pub(super) struct Teller {
+pub(super) struct Publisher {
     sender: broadcast::Sender<Option<Arc<Committed>>>,
     told: Arc<AtomicU64>,
     waiting: Arc<AtomicUsize>,
@@ -152,7 +152,7 @@ pub(super) struct Listeners {
     told: Arc<AtomicU64>,
 }
 
-impl Teller {
+impl Publisher {
     pub(super) fn new() -> Self {
         Self { sender: broadcast::Sender::new(MOST), told: Arc::default(), waiting: Arc::default() }
     }
@@ -209,8 +209,8 @@ mod tests {
         (key, What::Batch(Arc::new(KeptBatch { first, at: Timestamp(0), batch })))
     }
 
-    fn feed(teller: &Teller) -> Feed {
-        Feed { receiver: teller.sender.subscribe(), told: teller.told.clone(), position: 0 }
+    fn feed(publisher: &Publisher) -> Feed {
+        Feed { receiver: publisher.sender.subscribe(), told: publisher.told.clone(), position: 0 }
     }
 
     async fn next(feed: &mut Feed) -> Option<u64> {
@@ -225,44 +225,44 @@ mod tests {
 
     #[tokio::test]
     async fn a_follower_that_falls_behind_is_told_so_and_then_what_comes() {
-        let teller = Teller::new();
-        let mut feed = feed(&teller);
+        let publisher = Publisher::new();
+        let mut feed = feed(&publisher);
         for n in 1..=MOST as u64 + 1 {
-            teller.tell(batch(n, 1));
+            publisher.tell(batch(n, 1));
         }
         assert_eq!(next(&mut feed).await, None);
         assert_eq!(feed.position(), MOST as u64 + 1);
-        teller.tell(batch(7, 1));
+        publisher.tell(batch(7, 1));
         assert_eq!(next(&mut feed).await, Some(7));
-        assert_eq!(feed.position(), teller.told.load(Ordering::Acquire));
+        assert_eq!(feed.position(), publisher.told.load(Ordering::Acquire));
     }
 
     #[tokio::test]
     async fn what_waits_is_bounded_by_bytes_too_and_room_comes_back() {
-        let teller = Teller::new();
-        let mut feed = feed(&teller);
+        let publisher = Publisher::new();
+        let mut feed = feed(&publisher);
         for n in 1..=9 {
-            teller.tell(batch(n, MOST_BYTES / 8));
+            publisher.tell(batch(n, MOST_BYTES / 8));
         }
-        assert!(teller.waiting.load(Ordering::Acquire) <= MOST_BYTES);
+        assert!(publisher.waiting.load(Ordering::Acquire) <= MOST_BYTES);
         let mut seen = Vec::new();
         while let Some(n) = next(&mut feed).await {
             seen.push(n);
         }
         assert!(!seen.is_empty() && seen.len() < 9, "{seen:?}, then: behind");
-        assert_eq!(teller.waiting.load(Ordering::Acquire), 0);
-        teller.tell(batch(10, MOST_BYTES / 8));
+        assert_eq!(publisher.waiting.load(Ordering::Acquire), 0);
+        publisher.tell(batch(10, MOST_BYTES / 8));
         assert_eq!(next(&mut feed).await, Some(10));
     }
 
     #[tokio::test]
     async fn without_a_follower_nothing_waits_and_with_the_engine_the_feed_ends() {
-        let teller = Teller::new();
-        teller.tell(batch(1, 10));
-        assert_eq!(teller.waiting.load(Ordering::Acquire), 0);
-        let mut feed = feed(&teller);
-        teller.tell(batch(2, 10));
-        drop(teller);
+        let publisher = Publisher::new();
+        publisher.tell(batch(1, 10));
+        assert_eq!(publisher.waiting.load(Ordering::Acquire), 0);
+        let mut feed = feed(&publisher);
+        publisher.tell(batch(2, 10));
+        drop(publisher);
         assert_eq!(next(&mut feed).await, Some(2));
         assert!(feed.next().await.is_err());
     }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
-use crate::engine::accounts::Board;
+use crate::engine::accounts::AccountStatus;
 use crate::engine::counters::Counters;
 use crate::engine::feed::Listeners;
 use crate::engine::inbox::{Decision, Input, NoteRef};
-use crate::engine::link::{LinkError, LinkRequest, Linked};
+use crate::engine::link::{LinkCommand, LinkError, Linked};
 use crate::engine::settings::{self, Change, Settings, Swap};
 use crate::ids::{ProductId, SessionId, SessionKey, shown};
 use crate::outbox::account::AccountState;
@@ -32,9 +32,9 @@ const LINK_PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Handle {
     pub(super) inbox: mpsc::Sender<Input>,
-    /// What is heard also while nothing is taken.
+    /// What is heard also while nothing is accepted.
     pub(super) control: mpsc::Sender<Input>,
-    pub(super) accounts: Board,
+    pub(super) accounts: AccountStatus,
     pub(super) room: Arc<Semaphore>,
     pub(super) counters: Arc<Counters>,
     pub(super) settings: watch::Receiver<Arc<Settings>>,
@@ -88,7 +88,7 @@ impl Handle {
     }
 
     /// Hands over a summary that covers all actions of a session up to the `covers`th, counted from 1 in
-    /// the order in which they were taken ([`Record::left`](crate::session::state::Record)). Where the
+    /// the order in which they were accepted ([`Record::left`](crate::session::state::Record)). Where the
     /// session is linked it is posted behind what was sealed before, and takes the place of the notes that
     /// it covers once it is on record as sent. Returns after the commit.
     ///
@@ -111,7 +111,7 @@ impl Handle {
         answer.await.map_err(|_| Closed)
     }
 
-    /// As [`Handle::take`], but returns only after the commit: what was usable is *taken* then.
+    /// As [`Handle::take`], but returns only after the commit: what was usable is *accepted* then.
     pub async fn take_committed(&self, batch: ActionsPayload, bytes: usize) -> Result<(), Closed> {
         self.take_through(Payload::Actions(batch), bytes).await.map(drop)
     }
@@ -124,8 +124,8 @@ impl Handle {
     pub async fn take_through(&self, payload: Payload, bytes: usize) -> Result<bool, Closed> {
         let summary = match payload {
             Payload::Actions(batch) => {
-                let (taken, committed) = oneshot::channel();
-                return match self.submit(batch, bytes, Some(taken)).await? {
+                let (accepted, committed) = oneshot::channel();
+                return match self.submit(batch, bytes, Some(accepted)).await? {
                     Submitted::Queued => committed.await.map(|()| true).map_err(|_| Closed),
                     Submitted::Unusable => Ok(false),
                 };
@@ -146,10 +146,10 @@ impl Handle {
     }
 
     /// Links a session to a conversation; returns after the commit.
-    pub async fn link(&self, request: LinkRequest) -> Result<Linked, LinkError> {
+    pub async fn link(&self, request: LinkCommand) -> Result<Linked, LinkError> {
         let request = request.believed(&self.settings(), &self.counters)?;
         let (reply, answer) = oneshot::channel();
-        // Nothing is taken at the moment, and whoever asks can ask again: they are told at once.
+        // Nothing is accepted at the moment, and whoever asks can ask again: they are told at once.
         let counters = &self.counters;
         let hindered = [&counters.store_full, &counters.store_away, &counters.store_refused];
         if hindered.iter().any(|count| count.get() > 0) {
@@ -210,7 +210,7 @@ impl Handle {
     }
 
     /// Puts other settings in force between two rounds, and does `swap` in the same moment: what was handed over
-    /// before goes by the settings before. What was taken of a product that isn't configured any more goes on by
+    /// before goes by the settings before. What was accepted of a product that isn't configured any more goes on by
     /// the settings of `[delivery]`. `swap` must not wait for anything.
     ///
     /// # Errors
@@ -241,7 +241,7 @@ impl Handle {
         &self,
         batch: ActionsPayload,
         bytes: usize,
-        taken: Option<oneshot::Sender<()>>,
+        accepted: Option<oneshot::Sender<()>>,
     ) -> Result<Submitted, Closed> {
         let Some(session) = batch.session_id.as_deref().and_then(|id| self.session(id)) else {
             count_drop(&self.counters.dropped_no_session, &batch, "it has no usable session id");
@@ -259,8 +259,8 @@ impl Handle {
         };
         let key = SessionKey { product, session };
         let batch = batch.printable();
-        let (taken_at, room) = (None, Some(self.room_for(bytes).await?));
-        let input = Input::Actions { key, batch, bytes, taken_at, room, taken };
+        let (accepted_at, room) = (None, Some(self.room_for(bytes).await?));
+        let input = Input::Actions { key, batch, bytes, accepted_at, room, accepted };
         self.inbox.send(input).await.map_err(|_| Closed)?;
         Ok(Submitted::Queued)
     }
@@ -280,8 +280,8 @@ impl Handle {
             return Ok(());
         }
         let text = printable(&text).into_owned();
-        let (taken_at, room) = (None, Some(self.room_for(bytes).await?));
-        let input = Input::Summary { key, text, covers, forwarded_at, taken_at, room, reply };
+        let (accepted_at, room) = (None, Some(self.room_for(bytes).await?));
+        let input = Input::Summary { key, text, covers, forwarded_at, accepted_at, room, reply };
         self.inbox.send(input).await.map_err(|_| Closed)
     }
 
@@ -316,8 +316,8 @@ impl Handle {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Summary {
     /// The engine took it.
-    Taken(Summarized),
-    /// The store is away: it is in the journal, and taken when the store is back.
+    Accepted(Summarized),
+    /// The store is away: it is in the journal, and accepted when the store is back.
     Journalled,
     /// It has no text, or its product isn't configured. Nothing of it is kept.
     Unusable,

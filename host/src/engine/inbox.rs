@@ -7,11 +7,11 @@ use crate::clock::Timestamp;
 use crate::engine::deliveries::Outcome;
 use crate::engine::erase;
 use crate::engine::handle::Summary;
-use crate::engine::link::{LinkError, LinkRequest, Linked};
+use crate::engine::link::{LinkCommand, LinkError, Linked};
 use crate::engine::settings::Change;
 use crate::ids::{ConversationId, PluginName, SessionKey};
 use crate::outbox::note::{Note, PostError, Redaction};
-use crate::outbox::parcel::Parcel;
+use crate::outbox::sink_delivery::SinkDelivery;
 use crate::session::payload::ActionsPayload;
 use crate::session::state::Covers;
 
@@ -22,12 +22,12 @@ pub(super) enum Input {
         key: SessionKey,
         batch: ActionsPayload,
         bytes: usize,
-        /// When it was taken, where that was before: it comes out of the journal.
-        taken_at: Option<Timestamp>,
+        /// When it was accepted, where that was before: it comes out of the journal.
+        accepted_at: Option<Timestamp>,
         /// The room in the inbox that the batch takes; given back after the commit.
         room: Option<OwnedSemaphorePermit>,
         /// Answered after the commit, where somebody waits.
-        taken: Option<oneshot::Sender<()>>,
+        accepted: Option<oneshot::Sender<()>>,
     },
     /// A summary of a session.
     Summary {
@@ -37,14 +37,14 @@ pub(super) enum Input {
         /// When its source sent it, in seconds since the Unix epoch by its clock; 0 where that is unknown.
         forwarded_at: f64,
         /// As for actions.
-        taken_at: Option<Timestamp>,
+        accepted_at: Option<Timestamp>,
         /// As for actions.
         room: Option<OwnedSemaphorePermit>,
         /// Answered after the commit, where somebody waits.
         reply: Option<oneshot::Sender<Summary>>,
     },
     /// A wish to link.
-    Link { request: LinkRequest, reply: oneshot::Sender<Result<Linked, LinkError>> },
+    Link { request: LinkCommand, reply: oneshot::Sender<Result<Linked, LinkError>> },
     /// A person's decision about notes.
     Decide { decision: Decision, notes: Vec<NoteRef>, reply: oneshot::Sender<usize> },
     /// Sessions that are to be erased.
@@ -55,8 +55,8 @@ pub(super) enum Input {
     Outcome(Outcome<Note>),
     /// The outcome of a redaction.
     Redacted(Redacted),
-    /// The outcome of handing a parcel to its sink.
-    Written(Outcome<Parcel>),
+    /// The outcome of handing a sink delivery to its sink.
+    Written(Outcome<SinkDelivery>),
     /// Other settings, in force from the next round on.
     Settings(Change),
     /// Seal what is open, post what is queued, and end.

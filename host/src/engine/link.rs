@@ -10,7 +10,7 @@ use crate::session::identity::{Tie, UserIds};
 
 /// A wish to link a session to a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LinkRequest {
+pub struct LinkCommand {
     /// The plugin that posts into the conversation.
     pub plugin: PluginName,
     /// The conversation.
@@ -34,7 +34,7 @@ pub(super) enum Found {
     Address,
 }
 
-impl LinkRequest {
+impl LinkCommand {
     /// The request as far as it says something and is believed.
     ///
     /// # Errors
@@ -133,7 +133,7 @@ impl std::fmt::Debug for Who {
     }
 }
 
-/// What came of a [`LinkRequest`], after the commit.
+/// What came of a [`LinkCommand`], after the commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Linked {
     /// The session.

@@ -12,7 +12,7 @@ use crate::engine::rows::{
 use crate::engine::shared::Copy;
 use crate::ids::{ConversationId, PluginName, ProductId, SessionKey};
 use crate::outbox::note::{Note, SentNote};
-use crate::outbox::parcel::Parcel;
+use crate::outbox::sink_delivery::SinkDelivery;
 use crate::session::batch::Entry;
 use crate::session::identity::{Identity, Names};
 use crate::session::link::{Owner, Owners};
@@ -29,7 +29,7 @@ pub(super) struct Live {
     /// What waits for its conversation.
     pub(super) notes: Lanes<Note>,
     /// What waits for its sinks.
-    pub(super) sinks: Lanes<Parcel>,
+    pub(super) sinks: Lanes<SinkDelivery>,
     /// When something last happened to it.
     pub(super) touched: Timestamp,
     /// What its shared copy says, as far as this host put it there.
@@ -45,7 +45,7 @@ pub(super) struct Memory {
     persons: HashMap<(ProductId, Person), Vec<SessionKey>>,
     timers: BTreeSet<(Timestamp, SessionKey)>,
     /// Whether anything may wait for a sink: where not, nobody looks.
-    pub(super) has_parcels: bool,
+    pub(super) has_sinks: bool,
     /// Sessions whose lane has notes in the store only.
     hungry: Vec<SessionKey>,
 }
@@ -71,11 +71,11 @@ impl Memory {
         let open = store.load(Table::Open, &groups).await?;
         let notes = store.load(Table::Outbox, &groups).await?;
         let progress = store.load(Table::Attempt, &groups).await?;
-        let given = load_given(store, &groups, &records, self.has_parcels).await?;
-        let parcels = self.load_parcels(store, &groups, now).await?;
-        let rows = records.into_iter().zip(open).zip(notes).zip(progress).zip(parcels);
+        let given = load_given(store, &groups, &records, self.has_sinks).await?;
+        let sink_deliveries = self.load_sinks(store, &groups, now).await?;
+        let rows = records.into_iter().zip(open).zip(notes).zip(progress).zip(sink_deliveries);
         let (mut fresh, mut aside) = (Vec::new(), Vec::new());
-        for ((key, group), ((((records, open), notes), progress), (sinks, last_parcel))) in
+        for ((key, group), ((((records, open), notes), progress), (sinks, last_sink))) in
             missing.into_iter().zip(groups).zip(rows)
         {
             let last = |rows: &Rows| rows.last().map_or(0, |(number, _)| *number);
@@ -112,7 +112,7 @@ impl Memory {
             let live = Live {
                 session: session
                     .with_numbers_taken(next_row, last_note, given.last_action)
-                    .with_parcels_taken(last_parcel.max(given.last_parcel)),
+                    .with_sink_deliveries_accepted(last_sink.max(given.last_sink)),
                 notes: Lanes::load(notes, progress, now),
                 sinks,
                 touched: now,
@@ -125,22 +125,22 @@ impl Memory {
     }
 
     /// What waits for the sinks of each session, and the number of the last of it.
-    async fn load_parcels(
+    async fn load_sinks(
         &self,
         store: &dyn Store,
         groups: &[Group],
         now: Timestamp,
-    ) -> Result<Vec<(Lanes<Parcel>, u64)>, StoreError> {
-        if !self.has_parcels {
+    ) -> Result<Vec<(Lanes<SinkDelivery>, u64)>, StoreError> {
+        if !self.has_sinks {
             return Ok(groups.iter().map(|_| Default::default()).collect());
         }
-        let parcels = store.load(Table::Parcel, groups).await?;
-        let progress = store.load(Table::ParcelAttempt, groups).await?;
-        let lanes = |(parcels, progress): (Rows, Rows)| {
-            let last = parcels.last().map_or(0, |(number, _)| *number);
-            (Lanes::load(parcels, progress, now), last)
+        let sink_deliveries = store.load(Table::SinkQueue, groups).await?;
+        let progress = store.load(Table::SinkAttempt, groups).await?;
+        let lanes = |(sink_deliveries, progress): (Rows, Rows)| {
+            let last = sink_deliveries.last().map_or(0, |(number, _)| *number);
+            (Lanes::load(sink_deliveries, progress, now), last)
         };
-        Ok(parcels.into_iter().zip(progress).map(lanes).collect())
+        Ok(sink_deliveries.into_iter().zip(progress).map(lanes).collect())
     }
 
     /// Reads the next notes of lanes that have none left in memory.
@@ -247,7 +247,7 @@ impl Memory {
         let fresh = Live {
             session: fresh
                 .with_numbers_taken(0, live.session.record().notes, 0)
-                .with_parcels_taken(live.session.record().parcels),
+                .with_sink_deliveries_accepted(live.session.record().sink_deliveries),
             notes: Lanes::default(),
             sinks: Lanes::default(),
             touched: now,
@@ -353,16 +353,16 @@ fn leave_index(
 struct Given {
     last_note: u64,
     last_action: u64,
-    last_parcel: u64,
+    last_sink: u64,
 }
 
 /// The numbers that sessions without a readable record have given out: dead letters and notes that are to
-/// be taken back outlive the record, sent notes a record that can't be read.
+/// be redacted outlive the record, sent notes a record that can't be read.
 async fn load_given(
     store: &dyn Store,
     groups: &[Group],
     records: &[Rows],
-    has_parcels: bool,
+    has_sinks: bool,
 ) -> Result<HashMap<Group, Given>, StoreError> {
     let mut given: HashMap<Group, Given> = HashMap::new();
     let (mut fresh, mut unreadable) = (Vec::new(), Vec::new());
@@ -385,11 +385,11 @@ async fn load_given(
             }
         }
     }
-    if !fresh.is_empty() && has_parcels {
-        let rows = store.load(Table::ParcelDead, &fresh).await?;
+    if !fresh.is_empty() && has_sinks {
+        let rows = store.load(Table::SinkDead, &fresh).await?;
         for (group, rows) in fresh.iter().zip(rows) {
             let last = rows.last().map_or(0, |(number, _)| *number);
-            given.entry(group.clone()).or_default().last_parcel = last;
+            given.entry(group.clone()).or_default().last_sink = last;
         }
     }
     if !unreadable.is_empty() {

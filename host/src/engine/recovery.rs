@@ -15,10 +15,10 @@ impl Engine {
         self.accounts.load(&*self.store, self.clock.now()).await?;
         self.find_place_in_journal().await?;
         self.find_scrub().await?;
-        for table in [Table::Parcel, Table::ParcelDead] {
-            self.memory.has_parcels |= !self.store.scan(table, None, 1).await?.is_empty();
+        for table in [Table::SinkQueue, Table::SinkDead] {
+            self.memory.has_sinks |= !self.store.scan(table, None, 1).await?.is_empty();
         }
-        for table in [Table::Outbox, Table::Open, Table::Parcel] {
+        for table in [Table::Outbox, Table::Open, Table::SinkQueue] {
             let mut after = None;
             loop {
                 let rows = self.store.scan(table, after.take(), PAGE).await?;
@@ -37,9 +37,9 @@ impl Engine {
                     };
                     let rules = self.settings.rules(&key.product);
                     let notes = live.notes.take_poisoned(now, rules);
-                    let parcels = live.sinks.take_poisoned(now, rules);
+                    let sink_deliveries = live.sinks.take_poisoned(now, rules);
                     notes.iter().for_each(|dead| self.dead_letter(&mut round, dead));
-                    parcels.iter().for_each(|dead| self.dead_letter(&mut round, dead));
+                    sink_deliveries.iter().for_each(|dead| self.dead_letter(&mut round, dead));
                     round.touched.push(key);
                 }
                 self.finish(round, now).await?;

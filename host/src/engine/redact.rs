@@ -1,4 +1,4 @@
-//! Notes that are to be taken back: in memory as far as there is room, all of them in the store. They
+//! Notes that are to be redacted: in memory as far as there is room, all of them in the store. They
 //! are dealt with like posts, and behind them.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -173,7 +173,7 @@ impl Redactions {
 }
 
 impl Engine {
-    /// A note is replaced by a summary. One that the platform gave no name can't be taken back.
+    /// A note is replaced by a summary. One that the platform gave no name can't be redacted.
     pub(super) fn replace(
         &mut self,
         round: &mut Round,
@@ -347,7 +347,7 @@ impl Engine {
         }
     }
 
-    /// A note can't be taken back, and that is put on record. Where a summary was to take its place it is
+    /// A note can't be redacted, and that is put on record. Where a summary was to take its place it is
     /// remembered as sent.
     pub(super) fn leave(
         &mut self,
@@ -386,7 +386,7 @@ impl Engine {
         job: &Job,
         now: Timestamp,
     ) {
-        self.counters.redactions_given_up.add(1);
+        self.counters.redactions_dead.add(1);
         tracing::error!(
             plugin = %job.note.plugin,
             attempts = job.attempts,
@@ -394,7 +394,7 @@ impl Engine {
             conversation = shown(job.note.conversation.as_str()),
             why = ?job.why,
             reason = job.failure.as_deref().unwrap_or("it was never tried"),
-            "redaction: a note could not be taken back and stays; it is tried again when its session is erased"
+            "redaction: a note could not be redacted and stays; it is tried again when its session is erased"
         );
         let stays = kept::row(&key.product, &job.note, Reason::GivenUp, Wanted::by(job, now));
         round.changes.extend([row(key, seq, job), stays]);
@@ -402,7 +402,7 @@ impl Engine {
 }
 
 /// Asks what the platform calls a note of which it isn't known whether the platform has it; or says what
-/// that comes to where it can't be taken back.
+/// that comes to where it can't be redacted.
 async fn find(
     post: &dyn Post,
     call: Call,

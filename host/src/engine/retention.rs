@@ -16,8 +16,8 @@ use crate::engine::rows::{
 use crate::ids::SessionKey;
 use crate::outbox::lane::DeadLetter;
 use crate::outbox::note::Note;
-use crate::outbox::parcel::Parcel;
 use crate::outbox::redaction::{Job, State, Why};
+use crate::outbox::sink_delivery::SinkDelivery;
 use crate::session::batch::Entry;
 use crate::session::state::Record;
 use crate::store::{Key, Store, StoreError, Table};
@@ -37,7 +37,7 @@ pub(super) struct Sweep {
     pub(super) at: Timestamp,
     sessions: Pages,
     dead: Pages,
-    dead_parcels: Pages,
+    dead_sinks: Pages,
     redactions: Pages,
     kept: Pages,
     history: Pages,
@@ -59,7 +59,7 @@ impl Sweep {
             at: now + SWEEP,
             sessions: pages(Table::Session, PAGE),
             dead: pages(Table::Dead, LARGE_PAGE),
-            dead_parcels: pages(Table::ParcelDead, LARGE_PAGE),
+            dead_sinks: pages(Table::SinkDead, LARGE_PAGE),
             redactions: pages(Table::Redact, PAGE),
             kept: pages(Table::Kept, PAGE),
             history: pages(Table::History, LARGE_PAGE),
@@ -70,7 +70,7 @@ impl Sweep {
         let all = [
             &self.sessions,
             &self.dead,
-            &self.dead_parcels,
+            &self.dead_sinks,
             &self.redactions,
             &self.kept,
             &self.history,
@@ -119,7 +119,7 @@ impl Engine {
         let sessions = sweep.sessions.next(&*store).await?;
         self.expire_sessions(&mut round, sessions, now).await?;
         self.expire_dead::<Note>(&mut round, sweep.dead.next(&*store).await?, now);
-        self.expire_dead::<Parcel>(&mut round, sweep.dead_parcels.next(&*store).await?, now);
+        self.expire_dead::<SinkDelivery>(&mut round, sweep.dead_sinks.next(&*store).await?, now);
         self.expire_redactions(&mut round, sweep.redactions.next(&*store).await?, now);
         self.expire_kept(&mut round, sweep.kept.next(&*store).await?, now);
         self.expire_history(&mut round, sweep.history.next(&*store).await?, now);
@@ -171,7 +171,7 @@ impl Engine {
             for row in kept {
                 round.changes.push(delete(Table::History, group.clone(), row));
             }
-            self.shelves.forget(key);
+            self.history_indexes.forget(key);
             round.told.push((key.clone(), What::Gone));
             round.changes.push(delete(Table::Session, group, 0));
             forget_index(round, key, record);
@@ -180,7 +180,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Dead letters, of notes or of parcels.
+    /// Dead letters, of notes or of sink deliveries.
     fn expire_dead<T: DeserializeOwned>(&mut self, round: &mut Round, page: Page, now: Timestamp) {
         let oldest = now - self.settings.retention.dead_letters;
         for (row, value) in page {
@@ -220,7 +220,7 @@ impl Engine {
                 continue;
             }
             if let Some(key) = session_key(&row.group) {
-                self.shelves.remove(&key, row.number);
+                self.history_indexes.remove(&key, row.number);
             }
             self.counters.history_expired.add(1);
             round.changes.push(delete(Table::History, row.group, row.number));

@@ -9,14 +9,14 @@ use tokio::task::JoinSet;
 
 use crate::clock::{Clock, Timestamp};
 use crate::config::Delivery;
-use crate::engine::accounts::{Accounts, Board};
+use crate::engine::accounts::{AccountStatus, Accounts};
 use crate::engine::counters::Counters;
 use crate::engine::deliveries::Outcome;
 use crate::engine::erase::{Erased, Scrub, SessionRows};
-use crate::engine::feed::{Teller, What};
+use crate::engine::feed::{Publisher, What};
 use crate::engine::handle::Summary;
 use crate::engine::handle::{CONTROL, Handle, INBOX, INBOX_KIB};
-use crate::engine::history::Shelves;
+use crate::engine::history::HistoryIndexes;
 use crate::engine::inbox::{Input, Redacted};
 use crate::engine::link::{LinkError, Linked, Who};
 use crate::engine::live::{Live, Memory};
@@ -24,11 +24,11 @@ use crate::engine::redact::Redactions;
 use crate::engine::retention::Sweep;
 use crate::engine::rows::{Person, put, read, session_group};
 use crate::engine::settings::{self, Settings};
-use crate::engine::sinks::Roster;
+use crate::engine::sinks::PluginRoles;
 use crate::engine::snapshot::Imported;
 use crate::ids::{PluginName, ProductId, SessionKey};
 use crate::outbox::note::{Note, NoteKind, Post, Redaction, SentNote};
-use crate::outbox::parcel::Parcel;
+use crate::outbox::sink_delivery::SinkDelivery;
 use crate::store::{Change, Journal, JournalError, Key, Snapshots, Store, StoreError, Table};
 
 /// Inputs of one round at most.
@@ -55,15 +55,15 @@ pub struct Engine {
     pub(super) accounts: Accounts,
     pub(super) redactions: Redactions,
     pub(super) scrub: Scrub,
-    pub(super) shelves: Shelves,
-    teller: Teller,
+    pub(super) history_indexes: HistoryIndexes,
+    publisher: Publisher,
     /// Calls under way; each ends with what came of it.
     pub(super) posts: JoinSet<Input>,
     pub(super) draining: bool,
     pub(super) stopping: bool,
     /// Settings came into force: what waits may be due by them.
     pub(super) settings_changed: bool,
-    /// Nothing is taken: the disk is full, and what room is kept is for what is under way. At this moment
+    /// Nothing is accepted: the disk is full, and what room is kept is for what is under way. At this moment
     /// it is looked whether there is room again.
     pub(super) paused: Option<Timestamp>,
 }
@@ -92,7 +92,7 @@ pub(super) struct Round {
     pub(super) answers: Vec<Answer>,
     /// Calls to be begun after the commit.
     pub(super) starts: Vec<Start>,
-    pub(super) taken: u64,
+    pub(super) accepted: u64,
     /// Plugins whose account must be stored.
     pub(super) accounts: HashSet<PluginName>,
     /// The rows of what a person decides about, as they were read.
@@ -104,8 +104,8 @@ pub(super) struct Round {
     /// What those who follow are told after the commit.
     pub(super) told: Vec<(SessionKey, What)>,
     /// What the products' plugins do, as far as it was asked.
-    pub(super) rosters: HashMap<ProductId, Arc<Roster>>,
-    /// Sessions that are taken over from the reference's SDK.
+    pub(super) plugin_roles: HashMap<ProductId, Arc<PluginRoles>>,
+    /// Sessions that are taken over from autoplay-sdk.
     pub(super) adopted: Vec<(SessionKey, Imported)>,
     /// Settings for the rounds after it.
     pub(super) settings: Vec<settings::Change>,
@@ -128,7 +128,7 @@ impl Round {
 /// What is told after the commit.
 pub(super) enum Answer {
     Link(oneshot::Sender<Result<Linked, LinkError>>, Result<Linked, LinkError>),
-    Taken(oneshot::Sender<()>),
+    Accepted(oneshot::Sender<()>),
     Summary(oneshot::Sender<Summary>, Summary),
     Erased(oneshot::Sender<Erased>, Erased),
     Decided(oneshot::Sender<usize>, usize),
@@ -147,25 +147,25 @@ impl Engine {
         let (orders, control) = mpsc::channel(CONTROL);
         let settings = Arc::new(settings);
         let (force, in_force) = watch::channel(settings.clone());
-        let board = Board::default();
+        let account_status = AccountStatus::default();
         let snapshots = store.snapshots();
         let counters = Arc::new(Counters::default());
         let (scrub, scrub_due) = Scrub::new();
-        let teller = Teller::new();
+        let publisher = Publisher::new();
         let handle = Handle {
             inbox: sender,
             control: orders,
-            accounts: board.clone(),
+            accounts: account_status.clone(),
             room: Arc::new(Semaphore::new(INBOX_KIB as usize)),
             counters: counters.clone(),
             settings: in_force,
             store: store.clone(),
             post: post.clone(),
             scrub_due,
-            listeners: teller.listeners(),
+            listeners: publisher.listeners(),
         };
         let engine = Self {
-            accounts: Accounts::new(settings.clone(), board),
+            accounts: Accounts::new(settings.clone(), account_status),
             store,
             post,
             clock,
@@ -181,8 +181,8 @@ impl Engine {
             memory: Memory::default(),
             redactions: Redactions::default(),
             scrub,
-            shelves: Shelves::default(),
-            teller,
+            history_indexes: HistoryIndexes::default(),
+            publisher,
             posts: JoinSet::new(),
             draining: false,
             stopping: false,
@@ -203,7 +203,7 @@ impl Engine {
     /// moment: a post that is cut off has an unknown outcome and is sent again after the next start.
     pub async fn run(mut self) -> Result<(), EngineError> {
         match self.run_until_ended().await {
-            // The store is away, and somebody wants the host to end: what was taken is in the journal.
+            // The store is away, and somebody wants the host to end: what was accepted is in the journal.
             Err(EngineError::Store(StoreError::Away(_) | StoreError::Refused(_)))
                 if self.stopping =>
             {
@@ -236,13 +236,13 @@ impl Engine {
             let now = self.clock.now();
             if now >= sweep.at {
                 self.memory.evict(now - self.settings.idle, false);
-                self.shelves.retain(|key| self.memory.sessions.contains_key(key));
+                self.history_indexes.retain(|key| self.memory.sessions.contains_key(key));
                 self.accounts.sweep(now);
                 self.expire(&mut sweep, now).await?;
             }
             if self.memory.sessions.len() > max_live {
                 self.memory.evict(now, true);
-                self.shelves.retain(|key| self.memory.sessions.contains_key(key));
+                self.history_indexes.retain(|key| self.memory.sessions.contains_key(key));
                 // Where most are busy, the next look is due when there are many more.
                 max_live = self.settings.max_live.max(self.memory.sessions.len() / 4 * 5);
             }
@@ -334,10 +334,10 @@ impl Engine {
             let gather = gathers(live, &self.accounts, rules, now);
             let effects = live.session.on_timer(now, rules, gather);
             let notes = live.notes.take_expired(now, rules);
-            let parcels = live.sinks.take_expired(now, rules);
+            let sink_deliveries = live.sinks.take_expired(now, rules);
             self.run_effects(&mut round, &key, effects, now);
             notes.iter().for_each(|dead| self.dead_letter(&mut round, dead));
-            parcels.iter().for_each(|dead| self.dead_letter(&mut round, dead));
+            sink_deliveries.iter().for_each(|dead| self.dead_letter(&mut round, dead));
         }
         self.give_up_spent(&mut round, now);
         let changes = std::mem::take(&mut round.settings);
@@ -382,7 +382,7 @@ impl Engine {
                 }
                 Input::Erase(order) => erased.extend(order.keys.iter().cloned()),
                 Input::Outcome(outcome) => sent.extend(self.may_replace(outcome)),
-                // What can't be taken back is remembered again, where its session still is.
+                // What can't be redacted is remembered again, where its session still is.
                 Input::Redacted(Redacted { key, result: Ok(Redaction::Unsupported), .. }) => {
                     keys.insert(key.clone());
                 }
@@ -458,12 +458,12 @@ impl Engine {
         let mut touched = std::mem::take(&mut round.touched);
         for key in &touched {
             self.queue_ready::<Note>(key, now);
-            self.queue_ready::<Parcel>(key, now);
+            self.queue_ready::<SinkDelivery>(key, now);
         }
         self.accounts.look_who_comes(&*self.post);
         if !self.stopping {
             touched.extend(self.fill_slots::<Note>(&mut round, now));
-            touched.extend(self.fill_slots::<Parcel>(&mut round, now));
+            touched.extend(self.fill_slots::<SinkDelivery>(&mut round, now));
         }
         self.begin_redactions(&mut round, now);
         for key in &touched {
@@ -487,9 +487,9 @@ impl Engine {
             }
         }
         self.commit(round.changes).await?;
-        self.counters.actions_taken.add(round.taken);
+        self.counters.actions_accepted.add(round.accepted);
         for told in round.told {
-            self.teller.tell(told);
+            self.publisher.tell(told);
         }
         for answer in round.answers {
             answer.tell();
@@ -517,7 +517,7 @@ impl Answer {
         // Whoever asked may have gone; the commit stands all the same.
         match self {
             Self::Link(reply, result) => drop(reply.send(result)),
-            Self::Taken(reply) => drop(reply.send(())),
+            Self::Accepted(reply) => drop(reply.send(())),
             Self::Summary(reply, summary) => drop(reply.send(summary)),
             Self::Erased(reply, erased) => drop(reply.send(erased)),
             Self::Decided(reply, notes) => drop(reply.send(notes)),

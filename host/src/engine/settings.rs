@@ -62,7 +62,7 @@ impl Engine {
         let now = self.clock.now();
         if self.settings.history != settings.history {
             // What is kept may have changed unseen while nothing was to be kept.
-            self.shelves.retain(|_| false);
+            self.history_indexes.retain(|_| false);
         }
         self.accounts.change_settings(settings.clone(), now, &self.counters);
         self.settings = settings.clone();

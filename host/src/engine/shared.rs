@@ -1,4 +1,4 @@
-//! Sessions that are shared with the reference's SDK: taken over when they are seen for the first time, kept
+//! Sessions that are shared with autoplay-sdk: taken over when they are seen for the first time, kept
 //! up to date and alive afterwards. What is shared is a copy: the rows are the truth.
 
 use std::collections::HashSet;

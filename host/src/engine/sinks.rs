@@ -10,13 +10,13 @@ use crate::engine::deliveries::Place;
 use crate::engine::round::{Engine, Round};
 use crate::engine::rows::{put, session_group};
 use crate::ids::{PluginName, ProductId, SessionKey};
-use crate::outbox::parcel::{Content, Parcel, Roles};
+use crate::outbox::sink_delivery::{Content, Roles, SinkDelivery};
 use crate::session::payload::{ActionsPayload, SummaryPayload};
 use crate::store::Table;
 
 /// What a product's plugins do with what comes in.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Roster {
+pub(super) struct PluginRoles {
     /// Those that take batches and summaries.
     pub(super) sinks: Vec<PluginName>,
     /// The first that posts notes; without one nothing waits for a conversation.
@@ -25,36 +25,36 @@ pub(super) struct Roster {
 
 impl Engine {
     /// What the plugins of a product do. Asked once per round: they can be swapped at any time.
-    pub(super) fn roster(
+    pub(super) fn roles(
         &mut self,
         round: &mut Round,
         product: &ProductId,
         now: Timestamp,
-    ) -> Arc<Roster> {
-        if let Some(roster) = round.rosters.get(product) {
-            return roster.clone();
+    ) -> Arc<PluginRoles> {
+        if let Some(roles) = round.plugin_roles.get(product) {
+            return roles.clone();
         }
-        let mut roster = Roster::default();
+        let mut roles = PluginRoles::default();
         let settings = self.settings.clone();
         let configured = settings.product(product).map(|product| &*product.plugins);
         for plugin in configured.unwrap_or_default() {
-            let (roles, learned) = self.accounts.roles(plugin, self.post.roles(plugin), now);
+            let (of_plugin, learned) = self.accounts.roles(plugin, self.post.roles(plugin), now);
             if learned {
                 round.accounts.insert(plugin.clone());
             }
             // Of one that never ran it isn't known that it posts no notes.
-            let Roles { writer, sink } = roles.unwrap_or(Roles::WRITER);
+            let Roles { writer, sink } = of_plugin.unwrap_or(Roles::WRITER);
             if sink {
-                self.memory.has_parcels = true;
-                roster.sinks.push(plugin.clone());
+                self.memory.has_sinks = true;
+                roles.sinks.push(plugin.clone());
             }
-            if writer && roster.writer.is_none() {
-                roster.writer = Some(plugin.clone());
+            if writer && roles.writer.is_none() {
+                roles.writer = Some(plugin.clone());
             }
         }
-        let roster = Arc::new(roster);
-        round.rosters.insert(product.clone(), roster.clone());
-        roster
+        let roles = Arc::new(roles);
+        round.plugin_roles.insert(product.clone(), roles.clone());
+        roles
     }
 
     /// The first plugin of a product that posts notes.
@@ -112,19 +112,19 @@ impl Engine {
         now: Timestamp,
     ) {
         let Some(live) = self.memory.sessions.get_mut(key) else { return };
-        let seq = live.session.number_parcel();
-        let parcel = Arc::new(Parcel::new(key, seq, plugin, content, now));
-        round.changes.push(put(Table::Parcel, session_group(key), seq, &*parcel));
+        let seq = live.session.number_sink_delivery();
+        let delivery = Arc::new(SinkDelivery::new(key, seq, plugin, content, now));
+        round.changes.push(put(Table::SinkQueue, session_group(key), seq, &*delivery));
         let sink = live.sinks.of(plugin);
-        sink.lane.push(parcel.clone());
-        sink.last = Some(parcel);
+        sink.lane.push(delivery.clone());
+        sink.last = Some(delivery);
         live.touched = now;
         round.records.insert(key.clone());
         round.touched.push(key.clone());
-        self.counters.parcels_made.add(1);
+        self.counters.sink_deliveries_made.add(1);
     }
 
-    /// Adds a batch to the parcel that waits last, where enough wait already or the sink takes none.
+    /// Adds a batch to the sink delivery that waits last, where enough wait already or the sink takes none.
     fn join(
         &mut self,
         round: &mut Round,
@@ -144,11 +144,11 @@ impl Engine {
         let Some(joined) = joined.map(Arc::new).filter(|joined| lane.amend(joined.clone())) else {
             return false;
         };
-        round.changes.push(put(Table::Parcel, session_group(key), joined.seq, &*joined));
+        round.changes.push(put(Table::SinkQueue, session_group(key), joined.seq, &*joined));
         *last = Some(joined);
         live.touched = now;
         round.touched.push(key.clone());
-        self.counters.parcels_joined.add(1);
+        self.counters.sink_deliveries_joined.add(1);
         true
     }
 }

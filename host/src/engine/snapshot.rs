@@ -1,4 +1,4 @@
-//! What a session of this host and the one that the reference's SDK shares tell each other. Pure: stored
+//! What a session of this host and the one that autoplay-sdk shares tell each other. Pure: stored
 //! bytes in, bytes to store out; [`crate::store::Snapshots`] reads and swaps them.
 
 use serde_json::{Map, Value};

@@ -6,8 +6,8 @@
 //! stored of what comes in. Shutdown goes the other way: not ready, streams and listener stop, what arrived is
 //! committed, what is queued is posted, until the deadline. What is left then is in the store.
 
-mod front;
-mod intake;
+mod api;
+mod ingest;
 mod language;
 mod readers;
 mod reload;
@@ -37,12 +37,12 @@ use crate::store::{
     Store, StoreError, Table,
 };
 use crate::stream::StreamError;
-use crate::stream::push::Inlet;
+use crate::stream::push::WebhookVerifier;
 use crate::summary::InvalidRules;
-use front::Front;
-use intake::Intake;
+use api::ApiBackend;
+use ingest::IngestService;
 use readers::{Readers, RunningReaders};
-use reload::{Desk, Parts, Record, Reloader};
+use reload::{Parts, Record, ReloadHandle, Reloader};
 use streams::Streams;
 
 /// How often the plugins folder and `plugins.d` are looked at.
@@ -60,11 +60,11 @@ pub struct Host {
     engine: Handle,
     store: Arc<dyn Store>,
     registry: Arc<Registry>,
-    front: Arc<Front>,
-    reloads: Desk,
+    api: Arc<ApiBackend>,
+    reloads: ReloadHandle,
     stop: CancellationToken,
     /// Streams, their feeders, readers, and who watches the folders: they end when `stop` is cancelled.
-    intake: JoinSet<Result<(), RunError>>,
+    ingest: JoinSet<Result<(), RunError>>,
     /// The listener: it ends some time after `stop` is cancelled, when its clients are served.
     server: JoinSet<Result<(), RunError>>,
     /// The engine: it ends when it has drained.
@@ -73,7 +73,7 @@ pub struct Host {
 
 /// Has the configuration of a running host read again.
 #[derive(Clone)]
-pub struct HostReloader(Desk);
+pub struct HostReloader(ReloadHandle);
 
 impl HostReloader {
     /// Swaps all that changed, or nothing, for the reason that is told.
@@ -203,35 +203,35 @@ impl Host {
         let clients = streams.prepare(&config.streams)?;
         let readers = Readers::of(&config, &engine, clock)?;
         let record = Record::new(clock);
-        let (reloads, requests) = Desk::new(record.clone());
-        let front = Front::new(
-            Intake::new(engine.clone(), inlet(&config), clock),
+        let (reloads, requests) = ReloadHandle::new(record.clone());
+        let api = ApiBackend::new(
+            IngestService::new(engine.clone(), verifier(&config), clock),
             store.clone(),
             registry.clone(),
             reloads.clone(),
             clock,
         );
-        let front = Arc::new(front);
-        front.change_products(&config);
+        let api = Arc::new(api);
+        api.change_products(&config);
 
-        let (mut intake, mut server, mut core) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
+        let (mut ingest, mut server, mut core) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
         let mut running = RunningReaders::new(engine.clone(), stop.clone());
-        front.show_readers(running.start(readers));
+        api.show_readers(running.start(readers));
         core.spawn(service.run());
-        let (routes, rules) = (front.clone(), config.server.clone());
+        let (routes, rules) = (api.clone(), config.server.clone());
         let serving = crate::http::serve(listener, routes, rules, stop.clone());
         server.spawn(async move { Ok(serving.await?) });
         let (watched, stopped) = (registry.clone(), stop.clone());
-        intake.spawn(async move {
+        ingest.spawn(async move {
             watched.watch(LOOK_EVERY, stopped).await;
             Ok(())
         });
         streams.swap([], clients).await;
-        front.show_streams(streams.statuses());
+        api.show_streams(streams.statuses());
         if let Some(source) = source.clone() {
             let (folder, desk, stopped) =
                 (config.plugins_folder.clone(), reloads.clone(), stop.clone());
-            intake.spawn(async move {
+            ingest.spawn(async move {
                 reload::watch(source, folder, desk, LOOK_EVERY, stopped).await;
                 Ok(())
             });
@@ -239,20 +239,20 @@ impl Host {
         let parts = Parts {
             engine: engine.clone(),
             registry: registry.clone(),
-            front: front.clone(),
+            api: api.clone(),
             streams,
             readers: running,
         };
         let reloader = Reloader::new(source, config, parts, requests, record, clock);
-        intake.spawn(reloader.run(stop.clone()));
+        ingest.spawn(reloader.run(stop.clone()));
         let (loading, stopped) = (registry.clone(), stop.clone());
-        intake.spawn(async move {
+        ingest.spawn(async move {
             if stopped.run_until_cancelled(loading.loaded()).await.is_some() {
                 tracing::info!(%addr, "sidenote is running");
             }
             Ok(())
         });
-        Ok(Self { addr, engine, store, registry, front, reloads, stop, intake, server, core })
+        Ok(Self { addr, engine, store, registry, api, reloads, stop, ingest, server, core })
     }
 
     /// Waits until every plugin runs or can't be used.
@@ -301,7 +301,7 @@ impl Host {
         loop {
             let ended = tokio::select! {
                 Some(ended) = self.core.join_next() => flat(ended),
-                Some(ended) = self.intake.join_next() => flat(ended),
+                Some(ended) = self.ingest.join_next() => flat(ended),
                 Some(ended) = self.server.join_next() => flat(ended),
                 else => std::future::pending().await,
             };
@@ -346,12 +346,12 @@ impl Host {
     }
 
     async fn stop_in_order(&mut self, deadline: Duration) -> Result<(), RunError> {
-        self.front.close();
+        self.api.close();
         self.stop.cancel();
         let stopping = async {
             // A client of the listener that takes its time holds up nothing else.
             let core = async {
-                let read = join(&mut self.intake).await;
+                let read = join(&mut self.ingest).await;
                 self.engine.drain().await;
                 join(&mut self.core).await.and(read)
             };
@@ -426,16 +426,16 @@ pub(crate) async fn open_journal(store: &config::Store) -> Result<Option<Journal
 }
 
 /// The way in for pushed events. Says which products take them.
-fn inlet(config: &Config) -> Inlet {
-    let inlet = Inlet::new(config.ingest.clone());
+fn verifier(config: &Config) -> WebhookVerifier {
+    let verifier = WebhookVerifier::new(config.ingest.clone());
     for product in config.products.keys() {
-        if inlet.takes(product) {
+        if verifier.takes(product) {
             tracing::info!(%product, "push: signed events are taken");
         } else {
             tracing::info!(%product, "push: no `ingest_secret` is set, so pushed events are refused");
         }
     }
-    inlet
+    verifier
 }
 
 /// Whether the host takes anything.

@@ -96,7 +96,7 @@ impl Refused {
         .with(Extra::RetryAfterSeconds(seconds.max(1)))
     }
 
-    /// Says it in the reference's words too, for its clients.
+    /// Says it in autoplay-sdk's words too, for its clients.
     pub(super) fn with_detail(mut self, detail: Value) -> Self {
         self.detail = Some(Box::new(detail));
         self

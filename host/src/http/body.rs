@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::Refused;
-use super::seats::Seat;
+use super::permits::ConnectionPermit;
 
 /// How long a client may take to send a body.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -30,13 +30,13 @@ pub(super) async fn read(request: Request, max: usize) -> Result<Bytes, Refused>
     if declared.is_some_and(|declared| declared > max) {
         return Err(too_large(max));
     }
-    let seat = request.extensions().get::<Arc<Seat>>().cloned();
-    if let Some(seat) = &seat {
-        seat.waits();
+    let permit = request.extensions().get::<Arc<ConnectionPermit>>().cloned();
+    if let Some(permit) = &permit {
+        permit.waits();
     }
     let read = pieces(Limited::new(request.into_body(), max), max).await;
-    if let Some(seat) = &seat {
-        seat.works();
+    if let Some(permit) = &permit {
+        permit.works();
     }
     read
 }

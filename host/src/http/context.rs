@@ -1,7 +1,7 @@
 //! What a chatbot asks for: `GET /context/{user_id}`, `GET /users/{product_id}/{user_id}/live-activity` and
 //! `POST /admin/reset/{user_id}`.
 //!
-//! The first and the last answer as the reference's bridge does, save that an error says more: beside the
+//! The first and the last answer as autoplay-sdk's bridge does, save that an error says more: beside the
 //! reference's `detail` it has the `error` of every other route.
 
 use std::sync::Arc;
@@ -74,7 +74,7 @@ pub(super) async fn reset(State(routes): State<Routes>, user: UserId, uri: Uri) 
         let reset = routes.within_deadline(routes.backend.reset(&product, &user)).await?;
         let erased = reset.map_err(failed)?;
         let mut answer = json!({"status": "ok", "user_id": user});
-        // The reference's answer has no more; what stays at the platforms is told where there is any.
+        // autoplay-sdk's answer has no more; what stays at the platforms is told where there is any.
         if erased.left > 0 {
             answer["left"] = json!(erased.left);
             answer["kept"] = json!(erased.kept);
@@ -161,7 +161,7 @@ fn pairs(uri: &Uri) -> Result<Vec<(String, String)>, Refused> {
     Ok(pairs)
 }
 
-/// The last value of a name, as the reference reads it.
+/// The last value of a name, as autoplay-sdk reads it.
 fn value<'a>(pairs: &'a [(String, String)], wanted: &str) -> Option<&'a str> {
     pairs.iter().rev().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str())
 }
@@ -186,12 +186,12 @@ pub(super) fn listed(acted: &Acted) -> Value {
     if let Value::Object(fields) = &mut value {
         fields.retain(|_, value| !value.is_null());
         fields.insert("session_id".to_owned(), json!(&*acted.place.session));
-        fields.insert("taken_at".to_owned(), json!(acted.at.as_secs_f64()));
+        fields.insert("accepted_at".to_owned(), json!(acted.at.as_secs_f64()));
     }
     value
 }
 
-/// What the reference says of a user of whom nothing is known.
+/// What autoplay-sdk says of a user of whom nothing is known.
 const UNKNOWN: &str = "No activity found for user";
 
 fn unknown_user() -> Refused {

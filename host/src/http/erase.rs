@@ -13,7 +13,7 @@ use super::body;
 use super::link::check_content_type;
 use super::routes::Routes;
 use crate::engine::erase::kept::{KeptCursor, KeptFilter};
-use crate::engine::erase::{EraseError, Erasure, Whom};
+use crate::engine::erase::{EraseError, Erasure, Subject};
 use crate::ids::{ProductId, SessionId};
 use crate::session::payload::read_id;
 
@@ -136,20 +136,20 @@ fn wanted(body: &[u8]) -> Result<(Erasure, bool), Refused> {
         .map(SessionId::new)
         .transpose()
         .map_err(|error| unusable("invalid_id", format!("session_id: {}", error.cause)))?;
-    let whom = [
-        session.map(Whom::Session),
-        text(&fields, "user_id")?.map(Whom::User),
-        text(&fields, "email")?.map(Whom::Email),
+    let subject = [
+        session.map(Subject::Session),
+        text(&fields, "user_id")?.map(Subject::User),
+        text(&fields, "email")?.map(Subject::Email),
     ];
-    let mut whom = whom.into_iter().flatten();
-    let (Some(whom), None) = (whom.next(), whom.next()) else {
+    let mut subject = subject.into_iter().flatten();
+    let (Some(subject), None) = (subject.next(), subject.next()) else {
         return Err(unusable(
-            "whom",
+            "subject",
             "exactly one of session_id, user_id and email says who is meant; for more, ask again",
         ));
     };
     let keep_notes = truth(&fields, "keep_notes")?;
-    Ok((Erasure { product, whom, keep_notes }, truth(&fields, "dry_run")?))
+    Ok((Erasure { product, subject, keep_notes }, truth(&fields, "dry_run")?))
 }
 
 fn text(fields: &Map<String, Value>, name: &str) -> Result<Option<String>, Refused> {

@@ -16,8 +16,8 @@ use http::{HeaderMap, Method, StatusCode, Version};
 use super::answer::Refused;
 use super::auth::{Rule, is_this_machine};
 use super::mcp::{Asking, Origin};
+use super::permits::ConnectionPermit;
 use super::routes::Peer;
-use super::seats::Seat;
 use crate::config::Server;
 
 /// Most bytes of a request's head: its first line and its headers, with their line breaks.
@@ -231,7 +231,7 @@ pub(super) struct Before {
     pub(super) place: Option<Place>,
 }
 
-/// Judges a request, and finds it a seat.
+/// Judges a request, and finds it a permit.
 pub(super) async fn pass(State(before): State<Before>, request: Request, next: Next) -> Response {
     let Before { gate, access, place } = before;
     let (head, body) = request.into_parts();
@@ -250,9 +250,9 @@ pub(super) async fn pass(State(before): State<Before>, request: Request, next: N
 async fn admitted(gate: &Gate, access: Access, head: &Parts) -> Result<(), Refused> {
     let missing = "the accept loop puts it into each request";
     let Peer(peer) = *head.extensions.get::<Peer>().expect(missing);
-    let seat = head.extensions.get::<Arc<Seat>>().expect(missing);
+    let permit = head.extensions.get::<Arc<ConnectionPermit>>().expect(missing);
     gate.admit(access, peer, head)?;
-    if access == Access::Signed && seat.is_reserved() && !seat.promoted().await {
+    if access == Access::Signed && permit.is_reserved() && !permit.promoted().await {
         let message = "all connections are taken";
         return Err(Refused::unavailable("too_many_connections", message, RETRY_AFTER));
     }

@@ -21,9 +21,9 @@
 //!
 //! `routes` has the table that the router is made of: a route can't be there without saying who may call it.
 //! `gate` judges every request by it, before anything of its body is read. Errors are JSON:
-//! `{"error": {"code", "message", "next"}}`, with the reference's `detail` beside it where it has one.
+//! `{"error": {"code", "message", "next"}}`, with autoplay-sdk's `detail` beside it where it has one.
 //!
-//! Everything is bounded: connections (`seats`), the time for a request's head and for its body, the body's
+//! Everything is bounded: connections (`permits`), the time for a request's head and for its body, the body's
 //! size, the time for an answer and for the client to take it (`wire`).
 
 mod answer;
@@ -38,11 +38,11 @@ mod ingest;
 mod link;
 pub(crate) mod mcp;
 mod outbox;
+mod permits;
 mod plugins;
 mod reload;
 mod reply;
 mod routes;
-mod seats;
 mod server;
 mod streams;
 mod webhook;

@@ -1,4 +1,4 @@
-//! `GET /reply/{user_id}`: the answer to a question of a user, as the reference's bridge gives it.
+//! `GET /reply/{user_id}`: the answer to a question of a user, as autoplay-sdk's bridge gives it.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::context::Asked;
 use super::routes::Routes;
 use crate::llm::{LlmError, ReplyError};
 
-/// When to ask again while all seats are taken.
+/// When to ask again while it is busy.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Answers a question, knowing what the user did lately. The model isn't asked about who isn't known.

@@ -25,8 +25,8 @@ use tower::ServiceExt;
 
 use super::backend::Backend;
 use super::gate::{MAX_HEAD_BYTES, Place};
+use super::permits::{ConnectionPermit, Connections};
 use super::routes::{Peer, Routes};
-use super::seats::{Seat, Seats};
 use super::wire::Wire;
 use crate::config::Server;
 use crate::telemetry::REFUSALS_WINDOW;
@@ -37,7 +37,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 const FLUSH: Duration = Duration::from_millis(500);
 /// The pause after a failed accept: without it, running out of files would burn a core.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// What the client of a reserved seat has for its head.
+/// What the client of a reserved permit has for its head.
 const SHORT_HEADER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Requests that are answered on one connection; a client that has more makes another one.
 const MAX_REQUESTS: usize = 1000;
@@ -74,14 +74,14 @@ pub async fn serve(
         requests: TaskTracker::new(),
         header_timeout: server.header_timeout,
     };
-    let seats = Seats::new(server.max_connections, server.max_connections_per_peer);
+    let permits = Connections::new(server.max_connections, server.max_connections_per_peer);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let mut counts = interval(REFUSALS_WINDOW);
     counts.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tracing::info!(listen = %local, "http: listening");
-    // Kept from one turn to the next: who was accepted may wait for a seat.
-    let mut accepting = Box::pin(accept(&listener, &seats));
+    // Kept from one turn to the next: who was accepted may wait for a permit.
+    let mut accepting = Box::pin(accept(&listener, &permits));
     loop {
         tokio::select! {
             biased;
@@ -90,9 +90,9 @@ pub async fn serve(
             _ = counts.tick() => if let Some(refusals) = shared.backend.refusals() {
                 refusals.tell();
             },
-            (stream, peer, seat) = &mut accepting => {
-                accepting.set(accept(&listener, &seats));
-                connections.spawn(connection(stream, peer, seat, shared.clone(), graceful.watcher()));
+            (stream, peer, permit) = &mut accepting => {
+                accepting.set(accept(&listener, &permits));
+                connections.spawn(connection(stream, peer, permit, shared.clone(), graceful.watcher()));
             }
         }
     }
@@ -110,11 +110,14 @@ struct Shared {
     header_timeout: Duration,
 }
 
-/// The next client, with its seat. Where there is none, others wait in the system's queue meanwhile.
-async fn accept(listener: &TcpListener, seats: &Seats) -> (TcpStream, SocketAddr, Seat) {
+/// The next client, with its permit. Where there is none, others wait in the system's queue meanwhile.
+async fn accept(
+    listener: &TcpListener,
+    permits: &Connections,
+) -> (TcpStream, SocketAddr, ConnectionPermit) {
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => return (stream, peer, seats.take(peer.ip()).await),
+            Ok((stream, peer)) => return (stream, peer, permits.take(peer.ip()).await),
             Err(error) => {
                 tracing::warn!(%error, "http: a connection couldn't be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -126,36 +129,36 @@ async fn accept(listener: &TcpListener, seats: &Seats) -> (TcpStream, SocketAddr
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
-    seat: Seat,
+    permit: ConnectionPermit,
     shared: Shared,
     watcher: Watcher,
 ) {
     let Shared { router, backend, requests, header_timeout } = shared;
-    let header_timeout = match seat.is_reserved() {
+    let header_timeout = match permit.is_reserved() {
         true => header_timeout.min(SHORT_HEADER_TIMEOUT),
         false => header_timeout,
     };
     let (wire, outlet) = Wire::new(stream);
-    let seat = Arc::new(seat);
-    let in_use = seat.clone();
+    let permit = Arc::new(permit);
+    let in_use = permit.clone();
     let left = Arc::new(AtomicUsize::new(MAX_REQUESTS));
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let (router, backend, requests) = (router.clone(), backend.clone(), requests.clone());
-        let (seat, outlet, left) = (in_use.clone(), outlet.clone(), left.clone());
+        let (permit, outlet, left) = (in_use.clone(), outlet.clone(), left.clone());
         async move {
             outlet.room().await;
             let under_way = requests.token();
-            seat.works();
+            permit.works();
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(Peer(peer));
-            request.extensions_mut().insert(seat.clone());
+            request.extensions_mut().insert(permit.clone());
             let mut answer = router.oneshot(request).await;
-            seat.waits();
+            permit.waits();
             drop(under_way);
             if let Ok(answer) = &mut answer {
                 log(&*backend, answer.extensions().get(), answer.status());
                 let is_last = left.fetch_sub(1, Ordering::Relaxed) <= 1;
-                if is_last || seat.is_reserved() {
+                if is_last || permit.is_reserved() {
                     let headers = answer.headers_mut();
                     headers.insert(CONNECTION, HeaderValue::from_static("close"));
                 }
@@ -173,7 +176,7 @@ async fn connection(
         ended = watcher.watch(connection) => if let Err(error) = ended {
             tracing::debug!(%error, "http: a connection ended early");
         },
-        () = seat.given_up() => {
+        () = permit.given_up() => {
             tracing::debug!("http: all connections are taken; one that kept the host waiting gave way");
         }
     }

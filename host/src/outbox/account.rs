@@ -7,8 +7,8 @@ use crate::config::Breaker as Rules;
 use crate::ids::PluginName;
 use crate::outbox::breaker::{Breaker, Health, State, Turn};
 use crate::outbox::note::{FailureKind, LimitScope, Pause, PostError, Posted, Redaction};
-use crate::outbox::parcel::Roles;
 use crate::outbox::retry::Backoff;
+use crate::outbox::sink_delivery::Roles;
 use crate::outbox::trouble::{Fault, LastError, Told};
 
 /// One plugin's standing with its platform. A plugin is one account: two accounts are two names with

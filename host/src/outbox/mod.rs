@@ -5,9 +5,9 @@ pub mod account;
 pub mod breaker;
 pub mod lane;
 pub mod note;
-pub mod parcel;
 pub mod redaction;
 pub mod retry;
+pub mod sink_delivery;
 #[cfg(test)]
 mod tests;
 pub mod trouble;

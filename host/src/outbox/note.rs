@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
 use crate::ids::{ConversationId, PluginName, SessionKey};
-use crate::outbox::parcel::{Parcel, Roles};
+use crate::outbox::sink_delivery::{Roles, SinkDelivery};
 use crate::session::payload::Action;
 
 /// A sealed note: its key and body never change again.
@@ -184,7 +184,7 @@ impl Crash {
     }
 }
 
-/// A note that the platform took, as it is remembered so that it can be taken back.
+/// A note that the platform took, as it is remembered so that it can be redacted.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SentNote {
     /// The plugin that posted it.
@@ -203,7 +203,7 @@ pub struct SentNote {
     /// As [`Note::through`].
     #[serde(default)]
     pub through: u64,
-    /// Whether it should have been taken back, and can't be: it stays where it is, and isn't asked for
+    /// Whether it should have been redacted, and can't be: it stays where it is, and isn't asked for
     /// again on account of a summary.
     #[serde(default)]
     pub stays: bool,
@@ -253,14 +253,14 @@ impl std::fmt::Debug for SentNote {
     }
 }
 
-/// What became of a note that was to be taken back.
+/// What became of a note that was to be redacted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Redaction {
     /// It is gone, or wasn't there any more.
     Removed,
     /// It is still there and its text is gone.
     Overwritten,
-    /// Nothing: the platform, or the plugin, can't take notes back.
+    /// Nothing: the platform, or the plugin, can't redact notes.
     Unsupported,
 }
 
@@ -346,13 +346,13 @@ pub trait Post: Send + Sync + 'static {
         Ok(Redaction::Unsupported)
     }
 
-    /// Hands a parcel to its sink, once. Ends as [`Post::post_note`] does.
-    async fn write_parcel(&self, call: Call, parcel: &Parcel) -> Result<(), PostError> {
-        let (_, plugin) = (call, &parcel.plugin);
+    /// Hands a sink delivery to its sink, once. Ends as [`Post::post_note`] does.
+    async fn write_sink(&self, call: Call, delivery: &SinkDelivery) -> Result<(), PostError> {
+        let (_, plugin) = (call, &delivery.plugin);
         Err(PostError::Unavailable { message: format!("the plugin `{plugin}` is no sink") })
     }
 
-    /// Whether a plugin can take notes back at all. `None` where that isn't known.
+    /// Whether a plugin can redact notes at all. `None` where that isn't known.
     fn redacts(&self, _: &PluginName) -> Option<bool> {
         None
     }

@@ -1,6 +1,6 @@
 //! Taking notes back: those that a summary replaces, and those of somebody who is to be erased.
 //!
-//! A note that is to be taken back is a *job* of its session. Jobs of one session are done one at a time,
+//! A note that is to be redacted is a *job* of its session. Jobs of one session are done one at a time,
 //! in the order of their notes as far as they are due; one that waits holds up no other. A plugin answers
 //! the same when it is asked again, so a job whose outcome isn't known is simply done again.
 
@@ -15,18 +15,18 @@ use crate::config::Delivery;
 use crate::outbox::note::{FailureKind, PostError, Redaction, SentNote};
 use crate::outbox::retry::Backoff;
 
-/// A note that couldn't be taken back for so long is left where it is.
+/// A note that couldn't be redacted for so long is left where it is.
 pub const MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// So much of the last failure's text is kept, in bytes.
 const MAX_FAILURE: usize = 200;
 
-/// A note that is to be taken back; a row of the store.
+/// A note that is to be redacted; a row of the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     /// The note. Without an id of the platform's, it isn't known whether the platform has it.
     pub note: SentNote,
-    /// Why it is taken back.
+    /// Why it is redacted.
     pub why: Why,
     /// When that was decided.
     pub since: Timestamp,
@@ -85,11 +85,11 @@ impl From<ErasureId> for String {
     }
 }
 
-/// Why a note is taken back.
+/// Why a note is redacted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
-    /// A summary stands in its place. Where it can't be taken back, it is remembered as sent.
+    /// A summary stands in its place. Where it can't be redacted, it is remembered as sent.
     Replaced,
     /// Its person or session is erased. Nothing is remembered of it.
     Erased,
@@ -99,7 +99,7 @@ pub enum Why {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// For the end of its note's post, which was under way when it was to be taken back.
+    /// For the end of its note's post, which was under way when it was to be redacted.
     Posting,
     /// For its turn.
     Due,

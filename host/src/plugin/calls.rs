@@ -21,7 +21,7 @@ use crate::ids::{ConversationId, PluginName};
 use crate::outbox::note::{
     Call, Failure, FailureKind, Found, LimitScope, Note, Post, PostError, Posted, Sent,
 };
-use crate::outbox::parcel::{Content, Parcel, Roles};
+use crate::outbox::sink_delivery::{Content, Roles, SinkDelivery};
 use crate::session::payload::{ActionsPayload, SummaryPayload};
 
 /// What a plugin that was too busy asks for.
@@ -76,10 +76,10 @@ impl Post for Registry {
         Self::redact_note(self, plugin, call, conversation, note_id).await
     }
 
-    async fn write_parcel(&self, call: Call, parcel: &Parcel) -> Result<(), PostError> {
-        match &parcel.content {
-            Content::Actions(batch) => self.write_actions(&parcel.plugin, call, batch).await,
-            Content::Summary(summary) => self.write_summary(&parcel.plugin, call, summary).await,
+    async fn write_sink(&self, call: Call, delivery: &SinkDelivery) -> Result<(), PostError> {
+        match &delivery.content {
+            Content::Actions(batch) => self.write_actions(&delivery.plugin, call, batch).await,
+            Content::Summary(summary) => self.write_summary(&delivery.plugin, call, summary).await,
         }
     }
 
@@ -97,7 +97,7 @@ impl Post for Registry {
 }
 
 impl Registry {
-    /// Has a plugin take a note back. `call` is as for [`Post::post_note`].
+    /// Has a plugin redact a note. `call` is as for [`Post::post_note`].
     ///
     /// # Errors
     /// As [`Post::post_note`]. A plugin without `redactor` is no error:

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::turns::Turns;
+use super::cpu_permits::CpuPermits;
 use wasmtime::{Config, Engine, WasmBacktraceDetails, WasmFeatures};
 
 /// How often a guest that computes is interrupted; the grain of `cpu_time`, and how long one that computes
@@ -16,11 +16,11 @@ const IDLE_TICK: Duration = Duration::from_millis(5);
 /// After so many ticks that interrupted nobody they come less often.
 const PATIENCE: u32 = 20;
 
-/// An engine whose epoch advances every [`TICK`], or every [`IDLE_TICK`] where `turns` saw no guest compute,
+/// An engine whose epoch advances every [`TICK`], or every [`IDLE_TICK`] where `cpu_permits` saw no guest compute,
 /// until the engine is dropped.
-pub(super) fn start(turns: &Arc<Turns>) -> wasmtime::Result<Engine> {
+pub(super) fn start(permits: &Arc<CpuPermits>) -> wasmtime::Result<Engine> {
     let engine = Engine::new(&settings())?;
-    let (weak, turns) = (engine.weak(), turns.clone());
+    let (weak, permits) = (engine.weak(), permits.clone());
     // A thread of its own: a guest that loops may hold up every thread that runs tasks, and with them
     // the runtime's timers.
     std::thread::Builder::new().name("plugin-tick".to_owned()).spawn(move || {
@@ -28,7 +28,7 @@ pub(super) fn start(turns: &Arc<Turns>) -> wasmtime::Result<Engine> {
         while let Some(engine) = weak.upgrade() {
             engine.increment_epoch();
             drop(engine);
-            calm = if turns.is_computing() { 0 } else { calm.saturating_add(1) };
+            calm = if permits.is_computing() { 0 } else { calm.saturating_add(1) };
             std::thread::sleep(if calm < PATIENCE { TICK } else { IDLE_TICK });
         }
     })?;

@@ -5,7 +5,7 @@ use wasmtime::component::{Instance, InstancePre};
 
 use super::bindings::v0_1::exports::sidenote::plugin as v0_1;
 use super::instance::State;
-use crate::outbox::parcel::Roles;
+use crate::outbox::sink_delivery::Roles;
 use wasmtime::Store;
 
 /// Makes [`Interface`], [`Indices`] and [`Exports`] of one version's list.

@@ -42,7 +42,8 @@ impl crypto::Host for State {
         encoding: crypto::Encoding,
         data: Vec<u8>,
     ) -> Result<String, String> {
-        let key = self.ground.door.vault().key(&secret).map_err(|error| error.to_string())?;
+        let key =
+            self.ground.door.secret_store().key(&secret).map_err(|error| error.to_string())?;
         Ok(hmac::sign(key, hash, encoding, &data))
     }
 
@@ -54,7 +55,8 @@ impl crypto::Host for State {
         data: Vec<u8>,
         signature: String,
     ) -> Result<bool, String> {
-        let key = self.ground.door.vault().key(&secret).map_err(|error| error.to_string())?;
+        let key =
+            self.ground.door.secret_store().key(&secret).map_err(|error| error.to_string())?;
         let fits = hmac::verify(key, hash, encoding, &data, &signature);
         if fits {
             self.verified.add(&secret, &data);

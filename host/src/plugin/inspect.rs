@@ -7,9 +7,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::admit::AdmitError;
-use super::anatomy::Anatomy;
 use super::clean::clean;
 use super::compiler::Compiler;
+use super::component_info::ComponentInfo;
 use super::exports::Interface;
 use super::loader::Loader;
 use super::manifest::{self, Manifest};
@@ -82,9 +82,9 @@ pub async fn inspect_by(compiler: Compiler, path: &Path) -> Result<Inspection, I
     let file = path.file_name().unwrap_or_default().to_string_lossy();
     let (size, sha256) = (bytes.len() as u64, source::sha256(&bytes).to_string());
     // What can't be read has no parts, and the reason stands in `refused`.
-    let anatomy = Anatomy::of(&bytes).unwrap_or_default();
+    let component_info = ComponentInfo::of(&bytes).unwrap_or_default();
     let manifest = Manifest::read(&bytes).ok().flatten();
-    let (exports, imports) = (exports(&anatomy), imports(&anatomy));
+    let (exports, imports) = (exports(&component_info), imports(&component_info));
     let name = plugin_name(&file, manifest.as_ref());
     let toml = manifest::toml(&name, &clean(&file, 100), &sha256, manifest.as_ref());
     let network = Network::new().map_err(LoadError::from)?;
@@ -113,17 +113,18 @@ async fn try_out(loader: &Loader, bytes: Vec<u8>) -> Result<(), AdmitError> {
     loader.pool(&compiled, &name, &config, shared).await.map(drop)
 }
 
-fn exports(anatomy: &Anatomy<'_>) -> Exports {
+fn exports(component_info: &ComponentInfo<'_>) -> Exports {
     let known = |name: &&str| Interface::ALL.iter().any(|interface| interface.full() == *name);
-    let has = |interface: &&Interface| anatomy.exports.contains(&interface.full());
+    let has = |interface: &&Interface| component_info.exports.contains(&interface.full());
     Exports {
         known: Interface::ALL.iter().filter(has).map(|interface| interface.short()).collect(),
-        unknown: names(anatomy.exports.iter().filter(|name| !known(name))),
+        unknown: names(component_info.exports.iter().filter(|name| !known(name))),
     }
 }
 
-fn imports(anatomy: &Anatomy<'_>) -> Imports {
-    let of = |wanted: fn(&str) -> bool| names(anatomy.imports.iter().filter(|it| wanted(it)));
+fn imports(component_info: &ComponentInfo<'_>) -> Imports {
+    let of =
+        |wanted: fn(&str) -> bool| names(component_info.imports.iter().filter(|it| wanted(it)));
     Imports {
         sidenote: of(is_ours),
         wasi: of(|name| name.starts_with("wasi:")),

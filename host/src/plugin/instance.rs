@@ -10,16 +10,16 @@ use wasmtime::{Engine, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
+use super::cpu_permits::{self, CpuPermits};
 use super::engine::TICK;
 use super::guest_log::GuestLog;
 use super::handles::Handles;
 use super::memory::MemoryBound;
 use super::replay::Verified;
 use super::stdout::Stdout;
-use super::turns::{self, Turns};
 use super::wasi_http::Room;
 use crate::config::PluginLimits;
-use crate::egress::{Alarm, Door};
+use crate::egress::{Alarm, EgressClient};
 use crate::ids::PluginName;
 
 const KEPT_BACK: Duration = Duration::from_millis(50);
@@ -30,10 +30,10 @@ pub(super) struct Ground {
     pub(super) name: PluginName,
     pub(super) config: BTreeMap<String, String>,
     pub(super) limits: PluginLimits,
-    pub(super) door: Door,
+    pub(super) door: EgressClient,
     /// The host's standard output, where it is granted.
     pub(super) stdout: Option<Stdout>,
-    pub(super) turns: Arc<Turns>,
+    pub(super) permits: Arc<CpuPermits>,
 }
 
 /// The state behind one store.
@@ -141,22 +141,22 @@ pub(super) fn store(engine: &Engine, ground: &Arc<Ground>) -> Store<State> {
         wasi_http,
         handles: Handles::new(limits),
     };
-    let guest = ground.turns.guest();
+    let guest = ground.permits.guest();
     let mut store = Store::new(engine, state);
     store.limiter(|state| &mut state.memory);
     store.set_hostcall_fuel(limits.max_handover_bytes);
     store.epoch_deadline_callback(move |mut context| {
         let state = context.data_mut();
         state.cpu.tick()?;
-        state.ground.turns.interrupted();
+        state.ground.permits.interrupted();
         // Yielding is what lets the deadline's timer stop a loop. It must be tokio's own: that looks at
         // timers and sockets before the guest goes on. A task that only wakes itself goes on at once, and
-        // those are looked at every 61 turns, which is half a second of other people's time.
-        if state.cpu.ticks <= turns::QUICK {
+        // those are looked at every 61 permits, which is half a second of other people's time.
+        if state.cpu.ticks <= cpu_permits::QUICK {
             return Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())));
         }
-        let turns = state.ground.turns.clone();
-        Ok(UpdateDeadline::YieldCustom(1, Box::pin(async move { turns.take(guest).await })))
+        let permits = state.ground.permits.clone();
+        Ok(UpdateDeadline::YieldCustom(1, Box::pin(async move { permits.take(guest).await })))
     });
     store
 }

@@ -10,10 +10,11 @@ use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
 use super::admit::{self, AdmitError};
-use super::anatomy::Anatomy;
 use super::artifact::{self, Key};
 use super::cache::{Cache, CacheTotals};
 use super::compiler::Compiler;
+use super::component_info::ComponentInfo;
+use super::cpu_permits::CpuPermits;
 use super::engine;
 use super::exports::roles_of;
 use super::instance::{Ground, State};
@@ -22,12 +23,11 @@ use super::pool::{Pool, Shared};
 use super::registry::LoadError;
 use super::source::Source;
 use super::stdout::Stdout;
-use super::turns::Turns;
 use crate::config::{Cache as CacheConfig, Plugin as PluginConfig, Sha256};
-use crate::egress::door::Bounds;
-use crate::egress::{Door, Network};
+use crate::egress::client::Bounds;
+use crate::egress::{EgressClient, Network};
 use crate::ids::PluginName;
-use crate::outbox::parcel::Roles;
+use crate::outbox::sink_delivery::Roles;
 
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Files that are held in memory at the same time, before their turn to be compiled. Those of Python have 18 MB.
@@ -46,7 +46,7 @@ pub(super) struct Loader {
     compilers: Arc<Semaphore>,
     /// One permit per file that is looked at.
     readers: Semaphore,
-    turns: Arc<Turns>,
+    permits: Arc<CpuPermits>,
     stdout: Stdout,
 }
 
@@ -81,8 +81,8 @@ impl Loader {
         network: Network,
     ) -> Result<Self, LoadError> {
         let engine_error = |error: wasmtime::Error| LoadError::Engine(admit::cause(&error));
-        let turns = Arc::new(Turns::new());
-        let engine = engine::start(&turns).map_err(engine_error)?;
+        let permits = Arc::new(CpuPermits::new());
+        let engine = engine::start(&permits).map_err(engine_error)?;
         let linker = admit::linker(&engine).map_err(engine_error)?;
         let cache = cache.and_then(|config| match Cache::open(config) {
             Ok(cache) => Some(Arc::new(cache)),
@@ -104,7 +104,7 @@ impl Loader {
             compiler,
             compilers,
             readers,
-            turns,
+            permits,
             stdout,
         })
     }
@@ -124,8 +124,8 @@ impl Loader {
         let path = path.to_owned();
         let read = move || {
             let source = Source::read(&path)?;
-            let anatomy = Anatomy::of(&source.bytes).ok();
-            let roles = anatomy.map(|anatomy| roles_of(&anatomy.interfaces()));
+            let component_info = ComponentInfo::of(&source.bytes).ok();
+            let roles = component_info.map(|component_info| roles_of(&component_info.interfaces()));
             Ok((source, roles))
         };
         self.reading(read).await
@@ -188,7 +188,7 @@ impl Loader {
         shared: Arc<Shared>,
     ) -> Result<Pool, AdmitError> {
         let limits = &config.limits;
-        let Effective { grants, vault, mismatches } =
+        let Effective { grants, secret_store, mismatches } =
             manifest::effective(name, config, compiled.manifest.as_deref())?;
         for mismatch in &mismatches {
             if mismatch.is_harmless() {
@@ -206,9 +206,9 @@ impl Loader {
             name: name.clone(),
             config: config.config.clone(),
             limits: limits.clone(),
-            door: Door::new(self.network.clone(), grants, vault, bounds),
+            door: EgressClient::new(self.network.clone(), grants, secret_store, bounds),
             stdout: config.allow_stdout.then(|| self.stdout.clone()),
-            turns: self.turns.clone(),
+            permits: self.permits.clone(),
         });
         let (admitted, tried) = admit::admit(&self.linker, &compiled.component, &ground).await?;
         Ok(Pool::new(admitted, ground, config.isolation, compiled.version, shared, tried))

@@ -13,7 +13,7 @@
 //! | [`inspect`] | what a file is and whether it would be taken, without a configuration |
 //! | [`review`] | what a start would say of a file and its configuration, without compiling |
 //! | [`manifest`] | what a plugin says of itself and asks for, and what it gets |
-//! | `anatomy` | what a component says of itself without being compiled |
+//! | `component_info` | what a component says of itself without being compiled |
 //! | `bindings` | the plugin interface, generated, one module per frozen version |
 //! | `exports` | which of the interfaces a component has |
 //! | `watch` | pure: which files of the folder changed and have come to rest |
@@ -31,7 +31,7 @@
 //! | `supervise` | pure: holds back a plugin that does nothing but trap |
 //! | `engine` | the settings of the engine, and the tick that lets it stop a loop |
 //! | `instance` | the state of one instance and its limits |
-//! | `turns` | who may compute when several compute for long |
+//! | `cpu_permits` | who may compute when several compute for long |
 //! | `imports` | what a guest can ask of the host |
 //! | `wasi_http` | `wasi:http`, led to the same door as our `http` |
 //! | `guest_log` | a guest's lines in the host's log, bounded |
@@ -44,15 +44,16 @@
 //! dropped with its call, and the next call gets a fresh one.
 
 mod admit;
-mod anatomy;
 mod artifact;
 mod bindings;
 mod cache;
 mod calls;
 mod clean;
 pub mod compiler;
+mod component_info;
 mod configure;
 mod convert;
+mod cpu_permits;
 mod engine;
 mod exports;
 mod folder;
@@ -78,7 +79,6 @@ mod state;
 mod stdout;
 mod supervise;
 mod take_in;
-mod turns;
 mod wasi_http;
 mod watch;
 pub mod webhook;

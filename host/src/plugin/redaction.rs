@@ -1,3 +1,3 @@
-//! What can become of a note that is taken back.
+//! What can become of a note that is redacted.
 
 pub use crate::outbox::note::Redaction;

@@ -25,7 +25,7 @@ use crate::clock::Clock;
 use crate::config::{Cache, Plugin as PluginConfig};
 use crate::egress::{Detour, Network, NetworkError};
 use crate::ids::PluginName;
-use crate::outbox::parcel::Roles;
+use crate::outbox::sink_delivery::Roles;
 
 /// Every plugin, by the name that it is configured under.
 pub struct Registry {
@@ -152,7 +152,7 @@ impl Registry {
         Ok(registry)
     }
 
-    /// As [`Registry::load_by`], for trying plugins out: what they send to some hosts goes to stand-ins.
+    /// As [`Registry::load_by`], for trying plugins out: what they send to some hosts goes to fakes.
     ///
     /// # Errors
     /// As [`Registry::load`].

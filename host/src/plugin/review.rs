@@ -4,14 +4,14 @@ use std::fmt;
 use std::path::Path;
 
 use super::admit::AdmitError;
-use super::anatomy::Anatomy;
+use super::component_info::ComponentInfo;
 use super::exports::{Interface, roles_of};
 use super::loader::check_pin;
 use super::manifest::{self, Manifest, Mismatch};
 use super::source::Source;
 use crate::config::Plugin as PluginConfig;
 use crate::ids::PluginName;
-use crate::outbox::parcel::Roles;
+use crate::outbox::sink_delivery::Roles;
 
 /// Something that a start would say of a plugin. Its text says what to do, with TOML to paste where that is
 /// it.
@@ -59,14 +59,14 @@ pub fn review(path: &Path, name: &PluginName, config: &PluginConfig) -> Vec<Find
 /// can't be read. Waits for the disk.
 pub fn roles(path: &Path) -> Option<Roles> {
     let source = Source::read(path).ok()?;
-    Some(roles_of(&Anatomy::of(&source.bytes).ok()?.interfaces()))
+    Some(roles_of(&ComponentInfo::of(&source.bytes).ok()?.interfaces()))
 }
 
-/// Whether the plugin of a file can take notes back, by its exports' names; `None` for a file that can't be
+/// Whether the plugin of a file can redact notes, by its exports' names; `None` for a file that can't be
 /// read. Waits for the disk.
 pub fn exports_redactor(path: &Path) -> Option<bool> {
     let source = Source::read(path).ok()?;
-    let exports = Anatomy::of(&source.bytes).ok()?.interfaces();
+    let exports = ComponentInfo::of(&source.bytes).ok()?.interfaces();
     Some(exports.iter().any(|name| name == Interface::Redactor.full()))
 }
 

@@ -151,8 +151,8 @@ mod tests {
 
     use super::*;
     use crate::config::PluginLimits;
-    use crate::egress::door::{Bounds, TRUNCATED};
-    use crate::egress::{Door, Grants, Network, Vault};
+    use crate::egress::client::{Bounds, TRUNCATED};
+    use crate::egress::{EgressClient, Grants, Network, SecretStore};
     use crate::plugin::guest_log::GuestLog;
     use crate::plugin::instance::Ground;
 
@@ -160,15 +160,15 @@ mod tests {
 
     fn outbound() -> Outbound {
         let grants = Grants::new("bot".into(), &[], false).unwrap();
-        let vault = Vault::new("bot".into(), &Default::default()).unwrap();
+        let secret_store = SecretStore::new("bot".into(), &Default::default()).unwrap();
         let bounds = Bounds { request: 100, headers: 100, response: 100 };
         let ground = Ground {
             name: "bot".into(),
             config: Default::default(),
             limits: PluginLimits::default(),
-            door: Door::new(Network::new().unwrap(), grants, vault, bounds),
+            door: EgressClient::new(Network::new().unwrap(), grants, secret_store, bounds),
             stdout: None,
-            turns: Arc::new(crate::plugin::turns::Turns::new()),
+            permits: Arc::new(crate::plugin::cpu_permits::CpuPermits::new()),
         };
         Outbound {
             ground: Arc::new(ground),

@@ -29,7 +29,7 @@ pub fn usable(time: f64) -> Option<f64> {
 
 /// The second that the time falls into, for years 1 to 9999.
 ///
-/// The time is rounded to the microsecond first, half to even, as the reference does.
+/// The time is rounded to the microsecond first, half to even, as autoplay-sdk does.
 pub(crate) fn whole_second(time: f64) -> Option<i64> {
     if !(FIRST_SECOND..END).contains(&time) {
         return None;

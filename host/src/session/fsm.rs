@@ -364,7 +364,7 @@ pub enum FsmError {
     Guidance,
 }
 
-/// Why no help may be offered. The text is the reason code that clients of the reference know.
+/// Why no help may be offered. The text is the reason code that clients of autoplay-sdk know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotDeliverable {
     /// Someone is being helped already.

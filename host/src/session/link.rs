@@ -1,4 +1,4 @@
-//! Which conversation a session's notes go to. Pure: what is stored and a wish in, a decision out.
+//! Which conversation a session's notes go to. Pure: what is stored and a request in, a decision out.
 
 use serde::{Deserialize, Serialize};
 
@@ -54,9 +54,9 @@ pub struct Party<'a> {
     pub basis: Basis,
 }
 
-/// A wish to link a session.
+/// A request to link a session.
 #[derive(Debug, Clone, Copy)]
-pub struct Wish<'a> {
+pub struct LinkRequest<'a> {
     /// The plugin that posts into the conversation.
     pub plugin: &'a PluginName,
     /// The conversation.
@@ -74,7 +74,7 @@ pub struct Wish<'a> {
 /// What to do when the session is linked to another conversation already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkMode {
-    /// The link is sticky: keep the first conversation, unless what the wish rests on is surer than what
+    /// The link is sticky: keep the first conversation, unless what the request rests on is surer than what
     /// the link rests on.
     Auto,
     /// As `Auto`; the platform says that the conversation is under way already.
@@ -102,13 +102,13 @@ pub enum LinkEvent {
 #[error("the conversation belongs to another person's session")]
 pub struct Foreign;
 
-/// Decides what a wish to link a session (`party`) to a conversation with these `owners` does to its
+/// Decides what a request to link a session (`party`) to a conversation with these `owners` does to its
 /// `current` link. `same` says whether `current` is that very conversation.
 ///
 /// A conversation that another person's session owns is refused, so that nobody's actions land
 /// beside somebody else's conversation; sessions whose person isn't known on both sides are let in,
 /// as several sessions of one person on one conversation are the usual case. An owner whose link rests on
-/// less than the wish keeps nobody out: a visitor's claim locks no true person out.
+/// less than the request keeps nobody out: a visitor's claim locks no true person out.
 pub fn decide(
     current: Option<&Link>,
     same: bool,

@@ -13,7 +13,7 @@
 //! | [`state`] | what a batch, a link and a timer do to a session |
 //! | [`fsm`] | when help may be offered unasked |
 //! | [`tour`] | which time-outs and cooldowns hold in a tour |
-//! | [`snapshot`] | the stored form of the state machine, the reference's included |
+//! | [`snapshot`] | the stored form of the state machine, autoplay-sdk's included |
 
 pub mod batch;
 pub mod event_time;

@@ -1,4 +1,4 @@
-//! The stored form of a session: reads the reference's `_v: 1` and writes `_v: 2`.
+//! The stored form of a session: reads autoplay-sdk's `_v: 1` and writes `_v: 2`.
 //!
 //! Version 1 has monotonic times of the host that wrote it; version 2 has wall-clock times, so that a
 //! restart leaves every timer with the time that truly remains. Both are validated when read: a record
@@ -18,7 +18,7 @@ use crate::ids::{ConversationId, InvalidId, SessionId};
 /// The version that is written.
 pub const VERSION: u64 = 2;
 
-/// Everything of a session that the reference stores.
+/// Everything of a session that autoplay-sdk stores.
 #[derive(Clone, PartialEq)]
 pub struct Snapshot {
     /// The session.
@@ -119,7 +119,7 @@ impl fmt::Debug for Snapshot {
     }
 }
 
-/// Older than this a time of version 1 can't be: the reference keeps a record for a day at most.
+/// Older than this a time of version 1 can't be: autoplay-sdk keeps a record for a day at most.
 pub const MAX_V1_AGE_SECS: f64 = 86_400.0;
 
 /// Why a stored session can't be used. It is to be kept as it is and reported.
@@ -146,7 +146,7 @@ pub enum SnapshotError {
     Id(#[from] InvalidId),
 }
 
-/// `1.0` and `true` are the reference's 1: they are equal to it in Python.
+/// `1.0` and `true` are autoplay-sdk's 1: they are equal to it in Python.
 fn version(stored: Option<&Value>) -> Result<u64, SnapshotError> {
     match stored {
         Some(Value::Bool(true)) => Ok(1),

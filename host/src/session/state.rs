@@ -10,7 +10,7 @@ use crate::ids::{ConversationId, PluginName, SessionKey};
 use crate::session::batch::{Entry, OpenBatch};
 use crate::session::identity::{Basis, Names};
 use crate::session::link::{
-    Foreign, Identity, Link, LinkEvent, LinkMode, Owners, Party, Wish, decide,
+    Foreign, Identity, Link, LinkEvent, LinkMode, LinkRequest, Owners, Party, decide,
 };
 use crate::session::payload::{Action, ActionsPayload};
 
@@ -44,8 +44,9 @@ pub struct Record {
     pub past: Vec<Target>,
     /// How many notes were sealed.
     pub notes: u64,
-    /// How many parcels were made for sinks.
-    pub parcels: u64,
+    /// How many sink deliveries were made for sinks.
+    #[serde(rename = "parcels")]
+    pub sink_deliveries: u64,
     /// Ordinal of the last action that left the open batch, for a note or for nothing. The actions of a
     /// session are counted from 1, in the order in which they were taken.
     pub left: u64,
@@ -156,17 +157,17 @@ impl Session {
         self
     }
 
-    /// The same session where parcels up to this number are in the store without being part of it.
+    /// The same session where sink deliveries up to this number are in the store without being part of it.
     #[must_use]
-    pub fn with_parcels_taken(mut self, last_parcel: u64) -> Self {
-        self.record.parcels = self.record.parcels.max(last_parcel);
+    pub fn with_sink_deliveries_accepted(mut self, last_sink: u64) -> Self {
+        self.record.sink_deliveries = self.record.sink_deliveries.max(last_sink);
         self
     }
 
-    /// The number of the session's next parcel. The record must be stored with the parcel.
-    pub fn number_parcel(&mut self) -> u64 {
-        self.record.parcels += 1;
-        self.record.parcels
+    /// The number of the session's next sink delivery. The record must be stored with the sink delivery.
+    pub fn number_sink_delivery(&mut self) -> u64 {
+        self.record.sink_deliveries += 1;
+        self.record.sink_deliveries
     }
 
     /// What is stored of the session.
@@ -241,7 +242,7 @@ impl Session {
     }
 
     /// Links the session, or leaves it where it is. What waited before the first link is sealed at
-    /// once; an operator's move seals what waits for the old conversation first. Where a wish outranks the
+    /// once; an operator's move seals what waits for the old conversation first. Where a request outranks the
     /// link that there is, what isn't sealed goes to the new conversation: the old one was somebody's
     /// unproven word. What the platform vouches for of the person is taken where the activity source says
     /// nothing, and where it is sure that the session is theirs.
@@ -251,12 +252,12 @@ impl Session {
     /// The conversation is another person's, or the platform says that the session is. Nothing changed.
     pub fn on_link(
         &mut self,
-        wish: Wish<'_>,
+        request: LinkRequest<'_>,
         owners: &Owners,
         now: Timestamp,
         rules: &Delivery,
     ) -> Result<(LinkEvent, Vec<Effect>), Foreign> {
-        let Wish { plugin, conversation, mode, told, tie, names } = wish;
+        let LinkRequest { plugin, conversation, mode, told, tie, names } = request;
         let known = self.record.identity();
         if mode != LinkMode::Move && told.ids_differ(&known, true, names) {
             return Err(Foreign);
@@ -315,7 +316,7 @@ impl Session {
             basis,
         });
         self.touch(now, &mut effects);
-        // The reference bins the note that opens a conversation, and no other.
+        // autoplay-sdk bins the note that opens a conversation, and no other.
         self.seal_all(rules, rules.bin_seconds, &mut effects);
         effects.push(Effect::Save);
         Ok((event, effects))

@@ -41,14 +41,14 @@ pub enum Table {
     Account,
     /// One row per journal: how far it was played back. Grouped by the journal's id.
     Journal,
-    /// Notes that are to be taken back, by session, each under its note's number.
+    /// Notes that are to be redacted, by session, each under its note's number.
     Redact,
     /// What waits for sinks, by session; a row never changes once it was tried.
-    Parcel,
-    /// How far the attempts at a row of `Parcel` are, under the same group and number.
-    ParcelAttempt,
+    SinkQueue,
+    /// How far the attempts at a row of `SinkDelivery` are, under the same group and number.
+    SinkAttempt,
     /// What sinks were not given in the end, by session.
-    ParcelDead,
+    SinkDead,
     /// One row while something of rows that were erased may be left in the store's files.
     Scrub,
     /// Notes that stay at the platform though they were to go, a row each. Grouped by plugin and
@@ -73,9 +73,9 @@ impl Table {
         Self::Account,
         Self::Journal,
         Self::Redact,
-        Self::Parcel,
-        Self::ParcelAttempt,
-        Self::ParcelDead,
+        Self::SinkQueue,
+        Self::SinkAttempt,
+        Self::SinkDead,
         Self::Scrub,
         Self::Kept,
         Self::History,
@@ -200,13 +200,13 @@ pub trait Store: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Sessions in the form in which the reference's SDK shares them, where this store does.
+    /// Sessions in the form in which autoplay-sdk shares them, where this store does.
     fn snapshots(&self) -> Option<Arc<dyn Snapshots>> {
         None
     }
 }
 
-/// Sessions as the reference's SDK keeps them, under a key of their own beside the rows. Values are
+/// Sessions as autoplay-sdk keeps them, under a key of their own beside the rows. Values are
 /// opaque here.
 #[async_trait::async_trait]
 pub trait Snapshots: Send + Sync + 'static {

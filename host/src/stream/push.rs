@@ -1,7 +1,7 @@
 //! Events that a connector pushes: each request is signed, read as an event of the stream is, and taken
 //! once.
 //!
-//! The signature is the one of the reference's `WebhookReceiver`: HMAC-SHA256 over the raw body, as
+//! The signature is the one of autoplay-sdk's `WebhookReceiver`: HMAC-SHA256 over the raw body, as
 //! `sha256=` and lower-case hexadecimal digits. Nothing of a body means anything before it fits. A
 //! product without a secret takes nothing.
 //!
@@ -30,10 +30,10 @@ const SCHEME: &[u8] = b"sha256=";
 
 /// The products that events are pushed to. Cloning shares it.
 #[derive(Clone)]
-pub struct Inlet(Arc<Doors>);
+pub struct WebhookVerifier(Arc<Doors>);
 
 struct Doors {
-    doors: BTreeMap<ProductId, Door>,
+    doors: BTreeMap<ProductId, EgressClient>,
     /// Of products that aren't pushed to any more too: one that is again knows its repeats.
     memories: BTreeMap<ProductId, Shared>,
 }
@@ -42,7 +42,7 @@ struct Doors {
 type Shared = Arc<Mutex<Memory>>;
 
 /// One product's way in.
-struct Door {
+struct EgressClient {
     product: ProductId,
     secret: Secret,
     memory: Shared,
@@ -129,7 +129,7 @@ impl PushError {
     }
 }
 
-impl Inlet {
+impl WebhookVerifier {
     /// Takes events of the products that have a secret. An empty one is none.
     pub fn new(secrets: BTreeMap<ProductId, Secret>) -> Self {
         Self::over(BTreeMap::new(), secrets)
@@ -152,7 +152,7 @@ impl Inlet {
         };
         let door = |(product, secret): (ProductId, Secret)| {
             let memory = memories.entry(product.clone()).or_insert_with(fresh).clone();
-            (product.clone(), Door { product, secret, memory })
+            (product.clone(), EgressClient { product, secret, memory })
         };
         let doors = usable.map(door).collect();
         Self(Arc::new(Doors { doors, memories }))
@@ -186,7 +186,7 @@ impl Inlet {
     }
 }
 
-impl Door {
+impl EgressClient {
     fn is_signed(&self, signatures: &[Vec<u8>], body: &[u8]) -> bool {
         let mac = Hmac::<Sha256>::new_from_slice(self.secret.expose().as_bytes());
         let mac = mac.expect("HMAC takes keys of any length").chain_update(body);
@@ -260,7 +260,7 @@ impl std::fmt::Debug for Claim {
     }
 }
 
-/// The bytes of 64 lower-case hexadecimal digits: the reference compares texts, and writes them so.
+/// The bytes of 64 lower-case hexadecimal digits: autoplay-sdk compares texts, and writes them so.
 fn digest(digits: &[u8]) -> Option<[u8; 32]> {
     let lower = digits.iter().all(|digit| !digit.is_ascii_uppercase());
     let mut digest = [0; 32];

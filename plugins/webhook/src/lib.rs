@@ -1,7 +1,7 @@
 //! The generic writer for a bot of your own: notes go out as signed JSON posts, conversations come in
 //! as signed JSON posts. The format is in this folder's `README.md` and in `schema/`.
 //!
-//! Only notes need an endpoint; where the operator names one, the bot is also asked to take notes back,
+//! Only notes need an endpoint; where the operator names one, the bot is also asked to redact notes,
 //! to find them, and to say something to the person.
 
 mod finding;

@@ -1,4 +1,4 @@
-//! Notes taken back, where the operator names an endpoint for it.
+//! Notes redacted, where the operator names an endpoint for it.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -7,7 +7,7 @@ use sidenote_plugin::{Call, Failure, Redaction, config};
 
 use crate::post;
 
-/// Has the bot take a note back.
+/// Has the bot redact a note.
 pub(crate) fn redact(
     call: &Call,
     conversation_id: &str,

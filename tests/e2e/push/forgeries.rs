@@ -107,10 +107,10 @@ async fn no_forgery_and_everything_genuine_is_taken_as_the_reference_would() {
     let totals = rig.host().counters();
     assert_eq!((totals.pushes_refused, totals.pushes_repeated), (FORGERIES as u64, 0));
     let taken = (FORGERIES / 4) as u64;
-    assert_eq!((totals.pushes_taken, totals.actions_taken), (taken, taken));
+    assert_eq!((totals.pushes_accepted, totals.actions_accepted), (taken, taken));
     rig.stop().await;
 
-    // The reference knows of one header only.
+    // autoplay-sdk knows of one header only.
     let (single, statuses): (Vec<_>, Vec<_>) =
         requests.iter().zip(statuses).filter(|(it, _)| it.signatures.len() < 2).unzip();
     let case = |request: &&Pushed| Case {
@@ -121,7 +121,7 @@ async fn no_forgery_and_everything_genuine_is_taken_as_the_reference_would() {
     let verdicts = verdicts(single.iter().map(case).collect()).await;
     assert_eq!(verdicts.len(), single.len());
     for ((request, status), fits) in single.iter().zip(statuses).zip(verdicts) {
-        assert_eq!(status == 200, fits, "the reference differs on {:?}", request.way);
+        assert_eq!(status == 200, fits, "autoplay-sdk differs on {:?}", request.way);
     }
 }
 

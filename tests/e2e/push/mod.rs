@@ -95,7 +95,7 @@ async fn an_event_that_cannot_be_used_is_refused_by_itself_and_one_bad_action_to
     }
     let large = push(&rig, &anna, &vec![b' '; (1 << 20) + 1]).await;
     assert_eq!(code(&large), (413, "body_too_large".to_owned()));
-    assert_eq!(rig.host().counters().actions_taken, 0);
+    assert_eq!(rig.host().counters().actions_accepted, 0);
 
     let event = Event::actions(&anna.batch(0..2)).pushed().expect("an event");
     let mut event: Value = serde_json::from_slice(&event).expect("JSON");
@@ -115,7 +115,7 @@ async fn a_product_without_a_secret_takes_nothing_that_is_pushed() {
     let anna = Person::new("p", "anna");
     assert_eq!(rig.push(&anna, &anna.batch(0..1)).await, 404);
     let totals = rig.host().counters();
-    assert_eq!((totals.pushes_refused, totals.actions_taken), (1, 0));
+    assert_eq!((totals.pushes_refused, totals.actions_accepted), (1, 0));
     rig.end().await;
 }
 

@@ -1,4 +1,4 @@
-//! The reference's own check of signatures, from its package.
+//! autoplay-sdk's own check of signatures, from its package.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,14 +10,14 @@ const PACKAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/autoplay-sdk");
 /// Where it is installed.
 const INSTALLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/autoplay-sdk");
 
-/// A signed body that the reference is asked about.
+/// A signed body that autoplay-sdk is asked about.
 pub(super) struct Case {
     pub(super) secret: String,
     pub(super) body: Vec<u8>,
     pub(super) signature: Option<String>,
 }
 
-/// What the reference says to each.
+/// What autoplay-sdk says to each.
 pub(super) async fn verdicts(cases: Vec<Case>) -> Vec<bool> {
     let ask = move || {
         let input = tempfile::NamedTempFile::new().expect("a temporary file");
@@ -31,7 +31,7 @@ pub(super) async fn verdicts(cases: Vec<Case>) -> Vec<bool> {
         asked.arg(Path::new(PACKAGE).join("verify.py"));
         asked.stdin(input.reopen().expect("the cases")).stderr(Stdio::inherit());
         let answer = asked.output().expect("Python runs");
-        assert!(answer.status.success(), "the reference answers");
+        assert!(answer.status.success(), "autoplay-sdk answers");
         let text = String::from_utf8(answer.stdout).expect("text");
         text.lines().map(|line| line.parse().expect("true or false")).collect()
     };

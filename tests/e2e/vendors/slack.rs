@@ -40,7 +40,7 @@ async fn a_thread_that_a_person_opens_is_linked_by_their_address() {
     let rig = VendorRig::start(Slack::default(), DELIVERY).await;
     let person = Person::new("p", "s-1");
     rig.emit(&person.batch(0..1)).await;
-    eventually(|| match rig.host().counters().actions_taken {
+    eventually(|| match rig.host().counters().actions_accepted {
         1 => Ok(()),
         taken => Err(format!("{taken} of 1 actions taken")),
     })

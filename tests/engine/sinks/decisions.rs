@@ -26,7 +26,7 @@ async fn list(world: &World, filter: &Filter, limit: usize) -> Vec<ledger::Entry
     }
 }
 
-fn parcel(entry: &ledger::Entry) -> NoteRef {
+fn delivery(entry: &ledger::Entry) -> NoteRef {
     let key = sidenote::ids::SessionKey {
         product: entry.product.clone(),
         session: entry.session.clone(),
@@ -87,7 +87,7 @@ async fn a_dead_letter_of_a_sink_is_sent_again_as_a_person_wishes_and_counts_onc
     assert_eq!(world.platform.sinks.kept("sink", "s"), ["b"]);
     let dead = list(&world, &Filter::default(), 10).await;
     assert_eq!((dead.len(), dead[0].reason.as_deref()), (1, Some("503: no")));
-    let notes = vec![parcel(&dead[0]), parcel(&dead[0])];
+    let notes = vec![delivery(&dead[0]), delivery(&dead[0])];
     let decided = world.handle.decide(Decision::Retry, notes.clone()).await.expect("it runs");
     assert_eq!(decided, 1);
     wait(0.1).await;
@@ -95,7 +95,7 @@ async fn a_dead_letter_of_a_sink_is_sent_again_as_a_person_wishes_and_counts_onc
     let handed = world.platform.sinks.handed();
     assert_eq!(handed[0].call.idempotency_key, handed[2].call.idempotency_key);
     let again = world.handle.decide(Decision::Retry, notes).await.expect("it runs");
-    assert_eq!((again, world.rows(Table::ParcelDead).await), (0, 0), "it was sent");
+    assert_eq!((again, world.rows(Table::SinkDead).await), (0, 0), "it was sent");
     world.end().await;
 }
 
@@ -114,13 +114,13 @@ async fn a_purge_takes_what_waits_wherever_it_waits_and_nothing_of_the_same_numb
     let entries = list(&world, &Filter::default(), 100).await;
     let seqs: Vec<_> = entries.iter().map(|entry| entry.seq).collect();
     assert_eq!(seqs, (1..=12).collect::<Vec<_>>());
-    let purged: Vec<_> = [1, 2, 10].map(|seq: usize| parcel(&entries[seq - 1])).into();
+    let purged: Vec<_> = [1, 2, 10].map(|seq: usize| delivery(&entries[seq - 1])).into();
     let decided = world.handle.decide(Decision::Purge, purged).await.expect("it runs");
     assert_eq!(decided, 3);
     wait(5.0).await;
     let kept = world.platform.sinks.kept("sink", "s");
     assert_eq!(kept, ["2", "3", "4", "5", "6", "7", "8", "10", "11"]);
-    assert_eq!((world.rows(Table::Sent).await, world.rows(Table::Parcel).await), (1, 0));
+    assert_eq!((world.rows(Table::Sent).await, world.rows(Table::SinkQueue).await), (1, 0));
     world.end().await;
 }
 
@@ -141,7 +141,7 @@ async fn where_a_dead_head_holds_its_lane_it_holds_that_of_its_sink_alone() {
     let held = Filter { states: vec![EntryState::GivenUp], ..Filter::default() };
     let held = list(&world, &held, 10).await;
     assert_eq!(held.len(), 1);
-    let notes = held.iter().map(parcel).collect();
+    let notes = held.iter().map(delivery).collect();
     assert_eq!(world.handle.decide(Decision::Retry, notes).await.expect("it runs"), 1);
     wait(1.0).await;
     assert_eq!(world.platform.sinks.kept("sink1", "s"), ["a", "b", "c"]);
@@ -149,14 +149,14 @@ async fn where_a_dead_head_holds_its_lane_it_holds_that_of_its_sink_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_purged_parcel_never_comes_back_with_what_joins_later() {
+async fn a_purged_sink_delivery_never_comes_back_with_what_joins_later() {
     let world = world(&["sink"], &Delivery::default());
     world.platform.sinks.script("sink", [fails(FailureKind::RateLimited, Some(60.0), Sent::Sent)]);
     world.act("s", "a").await;
     wait(0.1).await;
     world.act("s", "b").await;
     let waiting = list(&world, &Filter::default(), 10).await;
-    let last = waiting.last().map(parcel).into_iter().collect();
+    let last = waiting.last().map(delivery).into_iter().collect();
     assert_eq!(world.handle.decide(Decision::Purge, last).await.expect("it runs"), 1);
     world.act("s", "c").await;
     wait(100.0).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sidenote::config::{Breaker, Delivery};
-use sidenote::engine::erase::{Erased, Erasure, Whom};
+use sidenote::engine::erase::{Erased, Erasure, Subject};
 use sidenote::outbox::note::{FailureKind, Sent};
 use sidenote::session::payload::ActionsPayload;
 use sidenote::store::{MemoryStore, Table};
@@ -42,7 +42,10 @@ async fn after_a_kill_everything_is_there_and_what_was_in_flight_comes_again_und
     let handed = platform.sinks.handed_to("sink1");
     assert_eq!(handed[0].call.idempotency_key, handed[1].call.idempotency_key);
     assert_eq!(handed.len(), 41, "the one in flight is doubled, and no other");
-    assert_eq!((world.rows(Table::Parcel).await, world.record("s").await.parcels), (0, 80));
+    assert_eq!(
+        (world.rows(Table::SinkQueue).await, world.record("s").await.sink_deliveries),
+        (0, 80)
+    );
     world.end().await;
 }
 
@@ -76,9 +79,9 @@ async fn what_traps_the_sink_three_times_is_given_up_and_the_others_go_on() {
     world.act("s", "b").await;
     wait(30.0).await;
     assert_eq!(world.platform.sinks.handed().len(), 4);
-    assert_eq!((world.rows(Table::ParcelDead).await, world.rows(Table::Dead).await), (1, 0));
+    assert_eq!((world.rows(Table::SinkDead).await, world.rows(Table::Dead).await), (1, 0));
     assert_eq!(world.platform.sinks.kept("sink", "s").last().map(String::as_str), Some("b"));
-    assert_eq!(world.handle.counters().parcels_dead.get(), 1);
+    assert_eq!(world.handle.counters().sink_deliveries_dead.get(), 1);
     world.end().await;
 }
 
@@ -89,9 +92,9 @@ async fn what_can_not_be_delivered_for_a_day_is_given_up() {
     world.platform.sinks.script("sink", (0..100_000).map(|_| away()));
     world.act("s", "a").await;
     wait(23.9 * 3600.0).await;
-    assert_eq!(world.rows(Table::ParcelDead).await, 0);
+    assert_eq!(world.rows(Table::SinkDead).await, 0);
     wait(0.3 * 3600.0).await;
-    assert_eq!((world.rows(Table::ParcelDead).await, world.rows(Table::Parcel).await), (1, 0));
+    assert_eq!((world.rows(Table::SinkDead).await, world.rows(Table::SinkQueue).await), (1, 0));
     world.end().await;
 }
 
@@ -145,7 +148,7 @@ async fn a_sink_that_is_away_is_asked_by_one_call_at_a_time_and_burns_no_attempt
     assert!(world.handle.counters().breakers_opened.get() >= 1);
     let calls = platform.sinks.handed().len();
     assert!(calls < 1000, "a platform that is down isn't asked {calls} times");
-    assert_eq!(world.rows(Table::ParcelDead).await, 0, "no attempts are burnt");
+    assert_eq!(world.rows(Table::SinkDead).await, 0, "no attempts are burnt");
     platform.sinks.recover();
     wait(2.0 * 3600.0).await;
     for n in numbers(0..100) {
@@ -166,13 +169,13 @@ async fn erasing_somebody_takes_what_waits_for_sinks_and_what_they_were_not_give
         world.take(ActionsPayload { user_id, email, ..batch(session, [action(person)]) }).await;
     }
     wait(0.1).await;
-    let whom = Whom::User("ann".to_owned());
-    let erasure = Erasure { product: product("p"), whom, keep_notes: false };
+    let subject = Subject::User("ann".to_owned());
+    let erasure = Erasure { product: product("p"), subject, keep_notes: false };
     let preview = world.handle.preview_erase(&erasure).await.expect("a preview");
     let erased = world.handle.erase(&erasure).await.expect("an erasure");
-    assert_eq!((erased.sessions, erased.parcels), (1, 4), "{erased:?}");
+    assert_eq!((erased.sessions, erased.sink_deliveries), (1, 4), "{erased:?}");
     assert_eq!(preview, Erased { erasure: None, ..erased });
-    for table in [Table::Parcel, Table::ParcelAttempt, Table::ParcelDead, Table::Session] {
+    for table in [Table::SinkQueue, Table::SinkAttempt, Table::SinkDead, Table::Session] {
         let rows = world.store.scan(table, None, 100).await.expect("the store answers");
         for (row, value) in rows {
             assert_eq!(&*row.group.1, "b1", "{table:?}");
@@ -194,14 +197,14 @@ async fn what_outlives_its_session_is_found_by_its_person_and_its_number_is_not_
     let user_id = Some("ann".to_owned());
     world.take(ActionsPayload { user_id, ..batch("s", [action("a")]) }).await;
     wait(26.0 * 3600.0).await;
-    assert_eq!((world.rows(Table::Session).await, world.rows(Table::ParcelDead).await), (0, 1));
+    assert_eq!((world.rows(Table::Session).await, world.rows(Table::SinkDead).await), (0, 1));
     world.act("s", "b").await;
     wait(0.1).await;
-    assert_eq!(world.record("s").await.parcels, 2);
-    let whom = Whom::User("ann".to_owned());
-    let erasure = Erasure { product: product("p"), whom, keep_notes: false };
+    assert_eq!(world.record("s").await.sink_deliveries, 2);
+    let subject = Subject::User("ann".to_owned());
+    let erasure = Erasure { product: product("p"), subject, keep_notes: false };
     let erased = world.handle.erase(&erasure).await.expect("an erasure");
-    assert_eq!((erased.sessions, erased.parcels), (1, 1));
-    assert_eq!(world.rows(Table::ParcelDead).await, 0);
+    assert_eq!((erased.sessions, erased.sink_deliveries), (1, 1));
+    assert_eq!(world.rows(Table::SinkDead).await, 0);
     world.end().await;
 }

@@ -3,7 +3,7 @@
 use sidenote::config::Delivery;
 use sidenote::outbox::note::FailureKind;
 use sidenote::outbox::note::Sent;
-use sidenote::outbox::parcel::{Content, Roles};
+use sidenote::outbox::sink_delivery::{Content, Roles};
 use sidenote::session::payload::{ActionsPayload, Payload, SummaryPayload};
 use sidenote::store::Table;
 use sidenote_tests::world::{action, batch, wait};
@@ -26,9 +26,16 @@ async fn every_sink_gets_every_batch_and_summary_once_and_in_order_and_so_does_t
     let handed = world.platform.sinks.handed_to("sink1");
     assert_eq!(handed.len(), 4, "a call for each");
     assert!(handed.iter().all(|it| it.ok && it.call.attempt == 1));
-    assert_eq!(world.rows(Table::Parcel).await + world.rows(Table::ParcelAttempt).await, 0);
+    assert_eq!(world.rows(Table::SinkQueue).await + world.rows(Table::SinkAttempt).await, 0);
     let counters = world.handle.counters().totals();
-    assert_eq!((counters.parcels_made, counters.parcels_taken, counters.parcels_dead), (8, 8, 0));
+    assert_eq!(
+        (
+            counters.sink_deliveries_made,
+            counters.sink_deliveries_accepted,
+            counters.sink_deliveries_dead
+        ),
+        (8, 8, 0)
+    );
     assert_eq!(world.platform.lines()[0], "conversation: [1] a|[2] b|[3] c");
     assert_eq!(world.end().await.len(), 3);
 }
@@ -55,7 +62,7 @@ async fn a_batch_arrives_as_it_came_with_what_the_session_knows_of_the_person() 
     world.handle.take(Payload::Summary(summary.clone()), 100).await.expect("the engine runs");
     wait(0.1).await;
     let handed = world.platform.sinks.handed();
-    let contents: Vec<_> = handed.into_iter().map(|handed| handed.parcel.content).collect();
+    let contents: Vec<_> = handed.into_iter().map(|handed| handed.delivery.content).collect();
     let known = ActionsPayload {
         user_id: first.user_id.clone(),
         email: first.email.clone(),
@@ -80,9 +87,12 @@ async fn where_nobody_writes_nothing_waits_for_a_conversation() {
     assert_eq!(world.platform.sinks.handed().len(), 5, "a batch without actions is none");
     assert_eq!(world.rows(Table::Open).await, 0);
     let record = world.record("s").await;
-    assert_eq!((record.left, record.parcels), (5, 5));
+    assert_eq!((record.left, record.sink_deliveries), (5, 5));
     let counters = world.handle.counters().totals();
-    assert_eq!((counters.dropped_window, counters.notes_sealed, counters.actions_taken), (0, 0, 5));
+    assert_eq!(
+        (counters.dropped_window, counters.notes_sealed, counters.actions_accepted),
+        (0, 0, 5)
+    );
     world.end().await;
 }
 
@@ -92,8 +102,8 @@ async fn where_no_plugin_is_a_sink_nothing_is_stored_for_one() {
     world.act("s", "a").await;
     world.link("s", "c").await.expect("a link");
     wait(1.0).await;
-    assert_eq!(world.record("s").await.parcels, 0);
-    assert_eq!(world.handle.counters().parcels_made.get(), 0);
+    assert_eq!(world.record("s").await.sink_deliveries, 0);
+    assert_eq!(world.handle.counters().sink_deliveries_made.get(), 0);
     assert_eq!(world.end().await, ["c: [1] a"]);
 }
 
@@ -103,7 +113,7 @@ async fn a_plugin_that_writes_and_is_a_sink_gets_both() {
     world.platform.sinks.set_roles("both", Some(Roles { writer: true, sink: true }));
     let both = sidenote_tests::world::wish("s", "c", sidenote::engine::link::LinkMode::Auto);
     world.act("s", "a").await;
-    let request = sidenote::engine::link::LinkRequest { plugin: "both".into(), ..both };
+    let request = sidenote::engine::link::LinkCommand { plugin: "both".into(), ..both };
     world.handle.link(request).await.expect("a link");
     wait(1.0).await;
     assert_eq!(world.platform.sinks.kept("both", "s"), ["a"]);
@@ -127,7 +137,7 @@ async fn a_sink_that_hangs_holds_up_neither_notes_nor_other_sinks_nor_other_sess
     assert_eq!(world.platform.sinks.kept("sink1", "t"), ["t"], "another session goes on");
     wait(3600.0).await;
     assert_eq!(world.platform.sinks.kept("sink1", "s"), numbers(0..20));
-    assert_eq!(world.rows(Table::Parcel).await, 0);
+    assert_eq!(world.rows(Table::SinkQueue).await, 0);
     world.end().await;
 }
 
@@ -147,7 +157,7 @@ async fn a_failure_is_tried_again_under_the_same_key_and_nothing_overtakes_it() 
     // Full jitter at its most: one second, then two.
     let pauses = [handed[1].at - handed[0].at, handed[2].at - handed[1].at];
     assert_eq!(pauses.map(|pause| pause.as_millis()), [1000, 2000]);
-    assert_eq!(world.handle.counters().parcel_attempts_failed.get(), 2);
+    assert_eq!(world.handle.counters().sink_attempts_failed.get(), 2);
     world.end().await;
 }
 
@@ -164,14 +174,14 @@ async fn while_a_sink_is_limited_batches_join_and_what_it_asked_for_is_not_under
     wait(80.0).await;
     assert_eq!(world.platform.sinks.kept("sink", "s"), numbers(0..25));
     let handed = world.platform.sinks.handed_to("sink");
-    let of_s: Vec<_> = handed.iter().filter(|it| it.parcel.key.session.as_str() == "s").collect();
-    let sizes: Vec<_> = of_s.iter().map(|handed| handed.parcel.actions()).collect();
+    let of_s: Vec<_> = handed.iter().filter(|it| it.delivery.key.session.as_str() == "s").collect();
+    let sizes: Vec<_> = of_s.iter().map(|handed| handed.delivery.actions()).collect();
     assert_eq!(sizes, [1, 1, 10, 10, 4], "what was tried stays as it is");
     assert!(of_s.iter().all(|it| it.call.attempt == 1), "a limit burns no attempt");
     assert!(
         handed[1..].iter().all(|it| it.at - handed[0].at >= std::time::Duration::from_secs(60))
     );
-    assert_eq!(world.handle.counters().parcels_joined.get(), 21);
+    assert_eq!(world.handle.counters().sink_deliveries_joined.get(), 21);
     world.end().await;
 }
 
@@ -188,7 +198,7 @@ async fn batches_of_different_people_do_not_join() {
     let handed = world.platform.sinks.handed();
     let people: Vec<_> = handed
         .iter()
-        .map(|it| (it.parcel.person().0.map(str::to_owned), it.parcel.actions()))
+        .map(|it| (it.delivery.person().0.map(str::to_owned), it.delivery.actions()))
         .collect();
     let of = |user: &str, actions| (Some(user.to_owned()), actions);
     assert_eq!(people, [of("u", 1), of("u", 1), of("u", 2), of("v", 2)]);

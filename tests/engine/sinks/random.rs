@@ -54,7 +54,7 @@ async fn live(seed: u64) {
     };
     let mut world = begin(0.0);
     let mut wanted = vec![Vec::new(); SESSIONS];
-    // So that no parcel is in flight in three kills: those would be poison, as they should.
+    // So that no sink delivery is in flight in three kills: those would be poison, as they should.
     let mut kills = 0;
     for step in 0..120 {
         match rng.random_range(0..12) {
@@ -92,8 +92,8 @@ async fn live(seed: u64) {
             assert_eq!(kept, *wanted, "seed {seed}, {sink}, session {session}");
         }
     }
-    assert_eq!(world.rows(Table::Parcel).await, 0, "seed {seed}");
-    assert_eq!(world.rows(Table::ParcelAttempt).await, 0, "seed {seed}");
-    assert_eq!(world.rows(Table::ParcelDead).await, 0, "seed {seed}");
+    assert_eq!(world.rows(Table::SinkQueue).await, 0, "seed {seed}");
+    assert_eq!(world.rows(Table::SinkAttempt).await, 0, "seed {seed}");
+    assert_eq!(world.rows(Table::SinkDead).await, 0, "seed {seed}");
     world.end().await;
 }

@@ -56,7 +56,7 @@ pub struct Kill {
 
 impl Evidence {
     /// How many actions were taken.
-    pub fn actions_taken(&self) -> u64 {
+    pub fn actions_accepted(&self) -> u64 {
         self.batches.iter().filter(|batch| batch.taken).map(|batch| batch.count).sum()
     }
 }

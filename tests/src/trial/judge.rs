@@ -57,7 +57,7 @@ pub struct Verdict {
 /// Judges what was seen.
 pub fn judge(evidence: &Evidence) -> Verdict {
     let mut verdict = Verdict {
-        taken: evidence.actions_taken(),
+        taken: evidence.actions_accepted(),
         kills: evidence.kills.len(),
         ..Verdict::default()
     };

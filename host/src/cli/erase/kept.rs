@@ -70,7 +70,7 @@ pub(super) async fn list(
         output::say(&stays(count));
     }
     if waiting > 0 {
-        output::say(&format!("{} still to be taken back", counted(waiting, "note")));
+        output::say(&format!("{} still to be redacted", counted(waiting, "note")));
     }
     if more {
         output::say("there are more than are listed: raise --limit, or filter");

@@ -14,7 +14,7 @@ use self::reach::Reach;
 use super::outbox::args::{SourceArgs, product, session};
 use super::{exit, output};
 use crate::engine::erase::kept::KeptCount;
-use crate::engine::erase::{Erased, Erasure, Whom};
+use crate::engine::erase::{Erased, Erasure, Subject};
 use crate::ids::{ProductId, SessionId};
 
 /// What `erase` takes.
@@ -26,8 +26,8 @@ pub(crate) struct EraseArgs {
     #[arg(long, value_name = "ID", value_parser = product, required_unless_present = "list")]
     product: Option<ProductId>,
     #[command(flatten)]
-    whom: WhomArgs,
-    /// Leaves the notes at the platform; otherwise they are taken back where the platform can
+    subject: WhomArgs,
+    /// Leaves the notes at the platform; otherwise they are redacted where the platform can
     #[arg(long, conflicts_with = "list")]
     keep_notes: bool,
     /// Only counts what would be erased
@@ -45,7 +45,7 @@ pub(crate) struct EraseArgs {
 
 /// Who is meant.
 #[derive(Debug, Args)]
-#[group(id = "whom", required = true, multiple = false)]
+#[group(id = "subject", required = true, multiple = false)]
 struct WhomArgs {
     /// Every session of the person with this user id
     #[arg(long, value_name = "ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
@@ -63,22 +63,23 @@ struct WhomArgs {
 
 /// Runs the command.
 pub(super) async fn erase(args: EraseArgs) -> anyhow::Result<ExitCode> {
-    let EraseArgs { source, product, whom, keep_notes, dry_run, yes, kept, json: as_json } = args;
-    if whom.list {
+    let EraseArgs { source, product, subject, keep_notes, dry_run, yes, kept, json: as_json } =
+        args;
+    if subject.list {
         let reach = Reach::of(&source).await?;
         return kept::list(&reach, kept, product, as_json).await.map(|()| ExitCode::SUCCESS);
     }
-    let whom = match (whom.session, whom.user, whom.email) {
-        (Some(session), _, _) => Whom::Session(session),
-        (None, Some(id), _) => Whom::User(id),
-        (None, None, email) => Whom::Email(email.context("nobody is named")?),
+    let subject = match (subject.session, subject.user, subject.email) {
+        (Some(session), _, _) => Subject::Session(session),
+        (None, Some(id), _) => Subject::User(id),
+        (None, None, email) => Subject::Email(email.context("nobody is named")?),
     };
     let product = product.context("no product is named")?;
     if !yes && !dry_run && exit::cannot_ask("erasing") {
         return Ok(exit::usage());
     }
     let reach = Reach::of(&source).await?;
-    let erasure = Erasure { product, whom, keep_notes };
+    let erasure = Erasure { product, subject, keep_notes };
     if !yes && !dry_run {
         say(&reach.erase(&erasure, true).await?, true);
         if !exit::is_wanted("erase?", "nothing was erased")? {
@@ -103,7 +104,8 @@ fn say(erased: &Erased, dry_run: bool) {
 
 /// What was erased or would be, in words.
 fn lines(erased: &Erased, dry_run: bool) -> Vec<String> {
-    let Erased { sessions, actions, notes, parcels, redactions, left, kept, erasure } = erased;
+    let Erased { sessions, actions, notes, sink_deliveries, redactions, left, kept, erasure } =
+        erased;
     let mut lines = vec![format!(
         "{}, {} that waited for a note, {} that waited or had been given up: {}",
         counted(*sessions, "session"),
@@ -111,19 +113,19 @@ fn lines(erased: &Erased, dry_run: bool) -> Vec<String> {
         counted(*notes, "note"),
         if dry_run { "would be erased" } else { "erased" },
     )];
-    if *parcels > 0 {
+    if *sink_deliveries > 0 {
         lines.push(format!(
-            "for sinks: {parcels} that waited or had been given up; what they were given stays there"
+            "for sinks: {sink_deliveries} that waited or had been given up; what they were given stays there"
         ));
     }
     lines.push(match dry_run {
         true => format!(
-            "at the platform: {} would be taken back, {} would stay",
+            "at the platform: {} would be redacted, {} would stay",
             counted(*redactions, "note"),
             counted(*left, "note")
         ),
         false => format!(
-            "at the platform: {} to be taken back, {} left",
+            "at the platform: {} to be redacted, {} left",
             counted(*redactions, "note"),
             counted(*left, "note")
         ),
@@ -172,14 +174,14 @@ mod tests {
         };
         insta::assert_snapshot!(lines(&erased, true).join("\n"), @"
         1 session, 0 actions that waited for a note, 0 notes that waited or had been given up: would be erased
-        at the platform: 0 notes would be taken back, 6 notes would stay
+        at the platform: 0 notes would be redacted, 6 notes would stay
           plugin bot: 5 notes, for the plugin exports no `redactor`
           plugin bot: 1 note, for the platform gave them no id
         ");
         let done = Erased { redactions: 2, erasure: Some(ErasureId(0xabc)), ..erased };
         insta::assert_snapshot!(lines(&done, false).join("\n"), @"
         1 session, 0 actions that waited for a note, 0 notes that waited or had been given up: erased
-        at the platform: 2 notes to be taken back, 6 notes left
+        at the platform: 2 notes to be redacted, 6 notes left
           plugin bot: 5 notes, for the plugin exports no `redactor`
           plugin bot: 1 note, for the platform gave them no id
         what stays is listed by `sidenote erase --list --erasure 0000000000000abc`, with what the platform refuses from here on

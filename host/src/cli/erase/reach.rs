@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::cli::outbox::args::SourceArgs;
 use crate::cli::outbox::way::Way;
 use crate::engine::erase::kept::{KeptCursor, KeptFilter, KeptList};
-use crate::engine::erase::{Erased, Erasure, Whom};
+use crate::engine::erase::{Erased, Erasure, Subject};
 
 /// The way that was taken.
 pub(super) struct Reach(Way);
@@ -20,10 +20,10 @@ impl Reach {
     pub(super) async fn erase(&self, erasure: &Erasure, dry_run: bool) -> anyhow::Result<Erased> {
         match &self.0 {
             Way::Host(client) => {
-                let (name, value) = match &erasure.whom {
-                    Whom::Session(session) => ("session_id", session.as_str()),
-                    Whom::User(id) => ("user_id", id.as_str()),
-                    Whom::Email(address) => ("email", address.as_str()),
+                let (name, value) = match &erasure.subject {
+                    Subject::Session(session) => ("session_id", session.as_str()),
+                    Subject::User(id) => ("user_id", id.as_str()),
+                    Subject::Email(address) => ("email", address.as_str()),
                 };
                 let body = json!({
                     "product_id": erasure.product.as_str(),

@@ -14,7 +14,7 @@ use crate::engine::rows::{delete, put, read, session_group};
 use crate::ids::PluginName;
 use crate::outbox::lane::{DeadLetter, Progress};
 use crate::outbox::note::Note;
-use crate::outbox::parcel::Parcel;
+use crate::outbox::sink_delivery::SinkDelivery;
 use crate::store::{Group, Key, Store, StoreError, Table};
 
 /// What is stored of a delivery that a person decides about.
@@ -32,9 +32,10 @@ impl Engine {
         decided: HashSet<NoteRef>,
     ) -> Result<HashMap<Key, Vec<u8>>, StoreError> {
         let mut rows = HashMap::new();
-        for (lane, tables) in
-            [(LaneKind::Note, <Note as Kind>::TABLES), (LaneKind::Sink, <Parcel as Kind>::TABLES)]
-        {
+        for (lane, tables) in [
+            (LaneKind::Note, <Note as Kind>::TABLES),
+            (LaneKind::Sink, <SinkDelivery as Kind>::TABLES),
+        ] {
             let of_kind = || decided.iter().filter(|named| named.lane == lane);
             let wanted: HashSet<(Group, u64)> =
                 of_kind().map(|named| (session_group(&named.key), named.seq)).collect();
@@ -64,7 +65,7 @@ impl Engine {
             }
             let done = match named.lane {
                 LaneKind::Note => self.decide_one::<Note>(round, decision, &named, now),
-                LaneKind::Sink => self.decide_one::<Parcel>(round, decision, &named, now),
+                LaneKind::Sink => self.decide_one::<SinkDelivery>(round, decision, &named, now),
             };
             if done {
                 carried_out += 1;
@@ -123,7 +124,7 @@ impl Engine {
         if !K::lanes_mut(live).of(item.plugin()).lane.revive(item, now) {
             return false;
         }
-        self.counters.notes_revived.add(1);
+        self.counters.notes_requeued.add(1);
         let (group, seq) = (session_group(item.key()), item.seq());
         let progress = Progress::revived(now);
         round.changes.push(put(K::TABLES.queued, group.clone(), seq, &**item));

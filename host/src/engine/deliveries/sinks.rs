@@ -7,13 +7,13 @@ use crate::engine::counters::Counters;
 use crate::engine::inbox::Input;
 use crate::engine::live::Live;
 use crate::outbox::note::{Call, Post, PostError, Posted};
-use crate::outbox::parcel::Parcel;
+use crate::outbox::sink_delivery::SinkDelivery;
 use crate::store::Table;
 
-impl Kind for Parcel {
-    const CALL: CallKind = CallKind::Parcel;
+impl Kind for SinkDelivery {
+    const CALL: CallKind = CallKind::Sink;
     const TABLES: Tables =
-        Tables { queued: Table::Parcel, attempt: Table::ParcelAttempt, dead: Table::ParcelDead };
+        Tables { queued: Table::SinkQueue, attempt: Table::SinkAttempt, dead: Table::SinkDead };
     const LANE_PER_PLUGIN: bool = true;
     const DEAD: &'static str = "outbox: a sink isn't given a batch or summary, which is kept as a dead letter; `sidenote outbox retry` has it \
          sent again";
@@ -24,9 +24,9 @@ impl Kind for Parcel {
 
     fn counts(counters: &Counters) -> Counts<'_> {
         Counts {
-            delivered: &counters.parcels_taken,
-            failed: &counters.parcel_attempts_failed,
-            dead: &counters.parcels_dead,
+            delivered: &counters.sink_deliveries_accepted,
+            failed: &counters.sink_attempts_failed,
+            dead: &counters.sink_deliveries_dead,
         }
     }
 
@@ -37,7 +37,7 @@ impl Kind for Parcel {
         item: &Self,
         _unknown: bool,
     ) -> (bool, Result<Posted, PostError>) {
-        let written = post.write_parcel(call, item).await;
+        let written = post.write_sink(call, item).await;
         (false, written.map(|()| Posted { note_id: None, pause: None }))
     }
 

@@ -22,7 +22,7 @@ use crate::store::{StoreError, Table};
 const LOOKS: usize = 8;
 
 impl Engine {
-    /// Reads what is to be erased. The copies of these sessions that the reference's SDK shares go first:
+    /// Reads what is to be erased. The copies of these sessions that autoplay-sdk shares go first:
     /// were they there afterwards, the sessions would be taken over from them again.
     pub(in crate::engine) async fn load_erased(
         &self,
@@ -139,7 +139,7 @@ impl Engine {
         now: Timestamp,
     ) -> Option<u64> {
         round.records.remove(key);
-        self.shelves.forget(key);
+        self.history_indexes.forget(key);
         round.told.push((key.clone(), What::Gone));
         let live = self.memory.begin_anew(key, now);
         let record = live.as_ref().map(|live| live.session.record().clone()).unwrap_or_default();
@@ -152,7 +152,7 @@ impl Engine {
             targets.insert((note.plugin.clone(), note.conversation.clone()));
             known.extend(Person::of(note.user_id.as_deref(), note.email.as_deref()));
         }
-        known.extend(rows.in_parcels());
+        known.extend(rows.in_sink_deliveries());
         targets.extend(rows.sent().map(|(_, sent)| (sent.plugin, sent.conversation)));
         let number = session_number(key);
         for target in targets {

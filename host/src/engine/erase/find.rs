@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::kept::{self, Reason};
-use super::{Erased, Erasure, Whom};
+use super::{Erased, Erasure, Subject};
 use crate::engine::deliveries::notes::MAX_SENT;
 use crate::engine::history;
 use crate::engine::rows::{Person, PersonRow, person_group, read, session_group, session_key};
 use crate::ids::{PluginName, ProductId, SessionKey};
 use crate::outbox::lane::{DeadLetter, Progress, State};
 use crate::outbox::note::{Note, SentNote};
-use crate::outbox::parcel::Parcel;
 use crate::outbox::redaction::Job;
+use crate::outbox::sink_delivery::SinkDelivery;
 use crate::session::batch::Entry;
 use crate::session::state::{Record, Target};
 use crate::store::{Change, Group, Key, Store, StoreError, Table};
@@ -30,9 +30,9 @@ const OF_SESSION: [Table; 11] = [
     Table::Sent,
     Table::Redact,
     Table::History,
-    Table::Parcel,
-    Table::ParcelAttempt,
-    Table::ParcelDead,
+    Table::SinkQueue,
+    Table::SinkAttempt,
+    Table::SinkDead,
 ];
 
 /// The sessions that are meant: by the index, and by what waits or was given up, which can outlive what the
@@ -42,18 +42,18 @@ pub(super) async fn sessions(
     erasure: &Erasure,
 ) -> Result<Vec<SessionKey>, StoreError> {
     let product = &erasure.product;
-    let person = match &erasure.whom {
-        Whom::Session(session) => {
+    let person = match &erasure.subject {
+        Subject::Session(session) => {
             return Ok(vec![SessionKey { product: product.clone(), session: session.clone() }]);
         }
-        Whom::User(_) | Whom::Email(_) => erasure.whom.person(),
+        Subject::User(_) | Subject::Email(_) => erasure.subject.person(),
     };
     let Some(person) = person else { return Ok(Vec::new()) };
     let rows = store.load(Table::Person, &[person_group(product, &person)]).await?;
     let rows = rows.iter().flatten();
     let indexed = rows.filter_map(|(n, value)| read::<PersonRow>(Table::Person, *n, value));
     let mut keys: HashSet<_> = indexed.map(|row| row.key).collect();
-    for table in [Table::Outbox, Table::Dead, Table::Parcel, Table::ParcelDead, Table::History] {
+    for table in [Table::Outbox, Table::Dead, Table::SinkQueue, Table::SinkDead, Table::History] {
         by_rows(store, table, product, &person, &mut keys).await?;
     }
     let mut keys: Vec<_> = keys.into_iter().collect();
@@ -96,12 +96,15 @@ fn tells_of(table: Table, row: &Key, value: &[u8], person: &Person) -> bool {
     let note = match table {
         // What is kept of a session may be somebody's to whom it doesn't belong any more.
         Table::History => return history::is_of(value, person),
-        Table::Parcel | Table::ParcelDead => {
-            let parcel = match table == Table::Parcel {
-                true => read::<Arc<Parcel>>(table, number, value),
-                false => read::<DeadLetter<Parcel>>(table, number, value).map(|letter| letter.note),
+        Table::SinkQueue | Table::SinkDead => {
+            let delivery = match table == Table::SinkQueue {
+                true => read::<Arc<SinkDelivery>>(table, number, value),
+                false => {
+                    read::<DeadLetter<SinkDelivery>>(table, number, value).map(|letter| letter.note)
+                }
             };
-            return parcel.is_some_and(|parcel| of_parcel(&parcel).any(|known| known == *person));
+            return delivery
+                .is_some_and(|delivery| of_delivery(&delivery).any(|known| known == *person));
         }
         Table::Dead => read::<DeadLetter>(table, number, value).map(|letter| letter.note),
         Table::Session
@@ -114,7 +117,7 @@ fn tells_of(table: Table, row: &Key, value: &[u8], person: &Person) -> bool {
         | Table::Account
         | Table::Journal
         | Table::Redact
-        | Table::ParcelAttempt
+        | Table::SinkAttempt
         | Table::Kept
         | Table::Scrub => read::<Arc<Note>>(table, number, value),
     };
@@ -123,8 +126,8 @@ fn tells_of(table: Table, row: &Key, value: &[u8], person: &Person) -> bool {
     })
 }
 
-fn of_parcel(parcel: &Parcel) -> impl Iterator<Item = Person> {
-    let (user, email) = parcel.person();
+fn of_delivery(delivery: &SinkDelivery) -> impl Iterator<Item = Person> {
+    let (user, email) = delivery.person();
     Person::of(user, email)
 }
 
@@ -153,7 +156,7 @@ pub(super) struct AtPlatform {
     pub(super) sent: SentNote,
     /// Why it stays, as far as can be told.
     pub(super) kept: Option<Reason>,
-    /// Whether it is to be taken back all the same.
+    /// Whether it is to be redacted all the same.
     pub(super) ask: bool,
     /// What is on record for it already.
     pub(super) job: Option<Job>,
@@ -203,8 +206,8 @@ impl SessionRows {
     pub(super) fn tally(&self, notes: &[AtPlatform], forgotten: Option<&Forgotten>) -> Erased {
         let waiting = self.of(Table::Outbox).chain(self.of(Table::Dead));
         let sealed: BTreeSet<_> = waiting.map(|(number, _)| number).collect();
-        let waiting = self.of(Table::Parcel).chain(self.of(Table::ParcelDead));
-        let parcels: BTreeSet<_> = waiting.map(|(number, _)| number).collect();
+        let waiting = self.of(Table::SinkQueue).chain(self.of(Table::SinkDead));
+        let sink_deliveries: BTreeSet<_> = waiting.map(|(number, _)| number).collect();
         let actions = self.read::<Entry>(Table::Open).map(|(_, entry)| entry.actions.len() as u64);
         let mut kept = Vec::new();
         for note in notes {
@@ -219,7 +222,7 @@ impl SessionRows {
             sessions: u64::from(!self.rows.is_empty()),
             actions: actions.sum(),
             notes: sealed.len() as u64,
-            parcels: parcels.len() as u64,
+            sink_deliveries: sink_deliveries.len() as u64,
             redactions: notes.iter().filter(|note| note.kept.is_none()).count() as u64,
             left: kept.iter().map(|count| count.notes).sum(),
             kept,
@@ -228,7 +231,7 @@ impl SessionRows {
     }
 
     /// The notes that are at the platform or may be, and what is to become of each. `redacts` says whether
-    /// a plugin can take notes back, where that is known.
+    /// a plugin can redact notes, where that is known.
     pub(super) fn at_platform(
         &self,
         keep_notes: bool,
@@ -277,7 +280,7 @@ impl SessionRows {
         self.read(Table::Sent)
     }
 
-    /// The notes that are to be taken back already.
+    /// The notes that are to be redacted already.
     pub(super) fn jobs(&self) -> impl Iterator<Item = (u64, Job)> {
         self.read(Table::Redact)
     }
@@ -288,12 +291,13 @@ impl SessionRows {
         self.read(Table::Outbox).map(|(_, note)| note).chain(dead)
     }
 
-    /// Whom what waits for sinks, or was given up, tells of.
-    pub(super) fn in_parcels(&self) -> impl Iterator<Item = Person> {
+    /// Subject what waits for sinks, or was given up, tells of.
+    pub(super) fn in_sink_deliveries(&self) -> impl Iterator<Item = Person> {
         let dead =
-            self.read::<DeadLetter<Parcel>>(Table::ParcelDead).map(|(_, letter)| letter.note);
-        let waiting = self.read::<Arc<Parcel>>(Table::Parcel).map(|(_, parcel)| parcel);
-        waiting.chain(dead).flat_map(|parcel| of_parcel(&parcel).collect::<Vec<_>>())
+            self.read::<DeadLetter<SinkDelivery>>(Table::SinkDead).map(|(_, letter)| letter.note);
+        let waiting =
+            self.read::<Arc<SinkDelivery>>(Table::SinkQueue).map(|(_, delivery)| delivery);
+        waiting.chain(dead).flat_map(|delivery| of_delivery(&delivery).collect::<Vec<_>>())
     }
 
     /// The notes that wait and of which it isn't known whether the platform has them.

@@ -32,7 +32,7 @@ pub enum Reason {
     NoRedactor,
     /// The plugin was asked and answered that the platform can't.
     Unsupported,
-    /// The platform gave the note no id by which it could be taken back.
+    /// The platform gave the note no id by which it could be redacted.
     NoNoteId,
     /// It isn't known whether the platform has the note, and the plugin has no `finder` to ask with.
     OutcomeUnknown,
@@ -72,12 +72,12 @@ impl Reason {
         match self {
             Self::Wished => "they are to be kept (keep_notes)",
             Self::NoRedactor => "the plugin exports no `redactor`",
-            Self::Unsupported => "the platform can't take them back, as the plugin answers",
+            Self::Unsupported => "the platform can't redact them, as the plugin answers",
             Self::NoNoteId => "the platform gave them no id",
             Self::OutcomeUnknown => {
                 "it isn't known whether the platform has them, and the plugin has no `finder`"
             }
-            Self::GivenUp => "taking them back failed until it was given up",
+            Self::GivenUp => "redacting them failed until it was given up",
             Self::Forgotten => {
                 "they are older than the latest 1024 of their session; at most so many"
             }
@@ -151,7 +151,7 @@ pub struct KeptList {
     pub notes: Vec<KeptNote>,
     /// How many there are in all, by plugin and reason; of the first page only.
     pub counts: Vec<KeptCount>,
-    /// Notes of erasures that are still to be taken back; of the first page only.
+    /// Notes of erasures that are still to be redacted; of the first page only.
     pub waiting: u64,
     /// Whether everything was counted.
     pub counted_all: bool,
@@ -365,7 +365,7 @@ impl KeptFilter {
     }
 }
 
-/// How many notes of erasures are still to be taken back.
+/// How many notes of erasures are still to be redacted.
 async fn waiting(store: &dyn Store, filter: &KeptFilter) -> Result<u64, StoreError> {
     let (mut after, mut seen, mut waiting) = (None, 0, 0);
     loop {

@@ -1,7 +1,7 @@
 //! Erasing a person, or a session, of a product.
 //!
 //! What is found of them goes in one transaction per few sessions: open batches, queued and dead notes,
-//! what was remembered of sent ones, the index. Notes at the platform are taken back like those that a
+//! what was remembered of sent ones, the index. Notes at the platform are redacted like those that a
 //! summary replaces; what that needs to know (plugin, conversation, the note's name) is all that is left,
 //! and goes with the last note. What stays at the platform is put on record by the same three, so that it can
 //! be looked up. Then the store's files are written anew, so that free pages tell nothing.
@@ -32,20 +32,20 @@ use crate::store::StoreError;
 /// Sessions that are erased in one transaction: each can have some thousand rows.
 const CHUNK: usize = 16;
 
-/// Whom to erase.
+/// Subject to erase.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Erasure {
     /// Of which product.
     pub product: ProductId,
     /// Who.
-    pub whom: Whom,
+    pub subject: Subject,
     /// Whether the notes at the platform are left there.
     pub keep_notes: bool,
 }
 
 /// Who is erased.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Whom {
+pub enum Subject {
     /// One session.
     Session(SessionId),
     /// Every session of the person with this user id of the activity source.
@@ -54,7 +54,7 @@ pub enum Whom {
     Email(String),
 }
 
-impl std::fmt::Debug for Whom {
+impl std::fmt::Debug for Subject {
     /// The person is left out.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -76,8 +76,8 @@ pub struct Erased {
     pub notes: u64,
     /// Batches and summaries that waited for sinks or had been given up. What sinks were given stays there.
     #[serde(default)]
-    pub parcels: u64,
-    /// Notes that are to be taken back at the platform: those sent, and those of which it isn't known. What
+    pub sink_deliveries: u64,
+    /// Notes that are to be redacted at the platform: those sent, and those of which it isn't known. What
     /// stays of them in the end is found in the [ledger](kept).
     pub redactions: u64,
     /// Notes that stay at the platform, or may be there and stay, as far as can be told before it is asked.
@@ -96,7 +96,7 @@ impl Erased {
         self.sessions += more.sessions;
         self.actions += more.actions;
         self.notes += more.notes;
-        self.parcels += more.parcels;
+        self.sink_deliveries += more.sink_deliveries;
         self.redactions += more.redactions;
         self.left += more.left;
         for KeptCount { plugin, reason, notes } in more.kept {
@@ -125,19 +125,19 @@ pub enum EraseError {
 
 impl Handle {
     /// Erases somebody. Returns after the last commit: from then on nothing of them is in any row but what
-    /// is needed to take notes back. The store's files follow within moments; [`Handle::scrubbed`] waits
+    /// is needed to redact notes. The store's files follow within moments; [`Handle::scrubbed`] waits
     /// for them.
     ///
     /// # Errors
     /// Whom it names is nobody, the store can't be read, or the engine has ended.
     pub async fn erase(&self, erasure: &Erasure) -> Result<Erased, EraseError> {
-        erasure.whom.check(self.settings().names())?;
+        erasure.subject.check(self.settings().names())?;
         let keys = find::sessions(&*self.store, erasure).await?;
         let mut erased = Erased::default();
         let id = ErasureId(rand::random());
         for keys in keys.chunks(CHUNK) {
             let (reply, answer) = oneshot::channel();
-            let persons = erasure.whom.person().into_iter().collect();
+            let persons = erasure.subject.person().into_iter().collect();
             let (keys, keep_notes) = (keys.to_vec(), erasure.keep_notes);
             let order = Order { keys, persons, keep_notes, id, reply };
             self.control.send(Input::Erase(order)).await.map_err(|_| Closed)?;
@@ -149,7 +149,7 @@ impl Handle {
             sessions = erased.sessions,
             actions = erased.actions,
             notes = erased.notes,
-            parcels = erased.parcels,
+            sink_deliveries = erased.sink_deliveries,
             redactions = erased.redactions,
             left = erased.left,
             erasure = erased.erasure.map(tracing::field::display),
@@ -163,7 +163,7 @@ impl Handle {
     /// # Errors
     /// Whom it names is nobody, or the store can't be read.
     pub async fn preview_erase(&self, erasure: &Erasure) -> Result<Erased, EraseError> {
-        erasure.whom.check(self.settings().names())?;
+        erasure.subject.check(self.settings().names())?;
         let keys = find::sessions(&*self.store, erasure).await?;
         let mut erased = Erased::default();
         for keys in keys.chunks(CHUNK) {
@@ -184,7 +184,7 @@ impl Handle {
     }
 }
 
-impl Whom {
+impl Subject {
     fn check(&self, names: &Names) -> Result<(), EraseError> {
         match self {
             Self::User(id) if !names.names_somebody(id) => Err(EraseError::Nobody("user id")),

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::shelf::{Shelf, Slot};
+use super::index::{HistoryIndex, Slot};
 use super::{KeptBatch, KeptSummary, SUMMARY};
 use crate::clock::Timestamp;
 use crate::engine::feed::What;
@@ -48,14 +48,16 @@ impl Engine {
                 | Input::Drain
                 | Input::Stop => continue,
             };
-            if !self.shelves.has(key) {
+            if !self.history_indexes.has(key) {
                 keys.insert(key.clone());
             }
         }
         let keys: Vec<_> = keys.into_iter().collect();
         let groups: Vec<_> = keys.iter().map(session_group).collect();
-        let shelves = load(&*self.store, &groups).await?;
-        keys.into_iter().zip(shelves).for_each(|(key, shelf)| self.shelves.put(key, shelf));
+        let history_indexes = load(&*self.store, &groups).await?;
+        keys.into_iter()
+            .zip(history_indexes)
+            .for_each(|(key, index)| self.history_indexes.put(key, index));
         Ok(())
     }
 
@@ -64,9 +66,9 @@ impl Engine {
         &self,
         groups: &[Group],
     ) -> Result<Vec<Vec<u64>>, StoreError> {
-        let shelves = load(&*self.store, groups).await?;
+        let history_indexes = load(&*self.store, groups).await?;
         // The summary's row may be there or not: to remove it does no harm.
-        Ok(shelves.iter().map(|shelf| shelf.numbers().chain([SUMMARY]).collect()).collect())
+        Ok(history_indexes.iter().map(|index| index.numbers().chain([SUMMARY]).collect()).collect())
     }
 
     /// Keeps a batch that is about to be taken.
@@ -96,7 +98,7 @@ impl Engine {
             crate::store::Change::Delete(_) => 0,
         };
         let slot = Slot { first: kept.first, actions: kept.batch.actions.len() as u64, bytes };
-        let over = self.shelves.open(key).push(slot, rules);
+        let over = self.history_indexes.open(key).push(slot, rules);
         round.changes.push(row);
         self.counters.history_dropped.add(over.iter().map(|slot| slot.actions).sum());
         remove(round, key, &over);
@@ -133,19 +135,19 @@ impl Engine {
     }
 
     fn remove_covered(&mut self, round: &mut Round, key: &SessionKey, through: u64) {
-        let covered = self.shelves.get_mut(key).map(|shelf| shelf.take_covered(through));
+        let covered = self.history_indexes.get_mut(key).map(|index| index.take_covered(through));
         remove(round, key, &covered.unwrap_or_default());
     }
 }
 
 /// Reads which batches are kept: of few sessions at once, as their rows hold all that they did.
-async fn load(store: &dyn Store, groups: &[Group]) -> Result<Vec<Shelf>, StoreError> {
-    let mut shelves = Vec::with_capacity(groups.len());
+async fn load(store: &dyn Store, groups: &[Group]) -> Result<Vec<HistoryIndex>, StoreError> {
+    let mut history_indexes = Vec::with_capacity(groups.len());
     for groups in groups.chunks(TOGETHER) {
         let rows = store.load(Table::History, groups).await?;
-        shelves.extend(rows.iter().map(Shelf::of));
+        history_indexes.extend(rows.iter().map(HistoryIndex::of));
     }
-    Ok(shelves)
+    Ok(history_indexes)
 }
 
 fn is_sent_summary(note: &Note, sent: bool) -> bool {

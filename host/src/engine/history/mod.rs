@@ -5,13 +5,13 @@
 //! posted: where it becomes a dead letter, what it tells of is still there. What is kept of a session is
 //! bounded by count and bytes, and by time.
 
+mod index;
 mod keep;
 mod read;
-mod shelf;
 
+pub(super) use index::{HistoryIndexes, actions as actions_in};
 pub use read::History;
 pub(super) use read::is_of;
-pub(super) use shelf::{Shelves, actions as actions_in};
 
 use serde::{Deserialize, Serialize};
 

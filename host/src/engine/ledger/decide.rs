@@ -190,7 +190,7 @@ impl<'a> Selection<'a> {
     /// Whether a note came to be what it is after the moment that bounds the order. One that is from
     /// after this very moment is from before: the clock was set back since.
     fn is_later(&self, entry: &Entry, now: Timestamp) -> bool {
-        let since = Timestamp::from_secs_f64(entry.given_up_at.unwrap_or(entry.sealed_at));
+        let since = Timestamp::from_secs_f64(entry.dead_lettered_at.unwrap_or(entry.sealed_at));
         since > self.until && since <= now
     }
 }

@@ -9,7 +9,7 @@ use crate::engine::inbox::LaneKind;
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::outbox::lane::{DeadLetter, Item, Progress, State};
 use crate::outbox::note::{Note, NoteKind};
-use crate::outbox::parcel::Parcel;
+use crate::outbox::sink_delivery::SinkDelivery;
 
 /// A note that waits or was given up. Times are seconds since the Unix epoch.
 ///
@@ -44,7 +44,7 @@ pub struct Entry {
     /// How long ago that was, in seconds.
     pub age_seconds: f64,
     /// When it was given up.
-    pub given_up_at: Option<f64>,
+    pub dead_lettered_at: Option<f64>,
     /// The length of its text.
     pub bytes: usize,
     /// How many actions it tells of.
@@ -139,7 +139,7 @@ impl Entry {
         let state = if letter.holds_lane { EntryState::GivenUp } else { EntryState::Dead };
         Self {
             attempts: letter.attempts,
-            given_up_at: Some(letter.at.as_secs_f64()),
+            dead_lettered_at: Some(letter.at.as_secs_f64()),
             reason: Some(letter.reason.clone()),
             ..Self::of(key, &*letter.note, state, now)
         }
@@ -160,7 +160,7 @@ impl Entry {
             waits_until: None,
             sealed_at: item.sealed_at().as_secs_f64(),
             age_seconds: now.since(item.sealed_at()).as_secs_f64(),
-            given_up_at: None,
+            dead_lettered_at: None,
             bytes: item.text().len(),
             actions: item.actions(),
             reason: None,
@@ -205,7 +205,7 @@ impl Listed for Note {
     }
 }
 
-impl Listed for Parcel {
+impl Listed for SinkDelivery {
     const LANE: LaneKind = LaneKind::Sink;
 
     fn kind(&self) -> NoteKind {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock::{Clock, Timestamp};
-use crate::engine::feed::Teller;
+use crate::engine::feed::Publisher;
 use crate::engine::handle::Handle;
 use crate::engine::inbox::{Decision, Input, NoteRef};
 use crate::engine::rows::{put, session_group};
@@ -168,7 +168,7 @@ async fn an_entry_says_where_the_note_stands_and_nothing_of_the_person() {
     assert_eq!((retried.age_seconds, retried.bytes), (10_800.0, 13));
     let dead = &listing.entries[4];
     assert_eq!((dead.attempts, dead.crashes, dead.waits_until), (3, None, None));
-    assert_eq!(dead.given_up_at, Some(NOW.as_secs_f64() - 3600.0));
+    assert_eq!(dead.dead_lettered_at, Some(NOW.as_secs_f64() - 3600.0));
     let back: Listing = serde_json::from_str(&json).unwrap();
     assert_eq!(back, listing);
 
@@ -321,7 +321,7 @@ fn engine(takes: Duration) -> (Handle, tokio::task::JoinHandle<Asked>) {
         store: Arc::new(MemoryStore::new()),
         post: Arc::new(NobodyPosts),
         scrub_due: tokio::sync::watch::channel(false).1,
-        listeners: Teller::new().listeners(),
+        listeners: Publisher::new().listeners(),
     };
     let answer = async move {
         let mut asked = Vec::new();

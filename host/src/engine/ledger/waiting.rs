@@ -35,7 +35,7 @@ struct Of {
 /// The store can't be read.
 pub async fn waiting(store: &dyn Store) -> Result<Waiting, StoreError> {
     let (notes, more_notes) = counted(store, Table::Outbox).await?;
-    let (for_sinks, more_for_sinks) = counted(store, Table::Parcel).await?;
+    let (for_sinks, more_for_sinks) = counted(store, Table::SinkQueue).await?;
     Ok(Waiting { notes, for_sinks, more: more_notes || more_for_sinks })
 }
 

@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::engine::rows::session_key;
 use crate::outbox::lane::{DeadLetter, Progress, State};
 use crate::outbox::note::Note;
-use crate::outbox::parcel::Parcel;
+use crate::outbox::sink_delivery::SinkDelivery;
 use crate::store::{Group, Key, Store, StoreError, Table};
 
 /// Rows that are read at once. A note may have tens of kilobytes.
@@ -177,7 +177,7 @@ impl<'a> Walk<'a> {
 fn attempts_of(table: Table) -> Option<(Table, Table)> {
     match table {
         Table::Outbox => Some((Table::Attempt, Table::Dead)),
-        Table::Parcel => Some((Table::ParcelAttempt, Table::ParcelDead)),
+        Table::SinkQueue => Some((Table::SinkAttempt, Table::SinkDead)),
         Table::Session
         | Table::Open
         | Table::Attempt
@@ -188,18 +188,18 @@ fn attempts_of(table: Table) -> Option<(Table, Table)> {
         | Table::Account
         | Table::Journal
         | Table::Redact
-        | Table::ParcelAttempt
-        | Table::ParcelDead
+        | Table::SinkAttempt
+        | Table::SinkDead
         | Table::History
         | Table::Kept
         | Table::Scrub => None,
     }
 }
 
-/// Reads a row; `None` where it is no note or parcel, or another one than its place says.
+/// Reads a row; `None` where it is no note or sink delivery, or another one than its place says.
 fn read(row: &Key, value: &[u8], progress: Progress, now: Timestamp, text: bool) -> Option<Entry> {
-    if row.table == Table::Parcel || row.table == Table::ParcelDead {
-        read_as::<Parcel>(row, value, progress, now, text)
+    if row.table == Table::SinkQueue || row.table == Table::SinkDead {
+        read_as::<SinkDelivery>(row, value, progress, now, text)
     } else {
         read_as::<Note>(row, value, progress, now, text)
     }

@@ -36,12 +36,12 @@ pub(super) struct Request {
 
 /// Has the configuration read again. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Desk {
+pub(super) struct ReloadHandle {
     requests: mpsc::Sender<Request>,
     record: Record,
 }
 
-impl Desk {
+impl ReloadHandle {
     /// A desk, and where its wishes come out.
     pub(super) fn new(record: Record) -> (Self, mpsc::Receiver<Request>) {
         let (requests, wishes) = mpsc::channel(WAITING);

@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Plan, Source};
 use crate::engine::{Handle, Settings, Unchanged};
 use crate::host::RunError;
-use crate::host::front::Front;
+use crate::host::api::ApiBackend;
 use crate::host::readers::{Readers, RunningReaders};
 use crate::host::streams::Streams;
 use crate::http::{RefusalCode, ReloadOutcome, ReloadProblem};
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(in crate::host) struct Parts {
     pub(in crate::host) engine: Handle,
     pub(in crate::host) registry: Arc<Registry>,
-    pub(in crate::host) front: Arc<Front>,
+    pub(in crate::host) api: Arc<ApiBackend>,
     pub(in crate::host) streams: Streams,
     pub(in crate::host) readers: RunningReaders,
 }
@@ -138,12 +138,12 @@ impl Reloader {
             Unchanged::Closed => Refusal::of(RefusalCode::Closing, "", error),
         })?;
         registry.look_again(&files);
-        let front = self.parts.front.clone();
-        front.change_products(&next);
+        let api = self.parts.api.clone();
+        api.change_products(&next);
         self.parts.streams.swap(plan.streams.to_end(), streams).await;
-        front.show_streams(self.parts.streams.statuses());
+        api.show_streams(self.parts.streams.statuses());
         if let Some(readers) = readers {
-            self.parts.readers.swap(readers, |asked| front.show_readers(asked)).await;
+            self.parts.readers.swap(readers, |asked| api.show_readers(asked)).await;
         }
         next.warn();
         self.config = next;

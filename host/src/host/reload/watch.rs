@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::{Desk, Record};
+use super::{Record, ReloadHandle};
 use crate::config::Source;
 use crate::http::AskedBy;
 use crate::plugin::{Change, Stamp, Watch};
@@ -28,7 +28,7 @@ enum Kind {
 pub(in crate::host) async fn watch(
     source: Source,
     plugins_folder: PathBuf,
-    desk: Desk,
+    desk: ReloadHandle,
     every: Duration,
     stop: CancellationToken,
 ) {

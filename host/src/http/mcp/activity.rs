@@ -59,9 +59,9 @@ pub(super) fn tool() -> Tool {
             "description": {"type": "string"},
             "canonical_url": {"type": "string"},
             "session_id": {"type": "string"},
-            "taken_at": {"type": "number", "description": "Seconds since 1970."},
+            "accepted_at": {"type": "number", "description": "Seconds since 1970."},
         },
-        "required": ["title", "description", "canonical_url", "session_id", "taken_at"],
+        "required": ["title", "description", "canonical_url", "session_id", "accepted_at"],
     });
     let output = json!({
         "type": "object",

@@ -104,7 +104,7 @@ async fn what_a_user_did_is_listed_the_latest_last() {
     assert_eq!(
         answer["actions"][1],
         json!({
-            "session_id": "s-a/b ü", "taken_at": 1_700_000_000.0, "description": "three",
+            "session_id": "s-a/b ü", "accepted_at": 1_700_000_000.0, "description": "three",
             "title": "", "type": "", "index": 0, "canonical_url": "", "raw_url": "",
         })
     );
@@ -156,7 +156,7 @@ async fn the_answers_of_the_book_are_answered() {
 async fn a_reset_names_its_product_and_its_user() {
     let (host, _) = start().await;
     let answer = host.send("POST", "/admin/reset/a%2Fb?product=p", &[TOKEN], "junk").await;
-    // What stays at a platform is told beside what the reference answers.
+    // What stays at a platform is told beside what autoplay-sdk answers.
     let expected = json!({
         "status": "ok", "user_id": "a/b", "left": 5, "erasure": "0000000000000abc",
         "kept": [{"plugin": "bot", "reason": "no_redactor", "notes": 5}],

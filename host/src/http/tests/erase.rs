@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::Secret;
 use crate::engine::erase::kept::{KeptCount, KeptNote, Reason};
-use crate::engine::erase::{Erased, Erasure, Whom};
+use crate::engine::erase::{Erased, Erasure, Subject};
 use crate::outbox::redaction::{ErasureId, Why};
 
 pub(super) type KeptAsked = (KeptFilter, usize, Option<KeptCursor>);
@@ -12,7 +12,16 @@ pub(super) fn erased(dry_run: bool) -> Erased {
     let redactions = if dry_run { 0 } else { 4 };
     let kept = vec![KeptCount { plugin: "bot".into(), reason: Reason::NoRedactor, notes: 5 }];
     let erasure = (!dry_run).then_some(ErasureId(0xabc));
-    Erased { sessions: 1, actions: 2, notes: 3, parcels: 4, redactions, left: 5, kept, erasure }
+    Erased {
+        sessions: 1,
+        actions: 2,
+        notes: 3,
+        sink_deliveries: 4,
+        redactions,
+        left: 5,
+        kept,
+        erasure,
+    }
 }
 
 pub(super) fn kept() -> KeptList {
@@ -47,7 +56,7 @@ async fn an_erasure_is_carried_out_and_counted() {
     let answer = host.erase(&json!({"product_id": "p", "user_id": "u"})).await;
     assert_eq!(answer.status(), 200);
     let expected = json!({
-        "sessions": 1, "actions": 2, "notes": 3, "parcels": 4, "redactions": 4, "left": 5, "dry_run": false,
+        "sessions": 1, "actions": 2, "notes": 3, "sink_deliveries": 4, "redactions": 4, "left": 5, "dry_run": false,
         "kept": [{"plugin": "bot", "reason": "no_redactor", "notes": 5}], "erasure": "0000000000000abc",
     });
     assert_eq!(answer.json(), expected);
@@ -57,16 +66,16 @@ async fn an_erasure_is_carried_out_and_counted() {
     host.erase(&json!({"product_id": 7, "user_id": 4711})).await;
 
     let product = ProductId::new("p").unwrap();
-    let of = |whom, keep_notes| Erasure { product: product.clone(), whom, keep_notes };
-    let session = Whom::Session(SessionId::new("s").unwrap());
+    let of = |subject, keep_notes| Erasure { product: product.clone(), subject, keep_notes };
+    let session = Subject::Session(SessionId::new("s").unwrap());
     let expected = [
-        (of(Whom::User("u".into()), false), false),
-        (of(Whom::Email("a@b".into()), true), true),
+        (of(Subject::User("u".into()), false), false),
+        (of(Subject::Email("a@b".into()), true), true),
         (of(session, false), false),
         (
             Erasure {
                 product: ProductId::new("7").unwrap(),
-                ..of(Whom::User("4711".into()), false)
+                ..of(Subject::User("4711".into()), false)
             },
             false,
         ),
@@ -78,8 +87,8 @@ async fn an_erasure_is_carried_out_and_counted() {
 async fn an_erasure_that_does_not_say_whom_changes_nothing() {
     let host = Host::start(Server::default()).await;
     for (body, code) in [
-        (json!({"product_id": "p"}), "whom"),
-        (json!({"product_id": "p", "user_id": "u", "email": "e"}), "whom"),
+        (json!({"product_id": "p"}), "subject"),
+        (json!({"product_id": "p", "user_id": "u", "email": "e"}), "subject"),
         (json!({"product_id": "p", "user_id": ""}), "invalid_id"),
         (json!({"product_id": "p", "user_id": 7.5}), "invalid_id"),
         (json!({"product_id": "p", "session_id": null}), "invalid_id"),

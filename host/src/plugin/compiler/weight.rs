@@ -18,7 +18,7 @@ use wasmparser::{
 use function::Signatures;
 
 use super::Refusal;
-use crate::plugin::anatomy::MAX_DEPTH;
+use crate::plugin::component_info::MAX_DEPTH;
 
 /// Core modules and components in a component, at whatever depth. Python's has 18.
 const MAX_PARTS: u64 = 1_000;

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
+use super::config_snippet;
 use super::model::{Manifest, SecretAsk};
-use super::paste;
 use super::schema;
 use crate::config::{Plugin as PluginConfig, PluginSecret};
-use crate::egress::{Asked, BadGrant, Grants, Origins, Pattern, Patterns, Vault};
+use crate::egress::{Asked, BadGrant, Grants, Origins, Pattern, Patterns, SecretStore};
 use crate::ids::PluginName;
 use crate::plugin::clean::clean;
 
@@ -19,7 +19,7 @@ pub struct Effective {
     /// What it may reach.
     pub grants: Grants,
     /// The secrets that it may use.
-    pub vault: Vault,
+    pub secret_store: SecretStore,
     /// Where the manifest and the operator want different things.
     pub mismatches: Vec<Mismatch>,
 }
@@ -35,14 +35,18 @@ pub fn effective(
     manifest: Option<&Manifest>,
 ) -> Result<Effective, BadGrant> {
     let grants = Grants::new(name.clone(), &config.hosts, config.allow_private)?;
-    let vault = Vault::new(name.clone(), &config.secrets)?;
+    let secret_store = SecretStore::new(name.clone(), &config.secrets)?;
     let Some(manifest) = manifest else {
-        return Ok(Effective { grants, vault, mismatches: vec![Mismatch::NoManifest] });
+        return Ok(Effective { grants, secret_store, mismatches: vec![Mismatch::NoManifest] });
     };
     let asked = manifest.asked();
     let mismatches = mismatches(name, config, manifest, &asked, grants.hosts())?;
     let Asked { hosts, secrets } = asked;
-    Ok(Effective { grants: grants.limited_to(hosts), vault: vault.limited_to(secrets), mismatches })
+    Ok(Effective {
+        grants: grants.limited_to(hosts),
+        secret_store: secret_store.limited_to(secrets),
+        mismatches,
+    })
 }
 
 /// Something that a manifest and an operator's configuration want differently. The text says what
@@ -184,7 +188,7 @@ fn mismatches(
     let missing = not_granted(&asked.hosts, granted);
     if !missing.is_empty() {
         let line = hosts_line(&asked.hosts, granted, &missing);
-        let toml = format!("{}\n{line}", paste::grants_table(plugin));
+        let toml = format!("{}\n{line}", config_snippet::grants_table(plugin));
         found.push(Mismatch::HostsNotGranted { hosts: shown(&missing), toml });
     }
     let not_asked = |asked: &Patterns, granted: &Origins| -> Vec<String> {
@@ -199,7 +203,7 @@ fn mismatches(
         manifest.secrets.iter().filter(|(_, ask)| ask.verifies).map(|(name, _)| name).collect();
     let refused = !verifying.is_empty() && verifying.iter().all(|name| set(name).is_none());
     if refused {
-        let toml = paste::secret(plugin, verifying[0], &asked.secrets[verifying[0]]);
+        let toml = config_snippet::secret(plugin, verifying[0], &asked.secrets[verifying[0]]);
         let names = verifying.iter().map(|name| (*name).clone()).collect();
         found.push(Mismatch::WebhooksRefused { names, toml });
     }
@@ -209,7 +213,7 @@ fn mismatches(
         .is_some_and(|schema| schema::properties(schema).contains_key(IDENTITY_VERIFICATION));
     let is_verified = config.config.get(IDENTITY_VERIFICATION).is_some_and(|it| it == "true");
     if verifies_people && !refused && !is_verified && !config.belief.accept_claims {
-        let toml = paste::belief(plugin);
+        let toml = config_snippet::belief(plugin);
         found.push(Mismatch::PeopleUnverified { toml });
     }
     for (name, ask) in &manifest.secrets {
@@ -224,7 +228,7 @@ fn mismatches(
         let granted = Origins::parse(hosts)?;
         let missing = not_granted(wanted, &granted);
         if !missing.is_empty() {
-            let table = paste::secret_table(plugin, name);
+            let table = config_snippet::secret_table(plugin, name);
             let toml = format!("{table}\n{}", hosts_line(wanted, &granted, &missing));
             let (name, hosts) = (name.clone(), shown(&missing));
             found.push(Mismatch::SecretNotGranted { name, hosts, toml });
@@ -242,7 +246,7 @@ fn not_set(plugin: &PluginName, name: &str, ask: &SecretAsk, wanted: &Patterns) 
         name: name.to_owned(),
         description: clean(&ask.description, 200),
         optional: ask.optional,
-        toml: paste::secret(plugin, name, wanted),
+        toml: config_snippet::secret(plugin, name, wanted),
     }
 }
 
@@ -264,7 +268,7 @@ fn shown(patterns: &[&Pattern]) -> Vec<String> {
 fn hosts_line(asked: &Patterns, granted: &Origins, missing: &[&Pattern]) -> String {
     let kept = granted.iter().filter(|origin| asked.fits(origin)).map(ToString::to_string);
     let hosts: Vec<_> = kept.chain(missing.iter().map(|pattern| pattern.example())).collect();
-    format!("hosts = {}", paste::list(&hosts))
+    format!("hosts = {}", config_snippet::list(&hosts))
 }
 
 #[cfg(test)]
@@ -333,7 +337,7 @@ mod tests {
         assert_eq!(effective.mismatches, [Mismatch::NoManifest]);
         let origin = crate::egress::Origin::parse("a.example").unwrap();
         assert!(effective.grants.admit(&origin).is_ok());
-        assert_eq!(effective.vault.fill(b"{{secret:token}}", &origin).unwrap(), b"t");
+        assert_eq!(effective.secret_store.fill(b"{{secret:token}}", &origin).unwrap(), b"t");
     }
 
     #[test]
@@ -348,10 +352,10 @@ mod tests {
         for host in ["evil.example", "files.example", "other.desk.example"] {
             assert!(effective.grants.admit(&origin(host)).is_err(), "{host}");
         }
-        let token = |host| effective.vault.fill(b"{{secret:token}}", &origin(host));
+        let token = |host| effective.secret_store.fill(b"{{secret:token}}", &origin(host));
         assert_eq!(token("acme.desk.example").unwrap(), b"t0ken");
         assert!(token("evil.example").is_err());
-        assert!(effective.vault.key("other").is_err());
+        assert!(effective.secret_store.key("other").is_err());
     }
 
     #[test]

@@ -6,18 +6,18 @@
 //! | `schema` | `config`: which JSON Schemas are taken, and settings checked against one |
 //! | `effective` | what a plugin really gets: what it asks for and what the operator grants |
 //! | `pack` | putting a manifest into a component |
-//! | `paste` | what a plugin asks for, as a configuration to paste |
+//! | `config_snippet` | what a plugin asks for, as a configuration to paste |
 //!
 //! A manifest is read before anything is compiled, and nothing that it says is trusted: it can only ask.
 
+mod config_snippet;
 mod effective;
 mod model;
 mod pack;
-mod paste;
 mod schema;
 
+pub use config_snippet::{belief, settings, toml};
 pub use effective::{Effective, Mismatch, effective};
 pub use model::{Manifest, ManifestError, SecretAsk};
 pub use pack::{PackError, pack};
-pub use paste::{belief, settings, toml};
 pub use schema::{ConfigError, Violation};

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::schema::{self, ConfigError};
 use crate::egress::{Asked, Pattern, Patterns};
-use crate::plugin::anatomy::{Anatomy, AnatomyError};
 use crate::plugin::clean::clean;
+use crate::plugin::component_info::{AnatomyError, ComponentInfo};
 use crate::visible::steers;
 
 /// Largest manifest, in bytes.
@@ -116,14 +116,14 @@ impl Manifest {
     /// # Errors
     /// The component can't be read, or its manifest can't be used.
     pub fn read(component: &[u8]) -> Result<Option<Self>, ManifestError> {
-        let anatomy = Anatomy::of(component)?;
-        let section = match &*anatomy.manifests {
+        let component_info = ComponentInfo::of(component)?;
+        let section = match &*component_info.manifests {
             [] => return Ok(None),
             [section] => section,
             several => return Err(ManifestError::Several(several.len())),
         };
         let manifest = Self::from_section(section.data)?;
-        let exported = anatomy.interfaces();
+        let exported = component_info.interfaces();
         if !manifest.interfaces.is_empty() && manifest.interfaces != exported {
             return Err(ManifestError::Interfaces {
                 said: clean(&manifest.interfaces.join(", "), 400),

@@ -3,7 +3,7 @@
 use wasm_encoder::{ComponentSection, RawSection, Section};
 
 use super::model::{Manifest, ManifestError};
-use crate::plugin::anatomy::{Anatomy, AnatomyError, SECTION, Section as Found};
+use crate::plugin::component_info::{AnatomyError, ComponentInfo, SECTION, Section as Found};
 
 /// The component with its manifest at the top level, its `interfaces` filled in. Without a manifest the
 /// one that it brings along is taken, from a core module too. The same input gives the same bytes.
@@ -15,20 +15,20 @@ pub fn pack(
     manifest: Option<Manifest>,
     replace: bool,
 ) -> Result<Vec<u8>, PackError> {
-    let anatomy = Anatomy::of(component)?;
-    let manifest = match (manifest, &*anatomy.manifests) {
+    let component_info = ComponentInfo::of(component)?;
+    let manifest = match (manifest, &*component_info.manifests) {
         (Some(_), [_, ..]) if !replace => return Err(PackError::Present),
         (Some(manifest), _) => manifest,
         (None, []) => return Err(PackError::None),
         (None, [section]) => Manifest::from_section(section.data)?,
         (None, several) => return Err(ManifestError::Several(several.len()).into()),
     };
-    let interfaces = anatomy.interfaces();
+    let interfaces = component_info.interfaces();
     if interfaces.is_empty() {
         return Err(PackError::NoExports);
     }
     let section = Manifest { interfaces, ..manifest }.to_section()?;
-    let mut packed = without_manifests(component, &anatomy);
+    let mut packed = without_manifests(component, &component_info);
     let custom = wasm_encoder::CustomSection { name: SECTION.into(), data: section.into() };
     custom.append_to_component(&mut packed);
     Ok(packed)
@@ -36,16 +36,19 @@ pub fn pack(
 
 /// The component without its manifest sections. All else stays as it is, byte for byte, except for the
 /// size of a core module that had one.
-fn without_manifests(component: &[u8], anatomy: &Anatomy<'_>) -> Vec<u8> {
-    let header = anatomy.sections.first().map_or(component.len(), |first| first.range.start);
+fn without_manifests(component: &[u8], component_info: &ComponentInfo<'_>) -> Vec<u8> {
+    let header = component_info.sections.first().map_or(component.len(), |first| first.range.start);
     let mut out = component[..header].to_vec();
-    for section in &anatomy.sections {
+    for section in &component_info.sections {
         let inside = |found: &&Found<'_>| {
             section.content.start <= found.range.start && found.range.end <= section.content.end
         };
-        let cuts: Vec<_> = anatomy.manifests.iter().filter(|it| it.nested).filter(inside).collect();
-        let is_manifest =
-            anatomy.manifests.iter().any(|found| !found.nested && found.range == section.range);
+        let cuts: Vec<_> =
+            component_info.manifests.iter().filter(|it| it.nested).filter(inside).collect();
+        let is_manifest = component_info
+            .manifests
+            .iter()
+            .any(|found| !found.nested && found.range == section.range);
         if is_manifest {
             continue;
         }

@@ -57,7 +57,7 @@ impl World {
         let (now, rules) = (Timestamp(at), Delivery::default());
         let conversation = ConversationId::new(CONVERSATIONS[step.conversation]).expect("an id");
         let owners = self.owners.entry(conversation.clone()).or_default();
-        let wish = Wish {
+        let request = LinkRequest {
             plugin: &self.plugin,
             conversation: &conversation,
             mode: step.mode,
@@ -66,7 +66,7 @@ impl World {
             names: &self.names,
         };
         let session = &mut self.sessions[step.session];
-        let (event, effects) = session.on_link(wish, owners, now, &rules)?;
+        let (event, effects) = session.on_link(request, owners, now, &rules)?;
         let key = session.key.clone();
         let Some(link) = session.record().link.clone() else { panic!("it is linked") };
         let mut left = Vec::new();
@@ -124,10 +124,10 @@ proptest! {
                     continue;
                 }
                 let (Some(before), Ok(event)) = (before, result) else {
-                    prop_assert!(result.is_ok() || before == after, "a refused wish changes nothing");
+                    prop_assert!(result.is_ok() || before == after, "a refused request changes nothing");
                     continue;
                 };
-                let after = after.as_ref().expect("a link is never lost by a wish of its own");
+                let after = after.as_ref().expect("a link is never lost by a request of its own");
                 if after.conversation != before.conversation {
                     prop_assert_eq!(event, LinkEvent::Moved);
                     prop_assert!(step.mode == LinkMode::Move || basis > before.basis);

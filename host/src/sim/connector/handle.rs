@@ -219,7 +219,7 @@ impl State {
             count(&counters.misdirected);
             return plain(StatusCode::NOT_ACCEPTABLE, "a reader accepts text/event-stream");
         }
-        let reader = product.seat(reset);
+        let reader = product.attach(reset);
         let feed = Feed {
             product,
             reader,

@@ -22,10 +22,10 @@ pub(super) struct Product {
     pub(super) waiting: Arc<tokio::sync::Mutex<mpsc::Receiver<Item>>>,
     next_event_id: AtomicU64,
     next_reader: AtomicU64,
-    seat: watch::Sender<Option<Seat>>,
+    attached: watch::Sender<Option<Attached>>,
 }
 
-struct Seat {
+struct Attached {
     reader: u64,
     reset: Reset,
 }
@@ -38,31 +38,33 @@ impl Product {
             waiting: Arc::new(tokio::sync::Mutex::new(waiting)),
             next_event_id: AtomicU64::new(1),
             next_reader: AtomicU64::new(1),
-            seat: watch::Sender::new(None),
+            attached: watch::Sender::new(None),
         }
     }
 
-    /// Seats a reader. The one before it, if its connection still stands, is reset so that it lets go of the queue.
-    pub(super) fn seat(&self, reset: Reset) -> u64 {
+    /// Attaches a reader. The one before it, if its connection still stands, is reset so that it lets go of the queue.
+    pub(super) fn attach(&self, reset: Reset) -> u64 {
         let reader = self.next_reader.fetch_add(1, Ordering::Relaxed);
-        if let Some(before) = self.seat.send_replace(Some(Seat { reader, reset })) {
+        if let Some(before) = self.attached.send_replace(Some(Attached { reader, reset })) {
             before.reset.now();
         }
         reader
     }
 
-    /// Frees the seat, unless another reader has taken it over.
+    /// Detaches it, unless another reader has taken it over.
     pub(super) fn leave(&self, reader: u64) {
-        self.seat.send_if_modified(|seat| seat.take_if(|seat| seat.reader == reader).is_some());
+        self.attached.send_if_modified(|attached| {
+            attached.take_if(|attached| attached.reader == reader).is_some()
+        });
     }
 
     pub(super) fn reader(&self) -> Option<u64> {
-        self.seat.borrow().as_ref().map(|seat| seat.reader)
+        self.attached.borrow().as_ref().map(|attached| attached.reader)
     }
 
     /// Waits until a reader is connected.
     pub(super) async fn read_by_someone(&self) {
-        self.seat
+        self.attached
             .subscribe()
             .wait_for(Option::is_some)
             .await
@@ -71,7 +73,7 @@ impl Product {
 
     /// Resets the reader's connection, whatever is still queued for it.
     pub(super) fn reset(&self) -> bool {
-        self.seat.borrow().as_ref().inspect(|seat| seat.reset.now()).is_some()
+        self.attached.borrow().as_ref().inspect(|attached| attached.reset.now()).is_some()
     }
 
     pub(super) fn next_event_id(&self) -> u64 {

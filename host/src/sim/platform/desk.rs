@@ -56,7 +56,7 @@ pub(super) enum Taken {
     Repeat { id: String },
 }
 
-/// Most notes taken back that are recorded; they are counted all the same.
+/// Most notes redacted that are recorded; they are counted all the same.
 const MAX_REDACTIONS: usize = 100_000;
 
 /// Most sessions per conversation whose order is watched.

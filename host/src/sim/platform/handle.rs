@@ -77,12 +77,12 @@ impl Platform {
         self.server.url()
     }
 
-    /// Where notes are taken back.
+    /// Where notes are redacted.
     pub fn redact_url(&self) -> String {
         format!("{}/redact", self.server.url())
     }
 
-    /// The notes that were taken back, in order.
+    /// The notes that were redacted, in order.
     pub fn redactions(&self) -> Vec<Redacted> {
         self.receiver.desk().redactions.clone()
     }

@@ -1,4 +1,4 @@
-//! `POST /redact`: notes taken back.
+//! `POST /redact`: notes redacted.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::answer::{Answer, json};
 use super::receive::{Receiver, Refusal};
 use crate::clock::Timestamp;
 
-/// A note that was taken back.
+/// A note that was redacted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redacted {
     /// The conversation.

@@ -9,7 +9,7 @@ pub struct PlatformStats {
     pub repeats: u64,
     /// Repeats whose body differs from the note taken first: a sealed note must not change.
     pub changed_repeats: u64,
-    /// Notes taken back.
+    /// Notes redacted.
     pub redactions: u64,
     /// Redactions of notes that are not there.
     pub redactions_of_nothing: u64,
@@ -38,7 +38,7 @@ pub struct PlatformStats {
     /// Attempts at delivering webhooks.
     pub webhook_attempts: u64,
     /// Webhooks that the host took.
-    pub webhooks_taken: u64,
+    pub webhooks_accepted: u64,
     /// Webhooks given up.
     pub webhooks_given_up: u64,
 }

@@ -85,7 +85,7 @@ pub(super) async fn deliver(
         repeat(receiver, url, body, &format!("{conversation}-{}", receiver.clock.now().0)).await;
     let mut desk = receiver.desk();
     match delivered {
-        Ok(()) => desk.stats.webhooks_taken += 1,
+        Ok(()) => desk.stats.webhooks_accepted += 1,
         Err(_) => desk.stats.webhooks_given_up += 1,
     }
     delivered

@@ -43,12 +43,12 @@ impl Keys {
     }
 }
 
-/// The reference's key of a session: its id, as it is.
+/// autoplay-sdk's key of a session: its id, as it is.
 pub(super) fn snapshot(session: &SessionId) -> String {
     format!("autoplay:session_state:{session}")
 }
 
-/// What a namespace must not begin with: the reference's keys begin so.
+/// What a namespace must not begin with: autoplay-sdk's keys begin so.
 pub(super) const SNAPSHOTS: &str = "autoplay:session_state";
 
 fn name(table: Table) -> &'static str {
@@ -64,9 +64,9 @@ fn name(table: Table) -> &'static str {
         Table::Account => "account",
         Table::Journal => "journal",
         Table::Redact => "redact",
-        Table::Parcel => "parcel",
-        Table::ParcelAttempt => "parcel_attempt",
-        Table::ParcelDead => "parcel_dead",
+        Table::SinkQueue => "parcel",
+        Table::SinkAttempt => "parcel_attempt",
+        Table::SinkDead => "parcel_dead",
         Table::Scrub => "scrub",
         Table::Kept => "kept",
         Table::History => "history",

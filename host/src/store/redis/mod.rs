@@ -6,7 +6,7 @@
 //! | `NS:index:TABLE` | sorted set, all scores 0 | the groups of the table that have rows, in their order |
 //! | `NS:lease` | string, expires | who writes; given up by itself 10 s after the last sign of life |
 //! | `NS:fence` | hash | `epoch`: how often the lease was taken; `holder`: by whom last; `seq`: their last commit; `layout`: 1 |
-//! | `autoplay:session_state:SESSION` | string, expires | the session as the reference's SDK shares it, unless `sdk_sessions` is off |
+//! | `autoplay:session_state:SESSION` | string, expires | the session as autoplay-sdk shares it, unless `sdk_sessions` is off |
 //!
 //! `NS` is the configured namespace. `FIRST` and `SECOND` are the two names of the group, escaped so that
 //! no two groups meet; what stands in braces is the hash tag, so that all rows of a session share a slot.

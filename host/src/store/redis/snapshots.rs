@@ -1,4 +1,4 @@
-//! Sessions as the reference's SDK shares them, each under its own key.
+//! Sessions as autoplay-sdk shares them, each under its own key.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub(super) struct SharedSnapshots {
 
 impl SharedSnapshots {
     pub(super) fn new(server: Server, ttl: Duration) -> Self {
-        // The reference counts in whole seconds, and 0 is none.
+        // autoplay-sdk counts in whole seconds, and 0 is none.
         let ttl_secs = ttl.as_secs().max(1);
         let (swap, remove) = (include_str!("swap.lua"), include_str!("remove.lua"));
         Self { server, swap: Script::new(swap), remove: Script::new(remove), ttl_secs }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use crate::cli::plugin::suite::incoming::told as event;
-use crate::cli::plugin::suite::outlook::outlook;
+use crate::cli::plugin::suite::next_step::next_step;
 use crate::cli::plugin::suite::posting::{kind, told};
 use crate::config::Delivery;
 use crate::outbox::note::{Found, Note, PostError, Posted, Sent};
@@ -67,23 +67,23 @@ impl Answer {
         outcome: Result<Posted, PostError>,
         finder: bool,
     ) -> Self {
-        let outlook = outlook(&note, &outcome, finder, &Delivery::default());
+        let next_step = next_step(&note, &outcome, finder, &Delivery::default());
         let mut answer = Self::posted(outcome);
         if !answer.ok {
-            answer.text = format!("{}; {}", answer.text, outlook.text);
+            answer.text = format!("{}; {}", answer.text, next_step.text);
         }
         answer.json["idempotency_key"] = note.idempotency_key.into();
-        answer.json["host"] = outlook.text.into();
+        answer.json["host"] = next_step.text.into();
         answer
     }
 
     /// What a sink made of what the note says, with what the host would do about it.
     pub(super) fn written(note: Note, outcome: Result<(), PostError>) -> Self {
         let outcome = outcome.map(|()| Posted { note_id: None, pause: None });
-        let outlook = outlook(&note, &outcome, false, &Delivery::default());
+        let next_step = next_step(&note, &outcome, false, &Delivery::default());
         let (mut answer, host) = match &outcome {
             Ok(_) => (Self::ok("taken", json!({})), "the host counts it as taken".to_owned()),
-            Err(error) => (Self::failed(error), outlook.text.replace("the note", "it")),
+            Err(error) => (Self::failed(error), next_step.text.replace("the note", "it")),
         };
         if !answer.ok {
             let text = answer.text.replacen("it isn't posted", "it isn't taken", 1);

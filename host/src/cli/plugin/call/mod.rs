@@ -93,7 +93,7 @@ pub(crate) enum Function {
 /// Makes one call. Success where it succeeded.
 pub(super) async fn call(args: &CallArgs) -> anyhow::Result<ExitCode> {
     let mock = match args.dry_run {
-        true => Some(Mock::start(Form::default()).await.context("no stand-in can be started")?),
+        true => Some(Mock::start(Form::default()).await.context("no fake can be started")?),
         false => None,
     };
     let instead = mock.as_ref().map(Mock::url);
@@ -109,10 +109,10 @@ pub(super) async fn call(args: &CallArgs) -> anyhow::Result<ExitCode> {
         for exchange in &exchanges {
             output::data(&shown(exchange, &masks))?;
         }
-        // What the stand-in answered is no platform's answer, so there is no result.
+        // What the fake answered is no platform's answer, so there is no result.
         output::say(&match exchanges.len() {
             0 => format!("it would send nothing; {}", masks.mask(&answer.text())),
-            _ => "nothing was sent; a stand-in answered".to_owned(),
+            _ => "nothing was sent; a fake answered".to_owned(),
         });
         return Ok(if exchanges.is_empty() { answer.code() } else { ExitCode::SUCCESS });
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::check::{Check, Needs, Verdict};
-use super::outlook::{Fate, outlook, time};
+use super::next_step::{Fate, next_step, time};
 use super::posting::{kind, told};
 use super::stage::{Stage, Try};
 use crate::outbox::note::{Crash, FailureKind, PostError, Sent};
@@ -158,9 +158,10 @@ async fn taken(stage: &Stage<'_>, trouble: MockTrouble) -> Verdict {
         }
     };
     let said = kind(failure.kind);
-    let outlook = outlook(&tried.note, &tried.outcome, stage.bench.exports("finder"), &stage.rules);
-    let text = outlook.text;
-    match outlook.fate {
+    let next_step =
+        next_step(&tried.note, &tried.outcome, stage.bench.exports("finder"), &stage.rules);
+    let text = next_step.text;
+    match next_step.fate {
         Fate::Posted | Fate::Dead => Verdict::warning(format!("{said}, and the platform answered 200: it has the note; {text}")),
         Fate::Again { unknown: true, .. } if stage.bench.exports("finder") => {
             Verdict::warning(format!("{said}, and the platform answered 200: it has the note; {text}"))
@@ -173,5 +174,5 @@ async fn taken(stage: &Stage<'_>, trouble: MockTrouble) -> Verdict {
 }
 
 fn looks(stage: &Stage<'_>, tried: &Try) -> String {
-    outlook(&tried.note, &tried.outcome, stage.bench.exports("finder"), &stage.rules).text
+    next_step(&tried.note, &tried.outcome, stage.bench.exports("finder"), &stage.rules).text
 }

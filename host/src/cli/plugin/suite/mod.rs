@@ -4,25 +4,25 @@
 //! |---|---|
 //! | `check` | what a check is, and what can come of one |
 //! | `stage` | the plugin and the mock that the checks work with; notes and calls |
-//! | `outlook` | what the host would do about an outcome, told by the outbox itself |
+//! | `next_step` | what the host would do about an outcome, told by the outbox itself |
 //! | `arrived` | what of a text is found in a request, however it was written there |
 //! | `posting` | one note, its id, its key |
 //! | `refusals` | what a platform can answer instead of taking a note |
 //! | `breaks` | what can happen to an exchange |
 //! | `texts` | what people can write |
 //! | `endurance` | many calls, on one instance and at the same time |
-//! | `beside` | the other exports: finder, redactor, messenger, sink, trigger |
+//! | `other_exports` | the other exports: finder, redactor, messenger, sink, trigger |
 //! | `incoming`, `samples`, `forgery` | webhooks: good ones, forged ones |
 //! | `report` | the lines and the JSON |
 
 mod arrived;
-mod beside;
 mod breaks;
 mod check;
 mod endurance;
 mod forgery;
 pub(super) mod incoming;
-pub(super) mod outlook;
+pub(super) mod next_step;
+mod other_exports;
 pub(super) mod posting;
 mod refusals;
 mod report;
@@ -93,7 +93,7 @@ fn checks(stage: &Stage<'_>) -> Vec<Check> {
     checks.extend(refusals::checks());
     checks.extend(breaks::checks());
     checks.extend(endurance::checks());
-    checks.extend(beside::checks());
+    checks.extend(other_exports::checks());
     checks.extend(incoming::checks());
     checks.extend(forgery::checks(&stage.samples));
     checks

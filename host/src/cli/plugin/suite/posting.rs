@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::check::{Check, Needs, Verdict};
-use super::outlook::time;
+use super::next_step::time;
 use super::stage::{Stage, Try};
 use crate::outbox::note::{PostError, Posted, Sent};
 use crate::sim::MockExchange;
@@ -76,7 +76,7 @@ async fn tells_id(stage: &Stage<'_>) -> Verdict {
     };
     let Some(id) = id else {
         return Verdict::warning(
-            "no id came back, so the note can't be taken back; if the platform's answers have another form than {\"id\": …}, give it with --answer FILE",
+            "no id came back, so the note can't be redacted; if the platform's answers have another form than {\"id\": …}, give it with --answer FILE",
         );
     };
     let given: Vec<_> = tried.carrying().into_iter().cloned().collect();

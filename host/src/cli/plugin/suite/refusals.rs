@@ -4,7 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::check::{Check, Needs, Verdict};
-use super::outlook::{Fate, Outlook, outlook, time};
+use super::next_step::{Fate, NextStep, next_step, time};
 use super::posting::{kind, told};
 use super::stage::{Stage, Try};
 use crate::outbox::note::FailureKind::{
@@ -117,21 +117,21 @@ async fn refused(stage: &Stage<'_>, refusal: &Refusal) -> Verdict {
     };
     let trouble = MockTrouble::Status { code: refusal.status, retry_after };
     let tried = stage.post_into(trouble, PATIENCE).await;
-    let looks = outlook(&tried.note, &tried.outcome, stage.bench.exports("finder"), &stage.rules);
+    let looks = next_step(&tried.note, &tried.outcome, stage.bench.exports("finder"), &stage.rules);
     let verdict = judge(&tried, refusal, &looks);
     let text = format!("{}{}", verdict.detail, tail(&tried, &looks));
     Verdict { detail: text, ..verdict }
 }
 
 /// What the plugin made of it and what comes of that.
-fn tail(tried: &Try, looks: &Outlook) -> String {
+fn tail(tried: &Try, looks: &NextStep) -> String {
     match &tried.outcome {
         Err(PostError::Failed(_)) => format!("; {}", looks.text),
         Ok(_) | Err(PostError::Crashed { .. } | PostError::Unavailable { .. }) => String::new(),
     }
 }
 
-fn judge(tried: &Try, refusal: &Refusal, looks: &Outlook) -> Verdict {
+fn judge(tried: &Try, refusal: &Refusal, looks: &NextStep) -> Verdict {
     let Refusal { status, why, .. } = refusal;
     let failed = |text: String| Verdict::failed(text).with(tried.exchanges.clone());
     if tried.carrying().is_empty() {

@@ -3,7 +3,7 @@ use wasm_encoder::{Component, ComponentSection, CustomSection, Module, ModuleSec
 
 use super::*;
 
-const NAME: &str = crate::plugin::anatomy::SECTION;
+const NAME: &str = crate::plugin::component_info::SECTION;
 
 fn custom(json: &str) -> CustomSection<'_> {
     CustomSection { name: NAME.into(), data: json.as_bytes().into() }

@@ -79,7 +79,7 @@ impl Scalar {
     }
 }
 
-/// A fraction as the reference writes it: `1.0`, `0.0001`, `1e-05`, `1e+16`.
+/// A fraction as autoplay-sdk writes it: `1.0`, `0.0001`, `1e-05`, `1e+16`.
 fn decimal(number: f64) -> String {
     // Debug keeps 1.0 a fraction.
     if (1e-4..1e16).contains(&number.abs()) {

@@ -1,8 +1,8 @@
-//! Who has a connection: a bounded number of seats, and a few more that only health and the API are served on.
+//! Who has a connection: a bounded number of permits, and a few more that only health and the API are served on.
 //!
 //! Anybody can open a connection, and keep the host waiting on it: for a head, for a body, for an answer
-//! to be taken. So where all seats are taken, the one that keeps the host waiting for longest gives way.
-//! Where the host itself is busy with all of them, a newcomer gets one of the reserved seats.
+//! to be taken. So where all permits are taken, the one that keeps the host waiting for longest gives way.
+//! Where the host itself is busy with all of them, a newcomer gets one of the reserved permits.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
@@ -12,16 +12,16 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// Seats beyond `max_connections`.
+/// Connections beyond `max_connections`.
 pub(super) const RESERVED: usize = 64;
 /// No client is taken for slow before: a head may take this long to come.
 const YOUNG: Duration = Duration::from_millis(100);
-/// How long a request waits for a seat before it is refused.
+/// How long a request waits for a permit before it is refused.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The seats of one listener. Cloning shares them.
+/// The permits of one listener. Cloning shares them.
 #[derive(Clone)]
-pub(super) struct Seats(Arc<Shared>);
+pub(super) struct Connections(Arc<Shared>);
 
 struct Shared {
     most: usize,
@@ -50,25 +50,25 @@ struct Taken {
     gives_way: Arc<Notify>,
 }
 
-/// A connection's seat, given up when it is dropped.
-pub(super) struct Seat {
-    seats: Seats,
+/// A connection's permit, given up when it is dropped.
+pub(super) struct ConnectionPermit {
+    permits: Connections,
     id: u64,
     gives_way: Arc<Notify>,
 }
 
-impl Seats {
-    /// So many seats in all, and for each other machine.
+impl Connections {
+    /// So many permits in all, and for each other machine.
     pub(super) fn new(most: usize, per_peer: usize) -> Self {
         let open = Mutex::default();
         Self(Arc::new(Shared { most, per_peer, open, freed: Notify::new() }))
     }
 
-    /// A seat for a client, as soon as there is one.
-    pub(super) async fn take(&self, peer: IpAddr) -> Seat {
+    /// A permit for a client, as soon as there is one.
+    pub(super) async fn take(&self, peer: IpAddr) -> ConnectionPermit {
         loop {
-            if let Some(seat) = self.enter(peer, Instant::now()) {
-                return seat;
+            if let Some(permit) = self.enter(peer, Instant::now()) {
+                return permit;
             }
             // Who is young will not be for long.
             tokio::select! {
@@ -78,7 +78,7 @@ impl Seats {
         }
     }
 
-    fn enter(&self, peer: IpAddr, now: Instant) -> Option<Seat> {
+    fn enter(&self, peer: IpAddr, now: Instant) -> Option<ConnectionPermit> {
         let peer = counted(peer);
         let mut open = self.open();
         let reserved = !self.has_room(&mut open, peer, now);
@@ -88,10 +88,10 @@ impl Seats {
         let gives_way = Arc::new(Notify::new());
         let taken = Taken { peer, reserved, waits_since: Some(now), gives_way: gives_way.clone() };
         let id = open.add(taken);
-        Some(Seat { seats: self.clone(), id, gives_way })
+        Some(ConnectionPermit { permits: self.clone(), id, gives_way })
     }
 
-    /// Whether there is a seat that isn't reserved, where somebody gave way for it.
+    /// Whether there is a permit that isn't reserved, where somebody gave way for it.
     fn has_room(&self, open: &mut Open, peer: Option<IpAddr>, now: Instant) -> bool {
         let of_peer = peer.and_then(|peer| open.peers.get(&peer)).copied().unwrap_or_default();
         if of_peer >= self.0.per_peer {
@@ -155,7 +155,7 @@ impl Open {
     }
 }
 
-impl Seat {
+impl ConnectionPermit {
     /// The host works for the client from here on.
     pub(super) fn works(&self) {
         self.set(None);
@@ -167,22 +167,22 @@ impl Seat {
     }
 
     fn set(&self, waits_since: Option<Instant>) {
-        if let Some(taken) = self.seats.open().taken.get_mut(&self.id) {
+        if let Some(taken) = self.permits.open().taken.get_mut(&self.id) {
             taken.waits_since = waits_since;
         }
     }
 
-    /// Ends when the seat is to be given up.
+    /// Ends when the permit is to be given up.
     pub(super) async fn given_up(&self) {
         self.gives_way.notified().await;
     }
 
     /// Whether it is one of those for health and the API.
     pub(super) fn is_reserved(&self) -> bool {
-        self.seats.open().taken.get(&self.id).is_none_or(|taken| taken.reserved)
+        self.permits.open().taken.get(&self.id).is_none_or(|taken| taken.reserved)
     }
 
-    /// Waits a moment for a seat on which everything is served. Meanwhile this one may have to be given up.
+    /// Waits a moment for a permit on which everything is served. Meanwhile this one may have to be given up.
     pub(super) async fn promoted(&self) -> bool {
         let deadline = Instant::now() + PATIENCE;
         self.waits();
@@ -196,18 +196,18 @@ impl Seat {
             }
             // Somebody leaves, or has kept the host waiting for long enough by then.
             let next = deadline.min(now + YOUNG / 2);
-            drop(timeout_at(next, self.seats.0.freed.notified()).await);
+            drop(timeout_at(next, self.permits.0.freed.notified()).await);
         }
     }
 
     fn promote(&self, now: Instant) -> bool {
-        let mut open = self.seats.open();
+        let mut open = self.permits.open();
         let Some(taken) = open.taken.get(&self.id) else { return false };
         let (reserved, peer) = (taken.reserved, taken.peer);
         if !reserved {
             return true;
         }
-        if !self.seats.has_room(&mut open, peer, now) {
+        if !self.permits.has_room(&mut open, peer, now) {
             return false;
         }
         let Some(mut taken) = open.remove(self.id) else { return false };
@@ -219,10 +219,10 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        self.seats.open().remove(self.id);
-        self.seats.0.freed.notify_waiters();
+        self.permits.open().remove(self.id);
+        self.permits.0.freed.notify_waiters();
     }
 }
 
@@ -247,42 +247,42 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn enter(seats: &Seats, from: &str) -> Option<Seat> {
-        seats.enter(peer(from), Instant::now())
+    fn enter(permits: &Connections, from: &str) -> Option<ConnectionPermit> {
+        permits.enter(peer(from), Instant::now())
     }
 
-    async fn is_dismissed(seat: &Seat) -> bool {
-        timeout_at(Instant::now() + Duration::from_millis(1), seat.given_up()).await.is_ok()
+    async fn is_dismissed(permit: &ConnectionPermit) -> bool {
+        timeout_at(Instant::now() + Duration::from_millis(1), permit.given_up()).await.is_ok()
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_one_that_keeps_the_host_waiting_for_longest_gives_way() {
-        let seats = Seats::new(3, 10);
-        let [first, second, third] = [(); 3].map(|()| enter(&seats, "127.0.0.1").unwrap());
+        let permits = Connections::new(3, 10);
+        let [first, second, third] = [(); 3].map(|()| enter(&permits, "127.0.0.1").unwrap());
         sleep(YOUNG).await;
         first.works();
         sleep(YOUNG).await;
         second.waits();
-        let fourth = enter(&seats, "127.0.0.1").unwrap();
+        let fourth = enter(&permits, "127.0.0.1").unwrap();
         assert!(!fourth.is_reserved());
         assert!(is_dismissed(&third).await);
         assert!(!is_dismissed(&first).await && !is_dismissed(&second).await);
         drop(third);
-        assert_eq!(seats.open().regular, 3, "a seat is given up once");
+        assert_eq!(permits.open().regular, 3, "a permit is given up once");
     }
 
     #[tokio::test(start_paused = true)]
     async fn while_the_host_is_busy_with_all_seats_newcomers_get_the_reserve() {
-        let seats = Seats::new(2, 10);
-        let busy = [(); 2].map(|()| enter(&seats, "127.0.0.1").unwrap());
-        busy.iter().for_each(Seat::works);
+        let permits = Connections::new(2, 10);
+        let busy = [(); 2].map(|()| enter(&permits, "127.0.0.1").unwrap());
+        busy.iter().for_each(ConnectionPermit::works);
         sleep(YOUNG).await;
         let mut reserve: Vec<_> =
-            (0..RESERVED).map(|_| enter(&seats, "127.0.0.1").unwrap()).collect();
-        assert!(reserve.iter().all(Seat::is_reserved));
-        assert!(enter(&seats, "127.0.0.1").is_none(), "nobody is dismissed so young");
+            (0..RESERVED).map(|_| enter(&permits, "127.0.0.1").unwrap()).collect();
+        assert!(reserve.iter().all(ConnectionPermit::is_reserved));
+        assert!(enter(&permits, "127.0.0.1").is_none(), "nobody is dismissed so young");
         sleep(YOUNG).await;
-        let newcomer = enter(&seats, "127.0.0.1").unwrap();
+        let newcomer = enter(&permits, "127.0.0.1").unwrap();
         assert!(is_dismissed(&reserve.remove(0)).await);
 
         let begun = Instant::now();
@@ -295,25 +295,25 @@ mod tests {
         });
         assert!(promoted && !newcomer.is_reserved());
         drop((other, newcomer, reserve));
-        let open = seats.open();
+        let open = permits.open();
         assert_eq!((open.regular, open.reserved, open.taken.len()), (0, 0, 0));
     }
 
     #[tokio::test(start_paused = true)]
     async fn another_machine_has_no_more_than_its_share_and_this_one_isnt_counted() {
-        let seats = Seats::new(100, 2);
-        let own: Vec<_> = (0..10).map(|_| enter(&seats, "::ffff:127.0.0.1").unwrap()).collect();
-        assert!(own.iter().all(|seat| !seat.is_reserved()));
-        let first = enter(&seats, "2001:db8::1").unwrap();
-        let second = enter(&seats, "2001:db8::2").unwrap();
-        assert!(enter(&seats, "2001:db8::3").unwrap().is_reserved(), "it is the same network");
-        assert!(!enter(&seats, "2001:db8:0:1::1").unwrap().is_reserved());
+        let permits = Connections::new(100, 2);
+        let own: Vec<_> = (0..10).map(|_| enter(&permits, "::ffff:127.0.0.1").unwrap()).collect();
+        assert!(own.iter().all(|permit| !permit.is_reserved()));
+        let first = enter(&permits, "2001:db8::1").unwrap();
+        let second = enter(&permits, "2001:db8::2").unwrap();
+        assert!(enter(&permits, "2001:db8::3").unwrap().is_reserved(), "it is the same network");
+        assert!(!enter(&permits, "2001:db8:0:1::1").unwrap().is_reserved());
         sleep(YOUNG).await;
         second.works();
-        let third = enter(&seats, "2001:db8::4").unwrap();
+        let third = enter(&permits, "2001:db8::4").unwrap();
         assert!(!third.is_reserved() && is_dismissed(&first).await);
         assert!(!is_dismissed(&own[0]).await);
         drop((first, second, third, own));
-        assert!(seats.open().peers.is_empty());
+        assert!(permits.open().peers.is_empty());
     }
 }

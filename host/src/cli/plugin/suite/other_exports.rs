@@ -20,11 +20,11 @@ pub(super) fn checks() -> Vec<Check> {
         Check::new("a platform that can't be asked", Export("finder"), |stage| {
             Box::pin(cannot_find(stage))
         }),
-        Check::new("takes a note back", Export("redactor"), |stage| Box::pin(redacts(stage))),
+        Check::new("redacts a note", Export("redactor"), |stage| Box::pin(redacts(stage))),
         Check::new("a note that is gone", Export("redactor"), |stage| {
             Box::pin(redacts_gone(stage))
         }),
-        Check::new("a platform that takes nothing back", Export("redactor"), |stage| {
+        Check::new("a platform that redacts nothing", Export("redactor"), |stage| {
             Box::pin(cannot_redact(stage))
         }),
         Check::new("answers a person", Export("messenger"), |stage| Box::pin(replies(stage))),

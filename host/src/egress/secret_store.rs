@@ -25,7 +25,7 @@ const SCRUBBED: &[u8] = b"[secret]";
 const BASIC: &[u8] = b"basic ";
 
 /// The secrets of one plugin.
-pub struct Vault {
+pub struct SecretStore {
     plugin: PluginName,
     secrets: BTreeMap<String, Held>,
     /// What the plugin's manifest asks for, with the hosts of each; `None` where it has none.
@@ -39,7 +39,7 @@ struct Held {
     hosts: Origins,
 }
 
-impl Vault {
+impl SecretStore {
     /// Takes the secrets of a plugin.
     pub fn new(
         plugin: PluginName,
@@ -87,7 +87,7 @@ impl Vault {
         Ok(out)
     }
 
-    /// As [`Vault::fill`], for the value of a header. What then stands in `authorization` after `Basic` is
+    /// As [`SecretStore::fill`], for the value of a header. What then stands in `authorization` after `Basic` is
     /// written in base64 where there is a colon in it: base64 has none, so it is a pair as it is said,
     /// which a plugin can't encode by itself.
     pub fn fill_header(
@@ -115,8 +115,8 @@ impl Vault {
         if found.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(replace(text, &found)) }
     }
 
-    /// As [`Vault::scrub`], of no more than the first `end` bytes. What follows them is needed to see
-    /// a value that the cut goes through: [`Vault::reach`] bytes of it are enough.
+    /// As [`SecretStore::scrub`], of no more than the first `end` bytes. What follows them is needed to see
+    /// a value that the cut goes through: [`SecretStore::reach`] bytes of it are enough.
     pub fn scrub_until<'a>(&self, text: &'a [u8], end: usize) -> Cow<'a, [u8]> {
         let mut found = self.traces.found(text);
         found.retain(|place| place.start < end);
@@ -125,7 +125,7 @@ impl Vault {
         if found.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(replace(text, &found)) }
     }
 
-    /// As [`Vault::scrub`], for the values of headers: each by itself, and where one goes on with what
+    /// As [`SecretStore::scrub`], for the values of headers: each by itself, and where one goes on with what
     /// another ends with. `None` for those that hold nothing.
     pub fn scrub_values(&self, values: &[&[u8]]) -> Vec<Option<Vec<u8>>> {
         let across = self.traces.found(&values.concat());
@@ -158,7 +158,7 @@ impl Vault {
         self.traces.reach()
     }
 
-    /// As [`Vault::scrub`], for text.
+    /// As [`SecretStore::scrub`], for text.
     pub fn scrub_text(&self, text: String) -> String {
         match self.scrub(text.as_bytes()) {
             Cow::Borrowed(_) => text,
@@ -212,9 +212,9 @@ impl Vault {
     }
 }
 
-impl std::fmt::Debug for Vault {
+impl std::fmt::Debug for SecretStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Vault")
+        f.debug_struct("SecretStore")
             .field("plugin", &self.plugin)
             .field("secrets", &self.secrets.len())
             .finish()
@@ -281,7 +281,7 @@ fn replace(text: &[u8], places: &[Range<usize>]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn vault() -> Vault {
+    fn secret_store() -> SecretStore {
         let secret = |value: &str, hosts: &[&str]| PluginSecret {
             value: Secret::new(value),
             hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
@@ -291,7 +291,7 @@ mod tests {
             ("key".to_owned(), secret("hmac-key", &[])),
             ("empty".to_owned(), secret("", &["api.example.com"])),
         ];
-        Vault::new("bot".into(), &secrets.into()).unwrap()
+        SecretStore::new("bot".into(), &secrets.into()).unwrap()
     }
 
     fn origin(url: &str) -> Origin {
@@ -300,16 +300,22 @@ mod tests {
 
     #[test]
     fn a_secret_goes_only_to_its_hosts() {
-        let (vault, api) = (vault(), origin("https://api.example.com"));
-        assert_eq!(vault.fill(b"Bearer {{secret:token}}!", &api).unwrap(), b"Bearer s3cr3t!");
-        assert_eq!(vault.fill(b"{{secret:token}}{{secret:token}}", &api).unwrap(), b"s3cr3ts3cr3t");
+        let (secret_store, api) = (secret_store(), origin("https://api.example.com"));
+        assert_eq!(
+            secret_store.fill(b"Bearer {{secret:token}}!", &api).unwrap(),
+            b"Bearer s3cr3t!"
+        );
+        assert_eq!(
+            secret_store.fill(b"{{secret:token}}{{secret:token}}", &api).unwrap(),
+            b"s3cr3ts3cr3t"
+        );
         for url in
             ["https://evil.example", "http://api.example.com", "https://api.example.com:8443"]
         {
-            let error = vault.fill(b"{{secret:token}}", &origin(url)).unwrap_err();
+            let error = secret_store.fill(b"{{secret:token}}", &origin(url)).unwrap_err();
             assert!(matches!(error, SecretError::NotGranted { .. }), "{url}");
         }
-        let error = vault.fill(b"{{secret:key}}", &api).unwrap_err();
+        let error = secret_store.fill(b"{{secret:key}}", &api).unwrap_err();
         assert_eq!(
             error.to_string(),
             "secrets: `key` isn't granted to api.example.com; to grant it:\n\
@@ -325,45 +331,57 @@ mod tests {
         };
         let asked =
             [("token".to_owned(), hosts(&["other.example.com"])), ("empty".to_owned(), hosts(&[]))];
-        let vault = vault().limited_to(asked.into());
-        let token = |url| vault.fill(b"{{secret:token}}", &origin(url)).unwrap_err();
+        let secret_store = secret_store().limited_to(asked.into());
+        let token = |url| secret_store.fill(b"{{secret:token}}", &origin(url)).unwrap_err();
         let error = token("https://api.example.com");
         assert!(matches!(error, SecretError::HostNotAsked { .. }), "{error}");
         let error = token("https://other.example.com");
         assert!(matches!(error, SecretError::NotGranted { .. }), "{error}");
-        assert_eq!(vault.key("token"), Ok(&b"s3cr3t"[..]), "to sign it goes nowhere");
-        let error = vault.key("key").unwrap_err();
+        assert_eq!(secret_store.key("token"), Ok(&b"s3cr3t"[..]), "to sign it goes nowhere");
+        let error = secret_store.key("key").unwrap_err();
         assert_eq!(error, SecretError::NotAsked { name: "key".to_owned() });
-        assert!(matches!(vault.key("empty"), Err(SecretError::Missing { .. })));
+        assert!(matches!(secret_store.key("empty"), Err(SecretError::Missing { .. })));
     }
 
     #[test]
     fn a_missing_empty_or_broken_secret_is_refused() {
-        let (vault, api) = (vault(), origin("https://api.example.com"));
-        assert!(matches!(vault.fill(b"{{secret:none}}", &api), Err(SecretError::Missing { .. })));
-        assert!(matches!(vault.fill(b"{{secret:empty}}", &api), Err(SecretError::Missing { .. })));
-        assert_eq!(vault.fill(b"{{secret:token", &api), Err(SecretError::Unterminated));
-        assert_eq!(vault.fill(b"{{secret:\xff}}", &api), Err(SecretError::Unterminated));
-        assert!(matches!(vault.key("empty"), Err(SecretError::Missing { .. })));
-        assert_eq!(vault.key("key"), Ok(&b"hmac-key"[..]));
+        let (secret_store, api) = (secret_store(), origin("https://api.example.com"));
+        assert!(matches!(
+            secret_store.fill(b"{{secret:none}}", &api),
+            Err(SecretError::Missing { .. })
+        ));
+        assert!(matches!(
+            secret_store.fill(b"{{secret:empty}}", &api),
+            Err(SecretError::Missing { .. })
+        ));
+        assert_eq!(secret_store.fill(b"{{secret:token", &api), Err(SecretError::Unterminated));
+        assert_eq!(secret_store.fill(b"{{secret:\xff}}", &api), Err(SecretError::Unterminated));
+        assert!(matches!(secret_store.key("empty"), Err(SecretError::Missing { .. })));
+        assert_eq!(secret_store.key("key"), Ok(&b"hmac-key"[..]));
     }
 
     #[test]
     fn a_secret_is_taken_out_of_what_comes_back_whoever_sent_it_there() {
-        let vault = vault();
-        assert!(matches!(vault.scrub(b"a s3cr3 b"), Cow::Borrowed(_)));
-        assert_eq!(&*vault.scrub(b"a s3cr3t b s3cr3ts3cr3t"), b"a [secret] b [secret][secret]");
+        let secret_store = secret_store();
+        assert!(matches!(secret_store.scrub(b"a s3cr3 b"), Cow::Borrowed(_)));
+        assert_eq!(
+            &*secret_store.scrub(b"a s3cr3t b s3cr3ts3cr3t"),
+            b"a [secret] b [secret][secret]"
+        );
         // A key goes nowhere today; it may have, under other grants.
-        assert_eq!(&*vault.scrub(b"<hmac-key>"), b"<[secret]>");
-        assert!(vault.stands_in_name("x-s3cr3t-y") && !vault.stands_in_name("x-s3cr3-y"));
+        assert_eq!(&*secret_store.scrub(b"<hmac-key>"), b"<[secret]>");
+        assert!(
+            secret_store.stands_in_name("x-s3cr3t-y") && !secret_store.stands_in_name("x-s3cr3-y")
+        );
     }
 
     #[test]
     fn a_pair_for_basic_is_written_in_base64_and_nothing_else_is() {
-        let (vault, api) = (vault(), origin("https://api.example.com"));
+        let (secret_store, api) = (secret_store(), origin("https://api.example.com"));
         let filled = |name: &'static str, value: &str| {
             let name = HeaderName::from_static(name);
-            String::from_utf8(vault.fill_header(&name, value.as_bytes(), &api).unwrap()).unwrap()
+            String::from_utf8(secret_store.fill_header(&name, value.as_bytes(), &api).unwrap())
+                .unwrap()
         };
         for (value, wanted) in [
             ("Basic ann/token:{{secret:token}}", "Basic YW5uL3Rva2VuOnMzY3IzdA=="),
@@ -376,7 +394,7 @@ mod tests {
             assert_eq!(filled("authorization", value), wanted, "{value}");
         }
         assert_eq!(filled("x-other", "Basic a:{{secret:token}}"), "Basic a:s3cr3t");
-        let elsewhere = vault.fill_header(
+        let elsewhere = secret_store.fill_header(
             &AUTHORIZATION,
             b"Basic a:{{secret:token}}",
             &origin("https://evil.example"),
@@ -386,47 +404,48 @@ mod tests {
 
     #[test]
     fn nothing_is_left_of_a_secret_that_comes_back_in_base64() {
-        let vault = vault();
+        let secret_store = secret_store();
         for user in ["", "a", "ab", "abc", "abcd", "ann@example.com/token"] {
             for after in ["", ":", ":X", ":XY"] {
                 let pair = STANDARD.encode(format!("{user}:s3cr3t{after}"));
                 let text = format!("{{\"authorization\":\"Basic {pair}\"}}");
-                let scrubbed = vault.scrub_text(text.clone());
+                let scrubbed = secret_store.scrub_text(text.clone());
                 let left = scrubbed.replace("[secret]", "");
                 assert!(scrubbed.contains("[secret]"), "{text} {scrubbed}");
                 // Of what was there, no more than the user and what follows can be decoded.
                 let kept = left.len() - "{\"authorization\":\"Basic \"}".len();
                 assert!(kept * 6 < pair.len() * 6 - "s3cr3t".len() * 8 + 8, "{text} {scrubbed}");
                 let end = text.len() - 4;
-                assert!(!vault.scrub_until(text.as_bytes(), end).is_empty());
+                assert!(!secret_store.scrub_until(text.as_bytes(), end).is_empty());
             }
         }
-        assert!(matches!(vault.scrub(b"Basic YW5uOm90aGVy"), Cow::Borrowed(_)));
+        assert!(matches!(secret_store.scrub(b"Basic YW5uOm90aGVy"), Cow::Borrowed(_)));
     }
 
     #[test]
     fn a_cut_leaves_nothing_of_a_secret_that_it_goes_through() {
-        let vault = vault();
-        assert!(vault.reach() >= 16);
-        assert_eq!(&*vault.scrub_until(b"abcdef", 4), b"abcd");
-        assert_eq!(&*vault.scrub_until(b"abc", 4), b"abc");
-        assert_eq!(&*vault.scrub_until(b"a s3cr3t b", 4), b"a [secret]");
-        assert_eq!(&*vault.scrub_until(b"a s3cr3t b", 9), b"a [secret] ");
-        assert_eq!(&*vault.scrub_until(b"a s3cr3t b", 2), b"a ");
-        assert_eq!(&*vault.scrub_until(b"s3cr3t abcdef", 9), b"[secret] ab");
+        let secret_store = secret_store();
+        assert!(secret_store.reach() >= 16);
+        assert_eq!(&*secret_store.scrub_until(b"abcdef", 4), b"abcd");
+        assert_eq!(&*secret_store.scrub_until(b"abc", 4), b"abc");
+        assert_eq!(&*secret_store.scrub_until(b"a s3cr3t b", 4), b"a [secret]");
+        assert_eq!(&*secret_store.scrub_until(b"a s3cr3t b", 9), b"a [secret] ");
+        assert_eq!(&*secret_store.scrub_until(b"a s3cr3t b", 2), b"a ");
+        assert_eq!(&*secret_store.scrub_until(b"s3cr3t abcdef", 9), b"[secret] ab");
     }
 
     #[test]
     fn a_secret_that_is_split_over_headers_is_taken_out_of_all_of_them() {
-        let vault = vault();
-        let scrubbed = vault.scrub_values(&[b"plain", b"a s3c", b"r3t b", b"hmac-key", b"plain"]);
+        let secret_store = secret_store();
+        let scrubbed =
+            secret_store.scrub_values(&[b"plain", b"a s3c", b"r3t b", b"hmac-key", b"plain"]);
         let texts: Vec<_> = scrubbed
             .iter()
             .map(|value| value.as_deref().map(|value| String::from_utf8_lossy(value).into_owned()))
             .collect();
         let wanted = [None, Some("a [secret]"), Some("[secret] b"), Some("[secret]"), None];
         assert_eq!(texts, wanted.map(|text| text.map(str::to_owned)));
-        assert_eq!(vault.scrub_values(&[]), Vec::<Option<Vec<u8>>>::new());
+        assert_eq!(secret_store.scrub_values(&[]), Vec::<Option<Vec<u8>>>::new());
     }
 
     #[test]
@@ -441,22 +460,23 @@ mod tests {
             ("c".to_owned(), secret("longer")),
             ("d".to_owned(), secret("abab")),
         ];
-        let vault = Vault::new("bot".into(), &secrets.into()).unwrap();
+        let secret_store = SecretStore::new("bot".into(), &secrets.into()).unwrap();
         for (text, wanted) in [
             ("<tok-1-long>", "<[secret]>"),
             ("<tok-1-longer>", "<[secret]>"),
             ("<tok-1> <longer>", "<[secret]> <[secret]>"),
             ("<ababab>", "<[secret]>"),
         ] {
-            assert_eq!(vault.scrub_text(text.to_owned()), wanted);
+            assert_eq!(secret_store.scrub_text(text.to_owned()), wanted);
         }
     }
 
     #[test]
     fn a_name_that_a_guest_made_up_steers_nothing() {
-        let (vault, api) = (vault(), origin("https://api.example.com"));
+        let (secret_store, api) = (secret_store(), origin("https://api.example.com"));
         let name = "a\u{202e}b\u{1b}[2J\u{200b}\nERROR";
-        let error = vault.fill(format!("{{{{secret:{name}}}}}").as_bytes(), &api).unwrap_err();
+        let error =
+            secret_store.fill(format!("{{{{secret:{name}}}}}").as_bytes(), &api).unwrap_err();
         let text = error.to_string();
         assert!(text.starts_with("secrets: `ab[2JERROR` isn't set"), "{text}");
         assert!(text.lines().count() == 3 && text.is_ascii(), "{text}");
@@ -464,8 +484,9 @@ mod tests {
 
     #[test]
     fn nothing_of_a_secret_is_in_debug_or_errors() {
-        let vault = vault();
-        let error = vault.fill(b"{{secret:token}}", &origin("https://evil.example")).unwrap_err();
-        assert!(!format!("{vault:?} {error} {error:?}").contains("s3cr3t"));
+        let secret_store = secret_store();
+        let error =
+            secret_store.fill(b"{{secret:token}}", &origin("https://evil.example")).unwrap_err();
+        assert!(!format!("{secret_store:?} {error} {error:?}").contains("s3cr3t"));
     }
 }

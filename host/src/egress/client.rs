@@ -16,7 +16,7 @@ use super::alarm::Alarm;
 use super::coding;
 use super::grant::{Denial, Grants, Origin};
 use super::network::Network;
-use super::vault::{SecretError, Vault};
+use super::secret_store::{SecretError, SecretStore};
 use crate::outbox::note::Sent;
 
 /// The header that tells a plugin of a response whose body was cut off at the limit. Only the host sets
@@ -26,10 +26,10 @@ const MAX_URL_BYTES: usize = 8 << 10;
 const USER_AGENT: &str = concat!("sidenote/", env!("CARGO_PKG_VERSION"));
 
 /// The way to the network of one plugin.
-pub struct Door {
+pub struct EgressClient {
     network: Network,
     grants: Grants,
-    vault: Vault,
+    secret_store: SecretStore,
     bounds: Bounds,
     /// What was asked last: many plugins ask one address again and again, and reading it is a twentieth of
     /// what a call costs.
@@ -153,10 +153,15 @@ impl Address {
     }
 }
 
-impl Door {
+impl EgressClient {
     /// A door with one plugin's grants and secrets.
-    pub fn new(network: Network, grants: Grants, vault: Vault, bounds: Bounds) -> Self {
-        Self { network, grants, vault, bounds, last: Mutex::default() }
+    pub fn new(
+        network: Network,
+        grants: Grants,
+        secret_store: SecretStore,
+        bounds: Bounds,
+    ) -> Self {
+        Self { network, grants, secret_store, bounds, last: Mutex::default() }
     }
 
     /// How large an exchange may be.
@@ -165,8 +170,8 @@ impl Door {
     }
 
     /// The plugin's secrets.
-    pub fn vault(&self) -> &Vault {
-        &self.vault
+    pub fn secret_store(&self) -> &SecretStore {
+        &self.secret_store
     }
 
     /// Sends one request and waits for the whole response, or for as much of its body as is allowed. The
@@ -188,7 +193,7 @@ impl Door {
         *prepared.method_mut() = request.method;
         *prepared.uri_mut() = address.uri.clone();
         *prepared.headers_mut() = request.headers;
-        // A stand-in is on this machine.
+        // A fake is on this machine.
         let allow_private = self.network.lead(origin, &mut prepared) || self.grants.allow_private();
         let exchange = async {
             let response = self.network.client(allow_private).request(prepared).await;
@@ -245,8 +250,8 @@ impl Door {
         }
         let mut bytes = 0;
         for (name, value) in &mut request.headers {
-            if Vault::has_placeholder(value.as_bytes()) {
-                let filled = self.vault.fill_header(name, value.as_bytes(), origin)?;
+            if SecretStore::has_placeholder(value.as_bytes()) {
+                let filled = self.secret_store.fill_header(name, value.as_bytes(), origin)?;
                 // The value is left out of the message: it holds the secret.
                 *value = HeaderValue::from_bytes(&filled).map_err(|_| {
                     SendError::Invalid(format!(
@@ -264,8 +269,8 @@ impl Door {
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.entry(header::ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
-        if request.secrets_in_body && Vault::has_placeholder(&request.body) {
-            request.body = self.vault.fill(&request.body, origin)?.into();
+        if request.secrets_in_body && SecretStore::has_placeholder(&request.body) {
+            request.body = self.secret_store.fill(&request.body, origin)?.into();
         }
         Ok(())
     }
@@ -277,7 +282,7 @@ impl Door {
     ) -> Result<Incoming, SendError> {
         let limit = self.bounds.response;
         // A little more is read than is handed on, to see a secret that the cut goes through.
-        let enough = limit.saturating_add(self.vault.reach().max(1));
+        let enough = limit.saturating_add(self.secret_store.reach().max(1));
         let (head, mut rest) = response.into_parts();
         let (status, mut headers) = (head.status, head.headers);
         let broken = |error: hyper::Error| SendError::Broken {
@@ -308,7 +313,7 @@ impl Door {
         let withheld = unpacked.as_ref().err().copied();
         let mut body = unpacked.unwrap_or_default();
         let truncated = body.len() > limit || is_cut;
-        match self.vault.scrub_until(&body, limit) {
+        match self.secret_store.scrub_until(&body, limit) {
             Cow::Owned(scrubbed) => {
                 body = scrubbed.into();
                 // It tells of the body as it was: how long the secret is, for one.
@@ -337,7 +342,7 @@ impl Door {
     fn scrub_headers(&self, headers: &mut HeaderMap, origin: &Origin) {
         let named: Vec<_> = headers
             .keys()
-            .filter(|name| self.vault.stands_in_name(name.as_str()))
+            .filter(|name| self.secret_store.stands_in_name(name.as_str()))
             .cloned()
             .collect();
         for name in &named {
@@ -347,7 +352,7 @@ impl Door {
             tracing::warn!(plugin = %self.grants.plugin(), host = %origin, left_out = named.len(), "a server put a secret into the name of a header; the header was left out");
         }
         let values: Vec<_> = headers.values().map(HeaderValue::as_bytes).collect();
-        let scrubbed = self.vault.scrub_values(&values);
+        let scrubbed = self.secret_store.scrub_values(&values);
         for (value, scrubbed) in headers.values_mut().zip(scrubbed) {
             if let Some(scrubbed) = scrubbed {
                 *value = HeaderValue::from_bytes(&scrubbed)
@@ -374,7 +379,7 @@ impl Door {
         while let Some(source) = cause.source() {
             cause = source;
         }
-        self.vault.scrub_text(cause.to_string())
+        self.secret_store.scrub_text(cause.to_string())
     }
 }
 
@@ -417,9 +422,9 @@ impl std::fmt::Debug for Incoming {
     }
 }
 
-impl std::fmt::Debug for Door {
+impl std::fmt::Debug for EgressClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Door").field("grants", &self.grants).finish_non_exhaustive()
+        f.debug_struct("EgressClient").field("grants", &self.grants).finish_non_exhaustive()
     }
 }
 

@@ -14,7 +14,7 @@ use crate::engine::Handle;
 use crate::http::{PushAnswer, PushRequest};
 use crate::ids::ProductId;
 use crate::session::payload::Payload;
-use crate::stream::push::{Admitted, Fresh, Inlet, PushError};
+use crate::stream::push::{Admitted, Fresh, PushError, WebhookVerifier};
 use crate::telemetry::Refusals;
 
 /// Pushed events that are being taken at the same time; a connector sends few at once.
@@ -25,10 +25,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// The way in for pushed events.
-pub(super) struct Intake {
+pub(super) struct IngestService {
     engine: Handle,
     /// Swapped when products or their secrets change.
-    inlet: RwLock<Inlet>,
+    verifier: RwLock<WebhookVerifier>,
     clock: Clock,
     /// Events that are being taken: that goes on when their sender doesn't wait for it.
     under_way: TaskTracker,
@@ -36,11 +36,11 @@ pub(super) struct Intake {
     refusals: Arc<Refusals>,
 }
 
-impl Intake {
-    pub(super) fn new(engine: Handle, inlet: Inlet, clock: Clock) -> Self {
+impl IngestService {
+    pub(super) fn new(engine: Handle, verifier: WebhookVerifier, clock: Clock) -> Self {
         let (under_way, room) = (TaskTracker::new(), Arc::new(Semaphore::new(TOGETHER)));
-        let (inlet, refusals) = (RwLock::new(inlet), Arc::default());
-        Self { engine, inlet, clock, under_way, room, refusals }
+        let (verifier, refusals) = (RwLock::new(verifier), Arc::default());
+        Self { engine, verifier, clock, under_way, room, refusals }
     }
 
     /// What was refused lately, of every way in.
@@ -50,7 +50,7 @@ impl Intake {
 
     /// Whether an event for a product is refused whatever it holds.
     pub(super) fn refuses(&self, product: &str, signed: bool) -> Option<PushAnswer> {
-        let known = ProductId::new(product).is_ok_and(|product| self.inlet().takes(&product));
+        let known = ProductId::new(product).is_ok_and(|product| self.verifier().takes(&product));
         let error = match (known, signed) {
             (false, _) => PushError::NoProduct,
             (true, false) => PushError::Signature,
@@ -61,12 +61,12 @@ impl Intake {
 
     /// Takes events of these products from here on. What was taken stays known.
     pub(super) fn change_secrets(&self, secrets: BTreeMap<ProductId, Secret>) {
-        let next = self.inlet().with_secrets(secrets);
-        *self.inlet.write().unwrap_or_else(PoisonError::into_inner) = next;
+        let next = self.verifier().with_secrets(secrets);
+        *self.verifier.write().unwrap_or_else(PoisonError::into_inner) = next;
     }
 
-    fn inlet(&self) -> Inlet {
-        self.inlet.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn verifier(&self) -> WebhookVerifier {
+        self.verifier.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The engine that the events go into.
@@ -78,7 +78,7 @@ impl Intake {
     pub(super) async fn take(&self, push: PushRequest) -> PushAnswer {
         let counters = self.engine.counters();
         let PushRequest { product, signatures, body } = push;
-        let admitted = self.inlet().admit(&product, &signatures, &body, self.clock.now());
+        let admitted = self.verifier().admit(&product, &signatures, &body, self.clock.now());
         match admitted.and_then(|admitted| self.of_a_session(admitted)) {
             Ok(Admitted::Fresh(fresh)) => self.commit(*fresh).await,
             Ok(Admitted::Repeat) => {
@@ -137,7 +137,7 @@ impl Intake {
         self.under_way.spawn(async move {
             let taken = engine.take_through(payload, bytes).await;
             if taken == Ok(true) {
-                engine.counters().pushes_taken.add(1);
+                engine.counters().pushes_accepted.add(1);
                 engine.counters().pushed_actions_dropped.add(dropped_actions as u64);
                 claim.keep(clock.now());
             }
@@ -187,16 +187,16 @@ mod tests {
         }
     }
 
-    /// An intake and the engine behind it, which doesn't run yet.
-    fn intake() -> (Intake, Engine) {
+    /// An ingest and the engine behind it, which doesn't run yet.
+    fn ingest() -> (IngestService, Engine) {
         let clock = Clock::system();
         let product = ProductId::new("p").expect("an id");
         let served = Product { plugins: vec!["bot".into()], delivery: Delivery::default() };
         let settings = Settings::of_products([(product.clone(), served)]);
         let store = Arc::new(MemoryStore::new());
         let (engine, service) = Engine::new(store, Arc::new(NoPlatform), settings, clock);
-        let inlet = Inlet::new(BTreeMap::from([(product, Secret::new("key"))]));
-        (Intake::new(engine, inlet, clock), service)
+        let verifier = WebhookVerifier::new(BTreeMap::from([(product, Secret::new("key"))]));
+        (IngestService::new(engine, verifier, clock), service)
     }
 
     fn push(kind: &str, content: &str) -> PushRequest {
@@ -211,48 +211,51 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_event_whose_commit_takes_too_long_is_taken_once_whoever_waits() {
-        let (intake, service) = intake();
+        let (ingest, service) = ingest();
         let event = push("actions", r#""actions":[{"title":"a"},7]"#);
-        assert_eq!(intake.take(event.clone()).await, unavailable());
-        assert_eq!(intake.take(event.clone()).await, unavailable(), "it is under way");
-        let counters = intake.engine.counters();
-        assert_eq!(counters.pushes_taken.get(), 0);
+        assert_eq!(ingest.take(event.clone()).await, unavailable());
+        assert_eq!(ingest.take(event.clone()).await, unavailable(), "it is under way");
+        let counters = ingest.engine.counters();
+        assert_eq!(counters.pushes_accepted.get(), 0);
         let summary = push("summary", r#""summary":"s","replaces":1"#);
 
-        let engine = intake.engine.clone();
+        let engine = ingest.engine.clone();
         let asked = async {
-            assert_eq!(intake.take(summary).await, PushAnswer::Taken { dropped_actions: 0 });
-            assert_eq!(intake.take(event).await, PushAnswer::Repeat);
+            assert_eq!(ingest.take(summary).await, PushAnswer::Taken { dropped_actions: 0 });
+            assert_eq!(ingest.take(event).await, PushAnswer::Repeat);
             engine.drain().await;
         };
         let (ended, ()) = tokio::join!(service.run(), asked);
         ended.expect("the engine drains");
-        assert_eq!((counters.pushes_taken.get(), counters.pushes_repeated.get()), (2, 1));
-        assert_eq!((counters.actions_taken.get(), counters.pushed_actions_dropped.get()), (1, 1));
+        assert_eq!((counters.pushes_accepted.get(), counters.pushes_repeated.get()), (2, 1));
+        assert_eq!(
+            (counters.actions_accepted.get(), counters.pushed_actions_dropped.get()),
+            (1, 1)
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn while_the_disk_is_full_or_too_many_wait_a_connector_is_told_at_once() {
-        let (intake, _service) = intake();
+        let (ingest, _service) = ingest();
         let begun = tokio::time::Instant::now();
-        intake.engine.counters().store_full.set(1);
+        ingest.engine.counters().store_full.set(1);
         let event = push("actions", r#""actions":[]"#);
-        assert_eq!(intake.take(event.clone()).await, unavailable());
-        intake.engine.counters().store_full.set(0);
+        assert_eq!(ingest.take(event.clone()).await, unavailable());
+        ingest.engine.counters().store_full.set(0);
         let all = u32::try_from(TOGETHER).expect("a small number");
-        let _taken = intake.room.try_acquire_many(all).expect("all of it");
-        assert_eq!(intake.take(event).await, unavailable());
+        let _taken = ingest.room.try_acquire_many(all).expect("all of it");
+        assert_eq!(ingest.take(event).await, unavailable());
         assert_eq!(begun.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_the_engine_never_took_counts_when_it_comes_again() {
-        let (intake, service) = intake();
+        let (ingest, service) = ingest();
         drop(service);
         let event = push("actions", r#""actions":[]"#);
-        assert_eq!(intake.take(event.clone()).await, unavailable());
+        assert_eq!(ingest.take(event.clone()).await, unavailable());
         assert!(matches!(
-            intake.inlet().admit("p", &event.signatures, &event.body, intake.clock.now()),
+            ingest.verifier().admit("p", &event.signatures, &event.body, ingest.clock.now()),
             Ok(Admitted::Fresh(_))
         ));
     }

@@ -12,22 +12,22 @@ use crate::session::payload::{ActionsPayload, SummaryPayload};
 /// What one sink is sent at once. Its key never changes, and from the first attempt on neither does its
 /// content; until then, further actions can join it.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
-pub struct Parcel {
+pub struct SinkDelivery {
     /// The session that it is of.
     pub key: SessionKey,
-    /// Its place among the session's parcels, of all sinks, from 1.
+    /// Its place among the session's sink deliveries, of all sinks, from 1.
     pub seq: u64,
     /// The sink.
     pub plugin: PluginName,
     /// What is sent.
     pub content: Content,
-    /// The same for every attempt; no two parcels share it.
+    /// The same for every attempt; no two sink deliveries share it.
     pub idempotency_key: String,
     /// When it was made.
     pub sealed_at: Timestamp,
 }
 
-/// What a parcel holds.
+/// What a sink delivery holds.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Content {
@@ -51,7 +51,7 @@ impl Roles {
     pub const WRITER: Self = Self { writer: true, sink: false };
 }
 
-impl Item for Parcel {
+impl Item for SinkDelivery {
     fn key(&self) -> &SessionKey {
         &self.key
     }
@@ -77,8 +77,8 @@ impl Item for Parcel {
     }
 }
 
-impl Parcel {
-    /// A parcel, with the key that is its own.
+impl SinkDelivery {
+    /// A sink delivery, with the key that is its own.
     pub fn new(
         key: &SessionKey,
         seq: u64,
@@ -158,10 +158,10 @@ fn idempotency_key(key: &SessionKey, seq: u64, plugin: &PluginName, now: Timesta
     hex::encode(&hash.finalize()[..16])
 }
 
-impl std::fmt::Debug for Parcel {
+impl std::fmt::Debug for SinkDelivery {
     /// The content is left out: it is customers' data.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Parcel")
+        f.debug_struct("SinkDelivery")
             .field("key", &self.key)
             .field("seq", &self.seq)
             .field("plugin", &self.plugin)

@@ -15,7 +15,7 @@ const MOST_TRIES: u32 = 100_000;
 
 /// What the host would do.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::cli::plugin) struct Outlook {
+pub(in crate::cli::plugin) struct NextStep {
     pub(in crate::cli::plugin) fate: Fate,
     /// In words.
     pub(in crate::cli::plugin) text: String,
@@ -34,12 +34,12 @@ pub(in crate::cli::plugin) enum Fate {
 
 /// Asks the outbox what it does about the first attempt's outcome, and where it ends if every further
 /// one ends the same way. `finder`: whether the plugin can be asked for a note.
-pub(in crate::cli::plugin) fn outlook(
+pub(in crate::cli::plugin) fn next_step(
     note: &Note,
     outcome: &Result<Posted, PostError>,
     finder: bool,
     rules: &Delivery,
-) -> Outlook {
+) -> NextStep {
     let now = note.sealed_at;
     let mut lane = Lane::default();
     lane.push(Arc::new(note.clone()));
@@ -48,11 +48,11 @@ pub(in crate::cli::plugin) fn outlook(
     let at = match finished {
         Some(Finished::Sent(_)) | None => {
             let text = "the host counts the note as posted".to_owned();
-            return Outlook { fate: Fate::Posted, text };
+            return NextStep { fate: Fate::Posted, text };
         }
         Some(Finished::Dead(_)) => {
             let text = "the host gives the note up: a dead letter, kept for a person".to_owned();
-            return Outlook { fate: Fate::Dead, text };
+            return NextStep { fate: Fate::Dead, text };
         }
         Some(Finished::Retry { at }) => at,
     };
@@ -86,7 +86,7 @@ pub(in crate::cli::plugin) fn outlook(
         }
         None => String::new(),
     };
-    Outlook { fate, text: format!("{when}{counted}{held}{asked}{end}") }
+    NextStep { fate, text: format!("{when}{counted}{held}{asked}{end}") }
 }
 
 /// How long the whole account waits.
@@ -184,11 +184,11 @@ mod tests {
             crash(Crash::Trap),
             crash(Crash::Timeout),
         ];
-        let told = |outcome| outlook(&note(), outcome, false, &Delivery::default()).text;
+        let told = |outcome| next_step(&note(), outcome, false, &Delivery::default()).text;
         let told: Vec<_> = outcomes.iter().map(told).collect();
         insta::assert_snapshot!(told.join("\n"));
         let unknown = failed(FailureKind::Transient, None, Sent::Unknown);
-        let asked = outlook(&note(), &unknown, true, &Delivery::default()).text;
+        let asked = next_step(&note(), &unknown, true, &Delivery::default()).text;
         assert!(asked.contains("the plugin is asked for it first"), "{asked}");
     }
 
@@ -196,6 +196,6 @@ mod tests {
     fn it_follows_the_rules_of_delivery() {
         let rules = Delivery { max_attempts: 1, ..Delivery::default() };
         let transient = failed(FailureKind::Transient, None, Sent::NotSent);
-        assert_eq!(outlook(&note(), &transient, false, &rules).fate, Fate::Dead);
+        assert_eq!(next_step(&note(), &transient, false, &rules).fate, Fate::Dead);
     }
 }

@@ -8,16 +8,16 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::context::Recent;
 use crate::engine::erase::kept::{self, KeptCursor, KeptFilter, KeptList};
-use crate::engine::erase::{EraseError, Erased, Erasure, Whom};
+use crate::engine::erase::{EraseError, Erased, Erasure, Subject};
 use crate::engine::ledger::{
     self, Account, By, Decided, Filter, LedgerError, Listing, Order, Want,
 };
-use crate::engine::link::{Identity, LinkError, LinkMode, LinkRequest, Linked, Who, Word};
+use crate::engine::link::{Identity, LinkCommand, LinkError, LinkMode, Linked, Who, Word};
 use crate::engine::{self, Handle};
 use crate::host::Closed;
-use crate::host::intake::Intake;
+use crate::host::ingest::IngestService;
 use crate::host::readers::Asked;
-use crate::host::reload::Desk;
+use crate::host::reload::ReloadHandle;
 use crate::http::{
     AskedBy, Backend, LinkWish, NoProduct, Part, PluginReport, PluginsReport, PushAnswer,
     PushRequest, Readiness, Reload, Reloads, StreamReadiness, StreamState, WebhookAnswer,
@@ -35,15 +35,15 @@ use crate::telemetry::Refusals;
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// The backend of the routes.
-pub(super) struct Front {
+pub(super) struct ApiBackend {
     engine: Handle,
-    intake: Intake,
+    ingest: IngestService,
     /// Read only: what changes goes through the engine.
     store: Arc<dyn Store>,
     registry: Arc<Registry>,
     /// Swapped when the configuration is read again.
     shown: RwLock<Arc<Shown>>,
-    reloads: Desk,
+    reloads: ReloadHandle,
     /// The plugins of which it was said that nothing vouches for their people.
     claims_told: Mutex<BTreeSet<String>>,
     clock: Clock,
@@ -59,23 +59,23 @@ struct Shown {
     readers: Asked,
 }
 
-impl Front {
+impl ApiBackend {
     pub(super) fn new(
-        intake: Intake,
+        ingest: IngestService,
         store: Arc<dyn Store>,
         registry: Arc<Registry>,
-        reloads: Desk,
+        reloads: ReloadHandle,
         clock: Clock,
     ) -> Self {
-        let (engine, closed) = (intake.engine().clone(), Closed::default());
+        let (engine, closed) = (ingest.engine().clone(), Closed::default());
         let shown = RwLock::default();
         let claims_told = Mutex::default();
-        Self { engine, intake, store, registry, shown, reloads, claims_told, clock, closed }
+        Self { engine, ingest, store, registry, shown, reloads, claims_told, clock, closed }
     }
 
     /// Takes pushed events of the products of this configuration from here on, and shows its plugins.
     pub(super) fn change_products(&self, config: &Config) {
-        self.intake.change_secrets(config.ingest.clone());
+        self.ingest.change_secrets(config.ingest.clone());
         self.show(|shown| shown.plugins = config.plugins.keys().cloned().collect());
     }
 
@@ -114,7 +114,7 @@ impl Front {
         };
         let told = Identity::new(turn.external_user_id, turn.email);
         let word = Word::Platform(turn.vouched);
-        let request = LinkRequest { plugin: plugin.into(), conversation, who, mode, told, word };
+        let request = LinkCommand { plugin: plugin.into(), conversation, who, mode, told, word };
         match self.engine.link(request).await {
             Ok(_) => Ok(()),
             Err(LinkError::Claimed) => {
@@ -212,7 +212,7 @@ impl Front {
 }
 
 #[async_trait::async_trait]
-impl Backend for Front {
+impl Backend for ApiBackend {
     fn refuses_webhook(&self, plugin: &str) -> Option<WebhookAnswer> {
         if self.closed.get() {
             return Some(WebhookAnswer::Unavailable { retry_after: RETRY_AFTER });
@@ -235,11 +235,11 @@ impl Backend for Front {
         if self.closed.get() {
             return Some(PushAnswer::Unavailable { retry_after: RETRY_AFTER });
         }
-        self.intake.refuses(product, signed)
+        self.ingest.refuses(product, signed)
     }
 
     fn refusals(&self) -> Option<&Refusals> {
-        Some(self.intake.refusals())
+        Some(self.ingest.refusals())
     }
 
     async fn webhook(&self, plugin: &str, request: WebhookRequest) -> WebhookAnswer {
@@ -259,7 +259,7 @@ impl Backend for Front {
             }
             Err(ReceiveError::Rejected { status, code, message }) => {
                 // The reason is the operator's: whoever sent the request may be anyone.
-                self.intake.refusals().say("webhook", plugin, &code, || {
+                self.ingest.refusals().say("webhook", plugin, &code, || {
                     tracing::warn!(
                         plugin,
                         status,
@@ -275,7 +275,7 @@ impl Backend for Front {
                 return WebhookAnswer::Unavailable { retry_after: RETRY_AFTER };
             }
             Err(ReceiveError::Crashed { code, message }) => {
-                self.intake.refusals().say("webhook", plugin, &code, || {
+                self.ingest.refusals().say("webhook", plugin, &code, || {
                     tracing::warn!(plugin, code, said = message, "webhook: the plugin failed");
                 });
                 return WebhookAnswer::PluginFailed { code };
@@ -316,7 +316,7 @@ impl Backend for Front {
         if self.closed.get() || !self.registry.is_surveyed() {
             return PushAnswer::Unavailable { retry_after: RETRY_AFTER };
         }
-        self.intake.take(push).await
+        self.ingest.take(push).await
     }
 
     async fn link(&self, wish: LinkWish) -> Result<Linked, LinkError> {
@@ -349,7 +349,7 @@ impl Backend for Front {
         if !self.registry.writes(&plugin) {
             return Err(LinkError::NotFound("the plugin posts no notes"));
         }
-        let request = LinkRequest {
+        let request = LinkCommand {
             plugin,
             conversation: wish.conversation_id,
             who,
@@ -436,8 +436,8 @@ impl Backend for Front {
         let Ok(product) = ProductId::new(product) else { return Ok(erased) };
         // The context knows users without the blanks around their ids.
         for id in BTreeSet::from([user, user.trim()]) {
-            let whom = Whom::User(id.to_owned());
-            let erasure = Erasure { product: product.clone(), whom, keep_notes: true };
+            let subject = Subject::User(id.to_owned());
+            let erasure = Erasure { product: product.clone(), subject, keep_notes: true };
             erased.add(self.erase(&erasure, false).await?);
         }
         if let Some(recent) = self.recent() {

@@ -18,7 +18,7 @@ const MAX_SECTIONS: usize = 100_000;
 
 /// The parts of a component.
 #[derive(Debug, Default)]
-pub(super) struct Anatomy<'a> {
+pub(super) struct ComponentInfo<'a> {
     /// The names of the imports, in order.
     pub(super) imports: Vec<&'a str>,
     /// The names of the exports, in order.
@@ -72,11 +72,11 @@ pub enum AnatomyError {
     },
 }
 
-impl<'a> Anatomy<'a> {
+impl<'a> ComponentInfo<'a> {
     /// Reads the parts of a component. Nothing is validated beyond what reading needs.
     pub(super) fn of(bytes: &'a [u8]) -> Result<Self, AnatomyError> {
         kind::look(bytes)?;
-        let mut anatomy = Self::default();
+        let mut component_info = Self::default();
         // What is being read, outermost first, with the place up to which it was read.
         let mut inside: Vec<(Encoding, usize)> = Vec::new();
         let mut sections = 0;
@@ -103,13 +103,13 @@ impl<'a> Anatomy<'a> {
             *read = content.end;
             let nested = depth == 2 && matches!(encoding, Encoding::Module);
             if depth == 1 {
-                anatomy.sections.push(TopSection { id, range: range.clone(), content });
+                component_info.sections.push(TopSection { id, range: range.clone(), content });
             }
             if depth == 1 || nested {
-                anatomy.take(&payload, range, nested)?;
+                component_info.take(&payload, range, nested)?;
             }
         }
-        Ok(anatomy)
+        Ok(component_info)
     }
 
     fn take(

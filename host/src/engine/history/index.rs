@@ -10,54 +10,54 @@ use crate::config::History as Rules;
 use crate::ids::SessionKey;
 use crate::store::Rows;
 
-/// The shelves of the sessions to which something happened lately.
+/// The history_indexes of the sessions to which something happened lately.
 #[derive(Default)]
-pub(in crate::engine) struct Shelves {
-    shelves: HashMap<SessionKey, Shelf>,
+pub(in crate::engine) struct HistoryIndexes {
+    history_indexes: HashMap<SessionKey, HistoryIndex>,
 }
 
-impl Shelves {
+impl HistoryIndexes {
     /// Whether the session's is in memory.
     pub(super) fn has(&self, key: &SessionKey) -> bool {
-        self.shelves.contains_key(key)
+        self.history_indexes.contains_key(key)
     }
 
     /// The session's, where it is in memory.
-    pub(super) fn get_mut(&mut self, key: &SessionKey) -> Option<&mut Shelf> {
-        self.shelves.get_mut(key)
+    pub(super) fn get_mut(&mut self, key: &SessionKey) -> Option<&mut HistoryIndex> {
+        self.history_indexes.get_mut(key)
     }
 
     /// The session's, empty where it isn't in memory.
-    pub(super) fn open(&mut self, key: &SessionKey) -> &mut Shelf {
-        self.shelves.entry(key.clone()).or_default()
+    pub(super) fn open(&mut self, key: &SessionKey) -> &mut HistoryIndex {
+        self.history_indexes.entry(key.clone()).or_default()
     }
 
     /// Takes what was read.
-    pub(super) fn put(&mut self, key: SessionKey, shelf: Shelf) {
-        self.shelves.insert(key, shelf);
+    pub(super) fn put(&mut self, key: SessionKey, index: HistoryIndex) {
+        self.history_indexes.insert(key, index);
     }
 
     /// A batch of the session isn't kept any more.
     pub(in crate::engine) fn remove(&mut self, key: &SessionKey, first: u64) {
-        if let Some(shelf) = self.shelves.get_mut(key) {
-            shelf.slots.retain(|slot| slot.first != first);
+        if let Some(index) = self.history_indexes.get_mut(key) {
+            index.slots.retain(|slot| slot.first != first);
         }
     }
 
     /// Nothing is kept of the session any more.
     pub(in crate::engine) fn forget(&mut self, key: &SessionKey) {
-        self.shelves.remove(key);
+        self.history_indexes.remove(key);
     }
 
     /// Forgets those that aren't wanted: they are read again when something happens to their sessions.
     pub(in crate::engine) fn retain(&mut self, wanted: impl Fn(&SessionKey) -> bool) {
-        self.shelves.retain(|key, _| wanted(key));
+        self.history_indexes.retain(|key, _| wanted(key));
     }
 }
 
 /// The batches of one session, the oldest first.
 #[derive(Default)]
-pub(super) struct Shelf {
+pub(super) struct HistoryIndex {
     slots: VecDeque<Slot>,
 }
 
@@ -75,7 +75,7 @@ impl Slot {
     }
 }
 
-impl Shelf {
+impl HistoryIndex {
     pub(super) fn of(rows: &Rows) -> Self {
         let batches = rows.iter().filter(|(number, _)| *number != SUMMARY);
         let slot = |(number, value): &(u64, Vec<u8>)| Slot {
@@ -139,24 +139,24 @@ mod tests {
     #[test]
     fn the_oldest_batches_make_room_by_count_and_by_bytes_and_the_newest_stays() {
         let rules = Rules { max_actions: 5, max_bytes: 100, ..Rules::default() };
-        let mut shelf = Shelf::default();
-        assert!(shelf.push(slot(1, 3, 10), &rules).is_empty());
-        assert!(shelf.push(slot(4, 2, 10), &rules).is_empty());
-        assert_eq!(firsts(&shelf.push(slot(6, 1, 10), &rules)), [1]);
-        assert_eq!(firsts(&shelf.push(slot(7, 1, 85), &rules)), [4]);
-        assert_eq!(firsts(&shelf.push(slot(8, 9, 500), &rules)), [6, 7]);
-        assert_eq!(shelf.slots.len(), 1);
+        let mut index = HistoryIndex::default();
+        assert!(index.push(slot(1, 3, 10), &rules).is_empty());
+        assert!(index.push(slot(4, 2, 10), &rules).is_empty());
+        assert_eq!(firsts(&index.push(slot(6, 1, 10), &rules)), [1]);
+        assert_eq!(firsts(&index.push(slot(7, 1, 85), &rules)), [4]);
+        assert_eq!(firsts(&index.push(slot(8, 9, 500), &rules)), [6, 7]);
+        assert_eq!(index.slots.len(), 1);
     }
 
     #[test]
     fn a_batch_that_is_covered_in_part_stays() {
         let rules = Rules::default();
-        let mut shelf = Shelf::default();
+        let mut index = HistoryIndex::default();
         for first in [1, 4, 7] {
-            shelf.push(slot(first, 3, 1), &rules);
+            index.push(slot(first, 3, 1), &rules);
         }
-        assert_eq!(firsts(&shelf.take_covered(5)), [1]);
-        assert_eq!(firsts(&shelf.take_covered(9)), [4, 7]);
-        assert!(shelf.take_covered(99).is_empty());
+        assert_eq!(firsts(&index.take_covered(5)), [1]);
+        assert_eq!(firsts(&index.take_covered(9)), [4, 7]);
+        assert!(index.take_covered(99).is_empty());
     }
 }
