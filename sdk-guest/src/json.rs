@@ -1,4 +1,5 @@
-//! JSON as platforms write it: read whole or not at all, and never given up for one odd value.
+//! JSON as platforms write it, read whole or not at all, and never refused for one odd value; and what the host
+//! hands over, written as JSON ([`NoteBody`], [`ActionBody`], [`OfferBody`]).
 //!
 //! ```
 //! use sidenote_plugin::json;
@@ -9,6 +10,7 @@
 //! # Ok::<(), json::Unreadable>(())
 //! ```
 
+mod bodies;
 mod repair;
 
 use std::fmt;
@@ -16,6 +18,8 @@ use std::fmt;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
+
+pub use bodies::{ActionBody, NoteBody, OfferBody};
 
 /// Deeper than this nothing is kept: reading a level takes stack, skipping it doesn't.
 const DEEPEST: usize = 64;

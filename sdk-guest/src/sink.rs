@@ -1,6 +1,7 @@
 //! The types of [`Sink`](crate::Sink): what people do, as it comes in.
 //!
 //! ```
+//! use sidenote_plugin::json::ActionBody;
 //! use sidenote_plugin::sink::{Batch, Summary};
 //! use sidenote_plugin::{Call, Failure, Sink, http};
 //!
@@ -8,7 +9,8 @@
 //!
 //! impl Sink for Warehouse {
 //!     fn write_actions(call: Call, batch: Batch) -> Result<(), Failure> {
-//!         let row = serde_json::json!({ "session": batch.session_id, "actions": batch.actions.len() });
+//!         let actions: Vec<_> = batch.actions.iter().map(ActionBody::from).collect();
+//!         let row = serde_json::json!({ "session": batch.session_id, "actions": actions });
 //!         http::Request::post("https://warehouse.example.com/rows")
 //!             .header("idempotency-key", call.idempotency_key)
 //!             .json(&row)?
@@ -34,12 +36,14 @@
 //! [`test::summary`](crate::test::summary):
 //!
 //! ```
+//! # use sidenote_plugin::json::ActionBody;
 //! # use sidenote_plugin::sink::{Batch, Summary};
 //! # use sidenote_plugin::{Call, Failure, Sink, http};
 //! # struct Warehouse;
 //! # impl Sink for Warehouse {
 //! #     fn write_actions(call: Call, batch: Batch) -> Result<(), Failure> {
-//! #         let row = serde_json::json!({ "session": batch.session_id, "actions": batch.actions.len() });
+//! #         let actions: Vec<_> = batch.actions.iter().map(ActionBody::from).collect();
+//! #         let row = serde_json::json!({ "session": batch.session_id, "actions": actions });
 //! #         http::Request::post("https://warehouse.example.com/rows").json(&row)?.send()?.error_for_status().map(drop)
 //! #     }
 //! #     fn write_summary(_: Call, _: Summary) -> Result<(), Failure> { Ok(()) }
@@ -49,7 +53,8 @@
 //!
 //! let host = Host::new().respond(200, "").respond(429, "").install();
 //! Warehouse::write_actions(test::call(), test::batch(["clicked Pay"])).unwrap();
-//! assert_eq!(host.requests()[0].body, br#"{"actions":1,"session":"s-1"}"#);
+//! let body: serde_json::Value = serde_json::from_slice(&host.requests()[0].body).unwrap();
+//! assert_eq!(body["actions"][0]["description"], "clicked Pay");
 //! let failure = Warehouse::write_actions(test::call(), test::batch(["clicked Pay"])).unwrap_err();
 //! assert_eq!(failure.kind, FailureKind::RateLimited);
 //! ```

@@ -1,129 +1,63 @@
 //! One JSON object a line.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
-use sidenote_plugin::{Action, Call, Failure, NoteKind, Sent};
+use sidenote_plugin::json::{NoteBody, OfferBody};
+use sidenote_plugin::text::clean;
+use sidenote_plugin::{Call, Failure, Sent};
 
 use crate::Message;
 
 /// A message as a line, with its end.
 pub(crate) fn line(call: &Call, message: &Message<'_>) -> Result<String, Failure> {
-    let key = &*call.idempotency_key;
-    let written = match message {
-        Message::Note(note) => serde_json::to_string(&NoteLine {
-            r#type: "note",
-            product_id: &note.product_id,
-            session_id: &note.session_id,
-            conversation_id: &note.conversation_id,
-            user_id: note.user_id.as_deref(),
-            email: note.email.as_deref(),
-            kind: match note.kind {
-                NoteKind::Actions => "actions",
-                NoteKind::Summary => "summary",
-            },
-            seq: note.seq,
-            body: &note.body,
-            actions: note.actions.iter().map(action).collect(),
-            idempotency_key: key,
-            attempt: call.attempt,
-        }),
-        Message::Offer { conversation_id, offer } => serde_json::to_string(&OfferLine {
-            r#type: "offer",
-            conversation_id,
-            text: &offer.text,
-            quick_replies: offer
-                .quick_replies
-                .iter()
-                .map(|reply| QuickReply { id: &reply.id, label: &reply.label })
-                .collect(),
-            idempotency_key: key,
-            attempt: call.attempt,
-        }),
-        Message::Reply { conversation_id, text } => serde_json::to_string(&ReplyLine {
-            r#type: "reply",
-            conversation_id,
-            text,
-            idempotency_key: key,
-            attempt: call.attempt,
-        }),
+    let (r#type, content) = match *message {
+        Message::Note(note) => ("note", Content::Note(note.into())),
+        Message::Offer { conversation_id, offer } => {
+            ("offer", Content::Offer { conversation_id, offer: offer.into() })
+        }
+        Message::Reply { conversation_id, text } => {
+            ("reply", Content::Reply { conversation_id, text: clean(text) })
+        }
     };
-    let mut line = written
+    let key = &*call.idempotency_key;
+    let line = Line { r#type, content, idempotency_key: key, attempt: call.attempt };
+    let mut line = serde_json::to_string(&line)
         .map_err(|error| Failure::invalid("json", error.to_string()).with_sent(Sent::NotSent))?;
     line.push('\n');
     Ok(line)
 }
 
-fn action(action: &Action) -> ActionLine<'_> {
-    ActionLine {
-        index: action.index,
-        r#type: &action.kind,
-        title: &action.title,
-        description: &action.description,
-        canonical_url: &action.canonical_url,
-        raw_url: &action.raw_url,
-        timestamp_start: action.started_at,
-        timestamp_end: action.ended_at,
-    }
-}
-
-/// The fields and names of the generic webhook's note.
+/// The fields and names of the generic webhook's posts.
 #[derive(Serialize)]
-struct NoteLine<'a> {
+struct Line<'a> {
     r#type: &'static str,
-    product_id: &'a str,
-    session_id: &'a str,
-    conversation_id: &'a str,
-    user_id: Option<&'a str>,
-    email: Option<&'a str>,
-    kind: &'static str,
-    seq: u64,
-    body: &'a str,
-    actions: Vec<ActionLine<'a>>,
+    #[serde(flatten)]
+    content: Content<'a>,
     idempotency_key: &'a str,
     attempt: u32,
 }
 
 #[derive(Serialize)]
-struct ActionLine<'a> {
-    index: i64,
-    r#type: &'a str,
-    title: &'a str,
-    description: &'a str,
-    canonical_url: &'a str,
-    raw_url: &'a str,
-    timestamp_start: Option<f64>,
-    timestamp_end: Option<f64>,
-}
-
-#[derive(Serialize)]
-struct OfferLine<'a> {
-    r#type: &'static str,
-    conversation_id: &'a str,
-    text: &'a str,
-    quick_replies: Vec<QuickReply<'a>>,
-    idempotency_key: &'a str,
-    attempt: u32,
-}
-
-#[derive(Serialize)]
-struct QuickReply<'a> {
-    id: &'a str,
-    label: &'a str,
-}
-
-#[derive(Serialize)]
-struct ReplyLine<'a> {
-    r#type: &'static str,
-    conversation_id: &'a str,
-    text: &'a str,
-    idempotency_key: &'a str,
-    attempt: u32,
+#[serde(untagged)]
+enum Content<'a> {
+    Note(NoteBody<'a>),
+    Offer {
+        conversation_id: &'a str,
+        #[serde(flatten)]
+        offer: OfferBody<'a>,
+    },
+    Reply {
+        conversation_id: &'a str,
+        text: Cow<'a, str>,
+    },
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
     use sidenote_plugin::help::Offer;
-    use sidenote_plugin::test;
+    use sidenote_plugin::{Action, test};
 
     use super::*;
 

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
+use sidenote_plugin::json::ActionBody;
 use sidenote_plugin::sink::{Batch, Summary};
 use sidenote_plugin::text::clean;
 use sidenote_plugin::{Action, Failure};
@@ -49,14 +50,8 @@ struct ActionLine<'a> {
     email: Option<&'a str>,
     conversation_id: Option<&'a str>,
     forwarded_at: Option<f64>,
-    index: i64,
-    r#type: Cow<'a, str>,
-    title: Cow<'a, str>,
-    description: Cow<'a, str>,
-    canonical_url: Cow<'a, str>,
-    raw_url: Cow<'a, str>,
-    timestamp_start: Option<f64>,
-    timestamp_end: Option<f64>,
+    #[serde(flatten)]
+    action: ActionBody<'a>,
 }
 
 impl<'a> ActionLine<'a> {
@@ -71,14 +66,7 @@ impl<'a> ActionLine<'a> {
             email: batch.email.as_deref(),
             conversation_id: batch.conversation_id.as_deref(),
             forwarded_at: batch.forwarded_at,
-            index: action.index,
-            r#type: clean(&action.kind),
-            title: clean(&action.title),
-            description: clean(&action.description),
-            canonical_url: clean(&action.canonical_url),
-            raw_url: clean(&action.raw_url),
-            timestamp_start: action.started_at,
-            timestamp_end: action.ended_at,
+            action: action.into(),
         }
     }
 }

@@ -2,17 +2,14 @@
 
 use serde::Serialize;
 use sidenote_plugin::help::Offer;
+use sidenote_plugin::json::OfferBody;
 use sidenote_plugin::{Call, Failure, Posted, config, text};
 
 use crate::post;
 
 /// Has the bot offer help.
 pub(crate) fn offer(call: &Call, conversation_id: &str, offer: &Offer) -> Result<Posted, Failure> {
-    let replies = offer.quick_replies.iter();
-    let quick_replies = replies.map(|it| QuickReply { id: &it.id, label: &it.label }).collect();
-    let text = &*text::clean(&offer.text);
-    let body = OfferBody { conversation_id, text, quick_replies };
-    send("offer_url", call, "offer", body)
+    send("offer_url", call, "offer", Offered { conversation_id, offer: offer.into() })
 }
 
 /// Has the bot answer the person.
@@ -36,16 +33,10 @@ fn send(
 }
 
 #[derive(Serialize)]
-struct OfferBody<'a> {
+struct Offered<'a> {
     conversation_id: &'a str,
-    text: &'a str,
-    quick_replies: Vec<QuickReply<'a>>,
-}
-
-#[derive(Serialize)]
-struct QuickReply<'a> {
-    id: &'a str,
-    label: &'a str,
+    #[serde(flatten)]
+    offer: OfferBody<'a>,
 }
 
 #[derive(Serialize)]

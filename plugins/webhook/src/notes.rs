@@ -1,84 +1,19 @@
 //! A note as JSON.
 
-use std::borrow::Cow;
-
-use serde::Serialize;
-use sidenote_plugin::text::clean;
-use sidenote_plugin::{Action, Call, Failure, Note, NoteKind, Posted, config};
+use sidenote_plugin::json::NoteBody;
+use sidenote_plugin::{Call, Failure, Note, Posted, config};
 
 use crate::post;
 
 /// Posts one note.
 pub(crate) fn post(call: &Call, note: &Note) -> Result<Posted, Failure> {
     let url = config::require("url")?;
-    let response = post::send(&url, call, "note", Body::of(note))?.error_for_status()?;
-    // A bot owes no answer in JSON: what can't be read is no failure, the note was taken.
+    let response = post::send(&url, call, "note", NoteBody::from(note))?.error_for_status()?;
+    // A bot owes no answer in JSON: what can't be read is no failure, the note was accepted.
     Ok(match post::id_in(&response) {
         Some(id) => Posted::with_id(id),
         None => Posted::without_id(),
     })
-}
-
-/// The posted JSON.
-#[derive(Serialize)]
-struct Body<'a> {
-    product_id: &'a str,
-    session_id: &'a str,
-    conversation_id: &'a str,
-    user_id: Option<&'a str>,
-    email: Option<&'a str>,
-    kind: &'static str,
-    seq: u64,
-    body: Cow<'a, str>,
-    actions: Vec<BodyAction<'a>>,
-}
-
-impl<'a> Body<'a> {
-    fn of(note: &'a Note) -> Self {
-        Self {
-            product_id: &note.product_id,
-            session_id: &note.session_id,
-            conversation_id: &note.conversation_id,
-            user_id: note.user_id.as_deref(),
-            email: note.email.as_deref(),
-            kind: match note.kind {
-                NoteKind::Actions => "actions",
-                NoteKind::Summary => "summary",
-            },
-            seq: note.seq,
-            body: clean(&note.body),
-            actions: note.actions.iter().map(BodyAction::of).collect(),
-        }
-    }
-}
-
-/// An action, named as on the activity stream. What people typed has no control characters but line ends and tabs:
-/// there are stores that a U+0000 breaks.
-#[derive(Serialize)]
-struct BodyAction<'a> {
-    index: i64,
-    r#type: Cow<'a, str>,
-    title: Cow<'a, str>,
-    description: Cow<'a, str>,
-    canonical_url: Cow<'a, str>,
-    raw_url: Cow<'a, str>,
-    timestamp_start: Option<f64>,
-    timestamp_end: Option<f64>,
-}
-
-impl<'a> BodyAction<'a> {
-    fn of(action: &'a Action) -> Self {
-        Self {
-            index: action.index,
-            r#type: clean(&action.kind),
-            title: clean(&action.title),
-            description: clean(&action.description),
-            canonical_url: clean(&action.canonical_url),
-            raw_url: clean(&action.raw_url),
-            timestamp_start: action.started_at,
-            timestamp_end: action.ended_at,
-        }
-    }
 }
 
 #[cfg(test)]

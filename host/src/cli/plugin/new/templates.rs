@@ -87,6 +87,7 @@ pub(super) const SDK: &[File<&str>] = files! {
     "src/help.rs",
     "src/http.rs",
     "src/json.rs",
+    "src/json/bodies.rs",
     "src/json/repair.rs",
     "src/lib.rs",
     "src/log.rs",
