@@ -41,15 +41,15 @@ pub mod egress;
 pub mod engine;
 pub mod host;
 pub mod http;
-pub mod ids;
 pub mod llm;
-pub mod outbox;
 pub mod plugin;
+pub mod post;
 pub mod prompts;
-pub mod session;
 pub mod sim;
 pub mod store;
 pub mod stream;
 pub mod summary;
 pub mod telemetry;
 mod visible;
+
+pub use sidenote_core::{ids, outbox, rules, session};

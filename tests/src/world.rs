@@ -12,10 +12,10 @@ use sidenote::engine::{Engine, EngineError, Handle, Settings, Summary};
 use sidenote::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use sidenote::outbox::lane::DeadLetter;
 use sidenote::outbox::note::{
-    Call, Crash, Failure, FailureKind, Found, LimitScope, Note, Post, PostError, Posted, Redaction,
-    Sent,
+    Call, Crash, Failure, FailureKind, Found, LimitScope, Note, PostError, Posted, Redaction, Sent,
 };
 use sidenote::outbox::sink_delivery::{Roles, SinkDelivery};
+use sidenote::post::Post;
 use sidenote::session::payload::{Action, ActionsPayload, Payload, SummaryPayload};
 use sidenote::session::state::Record;
 use sidenote::store::{EmbeddedStore, Group, Journal, OpenError, Store, Table};

@@ -11,8 +11,9 @@ use sidenote::engine::link::{Identity, LinkCommand, LinkMode, Who, Word};
 use sidenote::engine::{Engine, Handle, Settings};
 use sidenote::ids::{ConversationId, ProductId, SessionId, SessionKey};
 use sidenote::outbox::note::{
-    Call, Failure, FailureKind, LimitScope, Note, Post, PostError, Posted, Sent,
+    Call, Failure, FailureKind, LimitScope, Note, PostError, Posted, Sent,
 };
+use sidenote::post::Post;
 use sidenote::session::payload::ActionsPayload;
 use sidenote::session::state::Record;
 use sidenote::store::{Group, MemoryStore, Store, Table};

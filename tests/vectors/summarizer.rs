@@ -19,10 +19,10 @@ use sidenote::engine::{Engine, Handle, Settings};
 use sidenote::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use sidenote::llm::{Caller, Completion, Limits, LlmError, from_fn};
 use sidenote::outbox::note::{
-    Call, Failure, FailureKind, LimitScope, Note, NoteKind, Post, PostError, Posted, Redaction,
-    Sent,
+    Call, Failure, FailureKind, LimitScope, Note, NoteKind, PostError, Posted, Redaction, Sent,
 };
 use sidenote::outbox::retry::Backoff;
+use sidenote::post::Post;
 use sidenote::prompts::{Prompts, Template};
 use sidenote::session::payload::{Action, ActionsPayload};
 use sidenote::store::MemoryStore;

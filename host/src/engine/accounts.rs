@@ -12,9 +12,10 @@ use crate::engine::settings::Settings;
 use crate::ids::{ConversationId, PluginName, SessionKey};
 use crate::outbox::account::{Account, AccountState, Ended, Heard};
 use crate::outbox::breaker::{Health, Turn};
-use crate::outbox::note::{LimitScope, Post};
+use crate::outbox::note::LimitScope;
 use crate::outbox::sink_delivery::Roles;
 use crate::outbox::trouble::{FaultKind, News, Told, Troubles};
+use crate::post::Post;
 use crate::store::{Change, Store, StoreError, Table};
 
 /// Conversations whose limit is remembered. Beyond that, each lane keeps to its own alone.

@@ -13,7 +13,7 @@ use crate::engine::link::{LinkCommand, LinkError, Linked};
 use crate::engine::settings::{self, Change, Settings, Swap};
 use crate::ids::{ProductId, SessionId, SessionKey, shown};
 use crate::outbox::account::AccountState;
-use crate::outbox::note::Post;
+use crate::post::Post;
 use crate::session::payload::{ActionsPayload, Payload, SummaryPayload};
 use crate::session::state::{Covers, Summarized};
 use crate::session::text::printable;

@@ -12,8 +12,9 @@ use crate::engine::round::{Engine, Round, Start};
 use crate::engine::rows::{delete, put, read, session_group, session_key};
 use crate::ids::{PluginName, SessionKey, shown};
 use crate::outbox::account::Heard;
-use crate::outbox::note::{Call, Found, Note, Post, PostError, Redaction, SentNote};
+use crate::outbox::note::{Call, Found, Note, PostError, Redaction, SentNote};
 use crate::outbox::redaction::{Finished, Job, Queue, State, Why};
+use crate::post::Post;
 use crate::store::{Change, Key, Store, StoreError, Table};
 
 /// So many jobs are in memory; the others are read from the store when half of these are done.

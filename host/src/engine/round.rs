@@ -27,8 +27,9 @@ use crate::engine::settings::{self, Settings};
 use crate::engine::sinks::PluginRoles;
 use crate::engine::snapshot::Imported;
 use crate::ids::{PluginName, ProductId, SessionKey};
-use crate::outbox::note::{Note, NoteKind, Post, Redaction, SentNote};
+use crate::outbox::note::{Note, NoteKind, Redaction, SentNote};
 use crate::outbox::sink_delivery::SinkDelivery;
+use crate::post::Post;
 use crate::store::{Change, Journal, JournalError, Key, Snapshots, Store, StoreError, Table};
 
 /// Inputs of one round at most.

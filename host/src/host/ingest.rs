@@ -175,7 +175,8 @@ mod tests {
     use super::*;
     use crate::config::{Delivery, Product};
     use crate::engine::{Engine, Settings};
-    use crate::outbox::note::{Call, Note, Post, PostError, Posted};
+    use crate::outbox::note::{Call, Note, PostError, Posted};
+    use crate::post::Post;
     use crate::store::MemoryStore;
 
     struct NoPlatform;

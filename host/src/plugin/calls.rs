@@ -19,9 +19,10 @@ use super::replay::Seen;
 use super::webhook::{ReceiveError, Received, WebhookEvent, WebhookRequest};
 use crate::ids::{ConversationId, PluginName};
 use crate::outbox::note::{
-    Call, Failure, FailureKind, Found, LimitScope, Note, Post, PostError, Posted, Sent,
+    Call, Failure, FailureKind, Found, LimitScope, Note, PostError, Posted, Sent,
 };
 use crate::outbox::sink_delivery::{Content, Roles, SinkDelivery};
+use crate::post::Post;
 use crate::session::payload::{ActionsPayload, SummaryPayload};
 
 /// What a plugin that was too busy asks for.

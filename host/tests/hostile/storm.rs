@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use sidenote::config::Plugin;
-use sidenote::outbox::note::Post;
 use sidenote::plugin::{ReceiveError, Registry, WebhookRequest};
+use sidenote::post::Post;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sidenote::config::{Cache, Plugin};
-use sidenote::outbox::note::{Note, Post};
+use sidenote::outbox::note::Note;
 use sidenote::plugin::Registry;
+use sidenote::post::Post;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sidenote::outbox::note::{Crash, FailureKind, Post, PostError, Sent};
+use sidenote::outbox::note::{Crash, FailureKind, PostError, Sent};
 use sidenote::plugin::Registry;
+use sidenote::post::Post;
 use tokio::time::Instant;
 
 use crate::guests::{call, id, note, plugin, post, registry, secret};

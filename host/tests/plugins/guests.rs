@@ -6,8 +6,9 @@ use std::time::Duration;
 use sidenote::clock::Timestamp;
 use sidenote::config::{Plugin, PluginLimits, PluginSecret, Secret};
 use sidenote::ids::{ConversationId, ProductId, SessionId, SessionKey};
-use sidenote::outbox::note::{Call, Note, NoteKind, Post, PostError, Posted};
+use sidenote::outbox::note::{Call, Note, NoteKind, PostError, Posted};
 use sidenote::plugin::Registry;
+use sidenote::post::Post;
 use sidenote::session::payload::Action;
 
 /// Where the built components are; `SIDENOTE_GUESTS` names another folder.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sidenote::outbox::note::{FailureKind, Post, PostError, Sent};
+use sidenote::outbox::note::{FailureKind, PostError, Sent};
 use sidenote::plugin::{ReceiveError, WebhookRequest};
+use sidenote::post::Post;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 

@@ -7,8 +7,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use sidenote::config::{Cache, Isolation, Plugin, PluginLimits};
-use sidenote::outbox::note::{Failure, FailureKind, Post, PostError, Sent};
+use sidenote::outbox::note::{Failure, FailureKind, PostError, Sent};
 use sidenote::plugin::Registry;
+use sidenote::post::Post;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 

@@ -13,8 +13,9 @@ use clap::Parser;
 use sidenote::clock::Timestamp;
 use sidenote::config::{Cache, Isolation, Plugin, PluginSecret, Secret};
 use sidenote::ids::{ConversationId, ProductId, SessionId, SessionKey};
-use sidenote::outbox::note::{Call, Note, NoteKind, Post};
+use sidenote::outbox::note::{Call, Note, NoteKind};
 use sidenote::plugin::Registry;
+use sidenote::post::Post;
 use tokio::time::Instant;
 
 const LANGUAGES: [(&str, &str); 6] = [

@@ -16,7 +16,8 @@ use crate::engine::ledger::{self, By, Decided, Filter, LedgerError, Listing, Ord
 use crate::engine::{Engine, EngineError, Handle, Settings};
 use crate::host::{open_journal, open_store};
 use crate::ids::PluginName;
-use crate::outbox::note::{Call, Note, Post, PostError, Posted};
+use crate::outbox::note::{Call, Note, PostError, Posted};
+use crate::post::Post;
 use crate::store::Store;
 
 /// How long the store is waited for: longer than that of a host that has died is held.

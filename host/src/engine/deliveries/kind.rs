@@ -13,7 +13,8 @@ use crate::engine::inbox::Input;
 use crate::engine::live::Live;
 use crate::engine::round::{Engine, Round};
 use crate::outbox::lane::Item;
-use crate::outbox::note::{Call, Post, PostError, Posted};
+use crate::outbox::note::{Call, PostError, Posted};
+use crate::post::Post;
 use crate::store::Table;
 
 /// The tables of a kind. A delivery has the same group and number in each.

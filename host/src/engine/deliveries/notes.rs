@@ -11,9 +11,8 @@ use crate::engine::inbox::Input;
 use crate::engine::live::Live;
 use crate::engine::round::{Engine, Round};
 use crate::engine::rows::{delete, put, session_group};
-use crate::outbox::note::{
-    Call, Crash, FailureKind, Found, Note, Post, PostError, Posted, SentNote,
-};
+use crate::outbox::note::{Call, Crash, FailureKind, Found, Note, PostError, Posted, SentNote};
+use crate::post::Post;
 use crate::store::Table;
 
 /// So many sent notes of a session are remembered, the latest.

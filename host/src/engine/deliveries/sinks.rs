@@ -6,8 +6,9 @@ use crate::engine::accounts::CallKind;
 use crate::engine::counters::Counters;
 use crate::engine::inbox::Input;
 use crate::engine::live::Live;
-use crate::outbox::note::{Call, Post, PostError, Posted};
+use crate::outbox::note::{Call, PostError, Posted};
 use crate::outbox::sink_delivery::SinkDelivery;
+use crate::post::Post;
 use crate::store::Table;
 
 impl Kind for SinkDelivery {

@@ -12,7 +12,8 @@ use crate::engine::rows::{put, session_group};
 use crate::engine::settings::Settings;
 use crate::ids::{ConversationId, ProductId, SessionId, SessionKey};
 use crate::outbox::lane::{DeadLetter, Progress, State};
-use crate::outbox::note::{Call, Note, NoteKind, Post, PostError, Posted};
+use crate::outbox::note::{Call, Note, NoteKind, PostError, Posted};
+use crate::post::Post;
 use crate::store::{Change, Group, Key, MemoryStore, Store, Table};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000_000);

@@ -17,8 +17,9 @@ use super::suite::samples::{self, Hand};
 use crate::cli::output;
 use crate::clock::Clock;
 use crate::ids::{ConversationId, ProductId, SessionId, SessionKey};
-use crate::outbox::note::{Call, Note, NoteKind, Post};
+use crate::outbox::note::{Call, Note, NoteKind};
 use crate::plugin::{Offer, QuickReply};
+use crate::post::Post;
 use crate::session::payload::{Action, SummaryPayload};
 use crate::sim::{Form, Mock};
 

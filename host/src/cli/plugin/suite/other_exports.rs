@@ -4,8 +4,9 @@
 use super::check::{Check, Needs, Verdict};
 use super::posting::{kind, told};
 use super::stage::{Stage, batch_of};
-use crate::outbox::note::{FailureKind, Found, Post, PostError, Posted};
+use crate::outbox::note::{FailureKind, Found, PostError, Posted};
 use crate::plugin::{Offer, QuickReply, Redaction, TriggerContext};
+use crate::post::Post;
 use crate::session::payload::{Action, SummaryPayload};
 use crate::sim::{MockTrouble, Struck};
 

@@ -12,7 +12,8 @@ use crate::cli::plugin::bench::Bench;
 use crate::clock::Clock;
 use crate::config::Delivery;
 use crate::ids::{ConversationId, ProductId, SessionId, SessionKey};
-use crate::outbox::note::{Call, Crash, Note, NoteKind, Post, PostError, Posted};
+use crate::outbox::note::{Call, Crash, Note, NoteKind, PostError, Posted};
+use crate::post::Post;
 use crate::session::payload::{Action, ActionsPayload};
 use crate::sim::{Mock, MockExchange, MockTrouble, Struck};
 

@@ -3,13 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::config::Breaker as Rules;
 use crate::ids::PluginName;
 use crate::outbox::breaker::{Breaker, Health, State, Turn};
 use crate::outbox::note::{FailureKind, LimitScope, Pause, PostError, Posted, Redaction};
 use crate::outbox::retry::Backoff;
 use crate::outbox::sink_delivery::Roles;
 use crate::outbox::trouble::{Fault, LastError, Told};
+use crate::rules::Breaker as Rules;
 
 /// One plugin's standing with its platform. A plugin is one account: two accounts are two names with
 /// the same file.

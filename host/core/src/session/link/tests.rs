@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::Delivery;
 use crate::ids::{ProductId, SessionId};
+use crate::rules::Delivery;
 use crate::session::state::{Effect, Record, Session};
 
 const PEOPLE: [Option<&str>; 4] = [Some("ann"), Some("ann"), Some("bob"), None];

@@ -13,8 +13,8 @@ use super::note::{
 };
 use super::retry::Backoff;
 use crate::clock::Timestamp;
-use crate::config::{Breaker, DeadHead, Delivery};
 use crate::ids::{ConversationId, ProductId, SessionId, SessionKey};
+use crate::rules::{Breaker, DeadHead, Delivery};
 
 fn note(seq: u64) -> Arc<Note> {
     let key =

@@ -21,7 +21,7 @@ impl Backoff {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use sidenote::outbox::retry::Backoff;
+    /// use sidenote_core::outbox::retry::Backoff;
     ///
     /// let backoff = Backoff { initial: Duration::from_secs(1), max: Duration::from_secs(600) };
     /// assert_eq!(backoff.pause(3, None, 1.0), Duration::from_secs(4));

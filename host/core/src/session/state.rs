@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::config::Delivery;
 use crate::ids::{ConversationId, PluginName, SessionKey};
+use crate::rules::Delivery;
 use crate::session::batch::{Entry, OpenBatch};
 use crate::session::identity::{Basis, Names};
 use crate::session::link::{

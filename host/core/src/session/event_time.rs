@@ -14,7 +14,7 @@ const MICROS: i64 = 1_000_000;
 /// such a year; NaN, the infinities and everything else are unknown.
 ///
 /// ```
-/// use sidenote::session::event_time::usable;
+/// use sidenote_core::session::event_time::usable;
 /// assert_eq!(usable(1_700_000_000.5), Some(1_700_000_000.5));
 /// assert_eq!(usable(1_700_000_000_500.0), Some(1_700_000_000.5));
 /// assert_eq!(usable(f64::NAN), None);
@@ -30,7 +30,7 @@ pub fn usable(time: f64) -> Option<f64> {
 /// The second that the time falls into, for years 1 to 9999.
 ///
 /// The time is rounded to the microsecond first, half to even, as autoplay-sdk does.
-pub(crate) fn whole_second(time: f64) -> Option<i64> {
+pub fn whole_second(time: f64) -> Option<i64> {
     if !(FIRST_SECOND..END).contains(&time) {
         return None;
     }

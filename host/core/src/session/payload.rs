@@ -15,7 +15,7 @@
 
 mod read;
 // One piece of code with what plugins read webhooks and answers with.
-#[path = "../../../sdk-guest/src/json/repair.rs"]
+#[path = "../../../../sdk-guest/src/json/repair.rs"]
 mod repair;
 
 use std::fmt::{self, Write};
@@ -34,12 +34,12 @@ use super::text;
 /// The event can't be used at all: it is to be counted and skipped, those behind it are not affected.
 ///
 /// ```
-/// use sidenote::session::payload::{Payload, parse_event};
+/// use sidenote_core::session::payload::{Payload, parse_event};
 /// let parsed = parse_event(r#"{"type":"actions","session_id":"s1","actions":[{"description":"Paid"},null]}"#)?;
 /// assert_eq!(parsed.dropped_actions, 1);
 /// let Payload::Actions(batch) = parsed.payload else { unreachable!() };
 /// assert_eq!(batch.actions[0].description, "Paid");
-/// # Ok::<(), sidenote::session::payload::PayloadError>(())
+/// # Ok::<(), sidenote_core::session::payload::PayloadError>(())
 /// ```
 pub fn parse_event(data: &str) -> Result<Parsed, PayloadError> {
     read::event(data)

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::config::Breaker as Rules;
 use crate::outbox::note::{FailureKind, PostError, Posted, Sent};
 use crate::outbox::retry::Backoff;
+use crate::rules::Breaker as Rules;
 
 /// Outcomes that the failure rate is taken over.
 const WINDOW: u32 = 32;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::config::{DeadHead, Delivery};
 use crate::ids::{ConversationId, PluginName, SessionKey};
 use crate::outbox::note::{Crash, FailureKind, Note, PostError, Posted};
 use crate::outbox::retry::Backoff;
+use crate::rules::{DeadHead, Delivery};
 
 /// A note that was in flight in so many crashes or traps is given up: it may be what causes them.
 pub const MAX_CRASHES: u32 = 3;

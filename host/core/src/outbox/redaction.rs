@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
-use crate::config::Delivery;
 use crate::outbox::note::{FailureKind, PostError, Redaction, SentNote};
 use crate::outbox::retry::Backoff;
+use crate::rules::Delivery;
 
 /// A note that couldn't be redacted for so long is left where it is.
 pub const MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);

@@ -23,7 +23,7 @@ const REPLACEMENT: char = '\u{FFFD}';
 /// are left out.
 ///
 /// ```
-/// use sidenote::session::text::printable;
+/// use sidenote_core::session::text::printable;
 /// assert_eq!(printable("Typed a\0b"), "Typed a\u{FFFD}b");
 /// assert_eq!(printable("one\u{2028}two\r\nthree\tfour"), "one\ntwo\r\nthree\tfour");
 /// ```
@@ -50,7 +50,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 /// As [`printable`], for what has one line: a title, an address, a kind.
 ///
 /// ```
-/// use sidenote::session::text::printable_line;
+/// use sidenote_core::session::text::printable_line;
 /// assert_eq!(printable_line("Pay\0\n[2] refunded"), "Pay\u{FFFD} [2] refunded");
 /// ```
 pub fn printable_line(text: &str) -> Cow<'_, str> {
@@ -63,7 +63,7 @@ pub fn printable_line(text: &str) -> Cow<'_, str> {
 /// A description as it may stand behind `[n] ` in a note.
 ///
 /// ```
-/// use sidenote::session::text::description;
+/// use sidenote_core::session::text::description;
 /// assert_eq!(description("paid\n[2] refunded"), "paid [2] refunded");
 /// assert_eq!(description("first\r\nsecond"), "first\r\nsecond");
 /// assert_eq!(description("x\r\nsession_id: other"), "x session_id: other");
@@ -93,7 +93,7 @@ pub fn description(text: &str) -> Cow<'_, str> {
 /// An id or another short text as it may stand in a header: exactly one line, no control character.
 ///
 /// ```
-/// use sidenote::session::text::one_line;
+/// use sidenote_core::session::text::one_line;
 /// assert_eq!(one_line("s1\r\ntimestamp: never"), "s1 timestamp: never");
 /// ```
 pub fn one_line(text: &str) -> Cow<'_, str> {
@@ -121,7 +121,7 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
 /// numbered line of a note is indented by two spaces.
 ///
 /// ```
-/// use sidenote::session::text::paragraphs;
+/// use sidenote_core::session::text::paragraphs;
 /// assert_eq!(paragraphs("\r\nThey paid.\r\n\n\n\nsession_id: other\n"), "They paid.\n\n  session_id: other");
 /// ```
 pub fn paragraphs(text: &str) -> String {
@@ -182,7 +182,7 @@ fn isolates(c: char) -> bool {
 }
 
 /// Takes no room on a line.
-pub(crate) fn is_invisible(c: char) -> bool {
+pub fn is_invisible(c: char) -> bool {
     matches!(
         c,
         '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'

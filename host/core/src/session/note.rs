@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 /// unusable (see [`event_time::usable`]) the header says `now`.
 ///
 /// ```
-/// use sidenote::{clock::Timestamp, session::note::format_header};
+/// use sidenote_core::{clock::Timestamp, session::note::format_header};
 /// assert_eq!(
 ///     format_header(Some("ps_1"), Some(1_700_000_000.0), Timestamp(0)),
 ///     "session_id: ps_1\ntimestamp: 2023-11-14 22:13:20 UTC\n\n",

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::config::Delivery;
+use crate::rules::Delivery;
 use crate::session::payload::Action;
 
 /// Actions that arrived together; one row of the store.

@@ -1,0 +1,22 @@
+//! What Sidenote decides, and nothing of how it runs: inputs and `now` in, effects out.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`session`] | payloads, note text, the open batch, links, the state machine of proactive help |
+//! | [`outbox`] | lanes, attempts, retries, dead letters; accounts, limits, breakers |
+//! | [`rules`] | what a configuration says of them |
+//! | [`rows`] | the form in which everything is kept |
+//! | [`ids`] | the typed names that everything is keyed by |
+//! | [`clock`] | time as a value |
+//!
+//! There is no clock, task, lock, socket or store in here: the crate names no dependency that has one, and a test of the
+//! workspace holds it to that.
+
+#![deny(unsafe_code)]
+
+pub mod clock;
+pub mod ids;
+pub mod outbox;
+pub mod rows;
+pub mod rules;
+pub mod session;

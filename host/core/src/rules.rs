@@ -1,0 +1,142 @@
+//! The rules that deliveries, accounts and rows go by, each with its default: what a configuration says of them.
+
+use std::time::Duration;
+
+use crate::ids::PluginName;
+
+/// `[delivery]`: when notes are sealed and how often they are tried.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delivery {
+    /// A note is sealed this long after the last action.
+    pub debounce: Duration,
+    /// A note is sealed this long after its first action at the latest.
+    pub max_wait: Duration,
+    /// Width of the time bins in a note, in seconds; 0 for none.
+    pub bin_seconds: f64,
+    /// Actions before the link are kept this long, by arrival.
+    pub pre_link_window: Duration,
+    /// At most so many actions before the link.
+    pub pre_link_max_actions: usize,
+    /// At most so many bytes of actions before the link.
+    pub pre_link_max_bytes: usize,
+    /// At most so many actions in one note.
+    pub max_note_actions: usize,
+    /// A note is given up after so many failed attempts.
+    pub max_attempts: u32,
+    /// First pause between attempts; it doubles.
+    pub retry_initial: Duration,
+    /// Longest pause between attempts.
+    pub retry_max: Duration,
+    /// How long one attempt may take.
+    pub call_timeout: Duration,
+    /// A note that could not be delivered for so long is given up, however often it was tried.
+    pub max_age: Duration,
+    /// What becomes of the notes behind one that is given up.
+    pub dead_head: DeadHead,
+    /// While so many notes of a session wait, or the platform takes none, further actions gather in the
+    /// last one, which isn't sealed yet.
+    pub max_lane_notes: usize,
+    /// At most so many actions gather in a note that way.
+    pub max_gathered_actions: usize,
+}
+
+/// What becomes of the notes behind one that is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeadHead {
+    /// They go on without it.
+    Free,
+    /// They wait until a person has it sent again, or purges it.
+    Hold,
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Self {
+            debounce: Duration::from_millis(150),
+            max_wait: Duration::from_secs(2),
+            bin_seconds: 3.0,
+            pre_link_window: Duration::from_secs(120),
+            pre_link_max_actions: 1000,
+            pre_link_max_bytes: 512 << 10,
+            max_note_actions: 100,
+            max_attempts: 20,
+            retry_initial: Duration::from_secs(1),
+            retry_max: Duration::from_secs(600),
+            call_timeout: Duration::from_secs(20),
+            max_age: Duration::from_secs(24 * 3600),
+            dead_head: DeadHead::Free,
+            max_lane_notes: 64,
+            max_gathered_actions: 500,
+        }
+    }
+}
+
+/// `[products.ID]`: a product, its plugins and its delivery settings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Product {
+    /// Plugins that serve it; the first one that writes is the default of `POST /sessions/link`.
+    pub plugins: Vec<PluginName>,
+    /// `[delivery]` with this product's own settings over it.
+    pub delivery: Delivery,
+}
+
+/// `[plugins.NAME.breaker]`: when a plugin's calls are held back, so that a platform that is down is
+/// asked by one call at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Breaker {
+    /// It opens after so many failures in a row; also when half of the last 32 calls failed.
+    pub failures: u32,
+    /// First pause before a probe; it doubles.
+    pub pause_initial: Duration,
+    /// Longest pause before a probe.
+    pub pause_max: Duration,
+    /// After so long without a success the plugin is disabled until a person enables it.
+    pub disable_after: Duration,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self {
+            failures: 5,
+            pause_initial: Duration::from_secs(1),
+            pause_max: Duration::from_secs(60),
+            disable_after: Duration::from_secs(5 * 24 * 3600),
+        }
+    }
+}
+
+/// `[retention]`: how long rows are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retention {
+    /// Everything of a session, its link and the keys of its sent notes included, after its last
+    /// activity.
+    pub sessions: Duration,
+    /// Dead letters.
+    pub dead_letters: Duration,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            sessions: Duration::from_secs(24 * 3600),
+            dead_letters: Duration::from_secs(30 * 24 * 3600),
+        }
+    }
+}
+
+/// What is stored of each session for `[context]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History {
+    /// For so long at most.
+    pub keep: Duration,
+    /// At most so many actions, the latest.
+    pub max_actions: u64,
+    /// At most so many bytes; the latest batch is kept whatever its size.
+    pub max_bytes: usize,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self { keep: Duration::from_secs(24 * 3600), max_actions: 1000, max_bytes: 1 << 20 }
+    }
+}

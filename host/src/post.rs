@@ -1,0 +1,53 @@
+//! The way to the plugins, as the engine sees it.
+
+use crate::ids::{ConversationId, PluginName};
+use crate::outbox::note::{Call, Found, Note, PostError, Posted, Redaction};
+use crate::outbox::sink_delivery::{Roles, SinkDelivery};
+
+/// The way to the plugins, as the outbox sees it.
+#[async_trait::async_trait]
+pub trait Post: Send + Sync + 'static {
+    /// Posts one note, once. Ends within `call.timeout` plus a small grace.
+    async fn post_note(&self, call: Call, note: &Note) -> Result<Posted, PostError>;
+
+    /// Asks whether the platform has a note whose outcome isn't known, by its key. Ends as
+    /// [`Post::post_note`] does.
+    async fn find_note(&self, call: Call, note: &Note) -> Result<Found, PostError> {
+        let (_, _) = (call, note);
+        Ok(Found::Unsupported)
+    }
+
+    /// Takes a note back that was posted before, by what the platform calls it. Asked again for the same
+    /// note, it answers the same. Ends as [`Post::post_note`] does.
+    async fn redact_note(
+        &self,
+        call: Call,
+        plugin: &PluginName,
+        conversation: &ConversationId,
+        note_id: &str,
+    ) -> Result<Redaction, PostError> {
+        let (_, _, _, _) = (call, plugin, conversation, note_id);
+        Ok(Redaction::Unsupported)
+    }
+
+    /// Hands a sink delivery to its sink, once. Ends as [`Post::post_note`] does.
+    async fn write_sink(&self, call: Call, delivery: &SinkDelivery) -> Result<(), PostError> {
+        let (_, plugin) = (call, &delivery.plugin);
+        Err(PostError::Unavailable { message: format!("the plugin `{plugin}` is no sink") })
+    }
+
+    /// Whether a plugin can redact notes at all. `None` where that isn't known.
+    fn redacts(&self, _: &PluginName) -> Option<bool> {
+        None
+    }
+
+    /// Whether a plugin is being made ready, so that nothing is begun with it until it is.
+    fn is_coming(&self, _: &PluginName) -> bool {
+        false
+    }
+
+    /// What a plugin can do; `None` where that isn't known, because it can't be loaded.
+    fn roles(&self, _: &PluginName) -> Option<Roles> {
+        Some(Roles::WRITER)
+    }
+}
