@@ -27,12 +27,14 @@
 //! | [`host`] | builds the stages from a configuration, starts and stops them in order | what they do |
 //! | [`cli`] | the commands | everything else |
 //!
-//! [`clock`] is time as a value, [`ids`] the typed names that everything is keyed by, [`telemetry`] the
-//! log's set-up and what keeps it short, `visible` which characters may be shown.
+//! [`clock`] is time as a value, [`ids`] the typed names that everything is keyed by, [`address`] where a request
+//! goes and how far away that is, [`telemetry`] the log's set-up and what keeps it short, `visible` which
+//! characters may be shown.
 
 // The one exception is in `plugin::artifact`, which loads what was compiled before.
 #![deny(unsafe_code)]
 
+pub mod address;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use reqwest::Url;
+use url::Url;
 
 use super::scalar::{self, Refusal, Scalar};
-use crate::egress::{Origin, address};
+use crate::address::{self, Origin};
 
 /// One host of a grant: `host`, `host:port` or `http://host:port`.
 ///

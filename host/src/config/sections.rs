@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use reqwest::Url;
+use url::Url;
 
 use super::error::Fault;
 use super::model::{DeadHead, Delivery, Redis, Retention, Server, Store, Stream};

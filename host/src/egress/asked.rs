@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::grant::Origin;
+use crate::address::Origin;
 
 /// The hosts and secrets that a manifest names. What isn't named can't be granted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -8,16 +8,15 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body as _, Incoming as Body};
-use reqwest::Url;
 use tokio::time::Instant;
+use url::Url;
 
-use super::address::RefusedAddress;
 use super::alarm::Alarm;
 use super::coding;
-use super::grant::{Denial, Grants, Origin};
+use super::grant::{Denial, Grants};
 use super::network::Network;
 use super::secret_store::{SecretError, SecretStore};
-use crate::outbox::note::Sent;
+use crate::address::{Origin, RefusedAddress};
 
 /// The header that tells a plugin of a response whose body was cut off at the limit. Only the host sets
 /// it.
@@ -178,7 +177,7 @@ impl EgressClient {
     /// alarm is for its time, and may have been used before.
     ///
     /// # Errors
-    /// [`SendError`]; its [`SendError::sent`] says whether the request may have arrived.
+    /// [`SendError`]; its [`SendError::may_have_arrived`] says whether the request may have arrived.
     pub(crate) async fn send(
         &self,
         mut request: Outgoing,
@@ -201,11 +200,7 @@ impl EgressClient {
         };
         let deadline = Instant::now() + request.timeout;
         let outcome = alarm.until(deadline, exchange).await.unwrap_or_else(|| {
-            Err(SendError::Timeout {
-                origin: origin.clone(),
-                after: request.timeout,
-                sent: Sent::Unknown,
-            })
+            Err(SendError::Timeout { origin: origin.clone(), after: request.timeout })
         });
         match &outcome {
             Ok(response) => {
@@ -288,7 +283,6 @@ impl EgressClient {
         let broken = |error: hyper::Error| SendError::Broken {
             cause: self.cause(&error),
             origin: origin.clone(),
-            sent: Sent::Unknown,
         };
         // Most bodies come in one piece, which is then handed on as it is.
         let first = chunk(&mut rest).await.map_err(broken)?.unwrap_or_default();
@@ -369,7 +363,7 @@ impl EgressClient {
         if error.is_connect() {
             SendError::Connect { origin, cause }
         } else {
-            SendError::Broken { origin, cause, sent: Sent::Unknown }
+            SendError::Broken { origin, cause }
         }
     }
 
@@ -448,15 +442,13 @@ pub enum SendError {
         /// Why not.
         cause: String,
     },
-    /// It took too long.
+    /// It took too long. The request may have arrived.
     #[error("egress: {origin} didn't answer within {after:?}")]
     Timeout {
         /// Where to.
         origin: Origin,
         /// How long was waited.
         after: Duration,
-        /// Whether the request may have arrived.
-        sent: Sent,
     },
     /// The request's body or head is larger than allowed.
     #[error("egress: the {what} is larger than {limit} bytes")]
@@ -466,28 +458,26 @@ pub enum SendError {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// The connection broke.
+    /// The connection broke. The request may have arrived.
     #[error("egress: the exchange with {origin} broke: {cause}")]
     Broken {
         /// With whom.
         origin: Origin,
         /// Why.
         cause: String,
-        /// Whether the request may have arrived.
-        sent: Sent,
     },
 }
 
 impl SendError {
-    /// Whether the request may have arrived.
-    pub fn sent(&self) -> Sent {
+    /// Whether the request may have arrived; where not, it certainly hasn't.
+    pub fn may_have_arrived(&self) -> bool {
         match self {
             Self::Denied(_)
             | Self::Secret(_)
             | Self::Invalid(_)
             | Self::Connect { .. }
-            | Self::TooLarge { .. } => Sent::NotSent,
-            Self::Timeout { sent, .. } | Self::Broken { sent, .. } => *sent,
+            | Self::TooLarge { .. } => false,
+            Self::Timeout { .. } | Self::Broken { .. } => true,
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A request passes four gates, in this order: its shape ([`client`]), the operator's grants ([`grant`])
 //! and what the plugin's manifest asks for ([`asked`]), the secrets put into it ([`secret_store`]), and the
-//! address that its host resolves to ([`address`], asked by the resolver at every connect). `http.send`
+//! address that its host resolves to ([`crate::address`], asked by the resolver at every connect). `http.send`
 //! and `wasi:http` both end here.
 //!
 //! What comes back is unpacked ([`coding`]) and looked through for secrets in the writings of honest servers
@@ -11,7 +11,6 @@
 //!
 //! Redirects are not followed and no proxy is used: either would reach a host that nobody granted.
 
-pub mod address;
 mod alarm;
 pub mod asked;
 pub mod client;
@@ -25,7 +24,7 @@ mod traces;
 pub(crate) use alarm::Alarm;
 pub use asked::{Asked, Pattern, Patterns};
 pub use client::{EgressClient, Incoming, Outgoing, SendError};
-pub use grant::{BadGrant, Denial, Grants, Origin, Origins};
+pub use grant::{BadGrant, Denial, Grants, Origins};
 pub use network::{Detour, Network, NetworkError};
 pub use secret_store::{SecretError, SecretStore};
 pub(crate) use traces::SHORTEST_SCRUBBED;

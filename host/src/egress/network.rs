@@ -21,8 +21,7 @@ use rustls_platform_verifier::BuilderVerifierExt;
 use tokio::net::TcpStream;
 use tower::Service;
 
-use super::address::{self, RefusedAddress};
-use super::grant::Origin;
+use crate::address::{self, Origin, RefusedAddress};
 
 /// For the name, the connection and TLS together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

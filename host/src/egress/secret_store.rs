@@ -12,8 +12,9 @@ use http::header::AUTHORIZATION;
 use memchr::memmem;
 
 use super::asked::Patterns;
-use super::grant::{BadGrant, Origin, Origins, toml_key};
+use super::grant::{BadGrant, Origins, toml_key};
 use super::traces::Traces;
+use crate::address::Origin;
 use crate::config::{PluginSecret, Secret};
 use crate::ids::PluginName;
 

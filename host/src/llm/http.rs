@@ -4,8 +4,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Response, Url, redirect};
+use reqwest::{Response, redirect};
 use serde_json::Value;
+use url::Url;
 
 use super::error::LlmError;
 use super::model::{Completion, Llm, Prompt};

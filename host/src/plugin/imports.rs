@@ -9,7 +9,6 @@ use super::clean::clean;
 use super::hmac;
 use super::instance::{Outbound, State};
 use crate::egress::{Alarm, Incoming, Outgoing, SendError};
-use crate::outbox::note::Sent;
 
 const MAX_HEADERS: usize = 128;
 
@@ -151,10 +150,6 @@ fn failed(error: &SendError) -> wit::Error {
         SendError::TooLarge { .. } => wit::ErrorKind::TooLarge,
         SendError::Broken { .. } => wit::ErrorKind::Io,
     };
-    let sent = match error.sent() {
-        Sent::NotSent => types::Sent::NotSent,
-        Sent::Unknown => types::Sent::Unknown,
-        Sent::Sent => types::Sent::Sent,
-    };
+    let sent = if error.may_have_arrived() { types::Sent::Unknown } else { types::Sent::NotSent };
     wit::Error { kind, message: error.to_string(), sent }
 }

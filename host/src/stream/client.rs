@@ -7,9 +7,10 @@ use std::time::Duration;
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderValue,
 };
-use reqwest::{Url, redirect};
+use reqwest::redirect;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use super::backoff::Backoff;
 use super::dedupe::Limits;

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use reqwest::Url;
 use reqwest::header::HeaderValue;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use super::dedupe::{Dedupe, Limits};
 

@@ -8,7 +8,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sidenote::egress::{Grants, Origin};
+use sidenote::address::Origin;
+use sidenote::egress::Grants;
 use sidenote::outbox::note::{PostError, Sent};
 use sidenote::plugin::Registry;
 use tokio::net::TcpListener;

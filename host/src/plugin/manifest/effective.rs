@@ -335,7 +335,7 @@ mod tests {
         let config = config(&["a.example"], &[("token", "t", &["a.example"])]);
         let effective = effective(&"bot".into(), &config, None).unwrap();
         assert_eq!(effective.mismatches, [Mismatch::NoManifest]);
-        let origin = crate::egress::Origin::parse("a.example").unwrap();
+        let origin = crate::address::Origin::parse("a.example").unwrap();
         assert!(effective.grants.admit(&origin).is_ok());
         assert_eq!(effective.secret_store.fill(b"{{secret:token}}", &origin).unwrap(), b"t");
     }
@@ -347,7 +347,7 @@ mod tests {
             &[("token", "t0ken", &["acme.desk.example", "evil.example"]), ("other", "o", &[])],
         );
         let effective = effective(&"bot".into(), &config, Some(&manifest())).unwrap();
-        let origin = |text| crate::egress::Origin::parse(text).unwrap();
+        let origin = |text| crate::address::Origin::parse(text).unwrap();
         assert!(effective.grants.admit(&origin("acme.desk.example")).is_ok());
         for host in ["evil.example", "files.example", "other.desk.example"] {
             assert!(effective.grants.admit(&origin(host)).is_err(), "{host}");

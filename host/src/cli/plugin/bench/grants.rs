@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::BenchArgs;
 use super::settings::origin_in;
+use crate::address::Origin;
 use crate::config::{Plugin as PluginConfig, PluginSecret, Secret};
-use crate::egress::{Detour, Origin, Pattern};
+use crate::egress::{Detour, Pattern};
 use crate::plugin::Manifest;
 
 /// The hosts that a plugin knows by itself, led to the mock: those whose addresses are its settings, those

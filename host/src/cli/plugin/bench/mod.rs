@@ -10,8 +10,9 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::about;
+use crate::address::Origin;
 use crate::config::{Cache, Plugin as PluginConfig};
-use crate::egress::{Detour, Origin};
+use crate::egress::Detour;
 use crate::ids::PluginName;
 use crate::plugin::manifest::effective;
 use crate::plugin::{Compiler, Manifest, PluginState, Registry};

@@ -7,7 +7,8 @@ use reqwest::Url;
 use serde_json::Value;
 
 use super::BenchArgs;
-use crate::egress::{Origin, Pattern, Patterns};
+use crate::address::Origin;
+use crate::egress::{Pattern, Patterns};
 use crate::plugin::Manifest;
 
 /// A name that no platform has: it is led to the mock where a plugin takes `https://` only.

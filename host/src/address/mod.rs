@@ -1,0 +1,7 @@
+//! Where a request goes, and how far away that is. Pure.
+
+mod origin;
+mod reach;
+
+pub use origin::Origin;
+pub use reach::{Reach, RefusedAddress, admit, reach};
