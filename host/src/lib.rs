@@ -28,8 +28,8 @@
 //! | [`cli`] | the commands | everything else |
 //!
 //! [`clock`] is time as a value, [`ids`] the typed names that everything is keyed by, [`address`] where a request
-//! goes and how far away that is, [`telemetry`] the log's set-up and what keeps it short, `visible` which
-//! characters may be shown.
+//! goes and how far away that is, [`once`] what comes again and counts once, [`telemetry`] the log's set-up and
+//! what keeps it short, `visible` which characters may be shown.
 
 // The one exception is in `plugin::artifact`, which loads what was compiled before.
 #![deny(unsafe_code)]
@@ -44,6 +44,7 @@ pub mod engine;
 pub mod host;
 pub mod http;
 pub mod llm;
+pub mod once;
 pub mod plugin;
 pub mod post;
 pub mod prompts;

@@ -15,9 +15,9 @@ use super::help::{Offer, TriggerContext};
 use super::pool::{Pool, Queue, Stopped};
 use super::redaction::Redaction;
 use super::registry::{NoPool, Registry};
-use super::replay::Seen;
 use super::webhook::{ReceiveError, Received, WebhookEvent, WebhookRequest};
 use crate::ids::{ConversationId, PluginName};
+use crate::once::Claimed;
 use crate::outbox::note::{
     Call, Failure, FailureKind, Found, LimitScope, Note, PostError, Posted, Sent,
 };
@@ -269,16 +269,16 @@ impl Registry {
             pool.counters().failures.fetch_add(1, Relaxed);
         }
         let events = answer?;
-        let claim = match pool.replays().claim(verified, tokio::time::Instant::now()) {
-            Seen::New(claim) => Some(claim),
-            Seen::Repeat => {
+        let claim = match pool.taken().claim(verified.into_digests(), self.clock().now()) {
+            Claimed::New(claim) => Some(claim),
+            Claimed::Repeat => {
                 pool.counters().repeats.fetch_add(1, Relaxed);
                 tracing::debug!(plugin, "webhook: it was taken before; its events mean nothing");
                 None
             }
-            Seen::UnderWay => return Err(ReceiveError::UnderWay),
+            Claimed::UnderWay => return Err(ReceiveError::UnderWay),
         };
-        Ok(Received { events, claim })
+        Ok(Received { events, claim, clock: self.clock() })
     }
 
     fn webhook_reader(&self, plugin: &str) -> Result<Arc<Pool>, ReceiveError> {

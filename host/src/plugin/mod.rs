@@ -36,7 +36,7 @@
 //! | `wasi_http` | `wasi:http`, led to the same door as our `http` |
 //! | `guest_log` | a guest's lines in the host's log, bounded |
 //! | `stdout` | a guest's standard output in the host's, where that is granted |
-//! | `replay` | which webhooks were taken, so that a repeat means nothing |
+//! | `verified` | what a webhook is known by, so that a repeat means nothing |
 //! | `configure` | takes over what is configured anew |
 //! | `convert` | between the host's types and the interface's; bounds on what a guest says |
 //!
@@ -72,13 +72,13 @@ mod pool;
 pub mod redaction;
 pub mod registry;
 mod reload;
-mod replay;
 pub mod review;
 mod source;
 mod state;
 mod stdout;
 mod supervise;
 mod take_in;
+mod verified;
 mod wasi_http;
 mod watch;
 pub mod webhook;

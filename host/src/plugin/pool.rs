@@ -12,12 +12,12 @@ use wasmtime::component::ResourceTableError;
 
 use super::admit::{Admitted, Live, cause};
 use super::instance::{self, CpuUsedUp, Ground, State};
-use super::replay::{self, Replays};
 use super::source;
 use super::state::InstanceState;
 use super::supervise::{Condition, Supervisor};
 use crate::config::{Isolation, PluginLimits, Sha256};
 use crate::egress::Alarm;
+use crate::once::{Claims, Limits};
 use crate::outbox::note::Crash;
 
 /// How long webhooks are held back when they make a plugin trap again and again.
@@ -48,7 +48,8 @@ pub(super) struct Shared {
     posts: Semaphore,
     /// One permit per webhook at the same time: they don't queue behind the posts of a slow platform.
     webhooks: Semaphore,
-    replays: Arc<Replays>,
+    /// The webhooks that were taken.
+    taken: Claims,
     counters: Arc<Counters>,
 }
 
@@ -121,18 +122,18 @@ pub(super) enum Stopped {
 impl Shared {
     /// With room for so many posts at the same time.
     pub(super) fn new(concurrency: usize) -> Self {
-        Self::over(concurrency, Arc::new(Replays::new(replay::Limits::default())), Arc::default())
+        Self::over(concurrency, Claims::new(Limits::DAY), Arc::default())
     }
 
     /// With room for another number. While calls of the versions before end, there may be more than that.
     pub(super) fn with_room_for(&self, concurrency: usize) -> Self {
-        Self::over(concurrency, self.replays.clone(), self.counters.clone())
+        Self::over(concurrency, self.taken.clone(), self.counters.clone())
     }
 
-    fn over(concurrency: usize, replays: Arc<Replays>, counters: Arc<Counters>) -> Self {
+    fn over(concurrency: usize, taken: Claims, counters: Arc<Counters>) -> Self {
         let posts = concurrency.clamp(1, Semaphore::MAX_PERMITS);
         let webhooks = posts.div_ceil(4);
-        Self { posts: Semaphore::new(posts), webhooks: Semaphore::new(webhooks), replays, counters }
+        Self { posts: Semaphore::new(posts), webhooks: Semaphore::new(webhooks), taken, counters }
     }
 
     /// What was counted.
@@ -218,8 +219,8 @@ impl Pool {
     }
 
     /// The webhooks that were taken.
-    pub(super) fn replays(&self) -> &Replays {
-        &self.shared.replays
+    pub(super) fn taken(&self) -> &Claims {
+        &self.shared.taken
     }
 
     /// How long a call may take at most.
@@ -398,7 +399,7 @@ fn crash(error: &wasmtime::Error, state: &State) -> (Crash, String) {
         let limit = state.ground.limits.memory_bytes;
         return (
             Crash::Memory,
-            format!("the plugin wanted more than memory_bytes ({limit}){said}"),
+            format!("the plugin wanted more than `memory` ({limit} bytes){said}"),
         );
     }
     if matches!(error.root_cause().downcast_ref(), Some(ResourceTableError::Full)) {

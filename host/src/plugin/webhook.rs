@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use tokio::time::Instant;
-
-use super::replay::Claim;
+use crate::clock::Clock;
+use crate::once::Claim;
 use crate::session::identity::Vouched;
 
 /// A request of a chat platform, as it came in. Only the plugin can tell whether it is genuine.
@@ -43,6 +42,7 @@ pub struct Received {
     pub events: Vec<WebhookEvent>,
     /// `None` for a repeat.
     pub(super) claim: Option<Claim>,
+    pub(super) clock: Clock,
 }
 
 impl Received {
@@ -55,7 +55,7 @@ impl Received {
     /// Remembers that it was taken, for a day, or until 65,536 others were.
     pub fn taken(self) {
         if let Some(claim) = self.claim {
-            claim.keep(Instant::now());
+            claim.keep(self.clock.now());
         }
     }
 }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::backoff::Backoff;
-use super::dedupe::Limits;
+use super::dedupe::REMEMBERED;
 use super::encoding::PLAIN;
 use super::error::{Interruption, StreamError, describe};
 use super::observer::{Observer, Unobserved};
@@ -22,6 +22,7 @@ use super::status::{Publisher, State, Status};
 use super::succession::{Position, Predecessor, Succession};
 use crate::clock::Clock;
 use crate::config;
+use crate::once::Limits;
 use crate::session::payload::Payload;
 
 /// How long making a connection may take, name lookup and TLS included.
@@ -99,7 +100,7 @@ impl Client {
             clock,
             max_retries: None,
             asks_on: false,
-            duplicates: Limits::default(),
+            duplicates: REMEMBERED,
             observer: Arc::new(Unobserved),
             position: None,
             predecessor: None,

@@ -11,49 +11,26 @@
 //! - With neither, nothing tells a repeat from a person doing the same thing again: it is handed on. To
 //!   deliver twice is the smaller harm.
 
-use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 use crate::clock::Timestamp;
+use crate::once::{Digest, Limits, Seen};
 use crate::session::payload::Payload;
 
-/// A bounded memory of the events that were handed on.
+/// What is remembered of a stream, where nobody says otherwise: reconnects are within minutes.
+pub(super) const REMEMBERED: Limits = Limits { entries: 10_000, age: Duration::from_secs(600) };
+
+/// The events that were handed on, each with the number of the connection that it came over.
 #[derive(Debug)]
-pub struct Dedupe {
-    limits: Limits,
-    seen: HashMap<[u8; 32], Seen>,
-    /// The keys of `seen`, oldest first.
-    order: VecDeque<[u8; 32]>,
-}
-
-/// How much is remembered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// At most so many events; 0 remembers none. An event takes about 100 bytes.
-    pub entries: usize,
-    /// At most for so long.
-    pub age: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { entries: 10_000, age: Duration::from_secs(600) }
-    }
-}
+pub struct Dedupe(Seen<u64>);
 
 /// What an event is known by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EventKey {
-    hash: [u8; 32],
+    digest: Digest,
     has_id: bool,
-}
-
-#[derive(Debug)]
-struct Seen {
-    at: Timestamp,
-    connection: u64,
 }
 
 impl EventKey {
@@ -96,51 +73,31 @@ impl EventKey {
             ),
         };
         written.expect("text, numbers and lists of them serialise, and a hash takes every byte");
-        Some(Self { hash: hasher.finalize().into(), has_id: id.is_some() })
+        Some(Self { digest: hasher.finalize().into(), has_id: id.is_some() })
+    }
+
+    /// The event without where it came.
+    pub(super) fn digest(self) -> Digest {
+        self.digest
     }
 }
 
 impl Dedupe {
     /// Remembers nothing yet.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, seen: HashMap::new(), order: VecDeque::new() }
+        Self(Seen::new(limits))
     }
 
     /// Whether an event was handed on before. `connection` numbers the connections of this stream.
     pub fn is_repeat(&mut self, key: &EventKey, connection: u64, now: Timestamp) -> bool {
-        self.forget(now);
-        self.seen.get(&key.hash).is_some_and(|seen| key.has_id || seen.connection != connection)
+        let seen = self.0.get(&key.digest, now);
+        seen.is_some_and(|before| key.has_id || *before != connection)
     }
 
     /// Remembers an event that was handed on. One that is remembered already keeps its place.
     pub fn remember(&mut self, key: EventKey, connection: u64, now: Timestamp) {
-        if self.seen.contains_key(&key.hash) {
-            return;
-        }
-        self.seen.insert(key.hash, Seen { at: now, connection });
-        self.order.push_back(key.hash);
-        self.forget(now);
-    }
-
-    /// How many events are remembered.
-    pub fn len(&self) -> usize {
-        self.order.len()
-    }
-
-    /// Whether no event is remembered.
-    pub fn is_empty(&self) -> bool {
-        self.order.is_empty()
-    }
-
-    fn forget(&mut self, now: Timestamp) {
-        while let Some(oldest) = self.order.front() {
-            let too_old =
-                self.seen.get(oldest).is_none_or(|seen| now.since(seen.at) >= self.limits.age);
-            if !too_old && self.order.len() <= self.limits.entries {
-                break;
-            }
-            self.seen.remove(oldest);
-            self.order.pop_front();
+        if self.0.get(&key.digest, now).is_none() {
+            self.0.insert(key.digest, connection, now);
         }
     }
 }
@@ -170,7 +127,7 @@ mod tests {
 
     #[test]
     fn the_same_id_and_content_is_a_repeat_on_any_connection() {
-        let mut dedupe = Dedupe::new(Limits::default());
+        let mut dedupe = Dedupe::new(REMEMBERED);
         dedupe.remember(key(Some("7"), &batch("s", 5.0)), 1, at(0.0));
         assert!(dedupe.is_repeat(&key(Some("7"), &batch("s", 5.0)), 1, at(1.0)));
         assert!(
@@ -181,7 +138,7 @@ mod tests {
 
     #[test]
     fn an_id_used_for_different_content_loses_nothing() {
-        let mut dedupe = Dedupe::new(Limits::default());
+        let mut dedupe = Dedupe::new(REMEMBERED);
         dedupe.remember(key(Some("1"), &batch("a", 5.0)), 1, at(0.0));
         assert!(!dedupe.is_repeat(&key(Some("1"), &batch("b", 5.0)), 2, at(1.0)));
         assert!(!dedupe.is_repeat(&key(Some("2"), &batch("a", 5.0)), 2, at(1.0)));
@@ -189,7 +146,7 @@ mod tests {
 
     #[test]
     fn without_an_id_the_content_of_an_earlier_connection_is_a_repeat() {
-        let mut dedupe = Dedupe::new(Limits::default());
+        let mut dedupe = Dedupe::new(REMEMBERED);
         dedupe.remember(key(None, &batch("s", 5.0)), 1, at(0.0));
         assert!(
             !dedupe.is_repeat(&key(None, &batch("s", 5.0)), 1, at(1.0)),
@@ -222,25 +179,12 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_by_count_and_age() {
-        let limits = Limits { entries: 3, age: Duration::from_secs(10) };
-        let mut dedupe = Dedupe::new(limits);
-        for n in 0..100 {
-            dedupe.remember(key(Some(&n.to_string()), &batch("s", 1.0)), 1, at(0.0));
-            assert!(dedupe.len() <= 3);
+    fn an_event_that_comes_again_keeps_its_place() {
+        let mut dedupe = Dedupe::new(REMEMBERED);
+        for secs in [0.0, 500.0] {
+            dedupe.remember(key(None, &batch("s", 5.0)), 1, at(secs));
         }
-        assert!(!dedupe.is_repeat(&key(Some("96"), &batch("s", 1.0)), 2, at(1.0)));
-        assert!(dedupe.is_repeat(&key(Some("97"), &batch("s", 1.0)), 2, at(1.0)));
-        assert!(!dedupe.is_repeat(&key(Some("97"), &batch("s", 1.0)), 2, at(10.0)));
-        assert!(dedupe.is_empty());
-        assert!(dedupe.seen.is_empty());
-    }
-
-    #[test]
-    fn no_entries_switches_it_off() {
-        let mut dedupe = Dedupe::new(Limits { entries: 0, age: Duration::from_secs(10) });
-        dedupe.remember(key(Some("1"), &batch("s", 1.0)), 1, at(0.0));
-        assert!(!dedupe.is_repeat(&key(Some("1"), &batch("s", 1.0)), 1, at(0.0)));
-        assert!(dedupe.is_empty());
+        assert!(dedupe.is_repeat(&key(None, &batch("s", 5.0)), 2, at(599.0)));
+        assert!(!dedupe.is_repeat(&key(None, &batch("s", 5.0)), 2, at(600.0)));
     }
 }

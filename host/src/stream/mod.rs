@@ -42,7 +42,7 @@ mod tests;
 pub use backoff::{Backoff, Wait};
 pub(crate) use client::install_tls;
 pub use client::{Client, Received};
-pub use dedupe::{Dedupe, EventKey, Limits};
+pub use dedupe::{Dedupe, EventKey};
 pub(crate) use encoding::{PLAIN, encoding};
 pub(crate) use error::describe;
 pub use error::{Interruption, StreamError};

@@ -9,51 +9,37 @@
 //! that was taken is known by its content and its `forwarded_at`, as on the stream; one without
 //! `forwarded_at` can't be told from a person doing the same thing again, and is taken each time.
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-use super::dedupe::{Dedupe, EventKey, Limits};
+use super::dedupe::EventKey;
 use crate::clock::Timestamp;
 use crate::config::Secret;
 use crate::ids::ProductId;
+use crate::once::{Claim, Claimed, Claims, Limits};
 use crate::session::payload::{Parsed, Payload, PayloadError, parse_event};
-
-/// How much is remembered of each product: repeats come within minutes, and an event takes about 100 bytes.
-const REMEMBERED: Limits = Limits { entries: 65_536, age: Duration::from_secs(24 * 3600) };
 
 /// What stands before the digits of a signature.
 const SCHEME: &[u8] = b"sha256=";
 
 /// The products that events are pushed to. Cloning shares it.
 #[derive(Clone)]
-pub struct WebhookVerifier(Arc<Doors>);
+pub struct WebhookVerifier(Arc<Products>);
 
-struct Doors {
-    doors: BTreeMap<ProductId, EgressClient>,
-    /// Of products that aren't pushed to any more too: one that is again knows its repeats.
-    memories: BTreeMap<ProductId, Shared>,
+struct Products {
+    pushed_to: BTreeMap<ProductId, Product>,
+    /// What was taken. Of products that aren't pushed to any more too: one that is again knows its repeats.
+    taken: BTreeMap<ProductId, Claims>,
 }
 
-/// What was taken of a product, and is being taken.
-type Shared = Arc<Mutex<Memory>>;
-
-/// One product's way in.
-struct EgressClient {
-    product: ProductId,
+/// One product that takes events.
+struct Product {
+    id: ProductId,
     secret: Secret,
-    memory: Shared,
-}
-
-struct Memory {
-    taken: Dedupe,
-    /// Of events that are being taken: as many as are let in at the same time.
-    under_way: HashSet<EventKey>,
-    /// Numbers the requests: each is a connection of its own, over which nothing comes twice.
-    requests: u64,
+    taken: Claims,
 }
 
 /// What an event is to those that were taken.
@@ -78,14 +64,6 @@ pub struct Fresh {
     pub dropped_actions: usize,
     /// To be kept once the event is taken.
     pub claim: Claim,
-}
-
-/// An event that is being taken. Dropped without [`Claim::keep`], it was never there: the connector
-/// sends it again, and then it must count.
-pub struct Claim {
-    memory: Shared,
-    key: Option<EventKey>,
-    request: u64,
 }
 
 /// Why a pushed event isn't taken. Nothing of it has an effect, and sending it again as it is helps nothing.
@@ -138,29 +116,22 @@ impl WebhookVerifier {
     /// The same with other products and secrets. What was taken stays known.
     #[must_use]
     pub fn with_secrets(&self, secrets: BTreeMap<ProductId, Secret>) -> Self {
-        Self::over(self.0.memories.clone(), secrets)
+        Self::over(self.0.taken.clone(), secrets)
     }
 
-    fn over(
-        mut memories: BTreeMap<ProductId, Shared>,
-        secrets: BTreeMap<ProductId, Secret>,
-    ) -> Self {
+    fn over(mut taken: BTreeMap<ProductId, Claims>, secrets: BTreeMap<ProductId, Secret>) -> Self {
         let usable = secrets.into_iter().filter(|(_, secret)| !secret.expose().is_empty());
-        let fresh = || {
-            let taken = Dedupe::new(REMEMBERED);
-            Arc::new(Mutex::new(Memory { taken, under_way: HashSet::new(), requests: 0 }))
+        let product = |(id, secret): (ProductId, Secret)| {
+            let taken = taken.entry(id.clone()).or_insert_with(|| Claims::new(Limits::DAY));
+            (id.clone(), Product { id, secret, taken: taken.clone() })
         };
-        let door = |(product, secret): (ProductId, Secret)| {
-            let memory = memories.entry(product.clone()).or_insert_with(fresh).clone();
-            (product.clone(), EgressClient { product, secret, memory })
-        };
-        let doors = usable.map(door).collect();
-        Self(Arc::new(Doors { doors, memories }))
+        let pushed_to = usable.map(product).collect();
+        Self(Arc::new(Products { pushed_to, taken }))
     }
 
     /// Whether events of a product are taken.
     pub fn takes(&self, product: &ProductId) -> bool {
-        self.0.doors.contains_key(product)
+        self.0.pushed_to.contains_key(product)
     }
 
     /// Checks and reads a request to the address of `product`. `signatures` are the values of all
@@ -175,18 +146,18 @@ impl WebhookVerifier {
         body: &[u8],
         now: Timestamp,
     ) -> Result<Admitted, PushError> {
-        let door = ProductId::new(product).ok().and_then(|product| self.0.doors.get(&product));
-        let door = door.ok_or(PushError::NoProduct)?;
-        if !door.is_signed(signatures, body) {
+        let product = ProductId::new(product).ok().and_then(|id| self.0.pushed_to.get(&id));
+        let product = product.ok_or(PushError::NoProduct)?;
+        if !product.is_signed(signatures, body) {
             return Err(PushError::Signature);
         }
         let text = std::str::from_utf8(body).map_err(|_| PushError::NotText)?;
-        let parsed = door.of_this_product(parse_event(text)?)?;
-        Ok(door.claim(parsed, body.len(), now))
+        let parsed = product.of_this_product(parse_event(text)?)?;
+        Ok(product.claim(parsed, body.len(), now))
     }
 }
 
-impl EgressClient {
+impl Product {
     fn is_signed(&self, signatures: &[Vec<u8>], body: &[u8]) -> bool {
         let mac = Hmac::<Sha256>::new_from_slice(self.secret.expose().as_bytes());
         let mac = mac.expect("HMAC takes keys of any length").chain_update(body);
@@ -209,8 +180,8 @@ impl EgressClient {
             Payload::Summary(summary) => (&mut summary.product_id, &summary.session_id),
         };
         if product.is_empty() {
-            self.product.as_str().clone_into(product);
-        } else if product != self.product.as_str() {
+            self.id.as_str().clone_into(product);
+        } else if product != self.id.as_str() {
             return Err(PushError::OtherProduct);
         }
         let usable = session.as_ref().and_then(|id| crate::ids::SessionId::new(id.as_str()).ok());
@@ -219,44 +190,15 @@ impl EgressClient {
 
     fn claim(&self, parsed: Parsed, bytes: usize, now: Timestamp) -> Admitted {
         let Parsed { payload, dropped_actions, .. } = parsed;
-        let key = EventKey::new(None, &payload);
-        let mut memory = lock(&self.memory);
-        memory.requests += 1;
-        let request = memory.requests;
-        if let Some(key) = key {
-            if memory.taken.is_repeat(&key, request, now) {
-                return Admitted::Repeat;
+        // Each request is a connection of its own, over which nothing comes twice.
+        let digests = EventKey::new(None, &payload).into_iter().map(EventKey::digest).collect();
+        match self.taken.claim(digests, now) {
+            Claimed::New(claim) => {
+                Admitted::Fresh(Box::new(Fresh { payload, bytes, dropped_actions, claim }))
             }
-            if !memory.under_way.insert(key) {
-                return Admitted::UnderWay;
-            }
+            Claimed::Repeat => Admitted::Repeat,
+            Claimed::UnderWay => Admitted::UnderWay,
         }
-        drop(memory);
-        let claim = Claim { memory: self.memory.clone(), key, request };
-        Admitted::Fresh(Box::new(Fresh { payload, bytes, dropped_actions, claim }))
-    }
-}
-
-impl Claim {
-    /// The event was taken: what comes again is a repeat.
-    pub fn keep(self, now: Timestamp) {
-        if let Some(key) = self.key {
-            lock(&self.memory).taken.remember(key, self.request, now);
-        }
-    }
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        if let Some(key) = &self.key {
-            lock(&self.memory).under_way.remove(key);
-        }
-    }
-}
-
-impl std::fmt::Debug for Claim {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Claim").field("request", &self.request).finish_non_exhaustive()
     }
 }
 
@@ -265,10 +207,6 @@ fn digest(digits: &[u8]) -> Option<[u8; 32]> {
     let lower = digits.iter().all(|digit| !digit.is_ascii_uppercase());
     let mut digest = [0; 32];
     (lower && hex::decode_to_slice(digits, &mut digest).is_ok()).then_some(digest)
-}
-
-fn lock(memory: &Mutex<Memory>) -> MutexGuard<'_, Memory> {
-    memory.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::dedupe::{Dedupe, Limits};
+use super::dedupe::Dedupe;
+use crate::once::Limits;
 
 /// What a client knows of what came.
 #[derive(Debug)]

@@ -123,7 +123,7 @@ fn what_was_taken_is_a_repeat_and_what_was_not_counts_when_it_comes_again() {
     let body = EVENT.replace("\"p\"", "\"q\"");
     let signed = [sign("other-secret", body.as_bytes())];
     fresh(verifier.admit("q", &signed, body.as_bytes(), Timestamp(0)));
-    let later = Timestamp(0) + REMEMBERED.age;
+    let later = Timestamp(0) + Limits::DAY.age;
     fresh(verifier.admit("p", &[sign(KEY, EVENT.as_bytes())], EVENT.as_bytes(), later));
 }
 
