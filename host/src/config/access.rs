@@ -6,7 +6,8 @@ use std::path::Path;
 
 use super::error::ConfigErrors;
 use super::load::{self, Part};
-use super::model::{Config, Secret, Store};
+use super::model::{Config, Store};
+use super::secret::Secret;
 
 /// Where the host of a configuration is, and its store.
 #[derive(Debug, Clone)]

@@ -3,7 +3,6 @@
 use super::model::{Context, History, Retention};
 use super::scalar::{self, Refusal, Scalar};
 use super::section::Section;
-use super::sections::{in_order, up_to};
 
 /// `[context]`: off where the table isn't there. What is kept goes with its session at the latest.
 pub(super) fn context(section: Section<'_>, retention: &Retention) -> Option<Context> {
@@ -48,11 +47,11 @@ pub(super) fn context(section: Section<'_>, retention: &Retention) -> Option<Con
         ),
         history,
     };
-    in_order(&section, ("lookback", context.lookback), ("keep", context.history.keep));
+    section.in_order(("lookback", context.lookback), ("keep", context.history.keep));
     section.finish();
     enabled.then_some(context)
 }
 
 fn items(value: Scalar<'_>) -> Result<usize, Refusal> {
-    up_to(value, 1_000_000).map(|number| number as usize)
+    scalar::up_to(value, 1_000_000).map(|number| number as usize)
 }

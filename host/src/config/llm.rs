@@ -4,11 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::error::{Fault, Place};
-use super::model::Secret;
 use super::scalar::{self, Refusal, Scalar};
-use super::secret;
+use super::secret::{self, Secret};
 use super::section::Section;
-use super::sections::{in_order, is_loopback, up_to, web_address};
 use crate::prompts::{PromptProblem, Prompts};
 
 /// `[llm]`: the language model that writes summaries and answers.
@@ -137,13 +135,14 @@ pub(super) fn llm(section: Section<'_>) -> Option<Llm> {
     let model = section.required("model", "model = \"gpt-4o-mini\"", scalar::text);
     let provider = provider.unwrap_or(Provider::OpenAi);
     let default = Llm::of(provider, model.unwrap_or_default());
-    let url = section.scalar("base_url", |value| web_address(value).map_err(address_wanted));
+    let url =
+        section.scalar("base_url", |value| scalar::web_address(value).map_err(address_wanted));
     let api_key = secret::bearer(&section, "api_key");
     let plaintext_allowed = section.scalar_or("allow_plaintext", false, scalar::boolean);
     if let Some(url) = &url
         && url.scheme() == "http"
         && !plaintext_allowed
-        && !is_loopback(url)
+        && !scalar::is_loopback(url)
     {
         section.refuse(
             "base_url",
@@ -174,7 +173,7 @@ pub(super) fn llm(section: Section<'_>) -> Option<Llm> {
         max_output_tokens: section.scalar_or(
             "max_output_tokens",
             default.max_output_tokens,
-            |value| up_to(value, 1_000_000),
+            |value| scalar::up_to(value, 1_000_000),
         ),
         max_answer_bytes: section.scalar_or("max_answer", default.max_answer_bytes, scalar::size),
         retries: section.scalar_or("retries", default.retries, |value| {
@@ -187,7 +186,7 @@ pub(super) fn llm(section: Section<'_>) -> Option<Llm> {
         retry_max: section.scalar_or("retry_max", default.retry_max, scalar::duration),
         ..default
     };
-    in_order(&section, ("retry_initial", llm.retry_initial), ("retry_max", llm.retry_max));
+    section.in_order(("retry_initial", llm.retry_initial), ("retry_max", llm.retry_max));
     section.finish();
     Some(llm)
 }
@@ -196,7 +195,9 @@ pub(super) fn llm(section: Section<'_>) -> Option<Llm> {
 pub(super) fn summary(section: Section<'_>, without_history: bool) -> Summary {
     let default = Summary::default();
     let number = |key: &str, default: usize, most: u32| {
-        section.scalar_or(key, default, |value| up_to(value, most).map(|number| number as usize))
+        section.scalar_or(key, default, |value| {
+            scalar::up_to(value, most).map(|number| number as usize)
+        })
     };
     let summary = Summary {
         enabled: section.scalar_or("enabled", default.enabled, scalar::boolean),
@@ -207,9 +208,9 @@ pub(super) fn summary(section: Section<'_>, without_history: bool) -> Summary {
         retry_initial: section.scalar_or("retry_initial", default.retry_initial, scalar::duration),
         retry_max: section.scalar_or("retry_max", default.retry_max, scalar::duration),
         max_attempts: section
-            .scalar_or("max_attempts", default.max_attempts, |value| up_to(value, 1000)),
+            .scalar_or("max_attempts", default.max_attempts, |value| scalar::up_to(value, 1000)),
     };
-    in_order(&section, ("retry_initial", summary.retry_initial), ("retry_max", summary.retry_max));
+    section.in_order(("retry_initial", summary.retry_initial), ("retry_max", summary.retry_max));
     if summary.enabled && without_history {
         let fault = Fault::MissingTable {
             table: "context".to_owned(),

@@ -1,9 +1,11 @@
 //! `[mcp]`.
 
+use http::uri::Authority;
+
 use super::model::{Context, Mcp, Server};
+use super::origin::PageOrigin;
 use super::scalar::{self, Refusal, Scalar};
 use super::section::Section;
-use crate::http::mcp::{Origin, is_host};
 
 /// `[mcp]`: off where the table isn't there. It tells what people did, so that must be kept, and only for
 /// whoever has the token.
@@ -35,9 +37,9 @@ pub(super) fn mcp(section: Section<'_>, server: &Server, context: Option<&Contex
     enabled.then_some(Mcp { hosts, origins })
 }
 
-fn origin(value: Scalar<'_>) -> Result<Origin, Refusal> {
+fn origin(value: Scalar<'_>) -> Result<PageOrigin, Refusal> {
     let text = scalar::text(value)?;
-    Origin::parse(&text).ok_or_else(|| {
+    PageOrigin::parse(&text).ok_or_else(|| {
         Refusal::value(
             "this is no origin of a web page",
             "write scheme, host and port as a browser sends them, without a path, for example \"https://app.example.com\" or \"http://localhost:3000\"",
@@ -47,7 +49,8 @@ fn origin(value: Scalar<'_>) -> Result<Origin, Refusal> {
 
 fn host(value: Scalar<'_>) -> Result<String, Refusal> {
     let text = scalar::text(value)?;
-    if is_host(&text) {
+    let is_host = |authority: Authority| !authority.as_str().contains('@');
+    if text.parse().is_ok_and(is_host) {
         return Ok(text);
     }
     Err(Refusal::value("this is no name of a host", "write \"host\" or \"host:port\""))

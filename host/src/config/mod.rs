@@ -17,7 +17,8 @@
 //! | `sections`, `plugins`, `products`, `llm`, `mcp` | one function per table of the file |
 //! | `context` | `[context]` |
 //! | `identity` | `[identity]` |
-//! | `secret` | values from the environment or a file, never from the text itself |
+//! | `origin` | the web pages that may ask |
+//! | `secret` | what is secret, and its value from the environment or a file, never from the text itself |
 //! | `host` | the hosts that a plugin may reach |
 //! | `error` | what can be wrong |
 //!
@@ -36,6 +37,7 @@ mod llm;
 mod load;
 mod mcp;
 mod model;
+mod origin;
 mod plan;
 mod plugins;
 mod products;
@@ -53,7 +55,9 @@ pub use error::{ConfigErrors, Fault, Place, Problem, SecretFault, Warning};
 pub use llm::{Llm, Provider, Summary};
 pub use model::{
     Breaker, Cache, Compile, Config, Context, DeadHead, Delivery, History, Isolation, Mcp, Plugin,
-    PluginLimits, PluginSecret, Product, Redis, Retention, Secret, Server, Sha256, Store, Stream,
+    PluginLimits, PluginSecret, Product, Redis, Retention, Server, Sha256, Store, Stream,
 };
+pub use origin::PageOrigin;
 pub use plan::{Changes, NeedsRestart, Plan};
+pub use secret::Secret;
 pub use source::Source;

@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::error::Warning;
-use super::llm::{Llm, Summary};
-use crate::http::mcp::Origin;
 pub use sidenote_core::rules::{Breaker, DeadHead, Delivery, History, Product, Retention};
 
+use super::error::Warning;
+use super::llm::{Llm, Summary};
+use super::origin::PageOrigin;
+use super::secret::Secret;
 use crate::ids::{PluginName, ProductId};
 use crate::prompts::Prompts;
 use crate::session::identity::{Belief, Names};
@@ -123,7 +124,7 @@ pub struct Mcp {
     /// of `public_url`.
     pub hosts: Vec<String>,
     /// Web pages whose scripts may ask, by their origins. By default none may.
-    pub origins: Vec<Origin>,
+    pub origins: Vec<PageOrigin>,
 }
 
 impl Default for Server {
@@ -417,27 +418,5 @@ impl Default for PluginLimits {
             max_handover_bytes: (4 << 20) + (128 << 10),
             max_log_bytes: 64 << 10,
         }
-    }
-}
-
-/// A secret value: never printed, never serialised.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a value.
-    pub fn new(value: impl Into<String>) -> Self {
-        Self(value.into())
-    }
-
-    /// The value; for the one place that needs it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret(..)")
     }
 }

@@ -4,18 +4,17 @@ use std::collections::BTreeMap;
 
 use super::error::Fault;
 use super::host::{Host, Reach};
-use super::model::{Breaker, Isolation, Plugin, PluginLimits, PluginSecret, Secret, Sha256};
+use super::model::{Breaker, Isolation, Plugin, PluginLimits, PluginSecret, Sha256};
 use super::scalar::{self, Refusal, Scalar};
-use super::secret;
+use super::secret::{self, Secret};
 use super::section::Section;
-use super::sections::{check_name, in_order, up_to};
 use crate::ids::PluginName;
 use crate::session::identity::{Belief, UserIds};
 
 /// `[plugins]`: every plugin by its name. Two names may use the same file, for two accounts.
 pub(super) fn plugins(parent: Section<'_>) -> BTreeMap<PluginName, Plugin> {
     let read = |(name, section): (String, Section<'_>)| {
-        check_name(&parent, "plugin", &name);
+        parent.check_name("plugin", &name);
         let plugin = plugin(section, &name);
         (PluginName::from(name), plugin)
     };
@@ -171,7 +170,9 @@ fn settings(section: Section<'_>) -> BTreeMap<String, String> {
 fn limits(section: Section<'_>) -> PluginLimits {
     let default = PluginLimits::default();
     let number = |key: &str, default: usize, most: u32| {
-        section.scalar_or(key, default, |value| up_to(value, most).map(|number| number as usize))
+        section.scalar_or(key, default, |value| {
+            scalar::up_to(value, most).map(|number| number as usize)
+        })
     };
     let size = |key: &str, default: usize| section.scalar_or(key, default, scalar::size);
     let time = |key: &str, default| section.scalar_or(key, default, scalar::duration);
@@ -217,12 +218,13 @@ fn limits(section: Section<'_>) -> PluginLimits {
 fn breaker(section: Section<'_>) -> Breaker {
     let default = Breaker::default();
     let breaker = Breaker {
-        failures: section.scalar_or("failures", default.failures, |value| up_to(value, 1000)),
+        failures: section
+            .scalar_or("failures", default.failures, |value| scalar::up_to(value, 1000)),
         pause_initial: section.scalar_or("pause_initial", default.pause_initial, scalar::duration),
         pause_max: section.scalar_or("pause_max", default.pause_max, scalar::duration),
         disable_after: section.scalar_or("disable_after", default.disable_after, scalar::duration),
     };
-    in_order(&section, ("pause_initial", breaker.pause_initial), ("pause_max", breaker.pause_max));
+    section.in_order(("pause_initial", breaker.pause_initial), ("pause_max", breaker.pause_max));
     section.finish();
     breaker
 }

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::{Fault, Place};
-use super::model::{Delivery, Plugin, Product, Secret};
+use super::model::{Delivery, Plugin, Product};
 use super::scalar;
-use super::secret;
+use super::secret::{self, Secret};
 use super::section::{Section, nearest};
 use super::sections;
 use crate::ids::{PluginName, ProductId};

@@ -1,7 +1,9 @@
 //! One value: what stands there, and what it is read as.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
+use reqwest::Url;
 use toml::de::DeValue;
 
 /// A value as it stands in the file or in the environment.
@@ -219,4 +221,35 @@ fn split_unit(text: &str) -> (&str, &str) {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     (number, unit.trim_start_matches(' '))
+}
+
+/// A whole number from 1 up to `most`.
+pub(super) fn up_to(value: Scalar<'_>, most: u32) -> Result<u32, Refusal> {
+    match u32::try_from(count(value)?) {
+        Ok(number) if number <= most => Ok(number),
+        Ok(_) | Err(_) => Err(Refusal::value(format!("it is more than {most}"), "write less")),
+    }
+}
+
+/// An http or https address. Its text isn't repeated in errors: it may hold a credential.
+pub(super) fn web_address(value: Scalar<'_>) -> Result<Url, Refusal> {
+    const NEXT: &str = "write an address such as \"https://connector.example.com/stream/PRODUCT\"";
+    let url = Url::parse(&text(value)?)
+        .map_err(|error| Refusal::value(format!("it isn't a whole address ({error})"), NEXT))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(Refusal::value(format!("{}:// isn't served", url.scheme()), NEXT));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Refusal::value("it has credentials in it", "leave them out and use `token`"));
+    }
+    Ok(url)
+}
+
+/// Whether an address is on this machine.
+pub(super) fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    address.map_or(host == "localhost" || host.ends_with(".localhost"), |address| {
+        address.is_loopback()
+    })
 }

@@ -6,7 +6,6 @@ use std::os::unix::fs::MetadataExt;
 use toml::de::DeValue;
 
 use super::error::{Fault, SecretFault};
-use super::model::Secret;
 use super::scalar;
 use super::section::Section;
 use crate::session::text::is_invisible;
@@ -18,6 +17,28 @@ const LONGEST: u64 = 64 * 1024;
 const OTHERS: u32 = 0o066;
 /// Stands in the place of a secret that isn't read: it passes for one, and opens nothing.
 const NOT_READ: &str = "this-secret-was-not-read-since-the-command-does-not-need-it";
+
+/// A secret value: never printed, never serialised.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a value.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The value; for the one place that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
 
 /// A secret that goes out or comes in as a bearer token; problems are reported and read as `None`.
 pub(super) fn bearer(section: &Section<'_>, key: &str) -> Option<Secret> {

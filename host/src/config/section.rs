@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
@@ -254,6 +255,34 @@ impl<'a> Section<'a> {
             self.place_of(key),
             Fault::BadValue { key: key.to_owned(), cause: cause.into(), next: next.into() },
         );
+    }
+
+    /// Reports two durations in the wrong order, where this table sets one of them.
+    pub(super) fn in_order(
+        &self,
+        (low, lowest): (&str, Duration),
+        (high, highest): (&str, Duration),
+    ) {
+        if lowest > highest && (self.has(low) || self.has(high)) {
+            let key = if self.has(low) { low } else { high };
+            self.refuse(
+                key,
+                format!("{low} ({lowest:?}) is longer than {high} ({highest:?})"),
+                format!("make {low} the shorter one"),
+            );
+        }
+    }
+
+    /// Reports a name of a table that can't be one: names of streams and plugins stand in addresses and metrics.
+    pub(super) fn check_name(&self, what: &str, name: &str) {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(fits) {
+            self.refuse(
+                name,
+                format!("this can't be a {what}'s name"),
+                "use up to 64 letters, digits, - and _ (no blanks, no dots)",
+            );
+        }
     }
 
     /// A scalar with the overlay over it; `None` where it isn't there or can't be used (then reported).

@@ -1,9 +1,8 @@
 //! `[server]`, `[store]`, `[delivery]` and `[streams.NAME]`.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
 
 use url::Url;
 
@@ -89,7 +88,7 @@ fn redis(section: &Section<'_>, base: &Path) -> Redis {
     if let Some(url) = &url
         && url.scheme() == "redis"
         && !plaintext_allowed
-        && !is_loopback(url)
+        && !scalar::is_loopback(url)
     {
         section.refuse(
             "url",
@@ -164,12 +163,8 @@ pub(super) fn delivery(section: Section<'_>, base: &Delivery) -> Delivery {
             items,
         ),
     };
-    in_order(&section, ("debounce", delivery.debounce), ("max_wait", delivery.max_wait));
-    in_order(
-        &section,
-        ("retry_initial", delivery.retry_initial),
-        ("retry_max", delivery.retry_max),
-    );
+    section.in_order(("debounce", delivery.debounce), ("max_wait", delivery.max_wait));
+    section.in_order(("retry_initial", delivery.retry_initial), ("retry_max", delivery.retry_max));
     section.finish();
     delivery
 }
@@ -180,7 +175,7 @@ pub(super) fn streams(top: &Section<'_>, pushed: bool) -> BTreeMap<String, Strea
     let mut streams = BTreeMap::new();
     let mut owners: BTreeMap<String, String> = BTreeMap::new();
     for (name, section) in parent.sections() {
-        check_name(&parent, "stream", &name);
+        parent.check_name("stream", &name);
         let (stream, section) = stream(section);
         if let Some(stream) = stream {
             if let Some(owner) = owners.insert(stream.url.clone(), name.clone()) {
@@ -210,7 +205,7 @@ fn stream(section: Section<'_>) -> (Option<Stream>, Section<'_>) {
     let url = section.required(
         "url",
         "url = \"https://connector.example.com/stream/PRODUCT\"",
-        web_address,
+        scalar::web_address,
     );
     let default = Stream::at("");
     let stream = Stream {
@@ -231,9 +226,8 @@ fn stream(section: Section<'_>) -> (Option<Stream>, Section<'_>) {
         ),
         max_event_bytes: section.scalar_or("max_event", default.max_event_bytes, scalar::size),
     };
-    in_order(&section, ("retry_initial", stream.retry_initial), ("retry_max", stream.retry_max));
-    in_order(
-        &section,
+    section.in_order(("retry_initial", stream.retry_initial), ("retry_max", stream.retry_max));
+    section.in_order(
         ("refused_retry_initial", stream.refused_retry_initial),
         ("refused_retry_max", stream.refused_retry_max),
     );
@@ -241,7 +235,7 @@ fn stream(section: Section<'_>) -> (Option<Stream>, Section<'_>) {
     if let Some(url) = &url
         && url.scheme() == "http"
         && !plaintext_allowed
-        && !is_loopback(url)
+        && !scalar::is_loopback(url)
     {
         section.refuse(
             "url",
@@ -250,34 +244,6 @@ fn stream(section: Section<'_>) -> (Option<Stream>, Section<'_>) {
         );
     }
     (url.map(|_| stream), section)
-}
-
-/// Names of streams and plugins stand in addresses and metrics.
-pub(super) fn check_name(parent: &Section<'_>, what: &str, name: &str) {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    if name.is_empty() || name.len() > 64 || !name.bytes().all(fits) {
-        parent.refuse(
-            name,
-            format!("this can't be a {what}'s name"),
-            "use up to 64 letters, digits, - and _ (no blanks, no dots)",
-        );
-    }
-}
-
-/// Reports two durations in the wrong order, in the table that sets one of them.
-pub(super) fn in_order(
-    section: &Section<'_>,
-    (low, lowest): (&str, Duration),
-    (high, highest): (&str, Duration),
-) {
-    if lowest > highest && (section.has(low) || section.has(high)) {
-        let key = if section.has(low) { low } else { high };
-        section.refuse(
-            key,
-            format!("{low} ({lowest:?}) is longer than {high} ({highest:?})"),
-            format!("make {low} the shorter one"),
-        );
-    }
 }
 
 #[derive(Clone, Copy)]
@@ -352,27 +318,19 @@ fn address(value: Scalar<'_>) -> Result<SocketAddr, Refusal> {
 }
 
 fn items(value: Scalar<'_>) -> Result<usize, Refusal> {
-    up_to(value, 1_000_000).map(|number| number as usize)
+    scalar::up_to(value, 1_000_000).map(|number| number as usize)
 }
 
 fn connections(value: Scalar<'_>) -> Result<usize, Refusal> {
-    up_to(value, 65_535).map(|number| number as usize)
+    scalar::up_to(value, 65_535).map(|number| number as usize)
 }
 
 fn attempts(value: Scalar<'_>) -> Result<u32, Refusal> {
-    up_to(value, 1_000_000)
-}
-
-/// A whole number from 1 up to `most`.
-pub(super) fn up_to(value: Scalar<'_>, most: u32) -> Result<u32, Refusal> {
-    match u32::try_from(scalar::count(value)?) {
-        Ok(number) if number <= most => Ok(number),
-        Ok(_) | Err(_) => Err(Refusal::value(format!("it is more than {most}"), "write less")),
-    }
+    scalar::up_to(value, 1_000_000)
 }
 
 fn public_url(value: Scalar<'_>) -> Result<String, Refusal> {
-    let url = web_address(value)?;
+    let url = scalar::web_address(value)?;
     if url.query().is_some() || url.fragment().is_some() {
         return Err(Refusal::value(
             "it has a query or a fragment",
@@ -380,26 +338,4 @@ fn public_url(value: Scalar<'_>) -> Result<String, Refusal> {
         ));
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
-}
-
-/// An http or https address. Its text isn't repeated in errors: it may hold a credential.
-pub(super) fn web_address(value: Scalar<'_>) -> Result<Url, Refusal> {
-    const NEXT: &str = "write an address such as \"https://connector.example.com/stream/PRODUCT\"";
-    let url = Url::parse(&scalar::text(value)?)
-        .map_err(|error| Refusal::value(format!("it isn't a whole address ({error})"), NEXT))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(Refusal::value(format!("{}:// isn't served", url.scheme()), NEXT));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(Refusal::value("it has credentials in it", "leave them out and use `token`"));
-    }
-    Ok(url)
-}
-
-pub(super) fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    address.map_or(host == "localhost" || host.ends_with(".localhost"), |address| {
-        address.is_loopback()
-    })
 }

@@ -15,10 +15,10 @@ use http::{HeaderMap, Method, StatusCode, Version};
 
 use super::answer::Refused;
 use super::auth::{Rule, is_this_machine};
-use super::mcp::{Asking, Origin};
+use super::page::Asking;
 use super::permits::ConnectionPermit;
 use super::routes::Peer;
-use crate::config::Server;
+use crate::config::{PageOrigin, Server};
 
 /// Most bytes of a request's head: its first line and its headers, with their line breaks.
 pub(super) const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -53,7 +53,7 @@ struct Judge {
     rule: Rule,
     names: Names,
     /// The web pages that may ask as agents do.
-    origins: Vec<Origin>,
+    origins: Vec<PageOrigin>,
 }
 
 /// The names that agents may call the host by.

@@ -1,7 +1,6 @@
 //! Products that are pushed to, and agents that ask.
 
 use super::*;
-use crate::http::mcp::Origin;
 
 #[test]
 fn a_product_that_is_pushed_to_needs_no_stream() {
@@ -28,7 +27,7 @@ fn agents_are_told_only_what_is_kept_and_only_with_a_token() {
         "{MINIMAL}{server}[context]\n[mcp]\nhosts = [\"a.example:8\"]\norigins = [\"https://A.example\"]\n"
     );
     let config = load(&all, &[("S", "s")]).unwrap();
-    let origins = vec![Origin::parse("https://a.example:443").unwrap()];
+    let origins = vec![PageOrigin::parse("https://a.example:443").unwrap()];
     assert_eq!(config.server.mcp, Some(Mcp { hosts: vec!["a.example:8".to_owned()], origins }));
     assert_eq!(load(MINIMAL, &[]).unwrap().server.mcp, None);
     for (text, wanted) in [

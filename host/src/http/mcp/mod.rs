@@ -7,7 +7,6 @@
 
 mod accept;
 mod activity;
-mod origin;
 mod tools;
 
 use std::net::SocketAddr;
@@ -17,7 +16,6 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{ACCEPT, ORIGIN};
-use http::uri::Authority;
 use http::{HeaderValue, Method, StatusCode, Uri};
 use http_body_util::Full;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
@@ -26,10 +24,9 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 use super::answer::{Refused, guarded};
 use super::backend::Backend;
 use super::body;
+use super::page;
 use super::routes::Routes;
 use crate::config::Server;
-pub(super) use origin::Asking;
-pub(crate) use origin::Origin;
 use tools::Tools;
 
 /// The two forms in which the protocol has answers. Its library wants both to be named; the one is sent.
@@ -66,11 +63,6 @@ impl Mcp {
     }
 }
 
-/// Whether a host can stand in the `Host` header, with or without a port.
-pub(crate) fn is_host(text: &str) -> bool {
-    text.parse::<Authority>().is_ok_and(|authority| !authority.as_str().contains('@'))
-}
-
 /// Answers a request of the protocol.
 pub(super) async fn mcp(State(routes): State<Routes>, request: Request) -> Response {
     answer(&routes, request).await.unwrap_or_else(Refused::into_response)
@@ -81,7 +73,7 @@ async fn answer(routes: &Routes, request: Request) -> Result<Response, Refused> 
     if request.method() == Method::OPTIONS && request.headers().contains_key(ORIGIN) {
         // A browser asks first whether its page may; the gate let it pass because the page may.
         let mut answer = guarded(StatusCode::NO_CONTENT.into_response());
-        origin::may_ask(answer.headers_mut());
+        page::may_ask(answer.headers_mut());
         return Ok(answer);
     }
     if request.method() == Method::POST && !accept::takes_json(request.headers()) {

@@ -2,9 +2,8 @@
 
 use super::*;
 use crate::clock::Clock;
-use crate::config::{Context, Mcp};
+use crate::config::{Context, Mcp, PageOrigin};
 use crate::context::{Settings, UserSettings};
-use crate::http::mcp::Origin;
 use crate::session::payload::{Action, ActionsPayload};
 
 const BEARER: (&str, &str) = ("authorization", "Bearer token");
@@ -16,7 +15,7 @@ async fn told() -> Host {
         Some(Secret::new("token")),
         Some(Mcp {
             hosts: vec!["mcp.example".into()],
-            origins: vec![Origin::parse("https://app.example.com").unwrap()],
+            origins: vec![PageOrigin::parse("https://app.example.com").unwrap()],
         }),
     );
     let host = Host::start(Server { token, mcp, ..Server::default() }).await;
