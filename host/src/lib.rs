@@ -28,13 +28,15 @@
 //! | [`cli`] | the commands | everything else |
 //!
 //! [`clock`] is time as a value, [`ids`] the typed names that everything is keyed by, [`address`] where a request
-//! goes and how far away that is, [`once`] what comes again and counts once, [`telemetry`] the log's set-up and
-//! what keeps it short, `visible` which characters may be shown.
+//! goes and how far away that is, [`once`] what comes again and counts once, [`backoff`] the pauses between attempts,
+//! `http_client` what the host's own HTTP clients have in common, [`telemetry`] the log's set-up and what keeps it
+//! short, `visible` which characters may be shown.
 
 // The one exception is in `plugin::artifact`, which loads what was compiled before.
 #![deny(unsafe_code)]
 
 pub mod address;
+pub mod backoff;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -43,6 +45,7 @@ pub mod egress;
 pub mod engine;
 pub mod host;
 pub mod http;
+mod http_client;
 pub mod llm;
 pub mod once;
 pub mod plugin;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use sidenote::backoff::Backoff;
 use sidenote::clock::Clock;
 use sidenote::config::{Config, Llm};
 use sidenote::llm::{Caller, Completion, HttpLlm, Limits, LlmError, Prompt};
-use sidenote::outbox::retry::Backoff;
 use sidenote_tests::llm::{Behaviour, LlmServer, Shape};
 use tokio::time::Instant;
 

@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use sidenote::backoff::Backoff;
 use sidenote::clock::{Clock, Timestamp};
 use sidenote::config::{Delivery, History, Summary};
 use sidenote::llm::{Caller, Completion, Limits, LlmError, Prompt, from_fn};
-use sidenote::outbox::retry::Backoff;
 use sidenote::prompts::Prompts;
 use sidenote::summary::Summarizer;
 use tokio::task::JoinSet;

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
+use sidenote::backoff::Backoff;
 use sidenote::llm::{Caller, Completion, Limits, LlmError, Replies, from_fn};
-use sidenote::outbox::retry::Backoff;
 use sidenote::prompts::{Kind, Prompts, Template};
 
 use crate::compare;

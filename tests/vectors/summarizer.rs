@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sidenote::backoff::Backoff;
 use sidenote::clock::{Clock, Timestamp};
 use sidenote::config::{Context, Delivery, History, Product, Summary};
 use sidenote::context::{Recent, follow};
@@ -21,7 +22,6 @@ use sidenote::llm::{Caller, Completion, Limits, LlmError, from_fn};
 use sidenote::outbox::note::{
     Call, Failure, FailureKind, LimitScope, Note, NoteKind, PostError, Posted, Redaction, Sent,
 };
-use sidenote::outbox::retry::Backoff;
 use sidenote::post::Post;
 use sidenote::prompts::{Prompts, Template};
 use sidenote::session::payload::{Action, ActionsPayload};

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use reqwest::Url;
 use toml::de::DeValue;
+use url::Url;
 
 /// A value as it stands in the file or in the environment.
 #[derive(Debug, Clone, Copy)]

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::engine::Handle;
 use crate::host::StartError;
 use crate::llm::{Caller, HttpLlm, Limits, Replies};
-use crate::outbox::retry::Backoff;
 use crate::summary::Summarizer;
 
 /// The parts that need a model, where there is one.

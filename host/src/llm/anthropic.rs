@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::error::LlmError;
-use super::http::malformed;
-use super::model::{Completion, Prompt};
+use super::model::Completion;
+use crate::prompts::Prompt;
 
 /// The version of the interface that is spoken.
 pub(super) const VERSION: &str = "2023-06-01";
@@ -23,7 +23,8 @@ pub(super) fn read(answer: &Value) -> Result<Completion, LlmError> {
     if reason == "refusal" {
         return Err(LlmError::Refused { code: Some(reason.to_owned()) });
     }
-    let blocks = answer["content"].as_array().ok_or_else(|| malformed("it has no content"))?;
+    let blocks =
+        answer["content"].as_array().ok_or_else(|| LlmError::malformed("it has no content"))?;
     // Blocks of other kinds, thoughts among them, are none of the answer.
     let said = blocks.iter().filter(|block| block["type"] == "text");
     Ok(Completion {

@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::error::LlmError;
-use super::model::{Completion, Llm, Prompt};
+use super::model::{Completion, Llm};
 use super::thoughts::spoken;
-use crate::outbox::retry::Backoff;
+use crate::backoff::Backoff;
+use crate::prompts::Prompt;
 use crate::session::text::printable;
 
 /// What a call may take.

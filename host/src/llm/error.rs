@@ -137,6 +137,11 @@ impl LlmError {
         }
     }
 
+    /// That an answer isn't what the provider's interface says.
+    pub(super) fn malformed(cause: impl Into<String>) -> Self {
+        Self::Malformed { cause: cause.into() }
+    }
+
     /// That something can't be reached; for models of one's own.
     pub fn unavailable(cause: impl Into<String>) -> Self {
         Self::Unavailable { cause: cause.into(), retry_after: None }

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::error::LlmError;
-use super::http::malformed;
-use super::model::{Completion, Prompt};
+use super::model::Completion;
+use crate::prompts::Prompt;
 
 /// `system`: whether the system's words stand apart from the user's, which not every model takes.
 pub(super) fn body(prompt: &Prompt, system: bool, most: u32) -> Value {
@@ -31,7 +31,7 @@ pub(super) fn read(answer: &Value) -> Result<Completion, LlmError> {
         return Err(refused(reason));
     }
     if !candidate.is_object() {
-        return Err(malformed("it has no candidates[0]"));
+        return Err(LlmError::malformed("it has no candidates[0]"));
     }
     let parts = candidate["content"]["parts"].as_array().map_or(&[][..], Vec::as_slice);
     // What the model thought on the way isn't its answer, and neither is what isn't text.

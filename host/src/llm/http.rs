@@ -3,24 +3,23 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use reqwest::Response;
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Response, redirect};
 use serde_json::Value;
 use url::Url;
 
 use super::error::LlmError;
-use super::model::{Completion, Llm, Prompt};
+use super::model::{Completion, Llm};
 use super::reason::{Reason, Unsupported};
 use super::{anthropic, gemini, openai};
 use crate::clock::Clock;
 use crate::config::{self, Provider};
-use crate::stream::{PLAIN, describe, encoding, retry_after};
+use crate::http_client::{self, PLAIN, describe, encoding, retry_after};
+use crate::prompts::Prompt;
 
-/// How long making a connection may take, name lookup and TLS included.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an unused connection is kept.
 const IDLE: Duration = Duration::from_secs(60);
-/// Room for what stands around an answer's text, in bytes.
+/// Bytes for what stands around an answer's text.
 const AROUND: usize = 64 << 10;
 /// How often one question is said otherwise because a part of it isn't taken: once for each part.
 const OTHER_WORDS: usize = 3;
@@ -91,17 +90,8 @@ impl HttpLlm {
     /// Address, key or the system's TLS set-up can't be used.
     pub fn new(config: &config::Llm, clock: Clock) -> Result<Self, SetupError> {
         let (url, speech) = address(config)?;
-        crate::stream::install_tls();
-        let mut builder = reqwest::Client::builder()
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_idle_timeout(IDLE);
-        if url.scheme() == "http" {
-            builder = builder.tls_certs_only([]);
-        }
-        let client =
-            builder.build().map_err(|error| SetupError::Client { cause: describe(error) })?;
+        let client = http_client::builder(&url).pool_idle_timeout(IDLE).build();
+        let client = client.map_err(|error| SetupError::Client { cause: describe(error) })?;
         Ok(Self {
             model: config.model.clone(),
             url,
@@ -151,7 +141,7 @@ impl HttpLlm {
         }
         // The library's words for what isn't JSON name a place, and nothing that stands there.
         let not_json = |error: serde_json::Error| {
-            plainly(malformed(format!("it isn't JSON (column {})", error.column())))
+            plainly(LlmError::malformed(format!("it isn't JSON (column {})", error.column())))
         };
         let answer = answer.map_err(not_json)?;
         if Reason::is_in(&answer) {
@@ -222,10 +212,6 @@ impl std::fmt::Debug for HttpLlm {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("HttpLlm").field("model", &self.model).finish_non_exhaustive()
     }
-}
-
-pub(super) fn malformed(cause: impl Into<String>) -> LlmError {
-    LlmError::Malformed { cause: cause.into() }
 }
 
 /// Reads a body up to a bound, so that no answer takes more memory than that.

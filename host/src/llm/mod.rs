@@ -27,6 +27,8 @@ mod thoughts;
 pub use caller::{Caller, Limits, Totals};
 pub use error::{LlmError, Scope};
 pub use http::{HttpLlm, SetupError};
-pub use model::{Completion, FnLlm, Llm, Prompt, from_fn};
+pub use model::{Completion, FnLlm, Llm, from_fn};
 pub use replies::{Replies, ReplyError};
 pub use thoughts::spoken;
+
+pub use crate::prompts::Prompt;

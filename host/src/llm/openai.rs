@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::error::LlmError;
-use super::http::malformed;
-use super::model::{Completion, Prompt};
+use super::model::Completion;
 use super::reason::{Reason, Unsupported};
+use crate::prompts::Prompt;
 
 /// How a server of OpenAI's kind is spoken to. Most differ from the first one in something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +83,7 @@ pub(super) fn read(answer: &Value) -> Result<Completion, LlmError> {
         // A model that used all its tokens for thinking says nothing.
         Value::Null if message.is_object() => String::new(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
-            return Err(malformed("it has no choices[0].message.content"));
+            return Err(LlmError::malformed("it has no choices[0].message.content"));
         }
     };
     Ok(Completion {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::prompt::Prompt;
 use super::template::{Template, TemplateFault};
-use crate::llm::Prompt;
 
 /// Longest prompt file, in bytes.
 const LONGEST: u64 = 256 << 10;

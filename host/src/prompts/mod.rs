@@ -19,15 +19,15 @@
 
 mod fence;
 mod file;
+mod prompt;
 mod template;
 
 use std::path::Path;
 
 pub use fence::contained;
 pub use file::{Kind, PromptFault, PromptFile, PromptProblem};
+pub use prompt::Prompt;
 pub use template::{Template, TemplateFault};
-
-use crate::llm::Prompt;
 
 /// All prompts, checked.
 #[derive(Debug, Clone, PartialEq)]

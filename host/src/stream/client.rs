@@ -1,50 +1,26 @@
 //! The client: connects, waits and connects again until it is stopped or refused.
 
-use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderValue,
 };
-use reqwest::redirect;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::backoff::Backoff;
 use super::dedupe::REMEMBERED;
-use super::encoding::PLAIN;
-use super::error::{Interruption, StreamError, describe};
+use super::error::{Interruption, StreamError};
 use super::observer::{Observer, Unobserved};
 use super::reader::{End, Reader};
+use super::received::Received;
 use super::status::{Publisher, State, Status};
 use super::succession::{Position, Predecessor, Succession};
+use super::waits::Waits;
 use crate::clock::Clock;
 use crate::config;
+use crate::http_client::{self, PLAIN, describe};
 use crate::once::Limits;
-use crate::session::payload::Payload;
-
-/// How long making a connection may take, name lookup and TLS included.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// A payload as it came off a stream. Its `Debug` leaves the payload out: it is personal data.
-#[derive(Clone, PartialEq)]
-pub struct Received {
-    /// The stream's name in the configuration.
-    pub stream: Arc<str>,
-    /// What was sent.
-    pub payload: Payload,
-    /// Its size on the wire, in bytes.
-    pub bytes: usize,
-}
-
-impl fmt::Debug for Received {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = f.debug_struct("Received");
-        shown.field("stream", &self.stream).field("bytes", &self.bytes).finish_non_exhaustive()
-    }
-}
 
 /// A reader of one connector's event stream.
 ///
@@ -190,7 +166,7 @@ impl Client {
         let wind_down =
             predecessor.as_ref().map_or_else(CancellationToken::new, |it| it.wind_down.clone());
         let mut failures = 0u32;
-        let mut refused = Backoff::new(config.refused_retry_initial, config.refused_retry_max);
+        let mut refused = Waits::new(config.refused_retry_initial, config.refused_retry_max);
         // The refusal that was logged: each cause is told once.
         let mut told: Option<Interruption> = None;
         let mut reader = Reader {
@@ -202,7 +178,7 @@ impl Client {
             observer: &*observer,
             publisher: &publisher,
             sink,
-            backoff: Backoff::new(config.retry_initial, config.retry_max),
+            waits: Waits::new(config.retry_initial, config.retry_max),
             position,
             wind_down: wind_down.clone(),
             good: false,
@@ -249,8 +225,8 @@ impl Client {
                 });
             }
             let is_refusal = asks_on && why.is_refusal();
-            let backoff = if is_refusal { &mut refused } else { &mut reader.backoff };
-            let wait = backoff.next_wait(why.retry_after(), rand::random());
+            let waits = if is_refusal { &mut refused } else { &mut reader.waits };
+            let wait = waits.next(why.retry_after(), rand::random());
             let wait_ms = wait.total().as_millis() as u64;
             if !is_refusal {
                 told = None;
@@ -285,7 +261,7 @@ impl Client {
                 None => break Ok(()),
                 Some(false) => {}
                 Some(true) => {
-                    reader.backoff.reset();
+                    reader.waits.reset();
                     refused.reset();
                     told = None;
                 }
@@ -321,9 +297,7 @@ fn url(stream: &Arc<str>, url: &str) -> Result<Url, StreamError> {
     Ok(url)
 }
 
-/// A client that sends the token nowhere else: no redirects, no proxy. Each attempt gets a connection of
-/// its own. Root certificates are only asked for where they are needed, so that plain HTTP on loopback
-/// runs on a system without any.
+/// A client that has the token. Each attempt gets a connection of its own.
 fn http_client(
     stream: &Arc<str>,
     url: &Url,
@@ -340,28 +314,9 @@ fn http_client(
         value.set_sensitive(true);
         headers.insert(AUTHORIZATION, value);
     }
-    install_tls();
-    let mut builder = reqwest::Client::builder()
+    http_client::builder(url)
         .default_headers(headers)
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .pool_max_idle_per_host(0);
-    if url.scheme() == "http" {
-        builder = builder.tls_certs_only([]);
-    }
-    builder
+        .pool_max_idle_per_host(0)
         .build()
         .map_err(|error| StreamError::Setup { stream: stream.clone(), cause: describe(error) })
-}
-
-/// Has TLS use one provider in the whole process.
-pub(crate) fn install_tls() {
-    if rustls::crypto::CryptoProvider::get_default().is_none()
-        && rustls::crypto::ring::default_provider().install_default().is_err()
-    {
-        tracing::debug!(
-            "another part of the process installed a TLS provider first; using that one"
-        );
-    }
 }

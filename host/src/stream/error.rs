@@ -209,16 +209,3 @@ fn refusal(status: u16) -> &'static str {
         _ => "there is no such stream; check the product in `url`",
     }
 }
-
-/// The whole chain of a network error without its address, which may hold a secret.
-pub(crate) fn describe(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}

@@ -5,7 +5,7 @@
 //!   reader ─ one connection: checks the answer, reads, hands on
 //!     blocks ─ bytes → events of bounded size, parsed by eventsource-stream
 //!     dedupe ─ drops what a connector sends again
-//!   backoff ─ how long to wait, pure
+//!   waits ─ how long to wait, pure
 //! push ─ the other way in: signed requests, checked, read, and each taken once
 //! ```
 //!
@@ -24,30 +24,26 @@
 //! - Waits double up to a limit and start over only after a good event, or after a connection that
 //!   lasted; an answer alone proves nothing.
 
-mod backoff;
 mod blocks;
 mod client;
 mod dedupe;
-mod encoding;
 mod error;
 mod observer;
 pub mod push;
 mod reader;
-mod retry_after;
+mod received;
 mod status;
 mod succession;
 #[cfg(test)]
 mod tests;
+mod waits;
 
-pub use backoff::{Backoff, Wait};
-pub(crate) use client::install_tls;
-pub use client::{Client, Received};
+pub use client::Client;
 pub use dedupe::{Dedupe, EventKey};
-pub(crate) use encoding::{PLAIN, encoding};
-pub(crate) use error::describe;
 pub use error::{Interruption, StreamError};
 pub use observer::{Observer, Pause};
-pub(crate) use retry_after::retry_after;
+pub use received::Received;
 pub use status::{Counters, Snapshot, State, Status};
 pub use succession::{Position, Succession};
 pub use tokio_util::sync::CancellationToken;
+pub use waits::{Wait, Waits};

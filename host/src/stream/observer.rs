@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use super::backoff::Wait;
 use super::error::Interruption;
+use super::waits::Wait;
 
 /// A wait under way.
 pub type Pause = Pin<Box<dyn Future<Output = ()> + Send>>;

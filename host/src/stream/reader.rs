@@ -10,18 +10,17 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::backoff::Backoff;
 use super::blocks::{Block, Blocks, Found};
-use super::client::Received;
 use super::dedupe::EventKey;
-use super::encoding::encoding;
-use super::error::{Interruption, StreamError, describe};
+use super::error::{Interruption, StreamError};
 use super::observer::Observer;
-use super::retry_after::retry_after;
+use super::received::Received;
 use super::status::{Publisher, State};
 use super::succession::Position;
+use super::waits::Waits;
 use crate::clock::{Clock, Timestamp};
 use crate::config;
+use crate::http_client::{describe, encoding, retry_after};
 use crate::session::payload::{Parsed, parse_event};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -38,7 +37,7 @@ pub(super) struct Reader<'a> {
     pub(super) observer: &'a dyn Observer,
     pub(super) publisher: &'a Publisher,
     pub(super) sink: mpsc::Sender<Received>,
-    pub(super) backoff: Backoff,
+    pub(super) waits: Waits,
     pub(super) position: Position,
     /// Nothing further is read once it is cancelled.
     pub(super) wind_down: CancellationToken,
@@ -204,7 +203,7 @@ impl Reader<'_> {
             return Ok(());
         };
         if let Some(retry) = event.retry {
-            self.backoff.set_initial(retry);
+            self.waits.set_initial(retry);
         }
         if event.event == "heartbeat" {
             self.note_good_event(self.clock.now());
@@ -276,7 +275,7 @@ impl Reader<'_> {
 
     fn prove_good(&mut self) {
         self.good = true;
-        self.backoff.reset();
+        self.waits.reset();
     }
 
     fn count_poison(&self, why: &dyn std::fmt::Display) {

@@ -3,9 +3,9 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
+use crate::backoff::Backoff;
 use crate::clock::Timestamp;
 use crate::ids::SessionKey;
-use crate::outbox::retry::Backoff;
 
 /// After so many failures in a row that every question would meet, one session at a time tries.
 const SERVICE_FAILURES: u32 = 3;

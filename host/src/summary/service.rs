@@ -8,6 +8,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::core::{Ask, AskId, Core, Effect, Failure, Found, Input, InvalidRules, Rules};
 use super::listing::Actions;
+use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::config;
 use crate::engine::feed::{Committed, Next, What};
@@ -15,7 +16,6 @@ use crate::engine::history::History;
 use crate::engine::{Closed, Handle};
 use crate::ids::SessionKey;
 use crate::llm::{Caller, LlmError, Prompt, Scope};
-use crate::outbox::retry::Backoff;
 use crate::prompts::Prompts;
 use crate::store::StoreError;
 

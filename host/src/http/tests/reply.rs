@@ -1,10 +1,10 @@
 //! `GET /reply/{user_id}`.
 
 use super::*;
+use crate::backoff::Backoff;
 use crate::clock::{Clock, Timestamp};
 use crate::context::{Recent, Settings, UserSettings};
 use crate::llm::{Caller, Completion, Limits, LlmError, from_fn};
-use crate::outbox::retry::Backoff;
 use crate::prompts::Prompts;
 use crate::session::payload::{Action, ActionsPayload};
 

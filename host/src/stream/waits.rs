@@ -2,25 +2,25 @@
 
 use std::time::Duration;
 
-use crate::outbox::retry::lengthened;
+use crate::backoff::{Backoff, lengthened, share};
 
 /// Doubling waits between a first and a longest one.
 ///
 /// ```
 /// use std::time::Duration;
-/// use sidenote::stream::Backoff;
+/// use sidenote::stream::Waits;
 ///
-/// let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
-/// assert_eq!(backoff.next_wait(None, 0.0).base, Duration::from_secs(1));
-/// assert_eq!(backoff.next_wait(None, 0.0).base, Duration::from_secs(2));
-/// backoff.reset();
-/// assert_eq!(backoff.next_wait(None, 0.0).base, Duration::from_secs(1));
+/// let mut waits = Waits::new(Duration::from_secs(1), Duration::from_secs(30));
+/// assert_eq!(waits.next(None, 0.0).base, Duration::from_secs(1));
+/// assert_eq!(waits.next(None, 0.0).base, Duration::from_secs(2));
+/// waits.reset();
+/// assert_eq!(waits.next(None, 0.0).base, Duration::from_secs(1));
 /// ```
 #[derive(Debug, Clone)]
-pub struct Backoff {
-    initial: Duration,
-    max: Duration,
-    grown: Duration,
+pub struct Waits {
+    bounds: Backoff,
+    /// Waits since the last start-over.
+    spent: u32,
 }
 
 /// One wait: the base and what chance adds to it, so that clients cut off together don't return together.
@@ -41,7 +41,7 @@ impl Wait {
     }
 }
 
-impl Backoff {
+impl Waits {
     /// Shortest first wait that a connector can ask for, so that it can't make a client spin.
     pub const SHORTEST: Duration = Duration::from_millis(100);
     /// Longest wait that a connector can ask for.
@@ -49,22 +49,21 @@ impl Backoff {
 
     /// Waits from `initial`, doubling up to `max`; a `max` below `initial` counts as `initial`.
     pub fn new(initial: Duration, max: Duration) -> Self {
-        Self { initial, max: max.max(initial), grown: initial }
+        Self { bounds: Backoff { initial, max: max.max(initial) }, spent: 0 }
     }
 
     /// The next wait. `at_least` is what the connector asked for in this answer (`Retry-After`, cut at
     /// [`Self::LONGEST`]); `chance` is a number from 0 to 1 that places the jitter.
-    pub fn next_wait(&mut self, at_least: Option<Duration>, chance: f64) -> Wait {
-        let base = lengthened(self.grown, at_least, Self::LONGEST);
-        self.grown = self.grown.saturating_mul(2).min(self.max);
+    pub fn next(&mut self, at_least: Option<Duration>, chance: f64) -> Wait {
+        self.spent = self.spent.saturating_add(1);
+        let base = lengthened(self.bounds.bound(self.spent), at_least, Self::LONGEST);
         let jitter_max = base / 10;
-        let chance = if chance.is_finite() { chance.clamp(0.0, 1.0) } else { 0.0 };
-        Wait { base, jitter_max, jitter: jitter_max.mul_f64(chance) }
+        Wait { base, jitter_max, jitter: share(jitter_max, chance) }
     }
 
     /// Starts over from the first wait. For a good event, not for an answer.
     pub fn reset(&mut self) {
-        self.grown = self.initial;
+        self.spent = 0;
     }
 
     /// Takes the first wait from the connector's `retry:` field, between [`Self::SHORTEST`] and
@@ -72,12 +71,9 @@ impl Backoff {
     /// begin every connection with it, also those that fail.
     pub fn set_initial(&mut self, initial: Duration) {
         let initial = initial.clamp(Self::SHORTEST, Self::LONGEST);
-        if initial == self.initial {
-            return;
+        if initial != self.bounds.initial {
+            *self = Self::new(initial, self.bounds.max);
         }
-        self.initial = initial;
-        self.max = self.max.max(initial);
-        self.reset();
     }
 }
 
@@ -91,62 +87,62 @@ mod tests {
         Duration::from_secs_f64(secs)
     }
 
-    fn bases(backoff: &mut Backoff, count: usize) -> Vec<f64> {
-        (0..count).map(|_| backoff.next_wait(None, 0.5).base.as_secs_f64()).collect()
+    fn bases(waits: &mut Waits, count: usize) -> Vec<f64> {
+        (0..count).map(|_| waits.next(None, 0.5).base.as_secs_f64()).collect()
     }
 
     #[test]
     fn the_same_retry_field_on_every_connection_lets_the_waits_grow() {
-        let mut backoff = Backoff::new(secs(1.0), secs(30.0));
-        let mut waits = Vec::new();
+        let mut waits = Waits::new(secs(1.0), secs(30.0));
+        let mut waited = Vec::new();
         for _ in 0..4 {
-            backoff.set_initial(secs(2.0));
-            waits.extend(bases(&mut backoff, 1));
+            waits.set_initial(secs(2.0));
+            waited.extend(bases(&mut waits, 1));
         }
-        assert_eq!(waits, [2.0, 4.0, 8.0, 16.0]);
+        assert_eq!(waited, [2.0, 4.0, 8.0, 16.0]);
     }
 
     #[test]
     fn waits_double_up_to_the_longest() {
-        let mut backoff = Backoff::new(secs(1.0), secs(30.0));
-        assert_eq!(bases(&mut backoff, 7), [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]);
-        let mut backoff = Backoff::new(secs(2.0), secs(2.0));
-        assert_eq!(bases(&mut backoff, 3), [2.0, 2.0, 2.0]);
+        let mut waits = Waits::new(secs(1.0), secs(30.0));
+        assert_eq!(bases(&mut waits, 7), [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]);
+        let mut waits = Waits::new(secs(2.0), secs(2.0));
+        assert_eq!(bases(&mut waits, 3), [2.0, 2.0, 2.0]);
     }
 
     #[test]
     fn a_longest_below_the_first_counts_as_the_first() {
-        assert_eq!(bases(&mut Backoff::new(secs(5.0), secs(1.0)), 3), [5.0, 5.0, 5.0]);
+        assert_eq!(bases(&mut Waits::new(secs(5.0), secs(1.0)), 3), [5.0, 5.0, 5.0]);
     }
 
     #[test]
     fn reset_starts_over() {
-        let mut backoff = Backoff::new(secs(1.0), secs(30.0));
-        assert_eq!(bases(&mut backoff, 3), [1.0, 2.0, 4.0]);
-        backoff.reset();
-        assert_eq!(bases(&mut backoff, 2), [1.0, 2.0]);
+        let mut waits = Waits::new(secs(1.0), secs(30.0));
+        assert_eq!(bases(&mut waits, 3), [1.0, 2.0, 4.0]);
+        waits.reset();
+        assert_eq!(bases(&mut waits, 2), [1.0, 2.0]);
     }
 
     #[test]
     fn retry_after_lengthens_one_wait_and_never_shortens() {
-        let mut backoff = Backoff::new(secs(4.0), secs(30.0));
-        assert_eq!(backoff.next_wait(Some(secs(60.0)), 0.0).base, secs(60.0));
-        assert_eq!(backoff.next_wait(Some(secs(1.0)), 0.0).base, secs(8.0));
-        assert_eq!(backoff.next_wait(Some(secs(1e9)), 0.0).base, Backoff::LONGEST);
-        assert_eq!(backoff.next_wait(None, 0.0).base, secs(30.0));
+        let mut waits = Waits::new(secs(4.0), secs(30.0));
+        assert_eq!(waits.next(Some(secs(60.0)), 0.0).base, secs(60.0));
+        assert_eq!(waits.next(Some(secs(1.0)), 0.0).base, secs(8.0));
+        assert_eq!(waits.next(Some(secs(1e9)), 0.0).base, Waits::LONGEST);
+        assert_eq!(waits.next(None, 0.0).base, secs(30.0));
     }
 
     #[test]
     fn the_connector_sets_the_first_wait_within_limits() {
-        let mut backoff = Backoff::new(secs(1.0), secs(30.0));
-        backoff.set_initial(secs(5.0));
-        assert_eq!(bases(&mut backoff, 4), [5.0, 10.0, 20.0, 30.0]);
-        backoff.set_initial(secs(45.0));
-        assert_eq!(bases(&mut backoff, 2), [45.0, 45.0]);
-        backoff.set_initial(Duration::ZERO);
-        assert_eq!(bases(&mut backoff, 1), [Backoff::SHORTEST.as_secs_f64()]);
-        backoff.set_initial(Duration::MAX);
-        assert_eq!(bases(&mut backoff, 1), [Backoff::LONGEST.as_secs_f64()]);
+        let mut waits = Waits::new(secs(1.0), secs(30.0));
+        waits.set_initial(secs(5.0));
+        assert_eq!(bases(&mut waits, 4), [5.0, 10.0, 20.0, 30.0]);
+        waits.set_initial(secs(45.0));
+        assert_eq!(bases(&mut waits, 2), [45.0, 45.0]);
+        waits.set_initial(Duration::ZERO);
+        assert_eq!(bases(&mut waits, 1), [Waits::SHORTEST.as_secs_f64()]);
+        waits.set_initial(Duration::MAX);
+        assert_eq!(bases(&mut waits, 1), [Waits::LONGEST.as_secs_f64()]);
     }
 
     proptest! {
@@ -154,9 +150,9 @@ mod tests {
         fn jitter_stays_within_a_tenth_of_the_base(
             initial in 0u64..100_000, max in 0u64..100_000, chance in proptest::num::f64::ANY, steps in 1usize..80,
         ) {
-            let mut backoff = Backoff::new(Duration::from_millis(initial), Duration::from_millis(max));
+            let mut waits = Waits::new(Duration::from_millis(initial), Duration::from_millis(max));
             for _ in 0..steps {
-                let wait = backoff.next_wait(None, chance);
+                let wait = waits.next(None, chance);
                 prop_assert!(wait.base <= Duration::from_millis(initial.max(max)));
                 prop_assert_eq!(wait.jitter_max, wait.base / 10);
                 prop_assert!(wait.jitter <= wait.jitter_max);

@@ -1,0 +1,53 @@
+//! What the host's own HTTP clients have in common, of streams and of language models. Plugins have the egress.
+//!
+//! They send a secret to the configured address and nowhere else: redirects and proxies are off. Each asks for a
+//! plain body, and says so in words where it gets another.
+
+mod encoding;
+mod retry_after;
+
+use std::time::Duration;
+
+use reqwest::{Client, ClientBuilder, redirect};
+use url::Url;
+
+pub(crate) use encoding::{PLAIN, encoding};
+pub(crate) use retry_after::retry_after;
+
+/// How long making a connection may take, name lookup and TLS included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A client for one address. Root certificates are only asked for where they are needed, so that plain HTTP on
+/// loopback runs on a system without any.
+pub(crate) fn builder(url: &Url) -> ClientBuilder {
+    install_tls();
+    let builder = Client::builder()
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .connect_timeout(CONNECT_TIMEOUT);
+    if url.scheme() == "http" { builder.tls_certs_only([]) } else { builder }
+}
+
+/// Has TLS use one provider in the whole process.
+fn install_tls() {
+    if rustls::crypto::CryptoProvider::get_default().is_none()
+        && rustls::crypto::ring::default_provider().install_default().is_err()
+    {
+        tracing::debug!(
+            "another part of the process installed a TLS provider first; using that one"
+        );
+    }
+}
+
+/// The whole chain of a network error without its address, which may hold a secret.
+pub(crate) fn describe(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
