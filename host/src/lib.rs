@@ -23,21 +23,18 @@
 //! | [`egress`] | the only door to the network for plugins | what is sent |
 //! | [`http`] | webhooks in, links in, health out | how notes are made |
 //! | [`config`] | the TOML file: parse, validate, build | what runs |
-//! | [`sim`] | a connector and a chat platform on loopback, for `demo` and the tests | the host's inside |
 //! | [`host`] | builds the stages from a configuration, starts and stops them in order | what they do |
-//! | [`cli`] | the commands | everything else |
 //!
 //! [`clock`] is time as a value, [`ids`] the typed names that everything is keyed by, [`address`] where a request
 //! goes and how far away that is, [`once`] what comes again and counts once, [`backoff`] the pauses between attempts,
 //! `http_client` what the host's own HTTP clients have in common, [`telemetry`] the log's set-up and what keeps it
-//! short, `visible` which characters may be shown.
+//! short, [`visible`] which characters may be shown.
 
 // The one exception is in `plugin::artifact`, which loads what was compiled before.
 #![deny(unsafe_code)]
 
 pub mod address;
 pub mod backoff;
-pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod context;
@@ -51,11 +48,10 @@ pub mod once;
 pub mod plugin;
 pub mod post;
 pub mod prompts;
-pub mod sim;
 pub mod store;
 pub mod stream;
 pub mod summary;
 pub mod telemetry;
-mod visible;
+pub mod visible;
 
 pub use sidenote_core::{ids, outbox, rules, session};

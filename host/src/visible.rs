@@ -6,7 +6,7 @@ use icu_properties::{CodePointMapData, CodePointSetData};
 /// Whether a character steers what shows a text, or can't be seen in it: controls, line and paragraph
 /// separators, whatever formats (all that turns the direction among it), fillers and selectors. A line break
 /// and a tab steer too; who allows them says so.
-pub(crate) fn steers(c: char) -> bool {
+pub fn steers(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_control();
     }

@@ -4,6 +4,7 @@ mod bindings;
 mod call;
 mod check;
 mod connector;
+mod crates;
 mod docs;
 mod help;
 mod outbox;

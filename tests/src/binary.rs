@@ -32,7 +32,7 @@ pub fn binary() -> &'static Path {
         };
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
-        build.args(["build", "--quiet", "--package", "sidenote", "--bin", "sidenote"]);
+        build.args(["build", "--quiet", "--package", "sidenote-cli", "--bin", "sidenote"]);
         build.args(["--profile", name, "--target-dir"]).arg(target);
         // What cargo tells a test about its package makes build scripts run again, and much with them.
         for (variable, _) in std::env::vars_os() {

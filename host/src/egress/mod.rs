@@ -27,4 +27,4 @@ pub use client::{EgressClient, Incoming, Outgoing, SendError};
 pub use grant::{BadGrant, Denial, Grants, Origins};
 pub use network::{Detour, Network, NetworkError};
 pub use secret_store::{SecretError, SecretStore};
-pub(crate) use traces::SHORTEST_SCRUBBED;
+pub use traces::SHORTEST_SCRUBBED;

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use super::forms;
 
 /// Shorter values would be found everywhere, and hide nothing.
-pub(crate) const SHORTEST_SCRUBBED: usize = 4;
+pub const SHORTEST_SCRUBBED: usize = 4;
 /// Shorter pieces of an encoded value are in any text.
 const SHORTEST_ENCODED: usize = 5;
 /// So much of a value's beginning is looked for; what follows of it is then taken with it.

@@ -389,7 +389,10 @@ fn flat<E: Into<RunError>>(ended: Result<Result<(), E>, JoinError>) -> Result<()
 }
 
 /// Opens the store of a configuration.
-pub(crate) async fn open_store(
+///
+/// # Errors
+/// It can't be opened, or another host has it.
+pub async fn open_store(
     store: config::Store,
     journal: Option<&Journal>,
 ) -> Result<Arc<dyn Store>, StartError> {
@@ -414,7 +417,10 @@ pub(crate) async fn open_store(
 }
 
 /// The journal of a store that can be away.
-pub(crate) async fn open_journal(store: &config::Store) -> Result<Option<Journal>, StartError> {
+///
+/// # Errors
+/// It can't be opened.
+pub async fn open_journal(store: &config::Store) -> Result<Option<Journal>, StartError> {
     match store {
         config::Store::Memory | config::Store::Embedded { .. } => Ok(None),
         config::Store::Redis(redis) => {

@@ -1,6 +1,6 @@
 //! The built components, and registries made of them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sidenote::clock::Timestamp;
@@ -15,8 +15,14 @@ use sidenote::session::payload::Action;
 pub(crate) fn folder() -> PathBuf {
     match std::env::var_os("SIDENOTE_GUESTS") {
         Some(folder) => folder.into(),
-        None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/wasm32-wasip2/guest"),
+        None => workspace().join("target/wasm32-wasip2/guest"),
     }
+}
+
+/// The workspace's folder, from whichever of its packages.
+fn workspace() -> &'static Path {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.ancestors().find(|folder| folder.join("Cargo.lock").is_file()).unwrap()
 }
 
 /// A built component of this folder.

@@ -1,6 +1,6 @@
 //! Slack.
 
-use sidenote::sim::Opening;
+use sidenote_authors::sim::Opening;
 use sidenote_tests::vendor::Slack;
 
 use super::*;

@@ -61,7 +61,7 @@ fn demo(args: &[String]) -> Result<(), String> {
     say(
         "demo: 2 of 2: building the host; some minutes the first time, most of them for its dependencies",
     );
-    cargo(["build", "--package", "sidenote"])?;
+    cargo(["build", "--package", "sidenote-cli"])?;
     let folder = [OsStr::new("demo"), OsStr::new("--plugins"), plugins.as_os_str()];
     run(Command::new(host()).args(folder).args(args))
 }
@@ -98,7 +98,7 @@ fn test_steps(steps: &mut Steps) -> Result<(), String> {
 
 /// A plugin in every language, and what it costs.
 fn languages(args: &[String]) -> Result<(), String> {
-    cargo(["build", "--quiet", "--package", "sidenote"])?;
+    cargo(["build", "--quiet", "--package", "sidenote-cli"])?;
     languages::build(&root(), &host(), true)?;
     measure("languages", args)
 }
@@ -136,7 +136,7 @@ fn deny() -> Result<PathBuf, String> {
 /// Runs a program that measures, with all that it starts built as for a release.
 fn measure(program: &str, args: &[String]) -> Result<(), String> {
     let plugins = guests()?;
-    cargo(["build", "--release", "--quiet", "--package", "sidenote", "--bin", "sidenote"])?;
+    cargo(["build", "--release", "--quiet", "--package", "sidenote-cli", "--bin", "sidenote"])?;
     cargo(["build", "--release", "--quiet", "--package", "sidenote-tests", "--bins"])?;
     let program = root().join("target/release").join(program);
     run(Command::new(program).arg("--plugins").arg(plugins).args(args))

@@ -1,0 +1,43 @@
+//! The authors' half of `sidenote plugin`: components as files, before they are used.
+
+mod bench;
+mod call;
+mod core_module;
+mod exchange;
+mod new;
+mod pack;
+mod suite;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+/// What `plugin` can do for authors.
+#[derive(Debug, Subcommand)]
+pub enum PluginCommand {
+    /// Makes one call of a component, with the grants of its configuration
+    Call(call::CallArgs),
+    /// Begins a plugin in a language of your choice
+    New(new::NewArgs),
+    /// Puts a manifest into a component
+    Pack(pack::PackArgs),
+    /// Runs a component against a mock platform and checks what it does
+    Test(suite::TestArgs),
+    /// Builds a component again whenever its sources change, and shows what it sends
+    Watch(watch::WatchArgs),
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// It can't be carried out; [`sidenote_terminal::failure`] tells the parts of that.
+pub async fn plugin(command: PluginCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        PluginCommand::Call(args) => call::call(&args).await,
+        PluginCommand::New(args) => new::new(&args).map(|()| ExitCode::SUCCESS),
+        PluginCommand::Pack(args) => pack::pack(&args).map(|()| ExitCode::SUCCESS),
+        PluginCommand::Test(args) => suite::test(&args).await,
+        PluginCommand::Watch(args) => watch::watch(args).await,
+    }
+}

@@ -1,0 +1,211 @@
+//! `sidenote plugin new`: a plugin that works, to begin with.
+//!
+//! The templates are the examples of the repository, each with its name replaced, so that what is handed
+//! out is what is built and tested there.
+
+mod ask;
+mod sdk;
+mod templates;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use sidenote_terminal::output;
+
+use templates::File;
+
+/// The name that stands in the examples.
+const EXAMPLE: &str = "example-bot";
+const MAX_NAME_BYTES: usize = 64;
+
+/// What `plugin new` takes.
+#[derive(Debug, Args)]
+pub struct NewArgs {
+    /// What the plugin is called: a lower-case letter, then such letters, digits and single `-`. Asked for on a
+    /// terminal
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+    /// The language. Asked for on a terminal
+    #[arg(long, value_enum, value_name = "LANGUAGE")]
+    lang: Option<Language>,
+    /// The folder to write to, which must be empty or not there. Default: NAME
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Rust only: the SDK's folder, in place of the copy that is written along
+    #[arg(long, value_name = "DIR")]
+    sdk_path: Option<PathBuf>,
+}
+
+/// A language that there is a template of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Language {
+    /// Rust: cargo
+    Rust,
+    /// JavaScript: Node.js and npm
+    Js,
+    /// TypeScript: Node.js and npm
+    Ts,
+    /// Python 3.10 or later: pip
+    Python,
+    /// C: make, and a compiler that pip brings
+    C,
+    /// Go
+    Go,
+}
+
+/// Writes a plugin's folder.
+pub(super) fn new(args: &NewArgs) -> anyhow::Result<()> {
+    let (name, language) = ask::missing(args.name.as_deref(), args.lang)?;
+    check_name(&name)?;
+    if args.sdk_path.is_some() && language != Language::Rust {
+        bail!("--sdk-path is for --lang rust; the other languages need no SDK");
+    }
+    let folder = args.dir.clone().unwrap_or_else(|| PathBuf::from(&name));
+    check_empty(&folder)?;
+    let sdk = args.sdk_path.as_deref().map(absolute).transpose()?;
+    for file in files(language, &name, sdk.as_deref())? {
+        write(&folder, &file)?;
+    }
+    output::say(&told(&folder, &name, language));
+    Ok(())
+}
+
+/// Everything that is written, with the plugin's name in it.
+fn files(language: Language, name: &str, sdk: Option<&Path>) -> anyhow::Result<Vec<File<String>>> {
+    let named = |file: &File<&str>| File { path: file.path, text: renamed(file.text, name) };
+    let mut files: Vec<_> =
+        templates::of(language).iter().chain(templates::SHARED).map(named).collect();
+    files.extend(templates::WIT.iter().map(File::owned));
+    if language == Language::Rust {
+        let place = match sdk {
+            Some(folder) => folder.to_str().context("--sdk-path must be UTF-8")?,
+            None => "sidenote-plugin",
+        };
+        for file in files.iter_mut().filter(|file| file.path == "Cargo.toml") {
+            file.text = file.text.replace(templates::SDK_PLACE, place);
+        }
+        if sdk.is_none() {
+            files.extend(sdk::files()?);
+        }
+    }
+    Ok(files)
+}
+
+fn renamed(text: &str, name: &str) -> String {
+    text.replace(EXAMPLE, name).replace(&EXAMPLE.replace('-', "_"), &name.replace('-', "_"))
+}
+
+/// The narrowest of what the languages, the manifest and file names take.
+fn check_name(name: &str) -> anyhow::Result<()> {
+    let usual = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.len() > MAX_NAME_BYTES
+        || !name.starts_with(|c: char| c.is_ascii_lowercase())
+        || !name.chars().all(usual)
+        || name.contains("--")
+        || name.ends_with('-')
+    {
+        bail!(
+            "`{}` can't be a plugin's name; take at most {MAX_NAME_BYTES} lower-case letters, digits and single `-`, a letter first, such as my-bot",
+            name.escape_debug()
+        );
+    }
+    Ok(())
+}
+
+fn check_empty(folder: &Path) -> anyhow::Result<()> {
+    let mut entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => {
+            return Err(error).with_context(|| format!("{} can't be used", folder.display()));
+        }
+    };
+    if entries.next().is_some() {
+        bail!("{} isn't empty; name another folder with --dir DIR", folder.display());
+    }
+    Ok(())
+}
+
+fn absolute(folder: &Path) -> anyhow::Result<PathBuf> {
+    if !folder.join("Cargo.toml").is_file() {
+        bail!("--sdk-path {}: there is no Cargo.toml in there", folder.display());
+    }
+    folder.canonicalize().with_context(|| format!("--sdk-path {}", folder.display()))
+}
+
+fn write(folder: &Path, file: &File<String>) -> anyhow::Result<()> {
+    let path = folder.join(file.path);
+    let written = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    written
+        .and_then(|()| std::fs::write(&path, &file.text))
+        .with_context(|| format!("{} can't be written", path.display()))?;
+    #[cfg(unix)]
+    if file.text.starts_with("#!") {
+        use std::os::unix::fs::PermissionsExt;
+        let runs = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(&path, runs)
+            .with_context(|| format!("{} can't be made a program", path.display()))?;
+    }
+    Ok(())
+}
+
+/// What was made, and what to do with it.
+fn told(folder: &Path, name: &str, language: Language) -> String {
+    let build = match language {
+        Language::Rust | Language::Go => "./build.sh",
+        Language::Js | Language::Ts => "npm ci && npm run build",
+        Language::Python => "python3 build.py",
+        Language::C => "make",
+    };
+    format!(
+        "{folder} holds a plugin that works. What to do next:\n\n  \
+           cd {folder}\n  \
+           {build}\n  \
+           sidenote plugin test {name}.wasm --webhook webhooks\n\n\
+         README.md tells what is in there, sidenote.toml how it is configured.",
+        folder = folder.display()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_some_language_would_not_take_are_refused() {
+        for name in ["a", "my-bot", "b2b", "x-1-y"] {
+            check_name(name).unwrap_or_else(|error| panic!("{error}"));
+        }
+        let long = "a".repeat(65);
+        for name in ["", "A", "1a", "-a", "a-", "a--b", "a_b", "a.b", "../a", "a b", "ä", &long] {
+            assert!(check_name(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn nothing_of_the_examples_name_is_left() {
+        for language in Language::value_variants() {
+            let files = files(*language, "my-own", None).unwrap();
+            for file in &files {
+                assert!(!file.text.contains(EXAMPLE), "{language:?} {}", file.path);
+                assert!(!file.text.contains("example_bot"), "{language:?} {}", file.path);
+                assert!(!file.text.contains("../.."), "{language:?} {}: leads out", file.path);
+            }
+            for needed in ["README.md", "AGENTS.md", "manifest.json", "sidenote.toml", ".gitignore"]
+            {
+                assert!(files.iter().any(|file| file.path == needed), "{language:?} {needed}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_path_to_the_sdk_takes_the_place_of_its_copy() {
+        let own = files(Language::Rust, "my-own", None).unwrap();
+        assert!(own.iter().any(|file| file.path == "sidenote-plugin/src/lib.rs"));
+        let there = files(Language::Rust, "my-own", Some(Path::new("/sdk"))).unwrap();
+        assert!(!there.iter().any(|file| file.path.starts_with("sidenote-plugin")));
+        let cargo = there.iter().find(|file| file.path == "Cargo.toml").unwrap();
+        assert!(cargo.text.contains(r#"sidenote-plugin = { path = "/sdk" }"#), "{}", cargo.text);
+    }
+}

@@ -1,0 +1,100 @@
+//! `sidenote plugin pack`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow, bail};
+use clap::Args;
+use sidenote::plugin::manifest::pack as packed;
+use sidenote::plugin::{Manifest, sha256};
+use sidenote_terminal::{about, output};
+
+use super::core_module;
+
+/// What `plugin pack` takes.
+#[derive(Debug, Args)]
+pub struct PackArgs {
+    /// The component; or a core module, of C or Go for example, which is made into one
+    #[arg(value_name = "IN.wasm")]
+    input: PathBuf,
+    /// The component with its manifest; it may be the same file
+    #[arg(short, long, value_name = "OUT.wasm")]
+    output: PathBuf,
+    /// The manifest, .toml or .json. Without it the one that the component brings along is taken, which
+    /// `sidenote_plugin::export!` puts into a core module of it
+    #[arg(long, value_name = "FILE")]
+    manifest: Option<PathBuf>,
+    /// Puts the manifest in the place of one that is there
+    #[arg(long, requires = "manifest")]
+    replace: bool,
+    /// The interface's folder, for a core module that doesn't carry its world
+    #[arg(long, value_name = "DIR", requires = "world")]
+    wit: Option<PathBuf>,
+    /// The world in --wit that the core module was built for
+    #[arg(long, value_name = "NAME", requires = "wit")]
+    world: Option<String>,
+}
+
+/// Packs a component. The output is written whole or not at all.
+pub(super) fn pack(args: &PackArgs) -> anyhow::Result<()> {
+    let component = component(args)?;
+    let manifest = args.manifest.as_deref().map(read_manifest).transpose()?;
+    let name = |error| anyhow!("{}: {error}", args.input.display());
+    let packed = packed(&component, manifest, args.replace).map_err(name)?;
+    let read = Manifest::read(&packed).context("the packed component can't be read back")?;
+    let manifest = read.context("the packed component has no manifest")?;
+    write(&args.output, &packed)
+        .with_context(|| format!("{} can't be written", args.output.display()))?;
+    output::say(&format!(
+        "{}: {} {}, exports {}, sha256 {}",
+        args.output.display(),
+        manifest.name,
+        manifest.version,
+        manifest.interfaces.join(", "),
+        sha256(&packed)
+    ));
+    Ok(())
+}
+
+/// The component, made of a core module where it is one.
+fn component(args: &PackArgs) -> anyhow::Result<Vec<u8>> {
+    let read = sidenote::plugin::read(&args.input).map_err(|error| about(&args.input, error))?;
+    if !core_module::is_one(&read) {
+        return Ok(read);
+    }
+    let world = args.wit.as_deref().zip(args.world.as_deref());
+    core_module::component(read, world).with_context(|| {
+        format!("{} is a core module and can't be made into a component", args.input.display())
+    })
+}
+
+fn read_manifest(file: &Path) -> anyhow::Result<Manifest> {
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("the manifest {} can't be read", file.display()))?;
+    let manifest = match file.extension().and_then(|extension| extension.to_str()) {
+        Some("toml") => Manifest::from_toml(&text),
+        Some("json") => Manifest::from_json(&text),
+        _ => bail!(
+            "{}: a manifest is a file in TOML or JSON; name it .toml or .json",
+            file.display()
+        ),
+    };
+    manifest.map_err(|error| anyhow!("{}: {error}", file.display()))
+}
+
+/// Writes a file beside its place and moves it there: a host that watches the folder never sees half.
+fn write(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let mut part = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+    part.write_all(bytes)?;
+    part.as_file().sync_all()?;
+    // Such a file is its owner's alone, and a component is for whoever runs the host.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(file).map_or(0o644, |there| there.permissions().mode());
+        part.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
+    }
+    part.persist(file)?;
+    Ok(())
+}

@@ -1,0 +1,308 @@
+//! `sidenote check`: everything that is wrong, or what the configuration amounts to.
+
+use std::fmt::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+use sidenote::config::{
+    Config, ConfigErrors, Place, Plugin, Problem, Product, Secret, Source, Store,
+};
+use sidenote::ids::{PluginName, ProductId};
+use sidenote::outbox::sink_delivery::Roles;
+use sidenote::plugin::{Finding, review, roles};
+use sidenote_terminal::{exit, output};
+
+/// What `check` takes.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The configuration
+    #[arg(long, value_name = "FILE", env = "SIDENOTE_CONFIG", default_value = "sidenote.toml")]
+    config: PathBuf,
+    /// The result as one JSON object on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// Checks a configuration, and the files of the plugins as far as that goes without compiling them. Nothing
+/// is started or connected to.
+pub(super) fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    match Config::load(&args.config) {
+        Ok(config) => found(args, &config),
+        Err(errors) => {
+            wrong(args, &errors)?;
+            Ok(exit::usage())
+        }
+    }
+}
+
+fn found(args: &CheckArgs, config: &Config) -> anyhow::Result<ExitCode> {
+    let of_plugins = config.plugins.iter().flat_map(|(name, plugin)| told(config, name, plugin));
+    let of_products =
+        config.products.iter().filter_map(|(id, product)| aimless(config, id, product));
+    let of_file = config.warnings.iter().map(|warning| Told {
+        section: warning.section.clone(),
+        problem: false,
+        message: warning.message.clone(),
+    });
+    let told: Vec<_> = of_file.chain(of_plugins).chain(of_products).collect();
+    let ok = !told.iter().any(|told| told.problem);
+    if args.json {
+        let listed = |problems: bool| {
+            let listed = told.iter().filter(|told| told.problem == problems);
+            listed.map(Told::json).collect::<Vec<_>>()
+        };
+        let mut value = summary_json(config);
+        value["ok"] = json!(ok);
+        value["problems"] = json!(listed(true));
+        value["warnings"] = json!(listed(false));
+        output::data(&value.to_string())?;
+    } else {
+        // It was read a moment ago.
+        let further = Source::of(&args.config).further().unwrap_or_default();
+        output::data(&summary(&args.config, &further, config, ok))?;
+        for told in &told {
+            output::say(&told.to_string());
+        }
+    }
+    Ok(exit::done_if(ok))
+}
+
+/// Something to tell of a plugin or of a product.
+struct Told {
+    /// The table that it is about.
+    section: String,
+    /// Whether it keeps the plugin from working.
+    problem: bool,
+    message: String,
+}
+
+/// A product of which nothing goes anywhere.
+fn aimless(config: &Config, id: &ProductId, product: &Product) -> Option<Told> {
+    let aimless = kind(config, product) == Kind::Nothing;
+    aimless.then(|| Told {
+        section: format!("products.{id}"),
+        problem: false,
+        message: "none of its plugins posts notes or is a sink, so what people do goes nowhere"
+            .to_owned(),
+    })
+}
+
+/// What becomes of what people do in a product, as far as the files of its plugins tell.
+#[derive(PartialEq, Eq)]
+enum Kind {
+    /// Notes, and what its sinks are given.
+    Notes,
+    /// Sinks have it, and nobody posts notes.
+    SinksOnly,
+    /// Nothing.
+    Nothing,
+}
+
+fn kind(config: &Config, product: &Product) -> Kind {
+    let plugins = product.plugins.iter().filter_map(|name| config.plugins.get(name));
+    let roles = plugins.map(|plugin| roles(&config.plugin_path(plugin)));
+    // Of a file that can't be read it isn't known that it posts no notes.
+    let roles: Vec<_> = roles.map(|roles| roles.unwrap_or(Roles::WRITER)).collect();
+    match (roles.iter().any(|it| it.writer), roles.iter().any(|it| it.sink)) {
+        (true, _) => Kind::Notes,
+        (false, true) => Kind::SinksOnly,
+        (false, false) => Kind::Nothing,
+    }
+}
+
+/// What there is to tell of a plugin's file and of what it asks for.
+fn told(config: &Config, name: &PluginName, plugin: &Plugin) -> Vec<Told> {
+    let section = format!("plugins.{name}");
+    let path = config.plugin_path(plugin);
+    if !path.is_file() {
+        let message = format!(
+            "the file {} isn't there; build it or copy it there, or set `file` or `plugins_folder`",
+            path.display()
+        );
+        return vec![Told { section, problem: true, message }];
+    }
+    let told = |finding: Finding| match finding {
+        // Nobody has to do anything about it.
+        Finding::Harmless(_) => None,
+        Finding::Refused(_) | Finding::Useless(_) | Finding::Odd(_) => {
+            let (problem, message) = (finding.is_problem(), finding.to_string());
+            Some(Told { section: section.clone(), problem, message })
+        }
+    };
+    review(&path, name, plugin).into_iter().filter_map(told).collect()
+}
+
+impl Told {
+    fn json(&self) -> Value {
+        json!({"file": null, "line": null, "variable": null, "section": self.section, "message": self.message})
+    }
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { section, problem, message } = self;
+        let mark = if *problem { "" } else { "warning: " };
+        write!(f, "[{section}] {mark}{message}")
+    }
+}
+
+fn wrong(args: &CheckArgs, errors: &ConfigErrors) -> anyhow::Result<()> {
+    if args.json {
+        let problems: Vec<_> = errors.problems().iter().map(problem_json).collect();
+        return output::data(&json!({"ok": false, "problems": problems}).to_string());
+    }
+    output::say(&errors.to_string());
+    let count = errors.problems().len();
+    output::say(&format!("{count} {}", if count == 1 { "problem" } else { "problems" }));
+    Ok(())
+}
+
+fn problem_json(problem: &Problem) -> Value {
+    let (file, line, variable) = match &problem.place {
+        Place::File(file) => (Some(file.display().to_string()), None, None),
+        Place::Line(file, line) => (Some(file.display().to_string()), Some(*line), None),
+        Place::Variable(name) => (None, None, Some(name)),
+    };
+    json!({"file": file, "line": line, "variable": variable, "section": problem.section, "message": problem.fault.to_string()})
+}
+
+/// What the configuration amounts to, for people.
+fn summary(file: &Path, further: &[PathBuf], config: &Config, complete: bool) -> String {
+    let mut text = String::new();
+    let mut line =
+        |line: String| writeln!(text, "{line}").expect("text can always be added to a string");
+    line(format!("{}: {}", if complete { "OK" } else { "INCOMPLETE" }, file.display()));
+    for file in further {
+        line(format!("tables    {}", file.display()));
+    }
+    line(format!(
+        "server    {}, token {}",
+        config.server.listen,
+        presence(config.server.token.as_ref())
+    ));
+    line(format!("store     {}", store(&config.store)));
+    line(format!("model     {}", model(config)));
+    for (name, stream) in &config.streams {
+        line(format!(
+            "stream    {name}: {}, token {}",
+            without_query(&stream.url),
+            presence(stream.token.as_ref())
+        ));
+    }
+    for (name, plugin) in &config.plugins {
+        let path = config.plugin_path(plugin);
+        let found = if path.is_file() { "found" } else { "MISSING" };
+        let used = if users(config, name).is_empty() { ", not used by any product" } else { "" };
+        line(format!("plugin    {name}: {} ({found}){used}", path.display()));
+        let private = if plugin.allow_private { ", private addresses too" } else { "" };
+        line(format!("            may reach: {}{private}", listed(&plugin.hosts)));
+        if plugin.allow_stdout {
+            line("            may write to the standard output".to_owned());
+        }
+        for (name, secret) in &plugin.secrets {
+            line(format!("            secret {name} may go to: {}", listed(&secret.hosts)));
+        }
+    }
+    for (id, product) in &config.products {
+        let only = match kind(config, product) {
+            Kind::SinksOnly => ", without notes",
+            Kind::Notes | Kind::Nothing => "",
+        };
+        line(format!("product   {id}: {}{only}", product.plugins.join(", ")));
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+/// The same, for machines.
+fn summary_json(config: &Config) -> Value {
+    let stream = |stream: &sidenote::config::Stream| json!({"url": without_query(&stream.url), "token": stream.token.is_some()});
+    let plugin = |name: &str, plugin: &Plugin| {
+        let secrets: Map<_, _> = plugin
+            .secrets
+            .iter()
+            .map(|(name, secret)| (name.clone(), json!({"hosts": secret.hosts})))
+            .collect();
+        let path = config.plugin_path(plugin);
+        json!({
+            "path": path.display().to_string(),
+            "found": path.is_file(),
+            "hosts": plugin.hosts,
+            "private": plugin.allow_private,
+            "stdout": plugin.allow_stdout,
+            "secrets": secrets,
+            "products": users(config, name),
+        })
+    };
+    let streams: Map<_, _> =
+        config.streams.iter().map(|(name, settings)| (name.clone(), stream(settings))).collect();
+    let plugins: Map<_, _> = config
+        .plugins
+        .iter()
+        .map(|(name, settings)| (name.to_string(), plugin(name, settings)))
+        .collect();
+    let products: Map<_, _> = config
+        .products
+        .iter()
+        .map(|(id, product)| (id.to_string(), json!({"plugins": product.plugins})))
+        .collect();
+    json!({
+        "server": {"listen": config.server.listen.to_string(), "token": config.server.token.is_some()},
+        "store": store(&config.store),
+        "model": config.llm.as_ref().map(|llm| json!({
+            "provider": llm.provider.name(),
+            "model": llm.model,
+            "key": llm.api_key.is_some(),
+            "summaries": config.summary.enabled,
+        })),
+        "streams": streams,
+        "plugins": plugins,
+        "products": products,
+    })
+}
+
+fn users(config: &Config, plugin: &str) -> Vec<String> {
+    let uses = config
+        .products
+        .iter()
+        .filter(|(_, product)| product.plugins.iter().any(|name| &**name == plugin));
+    uses.map(|(id, _)| id.to_string()).collect()
+}
+
+fn store(store: &Store) -> String {
+    match store {
+        Store::Memory => "memory: everything is lost when the process ends".to_owned(),
+        Store::Embedded { path, .. } => format!("embedded: {}", path.display()),
+        Store::Redis(redis) => format!("redis: {}, namespace {}", redis.url, redis.namespace),
+    }
+}
+
+fn model(config: &Config) -> String {
+    let Some(llm) = &config.llm else {
+        return "none: no summaries, no answers".to_owned();
+    };
+    let at = llm.base_url.as_deref().map(|url| format!(" at {}", without_query(url)));
+    format!(
+        "{} {}{}, key {}, summaries {}",
+        llm.provider.name(),
+        llm.model,
+        at.unwrap_or_default(),
+        presence(llm.api_key.as_ref()),
+        if config.summary.enabled { "on" } else { "off" },
+    )
+}
+
+fn presence(secret: Option<&Secret>) -> &'static str {
+    if secret.is_some() { "set" } else { "not set" }
+}
+
+/// An address without its query, which may hold a credential.
+fn without_query(url: &str) -> String {
+    url.split_once('?').map_or_else(|| url.to_owned(), |(address, _)| format!("{address}?..."))
+}
+
+fn listed(hosts: &[String]) -> String {
+    if hosts.is_empty() { "nothing".to_owned() } else { hosts.join(", ") }
+}

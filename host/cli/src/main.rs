@@ -1,0 +1,169 @@
+//! The `sidenote` command. Data goes to stdout, everything said about it to stderr; [`sidenote_terminal`] has the
+//! rules of both and the exit codes.
+
+#![deny(unsafe_code)]
+
+mod check;
+mod client;
+mod compile;
+mod erase;
+#[cfg(any(test, not(feature = "authors")))]
+#[cfg_attr(feature = "authors", expect(dead_code, reason = "another build uses it"))]
+mod left_out;
+mod outbox;
+mod plugin;
+mod reload;
+mod run;
+mod smoke_test;
+mod stream;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use sidenote::telemetry;
+use sidenote_terminal::{Failure, exit, failure, output};
+use tracing::Level;
+
+#[cfg(not(feature = "authors"))]
+use left_out as authors;
+#[cfg(feature = "authors")]
+use sidenote_authors as authors;
+
+fn main() -> ExitCode {
+    let cli = Cli::try_parse().unwrap_or_else(|error| refuse(&error));
+    telemetry::init(cli.log_json, cli.command.log_level());
+    if cli.log_json {
+        output::say_as_log();
+    }
+    let command = cli.command.name();
+    execute(cli.command).unwrap_or_else(|error| {
+        for failure in failures(&error, command, cli.log_json) {
+            output::fail(&failure);
+        }
+        if failure::is_usage(&error) { exit::usage() } else { exit::NOT_DONE }
+    })
+}
+
+/// What is said of an error: in text all of it at once, as objects one for each problem.
+fn failures(error: &anyhow::Error, command: &str, as_json: bool) -> Vec<Failure> {
+    let mut failures = Failure::of(error, command);
+    if !as_json {
+        failures.truncate(1);
+        for failure in &mut failures {
+            failure.message = format!("{error:#}");
+        }
+    }
+    failures
+}
+
+/// Says what is wrong with the command line, and ends. Help that was asked for is no error.
+fn refuse(error: &clap::Error) -> ! {
+    let as_json = std::env::args_os().any(|argument| argument == "--log-json");
+    if !error.use_stderr() || !as_json {
+        error.exit();
+    }
+    telemetry::init(true, Level::INFO);
+    output::say_as_log();
+    output::fail(&Failure::of_usage(&error.to_string()));
+    std::process::exit(error.exit_code())
+}
+
+/// Writes what people just did in your product beside the conversation that they open with support.
+#[derive(Debug, Parser)]
+#[command(name = "sidenote", version)]
+struct Cli {
+    /// Log lines as JSON objects instead of text. SIDENOTE_LOG filters them, for example `debug`
+    #[arg(long, global = true)]
+    log_json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Reads the streams and writes the notes, until it is told to stop
+    Run(run::RunArgs),
+    /// Says everything that is wrong with a configuration, or what it amounts to
+    Check(check::CheckArgs),
+    /// Shows notes arriving, with no account anywhere: a connector and a chat platform on this machine
+    #[command(hide = cfg!(not(feature = "authors")), disable_help_flag = cfg!(not(feature = "authors")))]
+    Demo(authors::DemoArgs),
+    /// Shows the notes that wait or were given up, has them sent again, or removes them
+    #[command(subcommand)]
+    Outbox(outbox::OutboxCommand),
+    /// Erases what is known of a person or a session, and redacts their notes
+    Erase(erase::EraseArgs),
+    /// Has a running host read its configuration again, and says what that changed
+    Reload(reload::ReloadArgs),
+    /// Looks at components and packs them
+    #[command(subcommand)]
+    Plugin(plugin::PluginCommand),
+    /// Has a running host ask connectors at once that it waits for or that refused
+    #[command(subcommand)]
+    Stream(stream::StreamCommand),
+    /// Tries a connector's stream: connection, first payload, session id
+    SmokeTest(smoke_test::SmokeTestArgs),
+    /// Compiles a component, for a host that has this program do it
+    #[command(hide = true)]
+    CompileComponent(compile::CompileArgs),
+}
+
+impl Command {
+    /// Its name, for what is said of it.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Run(_) => "run",
+            Self::Check(_) => "check",
+            Self::Demo(_) => "demo",
+            Self::Outbox(_) => "outbox",
+            Self::Erase(_) => "erase",
+            Self::Plugin(_) => "plugin",
+            Self::Stream(_) => "stream",
+            Self::Reload(_) => "reload",
+            Self::SmokeTest(_) => "smoke-test",
+            Self::CompileComponent(_) => "compile-component",
+        }
+    }
+
+    /// From which level on the log is written where `SIDENOTE_LOG` doesn't say.
+    fn log_level(&self) -> Level {
+        match self {
+            // The demo tells on stdout what happens; the log of its host would only tear that apart.
+            Self::Demo(_) => Level::ERROR,
+            // What a component that is tried out writes is no news.
+            Self::Plugin(_) | Self::CompileComponent(_) => Level::ERROR,
+            Self::Run(_)
+            | Self::Check(_)
+            | Self::Outbox(_)
+            | Self::Erase(_)
+            | Self::Stream(_)
+            | Self::Reload(_)
+            | Self::SmokeTest(_) => Level::INFO,
+        }
+    }
+}
+
+fn execute(command: Command) -> anyhow::Result<ExitCode> {
+    // Whoever makes a TLS connection finds the one provider that is compiled in.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        tracing::debug!("a TLS provider is already installed; keeping it");
+    }
+    match command {
+        Command::Run(args) => block_on(run::run(args)).map(|()| ExitCode::SUCCESS),
+        Command::Check(args) => check::check(&args),
+        Command::Demo(args) => block_on(authors::demo(args)).map(|()| ExitCode::SUCCESS),
+        Command::Outbox(command) => block_on(outbox::run(command)),
+        Command::Erase(args) => block_on(erase::erase(args)),
+        Command::Stream(command) => block_on(stream::stream(command)),
+        Command::Reload(args) => block_on(reload::reload(args)),
+        Command::Plugin(command) => block_on(plugin::plugin(command)),
+        Command::SmokeTest(args) => block_on(smoke_test::smoke_test(args)),
+        Command::CompileComponent(args) => Ok(compile::compile(args)),
+    }
+}
+
+fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.context("the async runtime can't be started")?.block_on(command)
+}

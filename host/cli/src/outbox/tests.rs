@@ -1,0 +1,86 @@
+//! What people see.
+
+use serde_json::json;
+use sidenote::engine::ledger::Entry;
+use sidenote_terminal::output::escaped;
+
+use super::table::Table;
+use super::*;
+
+fn entry(session: &str, state: &str, more: serde_json::Value) -> Entry {
+    let mut value = json!({
+        "product": "p", "session": session, "seq": 12, "plugin": "bot", "conversation": "c-1",
+        "kind": "actions", "state": state, "attempts": 2, "crashes": 0, "waits_until": null,
+        "sealed_at": 1000.0, "age_seconds": 200.0, "dead_lettered_at": null, "bytes": 120, "actions": 2,
+        "reason": null, "idempotency_key": "abc",
+    });
+    for (name, field) in more.as_object().unwrap() {
+        value[name] = field.clone();
+    }
+    serde_json::from_value(value).unwrap()
+}
+
+fn entries() -> Vec<Entry> {
+    vec![
+        entry("s1", "due", json!({"age_seconds": 5.0})),
+        entry("s2", "in_flight", json!({})),
+        entry("s3", "retry_at", json!({"waits_until": 1290.0, "reason": "503: no"})),
+        entry("s4", "held_until", json!({"waits_until": 1100.0, "age_seconds": 7300.0})),
+        entry("a-session-with-a-long-name", "dead", json!({"reason": "400: the body\nis wrong"})),
+    ]
+}
+
+#[test]
+fn a_table_is_as_wide_as_what_is_in_it() {
+    insta::assert_snapshot!(Table::new(&entries(), None).text(&entries(), true));
+}
+
+#[test]
+fn a_table_is_cut_to_the_width_of_the_terminal() {
+    let table = Table::new(&entries(), Some(90)).text(&entries(), true);
+    assert!(table.lines().all(|line| line.chars().count() <= 90), "{table}");
+    insta::assert_snapshot!(table);
+    let narrow = Table::new(&entries(), Some(10)).text(&entries(), true);
+    assert_eq!(narrow.lines().count(), 6, "a terminal that is too narrow still shows every note");
+}
+
+#[test]
+fn what_others_chose_cannot_steer_the_terminal() {
+    let hostile = "s\u{1b}[2J\r\n\u{202e}\u{200b}\u{7}\u{9b}2J";
+    let mut entry = entry(hostile, "dead", json!({"reason": hostile, "conversation": hostile}));
+    entry.text = Some(sidenote::engine::ledger::Text(format!("{hostile}\nsecond line")));
+    let shown = Table::new(&[entry.clone()], None).text(&[entry], true);
+    assert_eq!(shown.lines().count(), 5, "two lines for the note, and its text: {shown:?}");
+    assert!(
+        shown.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}' && c != '\u{200b}'),
+        "{shown:?}"
+    );
+    assert_eq!(escaped("Zoë's \"日本\" \\"), "Zoë's \"日本\" \\\\");
+}
+
+#[test]
+fn the_outcome_says_what_was_left_alone() {
+    let decided = |matched, done| Decided {
+        matched,
+        done,
+        entries: Vec::new(),
+        more: false,
+        until: 0.0,
+        next: None,
+        unreadable: 0,
+    };
+    for (decision, matched, done, words) in [
+        (Decision::Purge, 0, 0, "no note matches; nothing was changed"),
+        (Decision::Purge, 1, 1, "1 note purged"),
+        (Decision::Retry, 3, 3, "3 notes queued to be sent again"),
+        (
+            Decision::Retry,
+            3,
+            0,
+            "0 notes queued to be sent again; 3 left alone: sent meanwhile, being posted, due already or held by the platform",
+        ),
+        (Decision::Purge, 3, 2, "2 notes purged; 1 left alone: sent meanwhile, or being posted"),
+    ] {
+        assert_eq!(outcome(decision, &decided(matched, done)), words);
+    }
+}

@@ -1,0 +1,201 @@
+//! `sidenote plugin list`: how the plugins of a running host are.
+
+use std::fmt::Write as _;
+
+use clap::Args;
+use sidenote::clock::Clock;
+use sidenote::http::{PluginReport, PluginsReport};
+use sidenote::outbox::trouble::LastError;
+use sidenote::plugin::Health;
+use sidenote_terminal::output;
+
+use crate::client::HostArgs;
+
+/// What `plugin list` takes.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    host: HostArgs,
+    /// One JSON object on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// Asks the running host and prints what it says.
+pub(crate) async fn run(args: ListArgs) -> anyhow::Result<()> {
+    let report: PluginsReport = args.host.client()?.get("/plugins", &[]).await?;
+    if args.json {
+        return output::data(&serde_json::to_string(&report)?);
+    }
+    output::data(table(&report, Clock::system().now().as_secs_f64()).trim_end())
+}
+
+const HEAD: [&str; 9] =
+    ["NAME", "FILE", "VERSION", "STATE", "INTERFACES", "CALLS", "FAILURES", "TRAPS", "SWAPS"];
+
+/// Said of a plugin that webhooks make trap.
+const TRAPPING_WEBHOOKS: &str =
+    "they make it trap again and again and are held back for a second each time; its notes go on";
+
+fn table(report: &PluginsReport, now: f64) -> String {
+    let rows: Vec<_> = report.plugins.iter().map(|plugin| row(plugin, now)).collect();
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([HEAD[column].len()]).max().unwrap_or_default()
+    };
+    let widths: Vec<_> = (0..HEAD.len()).map(width).collect();
+    let mut text = line(&HEAD.map(str::to_owned), &widths);
+    for (row, plugin) in rows.iter().zip(&report.plugins) {
+        text.push_str(&line(row, &widths));
+        let state = &plugin.state;
+        let webhooks = state.webhooks_trap.then(|| TRAPPING_WEBHOOKS.to_owned());
+        for (what, why) in [
+            ("failed", &state.failed),
+            ("file refused", &state.refused),
+            ("webhooks", &webhooks),
+            ("next step", &state.next_step),
+        ] {
+            if let Some(why) = why {
+                writeln!(text, "  {what}: {why}").expect("text can always be added to a string");
+            }
+        }
+        if let Some(error) = &plugin.last_error {
+            writeln!(text, "  {}", last_error(error, now))
+                .expect("text can always be added to a string");
+        }
+    }
+    text
+}
+
+/// The last failure, and whether it lasts.
+fn last_error(error: &LastError, now: f64) -> String {
+    let LastError { at, kind, code, message, since, failures } = error;
+    let (code, message) = (output::escaped(code), output::escaped(message));
+    let ago = output::short(now - at);
+    let lasts = match since {
+        Some(since) => {
+            let calls = if *failures == 1 {
+                "1 call failed".to_owned()
+            } else {
+                format!("{failures} calls failed")
+            };
+            format!("; {calls} since {} ago", output::short(now - since))
+        }
+        None => "; calls have succeeded since, or it was about one note".to_owned(),
+    };
+    format!("last error {ago} ago: {}, {code}: {message}{lasts}", kind.name())
+}
+
+fn row(plugin: &PluginReport, now: f64) -> [String; 9] {
+    let state = &plugin.state;
+    let health = match (state.health, state.held_back_until) {
+        (Health::Loaded, _) => "loaded".to_owned(),
+        (Health::Compiling, _) => "compiling".to_owned(),
+        (Health::NotConfigured, _) => "not configured".to_owned(),
+        (Health::Failed, _) => "failed".to_owned(),
+        (Health::Unhealthy, _) => "unhealthy".to_owned(),
+        (Health::HeldBack, until) => {
+            format!("held back, {:.0} s left", (until.unwrap_or(now) - now).max(0.0).ceil())
+        }
+    };
+    let posts = plugin.breaker.as_deref().filter(|breaker| *breaker != "closed");
+    let posts = posts.map(|breaker| format!(", posts {breaker}")).unwrap_or_default();
+    [
+        state.name.to_string(),
+        state.file.clone(),
+        state.version.clone().unwrap_or_else(|| "-".to_owned()),
+        health + &posts,
+        if state.interfaces.is_empty() { "-".to_owned() } else { state.interfaces.join(",") },
+        state.calls.to_string(),
+        state.failures.to_string(),
+        state.traps.to_string(),
+        state.swaps.to_string(),
+    ]
+}
+
+fn line(cells: &[String; 9], widths: &[usize]) -> String {
+    let padded: Vec<_> =
+        cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+    format!("{}\n", padded.join("  ").trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sidenote::outbox::trouble::FaultKind;
+    use sidenote::plugin::{CacheTotals, PluginState, ReloadTotals};
+
+    #[test]
+    fn the_table_tells_what_runs_and_why_something_does_not() {
+        let plugin = |name: &str, health, version: Option<&str>| PluginState {
+            name: name.into(),
+            file: format!("{name}.wasm"),
+            version: version.map(str::to_owned),
+            interfaces: version.map(|_| "writer".into()).into_iter().collect(),
+            health,
+            held_back_until: None,
+            webhooks_trap: false,
+            failed: None,
+            refused: None,
+            next_step: None,
+            calls: 10,
+            failures: 0,
+            traps: 5,
+            repeats: 0,
+            swaps: 0,
+        };
+        let mut fine = plugin("fine", Health::Loaded, Some("0123456789ab"));
+        fine.refused = Some("compile: no".to_owned());
+        fine.webhooks_trap = true;
+        let mut held = plugin("held", Health::HeldBack, Some("ba9876543210"));
+        held.held_back_until = Some(103.5);
+        let mut gone = plugin("gone", Health::Failed, None);
+        gone.failed = Some("read: there is no such file".to_owned());
+        let mut stray = plugin("stray", Health::NotConfigured, None);
+        stray.next_step = Some("to use it, add [plugins.stray]".to_owned());
+        let report = |state, breaker: &str, last_error| PluginReport {
+            state,
+            breaker: Some(breaker.to_owned()),
+            last_error,
+        };
+        let refused = LastError {
+            at: 95.0,
+            kind: FaultKind::Auth,
+            code: "401".to_owned(),
+            message: "token\nrevoked".to_owned(),
+            since: Some(-3500.0),
+            failures: 12,
+        };
+        let over = LastError {
+            kind: FaultKind::Transient,
+            code: "503".to_owned(),
+            since: None,
+            ..refused.clone()
+        };
+        let report = PluginsReport {
+            plugins: vec![
+                report(fine, "closed", Some(refused)),
+                report(gone, "closed", None),
+                report(held, "open", Some(over)),
+                report(plugin("late", Health::Compiling, None), "closed", None),
+                report(stray, "closed", None),
+            ],
+            reloads: ReloadTotals::default(),
+            cache: CacheTotals::default(),
+        };
+        insta::assert_snapshot!(table(&report, 100.0), @r"
+        NAME   FILE        VERSION       STATE                            INTERFACES  CALLS  FAILURES  TRAPS  SWAPS
+        fine   fine.wasm   0123456789ab  loaded                           writer      10     0         5      0
+          file refused: compile: no
+          webhooks: they make it trap again and again and are held back for a second each time; its notes go on
+          last error 5s ago: auth, 401: token\nrevoked; 12 calls failed since 1h ago
+        gone   gone.wasm   -             failed                           -           10     0         5      0
+          failed: read: there is no such file
+        held   held.wasm   ba9876543210  held back, 4 s left, posts open  writer      10     0         5      0
+          last error 5s ago: transient, 503: token\nrevoked; calls have succeeded since, or it was about one note
+        late   late.wasm   -             compiling                        -           10     0         5      0
+        stray  stray.wasm  -             not configured                   -           10     0         5      0
+          next step: to use it, add [plugins.stray]
+        ");
+    }
+}

@@ -1,7 +1,0 @@
-//! The `sidenote` command. Everything is in the library's `cli` module.
-
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    sidenote::cli::main()
-}
