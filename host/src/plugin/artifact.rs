@@ -61,7 +61,7 @@ pub(super) fn seal(key: &Key, artifact: &[u8]) -> Vec<u8> {
 /// The component in a sealed artifact.
 pub(super) fn open(engine: &Engine, key: &[u8; 32], sealed: &[u8]) -> Result<Component, Unsound> {
     let artifact = checked(key, sealed).ok_or(Unsound::Seal)?;
-    deserialize(engine, artifact).map_err(|error| Unsound::Foreign(super::admit::cause(&error)))
+    deserialize(engine, artifact).map_err(|error| Unsound::Foreign(super::error::cause(&error)))
 }
 
 /// The artifact, where the seal is whole.

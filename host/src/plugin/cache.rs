@@ -8,7 +8,6 @@ use std::fs::{File, FileTimes};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +15,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::artifact::{self, Key};
+use super::tally::Tally;
 use crate::clock::Clock;
 use crate::config::Cache as CacheConfig;
 
@@ -33,15 +33,7 @@ pub(super) struct Cache {
     owner: u32,
     max_bytes: u64,
     clock: Clock,
-    counters: Counters,
-}
-
-#[derive(Default)]
-struct Counters {
-    used: AtomicU64,
-    stored: AtomicU64,
-    unsound: AtomicU64,
-    removed: AtomicU64,
+    counters: Tally<CacheTotals>,
 }
 
 /// What the cache did since the start.
@@ -105,7 +97,7 @@ impl Cache {
             owner,
             max_bytes: config.max_bytes as u64,
             clock: Clock::system(),
-            counters: Counters::default(),
+            counters: Tally::default(),
         };
         cache.sweep(None);
         Ok(cache)
@@ -123,11 +115,11 @@ impl Cache {
         };
         match component {
             Ok(component) => {
-                self.counters.used.fetch_add(1, Relaxed);
+                self.counters.count(|totals| totals.used += 1);
                 Some(component)
             }
             Err(cause) => {
-                self.counters.unsound.fetch_add(1, Relaxed);
+                self.counters.count(|totals| totals.unsound += 1);
                 tracing::warn!(file = %path.display(), cause, "cache: a compiled plugin isn't used; it is compiled again");
                 None
             }
@@ -138,7 +130,7 @@ impl Cache {
     pub(super) fn store(&self, key: &Key, sealed: &[u8]) {
         match self.write(key, sealed) {
             Ok(()) => {
-                self.counters.stored.fetch_add(1, Relaxed);
+                self.counters.count(|totals| totals.stored += 1);
                 self.sweep(Some(&self.path(key)));
             }
             Err(cause) => {
@@ -149,12 +141,7 @@ impl Cache {
 
     /// What it did since the start.
     pub(super) fn totals(&self) -> CacheTotals {
-        CacheTotals {
-            used: self.counters.used.load(Relaxed),
-            stored: self.counters.stored.load(Relaxed),
-            unsound: self.counters.unsound.load(Relaxed),
-            removed: self.counters.removed.load(Relaxed),
-        }
+        self.counters.totals()
     }
 
     fn path(&self, key: &Key) -> PathBuf {
@@ -234,7 +221,7 @@ impl Cache {
     fn remove(&self, path: &Path) {
         match std::fs::remove_file(path) {
             Ok(()) => {
-                self.counters.removed.fetch_add(1, Relaxed);
+                self.counters.count(|totals| totals.removed += 1);
                 tracing::debug!(file = %path.display(), "cache: removed");
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {}

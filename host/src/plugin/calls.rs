@@ -13,13 +13,12 @@ use super::convert;
 use super::exports::Interface;
 use super::help::{Offer, TriggerContext};
 use super::pool::{Pool, Queue, Stopped};
-use super::redaction::Redaction;
 use super::registry::{NoPool, Registry};
 use super::webhook::{ReceiveError, Received, WebhookEvent, WebhookRequest};
 use crate::ids::{ConversationId, PluginName};
 use crate::once::Claimed;
 use crate::outbox::note::{
-    Call, Failure, FailureKind, Found, LimitScope, Note, PostError, Posted, Sent,
+    Call, Failure, FailureKind, Found, LimitScope, Note, PostError, Posted, Redaction, Sent,
 };
 use crate::outbox::sink_delivery::{Content, Roles, SinkDelivery};
 use crate::post::Post;

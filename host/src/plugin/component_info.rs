@@ -53,7 +53,7 @@ pub(super) struct TopSection {
 
 /// Why a file has no parts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AnatomyError {
+pub enum ComponentError {
     /// The file is no component, or not a whole one.
     #[error(transparent)]
     NotAComponent(#[from] NotAComponent),
@@ -74,7 +74,7 @@ pub enum AnatomyError {
 
 impl<'a> ComponentInfo<'a> {
     /// Reads the parts of a component. Nothing is validated beyond what reading needs.
-    pub(super) fn of(bytes: &'a [u8]) -> Result<Self, AnatomyError> {
+    pub(super) fn of(bytes: &'a [u8]) -> Result<Self, ComponentError> {
         kind::look(bytes)?;
         let mut component_info = Self::default();
         // What is being read, outermost first, with the place up to which it was read.
@@ -117,7 +117,7 @@ impl<'a> ComponentInfo<'a> {
         payload: &Payload<'a>,
         range: Range<usize>,
         nested: bool,
-    ) -> Result<(), AnatomyError> {
+    ) -> Result<(), ComponentError> {
         if let Payload::ComponentImportSection(reader) = payload {
             for import in reader.clone() {
                 let name = import.map_err(broken)?.name.name;
@@ -146,8 +146,8 @@ impl<'a> ComponentInfo<'a> {
     }
 }
 
-fn few(found: usize, limit: usize, what: &'static str) -> Result<(), AnatomyError> {
-    if found > limit { Err(AnatomyError::TooMuch { what, limit }) } else { Ok(()) }
+fn few(found: usize, limit: usize, what: &'static str) -> Result<(), ComponentError> {
+    if found > limit { Err(ComponentError::TooMuch { what, limit }) } else { Ok(()) }
 }
 
 fn push<'a>(names: &mut Vec<&'a str>, name: &'a str) {
@@ -156,6 +156,6 @@ fn push<'a>(names: &mut Vec<&'a str>, name: &'a str) {
     }
 }
 
-fn broken(error: wasmparser::BinaryReaderError) -> AnatomyError {
-    AnatomyError::Broken(super::clean::clean(&error.to_string(), 200))
+fn broken(error: wasmparser::BinaryReaderError) -> ComponentError {
+    ComponentError::Broken(super::clean::clean(&error.to_string(), 200))
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::admit::AdmitError;
+use super::error::AdmitError;
 use super::folder;
-use super::registry::{Registry, Slot};
+use super::registry::Registry;
+use super::slot::{Outcome, Slot};
 use super::source::Stamp;
-use super::take_in::Outcome;
 use crate::config::{Changes, Plugin as PluginConfig};
 use crate::ids::PluginName;
 

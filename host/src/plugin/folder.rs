@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::admit::AdmitError;
 use super::clean::clean;
-use super::registry::LoadError;
+use super::error::{AdmitError, LoadError};
 use super::source::Stamp;
 
 /// Most files of the folder that are looked at.
@@ -16,7 +15,7 @@ const MAX_FILES: usize = 256;
 pub(super) struct Look {
     /// The files whose names end in `.wasm`, and those that are configured.
     pub(super) files: BTreeMap<String, Stamp>,
-    /// Files for which there is no room.
+    /// Files beyond the most that are looked at.
     pub(super) left_out: usize,
 }
 

@@ -7,8 +7,9 @@ use tracing::Level;
 use super::bindings::v0_1::sidenote::plugin::{config, crypto, http as wit, log, types};
 use super::clean::clean;
 use super::hmac;
-use super::instance::{Outbound, State};
-use crate::egress::{Alarm, Incoming, Outgoing, SendError};
+use super::instance::State;
+use super::outbound::Outbound;
+use crate::egress::{Incoming, Outgoing, SendError};
 
 const MAX_HEADERS: usize = 128;
 
@@ -42,7 +43,7 @@ impl crypto::Host for State {
         data: Vec<u8>,
     ) -> Result<String, String> {
         let key =
-            self.ground.door.secret_store().key(&secret).map_err(|error| error.to_string())?;
+            self.ground.egress.secret_store().key(&secret).map_err(|error| error.to_string())?;
         Ok(hmac::sign(key, hash, encoding, &data))
     }
 
@@ -55,7 +56,7 @@ impl crypto::Host for State {
         signature: String,
     ) -> Result<bool, String> {
         let key =
-            self.ground.door.secret_store().key(&secret).map_err(|error| error.to_string())?;
+            self.ground.egress.secret_store().key(&secret).map_err(|error| error.to_string())?;
         let fits = hmac::verify(key, hash, encoding, &data, &signature);
         if fits {
             self.verified.add(&secret, &data);
@@ -71,25 +72,6 @@ impl wit::Host for State {
         let outcome = self.outbound.send(request, &mut self.alarm).await;
         self.cpu.waited(started.elapsed());
         outcome.map(response).map_err(|error| failed(&error))
-    }
-}
-
-impl Outbound {
-    /// Sends a request of the call under way, with its trace context. A denial goes to the log as
-    /// well: it is the operator who can do something about it.
-    pub(super) async fn send(
-        &self,
-        mut request: Outgoing,
-        alarm: &mut Alarm,
-    ) -> Result<Incoming, SendError> {
-        if let Some(traceparent) = &self.traceparent {
-            request.headers.insert("traceparent", traceparent.clone());
-        }
-        let outcome = self.ground.door.send(request, alarm).await;
-        if let Err(error @ (SendError::Denied(_) | SendError::Secret(_))) = &outcome {
-            self.log.denial(error);
-        }
-        outcome
     }
 }
 

@@ -6,15 +6,14 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::admit::AdmitError;
 use super::clean::clean;
 use super::compiler::Compiler;
 use super::component_info::ComponentInfo;
+use super::error::{AdmitError, LoadError};
 use super::exports::Interface;
 use super::loader::Loader;
 use super::manifest::{self, Manifest};
 use super::pool::Shared;
-use super::registry::LoadError;
 use super::source::{self, Source};
 use crate::config::Plugin as PluginConfig;
 use crate::egress::Network;

@@ -1,6 +1,5 @@
 //! The state of one instance, and its limits.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,31 +9,17 @@ use wasmtime::{Engine, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use super::cpu_permits::{self, CpuPermits};
+use super::cpu_permits;
 use super::engine::TICK;
+use super::ground::Ground;
 use super::guest_log::GuestLog;
 use super::handles::Handles;
 use super::memory::MemoryBound;
-use super::stdout::Stdout;
+use super::outbound::{Capacity, Outbound};
 use super::verified::Verified;
-use super::wasi_http::Room;
-use crate::config::PluginLimits;
-use crate::egress::{Alarm, EgressClient};
-use crate::ids::PluginName;
+use crate::egress::Alarm;
 
-const KEPT_BACK: Duration = Duration::from_millis(50);
 const MAX_RANDOM_BYTES: u64 = 1 << 20;
-
-/// What every instance of a plugin shares.
-pub(super) struct Ground {
-    pub(super) name: PluginName,
-    pub(super) config: BTreeMap<String, String>,
-    pub(super) limits: PluginLimits,
-    pub(super) door: EgressClient,
-    /// The host's standard output, where it is granted.
-    pub(super) stdout: Option<Stdout>,
-    pub(super) permits: Arc<CpuPermits>,
-}
 
 /// The state behind one store.
 pub(super) struct State {
@@ -50,27 +35,6 @@ pub(super) struct State {
     wasi: WasiCtx,
     wasi_http: WasiHttpCtx,
     handles: Handles,
-}
-
-/// What a request of the call under way needs.
-#[derive(Clone)]
-pub(super) struct Outbound {
-    pub(super) ground: Arc<Ground>,
-    pub(super) log: GuestLog,
-    pub(super) deadline: Instant,
-    pub(super) traceparent: Option<HeaderValue>,
-    /// What `wasi:http` may hold of the host's memory for this instance.
-    pub(super) room: Room,
-}
-
-impl Outbound {
-    /// `wanted`, or what is left of the call where that is less. A little is kept back, so that the
-    /// guest can say what happened instead of being stopped.
-    pub(super) fn clamp(&self, wanted: Option<Duration>) -> Duration {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        let left = left - (left / 10).min(KEPT_BACK);
-        wanted.map_or(left, |wanted| wanted.min(left))
-    }
 }
 
 /// How long the call under way has computed.
@@ -130,7 +94,7 @@ pub(super) fn store(engine: &Engine, ground: &Arc<Ground>) -> Store<State> {
             log: log.clone(),
             deadline: Instant::now(),
             traceparent: None,
-            room: Room::new(limits.max_response_bytes),
+            capacity: Capacity::new(limits.max_response_bytes),
         },
         log,
         cpu: Cpu::with(limits.cpu_time),

@@ -4,23 +4,24 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, oneshot};
-use tokio::time::timeout;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
-use super::admit::{self, AdmitError};
+use super::admit;
 use super::artifact::{self, Key};
+use super::blocking::{Ended, on_thread};
 use super::cache::{Cache, CacheTotals};
 use super::compiler::Compiler;
 use super::component_info::ComponentInfo;
 use super::cpu_permits::CpuPermits;
 use super::engine;
+use super::error::{AdmitError, LoadError, cause};
 use super::exports::roles_of;
-use super::instance::{Ground, State};
+use super::ground::Ground;
+use super::instance::State;
 use super::manifest::{self, Effective, Manifest};
 use super::pool::{Pool, Shared};
-use super::registry::LoadError;
 use super::source::Source;
 use super::stdout::Stdout;
 use crate::config::{Cache as CacheConfig, Plugin as PluginConfig, Sha256};
@@ -80,7 +81,7 @@ impl Loader {
         compiler: Compiler,
         network: Network,
     ) -> Result<Self, LoadError> {
-        let engine_error = |error: wasmtime::Error| LoadError::Engine(admit::cause(&error));
+        let engine_error = |error: wasmtime::Error| LoadError::Engine(cause(&error));
         let permits = Arc::new(CpuPermits::new());
         let engine = engine::start(&permits).map_err(engine_error)?;
         let linker = admit::linker(&engine).map_err(engine_error)?;
@@ -109,8 +110,8 @@ impl Loader {
         })
     }
 
-    /// Waits until there is room for one more file in memory.
-    pub(super) async fn room(&self) -> SemaphorePermit<'_> {
+    /// Waits until there is capacity for one more file in memory.
+    pub(super) async fn capacity(&self) -> SemaphorePermit<'_> {
         self.readers.acquire().await.expect("the semaphore is never closed")
     }
 
@@ -206,7 +207,7 @@ impl Loader {
             name: name.clone(),
             config: config.config.clone(),
             limits: limits.clone(),
-            door: EgressClient::new(self.network.clone(), grants, secret_store, bounds),
+            egress: EgressClient::new(self.network.clone(), grants, secret_store, bounds),
             stdout: config.allow_stdout.then(|| self.stdout.clone()),
             permits: self.permits.clone(),
         });
@@ -228,33 +229,4 @@ pub(super) fn check_pin(source: &Source, config: &PluginConfig) -> Result<(), Ad
         }
         Some(_) | None => Ok(()),
     }
-}
-
-/// How work on a thread ended.
-pub(super) enum Ended<T> {
-    Done(T),
-    Panicked,
-    /// It goes on, and nobody waits for it.
-    TooLate,
-}
-
-/// Does work that blocks. On a thread of its own rather than the runtime's: what doesn't end would hold
-/// up the runtime's shutdown.
-pub(super) async fn on_thread<T: Send + 'static>(
-    name: &str,
-    patience: Duration,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<Ended<T>, AdmitError> {
-    let (sender, receiver) = oneshot::channel();
-    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        if sender.send(work()).is_err() {
-            tracing::debug!("work of a plugin's loading ended after it was given up");
-        }
-    });
-    spawned.map_err(|error| AdmitError::Read(error.to_string()))?;
-    Ok(match timeout(patience, receiver).await {
-        Ok(Ok(done)) => Ended::Done(done),
-        Ok(Err(_)) => Ended::Panicked,
-        Err(_) => Ended::TooLate,
-    })
 }

@@ -1,44 +1,59 @@
 //! Components: found in a folder, admitted, kept warm, called within limits.
 //!
 //! ```text
-//! load:   take_in: source (read, pin) -> cache or compiler -> admit (link, probe, trial) -> Registry
+//! load:   take_in: source (read, pin) -> cache or compiler -> admit (link, probe, trial) -> Slot
 //! reload: watch -> the same, in the background -> swapped in, or the old one goes on
-//! call:   Registry -> pool (queue, warm instance) -> guest -> imports -> egress
+//! call:   Registry -> Slot -> pool (queue, warm instance) -> guest -> imports -> egress
 //! ```
+//!
+//! From the top down; a module knows those below it, never one above.
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`registry`] | the plugins by name; what the rest of the host calls |
-//! | `folder` | which files are plugins, and under which name |
-//! | [`inspect`] | what a file is and whether it would be taken, without a configuration |
-//! | [`review`] | what a start would say of a file and its configuration, without compiling |
-//! | [`manifest`] | what a plugin says of itself and asks for, and what it gets |
-//! | `component_info` | what a component says of itself without being compiled |
-//! | `bindings` | the plugin interface, generated, one module per frozen version |
-//! | `exports` | which of the interfaces a component has |
-//! | `watch` | pure: which files of the folder changed and have come to rest |
+//! | `calls` | one function per export that the host calls |
+//! | `configure` | takes over what is configured anew |
 //! | `reload` | looks at the folder again and again, and has changed files taken in |
 //! | `take_in` | takes files in, those of the start and changed ones |
-//! | `kind` | what a file is by its first bytes, and the words for what is no component |
-//! | `source` | a file's bytes, and which version they are |
+//! | [`registry`] | the plugins by name |
+//! | [`inspect`] | what a file is and whether it would be taken, without a configuration |
+//! | [`review`] | what a start would say of a file and its configuration, without compiling |
+//! | `slot` | one plugin by its name: what runs under it, and what comes in its place |
 //! | `loader` | from a file to a pool |
-//! | [`compiler`] | a process that compiles, its limits, and what isn't compiled at all |
-//! | `cache` | compiled components in a private folder |
-//! | `artifact` | one compiled component: its seal, and the only unsafe call |
-//! | `admit` | from a component to one that fits, or to an error that says what to do |
-//! | `calls` | one function per export that the host calls |
 //! | `pool` | one version's warm instances, the queue, the deadline, what is done after a crash |
-//! | `supervise` | pure: holds back a plugin that does nothing but trap |
-//! | `engine` | the settings of the engine, and the tick that lets it stop a loop |
-//! | `instance` | the state of one instance and its limits |
-//! | `cpu_permits` | who may compute when several compute for long |
+//! | `admit` | from a component to one that fits, or to an error that says what to do |
 //! | `imports` | what a guest can ask of the host |
-//! | `wasi_http` | `wasi:http`, led to the same door as our `http` |
+//! | `exports` | which of the interfaces a component has |
+//! | `convert` | between the host's types and the interface's; bounds on what a guest says |
+//! | `instance` | the state of one instance and its limits |
+//! | `wasi_http` | `wasi:http`, led to the same egress as our `http` |
+//! | `outbound` | what goes out of an instance, and how much of it the host holds |
+//! | `ground` | what every instance of a plugin shares |
+//! | [`compiler`] | a process that compiles, its limits, and what isn't compiled at all |
+//! | `engine` | the settings of the engine, and the tick that lets it stop a loop |
+//! | `handles`, `memory`, `cpu_permits` | bounds: what a guest holds, its memory, who may compute for long |
 //! | `guest_log` | a guest's lines in the host's log, bounded |
 //! | `stdout` | a guest's standard output in the host's, where that is granted |
+//! | `cache` | compiled components in a private folder |
+//! | `artifact` | one compiled component: its seal, and the only unsafe call |
+//! | `state` | how plugins are, for people |
+//! | `watch` | pure: which files of the folder changed and have come to rest |
+//! | `folder` | which files are plugins, and under which name |
+//! | `source` | a file's bytes, and which version they are |
+//! | `blocking` | work that blocks, on a thread of its own |
+//! | `error` | why a file is no plugin, and why there are no plugins at all |
+//! | [`manifest`] | what a plugin says of itself and asks for, and what it gets |
+//! | `component_info` | what a component says of itself without being compiled |
+//! | `kind` | what a file is by its first bytes, and the words for what is no component |
+//! | [`help`], [`webhook`] | offers and webhooks as the host sees them |
+//! | `supervise` | pure: holds back a plugin that does nothing but trap |
 //! | `verified` | what a webhook is known by, so that a repeat means nothing |
-//! | `configure` | takes over what is configured anew |
-//! | `convert` | between the host's types and the interface's; bounds on what a guest says |
+//! | `hmac` | signs and verifies with a plugin's secrets |
+//! | `tally` | totals since the start |
+//! | `bindings` | the plugin interface, generated, one module per frozen version |
+//! | `clean` | a stranger's text, for one line of a log or a terminal |
+//!
+//! Below them all are the egress, the configuration and the core: payloads and the outcomes of calls are the
+//! core's types, and `convert` is where they meet the interface's.
 //!
 //! Nothing that a guest does stops another: an instance that traps, hangs, loops or eats memory is
 //! dropped with its call, and the next call gets a fresh one.
@@ -46,6 +61,7 @@
 mod admit;
 mod artifact;
 mod bindings;
+mod blocking;
 mod cache;
 mod calls;
 mod clean;
@@ -55,8 +71,10 @@ mod configure;
 mod convert;
 mod cpu_permits;
 mod engine;
+mod error;
 mod exports;
 mod folder;
+mod ground;
 mod guest_log;
 mod handles;
 pub mod help;
@@ -68,36 +86,36 @@ mod kind;
 mod loader;
 pub mod manifest;
 mod memory;
+mod outbound;
 mod pool;
-pub mod redaction;
 pub mod registry;
 mod reload;
 pub mod review;
+mod slot;
 mod source;
 mod state;
 mod stdout;
 mod supervise;
 mod take_in;
+mod tally;
 mod verified;
 mod wasi_http;
 mod watch;
 pub mod webhook;
 
-pub use admit::AdmitError;
 pub use cache::CacheTotals;
 pub use compiler::Compiler;
 pub use configure::Prepared;
+pub use error::{AdmitError, LoadError};
 pub use help::{Offer, QuickReply, TriggerContext};
 pub use inspect::{Exports, Imports, InspectError, Inspection, inspect, inspect_by};
 pub use kind::NotAComponent;
 pub use manifest::{Manifest, ManifestError};
-pub use redaction::Redaction;
-pub use registry::{LoadError, Registry};
-pub use reload::ReloadTotals;
+pub use registry::Registry;
 pub use review::{Finding, exports_redactor, review, roles};
 pub(crate) use source::Stamp;
 pub use source::{read, sha256};
-pub use state::{Health, InstanceState, PluginState};
+pub use state::{Health, InstanceState, PluginState, ReloadTotals};
 pub(crate) use watch::{Change, Watch};
 pub use webhook::{
     ReceiveError, Received, WebhookAnswer, WebhookEvent, WebhookRequest, WebhookTurn,

@@ -10,8 +10,11 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
 use wasmtime::component::ResourceTableError;
 
-use super::admit::{Admitted, Live, cause};
-use super::instance::{self, CpuUsedUp, Ground, State};
+use super::admit::{Admitted, Live};
+use super::clean::clean;
+use super::error::cause;
+use super::ground::Ground;
+use super::instance::{self, CpuUsedUp, State};
 use super::source;
 use super::state::InstanceState;
 use super::supervise::{Condition, Supervisor};
@@ -120,13 +123,13 @@ pub(super) enum Stopped {
 }
 
 impl Shared {
-    /// With room for so many posts at the same time.
+    /// With capacity for so many posts at the same time.
     pub(super) fn new(concurrency: usize) -> Self {
         Self::over(concurrency, Claims::new(Limits::DAY), Arc::default())
     }
 
-    /// With room for another number. While calls of the versions before end, there may be more than that.
-    pub(super) fn with_room_for(&self, concurrency: usize) -> Self {
+    /// With capacity for another number. While calls of the versions before end, there may be more than that.
+    pub(super) fn with_capacity_for(&self, concurrency: usize) -> Self {
         Self::over(concurrency, self.taken.clone(), self.counters.clone())
     }
 
@@ -412,7 +415,7 @@ fn crash(error: &wasmtime::Error, state: &State) -> (Crash, String) {
         );
     }
     // The root alone: the rest is a backtrace of the guest.
-    let root = super::clean::clean(&error.root_cause().to_string(), 300);
+    let root = clean(&error.root_cause().to_string(), 300);
     let text = if root.is_empty() { cause(error) } else { root };
     (Crash::Trap, format!("{text}{said}"))
 }

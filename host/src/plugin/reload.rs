@@ -1,65 +1,18 @@
 //! Watches the plugins folder while everything runs, and has changed files taken in.
 
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::admit::AdmitError;
+use super::blocking::{Ended, on_thread};
+use super::error::{AdmitError, LoadError};
 use super::folder::{self, Look};
-use super::loader::{Ended, on_thread};
-use super::registry::{LoadError, Registry};
+use super::registry::Registry;
 use super::watch::{Change, Watch};
 
 /// How long a look at the folder may take before it is said to be unreadable.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// What became of changed files since the start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReloadTotals {
-    /// Changes that were seen: a file is new, or is another one.
-    pub seen: u64,
-    /// Files that had come to rest and were read.
-    pub read: u64,
-    /// Plugins that got another version.
-    pub swapped: u64,
-    /// Plugins that kept what they had, because what stood in the file can't be used.
-    pub refused: u64,
-    /// Files that went away; what was loaded of them goes on.
-    pub gone: u64,
-}
-
-#[derive(Default)]
-pub(super) struct ReloadCounters {
-    seen: AtomicU64,
-    read: AtomicU64,
-    swapped: AtomicU64,
-    refused: AtomicU64,
-    gone: AtomicU64,
-}
-
-impl ReloadCounters {
-    pub(super) fn swapped(&self) {
-        self.swapped.fetch_add(1, Relaxed);
-    }
-
-    pub(super) fn refused(&self) {
-        self.refused.fetch_add(1, Relaxed);
-    }
-
-    pub(super) fn totals(&self) -> ReloadTotals {
-        ReloadTotals {
-            seen: self.seen.load(Relaxed),
-            read: self.read.load(Relaxed),
-            swapped: self.swapped.load(Relaxed),
-            refused: self.refused.load(Relaxed),
-            gone: self.gone.load(Relaxed),
-        }
-    }
-}
 
 impl Registry {
     /// Takes in what is configured and has yet to be read, and looks at the plugins folder as often as told,
@@ -70,8 +23,7 @@ impl Registry {
     /// The configuration isn't read again for that: a changed file gets what its plugin is granted by the one that
     /// is in force.
     pub async fn watch(&self, every: Duration, stop: CancellationToken) {
-        let taken = self.first_look.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(first) = taken else {
+        let Some(first) = self.take_first_look() else {
             tracing::warn!("the plugins folder is watched already");
             return;
         };
@@ -106,8 +58,7 @@ impl Registry {
             readable = true;
             look.warn_of_left_out(left_out);
             left_out = look.left_out;
-            *self.found.lock().unwrap_or_else(PoisonError::into_inner) =
-                look.files.keys().cloned().collect();
+            self.found(look.files.keys().cloned().collect());
             for change in watch.look(look.files) {
                 self.change(change);
             }
@@ -132,7 +83,7 @@ impl Registry {
     fn change(&self, change: Change) {
         match change {
             Change::Seen(file) => {
-                self.reloads.seen.fetch_add(1, Relaxed);
+                self.reloads.count(|totals| totals.seen += 1);
                 tracing::info!(
                     file,
                     "plugins: a file is new or changed; waiting until it has come to rest"
@@ -141,7 +92,7 @@ impl Registry {
             Change::Gone(file) => self.gone(&file),
             Change::AtRest(file) if self.users(&file).is_empty() => folder::tell_stray(&file),
             Change::AtRest(file) => {
-                self.reloads.read.fetch_add(1, Relaxed);
+                self.reloads.count(|totals| totals.read += 1);
                 self.want(&file);
             }
         }
@@ -149,7 +100,7 @@ impl Registry {
 
     /// What is loaded goes on: who replaces a file by removing it first shall lose no notes.
     fn gone(&self, file: &str) {
-        self.reloads.gone.fetch_add(1, Relaxed);
+        self.reloads.count(|totals| totals.gone += 1);
         for slot in self.users(file) {
             tracing::warn!(plugin = %slot.name, file, "plugins: the file is gone; what was loaded of it goes on until the next start, or until another file comes");
             slot.refuse(AdmitError::Missing);

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
-use super::admit::AdmitError;
 use super::component_info::ComponentInfo;
+use super::error::AdmitError;
 use super::exports::{Interface, roles_of};
 use super::loader::check_pin;
 use super::manifest::{self, Manifest, Mismatch};

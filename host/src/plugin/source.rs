@@ -7,7 +7,7 @@ use std::path::Path;
 
 use sha2::Digest;
 
-use super::admit::AdmitError;
+use super::error::AdmitError;
 use super::kind;
 use crate::config::Sha256;
 

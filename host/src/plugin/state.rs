@@ -99,3 +99,18 @@ pub enum Health {
     /// It trapped again and again, and its calls are held back for a while.
     HeldBack,
 }
+
+/// What became of changed files since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadTotals {
+    /// Changes that were seen: a file is new, or is another one.
+    pub seen: u64,
+    /// Files that had come to rest and were read.
+    pub read: u64,
+    /// Plugins that got another version.
+    pub swapped: u64,
+    /// Plugins that kept what they had, because what stood in the file can't be used.
+    pub refused: u64,
+    /// Files that went away; what was loaded of them goes on.
+    pub gone: u64,
+}

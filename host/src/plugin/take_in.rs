@@ -5,29 +5,80 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
-use super::admit::AdmitError;
+use super::compiler::Compiler;
+use super::error::{AdmitError, LoadError};
 use super::folder;
 use super::loader::{self, Compiled, Loader};
-use super::pool::Pool;
-use super::registry::{Registry, Slot};
-
-/// What became of a file for one of its users.
-pub(super) enum Outcome {
-    /// It can be swapped in.
-    Loaded(Box<Pool>),
-    /// It is what runs.
-    Same,
-    /// It can't be used.
-    Refused(AdmitError),
-}
+use super::registry::Registry;
+use super::slot::{Outcome, Slot};
+use crate::config::{Cache, Plugin as PluginConfig, Sha256};
+use crate::egress::{Detour, Network};
+use crate::ids::PluginName;
 
 impl Registry {
+    /// Loads what is configured. A file that can't be used stops nothing else. Everything is compiled, on a
+    /// thread of this process: see [`Compiler::in_process`].
+    ///
+    /// # Errors
+    /// Only where nothing at all can be loaded.
+    pub async fn load(
+        from: &Path,
+        plugins: &BTreeMap<PluginName, PluginConfig>,
+    ) -> Result<Self, LoadError> {
+        Self::load_by(Compiler::in_process(), from, plugins, None).await
+    }
+
+    /// As [`Registry::load`], but what is in the cache needn't be compiled. A cache that can't be used is
+    /// logged and done without.
+    ///
+    /// # Errors
+    /// As [`Registry::load`].
+    pub async fn load_cached(
+        from: &Path,
+        plugins: &BTreeMap<PluginName, PluginConfig>,
+        cache: &Cache,
+    ) -> Result<Self, LoadError> {
+        Self::load_by(Compiler::in_process(), from, plugins, Some(cache)).await
+    }
+
+    /// As [`Registry::load`] or [`Registry::load_cached`], with another compiler.
+    ///
+    /// # Errors
+    /// As [`Registry::load`].
+    pub async fn load_by(
+        compiler: Compiler,
+        from: &Path,
+        plugins: &BTreeMap<PluginName, PluginConfig>,
+        cache: Option<&Cache>,
+    ) -> Result<Self, LoadError> {
+        let registry = Self::open(compiler, from, plugins, cache)?;
+        registry.take_in_wanted().await;
+        Ok(registry)
+    }
+
+    /// As [`Registry::load_by`], for trying plugins out: what they send to some hosts goes to fakes.
+    ///
+    /// # Errors
+    /// As [`Registry::load`].
+    pub async fn load_on_trial(
+        compiler: Compiler,
+        from: &Path,
+        plugins: &BTreeMap<PluginName, PluginConfig>,
+        detours: Vec<Detour>,
+        cache: Option<&Cache>,
+    ) -> Result<Self, LoadError> {
+        let network = Network::new()?.with_detours(detours);
+        let registry = Self::with(Loader::new(cache, compiler, network)?, from, plugins)?;
+        registry.take_in_wanted().await;
+        Ok(registry)
+    }
+
     /// Takes in what is wanted, until nothing is.
     pub(super) async fn take_in_wanted(&self) {
         self.take_in(false).await;
@@ -44,9 +95,7 @@ impl Registry {
         let mut latest: BTreeMap<String, (u64, CancellationToken)> = BTreeMap::new();
         let mut number = 0;
         loop {
-            let wanted =
-                std::mem::take(&mut *self.wanted.lock().unwrap_or_else(PoisonError::into_inner));
-            for file in wanted {
+            for file in self.take_wanted() {
                 number += 1;
                 let (own, replaced) = (number, CancellationToken::new());
                 if let Some((_, before)) = latest.insert(file.clone(), (own, replaced.clone())) {
@@ -61,7 +110,7 @@ impl Registry {
                 return;
             }
             tokio::select! {
-                () = self.more_wanted.notified() => {}
+                () = self.more_wanted() => {}
                 Some((file, ended)) = under_way.next() => {
                     if latest.get(&file).is_some_and(|(own, _)| *own == ended) {
                         latest.remove(&file);
@@ -79,11 +128,6 @@ impl Registry {
         self.progressed();
     }
 
-    /// Who uses a file.
-    pub(super) fn users(&self, file: &str) -> Vec<Arc<Slot>> {
-        self.slots().into_iter().filter(|slot| slot.config.file == file).collect()
-    }
-
     /// Loads a file for everybody who uses it. What one of them is refused for stops no other.
     pub(super) async fn load_file(
         &self,
@@ -95,7 +139,7 @@ impl Registry {
             Err(error) => return refused(users, &error),
         };
         let (mut outcomes, mut fitting) = (Vec::new(), Vec::new());
-        let room = self.loader.room().await;
+        let capacity = self.loader.capacity().await;
         let (source, roles) = match self.loader.read(&path).await {
             Ok(read) => read,
             Err(error) => return refused(users, &error),
@@ -119,11 +163,11 @@ impl Registry {
             Ok(None) => {
                 let version = source.version;
                 // Many may wait for their turn, and a file may be large.
-                drop((source, room));
+                drop((source, capacity));
                 self.compile(&path, version).await
             }
             Ok(Some(compiled)) => {
-                drop((source, room));
+                drop((source, capacity));
                 Ok(compiled)
             }
             Err(error) => Err(error),
@@ -131,7 +175,7 @@ impl Registry {
         match compiled {
             Ok(compiled) => {
                 for slot in fitting {
-                    let outcome = slot.admit(&self.loader, &compiled).await;
+                    let outcome = admit(&slot, &self.loader, &compiled).await;
                     outcomes.push((slot, outcome));
                 }
             }
@@ -141,11 +185,7 @@ impl Registry {
     }
 
     /// Compiles a file in its turn, where it is still what it was.
-    async fn compile(
-        &self,
-        path: &Path,
-        version: crate::config::Sha256,
-    ) -> Result<Compiled, AdmitError> {
+    async fn compile(&self, path: &Path, version: Sha256) -> Result<Compiled, AdmitError> {
         let turn = self.loader.turn().await;
         let (source, _) = self.loader.read(path).await?;
         if source.version != version {
@@ -155,15 +195,13 @@ impl Registry {
     }
 }
 
-impl Slot {
-    async fn admit(&self, loader: &Loader, compiled: &Compiled) -> Outcome {
-        if let Err(error) = compiled.check_settings(&self.config) {
-            return Outcome::Refused(error);
-        }
-        match loader.pool(compiled, &self.name, &self.config, self.shared.clone()).await {
-            Ok(pool) => Outcome::Loaded(Box::new(pool)),
-            Err(error) => Outcome::Refused(error),
-        }
+async fn admit(slot: &Slot, loader: &Loader, compiled: &Compiled) -> Outcome {
+    if let Err(error) = compiled.check_settings(&slot.config) {
+        return Outcome::Refused(error);
+    }
+    match loader.pool(compiled, &slot.name, &slot.config, slot.shared.clone()).await {
+        Ok(pool) => Outcome::Loaded(Box::new(pool)),
+        Err(error) => Outcome::Refused(error),
     }
 }
 

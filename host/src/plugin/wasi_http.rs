@@ -1,20 +1,15 @@
 //! `wasi:http`, for guests that would rather use their language's own client: the same door.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 
 use http_body_util::{BodyExt, Full, Limited};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-use super::instance::Outbound;
+use super::outbound::Outbound;
 use crate::egress::{Alarm, Incoming, Outgoing, SendError};
 
-/// Requests of one instance whose bodies the host holds at a time.
-const IN_FLIGHT: usize = 4;
-/// Responses of the largest size that an instance may leave unread.
-const UNREAD: usize = 4;
 /// A request's body goes to the host in pieces no larger than this.
 const CHUNK_BYTES: usize = 64 << 10;
 
@@ -33,9 +28,9 @@ impl WasiHttpHooks for Outbound {
     ) -> Box<dyn Future<Output = Result<(http::Response<WasiBody>, Done), Error>> + Send> {
         let outbound = self.clone();
         Box::new(async move {
-            let (request, _lane) = whole(request, options, &outbound).await?;
+            let (request, _permit) = whole(request, options, &outbound).await?;
             let response = outbound.send(request, &mut Alarm::default()).await.map_err(refused)?;
-            let (response, held) = outbound.room.hold(response);
+            let (response, held) = outbound.capacity.hold(response);
             Ok((response_of(response, held)?, Box::new(async { Ok(()) }) as Done))
         })
     }
@@ -45,42 +40,7 @@ impl WasiHttpHooks for Outbound {
     }
 }
 
-/// What one instance may have the host hold outside of the guest's memory: `wasi:http` lets a guest have
-/// as many requests under way as it has handles. Cloning shares it.
-#[derive(Clone)]
-pub(super) struct Room {
-    lanes: Arc<Semaphore>,
-    /// In bytes.
-    unread: Arc<Semaphore>,
-}
-
-impl Room {
-    /// The room of an instance whose responses have at most this many bytes.
-    pub(super) fn new(max_response_bytes: usize) -> Self {
-        let unread = max_response_bytes.saturating_mul(UNREAD).min(Semaphore::MAX_PERMITS);
-        Self {
-            lanes: Arc::new(Semaphore::new(IN_FLIGHT)),
-            unread: Arc::new(Semaphore::new(unread)),
-        }
-    }
-
-    /// Takes room for a response until its body is dropped. Where too much lies unread its body is cut
-    /// off: waiting for a guest that waits for this response would be for ever.
-    fn hold(&self, mut response: Incoming) -> (Incoming, Option<OwnedSemaphorePermit>) {
-        let held = u32::try_from(response.body.len())
-            .ok()
-            .and_then(|bytes| self.unread.clone().try_acquire_many_owned(bytes).ok());
-        if held.is_none() {
-            tracing::warn!(
-                "a plugin leaves so much of its responses unread that the next one's body was left out"
-            );
-            response.truncate(0);
-        }
-        (response, held)
-    }
-}
-
-/// The whole request, with the lane that it holds until it is answered. Waits no longer than the call:
+/// The whole request, with the permit that it holds until it is answered. Waits no longer than the call:
 /// a guest need not end a body that it began.
 ///
 /// Bodies go through whole, as with our own `http`: secrets are looked for in what comes back.
@@ -90,8 +50,9 @@ async fn whole(
     outbound: &Outbound,
 ) -> Result<(Outgoing, OwnedSemaphorePermit), Error> {
     let (head, body) = request.into_parts();
-    let lane = timeout(outbound.clamp(None), outbound.room.lanes.clone().acquire_owned()).await;
-    let lane = lane
+    let permits = outbound.capacity.requests.clone();
+    let permit = timeout(outbound.clamp(None), permits.acquire_owned()).await;
+    let permit = permit
         .map_err(|_| Error::ConnectionLimitReached)?
         .map_err(|_| Error::InternalError(Some("the instance is gone".to_owned())))?;
     let limit = outbound.ground.limits.max_request_bytes;
@@ -108,7 +69,7 @@ async fn whole(
         secrets_in_body: false,
         timeout: outbound.clamp(options.and_then(|options| options.first_byte_timeout)),
     };
-    Ok((request, lane))
+    Ok((request, permit))
 }
 
 fn response_of(
@@ -116,7 +77,7 @@ fn response_of(
     held: Option<OwnedSemaphorePermit>,
 ) -> Result<http::Response<WasiBody>, Error> {
     let body = Full::new(incoming.body).map_err(move |never: Infallible| {
-        // The room is given back with the body.
+        // The capacity is given back with the body.
         let _held = &held;
         Error::from(never)
     });
@@ -143,6 +104,7 @@ fn refused(error: SendError) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use bytes::Bytes;
@@ -153,8 +115,9 @@ mod tests {
     use crate::config::PluginLimits;
     use crate::egress::client::{Bounds, TRUNCATED};
     use crate::egress::{EgressClient, Grants, Network, SecretStore};
+    use crate::plugin::ground::Ground;
     use crate::plugin::guest_log::GuestLog;
-    use crate::plugin::instance::Ground;
+    use crate::plugin::outbound::{Capacity, REQUESTS, UNREAD};
 
     const CALL: Duration = Duration::from_secs(5);
 
@@ -166,7 +129,7 @@ mod tests {
             name: "bot".into(),
             config: Default::default(),
             limits: PluginLimits::default(),
-            door: EgressClient::new(Network::new().unwrap(), grants, secret_store, bounds),
+            egress: EgressClient::new(Network::new().unwrap(), grants, secret_store, bounds),
             stdout: None,
             permits: Arc::new(crate::plugin::cpu_permits::CpuPermits::new()),
         };
@@ -175,7 +138,7 @@ mod tests {
             log: GuestLog::new("bot".into(), 1000),
             deadline: Instant::now() + CALL,
             traceparent: None,
-            room: Room::new(100),
+            capacity: Capacity::new(100),
         }
     }
 
@@ -205,22 +168,22 @@ mod tests {
         let outcome = whole(request(endless()), None, &outbound).await;
         assert!(matches!(outcome, Err(Error::ConnectionWriteTimeout)));
         assert!(started.elapsed() < CALL, "{:?}", started.elapsed());
-        assert_eq!(outbound.room.lanes.available_permits(), IN_FLIGHT);
+        assert_eq!(outbound.capacity.requests.available_permits(), REQUESTS);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_request_beyond_the_lanes_waits_for_one_before_its_body_is_read() {
+    async fn a_request_beyond_the_capacity_waits_for_its_turn_before_its_body_is_read() {
         let outbound = outbound();
-        let mut lanes = Vec::new();
-        for _ in 0..IN_FLIGHT {
-            lanes.push(whole(request(empty()), None, &outbound).await.unwrap().1);
+        let mut permits = Vec::new();
+        for _ in 0..REQUESTS {
+            permits.push(whole(request(empty()), None, &outbound).await.unwrap().1);
         }
         let mut waiting = std::pin::pin!(whole(request(empty()), None, &outbound));
-        assert!(timeout(Duration::from_secs(1), &mut waiting).await.is_err(), "no lane is free");
-        lanes.pop();
+        assert!(timeout(Duration::from_secs(1), &mut waiting).await.is_err(), "no permit is free");
+        permits.pop();
         assert!(waiting.await.is_ok());
         let outcome = {
-            lanes.push(whole(request(empty()), None, &outbound).await.unwrap().1);
+            permits.push(whole(request(empty()), None, &outbound).await.unwrap().1);
             whole(request(empty()), None, &outbound).await
         };
         assert!(matches!(outcome, Err(Error::ConnectionLimitReached)));
@@ -228,20 +191,20 @@ mod tests {
 
     #[test]
     fn responses_that_are_left_unread_are_bounded_and_cost_nothing_when_dropped() {
-        let room = Room::new(100);
+        let capacity = Capacity::new(100);
         let mut unread = Vec::new();
         for _ in 0..UNREAD {
-            let (response, held) = room.hold(incoming(100));
+            let (response, held) = capacity.hold(incoming(100));
             assert_eq!(response.body.len(), 100);
             unread.push(response_of(response, held).unwrap());
         }
-        let (response, held) = room.hold(incoming(1));
+        let (response, held) = capacity.hold(incoming(1));
         assert!(held.is_none());
         assert_eq!((response.status, response.body.len()), (200, 0));
         assert!(response.headers.contains_key(TRUNCATED));
-        assert!(room.hold(incoming(0)).1.is_some(), "an empty body needs no room");
+        assert!(capacity.hold(incoming(0)).1.is_some(), "an empty body needs no capacity");
         unread.pop();
-        let (response, _held) = room.hold(incoming(100));
+        let (response, _held) = capacity.hold(incoming(100));
         assert_eq!(response.body.len(), 100);
         assert!(!response.headers.contains_key(TRUNCATED));
     }

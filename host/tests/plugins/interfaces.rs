@@ -5,11 +5,10 @@ use std::time::Duration;
 use sidenote::clock::Timestamp;
 use sidenote::ids::{ConversationId, ProductId, SessionId, SessionKey};
 use sidenote::outbox::note::{
-    Crash, FailureKind, Found, LimitScope, Pause, PostError, Posted, Sent,
+    Crash, FailureKind, Found, LimitScope, Pause, PostError, Posted, Redaction, Sent,
 };
 use sidenote::plugin::{
-    Offer, QuickReply, ReceiveError, Redaction, Registry, TriggerContext, WebhookEvent,
-    WebhookRequest,
+    Offer, QuickReply, ReceiveError, Registry, TriggerContext, WebhookEvent, WebhookRequest,
 };
 use sidenote::post::Post;
 use sidenote::session::payload::{Action, ActionsPayload, SummaryPayload};

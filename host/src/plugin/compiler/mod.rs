@@ -14,8 +14,9 @@ use std::path::PathBuf;
 
 use wasmtime::Engine;
 
-use super::admit::AdmitError;
 use super::artifact::{self, Key};
+use super::blocking::{Ended, on_thread};
+use super::error::{AdmitError, cause};
 use crate::config::Compile;
 
 pub use child::{Job, serve};
@@ -92,10 +93,10 @@ impl Compiler {
                     let _turn = turn;
                     artifact(&engine, &key, &component)
                 };
-                match super::loader::on_thread("plugin-compile", patience, work).await? {
-                    super::loader::Ended::Done(sealed) => sealed.map_err(AdmitError::from),
-                    super::loader::Ended::Panicked => Err(AdmitError::CompilerPanicked),
-                    super::loader::Ended::TooLate => Err(AdmitError::CompileTimeout(patience)),
+                match on_thread("plugin-compile", patience, work).await? {
+                    Ended::Done(sealed) => sealed.map_err(AdmitError::from),
+                    Ended::Panicked => Err(AdmitError::CompilerPanicked),
+                    Ended::TooLate => Err(AdmitError::CompileTimeout(patience)),
                 }
             }
             By::Child(program) => {
@@ -134,9 +135,8 @@ impl From<Refusal> for AdmitError {
 /// Weighs and compiles.
 fn artifact(engine: &Engine, key: &Key, component: &[u8]) -> Result<Vec<u8>, Refusal> {
     weight::check(component)?;
-    let compiled = engine
-        .precompile_component(component)
-        .map_err(|error| Refusal::Unsound(super::admit::cause(&error)))?;
+    let compiled =
+        engine.precompile_component(component).map_err(|error| Refusal::Unsound(cause(&error)))?;
     let (bytes, limit) = (compiled.len() as u64, most_bytes(component.len()));
     if bytes > limit {
         return Err(weight::Excess::artifact(bytes, limit).into());

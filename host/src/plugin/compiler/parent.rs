@@ -10,9 +10,9 @@ use tokio::process::{Child, ChildStdin, Command};
 use super::child::{OUT_OF_MEMORY, TOO_MUCH, UNSOUND};
 use super::most_bytes;
 use crate::config::Compile;
-use crate::plugin::admit::AdmitError;
 use crate::plugin::artifact::{HEAD_BYTES, Key};
 use crate::plugin::clean::clean;
+use crate::plugin::error::AdmitError;
 
 /// Threads that compile one component. Each has memory of its own, so that a machine of many processors
 /// would need many times as much.

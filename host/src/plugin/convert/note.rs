@@ -5,11 +5,10 @@ use std::time::Duration;
 use super::{MAX_CODE_BYTES, MAX_MESSAGE_BYTES, wit};
 use crate::clock::Timestamp;
 use crate::outbox::note::{
-    Call, Failure, FailureKind, Found, LimitScope, Note, NoteKind, Pause, Posted, Sent,
+    Call, Failure, FailureKind, Found, LimitScope, Note, NoteKind, Pause, Posted, Redaction, Sent,
 };
 use crate::plugin::bindings::v0_1::exports::sidenote::plugin::redactor;
 use crate::plugin::clean::clean;
-use crate::plugin::redaction::Redaction;
 use crate::session::payload::Action;
 use crate::visible::steers;
 

@@ -4,8 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::effective::IDENTITY_VERIFICATION;
-use super::model::Manifest;
+use super::model::{IDENTITY_VERIFICATION, Manifest};
 use super::schema;
 use crate::egress::Patterns;
 use crate::egress::grant::toml_key;

@@ -3,15 +3,12 @@
 use std::fmt;
 
 use super::config_snippet;
-use super::model::{Manifest, SecretAsk};
+use super::model::{IDENTITY_VERIFICATION, Manifest, SecretAsk};
 use super::schema;
 use crate::config::{Plugin as PluginConfig, PluginSecret};
 use crate::egress::{Asked, BadGrant, Grants, Origins, Pattern, Patterns, SecretStore};
 use crate::ids::PluginName;
 use crate::plugin::clean::clean;
-
-/// The setting by which an operator says that the platform verifies who its users are.
-pub(super) const IDENTITY_VERIFICATION: &str = "identity_verification";
 
 /// What a plugin really gets.
 #[derive(Debug)]

@@ -5,6 +5,7 @@
 //! | `model` | the manifest's fields and their bounds; reading it from a file or from a component |
 //! | `schema` | `config`: which JSON Schemas are taken, and settings checked against one |
 //! | `effective` | what a plugin really gets: what it asks for and what the operator grants |
+//! | `error` | why there is no manifest, and why settings don't fit it |
 //! | `pack` | putting a manifest into a component |
 //! | `config_snippet` | what a plugin asks for, as a configuration to paste |
 //!
@@ -12,12 +13,13 @@
 
 mod config_snippet;
 mod effective;
+mod error;
 mod model;
 mod pack;
 mod schema;
 
 pub use config_snippet::{belief, settings, toml};
 pub use effective::{Effective, Mismatch, effective};
-pub use model::{Manifest, ManifestError, SecretAsk};
+pub use error::{ConfigError, ManifestError, Violation};
+pub use model::{Manifest, SecretAsk};
 pub use pack::{PackError, pack};
-pub use schema::{ConfigError, Violation};

@@ -5,19 +5,21 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::schema::{self, ConfigError};
+use super::error::{ConfigError, ManifestError, text};
+use super::schema;
 use crate::egress::{Asked, Pattern, Patterns};
 use crate::plugin::clean::clean;
-use crate::plugin::component_info::{AnatomyError, ComponentInfo};
-use crate::visible::steers;
+use crate::plugin::component_info::ComponentInfo;
 
 /// Largest manifest, in bytes.
 const MAX_BYTES: usize = 64 << 10;
 const MAX_NAME_BYTES: usize = 64;
-const MAX_TEXT_BYTES: usize = 1000;
 const MAX_HOSTS: usize = 64;
 const MAX_HOST_BYTES: usize = 300;
 const MAX_SECRETS: usize = 32;
+
+/// The setting by which an operator says that the platform verifies who its users are.
+pub(super) const IDENTITY_VERIFICATION: &str = "identity_verification";
 
 /// What a plugin says of itself and asks for. It grants nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,52 +64,6 @@ pub struct SecretAsk {
     /// webhook is refused; the operator is told at the start.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub verifies: bool,
-}
-
-/// Why there is no manifest to be had.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ManifestError {
-    /// The component can't be read.
-    #[error("manifest: {0}")]
-    Component(#[from] AnatomyError),
-    /// There are several.
-    #[error("manifest: there are {0} of them; leave one, or run `sidenote plugin pack --replace`")]
-    Several(usize),
-    /// It is too large.
-    #[error("manifest: it has {0} bytes and at most 65536 are taken; shorten it")]
-    TooLarge(usize),
-    /// It has no key that it must have, a key that isn't known, or a value of another type.
-    #[error("manifest: {0}")]
-    Unreadable(String),
-    /// A value can't be used.
-    #[error("manifest: `{key}` {cause}")]
-    Value {
-        /// The key, as a path.
-        key: String,
-        /// What is wrong with it, and what would be right.
-        cause: String,
-    },
-    /// `interfaces` stands in a file that is to be packed.
-    #[error(
-        "manifest: `interfaces` isn't written by hand; leave it out, packing fills it in from the component"
-    )]
-    InterfacesByHand,
-    /// `interfaces` doesn't say what the component exports.
-    #[error(
-        "manifest: `interfaces` says {said} and the component exports {exported}; pack it again with `sidenote plugin pack --replace`"
-    )]
-    Interfaces {
-        /// What the manifest says.
-        said: String,
-        /// What the component exports.
-        exported: String,
-    },
-}
-
-impl ManifestError {
-    pub(super) fn value(key: impl Into<String>, cause: impl Into<String>) -> Self {
-        Self::Value { key: clean(&key.into(), 200), cause: clean(&cause.into(), 400) }
-    }
 }
 
 impl Manifest {
@@ -262,17 +218,6 @@ fn covers(pattern: &str, other: &str) -> bool {
 
 fn by_hand(manifest: Manifest) -> Result<Manifest, ManifestError> {
     if manifest.interfaces.is_empty() { Ok(manifest) } else { Err(ManifestError::InterfacesByHand) }
-}
-
-/// A text for people, on one line.
-pub(super) fn text(key: &str, text: &str) -> Result<(), ManifestError> {
-    if text.len() > MAX_TEXT_BYTES {
-        return Err(ManifestError::value(key, "is longer than 1000 bytes"));
-    }
-    if text.chars().any(steers) {
-        return Err(ManifestError::value(key, "holds a line break or a control character"));
-    }
-    Ok(())
 }
 
 fn hosts(key: &str, hosts: &[String]) -> Result<(), ManifestError> {

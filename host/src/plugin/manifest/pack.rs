@@ -2,8 +2,9 @@
 
 use wasm_encoder::{ComponentSection, RawSection, Section};
 
-use super::model::{Manifest, ManifestError};
-use crate::plugin::component_info::{AnatomyError, ComponentInfo, SECTION, Section as Found};
+use super::error::ManifestError;
+use super::model::Manifest;
+use crate::plugin::component_info::{ComponentError, ComponentInfo, SECTION, Section as Found};
 
 /// The component with its manifest at the top level, its `interfaces` filled in. Without a manifest the
 /// one that it brings along is taken, from a core module too. The same input gives the same bytes.
@@ -73,7 +74,7 @@ fn without_manifests(component: &[u8], component_info: &ComponentInfo<'_>) -> Ve
 pub enum PackError {
     /// The component can't be read.
     #[error("pack: {0}")]
-    Component(#[from] AnatomyError),
+    Component(#[from] ComponentError),
     /// The manifest can't be used.
     #[error("pack: {0}")]
     Manifest(#[from] ManifestError),

@@ -10,7 +10,7 @@ use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::{Map, Value};
 
-use super::model::{ManifestError, text};
+use super::error::{ConfigError, ManifestError, Violation, text};
 use crate::plugin::clean::clean;
 
 const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -55,23 +55,6 @@ const PROPERTY_KEYS: [&str; 17] = [
 const TYPES: [&str; 4] = ["string", "integer", "number", "boolean"];
 const FORMATS: [&str; 8] =
     ["date", "date-time", "email", "hostname", "ipv4", "ipv6", "uri", "uuid"];
-
-/// The settings of a plugin don't fit its manifest.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-pub struct ConfigError(pub Vec<Violation>);
-
-/// A setting that doesn't fit. Its value isn't told.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-#[error("config: `{key}` {wrong}; expected {expected}")]
-pub struct Violation {
-    /// The setting's key.
-    pub key: String,
-    /// What is wrong with it.
-    pub wrong: String,
-    /// What would be right.
-    pub expected: String,
-}
 
 /// Whether a schema is one that is taken.
 pub(super) fn check(schema: &Value) -> Result<(), ManifestError> {

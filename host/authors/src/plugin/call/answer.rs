@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 use sidenote::config::Delivery;
-use sidenote::outbox::note::{Found, Note, PostError, Posted, Sent};
-use sidenote::plugin::{ReceiveError, Redaction, WebhookEvent};
+use sidenote::outbox::note::{Found, Note, PostError, Posted, Redaction, Sent};
+use sidenote::plugin::{ReceiveError, WebhookEvent};
 
 use crate::plugin::suite::incoming::told as event;
 use crate::plugin::suite::next_step::next_step;

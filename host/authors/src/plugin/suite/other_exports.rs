@@ -1,8 +1,8 @@
 //! The other exports: each does what it is there for, and nothing that the platform refused is told as
 //! done.
 
-use sidenote::outbox::note::{FailureKind, Found, PostError, Posted};
-use sidenote::plugin::{Offer, QuickReply, Redaction, TriggerContext};
+use sidenote::outbox::note::{FailureKind, Found, PostError, Posted, Redaction};
+use sidenote::plugin::{Offer, QuickReply, TriggerContext};
 use sidenote::post::Post;
 use sidenote::session::payload::{Action, SummaryPayload};
 

@@ -2,6 +2,8 @@ use serde_json::{Map, json};
 use wasm_encoder::{Component, ComponentSection, CustomSection, Module, ModuleSection};
 
 use super::*;
+use crate::plugin::component_info::ComponentError;
+use crate::visible::steers;
 
 const NAME: &str = crate::plugin::component_info::SECTION;
 
@@ -68,7 +70,7 @@ fn several_manifests_are_none() {
 fn what_is_no_component_is_refused_and_nothing_panics() {
     let module = Module::new().finish();
     for bytes in [&b""[..], b"\0asm", b"{}", &module] {
-        let Err(ManifestError::Component(AnatomyError::NotAComponent(_))) = Manifest::read(bytes)
+        let Err(ManifestError::Component(ComponentError::NotAComponent(_))) = Manifest::read(bytes)
         else {
             panic!("{bytes:?}");
         };

@@ -1,0 +1,21 @@
+//! What every instance of a plugin shares.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::cpu_permits::CpuPermits;
+use super::stdout::Stdout;
+use crate::config::PluginLimits;
+use crate::egress::EgressClient;
+use crate::ids::PluginName;
+
+/// What is granted to a plugin and what it is bounded by, for one version of it.
+pub(super) struct Ground {
+    pub(super) name: PluginName,
+    pub(super) config: BTreeMap<String, String>,
+    pub(super) limits: PluginLimits,
+    pub(super) egress: EgressClient,
+    /// The host's standard output, where it is granted.
+    pub(super) stdout: Option<Stdout>,
+    pub(super) permits: Arc<CpuPermits>,
+}
