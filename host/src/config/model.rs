@@ -151,7 +151,7 @@ pub enum Store {
     Embedded {
         /// The file.
         path: PathBuf,
-        /// Room kept free beside it, in bytes, so that what is under way can be recorded when the disk
+        /// Space kept free beside it, in bytes, so that what is under way can be recorded when the disk
         /// is full.
         reserve: usize,
     },
@@ -176,7 +176,7 @@ pub struct Redis {
     pub session_ttl: Duration,
     /// How long one command may take.
     pub timeout: Duration,
-    /// The file in which actions are taken while the server is away.
+    /// The file in which actions are accepted while the server is away.
     pub journal: PathBuf,
     /// Largest journal, in bytes; the streams are paused when it is full.
     pub journal_max_bytes: usize,

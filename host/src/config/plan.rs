@@ -206,9 +206,12 @@ impl Fixed {
     fn store(&mut self, old: &Store, new: &Store) {
         match (old, new) {
             (Store::Memory, Store::Memory) => {}
-            (Store::Embedded { path, reserve }, Store::Embedded { path: other, reserve: room }) => {
+            (
+                Store::Embedded { path, reserve },
+                Store::Embedded { path: other, reserve: space },
+            ) => {
                 self.key("store", "path", path == other);
-                self.key("store", "reserve", reserve == room);
+                self.key("store", "reserve", reserve == space);
             }
             (Store::Redis(old), Store::Redis(new)) => self.redis(old, new),
             (Store::Memory | Store::Embedded { .. } | Store::Redis(_), _) => {

@@ -78,7 +78,7 @@ pub(super) fn store(section: Section<'_>, base: &Path) -> Store {
     store
 }
 
-/// Room kept free beside the embedded store, in bytes.
+/// Space kept free beside the embedded store, in bytes.
 pub(super) const RESERVE: usize = 16 << 20;
 
 fn redis(section: &Section<'_>, base: &Path) -> Redis {

@@ -55,7 +55,7 @@ async fn read_all(engine: &Handle, recent: &Recent) {
     }
 }
 
-/// Reads the sessions that were active last, as many as there is room for, the latest last: where there are
+/// Reads the sessions that were active last, as many as there is capacity for, the latest last: where there are
 /// more, the others are those that would be forgotten first.
 async fn try_read(engine: &Handle, recent: &Recent) -> Result<(), StoreError> {
     let sessions = engine.latest_sessions(recent.max_sessions()).await?;

@@ -9,7 +9,7 @@
 //! so that a restart forgets nothing.
 //!
 //! The forms of the texts are autoplay-sdk's. What the engine tells counts from the moment at
-//! which it was taken, by the host's clock: a source whose clock is wrong hides nothing. A batch that is added
+//! which it was accepted, by the host's clock: a source whose clock is wrong hides nothing. A batch that is added
 //! by hand counts from when its source sent it, as far as that can be believed.
 
 mod follow;

@@ -306,7 +306,7 @@ impl Recent {
         self.shared.settings.max_sessions
     }
 
-    /// How many sessions were left out for want of room, since what is stored was read last.
+    /// How many sessions were left out for want of capacity, since what is stored was read last.
     pub fn forgotten(&self) -> u64 {
         self.state().contexts.forgotten()
     }

@@ -194,7 +194,7 @@ impl Contexts {
         self.insert(&place, &batch.actions, first, at, now);
     }
 
-    /// Takes actions of this very session that were taken at `at`, `first` being the ordinal of the first of
+    /// Takes actions of this very session that were accepted at `at`, `first` being the ordinal of the first of
     /// them. Actions that are known, or that a summary covers, change nothing: they may come twice.
     pub fn add_numbered(&mut self, place: &Place, actions: &[Action], first: u64, at: Timestamp) {
         self.insert(place, actions, first, at, at);
@@ -327,7 +327,7 @@ impl Contexts {
         self.sessions.iter().rev().map(|(place, _)| place)
     }
 
-    /// How many sessions were forgotten for want of room.
+    /// How many sessions were forgotten for want of capacity.
     pub fn forgotten(&self) -> u64 {
         self.forgotten
     }
@@ -343,7 +343,7 @@ impl Contexts {
         self.sessions.get_mut(&place).expect("it was put there if it was missing")
     }
 
-    /// Changes a session, and makes room for what it has grown by.
+    /// Changes a session, and frees capacity for what it has grown by.
     fn change(&mut self, place: &Place, change: impl FnOnce(&mut Context)) {
         let context = self.open(place.clone());
         let before = context.bytes;

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_summary_is_asked_for_in_the_references_words() {
+    fn a_summary_is_asked_for_in_the_words_of_autoplay_sdk() {
         let prompt = Prompts::default().summarize("1. [0] click: {a} — /u", None);
         assert!(prompt.text.starts_with("You are summarising a user's in-app session"));
         assert!(prompt.text.ends_with("infer\n\nActions:\n1. [0] click: {a} — /u\n\nSummary:"));

@@ -135,7 +135,7 @@ impl Client {
     }
 
     /// Reads until stopped. Payloads go to `sink` in the order sent; while it is full nothing is read.
-    /// Cancelling `stop` ends it at once in any state, with `Ok`; a payload that was waiting for room
+    /// Cancelling `stop` ends it at once in any state, with `Ok`; a payload that was waiting for capacity
     /// is then not handed on.
     ///
     /// # Errors

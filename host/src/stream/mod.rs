@@ -6,7 +6,7 @@
 //!     blocks ─ bytes → events of bounded size, parsed by eventsource-stream
 //!     dedupe ─ drops what a connector sends again
 //!   waits ─ how long to wait, pure
-//! push ─ the other way in: signed requests, checked, read, and each taken once
+//! push ─ the other way in: signed requests, checked, read, and each accepted once
 //! ```
 //!
 //! What holds here:

@@ -1,13 +1,13 @@
-//! Events that a connector pushes: each request is signed, read as an event of the stream is, and taken
+//! Events that a connector pushes: each request is signed, read as an event of the stream is, and accepted
 //! once.
 //!
 //! The signature is the one of autoplay-sdk's `WebhookReceiver`: HMAC-SHA256 over the raw body, as
 //! `sha256=` and lower-case hexadecimal digits. Nothing of a body means anything before it fits. A
-//! product without a secret takes nothing.
+//! product without a secret accepts nothing.
 //!
 //! A connector sends again what it got no answer for, and the protocol has no id for an event. An event
-//! that was taken is known by its content and its `forwarded_at`, as on the stream; one without
-//! `forwarded_at` can't be told from a person doing the same thing again, and is taken each time.
+//! that was accepted is known by its content and its `forwarded_at`, as on the stream; one without
+//! `forwarded_at` can't be told from a person doing the same thing again, and is accepted each time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,29 +31,29 @@ pub struct WebhookVerifier(Arc<Products>);
 
 struct Products {
     pushed_to: BTreeMap<ProductId, Product>,
-    /// What was taken. Of products that aren't pushed to any more too: one that is again knows its repeats.
-    taken: BTreeMap<ProductId, Claims>,
+    /// What was accepted. Of products that aren't pushed to any more too: one that is again knows its repeats.
+    accepted: BTreeMap<ProductId, Claims>,
 }
 
 /// One product that takes events.
 struct Product {
     id: ProductId,
     secret: Secret,
-    taken: Claims,
+    accepted: Claims,
 }
 
-/// What an event is to those that were taken.
+/// What an event is to those that were accepted.
 #[derive(Debug)]
 pub enum Admitted {
     /// It isn't among them.
     Fresh(Box<Fresh>),
     /// It is one of them.
     Repeat,
-    /// It is being taken at this moment.
+    /// It is being accepted at this moment.
     UnderWay,
 }
 
-/// An event that is to be taken.
+/// An event that is to be accepted.
 #[derive(Debug)]
 pub struct Fresh {
     /// The event.
@@ -62,15 +62,15 @@ pub struct Fresh {
     pub bytes: usize,
     /// Actions left out of it because they can't be used.
     pub dropped_actions: usize,
-    /// To be kept once the event is taken.
+    /// To be kept once the event is accepted.
     pub claim: Claim,
 }
 
-/// Why a pushed event isn't taken. Nothing of it has an effect, and sending it again as it is helps nothing.
+/// Why a pushed event isn't accepted. Nothing of it has an effect, and sending it again as it is helps nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PushError {
-    /// No product of this name takes pushed events.
-    #[error("push: no product of this name takes pushed events; set its `ingest_secret`")]
+    /// No product of this name accepts pushed events.
+    #[error("push: no product of this name accepts pushed events; set its `ingest_secret`")]
     NoProduct,
     /// A signature is missing, or doesn't fit the body.
     #[error("push: the signature is missing, or it doesn't fit; check the product's secret")]
@@ -108,28 +108,31 @@ impl PushError {
 }
 
 impl WebhookVerifier {
-    /// Takes events of the products that have a secret. An empty one is none.
+    /// Accepts events of the products that have a secret. An empty one is none.
     pub fn new(secrets: BTreeMap<ProductId, Secret>) -> Self {
         Self::over(BTreeMap::new(), secrets)
     }
 
-    /// The same with other products and secrets. What was taken stays known.
+    /// The same with other products and secrets. What was accepted stays known.
     #[must_use]
     pub fn with_secrets(&self, secrets: BTreeMap<ProductId, Secret>) -> Self {
-        Self::over(self.0.taken.clone(), secrets)
+        Self::over(self.0.accepted.clone(), secrets)
     }
 
-    fn over(mut taken: BTreeMap<ProductId, Claims>, secrets: BTreeMap<ProductId, Secret>) -> Self {
+    fn over(
+        mut accepted: BTreeMap<ProductId, Claims>,
+        secrets: BTreeMap<ProductId, Secret>,
+    ) -> Self {
         let usable = secrets.into_iter().filter(|(_, secret)| !secret.expose().is_empty());
         let product = |(id, secret): (ProductId, Secret)| {
-            let taken = taken.entry(id.clone()).or_insert_with(|| Claims::new(Limits::DAY));
-            (id.clone(), Product { id, secret, taken: taken.clone() })
+            let accepted = accepted.entry(id.clone()).or_insert_with(|| Claims::new(Limits::DAY));
+            (id.clone(), Product { id, secret, accepted: accepted.clone() })
         };
         let pushed_to = usable.map(product).collect();
-        Self(Arc::new(Products { pushed_to, taken }))
+        Self(Arc::new(Products { pushed_to, accepted }))
     }
 
-    /// Whether events of a product are taken.
+    /// Whether events of a product are accepted.
     pub fn takes(&self, product: &ProductId) -> bool {
         self.0.pushed_to.contains_key(product)
     }
@@ -192,7 +195,7 @@ impl Product {
         let Parsed { payload, dropped_actions, .. } = parsed;
         // Each request is a connection of its own, over which nothing comes twice.
         let digests = EventKey::new(None, &payload).into_iter().map(EventKey::digest).collect();
-        match self.taken.claim(digests, now) {
+        match self.accepted.claim(digests, now) {
             Claimed::New(claim) => {
                 Admitted::Fresh(Box::new(Fresh { payload, bytes, dropped_actions, claim }))
             }

@@ -51,11 +51,11 @@ pub struct InvalidRules {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AskId(pub u64);
 
-/// What happened. Actions are told by their ordinals: those of a session count from 1 as they are taken.
+/// What happened. Actions are told by their ordinals: those of a session count from 1 as they are accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// A batch was committed.
-    Taken {
+    Accepted {
         /// The session.
         key: SessionKey,
         /// Ordinal of its first action.
@@ -63,7 +63,7 @@ pub enum Input {
         /// Ordinal of its last action.
         last: u64,
     },
-    /// A summary was taken, from wherever.
+    /// A summary was accepted, from wherever.
     Covered {
         /// The session.
         key: SessionKey,
@@ -124,7 +124,7 @@ pub enum Effect {
     HandOver(AskId),
     /// The answer to this question is of no use any more.
     Discard(AskId),
-    /// Read from the store which sessions wait: some found no room, and there is room again.
+    /// Read from the store which sessions wait: there was no capacity for some, and there is again.
     Survey,
 }
 
@@ -154,7 +154,7 @@ pub struct Core {
     last_id: u64,
     service: Service,
     next_sweep: Timestamp,
-    /// Whether sessions found no room since the last survey.
+    /// Whether there was no capacity for sessions since the last survey.
     missed: bool,
     turned_away: u64,
 }
@@ -221,7 +221,9 @@ impl Core {
     pub fn on_input(&mut self, input: Input, now: Timestamp) -> Vec<Effect> {
         let mut effects = Vec::new();
         match input {
-            Input::Taken { key, first, last } => self.taken(&key, (first, last), now, &mut effects),
+            Input::Accepted { key, first, last } => {
+                self.accepted(&key, (first, last), now, &mut effects)
+            }
             Input::Covered { key, through } => {
                 if let Some(session) = self.sessions.get_mut(&key) {
                     session.cover(through);
@@ -316,7 +318,7 @@ impl Core {
         self.sessions.keys()
     }
 
-    /// How often a session found no room in memory. What waits of it is in the store.
+    /// How often there was no capacity for a session in memory. What waits of it is in the store.
     pub fn turned_away(&self) -> u64 {
         self.turned_away
     }
@@ -326,7 +328,7 @@ impl Core {
         self.asked.get(&id)
     }
 
-    fn taken(
+    fn accepted(
         &mut self,
         key: &SessionKey,
         (first, last): (u64, u64),
@@ -334,7 +336,7 @@ impl Core {
         effects: &mut Vec<Effect>,
     ) {
         if !self.sessions.contains_key(key) {
-            if !self.has_room(now) {
+            if !self.has_capacity(now) {
                 return;
             }
             // Before its first action there is nothing to be read.
@@ -361,7 +363,7 @@ impl Core {
 
     fn found(&mut self, key: &SessionKey, found: Found, now: Timestamp) {
         if !self.sessions.contains_key(key) {
-            if !self.has_room(now) {
+            if !self.has_capacity(now) {
                 return;
             }
             self.sessions.insert(key.clone(), Session::default());
@@ -471,16 +473,16 @@ impl Core {
         }
     }
 
-    fn has_room(&mut self, now: Timestamp) -> bool {
+    fn has_capacity(&mut self, now: Timestamp) -> bool {
         if self.sessions.len() >= self.rules.max_sessions {
             self.sweep(now, Duration::ZERO);
         }
-        let room = self.sessions.len() < self.rules.max_sessions;
-        if !room {
+        let has_capacity = self.sessions.len() < self.rules.max_sessions;
+        if !has_capacity {
             self.missed = true;
             self.turned_away += 1;
         }
-        room
+        has_capacity
     }
 
     /// Forgets the sessions of which nothing is to be done and nothing was heard for so long.

@@ -10,7 +10,7 @@ const MAX_LINE: usize = 1000;
 /// What stands at the end of a line that was cut.
 const CUT: &str = "… [cut]";
 
-/// Lists actions until there is no room for the next one.
+/// Lists actions until there is no capacity for the next one.
 #[derive(Debug)]
 pub struct Actions {
     text: String,
@@ -50,7 +50,7 @@ impl Actions {
         self
     }
 
-    /// Adds the action of this ordinal. `false` where there is no room for it, and for no further one.
+    /// Adds the action of this ordinal. `false` where there is no capacity for it, and for no further one.
     ///
     /// ```
     /// use sidenote::session::payload::Action;

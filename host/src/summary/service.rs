@@ -148,7 +148,7 @@ impl Summarizer {
         let key = committed.key.clone();
         match &committed.what {
             What::Batch(kept) => {
-                self.input(Input::Taken { key, first: kept.first, last: kept.last() });
+                self.input(Input::Accepted { key, first: kept.first, last: kept.last() });
             }
             What::Summary(summary) => {
                 self.input(Input::Covered { key, through: summary.covers });

@@ -39,8 +39,8 @@ impl World {
         self.core.on_input(input, self.now)
     }
 
-    fn taken(&mut self, session: &str, first: u64, last: u64) -> Vec<Effect> {
-        self.input(Input::Taken { key: key(session), first, last })
+    fn accepted(&mut self, session: &str, first: u64, last: u64) -> Vec<Effect> {
+        self.input(Input::Accepted { key: key(session), first, last })
     }
 
     fn fail(&mut self, id: u64, of_service: bool) -> Vec<Effect> {
@@ -78,11 +78,11 @@ fn ask(id: u64, session: &str, after: u64, through: u64) -> Effect {
 #[test]
 fn a_session_is_asked_for_when_enough_actions_wait_and_batch_by_batch() {
     let mut world = World::new(rules(3));
-    assert_eq!(world.taken("s", 1, 2), []);
-    assert_eq!(world.taken("s", 3, 6), [ask(1, "s", 0, 6)], "batches are not torn");
-    assert_eq!(world.taken("s", 7, 7), []);
-    assert_eq!(world.taken("s", 8, 9), [], "one question of a session at a time");
-    assert_eq!(world.taken("s", 10, 10), []);
+    assert_eq!(world.accepted("s", 1, 2), []);
+    assert_eq!(world.accepted("s", 3, 6), [ask(1, "s", 0, 6)], "batches are not torn");
+    assert_eq!(world.accepted("s", 7, 7), []);
+    assert_eq!(world.accepted("s", 8, 9), [], "one question of a session at a time");
+    assert_eq!(world.accepted("s", 10, 10), []);
     assert_eq!(world.succeed(1), [ask(2, "s", 6, 9)]);
     assert_eq!(world.succeed(2), []);
     assert_eq!(world.core.too_few(&key("s")), Some((9, 1)));
@@ -91,10 +91,10 @@ fn a_session_is_asked_for_when_enough_actions_wait_and_batch_by_batch() {
 #[test]
 fn sessions_are_asked_for_side_by_side_up_to_the_bound_and_then_in_turn() {
     let mut world = World::new(rules(1));
-    assert_eq!(world.taken("a", 1, 1), [ask(1, "a", 0, 1)]);
-    assert_eq!(world.taken("b", 1, 1), [ask(2, "b", 0, 1)]);
-    assert_eq!(world.taken("c", 1, 1), []);
-    assert_eq!(world.taken("d", 1, 1), []);
+    assert_eq!(world.accepted("a", 1, 1), [ask(1, "a", 0, 1)]);
+    assert_eq!(world.accepted("b", 1, 1), [ask(2, "b", 0, 1)]);
+    assert_eq!(world.accepted("c", 1, 1), []);
+    assert_eq!(world.accepted("d", 1, 1), []);
     assert_eq!(world.succeed(2), [ask(3, "c", 0, 1)]);
     assert_eq!(world.succeed(1), [ask(4, "d", 0, 1)]);
 }
@@ -102,7 +102,7 @@ fn sessions_are_asked_for_side_by_side_up_to_the_bound_and_then_in_turn() {
 #[test]
 fn a_question_holds_no_more_than_it_may_and_the_rest_comes_next() {
     let mut world = World::new(Rules { max_actions: 4, ..rules(2) });
-    assert_eq!(world.taken("s", 1, 10), [ask(1, "s", 0, 4)]);
+    assert_eq!(world.accepted("s", 1, 10), [ask(1, "s", 0, 4)]);
     // The text had room for three of them only.
     world.input(Input::Answered { id: AskId(1), through: 3 });
     assert_eq!(world.input(Input::HandedOver(AskId(1))), [ask(2, "s", 3, 7)]);
@@ -113,7 +113,7 @@ fn a_question_holds_no_more_than_it_may_and_the_rest_comes_next() {
 #[test]
 fn a_failure_is_tried_again_by_timer_with_longer_and_longer_pauses() {
     let mut world = World::new(rules(2));
-    world.taken("s", 1, 2);
+    world.accepted("s", 1, 2);
     for (n, pause) in [(1, 4), (2, 8), (3, 16), (4, 32), (5, 60), (6, 60)] {
         assert_eq!(world.fail(n, true), []);
         assert_eq!(world.wait(pause - 1), [], "the {n}th pause");
@@ -124,12 +124,12 @@ fn a_failure_is_tried_again_by_timer_with_longer_and_longer_pauses() {
 #[test]
 fn who_goes_on_acting_hurries_the_first_try_again_and_no_other() {
     let mut world = World::new(rules(1));
-    world.taken("s", 1, 1);
+    world.accepted("s", 1, 1);
     world.fail(1, true);
-    assert_eq!(world.taken("s", 2, 2), [ask(2, "s", 0, 2)], "all that waits at once");
+    assert_eq!(world.accepted("s", 2, 2), [ask(2, "s", 0, 2)], "all that waits at once");
     world.fail(2, true);
     for n in 3..50 {
-        assert_eq!(world.taken("s", n, n), []);
+        assert_eq!(world.accepted("s", n, n), []);
     }
     assert_eq!(world.wait(8), [ask(3, "s", 0, 20)], "the question is bounded all the same");
 }
@@ -137,12 +137,12 @@ fn who_goes_on_acting_hurries_the_first_try_again_and_no_other() {
 #[test]
 fn a_wait_that_the_provider_asks_for_holds_for_all_sessions() {
     let mut world = World::new(rules(1));
-    world.taken("a", 1, 1);
+    world.accepted("a", 1, 1);
     let retry_after = Some(Duration::from_secs(30));
     let failure = Failure { of_service: true, retry_after, random: 0.0 };
     world.input(Input::Failed(AskId(1), failure));
-    assert_eq!(world.taken("a", 2, 2), []);
-    assert_eq!(world.taken("b", 1, 1), []);
+    assert_eq!(world.accepted("a", 2, 2), []);
+    assert_eq!(world.accepted("b", 1, 1), []);
     assert_eq!(world.wait(29), []);
     let effects = world.wait(1);
     assert_eq!(effects.len(), 2, "{effects:?}");
@@ -152,7 +152,7 @@ fn a_wait_that_the_provider_asks_for_holds_for_all_sessions() {
 fn a_model_that_is_away_is_asked_by_one_session_at_a_time() {
     let mut world = World::new(rules(1));
     for session in ["a", "b", "c", "d", "e"] {
-        world.taken(session, 1, 1);
+        world.accepted(session, 1, 1);
     }
     // Both seats fail, their sessions' successors too.
     for id in 1..=4 {
@@ -175,38 +175,38 @@ fn a_model_that_is_away_is_asked_by_one_session_at_a_time() {
 #[test]
 fn a_question_that_is_refused_again_and_again_waits_for_more_actions() {
     let mut world = World::new(rules(1));
-    world.taken("s", 1, 1);
+    world.accepted("s", 1, 1);
     for id in 1..=2 {
         world.fail(id, false);
         assert_eq!(world.wait(60).len(), 1);
     }
     world.fail(3, false);
     assert_eq!(world.wait(200), []);
-    assert_eq!(world.taken("s", 2, 2), [ask(4, "s", 0, 2)]);
-    assert_eq!(world.taken("other", 1, 1), [ask(5, "other", 0, 1)], "nobody else was held up");
+    assert_eq!(world.accepted("s", 2, 2), [ask(4, "s", 0, 2)]);
+    assert_eq!(world.accepted("other", 1, 1), [ask(5, "other", 0, 1)], "nobody else was held up");
 }
 
 #[test]
 fn an_erased_session_is_not_told_of_and_begins_anew() {
     let mut world = World::new(rules(2));
-    world.taken("s", 1, 2);
+    world.accepted("s", 1, 2);
     world.input(Input::Erased(key("s")));
-    assert_eq!(world.taken("s", 1, 1), []);
+    assert_eq!(world.accepted("s", 1, 1), []);
     let late = world.input(Input::Answered { id: AskId(1), through: 2 });
     assert_eq!(late, [Effect::Discard(AskId(1))]);
     assert_eq!(world.core.too_few(&key("s")), Some((0, 1)));
-    assert_eq!(world.taken("s", 2, 2), [ask(2, "s", 0, 2)]);
+    assert_eq!(world.accepted("s", 2, 2), [ask(2, "s", 0, 2)]);
 }
 
 #[test]
 fn another_summary_that_covers_a_question_makes_its_answer_useless() {
     let mut world = World::new(rules(2));
-    world.taken("s", 1, 2);
-    world.taken("s", 3, 4);
+    world.accepted("s", 1, 2);
+    world.accepted("s", 3, 4);
     assert_eq!(world.input(Input::Covered { key: key("s"), through: 3 }), []);
     let late = world.input(Input::Answered { id: AskId(1), through: 2 });
     assert_eq!(late, [Effect::Discard(AskId(1))]);
-    assert_eq!(world.taken("s", 5, 5), [ask(2, "s", 3, 5)]);
+    assert_eq!(world.accepted("s", 5, 5), [ask(2, "s", 3, 5)]);
     // Its own summary is told of too, before it is known to be handed over.
     world.input(Input::Answered { id: AskId(2), through: 5 });
     assert_eq!(world.input(Input::Covered { key: key("s"), through: 5 }), []);
@@ -217,8 +217,8 @@ fn another_summary_that_covers_a_question_makes_its_answer_useless() {
 #[test]
 fn what_waited_before_is_looked_up_and_counts() {
     let mut world = World::new(rules(3));
-    assert_eq!(world.taken("s", 9, 9), [Effect::Look(key("s"))]);
-    assert_eq!(world.taken("s", 10, 10), []);
+    assert_eq!(world.accepted("s", 9, 9), [Effect::Look(key("s"))]);
+    assert_eq!(world.accepted("s", 10, 10), []);
     assert_eq!(world.input(Input::NotFound(key("s"))), []);
     assert_eq!(world.wait(5), [Effect::Look(key("s"))]);
     let found = Found { covered: 7, ends: vec![8, 9] };
@@ -228,8 +228,8 @@ fn what_waited_before_is_looked_up_and_counts() {
 #[test]
 fn sessions_of_which_nothing_is_to_be_done_are_forgotten_and_others_are_not() {
     let mut world = World::new(rules(2));
-    world.taken("few", 1, 1);
-    world.taken("failing", 1, 2);
+    world.accepted("few", 1, 1);
+    world.accepted("failing", 1, 2);
     world.fail(1, true);
     let mut asked = world.wait(4);
     for _ in 0..30 {
@@ -239,16 +239,16 @@ fn sessions_of_which_nothing_is_to_be_done_are_forgotten_and_others_are_not() {
     }
     let left: Vec<_> = world.core.sessions().cloned().collect();
     assert_eq!(left, [key("failing")]);
-    assert_eq!(world.taken("few", 2, 2), [Effect::Look(key("few"))]);
+    assert_eq!(world.accepted("few", 2, 2), [Effect::Look(key("few"))]);
 }
 
 #[test]
 fn sessions_are_bounded_and_those_that_found_no_room_are_looked_for_later() {
     let mut world = World::new(Rules { max_sessions: 4, parallel: 4, ..rules(1) });
     for session in ["a", "b", "c", "d"] {
-        assert_eq!(world.taken(session, 1, 1).len(), 1);
+        assert_eq!(world.accepted(session, 1, 1).len(), 1);
     }
-    assert_eq!(world.taken("e", 1, 1), []);
+    assert_eq!(world.accepted("e", 1, 1), []);
     assert_eq!((world.core.turned_away(), world.core.sessions().count()), (1, 4));
     for id in 1..=4 {
         world.succeed(id);
@@ -296,7 +296,7 @@ fn a_failing_configuration_uses_up_no_sessions_attempts() {
     };
     let mut open: Vec<u64> = Vec::new();
     for session in ["a", "b", "c"] {
-        open.extend(asks(world.taken(session, 1, 2)));
+        open.extend(asks(world.accepted(session, 1, 2)));
     }
     let mut refused = 0;
     while refused < 40 {
@@ -342,7 +342,7 @@ proptest! {
                 Step::Act(n, actions) => {
                     let first = taken[n] + 1;
                     taken[n] += actions;
-                    world.taken(names[n], first, taken[n])
+                    world.accepted(names[n], first, taken[n])
                 }
                 Step::Wait(seconds) => world.wait(seconds),
                 Step::Erase(n) => {
