@@ -11,7 +11,7 @@ use sidenote::engine::link::{
     Identity, LinkCommand, LinkError, LinkEvent, LinkMode, Linked, Who, Word,
 };
 use sidenote::http::{
-    Backend, LinkWish, Part, PluginsReport, PushAnswer, PushRequest, Readiness, WebhookAnswer,
+    Backend, LinkRequest, Part, PluginsReport, PushAnswer, PushRequest, Readiness, WebhookAnswer,
     WebhookRequest, serve,
 };
 use sidenote::ids::{ConversationId, InvalidId, SessionId, SessionKey};
@@ -216,8 +216,8 @@ impl Backend for Links {
         panic!("no row pushes here")
     }
 
-    async fn link(&self, wish: LinkWish) -> Result<Linked, LinkError> {
-        let LinkWish { session_id, conversation_id: conversation, mode, .. } = wish;
+    async fn link(&self, wish: LinkRequest) -> Result<Linked, LinkError> {
+        let LinkRequest { session_id, conversation_id: conversation, mode, .. } = wish;
         let who = Who::Session(SessionKey { product: product("p"), session: session_id });
         self.0
             .link(LinkCommand {

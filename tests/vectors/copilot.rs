@@ -14,7 +14,7 @@ use sidenote::engine::erase::{EraseError, Erased, Erasure};
 use sidenote::engine::ledger::{Decided, Filter, LedgerError, Listing, Order, Want};
 use sidenote::engine::link::{LinkError, Linked};
 use sidenote::http::{
-    Backend, LinkWish, NoProduct, Part, PluginsReport, Readiness, WebhookAnswer, WebhookRequest,
+    Backend, LinkRequest, NoProduct, Part, PluginsReport, Readiness, WebhookAnswer, WebhookRequest,
     serve,
 };
 use sidenote::llm::Replies;
@@ -200,7 +200,7 @@ impl Backend for Known {
         WebhookAnswer::UnknownPlugin
     }
 
-    async fn link(&self, _: LinkWish) -> Result<Linked, LinkError> {
+    async fn link(&self, _: LinkRequest) -> Result<Linked, LinkError> {
         Err(LinkError::Unavailable)
     }
 

@@ -18,8 +18,9 @@ use crate::host::Closed;
 use crate::host::ingest::IngestService;
 use crate::host::readers::Asked;
 use crate::host::reload::ReloadHandle;
+use crate::host::store_state::{StoreState, store_state};
 use crate::http::{
-    AskedBy, Backend, LinkWish, NoProduct, Part, PluginReport, PluginsReport, PushAnswer,
+    AskedBy, Backend, LinkRequest, NoProduct, Part, PluginReport, PluginsReport, PushAnswer,
     PushRequest, Readiness, Reload, Reloads, StreamReadiness, StreamState, WebhookAnswer,
     WebhookRequest,
 };
@@ -31,7 +32,7 @@ use crate::store::Store;
 use crate::stream::{Interruption, State, Status};
 use crate::telemetry::Refusals;
 
-/// When a platform shall send a webhook again that could not be taken.
+/// When a platform shall send a webhook again that could not be accepted.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// The backend of the routes.
@@ -73,7 +74,7 @@ impl ApiBackend {
         Self { engine, ingest, store, registry, shown, reloads, claims_told, clock, closed }
     }
 
-    /// Takes pushed events of the products of this configuration from here on, and shows its plugins.
+    /// Accepts pushed events of the products of this configuration from here on, and shows its plugins.
     pub(super) fn change_products(&self, config: &Config) {
         self.ingest.change_secrets(config.ingest.clone());
         self.show(|shown| shown.plugins = config.plugins.keys().cloned().collect());
@@ -281,7 +282,7 @@ impl Backend for ApiBackend {
                 return WebhookAnswer::PluginFailed { code };
             }
         };
-        let (mut answer, mut is_success) = (WebhookAnswer::Taken, true);
+        let (mut answer, mut is_success) = (WebhookAnswer::Accepted, true);
         let events = std::mem::take(&mut received.events);
         for event in events {
             let linked = match event {
@@ -316,20 +317,20 @@ impl Backend for ApiBackend {
         if self.closed.get() || !self.registry.is_surveyed() {
             return PushAnswer::Unavailable { retry_after: RETRY_AFTER };
         }
-        self.ingest.take(push).await
+        self.ingest.accept(push).await
     }
 
-    async fn link(&self, wish: LinkWish) -> Result<Linked, LinkError> {
+    async fn link(&self, request: LinkRequest) -> Result<Linked, LinkError> {
         if self.closed.get() {
             return Err(LinkError::Closed);
         }
         let settings = self.engine.settings();
-        let (plugin, who) = match wish.product_id {
+        let (plugin, who) = match request.product_id {
             Some(product) => {
                 let configured = settings.product(&product);
                 let configured =
                     configured.ok_or(LinkError::NotFound("the product isn't configured"))?;
-                let plugin = wish.plugin.or_else(|| {
+                let plugin = request.plugin.or_else(|| {
                     configured.plugins.iter().find(|name| self.registry.writes(name)).cloned()
                 });
                 let plugin: PluginName =
@@ -337,27 +338,27 @@ impl Backend for ApiBackend {
                 if !configured.plugins.contains(&plugin) {
                     return Err(LinkError::NotFound("the plugin doesn't serve the product"));
                 }
-                (plugin, Who::Session(SessionKey { product, session: wish.session_id }))
+                (plugin, Who::Session(SessionKey { product, session: request.session_id }))
             }
             None => {
                 let missing = LinkError::NotFound("neither a product nor a plugin is named");
-                let plugin = wish.plugin.ok_or(missing)?;
+                let plugin = request.plugin.ok_or(missing)?;
                 let products = settings.products_of(&plugin);
-                (plugin, Who::SessionOf(products, wish.session_id))
+                (plugin, Who::SessionOf(products, request.session_id))
             }
         };
         if !self.registry.writes(&plugin) {
             return Err(LinkError::NotFound("the plugin posts no notes"));
         }
-        let request = LinkCommand {
+        let command = LinkCommand {
             plugin,
-            conversation: wish.conversation_id,
+            conversation: request.conversation_id,
             who,
-            mode: wish.mode,
+            mode: request.mode,
             told: Identity::default(),
             word: Word::Operator,
         };
-        self.engine.link(request).await
+        self.engine.link(command).await
     }
 
     async fn outbox(&self, filter: &Filter, want: &Want) -> Result<Listing, LedgerError> {
@@ -447,15 +448,14 @@ impl Backend for ApiBackend {
     }
 
     fn readiness(&self) -> Readiness {
-        let store = if self.closed.get() {
-            Part::NotReady { cause: "the host is shutting down".to_owned() }
-        } else if self.engine.counters().store_full.get() > 0 {
-            Part::NotReady { cause: "the disk is full".to_owned() }
-        } else if self.engine.counters().store_refused.get() > 0 {
-            let cause = "the store refuses what the host needs, and nothing is taken; see the log";
-            Part::NotReady { cause: cause.to_owned() }
-        } else {
-            Part::Ready
+        let not_ready = |cause: &str| Part::NotReady { cause: cause.to_owned() };
+        let store = match store_state(&self.engine) {
+            _ if self.closed.get() => not_ready("the host is shutting down"),
+            StoreState::Serving => Part::Ready,
+            StoreState::Full => not_ready("the disk is full"),
+            StoreState::Refused => not_ready(
+                "the store refuses what the host needs, and nothing is accepted; see the log",
+            ),
         };
         let errors = self.last_errors();
         let plugin = |state: plugin::PluginState| {

@@ -11,36 +11,37 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::config::Secret;
 use crate::engine::Handle;
+use crate::host::store_state::{StoreState, store_state};
 use crate::http::{PushAnswer, PushRequest};
 use crate::ids::ProductId;
 use crate::session::payload::Payload;
 use crate::stream::push::{Admitted, Fresh, PushError, WebhookVerifier};
 use crate::telemetry::Refusals;
 
-/// Pushed events that are being taken at the same time; a connector sends few at once.
+/// Pushed events that are being accepted at the same time; a connector sends few at once.
 const TOGETHER: usize = 256;
 /// How long a commit is waited for. A connector gives up waiting soon after.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// When a connector shall send an event again that could not be taken.
+/// When a connector shall send an event again that could not be accepted.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// The way in for pushed events.
+/// Accepts pushed events.
 pub(super) struct IngestService {
     engine: Handle,
     /// Swapped when products or their secrets change.
     verifier: RwLock<WebhookVerifier>,
     clock: Clock,
-    /// Events that are being taken: that goes on when their sender doesn't wait for it.
+    /// Events that are being accepted: that goes on when their sender doesn't wait for it.
     under_way: TaskTracker,
-    room: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     refusals: Arc<Refusals>,
 }
 
 impl IngestService {
     pub(super) fn new(engine: Handle, verifier: WebhookVerifier, clock: Clock) -> Self {
-        let (under_way, room) = (TaskTracker::new(), Arc::new(Semaphore::new(TOGETHER)));
+        let (under_way, permits) = (TaskTracker::new(), Arc::new(Semaphore::new(TOGETHER)));
         let (verifier, refusals) = (RwLock::new(verifier), Arc::default());
-        Self { engine, verifier, clock, under_way, room, refusals }
+        Self { engine, verifier, clock, under_way, permits, refusals }
     }
 
     /// What was refused lately, of every way in.
@@ -59,7 +60,7 @@ impl IngestService {
         Some(self.refused(known.then_some(product), error))
     }
 
-    /// Takes events of these products from here on. What was taken stays known.
+    /// Accepts events of these products from here on. What was accepted stays known.
     pub(super) fn change_secrets(&self, secrets: BTreeMap<ProductId, Secret>) {
         let next = self.verifier().with_secrets(secrets);
         *self.verifier.write().unwrap_or_else(PoisonError::into_inner) = next;
@@ -74,8 +75,8 @@ impl IngestService {
         &self.engine
     }
 
-    /// Takes an event; returns after the commit, or when that takes too long.
-    pub(super) async fn take(&self, push: PushRequest) -> PushAnswer {
+    /// Accepts an event; returns after the commit, or when that takes too long.
+    pub(super) async fn accept(&self, push: PushRequest) -> PushAnswer {
         let counters = self.engine.counters();
         let PushRequest { product, signatures, body } = push;
         let admitted = self.verifier().admit(&product, &signatures, &body, self.clock.now());
@@ -126,23 +127,21 @@ impl IngestService {
 
     async fn commit(&self, fresh: Fresh) -> PushAnswer {
         // A full disk is known of, and a store that refuses: nobody waits for it.
-        let counters = self.engine.counters();
-        let full = counters.store_full.get() > 0 || counters.store_refused.get() > 0;
-        let Some(room) = self.room.clone().try_acquire_owned().ok().filter(|_| !full) else {
-            return unavailable();
-        };
+        let serves = store_state(&self.engine) == StoreState::Serving;
+        let permit = self.permits.clone().try_acquire_owned().ok();
+        let Some(permit) = permit.filter(|_| serves) else { return unavailable() };
         let Fresh { payload, bytes, dropped_actions, claim } = fresh;
         let (told, committed) = oneshot::channel();
         let (engine, clock) = (self.engine.clone(), self.clock);
         self.under_way.spawn(async move {
-            let taken = engine.take_through(payload, bytes).await;
-            if taken == Ok(true) {
+            let accepted = engine.take_through(payload, bytes).await;
+            if accepted == Ok(true) {
                 engine.counters().pushes_accepted.add(1);
                 engine.counters().pushed_actions_dropped.add(dropped_actions as u64);
                 claim.keep(clock.now());
             }
-            drop(room);
-            if told.send(taken).is_err() {
+            drop(permit);
+            if told.send(accepted).is_err() {
                 tracing::debug!("push: an event's sender didn't wait for its commit");
             }
         });
@@ -154,7 +153,7 @@ impl IngestService {
                         "push: left unusable actions out of their batch"
                     );
                 }
-                PushAnswer::Taken { dropped_actions }
+                PushAnswer::Accepted { dropped_actions }
             }
             // Checked when it was admitted: its product isn't served any more.
             Ok(Ok(Ok(false))) => PushAnswer::Refused(PushError::NoProduct),
@@ -211,19 +210,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_event_whose_commit_takes_too_long_is_taken_once_whoever_waits() {
+    async fn an_event_whose_commit_takes_too_long_is_accepted_once_whoever_waits() {
         let (ingest, service) = ingest();
         let event = push("actions", r#""actions":[{"title":"a"},7]"#);
-        assert_eq!(ingest.take(event.clone()).await, unavailable());
-        assert_eq!(ingest.take(event.clone()).await, unavailable(), "it is under way");
+        assert_eq!(ingest.accept(event.clone()).await, unavailable());
+        assert_eq!(ingest.accept(event.clone()).await, unavailable(), "it is under way");
         let counters = ingest.engine.counters();
         assert_eq!(counters.pushes_accepted.get(), 0);
         let summary = push("summary", r#""summary":"s","replaces":1"#);
 
         let engine = ingest.engine.clone();
         let asked = async {
-            assert_eq!(ingest.take(summary).await, PushAnswer::Taken { dropped_actions: 0 });
-            assert_eq!(ingest.take(event).await, PushAnswer::Repeat);
+            assert_eq!(ingest.accept(summary).await, PushAnswer::Accepted { dropped_actions: 0 });
+            assert_eq!(ingest.accept(event).await, PushAnswer::Repeat);
             engine.drain().await;
         };
         let (ended, ()) = tokio::join!(service.run(), asked);
@@ -241,20 +240,20 @@ mod tests {
         let begun = tokio::time::Instant::now();
         ingest.engine.counters().store_full.set(1);
         let event = push("actions", r#""actions":[]"#);
-        assert_eq!(ingest.take(event.clone()).await, unavailable());
+        assert_eq!(ingest.accept(event.clone()).await, unavailable());
         ingest.engine.counters().store_full.set(0);
         let all = u32::try_from(TOGETHER).expect("a small number");
-        let _taken = ingest.room.try_acquire_many(all).expect("all of it");
-        assert_eq!(ingest.take(event).await, unavailable());
+        let _held = ingest.permits.try_acquire_many(all).expect("all of it");
+        assert_eq!(ingest.accept(event).await, unavailable());
         assert_eq!(begun.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_the_engine_never_took_counts_when_it_comes_again() {
+    async fn what_the_engine_never_accepted_counts_when_it_comes_again() {
         let (ingest, service) = ingest();
         drop(service);
         let event = push("actions", r#""actions":[]"#);
-        assert_eq!(ingest.take(event.clone()).await, unavailable());
+        assert_eq!(ingest.accept(event.clone()).await, unavailable());
         assert!(matches!(
             ingest.verifier().admit("p", &event.signatures, &event.body, ingest.clock.now()),
             Ok(Admitted::Fresh(_))

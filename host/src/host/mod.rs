@@ -11,6 +11,7 @@ mod ingest;
 mod language;
 mod readers;
 mod reload;
+mod store_state;
 mod streams;
 
 use std::collections::BTreeSet;
@@ -229,10 +230,10 @@ impl Host {
         streams.swap([], clients).await;
         api.show_streams(streams.statuses());
         if let Some(source) = source.clone() {
-            let (folder, desk, stopped) =
-                (config.plugins_folder.clone(), reloads.clone(), stop.clone());
+            let folder = config.plugins_folder.clone();
+            let (reloads, stopped) = (reloads.clone(), stop.clone());
             ingest.spawn(async move {
-                reload::watch(source, folder, desk, LOOK_EVERY, stopped).await;
+                reload::watch(source, folder, reloads, LOOK_EVERY, stopped).await;
                 Ok(())
             });
         }
@@ -280,7 +281,7 @@ impl Host {
         self.engine.counters().totals()
     }
 
-    /// The notes that were given up, up to `limit` of them.
+    /// The dead letters, up to `limit` of them.
     pub async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
         let mut letters = Vec::new();
         let mut after: Option<Key> = None;
@@ -431,12 +432,12 @@ pub async fn open_journal(store: &config::Store) -> Result<Option<Journal>, Star
     }
 }
 
-/// The way in for pushed events. Says which products take them.
+/// Checks pushed events. Says which products accept them.
 fn verifier(config: &Config) -> WebhookVerifier {
     let verifier = WebhookVerifier::new(config.ingest.clone());
     for product in config.products.keys() {
         if verifier.takes(product) {
-            tracing::info!(%product, "push: signed events are taken");
+            tracing::info!(%product, "push: signed events are accepted");
         } else {
             tracing::info!(%product, "push: no `ingest_secret` is set, so pushed events are refused");
         }
@@ -444,7 +445,7 @@ fn verifier(config: &Config) -> WebhookVerifier {
     verifier
 }
 
-/// Whether the host takes anything.
+/// Whether the host accepts anything.
 #[derive(Debug, Default)]
 struct Closed(AtomicBool);
 

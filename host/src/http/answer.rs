@@ -1,7 +1,6 @@
 //! Answers: JSON, never cached, and errors that say what to do.
 
 use std::borrow::Cow;
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -27,7 +26,7 @@ pub(super) fn guarded(mut response: Response) -> Response {
     response
 }
 
-/// An error answer: `{"error": {"code", "message", "next"}}`, and a `detail` beside it where the reference
+/// An error answer: `{"error": {"code", "message", "next"}}`, and a `detail` beside it where autoplay-sdk
 /// has one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refused {
@@ -40,9 +39,9 @@ pub(super) struct Refused {
 }
 
 /// A header that an error has beside the usual ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Extra {
-    Allow(&'static [&'static str]),
+    Allow(String),
     Challenge,
     RetryAfterSeconds(u64),
 }
@@ -58,19 +57,13 @@ impl Refused {
         Self { status, code, message, next, extra: None, detail: None }
     }
 
-    pub(super) fn not_found() -> Self {
-        static NEXT: LazyLock<String> =
-            LazyLock::new(|| format!("the addresses are {}", super::routes::addresses()));
-        Self::new(StatusCode::NOT_FOUND, "not_found", "there is no such address", &**NEXT)
-            .with_detail(json!("Not Found"))
-    }
-
-    pub(super) fn method_not_allowed(allowed: &'static [&'static str]) -> Self {
+    pub(super) fn method_not_allowed(allowed: &[&str]) -> Self {
+        let allowed = allowed.join(", ");
         Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "method_not_allowed",
             "this address doesn't take this method",
-            format!("use {}", allowed.join(", ")),
+            format!("use {allowed}"),
         )
         .with(Extra::Allow(allowed))
         .with_detail(json!("Method Not Allowed"))
@@ -119,7 +112,7 @@ impl IntoResponse for Refused {
         let headers = response.headers_mut();
         match self.extra {
             Some(Extra::Allow(allowed)) => {
-                let allowed = HeaderValue::from_str(&allowed.join(", "));
+                let allowed = HeaderValue::from_str(&allowed);
                 headers.insert(ALLOW, allowed.expect("methods are plain words"))
             }
             Some(Extra::Challenge) => {

@@ -10,7 +10,6 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::answer::Refused;
-use super::gate::SEC_FETCH_SITE;
 use crate::config::{Secret, Server};
 
 /// Signs that a request was passed on by a proxy, so that its peer says nothing about the client.
@@ -24,6 +23,9 @@ const PASSED_ON: [HeaderName; 8] = [
     HeaderName::from_static("x-forwarded-server"),
     HeaderName::from_static("x-real-ip"),
 ];
+
+/// What a browser says of the page that asks; no page can change it.
+pub(super) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 const SET_TOKEN: &str = "set `token` in [server] and send `Authorization: Bearer TOKEN`";
 

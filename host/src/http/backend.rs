@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::reload::{
+use super::reload_record::{
     AskedBy, RefusalCode, Reload, ReloadOutcome, ReloadProblem, ReloadRefusal, Reloads,
 };
 use crate::context::Recent;
@@ -44,10 +44,10 @@ pub trait Backend: Send + Sync + 'static {
     }
 
     /// Has `plugin` verify and read a request, and acts on what it means. Returns after the commit:
-    /// the platform is told that a webhook was taken only when it was.
+    /// the platform is told that a webhook was accepted only when it was.
     async fn webhook(&self, plugin: &str, request: WebhookRequest) -> WebhookAnswer;
 
-    /// Takes an event that a connector pushed. Returns after the commit. As it is here, no product is pushed
+    /// Accepts an event that a connector pushed. Returns after the commit. As it is here, no product is pushed
     /// to.
     async fn ingest(&self, push: PushRequest) -> PushAnswer {
         drop(push);
@@ -55,9 +55,9 @@ pub trait Backend: Send + Sync + 'static {
     }
 
     /// Links a session. Returns after the commit.
-    async fn link(&self, wish: LinkWish) -> Result<Linked, LinkError>;
+    async fn link(&self, request: LinkRequest) -> Result<Linked, LinkError>;
 
-    /// Lists notes that wait or were given up, and how the plugins' accounts stand.
+    /// Lists notes that wait and dead letters, and how the plugins' accounts stand.
     async fn outbox(&self, filter: &Filter, want: &Want) -> Result<Listing, LedgerError>;
 
     /// Says what an order would mean; changes nothing.
@@ -196,7 +196,7 @@ impl std::fmt::Debug for WebhookRequest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WebhookAnswer {
     /// What it means is committed, or it means nothing: 200.
-    Taken,
+    Accepted,
     /// The plugin answers itself, for example to a challenge.
     Answer {
         /// 200 to 599.
@@ -222,7 +222,7 @@ pub enum WebhookAnswer {
         /// `trap`, `timeout`, `cpu`, `memory` and the like.
         code: String,
     },
-    /// Nothing can be taken at the moment; the platform shall send it again: 503.
+    /// Nothing can be accepted at the moment; the platform shall send it again: 503.
     Unavailable {
         /// When to send it again at the earliest.
         retry_after: Duration,
@@ -254,24 +254,24 @@ impl std::fmt::Debug for PushRequest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PushAnswer {
     /// It is committed: 200.
-    Taken {
+    Accepted {
         /// Actions left out of it because they can't be used.
         dropped_actions: usize,
     },
-    /// It was taken before: 200.
+    /// It was accepted before: 200.
     Repeat,
     /// It isn't the connector's, or can't be used: 400 to 422.
     Refused(PushError),
-    /// Nothing can be taken at the moment; the connector shall send it again: 503.
+    /// Nothing can be accepted at the moment; the connector shall send it again: 503.
     Unavailable {
         /// When to send it again at the earliest.
         retry_after: Duration,
     },
 }
 
-/// A wish to link a session, as `POST /sessions/link` takes it.
+/// A link, as `POST /sessions/link` takes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LinkWish {
+pub struct LinkRequest {
     /// The product; where it is left out, any product that the plugin serves.
     pub product_id: Option<ProductId>,
     /// The session.

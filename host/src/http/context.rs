@@ -1,88 +1,89 @@
 //! What a chatbot asks for: `GET /context/{user_id}`, `GET /users/{product_id}/{user_id}/live-activity` and
 //! `POST /admin/reset/{user_id}`.
 //!
-//! The first and the last answer as autoplay-sdk's bridge does, save that an error says more: beside the
-//! reference's `detail` it has the `error` of every other route.
+//! The first and the last answer as autoplay-sdk's bridge does, save that an error says more: beside
+//! autoplay-sdk's `detail` it has the `error` of every other route.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Query, State};
-use axum::response::{IntoResponse, Response};
+use axum::extract::{Path, State};
+use axum::response::Response;
 use http::{StatusCode, Uri};
 use serde_json::{Value, json};
 
 use super::answer::{Refused, json_answer};
 use super::backend::NoProduct;
 use super::erase::failed;
-use super::routes::Routes;
+use super::query;
+use super::state::ApiState;
 use crate::context::{Acted, Recent, View};
 
 /// Actions of an answer where nobody says how many.
 const DEFAULT_LIMIT: usize = 50;
-/// Most actions of an answer.
-const MAX_LIMIT: usize = 1000;
 /// When to ask again while what is stored is being read.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 type UserId = Result<Path<String>, PathRejection>;
 
 /// What a user did lately, as text.
-pub(super) async fn context(State(routes): State<Routes>, user: UserId, uri: Uri) -> Response {
-    let answer = || {
-        let asked = Asked::read(&routes, user, &uri)?;
-        let activity = asked.activity()?;
-        let Asked { user, query, .. } = asked;
-        let value = json!({"user_id": user, "query": query, "context": activity});
-        Ok(json_answer(StatusCode::OK, &value))
-    };
-    answer().unwrap_or_else(Refused::into_response)
+pub(super) async fn context(
+    State(api): State<ApiState>,
+    user: UserId,
+    uri: Uri,
+) -> Result<Response, Refused> {
+    let asked = Asked::read(&api, user, &uri)?;
+    let activity = asked.activity()?;
+    let Asked { user, query, .. } = asked;
+    let value = json!({"user_id": user, "query": query, "context": activity});
+    Ok(json_answer(StatusCode::OK, &value))
 }
 
 /// What a user did lately, as a list.
 pub(super) async fn live_activity(
-    State(routes): State<Routes>,
+    State(api): State<ApiState>,
     path: Result<Path<(String, String)>, PathRejection>,
     uri: Uri,
-) -> Response {
-    let answer = || {
-        let recent = readable(&routes)?;
-        let Path((product, user)) = path.map_err(|_| not_text())?;
-        let limit = limit(&pairs(&uri)?)?;
-        let product = product_of(&routes, Some(&product))?;
-        check_somebody(&recent, &user)?;
-        let view = View { max_actions: None, ..recent.view() };
-        let actions = recent.actions(&product, &user, limit, view).ok_or_else(unknown_user)?;
-        let listed: Vec<_> = actions.iter().map(listed).collect();
-        let value = json!({
-            "product_id": &*product,
-            "user_id": user,
-            "count": listed.len(),
-            "actions": listed,
-        });
-        Ok(json_answer(StatusCode::OK, &value))
-    };
-    answer().unwrap_or_else(Refused::into_response)
+) -> Result<Response, Refused> {
+    let recent = readable(&api)?;
+    let Path((product, user)) = path.map_err(|_| not_text())?;
+    let pairs = pairs(&uri)?;
+    let limit =
+        value(&pairs, "limit").map(|text| query::limit(text, "send, for example, ?limit=20"));
+    let limit = limit.transpose()?.unwrap_or(DEFAULT_LIMIT);
+    let product = product_of(&api, Some(&product))?;
+    check_somebody(&recent, &user)?;
+    let view = View { max_actions: None, ..recent.view() };
+    let actions = recent.actions(&product, &user, limit, view).ok_or_else(unknown_user)?;
+    let listed: Vec<_> = actions.iter().map(listed).collect();
+    let value = json!({
+        "product_id": &*product,
+        "user_id": user,
+        "count": listed.len(),
+        "actions": listed,
+    });
+    Ok(json_answer(StatusCode::OK, &value))
 }
 
 /// Erases a user's sessions, and with them the context; notes that were posted stay.
-pub(super) async fn reset(State(routes): State<Routes>, user: UserId, uri: Uri) -> Response {
-    let answer = async {
-        let Path(user) = user.map_err(|_| not_text())?;
-        let product = product_of(&routes, value(&pairs(&uri)?, "product"))?;
-        let reset = routes.within_deadline(routes.backend.reset(&product, &user)).await?;
-        let erased = reset.map_err(failed)?;
-        let mut answer = json!({"status": "ok", "user_id": user});
-        // autoplay-sdk's answer has no more; what stays at the platforms is told where there is any.
-        if erased.left > 0 {
-            answer["left"] = json!(erased.left);
-            answer["kept"] = json!(erased.kept);
-            answer["erasure"] = json!(erased.erasure);
-        }
-        Ok(json_answer(StatusCode::OK, &answer))
-    };
-    answer.await.unwrap_or_else(Refused::into_response)
+pub(super) async fn reset(
+    State(api): State<ApiState>,
+    user: UserId,
+    uri: Uri,
+) -> Result<Response, Refused> {
+    let Path(user) = user.map_err(|_| not_text())?;
+    let product = product_of(&api, value(&pairs(&uri)?, "product"))?;
+    let reset = api.within_deadline(api.backend.reset(&product, &user)).await?;
+    let erased = reset.map_err(failed)?;
+    let mut answer = json!({"status": "ok", "user_id": user});
+    // autoplay-sdk's answer has no more; what stays at the platforms is told where there is any.
+    if erased.left > 0 {
+        answer["left"] = json!(erased.left);
+        answer["kept"] = json!(erased.kept);
+        answer["erasure"] = json!(erased.erasure);
+    }
+    Ok(json_answer(StatusCode::OK, &answer))
 }
 
 /// A question about a user, from a client that may ask.
@@ -95,12 +96,12 @@ pub(super) struct Asked {
 
 impl Asked {
     /// Reads `…/{user_id}?query=&product=`.
-    pub(super) fn read(routes: &Routes, user: UserId, uri: &Uri) -> Result<Self, Refused> {
-        let recent = readable(routes)?;
+    pub(super) fn read(api: &ApiState, user: UserId, uri: &Uri) -> Result<Self, Refused> {
+        let recent = readable(api)?;
         let Path(user) = user.map_err(|_| not_text())?;
         let pairs = pairs(uri)?;
         let query = value(&pairs, "query").ok_or_else(missing_query)?.to_owned();
-        let product = product_of(routes, value(&pairs, "product"))?;
+        let product = product_of(api, value(&pairs, "product"))?;
         Ok(Self { recent, product, user, query })
     }
 
@@ -113,8 +114,8 @@ impl Asked {
 }
 
 /// What people did lately, where it is kept.
-fn readable(routes: &Routes) -> Result<Recent, Refused> {
-    let Some(recent) = routes.backend.recent() else {
+fn readable(api: &ApiState) -> Result<Recent, Refused> {
+    let Some(recent) = api.backend.recent() else {
         return Err(Refused::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "context_off",
@@ -132,8 +133,8 @@ fn readable(routes: &Routes) -> Result<Recent, Refused> {
     Ok(recent)
 }
 
-fn product_of(routes: &Routes, named: Option<&str>) -> Result<Arc<str>, Refused> {
-    routes.backend.product(named).map_err(|no| match no {
+fn product_of(api: &ApiState, named: Option<&str>) -> Result<Arc<str>, Refused> {
+    api.backend.product(named).map_err(|no| match no {
         NoProduct::Unknown => Refused::new(
             StatusCode::NOT_FOUND,
             "unknown_product",
@@ -150,33 +151,12 @@ fn product_of(routes: &Routes, named: Option<&str>) -> Result<Arc<str>, Refused>
 }
 
 fn pairs(uri: &Uri) -> Result<Vec<(String, String)>, Refused> {
-    let Query(pairs) = Query::try_from_uri(uri).map_err(|_| {
-        Refused::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "invalid_query",
-            "the query can't be read",
-            "encode it as forms are: UTF-8, with % before what has a meaning of its own",
-        )
-    })?;
-    Ok(pairs)
+    query::pairs(uri, "encode it as forms are: UTF-8, with % before what has a meaning of its own")
 }
 
 /// The last value of a name, as autoplay-sdk reads it.
 fn value<'a>(pairs: &'a [(String, String)], wanted: &str) -> Option<&'a str> {
     pairs.iter().rev().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str())
-}
-
-fn limit(pairs: &[(String, String)]) -> Result<usize, Refused> {
-    let Some(text) = value(pairs, "limit") else { return Ok(DEFAULT_LIMIT) };
-    let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-    limit.ok_or_else(|| {
-        Refused::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "invalid_limit",
-            format!("limit must be a number from 1 to {MAX_LIMIT}"),
-            "send, for example, ?limit=20",
-        )
-    })
 }
 
 /// An action as it is listed.

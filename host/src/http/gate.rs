@@ -5,19 +5,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::{HOST, HeaderName, HeaderValue, ORIGIN};
+use http::header::{HOST, HeaderValue, ORIGIN};
 use http::request::Parts;
 use http::uri::{Authority, Uri};
 use http::{HeaderMap, Method, StatusCode, Version};
 
 use super::answer::Refused;
-use super::auth::{Rule, is_this_machine};
+use super::auth::{Rule, SEC_FETCH_SITE, is_this_machine};
 use super::page::Asking;
 use super::permits::ConnectionPermit;
-use super::routes::Peer;
 use crate::config::{PageOrigin, Server};
 
 /// Most bytes of a request's head: its first line and its headers, with their line breaks.
@@ -26,8 +25,9 @@ pub(super) const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// When to come again while all connections are taken.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// What a browser says of the page that asks; no page can change it.
-pub(super) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// The client's address, put into each request by the accept loop.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub(super) SocketAddr);
 
 /// Who may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,10 +63,6 @@ struct Names {
     /// As configured, with or without a port.
     configured: Vec<Authority>,
 }
-
-/// A route's path, on its answer: what is logged of an address.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Place(pub(super) &'static str);
 
 impl Gate {
     /// The judge of a listener at `local`.
@@ -224,25 +220,24 @@ fn head_bytes(head: &Parts) -> usize {
 
 /// The gate before one route.
 #[derive(Clone)]
-pub(super) struct Before {
+pub(super) struct Guard {
     pub(super) gate: Gate,
     pub(super) access: Access,
-    /// Where there is a route.
-    pub(super) place: Option<Place>,
 }
 
-/// Judges a request, and finds it a permit.
-pub(super) async fn pass(State(before): State<Before>, request: Request, next: Next) -> Response {
-    let Before { gate, access, place } = before;
+/// Judges a request, and finds it a permit. The answer has the route's path: what is logged of an address.
+pub(super) async fn pass(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let Guard { gate, access } = guard;
     let (head, body) = request.into_parts();
+    let path = head.extensions.get::<MatchedPath>().cloned();
     let page = gate.page(access, &head.headers);
     let mut answer = match admitted(&gate, access, &head).await {
         Ok(()) => next.run(Request::from_parts(head, body)).await,
         Err(refused) => refused.into_response(),
     };
     page.mark(answer.headers_mut());
-    if let Some(place) = place {
-        answer.extensions_mut().insert(place);
+    if let Some(path) = path {
+        answer.extensions_mut().insert(path);
     }
     answer
 }

@@ -7,26 +7,26 @@ use serde_json::{Map, Value, json};
 
 use super::answer::json_answer;
 use super::backend::{Part, Readiness, StreamReadiness, StreamState};
-use super::routes::Routes;
+use super::state::ApiState;
 use crate::ids::PluginName;
 use crate::outbox::trouble::LastError;
 
 /// 200 while the process lives. `degraded` while no events can come from some stream.
-pub(super) async fn alive(State(routes): State<Routes>) -> Response {
-    let readiness = routes.backend.readiness();
+pub(super) async fn alive(State(api): State<ApiState>) -> Response {
+    let readiness = api.backend.readiness();
     let connected = readiness.streams.iter().all(|stream| stream.state == StreamState::Connected);
     let status = if connected { "ok" } else { "degraded" };
     json_answer(StatusCode::OK, &json!({"status": status, "streams": streams(&readiness)}))
 }
 
 /// 200 when everything is ready, else 503 with what isn't.
-pub(super) async fn ready(State(routes): State<Routes>) -> Response {
-    let readiness = routes.backend.readiness();
+pub(super) async fn ready(State(api): State<ApiState>) -> Response {
+    let readiness = api.backend.readiness();
     let (code, status) = match readiness.is_ready() {
         true => (StatusCode::OK, "ready"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
     };
-    let errors = routes.backend.last_errors();
+    let errors = api.backend.last_errors();
     let plugin = |(name, state): &(PluginName, Part)| {
         let last = errors.iter().find(|(plugin, _)| plugin == name);
         (name.to_string(), with_error(part(state), last.map(|(_, error)| error)))

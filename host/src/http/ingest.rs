@@ -1,7 +1,7 @@
 //! `POST /ingest/{product_id}`: what a connector pushes. The signature is the authentication.
 
 use axum::extract::{Path, Request, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::StatusCode;
 use http::header::HeaderName;
 use serde_json::json;
@@ -9,7 +9,7 @@ use serde_json::json;
 use super::answer::{Refused, json_answer};
 use super::backend::{PushAnswer, PushRequest};
 use super::body;
-use super::routes::Routes;
+use super::state::ApiState;
 use crate::session::payload::PayloadError;
 use crate::stream::push::PushError;
 
@@ -20,35 +20,31 @@ const EXAMPLE: &str = "send, for example, {\"type\": \"actions\", \"product_id\"
 
 /// Takes an event. Answers after the commit.
 pub(super) async fn ingest(
-    State(routes): State<Routes>,
+    State(api): State<ApiState>,
     Path(product): Path<String>,
     request: Request,
-) -> Response {
-    answer(&routes, product, request).await.unwrap_or_else(Refused::into_response)
-}
-
-async fn answer(routes: &Routes, product: String, request: Request) -> Result<Response, Refused> {
+) -> Result<Response, Refused> {
     let signatures = request.headers().get_all(SIGNATURE).iter();
     let signatures: Vec<_> = signatures.map(|value| value.as_bytes().to_vec()).collect();
-    if let Some(answer) = routes.backend.refuses_push(&product, !signatures.is_empty()) {
+    if let Some(answer) = api.backend.refuses_push(&product, !signatures.is_empty()) {
         return response(answer);
     }
-    let body = body::read(request, routes.max_body_bytes).await?;
+    let body = body::read(request, api.max_body_bytes).await?;
     let push = PushRequest { product, signatures, body };
-    response(routes.within_deadline(routes.backend.ingest(push)).await?)
+    response(api.within_deadline(api.backend.ingest(push)).await?)
 }
 
 fn response(answer: PushAnswer) -> Result<Response, Refused> {
     match answer {
-        PushAnswer::Taken { dropped_actions } => {
-            let value = json!({"status": "taken", "dropped_actions": dropped_actions});
+        PushAnswer::Accepted { dropped_actions } => {
+            let value = json!({"status": "accepted", "dropped_actions": dropped_actions});
             Ok(json_answer(StatusCode::OK, &value))
         }
         PushAnswer::Repeat => Ok(json_answer(StatusCode::OK, &json!({"status": "repeated"}))),
         PushAnswer::Refused(error) => Err(refused(error)),
         PushAnswer::Unavailable { retry_after } => Err(Refused::unavailable(
             "unavailable",
-            "nothing can be taken at the moment",
+            "nothing can be accepted at the moment",
             retry_after,
         )),
     }

@@ -3,9 +3,9 @@
 //! | route | who may | what |
 //! |---|---|---|
 //! | `POST`, `GET`, `HEAD` `/webhooks/{plugin}` | anyone; the plugin verifies the raw bytes | answered after the commit |
-//! | `POST /ingest/{product_id}` | the connector that signs the raw bytes with the product's secret | takes an event; answered after the commit |
+//! | `POST /ingest/{product_id}` | the connector that signs the raw bytes with the product's secret | accepts an event; answered after the commit |
 //! | `POST /sessions/link` | the bearer of `server.token`; without one, programs on this machine | links a session to a conversation |
-//! | `GET /outbox` | as above; texts only for the bearer of a token | what waits and what was given up |
+//! | `GET /outbox` | as above; texts only for the bearer of a token | what waits and the dead letters |
 //! | `POST /outbox/retry`, `/outbox/purge` | as above | has notes sent again, or removes them for good |
 //! | `POST /erase` | as `POST /sessions/link` | erases a person or a session of a product |
 //! | `GET /plugins` | the same | how every plugin is |
@@ -19,8 +19,9 @@
 //! | `GET /healthz` | anyone | 200 while the process lives, with the streams' state |
 //! | `GET /readyz` | anyone | 200 when streams, store and plugins are ready, else 503 |
 //!
-//! `routes` has the table that the router is made of: a route can't be there without saying who may call it.
-//! `gate` judges every request by it, before anything of its body is read. Errors are JSON:
+//! `routes` has the table that the router is made of, and `route` what a row of it is: there is no way to add an address
+//! without saying who may call it. `gate` judges every request by that, before anything of its body is read. `json` reads
+//! the bodies that say what is wanted. Errors are JSON:
 //! `{"error": {"code", "message", "next"}}`, with autoplay-sdk's `detail` beside it where it has one.
 //!
 //! Everything is bounded: connections (`permits`), the time for a request's head and for its body, the body's
@@ -35,16 +36,21 @@ mod erase;
 mod gate;
 mod health;
 mod ingest;
+mod json;
 mod link;
 mod mcp;
 mod outbox;
 mod page;
 mod permits;
 mod plugins;
+mod query;
 mod reload;
+mod reload_record;
 mod reply;
+mod route;
 mod routes;
 mod server;
+mod state;
 mod streams;
 mod webhook;
 mod wire;
@@ -53,10 +59,10 @@ mod wire;
 mod tests;
 
 pub use backend::{
-    Backend, LinkWish, NoProduct, Part, PluginReport, PluginsReport, PushAnswer, PushRequest,
+    Backend, LinkRequest, NoProduct, Part, PluginReport, PluginsReport, PushAnswer, PushRequest,
     Readiness, StreamReadiness, StreamState, WebhookAnswer, WebhookRequest,
 };
-pub use reload::{
+pub use reload_record::{
     AskedBy, RefusalCode, Reload, ReloadCounts, ReloadOutcome, ReloadProblem, ReloadRefusal,
     Reloads,
 };

@@ -81,7 +81,7 @@ impl Connections {
     fn enter(&self, peer: IpAddr, now: Instant) -> Option<ConnectionPermit> {
         let peer = counted(peer);
         let mut open = self.open();
-        let reserved = !self.has_room(&mut open, peer, now);
+        let reserved = !self.has_capacity(&mut open, peer, now);
         if reserved && open.reserved >= RESERVED {
             open.dismiss(now, |taken| taken.reserved)?;
         }
@@ -92,7 +92,7 @@ impl Connections {
     }
 
     /// Whether there is a permit that isn't reserved, where somebody gave way for it.
-    fn has_room(&self, open: &mut Open, peer: Option<IpAddr>, now: Instant) -> bool {
+    fn has_capacity(&self, open: &mut Open, peer: Option<IpAddr>, now: Instant) -> bool {
         let of_peer = peer.and_then(|peer| open.peers.get(&peer)).copied().unwrap_or_default();
         if of_peer >= self.0.per_peer {
             return open.dismiss(now, |taken| !taken.reserved && taken.peer == peer).is_some();
@@ -207,7 +207,7 @@ impl ConnectionPermit {
         if !reserved {
             return true;
         }
-        if !self.permits.has_room(&mut open, peer, now) {
+        if !self.permits.has_capacity(&mut open, peer, now) {
             return false;
         }
         let Some(mut taken) = open.remove(self.id) else { return false };
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn while_the_host_is_busy_with_all_seats_newcomers_get_the_reserve() {
+    async fn while_the_host_is_busy_with_all_permits_newcomers_get_the_reserve() {
         let permits = Connections::new(2, 10);
         let busy = [(); 2].map(|()| enter(&permits, "127.0.0.1").unwrap());
         busy.iter().for_each(ConnectionPermit::works);

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::{StatusCode, Uri};
 use serde_json::json;
 
 use super::answer::{Refused, json_answer};
 use super::context::Asked;
-use super::routes::Routes;
+use super::state::ApiState;
 use crate::llm::{LlmError, ReplyError};
 
 /// When to ask again while it is busy.
@@ -18,21 +18,18 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Answers a question, knowing what the user did lately. The model isn't asked about who isn't known.
 pub(super) async fn reply(
-    State(routes): State<Routes>,
+    State(api): State<ApiState>,
     user: Result<Path<String>, PathRejection>,
     uri: Uri,
-) -> Response {
-    let answer = async {
-        let asked = Asked::read(&routes, user, &uri)?;
-        let replies = routes.backend.replies().ok_or_else(off)?;
-        let context = asked.activity()?;
-        let Asked { user, query, .. } = asked;
-        // No deadline of the routes: the model's own ends it, and says so.
-        let reply = replies.reply(&user, &context, &query).await.map_err(|error| failed(&error))?;
-        let value = json!({"user_id": user, "query": query, "reply": reply, "context": context});
-        Ok(json_answer(StatusCode::OK, &value))
-    };
-    answer.await.unwrap_or_else(Refused::into_response)
+) -> Result<Response, Refused> {
+    let asked = Asked::read(&api, user, &uri)?;
+    let replies = api.backend.replies().ok_or_else(off)?;
+    let context = asked.activity()?;
+    let Asked { user, query, .. } = asked;
+    // No deadline of the routes: the model's own ends it, and says so.
+    let reply = replies.reply(&user, &context, &query).await.map_err(|error| failed(&error))?;
+    let value = json!({"user_id": user, "query": query, "reply": reply, "context": context});
+    Ok(json_answer(StatusCode::OK, &value))
 }
 
 fn off() -> Refused {

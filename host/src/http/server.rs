@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
+use axum::extract::MatchedPath;
 use http::header::CONNECTION;
 use http::{HeaderValue, StatusCode};
 use hyper::body::Incoming;
@@ -21,12 +21,12 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt;
 
 use super::backend::Backend;
-use super::gate::{MAX_HEAD_BYTES, Place};
+use super::gate::{MAX_HEAD_BYTES, Peer};
 use super::permits::{ConnectionPermit, Connections};
-use super::routes::{Peer, Routes};
+use super::route::GuardedRouter;
+use super::routes;
 use super::wire::Wire;
 use crate::config::Server;
 use crate::telemetry::REFUSALS_WINDOW;
@@ -69,7 +69,7 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let local = listener.local_addr()?;
     let shared = Shared {
-        router: Routes::router(backend.clone(), &server, local),
+        router: routes::router(backend.clone(), &server, local),
         backend,
         requests: TaskTracker::new(),
         header_timeout: server.header_timeout,
@@ -103,7 +103,7 @@ pub async fn serve(
 
 #[derive(Clone)]
 struct Shared {
-    router: Router,
+    router: GuardedRouter,
     backend: Arc<dyn Backend>,
     /// One token for each request under way.
     requests: TaskTracker,
@@ -146,24 +146,21 @@ async fn connection(
         let (router, backend, requests) = (router.clone(), backend.clone(), requests.clone());
         let (permit, outlet, left) = (in_use.clone(), outlet.clone(), left.clone());
         async move {
-            outlet.room().await;
+            outlet.emptied().await;
             let under_way = requests.token();
             permit.works();
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(Peer(peer));
             request.extensions_mut().insert(permit.clone());
-            let mut answer = router.oneshot(request).await;
+            let mut answer = router.answer(request).await;
             permit.waits();
             drop(under_way);
-            if let Ok(answer) = &mut answer {
-                log(&*backend, answer.extensions().get(), answer.status());
-                let is_last = left.fetch_sub(1, Ordering::Relaxed) <= 1;
-                if is_last || permit.is_reserved() {
-                    let headers = answer.headers_mut();
-                    headers.insert(CONNECTION, HeaderValue::from_static("close"));
-                }
+            log(&*backend, answer.extensions().get(), answer.status());
+            let is_last = left.fetch_sub(1, Ordering::Relaxed) <= 1;
+            if is_last || permit.is_reserved() {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            answer.map_err(|never: Infallible| never)
+            Ok::<_, Infallible>(answer)
         }
     });
     let connection = http1::Builder::new()
@@ -184,8 +181,8 @@ async fn connection(
 
 /// Tells of a request: the address as it is documented, never what a client put into it. What anybody can
 /// cause is told once a minute, and counted.
-fn log(backend: &dyn Backend, place: Option<&Place>, status: StatusCode) {
-    let address = place.map_or("unknown", |place| place.0);
+fn log(backend: &dyn Backend, path: Option<&MatchedPath>, status: StatusCode) {
+    let address = path.map_or("unknown", MatchedPath::as_str);
     let code = status.as_u16();
     if code < 400 {
         return tracing::debug!(address, status = code, "http: a request was answered");

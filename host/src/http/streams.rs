@@ -1,27 +1,30 @@
 //! `POST /streams/retry` and `POST /streams/{name}/retry`: has a stream that waits connect at once.
 
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::answer::{Refused, json_answer};
 use super::health;
-use super::routes::Routes;
+use super::state::ApiState;
 
 /// Has every stream that waits, or was refused, connect at once.
-pub(super) async fn retry_all(State(routes): State<Routes>) -> Response {
-    answer(&routes, None).unwrap_or_else(Refused::into_response)
+pub(super) async fn retry_all(State(api): State<ApiState>) -> Result<Response, Refused> {
+    answer(&api, None)
 }
 
 /// Has one stream connect at once.
-pub(super) async fn retry(State(routes): State<Routes>, Path(name): Path<String>) -> Response {
-    answer(&routes, Some(&name)).unwrap_or_else(Refused::into_response)
+pub(super) async fn retry(
+    State(api): State<ApiState>,
+    Path(name): Path<String>,
+) -> Result<Response, Refused> {
+    answer(&api, Some(&name))
 }
 
 /// Answers how each stream stood before.
-fn answer(routes: &Routes, name: Option<&str>) -> Result<Response, Refused> {
-    let before = routes.backend.retry_streams(name).ok_or_else(|| {
+fn answer(api: &ApiState, name: Option<&str>) -> Result<Response, Refused> {
+    let before = api.backend.retry_streams(name).ok_or_else(|| {
         Refused::new(
             StatusCode::NOT_FOUND,
             "unknown_stream",

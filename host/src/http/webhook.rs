@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use serde_json::json;
@@ -10,41 +10,34 @@ use serde_json::json;
 use super::answer::{Refused, guarded, json_answer};
 use super::backend::{WebhookAnswer, WebhookRequest};
 use super::body;
-use super::routes::Routes;
+use super::state::ApiState;
 
 /// Longest text of a plugin in an answer, in characters.
 const LONGEST_MESSAGE: usize = 500;
 
 /// Hands a webhook to its plugin. Answers after the commit.
 pub(super) async fn webhook(
-    State(routes): State<Routes>,
+    State(api): State<ApiState>,
     Path(plugin): Path<String>,
     request: Request,
-) -> Response {
-    match answer(&routes, &plugin, request).await {
-        Ok(answer) => answer,
-        Err(refused) => refused.into_response(),
-    }
-}
-
-async fn answer(routes: &Routes, plugin: &str, request: Request) -> Result<Response, Refused> {
-    if let Some(answer) = routes.backend.refuses_webhook(plugin) {
+) -> Result<Response, Refused> {
+    if let Some(answer) = api.backend.refuses_webhook(&plugin) {
         return response(answer);
     }
     let called = request.uri().path_and_query().map_or("/", |called| called.as_str());
-    let url = format!("{}{called}", routes.public_url);
+    let url = format!("{}{called}", api.public_url);
     let method = request.method().to_string();
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let headers =
         request.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
-    let body = body::read(request, routes.max_body_bytes).await?;
+    let body = body::read(request, api.max_body_bytes).await?;
     let request = WebhookRequest { method, url, headers, body };
-    response(routes.within_deadline(routes.backend.webhook(plugin, request)).await?)
+    response(api.within_deadline(api.backend.webhook(&plugin, request)).await?)
 }
 
 fn response(answer: WebhookAnswer) -> Result<Response, Refused> {
     match answer {
-        WebhookAnswer::Taken => Ok(json_answer(StatusCode::OK, &json!({"status": "taken"}))),
+        WebhookAnswer::Accepted => Ok(json_answer(StatusCode::OK, &json!({"status": "accepted"}))),
         WebhookAnswer::Answer { status, content_type, body } => {
             let mut response = Response::new(Body::from(body));
             *response.status_mut() = StatusCode::from_u16(status)
@@ -82,7 +75,7 @@ fn response(answer: WebhookAnswer) -> Result<Response, Refused> {
         )),
         WebhookAnswer::Unavailable { retry_after } => Err(Refused::unavailable(
             "unavailable",
-            "nothing can be taken at the moment",
+            "nothing can be accepted at the moment",
             retry_after,
         )),
     }

@@ -42,8 +42,8 @@ pub(super) struct Outlet {
 }
 
 impl Outlet {
-    /// Ends when there is room for an answer.
-    pub(super) async fn room(&self) {
+    /// Ends when what was answered has left.
+    pub(super) async fn emptied(&self) {
         std::future::poll_fn(|context| {
             self.waker.register(context.waker());
             if self.is_full.load(Ordering::Acquire) { Poll::Pending } else { Poll::Ready(()) }
@@ -172,12 +172,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_nobody_reads_is_given_up_at_the_deadline_and_meanwhile_there_is_no_room() {
+    async fn what_nobody_reads_is_given_up_at_the_deadline_and_meanwhile_nothing_else_is_answered()
+    {
         let (mut wire, outlet, _client) = pair().await;
-        outlet.room().await;
+        outlet.emptied().await;
         assert!(timeout(Duration::from_secs(1), write_all(&mut wire)).await.is_err());
         tokio::time::pause();
-        assert!(timeout(SEND_DEADLINE / 4, outlet.room()).await.is_err());
+        assert!(timeout(SEND_DEADLINE / 4, outlet.emptied()).await.is_err());
         let begun = Instant::now();
         assert_eq!(write_all(&mut wire).await.kind(), io::ErrorKind::TimedOut);
         assert!(begun.elapsed() <= SEND_DEADLINE, "{:?}", begun.elapsed());
@@ -207,7 +208,7 @@ mod tests {
         let writer = async {
             wire.write_all(&vec![b'x'; 16 << 20]).await.unwrap();
             wire.flush().await.unwrap();
-            outlet_of_reader.room().await;
+            outlet_of_reader.emptied().await;
             drop(wire);
         };
         let (read, ()) = tokio::join!(reader, writer);

@@ -28,7 +28,7 @@ use crate::http::{
 /// Reloads that wait.
 const WAITING: usize = 16;
 
-/// A wish for a reload.
+/// A request for a reload.
 pub(super) struct Request {
     by: AskedBy,
     reply: oneshot::Sender<Reload>,
@@ -42,10 +42,10 @@ pub(super) struct ReloadHandle {
 }
 
 impl ReloadHandle {
-    /// A desk, and where its wishes come out.
+    /// A handle, and where its requests come out.
     pub(super) fn new(record: Record) -> (Self, mpsc::Receiver<Request>) {
-        let (requests, wishes) = mpsc::channel(WAITING);
-        (Self { requests, record }, wishes)
+        let (sender, requests) = mpsc::channel(WAITING);
+        (Self { requests: sender, record }, requests)
     }
 
     /// Has it read again, and tells what became of it. It goes on when nobody waits for it.

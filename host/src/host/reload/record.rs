@@ -44,7 +44,7 @@ impl Record {
         reloads.under_way = false;
         match &reload.outcome {
             ReloadOutcome::Applied { .. } => reloads.totals.applied += 1,
-            // The host looked by itself, and what was refused before may be what was wished for.
+            // The host looked by itself, and what was refused before may be what was meant.
             ReloadOutcome::Unchanged if by == AskedBy::Folder => {
                 let undone =
                     reloads.last.take_if(|last| matches!(last.outcome, ReloadOutcome::Refused(_)));

@@ -28,7 +28,7 @@ enum Kind {
 pub(in crate::host) async fn watch(
     source: Source,
     plugins_folder: PathBuf,
-    desk: ReloadHandle,
+    reloads: ReloadHandle,
     every: Duration,
     stop: CancellationToken,
 ) {
@@ -38,11 +38,11 @@ pub(in crate::host) async fn watch(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let watching = async {
         // The components that are there at the first look are nobody's news.
-        folder.look(&desk.record).await;
+        folder.look(&reloads.record).await;
         loop {
             ticks.tick().await;
-            if folder.look(&desk.record).await {
-                desk.ask(AskedBy::Folder).await;
+            if folder.look(&reloads.record).await {
+                reloads.ask(AskedBy::Folder).await;
             }
         }
     };

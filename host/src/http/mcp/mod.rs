@@ -12,6 +12,7 @@ mod tools;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
@@ -25,7 +26,7 @@ use super::answer::{Refused, guarded};
 use super::backend::Backend;
 use super::body;
 use super::page;
-use super::routes::Routes;
+use super::state::ApiState;
 use crate::config::Server;
 use tools::Tools;
 
@@ -64,12 +65,11 @@ impl Mcp {
 }
 
 /// Answers a request of the protocol.
-pub(super) async fn mcp(State(routes): State<Routes>, request: Request) -> Response {
-    answer(&routes, request).await.unwrap_or_else(Refused::into_response)
-}
-
-async fn answer(routes: &Routes, request: Request) -> Result<Response, Refused> {
-    let Some(Mcp(service)) = &routes.mcp else { return Err(Refused::not_found()) };
+pub(super) async fn mcp(
+    State(api): State<ApiState>,
+    Extension(Mcp(service)): Extension<Mcp>,
+    request: Request,
+) -> Result<Response, Refused> {
     if request.method() == Method::OPTIONS && request.headers().contains_key(ORIGIN) {
         // A browser asks first whether its page may; the gate let it pass because the page may.
         let mut answer = guarded(StatusCode::NO_CONTENT.into_response());
@@ -86,11 +86,11 @@ async fn answer(routes: &Routes, request: Request) -> Result<Response, Refused> 
     }
     let (mut head, body) = request.into_parts();
     let read = Request::from_parts(head.clone(), body);
-    let body = body::read(read, routes.max_body_bytes).await?;
+    let body = body::read(read, api.max_body_bytes).await?;
     head.headers.insert(ACCEPT, BOTH);
     // The gate compared it, and more closely than the library would.
     head.headers.remove(ORIGIN);
     let request = Request::from_parts(head, Full::new(body));
-    let answer = routes.within_deadline(service.handle(request)).await?;
+    let answer = api.within_deadline(service.handle(request)).await?;
     Ok(guarded(answer.map(Body::new)))
 }

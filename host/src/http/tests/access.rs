@@ -35,7 +35,7 @@ async fn with_a_token_only_its_bearer_links() {
     let twice = [JSON, ("authorization", "Bearer right"), ("authorization", "Bearer right")];
     assert_eq!(host.send("POST", "/sessions/link", &twice, body).await.status(), 401);
     assert_eq!(host.send("POST", "/sessions/link", &[JSON], body).await.status(), 401);
-    assert_eq!(host.wishes(), []);
+    assert_eq!(host.links(), []);
 
     for authorization in ["Bearer right", "bearer right"] {
         let answer = host
@@ -57,7 +57,7 @@ async fn without_a_token_only_programs_on_this_machine_link() {
             host.send("POST", "/sessions/link", &[JSON, (sign, "http://127.0.0.1")], body).await;
         assert_eq!((answer.status(), answer.code().as_str()), (401, "unauthorized"), "{sign}");
     }
-    assert_eq!(host.wishes(), []);
+    assert_eq!(host.links(), []);
     assert_eq!(host.send("POST", "/sessions/link", &[JSON], body).await.status(), 200);
 }
 

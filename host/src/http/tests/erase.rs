@@ -95,13 +95,10 @@ async fn an_erasure_that_does_not_say_whom_changes_nothing() {
         (json!({"user_id": "u"}), "missing_field"),
         (json!({"product_id": "p", "user_id": "u", "keep_notes": "yes"}), "invalid_body"),
         (json!({"product_id": "p", "user_id": "u", "all": true}), "unknown_field"),
-        (json!(["u"]), "invalid_body"),
     ] {
         let answer = host.erase(&body).await;
         assert_eq!((answer.status(), answer.code()), (422, code.to_owned()), "{body}");
     }
-    assert_eq!(host.send("POST", "/erase", &[JSON], "{").await.status(), 400);
-    assert_eq!(host.send("POST", "/erase", &[], "{}").await.status(), 415);
     assert_eq!(host.send("PUT", "/erase", &[], "").await.status(), 405);
     assert!(host.backend.erasures.lock().unwrap().is_empty());
 }

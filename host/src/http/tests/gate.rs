@@ -3,7 +3,8 @@
 use super::*;
 use crate::config::Mcp;
 use crate::http::gate::{Access, MAX_HEAD_BYTES};
-use crate::http::routes::{Route, table};
+use crate::http::route::Route;
+use crate::http::routes::table;
 
 const BEARER: (&str, &str) = ("authorization", "Bearer right");
 
@@ -65,7 +66,8 @@ fn calls() -> Vec<(Route, &'static str, String)> {
 }
 
 fn again(route: &Route) -> Route {
-    table().into_iter().find(|it| it.path == route.path).unwrap()
+    let same = |it: &Route| (it.path, it.methods) == (route.path, route.methods);
+    table().into_iter().find(same).unwrap()
 }
 
 impl Host {
@@ -80,7 +82,7 @@ impl Host {
     /// Nothing that changes or tells anything was asked of what is behind the routes.
     fn untouched(&self) -> bool {
         let it = &self.backend;
-        it.wishes.lock().unwrap().is_empty()
+        it.links.lock().unwrap().is_empty()
             && it.asked.lock().unwrap().is_empty()
             && it.erasures.lock().unwrap().is_empty()
             && it.resets.lock().unwrap().is_empty()

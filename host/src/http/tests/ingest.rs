@@ -11,7 +11,7 @@ async fn a_pushed_event_is_handed_on_byte_for_byte_with_every_signature() {
     let host = Host::start(Server { token, ..Server::default() }).await;
     let signed = [("X-Connector-Signature", "sha256=ab"), ("x-connector-signature", "sha256=cd")];
     let answer = host.send("POST", "/ingest/a%2Fb%20c", &signed, "{\"not\" : json\r\n").await;
-    let taken = json!({"status": "taken", "dropped_actions": 0});
+    let taken = json!({"status": "accepted", "dropped_actions": 0});
     assert_eq!((answer.status(), answer.json()), (200, taken));
     let pushes = std::mem::take(&mut *host.backend.pushes.lock().unwrap());
     let expected = PushRequest {

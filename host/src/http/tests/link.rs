@@ -20,18 +20,18 @@ async fn a_link_answers_what_became_of_it() {
             json!({"session_id": "s", "conversation_id": "c", "event": text})
         );
     }
-    let wish = LinkWish {
+    let request = LinkRequest {
         product_id: Some(ProductId::new("p").unwrap()),
         session_id: SessionId::new("s").unwrap(),
         conversation_id: ConversationId::new("c").unwrap(),
         plugin: Some("webhook".into()),
         mode: LinkMode::Move,
     };
-    assert_eq!(host.wishes(), vec![wish; 4]);
+    assert_eq!(host.links(), vec![request; 4]);
 
     host.link(&json!({"session_id": "s", "conversation_id": "c"})).await;
-    let [wish] = host.wishes().try_into().unwrap();
-    assert_eq!((wish.product_id, wish.plugin, wish.mode), (None, None, LinkMode::Auto));
+    let [request] = host.links().try_into().unwrap();
+    assert_eq!((request.product_id, request.plugin, request.mode), (None, None, LinkMode::Auto));
 }
 
 #[tokio::test]
@@ -39,10 +39,10 @@ async fn numbers_are_ids_as_on_the_stream() {
     let host = Host::start(Server::default()).await;
     let body = json!({"product_id": 7, "session_id": 4242, "conversation_id": -1, "plugin": 3});
     assert_eq!(host.link(&body).await.status(), 200);
-    let [wish] = &*host.wishes() else { panic!("one wish") };
-    let product = wish.product_id.as_ref().map(ProductId::as_str);
-    assert_eq!((product, wish.plugin.as_deref()), (Some("7"), Some("3")));
-    assert_eq!((wish.session_id.as_str(), wish.conversation_id.as_str()), ("4242", "-1"));
+    let [request] = &*host.links() else { panic!("one request") };
+    let product = request.product_id.as_ref().map(ProductId::as_str);
+    assert_eq!((product, request.plugin.as_deref()), (Some("7"), Some("3")));
+    assert_eq!((request.session_id.as_str(), request.conversation_id.as_str()), ("4242", "-1"));
 }
 
 #[tokio::test]
@@ -101,16 +101,11 @@ async fn a_link_with_unusable_ids_changes_nothing() {
             "invalid_mode",
         ),
         (json!({"session_id": "s", "conversationId": "c"}).to_string(), 422, "unknown_field"),
-        ("[]".into(), 422, "invalid_body"),
-        ("null".into(), 422, "invalid_body"),
-        ("{".into(), 400, "invalid_json"),
-        (String::new(), 400, "invalid_json"),
-        ("[".repeat(100_000), 400, "invalid_json"),
     ] {
         let answer = host.send("POST", "/sessions/link", &[JSON], &body).await;
         assert_eq!((answer.status(), answer.code().as_str()), (status, code), "{body:.80}");
     }
-    assert_eq!(host.wishes(), []);
+    assert_eq!(host.links(), []);
 }
 
 #[tokio::test]
@@ -129,22 +124,5 @@ async fn a_link_that_fails_says_why_and_when_to_come_again() {
             (answer.status(), answer.code().as_str(), answer.header("retry-after")),
             (status, code, retry_after)
         );
-    }
-}
-
-#[tokio::test]
-async fn a_link_must_be_json_and_say_so() {
-    let host = Host::start(Server::default()).await;
-    let body = r#"{"session_id": "s", "conversation_id": "c"}"#;
-    for (content_type, status) in [
-        ("application/json", 200),
-        ("Application/JSON; charset=utf-8", 200),
-        ("text/plain", 415),
-        ("application/x-www-form-urlencoded", 415),
-        ("", 415),
-    ] {
-        let answer =
-            host.send("POST", "/sessions/link", &[("content-type", content_type)], body).await;
-        assert_eq!(answer.status(), status, "{content_type}");
     }
 }

@@ -8,6 +8,7 @@ mod erase;
 mod gate;
 mod health;
 mod ingest;
+mod json;
 mod link;
 mod mcp;
 mod outbox;
@@ -49,7 +50,7 @@ struct Fake {
     webhooks: Mutex<Vec<(String, WebhookRequest)>>,
     pushes: Mutex<Vec<PushRequest>>,
     pushed: Mutex<PushAnswer>,
-    wishes: Mutex<Vec<LinkWish>>,
+    links: Mutex<Vec<LinkRequest>>,
     answer: Mutex<WebhookAnswer>,
     linked: Mutex<Result<LinkEvent, LinkError>>,
     readiness: Mutex<Readiness>,
@@ -78,9 +79,9 @@ impl Default for Fake {
         Self {
             webhooks: Mutex::default(),
             pushes: Mutex::default(),
-            pushed: Mutex::new(PushAnswer::Taken { dropped_actions: 0 }),
-            wishes: Mutex::default(),
-            answer: Mutex::new(WebhookAnswer::Taken),
+            pushed: Mutex::new(PushAnswer::Accepted { dropped_actions: 0 }),
+            links: Mutex::default(),
+            answer: Mutex::new(WebhookAnswer::Accepted),
             linked: Mutex::new(Ok(LinkEvent::New)),
             readiness: Mutex::new(Readiness {
                 streams: vec![StreamReadiness {
@@ -129,7 +130,7 @@ impl Backend for Fake {
     async fn webhook(&self, plugin: &str, request: WebhookRequest) -> WebhookAnswer {
         self.entered.notify_one();
         self.gate.acquire().await.unwrap().forget();
-        assert_ne!(plugin, "panics", "as the test wishes");
+        assert_ne!(plugin, "panics", "as the test has it");
         self.webhooks.lock().unwrap().push((plugin.to_owned(), request));
         self.answer.lock().unwrap().clone()
     }
@@ -139,12 +140,12 @@ impl Backend for Fake {
         *self.pushed.lock().unwrap()
     }
 
-    async fn link(&self, wish: LinkWish) -> Result<Linked, LinkError> {
-        self.wishes.lock().unwrap().push(wish.clone());
+    async fn link(&self, request: LinkRequest) -> Result<Linked, LinkError> {
+        self.links.lock().unwrap().push(request.clone());
         let event = self.linked.lock().unwrap().clone()?;
-        let product = wish.product_id.unwrap_or(ProductId::new("p").unwrap());
-        let key = SessionKey { product, session: wish.session_id };
-        Ok(Linked { key, conversation: wish.conversation_id, event })
+        let product = request.product_id.unwrap_or(ProductId::new("p").unwrap());
+        let key = SessionKey { product, session: request.session_id };
+        Ok(Linked { key, conversation: request.conversation_id, event })
     }
 
     async fn outbox(&self, filter: &Filter, want: &Want) -> Result<Listing, LedgerError> {
@@ -255,8 +256,8 @@ impl Host {
         self.send("POST", "/sessions/link", &[JSON], &body.to_string()).await
     }
 
-    fn wishes(&self) -> Vec<LinkWish> {
-        std::mem::take(&mut *self.backend.wishes.lock().unwrap())
+    fn links(&self) -> Vec<LinkRequest> {
+        std::mem::take(&mut *self.backend.links.lock().unwrap())
     }
 }
 

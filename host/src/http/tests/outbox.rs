@@ -185,16 +185,12 @@ async fn an_order_that_does_not_say_what_it_means_changes_nothing() {
         (r#"{"plugin": "bot", "after": "x"}"#, 422, "invalid_cursor"),
         (r#"{"plugin": "bot", "limit": 5}"#, 422, "unknown_field"),
         (r#"{"plugn": "bot"}"#, 422, "unknown_field"),
-        ("[]", 422, "invalid_body"),
-        ("{", 400, "invalid_json"),
     ] {
         for path in ["/outbox/retry", "/outbox/purge"] {
             let answer = host.ask("POST", path, &[LOCAL, JSON], body).await;
             assert_eq!((answer.status(), answer.code().as_str()), (status, code), "{body}");
         }
     }
-    let plain = host.ask("POST", "/outbox/purge", &[LOCAL], r#"{"all": true}"#).await;
-    assert_eq!(plain.status(), 415);
     assert_eq!(host.ask("GET", "/outbox/purge", &[LOCAL], "").await.status(), 405);
     assert_eq!(host.ask("POST", "/outbox", &[LOCAL], "").await.status(), 405);
     assert_eq!(host.asked(), []);

@@ -17,7 +17,7 @@ async fn a_webhook_reaches_its_plugin_byte_for_byte() {
     .into_bytes();
     request.extend_from_slice(body);
     let answer = host.raw(request).await;
-    assert_eq!((answer.status(), answer.json()), (200, json!({"status": "taken"})));
+    assert_eq!((answer.status(), answer.json()), (200, json!({"status": "accepted"})));
 
     let webhooks = host.backend.webhooks.lock().unwrap();
     let [(plugin, request)] = webhooks.as_slice() else { panic!("{} webhooks", webhooks.len()) };
