@@ -44,7 +44,7 @@ async fn d15_a_hanging_post_delays_neither_other_sessions_nor_the_reading() {
     let mut forwarding = JoinSet::new();
     forwarding.spawn(async move {
         while let Some(event) = received.recv().await {
-            engine.take(event.payload, event.bytes).await.unwrap();
+            engine.accept(event.payload, event.bytes).await.unwrap();
         }
     });
     // The slow one is busy from here on, and more of its actions come in between.

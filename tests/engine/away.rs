@@ -93,7 +93,7 @@ fn start(store: &Arc<Remote>, platform: Arc<Platform>, journal: Journal) -> Worl
 async fn go_away(store: &Remote, world: &World) {
     store.set_away(true);
     let batch = batch("another", [action("not taken before the store is back")]);
-    world.handle.take(Payload::Actions(batch), 100).await.expect("the engine runs");
+    world.handle.accept(Payload::Actions(batch), 100).await.expect("the engine runs");
     wait(0.1).await;
     assert_eq!(world.handle.counters().store_away.get(), 1);
 }
@@ -243,7 +243,7 @@ async fn a_full_journal_pauses_the_intake_and_loses_nothing() {
     let mut taken = 0;
     for n in 1..20 {
         let batch = batch("s", [action(&format!("{n} {long}"))]);
-        let take = world.handle.take_committed(batch, 400);
+        let take = world.handle.accept_committed(batch, 400);
         let in_time = tokio::time::timeout(std::time::Duration::from_secs(60), take).await;
         if in_time.is_err() {
             break;
@@ -350,7 +350,7 @@ async fn sinks_have_all_that_was_taken_while_the_store_was_away_once_and_in_orde
         forwarded_at: 12.5,
     };
     let summary = Payload::Summary(summary);
-    world.handle.take(summary.clone(), 10).await.expect("the engine runs");
+    world.handle.accept(summary.clone(), 10).await.expect("the engine runs");
     acts(&world, 4..5).await;
     wait(1.0).await;
     world.crash().await;
@@ -383,7 +383,7 @@ async fn a_store_that_refuses_is_not_away_and_the_host_goes_on_when_it_is_let() 
     store.refuses.store(true, Ordering::SeqCst);
     for n in 3..6 {
         let batch = batch("s", [action(&n.to_string())]);
-        world.handle.take(Payload::Actions(batch), 100).await.expect("the engine runs");
+        world.handle.accept(Payload::Actions(batch), 100).await.expect("the engine runs");
     }
     wait(600.0).await;
     let counters = world.handle.counters();

@@ -336,7 +336,7 @@ async fn who_falls_behind_reads_again_and_misses_nothing() {
     // All of it is told at once, and is more than what may wait.
     for n in 0..40 {
         let batch = done_by("ann", &format!("s{n}"), &[&long]);
-        world.handle.take(Payload::Actions(batch), 600_000).await.expect("the engine runs");
+        world.handle.accept(Payload::Actions(batch), 600_000).await.expect("the engine runs");
     }
     world.take(done_by("ann", "last", &["z"])).await;
     contexts.caught_up(&world).await;

@@ -173,7 +173,7 @@ async fn a_value_that_names_nobody_leaves_the_other_name_in_force() {
 async fn people_whose_programs_know_of_no_session_or_conversation_are_never_pooled() {
     for value in NOBODIES {
         let world = start();
-        world.handle.take(Payload::Actions(named(value, "ann")), 100).await.unwrap();
+        world.handle.accept(Payload::Actions(named(value, "ann")), 100).await.unwrap();
         world.act("s", "x").await;
         assert_eq!(world.rows(Table::Session).await, 1, "{value:?}");
         assert_eq!(world.handle.counters().dropped_no_session.get(), 1, "{value:?}");

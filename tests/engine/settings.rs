@@ -53,7 +53,7 @@ async fn other_rules_hold_for_what_waits_from_the_moment_in_which_they_come_into
 async fn what_was_handed_over_before_goes_by_the_settings_before() {
     let world = World::start(memory(), Platform::new([]), Delivery::default());
     // Both are in the engine's inbox before it comes to look at either.
-    let handed = world.handle.take_committed(batch("s", [action("a")]), 100);
+    let handed = world.handle.accept_committed(batch("s", [action("a")]), 100);
     let changed = world.handle.change_settings(without_p(&slow()), || {}, PATIENCE);
     let (handed, changed) = tokio::join!(handed, changed);
     assert_eq!((handed, changed), (Ok(()), Ok(())));
@@ -87,7 +87,7 @@ async fn a_product_that_is_removed_and_added_again_loses_nothing_of_what_was_tak
     world.act("s", "b").await;
     wait(5.0).await;
     change(&world, without_p(&rules)).await;
-    let refused = world.handle.take_committed(batch("s", [action("lost")]), 100).await;
+    let refused = world.handle.accept_committed(batch("s", [action("lost")]), 100).await;
     assert_eq!(refused, Ok(()), "it isn't served, which is counted");
     assert_eq!(world.handle.counters().dropped_unknown_product.get(), 1);
     wait(60.0).await;
@@ -174,5 +174,5 @@ async fn an_engine_that_has_ended_says_so() {
     world.end().await;
     let changed = handle.change_settings(without_p(&slow()), || panic!("never"), PATIENCE).await;
     assert_eq!(changed, Err(Unchanged::Closed));
-    assert_eq!(handle.take_committed(batch("s", [action("a")]), 1).await, Err(Closed));
+    assert_eq!(handle.accept_committed(batch("s", [action("a")]), 1).await, Err(Closed));
 }

@@ -266,7 +266,7 @@ impl History {
                 Ask::Act(act) => {
                     let (payload, batch) = (self.batch(act), self.batches);
                     answers.spawn(async move {
-                        (n, Answered::Act(batch, handle.take_committed(payload, 100).await))
+                        (n, Answered::Act(batch, handle.accept_committed(payload, 100).await))
                     });
                 }
                 Ask::Link { session, conversation, mode } if links => {

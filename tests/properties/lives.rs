@@ -18,7 +18,7 @@ impl History {
             let act = Act { says_who: false, ..act.clone() };
             let (payload, batch) = (self.batch(&act), self.batches);
             let handle = self.world().handle.clone();
-            answers.spawn(async move { (batch, act, handle.take_committed(payload, 100).await) });
+            answers.spawn(async move { (batch, act, handle.accept_committed(payload, 100).await) });
         }
         for _ in 0..turns {
             yield_now().await;
@@ -39,7 +39,7 @@ impl History {
         let act = Act { session: 0, actions: 2, says_who: false };
         self.store.fail(stored);
         let payload = self.batch(&act);
-        let taken = self.world().handle.take_committed(payload, 100).await;
+        let taken = self.world().handle.accept_committed(payload, 100).await;
         self.tell(&act, self.batches, taken);
         if taken.is_ok() {
             return Err("taken, though the store has failed".to_owned());

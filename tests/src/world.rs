@@ -376,7 +376,7 @@ impl World {
 
     /// A batch; returns when it is taken.
     pub async fn take(&self, batch: ActionsPayload) {
-        self.handle.take_committed(batch, 100).await.expect("the engine runs");
+        self.handle.accept_committed(batch, 100).await.expect("the engine runs");
     }
 
     /// A summary from the stream that replaces so many actions of a session of product `p`.
@@ -388,7 +388,7 @@ impl World {
             replaces,
             ..SummaryPayload::default()
         };
-        self.handle.take(Payload::Summary(summary), 100).await.expect("the engine runs");
+        self.handle.accept(Payload::Summary(summary), 100).await.expect("the engine runs");
     }
 
     /// A summary of the host's own, which covers all actions of a session up to this ordinal.

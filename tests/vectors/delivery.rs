@@ -85,7 +85,7 @@ async fn do_step(handle: &Handle, step: &Value) -> Result<(), String> {
             let mut event = step.clone();
             event["product_id"] = "p".into();
             let batch = ActionsPayload::from_value(&event).map_err(|e| e.to_string())?.0;
-            handle.take_committed(batch, 100).await.map_err(|e| e.to_string())
+            handle.accept_committed(batch, 100).await.map_err(|e| e.to_string())
         }
         Some("chatbot_event" | "linked") => {
             let id = |name: &str| step[name].as_str().unwrap_or("").to_owned();

@@ -198,7 +198,7 @@ impl World {
                     self.link(&session).await?;
                 }
                 self.platform.expect(batch.clone());
-                self.handle.take_committed(batch, 100).await.map_err(|e| e.to_string())?;
+                self.handle.accept_committed(batch, 100).await.map_err(|e| e.to_string())?;
                 // What is told of a commit is heard of at once.
                 for _ in 0..20 {
                     tokio::task::yield_now().await;

@@ -99,6 +99,16 @@ pub struct SessionKey {
     pub session: SessionId,
 }
 
+impl SessionKey {
+    /// A session's id in each of some products.
+    pub fn of<'a>(
+        products: &'a [ProductId],
+        session: &'a SessionId,
+    ) -> impl Iterator<Item = Self> + 'a {
+        products.iter().map(|product| Self { product: product.clone(), session: session.clone() })
+    }
+}
+
 impl fmt::Display for SessionKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.product, self.session)

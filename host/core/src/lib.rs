@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`session`] | payloads, note text, the open batch, links, the state machine of proactive help |
 //! | [`outbox`] | lanes, attempts, retries, dead letters; accounts, limits, breakers |
+//! | [`engine`] | the transactions: which of them does what, in which order |
 //! | [`rules`] | what a configuration says of them |
 //! | [`rows`] | the form in which everything is kept |
 //! | [`ids`] | the typed names that everything is keyed by |
@@ -15,6 +16,7 @@
 #![deny(unsafe_code)]
 
 pub mod clock;
+pub mod engine;
 pub mod ids;
 pub mod outbox;
 pub mod rows;

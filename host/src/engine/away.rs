@@ -8,18 +8,19 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::error::TryRecvError;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::clock::Timestamp;
+use crate::engine::core::link::LinkError;
+use crate::engine::core::rows::{journal_group, put, read};
+use crate::engine::core::{Answer, Command};
+use crate::engine::driver::{Engine, EngineError};
 use crate::engine::handle::Summary;
-use crate::engine::inbox::Input;
-use crate::engine::link::LinkError;
-use crate::engine::round::{Answer, Engine, EngineError};
-use crate::engine::rows::{journal_group, put, read};
+use crate::engine::inbox::{Asked, Input, Reply};
+use crate::engine::state::StoreState;
 use crate::ids::SessionKey;
 use crate::session::payload::ActionsPayload;
 use crate::session::state::Covers;
-use crate::store::{JournalError, StoreError, Table};
+use crate::store::{Change, JournalError, Key, StoreError, Table};
 
 /// Pause before the store is tried again.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -29,6 +30,8 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(2);
 const TOGETHER: usize = 256;
 /// Bytes of the journal that are played back in one round.
 const PAGE: usize = 1 << 20;
+/// The number of the row that says how far a journal was played back.
+const MARK: u64 = 0;
 
 /// A batch or a summary in the journal.
 #[derive(Serialize, Deserialize)]
@@ -45,22 +48,44 @@ struct Journalled {
     at: Timestamp,
 }
 
-/// What of an input isn't part of its record.
-struct Waiting {
-    accepted_at: Option<Timestamp>,
-    room: Option<OwnedSemaphorePermit>,
-    accepted: Option<oneshot::Sender<()>>,
-    reply: Option<oneshot::Sender<Summary>>,
-}
-
 impl Journalled {
-    fn into_input(self, waiting: Waiting) -> Input {
-        let Self { key, batch, summary, forwarded_at, bytes, .. } = self;
-        let Waiting { accepted_at, room, accepted, reply } = waiting;
+    /// The record of a command that can be accepted without the store.
+    fn of(command: &Command, now: Timestamp) -> Option<Self> {
+        match command {
+            Command::Actions { key, batch, bytes, accepted_at } => Some(Self {
+                key: key.clone(),
+                batch: batch.clone(),
+                summary: None,
+                forwarded_at: 0.0,
+                bytes: *bytes,
+                at: accepted_at.unwrap_or(now),
+            }),
+            Command::Summary { key, text, covers, forwarded_at, accepted_at } => Some(Self {
+                key: key.clone(),
+                batch: ActionsPayload::default(),
+                summary: Some((text.clone(), *covers)),
+                forwarded_at: *forwarded_at,
+                bytes: text.len(),
+                at: accepted_at.unwrap_or(now),
+            }),
+            Command::Adopt(..)
+            | Command::Link(_)
+            | Command::Decide(..)
+            | Command::Erase(_)
+            | Command::Scrubbed(_)
+            | Command::Ended(_)
+            | Command::Drain
+            | Command::Stop => None,
+        }
+    }
+
+    fn into_command(self) -> Command {
+        let Self { key, batch, summary, forwarded_at, bytes, at } = self;
+        let accepted_at = Some(at);
         match summary {
-            None => Input::Actions { key, batch, bytes, accepted_at, room, accepted },
+            None => Command::Actions { key, batch, bytes, accepted_at },
             Some((text, covers)) => {
-                Input::Summary { key, text, covers, forwarded_at, accepted_at, room, reply }
+                Command::Summary { key, text, covers, forwarded_at, accepted_at }
             }
         }
     }
@@ -72,30 +97,29 @@ impl Engine {
     /// # Errors
     /// The store failed for good, or somebody wants the host to end.
     pub(super) async fn wait_for_store(&mut self, error: StoreError) -> Result<(), EngineError> {
-        let refused = match error {
-            StoreError::Away(_) => false,
-            StoreError::Refused(_) => true,
+        let state = match error {
+            StoreError::Away(_) => StoreState::Away,
+            StoreError::Refused(_) => StoreState::Refused,
             StoreError::Full(_) | StoreError::Fatal(_) => return Err(error.into()),
         };
-        if refused && self.counters.store_refused.get() == 0 {
-            tracing::error!("{error}; webhooks are answered 503");
-        } else if !refused && self.counters.store_away.get() == 0 {
-            tracing::error!(
-                "{error}; actions are accepted into the journal, webhooks are answered 503"
-            );
+        let refused = state == StoreState::Refused;
+        if self.state.get() != state {
+            match refused {
+                true => tracing::error!("{error}; webhooks are answered 503"),
+                false => tracing::error!(
+                    "{error}; actions are taken into the journal, webhooks are answered 503"
+                ),
+            }
         }
-        self.counters.store_refused.set(u64::from(refused));
-        self.counters.store_away.set(u64::from(!refused));
+        self.state.set(state);
         let pause = if refused { REFUSED_PAUSE } else { PAUSE };
         let until = self.clock.instant(self.clock.now() + pause);
         loop {
-            let kept =
-                |input: &Input| matches!(input, Input::Actions { .. } | Input::Summary { .. });
-            let open = !refused && self.journal.is_some() && !self.put_off.iter().any(kept);
+            let open = !refused && self.journal.is_some() && !self.put_off.iter().any(is_accepting);
             tokio::select! {
                 () = tokio::time::sleep_until(until) => return Ok(()),
                 Some(order) = self.control.recv() => {
-                    if let Input::Stop = order {
+                    if let Input::Command(Asked { command: Command::Stop, .. }) = order {
                         self.stopping = true;
                         return Err(error.into());
                     }
@@ -106,70 +130,51 @@ impl Engine {
         }
     }
 
-    /// The store answered.
-    pub(super) fn is_back(&mut self) {
-        if self.counters.store_away.get() > 0 || self.counters.store_refused.get() > 0 {
-            self.counters.store_away.set(0);
-            self.counters.store_refused.set(0);
-            tracing::info!("store: it is back; the host goes on");
-        }
-    }
-
     /// Puts this input and those behind it into the journal. What finds no room waits for the store, and
     /// with it the stream.
     async fn journal_from(&mut self, first: Input) -> Result<(), EngineError> {
         let Some(journal) = self.journal.clone() else { return Ok(()) };
-        let mut accepted: Vec<(Journalled, Waiting)> = Vec::new();
-        let at = self.clock.now();
+        let mut kept: Vec<(Vec<u8>, Asked)> = Vec::new();
+        let now = self.clock.now();
         let mut next = Ok(first);
         while let Ok(input) = next {
             match input {
-                Input::Link { reply, .. } => drop(reply.send(Err(LinkError::Unavailable))),
-                Input::Actions { key, batch, bytes, accepted_at, room, accepted: told } => {
-                    let (summary, forwarded_at) = (None, 0.0);
-                    let record = Journalled { key, batch, summary, forwarded_at, bytes, at };
-                    accepted
-                        .push((record, Waiting { accepted_at, room, accepted: told, reply: None }));
+                Input::Command(Asked { command: Command::Link(_), reply, .. }) => {
+                    reply.tell(Answer::Linked(Err(LinkError::Unavailable)));
                 }
-                Input::Summary { key, text, covers, forwarded_at, accepted_at, room, reply } => {
-                    let (batch, bytes) = (ActionsPayload::default(), text.len());
-                    let summary = Some((text, covers));
-                    let record = Journalled { key, batch, summary, forwarded_at, bytes, at };
-                    accepted.push((record, Waiting { accepted_at, room, accepted: None, reply }));
-                }
-                other @ (Input::Decide { .. }
-                | Input::Erase(_)
-                | Input::Scrubbed(_)
-                | Input::Outcome(_)
-                | Input::Redacted(_)
-                | Input::Written(_)
-                | Input::Settings(_)
-                | Input::Drain
-                | Input::Stop) => self.put_off.push(other),
+                Input::Command(asked) => match Journalled::of(&asked.command, now) {
+                    Some(record) => {
+                        let record =
+                            serde_json::to_vec(&record).expect("batches are text and numbers");
+                        kept.push((record, asked));
+                    }
+                    None => self.put_off.push(Input::Command(asked)),
+                },
+                other @ Input::Settings(_) => self.put_off.push(other),
             }
-            next = if accepted.len() < TOGETHER {
+            next = if kept.len() < TOGETHER {
                 self.inbox.try_recv()
             } else {
                 Err(TryRecvError::Empty)
             };
         }
-        let record = |(record, _): &(Journalled, _)| {
-            serde_json::to_vec(record).expect("batches are text and numbers")
-        };
-        match journal.append(accepted.iter().map(record).collect()).await {
+        let (records, asked): (Vec<_>, Vec<_>) = kept.into_iter().unzip();
+        match journal.append(records).await {
             Ok(()) => {
                 self.counters.journalled.set(journal.len());
-                for (record, waiting) in accepted {
-                    self.counters.actions_accepted.add(record.batch.actions.len() as u64);
-                    waiting.accepted.into_iter().map(Answer::Accepted).for_each(Answer::tell);
-                    let kept = |reply| Answer::Summary(reply, Summary::Journalled);
-                    waiting.reply.into_iter().map(kept).for_each(Answer::tell);
+                for Asked { command, reply, .. } in asked {
+                    if let Command::Actions { batch, .. } = &command {
+                        self.counters.actions_accepted.add(batch.actions.len() as u64);
+                    }
+                    match reply {
+                        Reply::Summary(reply) => drop(reply.send(Summary::Journalled)),
+                        reply => reply.tell(Answer::Accepted),
+                    }
                 }
             }
             Err(error @ JournalError::Full(_)) => {
                 tracing::error!("{error}; nothing more is accepted until the store is back");
-                let kept = |(record, waiting): (Journalled, Waiting)| record.into_input(waiting);
-                self.put_off.extend(accepted.into_iter().map(kept));
+                self.put_off.extend(asked.into_iter().map(Input::Command));
             }
             Err(error) => return Err(error.into()),
         }
@@ -185,8 +190,9 @@ impl Engine {
     pub(super) async fn find_place_in_journal(&mut self) -> Result<(), StoreError> {
         let Some(journal) = &self.journal else { return Ok(()) };
         let rows = self.store.load(Table::Journal, &[journal_group(journal.id())]).await?;
-        let mut rows = rows.into_iter().flatten();
-        self.played = rows.next().and_then(|(n, value)| read(Table::Journal, n, &value));
+        // Under other numbers are records that can't be read.
+        let mark = rows.iter().flatten().find(|(number, _)| *number == MARK);
+        self.played = mark.and_then(|(n, value)| read(Table::Journal, *n, value));
         Ok(())
     }
 
@@ -198,21 +204,31 @@ impl Engine {
         let Some((last, _)) = records.last() else { return Ok(()) };
         let last = *last;
         let unplayed = records.iter().filter(|(n, _)| self.played.is_none_or(|played| *n > played));
-        let batches = unplayed.filter_map(|(n, record)| read(Table::Journal, *n, record));
-        let mut inputs: Vec<_> = batches
-            .map(|record: Journalled| {
-                let accepted_at = Some(record.at);
-                record.into_input(Waiting { accepted_at, room: None, accepted: None, reply: None })
-            })
-            .collect();
-        while let Some(outcome) = self.posts.try_join_next() {
-            inputs.push(outcome.map_err(EngineError::Panic)?);
+        let (mut inputs, mut unreadable) = (Vec::new(), Vec::new());
+        for (number, record) in unplayed {
+            match read::<Journalled>(Table::Journal, *number, record) {
+                Some(record) => inputs.push(record.into_command().into()),
+                None => unreadable.push((*number, record.clone())),
+            }
         }
-        let mark = put(Table::Journal, journal_group(journal.id()), 0, &last);
-        self.round(inputs, vec![mark]).await?;
+        self.take_outcomes(&mut inputs)?;
+        let group = journal_group(journal.id());
+        // What can't be read is left as it is: its row stays in the store when the journal is emptied.
+        let aside = unreadable.into_iter().map(|(number, record)| {
+            let number = number + MARK + 1;
+            Change::Put(Key { table: Table::Journal, group: group.clone(), number }, record)
+        });
+        let mark = put(Table::Journal, group.clone(), MARK, &last);
+        self.round(inputs, aside.chain([mark]).collect()).await?;
         self.played = Some(last);
         journal.remove_through(last).await?;
         self.counters.journalled.set(journal.len());
         Ok(())
     }
+}
+
+/// Whether an input is one that the journal takes.
+fn is_accepting(input: &Input) -> bool {
+    let Input::Command(asked) = input else { return false };
+    matches!(asked.command, Command::Actions { .. } | Command::Summary { .. })
 }

@@ -1,14 +1,11 @@
 //! Commits, and what the engine does while the disk is full.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::engine::round::{Engine, EngineError};
+use crate::engine::driver::{Engine, EngineError, FULL_PAUSE};
+use crate::engine::state::StoreState;
 use crate::store::{Change, StoreError};
-
-/// Pause before a commit that met a full disk is tried again.
-const FULL_PAUSE: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// Stores changes, however long that takes.
@@ -25,31 +22,36 @@ impl Engine {
             match self.store.commit(changes.clone()).await {
                 Ok(()) => break,
                 Err(error @ StoreError::Full(_)) => {
-                    self.counters.store_full.set(1);
+                    self.state.set(StoreState::Full);
                     tracing::error!("{error}");
                     tokio::time::sleep(FULL_PAUSE).await;
                 }
                 Err(error) => self.wait_for_store(error).await?,
             }
         }
-        self.counters.store_full.set(u64::from(self.store.is_short()));
-        self.is_back();
+        match self.store.is_short() {
+            true => self.state.set(StoreState::Full),
+            false => {
+                self.state.has_room();
+                self.state.set(StoreState::Serving);
+            }
+        }
         Ok(())
     }
 
-    /// Takes nothing while the disk is full, and goes on when there is room again.
+    /// Accepts nothing while the disk is full, and goes on when there is room again.
     pub(super) async fn look_for_room(&mut self, now: Timestamp) {
         if self.store.is_short() {
             match self.paused {
                 None => tracing::error!(
-                    "store: the disk is full; nothing is taken until there is room, what is under way goes on"
+                    "store: the disk is full; nothing is accepted until there is room, what is under way goes on"
                 ),
                 Some(look) if look > now => return,
                 Some(_) if self.store.has_room().await => return self.resume(),
                 Some(_) => {}
             }
             self.paused = Some(now + FULL_PAUSE);
-            self.counters.store_full.set(1);
+            self.state.set(StoreState::Full);
         } else if self.paused.is_some() {
             self.resume();
         }
@@ -57,7 +59,7 @@ impl Engine {
 
     fn resume(&mut self) {
         self.paused = None;
-        self.counters.store_full.set(0);
+        self.state.has_room();
         tracing::info!("store: there is room again; the host goes on");
     }
 }

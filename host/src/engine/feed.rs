@@ -10,9 +10,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::clock::Timestamp;
+pub use crate::engine::core::event::What;
 use crate::engine::handle::{Closed, Handle};
-use crate::engine::history::{KeptBatch, KeptSummary};
 use crate::ids::SessionKey;
 
 /// What can wait for a follower.
@@ -28,50 +27,7 @@ pub struct Committed {
     /// What.
     pub what: What,
     position: u64,
-    _room: Room,
-}
-
-/// What was committed.
-#[derive(Clone)]
-pub enum What {
-    /// Actions were taken. The batch says who it is as far as the session knows it.
-    Batch(Arc<KeptBatch>),
-    /// A summary takes the place of the actions that it covers.
-    Summary(Arc<KeptSummary>),
-    /// The session was found to be another person's, or more is known of them.
-    Person {
-        /// The user id, where known.
-        user_id: Option<String>,
-        /// The e-mail address, where known.
-        email: Option<String>,
-        /// When the session was active last.
-        active_at: Timestamp,
-    },
-    /// Nothing of the session is kept any more: it was erased, or it expired. Its actions are counted from 1
-    /// again.
-    Gone,
-}
-
-impl std::fmt::Debug for What {
-    /// What was done and by whom is left out.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Batch(_) => "Batch(..)",
-            Self::Summary(_) => "Summary(..)",
-            Self::Person { .. } => "Person(..)",
-            Self::Gone => "Gone",
-        })
-    }
-}
-
-impl What {
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Batch(kept) => kept.bytes(),
-            Self::Summary(summary) => summary.text.len(),
-            Self::Person { .. } | Self::Gone => 0,
-        }
-    }
+    _held: Held,
 }
 
 /// What a follower is told next.
@@ -87,7 +43,7 @@ pub enum Next {
 
 /// A follower's end of the feed.
 pub struct Feed {
-    /// `None` stands for something that found no room.
+    /// `None` stands for something that didn't fit.
     receiver: broadcast::Receiver<Option<Arc<Committed>>>,
     told: Arc<AtomicU64>,
     position: u64,
@@ -168,11 +124,11 @@ impl Publisher {
         self.told.store(position, Ordering::Release);
         if self.sender.receiver_count() > 0 {
             let bytes = what.bytes();
-            let room = self.waiting.load(Ordering::Acquire) + bytes <= MOST_BYTES;
-            let committed = room.then(|| {
+            let fits = self.waiting.load(Ordering::Acquire) + bytes <= MOST_BYTES;
+            let committed = fits.then(|| {
                 self.waiting.fetch_add(bytes, Ordering::AcqRel);
-                let room = Room { bytes, waiting: self.waiting.clone() };
-                Arc::new(Committed { key, what, position, _room: room })
+                let held = Held { bytes, waiting: self.waiting.clone() };
+                Arc::new(Committed { key, what, position, _held: held })
             });
             // The last follower may have gone meanwhile: then nobody wants to know.
             drop(self.sender.send(committed));
@@ -180,14 +136,14 @@ impl Publisher {
     }
 }
 
-/// The room that something takes while followers haven't dropped it.
+/// What something takes of the feed's capacity while followers haven't dropped it.
 #[derive(Debug)]
-struct Room {
+struct Held {
     bytes: usize,
     waiting: Arc<AtomicUsize>,
 }
 
-impl Drop for Room {
+impl Drop for Held {
     fn drop(&mut self) {
         self.waiting.fetch_sub(self.bytes, Ordering::AcqRel);
     }
@@ -196,6 +152,8 @@ impl Drop for Room {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Timestamp;
+    use crate::engine::core::history::KeptBatch;
     use crate::ids::{ProductId, SessionId};
     use crate::session::payload::{Action, ActionsPayload};
 

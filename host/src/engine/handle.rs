@@ -1,16 +1,15 @@
 //! The way into the engine for the other stages.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-use crate::engine::accounts::AccountStatus;
-use crate::engine::counters::Counters;
+use crate::engine::core::link::{LinkCommand, LinkError, Linked};
+use crate::engine::core::{Command, Counters, Decision, Gate, NoteRef, Settings};
 use crate::engine::feed::Listeners;
-use crate::engine::inbox::{Decision, Input, NoteRef};
-use crate::engine::link::{LinkCommand, LinkError, Linked};
-use crate::engine::settings::{self, Change, Settings, Swap};
+use crate::engine::inbox::{self, Asked, Change, Input, Reply, Swap};
+use crate::engine::state::StoreState;
 use crate::ids::{ProductId, SessionId, SessionKey, shown};
 use crate::outbox::account::AccountState;
 use crate::post::Post;
@@ -34,8 +33,8 @@ pub struct Handle {
     pub(super) inbox: mpsc::Sender<Input>,
     /// What is heard also while nothing is accepted.
     pub(super) control: mpsc::Sender<Input>,
-    pub(super) accounts: AccountStatus,
-    pub(super) room: Arc<Semaphore>,
+    pub(super) gate: Gate,
+    pub(super) capacity: Arc<Semaphore>,
     pub(super) counters: Arc<Counters>,
     pub(super) settings: watch::Receiver<Arc<Settings>>,
     /// Only read: what changes goes through the engine.
@@ -44,6 +43,7 @@ pub struct Handle {
     pub(super) post: Arc<dyn Post>,
     /// Whether something of what was erased may be left in the store's files.
     pub(super) scrub_due: watch::Receiver<bool>,
+    pub(super) store_state: watch::Receiver<StoreState>,
     pub(super) listeners: Listeners,
 }
 
@@ -66,7 +66,7 @@ pub enum Unchanged {
 impl Handle {
     /// Hands over an event of the stream. `bytes` is its size on the wire. Waits while the inbox is
     /// full: that is what pauses the stream. What can't be used is counted, never an error.
-    pub async fn take(&self, payload: Payload, bytes: usize) -> Result<(), Closed> {
+    pub async fn accept(&self, payload: Payload, bytes: usize) -> Result<(), Closed> {
         match payload {
             Payload::Actions(batch) => self.submit(batch, bytes, None).await.map(drop),
             Payload::Summary(summary) => {
@@ -111,17 +111,21 @@ impl Handle {
         answer.await.map_err(|_| Closed)
     }
 
-    /// As [`Handle::take`], but returns only after the commit: what was usable is *accepted* then.
-    pub async fn take_committed(&self, batch: ActionsPayload, bytes: usize) -> Result<(), Closed> {
-        self.take_through(Payload::Actions(batch), bytes).await.map(drop)
+    /// As [`Handle::accept`], but returns only after the commit: what was usable is *accepted* then.
+    pub async fn accept_committed(
+        &self,
+        batch: ActionsPayload,
+        bytes: usize,
+    ) -> Result<(), Closed> {
+        self.accept_through(Payload::Actions(batch), bytes).await.map(drop)
     }
 
-    /// As [`Handle::take`], but returns only after the commit, of a summary too. `false`: nothing of it
+    /// As [`Handle::accept`], but returns only after the commit, of a summary too. `false`: nothing of it
     /// can be used, and that is counted.
     ///
     /// # Errors
     /// The engine has ended.
-    pub async fn take_through(&self, payload: Payload, bytes: usize) -> Result<bool, Closed> {
+    pub async fn accept_through(&self, payload: Payload, bytes: usize) -> Result<bool, Closed> {
         let summary = match payload {
             Payload::Actions(batch) => {
                 let (accepted, committed) = oneshot::channel();
@@ -146,17 +150,17 @@ impl Handle {
     }
 
     /// Links a session to a conversation; returns after the commit.
-    pub async fn link(&self, request: LinkCommand) -> Result<Linked, LinkError> {
-        let request = request.believed(&self.settings(), &self.counters)?;
+    pub async fn link(&self, command: LinkCommand) -> Result<Linked, LinkError> {
+        let command = command.believed(&self.settings(), &self.counters)?;
         let (reply, answer) = oneshot::channel();
         // Nothing is accepted at the moment, and whoever asks can ask again: they are told at once.
-        let counters = &self.counters;
-        let hindered = [&counters.store_full, &counters.store_away, &counters.store_refused];
-        if hindered.iter().any(|count| count.get() > 0) {
+        if self.store_state() != StoreState::Serving {
             return Err(LinkError::Unavailable);
         }
         let submit = async {
-            self.inbox.send(Input::Link { request, reply }).await.map_err(|_| LinkError::Closed)?;
+            let (command, reply) = (Command::Link(command), Reply::Link(reply));
+            let input = Input::Command(Asked { command, reply, capacity: None });
+            self.inbox.send(input).await.map_err(|_| LinkError::Closed)?;
             answer.await.map_err(|_| LinkError::Closed)?
         };
         tokio::time::timeout(LINK_PATIENCE, submit).await.map_err(|_| LinkError::Unavailable)?
@@ -169,19 +173,18 @@ impl Handle {
     /// The engine has ended.
     pub async fn decide(&self, decision: Decision, notes: Vec<NoteRef>) -> Result<usize, Closed> {
         let (reply, answer) = oneshot::channel();
-        let input = Input::Decide { decision, notes, reply };
-        self.control.send(input).await.map_err(|_| Closed)?;
+        self.order(Command::Decide(decision, notes), Reply::Decided(reply)).await?;
         answer.await.map_err(|_| Closed)
     }
 
     /// How the plugins stand with their platforms.
     pub fn accounts(&self) -> Vec<AccountState> {
-        self.accounts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.gate.states()
     }
 
     /// Asks the engine to seal what is open, post what is queued, and end. Returns when it is asked.
     pub async fn drain(&self) {
-        if self.control.send(Input::Drain).await.is_err() {
+        if self.order(Command::Drain, Reply::Nobody).await.is_err() {
             tracing::debug!("the engine has ended before it was drained");
         }
     }
@@ -189,9 +192,20 @@ impl Handle {
     /// Asks the engine to end without waiting for posts under way: they are sent again after the next
     /// start. For when a drain takes too long.
     pub async fn stop(&self) {
-        if self.control.send(Input::Stop).await.is_err() {
+        if self.order(Command::Stop, Reply::Nobody).await.is_err() {
             tracing::debug!("the engine has ended before it was stopped");
         }
+    }
+
+    /// How the store serves the engine.
+    pub fn store_state(&self) -> StoreState {
+        *self.store_state.borrow()
+    }
+
+    /// Gives an order, which is heard also while nothing is accepted.
+    pub(super) async fn order(&self, command: Command, reply: Reply) -> Result<(), Closed> {
+        let order = Input::Command(Asked { command, reply, capacity: None });
+        self.control.send(order).await.map_err(|_| Closed)
     }
 
     /// Whether the engine has ended.
@@ -231,7 +245,7 @@ impl Handle {
         };
         match tokio::time::timeout(patience, asked).await {
             Ok(answered) => answered,
-            Err(_) if settings::take(&swap).is_some() => Err(Unchanged::Busy),
+            Err(_) if inbox::take(&swap).is_some() => Err(Unchanged::Busy),
             // The engine was first.
             Err(_) => answer.await.map_err(|_| Unchanged::Closed),
         }
@@ -259,9 +273,9 @@ impl Handle {
         };
         let key = SessionKey { product, session };
         let batch = batch.printable();
-        let (accepted_at, room) = (None, Some(self.room_for(bytes).await?));
-        let input = Input::Actions { key, batch, bytes, accepted_at, room, accepted };
-        self.inbox.send(input).await.map_err(|_| Closed)?;
+        let command = Command::Actions { key, batch, bytes, accepted_at: None };
+        let reply = accepted.map_or(Reply::Nobody, Reply::Accepted);
+        self.hand_over(command, reply, bytes).await?;
         Ok(Submitted::Queued)
     }
 
@@ -280,14 +294,16 @@ impl Handle {
             return Ok(());
         }
         let text = printable(&text).into_owned();
-        let (accepted_at, room) = (None, Some(self.room_for(bytes).await?));
-        let input = Input::Summary { key, text, covers, forwarded_at, accepted_at, room, reply };
-        self.inbox.send(input).await.map_err(|_| Closed)
+        let command = Command::Summary { key, text, covers, forwarded_at, accepted_at: None };
+        self.hand_over(command, reply.map_or(Reply::Nobody, Reply::Summary), bytes).await
     }
 
-    async fn room_for(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Closed> {
+    /// Puts a command of so many bytes into the inbox, as soon as it has the capacity.
+    async fn hand_over(&self, command: Command, reply: Reply, bytes: usize) -> Result<(), Closed> {
         let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).clamp(1, INBOX_KIB);
-        self.room.clone().acquire_many_owned(kib).await.map_err(|_| Closed)
+        let capacity = self.capacity.clone().acquire_many_owned(kib).await.map_err(|_| Closed)?;
+        let input = Input::Command(Asked { command, reply, capacity: Some(capacity) });
+        self.inbox.send(input).await.map_err(|_| Closed)
     }
 
     /// Whether a session's id can be used: two people whose programs know of none are not one session.
@@ -329,7 +345,7 @@ enum Submitted {
 }
 
 /// Counts a drop and says so, with the ids of its event.
-fn count_drop(count: &crate::engine::Count, batch: &ActionsPayload, why: &str) {
+fn count_drop(count: &crate::engine::core::Count, batch: &ActionsPayload, why: &str) {
     if let Some(total) = count.add_told(batch.actions.len() as u64) {
         tracing::warn!(
             product = shown(&batch.product_id),

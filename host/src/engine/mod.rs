@@ -1,40 +1,56 @@
-//! The single writer: one loop that owns every session and lane in memory.
+//! The engine: a driver around the core, and what is read beside it.
 //!
-//! The loop works in rounds. A round takes what has arrived (batches, links, outcomes of posts, due
-//! timers), lets the pure core decide, and stores all of it in **one** transaction. Only after the
-//! commit are links answered and posts begun. So group commit falls out by itself: while a commit runs,
+//! ```text
+//! driver   loads rows, runs the core, commits, then acts: calls, answers, events
+//! core     decides: sidenote_core::engine
+//! query    reads only: the ledger of deliveries, the history, what stays of erasures
+//! ```
+//!
+//! The driver's loop works in rounds. A round takes what has arrived (batches, links, outcomes of calls, due
+//! timers), lets the core decide, and stores all of it in **one** transaction. Only after the
+//! commit are links answered and calls begun. So group commit falls out by itself: while a commit runs,
 //! the next round's inputs gather. Nothing is true before it is stored, and an attempt is on record
 //! before its bytes leave.
 //!
-//! Memory is bounded: the inbox by count and by bytes ([`Handle::take`] waits, and with it the stream),
+//! Memory is bounded: the inbox by count and by bytes ([`Handle::accept`] waits, and with it the stream),
 //! sessions by eviction of idle ones, which are read back when something happens to them.
 
-mod accounts;
-mod apply;
 mod away;
+mod calls;
 mod commit;
-mod counters;
-mod deliveries;
+mod driver;
 pub mod erase;
 pub mod feed;
 mod handle;
 pub mod history;
 mod inbox;
 pub mod ledger;
-pub mod link;
-mod live;
-mod recovery;
-mod redact;
-mod retention;
-mod round;
-mod rows;
-mod settings;
 mod shared;
-mod sinks;
-pub mod snapshot;
+mod state;
 
-pub use counters::{Count, Counters, Totals};
+pub use driver::{Engine, EngineError};
 pub use handle::{Closed, Handle, Summary, Unchanged};
-pub use inbox::{Decision, LaneKind, NoteRef};
-pub use round::{Engine, EngineError};
-pub use settings::Settings;
+pub use sidenote_core::engine as core;
+pub use sidenote_core::engine::{
+    Count, Counters, Decision, Gate, LaneKind, NoteRef, Settings, Totals, link,
+};
+pub use state::StoreState;
+
+use crate::config::Config;
+
+/// The engine's part of a configuration.
+pub fn settings(config: &Config) -> Settings {
+    let mut settings = Settings::of_products(config.products.clone())
+        .with_fallback(config.delivery.clone())
+        .with_names((*config.names).clone());
+    for (name, plugin) in &config.plugins {
+        settings = settings
+            .with_concurrency(name.clone(), plugin.limits.concurrency)
+            .with_breaker(name.clone(), plugin.breaker)
+            .with_belief(name.clone(), plugin.belief);
+    }
+    settings.retention = config.retention.clone();
+    settings.history = config.context.as_ref().map(|context| context.history.clone());
+    settings.jitter = rand::random::<f64>;
+    settings
+}

@@ -28,7 +28,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Source};
 use crate::context::InvalidSettings;
 use crate::engine::ledger::{self, Waiting};
-use crate::engine::{Engine, EngineError, Handle, Settings, Totals};
+use crate::engine::{self, Engine, EngineError, Handle, Totals};
 use crate::http::{AskedBy, Reload, ServeError};
 use crate::llm::SetupError;
 use crate::outbox::lane::DeadLetter;
@@ -189,7 +189,7 @@ impl Host {
             Some(&config.cache),
         )?;
         let registry = Arc::new(registry);
-        let settings = Settings::new(&config);
+        let settings = engine::settings(&config);
         let (engine, mut service) = Engine::new(store.clone(), registry.clone(), settings, clock);
         if let Some(journal) = journal {
             service = service.with_journal(journal);

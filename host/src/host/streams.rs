@@ -172,7 +172,7 @@ async fn read(
 /// Hands what a stream reads to the engine; ends when the stream has ended and all is handed over.
 async fn feed(mut events: mpsc::Receiver<Received>, engine: Handle) -> Result<(), RunError> {
     while let Some(event) = events.recv().await {
-        if engine.take(event.payload, event.bytes).await.is_err() {
+        if engine.accept(event.payload, event.bytes).await.is_err() {
             break;
         }
     }

@@ -59,7 +59,7 @@ async fn a_batch_arrives_as_it_came_with_what_the_session_knows_of_the_person() 
         replaces: 2,
         forwarded_at: 13.5,
     };
-    world.handle.take(Payload::Summary(summary.clone()), 100).await.expect("the engine runs");
+    world.handle.accept(Payload::Summary(summary.clone()), 100).await.expect("the engine runs");
     wait(0.1).await;
     let handed = world.platform.sinks.handed();
     let contents: Vec<_> = handed.into_iter().map(|handed| handed.delivery.content).collect();

@@ -117,7 +117,7 @@ async fn take_in_order(
     mut batches: mpsc::Receiver<(String, ActionsPayload, usize)>,
 ) {
     while let Some((number, batch, bytes)) = batches.recv().await {
-        if engine.take_committed(batch, bytes).await.is_err() {
+        if engine.accept_committed(batch, bytes).await.is_err() {
             return;
         }
         say(&format!("taken {number}"));

@@ -10,7 +10,7 @@ use sidenote::config::{Config, Store as StoreConfig};
 use sidenote::engine::erase::kept::{self, KeptCursor, KeptFilter, KeptList};
 use sidenote::engine::erase::{EraseError, Erased, Erasure};
 use sidenote::engine::ledger::{self, By, Decided, Filter, LedgerError, Listing, Order, Want};
-use sidenote::engine::{Engine, EngineError, Handle, Settings};
+use sidenote::engine::{self, Engine, EngineError, Handle};
 use sidenote::host::{open_journal, open_store};
 use sidenote::ids::PluginName;
 use sidenote::outbox::note::{Call, Note, PostError, Posted};
@@ -140,7 +140,7 @@ impl Offline {
 
     /// An engine that posts nothing.
     fn engine(&self) -> (Handle, Engine) {
-        let settings = Settings::new(&self.config).without_posting();
+        let settings = engine::settings(&self.config).without_posting();
         let post = Arc::new(NothingPosted::of(&self.config));
         Engine::new(self.store.clone(), post, settings, self.clock)
     }

@@ -119,8 +119,8 @@ pub struct Progress {
     #[serde(default)]
     pub unknown: bool,
     /// When a person had it sent again; its age counts from then on.
-    #[serde(default)]
-    pub revived: Option<Timestamp>,
+    #[serde(default, rename = "revived")]
+    pub requeued: Option<Timestamp>,
     /// Why the last attempt failed, as `code: message`.
     #[serde(default)]
     pub failure: Option<String>,
@@ -135,13 +135,13 @@ impl Progress {
         state: State::Due,
         since: Timestamp(i64::MIN),
         unknown: false,
-        revived: None,
+        requeued: None,
         failure: None,
     };
 
     /// Of a note that a person had sent again.
-    pub fn revived(now: Timestamp) -> Self {
-        Self { revived: Some(now), ..Self::FRESH }
+    pub fn requeued(now: Timestamp) -> Self {
+        Self { requeued: Some(now), ..Self::FRESH }
     }
 
     /// The same at a host whose clock shows `now`: a wait that was decided later than that, by a clock
@@ -245,7 +245,7 @@ impl<T: Item> Lane<T> {
         let waits = |head: &&Queued<T>| head.progress.state != State::GivenUp;
         let head = self.head().filter(waits)?;
         let crashes = Some(head.progress.crashes).filter(|crashes| *crashes >= MAX_CRASHES)?;
-        self.give_up(format!("poison: it was in flight in {crashes} crashes"), now, rules)
+        self.dead_letter(format!("poison: it was in flight in {crashes} crashes"), now, rules)
     }
 
     /// Gives the head up if it could not be delivered for [`Delivery::max_age`]. One in flight is left alone.
@@ -254,7 +254,7 @@ impl<T: Item> Lane<T> {
         let head = self.head().filter(|_| expired)?;
         let last = head.progress.failure.as_deref().unwrap_or("it was never tried");
         let reason = format!("expired: not delivered for {:?}; last: {last}", rules.max_age);
-        self.give_up(reason, now, rules)
+        self.dead_letter(reason, now, rules)
     }
 
     /// When the head is given up for its age; `None` for one in flight, or given up already.
@@ -263,12 +263,12 @@ impl<T: Item> Lane<T> {
         match head.progress.state {
             State::InFlight | State::GivenUp => None,
             State::Due | State::RetryAt(_) | State::HeldUntil(_) => {
-                Some(head.progress.revived.unwrap_or(head.note.sealed_at()) + rules.max_age)
+                Some(head.progress.requeued.unwrap_or(head.note.sealed_at()) + rules.max_age)
             }
         }
     }
 
-    fn give_up(
+    fn dead_letter(
         &mut self,
         reason: String,
         now: Timestamp,
@@ -288,8 +288,8 @@ impl<T: Item> Lane<T> {
     /// A person has a note sent again: one that was given up takes its place by its number, as if never
     /// tried, but not before one in flight; one that waits for a moment of the host's choice is due. The
     /// note's row must be stored. `false`: there is nothing to be done for it.
-    pub fn revive(&mut self, note: &Arc<T>, now: Timestamp) -> bool {
-        let fresh = Progress::revived(now);
+    pub fn requeue(&mut self, note: &Arc<T>, now: Timestamp) -> bool {
+        let fresh = Progress::requeued(now);
         if let Some(queued) = self.notes.iter_mut().find(|queued| queued.note.seq() == note.seq()) {
             return match queued.progress.state {
                 State::GivenUp => {
@@ -484,9 +484,9 @@ impl<T: Item> Lane<T> {
         let reason = error.reason();
         head.progress.unknown |= error.is_unknown();
         let aged =
-            now.since(head.progress.revived.unwrap_or(head.note.sealed_at())) >= rules.max_age;
+            now.since(head.progress.requeued.unwrap_or(head.note.sealed_at())) >= rules.max_age;
         if aged || verdict == Verdict::Dead {
-            return self.give_up(reason, now, rules).map(Finished::Dead);
+            return self.dead_letter(reason, now, rules).map(Finished::Dead);
         }
         let head = self.notes.front_mut()?;
         let mut reason = reason;

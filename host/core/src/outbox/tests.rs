@@ -202,9 +202,9 @@ proptest! {
                 }
                 5 => {
                     if let Some(letter) = dead.get(&seq)
-                        && lane.revive(&letter.note, now)
+                        && lane.requeue(&letter.note, now)
                     {
-                        let progress = Progress::revived(now);
+                        let progress = Progress::requeued(now);
                         rows.insert(seq, Queued { note: letter.note.clone(), progress });
                         dead.remove(&seq);
                     }

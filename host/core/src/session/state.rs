@@ -159,7 +159,7 @@ impl Session {
 
     /// The same session where sink deliveries up to this number are in the store without being part of it.
     #[must_use]
-    pub fn with_sink_deliveries_accepted(mut self, last_sink: u64) -> Self {
+    pub fn with_sink_deliveries_taken(mut self, last_sink: u64) -> Self {
         self.record.sink_deliveries = self.record.sink_deliveries.max(last_sink);
         self
     }

@@ -7,106 +7,19 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use crate::clock::Timestamp;
-use crate::engine::round::{Engine, Round};
-use crate::engine::rows::{conversation_group, delete, put, read};
-use crate::ids::{ConversationId, PluginName, ProductId, SessionKey};
-use crate::outbox::note::SentNote;
+pub use crate::engine::core::kept::{KeptCount, Reason};
+
+use crate::engine::core::kept::KeptRow;
+use crate::engine::core::rows::read;
+use crate::ids::{ConversationId, PluginName, ProductId};
 use crate::outbox::redaction::{ErasureId, Job, State, Why};
-use crate::store::{Change, Group, Key, Store, StoreError, Table};
+use crate::store::{Group, Key, Store, StoreError, Table};
 
 /// Rows that are read at once.
 const PAGE: usize = 1000;
 /// Rows that are looked at for the counts of one list.
 const MOST_COUNTED: usize = 100_000;
-
-/// Why a note stays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reason {
-    /// The operator wished it (`keep_notes`).
-    Wished,
-    /// The plugin exports no `redactor`.
-    NoRedactor,
-    /// The plugin was asked and answered that the platform can't.
-    Unsupported,
-    /// The platform gave the note no id by which it could be redacted.
-    NoNoteId,
-    /// It isn't known whether the platform has the note, and the plugin has no `finder` to ask with.
-    OutcomeUnknown,
-    /// Taking it back failed until it was given up.
-    GivenUp,
-    /// Older than the latest notes of its session that are remembered: at most so many.
-    Forgotten,
-}
-
-impl Reason {
-    /// Every reason.
-    pub const ALL: [Self; 7] = [
-        Self::Wished,
-        Self::NoRedactor,
-        Self::Unsupported,
-        Self::NoNoteId,
-        Self::OutcomeUnknown,
-        Self::GivenUp,
-        Self::Forgotten,
-    ];
-
-    /// As it is written.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Wished => "wished",
-            Self::NoRedactor => "no_redactor",
-            Self::Unsupported => "unsupported",
-            Self::NoNoteId => "no_note_id",
-            Self::OutcomeUnknown => "outcome_unknown",
-            Self::GivenUp => "given_up",
-            Self::Forgotten => "forgotten",
-        }
-    }
-
-    /// In words, behind "for".
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Wished => "they are to be kept (keep_notes)",
-            Self::NoRedactor => "the plugin exports no `redactor`",
-            Self::Unsupported => "the platform can't redact them, as the plugin answers",
-            Self::NoNoteId => "the platform gave them no id",
-            Self::OutcomeUnknown => {
-                "it isn't known whether the platform has them, and the plugin has no `finder`"
-            }
-            Self::GivenUp => "redacting them failed until it was given up",
-            Self::Forgotten => {
-                "they are older than the latest 1024 of their session; at most so many"
-            }
-        }
-    }
-}
-
-/// So many notes of a plugin stay for one reason.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeptCount {
-    /// The plugin that posted them.
-    pub plugin: PluginName,
-    /// Why they stay.
-    pub reason: Reason,
-    /// How many.
-    pub notes: u64,
-}
-
-/// Adds notes to their count.
-pub(super) fn count(counts: &mut Vec<KeptCount>, plugin: &PluginName, reason: Reason, notes: u64) {
-    if notes == 0 {
-        return;
-    }
-    let of_this = |count: &&mut KeptCount| count.plugin == *plugin && count.reason == reason;
-    match counts.iter_mut().find(of_this) {
-        Some(count) => count.notes += notes,
-        None => counts.push(KeptCount { plugin: plugin.clone(), reason, notes }),
-    }
-}
 
 /// A note that stays, as it is listed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -188,114 +101,6 @@ impl TryFrom<String> for KeptCursor {
     }
 }
 
-/// The row of a note that stays.
-#[derive(Serialize, Deserialize)]
-pub(in crate::engine) struct Row {
-    product: ProductId,
-    note_id: Option<String>,
-    pub(in crate::engine) why: Why,
-    reason: Reason,
-    pub(in crate::engine) at: Timestamp,
-    erasure: Option<ErasureId>,
-    notes: u64,
-}
-
-/// Why notes were to go, and when that was.
-#[derive(Clone, Copy)]
-pub(in crate::engine) struct Wanted {
-    pub(in crate::engine) why: Why,
-    pub(in crate::engine) erasure: Option<ErasureId>,
-    pub(in crate::engine) now: Timestamp,
-}
-
-impl Wanted {
-    /// As a job says.
-    pub(in crate::engine) fn by(job: &Job, now: Timestamp) -> Self {
-        Self { why: job.why, erasure: job.erasure, now }
-    }
-}
-
-/// Puts a note that stays on record.
-pub(in crate::engine) fn row(
-    product: &ProductId,
-    note: &SentNote,
-    reason: Reason,
-    wanted: Wanted,
-) -> Change {
-    let row = Row {
-        product: product.clone(),
-        note_id: note.note_id.clone(),
-        why: wanted.why,
-        reason,
-        at: wanted.now,
-        erasure: wanted.erasure,
-        notes: 1,
-    };
-    put(Table::Kept, conversation_group(&note.plugin, &note.conversation), number(note), &row)
-}
-
-/// Takes a note off the record: it went in the end.
-pub(in crate::engine) fn gone(note: &SentNote) -> Change {
-    delete(Table::Kept, conversation_group(&note.plugin, &note.conversation), number(note))
-}
-
-/// Puts notes of a session on record that aren't remembered one by one.
-pub(super) fn forgotten(
-    key: &SessionKey,
-    (plugin, conversation): (&PluginName, &ConversationId),
-    notes: u64,
-    reason: Reason,
-    wanted: Wanted,
-) -> Change {
-    let row = Row {
-        product: key.product.clone(),
-        note_id: None,
-        why: wanted.why,
-        reason,
-        at: wanted.now,
-        erasure: wanted.erasure,
-        notes,
-    };
-    let number = hashed(&["forgotten", key.product.as_str(), key.session.as_str()]);
-    put(Table::Kept, conversation_group(plugin, conversation), number, &row)
-}
-
-fn number(note: &SentNote) -> u64 {
-    hashed(&["note", &note.idempotency_key])
-}
-
-fn hashed(parts: &[&str]) -> u64 {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
-    }
-    u64::from_be_bytes(hash.finalize()[..8].try_into().expect("a hash has more than 8 bytes"))
-}
-
-impl Engine {
-    /// Removes what has been on record for long enough: what is left of an erasure as long as dead letters
-    /// are kept, what a summary was to replace as long as its session is.
-    pub(in crate::engine) fn expire_kept(
-        &mut self,
-        round: &mut Round,
-        page: Vec<(Key, Vec<u8>)>,
-        now: Timestamp,
-    ) {
-        let retention = &self.settings.retention;
-        let oldest = |why| match why {
-            Why::Erased => now - retention.dead_letters,
-            Why::Replaced => now - retention.sessions,
-        };
-        for (key, value) in page {
-            let Some(row) = read::<Row>(Table::Kept, key.number, &value) else { continue };
-            if row.at < oldest(row.why) {
-                round.changes.push(delete(Table::Kept, key.group, key.number));
-            }
-        }
-    }
-}
-
 /// Lists what stays.
 ///
 /// # Errors
@@ -346,8 +151,8 @@ pub async fn list(
 }
 
 fn listed(key: &Key, value: &[u8]) -> Option<KeptNote> {
-    let Row { product, note_id, why, reason, at, erasure, notes } =
-        read::<Row>(Table::Kept, key.number, value)?;
+    let KeptRow { product, note_id, why, reason, at, erasure, notes } =
+        read::<KeptRow>(Table::Kept, key.number, value)?;
     let conversation = ConversationId::new(key.group.1.clone()).ok()?;
     let (plugin, at) = (key.group.0.clone(), at.as_secs_f64());
     Some(KeptNote { plugin, conversation, note_id, product, reason, why, at, erasure, notes })

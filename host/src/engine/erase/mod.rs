@@ -8,23 +8,19 @@
 //!
 //! What was taken and isn't stored yet is not part of it: it begins a session that nobody knew before.
 
-mod carry_out;
 mod find;
 pub mod kept;
-mod scrub;
 
-pub(super) use find::SessionRows;
-pub(super) use scrub::Scrub;
+pub use crate::engine::core::erase::Erased;
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use self::kept::KeptCount;
-
+use crate::engine::core::Command;
+use crate::engine::core::erase::EraseOrder;
+use crate::engine::core::rows::Person;
 use crate::engine::handle::{Closed, Handle};
-use crate::engine::inbox::Input;
-use crate::engine::rows::Person;
-use crate::ids::{ProductId, SessionId, SessionKey};
+use crate::engine::inbox::Reply;
+use crate::ids::{ProductId, SessionId};
 use crate::outbox::redaction::ErasureId;
 use crate::session::identity::Names;
 use crate::store::StoreError;
@@ -32,7 +28,7 @@ use crate::store::StoreError;
 /// Sessions that are erased in one transaction: each can have some thousand rows.
 const CHUNK: usize = 16;
 
-/// Subject to erase.
+/// Who is to be erased.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Erasure {
     /// Of which product.
@@ -62,47 +58,6 @@ impl std::fmt::Debug for Subject {
             Self::User(_) => "User(..)",
             Self::Email(_) => "Email(..)",
         })
-    }
-}
-
-/// What was erased, or would be.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Erased {
-    /// Sessions of which there was anything.
-    pub sessions: u64,
-    /// Actions that waited for a note.
-    pub actions: u64,
-    /// Notes that waited or had been given up.
-    pub notes: u64,
-    /// Batches and summaries that waited for sinks or had been given up. What sinks were given stays there.
-    #[serde(default)]
-    pub sink_deliveries: u64,
-    /// Notes that are to be redacted at the platform: those sent, and those of which it isn't known. What
-    /// stays of them in the end is found in the [ledger](kept).
-    pub redactions: u64,
-    /// Notes that stay at the platform, or may be there and stay, as far as can be told before it is asked.
-    pub left: u64,
-    /// Whose they are, and why they stay.
-    #[serde(default)]
-    pub kept: Vec<KeptCount>,
-    /// The erasure's name, by which what stays is looked up; `None` of a preview, and where there was nobody.
-    #[serde(default)]
-    pub erasure: Option<ErasureId>,
-}
-
-impl Erased {
-    /// Counts what was erased together with this.
-    pub fn add(&mut self, more: Self) {
-        self.sessions += more.sessions;
-        self.actions += more.actions;
-        self.notes += more.notes;
-        self.sink_deliveries += more.sink_deliveries;
-        self.redactions += more.redactions;
-        self.left += more.left;
-        for KeptCount { plugin, reason, notes } in more.kept {
-            kept::count(&mut self.kept, &plugin, reason, notes);
-        }
-        self.erasure = self.erasure.or(more.erasure);
     }
 }
 
@@ -139,8 +94,8 @@ impl Handle {
             let (reply, answer) = oneshot::channel();
             let persons = erasure.subject.person().into_iter().collect();
             let (keys, keep_notes) = (keys.to_vec(), erasure.keep_notes);
-            let order = Order { keys, persons, keep_notes, id, reply };
-            self.control.send(Input::Erase(order)).await.map_err(|_| Closed)?;
+            let order = EraseOrder { keys, persons, keep_notes, id };
+            self.order(Command::Erase(order), Reply::Erased(reply)).await?;
             erased.add(answer.await.map_err(|_| Closed)?);
         }
         erased.erasure = (erased.sessions > 0).then_some(id);
@@ -167,11 +122,9 @@ impl Handle {
         let keys = find::sessions(&*self.store, erasure).await?;
         let mut erased = Erased::default();
         for keys in keys.chunks(CHUNK) {
-            for (_, rows) in find::load(&*self.store, keys).await? {
+            for rows in find::load(&*self.store, keys).await? {
                 let redacts = |plugin: &_| self.post.redacts(plugin);
-                let notes = rows.at_platform(erasure.keep_notes, &redacts);
-                let forgotten = rows.forgotten(&notes, erasure.keep_notes);
-                erased.add(rows.tally(&notes, forgotten.as_ref()));
+                erased.add(rows.preview(erasure.keep_notes, &redacts));
             }
         }
         Ok(erased)
@@ -203,14 +156,4 @@ impl Subject {
             Self::Email(address) => Person::of(None, Some(address)).next(),
         }
     }
-}
-
-/// Sessions that are to be erased, as the engine is told.
-pub(super) struct Order {
-    pub(super) keys: Vec<SessionKey>,
-    /// Under whom they were found, beside what their records say.
-    persons: Vec<Person>,
-    keep_notes: bool,
-    id: ErasureId,
-    pub(super) reply: oneshot::Sender<Erased>,
 }

@@ -9,8 +9,8 @@ use super::entry::Entry;
 use super::filter::Filter;
 use super::walk::Walk;
 use crate::clock::{Clock, Timestamp};
+use crate::engine::core::{Decision, NoteRef};
 use crate::engine::handle::{Closed, Handle};
-use crate::engine::inbox::{Decision, NoteRef};
 use crate::ids::SessionKey;
 use crate::store::{Key, Store, StoreError};
 

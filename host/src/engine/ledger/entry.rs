@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::engine::inbox::LaneKind;
+use crate::engine::core::LaneKind;
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::outbox::lane::{DeadLetter, Item, Progress, State};
 use crate::outbox::note::{Note, NoteKind};

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock::{Clock, Timestamp};
+use crate::engine::core::Settings;
+use crate::engine::core::rows::{put, session_group};
+use crate::engine::core::{Answer, Command, Decision, Gate, NoteRef};
 use crate::engine::feed::Publisher;
 use crate::engine::handle::Handle;
-use crate::engine::inbox::{Decision, Input, NoteRef};
-use crate::engine::rows::{put, session_group};
-use crate::engine::settings::Settings;
+use crate::engine::inbox::{self, Input};
+use crate::engine::state::StoreState;
 use crate::ids::{ConversationId, ProductId, SessionId, SessionKey};
 use crate::outbox::lane::{DeadLetter, Progress, State};
 use crate::outbox::note::{Call, Note, NoteKind, PostError, Posted};
@@ -312,24 +314,29 @@ type Asked = Vec<(Decision, Vec<NoteRef>)>;
 fn engine(takes: Duration) -> (Handle, tokio::task::JoinHandle<Asked>) {
     let (inbox, _) = tokio::sync::mpsc::channel(1);
     let (control, mut inputs) = tokio::sync::mpsc::channel(1);
+    let settings = Arc::new(Settings::of_products([]));
     let handle = Handle {
         inbox,
         control,
-        accounts: Arc::default(),
-        room: Arc::new(tokio::sync::Semaphore::new(1)),
+        gate: Gate::new(settings.clone()),
+        capacity: Arc::new(tokio::sync::Semaphore::new(1)),
         counters: Arc::default(),
-        settings: tokio::sync::watch::channel(Arc::new(Settings::of_products([]))).1,
+        settings: tokio::sync::watch::channel(settings).1,
         store: Arc::new(MemoryStore::new()),
         post: Arc::new(NobodyPosts),
         scrub_due: tokio::sync::watch::channel(false).1,
+        store_state: tokio::sync::watch::channel(StoreState::Serving).1,
         listeners: Publisher::new().listeners(),
     };
     let answer = async move {
         let mut asked = Vec::new();
         while let Some(input) = inputs.recv().await {
-            let Input::Decide { decision, notes, reply } = input else { panic!("a decision") };
+            let Input::Command(inbox::Asked { command, reply, .. }) = input else {
+                panic!("a command")
+            };
+            let Command::Decide(decision, notes) = command else { panic!("a decision") };
             tokio::time::sleep(takes).await;
-            reply.send(notes.len() - 1).unwrap();
+            reply.tell(Answer::Decided(notes.len() - 1));
             asked.push((decision, notes));
         }
         asked

@@ -10,7 +10,7 @@ use super::cursor::{Cursor, TABLES};
 use super::entry::{Entry, EntryState, Listed, Text};
 use super::filter::Filter;
 use crate::clock::Timestamp;
-use crate::engine::rows::session_key;
+use crate::engine::core::rows::session_key;
 use crate::outbox::lane::{DeadLetter, Progress, State};
 use crate::outbox::note::Note;
 use crate::outbox::sink_delivery::SinkDelivery;

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Record, Request, refused};
 use crate::clock::Clock;
 use crate::config::{Config, Plan, Source};
-use crate::engine::{Handle, Settings, Unchanged};
+use crate::engine::{self, Handle, Unchanged};
 use crate::host::RunError;
 use crate::host::api::ApiBackend;
 use crate::host::readers::{Readers, RunningReaders};
@@ -131,7 +131,7 @@ impl Reloader {
 
         // From here on nothing fails.
         let swap = move || plugins.put_in_force();
-        let settings = Settings::new(&next);
+        let settings = engine::settings(&next);
         let changed = self.parts.engine.change_settings(settings, swap, PATIENCE).await;
         changed.map_err(|error| match error {
             Unchanged::Busy => Refusal::of(RefusalCode::Busy, "", error),

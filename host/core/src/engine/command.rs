@@ -1,0 +1,111 @@
+//! What the core is told, and what it answers.
+
+use serde::{Deserialize, Serialize};
+
+use super::deliveries::Ended;
+use super::erase::{EraseOrder, Erased};
+use super::link::{LinkCommand, LinkError, Linked};
+use super::snapshot::Imported;
+use crate::clock::Timestamp;
+use crate::ids::SessionKey;
+use crate::session::payload::ActionsPayload;
+use crate::session::state::{Covers, Summarized};
+
+/// Something that happened, or that somebody wants.
+pub enum Command {
+    /// A batch of a session.
+    Actions {
+        /// Whose.
+        key: SessionKey,
+        /// What was done.
+        batch: ActionsPayload,
+        /// Its size on the wire.
+        bytes: usize,
+        /// When it was accepted, where that was before: it comes out of the journal.
+        accepted_at: Option<Timestamp>,
+    },
+    /// A summary of a session.
+    Summary {
+        /// Of which.
+        key: SessionKey,
+        /// The text.
+        text: String,
+        /// Which actions it covers.
+        covers: Covers,
+        /// When its source sent it, in seconds since the Unix epoch by its clock; 0 where that is unknown.
+        forwarded_at: f64,
+        /// As for actions.
+        accepted_at: Option<Timestamp>,
+    },
+    /// A session that is seen for the first time is taken over from autoplay-sdk.
+    Adopt(SessionKey, Imported),
+    /// A session is to be linked.
+    Link(LinkCommand),
+    /// A person decides about deliveries.
+    Decide(Decision, Vec<NoteRef>),
+    /// Sessions are to be erased.
+    Erase(EraseOrder),
+    /// The store's files were written anew, or why not.
+    Scrubbed(Result<(), String>),
+    /// A call ended.
+    Ended(Ended),
+    /// Seal what is open, send what is queued, and begin nothing new.
+    Drain,
+    /// End at once: calls under way are cut off, and put on record as not crashed.
+    Stop,
+}
+
+/// What is answered after the commit.
+#[derive(Debug)]
+pub enum Answer {
+    /// Nothing: nobody asked, or what was asked for can't be done any more.
+    None,
+    /// The actions are accepted.
+    Accepted,
+    /// What became of a summary.
+    Summarized(Summarized),
+    /// What became of a link.
+    Linked(Result<Linked, LinkError>),
+    /// For how many deliveries a decision was carried out.
+    Decided(usize),
+    /// What was erased.
+    Erased(Erased),
+}
+
+/// What a person decides about deliveries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Dead letters are queued again, as if never tried; what waits is due at once.
+    Retry,
+    /// They are removed for good. One whose call is under way is left alone.
+    Purge,
+}
+
+/// One note, or what waits for a sink; waiting or dead.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct NoteRef {
+    /// Its session.
+    pub key: SessionKey,
+    /// What it is; each is numbered on its own.
+    pub lane: LaneKind,
+    /// Its number in the session.
+    pub seq: u64,
+}
+
+/// What stands in a lane.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LaneKind {
+    /// Notes, on their way into a conversation.
+    #[default]
+    Note,
+    /// Batches and summaries, on their way to a sink.
+    Sink,
+}
+
+impl NoteRef {
+    /// A note.
+    pub fn note(key: SessionKey, seq: u64) -> Self {
+        Self { key, lane: LaneKind::Note, seq }
+    }
+}

@@ -1,0 +1,370 @@
+//! What must be in memory before anything is decided.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{adopted, stays};
+use crate::engine::command::{Command, NoteRef};
+use crate::engine::core::Core;
+use crate::engine::deliveries::{Ended, Outcome, tables_of};
+use crate::engine::directory::leave_index;
+use crate::engine::erase::OF_SESSION;
+use crate::engine::history::actions_in;
+use crate::engine::link::Who;
+use crate::engine::rows::{Person, read, session_group, session_key};
+use crate::engine::scrub;
+use crate::engine::tx::Tx;
+use crate::engine::view::{Missing, View};
+use crate::ids::{ProductId, SessionKey};
+use crate::outbox::account::Account;
+use crate::outbox::note::{Note, NoteKind, SentNote};
+use crate::rows::{Change, Group, Key, Rows, Table};
+use crate::session::batch::Entry;
+use crate::session::state::{Record, Session, Target};
+
+/// Sessions, or accounts, that are read at once at a start.
+const PAGE: usize = 1000;
+
+/// What commands are about.
+#[derive(Default)]
+struct Needs {
+    sessions: HashSet<SessionKey>,
+    owners: HashSet<Target>,
+    persons: HashSet<(ProductId, Person)>,
+    decided: HashSet<NoteRef>,
+    /// Sessions in which sent notes may be replaced.
+    sent: HashSet<SessionKey>,
+    erased: HashSet<SessionKey>,
+    /// Sessions whose history may change.
+    history: HashSet<SessionKey>,
+}
+
+/// How far a start is. It is taken up page by page.
+#[derive(Default)]
+pub struct Recovery {
+    accounts: bool,
+    after_account: Option<Key>,
+    step: usize,
+    after: Option<Key>,
+}
+
+/// The tables whose rows say that a session has work to do.
+const WORK: [Table; 3] = [Table::Outbox, Table::Open, Table::SinkQueue];
+
+impl Core {
+    /// Brings into memory what commands are about. Returns the sessions among them that nothing was known of.
+    ///
+    /// # Errors
+    /// Rows are missing: to be asked again, with the same commands, when the transaction's view has them.
+    pub fn prepare<'a>(
+        &mut self,
+        commands: impl IntoIterator<Item = &'a Command>,
+        tx: &mut Tx,
+    ) -> Result<Vec<SessionKey>, Missing> {
+        let needs = self.needs(commands);
+        let view = std::mem::take(&mut tx.view);
+        let prepared = self.bring_in(needs, &view, tx);
+        tx.view = view;
+        prepared
+    }
+
+    fn bring_in(
+        &mut self,
+        needs: Needs,
+        view: &View,
+        tx: &mut Tx,
+    ) -> Result<Vec<SessionKey>, Missing> {
+        let Needs { sessions: mut keys, owners, persons, decided, sent, erased, history } = needs;
+        keys.extend(self.directory.load_persons(view, &persons)?);
+        let names = self.settings.names().clone();
+        self.directory.load_owners(view, &owners, &names)?;
+        // A link that rests on more may have them leave.
+        keys.extend(owners.iter().flat_map(|target| self.directory.unverified_owners(target)));
+        keys.extend(decided.iter().map(|named| named.key.clone()));
+        keys.extend(erased.iter().cloned());
+        view.load_all(OF_SESSION, &groups(&erased))?;
+        let history: Vec<_> = history.into_iter().collect();
+        self.history.load(view, &history)?;
+        for named in &decided {
+            view.load_all(tables_of(named.lane), &[session_group(&named.key)])?;
+        }
+        view.load(Table::Sent, &groups(&sent))?;
+        self.deliveries.refill_lanes(view)?;
+        if !std::mem::replace(&mut tx.refilled, true)
+            && let Err(missing) = self.deliveries.refill_redactions(view, tx.now)
+        {
+            tx.refilled = false;
+            return Err(missing);
+        }
+        let fresh = self.load_sessions(&keys, view, tx)?;
+        // Only when nothing can be missing any more: a lane that was refilled must be looked at.
+        tx.touched.extend(self.deliveries.take_hungry());
+        Ok(fresh)
+    }
+
+    fn needs<'a>(&self, commands: impl IntoIterator<Item = &'a Command>) -> Needs {
+        let mut needs = Needs::default();
+        for command in commands {
+            match command {
+                Command::Actions { key, .. } | Command::Summary { key, .. } => {
+                    needs.sessions.insert(key.clone());
+                    if self.settings.history.is_some() {
+                        needs.history.insert(key.clone());
+                    }
+                }
+                Command::Adopt(key, imported) => {
+                    needs.sessions.insert(key.clone());
+                    needs.owners.extend(adopted(self.writer_of(&key.product), imported));
+                }
+                Command::Link(command) => {
+                    needs.owners.insert((command.plugin.clone(), command.conversation.clone()));
+                    match &command.who {
+                        Who::Session(key) => drop(needs.sessions.insert(key.clone())),
+                        Who::SessionOf(products, session) => {
+                            needs.sessions.extend(SessionKey::of(products, session));
+                        }
+                        Who::Person { products, user_id, email } => {
+                            let sought = Person::sought(user_id.as_deref(), email.as_deref());
+                            for (person, _) in sought {
+                                let of = |id: &ProductId| (id.clone(), person.clone());
+                                needs.persons.extend(products.iter().map(of));
+                            }
+                        }
+                    }
+                }
+                Command::Decide(_, notes) => needs.decided.extend(notes.iter().cloned()),
+                Command::Erase(order) => needs.erased.extend(order.keys.iter().cloned()),
+                Command::Ended(Ended { outcome, .. }) => {
+                    if let Outcome::Note { note, result: Ok(_), .. } = outcome {
+                        let summary = note.kind == NoteKind::Summary;
+                        if summary && self.settings.history.is_some() {
+                            needs.history.insert(note.key.clone());
+                        }
+                        if summary || self.is_covered(note) {
+                            needs.sent.insert(note.key.clone());
+                        }
+                    }
+                    // What can't be redacted is remembered again, where its session still is.
+                    needs.sessions.extend(stays(outcome).cloned());
+                }
+                Command::Scrubbed(_) | Command::Drain | Command::Stop => {}
+            }
+        }
+        needs
+    }
+
+    /// Whether a summary took the place of what a note tells of.
+    fn is_covered(&self, note: &Note) -> bool {
+        let record = self.sessions.record(&note.key);
+        note.through > 0 && record.is_some_and(|record| note.through <= record.covered)
+    }
+
+    /// Reads the sessions that aren't in memory. Returns those that have no record. Rows that can't be read are set
+    /// aside, so that nothing overwrites them, and what an earlier version put under values that name nobody is taken
+    /// out of the index.
+    fn load_sessions(
+        &mut self,
+        keys: &HashSet<SessionKey>,
+        view: &View,
+        tx: &mut Tx,
+    ) -> Result<Vec<SessionKey>, Missing> {
+        let missing: Vec<_> = keys.iter().filter(|key| !self.sessions.has(key)).cloned().collect();
+        if missing.is_empty() {
+            return Ok(Vec::new());
+        }
+        let now = tx.now;
+        let groups: Vec<_> = missing.iter().map(session_group).collect();
+        let [records, open, notes, attempts] =
+            view.load_all([Table::Session, Table::Open, Table::Outbox, Table::Attempt], &groups)?;
+        let sinks = match self.deliveries.has_sinks() {
+            true => Some(view.load_all([Table::SinkQueue, Table::SinkAttempt], &groups)?),
+            false => None,
+        };
+        // The last read.
+        let given = given(view, &groups, &records, sinks.is_some())?;
+        let names = self.settings.names().clone();
+        let mut fresh = Vec::new();
+        for (place, (key, group)) in missing.into_iter().zip(groups).enumerate() {
+            let last = |rows: &Rows| rows.last().map_or(0, |(number, _)| *number);
+            let given = given.get(&group).copied().unwrap_or_default();
+            let stored = records[place].iter().find(|(number, _)| *number == 0);
+            if stored.is_none() {
+                fresh.push(key.clone());
+            }
+            let record = stored.map(|(_, value)| (value, read::<Record>(Table::Session, 0, value)));
+            if let Some((value, None)) = &record {
+                let key = Key { table: Table::Session, group, number: now.as_millis() };
+                tx.push(Change::Put(key, (*value).clone()));
+            }
+            let entries = open[place].iter();
+            let entries = entries.filter_map(|(n, v)| Some((*n, read(Table::Open, *n, v)?)));
+            let mut entries: Vec<(u64, Entry)> = entries.collect();
+            // The clock may have been set back since. Nothing counts as later than now, or it would
+            // wait for that moment; and nothing as later than what came behind it.
+            entries.iter_mut().rev().fold(now, |latest, (_, entry)| {
+                entry.arrived = entry.arrived.min(latest);
+                entry.arrived
+            });
+            let record = record.and_then(|(_, record)| record).map(|mut record| {
+                record.active_at = record.active_at.min(now);
+                if let Some(before) = record.clean(&names) {
+                    tx.extend(leave_index(&key, &before, &record.identity()));
+                }
+                record
+            });
+            let next_row = open[place].last().map_or(0, |(number, _)| number + 1);
+            let last_note = last(notes[place]).max(given.last_note);
+            let mut last_sink = given.last_sink;
+            self.deliveries.load_notes(&key, notes[place], attempts[place], now);
+            if let Some([queued, attempts]) = &sinks {
+                last_sink = last_sink.max(last(queued[place]));
+                self.deliveries.load_sinks(&key, queued[place], attempts[place], now);
+            }
+            let session = Session::load(key.clone(), record, entries)
+                .with_numbers_taken(next_row, last_note, given.last_action)
+                .with_sink_deliveries_taken(last_sink);
+            self.sessions.put(key, session, now);
+        }
+        Ok(fresh)
+    }
+
+    /// Takes up what the last run left, a page at a time: accounts first, then the sessions that have work to do.
+    /// Each page is a transaction. `false`: there is nothing more.
+    ///
+    /// # Errors
+    /// Rows are missing. Nothing changed; to be asked again with them.
+    pub fn recover(&mut self, recovery: &mut Recovery, tx: &mut Tx) -> Result<bool, Missing> {
+        let view = std::mem::take(&mut tx.view);
+        let recovered = self.recover_page(recovery, &view, tx);
+        tx.view = view;
+        recovered
+    }
+
+    fn recover_page(
+        &mut self,
+        recovery: &mut Recovery,
+        view: &View,
+        tx: &mut Tx,
+    ) -> Result<bool, Missing> {
+        if !recovery.accounts {
+            self.recover_accounts(recovery, view, tx)?;
+            return Ok(true);
+        }
+        let Some(table) = WORK.get(recovery.step) else { return Ok(false) };
+        let rows = view.scan(*table, recovery.after.clone(), PAGE)?;
+        let keys: HashSet<_> = rows.iter().filter_map(|(key, _)| session_key(&key.group)).collect();
+        self.load_sessions(&keys, view, tx)?;
+        for key in keys {
+            let rules = self.settings.rules(&key.product);
+            self.deliveries.expire_poisoned(&key, rules, tx, &self.counters);
+            tx.touched.push(key);
+        }
+        recovery.after = rows.last().map(|(key, _)| key.clone());
+        if recovery.after.is_none() {
+            recovery.step += 1;
+        }
+        Ok(true)
+    }
+
+    fn recover_accounts(
+        &mut self,
+        recovery: &mut Recovery,
+        view: &View,
+        tx: &mut Tx,
+    ) -> Result<(), Missing> {
+        let sinks = [Table::SinkQueue, Table::SinkDead].map(|table| view.scan(table, None, 1));
+        let scrub = view.load(Table::Scrub, &[scrub::group()])?;
+        let rows = view.scan(Table::Account, recovery.after_account.clone(), PAGE)?;
+        for page in sinks {
+            if !page?.is_empty() {
+                self.deliveries.expect_sinks();
+            }
+        }
+        let mut accounts = self.gate.open();
+        for (row, value) in rows {
+            if let Some(account) = read::<Account>(Table::Account, row.number, value) {
+                accounts.take_up(row.group.0.clone(), account, tx.now);
+            }
+        }
+        recovery.after_account = rows.last().map(|(key, _)| key.clone());
+        if recovery.after_account.is_none() {
+            recovery.accounts = true;
+            accounts.show(tx.now, &self.counters);
+            if scrub.iter().any(|rows| !rows.is_empty()) {
+                self.scrub.take_up(&self.counters);
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets sessions that were brought into memory and to which nothing has happened.
+    pub fn unload(&mut self, keys: &[SessionKey]) {
+        for key in keys {
+            self.sessions.remove(key);
+            self.deliveries.forget_lanes(key);
+        }
+    }
+}
+
+fn groups(keys: &HashSet<SessionKey>) -> Vec<Group> {
+    keys.iter().map(session_group).collect()
+}
+
+/// Numbers that a session without a readable record has given out.
+#[derive(Clone, Copy, Default)]
+struct Given {
+    last_note: u64,
+    last_action: u64,
+    last_sink: u64,
+}
+
+/// The numbers that sessions without a readable record have given out: dead letters and notes that are to
+/// be redacted outlive the record, sent notes a record that can't be read.
+fn given(
+    view: &View,
+    groups: &[Group],
+    records: &[&Rows],
+    has_sinks: bool,
+) -> Result<HashMap<Group, Given>, Missing> {
+    let (mut fresh, mut unreadable) = (Vec::new(), Vec::new());
+    for (group, rows) in groups.iter().zip(records) {
+        let record = rows.iter().find(|(number, _)| *number == 0);
+        match record.map(|(_, value)| serde_json::from_slice::<Record>(value).is_ok()) {
+            Some(true) => continue,
+            Some(false) => unreadable.push(group.clone()),
+            None => {}
+        }
+        fresh.push(group.clone());
+    }
+    let mut given: HashMap<Group, Given> = HashMap::new();
+    if fresh.is_empty() {
+        return Ok(given);
+    }
+    let last = |rows: &Rows| rows.last().map_or(0, |(number, _)| *number);
+    let [dead, redact] = view.load_all([Table::Dead, Table::Redact], &fresh)?;
+    for (place, group) in fresh.iter().enumerate() {
+        let last_note = last(dead[place]).max(last(redact[place]));
+        given.entry(group.clone()).or_default().last_note = last_note;
+    }
+    if has_sinks {
+        for (group, rows) in fresh.iter().zip(view.load(Table::SinkDead, &fresh)?) {
+            given.entry(group.clone()).or_default().last_sink = last(rows);
+        }
+    }
+    if unreadable.is_empty() {
+        return Ok(given);
+    }
+    let [sent, kept] = view.load_all([Table::Sent, Table::History], &unreadable)?;
+    for (place, group) in unreadable.into_iter().enumerate() {
+        let of_group = given.entry(group).or_default();
+        if let Some((first, value)) = kept[place].last().filter(|(number, _)| *number > 0) {
+            of_group.last_action = first + actions_in(value).saturating_sub(1);
+        }
+        for (number, value) in sent[place] {
+            let sent = read::<SentNote>(Table::Sent, *number, value);
+            of_group.last_note = of_group.last_note.max(*number);
+            let through = sent.map_or(0, |sent| sent.through);
+            of_group.last_action = of_group.last_action.max(through);
+        }
+    }
+    Ok(given)
+}

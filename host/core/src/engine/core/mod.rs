@@ -1,0 +1,531 @@
+//! The core: it routes what happens to the rooms, and is the only place that calls several of them.
+//!
+//! | file | what |
+//! |---|---|
+//! | `mod` | the router: one command after another, what is due, the end of a transaction |
+//! | `load` | what must be in memory first |
+//! | `link` | which session a link means, and what it does |
+//! | `erase` | taking a session out of everything |
+//! | `expire` | taking out what is old |
+
+mod erase;
+mod expire;
+mod link;
+mod load;
+
+use std::sync::Arc;
+
+pub use load::Recovery;
+
+use super::command::{Answer, Command};
+use super::counters::Counters;
+use super::deliveries::{Deliveries, Ended, Outcome};
+use super::directory::Directory;
+use super::event::What;
+use super::gate::{EngineId, Gate};
+use super::history::History;
+use super::plugins::{Plugins, RolesAsked, writer_of};
+use super::retention::Retention;
+use super::rows::{delete, put, session_group};
+use super::scrub::Scrub;
+use super::sessions::Sessions;
+use super::settings::Settings;
+use super::snapshot::Imported;
+use super::tx::{Spent, Tx};
+use crate::clock::Timestamp;
+use crate::ids::{ConversationId, PluginName, ProductId, SessionKey, shown};
+use crate::outbox::note::{Note, NoteKind, Redaction};
+use crate::outbox::sink_delivery::Content;
+use crate::rows::Table;
+use crate::session::identity::{Identity, Tie};
+use crate::session::link::LinkMode;
+use crate::session::note::{format_note, format_summary};
+use crate::session::payload::{ActionsPayload, SummaryPayload};
+use crate::session::state::{Covers, Effect, Sealed, Summarized, Target};
+use crate::session::wording::worded;
+
+/// One partition's sessions and deliveries, and what is decided about them.
+///
+/// A transaction is begun with [`Tx::new`], [prepared](Core::prepare) until nothing is missing, filled by
+/// [commands](Core::handle) and by [what is due](Core::run_due), and [ended](Core::finish). Its changes are to be
+/// stored before anything else happens to the core.
+pub struct Core {
+    settings: Arc<Settings>,
+    counters: Arc<Counters>,
+    plugins: Arc<dyn Plugins>,
+    gate: Gate,
+    engine: EngineId,
+    sessions: Sessions,
+    directory: Directory,
+    deliveries: Deliveries,
+    history: History,
+    retention: Retention,
+    scrub: Scrub,
+    roles: RolesAsked,
+    /// What is in memory beyond which the idle are looked for.
+    max_live: usize,
+    /// Nothing is begun any more.
+    stopping: bool,
+}
+
+impl Core {
+    /// A core with nothing in memory, which passes through the gate as this engine.
+    pub fn new(
+        settings: Arc<Settings>,
+        counters: Arc<Counters>,
+        plugins: Arc<dyn Plugins>,
+        (gate, engine): (Gate, EngineId),
+        now: Timestamp,
+    ) -> Self {
+        let max_live = settings.max_live;
+        Self {
+            settings,
+            counters,
+            plugins,
+            gate,
+            engine,
+            sessions: Sessions::default(),
+            directory: Directory::default(),
+            deliveries: Deliveries::default(),
+            history: History::default(),
+            retention: Retention::new(now),
+            scrub: Scrub::default(),
+            roles: RolesAsked::default(),
+            max_live,
+            stopping: false,
+        }
+    }
+
+    /// The settings that it goes by.
+    pub fn settings(&self) -> &Arc<Settings> {
+        &self.settings
+    }
+
+    /// Goes by other settings from the next transaction on.
+    pub fn change_settings(&mut self, settings: Arc<Settings>, now: Timestamp) {
+        if self.settings.history != settings.history {
+            // What is kept may have changed unseen while nothing was to be kept.
+            self.history.retain(|_| false);
+        }
+        self.gate.open().change_settings(settings.clone(), now, &self.counters);
+        self.settings = settings;
+        let keys: Vec<_> = self.sessions.keys().cloned().collect();
+        self.settle(&keys, now);
+    }
+
+    /// Carries a command out. What it needs was [prepared](Core::prepare).
+    pub fn handle(&mut self, command: Command, tx: &mut Tx) -> Answer {
+        match command {
+            Command::Actions { key, batch, bytes, accepted_at } => {
+                self.accept(&key, batch, bytes, accepted_at, tx)
+            }
+            Command::Summary { key, text, covers, forwarded_at, accepted_at } => {
+                let arrived = accepted_at.map_or(tx.now, |at| at.min(tx.now));
+                let summarized = self.summarize(&key, text, covers, forwarded_at, arrived, tx);
+                Answer::Summarized(summarized)
+            }
+            Command::Adopt(key, imported) => {
+                self.adopt(&key, imported, tx);
+                Answer::None
+            }
+            Command::Link(command) => Answer::Linked(self.link(command, tx)),
+            Command::Decide(decision, notes) => {
+                let mut seen = std::collections::HashSet::new();
+                // One that is named twice counts once.
+                let once = notes.into_iter().filter(|named| seen.insert(named.clone()));
+                let done = once.filter(|named| {
+                    self.sessions.touch(&named.key, tx.now);
+                    self.deliveries.decide(decision, named, &self.gate, tx, &self.counters)
+                });
+                Answer::Decided(done.count())
+            }
+            Command::Erase(order) => Answer::Erased(self.erase(order, tx)),
+            Command::Scrubbed(scrubbed) => {
+                self.scrub.end(scrubbed, tx, &self.counters);
+                Answer::None
+            }
+            Command::Ended(ended) => {
+                self.end(ended, tx);
+                Answer::None
+            }
+            Command::Drain => {
+                let keys: Vec<_> = self.sessions.keys().cloned().collect();
+                for key in keys {
+                    let Some(session) = self.sessions.get_mut(&key, tx.now) else { continue };
+                    let effects = session.flush(self.settings.rules(&key.product));
+                    self.run_effects(&key, effects, tx);
+                }
+                Answer::None
+            }
+            Command::Stop => {
+                self.stopping = true;
+                self.deliveries.cut(tx);
+                Answer::None
+            }
+        }
+    }
+
+    fn accept(
+        &mut self,
+        key: &SessionKey,
+        mut batch: ActionsPayload,
+        bytes: usize,
+        accepted_at: Option<Timestamp>,
+        tx: &mut Tx,
+    ) -> Answer {
+        let arrived = accepted_at.map_or(tx.now, |at| at.min(tx.now));
+        // Here, where what the journal kept comes by too.
+        self.counters.nobody_ids.add(self.settings.names().clean_batch(&mut batch));
+        let Some(rules) = self.settings.delivery(&key.product) else {
+            // It was when they were handed over. Whoever waits is told that they weren't accepted.
+            self.counters.dropped_unknown_product.add(batch.actions.len() as u64);
+            return Answer::None;
+        };
+        let roles = self.roles.of(&key.product, &*self.plugins, &self.settings, &self.gate, tx);
+        let Some(session) = self.sessions.get_mut(key, tx.now) else { return Answer::None };
+        if let Some(history) = &self.settings.history {
+            let of = (&*session, history);
+            self.history.keep_batch(key, &batch, arrived, of, tx, &self.counters);
+        }
+        if accepted_at.is_none() {
+            tx.accept(batch.actions.len() as u64);
+        }
+        let for_sinks = (!roles.sinks.is_empty()).then(|| batch.clone());
+        let effects = if roles.writer.is_none() && session.record().link.is_none() {
+            session.on_passed(&batch, arrived)
+        } else {
+            let gather = self.deliveries.gathers(key, &self.gate.open(), rules, tx.now);
+            session.on_actions(batch, bytes, arrived, rules, gather)
+        };
+        self.run_effects(key, effects, tx);
+        if let Some(batch) = for_sinks {
+            self.send_batch(key, &roles.sinks, batch, tx);
+        }
+        Answer::Accepted
+    }
+
+    /// A batch for the sinks: with who it is, as far as the session knows.
+    fn send_batch(
+        &mut self,
+        key: &SessionKey,
+        sinks: &[PluginName],
+        mut batch: ActionsPayload,
+        tx: &mut Tx,
+    ) {
+        let Some(record) = self.sessions.record(key).filter(|_| !batch.actions.is_empty()) else {
+            return;
+        };
+        batch.user_id = batch.user_id.or_else(|| record.user_id.clone());
+        batch.email = batch.email.or_else(|| record.email.clone());
+        let settings = self.settings.clone();
+        let rules = settings.rules(&key.product);
+        for plugin in sinks {
+            let counters = &self.counters;
+            let joined = {
+                let accounts = self.gate.open();
+                self.deliveries.join_sink(key, plugin, &batch, (&accounts, rules), tx, counters)
+            };
+            if !joined {
+                self.send(key, plugin, Content::Actions(batch.clone()), tx);
+            }
+        }
+    }
+
+    fn send(&mut self, key: &SessionKey, plugin: &PluginName, content: Content, tx: &mut Tx) {
+        let Some(session) = self.sessions.get_mut(key, tx.now) else { return };
+        let seq = session.number_sink_delivery();
+        tx.records.insert(key.clone());
+        self.deliveries.expect_sinks();
+        self.deliveries.add_sink((key, seq), plugin, content, tx, &self.counters);
+    }
+
+    fn summarize(
+        &mut self,
+        key: &SessionKey,
+        text: String,
+        covers: Covers,
+        forwarded_at: f64,
+        arrived: Timestamp,
+        tx: &mut Tx,
+    ) -> Summarized {
+        let roles = self.roles.of(&key.product, &*self.plugins, &self.settings, &self.gate, tx);
+        let rules = self.settings.rules(&key.product);
+        let Some(session) = self.sessions.get_mut(key, tx.now) else {
+            return Summarized::Unlinked;
+        };
+        let before = session.record().covered;
+        let kept = self.settings.history.is_some().then(|| text.clone());
+        let for_sinks = (!roles.sinks.is_empty()).then(|| text.clone());
+        let (summarized, effects) = session.on_summary(text, covers, arrived, rules);
+        let covered = session.record().covered;
+        match summarized {
+            Summarized::Queued { .. } => self.counters.summaries_sealed.add(1),
+            Summarized::Unlinked => self.counters.summaries_unlinked.add(1),
+            Summarized::Stale => self.counters.summaries_ignored.add(1),
+        }
+        self.run_effects(key, effects, tx);
+        if let (Some(text), Some(record)) = (kept, self.sessions.record(key)) {
+            self.history.keep_summary(key, text, (summarized, record), arrived, tx);
+        }
+        if let (Some(summary), false) = (for_sinks, summarized == Summarized::Stale) {
+            let summary = SummaryPayload {
+                product_id: key.product.as_str().to_owned(),
+                session_id: Some(key.session.as_str().to_owned()),
+                summary,
+                replaces: match covers {
+                    Covers::Next(actions) => actions,
+                    Covers::Through(_) => covered - before,
+                },
+                forwarded_at,
+            };
+            for plugin in &roles.sinks {
+                self.send(key, plugin, Content::Summary(summary.clone()), tx);
+            }
+        }
+        summarized
+    }
+
+    /// Takes a session over from autoplay-sdk: who it is, and its link by the first plugin of its product.
+    fn adopt(&mut self, key: &SessionKey, imported: Imported, tx: &mut Tx) {
+        let Some(plugin) = self.writer_of(&key.product) else { return };
+        let settings = self.settings.clone();
+        let rules = settings.rules(&key.product);
+        let Some(session) = self.sessions.get_mut(key, tx.now) else { return };
+        let Imported { conversation, user_id, email, .. } = imported;
+        let mut who = ActionsPayload { user_id, email, ..ActionsPayload::default() };
+        let names = settings.names();
+        self.counters.nobody_ids.add(names.clean_batch(&mut who));
+        let is_one = |id: &ConversationId| names.names_somebody(id.as_str());
+        let conversation = conversation.filter(is_one);
+        let effects = session.on_actions(who, 0, tx.now, rules, false);
+        self.run_effects(key, effects, tx);
+        if let Some(conversation) = conversation {
+            // autoplay-sdk links on whatever it is told, so nobody vouches for it.
+            let told = (&Identity::default(), Tie::Claimed);
+            match self.link_to(key, &(plugin, conversation), LinkMode::Auto, told, tx) {
+                Ok(_) => tracing::info!("shared session: it is taken over with its conversation"),
+                Err(error) => tracing::warn!("shared session: its link isn't taken over: {error}"),
+            }
+        }
+    }
+
+    fn writer_of(&self, product: &ProductId) -> Option<PluginName> {
+        writer_of(product, &*self.plugins, &self.settings, &self.gate)
+    }
+
+    /// Takes what came of a call.
+    fn end(&mut self, ended: Ended, tx: &mut Tx) {
+        let gate = (&self.gate, self.engine);
+        self.deliveries.heard(gate, &ended, tx, &self.counters);
+        let counters = &self.counters;
+        let Ended { outcome, probe, random } = ended;
+        let attempt = (probe, random);
+        match outcome {
+            Outcome::Note { note, found, result } => {
+                self.sessions.touch(&note.key, tx.now);
+                let record = self.sessions.record(&note.key);
+                let erased = self.deliveries.end_erased_post(&note, &result, record, tx, counters);
+                if let Some(gone) = erased {
+                    if gone {
+                        self.scrub.want(tx, counters);
+                    }
+                    return;
+                }
+                let rules = self.settings.rules(&note.key.product);
+                let of = (rules, record);
+                if self.deliveries.end_note(&note, result, attempt, of, tx, counters) {
+                    counters.notes_found.add(u64::from(found));
+                    if note.kind == NoteKind::Summary && self.settings.history.is_some() {
+                        self.history.remove_covered(&note.key, note.through, tx);
+                    }
+                }
+            }
+            Outcome::Sink { delivery, result } => {
+                self.sessions.touch(&delivery.key, tx.now);
+                let rules = self.settings.rules(&delivery.key.product);
+                self.deliveries.end_sink(&delivery, result, attempt, rules, tx, counters);
+            }
+            Outcome::Redaction { key, seq, result, .. } => {
+                let rules = self.settings.rules(&key.product);
+                let of = (rules, self.sessions.record(&key), &*self.plugins);
+                let place = (&key, seq);
+                if self.deliveries.end_redaction(place, result, attempt, of, tx, counters) {
+                    self.scrub.want(tx, counters);
+                }
+            }
+        }
+    }
+
+    fn run_effects(&mut self, key: &SessionKey, effects: Vec<Effect>, tx: &mut Tx) {
+        tx.touched.push(key.clone());
+        for effect in effects {
+            match effect {
+                Effect::Save => drop(tx.records.insert(key.clone())),
+                Effect::Identity(before) => {
+                    let Some(record) = self.sessions.record(key) else { continue };
+                    if self.settings.history.is_some() {
+                        let Identity { user_id, email, .. } = record.identity();
+                        let active_at = record.active_at;
+                        tx.tell(key, What::Person { user_id, email, active_at });
+                    }
+                    self.directory.rekey(key, &before, record, tx);
+                }
+                Effect::Leave(target) => self.directory.leave(&target, key, tx),
+                Effect::Keep(row, entry) => {
+                    tx.push(put(Table::Open, session_group(key), row, &entry));
+                }
+                Effect::Forget(rows) => {
+                    let group = session_group(key);
+                    tx.extend(rows.into_iter().map(|row| delete(Table::Open, group.clone(), row)));
+                }
+                Effect::Dropped(actions) => {
+                    if let Some(total) = self.counters.dropped_window.add_told(actions as u64) {
+                        tracing::info!(
+                            product = shown(key.product.as_str()),
+                            session = shown(key.session.as_str()),
+                            total,
+                            "session: actions left the window before a conversation opened and are in no note \
+                             (`pre_link_window`); this is said again when the total has doubled"
+                        );
+                    }
+                }
+                Effect::Seal(sealed) => self.seal(key, sealed, tx),
+            }
+        }
+        self.sessions.touch(key, tx.now);
+    }
+
+    fn seal(&mut self, key: &SessionKey, sealed: Sealed, tx: &mut Tx) {
+        let now = tx.now;
+        let Some(record) = self.sessions.record(key) else { return };
+        let session = Some(key.session.as_str());
+        let actions = worded(sealed.actions);
+        let (kind, body) = match sealed.summary {
+            None => {
+                let body = format_note(session, &actions, sealed.bin_seconds, now);
+                (NoteKind::Actions, body)
+            }
+            Some(text) => (NoteKind::Summary, format_summary(session, &text, now)),
+        };
+        let note = Arc::new(Note {
+            key: key.clone(),
+            seq: sealed.seq,
+            plugin: sealed.link.plugin,
+            conversation: sealed.link.conversation,
+            user_id: record.user_id.clone(),
+            email: record.email.clone(),
+            kind,
+            body,
+            actions,
+            through: sealed.through,
+            idempotency_key: Note::idempotency_key(key, sealed.seq, now),
+            sealed_at: now,
+        });
+        self.deliveries.add_note(note, tx, &self.counters);
+        self.counters.notes_gathered.add(u64::from(sealed.gathered));
+    }
+
+    /// Does what is due at the transaction's moment, behind its commands.
+    pub fn run_due(&mut self, tx: &mut Tx) {
+        for key in self.sessions.take_due(tx.now) {
+            let rules = self.settings.rules(&key.product);
+            let gather = self.deliveries.gathers(&key, &self.gate.open(), rules, tx.now);
+            let Some(session) = self.sessions.get_mut(&key, tx.now) else { continue };
+            let effects = session.on_timer(tx.now, rules, gather);
+            self.run_effects(&key, effects, tx);
+        }
+        self.deliveries.expire(&self.settings, tx, &self.counters);
+    }
+
+    /// Ends a transaction: begins what can be begun with it. It is to be stored next.
+    pub fn finish(&mut self, mut tx: Tx) -> Spent {
+        let now = tx.now;
+        tx.touched.iter().for_each(|key| self.deliveries.enqueue(key, now));
+        if !self.stopping {
+            let mut accounts = self.gate.open();
+            let plugins = &*self.plugins;
+            self.deliveries.begin(&mut accounts, self.engine, &self.settings, plugins, &mut tx);
+        }
+        self.roles.clear();
+        let touched = std::mem::take(&mut tx.touched);
+        self.settle(&touched, now);
+        self.counters.redactions_waiting.set(self.deliveries.redactions() as u64);
+        let accounts = std::mem::take(&mut tx.accounts);
+        tx.extend(self.gate.open().rows(&accounts));
+        let mut spent = tx.spend();
+        for key in &spent.records {
+            if let Some(record) = self.sessions.record(key) {
+                spent.changes.push(put(Table::Session, session_group(key), 0, record));
+            }
+        }
+        spent
+    }
+
+    /// Sets the timers of sessions.
+    fn settle(&mut self, keys: &[SessionKey], now: Timestamp) {
+        let accounts = self.gate.open();
+        for key in keys {
+            let rules = self.settings.rules(&key.product);
+            self.deliveries.settle(key, rules);
+            let gather = self.deliveries.gathers(key, &accounts, rules, now);
+            self.sessions.settle(key, rules, gather);
+        }
+    }
+
+    /// When the next transaction is due, whatever happens meanwhile.
+    pub fn next_timer(&self, now: Timestamp) -> Timestamp {
+        if self.deliveries.is_hungry() {
+            return now;
+        }
+        let timers = [
+            self.sessions.next_timer(),
+            self.deliveries.next_timer(&self.gate.open(), now),
+            self.scrub.next_timer(),
+        ];
+        timers.into_iter().flatten().fold(self.retention.at(), Timestamp::min)
+    }
+
+    /// Whether lanes have something in the store only that is to be read before it can be sent.
+    pub fn is_hungry(&self) -> bool {
+        self.deliveries.has_hungry_lanes()
+    }
+
+    /// Whether the store's files are to be written anew at this moment; it is taken to be begun. Asked behind a
+    /// commit.
+    pub fn begin_scrub(&mut self, now: Timestamp) -> bool {
+        !self.stopping && self.scrub.begin(now)
+    }
+
+    /// Whether something of what was erased may be left in the store's files.
+    pub fn is_scrub_due(&self) -> bool {
+        self.scrub.is_due()
+    }
+
+    /// Whose session a conversation's link would be adopted for: see [`Command::Adopt`].
+    pub fn is_of(&self, key: &SessionKey, imported: &Imported) -> bool {
+        imported.is_of(key, self.settings.has_one_product())
+    }
+
+    /// What is on record of a session in memory.
+    pub fn record(&self, key: &SessionKey) -> Option<&crate::session::state::Record> {
+        self.sessions.record(key)
+    }
+
+    /// Whether a session is in memory.
+    pub fn has(&self, key: &SessionKey) -> bool {
+        self.sessions.has(key)
+    }
+}
+
+/// The conversation that an adopted session's link would go to.
+fn adopted(plugin: Option<PluginName>, imported: &Imported) -> Option<Target> {
+    Some((plugin?, imported.conversation.clone()?))
+}
+
+/// Whether the outcome of a redaction puts a note back among the sent ones of its session.
+fn stays(outcome: &Outcome) -> Option<&SessionKey> {
+    match outcome {
+        Outcome::Redaction { key, result: Ok(Redaction::Unsupported), .. } => Some(key),
+        Outcome::Redaction { .. } | Outcome::Note { .. } | Outcome::Sink { .. } => None,
+    }
+}

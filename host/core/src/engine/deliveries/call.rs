@@ -1,0 +1,87 @@
+//! Calls, and what comes of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::ids::SessionKey;
+use crate::outbox::note::{Note, PostError, Posted, Redaction, SentNote};
+use crate::outbox::sink_delivery::SinkDelivery;
+
+/// A call that is to be made once its attempt is on record.
+#[derive(Clone)]
+pub struct Call {
+    /// What is done.
+    pub work: Work,
+    /// 1 for the first attempt.
+    pub attempt: u32,
+    /// How long it may take.
+    pub timeout: Duration,
+    /// Whether it is made to learn whether the platform answers again.
+    pub probe: bool,
+}
+
+/// What a call does.
+#[derive(Clone)]
+pub enum Work {
+    /// Posts a note.
+    Note {
+        /// The note.
+        note: Arc<Note>,
+        /// Whether an earlier attempt ended without an outcome: the platform is asked first.
+        unknown: bool,
+    },
+    /// Hands something to its sink.
+    Sink(Arc<SinkDelivery>),
+    /// Redacts a note; finds out first what the platform calls it where that isn't known.
+    Redaction {
+        /// The note's session.
+        key: SessionKey,
+        /// The note's number.
+        seq: u64,
+        /// The note.
+        note: SentNote,
+        /// The same for every attempt, and another one than the note's.
+        idempotency_key: String,
+    },
+}
+
+/// What came of a call.
+pub struct Ended {
+    /// Of which.
+    pub outcome: Outcome,
+    /// As of the [`Call`].
+    pub probe: bool,
+    /// For the jitter of the pause that may follow, `0.0..=1.0`.
+    pub random: f64,
+}
+
+/// The outcome of a call, by what it did.
+pub enum Outcome {
+    /// Of a post.
+    Note {
+        /// The note.
+        note: Arc<Note>,
+        /// Whether the platform had it already, so that it was not sent.
+        found: bool,
+        /// What the plugin answered.
+        result: Result<Posted, PostError>,
+    },
+    /// Of a sink.
+    Sink {
+        /// What it was handed.
+        delivery: Arc<SinkDelivery>,
+        /// What the plugin answered.
+        result: Result<(), PostError>,
+    },
+    /// Of a redaction.
+    Redaction {
+        /// The note's session.
+        key: SessionKey,
+        /// The note's number.
+        seq: u64,
+        /// The note.
+        note: SentNote,
+        /// What the plugin answered.
+        result: Result<Redaction, PostError>,
+    },
+}

@@ -1,0 +1,47 @@
+//! What tells one kind of delivery in lanes from another.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::call::Work;
+use super::pipeline::Counts;
+use crate::engine::counters::{Count, Counters};
+use crate::engine::gate::CallKind;
+use crate::outbox::lane::Item;
+use crate::rows::Table;
+
+/// The tables of a kind. A delivery has the same group and number in each.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::engine) struct Tables {
+    /// What waits; a row never changes once it was tried.
+    pub(in crate::engine) queued: Table,
+    /// How far the attempts are.
+    pub(in crate::engine) attempt: Table,
+    /// Dead letters.
+    pub(in crate::engine) dead: Table,
+}
+
+/// A kind of delivery that waits in lanes.
+pub(in crate::engine) trait Kind:
+    Item + Serialize + DeserializeOwned + Sized
+{
+    /// What its calls count as.
+    const CALL: CallKind;
+    /// Where its rows are.
+    const TABLES: Tables;
+    /// Whether a session has a lane for each plugin, or one for all of them.
+    const LANE_PER_PLUGIN: bool;
+    /// What is logged of a dead letter.
+    const DEAD: &'static str;
+
+    /// What it counts of what doesn't succeed.
+    fn counts(counters: &Counters) -> Counts<'_>;
+
+    /// Counts what was delivered.
+    fn delivered(counters: &Counters) -> &Count;
+
+    /// The call that delivers it. `unknown`: an earlier attempt ended without an outcome.
+    fn work(item: &Arc<Self>, unknown: bool) -> Work;
+}

@@ -1,0 +1,628 @@
+//! Deliveries: what is sealed waits, is tried, and is delivered or becomes a dead letter.
+//!
+//! | file | what |
+//! |---|---|
+//! | `pipeline` | queue, attempts, retries, expiry, dead letters: once, for every kind |
+//! | `lanes`, `kind` | what waits in order: a lane of a session, or of each plugin of it |
+//! | `notes`, `sinks` | the kinds that wait in lanes: a file and a triple of tables each |
+//! | `redactions` | the kind that waits in no order |
+//! | `orders` | what a person decides |
+//! | `call` | what is called, and what comes of it |
+//!
+//! Each kind has queues of its own: a sink that is slow or away holds up neither notes nor other sinks.
+
+mod call;
+mod kind;
+mod lanes;
+mod notes;
+mod orders;
+mod pipeline;
+mod redactions;
+mod sinks;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use call::{Call, Ended, Outcome, Work};
+pub use notes::MAX_SENT;
+
+use self::kind::Kind;
+use self::lanes::{Lanes, Place};
+use self::pipeline::{Pass, Pipeline};
+use self::redactions::Redactions;
+use super::command::{Decision, LaneKind, NoteRef};
+use super::counters::Counters;
+use super::gate::{Accounts, CallKind, EndedCall, EngineId, Gate};
+use super::kept::{self, Reason, Wanted};
+use super::plugins::Plugins;
+use super::rows::{delete, put, session_group};
+use super::settings::Settings;
+use super::tx::Tx;
+use super::view::{Missing, View};
+use crate::clock::Timestamp;
+use crate::ids::{PluginName, SessionKey};
+use crate::outbox::account::Heard;
+use crate::outbox::lane::{Lane, State as Attempt};
+use crate::outbox::note::{Note, PostError, Posted, Redaction, SentNote};
+use crate::outbox::redaction::{Job, State, Why};
+use crate::outbox::sink_delivery::{Content, SinkDelivery};
+use crate::rows::{Rows, Table};
+use crate::rules::Delivery;
+use crate::session::payload::ActionsPayload;
+use crate::session::state::Record;
+
+/// How often it is asked whether a plugin that is being made ready is.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// All that waits to be delivered, as far as it is in memory.
+#[derive(Default)]
+pub(super) struct Deliveries {
+    notes: Pipeline<Lanes<Note>>,
+    sinks: Pipeline<Lanes<SinkDelivery>>,
+    redactions: Redactions,
+    /// Whether anything may wait for a sink: where not, nobody looks.
+    has_sinks: bool,
+    /// Sessions whose lanes have something in the store only.
+    hungry: Vec<SessionKey>,
+    /// Plugins that are being made ready, and for which something waits.
+    coming: HashSet<PluginName>,
+    /// Plugins of which it was said that their notes stay, and why.
+    said: HashSet<(PluginName, Reason)>,
+}
+
+/// The tables of a kind that stands in lanes.
+pub(super) fn tables_of(lane: LaneKind) -> [Table; 2] {
+    let tables = match lane {
+        LaneKind::Note => <Note as Kind>::TABLES,
+        LaneKind::Sink => <SinkDelivery as Kind>::TABLES,
+    };
+    [tables.queued, tables.dead]
+}
+
+impl Deliveries {
+    /// Something may wait for a sink from here on.
+    pub(super) fn expect_sinks(&mut self) {
+        self.has_sinks = true;
+    }
+
+    /// Whether anything may wait for a sink.
+    pub(super) fn has_sinks(&self) -> bool {
+        self.has_sinks
+    }
+
+    /// Takes up the notes of a session that were read.
+    pub(super) fn load_notes(
+        &mut self,
+        key: &SessionKey,
+        items: &Rows,
+        attempts: &Rows,
+        now: Timestamp,
+    ) {
+        self.notes.put(key, Lanes::load(items, attempts, now));
+    }
+
+    /// Takes up what waits for the sinks of a session.
+    pub(super) fn load_sinks(
+        &mut self,
+        key: &SessionKey,
+        items: &Rows,
+        attempts: &Rows,
+        now: Timestamp,
+    ) {
+        self.sinks.put(key, Lanes::load(items, attempts, now));
+    }
+
+    /// Whether something is to be read before it can go on.
+    pub(super) fn is_hungry(&self) -> bool {
+        !self.hungry.is_empty() || self.redactions.is_hungry()
+    }
+
+    /// Whether what waits for sessions is to be read before it can go on.
+    pub(super) fn has_hungry_lanes(&self) -> bool {
+        !self.hungry.is_empty()
+    }
+
+    /// Reads the next deliveries of lanes that have none left in memory.
+    pub(super) fn refill_lanes(&mut self, view: &View) -> Result<(), Missing> {
+        for key in &self.hungry {
+            self.notes.refill(view, key)?;
+            self.sinks.refill(view, key)?;
+        }
+        Ok(())
+    }
+
+    /// The sessions whose lanes were refilled.
+    pub(super) fn take_hungry(&mut self) -> Vec<SessionKey> {
+        std::mem::take(&mut self.hungry)
+    }
+
+    /// Reads redactions that aren't in memory, where there is room.
+    pub(super) fn refill_redactions(&mut self, view: &View, now: Timestamp) -> Result<(), Missing> {
+        self.redactions.refill(view, now)
+    }
+
+    /// Whether what a session does had better gather: notes wait that can't be sent.
+    pub(super) fn gathers(
+        &self,
+        key: &SessionKey,
+        accounts: &Accounts,
+        rules: &Delivery,
+        now: Timestamp,
+    ) -> bool {
+        self.notes.get(key).into_iter().flat_map(Lanes::iter).any(|lane| {
+            lane.head().is_some_and(|head| {
+                let plugin = &head.note.plugin;
+                lane.is_congested(now, rules) || !self.allows(plugin, accounts, now)
+            })
+        })
+    }
+
+    fn allows(&self, plugin: &PluginName, accounts: &Accounts, now: Timestamp) -> bool {
+        !self.coming.contains(plugin) && accounts.allows(plugin, now)
+    }
+
+    /// A sealed note waits from here on.
+    pub(super) fn add_note(&mut self, note: Arc<Note>, tx: &mut Tx, counters: &Counters) {
+        tx.push(put(Table::Outbox, session_group(&note.key), note.seq, &*note));
+        tx.touched.push(note.key.clone());
+        self.notes.open(&note.key).of(&note.plugin).lane.push(note.clone());
+        counters.notes_sealed.add(1);
+    }
+
+    /// Something for a sink waits from here on.
+    pub(super) fn add_sink(
+        &mut self,
+        (key, seq): (&SessionKey, u64),
+        plugin: &PluginName,
+        content: Content,
+        tx: &mut Tx,
+        counters: &Counters,
+    ) {
+        let delivery = Arc::new(SinkDelivery::new(key, seq, plugin, content, tx.now));
+        tx.push(put(Table::SinkQueue, session_group(key), seq, &*delivery));
+        tx.touched.push(key.clone());
+        let place = self.sinks.open(key).of(plugin);
+        place.lane.push(delivery.clone());
+        place.last = Some(delivery);
+        counters.sink_deliveries_made.add(1);
+    }
+
+    /// Adds a batch to the sink delivery that waits last, where enough wait already or the sink takes none.
+    pub(super) fn join_sink(
+        &mut self,
+        key: &SessionKey,
+        plugin: &PluginName,
+        batch: &ActionsPayload,
+        (accounts, rules): (&Accounts, &Delivery),
+        tx: &mut Tx,
+        counters: &Counters,
+    ) -> bool {
+        let allowed = self.allows(plugin, accounts, tx.now);
+        let place = self.sinks.get_mut(key).and_then(|lanes| lanes.get_mut(plugin));
+        let Some(Place { lane, last, .. }) = place else { return false };
+        let held = !lane.is_empty() && !allowed;
+        if !held && !lane.is_congested(tx.now, rules) {
+            return false;
+        }
+        let joined = last.as_ref().and_then(|last| last.joined(batch, rules.max_gathered_actions));
+        let Some(joined) = joined.map(Arc::new).filter(|joined| lane.amend(joined.clone())) else {
+            return false;
+        };
+        tx.push(put(Table::SinkQueue, session_group(key), joined.seq, &*joined));
+        tx.touched.push(key.clone());
+        *last = Some(joined);
+        counters.sink_deliveries_joined.add(1);
+        true
+    }
+
+    /// The session's conversation is alive: what waits for a moment of the host's choice is due at once.
+    pub(super) fn nudge(&mut self, key: &SessionKey, tx: &mut Tx) {
+        if let Some(lanes) = self.notes.get_mut(key) {
+            lanes.iter_mut().for_each(Lane::nudge);
+            tx.touched.push(key.clone());
+        }
+    }
+
+    /// Carries a person's decision about one delivery out. `false`: there was nothing to be done.
+    pub(super) fn decide(
+        &mut self,
+        decision: Decision,
+        of: &NoteRef,
+        gate: &Gate,
+        tx: &mut Tx,
+        counters: &Counters,
+    ) -> bool {
+        let enable = |plugin: &PluginName, tx: &mut Tx| {
+            let enabled = gate.open().enable(plugin, tx.now, counters);
+            if enabled {
+                tx.accounts.insert(plugin.clone());
+            }
+            enabled
+        };
+        let done = match of.lane {
+            LaneKind::Note => self.notes.decide(decision, of, tx, counters, enable),
+            LaneKind::Sink => self.sinks.decide(decision, of, tx, counters, enable),
+        };
+        if done {
+            tx.touched.push(of.key.clone());
+        }
+        done
+    }
+
+    /// The account learns what came of a call.
+    pub(super) fn heard(
+        &self,
+        gate: (&Gate, EngineId),
+        ended: &Ended,
+        tx: &mut Tx,
+        counters: &Counters,
+    ) {
+        let Ended { outcome, probe, random } = ended;
+        let (plugin, conversation, kind, heard) = match outcome {
+            Outcome::Note { note, result, .. } => {
+                (&note.plugin, Some(&note.conversation), CallKind::Post, Heard::of(result))
+            }
+            Outcome::Sink { delivery, result } => {
+                let result = result.clone().map(|()| Posted { note_id: None, pause: None });
+                (&delivery.plugin, None, CallKind::Sink, Heard::of(&result))
+            }
+            Outcome::Redaction { note, result, .. } => {
+                let heard = Heard::of_redaction(result);
+                (&note.plugin, Some(&note.conversation), CallKind::Redaction, heard)
+            }
+        };
+        let call = EndedCall { plugin, conversation, kind, probe: *probe, heard };
+        if gate.0.open().end(gate.1, call, tx.now, *random, counters) {
+            tx.accounts.insert(plugin.clone());
+        }
+    }
+
+    /// Takes what came of a post. Returns whether the note is on record as sent with this transaction.
+    pub(super) fn end_note(
+        &mut self,
+        note: &Note,
+        result: Result<Posted, PostError>,
+        attempt: (bool, f64),
+        (rules, record): (&Delivery, Option<&Record>),
+        tx: &mut Tx,
+        counters: &Counters,
+    ) -> bool {
+        let posted = ended(&mut self.notes, note, result, attempt, rules, tx, counters);
+        let Some(posted) = posted else { return false };
+        self.remember(note, posted, record, tx, counters);
+        true
+    }
+
+    /// Takes what came of handing something to a sink.
+    pub(super) fn end_sink(
+        &mut self,
+        delivery: &SinkDelivery,
+        result: Result<(), PostError>,
+        attempt: (bool, f64),
+        rules: &Delivery,
+        tx: &mut Tx,
+        counters: &Counters,
+    ) {
+        let result = result.map(|()| Posted { note_id: None, pause: None });
+        ended(&mut self.sinks, delivery, result, attempt, rules, tx, counters);
+    }
+
+    /// A note is remembered as sent. A summary takes the place of what it covers; a note that a summary took the
+    /// place of before, such as a dead letter that was sent again, goes right away.
+    fn remember(
+        &mut self,
+        note: &Note,
+        posted: Posted,
+        record: Option<&Record>,
+        tx: &mut Tx,
+        counters: &Counters,
+    ) {
+        let (key, group, seq) = (&note.key, session_group(&note.key), note.seq);
+        if let Some(old) = seq.checked_sub(MAX_SENT) {
+            tx.push(delete(Table::Sent, group.clone(), old));
+        }
+        let sent = SentNote::of(note, posted.note_id, tx.now);
+        // Read only where some may be replaced.
+        let others: Vec<(u64, SentNote)> = match tx.view.group(Table::Sent, &group) {
+            Some(_) => tx.read_rows(Table::Sent, &group),
+            None => Vec::new(),
+        };
+        if others.iter().any(|(other_seq, other)| sent.is_replaced_by(seq, other, *other_seq)) {
+            self.replace(key, seq, sent, record, tx, counters);
+            return;
+        }
+        tx.push(put(Table::Sent, group, seq, &sent));
+        for (other_seq, other) in others {
+            if !other.stays && other.is_replaced_by(other_seq, &sent, seq) {
+                self.replace(key, other_seq, other, record, tx, counters);
+            }
+        }
+    }
+
+    /// A note is replaced by a summary. One that the platform gave no name can't be redacted.
+    fn replace(
+        &mut self,
+        key: &SessionKey,
+        seq: u64,
+        note: SentNote,
+        record: Option<&Record>,
+        tx: &mut Tx,
+        counters: &Counters,
+    ) {
+        let nameless = note.note_id.is_none();
+        let job = Job::new(note, Why::Replaced, tx.now);
+        if nameless {
+            counters.redactions_queued.add(1);
+            self.leave((key, seq), job, Reason::NoNoteId, record, tx, counters);
+            return;
+        }
+        tx.push(delete(Table::Sent, session_group(key), seq));
+        self.add_redaction(key, seq, job, tx, counters);
+    }
+
+    /// A note is to be redacted.
+    pub(super) fn add_redaction(
+        &mut self,
+        key: &SessionKey,
+        seq: u64,
+        job: Job,
+        tx: &mut Tx,
+        counters: &Counters,
+    ) {
+        counters.redactions_queued.add(1);
+        tx.touched.push(key.clone());
+        self.redactions.queue(key, seq, job, tx);
+    }
+
+    /// A redaction that is in memory.
+    pub(super) fn redaction(&self, key: &SessionKey, seq: u64) -> Option<&Job> {
+        self.redactions.job(key, seq)
+    }
+
+    /// A note isn't to be redacted any more.
+    pub(super) fn remove_redaction(&mut self, key: &SessionKey, seq: u64, tx: &mut Tx) {
+        self.redactions.remove(key, seq, tx);
+    }
+
+    /// Takes what came of a redaction. Returns whether something of an erasure ended with it.
+    pub(super) fn end_redaction(
+        &mut self,
+        (key, seq): (&SessionKey, u64),
+        result: Result<Redaction, PostError>,
+        attempt: (bool, f64),
+        (rules, record, plugins): (&Delivery, Option<&Record>, &dyn Plugins),
+        tx: &mut Tx,
+        counters: &Counters,
+    ) -> bool {
+        let ended = self.redactions.end((key, seq), result, attempt, rules, tx, counters);
+        let Some((job, redaction)) = ended else { return false };
+        tx.push(delete(Table::Redact, session_group(key), seq));
+        let erased = job.why == Why::Erased;
+        match redaction {
+            Redaction::Removed | Redaction::Overwritten => {
+                counters.redactions_done.add(1);
+                // Of what a summary replaces nothing is on record before it was asked for.
+                if erased {
+                    tx.push(kept::gone(&job.note));
+                }
+            }
+            Redaction::Unsupported => {
+                let reason = match plugins.redacts(&job.note.plugin) {
+                    Some(false) => Reason::NoRedactor,
+                    Some(true) | None if job.note.note_id.is_none() => Reason::OutcomeUnknown,
+                    Some(true) | None => Reason::Unsupported,
+                };
+                self.leave((key, seq), job, reason, record, tx, counters);
+            }
+        }
+        erased
+    }
+
+    /// Takes the outcome of a post whose session was erased meanwhile. `None`: it is another one's. `true`: nothing is
+    /// left to be done for the note.
+    pub(super) fn end_erased_post(
+        &mut self,
+        note: &Note,
+        result: &Result<Posted, PostError>,
+        record: Option<&Record>,
+        tx: &mut Tx,
+        counters: &Counters,
+    ) -> Option<bool> {
+        let ours = |job: &&Job| {
+            job.state == State::Posting && job.note.idempotency_key == note.idempotency_key
+        };
+        let job = self.redactions.job(&note.key, note.seq).filter(ours)?.clone();
+        let note_id = match result {
+            Ok(posted) => posted.note_id.clone(),
+            Err(_) => None,
+        };
+        if note_id.is_some() || result.as_ref().is_err_and(PostError::is_unknown) {
+            self.redactions.posted(&note.key, note.seq, note_id, tx);
+            return Some(false);
+        }
+        self.redactions.remove(&note.key, note.seq, tx);
+        tx.push(delete(Table::Redact, session_group(&note.key), note.seq));
+        match result {
+            Ok(_) => {
+                let place = (&note.key, note.seq);
+                self.leave(place, job, Reason::NoNoteId, record, tx, counters);
+            }
+            // It never came there.
+            Err(_) => tx.push(kept::gone(&job.note)),
+        }
+        Some(true)
+    }
+
+    /// A note can't be redacted, and that is put on record. Where a summary was to take its place it is remembered
+    /// as sent, as long as its session, whose `record` this is, still is.
+    fn leave(
+        &mut self,
+        (key, seq): (&SessionKey, u64),
+        job: Job,
+        reason: Reason,
+        record: Option<&Record>,
+        tx: &mut Tx,
+        counters: &Counters,
+    ) {
+        counters.redactions_unsupported.add(1);
+        tx.push(kept::row(&key.product, &job.note, reason, Wanted::by(&job, tx.now)));
+        let Job { note, why, .. } = job;
+        if self.said.insert((note.plugin.clone(), reason)) {
+            tracing::warn!(
+                plugin = %note.plugin,
+                reason = reason.name(),
+                "redaction: notes stay at the platform, for {}. Which ones is listed by `sidenote erase --list \
+                 --replaced`; this is said once",
+                reason.words()
+            );
+        }
+        let remembered = |notes: u64| why == Why::Replaced && seq + MAX_SENT > notes;
+        if record.is_some_and(|record| record.link.is_some() && remembered(record.notes)) {
+            let note = SentNote { stays: true, ..note };
+            tx.push(put(Table::Sent, session_group(key), seq, &note));
+        }
+    }
+
+    /// What was in flight in too many crashes is dead; asked after a start.
+    pub(super) fn expire_poisoned(
+        &mut self,
+        key: &SessionKey,
+        rules: &Delivery,
+        tx: &mut Tx,
+        counters: &Counters,
+    ) {
+        poisoned(&mut self.notes, key, rules, tx, counters);
+        poisoned(&mut self.sinks, key, rules, tx, counters);
+    }
+
+    /// What could not be delivered for too long is dead.
+    pub(super) fn expire(&mut self, settings: &Settings, tx: &mut Tx, counters: &Counters) {
+        for key in self.notes.take_due(tx.now) {
+            self.notes.expire(&key, settings.rules(&key.product), tx, counters);
+        }
+        for key in self.sinks.take_due(tx.now) {
+            self.sinks.expire(&key, settings.rules(&key.product), tx, counters);
+        }
+        let due = self.redactions.pipeline.take_due(tx.now);
+        self.redactions.expire(due, |key| settings.rules(&key.product), tx, counters);
+    }
+
+    /// Has what can be tried of this session wait for its turn.
+    pub(super) fn enqueue(&mut self, key: &SessionKey, now: Timestamp) {
+        self.notes.enqueue(key, now);
+        self.sinks.enqueue(key, now);
+        self.redactions.pipeline.enqueue(key, now);
+    }
+
+    /// Begins what can be begun: posts go first. Their sessions are touched.
+    pub(super) fn begin(
+        &mut self,
+        accounts: &mut Accounts,
+        engine: EngineId,
+        settings: &Settings,
+        plugins: &dyn Plugins,
+        tx: &mut Tx,
+    ) {
+        self.coming = self.wanted().filter(|plugin| plugins.is_coming(plugin)).cloned().collect();
+        let notes_wait = HashSet::new();
+        let coming = &self.coming;
+        let mut pass = Pass { accounts, engine, settings, coming, notes_wait };
+        let mut turns = self.notes.begin(&mut pass, tx);
+        pass.notes_wait = self.notes.wanted().cloned().collect();
+        turns.extend(self.sinks.begin(&mut pass, tx));
+        turns.extend(self.redactions.pipeline.begin(&mut pass, tx));
+        tx.touched.extend(turns);
+        let wanted: HashSet<_> = self.wanted().cloned().collect();
+        accounts.leave(engine, |plugin| wanted.contains(plugin));
+    }
+
+    fn wanted(&self) -> impl Iterator<Item = &PluginName> {
+        self.notes.wanted().chain(self.sinks.wanted()).chain(self.redactions.pipeline.wanted())
+    }
+
+    /// Sets the session's timers, and has its lanes refilled before the next transaction where they must be.
+    pub(super) fn settle(&mut self, key: &SessionKey, rules: &Delivery) {
+        let hungry = self.notes.get(key).is_some_and(Lanes::is_hungry)
+            || self.sinks.get(key).is_some_and(Lanes::is_hungry);
+        if hungry {
+            self.hungry.push(key.clone());
+        }
+        self.notes.settle(key, rules);
+        self.sinks.settle(key, rules);
+        self.redactions.pipeline.settle(key, rules);
+    }
+
+    /// The next moment at which something is due.
+    pub(super) fn next_timer(&self, accounts: &Accounts, now: Timestamp) -> Option<Timestamp> {
+        let of_plugins = self.wanted().filter_map(|plugin| match self.coming.contains(plugin) {
+            true => Some(now + LOOK_EVERY),
+            false => accounts.next_timer(plugin, now),
+        });
+        let own = [
+            self.notes.next_timer(),
+            self.sinks.next_timer(),
+            self.redactions.pipeline.next_timer(),
+        ];
+        own.into_iter().flatten().chain(of_plugins).min()
+    }
+
+    /// Whether nothing of a session's lanes waits for anything. `hard`: for anything but a person.
+    pub(super) fn is_idle(&self, key: &SessionKey, timers_too: bool, hard: bool) -> bool {
+        let waits = self.notes.has_timer(key) || self.sinks.has_timer(key);
+        let idle = self.notes.get(key).is_none_or(|lanes| lanes.is_idle(hard))
+            && self.sinks.get(key).is_none_or(|lanes| lanes.is_idle(hard));
+        idle && !(timers_too && waits)
+    }
+
+    /// Takes a session's lanes out of memory. Returns the number of its note that is being posted at this moment.
+    pub(super) fn forget_lanes(&mut self, key: &SessionKey) -> Option<u64> {
+        self.sinks.remove(key);
+        let lanes = self.notes.remove(key)?;
+        let mut posting = lanes.iter().filter_map(Lane::head);
+        posting.find(|head| head.progress.state == Attempt::InFlight).map(|head| head.note.seq)
+    }
+
+    /// The host ends: the calls under way are put on record as cut off.
+    pub(super) fn cut(&mut self, tx: &mut Tx) {
+        tx.extend(self.notes.cut());
+        tx.extend(self.sinks.cut());
+        tx.extend(self.redactions.pipeline.cut());
+    }
+
+    /// How many redactions wait in memory.
+    pub(super) fn redactions(&self) -> usize {
+        self.redactions.len()
+    }
+}
+
+/// Takes what came of an attempt at what stands in a lane. Returns what was answered where it is delivered.
+fn ended<K: Kind>(
+    pipeline: &mut Pipeline<Lanes<K>>,
+    item: &K,
+    result: Result<Posted, PostError>,
+    attempt: (bool, f64),
+    rules: &Delivery,
+    tx: &mut Tx,
+    counters: &Counters,
+) -> Option<Posted> {
+    let (key, now) = (item.key(), tx.now);
+    let finish = |lanes: &mut Lanes<K>| lanes.finish(item, result, attempt, now, rules);
+    let posted = pipeline.end(key, finish, tx, counters)?;
+    K::delivered(counters).add(1);
+    lanes::remove::<K>(tx, key, item.seq());
+    Some(posted)
+}
+
+fn poisoned<K: Kind>(
+    pipeline: &mut Pipeline<Lanes<K>>,
+    key: &SessionKey,
+    rules: &Delivery,
+    tx: &mut Tx,
+    counters: &Counters,
+) {
+    let dead = pipeline.get_mut(key).map(|lanes| lanes.take_poisoned(tx.now, rules));
+    for dead in dead.into_iter().flatten() {
+        pipeline.dead_letter(key, dead, tx, counters);
+    }
+}

@@ -1,0 +1,36 @@
+//! Notes as deliveries: posted beside a conversation, one lane for all of a session.
+
+use std::sync::Arc;
+
+use super::call::Work;
+use super::kind::{Kind, Tables};
+use super::pipeline::Counts;
+use crate::engine::counters::{Count, Counters};
+use crate::engine::gate::CallKind;
+use crate::outbox::note::Note;
+use crate::rows::Table;
+
+/// So many sent notes of a session are remembered, the latest.
+pub const MAX_SENT: u64 = 1024;
+
+impl Kind for Note {
+    const CALL: CallKind = CallKind::Post;
+    const TABLES: Tables =
+        Tables { queued: Table::Outbox, attempt: Table::Attempt, dead: Table::Dead };
+    const LANE_PER_PLUGIN: bool = false;
+    const DEAD: &'static str =
+        "outbox: a note became a dead letter; `sidenote outbox retry` has it sent again";
+
+    fn counts(counters: &Counters) -> Counts<'_> {
+        Counts { failed: &counters.attempts_failed, dead: &counters.notes_dead }
+    }
+
+    fn delivered(counters: &Counters) -> &Count {
+        &counters.notes_posted
+    }
+
+    /// Where an earlier attempt ended without an outcome, the platform is asked first.
+    fn work(item: &Arc<Self>, unknown: bool) -> Work {
+        Work::Note { note: item.clone(), unknown }
+    }
+}

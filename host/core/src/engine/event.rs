@@ -1,0 +1,50 @@
+//! What is told of a session when it is committed.
+
+use std::sync::Arc;
+
+use super::history::{KeptBatch, KeptSummary};
+use crate::clock::Timestamp;
+
+/// What was committed.
+#[derive(Clone)]
+pub enum What {
+    /// Actions were accepted. The batch says who it is as far as the session knows it.
+    Batch(Arc<KeptBatch>),
+    /// A summary takes the place of the actions that it covers.
+    Summary(Arc<KeptSummary>),
+    /// The session was found to be another person's, or more is known of them.
+    Person {
+        /// The user id, where known.
+        user_id: Option<String>,
+        /// The e-mail address, where known.
+        email: Option<String>,
+        /// When the session was active last.
+        active_at: Timestamp,
+    },
+    /// Nothing of the session is kept any more: it was erased, or it expired. Its actions are counted from 1
+    /// again.
+    Gone,
+}
+
+impl std::fmt::Debug for What {
+    /// What was done and by whom is left out.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Batch(_) => "Batch(..)",
+            Self::Summary(_) => "Summary(..)",
+            Self::Person { .. } => "Person(..)",
+            Self::Gone => "Gone",
+        })
+    }
+}
+
+impl What {
+    /// About so many bytes are in it.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Batch(kept) => kept.bytes(),
+            Self::Summary(summary) => summary.text.len(),
+            Self::Person { .. } | Self::Gone => 0,
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The engine's core: what is decided of sessions and deliveries, in one transaction at a time.
+//!
+//! ```text
+//! core         handle(command, &mut Tx): it routes, and the rooms own their state
+//!   sessions     record, link, open batch
+//!   directory    whose sessions, whose conversation
+//!   deliveries   one pipeline for every kind: note, sink delivery, redaction
+//!   history      what is kept for context
+//!   retention    what expires
+//!   scrub        what erasures leave in files
+//! tx           rows, events, calls: filled by the rooms, spent by the driver
+//! view         rows that were read for a transaction
+//! gate         per process, shared by all engines: slots, rate limits, breaker of each account
+//! ```
+//!
+//! A room's state is its own; only [`Core`] calls several. Whatever waits (the store, plugins, who asked) is the
+//! driver's business.
+
+mod command;
+mod core;
+pub mod counters;
+mod deliveries;
+mod directory;
+pub mod erase;
+pub mod event;
+mod gate;
+pub mod history;
+pub mod kept;
+pub mod link;
+mod plugins;
+mod retention;
+pub mod rows;
+mod scrub;
+mod sessions;
+mod settings;
+pub mod snapshot;
+mod timers;
+mod tx;
+mod view;
+
+pub use self::core::{Core, Recovery};
+pub use command::{Answer, Command, Decision, LaneKind, NoteRef};
+pub use counters::{Count, Counters, Totals};
+pub use deliveries::{Call, Ended, MAX_SENT, Outcome, Work};
+pub use gate::{EngineId, Gate};
+pub use plugins::Plugins;
+pub use settings::Settings;
+pub use tx::{Spent, Tx};
+pub use view::{Missing, Page, PageOf, View};

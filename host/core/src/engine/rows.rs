@@ -1,0 +1,138 @@
+//! The engine's rows: what is kept under which key, as JSON.
+
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::link::Found;
+use crate::clock::Timestamp;
+use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
+use crate::rows::{Change, Group, Key, Table};
+
+/// The group of a session's rows.
+pub fn session_group(key: &SessionKey) -> Group {
+    Group(key.product.shared(), key.session.shared())
+}
+
+/// The group of an account's row.
+pub fn account_group(plugin: &PluginName) -> Group {
+    Group(plugin.clone(), "".into())
+}
+
+/// The group of a journal's row.
+pub fn journal_group(id: &str) -> Group {
+    Group(id.into(), "".into())
+}
+
+/// The group of a conversation's row.
+pub fn conversation_group(plugin: &PluginName, conversation: &ConversationId) -> Group {
+    Group(plugin.clone(), conversation.shared())
+}
+
+/// The session that a group of a session's rows belongs to; `None` for names that no session has.
+pub fn session_key(group: &Group) -> Option<SessionKey> {
+    let product = ProductId::new(group.0.clone()).ok()?;
+    let session = SessionId::new(group.1.clone()).ok()?;
+    Some(SessionKey { product, session })
+}
+
+/// The group of a person's rows.
+pub fn person_group(product: &ProductId, person: &Person) -> Group {
+    Group(product.shared(), person.name())
+}
+
+/// The number of a session's row among those of a conversation or a person.
+pub fn session_number(key: &SessionKey) -> u64 {
+    let mut hash = Sha256::new();
+    hash.update((key.product.as_str().len() as u64).to_be_bytes());
+    hash.update(key.product.as_str());
+    hash.update(key.session.as_str());
+    u64::from_be_bytes(hash.finalize()[..8].try_into().expect("a hash has more than 8 bytes"))
+}
+
+/// What a person is found by.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum Person {
+    /// The user id of the activity source.
+    User(String),
+    /// The e-mail address, in lower case.
+    Email(String),
+}
+
+impl Person {
+    /// Who a session's person is, as far as is known.
+    pub fn of(user_id: Option<&str>, email: Option<&str>) -> impl Iterator<Item = Self> {
+        let user = user_id.map(|id| Self::User(id.to_owned()));
+        // Mail systems don't tell capitals apart in practice, and platforms change them.
+        let email = email.map(|address| Self::Email(address.trim().to_lowercase()));
+        user.into_iter().chain(email)
+    }
+
+    /// Whom a wish that names these looks for, the surest name first. The user id is surer than the address,
+    /// which counts where the id finds nobody; and products use addresses as ids.
+    pub fn sought(user_id: Option<&str>, email: Option<&str>) -> Vec<(Self, Found)> {
+        let as_address = user_id.filter(|id| id.contains('@'));
+        let as_id = email.map(str::trim);
+        let plain = Self::of(user_id, email).zip(match user_id {
+            Some(_) => [Found::User, Found::Address],
+            None => [Found::Address; 2],
+        });
+        let address = Self::of(None, as_address).map(|person| (person, Found::User));
+        let id = Self::of(as_id, None).map(|person| (person, Found::Address));
+        plain.chain(address).chain(id).collect()
+    }
+
+    /// A hash, so that the index holds no address and a long name makes no long key.
+    fn name(&self) -> Arc<str> {
+        let (kind, name) = match self {
+            Self::User(name) => (b'u', name),
+            Self::Email(name) => (b'e', name),
+        };
+        let mut hash = Sha256::new();
+        hash.update([kind]);
+        hash.update(name);
+        hex::encode(&hash.finalize()[..16]).into()
+    }
+}
+
+/// A session of a person: a row of the index.
+#[derive(Serialize, Deserialize)]
+pub struct PersonRow {
+    /// The session.
+    pub key: SessionKey,
+    /// When the session was found to be this person's.
+    pub since: Timestamp,
+}
+
+/// Stores `value` under `number` of the group.
+pub fn put(table: Table, group: Group, number: u64, value: &impl Serialize) -> Change {
+    let value =
+        serde_json::to_vec(value).expect("rows are made of text, numbers and lists of them");
+    Change::Put(Key { table, group, number }, value)
+}
+
+/// Removes `number` of the group.
+pub fn delete(table: Table, group: Group, number: u64) -> Change {
+    Change::Delete(Key { table, group, number })
+}
+
+/// Reads a row. A row that can't be read is reported and left where it is: it is never overwritten
+/// by a guess.
+pub fn read<T: DeserializeOwned>(table: Table, number: u64, value: &[u8]) -> Option<T> {
+    match serde_json::from_slice(value) {
+        Ok(row) => Some(row),
+        Err(error) => {
+            // The place of the error is told, not the text: it is customers' data.
+            tracing::error!(
+                ?table,
+                number,
+                line = error.line(),
+                column = error.column(),
+                "store: a row can't be read and is passed over"
+            );
+            None
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The sessions in memory, read from the store when something happens to them.
+
+use std::collections::HashMap;
+
+use super::timers::Timers;
+use crate::clock::Timestamp;
+use crate::ids::SessionKey;
+use crate::rules::Delivery;
+use crate::session::state::{Record, Session};
+
+/// All that are in memory.
+#[derive(Default)]
+pub(super) struct Sessions {
+    live: HashMap<SessionKey, Live>,
+    timers: Timers,
+}
+
+struct Live {
+    session: Session,
+    /// When something last happened to it.
+    touched: Timestamp,
+}
+
+impl Sessions {
+    /// A session.
+    pub(super) fn get(&self, key: &SessionKey) -> Option<&Session> {
+        self.live.get(key).map(|live| &live.session)
+    }
+
+    /// A session to which something happens.
+    pub(super) fn get_mut(&mut self, key: &SessionKey, now: Timestamp) -> Option<&mut Session> {
+        let live = self.live.get_mut(key)?;
+        live.touched = now;
+        Some(&mut live.session)
+    }
+
+    /// What is on record of a session.
+    pub(super) fn record(&self, key: &SessionKey) -> Option<&Record> {
+        self.get(key).map(Session::record)
+    }
+
+    /// Whether a session is in memory.
+    pub(super) fn has(&self, key: &SessionKey) -> bool {
+        self.live.contains_key(key)
+    }
+
+    /// How many are in memory.
+    pub(super) fn len(&self) -> usize {
+        self.live.len()
+    }
+
+    /// All of them.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &SessionKey> {
+        self.live.keys()
+    }
+
+    /// Something happens to what waits of a session.
+    pub(super) fn touch(&mut self, key: &SessionKey, now: Timestamp) {
+        if let Some(live) = self.live.get_mut(key) {
+            live.touched = now;
+        }
+    }
+
+    /// Takes up a session that was read.
+    pub(super) fn put(&mut self, key: SessionKey, session: Session, now: Timestamp) {
+        self.live.insert(key, Live { session, touched: now });
+    }
+
+    /// Forgets a session.
+    pub(super) fn remove(&mut self, key: &SessionKey) {
+        self.timers.set(key, None);
+        self.live.remove(key);
+    }
+
+    /// Puts a session that nobody knows in the place of one, whatever that waits for. The numbers of its
+    /// deliveries aren't given again.
+    pub(super) fn begin_anew(&mut self, key: &SessionKey, now: Timestamp) -> Option<Record> {
+        let live = self.live.remove(key)?;
+        self.timers.set(key, None);
+        let record = live.session.record().clone();
+        let fresh = Session::load(key.clone(), None, Vec::new())
+            .with_numbers_taken(0, record.notes, 0)
+            .with_sink_deliveries_taken(record.sink_deliveries);
+        self.put(key.clone(), fresh, now);
+        Some(record)
+    }
+
+    /// Sets a session's timer. `gather`: its actions gather until notes can be sent.
+    pub(super) fn settle(&mut self, key: &SessionKey, rules: &Delivery, gather: bool) {
+        if let Some(live) = self.live.get(key) {
+            self.timers.set(key, live.session.next_timer(rules, gather));
+        }
+    }
+
+    /// The next moment at which something is due.
+    pub(super) fn next_timer(&self) -> Option<Timestamp> {
+        self.timers.next()
+    }
+
+    /// Takes the sessions whose timer is due.
+    pub(super) fn take_due(&mut self, now: Timestamp) -> Vec<SessionKey> {
+        self.timers.take_due(now)
+    }
+
+    /// Forgets sessions that have nothing to do and weren't touched since `before`. They are read back from the store
+    /// when something happens to them. `hard` takes those too that only wait for the end of the pre-link window.
+    /// `is_idle` says whether nothing else of a session waits; with the flag, for a moment neither. Returns which went.
+    pub(super) fn evict(
+        &mut self,
+        before: Timestamp,
+        hard: bool,
+        is_idle: impl Fn(&SessionKey, bool) -> bool,
+    ) -> Vec<SessionKey> {
+        let mut gone = Vec::new();
+        for (key, live) in &self.live {
+            let unlinked = hard && live.session.record().link.is_none();
+            let waits = self.timers.has(key) && !unlinked;
+            if live.touched <= before && !waits && is_idle(key, !unlinked) {
+                gone.push(key.clone());
+            }
+        }
+        for key in &gone {
+            self.live.remove(key);
+            self.timers.set(key, None);
+        }
+        gone
+    }
+}

@@ -1,0 +1,118 @@
+//! Making calls: what the core put on record, done by the plugins.
+
+use futures_util::future::BoxFuture;
+
+use crate::engine::core::{Call, Ended, Outcome, Work};
+use crate::ids::SessionKey;
+use crate::outbox::note::{
+    self, Crash, FailureKind, Found, Note, PostError, Posted, Redaction, SentNote,
+};
+use crate::post::Post;
+use std::sync::Arc;
+
+/// Makes a call; it ends with what came of it. `jitter` is of the pause that may follow.
+pub(super) fn make(
+    post: Arc<dyn Post>,
+    call: Call,
+    jitter: fn() -> f64,
+) -> BoxFuture<'static, Ended> {
+    Box::pin(async move {
+        let probe = call.probe;
+        let outcome = run(&*post, call).await;
+        Ended { outcome, probe, random: jitter() }
+    })
+}
+
+async fn run(post: &dyn Post, call: Call) -> Outcome {
+    let attempt = |idempotency_key: &str| {
+        let (trace, span) = (rand::random::<u128>(), rand::random::<u64>());
+        note::Call {
+            idempotency_key: idempotency_key.to_owned(),
+            attempt: call.attempt,
+            timeout: call.timeout,
+            traceparent: format!("00-{trace:032x}-{span:016x}-01"),
+        }
+    };
+    match call.work {
+        Work::Note { note, unknown } => {
+            let attempt = attempt(&note.idempotency_key);
+            // Where an earlier attempt ended without an outcome, the platform is asked first.
+            let asked = if unknown { find(post, attempt.clone(), &note).await } else { None };
+            let found = matches!(asked, Some(Ok(_)));
+            let result = match asked {
+                Some(answer) => answer,
+                None => post.post_note(attempt, &note).await,
+            };
+            Outcome::Note { note, found, result }
+        }
+        Work::Sink(delivery) => {
+            let result = post.write_sink(attempt(&delivery.idempotency_key), &delivery).await;
+            Outcome::Sink { delivery, result }
+        }
+        Work::Redaction { key, seq, note, idempotency_key } => {
+            let id = match &note.note_id {
+                Some(id) => Ok(Ok(id.clone())),
+                None => name(post, attempt(&note.idempotency_key), &key, seq, &note).await,
+            };
+            let result = match id {
+                Ok(Ok(id)) => {
+                    let attempt = attempt(&idempotency_key);
+                    post.redact_note(attempt, &note.plugin, &note.conversation, &id).await
+                }
+                Ok(Err(redaction)) => Ok(redaction),
+                Err(error) => Err(error),
+            };
+            Outcome::Redaction { key, seq, note, result }
+        }
+    }
+}
+
+/// Asks whether the platform has a note whose outcome isn't known. `None`: it is to be sent, because the
+/// platform doesn't have it, or because nobody can say.
+async fn find(post: &dyn Post, call: note::Call, note: &Note) -> Option<Result<Posted, PostError>> {
+    match post.find_note(call, note).await {
+        Ok(Found::Yes(note_id)) => Some(Ok(Posted { note_id, pause: None })),
+        Ok(Found::No | Found::Unsupported) => None,
+        Err(PostError::Failed(failure)) => match failure.kind {
+            FailureKind::Transient
+            | FailureKind::RateLimited
+            | FailureKind::Auth
+            | FailureKind::NotFound => Some(Err(PostError::Failed(failure))),
+            // The question is refused, not the note.
+            FailureKind::Invalid | FailureKind::Permanent => None,
+        },
+        Err(error @ PostError::Unavailable { .. }) => Some(Err(error)),
+        Err(error @ PostError::Crashed { crash: Crash::Timeout, .. }) => Some(Err(error)),
+        Err(PostError::Crashed { .. }) => None,
+    }
+}
+
+/// Asks what the platform calls a note of which it isn't known whether the platform has it; or says what
+/// that comes to where it can't be redacted.
+async fn name(
+    post: &dyn Post,
+    call: note::Call,
+    key: &SessionKey,
+    seq: u64,
+    sent: &SentNote,
+) -> Result<Result<String, Redaction>, PostError> {
+    let note = Note {
+        key: key.clone(),
+        seq,
+        plugin: sent.plugin.clone(),
+        conversation: sent.conversation.clone(),
+        user_id: None,
+        email: None,
+        kind: sent.kind,
+        body: String::new(),
+        actions: Vec::new(),
+        through: sent.through,
+        idempotency_key: sent.idempotency_key.clone(),
+        sealed_at: sent.at,
+    };
+    Ok(match post.find_note(call, &note).await? {
+        Found::Yes(Some(id)) => Ok(id),
+        Found::No => Err(Redaction::Removed),
+        Found::Yes(None) | Found::Unsupported => Err(Redaction::Unsupported),
+    })
+}

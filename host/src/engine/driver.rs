@@ -1,0 +1,491 @@
+//! The loop: gather, decide, commit, act. Everything that waits is here and in the files that this one calls.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::clock::{Clock, Timestamp};
+use crate::engine::calls;
+use crate::engine::core::{
+    Answer, Command, Core, Counters, Gate, Missing, PageOf, Plugins, Recovery, Settings, Spent, Tx,
+    View,
+};
+use crate::engine::feed::Publisher;
+use crate::engine::handle::{CONTROL, Handle, INBOX, INBOX_KIB};
+use crate::engine::inbox::{self, Asked, Change, Input};
+use crate::engine::shared::Shared;
+use crate::engine::state::{State, StoreState};
+use crate::ids::PluginName;
+use crate::outbox::sink_delivery::Roles;
+use crate::post::Post;
+use crate::store::{self, Journal, JournalError, Store, StoreError};
+
+/// Inputs of one round at most.
+const ROUND: usize = 2048;
+
+/// Pause before a commit that met a full disk is tried again, and between looks for room.
+pub(super) const FULL_PAUSE: Duration = Duration::from_secs(1);
+
+/// The driver of one core, which is the single writer of its partition. [`Engine::run`] it on a task of its own.
+pub struct Engine {
+    pub(super) core: Core,
+    pub(super) store: Arc<dyn Store>,
+    post: Arc<dyn Post>,
+    pub(super) clock: Clock,
+    pub(super) in_force: watch::Sender<Arc<Settings>>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) inbox: mpsc::Receiver<Input>,
+    pub(super) control: mpsc::Receiver<Input>,
+    /// What came while the store was away and is to be dealt with when it is back, in order.
+    pub(super) put_off: Vec<Input>,
+    pub(super) journal: Option<Journal>,
+    shared: Option<Shared>,
+    /// How far the journal was played back, as far as is known.
+    pub(super) played: Option<u64>,
+    /// How the store serves, as everybody sees it.
+    pub(super) state: State,
+    scrub_due: watch::Sender<bool>,
+    publisher: Publisher,
+    /// Calls under way; each ends with what came of it.
+    pub(super) calls: JoinSet<Input>,
+    /// Told when a slot that this engine waits for is free.
+    slot: Arc<Notify>,
+    draining: bool,
+    pub(super) stopping: bool,
+    /// Settings came into force: what waits may be due by them.
+    settings_changed: bool,
+    /// Nothing is accepted: the disk is full, and what room is kept is for what is under way. At this moment
+    /// it is looked whether there is room again.
+    pub(super) paused: Option<Timestamp>,
+}
+
+/// Why the engine ended. What was committed is safe; the process must start again.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The store failed for good.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The journal failed for good.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A task panicked.
+    #[error("engine: a post ended in a panic: {0}. This is a bug; restart the host")]
+    Panic(tokio::task::JoinError),
+}
+
+impl Engine {
+    /// An engine with a gate of its own, and the handle on it.
+    pub fn new(
+        store: Arc<dyn Store>,
+        post: Arc<dyn Post>,
+        settings: Settings,
+        clock: Clock,
+    ) -> (Handle, Self) {
+        let settings = Arc::new(settings);
+        Self::through(Gate::new(settings.clone()), store, post, settings, clock)
+    }
+
+    /// An engine that shares the process's gate with others, and the handle on it.
+    pub fn through(
+        gate: Gate,
+        store: Arc<dyn Store>,
+        post: Arc<dyn Post>,
+        settings: Arc<Settings>,
+        clock: Clock,
+    ) -> (Handle, Self) {
+        let (sender, inbox) = mpsc::channel(INBOX);
+        let (orders, control) = mpsc::channel(CONTROL);
+        let (force, in_force) = watch::channel(settings.clone());
+        let counters = Arc::new(Counters::default());
+        let (scrub, scrub_due) = watch::channel(false);
+        let (state, store_state) = State::new(counters.clone());
+        let publisher = Publisher::new();
+        let slot = Arc::new(Notify::new());
+        let wake = slot.clone();
+        let engine = gate.admit(move || wake.notify_one());
+        let handle = Handle {
+            inbox: sender,
+            control: orders,
+            gate: gate.clone(),
+            capacity: Arc::new(Semaphore::new(INBOX_KIB as usize)),
+            counters: counters.clone(),
+            settings: in_force,
+            store: store.clone(),
+            post: post.clone(),
+            scrub_due,
+            store_state,
+            listeners: publisher.listeners(),
+        };
+        let plugins = Arc::new(Asking(post.clone()));
+        let shared = store.snapshots().map(|snapshots| Shared::new(snapshots, counters.clone()));
+        let engine = Self {
+            core: Core::new(settings, counters.clone(), plugins, (gate, engine), clock.now()),
+            store,
+            post,
+            clock,
+            in_force: force,
+            counters,
+            inbox,
+            control,
+            put_off: Vec::new(),
+            journal: None,
+            shared,
+            played: None,
+            state,
+            scrub_due: scrub,
+            publisher,
+            calls: JoinSet::new(),
+            slot,
+            draining: false,
+            stopping: false,
+            settings_changed: false,
+            paused: None,
+        };
+        (handle, engine)
+    }
+
+    /// Takes actions into this journal while the store can't be reached.
+    #[must_use]
+    pub fn with_journal(mut self, journal: Journal) -> Self {
+        self.journal = Some(journal);
+        self
+    }
+
+    /// Takes up what the last run left, then runs until drained. Dropping the future is safe at any
+    /// moment: a post that is cut off has an unknown outcome and is sent again after the next start.
+    pub async fn run(mut self) -> Result<(), EngineError> {
+        let ended = self.run_until_ended().await;
+        if let Some(shared) = self.shared.take() {
+            shared.close().await;
+        }
+        match ended {
+            // The store is away, and somebody wants the host to end: what was accepted is in the journal.
+            Err(EngineError::Store(StoreError::Away(_) | StoreError::Refused(_)))
+                if self.stopping =>
+            {
+                Ok(())
+            }
+            ended => ended,
+        }
+    }
+
+    async fn run_until_ended(&mut self) -> Result<(), EngineError> {
+        self.recover().await?;
+        loop {
+            if self.has_journalled() {
+                self.play_back().await?;
+            } else {
+                let inputs = self.gather().await?;
+                self.round(inputs, Vec::new()).await?;
+            }
+            if self.stopping {
+                return Ok(());
+            }
+            let now = self.clock.now();
+            let swept = self.expire(now).await?;
+            self.core.evict(swept, now);
+            if self.draining
+                && self.calls.is_empty()
+                && self.inbox.is_empty()
+                && self.put_off.is_empty()
+                && !self.has_journalled()
+                && !self.core.is_hungry()
+            {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes up what the last run left.
+    async fn recover(&mut self) -> Result<(), EngineError> {
+        while let Err(error) = self.find_place_in_journal().await {
+            self.wait_for_store(error).await?;
+        }
+        let mut recovery = Recovery::default();
+        loop {
+            let now = self.clock.now();
+            let mut tx = Tx::new(now);
+            match self.read(&mut tx, |core, tx| core.recover(&mut recovery, tx)).await {
+                Ok(true) => {
+                    self.end(tx, Vec::new()).await?;
+                    self.core.evict_waiting(now);
+                }
+                Ok(false) => break,
+                Err(error) => self.wait_for_store(error).await?,
+            }
+        }
+        self.state.set(StoreState::Serving);
+        Ok(())
+    }
+
+    /// Waits for something to happen and takes all that has.
+    async fn gather(&mut self) -> Result<Vec<Input>, EngineError> {
+        let now = self.clock.now();
+        self.look_for_room(now).await;
+        let mut timer = self.core.next_timer(now);
+        timer = self.paused.map_or(timer, |paused| paused.min(timer));
+        let (mut inputs, mut orders) = (std::mem::take(&mut self.put_off), Vec::new());
+        if std::mem::take(&mut self.settings_changed) || !inputs.is_empty() {
+            timer = now;
+        }
+        let closed = self.draining && self.inbox.is_closed();
+        tokio::select! {
+            Some(order) = self.control.recv() => orders.push(order),
+            input = self.inbox.recv(), if self.paused.is_none() && !closed => {
+                inputs.push(input.unwrap_or_else(|| Command::Drain.into()));
+            }
+            Some(outcome) = self.calls.join_next() => {
+                inputs.push(outcome.map_err(EngineError::Panic)?);
+            }
+            () = self.slot.notified() => {}
+            () = tokio::time::sleep_until(self.clock.instant(timer)) => {}
+        }
+        self.take_outcomes(&mut inputs)?;
+        // An order comes behind all that was there before it.
+        let most = if orders.is_empty() { ROUND } else { INBOX };
+        while inputs.len() < most
+            && self.paused.is_none()
+            && let Ok(input) = self.inbox.try_recv()
+        {
+            inputs.push(input);
+        }
+        inputs.extend(orders);
+        Ok(inputs)
+    }
+
+    /// Takes what came of the calls that have ended.
+    pub(super) fn take_outcomes(&mut self, inputs: &mut Vec<Input>) -> Result<(), EngineError> {
+        while let Some(outcome) = self.calls.try_join_next() {
+            inputs.push(outcome.map_err(EngineError::Panic)?);
+        }
+        Ok(())
+    }
+
+    /// One round: what the inputs and the due timers ask for, with these changes of the driver's own, in one
+    /// transaction.
+    pub(super) async fn round(
+        &mut self,
+        inputs: Vec<Input>,
+        own: Vec<store::Change>,
+    ) -> Result<(), EngineError> {
+        let mut tx = Tx::new(self.clock.now());
+        let adopted = loop {
+            match self.load(&inputs, &mut tx).await {
+                Ok(adopted) => break adopted,
+                Err(error) => self.wait_for_store(error).await?,
+            }
+        };
+        self.state.set(StoreState::Serving);
+        own.into_iter().for_each(|change| tx.push(change));
+        for command in adopted {
+            self.core.handle(command, &mut tx);
+        }
+        let (mut told, mut changes) = (Vec::new(), Vec::new());
+        for input in inputs {
+            match input {
+                Input::Command(Asked { command, reply, capacity }) => {
+                    self.note_end(&command);
+                    let answer = self.core.handle(command, &mut tx);
+                    told.push((reply, answer, capacity));
+                }
+                Input::Settings(change) => changes.push(change),
+            }
+        }
+        self.core.run_due(&mut tx);
+        self.end(tx, told).await?;
+        changes.into_iter().for_each(|change| self.change_settings(change));
+        Ok(())
+    }
+
+    /// The loop is to end, one way or the other.
+    fn note_end(&mut self, command: &Command) {
+        match command {
+            Command::Drain => self.draining = true,
+            Command::Stop => {
+                self.stopping = true;
+                self.calls.abort_all();
+            }
+            Command::Actions { .. }
+            | Command::Summary { .. }
+            | Command::Adopt(..)
+            | Command::Link(_)
+            | Command::Decide(..)
+            | Command::Erase(_)
+            | Command::Scrubbed(_)
+            | Command::Ended(_) => {}
+        }
+    }
+
+    /// Brings into memory what the inputs are about. Returns commands that come before them.
+    async fn load(&mut self, inputs: &[Input], tx: &mut Tx) -> Result<Vec<Command>, StoreError> {
+        self.unshare_erased(inputs, tx.now()).await?;
+        let fresh = self.read(tx, |core, tx| core.prepare(commands(inputs), tx)).await?;
+        let Some(shared) = self.shared.as_ref().filter(|_| !fresh.is_empty()) else {
+            return Ok(Vec::new());
+        };
+        let one_product = self.core.settings().has_one_product();
+        let read = shared.read(&fresh, one_product, tx.now()).await;
+        let imported = match read {
+            Ok(imported) => imported,
+            Err(error) => {
+                // What can't be read now is asked for again with their rows.
+                self.core.unload(&fresh);
+                return Err(error);
+            }
+        };
+        let adopted: Vec<_> =
+            imported.into_iter().map(|(key, imported)| Command::Adopt(key, imported)).collect();
+        if !adopted.is_empty() {
+            let all = || adopted.iter().chain(commands(inputs));
+            self.read(tx, |core, tx| core.prepare(all(), tx)).await?;
+        }
+        Ok(adopted)
+    }
+
+    /// Removes the shared copies of sessions that are to be erased.
+    async fn unshare_erased(&self, inputs: &[Input], now: Timestamp) -> Result<(), StoreError> {
+        let Some(shared) = &self.shared else { return Ok(()) };
+        let erased = commands(inputs).filter_map(|command| match command {
+            Command::Erase(order) => Some(order.keys.clone()),
+            Command::Actions { .. }
+            | Command::Summary { .. }
+            | Command::Adopt(..)
+            | Command::Link(_)
+            | Command::Decide(..)
+            | Command::Scrubbed(_)
+            | Command::Ended(_)
+            | Command::Drain
+            | Command::Stop => None,
+        });
+        let keys: Vec<_> = erased.flatten().collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        shared.remove(keys, self.core.settings().has_one_product(), now).await
+    }
+
+    /// Asks the core until no row is missing any more.
+    async fn read<T>(
+        &mut self,
+        tx: &mut Tx,
+        mut ask: impl FnMut(&mut Core, &mut Tx) -> Result<T, Missing>,
+    ) -> Result<T, StoreError> {
+        loop {
+            match ask(&mut self.core, tx) {
+                Ok(answer) => return Ok(answer),
+                Err(missing) => fetch(&*self.store, missing, &mut tx.view).await?,
+            }
+        }
+    }
+
+    /// Removes what has expired, where that is due. It can wait while the store is away. `true`: it was due.
+    async fn expire(&mut self, now: Timestamp) -> Result<bool, EngineError> {
+        let mut tx = Tx::new(now);
+        match self.read(&mut tx, Core::expire).await {
+            Ok(true) => self.end(tx, Vec::new()).await.map(|()| true),
+            Ok(false) => Ok(false),
+            Err(StoreError::Away(_) | StoreError::Refused(_)) => {
+                self.core.put_off_expiry(now);
+                Ok(true)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Ends a transaction: commits it, and then tells and acts.
+    async fn end(&mut self, tx: Tx, told: Vec<Told>) -> Result<(), EngineError> {
+        let now = tx.now();
+        let Spent { changes, events, calls, accepted, records } = self.core.finish(tx);
+        self.commit(changes).await?;
+        self.counters.actions_accepted.add(accepted);
+        events.into_iter().for_each(|event| self.publisher.tell(event));
+        for (reply, answer, capacity) in told {
+            reply.tell(answer);
+            drop(capacity);
+        }
+        let jitter = self.core.settings().jitter;
+        for call in calls {
+            let call = calls::make(self.post.clone(), call, jitter);
+            self.calls.spawn(async move { Command::Ended(call.await).into() });
+        }
+        self.scrub(now);
+        if let Some(shared) = &self.shared {
+            let record = |key: &_| Some((Clone::clone(key), self.core.record(key)?.clone()));
+            let one_product = self.core.settings().has_one_product();
+            shared.share(records.iter().filter_map(record).collect(), one_product, now);
+        }
+        Ok(())
+    }
+
+    /// Has the store's files written anew, where that is due; what was erased is committed by then.
+    fn scrub(&mut self, now: Timestamp) {
+        if self.core.begin_scrub(now) {
+            let (store, journal) = (self.store.clone(), self.journal.clone());
+            self.calls.spawn(async move {
+                let mut scrubbed = store.scrub().await.map_err(|error| error.to_string());
+                if let (Ok(()), Some(journal)) = (&scrubbed, journal) {
+                    scrubbed = journal.scrub().await.map_err(|error| error.to_string());
+                }
+                Command::Scrubbed(scrubbed).into()
+            });
+        }
+        let due = self.core.is_scrub_due();
+        self.scrub_due.send_if_modified(|told| std::mem::replace(told, due) != due);
+    }
+
+    /// Puts settings in force. Between rounds only.
+    fn change_settings(&mut self, change: Change) {
+        let Change { settings, swap, reply } = change;
+        let Some(swap) = inbox::take(&swap) else { return };
+        swap();
+        self.core.change_settings(settings.clone(), self.clock.now());
+        self.in_force.send_replace(settings);
+        self.settings_changed = true;
+        if reply.send(()).is_err() {
+            tracing::debug!("whoever asked for other settings didn't wait for them");
+        }
+    }
+}
+
+/// An answer, who is told it, and what is given back with it.
+type Told = (inbox::Reply, Answer, Option<tokio::sync::OwnedSemaphorePermit>);
+
+fn commands(inputs: &[Input]) -> impl Iterator<Item = &Command> {
+    inputs.iter().filter_map(|input| match input {
+        Input::Command(asked) => Some(&asked.command),
+        Input::Settings(_) => None,
+    })
+}
+
+/// Reads what a view lacks.
+async fn fetch(store: &dyn Store, missing: Missing, view: &mut View) -> Result<(), StoreError> {
+    for (table, groups) in missing.groups {
+        let rows = store.load(table, &groups).await?;
+        groups.into_iter().zip(rows).for_each(|(group, rows)| view.put(table, group, rows));
+    }
+    for of in missing.pages {
+        let PageOf { table, after, limit } = of.clone();
+        let page = store.scan(table, after, limit).await?;
+        view.put_page(of, page);
+    }
+    Ok(())
+}
+
+/// What the core asks of plugins.
+struct Asking(Arc<dyn Post>);
+
+impl Plugins for Asking {
+    fn redacts(&self, plugin: &PluginName) -> Option<bool> {
+        self.0.redacts(plugin)
+    }
+
+    fn is_coming(&self, plugin: &PluginName) -> bool {
+        self.0.is_coming(plugin)
+    }
+
+    fn roles(&self, plugin: &PluginName) -> Option<Roles> {
+        self.0.roles(plugin)
+    }
+}
