@@ -98,13 +98,13 @@ async fn in_one_round(
     let other = batch("other", []);
     world
         .handle
-        .take(sidenote::session::payload::Payload::Actions(other), 1)
+        .accept(sidenote::session::payload::Payload::Actions(other), 1)
         .await
         .expect("it runs");
     let other = batch("other", [sidenote_tests::world::action("b")]);
     world
         .handle
-        .take(sidenote::session::payload::Payload::Actions(other), 1)
+        .accept(sidenote::session::payload::Payload::Actions(other), 1)
         .await
         .expect("it runs");
     wait(20.0).await;
