@@ -3,6 +3,7 @@
 
 #![deny(unsafe_code)]
 
+mod authors;
 mod check;
 mod client;
 mod compile;
@@ -24,11 +25,6 @@ use clap::{Parser, Subcommand};
 use sidenote::telemetry;
 use sidenote_terminal::{Failure, exit, failure, output};
 use tracing::Level;
-
-#[cfg(not(feature = "authors"))]
-use left_out as authors;
-#[cfg(feature = "authors")]
-use sidenote_authors as authors;
 
 fn main() -> ExitCode {
     let cli = Cli::try_parse().unwrap_or_else(|error| refuse(&error));
@@ -96,7 +92,8 @@ enum Command {
     Erase(erase::EraseArgs),
     /// Has a running host read its configuration again, and says what that changed
     Reload(reload::ReloadArgs),
-    /// Looks at components and packs them
+    #[cfg_attr(feature = "authors", doc = "Looks at components and packs them")]
+    #[cfg_attr(not(feature = "authors"), doc = "Looks at components")]
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
     /// Has a running host ask connectors at once that it waits for or that refused

@@ -9,9 +9,8 @@ use clap::Subcommand;
 
 use crate::authors;
 
-/// What `plugin` can do, in the order of the alphabet.
+/// What `plugin` can do.
 #[derive(Debug, Subcommand)]
-#[command(next_display_order = None)]
 pub(crate) enum PluginCommand {
     /// Says what a component is, what it asks for, and whether this host would take it
     Inspect(inspect::InspectArgs),

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use sidenote::outbox::note::{Crash, FailureKind, PostError, Sent};
 
-use super::check::{Check, Needs, Verdict};
+use super::check::{Check, Verdict};
 use super::next_step::{Fate, next_step, time};
 use super::posting::{kind, told};
-use super::stage::{Stage, Try};
+use super::stage::{Needs, Stage, Try};
 use crate::sim::MockTrouble;
 
 /// How long a call may take.

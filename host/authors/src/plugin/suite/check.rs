@@ -2,7 +2,7 @@
 
 use futures_util::future::BoxFuture;
 
-use super::stage::Stage;
+use super::stage::{Needs, Stage};
 use crate::sim::MockExchange;
 
 /// What a check does.
@@ -17,20 +17,6 @@ pub(super) struct Check {
     /// Whether the others are of no use where it fails.
     pub(super) is_first: bool,
     work: Box<Work>,
-}
-
-/// Without what a check can't run.
-pub(super) enum Needs {
-    /// It always runs.
-    Nothing,
-    /// An export.
-    Export(&'static str),
-    /// `writer`, or of a plugin without it `sink`.
-    Subject,
-    /// As `Subject`, and that a note, or a batch, gets through to the mock at all.
-    Posting,
-    /// As `Posting`, and that what is posted has an id.
-    Ids,
 }
 
 impl Check {

@@ -7,9 +7,9 @@ use futures_util::future::join_all;
 use sidenote::config::{Isolation, PluginLimits};
 use sidenote::plugin::InstanceState;
 
-use super::check::{Check, Needs, Verdict};
+use super::check::{Check, Verdict};
 use super::posting::told;
-use super::stage::Stage;
+use super::stage::{Needs, Stage};
 
 /// How long a call may take.
 const PATIENCE: Duration = Duration::from_secs(20);

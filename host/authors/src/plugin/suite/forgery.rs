@@ -3,10 +3,10 @@
 
 use sidenote::plugin::{ReceiveError, WebhookEvent, WebhookRequest};
 
-use super::check::{Check, Needs, Verdict};
+use super::check::{Check, Verdict};
 use super::incoming::{changes_something, failed, receive, told};
 use super::samples::{Expectation, Hand, Sample};
-use super::stage::Stage;
+use super::stage::{Needs, Stage};
 
 /// Older than any platform's window.
 const OLD: u64 = 24 * 3600;

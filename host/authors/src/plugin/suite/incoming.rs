@@ -2,8 +2,8 @@
 
 use sidenote::plugin::{ReceiveError, WebhookEvent, WebhookRequest};
 
-use super::check::{Check, Needs, Verdict};
-use super::stage::Stage;
+use super::check::{Check, Verdict};
+use super::stage::{Needs, Stage};
 
 /// A body larger than platforms send.
 const HUGE: usize = 900 << 10;

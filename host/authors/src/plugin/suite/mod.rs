@@ -36,10 +36,10 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 
-use self::check::{Check, Mark, Needs, Verdict};
+use self::check::{Check, Mark, Verdict};
 use self::report::{Report, Row};
-use self::stage::Stage;
 pub(super) use self::stage::batch_of;
+use self::stage::{Needs, Stage};
 use super::bench::{Bench, BenchArgs};
 use crate::sim::{Form, Mock};
 use sidenote_terminal::{Unusable, output};

@@ -6,9 +6,9 @@ use sidenote::plugin::{Offer, QuickReply, TriggerContext};
 use sidenote::post::Post;
 use sidenote::session::payload::{Action, SummaryPayload};
 
-use super::check::{Check, Needs, Verdict};
+use super::check::{Check, Verdict};
 use super::posting::{kind, told};
-use super::stage::{Stage, batch_of};
+use super::stage::{Needs, Stage, batch_of};
 use crate::sim::{MockTrouble, Struck};
 
 /// A batch of so many actions, whose descriptions come to so many bytes: an event of the stream has no more.

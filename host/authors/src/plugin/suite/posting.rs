@@ -5,9 +5,9 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use sidenote::outbox::note::{PostError, Posted, Sent};
 
-use super::check::{Check, Needs, Verdict};
+use super::check::{Check, Verdict};
 use super::next_step::time;
-use super::stage::{Stage, Try};
+use super::stage::{Needs, Stage, Try};
 use crate::sim::MockExchange;
 
 /// How long a call may take where the suite doesn't wait for anything.

@@ -8,10 +8,10 @@ use sidenote::outbox::note::FailureKind::{
 };
 use sidenote::outbox::note::{Crash, PostError, Sent};
 
-use super::check::{Check, Needs, Verdict};
+use super::check::{Check, Verdict};
 use super::next_step::{Fate, NextStep, next_step, time};
 use super::posting::{kind, told};
-use super::stage::{Stage, Try};
+use super::stage::{Needs, Stage, Try};
 use crate::sim::MockTrouble;
 
 /// How long a call may take.

@@ -12,7 +12,6 @@ use sidenote::post::Post;
 use sidenote::session::payload::{Action, ActionsPayload};
 use tokio::time::Instant;
 
-use super::check::Needs;
 use super::samples::Sample;
 use crate::plugin::bench::Bench;
 use crate::sim::{Mock, MockExchange, MockTrouble, Struck};
@@ -35,6 +34,20 @@ pub(super) struct Stage<'a> {
     posts: AtomicBool,
     /// The first crash of the check that runs.
     crash: Mutex<Option<String>>,
+}
+
+/// Without what a check can't run.
+pub(super) enum Needs {
+    /// It always runs.
+    Nothing,
+    /// An export.
+    Export(&'static str),
+    /// `writer`, or of a plugin without it `sink`.
+    Subject,
+    /// As `Subject`, and that a note, or a batch, gets through to the mock at all.
+    Posting,
+    /// As `Posting`, and that what is posted has an id.
+    Ids,
 }
 
 /// What the plugin is handed. A sink keeps to the same rules with batches as a writer with notes.

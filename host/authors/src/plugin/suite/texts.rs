@@ -5,9 +5,9 @@ use std::time::Duration;
 use sidenote::outbox::note::{FailureKind, PostError};
 
 use super::arrived::{self, Form};
-use super::check::{Check, Mark, Needs, Verdict};
+use super::check::{Check, Mark, Verdict};
 use super::posting::told;
-use super::stage::Stage;
+use super::stage::{Needs, Stage};
 use crate::sim::MockExchange;
 
 /// How long a call may take.

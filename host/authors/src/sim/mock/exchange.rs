@@ -3,9 +3,6 @@
 use bytes::Bytes;
 use http::request::Parts;
 
-use super::form::Filled;
-use super::trouble::MockTrouble;
-
 /// So much of an answer's body is told, in characters.
 const SHOWN_ANSWER: usize = 500;
 
@@ -53,15 +50,6 @@ impl MockExchange {
     /// every form that a body may have.
     pub fn carries(&self, word: &str) -> bool {
         self.target.contains(word) || memchr::memmem::find(&self.body, word.as_bytes()).is_some()
-    }
-
-    pub(super) fn answer_with(&mut self, trouble: Option<&MockTrouble>, filled: &Filled) {
-        self.id.clone_from(&filled.id);
-        self.number = filled.number;
-        self.answer = match trouble {
-            Some(trouble) => trouble.told(),
-            None => told(filled.status, &filled.headers, &filled.body),
-        };
     }
 }
 

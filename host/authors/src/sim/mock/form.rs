@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::exchange::MockExchange;
+use super::exchange::{MockExchange, told};
 use super::{Body, whole};
 
 /// The answers of a platform, the first that fits a request counts. Where none fits, it is 200 with
@@ -174,6 +174,11 @@ impl Ids {
 }
 
 impl Filled {
+    /// The answer, for people.
+    pub(super) fn told(&self) -> String {
+        told(self.status, &self.headers, &self.body)
+    }
+
     pub(super) fn into_response(self) -> Response<Body> {
         let mut response = Response::new(whole(self.body));
         *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK);
@@ -208,10 +213,7 @@ mod tests {
             ]"#,
         )
         .unwrap();
-        let mut told = |method, target| {
-            let Filled { status, headers, body, .. } = form.answer(&request(method, target), 3);
-            super::super::exchange::told(status, &headers, &body)
-        };
+        let mut told = |method, target| form.answer(&request(method, target), 3).told();
         let json = "content-type: application/json";
         assert_eq!(
             told("POST", "/c/1/parts?x=y"),

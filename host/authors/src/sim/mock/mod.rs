@@ -168,7 +168,12 @@ async fn answer(
             trouble.filter(|(struck, _)| struck.holds(&exchange)).map(|(_, trouble)| trouble);
         let count = desk.answers;
         let filled = desk.form.answer(&exchange, count);
-        exchange.answer_with(trouble.as_ref(), &filled);
+        exchange.answer = match &trouble {
+            Some(trouble) => trouble.told(),
+            None => filled.told(),
+        };
+        exchange.id.clone_from(&filled.id);
+        exchange.number = filled.number;
         if desk.exchanges.len() >= MAX_EXCHANGES {
             desk.exchanges.remove(0);
             desk.forgotten += 1;

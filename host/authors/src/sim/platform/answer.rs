@@ -12,7 +12,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Sleep;
 
 use super::exchange::{Ending, Number};
-use super::receive::Receiver;
+use super::receiver::Receiver;
 
 /// What is given to the socket.
 pub(super) type Answer = Response<AnswerBody>;

@@ -8,9 +8,8 @@ use sidenote::clock::Timestamp;
 
 use super::exchange::{Ending, Exchanges, Number};
 use super::fault::{Fault, Faults};
-use super::note::{Envelope, Note};
+use super::note::{Envelope, Note, Redacted};
 use super::options::{Keep, Opening, PlatformOptions};
-use super::redact::Redacted;
 use super::stats::PlatformStats;
 use crate::sim::tally::Tally;
 

@@ -10,10 +10,10 @@ use tokio::sync::broadcast;
 use super::desk::Desk;
 use super::exchange::Exchange;
 use super::fault::{Fault, Scope};
-use super::note::Note;
+use super::live::Live;
+use super::note::{Note, Redacted};
 use super::options::{Opening, PlatformOptions};
-use super::receive::Receiver;
-use super::redact::Redacted;
+use super::receiver::Receiver;
 use super::stats::PlatformStats;
 use super::webhook::{Event, WebhookError, deliver};
 use crate::sim::serve::Server;
@@ -28,29 +28,6 @@ pub struct Platform {
     receiver: Arc<Receiver>,
     server: Arc<Server>,
     webhook_url: Arc<Mutex<Option<String>>>,
-}
-
-/// What a subscriber is told as it happens.
-#[derive(Debug, Clone)]
-pub enum Live {
-    /// A note was taken.
-    Note(Arc<Note>),
-    /// A note that was taken before came again.
-    Repeat {
-        /// The conversation.
-        conversation: String,
-        /// The note's id.
-        id: String,
-    },
-    /// A fault struck a note.
-    Struck {
-        /// The conversation.
-        conversation: String,
-        /// The fault.
-        fault: Fault,
-        /// The note's idempotency key.
-        key: String,
-    },
 }
 
 impl Platform {

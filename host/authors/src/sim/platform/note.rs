@@ -74,3 +74,20 @@ pub(super) struct Envelope<'a> {
     pub(super) seq: u64,
     pub(super) attempt: u32,
 }
+
+/// A note that was redacted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redacted {
+    /// The conversation.
+    pub conversation: String,
+    /// What the platform called the note.
+    pub note_id: String,
+    /// `actions` or `summary`.
+    pub kind: String,
+    /// When.
+    pub at: Timestamp,
+    /// The summaries that stood beside the conversation at that moment, the note itself left out.
+    pub summaries: usize,
+    /// All notes that stood there, the note itself left out.
+    pub left: usize,
+}

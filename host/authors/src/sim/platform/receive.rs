@@ -1,6 +1,6 @@
 //! `POST /notes`, and the way to `POST /redact`: every check that a careful receiver makes, then the fault, then the note.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -8,36 +8,22 @@ use http_body_util::{BodyExt, Limited};
 use hyper::Request;
 use hyper::body::Incoming;
 use serde_json::json;
-use sidenote::clock::{Clock, Timestamp};
-use tokio::sync::broadcast;
+use sidenote::clock::Timestamp;
 
 use super::answer::{Answer, Handling, drip, flood, json};
-use super::desk::{Begun, Desk, Taken};
+use super::desk::{Begun, Taken};
 use super::exchange::{Ending, Number};
 use super::fault::{Fault, Trouble};
-use super::handle::Live;
+use super::live::Live;
 use super::note::{Envelope, Note};
-use super::options::{Keep, PlatformOptions};
+use super::options::Keep;
+use super::receiver::{Receiver, Refusal};
+use super::redact::redact;
 use crate::sim::serve::Reset;
-use crate::sim::signature::{self, DELIVERY, SIGNATURE, TIMESTAMP};
+use crate::sim::signature::DELIVERY;
 
 /// Largest note, in bytes.
 const MAX_NOTE: usize = 8 << 20;
-/// How far a timestamp may be from this clock, in seconds.
-const MAX_SKEW: u64 = 300;
-
-pub(super) struct Receiver {
-    pub(super) options: PlatformOptions,
-    pub(super) desk: Mutex<Desk>,
-    pub(super) live: broadcast::Sender<Live>,
-    pub(super) clock: Clock,
-}
-
-/// Why a request isn't a note.
-pub(super) enum Refusal {
-    Malformed(StatusCode, &'static str),
-    Unsigned(&'static str),
-}
 
 impl Receiver {
     pub(super) async fn answer(
@@ -59,7 +45,7 @@ impl Receiver {
             })
         };
         let refused = match read.await {
-            Ok(body) if redacts => match self.redact(&head.headers, &body) {
+            Ok(body) if redacts => match redact(&self, &head.headers, &body) {
                 Ok(answer) => return answer,
                 Err(refusal) => refusal,
             },
@@ -85,29 +71,6 @@ impl Receiver {
         };
         drop(desk);
         json(status, &json!({ "error": error }))
-    }
-
-    pub(super) fn desk(&self) -> std::sync::MutexGuard<'_, Desk> {
-        self.desk.lock().expect("no holder panics")
-    }
-
-    /// Checks signature and timestamp.
-    pub(super) fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal> {
-        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let timestamp =
-            text(TIMESTAMP).ok_or(Refusal::Unsigned("X-Sidenote-Timestamp is missing"))?;
-        let signature =
-            text(SIGNATURE).ok_or(Refusal::Unsigned("X-Sidenote-Signature is missing"))?;
-        if !signature::verify(&self.options.signing_secret, timestamp, body, signature) {
-            return Err(Refusal::Unsigned("the signature doesn't fit the body"));
-        }
-        let seconds: u64 = timestamp
-            .parse()
-            .map_err(|_| Refusal::Unsigned("the timestamp isn't in whole seconds"))?;
-        if seconds.abs_diff(self.clock.now().as_millis() / 1000) > MAX_SKEW {
-            return Err(Refusal::Unsigned("the timestamp is more than 5 minutes off"));
-        }
-        Ok(())
     }
 
     fn check<'a>(&self, headers: &HeaderMap, body: &'a [u8]) -> Result<Envelope<'a>, Refusal> {
@@ -243,13 +206,6 @@ impl Receiver {
             }
             Trouble::Drip { every } => drip(taken.unwrap_or_else(failed).status(), every),
             Trouble::Flood { bytes } => flood(taken.unwrap_or_else(failed).status(), bytes),
-        }
-    }
-
-    fn tell(&self, live: impl FnOnce() -> Live) {
-        // Nobody listening is no failure, so the count of listeners that got it means nothing.
-        if self.live.receiver_count() > 0 {
-            drop(self.live.send(live()));
         }
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::options::Opening;
-use super::receive::Receiver;
+use super::receiver::Receiver;
 use crate::sim::post::{Answer, PostError, post_json};
 use crate::sim::signature::{DELIVERY, SIGNATURE, TIMESTAMP, sign};
 
