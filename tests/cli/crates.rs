@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-/// What serves authors.
+/// What makes components, for authors.
 const OF_AUTHORS: &[&str] = &[
     "sidenote-authors",
     "wit-component",
@@ -13,9 +13,11 @@ const OF_AUTHORS: &[&str] = &[
 ];
 
 /// A crate, how it is built, and what isn't in it.
-const WITHOUT: [(&str, &[&str], &[&[&str]]); 2] = [
-    ("sidenote-cli", &["--no-default-features"], &[OF_AUTHORS]),
-    ("sidenote", &[], &[OF_AUTHORS, &["sidenote-terminal", "clap"]]),
+const WITHOUT: [(&str, &[&str], &[&[&str]]); 4] = [
+    ("sidenote-cli", &["--no-default-features"], &[OF_AUTHORS, &["sidenote-sim"]]),
+    ("sidenote-cli", &["--no-default-features", "--features", "demo"], &[OF_AUTHORS]),
+    ("sidenote-sim", &[], &[OF_AUTHORS]),
+    ("sidenote", &[], &[OF_AUTHORS, &["sidenote-sim", "sidenote-terminal", "clap"]]),
 ];
 
 /// The packages that are linked into a crate, by name: what runs while it is built isn't among them.
@@ -44,7 +46,7 @@ fn a_crate_is_built_without_what_it_must_do_without() {
 #[test]
 fn a_build_for_authors_has_what_serves_them() {
     let linked = linked("sidenote-cli", &[]);
-    for name in OF_AUTHORS {
+    for name in OF_AUTHORS.iter().chain(&["sidenote-sim", "clap"]) {
         assert!(
             linked.contains(*name),
             "{name} isn't there; the test above looks for a name that is gone"

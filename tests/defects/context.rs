@@ -9,7 +9,7 @@ use sidenote::clock::{Clock, Timestamp};
 use sidenote::config::Config;
 use sidenote::context::{Contexts, Place, Recent, Settings, UserSettings, Users, View};
 use sidenote::session::payload::{Action, ActionsPayload, SummaryPayload};
-use sidenote_authors::sim::Event;
+use sidenote_sim::Event;
 use sidenote_tests::{DEADLINE, Person, Rig, Setup};
 use tokio::time::Instant;
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sidenote::config::Delivery;
 use sidenote::engine::link::{LinkCommand, LinkError, LinkMode, Who};
 use sidenote::store::{MemoryStore, Table};
-use sidenote_authors::sim::{Event, post_json};
+use sidenote_sim::{Event, post_json};
 use sidenote_tests::world::{Platform, World, action, batch, product, wait, wish};
 use sidenote_tests::{Person, Rig, Setup, eventually};
 

@@ -18,7 +18,7 @@ use sidenote::ids::{ConversationId, InvalidId, SessionId, SessionKey};
 use sidenote::session::payload::ActionsPayload;
 use sidenote::store::{Change, Group, Key, MemoryStore, Rows, Store, StoreError, Table};
 use sidenote::stream::CancellationToken;
-use sidenote_authors::sim::post_json;
+use sidenote_sim::post_json;
 use sidenote_tests::world::{BEGIN, Platform, World, action, batch, ok_after, product, wait, wish};
 use tokio::task::JoinSet;
 

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sidenote_authors::sim::{Connector, ConnectorOptions, Emitted, post_json};
+use sidenote_sim::{Connector, ConnectorOptions, Emitted, post_json};
 use sidenote_tests::{DEADLINE, Person, binary, components};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
@@ -72,7 +72,7 @@ impl Host {
         let answer = post_json(&url, &[], wish.to_string().into()).await.unwrap();
         assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
         let said = person.saying([(0, text.to_owned())]);
-        let event = sidenote_authors::sim::Event::actions(&said);
+        let event = sidenote_sim::Event::actions(&said);
         assert_eq!(self.connector.emit("main", event).await, Emitted::Queued);
     }
 

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 use sidenote::session::payload::SummaryPayload;
-use sidenote_authors::sim::Event;
+use sidenote_sim::Event;
 use sidenote_tests::{DEADLINE, Person, Rig, Setup};
 use tokio::time::Instant;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sidenote_authors::sim::{Fault, Scope};
+use sidenote_sim::{Fault, Scope};
 use sidenote_tests::{Person, Rig, Setup, eventually};
 
 const PEOPLE: u64 = 20;

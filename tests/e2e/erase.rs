@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use sidenote::session::payload::{ActionsPayload, SummaryPayload};
-use sidenote_authors::sim::{Event, Fault, Scope};
+use sidenote_sim::{Event, Fault, Scope};
 use sidenote_tests::{DEADLINE, Person, RedisServer, Rig, Setup, StoreKind, eventually};
 use tokio::time::{Instant, sleep};
 

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 use sidenote::session::payload::ActionsPayload;
-use sidenote_authors::sim::PlatformOptions;
+use sidenote_sim::PlatformOptions;
 use sidenote_tests::{Person, Rig, Setup, eventually};
 
 use crate::replays::{INCOMING, Signed};

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sidenote::clock::Timestamp;
-use sidenote_authors::sim::{
+use sidenote_sim::{
     ConnectorOptions, Fault, Histogram, Keep, Marker, Platform, PlatformOptions, Scope,
 };
 use sidenote_tests::{Person, Rig, Setup, eventually};

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hmac::{Hmac, Mac};
 use serde_json::Value;
 use sha2::Sha256;
-use sidenote_authors::sim::post_json;
+use sidenote_sim::post_json;
 use sidenote_tests::{Person, Rig, Setup, binary, compiled, eventually};
 
 /// Built in every run.
@@ -174,7 +174,7 @@ impl Bot {
 
     /// As the bot signs its webhooks.
     fn signature(&self, body: &[u8]) -> String {
-        let secret = sidenote_authors::sim::PlatformOptions::default().webhook_secret;
+        let secret = sidenote_sim::PlatformOptions::default().webhook_secret;
         let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
         mac.update(body);
         hex::encode(mac.finalize().into_bytes())
@@ -183,8 +183,7 @@ impl Bot {
 
 /// Answers the requests of a connection until it is closed.
 fn serve(socket: &TcpStream, posts: &Mutex<Vec<Value>>) {
-    let bearer =
-        format!("Bearer {}", sidenote_authors::sim::PlatformOptions::default().signing_secret);
+    let bearer = format!("Bearer {}", sidenote_sim::PlatformOptions::default().signing_secret);
     let mut reader = BufReader::new(socket);
     loop {
         let (mut length, mut genuine, mut line) = (0, false, String::new());

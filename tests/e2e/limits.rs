@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sidenote_authors::sim::{Exchange, PlatformOptions, Scope};
+use sidenote_sim::{Exchange, PlatformOptions, Scope};
 use sidenote_tests::{Feed, Person, Rig, Setup, eventually};
 
 const DELIVERY: &str = r#"

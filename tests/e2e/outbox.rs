@@ -3,7 +3,7 @@
 use std::process::Output;
 
 use serde_json::{Value, json};
-use sidenote_authors::sim::{Fault, Scope};
+use sidenote_sim::{Fault, Scope};
 use sidenote_tests::{DEADLINE, Person, Rig, Setup, binary, eventually};
 
 /// The token of a rig's host.

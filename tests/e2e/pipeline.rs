@@ -1,6 +1,6 @@
 //! From the stream to the notes, for many people at once.
 
-use sidenote_authors::sim::Opening;
+use sidenote_sim::Opening;
 use sidenote_tests::{Person, Rig, Setup, eventually};
 use tokio::task::JoinSet;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sidenote::clock::Clock;
-use sidenote_authors::sim::{Fault, Scope};
+use sidenote_sim::{Fault, Scope};
 use sidenote_tests::{Person, Rig, Setup, eventually};
 
 const DELIVERY: &str = r#"

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 use sidenote::config::Config;
-use sidenote_authors::sim::{
+use sidenote_sim::{
     Connector, ConnectorOptions, Emitted, Opening, Platform, PlatformOptions, post_json,
 };
 use sidenote_tests::{Person, binary, components, eventually};

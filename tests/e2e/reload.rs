@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sidenote_authors::sim::{Connector, ConnectorOptions, Emitted, Event, Fault, Scope};
+use sidenote_sim::{Connector, ConnectorOptions, Emitted, Event, Fault, Scope};
 use sidenote_tests::{DEADLINE, Person, Rig, Setup, binary, eventually};
 
 /// The tables of a plugin that posts to the rig's platform as the bot does.

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use hmac::{Hmac, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
-use sidenote_authors::sim::{Answer, PlatformOptions, post_json};
+use sidenote_sim::{Answer, PlatformOptions, post_json};
 use sidenote_tests::{Person, Rig, Setup};
 
 pub(crate) const INCOMING: &str = "incoming-secret";

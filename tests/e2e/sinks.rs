@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sidenote::session::payload::SummaryPayload;
-use sidenote_authors::sim::{Event, PlatformOptions};
+use sidenote_sim::{Event, PlatformOptions};
 use sidenote_tests::warehouse::{Refusal, Warehouse};
 use sidenote_tests::{Person, Rig, Setup, eventually};
 

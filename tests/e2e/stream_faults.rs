@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use sidenote_authors::sim::{Event, LineEnd};
+use sidenote_sim::{Event, LineEnd};
 use sidenote_tests::{Person, Rig, Setup, eventually};
 
 const STREAM: &str = "retry_initial = \"20ms\"\nretry_max = \"100ms\"";

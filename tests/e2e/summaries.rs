@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sidenote::session::payload::SummaryPayload;
-use sidenote_authors::sim::{Event, Note};
+use sidenote_sim::{Event, Note};
 use sidenote_tests::{Person, Rig, Setup, eventually};
 
 fn summary(person: &Person, text: &str, replaces: u64) -> Event {
@@ -62,7 +62,7 @@ async fn a_summary_from_the_connector_takes_the_place_of_the_notes_that_it_cover
 /// The host is killed again and again, at moments that move over the whole of what it does.
 #[tokio::test(flavor = "multi_thread")]
 async fn post_then_confirm_then_redact_holds_at_the_platform_over_kills() {
-    let platform = sidenote_authors::sim::PlatformOptions {
+    let platform = sidenote_sim::PlatformOptions {
         // Long enough that kills hit posts and redactions that are under way.
         answers_after: Duration::from_millis(40),
         ..Default::default()
@@ -115,7 +115,7 @@ async fn somebody_is_erased_by_a_request_and_their_notes_go_from_the_platform() 
     let body = serde_json::json!({"product_id": "p", "user_id": ann.user_id()});
     let mut dry = body.clone();
     dry["dry_run"] = true.into();
-    let json = |answer: sidenote_authors::sim::Answer| {
+    let json = |answer: sidenote_sim::Answer| {
         serde_json::from_slice::<serde_json::Value>(&answer.body).expect("JSON")
     };
     assert_eq!(json(rig.post("/erase", &dry).await)["sessions"], 1);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sidenote_authors::sim::Marker;
+use sidenote_sim::Marker;
 use sidenote_tests::llm::{Behaviour, LlmServer, Shape};
 use sidenote_tests::{Person, Rig, Setup, eventually};
 
@@ -185,7 +185,7 @@ async fn what_waited_for_a_summary_at_a_kill_is_summed_up_after_the_restart() {
 async fn post_then_confirm_then_redact_holds_at_the_platform_over_kills() {
     let model = LlmServer::start(Shape::Anthropic, []).await;
     model.always(Some(Behaviour::Late(Duration::from_millis(60), "they clicked".to_owned())));
-    let platform = sidenote_authors::sim::PlatformOptions {
+    let platform = sidenote_sim::PlatformOptions {
         // Long enough that kills hit posts and redactions that are under way.
         answers_after: Duration::from_millis(40),
         ..Default::default()

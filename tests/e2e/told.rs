@@ -3,7 +3,7 @@
 use std::process::Output;
 
 use serde_json::{Value, json};
-use sidenote_authors::sim::{Fault, PlatformOptions, Scope};
+use sidenote_sim::{Fault, PlatformOptions, Scope};
 use sidenote_tests::{DEADLINE, Log, Person, Rig, Setup, binary, eventually};
 
 use crate::replays::{INCOMING, Signed};

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use sidenote::session::payload::SummaryPayload;
-use sidenote_authors::sim::Event;
+use sidenote_sim::Event;
 use sidenote_tests::vendor::{
     Fault, Happening, Intercom, Scope, Trouble, Vendor, VendorRig, Zendesk,
 };

@@ -5,7 +5,7 @@ use std::ops::Range;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use sidenote::session::payload::{Action, ActionsPayload};
-use sidenote_authors::sim::{Marker, Opening};
+use sidenote_sim::{Marker, Opening};
 
 /// Somebody in a session of a product.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -1,6 +1,6 @@
 //! The configuration of a rig's host.
 
-use sidenote_authors::sim::{Connector, Platform};
+use sidenote_sim::{Connector, Platform};
 
 use crate::components::compiled;
 use crate::rig::{COMPONENT, STREAM, Setup};

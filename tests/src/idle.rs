@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use sidenote_authors::sim::{Keep, PlatformOptions, TallyOptions};
+use sidenote_sim::{Keep, PlatformOptions, TallyOptions};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 

@@ -10,7 +10,7 @@ use sidenote::host::Host;
 use sidenote::outbox::lane::DeadLetter;
 use sidenote::plugin::Compiler;
 use sidenote::session::payload::ActionsPayload;
-use sidenote_authors::sim::{
+use sidenote_sim::{
     Answer, Connector, ConnectorOptions, Emitted, Event, Marker, Note, Platform, PlatformOptions,
     PostError, post_json,
 };

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use sidenote::clock::{Clock, Timestamp};
-use sidenote_authors::sim::{
+use sidenote_sim::{
     ConnectorOptions, Event, Keep, Marker, Opening, PlatformOptions, TallyOptions, Totals,
 };
 use tokio::task::JoinSet;
@@ -236,7 +236,7 @@ async fn link(rig: &Arc<Rig>, names: &[String]) -> Result<()> {
     Ok(())
 }
 
-type Opened = Result<String, sidenote_authors::sim::WebhookError>;
+type Opened = Result<String, sidenote_sim::WebhookError>;
 
 fn finished(joined: Option<Result<Opened, tokio::task::JoinError>>) -> Result<()> {
     if let Some(opened) = joined {

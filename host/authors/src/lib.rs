@@ -1,15 +1,53 @@
-//! What serves authors of plugins, and a host runs without: the commands that begin, call, test, watch and pack a
-//! plugin, the demo, and the simulators that these and the tests use.
+//! The authors' half of `sidenote plugin`: components as files, before they are used. A host runs without it.
 //!
-//! | module | owns | knows nothing of |
-//! |---|---|---|
-//! | [`sim`] | a connector and a chat platform on loopback, and a mock of any platform | the host's inside |
-//! | `plugin` | `plugin call`, `new`, `pack`, `test` and `watch` | the operator's commands |
-//! | `demo` | `sidenote demo`: both simulators and a host in one process | what a host is made of |
+//! | module | owns |
+//! |---|---|
+//! | `new` | a plugin is begun: the templates, compiled in |
+//! | `pack`, `core_module` | a manifest is put into a component, and a core module becomes one |
+//! | `bench` | a component is loaded by itself, with settings and grants for trying it out |
+//! | `call` | one call |
+//! | `suite` | the contract suite of `plugin test` |
+//! | `watch` | built, called and shown again at each change |
+//! | `exchange` | what a component said to the mock, for people |
 
-mod demo;
-mod plugin;
-pub mod sim;
+mod bench;
+mod call;
+mod core_module;
+mod exchange;
+mod new;
+mod pack;
+mod suite;
+mod watch;
 
-pub use demo::{DemoArgs, demo};
-pub use plugin::{PluginCommand, plugin};
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+/// What `plugin` can do for authors.
+#[derive(Debug, Subcommand)]
+pub enum PluginCommand {
+    /// Makes one call of a component, with the grants of its configuration
+    Call(call::CallArgs),
+    /// Begins a plugin in a language of your choice
+    New(new::NewArgs),
+    /// Puts a manifest into a component
+    Pack(pack::PackArgs),
+    /// Runs a component against a mock platform and checks what it does
+    Test(suite::TestArgs),
+    /// Builds a component again whenever its sources change, and shows what it sends
+    Watch(watch::WatchArgs),
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// It can't be carried out; [`sidenote_terminal::failure`] tells the parts of that.
+pub async fn plugin(command: PluginCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        PluginCommand::Call(args) => call::call(&args).await,
+        PluginCommand::New(args) => new::new(&args).map(|()| ExitCode::SUCCESS),
+        PluginCommand::Pack(args) => pack::pack(&args).map(|()| ExitCode::SUCCESS),
+        PluginCommand::Test(args) => suite::test(&args).await,
+        PluginCommand::Watch(args) => watch::watch(args).await,
+    }
+}

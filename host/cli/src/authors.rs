@@ -1,7 +1,11 @@
-//! What serves authors; in a build without the feature `authors`, what says that it is left out.
+//! The commands that a build may leave out; where it does, what says so.
 
 #[cfg(feature = "authors")]
-pub(crate) use sidenote_authors::{DemoArgs, PluginCommand, demo, plugin};
+pub(crate) use sidenote_authors::{PluginCommand, plugin};
+#[cfg(feature = "demo")]
+pub(crate) use sidenote_sim::{DemoArgs, demo};
 
+#[cfg(not(feature = "demo"))]
+pub(crate) use crate::left_out::{DemoArgs, demo};
 #[cfg(not(feature = "authors"))]
-pub(crate) use crate::left_out::{DemoArgs, PluginCommand, demo, plugin};
+pub(crate) use crate::left_out::{PluginCommand, plugin};

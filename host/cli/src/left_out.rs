@@ -1,5 +1,5 @@
 //! What a build without the feature `authors` says where an author's command is asked for. It has the names that
-//! `sidenote_authors` has, so that nobody else needs to know which of the two is there.
+//! `sidenote_authors` and `sidenote_sim` have, so that nobody else needs to know which of them are there.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -42,6 +42,7 @@ pub(crate) async fn plugin(command: PluginCommand) -> anyhow::Result<ExitCode> {
 }
 
 /// Says that it is left out.
+#[cfg(not(feature = "demo"))]
 pub(crate) async fn demo(_: DemoArgs) -> anyhow::Result<()> {
     Err(left_out("demo"))
 }

@@ -9,7 +9,6 @@ mod client;
 mod compile;
 mod erase;
 #[cfg(any(test, not(feature = "authors")))]
-#[cfg_attr(feature = "authors", expect(dead_code, reason = "another build uses it"))]
 mod left_out;
 mod outbox;
 mod plugin;
@@ -83,7 +82,7 @@ enum Command {
     /// Says everything that is wrong with a configuration, or what it amounts to
     Check(check::CheckArgs),
     /// Shows notes arriving, with no account anywhere: a connector and a chat platform on this machine
-    #[command(hide = cfg!(not(feature = "authors")), disable_help_flag = cfg!(not(feature = "authors")))]
+    #[command(hide = cfg!(not(feature = "demo")), disable_help_flag = cfg!(not(feature = "demo")))]
     Demo(authors::DemoArgs),
     /// Shows the notes that wait or were given up, has them sent again, or removes them
     #[command(subcommand)]

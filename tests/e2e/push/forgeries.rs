@@ -7,7 +7,7 @@ use hmac::{Hmac, Mac};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sha2::Sha256;
-use sidenote_authors::sim::Event;
+use sidenote_sim::Event;
 use sidenote_tests::{Person, Rig, Setup, StoreKind};
 use tokio::task::JoinSet;
 

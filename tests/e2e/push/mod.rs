@@ -5,7 +5,7 @@ mod reference;
 
 use serde_json::{Value, json};
 use sidenote::session::payload::SummaryPayload;
-use sidenote_authors::sim::{Answer, Event, post_json};
+use sidenote_sim::{Answer, Event, post_json};
 use sidenote_tests::{Person, RedisServer, Rig, Setup, StoreKind, eventually};
 
 fn pushed() -> Setup {

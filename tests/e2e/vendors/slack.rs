@@ -1,6 +1,6 @@
 //! Slack.
 
-use sidenote_authors::sim::Opening;
+use sidenote_sim::Opening;
 use sidenote_tests::vendor::Slack;
 
 use super::*;

@@ -1,6 +1,6 @@
 //! The platforms themselves: what a story shows is worth as much as they are strict.
 
-use sidenote_authors::sim::Opening;
+use sidenote_sim::Opening;
 use sidenote_tests::vendor::VendorServer;
 
 use super::*;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::Parser;
-use sidenote_authors::sim::Totals;
+use sidenote_sim::Totals;
 use sidenote_tests::throughput::{Load, NOTE_ACTIONS, Outcome, Place, run};
 use sidenote_tests::{StoreArgs, vitals};
 

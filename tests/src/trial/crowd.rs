@@ -4,7 +4,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use sidenote::session::payload::ActionsPayload;
-use sidenote_authors::sim::{Opening, Platform};
+use sidenote_sim::{Opening, Platform};
 
 use crate::acting::Person;
 

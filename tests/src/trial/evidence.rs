@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sidenote::clock::Timestamp;
 use sidenote::outbox::lane::DeadLetter;
-use sidenote_authors::sim::Exchange;
+use sidenote_sim::Exchange;
 
 /// All that a [judge](super::judge) goes by. Sessions have names that are theirs in all products.
 #[derive(Debug, Clone, Default)]

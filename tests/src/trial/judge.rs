@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use sidenote::clock::Timestamp;
-use sidenote_authors::sim::{Ending, Exchange, Marker};
+use sidenote_sim::{Ending, Exchange, Marker};
 
 use super::evidence::{Batch, Evidence, Kill, LinkWish};
 

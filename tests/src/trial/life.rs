@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use serde_json::json;
-use sidenote_authors::sim::{Fault, Keep, Live, Marker, Platform, PlatformOptions, Scope};
+use sidenote_sim::{Fault, Keep, Live, Marker, Platform, PlatformOptions, Scope};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use sidenote::clock::Timestamp;
-use sidenote_authors::sim::Opening;
+use sidenote_sim::Opening;
 
 /// Most that is written in one conversation; Zendesk's own limit.
 const MAX_ENTRIES: usize = 5000;

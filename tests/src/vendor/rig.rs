@@ -7,7 +7,7 @@ use sidenote::host::Host;
 use sidenote::ids::PluginName;
 use sidenote::plugin::Registry;
 use sidenote::session::payload::ActionsPayload;
-use sidenote_authors::sim::{Answer, Connector, ConnectorOptions, Emitted, Event, post_json};
+use sidenote_sim::{Answer, Connector, ConnectorOptions, Emitted, Event, post_json};
 
 use super::contract::Vendor;
 use super::server::VendorServer;

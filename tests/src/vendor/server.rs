@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
 use sidenote::clock::{Clock, Timestamp};
-use sidenote_authors::sim::Opening;
+use sidenote_sim::Opening;
 use tokio::task::JoinSet;
 
 use super::contract::{Happening, Vendor};

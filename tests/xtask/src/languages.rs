@@ -14,8 +14,8 @@ const FOLDER: &str = "target/languages";
 const WHICH: &str = "SIDENOTE_LANGUAGES";
 /// What writes the folders.
 const WRITTEN_BY: [&str; 4] = [
-    "host/authors/src/plugin/new",
-    "host/authors/src/plugin/core_module.rs",
+    "host/authors/src/new",
+    "host/authors/src/core_module.rs",
     "wit/frozen/0.1.0",
     "examples/shared",
 ];

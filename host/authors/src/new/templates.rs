@@ -1,0 +1,268 @@
+//! The files of the templates, compiled in from the examples. A test compares the lists with the folders.
+
+use super::Language;
+
+/// What the Rust example says of where the SDK is.
+pub(super) const SDK_PLACE: &str = "../../sdk-guest";
+
+/// A file of a template.
+#[derive(Debug, Clone)]
+pub(super) struct File<T> {
+    /// Where it goes, below the plugin's folder.
+    pub(super) path: &'static str,
+    /// What it holds.
+    pub(super) text: T,
+}
+
+impl File<&str> {
+    /// The same, with a text that can be changed.
+    pub(super) fn owned(&self) -> File<String> {
+        File { path: self.path, text: self.text.to_owned() }
+    }
+}
+
+/// The files of a language, without those that all share.
+pub(super) fn of(language: Language) -> &'static [File<&'static str>] {
+    match language {
+        Language::Rust => RUST,
+        Language::Js => JAVASCRIPT,
+        Language::Ts => TYPESCRIPT,
+        Language::Python => PYTHON,
+        Language::C => C,
+        Language::Go => GO,
+    }
+}
+
+/// Files of a folder of the repository, which keep their place in it below another.
+macro_rules! files {
+    ($from:literal => $to:literal: $($path:literal),+ $(,)?) => {
+        &[$(File {
+            path: concat!($to, $path),
+            text: include_str!(concat!("../../../../", $from, "/", $path)),
+        }),+]
+    };
+}
+
+/// What every language has.
+pub(super) const SHARED: &[File<&str>] = files! {
+    "examples/shared" => "":
+    "INTERFACE.md",
+    "manifest.json",
+    "sidenote.toml",
+    "webhooks/closed.json",
+    "webhooks/no-conversation.json",
+    "webhooks/numbers.json",
+    "webhooks/opened.json",
+    "webhooks/replied.json",
+};
+
+/// The interface.
+pub(super) const WIT: &[File<&str>] = files! {
+    "wit/frozen/0.1.0" => "wit/":
+    "config.wit",
+    "crypto.wit",
+    "finder.wit",
+    "http.wit",
+    "log.wit",
+    "messenger.wit",
+    "package.wit",
+    "redactor.wit",
+    "sink.wit",
+    "trigger.wit",
+    "types.wit",
+    "webhook.wit",
+    "worlds.wit",
+    "writer.wit",
+};
+
+/// The SDK for Rust, but for its `Cargo.toml`.
+pub(super) const SDK: &[File<&str>] = files! {
+    "sdk-guest" => "sidenote-plugin/":
+    "src/bindings.rs",
+    "src/clock.rs",
+    "src/config.rs",
+    "src/crypto.rs",
+    "src/export.rs",
+    "src/failure.rs",
+    "src/help.rs",
+    "src/http.rs",
+    "src/json.rs",
+    "src/json/bodies.rs",
+    "src/json/repair.rs",
+    "src/lib.rs",
+    "src/log.rs",
+    "src/sink.rs",
+    "src/test.rs",
+    "src/text.rs",
+    "src/webhook.rs",
+};
+
+const RUST: &[File<&str>] = files! {
+    "examples/rust-bot" => "":
+    ".gitignore",
+    "AGENTS.md",
+    "Cargo.toml",
+    "README.md",
+    "build.sh",
+    "src/lib.rs",
+    "src/tests.rs",
+};
+
+const JAVASCRIPT: &[File<&str>] = files! {
+    "examples/javascript-bot" => "":
+    ".gitignore",
+    "AGENTS.md",
+    "README.md",
+    "build.mjs",
+    "package-lock.json",
+    "package.json",
+    "src/bot.js",
+    "src/failure.js",
+    "test/bot.test.mjs",
+    "test/host.mjs",
+    "test/register.mjs",
+};
+
+const TYPESCRIPT: &[File<&str>] = files! {
+    "examples/typescript-bot" => "":
+    ".gitignore",
+    "AGENTS.md",
+    "README.md",
+    "build.mjs",
+    "package-lock.json",
+    "package.json",
+    "src/bot.ts",
+    "src/failure.ts",
+    "test/bot.test.mjs",
+    "test/host.mjs",
+    "test/register.mjs",
+    "tsconfig.json",
+};
+
+const PYTHON: &[File<&str>] = files! {
+    "examples/python-bot" => "":
+    ".gitignore",
+    "AGENTS.md",
+    "README.md",
+    "app.py",
+    "build.py",
+    "failure.py",
+    "requirements.txt",
+    "tests/test_bot.py",
+};
+
+const C: &[File<&str>] = files! {
+    "examples/c-bot" => "":
+    ".gitignore",
+    "AGENTS.md",
+    "Makefile",
+    "README.md",
+    "bindings/chatbot_plugin.c",
+    "bindings/chatbot_plugin.h",
+    "requirements.txt",
+    "src/bot.c",
+    "src/failure.c",
+    "src/failure.h",
+    "src/json.c",
+    "src/json.h",
+    "tests/json_test.c",
+};
+
+const GO: &[File<&str>] = files! {
+    "examples/go-bot" => "":
+    ".gitignore",
+    "AGENTS.md",
+    "README.md",
+    "bot/bot_test.go",
+    "bot/failure.go",
+    "bot/host.go",
+    "bot/notes.go",
+    "bot/webhook.go",
+    "build.sh",
+    "export_sidenote_plugin_webhook/webhook.go",
+    "export_sidenote_plugin_writer/writer.go",
+    "go.mod",
+    "sidenote_plugin_config/empty.s",
+    "sidenote_plugin_config/wit_bindings.go",
+    "sidenote_plugin_crypto/empty.s",
+    "sidenote_plugin_crypto/wit_bindings.go",
+    "sidenote_plugin_http/empty.s",
+    "sidenote_plugin_http/wit_bindings.go",
+    "sidenote_plugin_log/empty.s",
+    "sidenote_plugin_log/wit_bindings.go",
+    "sidenote_plugin_types/empty.s",
+    "sidenote_plugin_types/wit_bindings.go",
+    "sidenote_plugin_webhook/empty.s",
+    "sidenote_plugin_webhook/wit_bindings.go",
+    "sidenote_plugin_writer/empty.s",
+    "sidenote_plugin_writer/wit_bindings.go",
+    "third_party/go-pkg/LICENSE",
+    "third_party/go-pkg/go.mod",
+    "third_party/go-pkg/wit/runtime/empty.s",
+    "third_party/go-pkg/wit/runtime/runtime.go",
+    "third_party/go-pkg/wit/types/option.go",
+    "third_party/go-pkg/wit/types/result.go",
+    "third_party/go-pkg/wit/types/tuple.go",
+    "third_party/go-pkg/wit/types/unit.go",
+    "wit_exports.go",
+};
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    /// What builds leave in a folder, by its own `.gitignore`.
+    fn left_by_builds(folder: &Path) -> Vec<String> {
+        let text = std::fs::read_to_string(folder.join(".gitignore")).unwrap_or_default();
+        text.lines().map(|line| line.trim_matches('/').to_owned()).collect()
+    }
+
+    /// The files below a folder. Links right in it lead to what all share.
+    fn walk(folder: &Path, links: bool, skip: &[String], found: &mut BTreeSet<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let skipped = skip.iter().any(|skip| match skip.strip_prefix('*') {
+                Some(ending) => name.ends_with(ending),
+                None => skip == name,
+            });
+            match path.is_dir() {
+                _ if skipped || (!links && path.is_symlink()) => {}
+                true => walk(&path, true, skip, found),
+                false => assert!(found.insert(path)),
+            }
+        }
+    }
+
+    /// Asserts that a list names the files of a folder, every one.
+    fn names_all(from: &str, to: &str, files: &[File<&str>], more: &[&str]) {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(from);
+        let mut skip = left_by_builds(&root);
+        skip.extend(more.iter().map(|name| (*name).to_owned()));
+        let mut there = BTreeSet::new();
+        walk(&root, false, &skip, &mut there);
+        let listed: BTreeSet<_> =
+            files.iter().map(|file| root.join(file.path.strip_prefix(to).unwrap())).collect();
+        assert_eq!(listed, there, "{from}");
+    }
+
+    #[test]
+    fn every_file_of_the_folders_is_in_its_template() {
+        for (folder, files) in [
+            ("rust", RUST),
+            ("javascript", JAVASCRIPT),
+            ("typescript", TYPESCRIPT),
+            ("python", PYTHON),
+            ("c", C),
+            ("go", GO),
+        ] {
+            names_all(&format!("examples/{folder}-bot"), "", files, &[]);
+        }
+        names_all("examples/shared", "", SHARED, &[]);
+        names_all("wit/frozen/0.1.0", "wit/", WIT, &["SHA256SUMS"]);
+        names_all("sdk-guest", "sidenote-plugin/", SDK, &["Cargo.toml"]);
+    }
+}

@@ -1,0 +1,133 @@
+//! `sidenote plugin test`: a component against a mock platform, check by check.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `check` | what a check is, and what can come of one |
+//! | `stage` | the plugin and the mock that the checks work with; notes and calls |
+//! | `next_step` | what the host would do about an outcome, told by the outbox itself |
+//! | `arrived` | what of a text is found in a request, however it was written there |
+//! | `posting` | one note, its id, its key |
+//! | `refusals` | what a platform can answer instead of taking a note |
+//! | `breaks` | what can happen to an exchange |
+//! | `texts` | what people can write |
+//! | `endurance` | many calls, on one instance and at the same time |
+//! | `other_exports` | the other exports: finder, redactor, messenger, sink, trigger |
+//! | `incoming`, `samples`, `forgery` | webhooks: good ones, forged ones |
+//! | `report` | the lines and the JSON |
+
+mod arrived;
+mod breaks;
+mod check;
+mod endurance;
+mod forgery;
+pub(super) mod incoming;
+pub(super) mod next_step;
+mod other_exports;
+pub(super) mod posting;
+mod refusals;
+mod report;
+pub(super) mod samples;
+mod stage;
+mod texts;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+
+use self::check::{Check, Mark, Verdict};
+use self::report::{Report, Row};
+pub(super) use self::stage::batch_of;
+use self::stage::{Needs, Stage};
+use super::bench::{Bench, BenchArgs};
+use sidenote_sim::{Form, Mock};
+use sidenote_terminal::{Unusable, output};
+
+/// What `plugin test` takes.
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// The component
+    #[arg(value_name = "FILE.wasm")]
+    file: PathBuf,
+    #[command(flatten)]
+    bench: BenchArgs,
+    /// What the mock platform answers, a JSON list; without it everything is answered {"id": "…"}
+    #[arg(long, value_name = "FILE")]
+    answer: Option<PathBuf>,
+    /// A webhook of the platform as a JSON file, or a folder of them
+    #[arg(long, value_name = "FILE")]
+    webhook: Vec<PathBuf>,
+    /// The result as one JSON object on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs every check. Success where none failed.
+pub(super) async fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
+    let form = form(args.answer.as_deref())?;
+    let samples = samples::read(&args.webhook)?;
+    let mock = Mock::start(form).await.context("the mock platform can't listen on this machine")?;
+    let bench = Bench::with_mock(&args.file, &args.bench, &mock.url()).await?;
+    let mut report = Report::new(&args.file, &bench, &mock, args.json);
+    report.begin()?;
+    let stage = Stage::new(&bench, &mock, samples);
+    for check in checks(&stage) {
+        let verdict = run(&stage, &check).await;
+        let ends = check.is_first && verdict.mark == Mark::Failed;
+        let verdict = Verdict { detail: stage.in_words(&verdict.detail), ..verdict };
+        report.add(Row::new(stage.in_words(&check.name), verdict))?;
+        // Of what can't be loaded there is nothing more to tell.
+        if ends {
+            break;
+        }
+    }
+    report.end()
+}
+
+/// Every check, in the order in which they run.
+fn checks(stage: &Stage<'_>) -> Vec<Check> {
+    let mut checks = vec![Check::new("loads", Needs::Nothing, posting::loads).first()];
+    checks.extend(posting::checks());
+    checks.extend(texts::checks());
+    checks.extend(refusals::checks());
+    checks.extend(breaks::checks());
+    checks.extend(endurance::checks());
+    checks.extend(other_exports::checks());
+    checks.extend(incoming::checks());
+    checks.extend(forgery::checks(&stage.samples));
+    checks
+}
+
+async fn run(stage: &Stage<'_>, check: &Check) -> Verdict {
+    if let Some(why) = stage.lacks(&check.needs) {
+        return Verdict::skipped(why);
+    }
+    stage.reset();
+    let mut verdict = check.run(stage).await;
+    // Whatever the check was about: a plugin that traps has failed.
+    if let Some(crash) = stage.crash()
+        && verdict.mark != Mark::Failed
+    {
+        verdict = Verdict::failed(crash);
+    }
+    if verdict.mark == Mark::Failed {
+        verdict.exchanges.extend(stage.mock.take());
+    }
+    verdict
+}
+
+/// The form of the mock's answers.
+pub(super) fn form(file: Option<&std::path::Path>) -> anyhow::Result<Form> {
+    let Some(file) = file else {
+        return Ok(Form::default());
+    };
+    let unusable = |error: String| Unusable(format!("--answer {}: {error}", file.display()));
+    let text = std::fs::read_to_string(file).map_err(|error| unusable(error.to_string()))?;
+    Ok(Form::read(&text).map_err(|error| unusable(error.to_string()))?)
+}
+
+/// Words, not data.
+fn say(text: &str) {
+    output::say(text);
+}
