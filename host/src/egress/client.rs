@@ -82,8 +82,8 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// Leaves of the body what has room in `limit` bytes, and says so. The status stands: to fail an
-    /// exchange that the other side took would have it done twice, or given up.
+    /// Leaves of the body what fits in `limit` bytes, and says so. The status stands: to fail an
+    /// exchange that the other side took would have it done twice, or dead-lettered.
     pub fn truncate(&mut self, limit: usize) {
         if self.body.len() > limit {
             self.body.truncate(limit);
@@ -153,7 +153,7 @@ impl Address {
 }
 
 impl EgressClient {
-    /// A door with one plugin's grants and secrets.
+    /// The way out with one plugin's grants and secrets.
     pub fn new(
         network: Network,
         grants: Grants,
@@ -293,9 +293,9 @@ impl EgressClient {
             let mut whole = BytesMut::from(body);
             let mut piece = Some(second);
             while let Some(bytes) = piece {
-                let room = enough.saturating_sub(whole.len());
-                whole.extend_from_slice(&bytes[..bytes.len().min(room)]);
-                if bytes.len() >= room {
+                let left = enough.saturating_sub(whole.len());
+                whole.extend_from_slice(&bytes[..bytes.len().min(left)]);
+                if bytes.len() >= left {
                     break;
                 }
                 piece = chunk(&mut rest).await.map_err(broken)?;

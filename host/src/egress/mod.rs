@@ -1,12 +1,12 @@
-//! The only door to the network for plugins.
+//! The only way to the network for plugins.
 //!
 //! A request passes four gates, in this order: its shape ([`client`]), the operator's grants ([`grant`])
 //! and what the plugin's manifest asks for ([`asked`]), the secrets put into it ([`secret_store`]), and the
 //! address that its host resolves to ([`crate::address`], asked by the resolver at every connect). `http.send`
 //! and `wasi:http` both end here.
 //!
-//! What comes back is unpacked ([`coding`]) and looked through for secrets in the writings of honest servers
-//! ([`forms`], [`traces`]) before the plugin sees it; so how an answer is packed, and how much of it is
+//! What comes back is unpacked (`coding`) and looked through for secrets in the writings of honest servers
+//! (`forms`, `traces`) before the plugin sees it; so how an answer is packed, and how much of it is
 //! asked for, is the host's to say.
 //!
 //! Redirects are not followed and no proxy is used: either would reach a host that nobody granted.

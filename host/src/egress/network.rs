@@ -1,4 +1,4 @@
-//! The clients behind the door, and the resolver that judges every address before a connect.
+//! The clients of the egress, and the resolver that judges every address before a connect.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -34,7 +34,7 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 const KEEPALIVE_RETRIES: u32 = 3;
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
-/// Sends a request and leaves everything else to the door: no redirects, no proxies, no cookies, and
+/// Sends a request and leaves everything else to the egress: no redirects, no proxies, no cookies, and
 /// nothing is sent again that may have arrived.
 pub(super) type Client = hyper_util::client::legacy::Client<Connector, Full<Bytes>>;
 
@@ -250,7 +250,7 @@ mod tests {
         texts.iter().map(|text| text.parse().unwrap()).collect()
     }
 
-    /// A listener on loopback, and doors to it by names that resolve to what a test says.
+    /// A listener on loopback, and ways to it by names that resolve to what a test says.
     struct Site {
         port: u16,
         connects: Arc<AtomicUsize>,
@@ -277,9 +277,9 @@ mod tests {
             Self { port, connects, asked: Arc::default(), _tasks: tasks }
         }
 
-        /// A door to `name`, which resolves to one answer after the other, and to the last one from then
+        /// A client for `name`, which resolves to one answer after the other, and to the last one from then
         /// on.
-        fn door(&self, name: &str, private: bool, answers: &[&[&str]]) -> EgressClient {
+        fn client(&self, name: &str, private: bool, answers: &[&[&str]]) -> EgressClient {
             let mut answers: Vec<_> = answers.iter().map(|answer| ips(answer)).collect();
             answers.reverse();
             let (answers, asked) = (Mutex::new(answers), self.asked.clone());
@@ -307,7 +307,7 @@ mod tests {
             format!("http://{name}:{}", self.port)
         }
 
-        async fn send(&self, door: &EgressClient, name: &str) -> Result<Incoming, SendError> {
+        async fn send(&self, client: &EgressClient, name: &str) -> Result<Incoming, SendError> {
             let request = Outgoing {
                 method: Method::GET,
                 url: self.origin(name),
@@ -316,7 +316,7 @@ mod tests {
                 secrets_in_body: false,
                 timeout: Duration::from_millis(500),
             };
-            door.send(request, &mut Alarm::default()).await
+            client.send(request, &mut Alarm::default()).await
         }
 
         /// Each listener's queue is in order: once one's own connect is counted, all before it are.
@@ -366,16 +366,16 @@ mod tests {
                 "fd12::1",
                 "fe80::1",
             ] {
-                let door = site.door(name, false, &[&[inside]]);
-                let error = site.send(&door, name).await.unwrap_err();
+                let client = site.client(name, false, &[&[inside]]);
+                let error = site.send(&client, name).await.unwrap_err();
                 let denied = matches!(error, SendError::Denied(Denial::Private { .. }));
                 assert!(denied, "{name} at {inside}: {error}");
             }
             for never in
                 ["169.254.169.254", "::ffff:169.254.169.254", "100.100.100.200", "fd00:ec2::254"]
             {
-                let door = site.door(name, true, &[&[never]]);
-                let error = site.send(&door, name).await.unwrap_err();
+                let client = site.client(name, true, &[&[never]]);
+                let error = site.send(&client, name).await.unwrap_err();
                 let denied = matches!(error, SendError::Denied(Denial::Never { .. }));
                 assert!(denied, "{name} at {never}: {error}");
             }
@@ -387,10 +387,10 @@ mod tests {
     #[tokio::test]
     async fn an_answer_that_flips_from_public_to_loopback_is_denied_when_it_has_flipped() {
         let site = Site::start().await;
-        let door = site.door("flip.example", false, &[&[PUBLIC], &["127.0.0.1"]]);
-        assert_tried(site.send(&door, "flip.example").await);
+        let client = site.client("flip.example", false, &[&[PUBLIC], &["127.0.0.1"]]);
+        assert_tried(site.send(&client, "flip.example").await);
         assert_eq!(site.asked.load(SeqCst), 1, "the address that was judged is the one tried");
-        let error = site.send(&door, "flip.example").await.unwrap_err();
+        let error = site.send(&client, "flip.example").await.unwrap_err();
         assert!(matches!(error, SendError::Denied(Denial::Private { .. })), "{error}");
         assert_eq!((site.asked.load(SeqCst), site.connects().await), (2, 0));
     }
@@ -399,10 +399,10 @@ mod tests {
     async fn a_name_is_resolved_once_for_a_connect() {
         let site = Site::start().await;
         let answers: [&[&str]; 2] = [&["127.0.0.1"], &["169.254.169.254"]];
-        let door = site.door("flip.example", true, &answers);
-        assert_eq!(site.send(&door, "flip.example").await.unwrap().status, 204);
+        let client = site.client("flip.example", true, &answers);
+        assert_eq!(site.send(&client, "flip.example").await.unwrap().status, 204);
         assert_eq!((site.asked.load(SeqCst), site.connects().await), (1, 1));
-        let error = site.send(&door, "flip.example").await.unwrap_err();
+        let error = site.send(&client, "flip.example").await.unwrap_err();
         assert!(matches!(error, SendError::Denied(Denial::Never { .. })), "{error}");
         assert_eq!((site.asked.load(SeqCst), site.connects().await), (2, 1));
     }
@@ -413,12 +413,12 @@ mod tests {
         let mixed: [&[&str]; 3] =
             [&[PUBLIC, "127.0.0.1"], &["127.0.0.1", PUBLIC], &["::ffff:127.0.0.1", PUBLIC, "::1"]];
         for answer in mixed {
-            let door = site.door("mixed.example", false, &[answer]);
-            assert_tried(site.send(&door, "mixed.example").await);
+            let client = site.client("mixed.example", false, &[answer]);
+            assert_tried(site.send(&client, "mixed.example").await);
         }
         assert_eq!(site.connects().await, 0);
-        let door = site.door("mixed.example", true, &[&["169.254.169.254", "127.0.0.1"]]);
-        assert_eq!(site.send(&door, "mixed.example").await.unwrap().status, 204);
+        let client = site.client("mixed.example", true, &[&["169.254.169.254", "127.0.0.1"]]);
+        assert_eq!(site.send(&client, "mixed.example").await.unwrap().status, 204);
         assert_eq!(site.connects().await, 1);
     }
 
@@ -465,7 +465,7 @@ mod tests {
         let grants = Grants::new("bot".into(), &granted, false).unwrap();
         let secret_store = SecretStore::new("bot".into(), &secrets.into()).unwrap();
         let bounds = Bounds { request: 100, headers: 100, response: 100 };
-        let door = EgressClient::new(network, grants, secret_store, bounds);
+        let client = EgressClient::new(network, grants, secret_store, bounds);
         let send = async |url: &str, token: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert("x-token", http::HeaderValue::from_static(token));
@@ -473,7 +473,7 @@ mod tests {
             let (method, url) = (Method::GET, url.to_owned());
             let secrets_in_body = false;
             let request = Outgoing { method, url, headers, body, secrets_in_body, timeout };
-            door.send(request, &mut Alarm::default()).await
+            client.send(request, &mut Alarm::default()).await
         };
         for (url, token) in [
             ("https://b.example:8443/", "x"),

@@ -307,7 +307,7 @@ impl Backend for ApiBackend {
             }
         }
         if is_success {
-            received.taken();
+            received.accepted();
         }
         answer
     }

@@ -51,7 +51,7 @@ impl IngestService {
 
     /// Whether an event for a product is refused whatever it holds.
     pub(super) fn refuses(&self, product: &str, signed: bool) -> Option<PushAnswer> {
-        let known = ProductId::new(product).is_ok_and(|product| self.verifier().takes(&product));
+        let known = ProductId::new(product).is_ok_and(|product| self.verifier().accepts(&product));
         let error = match (known, signed) {
             (false, _) => PushError::NoProduct,
             (true, false) => PushError::Signature,

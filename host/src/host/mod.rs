@@ -436,7 +436,7 @@ pub async fn open_journal(store: &config::Store) -> Result<Option<Journal>, Star
 fn verifier(config: &Config) -> WebhookVerifier {
     let verifier = WebhookVerifier::new(config.ingest.clone());
     for product in config.products.keys() {
-        if verifier.takes(product) {
+        if verifier.accepts(product) {
             tracing::info!(%product, "push: signed events are accepted");
         } else {
             tracing::info!(%product, "push: no `ingest_secret` is set, so pushed events are refused");

@@ -1,4 +1,4 @@
-//! What is taken once: a request or an event that its sender sends again until it is told that it was taken.
+//! What is accepted once: a request or an event that its sender sends again until it is told that it was accepted.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,28 +6,28 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::seen::{Digest, Limits, Seen};
 use crate::clock::Timestamp;
 
-/// What was taken, and is being taken. Cloning shares it.
+/// What was accepted, and is being accepted. Cloning shares it.
 #[derive(Clone)]
 pub struct Claims(Arc<Mutex<Memory>>);
 
 struct Memory {
-    taken: Seen,
+    accepted: Seen,
     /// As many as are let in at the same time.
     under_way: BTreeSet<Digest>,
 }
 
-/// What something is to that which was taken.
+/// What something is to that which was accepted.
 #[derive(Debug)]
 pub enum Claimed {
-    /// It wasn't taken.
+    /// It wasn't accepted.
     New(Claim),
     /// It was.
     Repeat,
-    /// It is being taken at this moment.
+    /// It is being accepted at this moment.
     UnderWay,
 }
 
-/// Something that is being taken. Dropped without [`Claim::keep`], it was never there: who sent it sends it
+/// Something that is being accepted. Dropped without [`Claim::keep`], it was never there: who sent it sends it
 /// again, and then it must count.
 pub struct Claim {
     claims: Claims,
@@ -37,18 +37,18 @@ pub struct Claim {
 impl Claims {
     /// Remembers nothing yet.
     pub fn new(limits: Limits) -> Self {
-        let memory = Memory { taken: Seen::new(limits), under_way: BTreeSet::new() };
+        let memory = Memory { accepted: Seen::new(limits), under_way: BTreeSet::new() };
         Self(Arc::new(Mutex::new(memory)))
     }
 
-    /// Looks whether what these digests stand for was taken before; where not, it is being taken from here on.
+    /// Looks whether what these digests stand for was accepted before; where not, it is being accepted from here on.
     ///
-    /// A repeat is that of which *all* was taken before: a part may stand in everything. What has no digest
+    /// A repeat is that of which *all* was accepted before: a part may stand in everything. What has no digest
     /// is none.
     pub fn claim(&self, digests: BTreeSet<Digest>, now: Timestamp) -> Claimed {
         let mut memory = self.memory();
-        let Memory { taken, under_way } = &mut *memory;
-        let new: Vec<_> = digests.iter().filter(|it| taken.get(it, now).is_none()).collect();
+        let Memory { accepted, under_way } = &mut *memory;
+        let new: Vec<_> = digests.iter().filter(|it| accepted.get(it, now).is_none()).collect();
         if !digests.is_empty() && new.iter().all(|digest| under_way.contains(*digest)) {
             return if new.is_empty() { Claimed::Repeat } else { Claimed::UnderWay };
         }
@@ -63,11 +63,11 @@ impl Claims {
 }
 
 impl Claim {
-    /// It was taken: what comes again is a repeat.
+    /// It was accepted: what comes again is a repeat.
     pub fn keep(self, now: Timestamp) {
         let mut memory = self.claims.memory();
         for digest in &self.digests {
-            memory.taken.insert(*digest, (), now);
+            memory.accepted.insert(*digest, (), now);
         }
     }
 }
@@ -83,7 +83,9 @@ impl Drop for Claim {
 
 impl std::fmt::Debug for Claims {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Claims").field("taken", &self.memory().taken.len()).finish_non_exhaustive()
+        f.debug_struct("Claims")
+            .field("accepted", &self.memory().accepted.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -147,6 +149,6 @@ mod tests {
         for _ in 0..2 {
             new(claim(&claims, b"")).keep(NOW);
         }
-        assert!(claims.memory().taken.is_empty());
+        assert!(claims.memory().accepted.is_empty());
     }
 }

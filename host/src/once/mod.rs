@@ -1,4 +1,4 @@
-//! What comes again and counts once: what was seen lately, and what is being taken. Pure: time and bounds are
+//! What comes again and counts once: what was seen lately, and what is being accepted. Pure: time and bounds are
 //! inputs.
 
 mod claims;

@@ -19,7 +19,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// For senders that give up sending again within a day.
+    /// For senders that stop sending again within a day.
     pub const DAY: Self = Self { entries: 65_536, age: Duration::from_secs(24 * 3600) };
 }
 

@@ -1,4 +1,4 @@
-//! A compiled component as it lies in the cache, and the one door through which native code comes in.
+//! A compiled component as it lies in the cache, and the one way by which native code comes in.
 //!
 //! An artifact is run as it is: nothing checks its instructions. So it is taken only from a file that is
 //! ours and that nobody else can write to, in a folder of which the same holds ([`super::cache`]), never

@@ -45,7 +45,7 @@ pub struct CacheTotals {
     pub stored: u64,
     /// Files that weren't what was stored, or weren't safe to use.
     pub unsound: u64,
-    /// Files that were removed to make room.
+    /// Files that were removed because the cache was full.
     pub removed: u64,
 }
 
@@ -181,7 +181,7 @@ impl Cache {
         Ok(())
     }
 
-    /// Removes what was used longest ago until the rest has room, and what crashes left.
+    /// Removes what was used longest ago until the rest fits, and what crashes left.
     fn sweep(&self, just_stored: Option<&Path>) {
         let mut artifacts = Vec::new();
         for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {

@@ -223,7 +223,7 @@ impl Registry {
         self.webhook_reader(plugin).map(drop)
     }
 
-    /// Has a plugin verify a webhook and say what it means, whether or not it was taken before. Nothing
+    /// Has a plugin verify a webhook and say what it means, whether or not it was accepted before. Nothing
     /// is remembered of it. Ends within the plugin's `call_timeout`.
     ///
     /// # Errors
@@ -236,7 +236,7 @@ impl Registry {
         Ok(self.receive_once(plugin, request).await?.events)
     }
 
-    /// As [`Registry::receive`], and says whether the request was taken before, by this or an earlier
+    /// As [`Registry::receive`], and says whether the request was accepted before, by this or an earlier
     /// version of the plugin: see [`Received`].
     ///
     /// # Errors
@@ -268,11 +268,11 @@ impl Registry {
             pool.counters().failures.fetch_add(1, Relaxed);
         }
         let events = answer?;
-        let claim = match pool.taken().claim(verified.into_digests(), self.clock().now()) {
+        let claim = match pool.accepted().claim(verified.into_digests(), self.clock().now()) {
             Claimed::New(claim) => Some(claim),
             Claimed::Repeat => {
                 pool.counters().repeats.fetch_add(1, Relaxed);
-                tracing::debug!(plugin, "webhook: it was taken before; its events mean nothing");
+                tracing::debug!(plugin, "webhook: it was accepted before; its events mean nothing");
                 None
             }
             Claimed::UnderWay => return Err(ReceiveError::UnderWay),

@@ -30,7 +30,7 @@ pub(super) struct CpuPermits {
 
 #[derive(Default)]
 struct Permits {
-    taken: Vec<Permit>,
+    held: Vec<Permit>,
     /// Guests that look for a permit.
     waiting: usize,
     next: u64,
@@ -42,7 +42,7 @@ struct Permit {
     seen: Instant,
 }
 
-/// Counts a guest that looks for a permit, until it has one or its call is given up.
+/// Counts a guest that looks for a permit, until it has one or its call is dropped.
 struct Waiting<'a>(&'a CpuPermits);
 
 impl CpuPermits {
@@ -77,39 +77,39 @@ impl CpuPermits {
     pub(super) async fn take(&self, guest: u64) {
         // Tokio's own yield looks at timers and sockets before the guest goes on.
         tokio::task::yield_now().await;
-        if self.sit(guest, Instant::now()) {
+        if self.has_permit(guest, Instant::now()) {
             return;
         }
         let waiting = Waiting::begin(self);
         loop {
             tokio::time::sleep(RETRY).await;
-            if self.sit(guest, Instant::now()) {
+            if self.has_permit(guest, Instant::now()) {
                 drop(waiting);
                 return;
             }
         }
     }
 
-    /// Whether the guest has a permit.
-    fn sit(&self, guest: u64, now: Instant) -> bool {
+    /// Whether the guest has a permit, one that it gets at this moment where one is free.
+    fn has_permit(&self, guest: u64, now: Instant) -> bool {
         let most = self.most;
         let mut permits = self.permits();
         permits
-            .taken
+            .held
             .retain(|permit| now.duration_since(permit.seen) < GONE || permit.guest == guest);
         let wanted = permits.waiting > 0;
-        if let Some(place) = permits.taken.iter().position(|permit| permit.guest == guest) {
-            let permit = &mut permits.taken[place];
+        if let Some(place) = permits.held.iter().position(|permit| permit.guest == guest) {
+            let permit = &mut permits.held[place];
             permit.seen = now;
             if !(wanted && now.duration_since(permit.since) >= SLICE) {
                 return true;
             }
-            permits.taken.swap_remove(place);
+            permits.held.swap_remove(place);
             return false;
         }
-        let free = permits.taken.len() < most;
+        let free = permits.held.len() < most;
         if free {
-            permits.taken.push(Permit { guest, since: now, seen: now });
+            permits.held.push(Permit { guest, since: now, seen: now });
         }
         free
     }
@@ -144,13 +144,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_seat_is_kept_while_nobody_waits_and_lost_when_its_guest_is_gone() {
         let (permits, start) = (CpuPermits::of(1), Instant::now());
-        assert!(permits.sit(1, start));
-        assert!(!permits.sit(2, at(1, start)), "it is taken");
+        assert!(permits.has_permit(1, start));
+        assert!(!permits.has_permit(2, at(1, start)), "another has it");
         for tick in 1..=100 {
-            assert!(permits.sit(1, at(tick * 5, start)), "nobody waits");
+            assert!(permits.has_permit(1, at(tick * 5, start)), "nobody waits");
         }
-        assert!(!permits.sit(2, at(510, start)));
-        assert!(permits.sit(2, at(520, start)), "the first isn't seen any more");
+        assert!(!permits.has_permit(2, at(510, start)));
+        assert!(permits.has_permit(2, at(520, start)), "the first isn't seen any more");
     }
 
     #[tokio::test(start_paused = true)]

@@ -36,7 +36,7 @@ impl Handles {
         }
     }
 
-    /// The table for one call of the host, with room for what the guest may have.
+    /// The table for one call of the host, with capacity for what the guest may have.
     pub(super) fn table(&mut self) -> &mut ResourceTable {
         let full = self.entries().filter(|kind| *kind == Kind::Counted).count() >= self.most;
         if full {
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn handles_to_wait_by_take_no_room_from_the_others() {
+    fn handles_to_wait_by_take_no_capacity_from_the_others() {
         let mut handles = handles();
         let stream = handles.table().push(Stream).unwrap();
         let mut waits: Vec<_> = (0..RESPONSES)
@@ -110,7 +110,7 @@ mod tests {
         let third = handles.table().push(Stream).unwrap();
         assert!(handles.table().push(Stream).is_err(), "three are held");
         assert_eq!(handles.held(), 3 + RESPONSES);
-        // Nor are those that were given up room for others.
+        // Nor are those that were given back capacity for others.
         handles.table().delete(waits.pop().unwrap()).unwrap();
         assert!(handles.table().push(Stream).is_err());
         handles.table().delete(second).unwrap();

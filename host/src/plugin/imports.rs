@@ -42,9 +42,7 @@ impl crypto::Host for State {
         encoding: crypto::Encoding,
         data: Vec<u8>,
     ) -> Result<String, String> {
-        let key =
-            self.ground.egress.secret_store().key(&secret).map_err(|error| error.to_string())?;
-        Ok(hmac::sign(key, hash, encoding, &data))
+        Ok(hmac::sign(self.key(&secret)?, hash, encoding, &data))
     }
 
     fn hmac_verify(
@@ -55,13 +53,18 @@ impl crypto::Host for State {
         data: Vec<u8>,
         signature: String,
     ) -> Result<bool, String> {
-        let key =
-            self.ground.egress.secret_store().key(&secret).map_err(|error| error.to_string())?;
-        let fits = hmac::verify(key, hash, encoding, &data, &signature);
+        let fits = hmac::verify(self.key(&secret)?, hash, encoding, &data, &signature);
         if fits {
             self.verified.add(&secret, &data);
         }
         Ok(fits)
+    }
+}
+
+impl State {
+    /// The key of a secret, to sign and verify with.
+    fn key(&self, secret: &str) -> Result<&[u8], String> {
+        self.ground.egress.secret_store().key(secret).map_err(|error| error.to_string())
     }
 }
 
@@ -82,7 +85,7 @@ fn outgoing(request: wit::Request, outbound: &Outbound) -> Result<Outgoing, Send
     if request.headers.len() > MAX_HEADERS {
         return Err(invalid(format!("there are more than {MAX_HEADERS} headers")));
     }
-    // Room for the host's own: trace, kind of answer, agent, host and length.
+    // And for the host's own: trace, kind of answer, agent, host and length.
     let mut headers = HeaderMap::with_capacity(request.headers.len() + 6);
     for (name, value) in request.headers {
         let header = HeaderName::from_bytes(name.as_bytes())

@@ -15,8 +15,8 @@
 //! | `reload` | looks at the folder again and again, and has changed files taken in |
 //! | `take_in` | takes files in, those of the start and changed ones |
 //! | [`registry`] | the plugins by name |
-//! | [`inspect`] | what a file is and whether it would be taken, without a configuration |
-//! | [`review`] | what a start would say of a file and its configuration, without compiling |
+//! | `inspect` | what a file is and whether it would be taken, without a configuration |
+//! | `review` | what a start would say of a file and its configuration, without compiling |
 //! | `slot` | one plugin by its name: what runs under it, and what comes in its place |
 //! | `loader` | from a file to a pool |
 //! | `pool` | one version's warm instances, the queue, the deadline, what is done after a crash |

@@ -51,8 +51,8 @@ pub(super) struct Shared {
     posts: Semaphore,
     /// One permit per webhook at the same time: they don't queue behind the posts of a slow platform.
     webhooks: Semaphore,
-    /// The webhooks that were taken.
-    taken: Claims,
+    /// The webhooks that were accepted.
+    accepted: Claims,
     counters: Arc<Counters>,
 }
 
@@ -130,13 +130,18 @@ impl Shared {
 
     /// With capacity for another number. While calls of the versions before end, there may be more than that.
     pub(super) fn with_capacity_for(&self, concurrency: usize) -> Self {
-        Self::over(concurrency, self.taken.clone(), self.counters.clone())
+        Self::over(concurrency, self.accepted.clone(), self.counters.clone())
     }
 
-    fn over(concurrency: usize, taken: Claims, counters: Arc<Counters>) -> Self {
+    fn over(concurrency: usize, accepted: Claims, counters: Arc<Counters>) -> Self {
         let posts = concurrency.clamp(1, Semaphore::MAX_PERMITS);
         let webhooks = posts.div_ceil(4);
-        Self { posts: Semaphore::new(posts), webhooks: Semaphore::new(webhooks), taken, counters }
+        Self {
+            posts: Semaphore::new(posts),
+            webhooks: Semaphore::new(webhooks),
+            accepted,
+            counters,
+        }
     }
 
     /// What was counted.
@@ -221,9 +226,9 @@ impl Pool {
         self.shared.counters()
     }
 
-    /// The webhooks that were taken.
-    pub(super) fn taken(&self) -> &Claims {
-        &self.shared.taken
+    /// The webhooks that were accepted.
+    pub(super) fn accepted(&self) -> &Claims {
+        &self.shared.accepted
     }
 
     /// How long a call may take at most.

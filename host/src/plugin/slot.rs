@@ -66,8 +66,8 @@ impl Slot {
         Self::over(name, config, shared, 0)
     }
 
-    /// The same name with other settings, under which nothing runs yet. What was counted, and which webhooks were
-    /// taken, goes on.
+    /// The same name with other settings, under which nothing runs yet. What was counted, and which webhooks
+    /// were accepted, goes on.
     pub(super) fn succeeded_by(&self, config: PluginConfig) -> Arc<Self> {
         let shared = if config.limits.concurrency == self.config.limits.concurrency {
             self.shared.clone()

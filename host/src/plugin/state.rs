@@ -40,7 +40,7 @@ pub struct PluginState {
     pub failures: u64,
     /// Calls that ended in a trap or at a limit.
     pub traps: u64,
-    /// Webhooks that were taken before, and so meant nothing.
+    /// Webhooks that were accepted before, and so meant nothing.
     #[serde(default)]
     pub repeats: u64,
     /// Versions that were swapped in since the start.

@@ -1,4 +1,4 @@
-//! `wasi:http`, for guests that would rather use their language's own client: the same door.
+//! `wasi:http`, for guests that would rather use their language's own client: the same egress.
 
 use std::convert::Infallible;
 

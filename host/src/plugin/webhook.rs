@@ -32,9 +32,9 @@ pub enum WebhookEvent {
     Ignored,
 }
 
-/// A genuine request, and whether it was taken before.
+/// A genuine request, and whether it was accepted before.
 ///
-/// Act on the events, then call [`Received::taken`] when the platform is told that it was taken. Without
+/// Act on the events, then call [`Received::accepted`] when the platform is told that it was. Without
 /// that the request counts as never received, so that the platform can send it again.
 #[derive(Debug)]
 pub struct Received {
@@ -46,14 +46,14 @@ pub struct Received {
 }
 
 impl Received {
-    /// Whether a request with the same signed data was taken before: its events are not to be acted on
+    /// Whether a request with the same signed data was accepted before: its events are not to be acted on
     /// again. A challenge may be answered again.
     pub fn is_repeat(&self) -> bool {
         self.claim.is_none()
     }
 
-    /// Remembers that it was taken, for a day, or until 65,536 others were.
-    pub fn taken(self) {
+    /// Remembers that it was accepted, for a day, or until 65,536 others were.
+    pub fn accepted(self) {
         if let Some(claim) = self.claim {
             claim.keep(self.clock.now());
         }
@@ -100,9 +100,9 @@ pub enum ReceiveError {
     /// request again.
     #[error("webhook: the plugin can't be called at the moment; `/readyz` and the log say why")]
     Unavailable,
-    /// The same request is being taken at this moment: whether it will be isn't known yet. The platform
+    /// The same request is being accepted at this moment: whether it will be isn't known yet. The platform
     /// shall send it again.
-    #[error("webhook: the same request is being taken at this moment")]
+    #[error("webhook: the same request is being accepted at this moment")]
     UnderWay,
     /// The plugin reads no webhooks.
     #[error("webhook: the plugin reads no webhooks; it doesn't export `webhook`")]

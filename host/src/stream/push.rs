@@ -35,7 +35,7 @@ struct Products {
     accepted: BTreeMap<ProductId, Claims>,
 }
 
-/// One product that takes events.
+/// One product that accepts events.
 struct Product {
     id: ProductId,
     secret: Secret,
@@ -133,7 +133,7 @@ impl WebhookVerifier {
     }
 
     /// Whether events of a product are accepted.
-    pub fn takes(&self, product: &ProductId) -> bool {
+    pub fn accepts(&self, product: &ProductId) -> bool {
         self.0.pushed_to.contains_key(product)
     }
 

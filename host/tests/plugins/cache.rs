@@ -180,7 +180,7 @@ async fn what_was_used_longest_ago_makes_room() {
 
     let tiny = Cache { max_bytes: 1000, ..folders.cache() };
     folders.start_with(&tiny).await;
-    assert_eq!(folders.artifacts(), [] as [PathBuf; 0], "none has room");
+    assert_eq!(folders.artifacts(), [] as [PathBuf; 0], "none fits");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The door, from a guest's side.
+//! The egress, from a guest's side.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -272,7 +272,7 @@ async fn requests_of_wasi_http_at_once_take_turns_and_hold_no_more_than_allowed(
     open.secrets = [("token".to_owned(), secret("t0p-s3cret", &[&server.grant()]))].into();
     let registry = registry([("open", open)]).await;
     let limit = crate::guests::limits().max_response_bytes;
-    // More than are sent at a time, and twice what may lie unread; then the room is free again.
+    // More than are sent at a time, and twice what may lie unread; then the capacity is free again.
     for (bytes, truncated, held) in [(10, 0, 80), (limit, 4, 4 * limit), (limit, 4, 4 * limit)] {
         let answer =
             id(&registry, "open", &format!("MANY {} /large/{bytes}", server.address)).await;

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use tracing::Level;
 use tracing::subscriber::DefaultGuard;
 
 /// The log of this thread while it lives.
@@ -12,9 +13,14 @@ pub(crate) struct Log {
 
 impl Log {
     pub(crate) fn of_this_thread() -> Self {
+        Self::down_to(Level::INFO)
+    }
+
+    pub(crate) fn down_to(level: Level) -> Self {
         let text = Arc::new(Mutex::new(Vec::new()));
         let sink = text.clone();
         let subscriber = tracing_subscriber::fmt()
+            .with_max_level(level)
             .with_ansi(false)
             .with_writer(move || Sink(sink.clone()))
             .finish();

@@ -21,6 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::guests::{call, limits, note, plugin, registry, secret};
+use crate::log::Log;
 use crate::server::Server;
 
 const TOKEN: &str = "q7zt-x0vk.w3jd~p5mb_r9hc";
@@ -226,21 +227,6 @@ async fn answer(stream: &mut TcpStream, path: &str, asked: &str) {
     }
 }
 
-/// Everything that is logged in this thread, down to the last level.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 fn thief(granted: &Accomplice, closed: &str, other: &str, collector: &str) -> Plugin {
     let mut thief = plugin("guest_hostile.wasm");
     thief.hosts = [&granted.origin, closed, other, collector].map(str::to_owned).into();
@@ -262,14 +248,7 @@ fn thief(granted: &Accomplice, closed: &str, other: &str, collector: &str) -> Pl
 
 #[tokio::test]
 async fn no_piece_of_a_secret_reaches_the_guest_the_log_or_an_error() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let log = Log::down_to(tracing::Level::TRACE);
     let pieces = Pieces::new();
     let leaking = format!("<x-{}-y>", TOKEN.to_uppercase());
     assert!(pieces.leak(leaking.as_bytes()).is_some(), "a leak would be seen");
@@ -306,9 +285,9 @@ async fn no_piece_of_a_secret_reaches_the_guest_the_log_or_an_error() {
     for seen in &seen {
         assert_eq!(pieces.leak(&seen.body), None);
     }
-    let log = log.0.lock().unwrap().clone();
+    let log = log.text();
     println!("{} bytes of log, {} requests with the token", log.len(), granted.with(TOKEN));
-    assert_eq!(pieces.leak(&log), None);
+    assert_eq!(pieces.leak(log.as_bytes()), None);
     assert_eq!(pieces.leak(format!("{:?}", registry.states()).as_bytes()), None);
 
     // It was there to be had.
@@ -330,7 +309,7 @@ async fn no_piece_of_a_secret_reaches_the_guest_the_log_or_an_error() {
         assert!(all.iter().any(|text| text.contains(sign)), "{sign}");
     }
     for line in ["the name of a header", "doesn't unpack", "a part of a whole"] {
-        assert!(String::from_utf8_lossy(&log).contains(line), "{line}");
+        assert!(log.contains(line), "{line}");
     }
     // How it is answered is the host's to say.
     assert!(granted.with("accept-encoding: identity") > 3 * 30);

@@ -1,6 +1,6 @@
 //! Every way to write an address that isn't public, through both ways out of a guest.
 //!
-//! Names that only a resolver can judge are tried at the door itself, with a resolver that answers what
+//! Names that only a resolver can judge are tried at the egress itself, with a resolver that answers what
 //! the test says: see the tests of `egress::network`.
 
 use std::net::SocketAddr;

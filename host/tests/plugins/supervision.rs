@@ -1,4 +1,4 @@
-//! A plugin that does nothing but trap is held back, and taken back when it answers.
+//! A plugin that does nothing but trap is held back, and called again when it answers.
 
 use std::time::Duration;
 

@@ -4,7 +4,7 @@
 //! can't be stopped. So it is a process of its own, of the same program, that compiles: it has little
 //! priority, is the first to go when the machine runs out of memory, and is killed at its limits or with the
 //! host. It is handed the component's bytes and nothing else, no environment and no files, and hands back
-//! the sealed artifact, which is opened as any other ([`super::artifact`]).
+//! the sealed artifact, which is opened as any other (`artifact`).
 
 mod child;
 mod parent;

@@ -145,7 +145,7 @@ impl Manifest {
         Ok(bytes)
     }
 
-    /// What it asks for at the door to the network.
+    /// What it asks for of the egress.
     pub fn asked(&self) -> Asked {
         let patterns = |hosts| Patterns::parse(hosts).expect("a manifest's hosts were checked");
         let secrets = self.secrets.iter();

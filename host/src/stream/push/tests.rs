@@ -53,7 +53,8 @@ fn a_product_without_a_secret_takes_nothing() {
             assert_eq!(refused.unwrap_err(), PushError::NoProduct, "{product}");
         }
         assert!(
-            ProductId::new(product).is_err() || !verifier.takes(&ProductId::new(product).unwrap())
+            ProductId::new(product).is_err()
+                || !verifier.accepts(&ProductId::new(product).unwrap())
         );
     }
 }

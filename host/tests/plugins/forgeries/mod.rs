@@ -234,7 +234,7 @@ async fn receive(
                 WebhookEvent::Challenge(_) | WebhookEvent::Ignored => false,
             };
             assert_eq!(received.events.iter().any(meant), means, "{:?}", received.events);
-            received.taken();
+            received.accepted();
             Verdict::Accepted
         }
         Err(ReceiveError::Rejected { status, .. }) => {

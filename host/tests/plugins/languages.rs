@@ -1,5 +1,5 @@
 //! A component of another toolchain: JavaScript, whose own `fetch` is `wasi:http` of a version that this
-//! host didn't choose. It goes through the same door and ends at the same limits.
+//! host didn't choose. It goes through the same egress and ends at the same limits.
 
 use std::io::ErrorKind;
 use std::net::TcpListener;
@@ -162,7 +162,7 @@ async fn nobody_connects_to_a_host_or_an_address_that_is_not_granted() {
 }
 
 #[tokio::test]
-async fn a_secret_is_filled_in_at_the_door_for_its_own_hosts_only() {
+async fn a_secret_is_filled_in_on_the_way_out_for_its_own_hosts_only() {
     let (granted, other) = (Server::start().await, Server::start().await);
     let its_own = writer(&granted.grant(), "/notes");
     let mut elsewhere = writer(&other.grant(), "/notes");
