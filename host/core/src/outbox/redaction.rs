@@ -230,14 +230,15 @@ impl Queue {
     }
 
     /// When something is to be done: a job can be tried after a wait (unless one is `queued` for its turn
-    /// already), or is given up for its age.
+    /// already, or under way: what waits longer than that is looked at when it ends), or is given up for its age.
     pub fn next_timer(&self, queued: bool) -> Option<Timestamp> {
+        let busy = queued || self.jobs.values().any(|job| job.state == State::InFlight);
         let timers = self.jobs.values().flat_map(|job| {
             let age = Some(job.since + MAX_AGE);
             match job.state {
                 State::Posting | State::InFlight | State::GivenUp => [None, None],
                 State::Due => [None, age],
-                State::Until(at) => [Some(at).filter(|_| !queued), age],
+                State::Until(at) => [Some(at).filter(|_| !busy), age],
             }
         });
         timers.flatten().min()

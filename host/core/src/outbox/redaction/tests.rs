@@ -230,3 +230,18 @@ fn a_summary_replaces_what_it_covers_beside_its_conversation_and_older_summaries
     }
     assert!(!summary.is_replaced_by(3, &of(NoteKind::Actions, 9), 7));
 }
+
+#[test]
+fn what_waits_behind_one_that_is_under_way_sets_no_timer() {
+    let (rules, at) = (Delivery::default(), Timestamp(0));
+    let mut queue = Queue::default();
+    queue.insert(1, Job::new(note(1), Why::Erased, at));
+    queue.insert(2, Job::new(note(2), Why::Erased, at));
+    queue.start(1).unwrap();
+    queue.finish(1, Err(failed(FailureKind::Transient, None)), false, at, &rules, 1.0).unwrap();
+    let again = queue.next_timer(false).unwrap();
+    queue.start(2).unwrap();
+    assert_eq!(queue.next_timer(false), Some(at + MAX_AGE), "nothing can be tried before its end");
+    queue.finish(2, Ok(Redaction::Removed), false, again, &rules, 1.0).unwrap();
+    assert_eq!(queue.next_timer(false), Some(again));
+}
