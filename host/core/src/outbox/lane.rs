@@ -204,18 +204,23 @@ pub struct DeadLetter<T = Note> {
     pub holds_lane: bool,
 }
 
+impl<T> Queued<T> {
+    /// What was in flight in an earlier life of the host has an unknown outcome.
+    fn take_up(&mut self) {
+        if self.progress.state == State::InFlight {
+            self.progress.state = State::Due;
+            self.progress.crashes += 1;
+            self.progress.unknown = true;
+        }
+    }
+}
+
 impl<T: Item> Lane<T> {
     /// A lane from its rows, in order. A note in flight when the host stopped has an unknown outcome:
     /// it is sent again under the same key, and the crash counts.
     pub fn load(rows: impl IntoIterator<Item = Queued<T>>) -> Self {
         let mut notes: VecDeque<_> = rows.into_iter().collect();
-        for Queued { progress, .. } in &mut notes {
-            if progress.state == State::InFlight {
-                progress.state = State::Due;
-                progress.crashes += 1;
-                progress.unknown = true;
-            }
-        }
+        notes.iter_mut().for_each(Queued::take_up);
         let behind = notes.len().saturating_sub(IN_MEMORY);
         notes.truncate(IN_MEMORY);
         let last = notes.back().map_or(0, |queued| queued.note.seq());
@@ -234,7 +239,11 @@ impl<T: Item> Lane<T> {
         for (number, queued) in rows.into_iter().take(IN_MEMORY) {
             any = true;
             self.last = number;
-            self.notes.extend(queued);
+            // What stands in front by order may have been queued after an attempt at this one was cut off.
+            self.notes.extend(queued.map(|mut queued| {
+                queued.take_up();
+                queued
+            }));
         }
         // Rows that can't be read were never counted.
         self.behind = if any { self.behind.saturating_sub(self.notes.len()) } else { 0 };

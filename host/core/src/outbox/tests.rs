@@ -309,6 +309,23 @@ fn a_note_in_flight_at_a_crash_is_due_again_and_the_crash_counts() {
 }
 
 #[test]
+fn a_note_in_flight_at_a_crash_is_due_again_behind_those_that_were_requeued_meanwhile() {
+    let mut before = Lane::default();
+    before.push(note(5));
+    let in_flight = before.start().unwrap().clone();
+    let requeued = (1..=4).map(|seq| Queued { note: note(seq), progress: Progress::FRESH });
+    let mut lane = Lane::load(requeued.chain([in_flight.clone()]));
+    while lane.wants_after().is_none() {
+        lane.start();
+        let posted = Ok(Posted { note_id: None, pause: None });
+        lane.finish(posted, false, Timestamp(0), &Delivery::default(), 0.0);
+    }
+    lane.refill([(5, Some(in_flight))]);
+    let Progress { state, crashes, unknown, .. } = lane.head().unwrap().progress;
+    assert_eq!((state, crashes, unknown), (State::Due, 1, true));
+}
+
+#[test]
 fn a_row_that_cannot_be_read_hides_none_behind_it() {
     let row = |seq| Queued { note: note(seq), progress: Progress::FRESH };
     let mut lane = Lane::load((1..=4).chain(9..=12).map(row));
