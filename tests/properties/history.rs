@@ -4,20 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sidenote::config::Delivery;
-use sidenote::engine::link::{LinkError, Linked};
-use sidenote::engine::{Closed, Decision, NoteRef};
-use sidenote::ids::{SessionId, SessionKey};
-use sidenote::outbox::note::PostError;
-use sidenote::session::payload::ActionsPayload;
-use sidenote_tests::world::{BEGIN, Platform, World, action, batch, product, settings};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use sidenote::config::{self, Delivery};
+use sidenote::engine::{Decision, LaneKind};
+use sidenote::ids::{PluginName, SessionId, SessionKey};
+use sidenote_tests::world::{BEGIN, Platform, World, product, settings_with};
+use tokio::time::Instant;
 
-use crate::links::request;
-use crate::steps::{Act, Ask, CONVERSATIONS, Case, SESSIONS, Step};
+use crate::steps::{Ask, CONVERSATIONS, Case, SESSIONS, SINKS, Step, WRITER, Word};
 use crate::store::Faulty;
-use crate::{rows, verdict};
+use crate::verdict;
 
 pub(crate) const WINDOW: Duration = Duration::from_secs(60);
 pub(crate) const MAX_WAITING: usize = 12;
@@ -25,6 +20,10 @@ pub(crate) const MAX_NOTE: usize = 5;
 /// Most actions in a note in which they gathered while the platform took nothing.
 pub(crate) const MAX_GATHERED: usize = 12;
 pub(crate) const MAX_ATTEMPTS: usize = 4;
+/// The longest pause between attempts that nobody asked for.
+pub(crate) const RETRY_MAX: Duration = Duration::from_secs(8);
+/// Longer than any history.
+const FOREVER: Duration = Duration::from_secs(1000 * 86_400);
 
 pub(crate) struct History {
     /// The host, while one lives.
@@ -33,11 +32,15 @@ pub(crate) struct History {
     pub(crate) platform: Arc<Platform>,
     /// Every action that was handed over; it says its index here.
     pub(crate) told: Vec<Told>,
+    /// Every summary that was handed over; it says its index here.
+    pub(crate) summaries: Vec<Summary>,
     pub(crate) sessions: Vec<Session>,
-    /// The sessions that were ever linked to each conversation.
+    /// The sessions that were ever linked to each conversation, as far as they weren't erased.
     pub(crate) ever: Vec<BTreeSet<usize>>,
     /// What was decided about which notes.
     pub(crate) orders: Vec<Order>,
+    /// What was erased.
+    pub(crate) erasures: Vec<Erasure>,
     /// The lives that ended otherwise than in order.
     pub(crate) ends: Vec<End>,
     /// What the lives that are over counted as dropped.
@@ -45,7 +48,7 @@ pub(crate) struct History {
     /// How often the host was started again.
     pub(crate) lives: u32,
     /// How long the disk was full, in all.
-    full: Duration,
+    pub(crate) full: Duration,
     pub(crate) begin: Instant,
     pub(crate) now: Moment,
     /// When the step began.
@@ -58,48 +61,119 @@ pub(crate) struct History {
 #[derive(Debug, Clone)]
 pub(crate) struct Told {
     pub(crate) session: usize,
+    /// How often its session was erased before.
+    pub(crate) era: usize,
     /// Which hand-over it was part of.
     pub(crate) batch: usize,
-    /// Whether its turn has come: what is handed over together is taken in order.
+    /// Whether its turn has come: what is handed over together is accepted in order.
     pub(crate) placed: bool,
-    /// Whether the host said that it is taken; if not, it died before it could say.
-    pub(crate) taken: bool,
-    /// Between which moments it was taken.
+    /// Whether it is known to be accepted: the host said so, or died before it could and had it stored.
+    pub(crate) accepted: bool,
+    /// Its place among the accepted actions of its session since the last erasure, from 1.
+    pub(crate) ordinal: u64,
+    /// Between which moments it was accepted.
     pub(crate) when: (Moment, Moment),
     /// The conversation that it belongs to; `None` while its session isn't linked.
     pub(crate) belongs: Option<usize>,
+    /// Where it may be too: its session was moved on a surer word while it may have waited for a note.
+    pub(crate) or: Option<usize>,
     /// When it waited for the link: between which moments that was made.
     pub(crate) linked: Option<(Moment, Moment)>,
 }
 
-/// What was told of a session.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Session {
-    /// Whether the host knows its user.
-    pub(crate) known: bool,
-    pub(crate) linked: Option<usize>,
-    /// Between which moments it was active last; `None` where the host died before it said.
-    pub(crate) active: Option<(Duration, Duration)>,
+/// A summary that was handed over.
+#[derive(Debug, Clone)]
+pub(crate) struct Summary {
+    pub(crate) session: usize,
+    pub(crate) era: usize,
+    /// How many actions were handed over before it, over all sessions.
+    pub(crate) behind: usize,
+    /// The ordinal of the last action that it covers.
+    pub(crate) through: u64,
+    /// The conversation that it is for; `None` where there is none.
+    pub(crate) conversation: Option<usize>,
+    /// Whether it was refused, so that nobody hears of it.
+    pub(crate) stale: bool,
 }
 
-/// What a person decided about notes of a session.
+/// What was told of a session since it was erased.
+#[derive(Debug, Clone)]
+pub(crate) struct Session {
+    /// How often it was erased.
+    pub(crate) era: usize,
+    /// Whether the host knows its user.
+    pub(crate) known: bool,
+    /// Whether anything of it was accepted.
+    pub(crate) touched: bool,
+    pub(crate) linked: Option<usize>,
+    /// What the link rests on.
+    pub(crate) basis: Word,
+    /// Between which moments it was active last; `None` where the host died before it said.
+    pub(crate) active: Option<(Duration, Duration)>,
+    /// How many actions of it were accepted.
+    pub(crate) accepted: u64,
+    /// The ordinal of the last one that a summary covers.
+    pub(crate) covered: u64,
+}
+
+impl Session {
+    pub(crate) fn of_era(era: usize) -> Self {
+        Self {
+            era,
+            known: false,
+            touched: false,
+            linked: None,
+            basis: Word::Claimed,
+            active: None,
+            accepted: 0,
+            covered: 0,
+        }
+    }
+}
+
+/// What a person decided about what waits, or is dead, of a session.
 #[derive(Debug, Clone)]
 pub(crate) struct Order {
     pub(crate) session: usize,
+    pub(crate) era: usize,
+    pub(crate) lane: LaneKind,
     pub(crate) decision: Decision,
-    /// The numbers of the notes that were named, and the actions that they tell.
-    pub(crate) named: BTreeMap<u64, Vec<usize>>,
+    /// What was named, by number.
+    pub(crate) named: BTreeMap<u64, Named>,
     /// For how many it was carried out.
     pub(crate) done: usize,
+    /// How many calls of this kind had begun when that was answered.
+    pub(crate) calls: usize,
     /// When that was answered, from the begin of the platform.
     pub(crate) answered: Duration,
 }
 
+/// A note or a sink delivery that an order names.
+#[derive(Debug, Clone)]
+pub(crate) struct Named {
+    pub(crate) plugin: PluginName,
+    /// What it tells, a line each.
+    pub(crate) lines: Vec<String>,
+}
+
 impl Order {
-    /// Whether a note of this number was named.
+    /// Whether this number was named.
     pub(crate) fn names(&self, decision: Decision, seq: u64) -> bool {
         self.decision == decision && self.named.contains_key(&seq)
     }
+}
+
+/// A session that was erased.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Erasure {
+    pub(crate) session: usize,
+    pub(crate) era: usize,
+    pub(crate) keep_notes: bool,
+    /// When that was asked for, from the begin of the platform.
+    pub(crate) asked: Duration,
+    /// How many posts and hand-overs had begun when it was answered.
+    pub(crate) posts: usize,
+    pub(crate) handed: usize,
 }
 
 /// A moment, and the sums of the jumps of the host's clock until then.
@@ -120,15 +194,18 @@ pub(crate) struct End {
 
 pub(crate) async fn play(case: &Case) -> Result<(), String> {
     let store = Arc::new(Faulty::new(case.latency));
-    let platform = Platform::new([]);
+    let platform = Platform::with_redactions([], []);
+    platform.sinks.add(&SINKS);
     let mut history = History {
         world: Some(start(BEGIN, &store, &platform, case.concurrency)),
         store,
         platform,
         told: Vec::new(),
-        sessions: vec![Session::default(); SESSIONS.len()],
+        summaries: Vec::new(),
+        sessions: vec![Session::of_era(0); SESSIONS.len()],
         ever: vec![BTreeSet::new(); CONVERSATIONS.len()],
         orders: Vec::new(),
+        erasures: Vec::new(),
         ends: Vec::new(),
         dropped: 0,
         full: Duration::ZERO,
@@ -160,26 +237,43 @@ pub(crate) fn start(
         max_note_actions: MAX_NOTE,
         max_gathered_actions: MAX_GATHERED,
         max_attempts: MAX_ATTEMPTS as u32,
-        retry_max: Duration::from_secs(8),
+        retry_max: RETRY_MAX,
         ..Delivery::default()
     };
-    let mut settings = settings(&rules).with_concurrency("bot", concurrency);
-    settings.retention.sessions = Duration::from_secs(1000 * 86_400);
+    let plugins: Vec<_> = [WRITER].into_iter().chain(SINKS).collect();
+    let mut settings = settings_with(&rules, &plugins)
+        .with_concurrency(WRITER, concurrency)
+        .with_history(config::History::default());
+    settings.retention = config::Retention { sessions: FOREVER, dead_letters: FOREVER };
     World::start_with(wall, store.clone(), platform.clone(), settings)
 }
 
 impl History {
     async fn run(&mut self, step: &Step) -> Result<(), String> {
         match step {
+            Step::One(Ask::Link(link)) => self.link(*link).await,
             Step::One(ask) => self.together(std::slice::from_ref(ask)).await,
             Step::Together(asks) => self.together(asks).await,
             Step::LinkPerson { product, user, conversation } => {
                 self.link_person(product, user, *conversation).await
             }
-            Step::Order { session, decision } => self.order(*session, *decision).await,
+            Step::Order { session, lane, decision } => self.order(*session, *lane, *decision).await,
+            Step::Erase { whom, keep_notes } => self.erase(*whom, *keep_notes).await,
             Step::Wait(time) => self.wait(*time).await,
             Step::Answers(answers) => {
                 self.platform.then(answers.clone());
+                Ok(())
+            }
+            Step::RedactionAnswers(answers) => {
+                self.platform.then_redacts(answers.clone());
+                Ok(())
+            }
+            Step::SinkAnswers(sink, answers) => {
+                self.platform.sinks.script(sink, answers.clone());
+                Ok(())
+            }
+            Step::NamesNotes(able) => {
+                self.platform.names_notes(*able);
                 Ok(())
             }
             Step::Full(time) => {
@@ -190,17 +284,17 @@ impl History {
             }
             Step::Crash { on_the_way, turns, after, jump } => {
                 self.crash(on_the_way, *turns, *after).await;
-                self.next_life(*jump);
+                self.next_life(*jump).await;
                 Ok(())
             }
             Step::StoreFails { stored, jump } => {
                 self.fail(*stored).await?;
-                self.next_life(*jump);
+                self.next_life(*jump).await;
                 Ok(())
             }
             Step::Drain { jump } => {
                 self.drain().await?;
-                self.next_life(*jump);
+                self.next_life(*jump).await;
                 Ok(())
             }
         }
@@ -214,159 +308,39 @@ impl History {
         Moment { at: self.begin.elapsed(), ..self.now }
     }
 
-    /// A batch of the next actions.
-    pub(crate) fn batch(&mut self, act: &Act) -> ActionsPayload {
-        let (product, session, user) = SESSIONS[act.session];
-        self.batches += 1;
-        let first = self.told.len();
-        let told = Told {
-            session: act.session,
-            batch: self.batches,
-            placed: false,
-            taken: false,
-            when: (self.moment(), self.moment()),
-            belongs: None,
-            linked: None,
-        };
-        self.told.extend(std::iter::repeat_n(told, act.actions));
-        ActionsPayload {
-            product_id: product.to_owned(),
-            user_id: user.filter(|_| act.says_who).map(str::to_owned),
-            ..batch(session, (first..self.told.len()).map(|n| action(&n.to_string())))
-        }
+    /// Whether a session was erased since.
+    pub(crate) fn is_erased(&self, session: usize, era: usize) -> bool {
+        self.sessions[session].era > era
     }
-
-    /// Writes down the answer to a batch.
-    pub(crate) fn tell(&mut self, act: &Act, batch: usize, taken: Result<(), Closed>) {
-        let now = self.moment();
-        let session = &mut self.sessions[act.session];
-        for told in self.told.iter_mut().filter(|told| told.batch == batch) {
-            told.placed = true;
-            told.when.1 = now;
-            told.taken = taken.is_ok();
-            told.belongs = session.linked;
-        }
-        session.active = taken.is_ok().then_some((self.begun.at, now.at));
-        session.known |= taken.is_ok() && act.says_who && SESSIONS[act.session].2.is_some();
-    }
-
-    /// All are on their way before any is answered.
-    async fn together(&mut self, asks: &[Ask]) -> Result<(), String> {
-        if let [Ask::Link { session, conversation, mode }] = asks {
-            return self.link(*session, *conversation, *mode).await;
-        }
-        // While the disk is full, a link may be answered before it is made; for as long as the host hasn't
-        // seen that there is room again, none is taken.
-        let takes = self.world().handle.counters().store_full.get() == 0;
-        let links = takes && self.store.full_for().is_zero();
-        let mut answers = JoinSet::new();
-        for (n, ask) in asks.iter().enumerate() {
-            let handle = self.world().handle.clone();
-            match ask {
-                Ask::Act(act) => {
-                    let (payload, batch) = (self.batch(act), self.batches);
-                    answers.spawn(async move {
-                        (n, Answered::Act(batch, handle.accept_committed(payload, 100).await))
-                    });
-                }
-                Ask::Link { session, conversation, mode } if links => {
-                    let request = request(*session, *conversation, *mode);
-                    answers.spawn(async move { (n, Answered::Link(handle.link(request).await)) });
-                }
-                Ask::Link { .. } => {}
-            }
-        }
-        let mut answers = answers.join_all().await;
-        answers.sort_by_key(|(n, _)| *n);
-        for (n, answered) in answers {
-            match (&asks[n], answered) {
-                (Ask::Act(act), Answered::Act(batch, taken)) => {
-                    self.tell(act, batch, taken);
-                    taken.map_err(|error| error.to_string())?;
-                }
-                (Ask::Link { session, conversation, mode }, Answered::Link(linked)) => {
-                    self.linked(*session, *conversation, *mode, linked, false)?;
-                }
-                (ask, _) => return Err(format!("the answer isn't that to {ask:?}")),
-            }
-        }
-        Ok(())
-    }
-
-    async fn order(&mut self, session: usize, decision: Decision) -> Result<(), String> {
-        let named = rows::notes(&self.store, session).await;
-        if named.is_empty() {
-            return Ok(());
-        }
-        let notes = named.keys().map(|seq| NoteRef::note(key(session), *seq)).collect();
-        let done = self.world().handle.decide(decision, notes).await;
-        let done = done.map_err(|error| error.to_string())?;
-        if done > named.len() {
-            return Err(format!("{done} of {} notes", named.len()));
-        }
-        let answered = self.platform.start().elapsed();
-        self.orders.push(Order { session, decision, named, done, answered });
-        Ok(())
-    }
-
-    async fn wait(&mut self, time: Duration) -> Result<(), String> {
-        let full = self.store.full_for();
-        sleep(time).await;
-        let may_wait = Delivery::default().max_wait + self.store.two_rounds();
-        // A commit that met a full disk is tried again after a second.
-        let behind = if full.is_zero() { full } else { full + Duration::from_secs(2) };
-        if time < may_wait + behind {
-            return Ok(());
-        }
-        for (n, session) in self.sessions.iter().enumerate() {
-            let open = rows::open(&self.store, n).await;
-            if session.linked.is_some() && !open.is_empty() && !self.may_gather(n) {
-                return Err(format!(
-                    "session {n}: {open:?} wait for a note for longer than {may_wait:?}"
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a pause that the platform asked for, for the session or a conversation that notes of it go to,
-    /// may still last: actions may gather until it is over. A host whose clock was set back waits anew.
-    fn may_gather(&self, session: usize) -> bool {
-        let of_session = self.told.iter().filter(|told| told.session == session);
-        let linked = self.sessions[session].linked;
-        let goes_to: BTreeSet<_> =
-            of_session.filter_map(|told| told.belongs).chain(linked).collect();
-        let now = self.platform.start().elapsed();
-        self.platform.posts().iter().any(|seen| {
-            let of_session = seen.note.key == key(session);
-            let beside =
-                goes_to.iter().any(|n| seen.note.conversation.as_str() == CONVERSATIONS[*n]);
-            let (Err(PostError::Failed(failure)), Some(end)) = (&seen.answer, seen.end) else {
-                return false;
-            };
-            let Some(pause) = failure.retry_after.filter(|_| of_session || beside) else {
-                return false;
-            };
-            // A host whose disk is full learns of the answer when it is not.
-            let learned = end + self.full;
-            now <= learned + pause.mul_f64(1.1) * (1 + self.lives)
-        })
-    }
-
-    /// All troubles end, and there is time for everything that was put off.
-    async fn settle(&mut self) -> Result<(), String> {
-        self.platform.recover();
-        sleep(self.store.full_for() + Duration::from_secs(600)).await;
-        self.drain().await
-    }
-}
-
-enum Answered {
-    Act(usize, Result<(), Closed>),
-    Link(Result<Linked, LinkError>),
 }
 
 pub(crate) fn key(session: usize) -> SessionKey {
     let (id, session, _) = SESSIONS[session];
     SessionKey { product: product(id), session: SessionId::new(session).expect("not empty") }
+}
+
+/// Which session has this key.
+pub(crate) fn session_of(wanted: &SessionKey) -> Result<usize, String> {
+    let session = (0..SESSIONS.len()).find(|n| key(*n) == *wanted);
+    session.ok_or_else(|| format!("something of {wanted:?}, whom nobody told of"))
+}
+
+/// What an action is described by; no other text of a row has it in it.
+pub(crate) fn action_line(n: usize) -> String {
+    format!("a{n}z")
+}
+
+/// What a summary says.
+pub(crate) fn summary_line(n: usize) -> String {
+    format!("s{n}z")
+}
+
+/// The action of a line.
+pub(crate) fn action_in(line: &str) -> Option<usize> {
+    line.strip_prefix('a')?.strip_suffix('z')?.parse().ok()
+}
+
+/// The summary of a line.
+pub(crate) fn summary_in(line: &str) -> Option<usize> {
+    line.strip_prefix('s')?.strip_suffix('z')?.parse().ok()
 }

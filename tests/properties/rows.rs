@@ -1,16 +1,22 @@
 //! What is left in the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
+use sidenote::ids::SessionKey;
 use sidenote::outbox::lane::DeadLetter;
 use sidenote::outbox::note::Note;
+use sidenote::outbox::sink_delivery::SinkDelivery;
 use sidenote::session::batch::Entry;
 use sidenote::session::link::Owner;
+use sidenote::session::payload::Action;
 use sidenote::session::state::Record;
-use sidenote::store::{Group, Store, Table};
+use sidenote::store::{Group, Key, Store, Table};
+use sidenote_tests::sinks;
 
-use crate::history::key;
+use crate::history::{Named, action_in, key, summary_in};
+use crate::steps::WRITER;
 use crate::store::Faulty;
 
 /// The actions that wait in a session's open batch, in order.
@@ -29,17 +35,40 @@ pub(crate) async fn dead(store: &Faulty, session: usize) -> Vec<DeadLetter> {
     rows(store, Table::Dead, session_group(session)).await
 }
 
-/// A session's notes that wait or are dead letters, by number, with the actions that they tell.
-pub(crate) async fn notes(store: &Faulty, session: usize) -> BTreeMap<u64, Vec<usize>> {
-    let waiting: Vec<Note> = rows(store, Table::Outbox, session_group(session)).await;
-    let dead = dead(store, session).await.into_iter().map(|letter| (*letter.note).clone());
-    let told = |note: Note| (note.seq, note.actions.iter().map(number).collect());
-    waiting.into_iter().chain(dead).map(told).collect()
+/// A session's dead letters for its sinks.
+pub(crate) async fn dead_for_sinks(
+    store: &Faulty,
+    session: usize,
+) -> Vec<DeadLetter<SinkDelivery>> {
+    rows(store, Table::SinkDead, session_group(session)).await
+}
+
+/// A session's notes that wait or are dead letters, by number.
+pub(crate) async fn notes(store: &Faulty, session: usize) -> BTreeMap<u64, Named> {
+    let waiting: Vec<Arc<Note>> = rows(store, Table::Outbox, session_group(session)).await;
+    let dead = dead(store, session).await.into_iter().map(|letter| letter.note);
+    let named = |note: Arc<Note>| {
+        let lines = note.actions.iter().map(|action| action.description.clone()).collect();
+        (note.seq, Named { plugin: note.plugin.clone(), lines })
+    };
+    waiting.into_iter().chain(dead).map(named).collect()
+}
+
+/// What waits for a session's sinks or is a dead letter, by number.
+pub(crate) async fn sink_deliveries(store: &Faulty, session: usize) -> BTreeMap<u64, Named> {
+    let waiting: Vec<Arc<SinkDelivery>> =
+        rows(store, Table::SinkQueue, session_group(session)).await;
+    let dead = dead_for_sinks(store, session).await.into_iter().map(|letter| letter.note);
+    let named = |delivery: Arc<SinkDelivery>| {
+        let (plugin, lines) = (delivery.plugin.clone(), sinks::lines(&delivery.content));
+        (delivery.seq, Named { plugin, lines })
+    };
+    waiting.into_iter().chain(dead).map(named).collect()
 }
 
 /// The sessions of a conversation.
 pub(crate) async fn owners(store: &Faulty, conversation: &str) -> Vec<Owner> {
-    rows(store, Table::Conversation, Group("bot".into(), conversation.into())).await
+    rows(store, Table::Conversation, Group(WRITER.into(), conversation.into())).await
 }
 
 /// How many rows a table has.
@@ -47,9 +76,50 @@ pub(crate) async fn count(store: &Faulty, table: Table) -> usize {
     store.scan(table, None, usize::MAX).await.expect("the store answers").len()
 }
 
+/// The places of all rows of a session.
+pub(crate) async fn of_session(store: &Faulty, session: usize) -> Vec<Key> {
+    let mut keys = Vec::new();
+    for table in Table::ALL {
+        let rows = store.load(table, &[session_group(session)]).await.expect("the store answers");
+        let group = session_group(session);
+        keys.extend(rows.iter().flatten().map(|(number, _)| Key {
+            table,
+            group: group.clone(),
+            number: *number,
+        }));
+    }
+    keys
+}
+
+/// The sessions that the index of persons knows.
+pub(crate) async fn in_index(store: &Faulty) -> Vec<SessionKey> {
+    #[derive(serde::Deserialize)]
+    struct Row {
+        key: SessionKey,
+    }
+    let rows = store.scan(Table::Person, None, usize::MAX).await.expect("the store answers");
+    let key = |row: &[u8]| serde_json::from_slice::<Row>(row).expect("a row can be read").key;
+    rows.iter().map(|(_, row)| key(row)).collect()
+}
+
+/// Every action and summary that stands in any row of any table.
+pub(crate) async fn lines(store: &Faulty) -> BTreeSet<String> {
+    let mut lines = BTreeSet::new();
+    for table in Table::ALL {
+        let rows = store.scan(table, None, usize::MAX).await.expect("the store answers");
+        for (_, row) in rows {
+            let text = String::from_utf8_lossy(&row);
+            let words = text.split(|c: char| !c.is_ascii_alphanumeric());
+            let told = words.filter(|it| action_in(it).is_some() || summary_in(it).is_some());
+            lines.extend(told.map(str::to_owned));
+        }
+    }
+    lines
+}
+
 /// Which action it is, over all sessions.
-pub(crate) fn number(action: &sidenote::session::payload::Action) -> usize {
-    action.description.parse().expect("an action says which one it is")
+pub(crate) fn number(action: &Action) -> usize {
+    action_in(&action.description).expect("an action says which one it is")
 }
 
 fn session_group(session: usize) -> Group {

@@ -48,9 +48,9 @@ impl Faulty {
     }
 
     /// The longest that the engine takes from an input to its commit: the round under way, and its own.
-    /// A round is up to eleven reads and a commit: a start reads each table in turn.
+    /// A round is up to eighteen reads and a commit: a start reads each table in turn.
     pub(crate) fn two_rounds(&self) -> Duration {
-        2 * (13 * self.latency + Duration::from_millis(2))
+        2 * (20 * self.latency + Duration::from_millis(2))
     }
 
     /// The next commit fails for good.

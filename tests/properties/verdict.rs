@@ -1,15 +1,16 @@
 //! Judges what became of a history's actions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use sidenote::engine::Decision;
+use sidenote::engine::{Decision, LaneKind};
+use sidenote::outbox::note::NoteKind;
 use sidenote::store::Table;
 
-use crate::history::{History, MAX_GATHERED, MAX_WAITING, Moment, Told, WINDOW, key};
-use crate::posts::{self, Sent};
-use crate::rows;
+use crate::history::{History, MAX_GATHERED, MAX_WAITING, Moment, Told, WINDOW, action_in, key};
+use crate::posts::{self, Posted};
 use crate::steps::{CONVERSATIONS, SESSIONS};
+use crate::{attempts, erasures, redactions, rows, sinks, summaries};
 
 /// What became of an action.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,23 +25,20 @@ enum Fate {
 
 /// Judges a history after its last host drained.
 pub(crate) async fn judge(history: &History) -> Result<(), String> {
-    for table in [Table::Outbox, Table::Attempt] {
+    for table in [Table::Outbox, Table::Attempt, Table::SinkQueue, Table::SinkAttempt] {
         let left = rows::count(&history.store, table).await;
         if left > 0 {
             return Err(format!("{left} rows of {table:?} are left after all troubles ended"));
         }
     }
+    erasures::nothing_is_left(history).await?;
     let notes = posts::collect(history).await?;
     let mut fates = vec![Fate::Gone; history.told.len()];
     for session in 0..SESSIONS.len() {
         let told = |error| format!("session {session}: {error}");
-        let notes: Vec<_> =
-            notes.iter().filter(|((of, _), _)| *of == session).map(|(_, sent)| sent).collect();
-        let orders: Vec<_> = history.orders.iter().filter(|it| it.session == session).collect();
-        let all = posts::of_session(history, session);
-        posts::judge(&notes, &all, &history.ends, &orders).map_err(told)?;
-        for sent in notes {
-            judge_note(history, session, sent, &mut fates).map_err(told)?;
+        for era in 0..=history.sessions[session].era {
+            judge_notes(history, &notes, (session, era), &mut fates)
+                .map_err(|error| told(format!("era {era}: {error}")))?;
         }
         for n in rows::open(&history.store, session).await {
             place(&mut fates, n, Fate::Waits).map_err(told)?;
@@ -48,32 +46,60 @@ pub(crate) async fn judge(history: &History) -> Result<(), String> {
         in_order(history, session, &fates).map_err(told)?;
         judge_link(history, session).await.map_err(told)?;
     }
-    judge_drops(history, &fates)
+    judge_drops(history, &fates)?;
+    redactions::judge(history, &notes).await?;
+    sinks::judge(history).await
 }
 
-fn judge_note(
+/// The notes of a session between two erasures.
+fn judge_notes(
     history: &History,
-    session: usize,
-    sent: &Sent,
+    notes: &[Posted],
+    of: (usize, usize),
     fates: &mut [Fate],
 ) -> Result<(), String> {
-    let (seq, actions) = (sent.note.seq, &sent.note.actions);
-    if actions.is_empty() || actions.len() > MAX_GATHERED {
-        return Err(format!("note {seq} has {} actions", actions.len()));
+    let (session, era) = of;
+    let notes: Vec<_> = notes.iter().filter(|it| (it.session, it.era) == of).collect();
+    let orders: Vec<_> = history
+        .orders
+        .iter()
+        .filter(|it| ((it.session, it.era), it.lane) == (of, LaneKind::Note))
+        .collect();
+    let sent: Vec<_> = notes.iter().map(|posted| &posted.sent).collect();
+    attempts::judge(&sent, &history.ends, &orders, history.is_erased(session, era))?;
+    let mut places = BTreeMap::new();
+    for posted in &notes {
+        let told = |error| format!("note {}: {error}", posted.note.seq);
+        match posted.note.kind {
+            NoteKind::Summary => summaries::judge_note(history, posted).map_err(told)?,
+            NoteKind::Actions => judge_note(history, posted, fates).map_err(told)?,
+        }
+        erasures::stays_erased(history, posted).map_err(told)?;
+        let actions = posted.note.actions.iter().map(rows::number);
+        places.extend(actions.map(|action| (action, posted.note.seq)));
     }
-    let mut lines = sent.note.body.lines().filter(|line| line.starts_with('['));
-    for (n, action) in actions.iter().enumerate() {
+    summaries::in_order(history, &notes, &places)
+}
+
+fn judge_note(history: &History, posted: &Posted, fates: &mut [Fate]) -> Result<(), String> {
+    let note = &posted.note;
+    if note.actions.is_empty() || note.actions.len() > MAX_GATHERED {
+        return Err(format!("it has {} actions", note.actions.len()));
+    }
+    let mut lines = note.body.lines().filter(|line| line.starts_with('['));
+    for (n, action) in note.actions.iter().enumerate() {
         if lines.next() != Some(&format!("[{}] {}", n + 1, action.description)) {
-            return Err(format!("note {seq} reads {:?}", sent.note.body));
+            return Err(format!("it reads {:?}", note.body));
         }
         let number = rows::number(action);
         let told = &history.told[number];
-        let belongs = told.belongs.map(|conversation| CONVERSATIONS[conversation]);
-        if told.session != session || belongs != Some(sent.note.conversation.as_str()) {
-            let conversation = &sent.note.conversation;
+        let belongs = [told.belongs, told.or].into_iter().flatten();
+        let fits = belongs.map(|n| CONVERSATIONS[n]).any(|it| it == note.conversation.as_str());
+        if (told.session, told.era) != (posted.session, posted.era) || !fits {
+            let conversation = &note.conversation;
             return Err(format!("action {number}, {told:?}, is in a note for {conversation}"));
         }
-        place(fates, number, Fate::Note(seq))?;
+        place(fates, number, Fate::Note(note.seq))?;
     }
     Ok(())
 }
@@ -89,18 +115,18 @@ fn place(fates: &mut [Fate], action: usize, fate: Fate) -> Result<(), String> {
 
 /// Notes tell a session's actions in the order in which they were told.
 fn in_order(history: &History, session: usize, fates: &[Fate]) -> Result<(), String> {
-    let mut last = 0;
+    let mut last = (0, 0);
     let of_session = history.told.iter().zip(fates).enumerate();
-    for (n, (_, fate)) in of_session.filter(|(_, (told, _))| told.session == session) {
+    for (n, (told, fate)) in of_session.filter(|(_, (told, _))| told.session == session) {
         let seq = match fate {
             Fate::Note(seq) => *seq,
             Fate::Waits => u64::MAX,
             Fate::Gone => continue,
         };
-        if seq < last {
-            return Err(format!("action {n} is told in note {seq}, after note {last}"));
+        if (told.era, seq) < last {
+            return Err(format!("action {n} is told in note {seq}, after note {}", last.1));
         }
-        last = seq;
+        last = (told.era, seq);
     }
     Ok(())
 }
@@ -126,14 +152,16 @@ async fn judge_link(history: &History, session: usize) -> Result<(), String> {
 /// What is gone may be gone, and was counted.
 fn judge_drops(history: &History, fates: &[Fate]) -> Result<(), String> {
     let purges = history.orders.iter().filter(|order| order.decision == Decision::Purge);
-    let purged: BTreeSet<usize> =
-        purges.flat_map(|order| order.named.values().flatten().copied()).collect();
-    let mut gone = 0;
+    let purges = purges.filter(|order| order.lane == LaneKind::Note);
+    let lines = purges.flat_map(|order| order.named.values()).flat_map(|named| &named.lines);
+    let purged: BTreeSet<usize> = lines.filter_map(|line| action_in(line)).collect();
+    let (mut gone, mut erased) = (0, 0);
     for (n, (told, fate)) in history.told.iter().zip(fates).enumerate() {
         let until = told.linked.unwrap_or_else(|| (history.moment(), history.moment()));
         let waited = told.linked.is_some() || told.belongs.is_none();
         match fate {
-            Fate::Gone if told.taken && !purged.contains(&n) => {
+            Fate::Gone if history.is_erased(told.session, told.era) => erased += 1,
+            Fate::Gone if told.accepted && !purged.contains(&n) => {
                 gone += 1;
                 let behind = behind(history, n);
                 if !waited || (longest(told.when.0, until.1) <= WINDOW && behind <= MAX_WAITING) {
@@ -146,8 +174,9 @@ fn judge_drops(history: &History, fates: &[Fate]) -> Result<(), String> {
             Fate::Gone | Fate::Note(_) | Fate::Waits => {}
         }
     }
-    let exact = history.ends.is_empty();
-    if history.dropped < gone || (exact && history.dropped != gone) {
+    // What was erased may have been dropped before.
+    let most = if history.ends.is_empty() { gone + erased } else { u64::MAX };
+    if !(gone..=most).contains(&history.dropped) {
         return Err(format!("{gone} actions are gone, and {} counted", history.dropped));
     }
     Ok(())
@@ -157,7 +186,7 @@ fn judge_drops(history: &History, fates: &[Fate]) -> Result<(), String> {
 fn behind(history: &History, n: usize) -> usize {
     let this = &history.told[n];
     let waits_with_it = |told: &&Told| {
-        told.session == this.session
+        (told.session, told.era) == (this.session, this.era)
             && told.batch >= this.batch
             && (told.linked.is_some() || told.belongs.is_none())
     };

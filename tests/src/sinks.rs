@@ -17,12 +17,16 @@ pub type SinkAnswer = (Duration, Result<(), PostError>);
 pub struct Handed {
     /// When it began, from the start.
     pub at: Duration,
+    /// When it was answered; `None` while it is under way, and where it was cut off.
+    pub end: Option<Duration>,
     /// The attempt.
     pub call: Call,
     /// What was handed over.
     pub delivery: SinkDelivery,
     /// Whether it is answered with success.
     pub ok: bool,
+    /// The answer.
+    pub answer: Result<(), PostError>,
 }
 
 /// The sinks of a test.
@@ -94,13 +98,18 @@ impl Sinks {
         of.flat_map(|(_, _, lines)| lines.clone()).collect()
     }
 
+    /// A session was erased: what comes of its id is another one's, whatever is under way.
+    pub fn forget(&self, session: &SessionKey) {
+        self.lock().under_way.retain(|(_, key)| key != session);
+    }
+
     pub(crate) fn roles(&self, plugin: &PluginName) -> Option<Roles> {
         self.lock().roles.get(plugin).copied().unwrap_or(Some(Roles::WRITER))
     }
 
     pub(crate) async fn write(&self, call: Call, delivery: &SinkDelivery) -> Result<(), PostError> {
         let lane = (delivery.plugin.clone(), delivery.key.clone());
-        let (latency, answer) = {
+        let (latency, answer, n) = {
             let mut known = self.lock();
             assert_eq!(call.idempotency_key, delivery.idempotency_key);
             let first = known
@@ -112,8 +121,8 @@ impl Sinks {
             let answer = known.scripts.get_mut(&delivery.plugin).and_then(VecDeque::pop_front);
             let (latency, answer) = answer.unwrap_or((Duration::ZERO, Ok(())));
             let (at, delivery, ok) = (self.start.elapsed(), delivery.clone(), answer.is_ok());
-            known.handed.push(Handed { at, call, delivery, ok });
-            (latency, answer)
+            known.handed.push(Handed { at, end: None, call, delivery, ok, answer: answer.clone() });
+            (latency, answer, known.handed.len() - 1)
         };
         // A call that is cut off is under way no more.
         let _free = Free { sinks: self, lane };
@@ -123,6 +132,7 @@ impl Sinks {
             Err(error) => error.is_unknown(),
         };
         let mut known = self.lock();
+        known.handed[n].end = Some(self.start.elapsed());
         if kept && known.keys.insert(delivery.idempotency_key.clone()) {
             known.kept.push((
                 delivery.plugin.clone(),

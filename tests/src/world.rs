@@ -61,7 +61,7 @@ pub struct Platform {
     pub sinks: Sinks,
 }
 
-/// What a platform of a test knows of notes that it can take back.
+/// What a platform of a test knows of notes that it can redact.
 #[derive(Default)]
 struct Redactions {
     /// Whether it says what it calls the notes that it takes, and redacts them.
@@ -86,8 +86,14 @@ pub type RedactionAnswer = (Duration, Result<Redaction, PostError>);
 pub struct SeenRedaction {
     /// When it began, from the world's start.
     pub at: Duration,
+    /// When it was answered; `None` while it is under way, and where it was cut off.
+    pub end: Option<Duration>,
+    /// The answer.
+    pub answer: Result<Redaction, PostError>,
     /// The attempt.
     pub call: Call,
+    /// The conversation that the note is said to stand beside.
+    pub conversation: ConversationId,
     /// What it calls the note.
     pub note_id: String,
 }
@@ -118,6 +124,24 @@ impl Platform {
         platform
     }
 
+    /// From here on it says what it calls the notes that it takes, or doesn't.
+    pub fn names_notes(&self, able: bool) {
+        lock(&self.redactions).able = able;
+    }
+
+    /// Adds to the script of redactions.
+    pub fn then_redacts(&self, answers: impl IntoIterator<Item = RedactionAnswer>) {
+        lock(&self.redactions).script.extend(answers);
+    }
+
+    /// What it calls the notes that it took, by their keys, and whether people see them.
+    pub fn named_notes(&self) -> HashMap<String, (String, bool)> {
+        let known = lock(&self.redactions);
+        let is_visible = |id: &String| known.visible.iter().any(|(visible, _)| visible == id);
+        let named = |(key, id): (&String, &String)| (key.clone(), (id.clone(), is_visible(id)));
+        known.names.iter().map(named).collect()
+    }
+
     /// From here on it is known whether the plugin can redact notes at all.
     pub fn redacts(&self, exported: bool) {
         lock(&self.redactions).exported = Some(exported);
@@ -143,9 +167,10 @@ impl Platform {
         lock(&self.script).extend(answers);
     }
 
-    /// Forgets what is left of the script: every further call succeeds.
+    /// Forgets what is left of the scripts: every further call succeeds.
     pub fn recover(&self) {
         lock(&self.script).clear();
+        lock(&self.redactions).script.clear();
     }
 
     /// It can be asked for notes, and has those of these keys.
@@ -211,20 +236,28 @@ impl Post for Platform {
         &self,
         call: Call,
         _: &PluginName,
-        _: &ConversationId,
+        conversation: &ConversationId,
         note_id: &str,
     ) -> Result<Redaction, PostError> {
-        let (latency, answer) = {
+        let (latency, answer, n) = {
             let mut known = lock(&self.redactions);
-            let seen =
-                SeenRedaction { at: self.start.elapsed(), call, note_id: note_id.to_owned() };
-            known.asked.push(seen);
+            let (latency, answer) =
+                known.script.pop_front().unwrap_or((Duration::ZERO, Ok(Redaction::Removed)));
+            known.asked.push(SeenRedaction {
+                at: self.start.elapsed(),
+                end: None,
+                answer: answer.clone(),
+                call,
+                conversation: conversation.clone(),
+                note_id: note_id.to_owned(),
+            });
             known.log.push(format!("asked for {note_id}"));
-            known.script.pop_front().unwrap_or((Duration::ZERO, Ok(Redaction::Removed)))
+            (latency, answer, known.asked.len() - 1)
         };
         tokio::time::sleep(latency).await;
+        let mut known = lock(&self.redactions);
+        known.asked[n].end = Some(self.start.elapsed());
         if matches!(answer, Ok(Redaction::Removed | Redaction::Overwritten)) {
-            let mut known = lock(&self.redactions);
             known.visible.retain(|(id, _)| id != note_id);
             known.log.push(format!("gone {note_id}"));
         }
