@@ -21,6 +21,16 @@ pub enum StoreState {
     Refused,
 }
 
+impl StoreState {
+    /// Whether actions are accepted: into the store, or into the journal.
+    pub fn accepts(self) -> bool {
+        match self {
+            Self::Serving | Self::Away => true,
+            Self::Full | Self::Refused => false,
+        }
+    }
+}
+
 /// The engine's end of it.
 pub(super) struct State {
     state: watch::Sender<StoreState>,

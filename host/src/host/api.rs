@@ -13,12 +13,11 @@ use crate::engine::ledger::{
     self, Account, By, Decided, Filter, LedgerError, Listing, Order, Want,
 };
 use crate::engine::link::{Identity, LinkCommand, LinkError, LinkMode, Linked, Who, Word};
-use crate::engine::{self, Handle};
+use crate::engine::{self, Handle, StoreState};
 use crate::host::Closed;
 use crate::host::ingest::IngestService;
 use crate::host::readers::Asked;
 use crate::host::reload::ReloadHandle;
-use crate::host::store_state::{StoreState, store_state};
 use crate::http::{
     AskedBy, Backend, LinkRequest, NoProduct, Part, PluginReport, PluginsReport, PushAnswer,
     PushRequest, Readiness, Reload, Reloads, StreamReadiness, StreamState, WebhookAnswer,
@@ -449,9 +448,9 @@ impl Backend for ApiBackend {
 
     fn readiness(&self) -> Readiness {
         let not_ready = |cause: &str| Part::NotReady { cause: cause.to_owned() };
-        let store = match store_state(&self.engine) {
+        let store = match self.engine.store_state() {
             _ if self.closed.get() => not_ready("the host is shutting down"),
-            StoreState::Serving => Part::Ready,
+            StoreState::Serving | StoreState::Away => Part::Ready,
             StoreState::Full => not_ready("the disk is full"),
             StoreState::Refused => not_ready(
                 "the store refuses what the host needs, and nothing is accepted; see the log",

@@ -11,7 +11,6 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::config::Secret;
 use crate::engine::Handle;
-use crate::host::store_state::{StoreState, store_state};
 use crate::http::{PushAnswer, PushRequest};
 use crate::ids::ProductId;
 use crate::session::payload::Payload;
@@ -127,7 +126,7 @@ impl IngestService {
 
     async fn commit(&self, fresh: Fresh) -> PushAnswer {
         // A full disk is known of, and a store that refuses: nobody waits for it.
-        let serves = store_state(&self.engine) == StoreState::Serving;
+        let serves = self.engine.store_state().accepts();
         let permit = self.permits.clone().try_acquire_owned().ok();
         let Some(permit) = permit.filter(|_| serves) else { return unavailable() };
         let Fresh { payload, bytes, dropped_actions, claim } = fresh;
@@ -176,7 +175,7 @@ mod tests {
     use crate::engine::{Engine, Settings};
     use crate::outbox::note::{Call, Note, PostError, Posted};
     use crate::post::Post;
-    use crate::store::MemoryStore;
+    use crate::store::{Change, Group, Key, MemoryStore, Rows, Store, StoreError, Table};
 
     struct NoPlatform;
 
@@ -187,13 +186,39 @@ mod tests {
         }
     }
 
+    /// A disk without room.
+    struct FullDisk(MemoryStore);
+
+    #[async_trait::async_trait]
+    impl Store for FullDisk {
+        async fn load(&self, table: Table, groups: &[Group]) -> Result<Vec<Rows>, StoreError> {
+            self.0.load(table, groups).await
+        }
+
+        async fn scan(
+            &self,
+            table: Table,
+            after: Option<Key>,
+            limit: usize,
+        ) -> Result<Vec<(Key, Vec<u8>)>, StoreError> {
+            self.0.scan(table, after, limit).await
+        }
+
+        async fn commit(&self, _: Arc<[Change]>) -> Result<(), StoreError> {
+            Err(StoreError::Full("no space".to_owned()))
+        }
+    }
+
     /// An ingest and the engine behind it, which doesn't run yet.
     fn ingest() -> (IngestService, Engine) {
+        ingest_into(Arc::new(MemoryStore::new()))
+    }
+
+    fn ingest_into(store: Arc<dyn Store>) -> (IngestService, Engine) {
         let clock = Clock::system();
         let product = ProductId::new("p").expect("an id");
         let served = Product { plugins: vec!["bot".into()], delivery: Delivery::default() };
         let settings = Settings::of_products([(product.clone(), served)]);
-        let store = Arc::new(MemoryStore::new());
         let (engine, service) = Engine::new(store, Arc::new(NoPlatform), settings, clock);
         let verifier = WebhookVerifier::new(BTreeMap::from([(product, Secret::new("key"))]));
         (IngestService::new(engine, verifier, clock), service)
@@ -236,12 +261,21 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn while_the_disk_is_full_or_too_many_wait_a_connector_is_told_at_once() {
+        let event = push("actions", r#""actions":[{"title":"a"}]"#);
+        let (full, service) = ingest_into(Arc::new(FullDisk(MemoryStore::new())));
+        let asked = async {
+            // Nobody knows of it yet.
+            assert_eq!(full.accept(event.clone()).await, unavailable());
+            let begun = tokio::time::Instant::now();
+            assert_eq!(full.accept(push("actions", r#""actions":[]"#)).await, unavailable());
+            assert_eq!(begun.elapsed(), Duration::ZERO);
+        };
+        tokio::select! {
+            ended = service.run() => panic!("it waits for room: {ended:?}"),
+            () = asked => {}
+        }
         let (ingest, _service) = ingest();
         let begun = tokio::time::Instant::now();
-        ingest.engine.counters().store_full.set(1);
-        let event = push("actions", r#""actions":[]"#);
-        assert_eq!(ingest.accept(event.clone()).await, unavailable());
-        ingest.engine.counters().store_full.set(0);
         let all = u32::try_from(TOGETHER).expect("a small number");
         let _held = ingest.permits.try_acquire_many(all).expect("all of it");
         assert_eq!(ingest.accept(event).await, unavailable());

@@ -11,7 +11,6 @@ mod ingest;
 mod language;
 mod readers;
 mod reload;
-mod store_state;
 mod streams;
 
 use std::collections::BTreeSet;
