@@ -1,5 +1,6 @@
 //! The command line as people meet it: the real binary, its output to the letter, its exit codes.
 
+mod architecture;
 mod bindings;
 mod call;
 mod check;
