@@ -4,16 +4,14 @@
 //! The way of the data, one direction, one module per stage:
 //!
 //! ```text
-//! connector --SSE--> stream -> engine(session, outbox, store) -> plugin -> egress -> chat platform
+//! connector --SSE--> stream -> engine(core, store) -> plugin -> egress -> chat platform
 //! chat platform --webhook--> http -> plugin (parse) -> engine (link)
 //! ```
 //!
 //! | module | owns | knows nothing of |
 //! |---|---|---|
 //! | [`stream`] | the connection, resume, back-off | sessions |
-//! | [`session`] | pure: link, open batch, timers, state machine, note text | sockets, clocks, stores, plugins |
-//! | [`outbox`] | pure: one lane per session: order, retries, dead letters | how a platform is called |
-//! | [`engine`] | the single writer: applies inputs to `session` and `outbox`, commits, then acts | how rows are stored, how notes are posted |
+//! | [`engine`] | the single writer: loads rows, runs the core, commits, then acts | what is decided, how rows are stored, how notes are posted |
 //! | [`context`] | what people did lately, as text for a chatbot: read from the engine's history, then told by its feed | sockets, prompts |
 //! | [`llm`] | language models: one question, one text back | what is asked |
 //! | [`prompts`] | what models are asked, checked at the start | who asks |
@@ -25,7 +23,10 @@
 //! | [`config`] | the TOML file: parse, validate, build | what runs |
 //! | [`host`] | builds the stages from a configuration, starts and stops them in order | what they do |
 //!
-//! [`clock`] is time as a value, [`ids`] the typed names that everything is keyed by, [`address`] where a request
+//! What is decided is in a crate of its own, `sidenote_core`: [`session`], [`outbox`], [`rules`], [`ids`] and the engine's core
+//! ([`engine::core`]).
+//!
+//! [`post`] is the way to the plugins as the engine sees it, [`clock`] is time as a value, [`ids`] the typed names that everything is keyed by, [`address`] where a request
 //! goes and how far away that is, [`once`] what comes again and counts once, [`backoff`] the pauses between attempts,
 //! `http_client` what the host's own HTTP clients have in common, [`telemetry`] the log's set-up and what keeps it
 //! short, [`visible`] which characters may be shown.

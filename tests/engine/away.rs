@@ -423,3 +423,23 @@ async fn other_settings_wait_for_the_store_and_are_given_up_when_that_takes_too_
     assert_eq!(world.handle.settings().products().count(), 0);
     world.end().await;
 }
+
+/// What a journal has that can't be read stays: in the store, when the journal is emptied.
+#[tokio::test(start_paused = true)]
+async fn a_record_of_the_journal_that_cannot_be_read_is_set_aside_and_the_others_are_played_back() {
+    let (dir, store) = (tempfile::tempdir().expect("a folder"), Arc::new(MemoryStore::new()));
+    let journal = Journal::open(&dir.path().join("journal"), 1 << 20).expect("a journal");
+    let unreadable = b"{\"from\": \"another version\"".to_vec();
+    journal.append(vec![unreadable.clone()]).await.expect("it is written");
+    let id = journal.id().to_owned();
+    let platform = Platform::new([]);
+    let world = World::start_with_journal(store.clone(), platform, journal);
+    world.act("s", "a").await;
+    let group = Group(id.into(), "".into());
+    let rows = store.load(Table::Journal, &[group]).await.expect("the store answers");
+    let aside: Vec<_> = rows[0].iter().filter(|(number, _)| *number > 0).collect();
+    assert_eq!(aside.len(), 1);
+    assert_eq!(aside[0].1, unreadable);
+    assert_eq!(world.handle.counters().journalled.get(), 0);
+    assert_eq!(world.rows(Table::Open).await, 1);
+}

@@ -6,6 +6,7 @@ mod believing;
 mod bounds;
 mod decisions;
 mod erase;
+mod gate;
 mod history;
 mod nobody;
 mod one_round;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sidenote::clock::{Clock, Timestamp};
 use sidenote::config::{Delivery, History, Product};
 use sidenote::engine::link::{Identity, LinkCommand, LinkError, LinkMode, Linked, Who, Word};
-use sidenote::engine::{Engine, EngineError, Handle, Settings, Summary};
+use sidenote::engine::{Engine, EngineError, Gate, Handle, Settings, Summary};
 use sidenote::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use sidenote::outbox::lane::DeadLetter;
 use sidenote::outbox::note::{
@@ -389,6 +389,19 @@ impl World {
         let settings = settings(&Delivery::default()).with_history(History::default());
         let (handle, service) = Engine::new(store.clone(), platform.clone(), settings, clock);
         Self::run(handle, service.with_journal(journal), store, platform)
+    }
+
+    /// Starts an engine at [`BEGIN`] that shares this gate with others.
+    pub fn start_through(
+        gate: &Gate,
+        store: Arc<dyn Store>,
+        platform: Arc<Platform>,
+        settings: Arc<Settings>,
+    ) -> Self {
+        let clock = Clock::starting_at(Timestamp::from_secs_f64(BEGIN));
+        let (handle, service) =
+            Engine::through(gate.clone(), store.clone(), platform.clone(), settings, clock);
+        Self::run(handle, service, store, platform)
     }
 
     fn run(
