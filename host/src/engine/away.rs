@@ -14,8 +14,7 @@ use crate::engine::core::link::LinkError;
 use crate::engine::core::rows::{journal_group, put, read};
 use crate::engine::core::{Answer, Command};
 use crate::engine::driver::{Engine, EngineError};
-use crate::engine::handle::Summary;
-use crate::engine::inbox::{Asked, Input, Reply};
+use crate::engine::inbox::{Asked, Input};
 use crate::engine::state::StoreState;
 use crate::ids::SessionKey;
 use crate::session::payload::ActionsPayload;
@@ -119,7 +118,9 @@ impl Engine {
             tokio::select! {
                 () = tokio::time::sleep_until(until) => return Ok(()),
                 Some(order) = self.control.recv() => {
-                    if let Input::Command(Asked { command: Command::Stop, .. }) = order {
+                    if let Input::Command(asked) = &order
+                        && let Command::Stop = asked.command
+                    {
                         self.stopping = true;
                         return Err(error.into());
                     }
@@ -134,15 +135,15 @@ impl Engine {
     /// with it the stream.
     async fn journal_from(&mut self, first: Input) -> Result<(), EngineError> {
         let Some(journal) = self.journal.clone() else { return Ok(()) };
-        let mut kept: Vec<(Vec<u8>, Asked)> = Vec::new();
+        let mut kept: Vec<(Vec<u8>, Box<Asked>)> = Vec::new();
         let now = self.clock.now();
         let mut next = Ok(first);
         while let Ok(input) = next {
             match input {
-                Input::Command(Asked { command: Command::Link(_), reply, .. }) => {
-                    reply.tell(Answer::Linked(Err(LinkError::Unavailable)));
-                }
                 Input::Command(asked) => match Journalled::of(&asked.command, now) {
+                    None if matches!(asked.command, Command::Link(_)) => {
+                        asked.reply.tell(Answer::Linked(Err(LinkError::Unavailable)));
+                    }
                     Some(record) => {
                         let record =
                             serde_json::to_vec(&record).expect("batches are text and numbers");
@@ -162,14 +163,12 @@ impl Engine {
         match journal.append(records).await {
             Ok(()) => {
                 self.counters.journalled.set(journal.len());
-                for Asked { command, reply, .. } in asked {
+                for asked in asked {
+                    let Asked { command, reply, .. } = *asked;
                     if let Command::Actions { batch, .. } = &command {
                         self.counters.actions_accepted.add(batch.actions.len() as u64);
                     }
-                    match reply {
-                        Reply::Summary(reply) => drop(reply.send(Summary::Journalled)),
-                        reply => reply.tell(Answer::Accepted),
-                    }
+                    reply.journalled();
                 }
             }
             Err(error @ JournalError::Full(_)) => {

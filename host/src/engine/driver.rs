@@ -285,7 +285,8 @@ impl Engine {
         let (mut told, mut changes) = (Vec::new(), Vec::new());
         for input in inputs {
             match input {
-                Input::Command(Asked { command, reply, capacity }) => {
+                Input::Command(asked) => {
+                    let Asked { command, reply, capacity } = *asked;
                     self.note_end(&command);
                     let answer = self.core.handle(command, &mut tx);
                     told.push((reply, answer, capacity));

@@ -159,8 +159,8 @@ impl Handle {
         }
         let submit = async {
             let (command, reply) = (Command::Link(command), Reply::Link(reply));
-            let input = Input::Command(Asked { command, reply, capacity: None });
-            self.inbox.send(input).await.map_err(|_| LinkError::Closed)?;
+            let asked = Asked { command, reply, capacity: None };
+            self.inbox.send(asked.into()).await.map_err(|_| LinkError::Closed)?;
             answer.await.map_err(|_| LinkError::Closed)?
         };
         tokio::time::timeout(LINK_PATIENCE, submit).await.map_err(|_| LinkError::Unavailable)?
@@ -204,8 +204,8 @@ impl Handle {
 
     /// Gives an order, which is heard also while nothing is accepted.
     pub(super) async fn order(&self, command: Command, reply: Reply) -> Result<(), Closed> {
-        let order = Input::Command(Asked { command, reply, capacity: None });
-        self.control.send(order).await.map_err(|_| Closed)
+        let order = Asked { command, reply, capacity: None };
+        self.control.send(order.into()).await.map_err(|_| Closed)
     }
 
     /// Whether the engine has ended.
@@ -302,8 +302,8 @@ impl Handle {
     async fn hand_over(&self, command: Command, reply: Reply, bytes: usize) -> Result<(), Closed> {
         let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).clamp(1, INBOX_KIB);
         let capacity = self.capacity.clone().acquire_many_owned(kib).await.map_err(|_| Closed)?;
-        let input = Input::Command(Asked { command, reply, capacity: Some(capacity) });
-        self.inbox.send(input).await.map_err(|_| Closed)
+        let asked = Asked { command, reply, capacity: Some(capacity) };
+        self.inbox.send(asked.into()).await.map_err(|_| Closed)
     }
 
     /// Whether a session's id can be used: two people whose programs know of none are not one session.

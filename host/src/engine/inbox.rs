@@ -12,7 +12,7 @@ use crate::engine::handle::Summary;
 /// An input of the loop.
 pub(super) enum Input {
     /// A command for the core.
-    Command(Asked),
+    Command(Box<Asked>),
     /// Other settings, in force from the next round on.
     Settings(Change),
 }
@@ -25,10 +25,16 @@ pub(super) struct Asked {
     pub(super) capacity: Option<OwnedSemaphorePermit>,
 }
 
+impl From<Asked> for Input {
+    fn from(asked: Asked) -> Self {
+        Self::Command(Box::new(asked))
+    }
+}
+
 impl From<Command> for Input {
     /// A command that nobody waits for.
     fn from(command: Command) -> Self {
-        Self::Command(Asked { command, reply: Reply::Nobody, capacity: None })
+        Asked { command, reply: Reply::Nobody, capacity: None }.into()
     }
 }
 
@@ -62,6 +68,19 @@ impl Reply {
                 | Self::Erased(_),
                 _,
             ) => {}
+        }
+    }
+}
+
+impl Reply {
+    /// What was handed over is in the journal, and so accepted.
+    pub(super) fn journalled(self) {
+        match self {
+            Self::Accepted(reply) => drop(reply.send(())),
+            Self::Summary(reply) => {
+                reply.send(Summary::Journalled).ok();
+            }
+            Self::Nobody | Self::Link(_) | Self::Decided(_) | Self::Erased(_) => {}
         }
     }
 }

@@ -331,9 +331,8 @@ fn engine(takes: Duration) -> (Handle, tokio::task::JoinHandle<Asked>) {
     let answer = async move {
         let mut asked = Vec::new();
         while let Some(input) = inputs.recv().await {
-            let Input::Command(inbox::Asked { command, reply, .. }) = input else {
-                panic!("a command")
-            };
+            let Input::Command(input) = input else { panic!("a command") };
+            let inbox::Asked { command, reply, .. } = *input;
             let Command::Decide(decision, notes) = command else { panic!("a decision") };
             tokio::time::sleep(takes).await;
             reply.tell(Answer::Decided(notes.len() - 1));
