@@ -12,7 +12,7 @@ use http::Method;
 use tower::ServiceExt;
 
 use super::answer::Refused;
-use super::gate::{self, Access, Gate, Guard};
+use super::gate::{self, Access, Guard};
 use super::state::ApiState;
 
 /// Methods of one address, and who may use them.
@@ -64,17 +64,18 @@ impl GuardedRouter {
         nowhere: impl Fn() -> Refused + Clone + Send + Sync + 'static,
         state: ApiState,
     ) -> Self {
-        let guard = |gate: &Gate, access| {
-            middleware::from_fn_with_state(Guard { gate: gate.clone(), access }, gate::pass)
+        let guard = |access| {
+            let guard = Guard { gate: state.gate.clone(), access };
+            middleware::from_fn_with_state(guard, gate::pass)
         };
         let mut allowed: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         let mut router = Router::new();
         for Route { path, methods, access, answers } in routes {
             allowed.entry(path).or_default().extend(methods);
-            router = router.route(path, answers.layer(guard(&state.gate, access)));
+            router = router.route(path, answers.layer(guard(access)));
         }
         // What is told here isn't worth a rule of its own.
-        let open = guard(&state.gate, Access::Anyone);
+        let open = guard(Access::Anyone);
         let allowed = Arc::new(allowed);
         let other_method = async move |path: MatchedPath| {
             Refused::method_not_allowed(allowed.get(path.as_str()).map_or(&[], Vec::as_slice))
