@@ -17,7 +17,9 @@ const OF_SHELLS: &[&str] =
     &["tokio", "axum", "hyper", "reqwest", "redis", "redb", "wasmtime", "rand", "getrandom"];
 
 /// A crate, how it is built, and what isn't in it.
-const WITHOUT: [(&str, &[&str], &[&[&str]]); 5] = [
+type Without = (&'static str, &'static [&'static str], &'static [&'static [&'static str]]);
+
+const WITHOUT: [Without; 5] = [
     ("sidenote-core", &[], &[OF_SHELLS, OF_AUTHORS]),
     ("sidenote-cli", &["--no-default-features"], &[OF_AUTHORS, &["sidenote-sim"]]),
     ("sidenote-cli", &["--no-default-features", "--features", "demo"], &[OF_AUTHORS]),

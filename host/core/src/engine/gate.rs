@@ -58,7 +58,7 @@ pub(super) struct Accounts {
     /// Conversations that the platform takes nothing for, and until when.
     conversations: HashMap<(PluginName, ConversationId), Timestamp>,
     settings: Arc<Settings>,
-    /// What wakes each engine when a slot that it waits for is free.
+    /// What wakes each engine when what it waits for may have come.
     engines: Vec<Arc<dyn Fn() + Send + Sync>>,
     /// How the accounts stand, for whoever asks.
     shown: Vec<AccountState>,
@@ -70,7 +70,8 @@ struct Standing {
     troubles: Troubles,
     /// By kind: calls under way.
     under_way: [usize; CallKind::ALL],
-    /// Engines that found no slot, in the order in which they came, and whether notes wait there.
+    /// Engines that found no slot, or the account closed, in the order in which they came; and whether notes wait
+    /// there.
     waiting: VecDeque<(EngineId, bool)>,
 }
 
@@ -81,7 +82,7 @@ impl Gate {
         Self(Arc::new(Mutex::new(Accounts { of, conversations, settings, engines, shown })))
     }
 
-    /// Admits an engine. `wake` is called when a slot that it waits for is free: at any time, on any thread, while the
+    /// Admits an engine. `wake` is called when what it waits for may have come: at any time, on any thread, while the
     /// gate is open; it must not wait.
     pub fn admit(&self, wake: impl Fn() + Send + Sync + 'static) -> EngineId {
         let mut accounts = self.open();
@@ -144,8 +145,8 @@ impl Accounts {
         self.show(now, counters);
     }
 
-    /// Whether the engine may begin a call of this kind. Where no slot is free it waits for one. `notes_wait`: it
-    /// has notes for the plugin that wait.
+    /// Whether the engine may begin a call of this kind. Where it may not, it waits until it is woken. `notes_wait`:
+    /// it has notes for the plugin that wait.
     pub(super) fn has_turn(
         &mut self,
         engine: EngineId,
@@ -157,17 +158,17 @@ impl Accounts {
         let slots = self.settings.slots(plugin);
         let notes_wait = notes_wait || kind == CallKind::Post;
         let standing = self.standing(plugin, now);
-        let has_slot = standing.has_slot(engine, kind, slots, notes_wait);
-        if has_slot {
+        let turn =
+            standing.has_slot(engine, kind, slots, notes_wait) && standing.account.allows(now);
+        let waits = standing.waiting.iter_mut().find(|(waits, _)| *waits == engine);
+        match waits {
             // Whoever comes again is behind those that wait.
-            standing.waiting.retain(|(waits, _)| *waits != engine);
-        } else if slots > 0 {
-            match standing.waiting.iter_mut().find(|(waits, _)| *waits == engine) {
-                Some((_, notes)) => *notes |= notes_wait,
-                None => standing.waiting.push_back((engine, notes_wait)),
-            }
+            Some(_) if turn => standing.waiting.retain(|(waits, _)| *waits != engine),
+            Some((_, notes)) => *notes |= notes_wait,
+            None if !turn && slots > 0 => standing.waiting.push_back((engine, notes_wait)),
+            None => {}
         }
-        has_slot && standing.account.allows(now)
+        turn
     }
 
     /// The engine waits for no plugin but those that it still `wants`: the next one's turn.
@@ -246,7 +247,10 @@ impl Accounts {
         if ended.changed || shown || heard.pause.is_some() {
             self.show(now, counters);
         }
-        self.wake_next(engine, plugin);
+        match ended.changed {
+            true => self.wake_all(plugin),
+            false => self.wake_next(engine, plugin),
+        }
         ended.changed
     }
 
@@ -262,6 +266,7 @@ impl Accounts {
         standing.account.enable(now);
         let changed = standing.account.allows(now) != before.allows(now);
         self.show(now, counters);
+        self.wake_all(plugin);
         changed
     }
 
@@ -322,6 +327,15 @@ impl Accounts {
             self.of.insert(plugin.clone(), Standing::of(account));
         }
         self.of.get_mut(plugin).expect("it was put there if it was missing")
+    }
+
+    /// Wakes all that wait for the plugin: its account may be open to them, or may be so at another moment.
+    fn wake_all(&self, plugin: &PluginName) {
+        for (engine, _) in self.of.get(plugin).into_iter().flat_map(|standing| &standing.waiting) {
+            if let Some(wake) = self.engines.get(engine.0 as usize) {
+                wake();
+            }
+        }
     }
 
     /// Wakes the engine that waits for longest; not the one that is at it.
