@@ -52,7 +52,7 @@ class Writer:
 class Webhook:
     def receive(self, request):
         if request.method != "POST":
-            raise rejection(405, "method", "only POST is taken")
+            raise rejection(405, "method", "only POST is accepted")
         verify(request)
         body = parsed(request.body)
         match text(body, "event"):

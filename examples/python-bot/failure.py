@@ -17,7 +17,7 @@ def failure(kind, code, message, sent, retry_after_ms=None):
 
 def from_status(status, headers):
     """What a response that isn't a success means."""
-    # A gateway answers 408 or 5xx for a request that the platform behind it may have taken; 503 says that
+    # A gateway answers 408 or 5xx for a request that the platform behind it may have accepted; 503 says that
     # it was turned away.
     unknown = status == 408 or (status >= 500 and status != 503)
     sent = Sent.UNKNOWN if unknown else Sent.SENT

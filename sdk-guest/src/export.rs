@@ -125,7 +125,7 @@ pub trait Writer {
     fn post_note(call: Call, note: Note) -> Result<Posted, Failure>;
 }
 
-/// Takes notes back.
+/// Redacts notes.
 pub trait Redactor {
     /// Removes a note that this plugin posted, or overwrites its text where the platform can't remove
     /// it. Asked again for the same note, it answers the same.

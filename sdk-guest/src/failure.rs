@@ -118,7 +118,7 @@ impl Failure {
         Self::invalid("config", message).with_sent(Sent::NotSent)
     }
 
-    /// Says whether the platform may have taken the note all the same.
+    /// Says whether the platform may have the note all the same.
     pub fn with_sent(mut self, sent: Sent) -> Self {
         self.sent = sent;
         self
@@ -161,7 +161,7 @@ impl Failure {
             408 | 500.. => FailureKind::Transient,
             _ => FailureKind::Invalid,
         };
-        // A gateway answers 408 or 5xx for a request that the platform behind it may have taken; 503
+        // A gateway answers 408 or 5xx for a request that the platform behind it may have accepted; 503
         // says that it was turned away.
         let sent = match status {
             503 => Sent::Sent,

@@ -47,7 +47,7 @@ pub fn escape_html(text: &str) -> String {
 }
 
 /// A text of at most `most` characters. Where something is cut off, `… [cut]` at the end shows it; a
-/// limit that has no room for that gets none. Cut before you escape: the cut could go through an entity.
+/// limit that is too small for that gets none. Cut before you escape: the cut could go through an entity.
 pub fn cut(text: &str, most: usize) -> String {
     let text = &*clean(text);
     if at(text, most) == text.len() {

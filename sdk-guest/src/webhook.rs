@@ -2,7 +2,7 @@
 //! request from a forged one.
 //!
 //! The signature comes first: nothing that an unverified request says deserves an answer of its own. A
-//! repeat of a request that was taken is the host's to recognise: whatever [`Hmac::verify`] accepted is
+//! repeat of a request that was accepted is the host's to recognise: whatever [`Hmac::verify`] accepted is
 //! remembered there.
 //!
 //! ```
@@ -180,7 +180,7 @@ pub fn identity_verification() -> Result<bool, Rejection> {
 }
 
 /// What a look-up in the course of a webhook came to: `None` where the platform will never say, so that the
-/// conversation is taken without; a rejection, 503 with this code, where it may say it another time, so that the
+/// conversation counts without it; a rejection, 503 with this code, where it may say it another time, so that the
 /// platform sends the webhook again. Refused credentials are the former: they don't pass by repeating. Of those the
 /// log tells, once in an instance.
 pub fn looked_up<T>(code: &str, outcome: Result<T, Failure>) -> Result<Option<T>, Rejection> {
@@ -206,12 +206,12 @@ pub fn looked_up<T>(code: &str, outcome: Result<T, Failure>) -> Result<Option<T>
         FailureKind::NotFound => {}
         FailureKind::Auth if is_new => log::error!(
             { code = failure.code, asked = code },
-            "whose conversations are isn't told, and they are taken without it: {}", failure.message
+            "whose conversations are isn't told, and they count without it: {}", failure.message
         ),
         FailureKind::Auth => {}
         FailureKind::Invalid | FailureKind::Permanent if is_new => log::warn!(
             { code = failure.code, asked = code },
-            "an answer can't be used, and a conversation is taken without it: {}", failure.message
+            "an answer can't be used, and a conversation counts without it: {}", failure.message
         ),
         FailureKind::Invalid
         | FailureKind::Permanent
@@ -259,7 +259,7 @@ pub struct Hmac {
 
 impl Hmac {
     /// Checks a signature over data in constant time. 401, code `signature`, where it doesn't fit; 503,
-    /// code `secret`, where the operator set no secret of this name: without one nothing is taken.
+    /// code `secret`, where the operator set no secret of this name: without one nothing is accepted.
     pub fn verify(&self, data: &[u8], signature: &str) -> Result<(), Rejection> {
         let secret = self.secret;
         match crypto::hmac_verify(secret, self.hash, self.encoding, data, signature) {

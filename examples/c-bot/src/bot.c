@@ -75,8 +75,8 @@ static bool post(sidenote_plugin_types_call_t *call, sidenote_plugin_types_note_
   free(body.ptr);
   if (!answered) return failure_from_error(err, &error);
 
-  bool taken = response.status >= 200 && response.status <= 299;
-  if (taken) {
+  bool accepted = response.status >= 200 && response.status <= 299;
+  if (accepted) {
     memset(ret, 0, sizeof *ret);
     // The bot has the note also where it doesn't say what it calls it, so nothing here fails.
     if (json_is_object(response.body.ptr, response.body.len)) {
@@ -90,7 +90,7 @@ static bool post(sidenote_plugin_types_call_t *call, sidenote_plugin_types_note_
     failure_from_status(err, response.status, single_header(&response.headers, "retry-after"));
   }
   sidenote_plugin_http_response_free(&response);
-  return taken;
+  return accepted;
 }
 
 bool exports_sidenote_plugin_writer_post_note(sidenote_plugin_types_call_t *call,
@@ -221,14 +221,14 @@ bool exports_sidenote_plugin_webhook_receive(exports_sidenote_plugin_webhook_req
                                              rejection_t *err) {
   bool is_post = request->method.len == 4 && !memcmp(request->method.ptr, "POST", 4);
   exports_sidenote_plugin_webhook_event_t found;
-  bool taken = is_post ? verify(request, err) && event(&request->body, &found, err)
-                       : reject(err, 405, "method", "only POST is taken");
-  if (taken) {
+  bool accepted = is_post ? verify(request, err) && event(&request->body, &found, err)
+                       : reject(err, 405, "method", "only POST is accepted");
+  if (accepted) {
     ret->len = 1;
     ret->ptr = malloc(sizeof found);
     if (!ret->ptr) abort();
     *ret->ptr = found;
   }
   exports_sidenote_plugin_webhook_request_free(request);
-  return taken;
+  return accepted;
 }

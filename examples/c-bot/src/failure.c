@@ -62,7 +62,7 @@ bool failure_from_status(failure_t *out, int status, const chatbot_plugin_string
   char code[8], message[40];
   snprintf(code, sizeof code, "%d", status);
   snprintf(message, sizeof message, "the platform answered %d", status);
-  // A gateway answers 408 or 5xx for a request that the platform behind it may have taken; 503 says that it
+  // A gateway answers 408 or 5xx for a request that the platform behind it may have accepted; 503 says that it
   // was turned away.
   bool unknown = status == 408 || (status >= 500 && status != 503);
   failure(out, kind_of(status), code, message, unknown ? SENT(UNKNOWN) : SENT(SENT));

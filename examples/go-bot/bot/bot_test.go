@@ -66,7 +66,7 @@ func TestANoteIsPostedWithItsKeyAndTheIdOfTheAnswerIsItsId(t *testing.T) {
 }
 
 func TestAnAnswerWithoutAnIdIsNoFailure(t *testing.T) {
-	cases := map[string]string{`{"id":17}`: "17", `{"id":""}`: "", `{"ok":true}`: "", "null": "", "taken": "", "": "", `{"id":[1]}`: "", `{"id":null}`: ""}
+	cases := map[string]string{`{"id":17}`: "17", `{"id":""}`: "", `{"ok":true}`: "", "null": "", "thanks": "", "": "", `{"id":[1]}`: "", `{"id":null}`: ""}
 	for body, wanted := range cases {
 		if posted, failure, _ := post(200, body); failure != nil || posted.NoteId.SomeOr("") != wanted {
 			t.Error(body, posted, failure)

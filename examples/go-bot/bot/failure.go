@@ -23,7 +23,7 @@ func fail(kind types.FailureKind, code, message string, sent types.Sent) *failur
 func fromStatus(response http.Response) *failure {
 	status := response.Status
 	sent := types.Sent_Sent
-	// A gateway answers 408 or 5xx for a request that the platform behind it may have taken; 503 says that it
+	// A gateway answers 408 or 5xx for a request that the platform behind it may have accepted; 503 says that it
 	// was turned away.
 	if status == 408 || (status >= 500 && status != 503) {
 		sent = types.Sent_Unknown

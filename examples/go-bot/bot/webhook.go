@@ -29,7 +29,7 @@ const secret = "incoming"
 // Receive verifies a request and says what it means.
 func Receive(host Host, request request) ([]event, *rejection) {
 	if request.Method != "POST" {
-		return nil, reject(405, "method", "only POST is taken")
+		return nil, reject(405, "method", "only POST is accepted")
 	}
 	if rejection := verify(host, request); rejection != nil {
 		return nil, rejection

@@ -48,7 +48,7 @@ export const writer = {
 
 export const webhook = {
   receive(request) {
-    if (request.method !== 'POST') throw rejection(405, 'method', 'only POST is taken');
+    if (request.method !== 'POST') throw rejection(405, 'method', 'only POST is accepted');
     verify(request);
     const body = parsed(request.body);
     const turn = () => ({

@@ -4,7 +4,7 @@ const SECOND_MS = 1_000;
 
 /**
  * @param kind what the host does: 'transient' and 'rate-limited' are tried again, 'auth' waits for the
- *   operator, 'not-found', 'invalid' and 'permanent' are given up
+ *   operator, 'not-found', 'invalid' and 'permanent' become dead letters
  * @param sent whether the platform may have the note: 'not-sent', 'unknown', or 'sent' where it refused
  */
 export function failure(kind, code, message, sent, retryAfterMs) {
@@ -13,7 +13,7 @@ export function failure(kind, code, message, sent, retryAfterMs) {
 
 /** What a response that isn't a success means. */
 export function fromStatus({ status, headers }) {
-  // A gateway answers 408 or 5xx for a request that the platform behind it may have taken; 503 says that
+  // A gateway answers 408 or 5xx for a request that the platform behind it may have accepted; 503 says that
   // it was turned away.
   const unknown = status === 408 || (status >= 500 && status !== 503);
   const pause = retryAfterMs(headers, Date.now());

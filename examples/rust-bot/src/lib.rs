@@ -47,7 +47,7 @@ impl Writer for Bot {
 impl Webhook for Bot {
     fn receive(request: Request) -> Result<Vec<Event>, Rejection> {
         if request.method != "POST" {
-            return Err(Rejection::new(405, "method", "only POST is taken"));
+            return Err(Rejection::new(405, "method", "only POST is accepted"));
         }
         // Nothing of the request means anything before.
         let signature = request.required_header(HEADER)?;

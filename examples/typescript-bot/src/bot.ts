@@ -51,7 +51,7 @@ export const writer = {
 
 export const webhook = {
   receive(request: Incoming): Event[] {
-    if (request.method !== 'POST') throw rejection(405, 'method', 'only POST is taken');
+    if (request.method !== 'POST') throw rejection(405, 'method', 'only POST is accepted');
     verify(request);
     const body = parsed(request.body);
     switch (text(body, 'event')) {

@@ -18,7 +18,7 @@ export function failure(
 
 /** What a response that isn't a success means. */
 export function fromStatus({ status, headers }: Response): Failure {
-  // A gateway answers 408 or 5xx for a request that the platform behind it may have taken; 503 says that
+  // A gateway answers 408 or 5xx for a request that the platform behind it may have accepted; 503 says that
   // it was turned away.
   const unknown = status === 408 || (status >= 500 && status !== 503);
   const pause = retryAfterMs(headers, Date.now());

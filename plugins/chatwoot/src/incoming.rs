@@ -17,7 +17,7 @@ const WINDOW: u64 = 300;
 /// Verifies a request, then reads it.
 pub(crate) fn read(request: &Request) -> Result<Vec<Event>, Rejection> {
     if request.method != "POST" {
-        return Err(Rejection::new(405, "method", "only POST is taken"));
+        return Err(Rejection::new(405, "method", "only POST is accepted"));
     }
     verify(request)?;
     let body = request.value()?;

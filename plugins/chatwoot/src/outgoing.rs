@@ -45,7 +45,7 @@ pub(crate) fn delete(conversation: &str, message: &str) -> Result<Redaction, Fai
 
 fn post(conversation: &str, message: &Message<'_>) -> Result<Posted, Failure> {
     let url = Settings::load()?.messages(conversation);
-    // Chatwoot answers JSON: whatever else answers there, a proxy's page, say, has taken nothing.
+    // Chatwoot answers JSON: whatever else answers there, a proxy's page, say, has no note.
     let answer: Value = api::send(Request::post(url).json(message)?)?.json()?;
     if key_in(&answer).as_deref() != Some(message.content_attributes.sidenote_key) {
         log::warn!(

@@ -19,7 +19,7 @@ const MILLISECONDS: u64 = 100_000_000_000;
 /// Verifies a request, then reads it.
 pub(crate) fn read(request: &Request) -> Result<Vec<Event>, Rejection> {
     if request.method != "POST" {
-        return Err(Rejection::new(405, "method", "only POST is taken"));
+        return Err(Rejection::new(405, "method", "only POST is accepted"));
     }
     verify(request)?;
     let hook = request.value()?;

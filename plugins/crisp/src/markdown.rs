@@ -7,7 +7,7 @@ use sidenote_plugin::text;
 const MOST: usize = 5000;
 /// Most messages of a note.
 pub(crate) const MOST_PARTS: u64 = 40;
-/// Room for the line that a further message begins with.
+/// Space for the line that a further message begins with.
 const HEAD: usize = 30;
 
 /// A text as messages, ready to be sent. Further ones say that they continue the first; a text that is too

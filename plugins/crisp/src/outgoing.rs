@@ -101,7 +101,7 @@ fn post(
         user: User { r#type: "participant", nickname: settings.name() },
     };
     let url = format!("{}/message", settings.conversation(conversation));
-    // Crisp answers JSON: whatever else answers there, a proxy's page, say, has taken nothing.
+    // Crisp answers JSON: whatever else answers there, a proxy's page, say, has no note.
     settings.send(Request::post(url).json(&message)?)?.json::<Value>().map(drop)
 }
 

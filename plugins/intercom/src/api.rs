@@ -50,7 +50,7 @@ pub(crate) fn id(id: &str) -> Result<&str, Failure> {
     Ok(id)
 }
 
-/// Until when nothing more is taken, where an answer says that nothing is left of the limit.
+/// Until when nothing more is accepted, where an answer says that nothing is left of the limit.
 pub(crate) fn exhausted(response: &Response) -> Option<Duration> {
     let left: u64 = response.header("x-ratelimit-remaining")?.trim().parse().ok()?;
     reset(response).filter(|_| left == 0)
@@ -67,7 +67,7 @@ fn failure(response: &Response) -> Failure {
     let errors = response.list(&["errors"]).unwrap_or_default();
     if let Some(code) = errors.iter().find_map(|error| error["code"].as_str()) {
         failure.message = format!("Intercom answered {}: {code}", response.status);
-        // The operator can mend these, so the note isn't given up for them.
+        // The operator can mend these, so the note doesn't become a dead letter for them.
         if code.contains("admin") || code == "intercom_version_invalid" {
             failure.kind = FailureKind::Auth;
         }

@@ -23,7 +23,7 @@ pub(crate) fn read(request: &Request) -> Result<Vec<Event>, Rejection> {
             verify(request)?;
             Ok(vec![event(&request.value()?)?])
         }
-        _ => Err(Rejection::new(405, "method", "only HEAD and POST are taken")),
+        _ => Err(Rejection::new(405, "method", "only HEAD and POST are accepted")),
     }
 }
 

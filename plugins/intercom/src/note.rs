@@ -30,7 +30,7 @@ pub(crate) fn post(settings: &Settings, key: &str, note: &Note) -> Result<Posted
     Ok(posted(&response, |parts| parts.note(&settings.admin, key)))
 }
 
-/// What came of a post. It was taken, so an answer that can't be read is no failure: the note has no id then.
+/// What came of a post. It was accepted, so an answer that can't be read is no failure: the note has no id then.
 pub(crate) fn posted(response: &Response, id: impl FnOnce(&Parts<'_>) -> Option<String>) -> Posted {
     let parts = response.list(&PARTS);
     let id = parts.ok().and_then(|parts| id(&Parts(&parts))).filter(|id| !id.is_empty());

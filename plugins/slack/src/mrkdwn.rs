@@ -6,7 +6,7 @@ use sidenote_plugin::text;
 pub(crate) const MOST: usize = 4000;
 /// Most messages of a note. Their ids have to fit into the note's id.
 const MOST_PARTS: usize = 40;
-/// Room for the line that a further message begins with, and for an escape that goes on there.
+/// Space for the line that a further message begins with, and for an escape that goes on there.
 const HEAD: usize = 40;
 
 /// A text that Slack shows as it is: without `<` there are no mentions, no `<!channel>`, no links.

@@ -41,7 +41,7 @@ pub(crate) fn note(call: &Call, note: &Note) -> Result<Posted, Failure> {
             metadata: Metadata { event_type: METADATA, event_payload: payload },
         };
         let answer = api::post("chat.postMessage", &message)?;
-        // It was taken, so an answer that doesn't say what it is called is no failure.
+        // It was accepted, so an answer that doesn't say what it is called is no failure.
         match answer["ts"].as_str().filter(|ts| !ts.is_empty()) {
             Some(ts) => ids.push(ts.to_owned()),
             None => log::warn!("the answer doesn't show what was posted"),

@@ -51,7 +51,7 @@ pub(crate) fn id(id: &str) -> Result<u64, Failure> {
     })
 }
 
-/// Until when nothing more is taken, where an answer says that nothing is left of the account's limit.
+/// Until when nothing more is accepted, where an answer says that nothing is left of the account's limit.
 pub(crate) fn exhausted(response: &Response) -> Option<Duration> {
     let reset: u64 = response.header("ratelimit-reset")?.trim().parse().ok()?;
     is_used_up(response).then_some(Duration::from_secs(reset))

@@ -21,7 +21,7 @@ const HMAC: Hmac =
 /// Verifies a request, then reads it. Without the secret everything is refused.
 pub(crate) fn read(request: &Request) -> Result<Vec<Event>, Rejection> {
     if request.method != "POST" {
-        return Err(Rejection::new(405, "method", "only POST is taken"));
+        return Err(Rejection::new(405, "method", "only POST is accepted"));
     }
     verify(request)?;
     let body = request.value()?;

@@ -25,7 +25,7 @@ pub(crate) fn post(settings: &Settings, key: &str, note: &Note) -> Result<Posted
         }
     });
     let response = api::put(settings, &format!("/api/v2/tickets/{ticket}"), &body)?;
-    // The note was taken: an answer that can't be read is no failure.
+    // The note was accepted: an answer that can't be read is no failure.
     let updated: Value = response.json().unwrap_or_default();
     let posted = match comment_of(settings, ticket, &updated["audit"]) {
         Some(id) => Posted::with_id(id),

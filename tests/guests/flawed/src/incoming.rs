@@ -11,7 +11,7 @@ const WINDOW: u64 = 300;
 
 pub(crate) fn read(request: &Request) -> Result<Vec<Event>, Rejection> {
     if request.method != "POST" && !is("takes-any-method") {
-        return Err(Rejection::new(405, "method", "only POST is taken"));
+        return Err(Rejection::new(405, "method", "only POST is accepted"));
     }
     if is("traps-on-strangers") {
         request.header("x-signature").expect("every webhook is signed");

@@ -1,0 +1,134 @@
+//! What is not said, and what is said instead.
+
+/// Words that are not said.
+pub(crate) struct Rule {
+    /// A regular expression, without regard to capitals unless it says so itself.
+    pub(crate) pattern: &'static str,
+    /// Words that make something else of them where they follow.
+    pub(crate) unless_before: &'static [&'static str],
+    pub(crate) say: &'static str,
+    /// The words of the glossary that are meant.
+    pub(crate) glossary: &'static [&'static str],
+}
+
+pub(crate) const RULES: &[Rule] = &[
+    Rule {
+        pattern: r"\b(take[ns]?|taking|took)( (it|them|a note|notes|the note|the notes|this note))? back\b",
+        unless_before: &[],
+        say: "redacted, redacts, redact",
+        glossary: &["redact"],
+    },
+    Rule {
+        pattern: r"\bparcels?\b",
+        unless_before: &[],
+        say: "sink delivery",
+        glossary: &["sink delivery"],
+    },
+    Rule {
+        pattern: r"\btaken\b",
+        // "taken over from the SDK", "taken for an id", "taken out of an answer", "taken away", "taken from a file".
+        unless_before: &["over", "for", "out", "away", "from", "up", "apart", "off", "as", "back"],
+        say: "accepted",
+        glossary: &["accepted"],
+    },
+    Rule {
+        pattern: r"\b(given|gives?|giving|gave) up\b",
+        unless_before: &[],
+        say: "dead-lettered, a dead letter; of what isn't delivered: ended, dropped, let go",
+        glossary: &["dead letter"],
+    },
+    Rule {
+        pattern: r"\b(bury|buries|buried|burying)\b",
+        unless_before: &[],
+        say: "dead-letter",
+        glossary: &["dead letter"],
+    },
+    Rule {
+        pattern: r"\bhurr(y|ies|ied)\b",
+        unless_before: &[],
+        say: "retry now",
+        glossary: &["retry"],
+    },
+    Rule {
+        pattern: r"\breviv(e|es|ed|ing|al)\b",
+        unless_before: &[],
+        say: "requeue",
+        glossary: &["requeue"],
+    },
+    Rule { pattern: r"\bstand-ins?\b", unless_before: &[], say: "fake", glossary: &["fake"] },
+    Rule {
+        pattern: r"\bthe reference\b",
+        unless_before: &[],
+        say: "autoplay-sdk",
+        glossary: &["autoplay-sdk"],
+    },
+    Rule {
+        pattern: r"\bseats?\b",
+        unless_before: &[],
+        say: "CPU permit",
+        glossary: &["CPU permit"],
+    },
+    Rule {
+        pattern: r"\broom\b",
+        unless_before: &[],
+        say: "capacity; of a disk: space",
+        glossary: &["capacity"],
+    },
+    Rule {
+        // As types: the words themselves are English.
+        pattern: r"(?-i:`(Shelf|Roster|Desk|Board|Teller|Whom|Wish|Door|Vault|Anatomy|Front|Intake|Inlet)\b|\b(Shelf|Roster|Teller|Wish|Vault|Anatomy|Inlet)::)",
+        unless_before: &[],
+        say: "the type by its name: HistoryIndex, PluginRoles, AccountQueue, AccountStatus, Publisher, Subject, \
+              LinkRequest, EgressClient, SecretStore, ComponentInfo, ApiBackend, IngestService, WebhookVerifier",
+        glossary: &[],
+    },
+];
+
+/// Texts, and what is said in their place by the rules that they break.
+pub(crate) const EXAMPLES: &[(&str, &[&str])] = &[
+    ("The note is taken back.", &[RULES[0].say]),
+    ("It takes them back, and a session takes 5 s back and forth", &[RULES[0].say]),
+    ("parcels of a sink", &[RULES[1].say]),
+    ("The actions are taken when they are stored", &[RULES[2].say]),
+    ("sessions are taken over, numbers are taken for ids, secrets taken out", &[]),
+    ("A note is given up after 20 attempts; giving up", &[RULES[3].say, RULES[3].say]),
+    ("its state is `given_up`, \"given_up\"", &[]),
+    ("the note is buried", &[RULES[4].say]),
+    ("hurried on", &[RULES[5].say]),
+    ("a revived note", &[RULES[6].say]),
+    ("a stand-in for the vendor", &[RULES[7].say]),
+    (
+        "as the reference does; the reference's bugs; a reference to it",
+        &[RULES[8].say, RULES[8].say],
+    ),
+    ("four seats", &[RULES[9].say]),
+    ("no room in the inbox; no mushroom", &[RULES[10].say]),
+    ("`Shelf` and `Desk`, on a desk; `DeskTop`", &[RULES[11].say, RULES[11].say]),
+];
+
+/// A place that may say what a rule refuses.
+pub(crate) struct Allowed {
+    /// The file, or how its path begins.
+    pub(crate) file: &'static str,
+    /// What the line has in it.
+    pub(crate) text: &'static str,
+    /// Why it may.
+    pub(crate) reason: &'static str,
+}
+
+pub(crate) const ALLOWED: &[Allowed] = &[
+    Allowed {
+        file: "plugins/intercom/README.md",
+        text: "a seat of its own is best",
+        reason: "what Intercom sells per teammate is called so",
+    },
+    Allowed {
+        file: "ARCHITECTURE.md",
+        text: "a room for each thing that has a state",
+        reason: "a part of the engine's core, which bounds nothing",
+    },
+];
+
+/// Where the words are still to be changed: how a path begins.
+pub(crate) const PENDING: &[&str] =
+    &["host/", "tests/cli/snapshots/cli__help__help", "docs/src/operators/watching.md"];
