@@ -90,8 +90,8 @@ async fn a_stop_says_how_many_notes_wait_and_a_dead_letter_whose_it_is() {
     rig.platform.fail(Scope::Any, Fault::status(422), 1);
     rig.emit(&dead.batch(0..1)).await;
     let log = rig.log();
-    let given_up = logged(&log, "outbox: a note is given up", 1).await;
-    let fields = &given_up[0]["fields"];
+    let letters = logged(&log, "outbox: a note became a dead letter", 1).await;
+    let fields = &letters[0]["fields"];
     let named = (&fields["product"], &fields["session"], &fields["conversation"]);
     assert_eq!(named, (&json!("p"), &json!(dead.session.as_str()), &json!(conversation)));
     rig.open(&waits).await;
