@@ -107,11 +107,12 @@ impl Standing {
     }
 
     /// Whether one more call of a kind may be made of `slots`. Notes go first: while some wait, nothing is
-    /// redacted, and half of the slots is theirs; redactions never take more than a quarter.
+    /// redacted, and half of the slots is theirs; redactions never take more than a quarter. Whoever waits with no
+    /// note is not ahead of one.
     fn has_slot(&self, engine: EngineId, kind: CallKind, slots: usize, notes_wait: bool) -> bool {
-        let busy: usize = self.under_way.iter().sum();
         let of_kind = self.under_way[kind as usize];
-        let ahead = self.waiting.iter().take_while(|(other, _)| *other != engine).count();
+        let before = self.waiting.iter().take_while(|(other, _)| *other != engine);
+        let ahead = before.filter(|(_, notes)| *notes || kind != CallKind::Post).count();
         let notes_wait =
             notes_wait || self.waiting.iter().any(|(it, notes)| *it != engine && *notes);
         let fair = match kind {
@@ -119,7 +120,18 @@ impl Standing {
             CallKind::Redaction => !notes_wait && of_kind < (slots / 4).max(1),
             CallKind::Sink => !notes_wait || of_kind < slots.div_ceil(2),
         };
-        busy + ahead < slots && fair
+        self.busy() + ahead < slots && fair
+    }
+
+    /// Calls under way.
+    fn busy(&self) -> usize {
+        self.under_way.iter().sum()
+    }
+
+    /// The engine whose turn is next: the first that has notes, or else the first.
+    fn next(&self) -> Option<EngineId> {
+        let with_notes = self.waiting.iter().find(|(_, notes)| *notes);
+        with_notes.or(self.waiting.front()).map(|(engine, _)| *engine)
     }
 }
 
@@ -171,18 +183,12 @@ impl Accounts {
         turn
     }
 
-    /// The engine waits for no plugin but those that it still `wants`: the next one's turn.
-    pub(super) fn leave(&mut self, engine: EngineId, wants: impl Fn(&PluginName) -> bool) {
-        let mut left = Vec::new();
-        for (plugin, standing) in &mut self.of {
-            let before = standing.waiting.len();
-            let stays = |(waits, _): &(EngineId, bool)| *waits != engine || wants(plugin);
-            standing.waiting.retain(stays);
-            if standing.waiting.len() < before {
-                left.push(plugin.clone());
-            }
+    /// The engine begins nothing any more.
+    pub(super) fn leave(&mut self, engine: EngineId) {
+        for standing in self.of.values_mut() {
+            standing.waiting.retain(|(waits, _)| *waits != engine);
         }
-        left.iter().for_each(|plugin| self.wake_next(engine, plugin));
+        self.of.keys().for_each(|plugin| self.wake_next(engine, plugin));
     }
 
     /// What a plugin was found to do when it was asked last; `None` where it was no sink.
@@ -338,12 +344,13 @@ impl Accounts {
         }
     }
 
-    /// Wakes the engine that waits for longest; not the one that is at it.
-    fn wake_next(&self, at_it: EngineId, plugin: &PluginName) {
-        let first = self.of.get(plugin).and_then(|standing| standing.waiting.front());
-        if let Some((first, _)) = first
-            && *first != at_it
-            && let Some(wake) = self.engines.get(first.0 as usize)
+    /// Wakes the engine whose turn is next, where a slot is free; not the one that is at it. To be told where a slot
+    /// may have become free, and behind each turn, so that all who can go on do.
+    pub(super) fn wake_next(&self, at_it: EngineId, plugin: &PluginName) {
+        let Some(standing) = self.of.get(plugin) else { return };
+        if standing.busy() < self.settings.slots(plugin)
+            && let Some(next) = standing.next().filter(|next| *next != at_it)
+            && let Some(wake) = self.engines.get(next.0 as usize)
         {
             wake();
         }

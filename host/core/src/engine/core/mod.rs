@@ -517,6 +517,13 @@ impl Core {
     }
 }
 
+impl Drop for Core {
+    /// Others wait for nobody who begins nothing any more.
+    fn drop(&mut self) {
+        self.gate.open().leave(self.engine);
+    }
+}
+
 /// The conversation that an adopted session's link would go to.
 fn adopted(plugin: Option<PluginName>, imported: &Imported) -> Option<Target> {
     Some((plugin?, imported.conversation.clone()?))

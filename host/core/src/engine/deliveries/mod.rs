@@ -533,8 +533,6 @@ impl Deliveries {
         turns.extend(self.sinks.begin(&mut pass, tx));
         turns.extend(self.redactions.pipeline.begin(&mut pass, tx));
         tx.touched.extend(turns);
-        let wanted: HashSet<_> = self.wanted().cloned().collect();
-        accounts.leave(engine, |plugin| wanted.contains(plugin));
     }
 
     fn wanted(&self) -> impl Iterator<Item = &PluginName> {

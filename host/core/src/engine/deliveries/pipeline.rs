@@ -191,6 +191,7 @@ impl<W: Waiting> Pipeline<W> {
             for plugin in wanted {
                 while let Some(key) = self.next(pass, &plugin, tx.now) {
                     self.take_turn(pass, &plugin, &key, tx);
+                    pass.accounts.wake_next(pass.engine, &plugin);
                     turns.push(key);
                 }
             }
