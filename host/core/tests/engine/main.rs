@@ -1,9 +1,14 @@
 //! The engine's core, driven directly: rows in a map, a clock that the test moves, calls that it answers. Nothing
 //! waits in here, and nothing runs beside the test.
 
+mod erase;
 mod gate;
+mod history;
+mod links;
+mod memory;
 mod orders;
 mod pipeline;
 mod redactions;
+mod sinks;
 mod words;
 mod world;
