@@ -43,6 +43,10 @@ pub struct Job {
     /// The erasure that it is of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub erasure: Option<ErasureId>,
+    /// Of a note that is being posted: whether the platform may have it by an earlier attempt. A start asks for it in
+    /// any case.
+    #[serde(skip)]
+    pub unknown: bool,
 }
 
 /// The name of an erasure, by which what stays of it is looked up. Says nothing of whom it was about.
@@ -125,7 +129,7 @@ pub enum Finished {
 impl Job {
     /// A job that is due.
     pub fn new(note: SentNote, why: Why, now: Timestamp) -> Self {
-        let (attempts, uncounted, failure, erasure) = (0, 0, None, None);
+        let (attempts, uncounted, failure, erasure, unknown) = (0, 0, None, None, false);
         Self {
             note,
             why,
@@ -136,12 +140,13 @@ impl Job {
             decided: now,
             failure,
             erasure,
+            unknown,
         }
     }
 
-    /// A job whose note is being posted at this moment.
-    pub fn of_post(note: SentNote, why: Why, now: Timestamp) -> Self {
-        Self { state: State::Posting, ..Self::new(note, why, now) }
+    /// A job whose note is being posted at this moment. `unknown`: an earlier attempt at that ended without an outcome.
+    pub fn of_post(note: SentNote, why: Why, unknown: bool, now: Timestamp) -> Self {
+        Self { state: State::Posting, unknown, ..Self::new(note, why, now) }
     }
 
     /// The same at a start of the host: whatever was under way has an unknown outcome, and a clock that was

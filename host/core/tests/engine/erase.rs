@@ -134,6 +134,26 @@ fn what_comes_of_a_post_that_was_under_way_says_what_becomes_of_its_note() {
 }
 
 #[test]
+fn a_note_that_may_have_come_there_by_an_earlier_attempt_is_asked_for_whatever_the_last_one_says() {
+    for restarted in [false, true] {
+        let mut world = World::linked(settings(), &["s"]);
+        world.seal("s");
+        if restarted {
+            world.restart();
+        } else {
+            world.answer(crashed(Crash::Timeout));
+        }
+        world.pass(SECOND);
+        assert_eq!(names(&world.calls), ["post s/1, asked for first"]);
+        world.tell(erase(&["s"], false));
+        world.answer(fails(FailureKind::Permanent));
+        assert_eq!(names(&world.calls), ["redact s/1"]);
+        world.answer(took());
+        assert_eq!((world.count(Table::Redact), world.count(Table::Kept)), (0, 0));
+    }
+}
+
+#[test]
 fn a_post_of_an_erased_session_that_ends_under_its_id_is_redacted_by_it() {
     let mut world = World::linked(settings(), &["s"]);
     world.seal("s");

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use crate::engine::core::Core;
+use crate::engine::deliveries::Posting;
 use crate::engine::erase::{AtPlatform, EraseOrder, Erased, OF_SESSION, SessionRows};
 use crate::engine::event::What;
 use crate::engine::kept::{self, Wanted};
@@ -61,13 +62,12 @@ impl Core {
         erased
     }
 
-    /// What becomes of a note at the platform whose session is erased. `posting` is the number of the one whose post
-    /// is under way.
+    /// What becomes of a note at the platform whose session is erased. `posting` is the one whose post is under way.
     fn redact_erased(
         &mut self,
         key: &SessionKey,
         note: AtPlatform,
-        posting: Option<u64>,
+        posting: Option<Posting>,
         order: &EraseOrder,
         wanted: Wanted,
         tx: &mut Tx,
@@ -81,7 +81,7 @@ impl Core {
             self.counters.redactions_unsupported.add(u64::from(!order.keep_notes));
             return;
         }
-        let is_known = job.is_some() || sent.note_id.is_some();
+        let posting = posting.filter(|post| post.seq == seq && sent.note_id.is_none());
         let job = match job {
             // What is in memory knows of an attempt that is under way.
             Some(job) => match self.deliveries.redaction(key, seq).cloned() {
@@ -89,22 +89,23 @@ impl Core {
                 None if job.state == State::GivenUp => Job::new(job.note, Why::Erased, tx.now),
                 None => job.taken_up(tx.now),
             },
-            None if !is_known && posting == Some(seq) => Job::of_post(sent, Why::Erased, tx.now),
-            None => Job::new(sent, Why::Erased, tx.now),
+            None => match posting {
+                Some(post) => Job::of_post(sent, Why::Erased, post.unknown, tx.now),
+                None => Job::new(sent, Why::Erased, tx.now),
+            },
         };
         let job = Job { why: Why::Erased, erasure: wanted.erasure, ..job };
         self.deliveries.add_redaction(key, seq, job, tx, &self.counters);
     }
 
-    /// Takes a session out of the memory and the indexes. Returns the number of its note that is being
-    /// posted at this moment.
+    /// Takes a session out of the memory and the indexes. Returns which note of it is being posted at this moment.
     fn forget(
         &mut self,
         key: &SessionKey,
         rows: &SessionRows,
         persons: &[Person],
         tx: &mut Tx,
-    ) -> Option<u64> {
+    ) -> Option<Posting> {
         tx.records.remove(key);
         self.history.forget(key);
         tx.tell(key, What::Gone);

@@ -71,6 +71,15 @@ pub(super) struct Deliveries {
     said: HashSet<(PluginName, Reason)>,
 }
 
+/// A note that is being posted.
+#[derive(Clone, Copy)]
+pub(super) struct Posting {
+    /// Its number among the notes of its session.
+    pub(super) seq: u64,
+    /// Whether an earlier attempt ended without an outcome.
+    pub(super) unknown: bool,
+}
+
 /// The tables of a kind that stands in lanes.
 pub(super) fn tables_of(lane: LaneKind) -> [Table; 2] {
     let tables = match lane {
@@ -437,7 +446,8 @@ impl Deliveries {
             Ok(posted) => posted.note_id.clone(),
             Err(_) => None,
         };
-        if note_id.is_some() || result.as_ref().is_err_and(PostError::is_unknown) {
+        let unknown = |error: &PostError| error.is_unknown() || job.unknown;
+        if note_id.is_some() || result.as_ref().is_err_and(unknown) {
             self.redactions.posted(&note.key, note.seq, note_id, tx);
             return Some(false);
         }
@@ -573,12 +583,13 @@ impl Deliveries {
         idle && !(timers_too && waits)
     }
 
-    /// Takes a session's lanes out of memory. Returns the number of its note that is being posted at this moment.
-    pub(super) fn forget_lanes(&mut self, key: &SessionKey) -> Option<u64> {
+    /// Takes a session's lanes out of memory. Returns which note of it is being posted at this moment.
+    pub(super) fn forget_lanes(&mut self, key: &SessionKey) -> Option<Posting> {
         self.sinks.remove(key);
         let lanes = self.notes.remove(key)?;
         let mut posting = lanes.iter().filter_map(Lane::head);
-        posting.find(|head| head.progress.state == Attempt::InFlight).map(|head| head.note.seq)
+        let head = posting.find(|head| head.progress.state == Attempt::InFlight)?;
+        Some(Posting { seq: head.note.seq, unknown: head.progress.unknown })
     }
 
     /// The host ends: the calls under way are put on record as cut off.

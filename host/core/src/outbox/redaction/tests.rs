@@ -190,7 +190,7 @@ proptest! {
 fn a_post_under_way_is_waited_for() {
     let mut queue = Queue::default();
     let unnamed = SentNote { note_id: None, ..note(1) };
-    queue.insert(1, Job::of_post(unnamed, Why::Erased, Timestamp(0)));
+    queue.insert(1, Job::of_post(unnamed, Why::Erased, false, Timestamp(0)));
     assert_eq!(queue.ready(Timestamp(0)), None);
     assert_eq!(queue.next_timer(false), None);
     let job = queue.posted(1, Some("n".to_owned())).unwrap();
