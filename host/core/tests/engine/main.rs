@@ -8,6 +8,7 @@ mod links;
 mod memory;
 mod orders;
 mod pipeline;
+mod random;
 mod redactions;
 mod sinks;
 mod words;

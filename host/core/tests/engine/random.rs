@@ -1,0 +1,494 @@
+//! Random lives of a core, judged from outside: by what it was told, what the platform has, and what is stored.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use sidenote_core::engine::erase::OF_SESSION;
+use sidenote_core::engine::kept::KeptRow;
+use sidenote_core::engine::rows::session_number;
+use sidenote_core::engine::{Answer, Call, Command, Decision, LaneKind, NoteRef, Outcome, Work};
+use sidenote_core::outbox::lane::DeadLetter;
+use sidenote_core::outbox::note::{Crash, FailureKind, LimitScope, Note, Posted};
+use sidenote_core::outbox::redaction::Why;
+use sidenote_core::outbox::sink_delivery::{Content, SinkDelivery};
+use sidenote_core::rows::Table;
+use sidenote_core::rules::Delivery;
+use sidenote_core::session::batch::Entry;
+use sidenote_core::session::state::Covers;
+
+use crate::words::{
+    CHAT, acts_of, crashed, ended, erase, fails, key, limited, link, settings_of, summary, took,
+};
+use crate::world::World;
+
+const SESSIONS: [&str; 3] = ["a", "b", "c"];
+
+#[derive(Debug, Clone)]
+enum Step {
+    Act {
+        session: usize,
+        actions: usize,
+        user: bool,
+    },
+    Link {
+        session: usize,
+        to: usize,
+    },
+    Summary {
+        session: usize,
+        covers: u64,
+    },
+    Pass {
+        millis: u64,
+    },
+    Answer {
+        which: usize,
+        how: How,
+    },
+    Retry,
+    Purge {
+        which: usize,
+    },
+    Erase {
+        session: usize,
+    },
+    /// The process is killed; calls under way reached the platform or didn't.
+    Kill {
+        arrived: bool,
+    },
+    Stop,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum How {
+    Takes,
+    Refuses,
+    Fails,
+    Limits(LimitScope),
+    /// Nobody hears of it.
+    Late {
+        arrived: bool,
+    },
+}
+
+fn how() -> impl Strategy<Value = How> {
+    prop_oneof![
+        6 => Just(How::Takes),
+        1 => Just(How::Refuses),
+        2 => Just(How::Fails),
+        1 => Just(How::Limits(LimitScope::Account)),
+        1 => Just(How::Limits(LimitScope::Conversation)),
+        1 => any::<bool>().prop_map(|arrived| How::Late { arrived }),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let session = || 0..SESSIONS.len();
+    prop_oneof![
+        8 => (session(), 1..4_usize, any::<bool>())
+            .prop_map(|(session, actions, user)| Step::Act { session, actions, user }),
+        3 => (session(), 0..2_usize).prop_map(|(session, to)| Step::Link { session, to }),
+        1 => (session(), 0..9_u64).prop_map(|(session, covers)| Step::Summary { session, covers }),
+        4 => (1..4000_u64).prop_map(|millis| Step::Pass { millis }),
+        1 => (1..400_u64).prop_map(|seconds| Step::Pass { millis: seconds * 1000 }),
+        8 => (any::<usize>(), how()).prop_map(|(which, how)| Step::Answer { which, how }),
+        1 => Just(Step::Retry),
+        1 => any::<usize>().prop_map(|which| Step::Purge { which }),
+        1 => session().prop_map(|session| Step::Erase { session }),
+        1 => any::<bool>().prop_map(|arrived| Step::Kill { arrived }),
+        1 => Just(Step::Stop),
+    ]
+}
+
+/// What was told, and what the platform and the sink have.
+struct Life {
+    world: World,
+    /// Actions that were accepted of each session and not erased, in order.
+    accepted: BTreeMap<&'static str, Vec<String>>,
+    actions: usize,
+    /// Actions of notes that the core was told are posted, or that a person purged.
+    ended: HashSet<String>,
+    /// Actions that the sink took, by session, as the core was told.
+    sunk: BTreeMap<String, Vec<String>>,
+    /// Notes that the platform has: by key, and whether their session was erased since.
+    platform: HashMap<String, (String, bool)>,
+    /// Notes by key: no two share it, and none changes.
+    notes: HashMap<String, (String, u64, String)>,
+    /// Notes that were dead letters once, or were purged: whether the platform has them is a person's business.
+    given_up: HashSet<String>,
+    /// Actions that left the window, as they were counted, but for those of sessions that were erased since.
+    dropped: i64,
+    /// Whether a person had anything sent again.
+    requeued: bool,
+}
+
+fn told(note: &Note) -> Vec<String> {
+    note.actions.iter().map(|action| action.description.clone()).collect()
+}
+
+fn held(delivery: &SinkDelivery) -> Vec<String> {
+    match &delivery.content {
+        Content::Actions(batch) => batch.actions.iter().map(|it| it.description.clone()).collect(),
+        Content::Summary(_) => Vec::new(),
+    }
+}
+
+impl Life {
+    fn new() -> Self {
+        let rules = Delivery { max_lane_notes: 6, max_gathered_actions: 8, ..Delivery::default() };
+        let settings = settings_of(&[CHAT, "sink"], rules).with_concurrency(CHAT, 1);
+        let world = World::new(settings);
+        world.sink("sink", false);
+        Self {
+            world,
+            accepted: SESSIONS.map(|session| (session, Vec::new())).into(),
+            actions: 0,
+            ended: HashSet::new(),
+            sunk: BTreeMap::new(),
+            platform: HashMap::new(),
+            notes: HashMap::new(),
+            given_up: HashSet::new(),
+            dropped: 0,
+            requeued: false,
+        }
+    }
+
+    fn step(&mut self, step: &Step) {
+        match step {
+            Step::Act { session, actions, user } => {
+                let session = SESSIONS[*session];
+                let fresh: Vec<_> =
+                    (0..*actions).map(|n| format!("{session}{:05}", self.actions + n)).collect();
+                self.actions += actions;
+                let user = user.then(|| format!("user of {session}"));
+                let texts: Vec<_> = fresh.iter().map(String::as_str).collect();
+                let answer = self.tell(acts_of(session, (user.as_deref(), None), &texts));
+                assert!(matches!(answer, Answer::Accepted), "{answer:?}");
+                self.accepted.get_mut(session).expect("it is one of them").extend(fresh);
+            }
+            Step::Link { session, to } => {
+                drop(self.tell(Command::Link(link(SESSIONS[*session], &format!("c{to}")))));
+            }
+            Step::Summary { session, covers } => {
+                drop(self.tell(summary(SESSIONS[*session], "Sum", Covers::Next(*covers))));
+            }
+            Step::Pass { millis } => self.world.pass(Duration::from_millis(*millis)),
+            Step::Answer { which, how } => self.answer(*which, *how),
+            Step::Retry => self.retry(),
+            Step::Purge { which } => self.purge(*which),
+            Step::Erase { session } => self.erase(SESSIONS[*session]),
+            Step::Kill { arrived } => self.end(*arrived),
+            Step::Stop => {
+                self.tell(Command::Stop);
+                self.end(false);
+            }
+        }
+    }
+
+    fn tell(&mut self, command: Command) -> Answer {
+        self.world.tell(command)
+    }
+
+    fn end(&mut self, arrived: bool) {
+        for call in self.world.calls.clone() {
+            if arrived {
+                self.reach(&call);
+            }
+        }
+        self.dropped += self.window();
+        self.world.restart();
+        self.dropped -= self.window();
+    }
+
+    fn window(&self) -> i64 {
+        self.world.totals().dropped_window as i64
+    }
+
+    /// A call reaches the platform, which carries it out. Returns whether it had the note already.
+    fn reach(&mut self, call: &Call) -> bool {
+        match &call.work {
+            Work::Note { note, unknown } => {
+                let key = &note.idempotency_key;
+                let had = self.platform.contains_key(key);
+                assert!(!had || *unknown || self.given_up.contains(key), "posted twice: {note:?}");
+                if !had {
+                    let erased = !self.waits(note);
+                    let of = note.key.session.to_string();
+                    self.platform.insert(key.clone(), (of, erased));
+                }
+                had
+            }
+            Work::Redaction { note, .. } => {
+                self.platform.remove(&note.idempotency_key);
+                false
+            }
+            Work::Sink(_) => false,
+        }
+    }
+
+    fn answer(&mut self, which: usize, how: How) {
+        if self.world.calls.is_empty() {
+            return;
+        }
+        let call = self.world.calls.remove(which % self.world.calls.len());
+        let said = match how {
+            How::Takes => took(),
+            How::Refuses => fails(FailureKind::Permanent),
+            How::Fails => fails(FailureKind::Transient),
+            How::Limits(scope) => limited(scope, Duration::from_secs(5)),
+            How::Late { .. } => crashed(Crash::Timeout),
+        };
+        let mut found = false;
+        if matches!(how, How::Takes | How::Late { arrived: true }) {
+            found = self.reach(&call);
+        }
+        let takes = matches!(how, How::Takes);
+        match &call.work {
+            Work::Note { note, .. } if takes => self.ended.extend(told(note)),
+            Work::Sink(delivery) if takes => {
+                let of = delivery.key.session.to_string();
+                // Of one that was erased meanwhile nothing is to be known.
+                if self.waits_for_sink(delivery) {
+                    self.sunk.entry(of).or_default().extend(held(delivery));
+                }
+            }
+            Work::Note { .. } | Work::Sink(_) | Work::Redaction { .. } => {}
+        }
+        let command = match (ended(&call, said), found) {
+            (Command::Ended(mut ended), true) => {
+                if let Outcome::Note { found, result, .. } = &mut ended.outcome {
+                    *found = true;
+                    *result = Ok(Posted { note_id: Some("id".to_owned()), pause: None });
+                }
+                Command::Ended(ended)
+            }
+            (command, _) => command,
+        };
+        if found && let Work::Note { note, .. } = &call.work {
+            self.ended.extend(told(note));
+        }
+        self.tell(command);
+    }
+
+    /// Whether it waits, rather than another one of its number.
+    fn waits(&self, note: &Note) -> bool {
+        let waiting: Vec<Note> = self.world.all(Table::Outbox);
+        waiting.iter().any(|it| it.idempotency_key == note.idempotency_key)
+    }
+
+    fn waits_for_sink(&self, delivery: &SinkDelivery) -> bool {
+        let waiting: Vec<SinkDelivery> = self.world.all(Table::SinkQueue);
+        waiting.iter().any(|it| it.idempotency_key == delivery.idempotency_key)
+    }
+
+    fn letters(&self) -> Vec<NoteRef> {
+        let dead = self.world.all::<DeadLetter>(Table::Dead).into_iter();
+        dead.map(|letter| NoteRef::note(letter.note.key.clone(), letter.note.seq)).collect()
+    }
+
+    fn retry(&mut self) {
+        let mut named = self.letters();
+        let sinks = self.world.all::<DeadLetter<SinkDelivery>>(Table::SinkDead).into_iter();
+        named.extend(sinks.map(|letter| NoteRef {
+            key: letter.note.key.clone(),
+            lane: LaneKind::Sink,
+            seq: letter.note.seq,
+        }));
+        let dead = named.len();
+        self.requeued |= dead > 0;
+        match self.tell(Command::Decide(Decision::Retry, named)) {
+            Answer::Decided(done) => assert_eq!(done, dead),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn purge(&mut self, which: usize) {
+        let dead = self.letters();
+        let waiting = self.world.all::<Note>(Table::Outbox).into_iter();
+        let waiting = waiting.map(|note| NoteRef::note(note.key.clone(), note.seq));
+        let all: Vec<_> = dead.into_iter().chain(waiting).collect();
+        let Some(named) = all.get(which % all.len().max(1)).cloned() else { return };
+        let (session, seq) = (named.key.session.to_string(), named.seq);
+        let note = match self.world.has(Table::Dead, &named.key, seq) {
+            true => (*self.world.row::<DeadLetter>(Table::Dead, &session, seq).note).clone(),
+            false => self.world.row::<Note>(Table::Outbox, &session, seq),
+        };
+        match self.tell(Command::Decide(Decision::Purge, vec![named])) {
+            Answer::Decided(1) => {
+                self.ended.extend(told(&note));
+                self.given_up.insert(note.idempotency_key);
+            }
+            Answer::Decided(0) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn erase(&mut self, session: &'static str) {
+        // What is due at this moment is counted before.
+        self.world.run();
+        let open: BTreeSet<_> = self.stored(session).into_iter().collect();
+        let missing = self.accepted[session].iter();
+        let missing = missing.filter(|it| !open.contains(*it) && !self.ended.contains(*it)).count();
+        self.dropped -= missing as i64;
+        for (of, erased) in self.platform.values_mut() {
+            *erased |= of == session;
+        }
+        self.tell(erase(&[session], false));
+        self.accepted.insert(session, Vec::new());
+        self.sunk.remove(session);
+        for table in OF_SESSION.iter().filter(|table| **table != Table::Redact) {
+            assert_eq!(self.world.numbers(*table, session), [0_u64; 0], "{table:?}");
+        }
+        let number = session_number(&key(session));
+        let indexed = self.world.rows.keys().filter(|key| {
+            [Table::Person, Table::Conversation].contains(&key.table) && key.number == number
+        });
+        assert_eq!(indexed.count(), 0, "it is in no index");
+    }
+
+    /// The actions of a session that are stored for its notes, in the order of these.
+    fn stored(&self, session: &str) -> Vec<String> {
+        let mut notes = BTreeMap::new();
+        for seq in self.world.numbers(Table::Outbox, session) {
+            notes.insert(seq, told(&self.world.row::<Note>(Table::Outbox, session, seq)));
+        }
+        for seq in self.world.numbers(Table::Dead, session) {
+            let letter: DeadLetter = self.world.row(Table::Dead, session, seq);
+            let waits = notes.insert(seq, told(&letter.note));
+            assert_eq!(waits, None, "a dead letter waits for nothing");
+        }
+        let open = self.world.numbers(Table::Open, session).into_iter();
+        let open = open.flat_map(|row| self.world.row::<Entry>(Table::Open, session, row).actions);
+        let open = open.map(|action| action.description);
+        notes.into_values().flatten().chain(open).collect()
+    }
+
+    fn judge(&mut self) {
+        let dead = self.world.all::<DeadLetter>(Table::Dead).into_iter();
+        self.given_up.extend(dead.map(|letter| letter.note.idempotency_key.clone()));
+        let mut missing = 0;
+        for session in SESSIONS {
+            let stored = self.stored(session);
+            assert!(stored.is_sorted(), "in the order in which they came: {stored:?}");
+            let once: BTreeSet<_> = stored.iter().cloned().collect();
+            assert_eq!(once.len(), stored.len(), "each stands once");
+            assert!(
+                once.is_disjoint(&self.ended.iter().cloned().collect()),
+                "what is done is gone"
+            );
+            let all = &self.accepted[session];
+            assert!(once.iter().all(|action| all.contains(action)), "nothing was made up");
+            let known = |action: &&String| !once.contains(*action) && !self.ended.contains(*action);
+            missing += all.iter().filter(known).count() as i64;
+            self.judge_sink(session);
+        }
+        assert_eq!(missing, self.dropped + self.window(), "each drop counts");
+        self.judge_calls();
+    }
+
+    /// Each action is with the sink, or waits for it, or is a dead letter; and once.
+    fn judge_sink(&self, session: &str) {
+        let mut all = self.sunk.get(session).cloned().unwrap_or_default();
+        for seq in self.world.numbers(Table::SinkQueue, session) {
+            all.extend(held(&self.world.row(Table::SinkQueue, session, seq)));
+        }
+        for seq in self.world.numbers(Table::SinkDead, session) {
+            let letter: DeadLetter<SinkDelivery> = self.world.row(Table::SinkDead, session, seq);
+            all.extend(held(&letter.note));
+        }
+        all.sort();
+        assert_eq!(all, self.accepted[session], "for the sink");
+    }
+
+    fn judge_calls(&mut self) {
+        let mut posting = HashSet::new();
+        for call in &self.world.calls {
+            match &call.work {
+                Work::Note { note, .. } => {
+                    let of = note.key.session.to_string();
+                    let same = (of.clone(), note.seq, note.body.clone());
+                    let known = self.notes.insert(note.idempotency_key.clone(), same.clone());
+                    assert!(known.is_none_or(|known| known == same), "a key is one note's");
+                    // One of a session that was erased goes on beside those that come anew.
+                    if self.waits(note) {
+                        let first = self.world.numbers(Table::Outbox, &of)[0];
+                        assert!(posting.insert(of), "one at a time");
+                        assert!(first == note.seq || self.requeued, "the first goes first");
+                    }
+                }
+                Work::Sink(delivery) if self.waits_for_sink(delivery) => {
+                    let of = delivery.key.session.as_str();
+                    let first = self.world.numbers(Table::SinkQueue, of)[0];
+                    assert!(first == delivery.seq || self.requeued, "the first goes first");
+                }
+                Work::Sink(_) => {}
+                Work::Redaction { .. } => {}
+            }
+        }
+        let chat = self.world.calls.iter().filter(|call| !matches!(call.work, Work::Sink(_)));
+        assert!(chat.count() <= 4, "no more than there are slots");
+    }
+
+    /// In the end the platform is well: everything arrives that can.
+    fn finish(&mut self) {
+        let waiting = [Table::Outbox, Table::Dead, Table::SinkQueue, Table::SinkDead];
+        for _ in 0..20 {
+            self.retry();
+            for _ in 0..1000 {
+                if self.world.calls.is_empty() {
+                    break;
+                }
+                self.answer(0, How::Takes);
+                self.world.run();
+            }
+            self.world.pass(Duration::from_secs(600));
+            self.judge();
+            if self.world.calls.is_empty() && waiting.iter().all(|it| self.world.count(*it) == 0) {
+                break;
+            }
+        }
+        for table in waiting.into_iter().chain([Table::Attempt, Table::SinkAttempt]) {
+            assert_eq!(self.world.count(table), 0, "{table:?}");
+        }
+        let linked = |session: &&&str| {
+            self.world.rows.keys().any(|place| {
+                place.table == Table::Conversation && place.number == session_number(&key(session))
+            })
+        };
+        for session in SESSIONS.iter().filter(linked) {
+            assert_eq!(self.world.numbers(Table::Open, session), [0_u64; 0]);
+        }
+        let left = self
+            .platform
+            .iter()
+            .filter(|(key, (_, erased))| *erased && !self.given_up.contains(*key));
+        let kept = self.world.all::<KeptRow>(Table::Kept);
+        let kept = kept.iter().filter(|row| row.why == Why::Erased).count();
+        assert!(
+            left.clone().count() <= kept,
+            "of who is erased nothing stays unseen: {:?}",
+            left.collect::<Vec<_>>()
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 40,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn everything_accepted_is_in_one_place_at_any_time_and_arrives_in_the_end(
+        steps in prop::collection::vec(step(), 1..60)
+    ) {
+        let mut life = Life::new();
+        for step in &steps {
+            life.step(step);
+            life.judge();
+        }
+        life.finish();
+    }
+}
