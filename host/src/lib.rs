@@ -35,7 +35,6 @@
 #![deny(unsafe_code)]
 
 pub mod address;
-pub mod backoff;
 pub mod clock;
 pub mod config;
 pub mod context;
@@ -55,4 +54,4 @@ pub mod summary;
 pub mod telemetry;
 pub mod visible;
 
-pub use sidenote_core::{ids, outbox, rules, session};
+pub use sidenote_core::{backoff, ids, outbox, rules, session};

@@ -8,6 +8,7 @@
 //! | [`rules`] | what a configuration says of them |
 //! | [`rows`] | the form in which everything is kept |
 //! | [`ids`] | the typed names that everything is keyed by |
+//! | [`backoff`] | the pauses between attempts |
 //! | [`clock`] | time as a value |
 //!
 //! There is no clock, task, lock, socket or store in here: the crate names no dependency that has one, and a test of the
@@ -15,6 +16,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod backoff;
 pub mod clock;
 pub mod engine;
 pub mod ids;

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::backoff::Backoff;
 use crate::clock::Timestamp;
 use crate::ids::PluginName;
 use crate::outbox::breaker::{Breaker, Health, State, Turn};
 use crate::outbox::note::{FailureKind, LimitScope, Pause, PostError, Posted, Redaction};
-use crate::outbox::retry::Backoff;
 use crate::outbox::sink_delivery::Roles;
 use crate::outbox::trouble::{Fault, LastError, Told};
 use crate::rules::Breaker as Rules;

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::backoff::Backoff;
 use crate::clock::Timestamp;
 use crate::outbox::note::{FailureKind, PostError, Posted, Sent};
-use crate::outbox::retry::Backoff;
 use crate::rules::Breaker as Rules;
 
 /// Outcomes that the failure rate is taken over.

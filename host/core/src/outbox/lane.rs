@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::backoff::Backoff;
 use crate::clock::Timestamp;
 use crate::ids::{ConversationId, PluginName, SessionKey};
 use crate::outbox::note::{Crash, FailureKind, Note, PostError, Posted};
-use crate::outbox::retry::Backoff;
 use crate::rules::{DeadHead, Delivery};
 
 /// A note that was in flight in so many crashes or traps is given up: it may be what causes them.

@@ -6,7 +6,6 @@ pub mod breaker;
 pub mod lane;
 pub mod note;
 pub mod redaction;
-pub mod retry;
 pub mod sink_delivery;
 #[cfg(test)]
 mod tests;

@@ -10,9 +10,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::backoff::Backoff;
 use crate::clock::Timestamp;
 use crate::outbox::note::{FailureKind, PostError, Redaction, SentNote};
-use crate::outbox::retry::Backoff;
 use crate::rules::Delivery;
 
 /// A note that couldn't be redacted for so long is left where it is.

@@ -11,7 +11,7 @@ use super::lane::{DeadLetter, Finished, IN_MEMORY, Lane, MAX_CRASHES, Progress, 
 use super::note::{
     Crash, Failure, FailureKind, LimitScope, Note, NoteKind, PostError, Posted, Sent,
 };
-use super::retry::Backoff;
+use crate::backoff::Backoff;
 use crate::clock::Timestamp;
 use crate::ids::{ConversationId, ProductId, SessionId, SessionKey};
 use crate::rules::{Breaker, DeadHead, Delivery};
