@@ -84,7 +84,7 @@ enum Command {
     /// Shows notes arriving, with no account anywhere: a connector and a chat platform on this machine
     #[command(hide = cfg!(not(feature = "demo")), disable_help_flag = cfg!(not(feature = "demo")))]
     Demo(authors::DemoArgs),
-    /// Shows the notes that wait or were given up, has them sent again, or removes them
+    /// Shows the notes that wait and the dead letters, has them sent again, or removes them
     #[command(subcommand)]
     Outbox(outbox::OutboxCommand),
     /// Erases what is known of a person or a session, and redacts their notes

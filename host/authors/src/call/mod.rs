@@ -77,7 +77,7 @@ pub(crate) enum Function {
     PostNote,
     /// Looks for a note by --key
     FindNote,
-    /// Takes the note --note-id back
+    /// Redacts the note --note-id
     RedactNote,
     /// Reads the webhook --request
     Receive,

@@ -107,7 +107,7 @@ fn lines(erased: &Erased, dry_run: bool) -> Vec<String> {
     let Erased { sessions, actions, notes, sink_deliveries, redactions, left, kept, erasure } =
         erased;
     let mut lines = vec![format!(
-        "{}, {} that waited for a note, {} that waited or had been given up: {}",
+        "{}, {} that waited for a note, {} that waited or were dead letters: {}",
         counted(*sessions, "session"),
         counted(*actions, "action"),
         counted(*notes, "note"),
@@ -115,7 +115,7 @@ fn lines(erased: &Erased, dry_run: bool) -> Vec<String> {
     )];
     if *sink_deliveries > 0 {
         lines.push(format!(
-            "for sinks: {sink_deliveries} that waited or had been given up; what they were given stays there"
+            "for sinks: {sink_deliveries} that waited or were dead letters; what they were given stays there"
         ));
     }
     lines.push(match dry_run {
@@ -173,14 +173,14 @@ mod tests {
             ..Erased::default()
         };
         insta::assert_snapshot!(lines(&erased, true).join("\n"), @"
-        1 session, 0 actions that waited for a note, 0 notes that waited or had been given up: would be erased
+        1 session, 0 actions that waited for a note, 0 notes that waited or were dead letters: would be erased
         at the platform: 0 notes would be redacted, 6 notes would stay
           plugin bot: 5 notes, for the plugin exports no `redactor`
           plugin bot: 1 note, for the platform gave them no id
         ");
         let done = Erased { redactions: 2, erasure: Some(ErasureId(0xabc)), ..erased };
         insta::assert_snapshot!(lines(&done, false).join("\n"), @"
-        1 session, 0 actions that waited for a note, 0 notes that waited or had been given up: erased
+        1 session, 0 actions that waited for a note, 0 notes that waited or were dead letters: erased
         at the platform: 2 notes to be redacted, 6 notes left
           plugin bot: 5 notes, for the plugin exports no `redactor`
           plugin bot: 1 note, for the platform gave them no id

@@ -84,7 +84,7 @@ pub(crate) struct FilterArgs {
     /// For this conversation
     #[arg(long, value_name = "ID", value_parser = conversation)]
     conversation: Option<ConversationId>,
-    /// Given up, or failed last, for a reason with this text in it
+    /// Dead-lettered, or failed last, for a reason with this text in it
     #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     reason: Option<String>,
     /// Sealed longer ago than this, for example 2h (units: s, m, h, d)

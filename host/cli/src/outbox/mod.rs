@@ -1,4 +1,4 @@
-//! `sidenote outbox`: what waits and what was given up, and a person's decisions about it.
+//! `sidenote outbox`: what waits and the dead letters, and a person's decisions about it.
 
 pub(super) mod args;
 mod host_api;
@@ -24,9 +24,9 @@ use self::way::Way;
 /// What `outbox` does.
 #[derive(Debug, Subcommand)]
 pub(crate) enum OutboxCommand {
-    /// Shows the notes that wait, and those that were given up
+    /// Shows the notes that wait, and the dead letters
     List(ListArgs),
-    /// Has notes sent again: those given up are queued, those that wait for another try are due at once
+    /// Has notes sent again: dead letters are queued, those that wait for another try are due at once
     Retry(DecideArgs),
     /// Removes notes for good
     Purge(PurgeArgs),

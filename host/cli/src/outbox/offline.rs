@@ -105,7 +105,7 @@ impl Offline {
         if dry_run {
             return Ok(handle.preview_erase(erasure).await?);
         }
-        // What a host took while the store was away comes first, so that it is erased too.
+        // What a host accepted while the store was away comes first, so that it is erased too.
         let engine = match open_journal(&self.config.store).await? {
             Some(journal) => engine.with_journal(journal),
             None => engine,

@@ -113,7 +113,7 @@ impl Desk {
         self.conversations.keys().cloned().collect()
     }
 
-    /// Takes a note back. `false`: it isn't there.
+    /// Redacts a note. `false`: it isn't there.
     pub(super) fn redact(&mut self, conversation: &str, note_id: &str, now: Timestamp) -> bool {
         let found = self.conversations.get_mut(conversation);
         let place = |found: &Conversation| found.notes.iter().position(|note| note.id == note_id);
