@@ -17,7 +17,7 @@ pub trait Post: Send + Sync + 'static {
         Ok(Found::Unsupported)
     }
 
-    /// Takes a note back that was posted before, by what the platform calls it. Asked again for the same
+    /// Redacts a note that was posted before, by what the platform calls it. Asked again for the same
     /// note, it answers the same. Ends as [`Post::post_note`] does.
     async fn redact_note(
         &self,

@@ -103,13 +103,13 @@ fn a_batch_and_a_summary_are_handed_over_and_what_comes_of_it_is_told() {
         (run, warehouse.request())
     };
     let (run, request) = with(taken, "write-actions", &["--text", "paid", "--key", "k1"]);
-    assert_eq!((run.code, run.stdout.as_str()), (0, "taken\n"), "{}", run.shown());
+    assert_eq!((run.code, run.stdout.as_str()), (0, "accepted\n"), "{}", run.shown());
     assert!(request.to_lowercase().contains("idempotency-key: k1"), "{request}");
     let (run, _) = with(taken, "write-summary", &["--text", "they paid", "--json"]);
     let json: Value = serde_json::from_str(&run.stdout).expect("one JSON object");
     assert_eq!((run.code, &json["ok"]), (0, &json!(true)), "{}", run.shown());
     let (run, _) = with(refused, "write-actions", &[]);
-    let wanted = "it isn't taken: rate-limited, 429: the platform answered 429; the host sends it again after 7 s, not before";
+    let wanted = "it isn't accepted: rate-limited, 429: the platform answered 429; the host sends it again after 7 s, not before";
     assert_eq!(run.code, 1);
     assert!(run.stdout.starts_with(wanted), "{}", run.shown());
     let (run, _) = with(refused, "write-summary", &["--json"]);

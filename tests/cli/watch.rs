@@ -141,7 +141,7 @@ fn sources_that_change_are_built_swapped_in_and_the_last_event_is_repeated() {
     watching.says("the build failed (exit status: 1); waiting for the next change");
     let stranger = test_guests().join("guest_stranger.wasm");
     write(text(&stranger));
-    watching.says("not taken, the one before goes on: link: ");
+    watching.says("not loaded, the one before goes on: link: ");
     watching.says("posted, id mock4id");
     watching.interrupt();
 }

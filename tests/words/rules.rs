@@ -127,8 +127,21 @@ pub(crate) const ALLOWED: &[Allowed] = &[
         text: "a room for each thing that has a state",
         reason: "a part of the engine's core, which bounds nothing",
     },
+    Allowed {
+        file: "host/core/src/engine/mod.rs",
+        text: "A room's state is its own",
+        reason: "a part of the engine's core, which bounds nothing",
+    },
+    Allowed { file: "host/core/src/session/state.rs", text: "parcels", reason: "the stored form" },
+    Allowed { file: "host/src/store/embedded/rows.rs", text: "parcel", reason: "the stored form" },
+    Allowed { file: "host/src/store/redis/keys.rs", text: "parcel", reason: "the stored form" },
+    Allowed { file: "host/core/src/outbox/lane.rs", text: "revived", reason: "the stored form" },
+    Allowed {
+        file: "host/sim/src/demo/story.rs",
+        text: "25 seats",
+        reason: "what somebody buys in the demo's product",
+    },
 ];
 
 /// Where the words are still to be changed: how a path begins.
-pub(crate) const PENDING: &[&str] =
-    &["host/", "tests/cli/snapshots/cli__help__help", "docs/src/operators/watching.md"];
+pub(crate) const PENDING: &[&str] = &["host/cli/", "tests/cli/snapshots/cli__help__help"];

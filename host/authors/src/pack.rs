@@ -20,7 +20,7 @@ pub struct PackArgs {
     /// The component with its manifest; it may be the same file
     #[arg(short, long, value_name = "OUT.wasm")]
     output: PathBuf,
-    /// The manifest, .toml or .json. Without it the one that the component brings along is taken, which
+    /// The manifest, .toml or .json. Without it the one that the component brings along is used, which
     /// `sidenote_plugin::export!` puts into a core module of it
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,

@@ -21,7 +21,7 @@ macro_rules! id {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Longest id taken, in bytes.
+            /// Longest id accepted, in bytes.
             pub const MAX_BYTES: usize = 8192;
 
             /// Checks the id: not empty, at most [`Self::MAX_BYTES`]. Nothing is trimmed or folded.

@@ -39,7 +39,7 @@ pub enum Table {
     /// Notes that stay at the platform though they were to go, a row each. Grouped by plugin and
     /// conversation.
     Kept,
-    /// What was taken of a session lately, a row per batch under the ordinal of its first action; under 0
+    /// What was accepted of a session lately, a row per batch under the ordinal of its first action; under 0
     /// the summary of what was before.
     History,
 }

@@ -21,7 +21,7 @@ pub struct Delivery {
     pub pre_link_max_bytes: usize,
     /// At most so many actions in one note.
     pub max_note_actions: usize,
-    /// A note is given up after so many failed attempts.
+    /// A note is dead-lettered after so many failed attempts.
     pub max_attempts: u32,
     /// First pause between attempts; it doubles.
     pub retry_initial: Duration,
@@ -29,9 +29,9 @@ pub struct Delivery {
     pub retry_max: Duration,
     /// How long one attempt may take.
     pub call_timeout: Duration,
-    /// A note that could not be delivered for so long is given up, however often it was tried.
+    /// A note that could not be delivered for so long is dead-lettered, however often it was tried.
     pub max_age: Duration,
-    /// What becomes of the notes behind one that is given up.
+    /// What becomes of the notes behind a dead letter.
     pub dead_head: DeadHead,
     /// While so many notes of a session wait, or the platform takes none, further actions gather in the
     /// last one, which isn't sealed yet.
@@ -40,7 +40,7 @@ pub struct Delivery {
     pub max_gathered_actions: usize,
 }
 
-/// What becomes of the notes behind one that is given up.
+/// What becomes of the notes behind a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeadHead {
     /// They go on without it.

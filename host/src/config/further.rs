@@ -50,7 +50,7 @@ pub(super) fn read(folder: &Path) -> Result<Vec<(PathBuf, String)>, Vec<Problem>
     };
     let files = files(folder).map_err(|error| vec![problem(folder, error.to_string())])?;
     if files.len() > MAX_FILES {
-        let cause = format!("it has {} files, and at most {MAX_FILES} are taken", files.len());
+        let cause = format!("it has {} files, and at most {MAX_FILES} are read", files.len());
         return Err(vec![problem(folder, cause)]);
     }
     let (mut texts, mut problems) = (Vec::new(), Vec::new());
@@ -70,7 +70,7 @@ fn text(file: &Path) -> Result<String, String> {
         return Err("it is no regular file".to_owned());
     }
     if about.len() > MAX_BYTES {
-        return Err(format!("it has {} bytes, and at most {MAX_BYTES} are taken", about.len()));
+        return Err(format!("it has {} bytes, and at most {MAX_BYTES} are read", about.len()));
     }
     std::fs::read_to_string(file).map_err(|error| error.to_string())
 }

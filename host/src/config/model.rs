@@ -245,7 +245,7 @@ pub struct Stream {
     pub url: String,
     /// Bearer token.
     pub token: Option<Secret>,
-    /// The connection is given up when nothing at all came for this long.
+    /// The connection is ended when nothing at all came for this long.
     pub idle_timeout: Duration,
     /// First pause before a reconnect; it doubles.
     pub retry_initial: Duration,

@@ -30,7 +30,7 @@ impl Refusal {
     }
 }
 
-/// Longest duration taken. Longer ones are typing errors, and they would overflow sums of times.
+/// Longest duration accepted. Longer ones are typing errors, and they would overflow sums of times.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Text that isn't empty.

@@ -13,7 +13,7 @@ use super::forms;
 pub const SHORTEST_SCRUBBED: usize = 4;
 /// Shorter pieces of an encoded value are in any text.
 const SHORTEST_ENCODED: usize = 5;
-/// So much of a value's beginning is looked for; what follows of it is then taken with it.
+/// So much of a value's beginning is looked for; what follows of it then goes with it.
 const BEGINNING: usize = 64;
 /// The most that a form makes of one byte, one inside the other included.
 const LONGEST_FORM: usize = 12;

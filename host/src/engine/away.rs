@@ -106,7 +106,7 @@ impl Engine {
             match refused {
                 true => tracing::error!("{error}; webhooks are answered 503"),
                 false => tracing::error!(
-                    "{error}; actions are taken into the journal, webhooks are answered 503"
+                    "{error}; actions are accepted into the journal, webhooks are answered 503"
                 ),
             }
         }
@@ -131,7 +131,7 @@ impl Engine {
         }
     }
 
-    /// Puts this input and those behind it into the journal. What finds no room waits for the store, and
+    /// Puts this input and those behind it into the journal. What doesn't fit waits for the store, and
     /// with it the stream.
     async fn journal_from(&mut self, first: Input) -> Result<(), EngineError> {
         let Some(journal) = self.journal.clone() else { return Ok(()) };

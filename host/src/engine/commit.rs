@@ -39,12 +39,12 @@ impl Engine {
         Ok(())
     }
 
-    /// Accepts nothing while the disk is full, and goes on when there is room again.
+    /// Accepts nothing while the disk is full, and goes on when there is space again.
     pub(super) async fn look_for_room(&mut self, now: Timestamp) {
         if self.store.is_short() {
             match self.paused {
                 None => tracing::error!(
-                    "store: the disk is full; nothing is accepted until there is room, what is under way goes on"
+                    "store: the disk is full; nothing is accepted until there is space, what is under way goes on"
                 ),
                 Some(look) if look > now => return,
                 Some(_) if self.store.has_room().await => return self.resume(),
@@ -60,6 +60,6 @@ impl Engine {
     fn resume(&mut self) {
         self.paused = None;
         self.state.has_room();
-        tracing::info!("store: there is room again; the host goes on");
+        tracing::info!("store: there is space again; the host goes on");
     }
 }

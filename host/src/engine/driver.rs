@@ -25,7 +25,7 @@ use crate::store::{self, Journal, JournalError, Store, StoreError};
 /// Inputs of one round at most.
 const ROUND: usize = 2048;
 
-/// Pause before a commit that met a full disk is tried again, and between looks for room.
+/// Pause before a commit that met a full disk is tried again, and between looks for space.
 pub(super) const FULL_PAUSE: Duration = Duration::from_secs(1);
 
 /// The driver of one core, which is the single writer of its partition. [`Engine::run`] it on a task of its own.
@@ -56,8 +56,8 @@ pub struct Engine {
     pub(super) stopping: bool,
     /// Settings came into force: what waits may be due by them.
     settings_changed: bool,
-    /// Nothing is accepted: the disk is full, and what room is kept is for what is under way. At this moment
-    /// it is looked whether there is room again.
+    /// Nothing is accepted: the disk is full, and what space is kept is for what is under way. At this moment
+    /// it is looked whether there is space again.
     pub(super) paused: Option<Timestamp>,
 }
 

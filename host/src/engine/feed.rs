@@ -1,6 +1,6 @@
 //! What was committed of sessions, told to whoever follows: in order, and never waited for.
 //!
-//! The engine tells it after the commit. What a follower hasn't taken yet is bounded by count and by bytes;
+//! The engine tells it after the commit. What a follower hasn't read yet is bounded by count and by bytes;
 //! one that falls further behind is told so ([`Next::Behind`]) and reads the store again: nothing is missed
 //! in silence.
 

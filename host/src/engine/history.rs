@@ -21,7 +21,7 @@ const PAGE: usize = 4096;
 pub struct History {
     /// The latest summary.
     pub summary: Option<KeptSummary>,
-    /// What was taken, the oldest first. A summary may cover some of it: its note isn't sent yet.
+    /// What was accepted, the oldest first. A summary may cover some of it: its note isn't sent yet.
     pub batches: Vec<KeptBatch>,
 }
 

@@ -93,7 +93,7 @@ impl Shared {
         Ok(imported.collect())
     }
 
-    /// Has the copies of these sessions brought up to date. What finds no room, or fails, is tried again when the
+    /// Has the copies of these sessions brought up to date. What doesn't fit, or fails, is tried again when the
     /// session's record changes next.
     pub(super) fn share(
         &self,

@@ -15,7 +15,7 @@ pub enum StoreState {
     Serving,
     /// The disk is full: nothing is accepted, what is under way is recorded.
     Full,
-    /// It can't be reached: actions are taken into the journal.
+    /// It can't be reached: actions are accepted into the journal.
     Away,
     /// It lets the host do less than it needs, until a person sees to it: nothing is accepted.
     Refused,
@@ -48,7 +48,7 @@ impl State {
         *self.state.borrow()
     }
 
-    /// It serves otherwise from here on, or as before. That it is back is said; a full disk serves until there is room.
+    /// It serves otherwise from here on, or as before. That it is back is said; a full disk serves until there is space.
     pub(super) fn set(&self, now: StoreState) {
         let before = self.get();
         let was_away = matches!(before, StoreState::Away | StoreState::Refused);
@@ -62,7 +62,7 @@ impl State {
         self.put(now);
     }
 
-    /// There is room on the disk again.
+    /// There is space on the disk again.
     pub(super) fn has_room(&self) {
         if self.get() == StoreState::Full {
             self.put(StoreState::Serving);

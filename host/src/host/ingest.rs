@@ -19,7 +19,7 @@ use crate::telemetry::Refusals;
 
 /// Pushed events that are being accepted at the same time; a connector sends few at once.
 const TOGETHER: usize = 256;
-/// How long a commit is waited for. A connector gives up waiting soon after.
+/// How long a commit is waited for. A connector waits no longer soon after.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// When a connector shall send an event again that could not be accepted.
 const RETRY_AFTER: Duration = Duration::from_secs(2);

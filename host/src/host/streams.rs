@@ -156,7 +156,7 @@ impl Running {
     }
 }
 
-/// Reads a stream until it is stopped. A stream that gives up leaves the others and the webhooks alone:
+/// Reads a stream until it is stopped. A stream that ends leaves the others and the webhooks alone:
 /// it is logged and shows as not ready.
 async fn read(
     client: Client,

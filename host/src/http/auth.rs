@@ -83,7 +83,7 @@ fn bearer(token: &Secret, headers: &HeaderMap) -> Result<(), Refused> {
     let Some(sent) = after_scheme(value) else {
         return Err(Refused::unauthorized("the Authorization header has no bearer token", next));
     };
-    // Equal lengths by hashing: neither content nor length shows in the time taken.
+    // Equal lengths by hashing: neither content nor length shows in the time.
     if bool::from(Sha256::digest(sent).ct_eq(&Sha256::digest(token.expose()))) {
         Ok(())
     } else {

@@ -330,7 +330,7 @@ pub enum StreamState {
     Waiting,
     /// The connector refuses: a person must act. It is asked again slowly.
     Refused,
-    /// Given up: a person must act.
+    /// Not tried any more: a person must act.
     Stopped,
 }
 

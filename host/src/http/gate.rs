@@ -22,7 +22,7 @@ use crate::config::{PageOrigin, Server};
 /// Most bytes of a request's head: its first line and its headers, with their line breaks.
 pub(super) const MAX_HEAD_BYTES: usize = 64 * 1024;
 
-/// When to come again while all connections are taken.
+/// When to come again while all connections are in use.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// The client's address, put into each request by the accept loop.
@@ -248,7 +248,7 @@ async fn admitted(gate: &Gate, access: Access, head: &Parts) -> Result<(), Refus
     let permit = head.extensions.get::<Arc<ConnectionPermit>>().expect(missing);
     gate.admit(access, peer, head)?;
     if access == Access::Signed && permit.is_reserved() && !permit.promoted().await {
-        let message = "all connections are taken";
+        let message = "all connections are in use";
         return Err(Refused::unavailable("too_many_connections", message, RETRY_AFTER));
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Who has a connection: a bounded number of permits, and a few more that only health and the API are served on.
 //!
 //! Anybody can open a connection, and keep the host waiting on it: for a head, for a body, for an answer
-//! to be taken. So where all permits are taken, the one that keeps the host waiting for longest gives way.
+//! to be had. So where all permits are in use, the one that keeps the host waiting for longest gives way.
 //! Where the host itself is busy with all of them, a newcomer gets one of the reserved permits.
 
 use std::collections::{BTreeMap, HashMap};
@@ -50,7 +50,7 @@ struct Taken {
     gives_way: Arc<Notify>,
 }
 
-/// A connection's permit, given up when it is dropped.
+/// A connection's permit, given back when it is dropped.
 pub(super) struct ConnectionPermit {
     permits: Connections,
     id: u64,
@@ -172,7 +172,7 @@ impl ConnectionPermit {
         }
     }
 
-    /// Ends when the permit is to be given up.
+    /// Ends when the permit is to be given back.
     pub(super) async fn given_up(&self) {
         self.gives_way.notified().await;
     }
@@ -182,7 +182,7 @@ impl ConnectionPermit {
         self.permits.open().taken.get(&self.id).is_none_or(|taken| taken.reserved)
     }
 
-    /// Waits a moment for a permit on which everything is served. Meanwhile this one may have to be given up.
+    /// Waits a moment for a permit on which everything is served. Meanwhile this one may have to be given back.
     pub(super) async fn promoted(&self) -> bool {
         let deadline = Instant::now() + PATIENCE;
         self.waits();

@@ -174,7 +174,7 @@ async fn connection(
             tracing::debug!(%error, "http: a connection ended early");
         },
         () = permit.given_up() => {
-            tracing::debug!("http: all connections are taken; one that kept the host waiting gave way");
+            tracing::debug!("http: all connections are in use; one that kept the host waiting gave way");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A client's socket: what is sent must be taken in time, and the last answer arrives.
+//! A client's socket: what is sent must be read in time, and the last answer arrives.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

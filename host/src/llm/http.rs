@@ -21,7 +21,7 @@ use crate::prompts::Prompt;
 const IDLE: Duration = Duration::from_secs(60);
 /// Bytes for what stands around an answer's text.
 const AROUND: usize = 64 << 10;
-/// How often one question is said otherwise because a part of it isn't taken: once for each part.
+/// How often one question is said otherwise because a part of it is refused: once for each part.
 const OTHER_WORDS: usize = 3;
 
 /// A model of a provider, over HTTP: no redirects, no proxy, the key in one header and nowhere else.
@@ -29,7 +29,7 @@ pub struct HttpLlm {
     model: String,
     url: Url,
     headers: HeaderMap,
-    /// As it was found to be taken last.
+    /// As it was found to be understood last.
     speech: Mutex<Speech>,
     max_output_tokens: u32,
     max_body_bytes: usize,
@@ -71,7 +71,7 @@ enum Speech {
 }
 
 impl Speech {
-    /// The same without what isn't taken; `None` where that can't be said otherwise.
+    /// The same without what is refused; `None` where that can't be said otherwise.
     fn without(self, unsupported: Unsupported) -> Option<Self> {
         match self {
             Self::OpenAi(dialect) => dialect.without(unsupported).map(Self::OpenAi),
@@ -115,7 +115,7 @@ impl HttpLlm {
         }
     }
 
-    /// Asks in these words. An error comes with what of them isn't taken.
+    /// Asks in these words. An error comes with what of them is refused.
     async fn ask(
         &self,
         speech: Speech,
@@ -182,7 +182,7 @@ impl Llm for HttpLlm {
                     speech = other;
                     tries.push(other);
                 }
-                // Other words are to be found only where a part isn't taken; then every question needs them.
+                // Other words are to be found only where a part is refused; then every question needs them.
                 None if unsupported.is_some() && tries.len() > 1 => {
                     let code = Some("unsupported_parameter".to_owned());
                     return Err(LlmError::Setting { code });

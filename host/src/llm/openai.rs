@@ -33,7 +33,7 @@ impl Dialect {
         Self { bound, system: true, stream: true }
     }
 
-    /// The same without what isn't taken; `None` where it is without it already.
+    /// The same without what is refused; `None` where it is without it already.
     pub(super) fn without(self, unsupported: Unsupported) -> Option<Self> {
         let other = match unsupported {
             Unsupported::MaxTokens => Self { bound: Bound::Completion, ..self },

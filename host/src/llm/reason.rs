@@ -21,7 +21,7 @@ pub(super) struct Reason {
     meaning: Option<Meaning>,
     /// How long the body asks to wait.
     pub(super) retry_after: Option<Duration>,
-    /// What of the request isn't known or isn't taken.
+    /// What of the request isn't known or is refused.
     pub(super) unsupported: Option<Unsupported>,
 }
 

@@ -1,6 +1,6 @@
 //! A compiled component as it lies in the cache, and the one way by which native code comes in.
 //!
-//! An artifact is run as it is: nothing checks its instructions. So it is taken only from a file that is
+//! An artifact is run as it is: nothing checks its instructions. So it is loaded only from a file that is
 //! ours and that nobody else can write to, in a folder of which the same holds ([`super::cache`]), never
 //! from the plugins folder. What the seal adds is a checksum over the key and the artifact: it finds what
 //! a disk, a crash or a copying hand did to the file, and a file under another's name. A MAC would add

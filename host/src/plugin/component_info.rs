@@ -67,7 +67,7 @@ pub enum ComponentError {
     TooMuch {
         /// What it has too many of.
         what: &'static str,
-        /// How many are taken.
+        /// How many are read.
         limit: usize,
     },
 }

@@ -61,7 +61,7 @@ impl Registry {
         Ok((Prepared { registry: self.clone(), loaded, removed }, files))
     }
 
-    /// Has those files taken in again that changed since: while they were loaded, whoever watches the folder
+    /// Has those files loaded again that changed since: while they were loaded, whoever watches the folder
     /// didn't know who uses them.
     pub fn look_again(&self, loaded: &Loaded) {
         for (file, before) in &loaded.0 {

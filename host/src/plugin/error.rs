@@ -52,7 +52,7 @@ pub enum AdmitError {
     #[error("read: `{0}` is no file name; it must be a name in the plugins folder, without a path")]
     BadFileName(String),
     /// The file is too large.
-    #[error("read: it has {size} bytes and at most {limit} are taken; strip the component")]
+    #[error("read: it has {size} bytes and at most {limit} are allowed; strip the component")]
     TooLarge {
         /// Its size.
         size: u64,
@@ -115,7 +115,7 @@ pub enum AdmitError {
     Foreign(String),
     /// It takes too long to compile.
     #[error(
-        "compile: not done after {0:?}, so it was given up; make the component smaller, or raise `compile_timeout`"
+        "compile: not done after {0:?}, so it was ended; make the component smaller, or raise `compile_timeout`"
     )]
     CompileTimeout(Duration),
     /// It imports what the host doesn't have.

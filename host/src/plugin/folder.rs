@@ -75,7 +75,7 @@ pub(super) fn next_step(file: &str, name: &str) -> String {
     )
 }
 
-/// A name for the plugin of a file: its stem, where that can be one and isn't taken.
+/// A name for the plugin of a file: its stem, where that can be one and is free.
 pub(super) fn suggested_name(file: &str, is_taken: impl Fn(&str) -> bool) -> &str {
     let stem = file.strip_suffix(".wasm").unwrap_or(file);
     if is_name(stem) && !is_taken(stem) { stem } else { "NAME" }

@@ -40,7 +40,7 @@ impl Handles {
     pub(super) fn table(&mut self) -> &mut ResourceTable {
         let full = self.entries().filter(|kind| *kind == Kind::Counted).count() >= self.most;
         if full {
-            // A place that became free would be taken again whatever the capacity is.
+            // A place that became free would be used again whatever the capacity is.
             self.table.set_max_capacity(0);
             while let Ok(block) = self.table.push(Block) {
                 self.blocks.push(block);

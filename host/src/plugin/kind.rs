@@ -21,7 +21,7 @@ pub enum NotAComponent {
     CoreModule,
     /// A component in a form that isn't today's.
     #[error(
-        "it is a component of another version of the binary form ({0}, and 13 is taken); build it again with a current toolchain"
+        "it is a component of another version of the binary form ({0}, and 13 is understood); build it again with a current toolchain"
     )]
     OtherVersion(u16),
     /// Something that is known and no component.
@@ -34,7 +34,7 @@ pub enum NotAComponent {
     },
     /// Something else.
     #[error(
-        "it is no WebAssembly component; put the file there that the build made, in its binary form: compiled artifacts and texts are not taken"
+        "it is no WebAssembly component; put the file there that the build made, in its binary form: compiled artifacts and texts are not loaded"
     )]
     Unknown,
 }

@@ -12,10 +12,10 @@
 //! |---|---|
 //! | `calls` | one function per export that the host calls |
 //! | `configure` | takes over what is configured anew |
-//! | `reload` | looks at the folder again and again, and has changed files taken in |
+//! | `reload` | looks at the folder again and again, and has changed files loaded |
 //! | `take_in` | takes files in, those of the start and changed ones |
 //! | [`registry`] | the plugins by name |
-//! | `inspect` | what a file is and whether it would be taken, without a configuration |
+//! | `inspect` | what a file is and whether it would be loaded, without a configuration |
 //! | `review` | what a start would say of a file and its configuration, without compiling |
 //! | `slot` | one plugin by its name: what runs under it, and what comes in its place |
 //! | `loader` | from a file to a pool |

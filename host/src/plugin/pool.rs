@@ -344,7 +344,7 @@ impl Pool {
         }
     }
 
-    /// `now` may be the call's beginning: one that got too old meanwhile is found when it is taken.
+    /// `now` may be the call's beginning: one that got too old meanwhile is found when it is used.
     fn put_back(&self, mut warm: Warm, now: Instant) {
         let limits = &self.ground.limits;
         let worn = warm.is_worn(limits, now) || warm.hoards(limits);

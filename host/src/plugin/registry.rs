@@ -28,11 +28,11 @@ pub struct Registry {
     pub(super) folder: PathBuf,
     pub(super) loader: Loader,
     slots: RwLock<BTreeMap<PluginName, Arc<Slot>>>,
-    /// The folder before it was loaded; taken by whoever watches it.
+    /// The folder before it was loaded; used by whoever watches it.
     first_look: Mutex<Option<Look>>,
     /// The files that the last look found.
     found: Mutex<BTreeSet<String>>,
-    /// Files that are to be taken in.
+    /// Files that are to be loaded.
     wanted: Mutex<BTreeSet<String>>,
     /// Told when there are more of them.
     more_wanted: Notify,
@@ -98,18 +98,18 @@ impl Registry {
         })
     }
 
-    /// Has a file taken in, again where it was, by whoever watches.
+    /// Has a file loaded, again where it was, by whoever watches.
     pub(super) fn want(&self, file: &str) {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner).insert(file.to_owned());
         self.more_wanted.notify_one();
     }
 
-    /// What is to be taken in: whoever asks does it.
+    /// What is to be loaded: whoever asks does it.
     pub(super) fn take_wanted(&self) -> BTreeSet<String> {
         std::mem::take(&mut *self.wanted.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Waits until more is to be taken in.
+    /// Waits until more is to be loaded.
     pub(super) async fn more_wanted(&self) {
         self.more_wanted.notified().await;
     }

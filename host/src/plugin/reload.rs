@@ -1,4 +1,4 @@
-//! Watches the plugins folder while everything runs, and has changed files taken in.
+//! Watches the plugins folder while everything runs, and has changed files loaded.
 
 use std::time::Duration;
 

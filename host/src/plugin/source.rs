@@ -62,7 +62,7 @@ pub fn sha256(bytes: &[u8]) -> Sha256 {
 /// Reads a component's file whole, so that nothing can change it any more. Waits for the disk.
 ///
 /// # Errors
-/// It isn't there, can't be read, changes meanwhile, or is larger than any component that is taken.
+/// It isn't there, can't be read, changes meanwhile, or is larger than any component that is loaded.
 pub fn read(path: &Path) -> Result<Vec<u8>, AdmitError> {
     let unreadable = |error: std::io::Error| {
         if error.kind() == std::io::ErrorKind::NotFound {

@@ -23,7 +23,7 @@ use super::clean::clean;
 use crate::ids::PluginName;
 use crate::visible::steers;
 
-/// Longest line taken: a note with many actions as JSON.
+/// Longest line accepted: a note with many actions as JSON.
 const MAX_LINE_BYTES: usize = 1 << 20;
 /// What a guest may write at a time.
 const MAX_WRITE_BYTES: usize = 64 << 10;

@@ -14,7 +14,7 @@ const QUIET_LOOKS: u8 = 2;
 pub(crate) struct Watch(BTreeMap<String, Seen>);
 
 enum Seen {
-    /// Was taken in as it was.
+    /// Was loaded as it was.
     Settled(Stamp),
     /// Is changing, or was until a moment ago.
     Changing { stamp: Stamp, quiet: u8 },
@@ -32,7 +32,7 @@ pub(crate) enum Change {
 }
 
 impl Watch {
-    /// Files that were taken in as they were at this look.
+    /// Files that were loaded as they were at this look.
     pub(crate) fn new(settled: BTreeMap<String, Stamp>) -> Self {
         let settled = settled.into_iter().map(|(name, stamp)| (name, Seen::Settled(stamp)));
         Self(settled.collect())

@@ -1,4 +1,4 @@
-//! What is taken while the store is away: records in one file, first in, first out.
+//! What is accepted while the store is away: records in one file, first in, first out.
 //!
 //! The journal doesn't know what a record is. Whoever plays it back notes in the store, in the same commit
 //! as what a record led to, up to which number it was played (`Table::Journal`, under [`Journal::id`]);
@@ -80,7 +80,7 @@ pub enum JournalError {
         /// Why.
         cause: String,
     },
-    /// There is no room; nothing was stored. There is when records were removed, or the disk has space.
+    /// There is no space; nothing was stored. There is when records were removed, or the disk has space.
     #[error("journal: it is full: {0}. It empties by itself when the store is back")]
     Full(String),
     /// It can't be said what is in the file. The process must end and start again.
@@ -133,7 +133,7 @@ impl Journal {
         locked(&self.level).records
     }
 
-    /// How much of its room is taken, in bytes.
+    /// How much of its capacity is used, in bytes.
     pub fn bytes(&self) -> u64 {
         locked(&self.level).bytes
     }
@@ -312,7 +312,7 @@ fn remove_through(database: &Database, seq: u64, level: Level) -> Result<Level, 
     Ok(left)
 }
 
-/// The same journal in a file of its own that has taken the place of the first.
+/// The same journal in a file of its own in the place of the first.
 fn rewrite(database: &Database, path: &Path) -> Result<Database, JournalError> {
     let beside = beside(path);
     let full = |cause: String| JournalError::Full(format!("it can't be written anew: {cause}"));

@@ -23,8 +23,8 @@ use crate::ids::SessionId;
 /// Why the store didn't do it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// There is no room. Nothing of the commit was stored; it can be tried again.
-    #[error("store: there is no room: {0}. Free space; the host goes on by itself")]
+    /// There is no space. Nothing of the commit was stored; it can be tried again.
+    #[error("store: there is no space: {0}. Free some; the host goes on by itself")]
     Full(String),
     /// The store can't be reached. A commit may have been stored all the same: the same changes must be
     /// tried again before any others.
@@ -33,7 +33,7 @@ pub enum StoreError {
     /// The store lets the host do less than it needs, and will until a person sees to it: this doesn't pass by
     /// waiting. A commit can be tried again with the same changes, before any others.
     #[error(
-        "store: it refuses what the host needs: {0}. Nothing is taken meanwhile; the host goes on by itself when it is let"
+        "store: it refuses what the host needs: {0}. Nothing is accepted meanwhile; the host goes on by itself when it is let"
     )]
     Refused(String),
     /// It can't be said whether the last commit was stored. The process must end and start again.
@@ -68,10 +68,10 @@ pub trait Store: Send + Sync + 'static {
     }
 
     /// Gives back what [`Store::hold`] waited for, so that another process needn't wait for this one to be
-    /// given up for dead. Called once, at the end of an orderly shutdown; no commit comes after it.
+    /// believed dead. Called once, at the end of an orderly shutdown; no commit comes after it.
     async fn release(&self) {}
 
-    /// Whether there is room again after [`StoreError::Full`], the reserve for what is under way
+    /// Whether there is space again after [`StoreError::Full`], the reserve for what is under way
     /// included. Commits may succeed before: what is under way is recorded from the reserve.
     async fn has_room(&self) -> bool {
         true
@@ -87,7 +87,7 @@ pub trait Store: Send + Sync + 'static {
     /// wait meanwhile, reads don't. A store whose removed rows are gone at once has nothing to do.
     ///
     /// # Errors
-    /// [`StoreError::Full`]: there is no room for it; nothing changed, and it can be tried again.
+    /// [`StoreError::Full`]: there is no space for it; nothing changed, and it can be tried again.
     async fn scrub(&self) -> Result<(), StoreError> {
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! From bytes to events of bounded size.
 //!
 //! A *block* is the lines up to a blank one. [`Blocks`] collects one block at a time, keeps only the
-//! lines that mean something (`data`, `event`, `id`, `retry`), and gives up a block that grows over its
+//! lines that mean something (`data`, `event`, `id`, `retry`), and drops a block that grows over its
 //! limit, so that nothing unbounded is ever held. A whole block is parsed by eventsource-stream.
 //! Handing it whole blocks, line by line, rather than the raw stream also fixes what the parser alone
 //! would do: stall for ever on invalid UTF-8, panic on a byte order mark, wait for the byte after a CR,

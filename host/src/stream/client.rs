@@ -85,14 +85,14 @@ impl Client {
         })
     }
 
-    /// Gives up after so many failed retries in a row; without, it never does.
+    /// Ends after so many failed retries in a row; without, it never does.
     #[must_use]
     pub fn with_max_retries(mut self, max_retries: u32) -> Self {
         self.max_retries = Some(max_retries);
         self
     }
 
-    /// Never gives up for what the connector answers: a refusal is asked about again on the slow schedule of
+    /// Never ends for what the connector answers: a refusal is asked about again on the slow schedule of
     /// `refused_retry_initial` and `refused_retry_max`, and an ended stream waits for
     /// [`Status::ask_at_once`].
     #[must_use]
@@ -270,7 +270,7 @@ impl Client {
         };
         match &result {
             Ok(()) => tracing::info!(stream = %name, "stream stopped"),
-            Err(error) => tracing::error!(%error, "stream given up"),
+            Err(error) => tracing::error!(%error, "stream ended"),
         }
         publisher.update(|snapshot| {
             snapshot.paused_since = None;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Why a client gave up. A client that asks on ([`Client::that_asks_on`](super::Client::that_asks_on)) gives up
+/// Why a client ended. A client that asks on ([`Client::that_asks_on`](super::Client::that_asks_on)) ends
 /// neither on refusals nor on an ended stream.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StreamError {
@@ -26,7 +26,7 @@ pub enum StreamError {
     },
     /// More connections in a row failed than allowed.
     #[error(
-        "stream {stream}: gave up after {attempts} failed connections in a row (at most {max_retries} retries \
+        "stream {stream}: ended after {attempts} failed connections in a row (at most {max_retries} retries \
          are allowed); the last: {last}; check the address and that the connector is up, or allow more retries"
     )]
     RetriesExhausted {

@@ -14,7 +14,7 @@ pub trait Observer: Send + Sync {
     /// A good event stream was answered.
     fn connected(&self) {}
 
-    /// An attempt is over, whether it had connected or not. When the client is stopped or gives up, it is
+    /// An attempt is over, whether it had connected or not. When the client is stopped or ends, it is
     /// the end of `Client::run` that says so.
     fn disconnected(&self, _why: &Interruption) {}
 

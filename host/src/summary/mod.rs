@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! what was committed ─▶ core ─ ask these actions ─▶ prompt ─▶ llm
-//!                        ▲ └─ hand over, covers up to N ─▶ engine: posts, confirms, then takes back
+//!                        ▲ └─ hand over, covers up to N ─▶ engine: posts, confirms, then redacts
 //!                        └── answered, failed, handed over
 //! ```
 //!

@@ -111,7 +111,7 @@ async fn a_manifest_bounds_what_is_granted_and_checks_the_settings() {
         |name: &str| states.iter().find(|state| &*state.name == name).unwrap().failed.as_deref();
     assert_eq!(failed("right"), None);
     let wanted =
-        "config: `region` is none of the values that are taken; expected one of \"eu\", \"us\"";
+        "config: `region` is none of the values that are allowed; expected one of \"eu\", \"us\"";
     assert_eq!(failed("wrong"), Some(wanted));
 
     for (host, wanted) in [

@@ -82,11 +82,11 @@ impl Answer {
         let outcome = outcome.map(|()| Posted { note_id: None, pause: None });
         let next_step = next_step(&note, &outcome, false, &Delivery::default());
         let (mut answer, host) = match &outcome {
-            Ok(_) => (Self::ok("taken", json!({})), "the host counts it as taken".to_owned()),
+            Ok(_) => (Self::ok("accepted", json!({})), "the host counts it as accepted".to_owned()),
             Err(error) => (Self::failed(error), next_step.text.replace("the note", "it")),
         };
         if !answer.ok {
-            let text = answer.text.replacen("it isn't posted", "it isn't taken", 1);
+            let text = answer.text.replacen("it isn't posted", "it isn't accepted", 1);
             answer.text = format!("{text}; {host}");
         }
         answer.json["idempotency_key"] = note.idempotency_key.into();

@@ -1,4 +1,4 @@
-//! Webhooks of the platform that a sample shows: the good ones are taken, and what is forged of them is
+//! Webhooks of the platform that a sample shows: the good ones are accepted, and what is forged of them is
 //! refused.
 
 use sidenote::plugin::{ReceiveError, WebhookEvent, WebhookRequest};
@@ -153,7 +153,7 @@ async fn forged(stage: &Stage<'_>, sample: &Sample, forgery: &Forgery) -> Verdic
             Err(error) => return Verdict::failed(failed(&error)),
             Ok(events) => {
                 let said: Vec<_> = events.iter().map(told).collect();
-                let text = format!("it is taken: {}", said.join("; "));
+                let text = format!("it is accepted: {}", said.join("; "));
                 // Nothing is done on account of it, but somebody forged it, and nobody is told.
                 let harmless = !events.iter().any(changes_something)
                     && matches!(forgery, Forgery::Method | Forgery::Empty);

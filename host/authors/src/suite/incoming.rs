@@ -87,7 +87,7 @@ async fn turned_away(stage: &Stage<'_>, stranger: &Stranger) -> Verdict {
                 Verdict::ok("answered, and it means nothing")
             }
             None => Verdict::warning(
-                "taken and ignored; refuse what nobody signed, so that an operator sees it",
+                "accepted and ignored; refuse what nobody signed, so that an operator sees it",
             ),
         },
     }

@@ -226,7 +226,7 @@ async fn takes_huge_batch(stage: &Stage<'_>) -> Verdict {
         match (sent[from..].find(&marker), sent.matches(&marker).count()) {
             (Some(at), 1) => from += at,
             (None, 0) if n == 0 => {
-                return Verdict::warning("taken, and nothing of it went out in plain text");
+                return Verdict::warning("accepted, and nothing of it went out in plain text");
             }
             (_, times) => {
                 return Verdict::failed(format!(
@@ -257,7 +257,7 @@ fn written(stage: &Stage<'_>, word: &str, taken: Result<(), PostError>) -> Verdi
     let exchanges = stage.mock.take();
     let carrying = exchanges.iter().filter(|it| it.carries(word)).count();
     match (taken, carrying) {
-        (Ok(()), 0) => Verdict::warning("taken, and nothing of it went out in plain text"),
+        (Ok(()), 0) => Verdict::warning("accepted, and nothing of it went out in plain text"),
         (Ok(()), 1) => Verdict::ok("one request with its text"),
         (Ok(()), times) => {
             Verdict::failed(format!("the text went out {times} times, and once is right"))

@@ -163,7 +163,7 @@ impl Sample {
         self.content.sign.as_ref().is_some_and(|signing| signing.over.contains("{timestamp}"))
     }
 
-    /// The headers without which it must not be taken.
+    /// The headers without which it must not be accepted.
     pub(super) fn proofs(&self) -> Vec<String> {
         let proves = |(name, value): &(&String, &String)| {
             let named = ["signature", "hmac", "token", "authorization", "secret", "digest"];

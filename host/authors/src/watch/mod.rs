@@ -26,7 +26,7 @@ use super::suite::form;
 const LOOK: Duration = Duration::from_millis(250);
 /// How often the registry looks at its copy of the component.
 const RELOAD: Duration = Duration::from_millis(50);
-/// How long a component may take to be compiled and taken in.
+/// How long a component may take to be compiled and loaded.
 const SWAP: Duration = Duration::from_secs(180);
 
 /// What `plugin watch` takes.
@@ -35,7 +35,7 @@ pub struct WatchArgs {
     /// A folder of sources, or a component that something else builds
     #[arg(value_name = "FOLDER|FILE.wasm")]
     path: PathBuf,
-    /// Builds the component, run by `sh` in the folder; without it the folder's own way is taken: build.sh,
+    /// Builds the component, run by `sh` in the folder; without it the folder's own way is used: build.sh,
     /// a Makefile, the script `build` of package.json, build.py, Cargo.toml
     #[arg(long, value_name = "COMMAND")]
     build: Option<String>,
@@ -152,7 +152,7 @@ impl Watched<'_> {
         }
     }
 
-    /// Puts a version in and waits until it is taken in, or refused.
+    /// Puts a version in and waits until it is loaded, or refused.
     async fn swap(&self, component: &[u8]) -> anyhow::Result<()> {
         let registry = &self.bench.registry;
         let ends = || {
@@ -163,13 +163,13 @@ impl Watched<'_> {
         self.bench.replace(component)?;
         while ends() == before {
             if began.elapsed() > SWAP {
-                bail!("the component wasn't taken in within {SWAP:?}");
+                bail!("the component wasn't loaded within {SWAP:?}");
             }
             sleep(RELOAD).await;
         }
         let state = self.bench.state();
         match state.refused.or(state.failed) {
-            Some(why) => output::say(&format!("not taken, the one before goes on: {why}")),
+            Some(why) => output::say(&format!("not loaded, the one before goes on: {why}")),
             None => output::say(&format!("swapped in: {}", state.version.unwrap_or_default())),
         }
         Ok(())

@@ -7,7 +7,7 @@ use sidenote::engine::erase::{Erased, Erasure, Subject};
 use crate::outbox::args::SourceArgs;
 use crate::outbox::way::Way;
 
-/// The way that was taken.
+/// The way that was chosen.
 pub(super) struct Reach(Way);
 
 impl Reach {

@@ -12,7 +12,7 @@ use super::host_api;
 use super::offline::{Offline, Opened};
 use crate::client::{Client, Presence};
 
-/// The way that was taken.
+/// The way that was chosen.
 pub(crate) enum Way {
     /// The API of a running host.
     Host(Client),
@@ -21,7 +21,7 @@ pub(crate) enum Way {
 }
 
 impl Way {
-    /// Finds out whether a host runs, unless the command line says it, and says which way is taken. A
+    /// Finds out whether a host runs, unless the command line says it, and says which way it is. A
     /// running host is asked with its address and token; of the other secrets none is read, and for the store
     /// itself only its password.
     pub(crate) async fn choose(args: &SourceArgs) -> anyhow::Result<Self> {

@@ -108,7 +108,7 @@ async fn a_bomb_that_is_begun_is_ended_at_its_limits_and_another_content_ends_it
         ),
         (
             Compile { memory_bytes: 2 << 30, timeout: Duration::from_millis(200) },
-            "compile: not done after 200ms, so it was given up",
+            "compile: not done after 200ms, so it was ended",
         ),
     ];
     for (limits, wanted) in cases {

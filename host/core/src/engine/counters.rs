@@ -28,7 +28,7 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Actions taken: committed to the store.
+    /// Actions accepted: committed to the store.
     actions_accepted,
     /// Actions dropped because their event has no session id.
     dropped_no_session,
@@ -59,7 +59,7 @@ counters! {
     redactions_unsupported,
     /// Notes that could not be redacted and stay until a person sees to them.
     redactions_dead,
-    /// Redactions that were given up, forgotten after their retention.
+    /// Redactions that became dead letters, forgotten after their retention.
     redactions_expired,
     /// Notes that wait to be redacted at this moment, as far as they are in memory.
     redactions_waiting,
@@ -73,7 +73,7 @@ counters! {
     attempts_failed,
     /// Notes that the platform had after an attempt without an outcome, as its plugin found.
     notes_found,
-    /// Notes given up.
+    /// Notes that became dead letters.
     notes_dead,
     /// Dead letters that a person had sent again, those of sinks included.
     notes_requeued,
@@ -108,9 +108,9 @@ counters! {
     webhooks_claimed,
     /// Webhook events that linked nothing: no session or person was named, known or fitting.
     webhooks_unresolved,
-    /// Pushed events taken: committed to the store.
+    /// Pushed events accepted: committed to the store.
     pushes_accepted,
-    /// Pushed events that had been taken before.
+    /// Pushed events that had been accepted before.
     pushes_repeated,
     /// Pushed events refused: their signature doesn't fit, or no product of their name is pushed to.
     pushes_refused,
@@ -134,9 +134,9 @@ counters! {
     scrubs,
     /// 1 while something of what was erased may be left in the store's files.
     scrub_due,
-    /// Actions of the history that made room for later ones of their session.
+    /// Actions of the history that went for later ones of their session.
     history_dropped,
-    /// Sessions that were left out of the contexts in memory for want of room.
+    /// Sessions that were left out of the contexts in memory, which were full.
     context_forgotten,
     /// Times that the contexts fell behind what was committed and were read from the store again.
     context_reread,

@@ -26,13 +26,13 @@ use crate::session::state::{Record, Session, Summarized};
 /// The number of the summary's row: actions are counted from 1.
 pub const SUMMARY: u64 = 0;
 
-/// A batch as it was taken.
+/// A batch as it was accepted.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct KeptBatch {
-    /// The ordinal of its first action: the actions of a session are counted from 1 as they are taken.
+    /// The ordinal of its first action: the actions of a session are counted from 1 as they are accepted.
     #[serde(skip)]
     pub first: u64,
-    /// When it was taken, by the host's clock.
+    /// When it was accepted, by the host's clock.
     pub at: Timestamp,
     /// What was done. It says who did it as far as the session knew.
     pub batch: ActionsPayload,
@@ -78,7 +78,7 @@ pub struct KeptSummary {
     pub text: String,
     /// It covers all actions up to this ordinal.
     pub covers: u64,
-    /// When it was taken, by the host's clock.
+    /// When it was accepted, by the host's clock.
     pub at: Timestamp,
 }
 

@@ -26,7 +26,7 @@ pub enum Reason {
     NoNoteId,
     /// It isn't known whether the platform has the note, and the plugin has no `finder` to ask with.
     OutcomeUnknown,
-    /// Taking it back failed until it was given up.
+    /// Redacting it failed until it wasn't tried any more.
     GivenUp,
     /// Older than the latest notes of its session that are remembered: at most so many.
     Forgotten,
@@ -67,7 +67,7 @@ impl Reason {
             Self::OutcomeUnknown => {
                 "it isn't known whether the platform has them, and the plugin has no `finder`"
             }
-            Self::GivenUp => "redacting them failed until it was given up",
+            Self::GivenUp => "redacting them failed until it wasn't tried any more",
             Self::Forgotten => {
                 "they are older than the latest 1024 of their session; at most so many"
             }

@@ -19,7 +19,7 @@ pub struct LinkCommand {
     pub who: Who,
     /// What to do when the session is linked to another conversation already.
     pub mode: LinkMode,
-    /// Who the platform says that it is; taken where the activity source doesn't say, and as far as the
+    /// Who the platform says that it is; used where the activity source doesn't say, and as far as the
     /// platform vouches for it.
     pub told: Identity,
     /// Whose word it is.

@@ -12,7 +12,7 @@ use crate::session::identity::{Belief, Names};
 #[derive(Debug, Clone)]
 pub struct Settings {
     products: BTreeMap<ProductId, Product>,
-    /// Holds for what was taken of a product that isn't configured any more.
+    /// Holds for what was accepted of a product that isn't configured any more.
     fallback: Delivery,
     concurrency: BTreeMap<PluginName, usize>,
     /// Plugins without rules have no breaker.
@@ -26,7 +26,7 @@ pub struct Settings {
     pub max_live: usize,
     /// How long rows are kept.
     pub retention: Retention,
-    /// What is kept of what was taken lately; `None` for nothing.
+    /// What is kept of what was accepted lately; `None` for nothing.
     pub history: Option<History>,
     /// Gives the jitter of pauses between attempts, `0.0..=1.0`; the middle where nothing else is set.
     pub jitter: fn() -> f64,
@@ -123,7 +123,7 @@ impl Settings {
     }
 
     /// As [`Settings::delivery`]; for a product that isn't served, the settings under which what was
-    /// taken of it before is sent all the same.
+    /// accepted of it before is sent all the same.
     pub(super) fn rules(&self, product: &ProductId) -> &Delivery {
         self.delivery(product).unwrap_or(&self.fallback)
     }

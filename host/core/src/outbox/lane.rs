@@ -11,7 +11,7 @@ use crate::ids::{ConversationId, PluginName, SessionKey};
 use crate::outbox::note::{Crash, FailureKind, Note, PostError, Posted};
 use crate::rules::{DeadHead, Delivery};
 
-/// A note that was in flight in so many crashes or traps is given up: it may be what causes them.
+/// A note that was in flight in so many crashes or traps is dead-lettered: it may be what causes them.
 pub const MAX_CRASHES: u32 = 3;
 
 /// So many notes of a lane are in memory; those behind them are read from the store when their turn
@@ -170,7 +170,7 @@ pub enum State {
     RetryAt(Timestamp),
     /// For a moment that the platform asked for.
     HeldUntil(Timestamp),
-    /// For a person: it was given up, and holds its lane.
+    /// For a person: it is a dead letter, and holds its lane.
     GivenUp,
 }
 
@@ -184,11 +184,11 @@ pub enum Finished<T = Note> {
         /// When.
         at: Timestamp,
     },
-    /// It was given up; it left the lane, or holds it where the rules say so.
+    /// It is a dead letter; it left the lane, or holds it where the rules say so.
     Dead(DeadLetter<T>),
 }
 
-/// A note given up: kept, so that a person can see it and send it again.
+/// A note that isn't tried any more: kept, so that a person can see it and send it again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeadLetter<T = Note> {
     /// The note.
@@ -266,7 +266,7 @@ impl<T: Item> Lane<T> {
         self.dead_letter(reason, now, rules)
     }
 
-    /// When the head is given up for its age; `None` for one in flight, or given up already.
+    /// When the head is dead-lettered for its age; `None` for one in flight, or a dead letter already.
     fn expiry(&self, rules: &Delivery) -> Option<Timestamp> {
         let head = self.head()?;
         match head.progress.state {
@@ -294,7 +294,7 @@ impl<T: Item> Lane<T> {
         Some(DeadLetter { note, reason, attempts, at: now, holds_lane })
     }
 
-    /// A person has a note sent again: one that was given up takes its place by its number, as if never
+    /// A person has a note sent again: a dead letter takes its place by its number, as if never
     /// tried, but not before one in flight; one that waits for a moment of the host's choice is due. The
     /// note's row must be stored. `false`: there is nothing to be done for it.
     pub fn requeue(&mut self, note: &Arc<T>, now: Timestamp) -> bool {
@@ -411,7 +411,7 @@ impl<T: Item> Lane<T> {
     }
 
     /// When something is to be done for the head: it can be sent, where it waits for a moment and is not
-    /// `queued` for its turn, or is given up for its age.
+    /// `queued` for its turn, or is dead-lettered for its age.
     pub fn next_timer(&self, queued: bool, rules: &Delivery) -> Option<Timestamp> {
         let sent = match self.head()?.progress.state {
             State::RetryAt(at) | State::HeldUntil(at) if !queued => Some(at),
@@ -523,7 +523,7 @@ enum Verdict {
     Retry,
     /// Try again; the attempt doesn't count.
     RetryFree,
-    /// Give up.
+    /// Dead-letter it.
     Dead,
 }
 

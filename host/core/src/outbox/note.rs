@@ -126,7 +126,7 @@ pub enum PostError {
 }
 
 impl PostError {
-    /// Whether the platform may have taken the note all the same.
+    /// Whether the platform may have the note all the same.
     pub fn is_unknown(&self) -> bool {
         match self {
             Self::Crashed { .. } => true,
@@ -213,7 +213,7 @@ fn actions() -> NoteKind {
 }
 
 impl SentNote {
-    /// A note that was taken under this id.
+    /// A note that was accepted under this id.
     pub fn of(note: &Note, note_id: Option<String>, at: Timestamp) -> Self {
         Self {
             plugin: note.plugin.clone(),
@@ -287,7 +287,7 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// What a rate limit is for; a plugin that doesn't say means its account.
     pub scope: LimitScope,
-    /// Whether the platform may have taken the note all the same.
+    /// Whether the platform may have the note all the same.
     pub sent: Sent,
 }
 

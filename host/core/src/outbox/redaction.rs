@@ -1,4 +1,4 @@
-//! Taking notes back: those that a summary replaces, and those of somebody who is to be erased.
+//! Redacting notes: those that a summary replaces, and those of somebody who is to be erased.
 //!
 //! A note that is to be redacted is a *job* of its session. Jobs of one session are done one at a time,
 //! in the order of their notes as far as they are due; one that waits holds up no other. A plugin answers
@@ -122,7 +122,7 @@ pub enum Finished {
     Ended(Box<Job>, Redaction),
     /// It is tried again. Its row must be stored.
     Retry,
-    /// It was given up and has left the queue; its row must be stored, so that a person can see it.
+    /// It isn't tried any more and has left the queue; its row must be stored, so that a person can see it.
     GivenUp(Box<Job>),
 }
 
@@ -235,7 +235,7 @@ impl Queue {
     }
 
     /// When something is to be done: a job can be tried after a wait (unless one is `queued` for its turn
-    /// already, or under way: what waits longer than that is looked at when it ends), or is given up for its age.
+    /// already, or under way: what waits longer than that is looked at when it ends), or is too old.
     pub fn next_timer(&self, queued: bool) -> Option<Timestamp> {
         let busy = queued || self.jobs.values().any(|job| job.state == State::InFlight);
         let timers = self.jobs.values().flat_map(|job| {
@@ -249,7 +249,7 @@ impl Queue {
         timers.flatten().min()
     }
 
-    /// Gives up what was tried for too long, or in too many crashes. The rows must be stored.
+    /// Dead-letters what was tried for too long, or in too many crashes. The rows must be stored.
     pub fn take_spent(&mut self, now: Timestamp, rules: &Delivery) -> Vec<(u64, Job)> {
         let spent = self.jobs().filter(|(_, job)| job.is_spent(now, rules)).map(|(seq, _)| seq);
         let spent: Vec<_> = spent.collect();

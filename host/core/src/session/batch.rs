@@ -1,4 +1,4 @@
-//! The open batch: actions taken but not sealed into a note.
+//! The open batch: actions accepted but not sealed into a note.
 
 use std::collections::VecDeque;
 

@@ -154,7 +154,7 @@ impl Owners {
         Self(owners)
     }
 
-    /// Adds a session, or brings its user up to date. Returns the owner that had to make room.
+    /// Adds a session, or brings its user up to date. Returns the owner that went for it.
     pub fn add(&mut self, owner: Owner) -> Option<Owner> {
         self.0.retain(|other| other.key != owner.key);
         let forgotten = (self.0.len() >= Self::MAX).then(|| self.0.remove(0));

@@ -48,7 +48,7 @@ pub struct Record {
     #[serde(rename = "parcels")]
     pub sink_deliveries: u64,
     /// Ordinal of the last action that left the open batch, for a note or for nothing. The actions of a
-    /// session are counted from 1, in the order in which they were taken.
+    /// session are counted from 1, in the order in which they were accepted.
     pub left: u64,
     /// Ordinal of the last action that a summary covers.
     pub covered: u64,
@@ -186,7 +186,7 @@ impl Session {
         link.is_some_and(|link| link.plugin == *plugin && link.conversation == *conversation)
     }
 
-    /// Ordinal of the last action that was taken.
+    /// Ordinal of the last action that was accepted.
     pub fn actions(&self) -> u64 {
         self.record.left + self.open.actions() as u64
     }
@@ -244,7 +244,7 @@ impl Session {
     /// Links the session, or leaves it where it is. What waited before the first link is sealed at
     /// once; an operator's move seals what waits for the old conversation first. Where a request outranks the
     /// link that there is, what isn't sealed goes to the new conversation: the old one was somebody's
-    /// unproven word. What the platform vouches for of the person is taken where the activity source says
+    /// unproven word. What the platform vouches for of the person is used where the activity source says
     /// nothing, and where it is sure that the session is theirs.
     ///
     /// # Errors
@@ -334,7 +334,7 @@ impl Session {
 
     /// Takes a summary. Entries of the open batch that it covers wholly are sealed before it, so that every
     /// action is told of in order and replaced like any other; what it doesn't cover stays open and comes
-    /// behind it. It covers no more than was taken.
+    /// behind it. It covers no more than was accepted.
     pub fn on_summary(
         &mut self,
         text: String,
@@ -348,7 +348,7 @@ impl Session {
             Covers::Next(actions) => before.saturating_add(actions),
             Covers::Through(ordinal) => ordinal,
         };
-        // The host's own summary tells of what it has taken. Where there is less, that was erased meanwhile.
+        // The host's own summary tells of what it has accepted. Where there is less, that was erased meanwhile.
         let erased = matches!(covers, Covers::Through(ordinal) if ordinal > self.actions());
         if wanted < before || erased {
             return (Summarized::Stale, effects);

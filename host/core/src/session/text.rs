@@ -181,7 +181,7 @@ fn isolates(c: char) -> bool {
     matches!(c, '\u{2066}'..='\u{2069}')
 }
 
-/// Takes no room on a line.
+/// Takes no place on a line.
 pub fn is_invisible(c: char) -> bool {
     matches!(
         c,

@@ -24,7 +24,7 @@ struct OwnLimits {
 }
 
 impl TourRegistry {
-    /// Most tours taken.
+    /// Most tours that are read.
     pub const MAX_TOURS: usize = 10_000;
 
     /// Reads a registry: `default_interaction_timeout_s`, `default_cooldown_period_s` and `tours`, each with

@@ -51,7 +51,7 @@ impl Product {
         reader
     }
 
-    /// Detaches it, unless another reader has taken it over.
+    /// Detaches it, unless another reader took it over.
     pub(super) fn leave(&self, reader: u64) {
         self.attached.send_if_modified(|attached| {
             attached.take_if(|attached| attached.reader == reader).is_some()

@@ -123,7 +123,7 @@ impl Stage {
                     Err(RecvError::Closed) => bail!("demo: the platform ended"),
                 },
                 Some(announced) = telling.announcing.join_next() => {
-                    announced.context("demo: a task of the platform failed")?.context("demo: a webhook wasn't taken")?;
+                    announced.context("demo: a task of the platform failed")?.context("demo: a webhook wasn't accepted")?;
                 }
                 () = sleep_until(due) => match moment {
                     Some(now) => {

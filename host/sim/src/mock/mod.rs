@@ -38,7 +38,7 @@ pub struct Mock {
     entrance: tokio::sync::Mutex<Entrance>,
 }
 
-/// Whether connections are taken.
+/// Whether connections are accepted.
 enum Entrance {
     Open(Server),
     /// The address is held, and every connection to it refused.

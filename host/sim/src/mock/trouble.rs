@@ -83,7 +83,7 @@ impl MockTrouble {
             Self::Flood(bytes) => format!("200 with a body of {bytes} bytes"),
             Self::Half => "200, then the connection breaks in the middle of the body".to_owned(),
             Self::Reset => "nothing: the connection is reset".to_owned(),
-            Self::Silence => "nothing, until the sender gives up".to_owned(),
+            Self::Silence => "nothing, until the sender waits no longer".to_owned(),
         }
     }
 

@@ -36,7 +36,7 @@ struct Conversation {
     handling: u64,
 }
 
-/// A note taken before, and a hash of its body: enough to recognise it.
+/// A note accepted before, and a hash of its body: enough to recognise it.
 struct Key {
     key: Box<str>,
     note_id: u64,
@@ -191,7 +191,7 @@ impl Desk {
         }
     }
 
-    /// Takes a note, or recognises one taken before. `full` is the note in full, where notes are kept.
+    /// Takes a note, or recognises one accepted before. `full` is the note in full, where notes are kept.
     pub(super) fn take(
         &mut self,
         envelope: &Envelope<'_>,

@@ -29,7 +29,7 @@ pub struct Exchange {
     pub content: u64,
     /// When the request's head had arrived.
     pub began: Timestamp,
-    /// When the platform took the note, if it did; also for one that it had taken before.
+    /// When the platform took the note, if it did; also for one that it had accepted before.
     pub taken: Option<Timestamp>,
     /// Until when the platform asked the sender to wait, where it did.
     pub wait_until: Option<Timestamp>,

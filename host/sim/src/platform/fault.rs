@@ -42,18 +42,18 @@ pub enum Trouble {
         /// `Retry-After`, in whole seconds.
         retry_after: Option<Duration>,
     },
-    /// No answer, until the sender gives up.
+    /// No answer, until the sender waits no longer.
     Hang,
     /// The connection is reset instead of an answer.
     Reset,
-    /// The answer comes late: success where the note is taken, 503 otherwise.
+    /// The answer comes late: success where the note is accepted, 503 otherwise.
     Slow(Duration),
     /// The answer's head comes at once, its body a byte at a time without end.
     Drip {
         /// The pause before each byte.
         every: Duration,
     },
-    /// The answer has a body of so many bytes: success where the note is taken, 503 otherwise.
+    /// The answer has a body of so many bytes: success where the note is accepted, 503 otherwise.
     Flood {
         /// Bytes of the body, sent as fast as they are read.
         bytes: u64,
@@ -61,7 +61,7 @@ pub enum Trouble {
 }
 
 impl Fault {
-    /// 429 with `Retry-After`; the note isn't taken.
+    /// 429 with `Retry-After`; the note isn't accepted.
     pub fn rate_limited(retry_after: Duration) -> Self {
         Self {
             trouble: Trouble::Status { code: 429, retry_after: Some(retry_after) },
@@ -69,37 +69,37 @@ impl Fault {
         }
     }
 
-    /// A status; the note isn't taken.
+    /// A status; the note isn't accepted.
     pub fn status(code: u16) -> Self {
         Self { trouble: Trouble::Status { code, retry_after: None }, taken: false }
     }
 
-    /// No answer; the note isn't taken.
+    /// No answer; the note isn't accepted.
     pub fn hang() -> Self {
         Self { trouble: Trouble::Hang, taken: false }
     }
 
-    /// A reset connection; the note isn't taken.
+    /// A reset connection; the note isn't accepted.
     pub fn reset() -> Self {
         Self { trouble: Trouble::Reset, taken: false }
     }
 
-    /// The note is taken, and the answer comes late.
+    /// The note is accepted, and the answer comes late.
     pub fn slow(by: Duration) -> Self {
         Self { trouble: Trouble::Slow(by), taken: true }
     }
 
-    /// An answer whose body drips a byte at a time and never ends; the note isn't taken.
+    /// An answer whose body drips a byte at a time and never ends; the note isn't accepted.
     pub fn drip(every: Duration) -> Self {
         Self { trouble: Trouble::Drip { every }, taken: false }
     }
 
-    /// A 503 with a body of so many bytes; the note isn't taken.
+    /// A 503 with a body of so many bytes; the note isn't accepted.
     pub fn flood(bytes: u64) -> Self {
         Self { trouble: Trouble::Flood { bytes }, taken: false }
     }
 
-    /// The same trouble, but the note is taken before it strikes.
+    /// The same trouble, but the note is accepted before it strikes.
     pub fn but_taken(self) -> Self {
         Self { taken: true, ..self }
     }

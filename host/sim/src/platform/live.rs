@@ -8,9 +8,9 @@ use super::note::Note;
 /// What a subscriber is told as it happens.
 #[derive(Debug, Clone)]
 pub enum Live {
-    /// A note was taken.
+    /// A note was accepted.
     Note(Arc<Note>),
-    /// A note that was taken before came again.
+    /// A note that was accepted before came again.
     Repeat {
         /// The conversation.
         conversation: String,

@@ -3,11 +3,11 @@
 /// What a platform has seen and done since its start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PlatformStats {
-    /// Notes taken.
+    /// Notes accepted.
     pub notes: u64,
     /// Notes answered as before because their idempotency key was known.
     pub repeats: u64,
-    /// Repeats whose body differs from the note taken first: a sealed note must not change.
+    /// Repeats whose body differs from the note accepted first: a sealed note must not change.
     pub changed_repeats: u64,
     /// Notes redacted.
     pub redactions: u64,
@@ -39,6 +39,6 @@ pub struct PlatformStats {
     pub webhook_attempts: u64,
     /// Webhooks that the host took.
     pub webhooks_accepted: u64,
-    /// Webhooks given up.
+    /// Webhooks that aren't sent any more.
     pub webhooks_given_up: u64,
 }

@@ -10,7 +10,7 @@ use super::receiver::Receiver;
 use crate::post::{Answer, PostError, post_json};
 use crate::signature::{DELIVERY, SIGNATURE, TIMESTAMP, sign};
 
-/// Why a webhook wasn't taken.
+/// Why a webhook wasn't accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum WebhookError {
     /// No address was set.

@@ -6,7 +6,7 @@
 //! and goes with the last note. What stays at the platform is put on record by the same three, so that it can
 //! be looked up. Then the store's files are written anew, so that free pages tell nothing.
 //!
-//! What was taken and isn't stored yet is not part of it: it begins a session that nobody knew before.
+//! What came in and isn't stored yet is not part of it: it begins a session that nobody knew before.
 
 mod find;
 pub mod kept;

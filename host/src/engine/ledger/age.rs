@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Longest age taken, in seconds: ten years. Whatever is longer is a typing error.
+/// Longest age accepted, in seconds: ten years. Whatever is longer is a typing error.
 const LONGEST: u64 = 3650 * 86_400;
 
 /// Text that is no age.

@@ -30,7 +30,7 @@ pub struct Order {
     pub decision: Decision,
     /// About which.
     pub filter: Filter,
-    /// Those sealed, or given up, later than this are left alone; by default the moment of the order.
+    /// Those sealed, or dead-lettered, later than this are left alone; by default the moment of the order.
     pub until: Option<Timestamp>,
     /// Those behind this one.
     pub after: Option<Cursor>,

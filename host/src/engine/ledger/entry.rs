@@ -11,7 +11,7 @@ use crate::outbox::lane::{DeadLetter, Item, Progress, State};
 use crate::outbox::note::{Note, NoteKind};
 use crate::outbox::sink_delivery::SinkDelivery;
 
-/// A note that waits or was given up. Times are seconds since the Unix epoch.
+/// A note that waits, or a dead letter. Times are seconds since the Unix epoch.
 ///
 /// Neither the text nor the person is in it, unless the text was asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,13 +43,13 @@ pub struct Entry {
     pub sealed_at: f64,
     /// How long ago that was, in seconds.
     pub age_seconds: f64,
-    /// When it was given up.
+    /// When it became a dead letter.
     pub dead_lettered_at: Option<f64>,
     /// The length of its text.
     pub bytes: usize,
     /// How many actions it tells of.
     pub actions: usize,
-    /// Why it was given up, or why the last attempt failed, as `code: message`.
+    /// Why it became a dead letter, or why the last attempt failed, as `code: message`.
     pub reason: Option<String>,
     /// The same for every attempt.
     pub idempotency_key: String,
@@ -70,9 +70,9 @@ pub enum EntryState {
     RetryAt,
     /// It waits for a moment that the platform asked for.
     HeldUntil,
-    /// It was given up and holds those behind it until a person decides.
+    /// It is a dead letter and holds those behind it until a person decides.
     GivenUp,
-    /// It was given up and those behind it went on.
+    /// It is a dead letter and those behind it went on.
     Dead,
 }
 
@@ -134,7 +134,7 @@ impl Entry {
         }
     }
 
-    /// A note that was given up.
+    /// A dead letter.
     pub(super) fn dead<T: Listed>(key: SessionKey, letter: &DeadLetter<T>, now: Timestamp) -> Self {
         let state = if letter.holds_lane { EntryState::GivenUp } else { EntryState::Dead };
         Self {

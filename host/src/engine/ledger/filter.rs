@@ -21,7 +21,7 @@ pub struct Filter {
     pub plugin: Option<PluginName>,
     /// `conversation`.
     pub conversation: Option<ConversationId>,
-    /// `reason`: given up, or failed last, for a reason that has this in it, capitals or not.
+    /// `reason`: dead-lettered, or failed last, for a reason that has this in it, capitals or not.
     pub reason: Option<String>,
     /// `older_than`: sealed longer ago than this.
     pub older_than: Option<Duration>,

@@ -1,4 +1,4 @@
-//! The outbox as people see it: what waits, what was given up, and their decisions about it.
+//! The outbox as people see it: what waits, dead letters, and their decisions about it.
 //!
 //! Everything is read from the rows, page by page, so that a table of any size takes little memory, and
 //! it works without a running engine. Changes go through the engine alone, which knows what is in flight.

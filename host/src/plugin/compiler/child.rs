@@ -102,7 +102,7 @@ fn restrain(memory_bytes: u64) -> io::Result<()> {
     lower(Resource::Data, memory_bytes.saturating_mul(HARD))?;
     lower(Resource::Fsize, 0)?;
     lower(Resource::Core, 0)?;
-    // Neither is worth giving up for: a system may not let a process do it.
+    // Neither is worth ending for: a system may not let a process do it.
     if rustix::process::nice(NICE).is_err() {
         drop(writeln!(io::stderr(), "the compiler runs with the host's priority"));
     }

@@ -43,7 +43,7 @@ enum By {
 
 impl Compiler {
     /// On a thread of this process, for programs that aren't `sidenote` and only take components that they
-    /// trust: what is compiled has no bound on memory, and goes on when it is given up.
+    /// trust: what is compiled has no bound on memory, and goes on when nobody waits for it.
     pub fn in_process() -> Self {
         Self { by: By::Thread, limits: Compile::default() }
     }
@@ -69,7 +69,7 @@ impl Compiler {
         Self { limits, ..self }
     }
 
-    /// How many may compile at the same time. A thread that was given up goes on, so there is one of those.
+    /// How many may compile at the same time. A thread that nobody waits for goes on, so there is one of those.
     pub(super) fn at_once(&self) -> usize {
         match self.by {
             By::Thread => 1,

@@ -64,7 +64,7 @@ async fn talk(
     let gone = || std::io::Error::other("the compiler has no pipes");
     let mut stdin = child.stdin.take().ok_or_else(gone)?;
     let (stdout, stderr) = child.stdout.take().zip(child.stderr.take()).ok_or_else(gone)?;
-    // One more than is taken, to know that there is more.
+    // One more than is allowed, to know that there is more.
     let most = most_bytes(component.len()) + HEAD_BYTES as u64 + 1;
     let (written, out, said) = tokio::join!(
         hand_over(&mut stdin, key, component),

@@ -16,7 +16,7 @@ pub enum ManifestError {
     #[error("manifest: there are {0} of them; leave one, or run `sidenote plugin pack --replace`")]
     Several(usize),
     /// It is too large.
-    #[error("manifest: it has {0} bytes and at most 65536 are taken; shorten it")]
+    #[error("manifest: it has {0} bytes and at most 65536 are allowed; shorten it")]
     TooLarge(usize),
     /// It has no key that it must have, a key that isn't known, or a value of another type.
     #[error("manifest: {0}")]

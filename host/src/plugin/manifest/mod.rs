@@ -3,7 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | `model` | the manifest's fields and their bounds; reading it from a file or from a component |
-//! | `schema` | `config`: which JSON Schemas are taken, and settings checked against one |
+//! | `schema` | `config`: which JSON Schemas are allowed, and settings checked against one |
 //! | `effective` | what a plugin really gets: what it asks for and what the operator grants |
 //! | `error` | why there is no manifest, and why settings don't fit it |
 //! | `pack` | putting a manifest into a component |

@@ -7,7 +7,7 @@ use super::model::Manifest;
 use crate::plugin::component_info::{ComponentError, ComponentInfo, SECTION, Section as Found};
 
 /// The component with its manifest at the top level, its `interfaces` filled in. Without a manifest the
-/// one that it brings along is taken, from a core module too. The same input gives the same bytes.
+/// one that it brings along is used, from a core module too. The same input gives the same bytes.
 ///
 /// # Errors
 /// [`PackError`].

@@ -1,4 +1,4 @@
-//! `config` of a manifest: which JSON Schemas are taken, and settings checked against one.
+//! `config` of a manifest: which JSON Schemas are allowed, and settings checked against one.
 //!
 //! Settings are flat and their values are texts, so a schema is an object of texts, numbers and
 //! booleans. References, combinations and nested objects are refused: what a stranger's file brings along
@@ -56,7 +56,7 @@ const TYPES: [&str; 4] = ["string", "integer", "number", "boolean"];
 const FORMATS: [&str; 8] =
     ["date", "date-time", "email", "hostname", "ipv4", "ipv6", "uri", "uuid"];
 
-/// Whether a schema is one that is taken.
+/// Whether a schema is one that is allowed.
 pub(super) fn check(schema: &Value) -> Result<(), ManifestError> {
     let object = object("config", schema)?;
     known("config", object, &OBJECT_KEYS)?;
@@ -125,7 +125,7 @@ fn known(path: &str, object: &Map<String, Value>, known: &[&str]) -> Result<(), 
         None => Ok(()),
         Some(key) => Err(ManifestError::value(
             format!("{path}.{key}"),
-            format!("isn't taken here; known are {}", known.join(", ")),
+            format!("isn't allowed here; known are {}", known.join(", ")),
         )),
     }
 }
@@ -251,7 +251,7 @@ fn unknown(key: &str, properties: &Map<String, Value>) -> Violation {
 fn wrong(keyword: &str) -> &'static str {
     match keyword {
         "type" => OTHER_TYPE,
-        "enum" | "const" => "is none of the values that are taken",
+        "enum" | "const" => "is none of the values that are allowed",
         "minimum" | "exclusiveMinimum" => "is too small",
         "maximum" | "exclusiveMaximum" => "is too large",
         "multipleOf" => "isn't a multiple of the step",

@@ -20,14 +20,14 @@ pub trait Disk: Send + Sync + 'static {
     /// when what it gave before is closed.
     ///
     /// # Errors
-    /// The system's. One for want of room is waited out, any other is final.
+    /// The system's. One for want of space is waited out, any other is final.
     fn open_file(&self) -> io::Result<Box<dyn StorageBackend>>;
 
     /// An empty file beside the file, for what the file holds to be written anew; one that was begun before
-    /// is gone. `None`: this disk has no room for names.
+    /// is gone. `None`: this disk has no space for names.
     ///
     /// # Errors
-    /// The system's; for want of room where `len` bytes are not free.
+    /// The system's; for want of space where `len` bytes are not free.
     fn begin_rewrite(&self, len: u64) -> io::Result<Option<Box<dyn StorageBackend>>> {
         tracing::debug!(len, "store: this disk holds one file; it isn't written anew");
         Ok(None)
@@ -50,14 +50,14 @@ pub trait Disk: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Sees to it that the reserve stands: `false` if there is no room for it. A disk that keeps none
+    /// Sees to it that the reserve stands: `false` if there is no space for it. A disk that keeps none
     /// answers `true`.
     ///
     /// # Errors
-    /// The system's, other than for want of room.
+    /// The system's, other than for want of space.
     fn keep_reserve(&self) -> io::Result<bool>;
 
-    /// Gives the reserve up, so that its room is free: `false` if there was none.
+    /// Frees the reserve, so that its space can be used: `false` if there was none.
     ///
     /// # Errors
     /// The system's.

@@ -16,7 +16,7 @@ pub enum OpenError {
         "store: `{0}` is open in another process. Stop that one, or choose another `store.path`"
     )]
     InUse(String),
-    /// There is no room to open it in, though the reserve was given up.
+    /// There is no space to open it in, though the reserve was freed.
     #[error(
         "store: `{path}` can't be opened: the disk is full: {cause}. Free space and start again"
     )]

@@ -34,7 +34,7 @@ pub(super) struct OpenFile {
 pub(super) enum Refused {
     /// Another process has it.
     InUse,
-    /// There is no room.
+    /// There is no space.
     Full(String),
     /// The disk failed.
     Failing(String),

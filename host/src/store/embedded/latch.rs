@@ -9,7 +9,7 @@ use redb::{BackendError, StorageBackend};
 /// What went wrong first.
 #[derive(Debug, Clone)]
 pub(super) enum Failure {
-    /// There was no room to write. What is on the disk is whole, and the file can be opened again.
+    /// There was no space to write. What is on the disk is whole, and the file can be opened again.
     Full(String),
     /// Anything else: what is on the disk isn't known, or can't be read.
     Broken(String),
@@ -19,7 +19,7 @@ pub(super) enum Failure {
 pub(super) type Failed = Arc<OnceLock<Failure>>;
 
 /// A file that does nothing more once an operation has failed. redb stops at most failures itself, but
-/// passes over a write that failed while a read made room in memory, and writes the page again later;
+/// passes over a write that failed while a read made space in memory, and writes the page again later;
 /// and it says only of the first operation that failed why it did.
 #[derive(Debug)]
 pub(super) struct Latch {
@@ -46,7 +46,7 @@ impl Latch {
         }
         operation().inspect_err(|error| {
             self.failed.get_or_init(|| {
-                // A sync that found no room has lost what it should have written: that can't be
+                // A sync that found no space has lost what it should have written: that can't be
                 // waited out.
                 if step == Step::Write && is_full(error) {
                     Failure::Full(error.to_string())
@@ -58,7 +58,7 @@ impl Latch {
     }
 }
 
-/// Whether an operation failed for want of room only.
+/// Whether an operation failed for want of space only.
 pub(super) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

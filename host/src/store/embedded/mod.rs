@@ -7,7 +7,7 @@
 //! for each commit. The engine puts all that happened in a few milliseconds into one commit, so
 //! throughput is batch size.
 //!
-//! **A full disk** can be waited out. The room that a *reserve* holds beside the file is given up at the
+//! **A full disk** can be waited out. The space that a *reserve* holds beside the file is freed at the
 //! first commit that finds none, so that what is under way can still be recorded; the store is *short*
 //! from then until the reserve stands again.
 //!

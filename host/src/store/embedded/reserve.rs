@@ -1,4 +1,4 @@
-//! Room that is held beside the file until the disk is full.
+//! Space that is held beside the file until the disk is full.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -15,7 +15,7 @@ const SLACK: u64 = 4;
 /// The unit in which the system counts a file's blocks, in bytes.
 const BLOCK: u64 = 512;
 
-/// A file that holds nothing but its room.
+/// A file that holds nothing but its space.
 pub(super) struct Reserve {
     path: PathBuf,
     /// In bytes; with 0 there is none.
@@ -30,7 +30,7 @@ impl Reserve {
         Self { path: name.into(), len }
     }
 
-    /// Makes it where it doesn't stand in full: `false` if there is no room for it.
+    /// Makes it where it doesn't stand in full: `false` if there is no space for it.
     pub(super) fn keep(&self) -> io::Result<bool> {
         if self.stands()? {
             return Ok(true);
@@ -45,14 +45,14 @@ impl Reserve {
         match self.make() {
             Ok(()) => Ok(true),
             Err(error) => {
-                // What was made of it takes room and is no reserve.
+                // What was made of it takes space and is no reserve.
                 self.give_up()?;
                 if is_full(&error) { Ok(false) } else { Err(error) }
             }
         }
     }
 
-    /// Removes it, and waits until its room is free: `false` if there was none.
+    /// Removes it, and waits until its space is free: `false` if there was none.
     pub(super) fn give_up(&self) -> io::Result<bool> {
         match std::fs::remove_file(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -78,7 +78,7 @@ impl Reserve {
         let mut file =
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.path)?;
         match allocate(&file, self.len) {
-            // Not every file system gives out room that nothing is written to.
+            // Not every file system gives out space that nothing is written to.
             Err(error) if error.kind() == io::ErrorKind::Unsupported => {
                 write_zeros(&mut file, self.len)?;
             }
@@ -103,7 +103,7 @@ fn write_zeros(file: &mut File, len: u64) -> io::Result<()> {
     file.flush()
 }
 
-/// Whether a folder's disk has `len` bytes free. Asked before room is taken, so that a look doesn't
+/// Whether a folder's disk has `len` bytes free. Asked before space is used, so that a look doesn't
 /// take away what a commit needs.
 pub(super) fn has_free(folder: &Path, len: u64) -> io::Result<bool> {
     let found = rustix::fs::statvfs(folder)?;

@@ -1,4 +1,4 @@
-//! The store: one open file, opened again after a full disk, given up after any other failure.
+//! The store: one open file, opened again after a full disk, left closed after any other failure.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +19,7 @@ const REOPEN_PAUSE: Duration = Duration::from_millis(10);
 /// The longest such pause.
 const REOPEN_PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// Room that must be free beside what the rows take before the file is written anew, in bytes.
+/// Space that must be free beside what the rows take before the file is written anew, in bytes.
 const REWRITE_SLACK: u64 = 4 << 20;
 
 /// A store in one file. One process at a time has it open.
@@ -30,7 +30,7 @@ struct Shared {
     disk: Box<dyn Disk>,
     /// Calls hold it for reading while they use the file, so that it is closed only between calls.
     file: RwLock<State>,
-    /// One commit, or one change of the reserve, at a time: neither takes the other's room.
+    /// One commit, or one change of the reserve, at a time: neither takes the other's space.
     committing: Mutex<()>,
     short: AtomicBool,
 }
@@ -53,7 +53,7 @@ impl EmbeddedStore {
     }
 
     /// As [`EmbeddedStore::open`], with a reserve of `reserve` bytes in the file `<path>.reserve`. Where
-    /// there is no room for it, the store opens all the same and is short.
+    /// there is no space for it, the store opens all the same and is short.
     ///
     /// # Errors
     /// Why the file can't be used.
@@ -72,7 +72,7 @@ impl EmbeddedStore {
             && give_up_reserve(&disk)
         {
             tracing::warn!(
-                "store: the disk is full: {cause}. It is opened with the reserve's room"
+                "store: the disk is full: {cause}. It is opened with the reserve's space"
             );
             opened = OpenFile::open(&disk);
         }
@@ -84,7 +84,7 @@ impl EmbeddedStore {
             short: AtomicBool::new(true),
         };
         if !shared.has_room() {
-            tracing::warn!("store: there is no room for the reserve; free space");
+            tracing::warn!("store: there is no space for the reserve; free some");
         }
         Ok(Self(Arc::new(shared)))
     }
@@ -176,7 +176,7 @@ impl Shared {
                 return Err(StoreError::Full(cause));
             }
             tracing::warn!(
-                "store: the disk is full: {cause}. The reserve's room is used for what is under way; free space"
+                "store: the disk is full: {cause}. The reserve's space is used for what is under way; free space"
             );
         }
     }
@@ -295,12 +295,10 @@ impl Shared {
     }
 }
 
-/// Whether there was a reserve whose room is free from here on.
+/// Whether there was a reserve whose space is free from here on.
 fn give_up_reserve(disk: &dyn Disk) -> bool {
     disk.give_up_reserve().unwrap_or_else(|error| {
-        tracing::error!(
-            "store: the reserve can't be given up: {error}. Check the folder of the file"
-        );
+        tracing::error!("store: the reserve can't be freed: {error}. Check the folder of the file");
         false
     })
 }

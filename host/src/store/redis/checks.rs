@@ -48,7 +48,7 @@ impl fmt::Display for Warning {
             Self::Evicts { policy } => write!(
                 f,
                 "maxmemory-policy is {policy}: when its memory is full, the server throws away rows, and \
-                 with them actions that were taken. Set maxmemory-policy noeviction"
+                 with them actions that were accepted. Set maxmemory-policy noeviction"
             ),
             Self::EvictsSnapshots { policy } => write!(
                 f,
@@ -65,7 +65,7 @@ impl fmt::Display for Warning {
                  snapshot is lost. Set appendonly yes and appendfsync always"
             ),
             Self::LastSecond => f.write_str(
-                "appendfsync is everysec: when the server's machine dies, up to a second of taken actions \
+                "appendfsync is everysec: when the server's machine dies, up to a second of accepted actions \
                  is lost. Set appendfsync always where that is too much",
             ),
             Self::WrittenAtSomeTime => f.write_str(

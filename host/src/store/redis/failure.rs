@@ -12,7 +12,7 @@ pub enum OpenError {
     /// The address isn't one.
     #[error("store: the address of the Redis server can't be used: {0}. Correct `store.url`")]
     Address(String),
-    /// The namespace is taken.
+    /// The namespace is somebody else's.
     #[error(
         "store: the namespace `{0}` is where the SDK keeps its sessions. Choose another `store.namespace`"
     )]
@@ -138,7 +138,7 @@ fn store_error(error: &RedisError) -> StoreError {
 /// What an error says of the next try. The one place where that is decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Nature {
-    /// There is no room: what only removes may get through.
+    /// There is no space: what only removes may get through.
     Full,
     /// It passes by itself.
     Passing,
@@ -160,7 +160,7 @@ impl Nature {
             return nature;
         }
         let lost = matches!(error.kind(), ErrorKind::Io | ErrorKind::ClusterConnectionNotFound);
-        // It has no room for another connection, and no code for that.
+        // It has no capacity for another connection, and no code for that.
         let crowded = error.detail().is_some_and(|it| it.starts_with("max number of clients"));
         if lost || crowded { Self::Passing } else { Self::Final }
     }

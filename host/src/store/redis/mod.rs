@@ -4,8 +4,8 @@
 //! |---|---|---|
 //! | `NS:{FIRST\|SECOND}:TABLE` | hash | the rows of one group of one table: number → value |
 //! | `NS:index:TABLE` | sorted set, all scores 0 | the groups of the table that have rows, in their order |
-//! | `NS:lease` | string, expires | who writes; given up by itself 10 s after the last sign of life |
-//! | `NS:fence` | hash | `epoch`: how often the lease was taken; `holder`: by whom last; `seq`: their last commit; `layout`: 1 |
+//! | `NS:lease` | string, expires | who writes; ends by itself 10 s after the last sign of life |
+//! | `NS:fence` | hash | `epoch`: how often the lease changed hands; `holder`: by whom last; `seq`: their last commit; `layout`: 1 |
 //! | `autoplay:session_state:SESSION` | string, expires | the session as autoplay-sdk shares it, unless `sdk_sessions` is off |
 //!
 //! `NS` is the configured namespace. `FIRST` and `SECOND` are the two names of the group, escaped so that
@@ -15,7 +15,7 @@
 //! A commit is one script: it checks the epoch, then changes everything or nothing. Whoever takes the
 //! lease raises the epoch, so nothing that a host sends after it lost the lease is stored, however late
 //! it arrives. Every attempt at a commit has a higher number (`seq`) than the one before: one that was
-//! given up for lost and arrives late, over a connection of its own, changes nothing any more.
+//! believed lost and arrives late, over a connection of its own, changes nothing any more.
 //!
 //! What the server's user must be let do is asked before anything is written (`needs.rs`). A refusal later on
 //! isn't an absence: the host says so and takes nothing until it is lifted.

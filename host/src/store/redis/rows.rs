@@ -18,7 +18,7 @@ use crate::store::{Change, Group, Key, Rows, Snapshots, Store, StoreError, Table
 /// Groups that are asked for at once.
 const PAGE: usize = 256;
 
-/// Room that must be there again after the memory was full, in bytes, where the server has that much.
+/// Space that must be there again after the memory was full, in bytes, where the server has that much.
 const RESERVE: u64 = 8 << 20;
 
 /// A store on a Redis server. Nothing is written before [`Store::hold`].

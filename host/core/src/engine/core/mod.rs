@@ -490,7 +490,7 @@ impl Core {
         self.deliveries.has_hungry_lanes()
     }
 
-    /// Whether the store's files are to be written anew at this moment; it is taken to be begun. Asked behind a
+    /// Whether the store's files are to be written anew at this moment; it counts as begun. Asked behind a
     /// commit.
     pub fn begin_scrub(&mut self, now: Timestamp) -> bool {
         !self.stopping && self.scrub.begin(now)

@@ -146,7 +146,7 @@ impl Deliveries {
         std::mem::take(&mut self.hungry)
     }
 
-    /// Reads redactions that aren't in memory, where there is room.
+    /// Reads redactions that aren't in memory, where there is capacity.
     pub(super) fn refill_redactions(&mut self, view: &View, now: Timestamp) -> Result<(), Missing> {
         self.redactions.refill(view, now)
     }

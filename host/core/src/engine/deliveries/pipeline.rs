@@ -17,7 +17,7 @@ use crate::rules::Delivery;
 pub(super) trait Waiting {
     /// What left the queue because it was delivered.
     type Done;
-    /// What was given up on.
+    /// What isn't tried any more.
     type Dead;
     /// What its calls count as.
     const CALL: CallKind;
@@ -269,7 +269,7 @@ impl<W: Waiting> Pipeline<W> {
         None
     }
 
-    /// Gives up on what was tried for too long.
+    /// Dead-letters what was tried for too long.
     pub(super) fn expire(
         &mut self,
         key: &SessionKey,

@@ -1,6 +1,6 @@
 //! Redactions as deliveries: a job for each note that is to go, one at a time per session, behind posts.
 //!
-//! They are in memory as far as there is room, all of them in the store: a person who is erased may have thousands of
+//! They are in memory as far as they fit, all of them in the store: a person who is erased may have thousands of
 //! notes. They need no session in memory, and outlive it.
 
 use super::call::Work;
@@ -123,7 +123,7 @@ pub(super) struct Redactions {
     /// Whether the store may have jobs that aren't in memory, and from where on it is looked for them.
     behind: bool,
     after: Option<Key>,
-    /// Whether a job found no room since the look from the first row on was begun.
+    /// Whether a job didn't fit since the look from the first row on was begun.
     missed: bool,
     /// Sessions whose jobs may have been tried for too long already when they came.
     came: Vec<SessionKey>,
@@ -131,7 +131,7 @@ pub(super) struct Redactions {
 
 impl Default for Redactions {
     fn default() -> Self {
-        // What the last run left is read like what found no room.
+        // What the last run left is read like what didn't fit.
         let (pipeline, jobs, behind, after, missed, came) =
             (Pipeline::default(), 0, true, None, false, Vec::new());
         Self { pipeline, jobs, behind, after, missed, came }
@@ -149,7 +149,7 @@ impl Redactions {
         self.jobs
     }
 
-    /// Reads jobs that aren't in memory, if there is room.
+    /// Reads jobs that aren't in memory, if there is capacity.
     pub(super) fn refill(&mut self, view: &View, now: Timestamp) -> Result<(), Missing> {
         if !self.is_hungry() {
             return Ok(());
@@ -243,7 +243,7 @@ impl Redactions {
         done
     }
 
-    /// Gives up on what was tried for too long: of these sessions, and of those that came lately.
+    /// Dead-letters what was tried for too long: of these sessions, and of those that came lately.
     pub(super) fn expire<'a>(
         &mut self,
         due: Vec<SessionKey>,

@@ -107,13 +107,16 @@ fn an_unknown_key_is_named() {
     let cases = [
         (json!({"name": "bot", "version": "1", "host": []}), "unknown field `host`"),
         (with("secrets", json!({"t": {"env": "X"}})), "unknown field `env`"),
-        (with("config", json!({"type": "object", "allOf": []})), "`config.allOf` isn't taken here"),
+        (
+            with("config", json!({"type": "object", "allOf": []})),
+            "`config.allOf` isn't allowed here",
+        ),
         (
             with(
                 "config",
                 json!({"type": "object", "properties": {"a": {"type": "string", "$ref": "x"}}}),
             ),
-            "`config.properties.a.$ref` isn't taken here",
+            "`config.properties.a.$ref` isn't allowed here",
         ),
         (json!({"name": "bot"}), "missing field `version`"),
         (json!({"name": 1, "version": "1"}), "invalid type"),
@@ -296,7 +299,7 @@ fn every_violation_is_one_line_with_key_fault_and_expectation() {
         ),
         (
             &[("url", "https://a"), ("region", "hunter2")],
-            "config: `region` is none of the values that are taken; expected one of \"eu\", \"us\"",
+            "config: `region` is none of the values that are allowed; expected one of \"eu\", \"us\"",
         ),
         (
             &[("url", "https://a"), ("size", "hunter2")],
