@@ -17,10 +17,8 @@ use crate::words::{
 use crate::world::{DAY, HOUR, MOMENT, SECOND, World};
 
 fn erased(answer: Answer) -> Erased {
-    match answer {
-        Answer::Erased(erased) => erased,
-        other => panic!("{other:?}"),
-    }
+    let Answer::Erased(erased) = answer else { panic!("{answer:?}") };
+    erased
 }
 
 fn kept(plugin: &str, reason: Reason, notes: u64) -> KeptCount {

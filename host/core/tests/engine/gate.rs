@@ -390,8 +390,8 @@ fn all_who_wait_go_on_where_several_slots_become_free() {
     let gate = Gate::new(settings.clone());
     let mut all: Vec<_> = (0..4).map(|_| World::through(&gate, settings.clone())).collect();
     sealed(&mut all[0], &sessions("a", 4));
-    for n in 1..4 {
-        sealed(&mut all[n], &sessions(&format!("b{n}"), 1));
+    for (n, world) in all.iter_mut().enumerate().skip(1) {
+        sealed(world, &sessions(&format!("b{n}"), 1));
     }
     assert!(all[1].woken() == 0, "no slot is free");
     end(&mut all[0], 4, took);

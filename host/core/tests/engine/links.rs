@@ -22,10 +22,9 @@ use crate::words::{
 use crate::world::{MOMENT, SECOND, World};
 
 fn linked(world: &mut World, command: LinkCommand) -> Result<Linked, LinkError> {
-    match world.tell(Command::Link(command)) {
-        Answer::Linked(linked) => linked,
-        other => panic!("{other:?}"),
-    }
+    let answer = world.tell(Command::Link(command));
+    let Answer::Linked(linked) = answer else { panic!("{answer:?}") };
+    linked
 }
 
 fn event(world: &mut World, command: LinkCommand) -> LinkEvent {
@@ -50,7 +49,9 @@ fn owners(world: &World, of: &str) -> Vec<String> {
     let group = conversation_group(&CHAT.into(), &conversation(of));
     let rows =
         world.rows.iter().filter(|(key, _)| key.table == Table::Conversation && key.group == group);
-    let name = |row: &[u8]| serde_json::from_slice::<Owner>(row).unwrap().key.session.to_string();
+    let name = |row: &[u8]| {
+        serde_json::from_slice::<Owner>(row).expect("an owner").key.session.to_string()
+    };
     let mut names: Vec<_> = rows.map(|(_, row)| name(row)).collect();
     names.sort();
     names

@@ -297,10 +297,9 @@ impl Life {
         }));
         let dead = named.len();
         self.requeued |= dead > 0;
-        match self.tell(Command::Decide(Decision::Retry, named)) {
-            Answer::Decided(done) => assert_eq!(done, dead),
-            other => panic!("{other:?}"),
-        }
+        let answer = self.tell(Command::Decide(Decision::Retry, named));
+        let Answer::Decided(done) = answer else { panic!("{answer:?}") };
+        assert_eq!(done, dead);
     }
 
     fn purge(&mut self, which: usize) {
@@ -314,13 +313,11 @@ impl Life {
             true => (*self.world.row::<DeadLetter>(Table::Dead, &session, seq).note).clone(),
             false => self.world.row::<Note>(Table::Outbox, &session, seq),
         };
-        match self.tell(Command::Decide(Decision::Purge, vec![named])) {
-            Answer::Decided(1) => {
-                self.ended.extend(told(&note));
-                self.given_up.insert(note.idempotency_key);
-            }
-            Answer::Decided(0) => {}
-            other => panic!("{other:?}"),
+        let answer = self.tell(Command::Decide(Decision::Purge, vec![named]));
+        let Answer::Decided(done) = answer else { panic!("{answer:?}") };
+        if done > 0 {
+            self.ended.extend(told(&note));
+            self.given_up.insert(note.idempotency_key);
         }
     }
 

@@ -286,7 +286,7 @@ fn stored(world: &mut World, jobs: u64) {
         );
         let group = Group("p".into(), format!("x{:06}", n / 10).into());
         let place = Key { table: Table::Redact, group, number: n % 10 + 1 };
-        world.rows.insert(place, serde_json::to_vec(&job).unwrap());
+        world.rows.insert(place, serde_json::to_vec(&job).expect("a job"));
     }
 }
 

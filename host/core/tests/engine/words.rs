@@ -203,17 +203,13 @@ pub(crate) fn names(calls: &[Call]) -> Vec<String> {
 }
 
 pub(crate) fn summarized(answer: Answer) -> Summarized {
-    match answer {
-        Answer::Summarized(summarized) => summarized,
-        other => panic!("{other:?}"),
-    }
+    let Answer::Summarized(summarized) = answer else { panic!("{answer:?}") };
+    summarized
 }
 
 pub(crate) fn decided(answer: Answer) -> usize {
-    match answer {
-        Answer::Decided(done) => done,
-        other => panic!("{other:?}"),
-    }
+    let Answer::Decided(done) = answer else { panic!("{answer:?}") };
+    done
 }
 
 impl World {
@@ -225,10 +221,8 @@ impl World {
     }
 
     pub(crate) fn link(&mut self, session: &str) {
-        match self.tell(Command::Link(link(session, session))) {
-            Answer::Linked(Ok(_)) => {}
-            other => panic!("{other:?}"),
-        }
+        let answer = self.tell(Command::Link(link(session, session)));
+        assert!(matches!(answer, Answer::Linked(Ok(_))), "{answer:?}");
     }
 
     /// A note of a linked session is sealed.
