@@ -5,6 +5,7 @@
 //! | [`session`] | payloads, note text, the open batch, links, the state machine of proactive help |
 //! | [`outbox`] | lanes, attempts, retries, dead letters; accounts, limits, breakers |
 //! | [`engine`] | the transactions: which of them does what, in which order |
+//! | [`offers`] | what an offer of help says, and when one may be made |
 //! | [`rules`] | what a configuration says of them |
 //! | [`rows`] | the form in which everything is kept |
 //! | [`ids`] | the typed names that everything is keyed by |
@@ -20,6 +21,7 @@ pub mod backoff;
 pub mod clock;
 pub mod engine;
 pub mod ids;
+pub mod offers;
 pub mod outbox;
 pub mod rows;
 pub mod rules;
