@@ -3,5 +3,15 @@
 //! | module | decides |
 //! |---|---|
 //! | [`content`] | what an offer may say: the one place for its bounds |
+//! | [`help`] | how a session stands: its state machine, the offer that stands |
+//! | [`talk`] | what is known of a conversation: who wrote, whether it is closed |
+//! | [`window`] | how many were made within a time |
+//! | [`refusal`] | why none is made |
+//! | [`log`] | what was decided, kept for a while |
 
 pub mod content;
+pub mod help;
+pub mod log;
+pub mod refusal;
+pub mod talk;
+pub mod window;

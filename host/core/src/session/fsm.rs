@@ -11,12 +11,14 @@
 //! One timer decides: how long nothing happened. Interactions and the start of a tour reset it. Times come
 //! in as `now`; a clock that steps back makes the session idle for less than nothing, nothing else.
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::Timestamp;
 
 use super::tour::TourRegistry;
 
 /// A session's state machine.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fsm {
     pub(super) state: State,
     pub(super) limits: Limits,
@@ -32,7 +34,8 @@ pub struct Fsm {
 }
 
 /// Where a session stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum State {
     /// Nobody is being helped.
     Thinking,
@@ -54,7 +57,7 @@ impl State {
 }
 
 /// A session's own limits, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     /// Help ends when nothing happened for longer than this.
     pub interaction_timeout_s: f64,
@@ -69,14 +72,14 @@ impl Default for Limits {
 }
 
 /// A tour that the person is being shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Guidance {
     /// Which one (`user_tour_id` of the registry), where it is known.
     pub tour_id: Option<String>,
 }
 
 /// A time without offers.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Cooldown {
     /// When it started.
     pub started_at: Timestamp,
@@ -85,7 +88,7 @@ pub struct Cooldown {
 }
 
 /// What is known of one of the two ways of helping; it outlives the state.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Assistance {
     /// The last message, or the start of the state. A record: nothing is decided by it.
     pub last_message_at: Timestamp,
@@ -151,6 +154,37 @@ impl Fsm {
                     }
                 }
             }
+        }
+    }
+
+    /// As [`Self::tick`], for whoever ticks at no moment of its own: each change counts from the moment at which it was
+    /// due, however late it is looked at. So a restart changes nothing. Returns whether anything ended.
+    pub fn advance(&mut self, registry: Option<&TourRegistry>, now: Timestamp) -> bool {
+        let mut ended = false;
+        while let Some(due) = self.poll_timeout(registry).filter(|due| *due <= now) {
+            let before = (self.state, self.cooldown);
+            self.tick(registry, due);
+            if before == (self.state, self.cooldown) {
+                break;
+            }
+            ended = true;
+        }
+        self.tick(registry, now);
+        ended
+    }
+
+    /// Moves all times back, for a clock that was set back by so many microseconds while nobody looked: as much
+    /// remains of everything as did before.
+    pub(crate) fn set_back(&mut self, micros: i64) {
+        let times = [
+            &mut self.idle_since,
+            &mut self.acted_at,
+            &mut self.proactive.last_message_at,
+            &mut self.reactive.last_message_at,
+        ];
+        let cooldown = self.cooldown.as_mut().map(|cooldown| &mut cooldown.started_at);
+        for time in times.into_iter().chain(cooldown) {
+            *time = Timestamp(time.0.saturating_sub(micros));
         }
     }
 

@@ -1,0 +1,439 @@
+//! What is known of helping the person of one session: its state machine, the offer that stands, and how often help
+//! was offered.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::content::{Offer, OfferOption};
+use super::refusal::Refusal;
+use super::window::{HOUR, Window};
+use crate::clock::Timestamp;
+use crate::rules::Offers as Rules;
+use crate::session::fsm::{Fsm, FsmError, Interaction, Limits, State};
+use crate::session::state::Target;
+use crate::session::tour::TourRegistry;
+use crate::session::turn::Meaning;
+
+/// One session's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Help {
+    /// Counts its changes, from 1: whoever changes it says which one was read.
+    pub version: u64,
+    /// When it was stored last.
+    saved_at: Timestamp,
+    fsm: Fsm,
+    /// The offer that the platform took, until the state ends that it began.
+    offered: Option<Offered>,
+    /// The number of the message that was made last. Each message has one.
+    messages: u64,
+    /// The message that is on its way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pending: Option<u64>,
+    /// When offers were made, within the last hour.
+    made: Window,
+}
+
+/// An offer that stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Offered {
+    /// Its number among the messages of its session.
+    pub seq: u64,
+    /// What it says.
+    pub offer: Offer,
+    /// Where it stands.
+    pub target: Target,
+    /// What the platform calls it, where it says.
+    pub message_id: Option<String>,
+    /// The option that was clicked last.
+    pub clicked: Option<String>,
+}
+
+/// What a turn of the conversation was to the session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// Nothing changed.
+    Nothing,
+    /// The person is there.
+    Acted,
+    /// The person chose an answer of the offer that stands.
+    Clicked(OfferOption),
+    /// The person asked for help.
+    Asked,
+}
+
+/// How a session stands.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Standing {
+    /// As [`Help::version`]; 0 where nothing was ever known.
+    pub version: u64,
+    /// Its state.
+    pub state: State,
+    /// When the state ends if nothing happens, or the cooldown where nobody is helped.
+    pub until: Option<Timestamp>,
+    /// Whether no help is offered on account of a cooldown.
+    pub cooling_down: bool,
+    /// The trigger of the offer that stands.
+    pub trigger: Option<String>,
+    /// The tour under way; empty where nobody knows which.
+    pub tour: Option<String>,
+}
+
+impl Help {
+    /// Of a session that nobody was helped in.
+    pub fn new(now: Timestamp) -> Self {
+        Self {
+            version: 0,
+            saved_at: now,
+            fsm: Fsm::new(Limits::default(), now),
+            offered: None,
+            messages: 0,
+            pending: None,
+            made: Window::default(),
+        }
+    }
+
+    /// What was stored. The clock may have been set back since: then as much remains of everything as did when it was
+    /// stored.
+    #[must_use]
+    pub fn taken_up(mut self, now: Timestamp) -> Self {
+        let set_back = self.saved_at.0.saturating_sub(now.0).max(0);
+        self.fsm.set_back(set_back);
+        self.made.clamp(now);
+        self.saved_at = self.saved_at.min(now);
+        self
+    }
+
+    /// It changed, and is to be stored.
+    pub fn changed(&mut self, now: Timestamp) {
+        self.version += 1;
+        self.saved_at = now;
+    }
+
+    /// Lets time pass. `true`: something ended. The offer that stood is returned where its state ended with it.
+    pub fn advance(
+        &mut self,
+        tours: Option<&TourRegistry>,
+        now: Timestamp,
+    ) -> (bool, Option<Offered>) {
+        let ended = self.fsm.advance(tours, now);
+        let over = match self.fsm.state() {
+            State::Proactive => None,
+            State::Thinking | State::Reactive => self.offered.take(),
+        };
+        (ended || over.is_some(), over)
+    }
+
+    /// When time ends something.
+    pub fn next_timer(&self, tours: Option<&TourRegistry>) -> Option<Timestamp> {
+        self.fsm.poll_timeout(tours)
+    }
+
+    /// Whether an offer may be made as far as the session is concerned. Time was let pass.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check_state(&self, tours: Option<&TourRegistry>) -> Result<(), Refusal> {
+        if self.pending.is_some() {
+            return Err(Refusal::Pending);
+        }
+        match (self.fsm.state(), self.fsm.cooldown()) {
+            (State::Thinking, None) => Ok(()),
+            (State::Thinking, Some(cooldown)) => {
+                let until = self.fsm.poll_timeout(tours).unwrap_or(cooldown.started_at);
+                Err(Refusal::CoolingDown { until })
+            }
+            (state @ (State::Proactive | State::Reactive), _) => Err(Refusal::State { state }),
+        }
+    }
+
+    /// Whether the session's own limits have capacity for an offer.
+    ///
+    /// # Errors
+    /// Which one hasn't.
+    pub fn check_limits(&self, rules: &Rules, now: Timestamp) -> Result<(), Refusal> {
+        let soon = self.made.last().map(|at| at + rules.min_interval);
+        if let Some(until) = soon.filter(|until| *until > now) {
+            return Err(Refusal::TooSoon { until });
+        }
+        match self.made.full(rules.per_session_hour, HOUR, now) {
+            Some(until) => Err(Refusal::SessionHour { until }),
+            None => Ok(()),
+        }
+    }
+
+    /// An offer is on its way from here on. Returns its number.
+    pub fn make_offer(&mut self, rules: &Rules, now: Timestamp) -> u64 {
+        self.made.push(now, HOUR.max(rules.min_interval));
+        self.messages += 1;
+        self.pending = Some(self.messages);
+        self.changed(now);
+        self.messages
+    }
+
+    /// A message that isn't an offer is made. Returns its number.
+    pub fn number_message(&mut self, now: Timestamp) -> u64 {
+        self.messages += 1;
+        self.changed(now);
+        self.messages
+    }
+
+    /// Numbers up to this one are in the store, whatever is known.
+    pub fn numbers_taken(&mut self, last: u64) {
+        self.messages = self.messages.max(last);
+    }
+
+    /// The platform took the offer at `at`: the session is proactive, with the offer's own time-out and cooldown. Where
+    /// the person was helped otherwise meanwhile, that goes on. `true`: it is proactive.
+    pub fn take_offer(
+        &mut self,
+        offered: Offered,
+        tours: Option<&TourRegistry>,
+        (at, now): (Timestamp, Timestamp),
+    ) -> bool {
+        self.pending = None;
+        self.changed(now);
+        let limits = Limits {
+            interaction_timeout_s: offered.offer.interaction_timeout_s,
+            cooldown_period_s: offered.offer.cooldown_s,
+        };
+        self.fsm.clear_cooldown();
+        if self.fsm.to_proactive(at) != Ok(true) {
+            return false;
+        }
+        self.fsm.set_limits(limits);
+        self.offered = Some(offered);
+        // It may have been taken so long ago that it is over.
+        self.advance(tours, now);
+        self.fsm.state() == State::Proactive
+    }
+
+    /// The offer didn't come to the person. `made_at`: it certainly did not, so that it doesn't count.
+    pub fn drop_offer(&mut self, made_at: Option<Timestamp>, now: Timestamp) {
+        self.pending = None;
+        if let Some(at) = made_at {
+            self.made.undo(at);
+        }
+        self.changed(now);
+    }
+
+    /// Nobody knows whether the person has the offer: they are left alone as after one.
+    pub fn lose_offer(&mut self, offer: &Offer, now: Timestamp) {
+        self.pending = None;
+        if self.fsm.state() == State::Thinking {
+            self.fsm.start_cooldown(Some(offer.cooldown_s), now);
+        }
+        self.changed(now);
+    }
+
+    /// Something happened in the session's conversation. Time was let pass.
+    pub fn on_turn(
+        &mut self,
+        meaning: Meaning,
+        (option, text): (Option<&str>, Option<&str>),
+        target: &Target,
+        now: Timestamp,
+    ) -> Heard {
+        let helping = self.fsm.state() != State::Thinking;
+        let heard = match meaning {
+            Meaning::PersonWrote => {
+                let standing = self.offered.as_mut().filter(|offered| offered.target == *target);
+                let chosen = standing.and_then(|offered| {
+                    let option = offered.offer.chosen(option, text)?.clone();
+                    offered.clicked = Some(option.id.clone());
+                    Some(option)
+                });
+                match chosen {
+                    Some(option) => {
+                        self.fsm.record(Interaction::OptionClick, now);
+                        Heard::Clicked(option)
+                    }
+                    None if helping => {
+                        self.fsm.record(Interaction::Message, now);
+                        Heard::Acted
+                    }
+                    None => {
+                        self.fsm.set_limits(Limits::default());
+                        match self.fsm.to_reactive(now) {
+                            Ok(()) => Heard::Asked,
+                            Err(FsmError::Transition { .. } | FsmError::Guidance) => Heard::Nothing,
+                        }
+                    }
+                }
+            }
+            Meaning::PersonReacted if helping => {
+                self.fsm.record(Interaction::Reaction, now);
+                Heard::Acted
+            }
+            Meaning::PersonTypes if helping => {
+                self.fsm.record(Interaction::Other, now);
+                Heard::Acted
+            }
+            Meaning::PersonReacted
+            | Meaning::PersonTypes
+            | Meaning::AgentWrote
+            | Meaning::AgentTypes
+            | Meaning::Closed
+            | Meaning::Reopened
+            | Meaning::Nothing => Heard::Nothing,
+        };
+        if heard != Heard::Nothing {
+            self.changed(now);
+        }
+        heard
+    }
+
+    /// The state machine, for what an operator or the program around the product does to it. Followed by
+    /// [`Help::changed`].
+    pub fn fsm_mut(&mut self) -> &mut Fsm {
+        &mut self.fsm
+    }
+
+    /// The state machine.
+    pub fn fsm(&self) -> &Fsm {
+        &self.fsm
+    }
+
+    /// The offer that stands.
+    pub fn offered(&self) -> Option<&Offered> {
+        self.offered.as_ref()
+    }
+
+    /// Whether a message is on its way.
+    pub fn is_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// How the session stands at `now`, whatever was looked at before.
+    pub fn standing(&self, tours: Option<&TourRegistry>, now: Timestamp) -> Standing {
+        let mut then = self.clone();
+        then.advance(tours, now);
+        let guidance = then.fsm.guidance();
+        Standing {
+            version: self.version,
+            state: then.fsm.state(),
+            until: then.fsm.poll_timeout(tours),
+            cooling_down: then.fsm.cooldown().is_some(),
+            trigger: then.offered.as_ref().map(|offered| offered.offer.trigger().to_owned()),
+            tour: guidance.map(|guidance| guidance.tour_id.clone().unwrap_or_default()),
+        }
+    }
+}
+
+/// A number of seconds as a duration; what is none, or negative, is no time at all.
+pub fn seconds(secs: f64) -> Duration {
+    Duration::try_from_secs_f64(secs).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::ConversationId;
+
+    const T: Timestamp = Timestamp(1_700_000_000_000_000);
+    const S: Duration = Duration::from_secs(1);
+
+    fn target() -> Target {
+        ("chat".into(), ConversationId::new("c").unwrap())
+    }
+
+    fn offered(seq: u64) -> Offered {
+        let offer = Offer::new("t", "Need help?", [("Yes", None), ("No", None)]).unwrap();
+        Offered { seq, offer, target: target(), message_id: None, clicked: None }
+    }
+
+    fn wrote(help: &mut Help, text: &str, now: Timestamp) -> Heard {
+        help.advance(None, now);
+        help.on_turn(Meaning::PersonWrote, (None, Some(text)), &target(), now)
+    }
+
+    #[test]
+    fn an_offer_has_its_own_time_out_and_cooldown() {
+        let mut help = Help::new(T);
+        assert_eq!(help.check_state(None), Ok(()));
+        let seq = help.make_offer(&Rules::default(), T);
+        assert_eq!(help.check_state(None), Err(Refusal::Pending));
+        assert!(help.take_offer(offered(seq), None, (T + S, T + S)));
+        assert_eq!(help.check_state(None), Err(Refusal::State { state: State::Proactive }));
+        let (ended, over) = help.advance(None, T + S * 12);
+        assert!(ended && over.is_some());
+        // 10 s after the platform took it, and the smallest step of time.
+        let until = Timestamp((T + S * 11 + S * 30).0 + 1);
+        assert_eq!(help.check_state(None), Err(Refusal::CoolingDown { until }));
+        help.advance(None, until);
+        assert_eq!(help.check_state(None), Ok(()));
+        assert_eq!(
+            help.check_limits(&Rules::default(), until),
+            Err(Refusal::TooSoon { until: T + S * 300 })
+        );
+    }
+
+    #[test]
+    fn however_late_it_is_looked_at_what_ended_ended_when_it_was_due() {
+        let mut often = Help::new(T);
+        let seq = often.make_offer(&Rules::default(), T);
+        often.take_offer(offered(seq), None, (T, T));
+        let mut late = often.clone();
+        (1..=100).for_each(|n| drop(often.advance(None, T + S * n)));
+        late.advance(None, T + S * 100);
+        assert_eq!(often.fsm().state(), late.fsm().state());
+        assert_eq!(often.fsm().cooldown(), late.fsm().cooldown());
+        let mut late = Help::new(T);
+        late.take_offer(offered(1), None, (T, T));
+        late.advance(None, T + S * 15);
+        assert_eq!(
+            late.next_timer(None),
+            Some(Timestamp((T + S * 40).0 + 1)),
+            "10 s and 30 s later"
+        );
+    }
+
+    #[test]
+    fn an_offer_that_was_taken_long_ago_is_over_when_that_is_found_out() {
+        let mut help = Help::new(T);
+        let seq = help.make_offer(&Rules::default(), T);
+        assert!(!help.take_offer(offered(seq), None, (T, T + S * 20)));
+        assert_eq!(help.fsm().state(), State::Thinking);
+        assert!(help.fsm().cooldown().is_some());
+        assert_eq!(help.offered(), None);
+    }
+
+    #[test]
+    fn an_answer_is_a_click_while_the_offer_stands_and_a_message_afterwards() {
+        let mut help = Help::new(T);
+        let seq = help.make_offer(&Rules::default(), T);
+        help.take_offer(offered(seq), None, (T, T));
+        let mut other = help.clone();
+        assert!(
+            matches!(wrote(&mut help, " yes ", T + S), Heard::Clicked(option) if option.label == "Yes")
+        );
+        assert!(help.fsm().option_clicked());
+        assert_eq!(wrote(&mut other, "yes please", T + S), Heard::Acted);
+        assert_eq!(wrote(&mut other, "Yes", T + S * 60), Heard::Asked, "that offer is over");
+        assert_eq!(other.fsm().state(), State::Reactive);
+    }
+
+    #[test]
+    fn an_offer_that_never_came_doesnt_count_and_a_lost_one_does() {
+        let mut help = Help::new(T);
+        help.make_offer(&Rules::default(), T);
+        help.drop_offer(Some(T), T + S);
+        assert_eq!(help.check_limits(&Rules::default(), T + S), Ok(()));
+        help.make_offer(&Rules::default(), T + S);
+        help.lose_offer(&offered(2).offer, T + S * 2);
+        assert!(matches!(help.check_state(None), Err(Refusal::CoolingDown { .. })));
+        assert!(help.check_limits(&Rules::default(), T + S * 2).is_err());
+    }
+
+    #[test]
+    fn after_the_clock_was_set_back_as_much_remains_as_did() {
+        let mut help = Help::new(T + S * 1000);
+        let seq = help.make_offer(&Rules::default(), T + S * 1000);
+        help.take_offer(offered(seq), None, (T + S * 1000, T + S * 1000));
+        let stored = serde_json::to_vec(&help).unwrap();
+        let mut help: Help = serde_json::from_slice::<Help>(&stored).unwrap().taken_up(T);
+        assert_eq!(help.next_timer(None), Some(Timestamp((T + S * 10).0 + 1)));
+        help.advance(None, T + S * 9);
+        assert_eq!(help.fsm().state(), State::Proactive);
+    }
+}
