@@ -246,9 +246,8 @@ async fn d30_what_is_keyed_by_product_and_session_is_never_found_under_other_nam
     let names =
         [("p\x1fs", "t"), ("p", "s\x1ft"), ("p\x1fs\x1f", "t\x1f"), ("p\x1f", "\x1fs\x1ft\x1f")];
     let rules = Delivery::default();
-    let products = names.map(|(id, _)| {
-        (product(id), Product { plugins: vec!["bot".into()], delivery: rules.clone() })
-    });
+    let products =
+        names.map(|(id, _)| (product(id), Product::of(vec!["bot".into()], rules.clone())));
     let store = Arc::new(MemoryStore::new());
     let settings = Settings::of_products(products);
     let world = World::start_with(BEGIN, store, Platform::new([]), settings);

@@ -174,7 +174,7 @@ async fn d03_a_link_that_the_sdk_stored_is_taken_over() {
     assert!(snapshots.swap(&session(&name), None, LINKED).await.unwrap());
 
     // The SDK's key names no product: with one product only there is no doubt.
-    let only = Product { plugins: vec!["bot".into()], delivery: Delivery::default() };
+    let only = Product::of(vec!["bot".into()], Delivery::default());
     let settings = Settings::of_products([(product("p"), only)]);
     let platform = Platform::new([]);
     let world = World::start_with(BEGIN, store.clone(), platform.clone(), settings);

@@ -71,7 +71,7 @@ async fn what_was_taken_of_a_product_that_is_gone_is_sent_once_all_the_same() {
     world.link("s", "c").await.unwrap();
     world.act("s", "b").await;
     let (store, _) = world.crash().await;
-    let other = Product { plugins: vec!["bot".into()], delivery: Delivery::default() };
+    let other = Product::of(vec!["bot".into()], Delivery::default());
     let mut gone = Settings::of_products([(product("other"), other)]);
     gone.jitter = || 1.0;
     let world = World::start_with(BEGIN + 5.0, store, Platform::new([]), gone);

@@ -25,7 +25,7 @@ fn slow() -> Delivery {
 
 /// Only product `q`.
 fn without_p(rules: &Delivery) -> Settings {
-    let served = Product { plugins: vec!["bot".into()], delivery: rules.clone() };
+    let served = Product::of(vec!["bot".into()], rules.clone());
     let mut settings = Settings::of_products([(product("q"), served)]);
     settings.jitter = || 1.0;
     settings

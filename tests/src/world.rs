@@ -493,8 +493,8 @@ impl World {
 
 /// The settings of a world: products `p` and `q` with the plugin `bot`, no chance in the pauses.
 pub fn settings(rules: &Delivery) -> Settings {
-    let products = ["p", "q"]
-        .map(|id| (product(id), Product { plugins: vec!["bot".into()], delivery: rules.clone() }));
+    let products =
+        ["p", "q"].map(|id| (product(id), Product::of(vec!["bot".into()], rules.clone())));
     let mut settings = Settings::of_products(products);
     settings.jitter = || 1.0;
     settings
@@ -503,8 +503,7 @@ pub fn settings(rules: &Delivery) -> Settings {
 /// As [`settings`], with these plugins for both products, eight calls at a time each.
 pub fn settings_with(rules: &Delivery, plugins: &[&str]) -> Settings {
     let plugins: Vec<PluginName> = plugins.iter().map(|name| (*name).into()).collect();
-    let products = ["p", "q"]
-        .map(|id| (product(id), Product { plugins: plugins.clone(), delivery: rules.clone() }));
+    let products = ["p", "q"].map(|id| (product(id), Product::of(plugins.clone(), rules.clone())));
     let mut settings = Settings::of_products(products);
     settings.jitter = || 1.0;
     plugins.into_iter().fold(settings, |settings, plugin| settings.with_concurrency(plugin, 2))

@@ -33,8 +33,7 @@ pub(crate) fn check(case: &Value) -> Result<(), String> {
 
 async fn run(case: &Value) -> Result<(), String> {
     let platform = Arc::new(Platform::new(&case["given"]["posts"]));
-    let product =
-        Product { plugins: vec!["bot".into()], delivery: rules(&case["given"]["writer"]) };
+    let product = Product::of(vec!["bot".into()], rules(&case["given"]["writer"]));
     let mut settings =
         Settings::of_products([(ProductId::new("p").map_err(|e| e.to_string())?, product)]);
     settings.jitter = || 1.0;

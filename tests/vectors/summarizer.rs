@@ -150,7 +150,7 @@ impl World {
             max_wait: Duration::from_secs(3600),
             ..Delivery::default()
         };
-        let product = Product { plugins: vec!["bot".into()], delivery };
+        let product = Product::of(vec!["bot".into()], delivery);
         let mut settings = Settings::of_products([(product_id(), product)]);
         settings.jitter = || 1.0;
         let settings = settings.with_history(History::default());

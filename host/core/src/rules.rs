@@ -1,5 +1,6 @@
 //! The rules that deliveries, accounts and rows go by, each with its default: what a configuration says of them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ids::PluginName;
@@ -78,6 +79,59 @@ pub struct Product {
     pub plugins: Vec<PluginName>,
     /// `[delivery]` with this product's own settings over it.
     pub delivery: Delivery,
+    /// `[products.ID.offers]`; `None` where no help is offered.
+    pub offers: Option<Arc<Offers>>,
+}
+
+impl Product {
+    /// A product that these plugins serve, where no help is offered.
+    pub fn of(plugins: Vec<PluginName>, delivery: Delivery) -> Self {
+        Self { plugins, delivery, offers: None }
+    }
+
+    /// The same, where help is offered by these rules.
+    #[must_use]
+    pub fn with_offers(mut self, offers: Offers) -> Self {
+        self.offers = Some(Arc::new(offers));
+        self
+    }
+}
+
+/// `[products.ID.offers]`: when help may be offered to the people of a product. What is offered is said by its
+/// triggers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offers {
+    /// An offer that the platform didn't accept within so long of its decision is dropped and counted.
+    pub expires: Duration,
+    /// Between two offers of one session lies at least so long.
+    pub min_interval: Duration,
+    /// At most so many offers of one session within an hour; 0 for no limit.
+    pub per_session_hour: u32,
+    /// At most so many offers to one user within 24 hours; 0 for no limit.
+    pub per_user_day: u32,
+    /// At most so many offers of the product within a minute; 0 for no limit.
+    pub per_product_minute: u32,
+    /// No offer for so long after a human agent wrote in the conversation.
+    pub quiet_after_agent: Duration,
+    /// No offer for so long after the person wrote or typed.
+    pub quiet_after_person: Duration,
+    /// How long decisions are kept, the refused ones with their reason.
+    pub keep_decisions: Duration,
+}
+
+impl Default for Offers {
+    fn default() -> Self {
+        Self {
+            expires: Duration::from_secs(10),
+            min_interval: Duration::from_secs(300),
+            per_session_hour: 0,
+            per_user_day: 0,
+            per_product_minute: 0,
+            quiet_after_agent: Duration::from_secs(24 * 3600),
+            quiet_after_person: Duration::from_secs(60),
+            keep_decisions: Duration::from_secs(24 * 3600),
+        }
+    }
 }
 
 /// `[plugins.NAME.breaker]`: when a plugin's calls are held back, so that a platform that is down is

@@ -82,7 +82,7 @@ fn product(
         names.unwrap_or_default().into_iter().map(|(_, name)| PluginName::from(name)).collect();
     let delivery = sections::delivery(section.section("delivery"), base);
     section.finish();
-    Product { plugins: names, delivery }
+    Product::of(names, delivery)
 }
 
 fn check(section: &Section<'_>, names: &[(Place, String)], plugins: &BTreeMap<PluginName, Plugin>) {

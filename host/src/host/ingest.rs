@@ -217,7 +217,7 @@ mod tests {
     fn ingest_into(store: Arc<dyn Store>) -> (IngestService, Engine) {
         let clock = Clock::system();
         let product = ProductId::new("p").expect("an id");
-        let served = Product { plugins: vec!["bot".into()], delivery: Delivery::default() };
+        let served = Product::of(vec!["bot".into()], Delivery::default());
         let settings = Settings::of_products([(product.clone(), served)]);
         let (engine, service) = Engine::new(store, Arc::new(NoPlatform), settings, clock);
         let verifier = WebhookVerifier::new(BTreeMap::from([(product, Secret::new("key"))]));

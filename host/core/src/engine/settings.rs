@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ids::{PluginName, ProductId};
-use crate::rules::{Breaker, Delivery, History, Product, Retention};
+use crate::rules::{Breaker, Delivery, History, Offers, Product, Retention};
 use crate::session::identity::{Belief, Names};
 
 /// The engine's part of the configuration.
@@ -126,6 +126,11 @@ impl Settings {
     /// accepted of it before is sent all the same.
     pub(super) fn rules(&self, product: &ProductId) -> &Delivery {
         self.delivery(product).unwrap_or(&self.fallback)
+    }
+
+    /// When help may be offered to the people of a product; `None` where it isn't.
+    pub fn offers(&self, product: &ProductId) -> Option<&Arc<Offers>> {
+        self.product(product)?.offers.as_ref()
     }
 
     /// Whether one product only is served: what names none is of it.

@@ -212,7 +212,7 @@ fn a_session_that_is_there_on_nobodys_word_leaves_when_somebody_vouches_for_anot
 fn a_session_named_without_its_product_is_the_one_that_is_known() {
     let products = ["p", "q"].map(|id| {
         let (plugins, delivery) = (vec![CHAT.into()], Delivery::default());
-        (product(id), Product { plugins, delivery })
+        (product(id), Product::of(plugins, delivery))
     });
     let mut world = World::new(sidenote_core::engine::Settings::of_products(products));
     let all = |of: &[&str]| of.iter().map(|id| product(id)).collect::<Vec<_>>();
@@ -291,8 +291,7 @@ fn a_session_of_autoplay_sdks_is_taken_over_with_its_conversation_and_its_person
 #[test]
 fn whose_a_shared_session_is_goes_by_its_product_where_there_are_several() {
     let one = World::new(settings());
-    let products = ["p", "q"]
-        .map(|id| (product(id), Product { plugins: Vec::new(), delivery: Delivery::default() }));
+    let products = ["p", "q"].map(|id| (product(id), Product::of(Vec::new(), Delivery::default())));
     let two = World::new(sidenote_core::engine::Settings::of_products(products));
     let (mut shared, s) = (imported("s", None, None), key("s"));
     assert!(one.core.is_of(&s, &shared) && !two.core.is_of(&s, &shared));

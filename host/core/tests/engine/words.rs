@@ -41,7 +41,7 @@ pub(crate) fn conversation(id: &str) -> ConversationId {
 /// One product `p` with these plugins.
 pub(crate) fn settings_of(plugins: &[&str], delivery: Delivery) -> Settings {
     let plugins = plugins.iter().map(|name| (*name).into()).collect();
-    Settings::of_products([(product("p"), Product { plugins, delivery })])
+    Settings::of_products([(product("p"), Product::of(plugins, delivery))])
 }
 
 pub(crate) fn settings() -> Settings {
