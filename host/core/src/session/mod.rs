@@ -12,6 +12,7 @@
 //! | [`link`] | which conversation a session's notes go to |
 //! | [`state`] | what a batch, a link and a timer do to a session |
 //! | [`fsm`] | when help may be offered unasked |
+//! | [`turn`] | what a turn of a conversation means: who did what |
 //! | [`tour`] | which time-outs and cooldowns hold in a tour |
 //! | [`snapshot`] | the stored form of the state machine, autoplay-sdk's included |
 
@@ -26,4 +27,5 @@ pub mod snapshot;
 pub mod state;
 pub mod text;
 pub mod tour;
+pub mod turn;
 pub mod wording;
