@@ -42,11 +42,20 @@ pub enum Table {
     /// What was accepted of a session lately, a row per batch under the ordinal of its first action; under 0
     /// the summary of what was before.
     History,
+    /// How the person of a session is helped: under 0 how it stands, under 1 the latest decisions; other numbers:
+    /// rows that were set aside as unreadable.
+    Help,
+    /// One row per conversation: who wrote when, whether it is closed. Grouped by plugin and conversation.
+    Talk,
+    /// When offers were made, a row for a product and one for each person. Grouped by product, and the person's hash.
+    OfferTimes,
+    /// Messages on their way to the person, by session, with how far their attempts are.
+    Message,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 21] = [
         Self::Session,
         Self::Open,
         Self::Outbox,
@@ -64,6 +73,10 @@ impl Table {
         Self::Scrub,
         Self::Kept,
         Self::History,
+        Self::Help,
+        Self::Talk,
+        Self::OfferTimes,
+        Self::Message,
     ];
 }
 

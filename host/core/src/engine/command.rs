@@ -4,10 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use super::deliveries::Ended;
 use super::erase::{EraseOrder, Erased};
+use super::helping::{HelpCommand, HelpError, OfferWish, Turn};
 use super::link::{LinkCommand, LinkError, Linked};
 use super::snapshot::Imported;
 use crate::clock::Timestamp;
 use crate::ids::SessionKey;
+use crate::offers::help::{Heard, Standing};
+use crate::offers::refusal::Refusal;
 use crate::session::payload::ActionsPayload;
 use crate::session::state::{Covers, Summarized};
 
@@ -45,6 +48,12 @@ pub enum Command {
     Decide(Decision, Vec<NoteRef>),
     /// Sessions are to be erased.
     Erase(EraseOrder),
+    /// A trigger wants help to be offered.
+    Offer(OfferWish),
+    /// Something happened in a conversation.
+    Turn(Turn),
+    /// How a session is helped is to be changed.
+    Help(HelpCommand),
     /// The store's files were written anew, or why not.
     Scrubbed(Result<(), String>),
     /// A call ended.
@@ -70,6 +79,12 @@ pub enum Answer {
     Decided(usize),
     /// What was erased.
     Erased(Erased),
+    /// The number of the offer that is on its way, or why there is none.
+    Offered(Result<u64, Refusal>),
+    /// What a turn was to the sessions of its conversation.
+    Heard(Vec<(SessionKey, Heard)>),
+    /// How the session stands after a change, or why nothing changed.
+    Helped(Result<Standing, HelpError>),
 }
 
 /// What a person decides about deliveries.

@@ -49,6 +49,24 @@ counters! {
     summaries_failed,
     /// Answers that were of no use any more: their session was erased, or summed up already.
     summaries_discarded,
+    /// Offers of help that were made: put on their way.
+    offers_made,
+    /// Offers that the platform took.
+    offers_delivered,
+    /// Offers that were refused before they were made, for whatever reason.
+    offers_refused,
+    /// Offers that the platform, or the plugin, refused for good.
+    offers_failed,
+    /// Offers of which nobody knows whether they came. They aren't made again.
+    offers_unknown,
+    /// Offers that weren't delivered in time and were dropped.
+    offers_late,
+    /// Messages to a person that ended for want of time: late, or nobody ever knew whether they came.
+    messages_expired,
+    /// Attempts at a message that are followed by another, or by a question for it.
+    message_attempts_failed,
+    /// Answers of offers that people chose.
+    options_chosen,
     /// Notes that were to be redacted: replaced by a summary, or of somebody who is erased.
     redactions_queued,
     /// Notes redacted: removed or overwritten, or not there any more.

@@ -83,6 +83,11 @@ impl Directory {
         self.owners.get(target).into_iter().flat_map(Owners::unverified).cloned().collect()
     }
 
+    /// The sessions that are in a conversation, or were, as far as they were read.
+    pub(super) fn sessions_in(&self, target: &Target) -> Vec<SessionKey> {
+        self.owners.get(target).into_iter().flat_map(Owners::sessions).cloned().collect()
+    }
+
     /// The sessions of a person in these products, as far as they were read.
     pub(super) fn sessions_of(
         &self,

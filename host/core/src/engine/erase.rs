@@ -19,7 +19,7 @@ use crate::session::batch::Entry;
 use crate::session::state::{Record, Target};
 
 /// The tables that are grouped by session.
-pub const OF_SESSION: [Table; 11] = [
+pub const OF_SESSION: [Table; 13] = [
     Table::Session,
     Table::Open,
     Table::Outbox,
@@ -31,6 +31,8 @@ pub const OF_SESSION: [Table; 11] = [
     Table::SinkQueue,
     Table::SinkAttempt,
     Table::SinkDead,
+    Table::Help,
+    Table::Message,
 ];
 
 /// Sessions that are to be erased.

@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use super::history::{KeptBatch, KeptSummary};
 use crate::clock::Timestamp;
+use crate::offers::help::Standing;
+use crate::offers::log::Decision;
+use crate::session::state::Target;
 
 /// What was committed.
 #[derive(Clone)]
@@ -21,6 +24,12 @@ pub enum What {
         /// When the session was active last.
         active_at: Timestamp,
     },
+    /// Where the session's notes go was changed: to this conversation, or to none.
+    Linked(Option<Target>),
+    /// How the session stands was changed.
+    Help(Standing),
+    /// Something was decided of an offer.
+    Offer(Decision),
     /// Nothing of the session is kept any more: it was erased, or it expired. Its actions are counted from 1
     /// again.
     Gone,
@@ -33,6 +42,9 @@ impl std::fmt::Debug for What {
             Self::Batch(_) => "Batch(..)",
             Self::Summary(_) => "Summary(..)",
             Self::Person { .. } => "Person(..)",
+            Self::Linked(_) => "Linked(..)",
+            Self::Help(_) => "Help(..)",
+            Self::Offer(_) => "Offer(..)",
             Self::Gone => "Gone",
         })
     }
@@ -44,7 +56,9 @@ impl What {
         match self {
             Self::Batch(kept) => kept.bytes(),
             Self::Summary(summary) => summary.text.len(),
-            Self::Person { .. } | Self::Gone => 0,
+            Self::Person { .. } | Self::Linked(_) | Self::Help(_) | Self::Offer(_) | Self::Gone => {
+                0
+            }
         }
     }
 }

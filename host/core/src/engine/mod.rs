@@ -4,7 +4,8 @@
 //! core         handle(command, &mut Tx): it routes, and the rooms own their state
 //!   sessions     record, link, open batch
 //!   directory    whose sessions, whose conversation
-//!   deliveries   one pipeline for every kind: note, sink delivery, redaction
+//!   deliveries   one pipeline for every kind: note, sink delivery, message, redaction
+//!   helping      how each session is helped, what is known of its conversation, limits of offers
 //!   history      what is kept for context
 //!   retention    what expires
 //!   scrub        what erasures leave in files
@@ -24,6 +25,7 @@ mod directory;
 pub mod erase;
 pub mod event;
 mod gate;
+pub mod helping;
 pub mod history;
 pub mod kept;
 pub mod link;

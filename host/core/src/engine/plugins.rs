@@ -17,6 +17,9 @@ pub trait Plugins: Send + Sync {
     /// Whether a plugin is being made ready, so that nothing is begun with it until it is.
     fn is_coming(&self, plugin: &PluginName) -> bool;
 
+    /// Whether a plugin can offer help. `None` where that isn't known.
+    fn offers(&self, plugin: &PluginName) -> Option<bool>;
+
     /// What a plugin can do; `None` where that isn't known, because it can't be loaded.
     fn roles(&self, plugin: &PluginName) -> Option<Roles>;
 }

@@ -17,13 +17,15 @@ const PAGE: usize = 4096;
 const LARGE_PAGE: usize = 256;
 
 /// Tables whose rows expire.
-const TABLES: [(Table, usize); 6] = [
+const TABLES: [(Table, usize); 8] = [
     (Table::Session, PAGE),
     (Table::Dead, LARGE_PAGE),
     (Table::SinkDead, LARGE_PAGE),
     (Table::Redact, PAGE),
     (Table::Kept, PAGE),
     (Table::History, LARGE_PAGE),
+    (Table::Talk, PAGE),
+    (Table::OfferTimes, LARGE_PAGE),
 ];
 
 /// When the rows are looked at for what has expired, and how far each table was.

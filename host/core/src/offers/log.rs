@@ -150,7 +150,9 @@ mod tests {
         assert_eq!(kept, [("a", "min_interval", 2), ("b", "min_interval", 1), ("b", "made", 1)]);
         log.push("c", Decided::Late { seq: 1 }, S * 60, T + S * 90);
         assert_eq!(log.decisions().count(), 1);
-        (0..100).for_each(|n| drop(log.push(&n.to_string(), soon(1), S * 600, T + S * 90)));
+        (0..100).for_each(|n| {
+            log.push(&n.to_string(), soon(1), S * 600, T + S * 90);
+        });
         assert_eq!(log.decisions().count(), MOST);
     }
 

@@ -4,6 +4,7 @@
 pub mod account;
 pub mod breaker;
 pub mod lane;
+pub mod message;
 pub mod note;
 pub mod redaction;
 pub mod sink_delivery;

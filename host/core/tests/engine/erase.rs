@@ -50,8 +50,10 @@ fn full(keep: History) -> World {
 #[test]
 fn nothing_of_an_erased_session_is_left_but_what_is_to_become_of_its_notes() {
     let mut world = full(History::default());
+    // Offers are looked at in `offers.rs`.
+    let elsewhere = [Table::Redact, Table::Help, Table::Message];
     for table in OF_SESSION {
-        assert!(table == Table::Redact || !world.numbers(table, "s").is_empty(), "{table:?}");
+        assert!(elsewhere.contains(&table) || !world.numbers(table, "s").is_empty(), "{table:?}");
     }
     let before: Vec<_> = OF_SESSION.iter().map(|table| world.numbers(*table, "t")).collect();
     let indexed = (world.count(Table::Person), world.count(Table::Conversation));

@@ -6,6 +6,7 @@ mod gate;
 mod history;
 mod links;
 mod memory;
+mod offers;
 mod orders;
 mod pipeline;
 mod random;

@@ -8,6 +8,7 @@ use sidenote_core::engine::{
     Answer, Call, Command, Decision, Ended, LaneKind, NoteRef, Outcome, Settings, Work,
 };
 use sidenote_core::ids::{ConversationId, ProductId, SessionId, SessionKey};
+use sidenote_core::outbox::message::Sending;
 use sidenote_core::outbox::note::{
     Crash, Failure, FailureKind, LimitScope, Note, PostError, Posted, Redaction, Sent,
 };
@@ -152,6 +153,9 @@ pub(crate) fn ended(call: &Call, said: Said) -> Command {
     let outcome = match call.work.clone() {
         Work::Note { note, .. } => Outcome::Note { note, found: false, result: said.posted() },
         Work::Sink(delivery) => Outcome::Sink { delivery, result: said.posted().map(drop) },
+        Work::Message { message, .. } => {
+            Outcome::Message { message, result: said.posted().map(Sending::Posted) }
+        }
         Work::Redaction { key, seq, note, .. } => {
             let result = match said {
                 Said::Redacted(redaction) => Ok(redaction),
@@ -179,7 +183,7 @@ impl Said {
 pub(crate) fn note(call: &Call) -> &Note {
     match &call.work {
         Work::Note { note, .. } => note,
-        Work::Sink(_) | Work::Redaction { .. } => panic!("it is no post"),
+        Work::Sink(_) | Work::Message { .. } | Work::Redaction { .. } => panic!("it is no post"),
     }
 }
 
@@ -193,6 +197,10 @@ pub(crate) fn name(call: &Call) -> String {
         Work::Sink(delivery) => {
             let (session, seq) = (&delivery.key.session, delivery.seq);
             format!("send {session}/{seq} to {}", delivery.plugin)
+        }
+        Work::Message { message, unknown } => {
+            let what = if *unknown { "ask for" } else { "say" };
+            format!("{what} {}/{}", message.key.session, message.seq)
         }
         Work::Redaction { key, seq, .. } => format!("redact {}/{seq}", key.session),
     }

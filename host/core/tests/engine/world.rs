@@ -38,6 +38,7 @@ pub(crate) struct Fakes(Mutex<HashMap<PluginName, Fake>>);
 #[derive(Clone, Copy)]
 pub(crate) struct Fake {
     pub(crate) redacts: Option<bool>,
+    pub(crate) offers: Option<bool>,
     pub(crate) coming: bool,
     pub(crate) roles: Option<Roles>,
 }
@@ -47,6 +48,7 @@ impl Fakes {
         let mut all = self.0.lock().expect("nothing panics with it");
         let known = all.entry(plugin.into()).or_insert(Fake {
             redacts: Some(true),
+            offers: Some(true),
             coming: false,
             roles: Some(Roles::WRITER),
         });
@@ -66,6 +68,10 @@ impl Plugins for Fakes {
 
     fn is_coming(&self, plugin: &PluginName) -> bool {
         self.get(plugin).coming
+    }
+
+    fn offers(&self, plugin: &PluginName) -> Option<bool> {
+        self.get(plugin).offers
     }
 
     fn roles(&self, plugin: &PluginName) -> Option<Roles> {

@@ -108,6 +108,7 @@ impl Core {
     ) -> Option<Posting> {
         tx.records.remove(key);
         self.history.forget(key);
+        self.helping.forget(key);
         tx.tell(key, What::Gone);
         let posting = self.deliveries.forget_lanes(key);
         let record = self.sessions.begin_anew(key, tx.now).unwrap_or_default();

@@ -12,6 +12,8 @@ use crate::engine::rows::{delete, read, session_group, session_key};
 use crate::engine::tx::Tx;
 use crate::engine::view::{Missing, Page, View};
 use crate::ids::SessionKey;
+use crate::offers::talk::Talk;
+use crate::offers::window::{DAY, Window};
 use crate::outbox::lane::DeadLetter;
 use crate::outbox::note::Note;
 use crate::outbox::redaction::{Job, State, Why};
@@ -49,8 +51,8 @@ impl Core {
         let gone = self.old_sessions(of(Table::Session), tx.now);
         let groups: Vec<_> = gone.iter().map(|(key, _)| session_group(key)).collect();
         // The last read.
-        let [open, sent, kept] =
-            view.load_all([Table::Open, Table::Sent, Table::History], &groups)?;
+        let [open, sent, kept, help] =
+            view.load_all([Table::Open, Table::Sent, Table::History, Table::Help], &groups)?;
         self.expire_records(of(Table::Session), tx);
         for (place, (key, record)) in gone.iter().enumerate() {
             let group = session_group(key);
@@ -61,8 +63,10 @@ impl Core {
                 tx.push(delete(Table::Open, group.clone(), *row));
             }
             tx.extend(sent[place].iter().map(|(row, _)| delete(Table::Sent, group.clone(), *row)));
+            tx.extend(help[place].iter().map(|(row, _)| delete(Table::Help, group.clone(), *row)));
             history::remove_all(tx, &group, kept[place]);
             self.history.forget(key);
+            self.helping.forget(key);
             tx.tell(key, What::Gone);
             tx.push(delete(Table::Session, group, 0));
             self.directory.forget(key, record, tx);
@@ -73,6 +77,8 @@ impl Core {
         self.expire_redactions(of(Table::Redact), tx);
         self.expire_kept(of(Table::Kept), tx);
         self.expire_history(of(Table::History), tx);
+        self.expire_talks(of(Table::Talk), tx);
+        self.expire_times(of(Table::OfferTimes), tx);
         let looked_at =
             pages.iter().map(|(_, page)| (page.len(), page.last().map(|(key, _)| key.clone())));
         self.retention.go_on(looked_at.collect(), tx.now);
@@ -164,6 +170,29 @@ impl Core {
         }
     }
 
+    /// What is known of conversations in which nothing happens any more.
+    fn expire_talks(&mut self, page: &Page, tx: &mut Tx) {
+        let oldest = tx.now - self.settings.retention.sessions;
+        for (row, value) in page {
+            let talk = read::<Talk>(Table::Talk, row.number, value);
+            if talk.is_some_and(|talk| talk.at < oldest) {
+                self.helping.forget_talk(&row.group);
+                tx.push(delete(Table::Talk, row.group.clone(), row.number));
+            }
+        }
+    }
+
+    /// When offers were made, once no limit looks so far back.
+    fn expire_times(&mut self, page: &Page, tx: &mut Tx) {
+        let oldest = tx.now - DAY;
+        for (row, value) in page {
+            let times = read::<Window>(Table::OfferTimes, row.number, value);
+            if times.is_some_and(|times| times.last().is_none_or(|last| last < oldest)) {
+                tx.push(delete(Table::OfferTimes, row.group.clone(), row.number));
+            }
+        }
+    }
+
     /// Takes idle sessions out of memory. `swept`: rows were looked at for what has expired; else only where more are
     /// in memory than there should be. Returns which went.
     pub fn evict(&mut self, swept: bool, now: Timestamp) -> Vec<SessionKey> {
@@ -194,6 +223,7 @@ impl Core {
         }
         self.directory.clear();
         let sessions = &self.sessions;
+        self.helping.evict(|key| sessions.has(key));
         self.history.retain(|key| sessions.has(key));
         gone
     }

@@ -74,6 +74,9 @@ impl Core {
             }
         };
         self.run_effects(key, effects, tx);
+        if event != LinkEvent::Kept && !same {
+            self.tell_link(key, tx);
+        }
         for other in outranked {
             self.outrank(&other, target, tx);
         }
@@ -90,6 +93,7 @@ impl Core {
             "link: a session left a conversation that is another person's: nobody had vouched for its link"
         );
         self.run_effects(key, effects, tx);
+        self.tell_link(key, tx);
     }
 
     /// The session that a command means. Of several sessions of one person, the one that was active last.

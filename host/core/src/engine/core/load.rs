@@ -8,6 +8,7 @@ use crate::engine::core::Core;
 use crate::engine::deliveries::{Ended, Outcome, tables_of};
 use crate::engine::directory::leave_index;
 use crate::engine::erase::OF_SESSION;
+use crate::engine::helping::{times_of_person, times_of_product};
 use crate::engine::history::actions_in;
 use crate::engine::link::Who;
 use crate::engine::rows::{Person, read, session_group, session_key};
@@ -36,6 +37,12 @@ struct Needs {
     erased: HashSet<SessionKey>,
     /// Sessions whose history may change.
     history: HashSet<SessionKey>,
+    /// Sessions whose help may change.
+    helped: HashSet<SessionKey>,
+    /// Sessions that help may be offered in.
+    offered: HashSet<SessionKey>,
+    /// Conversations in which something happened.
+    turns: HashSet<Target>,
 }
 
 /// How far a start is. It is taken up page by page.
@@ -48,7 +55,8 @@ pub struct Recovery {
 }
 
 /// The tables whose rows say that a session has work to do.
-const WORK: [Table; 3] = [Table::Outbox, Table::Open, Table::SinkQueue];
+const WORK: [Table; 5] =
+    [Table::Outbox, Table::Open, Table::SinkQueue, Table::Message, Table::Help];
 
 impl Core {
     /// Brings into memory what commands are about. Returns the sessions among them that nothing was known of.
@@ -73,12 +81,18 @@ impl Core {
         view: &View,
         tx: &mut Tx,
     ) -> Result<Vec<SessionKey>, Missing> {
-        let Needs { sessions: mut keys, owners, persons, decided, sent, erased, history } = needs;
+        let Needs { sessions: mut keys, owners, persons, decided, sent, erased, history, .. } =
+            needs;
+        let Needs { mut helped, offered, turns, .. } = needs;
         keys.extend(self.directory.load_persons(view, &persons)?);
         let names = self.settings.names().clone();
         self.directory.load_owners(view, &owners, &names)?;
         // A link that rests on more may have them leave.
         keys.extend(owners.iter().flat_map(|target| self.directory.unverified_owners(target)));
+        for target in &turns {
+            helped.extend(self.directory.sessions_in(target));
+        }
+        keys.extend(helped.iter().cloned());
         keys.extend(decided.iter().map(|named| named.key.clone()));
         keys.extend(erased.iter().cloned());
         view.load_all(OF_SESSION, &groups(&erased))?;
@@ -88,6 +102,8 @@ impl Core {
             view.load_all(tables_of(named.lane), &[session_group(&named.key)])?;
         }
         view.load(Table::Sent, &groups(&sent))?;
+        self.load_offered(view, &offered, turns, tx)?;
+        self.helping.load(view, &helped, tx)?;
         self.deliveries.refill_lanes(view)?;
         if !std::mem::replace(&mut tx.refilled, true)
             && let Err(missing) = self.deliveries.refill_redactions(view, tx.now)
@@ -143,13 +159,62 @@ impl Core {
                             needs.sent.insert(note.key.clone());
                         }
                     }
+                    if let Outcome::Message { message, .. } = outcome {
+                        needs.helped.insert(message.key.clone());
+                        needs.turns.insert((message.plugin.clone(), message.conversation.clone()));
+                    }
                     // What can't be redacted is remembered again, where its session still is.
                     needs.sessions.extend(stays(outcome).cloned());
                 }
+                Command::Offer(wish) => {
+                    needs.helped.insert(wish.key.clone());
+                    if self.settings.offers(&wish.key.product).is_some() {
+                        needs.offered.insert(wish.key.clone());
+                    }
+                }
+                Command::Turn(turn) => {
+                    let target = (turn.plugin.clone(), turn.conversation.clone());
+                    needs.owners.insert(target.clone());
+                    needs.turns.insert(target);
+                }
+                Command::Help(command) => drop(needs.helped.insert(command.key.clone())),
                 Command::Scrubbed(_) | Command::Drain | Command::Stop => {}
             }
         }
         needs
+    }
+
+    /// Reads what offers are decided by: what is known of the sessions' conversations, and how many were made.
+    fn load_offered(
+        &mut self,
+        view: &View,
+        offered: &HashSet<SessionKey>,
+        mut talks: HashSet<Target>,
+        tx: &mut Tx,
+    ) -> Result<(), Missing> {
+        let mut times = HashSet::new();
+        for key in offered {
+            times.insert(times_of_product(&key.product));
+            let stored;
+            let record = match self.sessions.record(key) {
+                Some(record) => Some(record),
+                None => {
+                    let rows = view.load(Table::Session, &[session_group(key)])?;
+                    let row = rows[0].iter().find(|(number, _)| *number == 0);
+                    stored =
+                        row.and_then(|(_, value)| serde_json::from_slice::<Record>(value).ok());
+                    stored.as_ref()
+                }
+            };
+            let Some(record) = record else { continue };
+            talks.extend(
+                record.link.as_ref().map(|it| (it.plugin.clone(), it.conversation.clone())),
+            );
+            let (user_id, email) = (record.user_id.as_deref(), record.email.as_deref());
+            times.extend(times_of_person(&key.product, user_id, email));
+        }
+        self.helping.load_talks(view, &talks, tx.now)?;
+        self.helping.load_times(view, &times, tx.now)
     }
 
     /// Whether a summary took the place of what a note tells of.
@@ -251,7 +316,28 @@ impl Core {
         }
         let Some(table) = WORK.get(recovery.step) else { return Ok(false) };
         let rows = view.scan(*table, recovery.after.clone(), PAGE)?;
-        let keys: HashSet<_> = rows.iter().filter_map(|(key, _)| session_key(&key.group)).collect();
+        let mut keys: HashSet<_> =
+            rows.iter().filter_map(|(key, _)| session_key(&key.group)).collect();
+        match table {
+            Table::Message => {
+                let groups: Vec<_> = keys.iter().map(session_group).collect();
+                let messages = view.load(Table::Message, &groups)?;
+                self.helping.load(view, &keys, tx)?;
+                for (key, rows) in keys.iter().zip(messages) {
+                    if let (Some(help), Some((last, _))) = (self.helping.get_mut(key), rows.last())
+                    {
+                        help.numbers_taken(*last);
+                    }
+                    self.deliveries.load_messages(key, rows, tx.now);
+                }
+            }
+            Table::Help => {
+                // Their sessions have nothing to do: only their states end.
+                self.helping.load(view, &keys, tx)?;
+                keys.drain().for_each(|key| self.helping.settle(&key));
+            }
+            _ => {}
+        }
         self.load_sessions(&keys, view, tx)?;
         for key in keys {
             let rules = self.settings.rules(&key.product);

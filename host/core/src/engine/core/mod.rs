@@ -7,9 +7,11 @@
 //! | `link` | which session a link means, and what it does |
 //! | `erase` | taking a session out of everything |
 //! | `expire` | taking out what is old |
+//! | `help` | offers of help, and what people say to them |
 
 mod erase;
 mod expire;
+mod help;
 mod link;
 mod load;
 
@@ -23,6 +25,7 @@ use super::deliveries::{Deliveries, Ended, Outcome};
 use super::directory::Directory;
 use super::event::What;
 use super::gate::{EngineId, Gate};
+use super::helping::Helping;
 use super::history::History;
 use super::plugins::{Plugins, RolesAsked, writer_of};
 use super::retention::Retention;
@@ -58,6 +61,7 @@ pub struct Core {
     sessions: Sessions,
     directory: Directory,
     deliveries: Deliveries,
+    helping: Helping,
     history: History,
     retention: Retention,
     scrub: Scrub,
@@ -87,6 +91,7 @@ impl Core {
             sessions: Sessions::default(),
             directory: Directory::default(),
             deliveries: Deliveries::default(),
+            helping: Helping::default(),
             history: History::default(),
             retention: Retention::new(now),
             scrub: Scrub::default(),
@@ -140,6 +145,9 @@ impl Core {
                 Answer::Decided(done.count())
             }
             Command::Erase(order) => Answer::Erased(self.erase(order, tx)),
+            Command::Offer(wish) => Answer::Offered(self.offer(wish, tx)),
+            Command::Turn(turn) => Answer::Heard(self.turn(turn, tx)),
+            Command::Help(command) => Answer::Helped(self.change_help(command, tx)),
             Command::Scrubbed(scrubbed) => {
                 self.scrub.end(scrubbed, tx, &self.counters);
                 Answer::None
@@ -345,6 +353,14 @@ impl Core {
                 let rules = self.settings.rules(&delivery.key.product);
                 self.deliveries.end_sink(&delivery, result, attempt, rules, tx, counters);
             }
+            Outcome::Message { message, result } => {
+                let rules = self.settings.rules(&message.key.product);
+                let ended =
+                    self.deliveries.end_message(&message, result, random, rules, tx, counters);
+                if let Some((job, ended)) = ended {
+                    self.end_message(job, ended, tx);
+                }
+            }
             Outcome::Redaction { key, seq, result, .. } => {
                 let rules = self.settings.rules(&key.product);
                 let of = (rules, self.sessions.record(&key), &*self.plugins);
@@ -435,6 +451,10 @@ impl Core {
             self.run_effects(&key, effects, tx);
         }
         self.deliveries.expire(&self.settings, tx, &self.counters);
+        for (job, ended) in self.deliveries.take_ended_messages() {
+            self.end_message(job, ended, tx);
+        }
+        self.end_states(tx);
     }
 
     /// Ends a transaction: begins what can be begun with it. It is to be stored next.
@@ -481,6 +501,7 @@ impl Core {
             self.sessions.next_timer(),
             self.deliveries.next_timer(&self.gate.open(), now),
             self.scrub.next_timer(),
+            self.helping.next_timer(),
         ];
         timers.into_iter().flatten().fold(self.retention.at(), Timestamp::min)
     }
@@ -533,6 +554,9 @@ fn adopted(plugin: Option<PluginName>, imported: &Imported) -> Option<Target> {
 fn stays(outcome: &Outcome) -> Option<&SessionKey> {
     match outcome {
         Outcome::Redaction { key, result: Ok(Redaction::Unsupported), .. } => Some(key),
-        Outcome::Redaction { .. } | Outcome::Note { .. } | Outcome::Sink { .. } => None,
+        Outcome::Redaction { .. }
+        | Outcome::Note { .. }
+        | Outcome::Sink { .. }
+        | Outcome::Message { .. } => None,
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ids::SessionKey;
+use crate::outbox::message::{Message, Sending};
 use crate::outbox::note::{Note, PostError, Posted, Redaction, SentNote};
 use crate::outbox::sink_delivery::SinkDelivery;
 
@@ -32,6 +33,13 @@ pub enum Work {
     },
     /// Hands something to its sink.
     Sink(Arc<SinkDelivery>),
+    /// Sends a message that the person sees.
+    Message {
+        /// The message.
+        message: Arc<Message>,
+        /// Whether an earlier attempt ended without an outcome: the platform is only asked for it.
+        unknown: bool,
+    },
     /// Redacts a note; finds out first what the platform calls it where that isn't known.
     Redaction {
         /// The note's session.
@@ -72,6 +80,13 @@ pub enum Outcome {
         delivery: Arc<SinkDelivery>,
         /// What the plugin answered.
         result: Result<(), PostError>,
+    },
+    /// Of a message.
+    Message {
+        /// The message.
+        message: Arc<Message>,
+        /// What the plugin answered.
+        result: Result<Sending, PostError>,
     },
     /// Of a redaction.
     Redaction {

@@ -191,7 +191,7 @@ impl<K: Kind> Waiting for Lanes<K> {
     fn start(&mut self, _: &SessionKey, plugin: &PluginName, _: Timestamp) -> Option<Started> {
         let head = self.get_mut(plugin)?.lane.start()?;
         let work = K::work(&head.note, head.progress.unknown);
-        Some(Started { row: attempt_row(head), work, attempt: head.progress.attempts })
+        Some(Started { row: attempt_row(head), work, attempt: head.progress.attempts, limit: None })
     }
 
     fn take_spent(&mut self, now: Timestamp, rules: &Delivery) -> Vec<DeadLetter<K>> {

@@ -5,6 +5,7 @@
 //! | `pipeline` | queue, attempts, retries, expiry, dead letters: once, for every kind |
 //! | `lanes`, `kind` | what waits in order: a lane of a session, or of each plugin of it |
 //! | `notes`, `sinks` | the kinds that wait in lanes: a file and a triple of tables each |
+//! | `messages` | the kind that the person sees: one at a time, never sent twice |
 //! | `redactions` | the kind that waits in no order |
 //! | `orders` | what a person decides |
 //! | `call` | what is called, and what comes of it |
@@ -14,6 +15,7 @@
 mod call;
 mod kind;
 mod lanes;
+mod messages;
 mod notes;
 mod orders;
 mod pipeline;
@@ -29,6 +31,7 @@ pub use notes::MAX_SENT;
 
 use self::kind::Kind;
 use self::lanes::{Lanes, Place};
+use self::messages::{AllMessages, Messages};
 use self::pipeline::{Pass, Pipeline};
 use self::redactions::Redactions;
 use super::command::{Decision, LaneKind, NoteRef};
@@ -44,6 +47,7 @@ use crate::clock::Timestamp;
 use crate::ids::{PluginName, SessionKey};
 use crate::outbox::account::Heard;
 use crate::outbox::lane::{Lane, State as Attempt};
+use crate::outbox::message::{self, Job as MessageJob, Message, Sending};
 use crate::outbox::note::{Note, PostError, Posted, Redaction, SentNote};
 use crate::outbox::redaction::{Job, State, Why};
 use crate::outbox::sink_delivery::{Content, SinkDelivery};
@@ -60,6 +64,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 pub(super) struct Deliveries {
     notes: Pipeline<Lanes<Note>>,
     sinks: Pipeline<Lanes<SinkDelivery>>,
+    messages: AllMessages,
     redactions: Redactions,
     /// Whether anything may wait for a sink: where not, nobody looks.
     has_sinks: bool,
@@ -67,6 +72,8 @@ pub(super) struct Deliveries {
     hungry: Vec<SessionKey>,
     /// Plugins that are being made ready, and for which something waits.
     coming: HashSet<PluginName>,
+    /// Sessions with messages that ended for want of time.
+    late: Vec<SessionKey>,
     /// Plugins of which it was said that their notes stay, and why.
     said: HashSet<(PluginName, Reason)>,
 }
@@ -225,6 +232,42 @@ impl Deliveries {
         true
     }
 
+    /// Takes up the messages of a session that were read.
+    pub(super) fn load_messages(&mut self, key: &SessionKey, rows: &Rows, now: Timestamp) {
+        self.messages.put(key, Messages::load(rows, now));
+    }
+
+    /// A message waits from here on.
+    pub(super) fn add_message(&mut self, job: MessageJob, tx: &mut Tx) {
+        let key = job.message.key.clone();
+        self.messages.open(&key).add(job, tx);
+        tx.touched.push(key);
+    }
+
+    /// Takes what came of an attempt at a message. Returns it where it has ended.
+    pub(super) fn end_message(
+        &mut self,
+        message: &Message,
+        result: Result<Sending, PostError>,
+        random: f64,
+        rules: &Delivery,
+        tx: &mut Tx,
+        counters: &Counters,
+    ) -> Option<(MessageJob, message::Ended)> {
+        let how = (tx.now, rules, random);
+        let finish = |messages: &mut Messages| messages.finish(message, result, how);
+        let ended = self.messages.end(&message.key, finish, tx, counters)?;
+        tx.push(delete(Table::Message, session_group(&message.key), message.seq));
+        Some(ended)
+    }
+
+    /// Takes the messages that ended for want of time.
+    pub(super) fn take_ended_messages(&mut self) -> Vec<(MessageJob, message::Ended)> {
+        let late = std::mem::take(&mut self.late);
+        let of = |key: &SessionKey| self.messages.get_mut(key).map(Messages::take_ended);
+        late.iter().filter_map(of).flatten().collect()
+    }
+
     /// The session's conversation is alive: what waits for a moment of the host's choice is due at once.
     pub(super) fn nudge(&mut self, key: &SessionKey, tx: &mut Tx) {
         if let Some(lanes) = self.notes.get_mut(key) {
@@ -275,6 +318,18 @@ impl Deliveries {
             Outcome::Sink { delivery, result } => {
                 let result = result.clone().map(|()| Posted { note_id: None, pause: None });
                 (&delivery.plugin, None, CallKind::Sink, Heard::of(&result))
+            }
+            Outcome::Message { message, result } => {
+                let heard = match result {
+                    Ok(Sending::Posted(posted)) => Heard::of(&Ok(posted.clone())),
+                    Ok(Sending::NotThere) => Heard::of(&Ok(Posted { note_id: None, pause: None })),
+                    // Nobody was asked.
+                    Ok(Sending::CantTell) => {
+                        Heard::of(&Err(PostError::Unavailable { message: String::new() }))
+                    }
+                    Err(error) => Heard::of(&Err(error.clone())),
+                };
+                (&message.plugin, Some(&message.conversation), CallKind::Post, heard)
             }
             Outcome::Redaction { note, result, .. } => {
                 let heard = Heard::of_redaction(result);
@@ -514,6 +569,10 @@ impl Deliveries {
         for key in self.sinks.take_due(tx.now) {
             self.sinks.expire(&key, settings.rules(&key.product), tx, counters);
         }
+        for key in self.messages.take_due(tx.now) {
+            self.messages.expire(&key, settings.rules(&key.product), tx, counters);
+            self.late.push(key);
+        }
         let due = self.redactions.pipeline.take_due(tx.now);
         self.redactions.expire(due, |key| settings.rules(&key.product), tx, counters);
     }
@@ -522,6 +581,11 @@ impl Deliveries {
     pub(super) fn enqueue(&mut self, key: &SessionKey, now: Timestamp) {
         self.notes.enqueue(key, now);
         self.sinks.enqueue(key, now);
+        if let Some(messages) = self.messages.get_mut(key) {
+            let heads = self.notes.get(key).into_iter().flat_map(Lanes::iter);
+            messages.wait_for(heads.filter_map(Lane::head).map(|head| head.note.seq).min());
+            self.messages.enqueue(key, now);
+        }
         self.redactions.pipeline.enqueue(key, now);
     }
 
@@ -538,7 +602,9 @@ impl Deliveries {
         let notes_wait = HashSet::new();
         let coming = &self.coming;
         let mut pass = Pass { accounts, engine, settings, coming, notes_wait };
-        let mut turns = self.notes.begin(&mut pass, tx);
+        // They are late soonest.
+        let mut turns = self.messages.begin(&mut pass, tx);
+        turns.extend(self.notes.begin(&mut pass, tx));
         pass.notes_wait = self.notes.wanted().cloned().collect();
         turns.extend(self.sinks.begin(&mut pass, tx));
         turns.extend(self.redactions.pipeline.begin(&mut pass, tx));
@@ -546,7 +612,9 @@ impl Deliveries {
     }
 
     fn wanted(&self) -> impl Iterator<Item = &PluginName> {
-        self.notes.wanted().chain(self.sinks.wanted()).chain(self.redactions.pipeline.wanted())
+        let messages = self.messages.wanted();
+        let in_lanes = self.notes.wanted().chain(self.sinks.wanted());
+        in_lanes.chain(messages).chain(self.redactions.pipeline.wanted())
     }
 
     /// Sets the session's timers, and has its lanes refilled before the next transaction where they must be.
@@ -558,6 +626,7 @@ impl Deliveries {
         }
         self.notes.settle(key, rules);
         self.sinks.settle(key, rules);
+        self.messages.settle(key, rules);
         self.redactions.pipeline.settle(key, rules);
     }
 
@@ -570,6 +639,7 @@ impl Deliveries {
         let own = [
             self.notes.next_timer(),
             self.sinks.next_timer(),
+            self.messages.next_timer(),
             self.redactions.pipeline.next_timer(),
         ];
         own.into_iter().flatten().chain(of_plugins).min()
@@ -579,13 +649,15 @@ impl Deliveries {
     pub(super) fn is_idle(&self, key: &SessionKey, timers_too: bool, hard: bool) -> bool {
         let waits = self.notes.has_timer(key) || self.sinks.has_timer(key);
         let idle = self.notes.get(key).is_none_or(|lanes| lanes.is_idle(hard))
-            && self.sinks.get(key).is_none_or(|lanes| lanes.is_idle(hard));
+            && self.sinks.get(key).is_none_or(|lanes| lanes.is_idle(hard))
+            && self.messages.get(key).is_none_or(Messages::is_idle);
         idle && !(timers_too && waits)
     }
 
     /// Takes a session's lanes out of memory. Returns which note of it is being posted at this moment.
     pub(super) fn forget_lanes(&mut self, key: &SessionKey) -> Option<Posting> {
         self.sinks.remove(key);
+        self.messages.remove(key);
         let lanes = self.notes.remove(key)?;
         let mut posting = lanes.iter().filter_map(Lane::head);
         let head = posting.find(|head| head.progress.state == Attempt::InFlight)?;
@@ -596,6 +668,7 @@ impl Deliveries {
     pub(super) fn cut(&mut self, tx: &mut Tx) {
         tx.extend(self.notes.cut());
         tx.extend(self.sinks.cut());
+        tx.extend(self.messages.cut());
         tx.extend(self.redactions.pipeline.cut());
     }
 

@@ -1,6 +1,7 @@
 //! Queue, attempts, retries, expiry and dead letters, written once for every kind of delivery.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
 
 use super::call::{Call, Work};
 use crate::clock::Timestamp;
@@ -74,6 +75,8 @@ pub(super) struct Started {
     pub(super) row: Change,
     pub(super) work: Work,
     pub(super) attempt: u32,
+    /// It may take so long at most, where that is less than any call may.
+    pub(super) limit: Option<Duration>,
 }
 
 /// What an outcome did.
@@ -233,13 +236,14 @@ impl<W: Waiting> Pipeline<W> {
                 if let Some(until) = limit {
                     tx.extend(waiting.hold(key, plugin, now, until));
                 } else if let Some(started) = waiting.start(key, plugin, now) {
-                    let Started { row, work, attempt } = started;
+                    let Started { row, work, attempt, limit } = started;
                     tx.push(row);
                     let probe = pass.accounts.begin(plugin, W::CALL, now);
                     if probe {
                         tx.accounts.insert(plugin.clone());
                     }
                     let timeout = pass.settings.rules(&key.product).call_timeout;
+                    let timeout = limit.map_or(timeout, |limit| limit.min(timeout));
                     tx.call(Call { work, attempt, timeout, probe });
                 }
             }
