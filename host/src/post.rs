@@ -1,6 +1,7 @@
 //! The way to the plugins, as the engine sees it.
 
 use crate::ids::{ConversationId, PluginName};
+use crate::outbox::message::Message;
 use crate::outbox::note::{Call, Found, Note, PostError, Posted, Redaction};
 use crate::outbox::sink_delivery::{Roles, SinkDelivery};
 
@@ -34,6 +35,17 @@ pub trait Post: Send + Sync + 'static {
     async fn write_sink(&self, call: Call, delivery: &SinkDelivery) -> Result<(), PostError> {
         let (_, plugin) = (call, &delivery.plugin);
         Err(PostError::Unavailable { message: format!("the plugin `{plugin}` is no sink") })
+    }
+
+    /// Sends a message that the person sees, once. Ends as [`Post::post_note`] does.
+    async fn send_message(&self, call: Call, message: &Message) -> Result<Posted, PostError> {
+        let (_, plugin) = (call, &message.plugin);
+        Err(PostError::Unavailable { message: format!("the plugin `{plugin}` sends no messages") })
+    }
+
+    /// Whether a plugin can offer help. `None` where that isn't known.
+    fn offers(&self, _: &PluginName) -> Option<bool> {
+        Some(false)
     }
 
     /// Whether a plugin can redact notes at all. `None` where that isn't known.

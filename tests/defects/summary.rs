@@ -193,7 +193,11 @@ async fn d50_every_follower_hears_of_every_summary() {
             match &committed.what {
                 What::Batch(_) => heard.push("batch".to_owned()),
                 What::Summary(summary) => heard.push(summary.text.clone()),
-                What::Person { .. } | What::Gone => {}
+                What::Person { .. }
+                | What::Linked(_)
+                | What::Help(_)
+                | What::Offer(_)
+                | What::Gone => {}
             }
         }
         assert_eq!(heard, ["batch", "sum"]);

@@ -71,6 +71,9 @@ impl Journalled {
             | Command::Link(_)
             | Command::Decide(..)
             | Command::Erase(_)
+            | Command::Offer(_)
+            | Command::Turn(_)
+            | Command::Help(_)
             | Command::Scrubbed(_)
             | Command::Ended(_)
             | Command::Drain
@@ -144,6 +147,8 @@ impl Engine {
                     None if matches!(asked.command, Command::Link(_)) => {
                         asked.reply.tell(Answer::Linked(Err(LinkError::Unavailable)));
                     }
+                    // Whoever wants an offer, or a change, is told that there is none now: the reply is dropped.
+                    None if is_for_now(&asked.command) => {}
                     Some(record) => {
                         let record =
                             serde_json::to_vec(&record).expect("batches are text and numbers");
@@ -230,4 +235,9 @@ impl Engine {
 fn is_accepting(input: &Input) -> bool {
     let Input::Command(asked) = input else { return false };
     matches!(asked.command, Command::Actions { .. } | Command::Summary { .. })
+}
+
+/// Whether a command is for this moment only: it isn't carried out when the store is back.
+fn is_for_now(command: &Command) -> bool {
+    matches!(command, Command::Offer(_) | Command::Turn(_) | Command::Help(_))
 }

@@ -4,8 +4,9 @@ use futures_util::future::BoxFuture;
 
 use crate::engine::core::{Call, Ended, Outcome, Work};
 use crate::ids::SessionKey;
+use crate::outbox::message::{Message, Sending};
 use crate::outbox::note::{
-    self, Crash, FailureKind, Found, Note, PostError, Posted, Redaction, SentNote,
+    self, Crash, FailureKind, Found, Note, NoteKind, PostError, Posted, Redaction, SentNote,
 };
 use crate::post::Post;
 use std::sync::Arc;
@@ -49,6 +50,14 @@ async fn run(post: &dyn Post, call: Call) -> Outcome {
             let result = post.write_sink(attempt(&delivery.idempotency_key), &delivery).await;
             Outcome::Sink { delivery, result }
         }
+        Work::Message { message, unknown } => {
+            let attempt = attempt(&message.idempotency_key);
+            let result = match unknown {
+                true => find_message(post, attempt, &message).await,
+                false => post.send_message(attempt, &message).await.map(Sending::Posted),
+            };
+            Outcome::Message { message, result }
+        }
         Work::Redaction { key, seq, note, idempotency_key } => {
             let id = match &note.note_id {
                 Some(id) => Ok(Ok(id.clone())),
@@ -85,6 +94,34 @@ async fn find(post: &dyn Post, call: note::Call, note: &Note) -> Option<Result<P
         Err(error @ PostError::Crashed { crash: Crash::Timeout, .. }) => Some(Err(error)),
         Err(PostError::Crashed { .. }) => None,
     }
+}
+
+/// Asks whether the platform has a message whose outcome isn't known, by its key: as a note's. It isn't sent again,
+/// whatever the answer.
+async fn find_message(
+    post: &dyn Post,
+    call: note::Call,
+    message: &Message,
+) -> Result<Sending, PostError> {
+    let note = Note {
+        key: message.key.clone(),
+        seq: message.seq,
+        plugin: message.plugin.clone(),
+        conversation: message.conversation.clone(),
+        user_id: None,
+        email: None,
+        kind: NoteKind::Actions,
+        body: String::new(),
+        actions: Vec::new(),
+        through: 0,
+        idempotency_key: message.idempotency_key.clone(),
+        sealed_at: message.made_at,
+    };
+    Ok(match post.find_note(call, &note).await? {
+        Found::Yes(note_id) => Sending::Posted(Posted { note_id, pause: None }),
+        Found::No => Sending::NotThere,
+        Found::Unsupported => Sending::CantTell,
+    })
 }
 
 /// Asks what the platform calls a note of which it isn't known whether the platform has it; or says what

@@ -314,6 +314,9 @@ impl Engine {
             | Command::Link(_)
             | Command::Decide(..)
             | Command::Erase(_)
+            | Command::Offer(_)
+            | Command::Turn(_)
+            | Command::Help(_)
             | Command::Scrubbed(_)
             | Command::Ended(_) => {}
         }
@@ -355,6 +358,9 @@ impl Engine {
             | Command::Adopt(..)
             | Command::Link(_)
             | Command::Decide(..)
+            | Command::Offer(_)
+            | Command::Turn(_)
+            | Command::Help(_)
             | Command::Scrubbed(_)
             | Command::Ended(_)
             | Command::Drain
@@ -484,6 +490,10 @@ impl Plugins for Asking {
 
     fn is_coming(&self, plugin: &PluginName) -> bool {
         self.0.is_coming(plugin)
+    }
+
+    fn offers(&self, plugin: &PluginName) -> Option<bool> {
+        self.0.offers(plugin)
     }
 
     fn roles(&self, plugin: &PluginName) -> Option<Roles> {

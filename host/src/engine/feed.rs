@@ -175,7 +175,12 @@ mod tests {
         match feed.next().await.unwrap() {
             Next::Committed(committed) => match &committed.what {
                 What::Batch(batch) => Some(batch.first),
-                What::Summary(_) | What::Person { .. } | What::Gone => unreachable!(),
+                What::Summary(_)
+                | What::Person { .. }
+                | What::Linked(_)
+                | What::Help(_)
+                | What::Offer(_)
+                | What::Gone => unreachable!(),
             },
             Next::Behind => None,
         }

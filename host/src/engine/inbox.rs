@@ -5,9 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::engine::core::erase::Erased;
+use crate::engine::core::helping::HelpError;
 use crate::engine::core::link::{LinkError, Linked};
 use crate::engine::core::{Answer, Command, Settings};
 use crate::engine::handle::Summary;
+use crate::ids::SessionKey;
+use crate::offers::help::{Heard, Standing};
+use crate::offers::refusal::Refusal;
 
 /// An input of the loop.
 pub(super) enum Input {
@@ -46,6 +50,9 @@ pub(super) enum Reply {
     Link(oneshot::Sender<Result<Linked, LinkError>>),
     Decided(oneshot::Sender<usize>),
     Erased(oneshot::Sender<Erased>),
+    Offered(oneshot::Sender<Result<u64, Refusal>>),
+    Heard(oneshot::Sender<Vec<(SessionKey, Heard)>>),
+    Helped(oneshot::Sender<Result<Standing, HelpError>>),
 }
 
 impl Reply {
@@ -59,13 +66,19 @@ impl Reply {
             (Self::Link(reply), Answer::Linked(linked)) => drop(reply.send(linked)),
             (Self::Decided(reply), Answer::Decided(count)) => drop(reply.send(count)),
             (Self::Erased(reply), Answer::Erased(erased)) => drop(reply.send(erased)),
+            (Self::Offered(reply), Answer::Offered(offered)) => drop(reply.send(offered)),
+            (Self::Heard(reply), Answer::Heard(heard)) => drop(reply.send(heard)),
+            (Self::Helped(reply), Answer::Helped(helped)) => drop(reply.send(helped)),
             (
                 Self::Nobody
                 | Self::Accepted(_)
                 | Self::Summary(_)
                 | Self::Link(_)
                 | Self::Decided(_)
-                | Self::Erased(_),
+                | Self::Erased(_)
+                | Self::Offered(_)
+                | Self::Heard(_)
+                | Self::Helped(_),
                 _,
             ) => {}
         }
@@ -80,7 +93,13 @@ impl Reply {
             Self::Summary(reply) => {
                 reply.send(Summary::Journalled).ok();
             }
-            Self::Nobody | Self::Link(_) | Self::Decided(_) | Self::Erased(_) => {}
+            Self::Nobody
+            | Self::Link(_)
+            | Self::Decided(_)
+            | Self::Erased(_)
+            | Self::Offered(_)
+            | Self::Heard(_)
+            | Self::Helped(_) => {}
         }
     }
 }

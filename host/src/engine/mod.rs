@@ -22,6 +22,7 @@ mod driver;
 pub mod erase;
 pub mod feed;
 mod handle;
+pub mod helping;
 pub mod history;
 mod inbox;
 pub mod ledger;

@@ -11,12 +11,14 @@ use super::admit::Live;
 use super::bindings::v0_1::sidenote::plugin::types as wit;
 use super::convert;
 use super::exports::Interface;
-use super::help::{Offer, TriggerContext};
+use super::help::{Offer, QuickReply, TriggerContext};
 use super::pool::{Pool, Queue, Stopped};
 use super::registry::{NoPool, Registry};
 use super::webhook::{ReceiveError, Received, WebhookEvent, WebhookRequest};
 use crate::ids::{ConversationId, PluginName};
+use crate::offers::content::OfferOption;
 use crate::once::Claimed;
+use crate::outbox::message::{self, Message};
 use crate::outbox::note::{
     Call, Failure, FailureKind, Found, LimitScope, Note, PostError, Posted, Redaction, Sent,
 };
@@ -29,6 +31,10 @@ const BUSY_PAUSE: Duration = Duration::from_millis(250);
 
 /// What a plugin that is being compiled asks for.
 const COMPILING_PAUSE: Duration = Duration::from_secs(1);
+
+fn quick_reply(option: &OfferOption) -> QuickReply {
+    QuickReply { id: option.id.clone(), label: option.label.clone() }
+}
 
 /// Calls an export of an instance, which is known to have it.
 macro_rules! call {
@@ -85,6 +91,19 @@ impl Post for Registry {
 
     fn redacts(&self, plugin: &PluginName) -> Option<bool> {
         self.exports(plugin, Interface::Redactor).ok()
+    }
+
+    async fn send_message(&self, call: Call, message: &Message) -> Result<Posted, PostError> {
+        let message::Content::Offer(offer) = &message.content;
+        let offer = Offer {
+            text: offer.text().to_owned(),
+            quick_replies: offer.options().iter().map(quick_reply).collect(),
+        };
+        self.offer(&message.plugin, call, &message.conversation, &offer).await
+    }
+
+    fn offers(&self, plugin: &PluginName) -> Option<bool> {
+        self.exports(plugin, Interface::Messenger).ok()
     }
 
     fn is_coming(&self, plugin: &PluginName) -> bool {

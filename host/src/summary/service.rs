@@ -154,7 +154,7 @@ impl Summarizer {
                 self.input(Input::Covered { key, through: summary.covers });
             }
             What::Gone => self.input(Input::Erased(key)),
-            What::Person { .. } => {}
+            What::Person { .. } | What::Linked(_) | What::Help(_) | What::Offer(_) => {}
         }
     }
 

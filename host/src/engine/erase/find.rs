@@ -102,6 +102,10 @@ fn tells_of(table: Table, row: &Key, value: &[u8], person: &Person) -> bool {
         | Table::Redact
         | Table::SinkAttempt
         | Table::Kept
+        | Table::Help
+        | Table::Talk
+        | Table::OfferTimes
+        | Table::Message
         | Table::Scrub => read::<Arc<Note>>(table, number, value),
     };
     note.is_some_and(|note| {

@@ -191,6 +191,10 @@ fn attempts_of(table: Table) -> Option<(Table, Table)> {
         | Table::SinkAttempt
         | Table::SinkDead
         | Table::History
+        | Table::Help
+        | Table::Talk
+        | Table::OfferTimes
+        | Table::Message
         | Table::Kept
         | Table::Scrub => None,
     }

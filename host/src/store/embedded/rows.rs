@@ -31,6 +31,10 @@ const fn definition(table: Table) -> Definition {
         Table::Scrub => "scrub",
         Table::Kept => "kept",
         Table::History => "history",
+        Table::Help => "help",
+        Table::Talk => "talk",
+        Table::OfferTimes => "offer_times",
+        Table::Message => "message",
     })
 }
 

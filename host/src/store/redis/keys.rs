@@ -70,6 +70,10 @@ fn name(table: Table) -> &'static str {
         Table::Scrub => "scrub",
         Table::Kept => "kept",
         Table::History => "history",
+        Table::Help => "help",
+        Table::Talk => "talk",
+        Table::OfferTimes => "offer_times",
+        Table::Message => "message",
     }
 }
 

@@ -1,0 +1,157 @@
+//! The way into the engine for those who offer help, and reading how sessions stand.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::clock::Timestamp;
+use crate::engine::core::Command;
+use crate::engine::core::helping::{HelpCommand, HelpError, OfferWish, Turn};
+use crate::engine::core::rows::{read, session_group, session_key};
+use crate::engine::handle::{Closed, Handle};
+use crate::engine::inbox::{Asked, Reply};
+use crate::engine::state::StoreState;
+use crate::ids::SessionKey;
+use crate::offers::help::{Heard, Help, Standing};
+use crate::offers::log::{Decision, Log};
+use crate::offers::refusal::Refusal;
+use crate::session::state::{Record, Target};
+use crate::store::{Key, StoreError, Table};
+
+pub use crate::engine::core::helping::{self as commands, AsOf, HelpChange};
+
+/// How long a change waits for its commit before it is said to be unavailable.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Where in its group a session's state stands.
+const STATE: u64 = 0;
+/// Where its decisions stand.
+const LOG: u64 = 1;
+/// Rows that are looked at at once.
+const PAGE: usize = 1024;
+
+/// How a session stands, for whoever offers help or asks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Helped {
+    /// How it stands.
+    pub standing: Standing,
+    /// Where its notes go.
+    pub target: Option<Target>,
+    /// What was decided of its offers lately, the oldest first.
+    pub decisions: Vec<Decision>,
+}
+
+/// A page of decisions.
+#[derive(Debug, Default)]
+pub struct Decisions {
+    /// By session, in the order of their keys; of each the oldest first.
+    pub sessions: Vec<(SessionKey, Vec<Decision>)>,
+    /// Where the next page begins; `None`: there is none.
+    pub next: Option<SessionKey>,
+}
+
+impl Handle {
+    /// Has an offer made, where everything allows it. Returns its number after the commit, or why there is none.
+    ///
+    /// # Errors
+    /// The engine has ended, or waits for its store: the offer isn't made later.
+    pub async fn offer(&self, wish: OfferWish) -> Result<Result<u64, Refusal>, Closed> {
+        self.ask(Command::Offer(wish), Reply::Offered).await
+    }
+
+    /// Hands over something that happened in a conversation. Returns after the commit what it was to the sessions that
+    /// are linked to it.
+    ///
+    /// # Errors
+    /// The engine has ended, or waits for its store: whoever told it is to tell it again.
+    pub async fn turn(&self, turn: Turn) -> Result<Vec<(SessionKey, Heard)>, Closed> {
+        self.ask(Command::Turn(turn), Reply::Heard).await
+    }
+
+    /// Changes how a session is helped. Returns after the commit how it stands.
+    ///
+    /// # Errors
+    /// Nothing changed, and why.
+    pub async fn change_help(&self, command: HelpCommand) -> Result<Standing, HelpError> {
+        let changed = self.ask(Command::Help(command), Reply::Helped).await;
+        changed.unwrap_or(Err(HelpError::Unavailable))
+    }
+
+    /// How a session stands at `now`; `None` where nothing is known of it.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub async fn helped(
+        &self,
+        key: &SessionKey,
+        now: Timestamp,
+    ) -> Result<Option<Helped>, StoreError> {
+        let group = [session_group(key)];
+        let sessions = self.store.load(Table::Session, &group).await?;
+        let rows = self.store.load(Table::Help, &group).await?;
+        let row = |number| rows[0].iter().find(|(n, _)| *n == number).map(|(_, value)| value);
+        let record = sessions[0].iter().find(|(n, _)| *n == 0);
+        let record = record.and_then(|(n, value)| read::<Record>(Table::Session, *n, value));
+        let help = row(STATE).and_then(|value| read::<Help>(Table::Help, STATE, value));
+        if record.is_none() && help.is_none() {
+            return Ok(None);
+        }
+        let log = row(LOG).and_then(|value| read::<Log>(Table::Help, LOG, value));
+        let link = record.and_then(|record| record.link);
+        Ok(Some(Helped {
+            standing: help.unwrap_or_else(|| Help::new(now)).taken_up(now).standing(None, now),
+            target: link.map(|link| (link.plugin, link.conversation)),
+            decisions: log.iter().flat_map(Log::decisions).cloned().collect(),
+        }))
+    }
+
+    /// What was decided of offers lately: of some sessions, those behind `after`.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub async fn offer_decisions(
+        &self,
+        after: Option<&SessionKey>,
+    ) -> Result<Decisions, StoreError> {
+        let behind = |key: &SessionKey| Key {
+            table: Table::Help,
+            group: session_group(key),
+            number: u64::MAX,
+        };
+        let rows = self.store.scan(Table::Help, after.map(behind), PAGE).await?;
+        let mut decisions = Decisions::default();
+        if rows.len() == PAGE {
+            decisions.next = rows.last().and_then(|(row, _)| session_key(&row.group));
+        }
+        for (row, value) in rows.iter().filter(|(row, _)| row.number == LOG) {
+            let key = session_key(&row.group);
+            if let (Some(key), Some(log)) = (key, read::<Log>(Table::Help, LOG, value)) {
+                decisions.sessions.push((key, log.decisions().cloned().collect()));
+            }
+        }
+        Ok(decisions)
+    }
+
+    /// Whether help is offered to anybody.
+    pub fn offers_help(&self) -> bool {
+        let settings = self.settings();
+        settings.products().any(|product| settings.offers(product).is_some())
+    }
+
+    /// Asks the engine for something that is for this moment only.
+    async fn ask<T>(
+        &self,
+        command: Command,
+        reply: impl FnOnce(oneshot::Sender<T>) -> Reply,
+    ) -> Result<T, Closed> {
+        if self.store_state() != StoreState::Serving {
+            return Err(Closed);
+        }
+        let (sender, answer) = oneshot::channel();
+        let asked = Asked { command, reply: reply(sender), capacity: None };
+        let asked = async {
+            self.inbox.send(asked.into()).await.map_err(|_| Closed)?;
+            answer.await.map_err(|_| Closed)
+        };
+        tokio::time::timeout(PATIENCE, asked).await.map_err(|_| Closed)?
+    }
+}
