@@ -130,7 +130,30 @@ impl Identity {
 
 /// The key of a turn's extras that names what is vouched for.
 const VERIFIED: &str = "verified";
+/// The key that says who is behind it: `person` where it isn't there, `agent` or `bot`.
+const AUTHOR: &str = "author";
+/// The key that says what happened: `message` where it isn't there, `typing`, `closed`, `reopened` or `reaction`.
+const HAPPENED: &str = "happened";
+/// The key with the id of the quick reply that was clicked.
+const OPTION_ID: &str = "option-id";
+/// The key with what the platform calls the message.
+const MESSAGE_ID: &str = "message-id";
 
+/// A turn is a person's message unless it says otherwise. Only that links a conversation and can be answered: say of
+/// everything else what it is, and of nobody but the person whose it is.
+///
+/// ```
+/// use sidenote_plugin::webhook::Turn;
+/// let clicked = Turn::new("c-1").clicked("yes").with_message_id(Some("m-7".to_owned()));
+/// assert_eq!(clicked.extras, [
+///     ("option-id".to_owned(), "yes".to_owned()),
+///     ("message-id".to_owned(), "m-7".to_owned()),
+/// ]);
+/// assert_eq!(Turn::new("c-1").by_agent().closed().extras, [
+///     ("author".to_owned(), "agent".to_owned()),
+///     ("happened".to_owned(), "closed".to_owned()),
+/// ]);
+/// ```
 impl Turn {
     /// A turn of a conversation, with nothing said about whose it is.
     pub fn new(conversation_id: impl Into<String>) -> Self {
@@ -143,6 +166,62 @@ impl Turn {
             text: None,
             extras: Vec::new(),
         }
+    }
+
+    /// Says that a human agent of support is behind it. Then nobody else is named by it: leave the person's fields
+    /// out.
+    pub fn by_agent(self) -> Self {
+        self.saying(AUTHOR, "agent")
+    }
+
+    /// Says that an automation is behind it, or this plugin itself. A platform that tells of what we posted must
+    /// never have it look like an agent's or a person's.
+    pub fn by_bot(self) -> Self {
+        self.saying(AUTHOR, "bot")
+    }
+
+    /// Says that somebody is writing at this moment.
+    pub fn typing(self) -> Self {
+        self.saying(HAPPENED, "typing")
+    }
+
+    /// Says that the conversation was closed.
+    pub fn closed(self) -> Self {
+        self.saying(HAPPENED, "closed")
+    }
+
+    /// Says that the conversation was opened again.
+    pub fn reopened(self) -> Self {
+        self.saying(HAPPENED, "reopened")
+    }
+
+    /// Says that somebody reacted to a message.
+    pub fn reacted(self) -> Self {
+        self.saying(HAPPENED, "reaction")
+    }
+
+    /// Says which quick reply was clicked: its id, as the offer had it. Its label is the turn's text.
+    pub fn clicked(self, option_id: impl Into<String>) -> Self {
+        self.saying(OPTION_ID, option_id)
+    }
+
+    /// Says what the platform calls the message, where it is known: the same whenever the platform tells of it. One
+    /// message is answered once.
+    pub fn with_message_id(self, id: Option<String>) -> Self {
+        match id {
+            Some(id) => self.saying(MESSAGE_ID, id),
+            None => self,
+        }
+    }
+
+    /// Puts a key in place of what it said before; an empty text says nothing.
+    fn saying(mut self, key: &str, value: impl Into<String>) -> Self {
+        self.extras.retain(|(known, _)| known != key);
+        let value = value.into();
+        if !value.is_empty() {
+            self.extras.push((key.to_owned(), value));
+        }
+        self
     }
 
     /// Says for which of its fields the platform vouches: that they are this person's. What isn't named is a claim,
@@ -158,16 +237,12 @@ impl Turn {
     /// let turn = turn.vouched([Identity::ExternalUserId]);
     /// assert_eq!(turn.extras, [("verified".to_owned(), "external-user-id".to_owned())]);
     /// ```
-    pub fn vouched(mut self, fields: impl IntoIterator<Item = Identity>) -> Self {
-        self.extras.retain(|(key, _)| key != VERIFIED);
+    pub fn vouched(self, fields: impl IntoIterator<Item = Identity>) -> Self {
         let fields: Vec<_> = fields.into_iter().collect();
         let known =
             Identity::ALL.into_iter().filter(|field| fields.contains(field) && field.is_in(&self));
         let names: Vec<_> = known.map(Identity::name).collect();
-        if !names.is_empty() {
-            self.extras.push((VERIFIED.to_owned(), names.join(" ")));
-        }
-        self
+        self.saying(VERIFIED, names.join(" "))
     }
 }
 
@@ -339,6 +414,15 @@ mod tests {
             let wanted = wanted.map(|names: &str| ("verified".to_owned(), names.to_owned()));
             assert_eq!(turn.extras, Vec::from_iter(wanted), "{fields:?}");
         }
+    }
+
+    #[test]
+    fn what_is_said_of_a_turn_last_counts_and_an_empty_id_is_none() {
+        let turn = Turn::new("c-1").by_agent().typing().clicked("o1").by_bot().closed();
+        let turn = turn.clicked("").with_message_id(Some(String::new())).with_message_id(None);
+        let wanted = [("author", "bot"), ("happened", "closed")];
+        assert_eq!(turn.extras, wanted.map(|(key, word)| (key.to_owned(), word.to_owned())));
+        assert_eq!(turn.reopened().reacted().extras[1].1, "reaction");
     }
 
     #[test]
