@@ -27,6 +27,7 @@ use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::llm::Replies;
 use crate::outbox::trouble::{FaultKind, LastError};
 use crate::plugin::{self, Health, ReceiveError, Registry, WebhookEvent, WebhookTurn};
+use crate::session::turn::Meaning;
 use crate::store::Store;
 use crate::stream::{Interruption, State, Status};
 use crate::telemetry::Refusals;
@@ -103,8 +104,27 @@ impl ApiBackend {
         self.closed.set();
     }
 
-    /// Links the session that a turn in a conversation tells of. `Ok` also where it tells of none.
+    /// Acts on a turn by what it means: the one place where that is decided. Only what the person writes links.
     async fn turn(&self, plugin: &str, turn: WebhookTurn, mode: LinkMode) -> Result<(), LinkError> {
+        match turn.meaning() {
+            Meaning::PersonWrote => self.link_turn(plugin, turn, mode).await,
+            Meaning::PersonTypes
+            | Meaning::PersonReacted
+            | Meaning::AgentWrote
+            | Meaning::AgentTypes
+            | Meaning::Closed
+            | Meaning::Reopened
+            | Meaning::Nothing => Ok(()),
+        }
+    }
+
+    /// Links the session that a turn in a conversation tells of. `Ok` also where it tells of none.
+    async fn link_turn(
+        &self,
+        plugin: &str,
+        turn: WebhookTurn,
+        mode: LinkMode,
+    ) -> Result<(), LinkError> {
         let conversation = ConversationId::new(turn.conversation_id.as_str());
         let turn = self.somebodys(turn);
         let (Ok(conversation), Some(who)) = (conversation, self.who(plugin, &turn)) else {

@@ -286,7 +286,16 @@ impl Registry {
         if answer.is_err() {
             pool.counters().failures.fetch_add(1, Relaxed);
         }
-        let events = answer?;
+        let (events, unknown) = answer?;
+        if let Some(key) = unknown
+            && pool.is_first_unknown_word()
+        {
+            tracing::warn!(
+                plugin,
+                key,
+                "webhook: an event was left out, because this host doesn't know what its `{key}` says: the plugin is newer than the host; further ones are left out without a line"
+            );
+        }
         let claim = match pool.accepted().claim(verified.into_digests(), self.clock().now()) {
             Claimed::New(claim) => Some(claim),
             Claimed::Repeat => {

@@ -1,7 +1,7 @@
 //! The instances of one version of a plugin: the queue before them, the deadline, and what is done after
 //! a crash.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -42,6 +42,8 @@ pub(super) struct Pool {
     /// Watches webhooks. What strangers send holds none of the host's own calls back, and webhooks, genuine
     /// ones among them, for a moment only.
     strangers: Mutex<Supervisor>,
+    /// Whether it was said that this version tells of something that this host doesn't know.
+    unknown_told: AtomicBool,
 }
 
 /// What the versions of a plugin share: while one takes over from the other, the limits hold for both
@@ -170,6 +172,7 @@ impl Pool {
             idle: Mutex::new(Some(vec![Warm::new(tried)])),
             own: Mutex::new(Supervisor::new()),
             strangers: Mutex::new(Supervisor::with_pause(STRANGERS_PAUSE)),
+            unknown_told: AtomicBool::new(false),
         }
     }
 
@@ -224,6 +227,11 @@ impl Pool {
     /// What was counted.
     pub(super) fn counters(&self) -> &Counters {
         self.shared.counters()
+    }
+
+    /// Whether this version tells for the first time of something that this host doesn't know.
+    pub(super) fn is_first_unknown_word(&self) -> bool {
+        !self.unknown_told.swap(true, Relaxed)
     }
 
     /// The webhooks that were accepted.

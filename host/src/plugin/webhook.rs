@@ -5,6 +5,7 @@ use std::fmt;
 use crate::clock::Clock;
 use crate::once::Claim;
 use crate::session::identity::Vouched;
+use crate::session::turn::{Author, Happened, Meaning, meaning};
 
 /// A request of a chat platform, as it came in. Only the plugin can tell whether it is genuine.
 #[derive(Clone, PartialEq, Eq)]
@@ -22,9 +23,9 @@ pub struct WebhookRequest {
 /// What a genuine request means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WebhookEvent {
-    /// A person opened a conversation.
+    /// A conversation was opened; [`WebhookTurn::meaning`] says by whom.
     Opened(WebhookTurn),
-    /// A person wrote in a conversation.
+    /// Something happened in a conversation; [`WebhookTurn::meaning`] says what.
     Replied(WebhookTurn),
     /// The platform checks the address: send this back.
     Challenge(WebhookAnswer),
@@ -77,6 +78,21 @@ pub struct WebhookTurn {
     pub text: Option<String>,
     /// What of it the platform vouches for; the rest is what a visitor says of himself.
     pub vouched: Vouched,
+    /// Who is behind it.
+    pub author: Author,
+    /// What happened.
+    pub happened: Happened,
+    /// The id of the quick reply that was clicked, as it was offered. At most 256 bytes.
+    pub option_id: Option<String>,
+    /// What the platform calls the message: the same whenever it tells of it again. At most 1024 bytes.
+    pub message_id: Option<String>,
+}
+
+impl WebhookTurn {
+    /// What the turn means for the host.
+    pub fn meaning(&self) -> Meaning {
+        meaning(self.author, self.happened)
+    }
 }
 
 /// The answer that a platform expects of an address before it uses it.
@@ -149,6 +165,10 @@ impl fmt::Debug for WebhookTurn {
             .field("has_email", &self.email.is_some())
             .field("has_text", &self.text.is_some())
             .field("vouched", &self.vouched)
+            .field("author", &self.author)
+            .field("happened", &self.happened)
+            .field("has_option_id", &self.option_id.is_some())
+            .field("has_message_id", &self.message_id.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -145,7 +145,17 @@ pub(crate) fn told(event: &WebhookEvent) -> String {
                 id.as_ref().map(|id| format!(", {name} {id:?}{}", mark(*vouched)))
             })
             .collect();
-        format!("{what} {:?}{}", turn.conversation_id, known.concat())
+        let by = [turn.author.word(), turn.happened.word()];
+        let by = match by {
+            ["person", "message"] => String::new(),
+            [author, happened] => format!(", {author}, {happened}"),
+        };
+        let named = [("option", &turn.option_id), ("message", &turn.message_id)];
+        let named: Vec<_> = named
+            .iter()
+            .filter_map(|(name, id)| id.as_ref().map(|id| format!(", {name} {id:?}")))
+            .collect();
+        format!("{what} {:?}{}{by}{}", turn.conversation_id, known.concat(), named.concat())
     };
     match event {
         WebhookEvent::Opened(it) => turn("opened", it),

@@ -8,9 +8,20 @@ use crate::plugin::webhook::{
     ReceiveError, WebhookAnswer, WebhookEvent, WebhookRequest, WebhookTurn,
 };
 use crate::session::identity::Vouched;
+use crate::session::turn::{Author, Happened};
 
 /// The key of a turn's extras that says what the platform vouches for.
 const VERIFIED: &str = "verified";
+/// The key that says who is behind a turn.
+const AUTHOR: &str = "author";
+/// The key that says what happened.
+const HAPPENED: &str = "happened";
+/// The key with the id of the quick reply that was clicked.
+const OPTION_ID: &str = "option-id";
+/// The key with what the platform calls the message.
+const MESSAGE_ID: &str = "message-id";
+const MAX_OPTION_BYTES: usize = 256;
+const MAX_MESSAGE_ID_BYTES: usize = 1024;
 const MAX_EVENTS: usize = 64;
 const MAX_TEXT_BYTES: usize = 64 << 10;
 const MAX_ANSWER_BYTES: usize = 64 << 10;
@@ -28,28 +39,49 @@ pub(in crate::plugin) fn headers(headers: &[(String, String)]) -> Vec<(&str, &st
     headers.iter().map(|(name, value)| (&**name, &**value)).collect()
 }
 
+/// The events of a webhook, and a key whose word this version doesn't know, where there is one: what a newer plugin
+/// tells of is of no interest to this host.
 pub(in crate::plugin) fn events(
     events: Vec<wit::Event>,
-) -> Result<Vec<WebhookEvent>, ReceiveError> {
+) -> Result<(Vec<WebhookEvent>, Option<&'static str>), ReceiveError> {
     if events.len() > MAX_EVENTS {
         return Err(unusable(format!("it names more than {MAX_EVENTS} events")));
     }
-    events.into_iter().map(event).collect()
+    let mut unknown = None;
+    let read = events.into_iter().map(|it| event(it, &mut unknown)).collect::<Result<_, _>>()?;
+    Ok((read, unknown))
 }
 
-fn event(event: wit::Event) -> Result<WebhookEvent, ReceiveError> {
+fn event(
+    event: wit::Event,
+    unknown: &mut Option<&'static str>,
+) -> Result<WebhookEvent, ReceiveError> {
+    let mut known = |it: wit::Turn, make: fn(WebhookTurn) -> WebhookEvent| {
+        turn(it).map(|read| match read {
+            Ok(turn) => make(turn),
+            Err(key) => {
+                *unknown = Some(key);
+                WebhookEvent::Ignored
+            }
+        })
+    };
     Ok(match event {
-        wit::Event::Opened(it) => WebhookEvent::Opened(turn(it)?),
-        wit::Event::Replied(it) => WebhookEvent::Replied(turn(it)?),
+        wit::Event::Opened(it) => known(it, WebhookEvent::Opened)?,
+        wit::Event::Replied(it) => known(it, WebhookEvent::Replied)?,
         wit::Event::Challenge(it) => WebhookEvent::Challenge(answer(it)?),
         wit::Event::Ignored => WebhookEvent::Ignored,
     })
 }
 
-fn turn(turn: wit::Turn) -> Result<WebhookTurn, ReceiveError> {
+/// A turn, or the key whose word isn't known.
+fn turn(turn: wit::Turn) -> Result<Result<WebhookTurn, &'static str>, ReceiveError> {
     let conversation_id = turn.conversation_id;
     ConversationId::new(conversation_id.as_str()).map_err(|error| unusable(error.to_string()))?;
-    Ok(WebhookTurn {
+    let Some(author) = word(&turn.extras, AUTHOR, Author::read) else { return Ok(Err(AUTHOR)) };
+    let Some(happened) = word(&turn.extras, HAPPENED, Happened::read) else {
+        return Ok(Err(HAPPENED));
+    };
+    Ok(Ok(WebhookTurn {
         conversation_id,
         session_id: id(turn.session_id, "session-id")?,
         external_user_id: id(turn.external_user_id, "external-user-id")?,
@@ -57,7 +89,40 @@ fn turn(turn: wit::Turn) -> Result<WebhookTurn, ReceiveError> {
         product_id: id(turn.product_id, "product-id")?,
         text: turn.text.map(cut),
         vouched: vouched(&turn.extras),
-    })
+        author,
+        happened,
+        option_id: extra_id(&turn.extras, OPTION_ID, MAX_OPTION_BYTES)?,
+        message_id: extra_id(&turn.extras, MESSAGE_ID, MAX_MESSAGE_ID_BYTES)?,
+    }))
+}
+
+/// What a key says; the default where it isn't there. `None` for a word that isn't known, and for two that differ:
+/// nobody can say which of them holds.
+fn word<T: Default + PartialEq>(
+    extras: &[(String, String)],
+    key: &str,
+    read: fn(&str) -> Option<T>,
+) -> Option<T> {
+    let mut said = extras.iter().filter(|(it, _)| it == key).map(|(_, word)| read(word));
+    let first = said.next().unwrap_or_else(|| Some(T::default()))?;
+    said.all(|other| other.as_ref() == Some(&first)).then_some(first)
+}
+
+/// An id under a key; empty is none. One that can't be kept is refused: cut, it would be another's.
+fn extra_id(
+    extras: &[(String, String)],
+    key: &str,
+    most: usize,
+) -> Result<Option<String>, ReceiveError> {
+    let Some((_, id)) = extras.iter().find(|(it, id)| it == key && !id.is_empty()) else {
+        return Ok(None);
+    };
+    if id.len() > most || id.chars().any(char::is_control) {
+        return Err(unusable(format!(
+            "`{key}` is longer than {most} bytes or has control characters"
+        )));
+    }
+    Ok(Some(id.clone()))
 }
 
 /// What the key `verified` says; without it nothing is vouched for. Where it stands twice, only what both
@@ -149,7 +214,7 @@ mod tests {
 
     #[test]
     fn empty_ids_are_none_and_long_text_is_cut() {
-        let found = events(vec![wit::Event::Replied(turn_of("c1"))]).unwrap();
+        let (found, _) = events(vec![wit::Event::Replied(turn_of("c1"))]).unwrap();
         let [WebhookEvent::Replied(turn)] = &*found else { panic!("{found:?}") };
         assert_eq!(turn.session_id, None);
         assert_eq!(turn.text.as_ref().map(String::len), Some(MAX_TEXT_BYTES));
@@ -160,7 +225,7 @@ mod tests {
         let vouched = |extras: &[(&str, &str)]| {
             let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
             let extras = extras.iter().map(own).collect();
-            let turn = turn(wit::Turn { extras, ..turn_of("c1") }).unwrap();
+            let turn = turn(wit::Turn { extras, ..turn_of("c1") }).unwrap().unwrap();
             let Vouched { session_id, user_id, email } = turn.vouched;
             (session_id, user_id, email)
         };
@@ -171,6 +236,59 @@ mod tests {
         assert_eq!(vouched(&[all]), (true, true, true));
         assert_eq!(vouched(&[all, ("verified", "session-id")]), (true, false, false));
         assert_eq!(vouched(&[all, ("verified", "")]), (false, false, false));
+    }
+
+    fn told(extras: &[(&str, &str)]) -> Result<Result<WebhookTurn, &'static str>, ReceiveError> {
+        let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        let extras = extras.iter().map(own).collect();
+        turn(wit::Turn { extras, ..turn_of("c1") })
+    }
+
+    #[test]
+    fn a_turn_is_a_persons_message_unless_its_extras_say_otherwise() {
+        let turn = told(&[("of-a-later-version", "x")]).unwrap().unwrap();
+        assert_eq!((turn.author, turn.happened), (Author::Person, Happened::Message));
+        assert_eq!((turn.option_id, turn.message_id), (None, None));
+        let extras = [
+            ("author", "agent"),
+            ("happened", "closed"),
+            ("option-id", "o0123"),
+            ("message-id", "m-1"),
+            ("happened", "closed"),
+        ];
+        let turn = told(&extras).unwrap().unwrap();
+        assert_eq!((turn.author, turn.happened), (Author::Agent, Happened::Closed));
+        assert_eq!(turn.option_id.as_deref(), Some("o0123"));
+        assert_eq!(turn.message_id.as_deref(), Some("m-1"));
+        assert_eq!(told(&[("option-id", "")]).unwrap().unwrap().option_id, None);
+    }
+
+    #[test]
+    fn a_word_that_is_not_known_makes_an_event_of_no_interest_and_the_others_stay() {
+        for (extras, key) in [
+            (&[("author", "manager")][..], "author"),
+            (&[("author", "")], "author"),
+            (&[("happened", "merged")], "happened"),
+            (&[("author", "person"), ("author", "bot")], "author"),
+            (&[("happened", "message"), ("happened", "x")], "happened"),
+        ] {
+            assert_eq!(told(extras).unwrap(), Err(key), "{extras:?}");
+        }
+        let later = vec![("happened".to_owned(), "merged".to_owned())];
+        let later = wit::Turn { extras: later, ..turn_of("c1") };
+        let all = vec![wit::Event::Replied(later), wit::Event::Opened(turn_of("c2"))];
+        let (found, unknown) = events(all).unwrap();
+        assert!(matches!(&*found, [WebhookEvent::Ignored, WebhookEvent::Opened(_)]), "{found:?}");
+        assert_eq!(unknown, Some("happened"));
+    }
+
+    #[test]
+    fn an_id_that_cannot_be_kept_is_refused_and_never_cut() {
+        for (key, most) in [("option-id", 256), ("message-id", 1024)] {
+            assert!(told(&[(key, &"x".repeat(most))]).is_ok());
+            assert!(told(&[(key, &"x".repeat(most + 1))]).is_err());
+            assert!(told(&[(key, "a\nb")]).is_err());
+        }
     }
 
     #[test]
