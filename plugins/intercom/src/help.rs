@@ -2,19 +2,20 @@
 
 use serde_json::json;
 use sidenote_plugin::help::Offer;
-use sidenote_plugin::{Failure, LimitScope, Posted, log, text};
+use sidenote_plugin::{Failure, Posted, log, text};
 
 use crate::settings::Settings;
-use crate::{api, marker, note};
+use crate::{api, marker, note, uuid};
 
 /// Most quick replies of one offer.
 const MOST_REPLIES: usize = 3;
 /// Longest answer, in characters before escaping.
 const MOST: usize = 10_000;
 
-/// Answers the person.
+/// Answers the person. The marker of the key stands in the text, so that the answer is found again.
 pub(crate) fn reply(
     settings: &Settings,
+    key: &str,
     conversation: &str,
     answer: &str,
 ) -> Result<Posted, Failure> {
@@ -23,10 +24,10 @@ pub(crate) fn reply(
         "message_type": "comment",
         "type": "admin",
         "admin_id": settings.admin,
-        "body": note::paragraphs("", &text::cut(answer, MOST)),
+        "body": note::paragraphs(&marker::of(key), &text::cut(answer, MOST)),
     });
     let response = api::post(settings, &path, &body)?;
-    Ok(note::posted(&response, |it| it.latest("comment", &settings.admin)))
+    Ok(note::posted(&response, |it| it.visible(&settings.admin, key)))
 }
 
 /// Offers help: the text as an answer, then the quick replies, which carry no text of their own. When these
@@ -37,16 +38,13 @@ pub(crate) fn offer(
     conversation: &str,
     offer: &Offer,
 ) -> Result<Posted, Failure> {
-    let posted = reply(settings, conversation, &offer.text)?;
+    let posted = reply(settings, key, conversation, &offer.text)?;
     if offer.quick_replies.is_empty() {
         return Ok(posted);
     }
     let path = format!("/conversations/{}/reply", api::id(conversation)?);
-    let replies = offer.quick_replies.iter().take(MOST_REPLIES).enumerate();
-    let options = replies.map(|(index, reply)| {
-        let id = format!("{index} {}", reply.id);
-        json!({ "text": reply.label, "uuid": uuid(key, &id) })
-    });
+    let replies = offer.quick_replies.iter().take(MOST_REPLIES);
+    let options = replies.map(|reply| json!({ "text": reply.label, "uuid": uuid::of(&reply.id) }));
     let body = json!({
         "message_type": "quick_reply",
         "type": "admin",
@@ -54,26 +52,15 @@ pub(crate) fn offer(
         "reply_options": options.collect::<Vec<_>>(),
     });
     Ok(match api::post(settings, &path, &body) {
-        Ok(response) => match api::exhausted(&response) {
-            Some(pause) => posted.with_pause(pause, LimitScope::Account),
-            None => posted,
-        },
+        // The answer shows the text and the replies behind it: both are redacted together.
+        Ok(response) => note::posted(&response, |it| {
+            it.visible(&settings.admin, key).or_else(|| posted.note_id.clone())
+        }),
         Err(failure) => {
             log::warn!({ code = failure.code }, "the offer was made without its quick replies");
             posted
         }
     })
-}
-
-/// The id of a quick reply: the same for every attempt at the same offer. Version 8 of RFC 9562, whose bits are
-/// the maker's own.
-fn uuid(key: &str, id: &str) -> String {
-    let text = format!("{key} {id}");
-    let (high, low) = (marker::digest(1, &text), marker::digest(2, &text));
-    let high = high & !0xF000 | 0x8000;
-    let low = low & !(0b11 << 62) | 0b10 << 62;
-    let (high, low) = (format!("{high:016x}"), format!("{low:016x}"));
-    format!("{}-{}-{}-{}-{}", &high[..8], &high[8..12], &high[12..], &low[..4], &low[4..])
 }
 
 #[cfg(test)]
@@ -88,9 +75,15 @@ mod tests {
         host.requests().iter().map(|it| serde_json::from_slice(&it.body).unwrap()).collect()
     }
 
-    fn answer() -> String {
-        let part = json!({ "id": "9", "part_type": "comment", "author": { "id": 7 }, "body": "" });
-        json!({ "conversation_parts": { "conversation_parts": [part] } }).to_string()
+    fn answer(later: &[&str]) -> String {
+        let body = format!("<p>{}Trouble</p>", marker::of("key-1"));
+        let part =
+            json!({ "id": "9", "part_type": "comment", "author": { "id": 7 }, "body": body });
+        let later = (10..)
+            .zip(later)
+            .map(|(id, kind)| json!({ "id": id, "part_type": kind, "author": { "id": "7" } }));
+        let parts: Vec<_> = std::iter::once(part).chain(later).collect();
+        json!({ "conversation_parts": { "conversation_parts": parts } }).to_string()
     }
 
     fn offer() -> Offer {
@@ -101,30 +94,28 @@ mod tests {
 
     #[test]
     fn an_offer_is_an_answer_and_then_three_quick_replies_at_most() {
-        let host = Host::new().config("admin_id", "7").respond(200, &answer()).respond(200, "{}");
+        let host = Host::new()
+            .config("admin_id", "7")
+            .respond(200, &answer(&[]))
+            .respond(200, &answer(&["quick_reply"]));
         let host = host.install();
         let posted = Intercom::offer(test::call(), "215".to_owned(), offer());
-        assert_eq!(posted, Ok(Posted::with_id("9")));
+        assert_eq!(posted, Ok(Posted::with_id("9,10")));
         let bodies = bodies(&host);
         assert_eq!(bodies[0]["message_type"], "comment");
-        assert_eq!(bodies[0]["body"], "<p>Trouble with &lt;Pay&gt;?</p>");
+        let text = format!("<p>{}Trouble with &lt;Pay&gt;?</p>", marker::of("key-1"));
+        assert_eq!(bodies[0]["body"], text);
         assert_eq!(bodies[1]["message_type"], "quick_reply");
         let options = bodies[1]["reply_options"].as_array().unwrap();
         let labels: Vec<_> = options.iter().map(|it| it["text"].as_str().unwrap()).collect();
         assert_eq!(labels, ["Yes", "No", "Later"]);
-        for option in options {
-            let uuid = option["uuid"].as_str().unwrap();
-            let lengths: Vec<_> = uuid.split('-').map(str::len).collect();
-            assert_eq!(lengths, [8, 4, 4, 4, 12], "{uuid}");
-            assert_eq!(&uuid[14..15], "8", "{uuid}");
-            assert!("89ab".contains(&uuid[19..20]), "{uuid}");
-        }
-        assert_ne!(options[0]["uuid"], options[1]["uuid"]);
+        let uuids: Vec<_> = options.iter().map(|it| it["uuid"].as_str().unwrap()).collect();
+        assert_eq!(uuids, ["y", "n", "l"].map(uuid::of));
     }
 
     #[test]
     fn an_offer_whose_replies_fail_was_made() {
-        let host = Host::new().config("admin_id", "7").respond(200, &answer()).respond(500, "");
+        let host = Host::new().config("admin_id", "7").respond(200, &answer(&[])).respond(500, "");
         let host = host.install();
         let posted = Intercom::offer(test::call(), "215".to_owned(), offer());
         assert_eq!(posted, Ok(Posted::with_id("9")));

@@ -1,4 +1,4 @@
-//! Webhooks: who opened a conversation, and who wrote in it.
+//! Webhooks: who opened a conversation, and who did what in it.
 
 use serde_json::Value;
 use sidenote_plugin::crypto::{Encoding, Hash};
@@ -6,6 +6,8 @@ use sidenote_plugin::webhook::{
     Answer, Event, Hmac, Identity, Rejection, Request, Turn, identity_verification,
 };
 use sidenote_plugin::{config, json};
+
+use crate::{marker, uuid};
 
 /// The secret that Intercom signs with.
 const SECRET: &str = "client_secret";
@@ -58,25 +60,67 @@ fn verify(request: &Request) -> Result<(), Rejection> {
 
 fn event(notification: &Value) -> Result<Event, Rejection> {
     check_workspace(notification)?;
-    let opened = match notification["topic"].as_str() {
-        Some("conversation.user.created") => true,
-        Some("conversation.user.replied") => false,
-        // Pings, and all that support does: our own notes among it.
-        Some(_) => return Ok(Event::Ignored),
-        None => return Err(Rejection::new(400, "body", "`topic` is missing")),
-    };
+    let topic = notification["topic"].as_str();
+    let topic = topic.ok_or_else(|| Rejection::new(400, "body", "`topic` is missing"))?;
     let conversation = &notification["data"]["item"];
-    let id = json::id(&conversation["id"]).ok_or_else(|| {
-        Rejection::new(400, "body", "`data.item` isn't the conversation expected: it has no `id`")
-    })?;
-    let source = &conversation["source"];
-    let parts = json::elements(&conversation["conversation_parts"]["conversation_parts"]);
-    let said = if opened { source } else { parts.last().unwrap_or(&Value::Null) };
+    match topic {
+        "conversation.user.created" => by_person(conversation, true),
+        "conversation.user.replied" => by_person(conversation, false),
+        "conversation.admin.single.created" => {
+            Ok(Event::Opened(by_support(conversation, &conversation["source"])?))
+        }
+        "conversation.admin.replied" | "conversation.operator.replied" => {
+            let said = last_part(conversation);
+            // A quick reply of an offer is a part of its own, without text.
+            let is_seen =
+                matches!(said["part_type"].as_str(), None | Some("comment" | "quick_reply"));
+            if is_seen {
+                Ok(Event::Replied(by_support(conversation, said)?))
+            } else {
+                Ok(Event::Ignored)
+            }
+        }
+        "conversation.admin.closed" => {
+            Ok(Event::Replied(by_support(conversation, last_part(conversation))?.closed()))
+        }
+        "conversation.admin.opened" | "conversation.admin.unsnoozed" => {
+            Ok(Event::Replied(by_support(conversation, last_part(conversation))?.reopened()))
+        }
+        // Pings, and what else support does: our own notes among it.
+        _ => Ok(Event::Ignored),
+    }
+}
+
+/// What a person wrote.
+fn by_person(conversation: &Value, opened: bool) -> Result<Event, Rejection> {
+    let id = id(conversation)?;
+    let said = if opened { &conversation["source"] } else { last_part(conversation) };
     let Some(author) = person(conversation, said) else {
         return Ok(Event::Ignored);
     };
     let turn = turn(conversation, id, author, said)?;
     Ok(if opened { Event::Opened(turn) } else { Event::Replied(turn) })
+}
+
+/// What support did: a human agent, a bot, or this plugin, which writes as a teammate of its own. Nobody's name is
+/// told by it.
+fn by_support(conversation: &Value, said: &Value) -> Result<Turn, Rejection> {
+    let (author, ours) = (&said["author"], config::get("admin_id"));
+    let is_ours = json::id(&author["id"]).is_some_and(|id| Some(id) == ours)
+        || said["body"].as_str().is_some_and(marker::is_any_in);
+    let turn = Turn::new(id(conversation)?).with_message_id(json::id(&said["id"]));
+    Ok(if is_ours || author["type"] == "bot" { turn.by_bot() } else { turn.by_agent() })
+}
+
+fn id(conversation: &Value) -> Result<String, Rejection> {
+    json::id(&conversation["id"]).ok_or_else(|| {
+        Rejection::new(400, "body", "`data.item` isn't the conversation expected: it has no `id`")
+    })
+}
+
+fn last_part(conversation: &Value) -> &Value {
+    let parts = json::elements(&conversation["conversation_parts"]["conversation_parts"]);
+    parts.last().unwrap_or(&Value::Null)
 }
 
 /// Whom a conversation is about: whoever opened it, or else whoever answers support, null where that isn't said.
@@ -124,7 +168,12 @@ fn turn(conversation: &Value, id: String, author: &Value, said: &Value) -> Resul
     // the page says.
     let proven =
         if turn.external_user_id.is_some() { Identity::ExternalUserId } else { Identity::Email };
-    Ok(turn.vouched(is_proven.then_some(proven)))
+    let turn = turn.vouched(is_proven.then_some(proven)).with_message_id(json::id(&said["id"]));
+    let clicked = said["metadata"]["quick_reply_uuid"].as_str().and_then(uuid::id);
+    Ok(match clicked {
+        Some(option) => turn.clicked(option),
+        None => turn,
+    })
 }
 
 /// Whether an author is a person of ours: a user, a lead or a visitor.

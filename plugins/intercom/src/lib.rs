@@ -8,6 +8,7 @@ mod incoming;
 mod marker;
 mod note;
 mod settings;
+mod uuid;
 
 use sidenote_plugin::help::Offer;
 use sidenote_plugin::webhook::{Event, Rejection, Request};
@@ -43,8 +44,8 @@ impl Messenger for Intercom {
         help::offer(&Settings::load()?, &call.idempotency_key, &conversation, &offer)
     }
 
-    fn reply(_: Call, conversation: String, text: String) -> Result<Posted, Failure> {
-        help::reply(&Settings::load()?, &conversation, &text)
+    fn reply(call: Call, conversation: String, text: String) -> Result<Posted, Failure> {
+        help::reply(&Settings::load()?, &call.idempotency_key, &conversation, &text)
     }
 }
 

@@ -32,6 +32,15 @@ pub(crate) fn is_in(html: &str, key: &str) -> bool {
     html.contains(&marker) || (html.contains('&') && plain(html).contains(&marker))
 }
 
+/// Whether a text holds the marker of any key: no person writes 64 such characters in a row.
+pub(crate) fn is_any_in(html: &str) -> bool {
+    let mut row = 0;
+    plain(html).chars().any(|c| {
+        row = if matches!(c, ZERO | ONE) { row + 1 } else { 0 };
+        row == BITS
+    })
+}
+
 /// A digest of a text (FNV-1a); another `start` makes another one.
 pub(crate) fn digest(start: u64, text: &str) -> u64 {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
@@ -58,6 +67,15 @@ mod tests {
             assert!(!is_in(&html, "key-2"), "{html:?}");
         }
         assert!(!is_in("<p>text &amp; text</p>", "key-1"));
+    }
+
+    #[test]
+    fn a_text_of_ours_is_told_from_others_by_any_marker() {
+        assert!(is_any_in(&format!("<p>{}text</p>", of("whichever"))));
+        let persian = "\u{200C}نمی\u{200C}خواهم 👩\u{200D}👩\u{200D}👧".repeat(40);
+        for other in ["", "<p>text</p>", &*persian, &of("key")[3..]] {
+            assert!(!is_any_in(other));
+        }
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub(crate) fn posted(response: &Response, id: impl FnOnce(&Parts<'_>) -> Option<
     }
 }
 
-/// Looks for the note of a key.
+/// Looks for the note of a key, or else for the offer or the answer to the person.
 pub(crate) fn find(
     settings: &Settings,
     conversation: &str,
@@ -56,25 +56,31 @@ pub(crate) fn find(
 ) -> Result<Option<NoteId>, Failure> {
     let path = format!("/conversations/{}", api::id(conversation)?);
     let parts = api::get(settings, &path)?.list(&PARTS)?;
-    Ok(Parts(&parts).note(&settings.admin, key))
+    let (parts, admin) = (Parts(&parts), &*settings.admin);
+    Ok(parts.note(admin, key).or_else(|| parts.visible(admin, key)))
 }
 
-/// Takes the text of a note away; `This message was deleted` stands in its place.
+/// Takes the text of a note away, and of an offer its quick replies too; `This message was deleted` stands in its
+/// place.
 pub(crate) fn redact(
     settings: &Settings,
     conversation: &str,
     note: &str,
 ) -> Result<Redaction, Failure> {
-    let body = json!({
-        "type": "conversation_part",
-        "conversation_id": api::id(conversation)?,
-        "conversation_part_id": api::id(note)?,
-    });
-    match api::post(settings, "/conversations/redact", &body) {
-        Ok(_) => Ok(Redaction::Overwritten),
-        Err(failure) if failure.kind == FailureKind::NotFound => Ok(Redaction::Removed),
-        Err(failure) => Err(failure),
+    let mut redaction = Redaction::Removed;
+    for part in note.split(',') {
+        let body = json!({
+            "type": "conversation_part",
+            "conversation_id": api::id(conversation)?,
+            "conversation_part_id": api::id(part)?,
+        });
+        match api::post(settings, "/conversations/redact", &body) {
+            Ok(_) => redaction = Redaction::Overwritten,
+            Err(failure) if failure.kind == FailureKind::NotFound => {}
+            Err(failure) => return Err(failure),
+        }
     }
+    Ok(redaction)
 }
 
 /// A text as paragraphs and lines, its markup escaped, with the marker before it. It is cut where it would be
@@ -150,6 +156,35 @@ mod tests {
         ] {
             assert!(requests[0].headers.contains(&(name.to_owned(), value.to_owned())), "{name}");
         }
+    }
+
+    #[test]
+    fn an_offer_or_an_answer_is_found_by_its_key_too() {
+        let ours = format!("<p>{}Trouble?</p>", marker::of("key-1"));
+        let (text, replies) = (("5", "comment", "7", &*ours), ("6", "quick_reply", "7", ""));
+        let (other, person) = (("7", "comment", "7", "More"), ("8", "comment", "9", "Hm"));
+        for (parts, wanted) in [
+            (&[text][..], "5"),
+            (&[text, replies], "5,6"),
+            (&[text, person, replies], "5,6"),
+            (&[text, other, replies], "5"),
+        ] {
+            host().respond(200, &conversation(parts)).install();
+            let found = Intercom::find_note(test::call(), "215".to_owned(), "key-1".to_owned());
+            assert_eq!(found, Ok(Some(wanted.to_owned())));
+        }
+    }
+
+    #[test]
+    fn an_offer_is_redacted_with_its_quick_replies() {
+        let host = host().respond(200, "{}").respond(404, "{}").install();
+        let redacted = Intercom::redact_note(test::call(), "215".to_owned(), "5,6".to_owned());
+        assert_eq!(redacted, Ok(Redaction::Overwritten));
+        let parts = host.requests().into_iter().map(|it| {
+            let body: serde_json::Value = serde_json::from_slice(&it.body).unwrap();
+            body["conversation_part_id"].as_str().unwrap().to_owned()
+        });
+        assert_eq!(parts.collect::<Vec<_>>(), ["5", "6"]);
     }
 
     #[test]

@@ -225,8 +225,63 @@ fn the_session_can_be_in_another_attribute() {
 }
 
 #[test]
-fn what_support_does_is_ignored_and_what_cannot_be_read_is_refused() {
-    for topic in ["ping", "conversation.admin.noted", "conversation.admin.replied", "user.created"]
+fn what_support_does_is_told_by_who_does_it_and_names_nobody() {
+    let by = |topic: &str, kind: &str, admin: &str, body: &str| {
+        let mut item = by_user();
+        item["conversation_parts"]["conversation_parts"] = json!([{
+            "id": "41", "part_type": kind, "body": body, "author": { "type": "admin", "id": admin },
+        }]);
+        let request = signed(&notification(topic, &item));
+        Host::new().secret(SECRET, KEY).config("admin_id", "7").install();
+        read(&request).unwrap().remove(0)
+    };
+    let turn = Turn::new("525").with_message_id(Some("41".to_owned()));
+    let (agent, bot) = (turn.clone().by_agent(), turn.clone().by_bot());
+    let (replied, closed) = ("conversation.admin.replied", "conversation.admin.closed");
+    assert_eq!(by(replied, "comment", "8", "Hello"), Event::Replied(agent.clone()));
+    assert_eq!(by(replied, "comment", "7", "Hello"), Event::Replied(bot.clone()));
+    assert_eq!(by(replied, "quick_reply", "7", ""), Event::Replied(bot.clone()));
+    let marked = crate::marker::of("key-1");
+    assert_eq!(by(replied, "comment", "8", &marked), Event::Replied(bot.clone()));
+    assert_eq!(by(replied, "note", "8", "Between us"), Event::Ignored);
+    assert_eq!(by(closed, "close", "8", "Bye"), Event::Replied(agent.clone().closed()));
+    for topic in ["conversation.admin.opened", "conversation.admin.unsnoozed"] {
+        assert_eq!(by(topic, "open", "8", ""), Event::Replied(agent.clone().reopened()), "{topic}");
+    }
+    let mut item = by_user();
+    item["conversation_parts"]["conversation_parts"] =
+        json!([{ "id": "41", "part_type": "comment", "author": { "type": "bot", "id": "9" } }]);
+    for topic in [replied, "conversation.operator.replied"] {
+        let told = read(&signed(&notification(topic, &item))).unwrap();
+        assert_eq!(told, [Event::Replied(bot.clone())], "{topic}");
+    }
+    item["source"] = json!({ "id": "3", "author": { "type": "admin", "id": 8 } });
+    let opened = read(&signed(&notification("conversation.admin.single.created", &item))).unwrap();
+    let first = Turn::new("525").with_message_id(Some("3".to_owned())).by_agent();
+    assert_eq!(opened, [Event::Opened(first)]);
+}
+
+#[test]
+fn a_click_tells_the_id_of_the_quick_reply_as_the_host_gave_it() {
+    let option = "o0123456789abcdef0123";
+    let mut item = by_user();
+    let part = &mut item["conversation_parts"]["conversation_parts"][0];
+    part["id"] = json!("42");
+    part["body"] = json!("Yes, please");
+    part["metadata"] = json!({ "quick_reply_uuid": crate::uuid::of(option) });
+    let turn = turn_of("conversation.user.replied", &item);
+    assert_eq!(turn.text.as_deref(), Some("Yes, please"));
+    let extras = [("message-id", "42"), ("option-id", option)];
+    assert_eq!(turn.extras, extras.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    item["conversation_parts"]["conversation_parts"][0]["metadata"]["quick_reply_uuid"] =
+        json!("123e4567-e89b-12d3-a456-426614174000");
+    let turn = turn_of("conversation.user.replied", &item);
+    assert_eq!(turn.extras, [("message-id".to_owned(), "42".to_owned())], "another app's");
+}
+
+#[test]
+fn what_nobody_needs_to_know_is_ignored_and_what_cannot_be_read_is_refused() {
+    for topic in ["ping", "conversation.admin.noted", "conversation.admin.assigned", "user.created"]
     {
         let events = read(&signed(&notification(topic, &json!({}))));
         assert_eq!(events, Ok(vec![Event::Ignored]), "{topic}");
