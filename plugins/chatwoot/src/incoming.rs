@@ -1,4 +1,4 @@
-//! Chatwoot's webhooks: which are genuine, and what they mean.
+//! Chatwoot's webhooks: which are genuine, and who did what.
 
 use serde_json::Value;
 use sidenote_plugin::crypto::{Encoding, Hash};
@@ -8,6 +8,7 @@ use sidenote_plugin::webhook::{
 };
 
 use crate::api::Settings;
+use crate::finding::key_in;
 
 const SIGNATURE: Hmac =
     Hmac { secret: "webhook_secret", hash: Hash::Sha256, encoding: Encoding::Hex };
@@ -45,35 +46,102 @@ fn verify(request: &Request) -> Result<(), Rejection> {
 fn event(body: &Value) -> Result<Event, Rejection> {
     let missing = || Rejection::new(400, "body", "`event` is missing");
     let is_private = body["private"].as_bool().unwrap_or(false);
+    let conversation = &body["conversation"];
     Ok(match body["event"].as_str().ok_or_else(missing)? {
-        "conversation_created" => {
-            let texts = json::elements(&body["messages"]).iter();
-            let text = texts.filter_map(|message| message["content"].as_str()).next();
-            Event::Opened(turn(body, text)?)
-        }
-        // Notes come back as private messages, agents' messages as outgoing ones.
-        "message_created" if !is_private && is_incoming(&body["message_type"]) => {
-            // An agent, or a contact whom the conversation isn't about, in copy of a mail, say.
-            if is_another(&body["sender"], &body["conversation"]["meta"]["sender"]) {
-                return Ok(Event::Ignored);
-            }
-            Event::Replied(turn(&body["conversation"], body["content"].as_str())?)
-        }
+        "conversation_created" => opened(body)?,
+        "message_created" if !is_private => message(body)?,
         // A click on an answer of ours changes the message which offered it.
         "message_updated" if !is_private && body["content_type"] == "input_select" => {
-            let chosen = &body["content_attributes"]["submitted_values"][0]["title"];
-            match chosen.as_str() {
-                Some(text) => Event::Replied(turn(&body["conversation"], Some(text))?),
-                None => Event::Ignored,
+            let chosen = &body["content_attributes"]["submitted_values"][0];
+            let Some(label) = chosen["title"].as_str() else { return Ok(Event::Ignored) };
+            let option = json::id(&chosen["value"]).unwrap_or_default();
+            // The message keeps the offer's id, so the click has one of its own.
+            let id = json::id(&body["id"]).map(|id| format!("{id}/{option}"));
+            let turn = turn(conversation, Some(label))?;
+            Event::Replied(turn.with_message_id(id).clicked(option))
+        }
+        "conversation_status_changed" => match body["status"].as_str() {
+            Some("resolved") => Event::Replied(bare(body)?.closed()),
+            Some("open") => Event::Replied(bare(body)?.reopened()),
+            _ => Event::Ignored,
+        },
+        "conversation_typing_on" if body["is_private"] != true => {
+            let turn = bare(conversation)?.typing();
+            match body["user"]["type"].as_str() {
+                Some("user") => Event::Replied(turn.by_agent()),
+                Some("agent_bot") => Event::Replied(turn.by_bot()),
+                _ if is_another(&body["user"], &conversation["meta"]["sender"]) => Event::Ignored,
+                _ => Event::Replied(turn),
             }
         }
         _ => Event::Ignored,
     })
 }
 
-/// Chatwoot writes it as a word, and as a number where a message is part of something else.
-fn is_incoming(message_type: &Value) -> bool {
-    message_type == "incoming" || message_type == 0
+/// A conversation that began. One that support began is linked when the person answers.
+fn opened(body: &Value) -> Result<Event, Rejection> {
+    let messages = json::elements(&body["messages"]);
+    let first = messages.first().unwrap_or(&Value::Null);
+    Ok(match Kind::of(first) {
+        Kind::Incoming | Kind::Other => {
+            let text = messages.iter().filter_map(|message| message["content"].as_str()).next();
+            Event::Opened(turn(body, text)?.with_message_id(json::id(&first["id"])))
+        }
+        Kind::Outgoing | Kind::Template => Event::Opened(by_support(body, first)?),
+    })
+}
+
+/// A message that the person sees or wrote.
+fn message(body: &Value) -> Result<Event, Rejection> {
+    let conversation = &body["conversation"];
+    Ok(match Kind::of(body) {
+        Kind::Incoming => {
+            // An agent, or a contact whom the conversation isn't about, in copy of a mail, say.
+            if is_another(&body["sender"], &conversation["meta"]["sender"]) {
+                return Ok(Event::Ignored);
+            }
+            let turn = turn(conversation, body["content"].as_str())?;
+            Event::Replied(turn.with_message_id(json::id(&body["id"])))
+        }
+        Kind::Outgoing | Kind::Template => Event::Replied(by_support(conversation, body)?),
+        Kind::Other => Event::Ignored,
+    })
+}
+
+/// What support wrote for the person to see: an agent, or else an automation, a bot, or this plugin, whose messages
+/// have a key. Nobody's name is told by it.
+fn by_support(conversation: &Value, message: &Value) -> Result<Turn, Rejection> {
+    let attributes = &message["content_attributes"];
+    let is_automatic = Kind::of(message) == Kind::Template
+        || key_in(message).is_some()
+        || message["sender"]["type"] != "user"
+        || !attributes["automation_rule_id"].is_null();
+    let turn = bare(conversation)?.with_message_id(json::id(&message["id"]));
+    Ok(if is_automatic { turn.by_bot() } else { turn.by_agent() })
+}
+
+/// What a message is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Incoming,
+    Outgoing,
+    /// A greeting or a form that Chatwoot sends by itself.
+    Template,
+    /// What happened to the conversation, and what is to come.
+    Other,
+}
+
+impl Kind {
+    /// Chatwoot writes it as a word, and as a number where a message is part of something else.
+    fn of(message: &Value) -> Self {
+        let kind = &message["message_type"];
+        match (kind.as_str(), kind.as_u64()) {
+            (Some("incoming"), _) | (_, Some(0)) => Self::Incoming,
+            (Some("outgoing"), _) | (_, Some(1)) => Self::Outgoing,
+            (Some("template"), _) | (_, Some(3)) => Self::Template,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// Whether somebody else than a conversation's contact wrote: somebody of another type, or with another id.
@@ -84,9 +152,14 @@ fn is_another(sender: &Value, contact: &Value) -> bool {
     !is_contact || (sender_id.is_some() && contact_id.is_some() && sender_id != contact_id)
 }
 
+/// A turn that says nothing of the person.
+fn bare(conversation: &Value) -> Result<Turn, Rejection> {
+    let missing = || Rejection::new(400, "body", "the conversation's `id` is missing");
+    Ok(Turn::new(json::id(&conversation["id"]).ok_or_else(missing)?))
+}
+
 /// A turn of a conversation. The session is an attribute of the conversation, or else of the person.
 fn turn(conversation: &Value, text: Option<&str>) -> Result<Turn, Rejection> {
-    let missing = || Rejection::new(400, "body", "the conversation's `id` is missing");
     let sender = &conversation["meta"]["sender"];
     let attribute = |name: &str| {
         let places = [&conversation["custom_attributes"], &sender["custom_attributes"]];
@@ -98,7 +171,7 @@ fn turn(conversation: &Value, text: Option<&str>) -> Result<Turn, Rejection> {
         external_user_id: json::id(&sender["identifier"]),
         email: json::id(&sender["email"]),
         text: text.map(str::to_owned),
-        ..Turn::new(json::id(&conversation["id"]).ok_or_else(missing)?)
+        ..bare(conversation)?
     };
     // The hash is of the identifier alone: an address, and every attribute, is what the page says.
     let is_proven = is_proven(conversation)?;
@@ -210,7 +283,7 @@ mod tests {
         let turn = Turn {
             session_id: Some("s-2".to_owned()),
             text: Some("hello".to_owned()),
-            ..Turn::new("12")
+            ..Turn::new("12").with_message_id(Some("99".to_owned()))
         };
         for kind in [json!("incoming"), json!(0)] {
             let body = message(&[("message_type", kind)]);
@@ -231,6 +304,7 @@ mod tests {
         let events = genuine(&body).unwrap();
         let [Event::Replied(turn)] = &*events else { panic!("{events:?}") };
         assert_eq!(turn.text.as_deref(), Some("Yes, please"));
+        assert!(turn.extras.contains(&("option-id".to_owned(), "yes".to_owned())));
         assert_eq!(genuine(&message(&select)), Ok(vec![Event::Ignored]));
     }
 
@@ -314,16 +388,83 @@ mod tests {
     }
 
     #[test]
-    fn notes_agents_and_everything_else_are_ignored() {
+    fn what_support_writes_is_an_agents_or_a_bots_and_names_nobody() {
+        host();
+        let agent = json!({ "id": 31, "type": "user" });
+        let key = json!({ "sidenote_key": "key-1" });
+        let by = |changes: &[(&str, Value)]| {
+            let mut body = message(&[("id", json!(5)), ("message_type", json!("outgoing"))]);
+            for (name, value) in changes {
+                body[name] = value.clone();
+            }
+            genuine(&body).unwrap().remove(0)
+        };
+        let turn = Turn::new("12").with_message_id(Some("5".to_owned()));
+        let (agents, bots) = (turn.clone().by_agent(), turn.by_bot());
+        let agents = Event::Replied(agents);
+        assert_eq!(by(&[("sender", agent.clone())]), agents);
+        assert_eq!(by(&[("sender", agent.clone()), ("message_type", json!(1))]), agents);
+        for bot in [
+            vec![("sender", agent.clone()), ("content_attributes", key.clone())],
+            vec![("sender", agent.clone()), ("content_attributes", json!(key.to_string()))],
+            vec![("sender", agent.clone()), ("message_type", json!("template"))],
+            vec![
+                ("sender", agent.clone()),
+                ("content_attributes", json!({ "automation_rule_id": 4 })),
+            ],
+            vec![("sender", json!({ "id": 2, "type": "agent_bot" }))],
+            vec![("sender", Value::Null)],
+        ] {
+            assert_eq!(by(&bot), Event::Replied(bots.clone()), "{bot:?}");
+        }
+        let mut begun = opened();
+        begun["messages"] = json!([{ "id": 5, "message_type": 1, "sender": agent }]);
+        let first = Turn::new("12").with_message_id(Some("5".to_owned())).by_agent();
+        assert_eq!(genuine(&begun), Ok(vec![Event::Opened(first)]));
+    }
+
+    #[test]
+    fn a_conversation_closes_and_opens_and_somebody_types() {
+        host();
+        let status = |status: &str| {
+            let mut body = opened();
+            body["event"] = json!("conversation_status_changed");
+            body["status"] = json!(status);
+            genuine(&body).unwrap().remove(0)
+        };
+        let turn = Turn::new("12");
+        assert_eq!(status("resolved"), Event::Replied(turn.clone().closed()));
+        assert_eq!(status("open"), Event::Replied(turn.clone().reopened()));
+        assert_eq!(status("snoozed"), Event::Ignored);
+        let typing = |user: Value, private: bool| {
+            let mut conversation = opened();
+            conversation["meta"]["sender"]["id"] = json!(81);
+            let body = json!({
+                "event": "conversation_typing_on", "user": user, "conversation": conversation,
+                "is_private": private,
+            });
+            genuine(&body).unwrap().remove(0)
+        };
+        let (contact, agent) = (json!({ "id": 81 }), json!({ "id": 31, "type": "user" }));
+        let typed = turn.typing();
+        assert_eq!(typing(contact, false), Event::Replied(typed.clone()));
+        assert_eq!(typing(agent.clone(), false), Event::Replied(typed.by_agent()));
+        assert_eq!(typing(agent, true), Event::Ignored, "a note");
+        assert_eq!(typing(json!({ "id": 82 }), false), Event::Ignored, "somebody else");
+    }
+
+    #[test]
+    fn notes_and_everything_else_are_ignored() {
         host();
         for body in [
             message(&[("private", json!(true))]),
             message(&[("private", json!(true)), ("message_type", json!("outgoing"))]),
-            message(&[("message_type", json!("outgoing"))]),
-            message(&[("message_type", json!(1))]),
+            message(&[("message_type", json!("activity"))]),
+            message(&[("message_type", json!(2))]),
             message(&[("message_type", Value::Null)]),
             message(&[("event", json!("message_updated"))]),
             json!({ "event": "conversation_status_changed", "id": 12 }),
+            json!({ "event": "conversation_status_changed", "id": 12, "status": "pending" }),
             json!({ "event": "webwidget_triggered", "id": 3 }),
         ] {
             assert_eq!(genuine(&body), Ok(vec![Event::Ignored]), "{body}");

@@ -7,6 +7,20 @@
 
 use sidenote_plugin::{Failure, Sent};
 
+/// What sets the fingerprints of what the person sees apart from those of notes, and from Crisp's own, which have at
+/// most 15 digits: they are told from an operator's messages by it.
+const VISIBLE: u64 = 1 << 52;
+
+/// The fingerprint of what this plugin said to the person under a key: an offer, or an answer.
+pub(crate) fn visible(key: &str) -> u64 {
+    VISIBLE | hash(key)
+}
+
+/// Whether a fingerprint is of something that this plugin said to a person.
+pub(crate) fn is_visible_of_ours(fingerprint: u64) -> bool {
+    fingerprint & !((1 << 48) - 1) == VISIBLE
+}
+
 /// The ids of a note's messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fingerprints {
@@ -71,6 +85,17 @@ mod tests {
         let numbers: HashSet<u64> = keys.collect();
         assert_eq!(numbers.len(), 100_000);
         assert!(numbers.iter().all(|number| (1..1 << 48).contains(number)));
+    }
+
+    #[test]
+    fn what_the_person_sees_is_told_from_notes_and_from_operators_messages() {
+        let ours = visible("key-1");
+        assert!(is_visible_of_ours(ours) && ours < 1 << 53 && ours != hash("key-1"));
+        for other in [0, hash("key-1"), 150_698_569_649_423, 999_999_999_999_999, 1 << 53, u64::MAX]
+        {
+            assert!(!is_visible_of_ours(other), "{other}");
+        }
+        assert_eq!(Fingerprints::read(&ours.to_string()).map(|it| it.last), Ok(ours));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Crisp's web hooks: which are genuine, and what they mean.
+//! Crisp's web hooks: which are genuine, and who did what.
 
 use serde_json::{Value, json};
 use sidenote_plugin::crypto::{Encoding, Hash};
@@ -8,6 +8,7 @@ use sidenote_plugin::webhook::{
 use sidenote_plugin::{Failure, http, json};
 
 use crate::api::Settings;
+use crate::fingerprint;
 
 const SIGNATURE: Hmac =
     Hmac { secret: "signing_secret", hash: Hash::Sha256, encoding: Encoding::Hex };
@@ -44,15 +45,71 @@ fn verify(request: &Request) -> Result<(), Rejection> {
     check_age(if time < MILLISECONDS { time } else { time / 1000 }, WINDOW)
 }
 
-/// What a hook means. Only what people send is of interest: `message:received` tells of what operators
-/// and plugins write, our own notes among it.
+/// What a hook means.
 fn event(settings: &Settings, hook: &Value) -> Result<Event, Rejection> {
     let data = &hook["data"];
-    if hook["event"] != "message:send" || data["from"] != "user" {
-        return Ok(Event::Ignored);
-    }
+    let fingerprint = json::id(&data["fingerprint"]);
+    Ok(match hook["event"].as_str() {
+        Some("message:send") if data["from"] == "user" => {
+            let text = data["content"].as_str().map(str::to_owned);
+            Event::Replied(by_person(settings, data, text)?.with_message_id(fingerprint))
+        }
+        // A click changes the picker that offered it: its choices are the same, and one of them is selected.
+        Some("message:updated") => match selected(&data["content"]) {
+            Some(choice) => {
+                let option = json::id(&choice["value"]).unwrap_or_default();
+                let text = choice["label"].as_str().map(str::to_owned);
+                let id = fingerprint.map(|fingerprint| format!("{fingerprint}/{option}"));
+                let turn = by_person(settings, data, text)?.with_message_id(id);
+                Event::Replied(turn.clicked(option))
+            }
+            None => Event::Ignored,
+        },
+        Some("message:received") if data["from"] == "operator" && is_seen(&data["type"]) => {
+            let turn = Turn::new(session(data)?).with_message_id(fingerprint);
+            Event::Replied(if is_automatic(data) { turn.by_bot() } else { turn.by_agent() })
+        }
+        // What is being written is told too, and isn't ours to read.
+        Some("message:compose:send") if data["type"] != "stop" => {
+            Event::Replied(Turn::new(session(data)?).typing())
+        }
+        Some("message:compose:receive") if data["type"] != "stop" => {
+            Event::Replied(Turn::new(session(data)?).by_agent().typing())
+        }
+        Some("session:set_state") => match data["state"].as_str() {
+            Some("resolved") => Event::Replied(Turn::new(session(data)?).closed()),
+            Some("unresolved" | "pending") => Event::Replied(Turn::new(session(data)?).reopened()),
+            _ => Event::Ignored,
+        },
+        _ => Event::Ignored,
+    })
+}
+
+fn session(data: &Value) -> Result<String, Rejection> {
     let missing = || Rejection::new(400, "body", "`data.session_id` is missing");
-    let session = json::id(&data["session_id"]).ok_or_else(missing)?;
+    json::id(&data["session_id"]).ok_or_else(missing)
+}
+
+/// The choice of a picker that is selected.
+fn selected(content: &Value) -> Option<&Value> {
+    json::elements(&content["choices"]).iter().find(|choice| choice["selected"] == true)
+}
+
+/// Whether the person sees a message of this type. Notes are for operators, and events tell of what happened.
+fn is_seen(kind: &Value) -> bool {
+    !matches!(kind.as_str(), None | Some("note" | "event"))
+}
+
+/// Whether no operator wrote a message: this plugin, whose fingerprints are known, or an automation.
+fn is_automatic(data: &Value) -> bool {
+    let is_ours = data["fingerprint"].as_u64().is_some_and(fingerprint::is_visible_of_ours);
+    let is_of_bot = data["origin"].as_str().is_some_and(|origin| origin.contains(":bot"));
+    is_ours || data["automated"] == true || is_of_bot
+}
+
+/// What a person did, and who that is.
+fn by_person(settings: &Settings, data: &Value, text: Option<String>) -> Result<Turn, Rejection> {
+    let session = session(data)?;
     // The hook doesn't tell whose conversation it is. Crisp sends it again where that can't be asked at the moment.
     let meta = looked_up("meta", ask(settings, &session, "meta"))?.unwrap_or_default();
     let attribute = |name: &str| attribute(&meta["data"], name);
@@ -61,7 +118,7 @@ fn event(settings: &Settings, hook: &Value) -> Result<Event, Rejection> {
         external_user_id: attribute("user_id"),
         product_id: attribute("product_id"),
         email: json::id(&meta["email"]),
-        text: data["content"].as_str().map(str::to_owned),
+        text,
         ..Turn::new(session)
     };
     let is_proven = turn.email.is_some()
@@ -69,7 +126,7 @@ fn event(settings: &Settings, hook: &Value) -> Result<Event, Rejection> {
         && looked_up("verify", ask(settings, &turn.conversation_id, "verify"))?
             .is_some_and(|status| is_of_address(&status));
     // What is verified is the address alone. Data of the session is what the page says.
-    Ok(Event::Replied(turn.vouched(is_proven.then_some(Identity::Email))))
+    Ok(turn.vouched(is_proven.then_some(Identity::Email)))
 }
 
 /// Whether what Crisp has verified of a person is the address.
@@ -156,11 +213,16 @@ mod tests {
         }
     }
 
+    /// As a message tells it: with its fingerprint.
+    fn told(turn: Turn) -> Turn {
+        turn.with_message_id(Some("152463123456".to_owned()))
+    }
+
     #[test]
     fn a_persons_message_is_a_reply_and_crisp_is_asked_whose_it_is() {
         let host = host().respond(200, META);
         let events = read(&signed(NOW, &hook("message:send", &[])));
-        assert_eq!(events, Ok(vec![Event::Replied(turn())]));
+        assert_eq!(events, Ok(vec![Event::Replied(told(turn()))]));
         let url = "https://api.crisp.chat/v1/website/w-1/conversation/session_1/meta";
         assert_eq!(host.requests()[0].url, url);
     }
@@ -170,14 +232,14 @@ mod tests {
         host().respond(200, META);
         let file = [("type", json!("file")), ("content", json!({ "name": "a.png" }))];
         let events = read(&signed(NOW, &hook("message:send", &file)));
-        assert_eq!(events, Ok(vec![Event::Replied(Turn { text: None, ..turn() })]));
+        assert_eq!(events, Ok(vec![Event::Replied(told(Turn { text: None, ..turn() }))]));
     }
 
     #[test]
     fn a_person_of_whom_nothing_is_known_is_no_failure_and_a_crisp_that_fails_is() {
         let host = host().respond(404, "{}").respond(500, "");
         let request = signed(NOW, &hook("message:send", &[]));
-        let bare = Turn { text: Some("I can't pay".to_owned()), ..Turn::new("session_1") };
+        let bare = told(Turn { text: Some("I can't pay".to_owned()), ..Turn::new("session_1") });
         assert_eq!(read(&request), Ok(vec![Event::Replied(bare)]));
         let rejection = read(&request).unwrap_err();
         assert_eq!((rejection.status, &*rejection.code), (503, "meta"));
@@ -188,7 +250,7 @@ mod tests {
     fn what_is_never_told_of_a_person_takes_nothing_from_the_message() {
         host();
         let request = signed(NOW, &hook("message:send", &[]));
-        let bare = Turn { text: Some("I can't pay".to_owned()), ..Turn::new("session_1") };
+        let bare = told(Turn { text: Some("I can't pay".to_owned()), ..Turn::new("session_1") });
         for (status, answer) in [
             (404, "{}"),
             (401, "{}"),
@@ -248,11 +310,15 @@ mod tests {
                 None => host,
             };
             let events = read(&signed(NOW, &hook("message:send", &[]))).unwrap();
-            assert_eq!(events, [Event::Replied(turn().vouched(wanted))], "{setting} {answer:?}");
+            assert_eq!(
+                events,
+                [Event::Replied(told(turn().vouched(wanted)))],
+                "{setting} {answer:?}"
+            );
             assert_eq!(host.requests().len(), 1 + usize::from(answer.is_some()));
         }
         // A status that can't be asked is no proof, and one that may be told later is asked later.
-        for (status, wanted) in [(404, Ok(vec![Event::Replied(turn())])), (500, Err(503))] {
+        for (status, wanted) in [(404, Ok(vec![Event::Replied(told(turn()))])), (500, Err(503))] {
             host().config("identity_verification", "true").respond(200, META).respond(status, "{}");
             let read = read(&signed(NOW, &hook("message:send", &[])));
             assert_eq!(read.map_err(|rejection| rejection.status), wanted);
@@ -260,17 +326,73 @@ mod tests {
     }
 
     #[test]
-    fn notes_operators_and_everything_else_are_ignored_and_nothing_is_asked() {
+    fn notes_and_everything_else_are_ignored_and_nothing_is_asked() {
         let host = host();
-        let note = [("type", json!("note")), ("from", json!("operator"))];
+        let operator = ("from", json!("operator"));
+        let picker = json!({ "id": "key-1", "choices": [{ "value": "o1", "selected": false }] });
         for body in [
-            hook("message:received", &note),
+            hook("message:received", &[("type", json!("note")), operator.clone()]),
+            hook("message:received", &[("type", json!("event")), operator.clone()]),
             hook("message:received", &[]),
-            hook("message:send", &[("from", json!("operator"))]),
+            hook("message:send", &[operator]),
+            hook("message:updated", &[("content", picker)]),
+            hook("message:updated", &[]),
+            hook("message:compose:send", &[("type", json!("stop"))]),
             hook("session:set_data", &[("data", json!({ "session_id": "s-2" }))]),
+            hook("session:set_state", &[]),
             r#"{"website_id":"w-1","event":"website:update_visitors_count"}"#.to_owned(),
         ] {
             assert_eq!(read(&signed(NOW, &body)), Ok(vec![Event::Ignored]), "{body}");
+        }
+        assert!(host.requests().is_empty());
+    }
+
+    #[test]
+    fn what_operators_write_is_told_by_who_wrote_it_and_names_nobody() {
+        let host = host();
+        let by = |changes: &[(&str, Value)]| {
+            let operator = [("from", json!("operator"))];
+            let body = hook("message:received", &[&operator[..], changes].concat());
+            read(&signed(NOW, &body)).unwrap().remove(0)
+        };
+        let turn = Turn::new("session_1");
+        assert_eq!(by(&[]), Event::Replied(told(turn.clone()).by_agent()));
+        let bot = Event::Replied(told(turn.clone()).by_bot());
+        assert_eq!(by(&[("automated", json!(true))]), bot);
+        assert_eq!(by(&[("origin", json!("urn:crisp.im:bot:0"))]), bot);
+        let ours = fingerprint::visible("key-1");
+        let posted = turn.with_message_id(Some(ours.to_string())).by_bot();
+        assert_eq!(by(&[("fingerprint", json!(ours))]), Event::Replied(posted));
+        assert!(host.requests().is_empty());
+    }
+
+    #[test]
+    fn a_choice_that_is_selected_is_a_click_of_the_person() {
+        host().respond(200, META);
+        let content = json!({ "id": "key-1", "text": "Stuck?", "choices": [
+            { "value": "o1", "label": "No", "selected": false },
+            { "value": "o2", "label": "Yes, please", "selected": true },
+        ] });
+        let events = read(&signed(NOW, &hook("message:updated", &[("content", content)])));
+        let turn = Turn { text: Some("Yes, please".to_owned()), ..turn() };
+        let turn = turn.with_message_id(Some("152463123456/o2".to_owned())).clicked("o2");
+        assert_eq!(events, Ok(vec![Event::Replied(turn)]));
+    }
+
+    #[test]
+    fn a_conversation_closes_and_opens_and_somebody_types() {
+        let host = host();
+        let turn = Turn::new("session_1");
+        for (event, change, wanted) in [
+            ("session:set_state", ("state", "resolved"), turn.clone().closed()),
+            ("session:set_state", ("state", "unresolved"), turn.clone().reopened()),
+            ("session:set_state", ("state", "pending"), turn.clone().reopened()),
+            ("message:compose:send", ("type", "start"), turn.clone().typing()),
+            ("message:compose:receive", ("type", "start"), turn.clone().by_agent().typing()),
+        ] {
+            let body = hook(event, &[(change.0, json!(change.1))]);
+            let events = read(&signed(NOW, &body));
+            assert_eq!(events, Ok(vec![Event::Replied(wanted)]), "{event} {change:?}");
         }
         assert!(host.requests().is_empty());
     }

@@ -7,7 +7,7 @@ use sidenote_plugin::http::Request;
 use sidenote_plugin::{Call, Failure, FailureKind, Note, Posted, Redaction};
 
 use crate::api::Settings;
-use crate::fingerprint::Fingerprints;
+use crate::fingerprint::{self, Fingerprints};
 use crate::markdown;
 
 /// Posts a note. A long one takes several messages: those of them that an earlier attempt left are not
@@ -44,13 +44,14 @@ pub(crate) fn reply(call: &Call, conversation: &str, text: &str) -> Result<Poste
     visible(call, conversation, "text", &json!(markdown::plain(text)))
 }
 
-/// The note with this key, where all of it is there: its last message is posted last.
+/// The note with this key, where all of it is there: its last message is posted last; or else the offer or the answer.
 pub(crate) fn find(conversation: &str, key: &str) -> Result<Option<String>, Failure> {
     let settings = Settings::load()?;
     let is_there = |fingerprint| is_there(&settings, conversation, fingerprint);
     let mut note = Fingerprints::of(key, 1);
     if !is_there(note.last)? {
-        return Ok(None);
+        let visible = fingerprint::visible(key);
+        return Ok(is_there(visible)?.then(|| visible.to_string()));
     }
     // Crisp doesn't say how many came before it.
     while note.count < markdown::MOST_PARTS && is_there(note.last + note.count)? {
@@ -79,9 +80,9 @@ fn visible(
     kind: &str,
     content: &Value,
 ) -> Result<Posted, Failure> {
-    let id = Fingerprints::of(&call.idempotency_key, 1);
-    post(&Settings::load()?, conversation, id.last, kind, content)?;
-    Ok(Posted::with_id(id.note_id()))
+    let id = fingerprint::visible(&call.idempotency_key);
+    post(&Settings::load()?, conversation, id, kind, content)?;
+    Ok(Posted::with_id(id.to_string()))
 }
 
 fn post(
@@ -214,9 +215,12 @@ mod tests {
 
     #[test]
     fn a_note_is_found_when_its_last_message_is_there() {
-        let absent = host().respond(404, MISSING).install();
+        let absent = host().respond(404, MISSING).respond(404, MISSING).install();
         assert_eq!(find("session_1", "key-1"), Ok(None));
-        assert_eq!(asked(&absent), [ask("GET", 0)]);
+        assert_eq!(asked(&absent), [ask("GET", 0), ask("GET", 1 << 52)]);
+        host().respond(404, MISSING).respond(200, DONE).install();
+        let visible = (ID | 1 << 52).to_string();
+        assert_eq!(find("session_1", "key-1"), Ok(Some(visible)), "an offer or an answer");
         host().respond(200, DONE).respond(404, MISSING).install();
         assert_eq!(find("session_1", "key-1"), Ok(Some(ID.to_string())));
         host().respond(200, DONE).respond(200, DONE).respond(404, MISSING).install();
@@ -236,7 +240,8 @@ mod tests {
     fn an_offer_is_a_picker_and_a_reply_is_a_text() {
         let host = host().respond(202, DONE).respond(202, DONE).install();
         let help = Offer::new("Stuck at *Pay*?").quick_reply("yes", "Yes, please");
-        offer(&test::call(), "session_1", &help).unwrap();
+        let posted = offer(&test::call(), "session_1", &help).unwrap();
+        assert_eq!(posted, Posted::with_id((ID | 1 << 52).to_string()));
         reply(&test::call(), "session_1", "Try again.").unwrap();
         let requests = host.requests();
         let (picker, text) = (body(&requests[0]), body(&requests[1]));
