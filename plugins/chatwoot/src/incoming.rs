@@ -78,17 +78,14 @@ fn event(body: &Value) -> Result<Event, Rejection> {
     })
 }
 
-/// A conversation that began. One that support began is linked when the person answers.
+/// A conversation that began: the person's, whoever began it. What others wrote first isn't the person's text, and
+/// comes as a message of its own.
 fn opened(body: &Value) -> Result<Event, Rejection> {
-    let messages = json::elements(&body["messages"]);
-    let first = messages.first().unwrap_or(&Value::Null);
-    Ok(match Kind::of(first) {
-        Kind::Incoming | Kind::Other => {
-            let text = messages.iter().filter_map(|message| message["content"].as_str()).next();
-            Event::Opened(turn(body, text)?.with_message_id(json::id(&first["id"])))
-        }
-        Kind::Outgoing | Kind::Template => Event::Opened(by_support(body, first)?),
-    })
+    let messages = json::elements(&body["messages"]).iter();
+    let mut own = messages.filter(|it| matches!(Kind::of(it), Kind::Incoming | Kind::Other));
+    let first = own.find(|it| it["content"].is_string()).unwrap_or(&Value::Null);
+    let turn = turn(body, first["content"].as_str())?;
+    Ok(Event::Opened(turn.with_message_id(json::id(&first["id"]))))
 }
 
 /// A message that the person sees or wrote.
@@ -417,10 +414,19 @@ mod tests {
         ] {
             assert_eq!(by(&bot), Event::Replied(bots.clone()), "{bot:?}");
         }
+    }
+
+    #[test]
+    fn a_conversation_that_support_began_is_the_persons_without_a_text_of_theirs() {
+        host();
         let mut begun = opened();
-        begun["messages"] = json!([{ "id": 5, "message_type": 1, "sender": agent }]);
-        let first = Turn::new("12").with_message_id(Some("5".to_owned())).by_agent();
-        assert_eq!(genuine(&begun), Ok(vec![Event::Opened(first)]));
+        for kind in [json!(1), json!("template")] {
+            begun["messages"] = json!([{ "id": 5, "content": "Hello", "message_type": kind }]);
+            let events = genuine(&begun).unwrap();
+            let [Event::Opened(turn)] = &*events else { panic!("{events:?}") };
+            assert_eq!((turn.session_id.as_deref(), &turn.text), (Some("s-1"), &None));
+            assert_eq!(turn.extras, []);
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Slack's events: which are genuine, and what they mean.
+//! Slack's events and clicks: which are genuine, and who did what.
 
 use serde_json::Value;
 use sidenote_plugin::crypto::{Encoding, Hash};
@@ -7,8 +7,9 @@ use sidenote_plugin::webhook::{
 };
 use sidenote_plugin::{config, json};
 
-use crate::api;
+use crate::outgoing::OFFER;
 use crate::thread::Thread;
+use crate::{api, form};
 
 const SIGNATURE: Hmac =
     Hmac { secret: "signing_secret", hash: Hash::Sha256, encoding: Encoding::Hex };
@@ -23,6 +24,14 @@ pub(crate) fn read(request: &Request) -> Result<Vec<Event>, Rejection> {
         return Err(Rejection::new(405, "method", "only POST is accepted"));
     }
     verify(request)?;
+    if form::is_form(&request.body) {
+        let unreadable =
+            || Rejection::new(400, "body", "the form's `payload` isn't the JSON expected");
+        let payload = form::payload(&request.body).ok_or_else(unreadable)?;
+        let tenant = Tenant::clicked_in(&payload);
+        check_team(&tenant)?;
+        return Ok(vec![clicked(&tenant, &payload)?]);
+    }
     let body = request.value()?;
     let event = match body["type"].as_str() {
         Some("url_verification") => {
@@ -30,10 +39,7 @@ pub(crate) fn read(request: &Request) -> Result<Vec<Event>, Rejection> {
         }
         Some("event_callback") => {
             let tenant = Tenant::of(&body);
-            let ours = config::get("team").filter(|team| !team.is_empty());
-            if ours.is_some_and(|ours| !tenant.is(&ours)) {
-                return Err(Rejection::new(403, "team", "the event is of another workspace"));
-            }
+            check_team(&tenant)?;
             event(&tenant, &body)?
         }
         _ => Event::Ignored,
@@ -52,6 +58,14 @@ fn verify(request: &Request) -> Result<(), Rejection> {
         .parse()
         .map_err(|_| Rejection::new(401, "timestamp", "the timestamp isn't in whole seconds"))?;
     check_age(seconds, WINDOW)
+}
+
+fn check_team(tenant: &Tenant) -> Result<(), Rejection> {
+    let ours = config::get("team").filter(|team| !team.is_empty());
+    if ours.is_some_and(|ours| !tenant.is(&ours)) {
+        return Err(Rejection::new(403, "team", "the event is of another workspace"));
+    }
+    Ok(())
 }
 
 /// The workspace through which an event came.
@@ -73,6 +87,14 @@ impl Tenant {
                 &seen_by["enterprise_id"],
                 &body["enterprise_id"],
             ]),
+        }
+    }
+
+    /// The workspace in which a button was clicked.
+    fn clicked_in(payload: &Value) -> Self {
+        Self {
+            team: json::id(&payload["team"]["id"]),
+            enterprise: json::id(&payload["enterprise"]["id"]),
         }
     }
 
@@ -98,24 +120,65 @@ fn event(tenant: &Tenant, body: &Value) -> Result<Event, Rejection> {
     }
 }
 
-/// A message of a person. What apps post, this one too, and what Slack writes itself is ignored.
+/// A message. What apps post, this one too, is a bot's; whoever answers in the thread of another is an agent: the
+/// conversation is about who opened it.
 fn message(tenant: &Tenant, event: &Value) -> Result<Event, Rejection> {
-    let by_person = event["bot_id"].is_null()
-        && matches!(event["subtype"].as_str(), None | Some("file_share" | "thread_broadcast"));
     let given = |name: &str| event[name].as_str().filter(|value| !value.is_empty());
-    let (true, Some(channel), Some(ts), Some(user)) =
-        (by_person, given("channel"), given("ts"), given("user"))
-    else {
+    let (Some(channel), Some(ts)) = (given("channel"), given("ts")) else {
         return Ok(Event::Ignored);
     };
     let root = given("thread_ts").filter(|root| *root != ts);
-    // Whoever answers in the thread of another person isn't the one whom the conversation is about.
-    if root.is_some() && given("parent_user_id") != Some(user) {
-        return Ok(Event::Ignored);
-    }
     let thread = Thread { channel: channel.to_owned(), ts: root.unwrap_or(ts).to_owned() };
-    let mut turn = Turn::new(thread.to_string());
-    turn.text = event["text"].as_str().map(str::to_owned);
+    let turn = Turn::new(thread.to_string()).with_message_id(Some(ts.to_owned()));
+    if !event["bot_id"].is_null() || event["subtype"] == "bot_message" {
+        let is_answer = root.is_some();
+        return Ok(if is_answer { Event::Replied(turn.by_bot()) } else { Event::Ignored });
+    }
+    let is_written =
+        matches!(event["subtype"].as_str(), None | Some("file_share" | "thread_broadcast"));
+    let (true, Some(user)) = (is_written, given("user")) else {
+        return Ok(Event::Ignored);
+    };
+    let Some(_) = root else {
+        return Ok(Event::Opened(by_person(tenant, event, user, turn)?));
+    };
+    Ok(match given("parent_user_id") {
+        Some(opener) if opener == user => Event::Replied(by_person(tenant, event, user, turn)?),
+        Some(_) => Event::Replied(turn.by_agent()),
+        // Nobody says whose thread it is.
+        None => Event::Ignored,
+    })
+}
+
+/// A button of an offer that was clicked. Everybody in the channel can do that: whoever isn't known to be the one who
+/// opened the thread is an agent.
+fn clicked(tenant: &Tenant, payload: &Value) -> Result<Event, Rejection> {
+    let (message, action) = (&payload["message"], &payload["actions"][0]);
+    let is_ours = payload["type"] == "block_actions" && action["block_id"] == OFFER;
+    let thread = [&message["thread_ts"], &payload["container"]["thread_ts"]];
+    let thread = thread.into_iter().find_map(json::id);
+    let channel = [&payload["channel"]["id"], &payload["container"]["channel_id"]];
+    let channel = channel.into_iter().find_map(json::id);
+    let (true, Some(channel), Some(ts), Some(user), Some(option)) =
+        (is_ours, channel, thread, json::id(&payload["user"]["id"]), json::id(&action["value"]))
+    else {
+        return Ok(Event::Ignored);
+    };
+    let offer = [&message["ts"], &payload["container"]["message_ts"]];
+    let id = offer.into_iter().find_map(json::id).map(|ts| format!("{ts}/{option}"));
+    let turn = Turn::new(Thread { channel, ts }.to_string()).with_message_id(id);
+    let opener = message["parent_user_id"].as_str();
+    if opener.is_some_and(|opener| opener != user) {
+        return Ok(Event::Replied(turn.by_agent()));
+    }
+    let mut turn = by_person(tenant, &payload["user"], &user, turn)?.clicked(option);
+    turn.text = action["text"]["text"].as_str().map(str::to_owned);
+    Ok(Event::Replied(turn))
+}
+
+/// The turn with what the person wrote, and who that is, where the operator wants it asked for.
+fn by_person(tenant: &Tenant, event: &Value, user: &str, turn: Turn) -> Result<Turn, Rejection> {
+    let mut turn = Turn { text: event["text"].as_str().map(str::to_owned), ..turn };
     if wants_emails()? {
         // Slack sends the event again where it can't be asked at the moment.
         let answer = looked_up("users.info", api::get("users.info", &[("user", user)]))?;
@@ -123,7 +186,7 @@ fn message(tenant: &Tenant, event: &Value) -> Result<Event, Rejection> {
         turn.email = json::id(&person["profile"]["email"]);
         turn = turn.vouched(is_member(tenant, event, person).then_some(Identity::Email));
     }
-    Ok(if root.is_some() { Event::Replied(turn) } else { Event::Opened(turn) })
+    Ok(turn)
 }
 
 /// Whether a person is of the operator's own workspace, which vouches for the addresses of its members: people of
@@ -133,6 +196,8 @@ fn is_member(tenant: &Tenant, event: &Value, person: &Value) -> bool {
     let is_confirmed = person["is_email_confirmed"] != false;
     let teams = [
         &person["team_id"],
+        // Of a click.
+        &event["team_id"],
         &event["user_team"],
         &event["source_team"],
         &event["team"],
@@ -206,7 +271,9 @@ mod tests {
     }
 
     fn turn() -> Turn {
-        Turn { text: Some("I can't pay".to_owned()), ..Turn::new("C1:1700000000.000100") }
+        let turn = Turn::new("C1:1700000000.000100");
+        let turn = turn.with_message_id(Some("1700000000.000100".to_owned()));
+        Turn { text: Some("I can't pay".to_owned()), ..turn }
     }
 
     #[test]
@@ -242,7 +309,8 @@ mod tests {
             ("thread_ts", json!("1700000000.000100")),
             ("parent_user_id", json!("U1")),
         ]);
-        assert_eq!(genuine(&reply), Ok(vec![Event::Replied(turn())]));
+        let replied = turn().with_message_id(Some("1700000009.000100".to_owned()));
+        assert_eq!(genuine(&reply), Ok(vec![Event::Replied(replied)]));
         let root = message(&[("thread_ts", json!("1700000000.000100"))]);
         assert_eq!(genuine(&root), Ok(vec![Event::Opened(turn())]));
     }
@@ -265,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn apps_slack_itself_and_other_peoples_answers_are_ignored() {
+    fn apps_that_open_threads_and_slack_itself_are_ignored() {
         host();
         for event in [
             message(&[("bot_id", json!("B1"))]),
@@ -273,11 +341,6 @@ mod tests {
             message(&[("subtype", json!("message_changed"))]),
             message(&[("subtype", json!("channel_join"))]),
             message(&[("user", Value::Null)]),
-            message(&[
-                ("ts", json!("1700000009.000100")),
-                ("thread_ts", json!("1700000000.000100")),
-                ("parent_user_id", json!("U2")),
-            ]),
             message(&[("ts", json!("1700000009.1")), ("thread_ts", json!("1700000000.000100"))]),
             json!({ "type": "reaction_added", "user": "U1", "item": { "channel": "C1" } }),
             json!({ "type": "channel_created", "channel": { "id": "C2" } }),
@@ -285,6 +348,70 @@ mod tests {
         ] {
             assert_eq!(genuine(&event), Ok(vec![Event::Ignored]), "{event}");
         }
+    }
+
+    #[test]
+    fn who_answers_in_anothers_thread_is_an_agent_and_an_app_is_a_bot() {
+        host();
+        let answer = |changes: &[(&str, Value)]| {
+            let thread = [
+                ("ts", json!("1700000009.000100")),
+                ("thread_ts", json!("1700000000.000100")),
+                ("parent_user_id", json!("U2")),
+            ];
+            genuine(&message(&[&thread[..], changes].concat())).unwrap().remove(0)
+        };
+        let turn = Turn::new("C1:1700000000.000100");
+        let turn = turn.with_message_id(Some("1700000009.000100".to_owned()));
+        assert_eq!(answer(&[]), Event::Replied(turn.clone().by_agent()));
+        let bot = Event::Replied(turn.by_bot());
+        assert_eq!(answer(&[("bot_id", json!("B1"))]), bot);
+        assert_eq!(answer(&[("subtype", json!("bot_message")), ("user", Value::Null)]), bot);
+    }
+
+    fn click(changes: &[(&str, Value)]) -> Result<Vec<Event>, Rejection> {
+        let mut payload = json!({
+            "type": "block_actions", "team": { "id": "T1" }, "user": { "id": "U1", "team_id": "T1" },
+            "channel": { "id": "C1" }, "container": { "message_ts": "1700000005.000100" },
+            "message": { "ts": "1700000005.000100", "thread_ts": "1700000000.000100", "parent_user_id": "U1" },
+            "actions": [{
+                "block_id": OFFER, "action_id": "o1", "value": "o1", "type": "button",
+                "text": { "type": "plain_text", "text": "Yes, please" },
+            }],
+        });
+        for (place, value) in changes {
+            *payload.pointer_mut(place).unwrap() = value.clone();
+        }
+        read(&signed(
+            NOW,
+            &format!("payload={}", sidenote_plugin::http::encode(&payload.to_string())),
+        ))
+    }
+
+    #[test]
+    fn a_button_that_its_person_clicks_is_a_reply_and_anothers_is_an_agents() {
+        host();
+        let turn = Turn::new("C1:1700000000.000100");
+        let turn = turn.with_message_id(Some("1700000005.000100/o1".to_owned()));
+        let clicked = Turn { text: Some("Yes, please".to_owned()), ..turn.clone() }.clicked("o1");
+        assert_eq!(click(&[]), Ok(vec![Event::Replied(clicked)]));
+        let agent = Ok(vec![Event::Replied(turn.by_agent())]);
+        assert_eq!(click(&[("/user/id", json!("U2"))]), agent);
+        for other in [
+            ("/type", json!("view_submission")),
+            ("/actions/0/block_id", json!("of another")),
+            ("/actions/0/value", Value::Null),
+            ("/message/thread_ts", Value::Null),
+            ("/user", Value::Null),
+        ] {
+            assert_eq!(click(std::slice::from_ref(&other)), Ok(vec![Event::Ignored]), "{other:?}");
+        }
+        host().config("team", "T2");
+        assert_eq!(click(&[]).unwrap_err().status, 403);
+        host();
+        let unreadable = read(&signed(NOW, "payload=%7B")).unwrap_err();
+        assert_eq!((unreadable.status, &*unreadable.code), (400, "body"));
+        assert_eq!(read(&test::webhook("POST", &[], "payload=%7B%7D")).unwrap_err().status, 401);
     }
 
     #[test]

@@ -2,14 +2,16 @@
 //! this folder's `README.md`.
 
 mod api;
+mod form;
 mod incoming;
 mod mrkdwn;
 mod outgoing;
 mod thread;
 
+use sidenote_plugin::help::Offer;
 use sidenote_plugin::webhook::{Event, Rejection, Request};
 use sidenote_plugin::{
-    Call, Failure, Finder, Note, NoteId, Posted, Redaction, Redactor, Webhook, Writer,
+    Call, Failure, Finder, Messenger, Note, NoteId, Posted, Redaction, Redactor, Webhook, Writer,
 };
 
 /// The plugin.
@@ -41,6 +43,16 @@ impl Finder for Slack {
     }
 }
 
+impl Messenger for Slack {
+    fn offer(call: Call, conversation_id: String, offer: Offer) -> Result<Posted, Failure> {
+        outgoing::offer(&call, &conversation_id, &offer)
+    }
+
+    fn reply(call: Call, conversation_id: String, text: String) -> Result<Posted, Failure> {
+        outgoing::reply(&call, &conversation_id, &text)
+    }
+}
+
 impl Webhook for Slack {
     fn receive(request: Request) -> Result<Vec<Event>, Rejection> {
         incoming::read(&request)
@@ -48,6 +60,6 @@ impl Webhook for Slack {
 }
 
 sidenote_plugin::export!(
-    Slack: Writer, Redactor, Finder, Webhook;
+    Slack: Writer, Redactor, Finder, Messenger, Webhook;
     manifest = include_str!("../manifest.json")
 );

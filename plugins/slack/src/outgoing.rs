@@ -1,10 +1,11 @@
-//! Notes in a thread: posted, found again, deleted.
+//! Notes, offers and answers in a thread: posted, found again, deleted.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_json::Value;
-use sidenote_plugin::{Call, Failure, FailureKind, Note, Posted, Redaction, json, log};
+use serde_json::{Value, json};
+use sidenote_plugin::help::{Offer, QuickReply};
+use sidenote_plugin::{Call, Failure, FailureKind, Note, Posted, Redaction, json, log, text};
 
 use crate::api;
 use crate::mrkdwn;
@@ -12,20 +13,74 @@ use crate::thread::Thread;
 
 /// What the metadata of our messages is called.
 pub(crate) const METADATA: &str = "sidenote_note";
+/// The block with the buttons of an offer, by which a click is known to be ours.
+pub(crate) const OFFER: &str = "sidenote_offer";
+/// Longest text of an offer, in characters: a block takes 3,000, and a message so many once it is escaped.
+const MOST_OFFERED: usize = 700;
+/// Longest label of a button, in characters, with a mark where it was cut.
+const MOST_LABEL: usize = 60;
+/// Most buttons in a row of them.
+const MOST_BUTTONS: usize = 5;
+/// Longest id of an action, in bytes.
+const MOST_ACTION_ID: usize = 255;
 /// Messages per page of a search. A page has to stay below the host's `max_response`.
 const PAGE: &str = "100";
 /// Most pages of a search.
 const MOST_PAGES: usize = 50;
 
-/// Posts a note. A long one takes several messages: those of them that an earlier attempt left are not
-/// posted again.
+/// Posts a note.
 pub(crate) fn note(call: &Call, note: &Note) -> Result<Posted, Failure> {
     let thread = Thread::read(&note.conversation_id)?;
-    let texts = mrkdwn::parts(&note.body);
+    post(call, &thread, &mrkdwn::parts(&note.body), &Value::Null)
+}
+
+/// Answers the person, as everybody in the thread sees.
+pub(crate) fn reply(call: &Call, conversation: &str, text: &str) -> Result<Posted, Failure> {
+    post(call, &Thread::read(conversation)?, &mrkdwn::parts(text), &Value::Null)
+}
+
+/// Offers help, with a button for each answer.
+pub(crate) fn offer(call: &Call, conversation: &str, offer: &Offer) -> Result<Posted, Failure> {
+    let thread = Thread::read(conversation)?;
+    let shown = text::cut(&offer.text, MOST_OFFERED);
+    let mut texts = mrkdwn::parts(&shown);
+    texts.truncate(1);
+    let blocks = match &*offer.quick_replies {
+        [] => Value::Null,
+        replies => json!([
+            { "type": "section", "text": plain(&shown) },
+            { "type": "actions", "block_id": OFFER, "elements": buttons(replies) },
+        ]),
+    };
+    post(call, &thread, &texts, &blocks)
+}
+
+fn buttons(replies: &[QuickReply]) -> Vec<Value> {
+    let button = |reply: &QuickReply| {
+        json!({
+            "type": "button", "action_id": cut_id(&reply.id), "value": reply.id,
+            "text": plain(&text::cut(&reply.label, MOST_LABEL)),
+        })
+    };
+    replies.iter().take(MOST_BUTTONS).map(button).collect()
+}
+
+/// Text in which nothing calls anybody and nothing is a link.
+fn plain(text: &str) -> Value {
+    json!({ "type": "plain_text", "text": text, "emoji": false })
+}
+
+/// An id of an action has 255 characters at most; what comes back is the value.
+fn cut_id(id: &str) -> &str {
+    &id[..id.floor_char_boundary(MOST_ACTION_ID)]
+}
+
+/// Posts a text. A long one takes several messages: those of them that an earlier attempt left are not posted again.
+fn post(call: &Call, thread: &Thread, texts: &[String], blocks: &Value) -> Result<Posted, Failure> {
     let there =
-        if texts.len() > 1 { parts(&thread, &call.idempotency_key)? } else { BTreeMap::new() };
+        if texts.len() > 1 { parts(thread, &call.idempotency_key)? } else { BTreeMap::new() };
     let mut ids = Vec::new();
-    for (part, text) in (1..).zip(&texts) {
+    for (part, text) in (1..).zip(texts) {
         if let Some(known) = there.get(&part) {
             ids.push(known.ts.clone());
             continue;
@@ -35,6 +90,7 @@ pub(crate) fn note(call: &Call, note: &Note) -> Result<Posted, Failure> {
             channel: &thread.channel,
             thread_ts: &thread.ts,
             text,
+            blocks,
             mrkdwn: false,
             unfurl_links: false,
             unfurl_media: false,
@@ -64,7 +120,7 @@ pub(crate) fn find(conversation: &str, key: &str) -> Result<Option<String>, Fail
 pub(crate) fn delete(conversation: &str, note: &str) -> Result<Redaction, Failure> {
     let thread = Thread::read(conversation)?;
     for ts in note.split(',') {
-        let message = serde_json::json!({ "channel": thread.channel, "ts": ts });
+        let message = json!({ "channel": thread.channel, "ts": ts });
         match api::post("chat.delete", &message) {
             Ok(_) => {}
             Err(failure) if failure.code == "message_not_found" => {}
@@ -126,7 +182,10 @@ fn number(value: &Value) -> Option<u64> {
 struct Message<'a> {
     channel: &'a str,
     thread_ts: &'a str,
+    /// What is shown, and with blocks what notifications and searches have.
     text: &'a str,
+    #[serde(skip_serializing_if = "Value::is_null")]
+    blocks: &'a Value,
     /// Whether `*` and `_` mean something: never in what people wrote.
     mrkdwn: bool,
     unfurl_links: bool,
@@ -149,7 +208,6 @@ struct Payload<'a> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
     use sidenote_plugin::Sent;
     use sidenote_plugin::test::{self, Host, Request};
 
@@ -196,6 +254,32 @@ mod tests {
                 "event_payload": { "key": "key-1", "part": 1, "parts": 1 } },
         });
         assert_eq!(body(request), wanted);
+    }
+
+    #[test]
+    fn an_offer_has_buttons_and_its_key_and_an_answer_is_a_message() {
+        let host = Host::new().respond(200, &ts("1.2")).respond(200, &ts("1.3")).install();
+        let long = "x".repeat(300);
+        let help = Offer::new("Stuck at <Pay>?").quick_reply("o1", "Yes, please");
+        let help = help.quick_reply(&long, &long);
+        assert_eq!(offer(&test::call(), THREAD, &help), Ok(Posted::with_id("1.2")));
+        assert_eq!(reply(&test::call(), THREAD, "Try again."), Ok(Posted::with_id("1.3")));
+        let requests = host.requests();
+        let (offered, answered) = (body(&requests[0]), body(&requests[1]));
+        assert_eq!(offered["text"], "Stuck at &lt;Pay&gt;?");
+        assert_eq!(offered["blocks"][0]["text"]["text"], "Stuck at <Pay>?");
+        assert_eq!(offered["blocks"][1]["block_id"], OFFER);
+        let buttons = offered["blocks"][1]["elements"].as_array().unwrap();
+        assert_eq!((&buttons[0]["value"], &buttons[0]["action_id"]), (&json!("o1"), &json!("o1")));
+        assert_eq!(buttons[0]["text"]["text"], "Yes, please");
+        assert_eq!(buttons[1]["value"], long);
+        assert_eq!(buttons[1]["action_id"].as_str().unwrap().len(), 255);
+        assert!(buttons[1]["text"]["text"].as_str().unwrap().chars().count() <= 75);
+        assert_eq!(answered["text"], "Try again.");
+        assert_eq!(answered["blocks"], Value::Null);
+        for message in [offered, answered] {
+            assert_eq!(message["metadata"]["event_payload"]["key"], "key-1");
+        }
     }
 
     #[test]

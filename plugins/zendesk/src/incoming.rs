@@ -1,5 +1,7 @@
-//! Webhooks: who opened a ticket, and who wrote in it. A trigger's body is written by the operator, as this
+//! Webhooks: who opened a ticket, and who did what in it. A trigger's body is written by the operator, as this
 //! folder's `README.md` has it; that of an event subscription is Zendesk's.
+
+use std::cell::RefCell;
 
 use serde_json::Value;
 use sidenote_plugin::crypto::{Encoding, Hash};
@@ -56,52 +58,117 @@ fn verify(request: &Request) -> Result<(), Rejection> {
 
 /// A body whose author is the operator. Placeholders of what isn't there become empty texts.
 fn authored(body: &Value) -> Result<Event, Rejection> {
-    let opened = match body["trigger_type"].as_str() {
-        Some("new_ticket") => true,
-        Some("user_reply") => false,
-        Some(_) => return Ok(Event::Ignored),
-        None => return Err(Rejection::new(400, "body", "`trigger_type` is missing")),
+    let kind = body["trigger_type"].as_str();
+    let kind = kind.ok_or_else(|| Rejection::new(400, "body", "`trigger_type` is missing"))?;
+    let bare = || ticket(&body["ticket_id"], "ticket_id").map(Turn::new);
+    let opened = match kind {
+        "new_ticket" => true,
+        "user_reply" => false,
+        "agent_reply" => {
+            let missing =
+                "`author_id` is missing: without it an agent's reply can't be told from ours";
+            let author = given(&body["author_id"]);
+            let author = author.ok_or_else(|| Rejection::new(400, "body", missing))?;
+            let turn = bare()?.with_message_id(given(&body["message_id"]));
+            return Ok(Event::Replied(by_staff(turn, &author)?));
+        }
+        "solved" | "closed" => return Ok(Event::Replied(bare()?.closed())),
+        "reopened" => return Ok(Event::Replied(bare()?.reopened())),
+        _ => return Ok(Event::Ignored),
     };
     // Whoever is in copy can answer too, and isn't the person whom the ticket is about.
     if is_another(&body["author_id"], &body["requester_id"]) {
-        return Ok(Event::Ignored);
+        return Ok(if opened { Event::Opened(bare()?.by_agent()) } else { Event::Ignored });
     }
     let turn = Turn {
         session_id: given(&body["session_id"]),
         external_user_id: given(&body["requester_external_id"]),
         email: given(&body["requester_email"]),
         text: body["user_message"].as_str().filter(|it| !it.trim().is_empty()).map(str::to_owned),
-        ..Turn::new(ticket(&body["ticket_id"], "ticket_id")?)
+        ..bare()?
     };
     // The session stands in a field of the ticket's form, which people may be able to fill in.
     let turn = vouched(turn, body["via"].as_str(), &[Identity::ExternalUserId, Identity::Email])?;
+    let turn = turn.with_message_id(given(&body["message_id"]));
     Ok(if opened { Event::Opened(turn) } else { Event::Replied(turn) })
 }
 
 /// A body of an event subscription. Our own notes are comments too, and must not come back: what isn't said to be
 /// public counts as a note.
 fn subscribed(kind: &str, body: &Value) -> Result<Event, Rejection> {
-    let (detail, comment) = (&body["detail"], &body["event"]["comment"]);
-    let opened = match kind {
-        "zen:event-type:ticket.created" => true,
-        "zen:event-type:ticket.comment_added" => {
-            let is_staffs = comment["author"]["is_staff"] == true;
-            let is_anothers = is_another(&comment["author"]["id"], &detail["requester_id"]);
-            if comment["is_public"] != true || is_staffs || is_anothers {
-                return Ok(Event::Ignored);
-            }
-            false
+    let detail = &body["detail"];
+    let bare = || ticket(&detail["id"], "detail.id").map(Turn::new);
+    match kind {
+        // An agent can open a ticket for a person, and so does a product: it is the person's, and the first text isn't.
+        "zen:event-type:ticket.created" => {
+            let by_agent = is_another(&detail["submitter_id"], &detail["requester_id"]);
+            let text = if by_agent { &Value::Null } else { &detail["description"] };
+            Ok(Event::Opened(by_requester(bare()?, detail, text)?))
         }
-        _ => return Ok(Event::Ignored),
-    };
-    let mut turn = Turn::new(ticket(&detail["id"], "detail.id")?);
+        "zen:event-type:ticket.comment_added" => commented(bare, detail, &body["event"]["comment"]),
+        "zen:event-type:ticket.status_changed" => {
+            let status = |name: &str| body["event"][name].as_str().map(str::to_lowercase);
+            let is_over = |status: Option<&str>| matches!(status, Some("solved" | "closed"));
+            let (before, after) = (status("previous"), status("current"));
+            Ok(match (is_over(before.as_deref()), is_over(after.as_deref())) {
+                (false, true) => Event::Replied(bare()?.closed()),
+                (true, false) if after.is_some() => Event::Replied(bare()?.reopened()),
+                _ => Event::Ignored,
+            })
+        }
+        _ => Ok(Event::Ignored),
+    }
+}
+
+fn commented(
+    bare: impl Fn() -> Result<Turn, Rejection>,
+    detail: &Value,
+    comment: &Value,
+) -> Result<Event, Rejection> {
+    if comment["is_public"] != true {
+        return Ok(Event::Ignored);
+    }
+    let author = &comment["author"];
+    let id = given(&comment["id"]);
+    if author["is_staff"] == true {
+        // Without its author's id it is somebody of the staff all the same.
+        let turn = bare()?.with_message_id(id);
+        return Ok(Event::Replied(match given(&author["id"]) {
+            Some(author) => by_staff(turn, &author)?,
+            None => turn.by_agent(),
+        }));
+    }
+    if is_another(&author["id"], &detail["requester_id"]) {
+        return Ok(Event::Ignored);
+    }
+    Ok(Event::Replied(by_requester(bare()?, detail, &comment["body"])?.with_message_id(id)))
+}
+
+/// What the person wrote, and who that is.
+fn by_requester(mut turn: Turn, detail: &Value, text: &Value) -> Result<Turn, Rejection> {
     identify(&mut turn, detail)?;
-    // An agent can open a ticket for a person: then the first text is the agent's.
-    let by_agent = is_another(&detail["submitter_id"], &detail["requester_id"]);
-    let text = if opened { &detail["description"] } else { &comment["body"] };
-    turn.text = text.as_str().filter(|_| !(opened && by_agent)).map(str::to_owned);
-    let turn = vouched(turn, detail["via"]["channel"].as_str(), &Identity::ALL)?;
-    Ok(if opened { Event::Opened(turn) } else { Event::Replied(turn) })
+    turn.text = text.as_str().map(str::to_owned);
+    vouched(turn, detail["via"]["channel"].as_str(), &Identity::ALL)
+}
+
+/// What staff did for the person to see: this plugin, whose agent Zendesk is asked for once in an instance, or a human
+/// agent. Where Zendesk never tells, it counts as an agent's: then nothing is said to the person in between.
+fn by_staff(turn: Turn, author: &str) -> Result<Turn, Rejection> {
+    Ok(if our_agent()?.as_deref() == Some(author) { turn.by_bot() } else { turn.by_agent() })
+}
+
+/// The agent as whom this plugin writes.
+fn our_agent() -> Result<Option<String>, Rejection> {
+    thread_local! {
+        static KNOWN: RefCell<Option<String>> = const { RefCell::new(None) };
+    }
+    if let Some(known) = KNOWN.with_borrow(Clone::clone) {
+        return Ok(Some(known));
+    }
+    let settings = settings()?;
+    let ours = looked_up("me", user(&settings, "me"))?.and_then(|me| given(&me["id"]));
+    KNOWN.with_borrow_mut(|known| known.clone_from(&ours));
+    Ok(ours)
 }
 
 /// Whether two users are certainly not the same.
@@ -141,8 +208,12 @@ fn identify(turn: &mut Turn, detail: &Value) -> Result<(), Rejection> {
 }
 
 fn requester_of(settings: &Settings, id: &str) -> Result<Value, Failure> {
-    let mut shown: Value =
-        api::get(settings, &format!("/api/v2/users/{}", api::id(id)?))?.json()?;
+    user(settings, &api::id(id)?.to_string())
+}
+
+/// A user by their number, or by `me`.
+fn user(settings: &Settings, id: &str) -> Result<Value, Failure> {
+    let mut shown: Value = api::get(settings, &format!("/api/v2/users/{id}"))?.json()?;
     Ok(shown.get_mut("user").map(Value::take).unwrap_or_default())
 }
 

@@ -8,9 +8,11 @@ mod note;
 mod redact;
 mod settings;
 
+use sidenote_plugin::help::Offer;
 use sidenote_plugin::webhook::{Event, Rejection, Request};
 use sidenote_plugin::{
-    Call, Failure, Finder, Note, NoteId, Posted, Redaction, Redactor, Webhook, Writer,
+    Call, Failure, Finder, Messenger, Note, NoteId, Posted, Redaction, Redactor, Sent, Webhook,
+    Writer,
 };
 
 use settings::Settings;
@@ -36,6 +38,19 @@ impl Redactor for Zendesk {
     }
 }
 
+impl Messenger for Zendesk {
+    /// Tickets have no quick replies. The manifest says so too, so that the host never asks.
+    fn offer(_: Call, _: String, _: Offer) -> Result<Posted, Failure> {
+        let message =
+            "a Zendesk ticket has no quick replies, and an offer in it would go out as mail";
+        Err(Failure::permanent("offers-unsupported", message).with_sent(Sent::NotSent))
+    }
+
+    fn reply(call: Call, conversation: String, text: String) -> Result<Posted, Failure> {
+        note::reply(&Settings::load()?, &call.idempotency_key, &conversation, &text)
+    }
+}
+
 impl Webhook for Zendesk {
     fn receive(request: Request) -> Result<Vec<Event>, Rejection> {
         incoming::read(&request)
@@ -43,6 +58,6 @@ impl Webhook for Zendesk {
 }
 
 sidenote_plugin::export!(
-    Zendesk: Writer, Finder, Redactor, Webhook;
+    Zendesk: Writer, Finder, Redactor, Messenger, Webhook;
     manifest = include_str!("../manifest.json")
 );

@@ -1,4 +1,4 @@
-//! Notes: posted as internal comments, and found again by the key in the metadata of their audit.
+//! Notes and answers: posted as comments, internal and public ones, and found again by the key in the metadata of their audit.
 
 use serde_json::{Map, Value, json};
 use sidenote_plugin::json::{elements, id};
@@ -15,12 +15,32 @@ const KEY: &str = "sidenote_key";
 
 /// Posts a note.
 pub(crate) fn post(settings: &Settings, key: &str, note: &Note) -> Result<Posted, Failure> {
-    let ticket = api::id(&note.conversation_id)?;
+    comment(settings, key, &note.conversation_id, &note.body, false)
+}
+
+/// Answers the person, by a comment that they see.
+pub(crate) fn reply(
+    settings: &Settings,
+    key: &str,
+    conversation: &str,
+    text: &str,
+) -> Result<Posted, Failure> {
+    comment(settings, key, conversation, text, true)
+}
+
+fn comment(
+    settings: &Settings,
+    key: &str,
+    conversation: &str,
+    text: &str,
+    public: bool,
+) -> Result<Posted, Failure> {
+    let ticket = api::id(conversation)?;
     let metadata: Map<String, Value> = [(KEY.to_owned(), json!(key))].into_iter().collect();
     let body = json!({
         "ticket": {
             // Always said: a comment is public where it isn't.
-            "comment": { "html_body": html(&note.body), "public": false },
+            "comment": { "html_body": html(text), "public": public },
             "metadata": metadata,
         }
     });
@@ -56,7 +76,7 @@ fn look_up(settings: &Settings, ticket: u64, audit: &str) -> Option<String> {
     id(&comment["id"])
 }
 
-/// Looks for the note of a key among the updates of late.
+/// Looks for the note of a key, or the answer, among the updates of late.
 pub(crate) fn find(
     settings: &Settings,
     conversation: &str,
@@ -91,7 +111,7 @@ fn html(body: &str) -> String {
 mod tests {
     use sidenote_plugin::http::Response;
     use sidenote_plugin::test::{self, Host};
-    use sidenote_plugin::{Finder, Sent, Writer};
+    use sidenote_plugin::{Finder, Messenger, Sent, Writer};
 
     use super::*;
     use crate::Zendesk;
@@ -109,6 +129,22 @@ mod tests {
 
     fn find() -> Result<Option<NoteId>, Failure> {
         Zendesk::find_note(test::call(), "35436".to_owned(), "key-1".to_owned())
+    }
+
+    #[test]
+    fn an_answer_is_a_public_comment_with_its_key_and_an_offer_is_refused_with_nothing_sent() {
+        let host = host().respond(200, UPDATED).install();
+        let posted = Zendesk::reply(test::call(), "35436".to_owned(), "Try <b> again".to_owned());
+        assert_eq!(posted, Ok(Posted::with_id("9")));
+        let body: Value = serde_json::from_slice(&host.requests()[0].body).unwrap();
+        let comment = &body["ticket"]["comment"];
+        let wanted = json!({ "html_body": "<p>Try &lt;b&gt; again</p>", "public": true });
+        assert_eq!(*comment, wanted);
+        assert_eq!(body["ticket"]["metadata"]["sidenote_key"], "key-1");
+        let offer = sidenote_plugin::help::Offer::new("Stuck?").quick_reply("o1", "Yes");
+        let refused = Zendesk::offer(test::call(), "35436".to_owned(), offer).unwrap_err();
+        assert_eq!((&*refused.code, refused.sent), ("offers-unsupported", Sent::NotSent));
+        assert_eq!(host.requests().len(), 1);
     }
 
     #[test]

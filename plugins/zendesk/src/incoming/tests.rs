@@ -69,7 +69,7 @@ fn a_triggers_body_tells_the_ticket_and_the_person() {
     let body = json!({ "ticket_id": 35436, "session_id": "s-1", "trigger_type": "user_reply" });
     let turn = Turn { session_id: Some("s-1".to_owned()), ..Turn::new("35436") };
     assert_eq!(received(&body), Ok(vec![Event::Replied(turn)]));
-    let body = json!({ "ticket_id": 35436, "trigger_type": "solved" });
+    let body = json!({ "ticket_id": 35436, "trigger_type": "assigned" });
     assert_eq!(received(&body), Ok(vec![Event::Ignored]));
     for odd in [
         json!({ "trigger_type": "new_ticket" }),
@@ -199,7 +199,6 @@ fn what_somebody_else_writes_is_not_the_requesters() {
         (json!({ "id": 20_978_392, "is_staff": false }), true),
         (json!({ "is_staff": false }), true),
         (json!({ "id": "777", "is_staff": false }), false),
-        (json!({ "id": "20978392", "is_staff": true }), false),
     ] {
         let added = event("ticket.comment_added", json!("s-1"), comment(author));
         let events = received(&added).unwrap();
@@ -238,16 +237,91 @@ fn an_event_of_another_account_is_refused_where_ours_is_known() {
 }
 
 #[test]
-fn what_support_writes_never_comes_back() {
+fn a_note_never_comes_back() {
     for comment in [
         json!({ "body": "note", "is_public": false, "author": { "is_staff": true } }),
         json!({ "body": "note", "is_public": false }),
-        json!({ "body": "answer", "is_public": true, "author": { "is_staff": true } }),
+        json!({ "body": "note", "is_public": false, "author": { "id": 3, "is_staff": true } }),
         json!({ "body": "unsaid" }),
         Value::Null,
     ] {
         let added = event("ticket.comment_added", json!("s-1"), comment.clone());
         assert_eq!(received(&added), Ok(vec![Event::Ignored]), "{comment}");
+    }
+}
+
+/// What is made of a body where Zendesk answers this to who we are.
+fn told(body: &Value, me: Option<(u16, &str)>) -> Result<Event, (u16, String)> {
+    // What an instance was told it keeps, so each has a thread of its own.
+    std::thread::scope(|scope| {
+        let read = || {
+            let request = signed_at(TIME, body);
+            let host = match me {
+                Some((status, answer)) => host(KEY).respond(status, answer).install(),
+                None => host(KEY).install(),
+            };
+            let first = read(&request).map(|mut events| events.remove(0));
+            let asked = host.requests().len();
+            assert_eq!(asked, usize::from(me.is_some()), "{body}");
+            first.map_err(|rejection| (rejection.status, rejection.code))
+        };
+        scope.spawn(read).join().unwrap()
+    })
+}
+
+#[test]
+fn an_agents_answer_is_told_from_ours_by_the_agent_as_whom_we_write() {
+    let me = Some((200, r#"{"user":{"id":3343}}"#));
+    let comment =
+        |id: u64| json!({ "id": 41, "is_public": true, "author": { "id": id, "is_staff": true } });
+    let added = |id: u64| event("ticket.comment_added", json!("s-1"), comment(id));
+    let trigger = |id: u64| json!({ "ticket_id": 35436, "trigger_type": "agent_reply", "author_id": id, "message_id": "41" });
+    let turn = Turn::new("35436").with_message_id(Some("41".to_owned()));
+    let (agent, bot) = (turn.clone().by_agent(), turn.by_bot());
+    for (body, wanted) in
+        [(added(7), &agent), (added(3343), &bot), (trigger(7), &agent), (trigger(3343), &bot)]
+    {
+        assert_eq!(told(&body, me), Ok(Event::Replied(wanted.clone())), "{body}");
+    }
+    // Never told, it counts as an agent's; told later, it is asked later.
+    assert_eq!(told(&added(3343), Some((403, "{}"))), Ok(Event::Replied(agent)));
+    assert_eq!(told(&added(3343), Some((500, ""))), Err((503, "me".to_owned())));
+    let nameless = json!({ "ticket_id": 35436, "trigger_type": "agent_reply" });
+    assert_eq!(told(&nameless, None), Err((400, "body".to_owned())));
+}
+
+#[test]
+fn who_we_are_is_asked_once_in_an_instance() {
+    let comment = json!({ "is_public": true, "author": { "id": 3343, "is_staff": true } });
+    let request = signed_at(TIME, &event("ticket.comment_added", json!("s-1"), comment));
+    let host = host(KEY).respond(200, r#"{"user":{"id":3343}}"#).install();
+    for _ in 0..3 {
+        let events = read(&request).unwrap();
+        assert_eq!(events, [Event::Replied(Turn::new("35436").by_bot())]);
+    }
+    assert_eq!(host.requests().len(), 1);
+    assert_eq!(host.requests()[0].url, "https://acme.zendesk.com/api/v2/users/me");
+}
+
+#[test]
+fn a_ticket_is_closed_when_it_is_solved_and_opens_again() {
+    let changed = |before: &str, after: &str| {
+        let mut body = event("ticket.status_changed", json!("s-1"), Value::Null);
+        body["event"] = json!({ "previous": before, "current": after });
+        received(&body).unwrap().remove(0)
+    };
+    let turn = Turn::new("35436");
+    let (closed, reopened) =
+        (Event::Replied(turn.clone().closed()), Event::Replied(turn.reopened()));
+    assert_eq!(changed("OPEN", "SOLVED"), closed);
+    assert_eq!(changed("pending", "closed"), closed);
+    assert_eq!(changed("SOLVED", "OPEN"), reopened);
+    for (before, after) in [("SOLVED", "CLOSED"), ("NEW", "OPEN"), ("OPEN", "PENDING")] {
+        assert_eq!(changed(before, after), Event::Ignored, "{before} {after}");
+    }
+    for (kind, wanted) in [("solved", &closed), ("closed", &closed), ("reopened", &reopened)] {
+        let body = json!({ "ticket_id": 35436, "trigger_type": kind });
+        assert_eq!(received(&body), Ok(vec![wanted.clone()]), "{kind}");
     }
 }
 
