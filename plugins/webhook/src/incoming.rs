@@ -28,9 +28,10 @@ pub(crate) fn read(request: &Request) -> Result<Vec<Event>, Rejection> {
     verify(request)?;
     let body = request.value()?;
     let missing = || Rejection::new(400, "body", "`event` is missing");
+    let told = |make: fn(Turn) -> Event| Ok(turn(&body)?.map_or(Event::Ignored, make));
     Ok(vec![match body["event"].as_str().ok_or_else(missing)? {
-        "opened" => Event::Opened(turn(&body)?),
-        "replied" => Event::Replied(turn(&body)?),
+        "opened" => told(Event::Opened)?,
+        "replied" => told(Event::Replied)?,
         "challenge" => {
             Event::Challenge(Answer::text(body["challenge"].as_str().unwrap_or_default()))
         }
@@ -51,19 +52,46 @@ fn verify(request: &Request) -> Result<(), Rejection> {
     check_age(seconds, WINDOW)
 }
 
-fn turn(body: &Value) -> Result<Turn, Rejection> {
+/// The turn of a body; `None` where it says of who did what something that isn't known: then it is no person's
+/// message.
+fn turn(body: &Value) -> Result<Option<Turn>, Rejection> {
     let conversation = json::id(&body["conversation_id"])
         .ok_or_else(|| Rejection::new(400, "body", "`conversation_id` is missing"))?;
+    let turn = Turn::new(conversation).with_message_id(json::id(&body["message_id"]));
+    let turn = match said(&body["author"], "person") {
+        Some("person") => by_person(turn, body),
+        Some("agent") => turn.by_agent(),
+        Some("bot") => turn.by_bot(),
+        _ => return Ok(None),
+    };
+    Ok(match said(&body["happened"], "message") {
+        Some("message") => Some(turn),
+        Some("typing") => Some(turn.typing()),
+        Some("closed") => Some(turn.closed()),
+        Some("reopened") => Some(turn.reopened()),
+        Some("reaction") => Some(turn.reacted()),
+        _ => None,
+    })
+}
+
+/// A word, or what goes without saying. What isn't text is no word.
+fn said<'a>(word: &'a Value, default: &'a str) -> Option<&'a str> {
+    if word.is_null() { Some(default) } else { word.as_str() }
+}
+
+/// What a person did, and who that is.
+fn by_person(turn: Turn, body: &Value) -> Turn {
     let turn = Turn {
         session_id: json::id(&body["session_id"]),
         external_user_id: json::id(&body["user_id"]),
         email: json::id(&body["email"]),
         product_id: json::id(&body["product_id"]),
         text: body["text"].as_str().map(str::to_owned),
-        ..Turn::new(conversation)
+        ..turn
     };
     let verified = &body["verified"];
-    Ok(turn.vouched(FIELDS.into_iter().filter(|it| is_vouched(verified, it.0)).map(|it| it.1)))
+    let vouched = FIELDS.into_iter().filter(|it| is_vouched(verified, it.0)).map(|it| it.1);
+    turn.vouched(vouched).clicked(json::id(&body["option_id"]).unwrap_or_default())
 }
 
 /// Whether the bot vouches for a field. It is the operator's own and signs, so it does unless it says otherwise:

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sidenote_plugin::crypto::{self, Encoding, Hash};
 use sidenote_plugin::help::Offer;
 use sidenote_plugin::test::{self, Host};
-use sidenote_plugin::webhook::Event;
+use sidenote_plugin::webhook::{Event, Turn};
 use sidenote_plugin::{Action, Finder, Messenger, NoteKind, Redactor, Webhook, Writer};
 use sidenote_webhook::Generic;
 
@@ -131,6 +131,11 @@ fn what_the_plugin_takes_fits_the_schema_and_what_it_refuses_does_not() {
         (json!({"event": "opened", "conversation_id": 4242, "user_id": 4711}), "opened"),
         (json!({"event": "opened", "conversation_id": "c", "verified": false}), "opened"),
         (json!({"event": "replied", "conversation_id": "c", "verified": ["email"]}), "replied"),
+        (json!({"event": "replied", "conversation_id": "c", "author": "agent"}), "replied"),
+        (json!({"event": "replied", "conversation_id": "c", "happened": "closed"}), "replied"),
+        (json!({"event": "replied", "conversation_id": "c", "author": null}), "replied"),
+        (json!({"event": "replied", "conversation_id": "c", "author": "manager"}), "ignored"),
+        (json!({"event": "opened", "conversation_id": "c", "happened": "merged"}), "ignored"),
     ] {
         assert!(fits(&schema, &body), "{body}");
         let events = receive(&body).unwrap();
@@ -146,6 +151,43 @@ fn what_the_plugin_takes_fits_the_schema_and_what_it_refuses_does_not() {
     ] {
         assert!(!fits(&schema, &body), "{body}");
         assert_eq!(receive(&body).unwrap_err(), (400, "body".to_owned()), "{body}");
+    }
+}
+
+#[test]
+fn who_did_what_is_told_by_the_documented_words_and_only_a_person_is_named() {
+    let told = |changes: &[(&str, Value)]| {
+        let mut body = json!({
+            "event": "replied", "conversation_id": "c-1", "user_id": "u-1", "message_id": 7,
+            "text": "Yes, please",
+        });
+        for (key, value) in changes {
+            body[key] = value.clone();
+        }
+        let events = receive(&body).unwrap();
+        let [Event::Replied(turn)] = &*events else { panic!("{events:?}") };
+        turn.clone()
+    };
+    let extras = |turn: &Turn| -> Vec<(String, String)> { turn.extras.clone() };
+    let own = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+        pairs.iter().map(|(key, word)| ((*key).to_owned(), (*word).to_owned())).collect()
+    };
+    let clicked = told(&[("option_id", json!("o1")), ("author", json!("person"))]);
+    assert_eq!(clicked.external_user_id.as_deref(), Some("u-1"));
+    let verified = ("verified", "external-user-id");
+    assert_eq!(extras(&clicked), own(&[("message-id", "7"), verified, ("option-id", "o1")]));
+    for (author, happened) in [("agent", "message"), ("agent", "closed"), ("bot", "message")] {
+        let turn = told(&[("author", json!(author)), ("happened", json!(happened))]);
+        assert_eq!((&turn.external_user_id, &turn.text), (&None, &None));
+        let mut wanted = own(&[("message-id", "7"), ("author", author)]);
+        if happened != "message" {
+            wanted.extend(own(&[("happened", happened)]));
+        }
+        assert_eq!(extras(&turn), wanted);
+    }
+    for happened in ["typing", "closed", "reopened", "reaction"] {
+        let turn = told(&[("happened", json!(happened))]);
+        assert_eq!(extras(&turn).last(), own(&[("happened", happened)]).last());
     }
 }
 
