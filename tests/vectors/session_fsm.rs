@@ -101,7 +101,7 @@ impl Run {
                     .map(TourRegistry::from_value)
                     .transpose()
                     .map_err(|error| error.to_string())?;
-                self.fsm.tick(registry.as_ref().map(|(registry, _)| registry), now);
+                self.fsm.tick(registry.as_ref().map(|read| &read.registry), now);
                 Ok(Value::Null)
             }
             ("transition_to_proactive", _) => self.fsm.to_proactive(now).map(Value::from),

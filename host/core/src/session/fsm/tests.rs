@@ -12,7 +12,7 @@ fn registry() -> TourRegistry {
         {"id": "a", "user_tour_id": "flow_a", "interaction_timeout_s": 30.0, "cooldown_period_s": 120.0},
         {"id": "b", "user_tour_id": "flow_b", "interaction_timeout_s": 0.0, "cooldown_period_s": 0.0},
     ]);
-    TourRegistry::from_value(&json!({"tours": tours})).unwrap().0
+    TourRegistry::from_value(&json!({"tours": tours})).unwrap().registry
 }
 
 #[test]
