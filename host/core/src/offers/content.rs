@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::label::fold;
+
 /// Longest text of an offer, in characters.
 pub const MAX_TEXT: usize = 150;
 /// Most options that can be clicked.
@@ -180,11 +182,6 @@ impl std::fmt::Debug for OfferOption {
             .field("tour", &self.tour)
             .finish_non_exhaustive()
     }
-}
-
-/// A label as it is compared: trimmed, in lower case.
-pub fn fold(label: &str) -> String {
-    label.trim().to_lowercase()
 }
 
 fn cut(text: &str, most: usize) -> String {

@@ -8,10 +8,22 @@
 //! | [`window`] | how many were made within a time |
 //! | [`refusal`] | why none is made |
 //! | [`log`] | what was decided, kept for a while |
+//! | [`label`] | whether what somebody wrote is what could be clicked |
+//! | [`tours`] | a tour that waits for a yes or a no |
+//! | [`launch`] | the event that has a browser show a tour |
+//! | [`matching`] | which tour answers a question |
+//! | [`chips`] | the answers of autoplay-sdk's configuration |
+//! | [`tear_down`] | when an offer that nobody answered is removed |
 
+pub mod chips;
 pub mod content;
 pub mod help;
 pub mod log;
 pub mod refusal;
 pub mod talk;
 pub mod window;
+pub mod label;
+pub mod launch;
+pub mod matching;
+pub mod tear_down;
+pub mod tours;

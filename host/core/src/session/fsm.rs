@@ -140,13 +140,8 @@ impl Fsm {
             }
             State::Proactive | State::Reactive => {
                 let limits = self.limits_in_force(registry);
-                if now > later(self.idle_since, limits.interaction_timeout_s) {
-                    self.state = State::Thinking;
-                    self.guidance = None;
-                    self.cooldown = Some(Cooldown {
-                        started_at: now,
-                        period_s: Some(limits.cooldown_period_s),
-                    });
+                if self.is_idle_for(limits.interaction_timeout_s, now) {
+                    self.end_idle(limits.cooldown_period_s, now);
                 } else {
                     let idle_s = secs_since(self.acted_at, now);
                     if let Some(assistance) = self.assistance_mut() {
@@ -356,11 +351,34 @@ impl Fsm {
     }
 
     fn limits_in_force(&self, registry: Option<&TourRegistry>) -> Limits {
+        self.limits_with(registry, self.limits.interaction_timeout_s)
+    }
+
+    /// The limits in force where the session's own time-out is `timeout_s` seconds.
+    pub(crate) fn limits_with(&self, registry: Option<&TourRegistry>, timeout_s: f64) -> Limits {
+        let own = Limits { interaction_timeout_s: timeout_s, ..self.limits };
         let tour_id = self.guidance.as_ref().and_then(|guidance| guidance.tour_id.as_deref());
         match (registry, tour_id) {
-            (Some(registry), Some(tour_id)) => registry.limits(tour_id, self.limits),
-            (None, _) | (_, None) => self.limits,
+            (Some(registry), Some(tour_id)) => registry.limits(tour_id, own),
+            (None, _) | (_, None) => own,
         }
+    }
+
+    /// Whether nothing happened for longer than this: the one comparison by which help ends.
+    pub(crate) fn is_idle_for(&self, timeout_s: f64, now: Timestamp) -> bool {
+        now > later(self.idle_since, timeout_s)
+    }
+
+    /// What [`Self::is_idle_for`] counts from.
+    pub(crate) fn idle_since(&self) -> Timestamp {
+        self.idle_since
+    }
+
+    /// Help ends by nothing having happened.
+    pub(crate) fn end_idle(&mut self, cooldown_s: f64, now: Timestamp) {
+        self.state = State::Thinking;
+        self.guidance = None;
+        self.cooldown = Some(Cooldown { started_at: now, period_s: Some(cooldown_s) });
     }
 
     fn cooldown_end(&self, cooldown: Cooldown) -> Timestamp {
