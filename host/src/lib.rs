@@ -54,4 +54,4 @@ pub mod summary;
 pub mod telemetry;
 pub mod visible;
 
-pub use sidenote_core::{backoff, ids, offers, outbox, rules, session};
+pub use sidenote_core::{backoff, ids, offers, outbox, rules, session, triggers};

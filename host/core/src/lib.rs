@@ -6,6 +6,7 @@
 //! | [`outbox`] | lanes, attempts, retries, dead letters; accounts, limits, breakers |
 //! | [`engine`] | the transactions: which of them does what, in which order |
 //! | [`offers`] | what an offer of help says, and when one may be made |
+//! | [`triggers`] | what is a reason to offer help, and what a judge is asked about it |
 //! | [`rules`] | what a configuration says of them |
 //! | [`rows`] | the form in which everything is kept |
 //! | [`ids`] | the typed names that everything is keyed by |
@@ -26,3 +27,4 @@ pub mod outbox;
 pub mod rows;
 pub mod rules;
 pub mod session;
+pub mod triggers;

@@ -18,12 +18,12 @@
 pub mod chips;
 pub mod content;
 pub mod help;
-pub mod log;
-pub mod refusal;
-pub mod talk;
-pub mod window;
 pub mod label;
 pub mod launch;
+pub mod log;
 pub mod matching;
+pub mod refusal;
+pub mod talk;
 pub mod tear_down;
 pub mod tours;
+pub mod window;

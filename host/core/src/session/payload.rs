@@ -272,7 +272,7 @@ impl ActionsPayload {
 }
 
 /// Whether both name a person, and not the same one. Users are told apart by id, by address otherwise.
-fn is_other_person<T: PartialEq>(
+pub(crate) fn is_other_person<T: PartialEq>(
     one: (&Option<T>, &Option<T>),
     other: (&Option<T>, &Option<T>),
 ) -> bool {

@@ -1,0 +1,157 @@
+use serde_json::json;
+
+use super::*;
+
+fn read(rows: &Value) -> (Vec<String>, Vec<String>) {
+    let (triggers, errors) = triggers(rows, Times::default());
+    let ids = triggers.iter().flat_map(Triggers::iter).map(|trigger| trigger.id.clone());
+    (ids.collect(), errors.into_iter().map(|error| error.to_string()).collect())
+}
+
+/// The one thing that is wrong with a row.
+fn wrong(row: Value) -> ConfigError {
+    trigger(&row, Times::default(), &Path::top("row")).unwrap_err()
+}
+
+#[test]
+fn a_row_is_read_with_the_defaults_of_its_kind_and_its_product() {
+    let times = Times { interaction_timeout_s: 7.0, cooldown_s: 70.0 };
+    let rows = json!([
+        { "id": "back", "kind": "ping-pong", "scope": " projects ", "min_cycles": 2, "cooldown": 5 },
+        { "id": "stay", "kind": "page-dwell", "mode": "instant", "threshold": 90.5,
+          "options": [{ "label": "Show me", "tour": "flow" }, { "label": "No" }] },
+        { "id": "own", "kind": "plugin", "plugin": "helper" },
+        { "id": "where", "kind": "section-playbook",
+          "sections": [{ "prefix": "https://x.io/billing", "id": "billing" }],
+          "playbook": { "billing": "Ask me", "other": { "text": "Lost?", "options": [{ "label": "Yes" }] } } },
+    ]);
+    let (read, errors) = triggers(&rows, times);
+    assert_eq!(errors, []);
+    let read: Vec<_> = read.unwrap().iter().cloned().collect();
+    let Kind::PingPong(back) = &read[0].kind else { panic!("{:?}", read[0]) };
+    assert_eq!((back.part.text(), back.min_cycles, back.hesitation), ("projects", 2, Some(3)));
+    assert_eq!(read[0].times, Times { interaction_timeout_s: 7.0, cooldown_s: 5.0 });
+    assert_eq!((read[0].mode, read[1].mode), (Mode::Judged, Mode::Instant));
+    let dwell = PageDwell { threshold: Duration::from_millis(90_500), max_actions: 5 };
+    assert_eq!(read[1].kind, Kind::PageDwell(dwell));
+    assert_eq!(read[1].options[0].tour.as_deref(), Some("flow"));
+    assert_eq!(read[2].kind, Kind::Plugin("helper".into()));
+    let Kind::SectionPlaybook(playbook) = &read[3].kind else { panic!("{:?}", read[3]) };
+    assert_eq!(playbook.playbook["other"].options.len(), 1);
+}
+
+#[test]
+fn a_bad_row_is_refused_with_its_path_and_the_good_ones_stay() {
+    let (ids, errors) = read(&json!([
+        "user_page_dwell",
+        { "id": "good", "kind": "page-dwell" },
+        { "id": "good", "kind": "ping-pong" },
+        { "id": "slow", "kind": "page-dwell", "threshold": "x" },
+    ]));
+    assert_eq!(ids, ["good"]);
+    assert_eq!(
+        errors,
+        [
+            "reading the triggers: `triggers[0]` isn't an object; write one there",
+            "reading the triggers: `triggers[3].threshold` isn't a number of seconds above 0, at most a day; write one there",
+            "reading the triggers: `triggers[2].id` stands at another trigger too; give each an id of its own",
+        ]
+    );
+}
+
+#[test]
+fn no_triggers_are_refused() {
+    for rows in [json!([]), json!(null), json!({ "id": "a" })] {
+        let (triggers, errors) = triggers(&rows, Times::default());
+        assert!(triggers.is_none() && errors.len() == 1, "{rows}");
+    }
+}
+
+#[test]
+fn every_field_says_what_it_wants() {
+    let with = |kind: &str, key: &str, value: Value| {
+        let mut row = json!({ "id": "t", "kind": kind });
+        if kind == "plugin" {
+            row["plugin"] = json!("helper");
+        }
+        row[key] = value;
+        row
+    };
+    let playbook = |key: &str, value: Value| {
+        let mut row = json!({ "id": "t", "kind": "section-playbook", "playbook": { "a": "Ask" },
+            "sections": [{ "prefix": "/a", "id": "a" }] });
+        row[key] = value;
+        row
+    };
+    let option = |option: Value| with("ping-pong", "options", json!([option]));
+    for (row, path) in [
+        (json!(5), "row"),
+        (json!({ "kind": "ping-pong" }), "row.id"),
+        (json!({ "id": " ", "kind": "ping-pong" }), "row.id"),
+        (json!({ "id": "x".repeat(MAX_ID + 1), "kind": "ping-pong" }), "row.id"),
+        (json!({ "id": "t" }), "row.kind"),
+        (json!({ "id": "t", "kind": "pingpong" }), "row.kind"),
+        (with("ping-pong", "mode", json!("later")), "row.mode"),
+        (with("ping-pong", "mode", json!(1)), "row.mode"),
+        (with("ping-pong", "min_cycles", json!(0)), "row.min_cycles"),
+        (with("ping-pong", "min_cycles", json!(1.5)), "row.min_cycles"),
+        (with("ping-pong", "min_pages", json!(1)), "row.min_pages"),
+        (with("ping-pong", "hesitation", json!("no")), "row.hesitation"),
+        (with("ping-pong", "scope", json!(" ")), "row.scope"),
+        (with("ping-pong", "threshold", json!(5)), "row.threshold"),
+        (with("ping-pong", "text", json!("x".repeat(MAX_TEXT + 1))), "row.text"),
+        (with("ping-pong", "text", json!("")), "row.text"),
+        (with("ping-pong", "cooldown", json!(0)), "row.cooldown"),
+        (with("ping-pong", "cooldown", json!(true)), "row.cooldown"),
+        (with("ping-pong", "cooldown", json!(1e300)), "row.cooldown"),
+        (with("ping-pong", "interaction_timeout", json!(-1)), "row.interaction_timeout"),
+        (with("ping-pong", "options", json!("Yes")), "row.options"),
+        (with("ping-pong", "options", json!([{}, {}, {}, {}])), "row.options"),
+        (option(json!("Yes")), "row.options[0]"),
+        (option(json!({ "label": " " })), "row.options[0].label"),
+        (option(json!({ "label": "Yes", "tour": "  " })), "row.options[0].tour"),
+        (option(json!({ "label": "Yes", "color": 1 })), "row.options[0].color"),
+        (with("page-dwell", "max_actions", json!("5")), "row.max_actions"),
+        (with("page-dwell", "alone", json!(0)), "row.alone"),
+        (with("plugin", "text", json!("Hi")), "row.text"),
+        (json!({ "id": "t", "kind": "plugin" }), "row.plugin"),
+        (json!({ "id": "t", "kind": "criteria", "text": "Hi" }), "row.criteria"),
+        (with("criteria", "criteria", json!({ "id": "a", "name": "a", "type": "t" })), "row.text"),
+        (playbook("playbook", json!({})), "row.playbook"),
+        (playbook("playbook", json!({ "b": "Ask" })), "row.playbook"),
+        (playbook("playbook", json!({ "a": 5 })), "row.playbook.a"),
+        (playbook("playbook", json!({ "a": { "text": " " } })), "row.playbook.a.text"),
+        (playbook("sections", json!([])), "row.sections"),
+        (playbook("sections", json!([{ "prefix": "", "id": "a" }])), "row.sections[0].prefix"),
+        (playbook("sections", json!([{ "prefix": "/a" }])), "row.sections[0].id"),
+    ] {
+        assert_eq!(wrong(row.clone()).path, path, "{row}");
+    }
+}
+
+#[test]
+fn criteria_name_triggers_that_are_there() {
+    let criteria = |id: &str, names: &[&str]| {
+        let leaf = |name: &&str| json!({ "id": name, "name": name, "type": name });
+        json!({ "id": id, "kind": "criteria", "text": "Hi", "criteria": {
+            "id": "g", "name": "g", "operator": "AND", "conditions": names.iter().map(leaf).collect::<Vec<_>>() } })
+    };
+    let dwell = json!({ "id": "stay", "kind": "page-dwell", "alone": false });
+    let (ids, errors) =
+        read(&json!([dwell, criteria("both", &["stay", "canonical_url_ping_pong"])]));
+    assert_eq!((ids.len(), errors.len()), (2, 0));
+
+    let (ids, errors) = read(&json!([dwell, criteria("both", &["stay", "scrolled"])]));
+    assert!(ids.is_empty());
+    assert!(
+        errors[0].contains("`triggers[1].criteria` is \"scrolled\", which isn't known"),
+        "{errors:?}"
+    );
+    assert!(errors[0].contains("canonical_url_ping_pong, stay, user_page_dwell"), "{errors:?}");
+    assert!(errors[1].contains("`triggers[0].alone` is false"), "what it was for was refused");
+
+    let (ids, errors) =
+        read(&json!([criteria("one", &["user_page_dwell"]), criteria("two", &["one"])]));
+    assert_eq!(ids, ["one"]);
+    assert!(errors[0].contains("can't be a condition of another one"), "{errors:?}");
+}
