@@ -12,14 +12,16 @@ use crate::values::{self, is_yes};
 pub(crate) fn reason(file: &str, case: &Value) -> Option<&'static str> {
     RULES
         .iter()
+        .chain(&crate::triggers::LEFT_OUT)
+        .chain(&crate::trigger_config::LEFT_OUT)
         .find(|rule| rule.files.contains(&file) && (rule.applies)(case))
         .map(|rule| rule.reason)
 }
 
-struct Rule {
-    files: &'static [&'static str],
-    reason: &'static str,
-    applies: fn(&Value) -> bool,
+pub(crate) struct Rule {
+    pub(crate) files: &'static [&'static str],
+    pub(crate) reason: &'static str,
+    pub(crate) applies: fn(&Value) -> bool,
 }
 
 const RULES: [Rule; 32] = [
@@ -351,7 +353,7 @@ fn batches(case: &Value) -> impl Iterator<Item = &Value> {
     steps(case).map(|step| &step["payload"]).filter(|batch| batch.is_object())
 }
 
-fn has_in_input(case: &Value, is_it: &dyn Fn(&str, &Value) -> bool) -> bool {
+pub(crate) fn has_in_input(case: &Value, is_it: &dyn Fn(&str, &Value) -> bool) -> bool {
     find(&case["given"], is_it) || find(&case["when"], is_it)
 }
 

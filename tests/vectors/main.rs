@@ -2,7 +2,7 @@
 //!
 //! Each untagged case must pass; a case tagged with a defect shows what autoplay-sdk does wrong and is
 //! asserted the other way round by the `defects` tests. `SIDENOTE_VECTORS=DIR` runs another folder of the
-//! same eleven files.
+//! same file names.
 
 mod as_v1;
 mod compare;
@@ -19,6 +19,8 @@ mod session_fsm;
 mod session_snapshot;
 mod sse_stream;
 mod summarizer;
+mod trigger_config;
+mod triggers;
 mod values;
 
 use std::path::{Path, PathBuf};
@@ -28,7 +30,7 @@ use serde_json::Value;
 /// Runs one case; the error says how the behaviour differs.
 type Check = fn(&Value) -> Result<(), String>;
 
-/// The eleven files, and what runs the cases of each. `None`: it waits for the part named.
+/// The files that have odd inputs too, and what runs the cases of each. `None`: it waits for the part named.
 const FILES: [(&str, Option<Check>); 11] = [
     ("payloads", Some(payloads::check)),
     ("note_format", Some(note_format::check)),
@@ -43,18 +45,23 @@ const FILES: [(&str, Option<Check>); 11] = [
     ("copilot_http", Some(copilot::check)),
 ];
 
+/// The files of offers of help.
+const OFFERS: [(&str, Option<Check>); 2] =
+    [("triggers", Some(triggers::check)), ("trigger_config", Some(trigger_config::check))];
+
 #[test]
 fn vectors_behave_as_the_reference_did() {
-    check(&folder());
+    let files: Vec<_> = FILES.into_iter().chain(OFFERS).collect();
+    check(&folder(), &files);
 }
 
 #[test]
 fn odd_inputs_behave_as_the_reference_did() {
-    check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("data/vectors/odd"));
+    check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("data/vectors/odd"), &FILES);
 }
 
-fn check(folder: &Path) {
-    let report = report::run(folder, &FILES);
+fn check(folder: &Path, files: &[(&str, Option<Check>)]) {
+    let report = report::run(folder, files);
     report.print();
     assert_eq!(report.problems(), Vec::<String>::new());
 }

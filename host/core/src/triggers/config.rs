@@ -142,8 +142,13 @@ const COMMON: [&str; 7] =
 
 /// Reads the triggers of a product: a list of rows, times in seconds. `times` are those of a trigger that says
 /// none. What can be used is returned with what is wrong with the rest; nothing at all where no row can be used.
+/// Null, which is no list, is one ping-pong.
 pub fn triggers(rows: &Value, times: Times) -> (Option<Triggers>, Vec<ConfigError>) {
     let path = Path::top("triggers");
+    if rows.is_null() {
+        let ping_pong = Trigger::of(super::PING_PONG, Kind::PingPong(PingPong::default()));
+        return (Some(Triggers(vec![Trigger { times, ..ping_pong }])), Vec::new());
+    }
     let listed = rows.as_array().filter(|rows| !rows.is_empty());
     let Some(listed) = listed else {
         return (None, vec![path.fault(Fault::Not("a list with one trigger at least"))]);

@@ -7,11 +7,12 @@
 //! | [`ping_pong`], [`dwell`], [`sections`] | the built-in kinds |
 //! | [`criteria`] | several triggers together |
 //! | [`judge`] | what a model is asked about hits, and what its answer means |
-//! | [`config`] | how triggers are written, and what can be wrong with that |
+//! | [`config`], [`configured`] | how triggers are written, and what can be wrong with that |
 //!
 //! A trigger decides and sends nothing. Plugins are asked by whoever evaluates: see [`Outcome::Ask`].
 
 pub mod config;
+pub mod configured;
 pub mod context;
 pub mod criteria;
 pub mod dwell;

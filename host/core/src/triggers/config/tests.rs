@@ -60,11 +60,12 @@ fn a_bad_row_is_refused_with_its_path_and_the_good_ones_stay() {
 }
 
 #[test]
-fn no_triggers_are_refused() {
-    for rows in [json!([]), json!(null), json!({ "id": "a" })] {
+fn an_empty_list_is_refused_and_no_list_is_a_ping_pong() {
+    for rows in [json!([]), json!({ "id": "a" })] {
         let (triggers, errors) = triggers(&rows, Times::default());
         assert!(triggers.is_none() && errors.len() == 1, "{rows}");
     }
+    assert_eq!(read(&json!(null)), (vec!["canonical_url_ping_pong".to_owned()], Vec::new()));
 }
 
 #[test]
