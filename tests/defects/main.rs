@@ -13,3 +13,4 @@ mod session_core;
 mod sinks;
 mod stream;
 mod summary;
+mod triggers;

@@ -46,9 +46,14 @@ fn every_test_that_is_named_after_a_row_is_listed() {
     assert_eq!(unlisted, Vec::<String>::new());
 }
 
-/// Rows D01 to D63; 22 and 35 don't exist.
+/// Rows of parts that aren't there yet: tours, the state machine of offers, what a person has learned of a product.
+const LATER: [u32; 23] =
+    [73, 74, 75, 77, 79, 80, 83, 84, 85, 86, 87, 88, 89, 90, 91, 92, 93, 94, 95, 96, 97, 98, 100];
+
+/// Rows D01 to D100; 22 and 35 don't exist.
 fn all_ids() -> BTreeSet<String> {
-    (1..=63).filter(|row| ![22, 35].contains(row)).map(|row| format!("D{row:02}")).collect()
+    let rows = (1..=100).filter(|row| ![22, 35].contains(row) && !LATER.contains(row));
+    rows.map(|row| format!("D{row:02}")).collect()
 }
 
 /// The names of all test functions of the workspace.
