@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ids::PluginName;
+use crate::triggers::Triggers;
 
 /// `[delivery]`: when notes are sealed and how often they are tried.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,18 +82,28 @@ pub struct Product {
     pub delivery: Delivery,
     /// `[products.ID.offers]`; `None` where no help is offered.
     pub offers: Option<Arc<Offers>>,
+    /// `[[products.ID.offers.triggers]]`: what is a reason to offer help, in order. Without a judge those that need
+    /// one aren't among them.
+    pub triggers: Arc<Triggers>,
 }
 
 impl Product {
     /// A product that these plugins serve, where no help is offered.
     pub fn of(plugins: Vec<PluginName>, delivery: Delivery) -> Self {
-        Self { plugins, delivery, offers: None }
+        Self { plugins, delivery, offers: None, triggers: Arc::default() }
     }
 
     /// The same, where help is offered by these rules.
     #[must_use]
     pub fn with_offers(mut self, offers: Offers) -> Self {
         self.offers = Some(Arc::new(offers));
+        self
+    }
+
+    /// The same, where these are the reasons to offer help.
+    #[must_use]
+    pub fn with_triggers(mut self, triggers: Triggers) -> Self {
+        self.triggers = Arc::new(triggers);
         self
     }
 }

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::context::Recent;
 use crate::engine::erase::kept::{self, KeptCursor, KeptFilter, KeptList};
 use crate::engine::erase::{EraseError, Erased, Erasure, Subject};
+use crate::engine::helping::commands::Turn;
 use crate::engine::ledger::{
     self, Account, By, Decided, Filter, LedgerError, Listing, Order, Want,
 };
@@ -106,16 +107,41 @@ impl ApiBackend {
 
     /// Acts on a turn by what it means: the one place where that is decided. Only what the person writes links.
     async fn turn(&self, plugin: &str, turn: WebhookTurn, mode: LinkMode) -> Result<(), LinkError> {
+        let told = self.told(plugin, &turn);
         match turn.meaning() {
-            Meaning::PersonWrote => self.link_turn(plugin, turn, mode).await,
+            Meaning::PersonWrote => self.link_turn(plugin, turn, mode).await?,
             Meaning::PersonTypes
             | Meaning::PersonReacted
             | Meaning::AgentWrote
             | Meaning::AgentTypes
             | Meaning::Closed
             | Meaning::Reopened
-            | Meaning::Nothing => Ok(()),
+            | Meaning::Nothing => {}
         }
+        match told {
+            Some(told) => {
+                self.engine.turn(told).await.map(drop).map_err(|_| LinkError::Unavailable)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What is told of a turn to those who offer help; `None` where nobody does, or it is of no interest.
+    fn told(&self, plugin: &str, turn: &WebhookTurn) -> Option<Turn> {
+        let settings = self.engine.settings();
+        let mut products = settings.products_of(plugin).into_iter();
+        let offers = products.any(|product| settings.offers(&product).is_some());
+        let meaning = turn.meaning();
+        if !offers || meaning == Meaning::Nothing {
+            return None;
+        }
+        Some(Turn {
+            plugin: plugin.into(),
+            conversation: ConversationId::new(turn.conversation_id.as_str()).ok()?,
+            meaning,
+            option_id: turn.option_id.clone(),
+            text: turn.text.clone(),
+        })
     }
 
     /// Links the session that a turn in a conversation tells of. `Ok` also where it tells of none.

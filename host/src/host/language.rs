@@ -8,12 +8,14 @@ use crate::config::{self, Config};
 use crate::engine::Handle;
 use crate::host::StartError;
 use crate::llm::{Caller, HttpLlm, Limits, Replies};
+use crate::prompts::Prompts;
 use crate::summary::Summarizer;
 
 /// The parts that need a model, where there is one.
 pub(super) struct Language {
     pub(super) replies: Option<Replies>,
     pub(super) summarizer: Option<Summarizer>,
+    pub(super) judge: Option<(Caller, Arc<Prompts>)>,
 }
 
 impl Language {
@@ -21,7 +23,7 @@ impl Language {
     pub(super) fn of(config: &Config, engine: &Handle, clock: Clock) -> Result<Self, StartError> {
         let Some(llm) = &config.llm else {
             tracing::info!("summaries and answers are off: no [llm] names a language model");
-            return Ok(Self { replies: None, summarizer: None });
+            return Ok(Self { replies: None, summarizer: None, judge: None });
         };
         let caller = Caller::new(HttpLlm::new(llm, clock)?, limits(llm));
         let prompts = Arc::new(config.prompts.clone());
@@ -37,7 +39,8 @@ impl Language {
             answers = config.context.is_some(),
             "a language model is there"
         );
-        Ok(Self { replies: Some(Replies::new(caller, prompts)), summarizer })
+        let judge = Some((caller.clone(), prompts.clone()));
+        Ok(Self { replies: Some(Replies::new(caller, prompts)), summarizer, judge })
     }
 }
 

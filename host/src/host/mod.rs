@@ -215,7 +215,8 @@ impl Host {
         api.change_products(&config);
 
         let (mut ingest, mut server, mut core) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
-        let mut running = RunningReaders::new(engine.clone(), stop.clone());
+        let mut running =
+            RunningReaders::new(engine.clone(), registry.clone(), clock, stop.clone());
         api.show_readers(running.start(readers));
         core.spawn(service.run());
         let (routes, rules) = (api.clone(), config.server.clone());

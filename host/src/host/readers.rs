@@ -1,5 +1,6 @@
-//! Who reads what is kept: the context, and what needs a language model. They are swapped as one.
+//! Who reads what is kept: the context, who offers help, and what needs a language model. They are swapped as one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -11,7 +12,10 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::context::{self, Recent};
 use crate::engine::Handle;
-use crate::llm::Replies;
+use crate::llm::{Caller, Replies};
+use crate::offering::Offering;
+use crate::plugin::Registry;
+use crate::prompts::Prompts;
 use crate::summary::Summarizer;
 
 /// How long others go on being asked while the next ones read what is stored.
@@ -33,6 +37,8 @@ pub(super) struct Asked {
 /// The readers that run.
 pub(super) struct RunningReaders {
     engine: Handle,
+    registry: Arc<Registry>,
+    clock: Clock,
     /// Of all of them.
     stop: CancellationToken,
     /// Of those that run at the moment.
@@ -54,17 +60,24 @@ impl Readers {
 
 impl RunningReaders {
     /// None yet. They end when `stop` is cancelled.
-    pub(super) fn new(engine: Handle, stop: CancellationToken) -> Self {
+    pub(super) fn new(
+        engine: Handle,
+        registry: Arc<Registry>,
+        clock: Clock,
+        stop: CancellationToken,
+    ) -> Self {
         let current = stop.child_token();
-        Self { engine, stop, current, tasks: JoinSet::new() }
+        Self { engine, registry, clock, stop, current, tasks: JoinSet::new() }
     }
 
     /// Starts readers beside those that run.
     pub(super) fn start(&mut self, readers: Readers) -> Asked {
-        let Readers { recent, language: Language { replies, summarizer } } = readers;
+        let Readers { recent, language: Language { replies, summarizer, judge } } = readers;
         self.current = self.stop.child_token();
         if let Some(recent) = recent.clone() {
             self.follow(recent);
+            // It rests on what is kept.
+            self.offer_help(judge);
         }
         if let Some(summarizer) = summarizer {
             self.sum_up(summarizer);
@@ -106,6 +119,16 @@ impl RunningReaders {
         let (engine, stop) = (self.engine.clone(), self.current.clone());
         self.tasks.spawn(async move {
             stop.run_until_cancelled(context::follow(engine, recent)).await;
+            Ok(())
+        });
+    }
+
+    fn offer_help(&mut self, judge: Option<(Caller, Arc<Prompts>)>) {
+        let (engine, registry) = (self.engine.clone(), self.registry.clone());
+        let (offering, stop) =
+            (Offering::new(engine, registry, judge, self.clock), self.current.clone());
+        self.tasks.spawn(async move {
+            stop.run_until_cancelled(offering.run()).await.unwrap_or(Ok(()))?;
             Ok(())
         });
     }

@@ -21,17 +21,20 @@ pub enum Kind {
     Summary,
     /// Answers a question.
     Reply,
+    /// Judges whether an offer helps at its moment.
+    Judge,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Summary, Self::Reply];
+    pub const ALL: [Self; 3] = [Self::Summary, Self::Reply, Self::Judge];
 
     /// Its name; its file is `NAME.md`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Summary => "summary",
             Self::Reply => "reply",
+            Self::Judge => "judge",
         }
     }
 
@@ -40,6 +43,7 @@ impl Kind {
         match self {
             Self::Summary => &["actions"],
             Self::Reply => &["user_id", "context", "query"],
+            Self::Judge => &["moment"],
         }
     }
 
@@ -48,6 +52,7 @@ impl Kind {
         match self {
             Self::Summary => &[("actions", "the actions")],
             Self::Reply => &[("context", "the recent activity"), ("query", "the question")],
+            Self::Judge => &[("moment", "the offers and what the person did")],
         }
     }
 
@@ -55,6 +60,7 @@ impl Kind {
         match self {
             Self::Summary => include_str!("summary.md"),
             Self::Reply => include_str!("reply.md"),
+            Self::Judge => include_str!("judge.md"),
         }
     }
 }
@@ -132,7 +138,7 @@ pub enum PromptFault {
     #[error("`earlier` means something in summary.md only; leave it out")]
     NoEarlier,
     /// A file that no prompt reads.
-    #[error("there is no prompt of this name; the files are summary.md and reply.md")]
+    #[error("there is no prompt of this name; the files are summary.md, reply.md and judge.md")]
     UnknownPrompt,
     /// A template of it is wrong.
     #[error(transparent)]

@@ -1,6 +1,6 @@
 //! What models are asked: files with a name, a version, a description and a text with placeholders.
 //!
-//! The built-in ones are `summary.md` and `reply.md` beside this module. A folder of the operator's can have
+//! The built-in ones are `summary.md`, `reply.md` and `judge.md` beside this module. A folder of the operator's can have
 //! files of the same names; each takes the place of the built-in one. All are checked before anything starts.
 //!
 //! ```text
@@ -36,6 +36,8 @@ pub struct Prompts {
     pub summary: PromptFile,
     /// Answers a question.
     pub reply: PromptFile,
+    /// Judges whether an offer helps at its moment.
+    pub judge: PromptFile,
 }
 
 impl Default for Prompts {
@@ -43,6 +45,7 @@ impl Default for Prompts {
         Self {
             summary: PromptFile::built_in(Kind::Summary),
             reply: PromptFile::built_in(Kind::Reply),
+            judge: PromptFile::built_in(Kind::Judge),
         }
     }
 }
@@ -59,6 +62,7 @@ impl Prompts {
             match kind {
                 Kind::Summary => prompts.summary = file,
                 Kind::Reply => prompts.reply = file,
+                Kind::Judge => prompts.judge = file,
             }
         }
         Ok(prompts)
@@ -76,6 +80,12 @@ impl Prompts {
         }
     }
 
+    /// The question whether one of these offers helps at this moment. `moment` is JSON, so that nothing in it can be
+    /// taken for the prompt's own words.
+    pub fn judge(&self, moment: &serde_json::Value) -> Prompt {
+        self.judge.prompt(&[("moment", &contained(&moment.to_string()))])
+    }
+
     /// The question for an answer to somebody.
     pub fn reply(&self, user_id: &str, context: &str, query: &str) -> Prompt {
         let user_id = crate::session::text::one_line(user_id);
@@ -90,8 +100,8 @@ mod tests {
 
     #[test]
     fn the_built_in_prompts_are_valid_and_say_what_they_are() {
-        let Prompts { summary, reply } = Prompts::default();
-        for (file, name) in [(&summary, "summary"), (&reply, "reply")] {
+        let Prompts { summary, reply, judge } = Prompts::default();
+        for (file, name) in [(&summary, "summary"), (&reply, "reply"), (&judge, "judge")] {
             assert_eq!((&*file.name, &*file.version), (name, "1"));
             assert!(!file.description.is_empty() && !file.system.is_empty());
         }

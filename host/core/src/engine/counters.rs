@@ -65,6 +65,16 @@ counters! {
     messages_expired,
     /// Attempts at a message that are followed by another, or by a question for it.
     message_attempts_failed,
+    /// Times that the triggers of a product were evaluated.
+    triggers_evaluated,
+    /// Triggers that failed or took too long; the others were evaluated all the same.
+    triggers_failed,
+    /// Questions to a model whether an offer helps at its moment.
+    judge_asked,
+    /// Of those, the ones that it said no to.
+    judge_refused,
+    /// Of those, the ones that got no answer that can be read: that is a no.
+    judge_failed,
     /// Answers of offers that people chose.
     options_chosen,
     /// Notes that were to be redacted: replaced by a summary, or of somebody who is erased.

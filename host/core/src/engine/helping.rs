@@ -35,6 +35,8 @@ pub struct OfferWish {
     pub offer: Offer,
     /// What was judged, where that took a while: where it isn't so any more, the offer is refused.
     pub as_of: Option<AsOf>,
+    /// It is only asked whether it could be made: before a judge is asked about it, which costs something.
+    pub ask_only: bool,
 }
 
 /// What a verdict is about.

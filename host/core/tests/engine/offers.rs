@@ -36,7 +36,7 @@ fn rules() -> Offers {
 
 fn wish(session: &str, trigger: &str) -> OfferWish {
     let offer = Offer::new(trigger, "Need help?", [("Yes", None), ("No", None)]).unwrap();
-    OfferWish { key: key(session), offer, as_of: None }
+    OfferWish { key: key(session), offer, as_of: None, ask_only: false }
 }
 
 fn offer(world: &mut World, session: &str, trigger: &str) -> Result<u64, Refusal> {
@@ -367,6 +367,22 @@ fn a_verdict_about_what_isnt_so_any_more_is_dropped() {
     assert!(matches!(answer, Answer::Offered(Err(Refusal::MovedOn))), "{answer:?}");
     let answer = world.tell(judged(version));
     assert!(matches!(answer, Answer::Offered(Ok(_))), "{answer:?}");
+}
+
+#[test]
+fn asking_whether_one_could_be_made_makes_none_and_puts_down_only_why_not() {
+    let mut world = World::linked(with(rules()), &["s"]);
+    let asks = || Command::Offer(OfferWish { ask_only: true, ..wish("s", "a") });
+    let answer = world.tell(asks());
+    assert!(matches!(answer, Answer::Offered(Ok(0))), "{answer:?}");
+    assert_eq!(
+        (world.calls.len(), world.count(Table::Help), world.count(Table::Message)),
+        (0, 0, 0)
+    );
+    turn(&mut world, "s", Meaning::PersonWrote, Some("hello"));
+    let answer = world.tell(asks());
+    assert!(matches!(answer, Answer::Offered(Err(Refusal::State { .. }))), "{answer:?}");
+    assert_eq!(decided(&world, "s"), ["a v2_state_reactive_assistance"]);
 }
 
 #[test]

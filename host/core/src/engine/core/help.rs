@@ -21,12 +21,15 @@ use crate::session::state::{Session, Target};
 impl Core {
     /// Makes an offer, or says why not. Its row, what it counts for and the decision are in one transaction.
     pub(super) fn offer(&mut self, wish: OfferWish, tx: &mut Tx) -> Result<u64, Refusal> {
-        let OfferWish { key, offer, as_of } = wish;
+        let OfferWish { key, offer, as_of, ask_only } = wish;
         let Some(rules) = self.settings.offers(&key.product).cloned() else {
             return Err(Refusal::Off);
         };
         let now = tx.now;
         let decided = self.check_offer(&key, &offer, as_of.as_ref(), &rules, tx);
+        if ask_only && decided.is_ok() {
+            return Ok(0);
+        }
         let made = decided.map(|target| self.make_offer(&key, &offer, target, &rules, tx));
         let what = match made {
             Ok(seq) => {
