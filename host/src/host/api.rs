@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::context::Recent;
 use crate::engine::erase::kept::{self, KeptCursor, KeptFilter, KeptList};
 use crate::engine::erase::{EraseError, Erased, Erasure, Subject};
-use crate::engine::helping::commands::Turn;
+use crate::engine::helping::commands::{HelpCommand, HelpError, Turn};
+use crate::engine::helping::{Decisions, Helped};
 use crate::engine::ledger::{
     self, Account, By, Decided, Filter, LedgerError, Listing, Order, Want,
 };
@@ -26,10 +27,11 @@ use crate::http::{
 };
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::llm::Replies;
+use crate::offers::help::Standing;
 use crate::outbox::trouble::{FaultKind, LastError};
 use crate::plugin::{self, Health, ReceiveError, Registry, WebhookEvent, WebhookTurn};
 use crate::session::turn::Meaning;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::stream::{Interruption, State, Status};
 use crate::telemetry::Refusals;
 
@@ -447,6 +449,25 @@ impl Backend for ApiBackend {
 
     fn replies(&self) -> Option<Replies> {
         self.shown().readers.replies.clone()
+    }
+
+    async fn helped(&self, key: &SessionKey) -> Result<Option<Helped>, StoreError> {
+        self.engine.helped(key, self.clock.now()).await
+    }
+
+    async fn change_help(&self, command: HelpCommand) -> Result<Standing, HelpError> {
+        if self.closed.get() {
+            return Err(HelpError::Unavailable);
+        }
+        self.engine.change_help(command).await
+    }
+
+    async fn offer_decisions(&self, after: Option<&SessionKey>) -> Result<Decisions, StoreError> {
+        self.engine.offer_decisions(after).await
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     fn recent(&self) -> Option<Recent> {

@@ -9,15 +9,20 @@ use serde::{Deserialize, Serialize};
 use super::reload_record::{
     AskedBy, RefusalCode, Reload, ReloadOutcome, ReloadProblem, ReloadRefusal, Reloads,
 };
+use crate::clock::Timestamp;
 use crate::context::Recent;
 use crate::engine::erase::kept::{KeptCursor, KeptFilter, KeptList};
 use crate::engine::erase::{EraseError, Erased, Erasure};
+use crate::engine::helping::commands::{HelpCommand, HelpError};
+use crate::engine::helping::{Decisions, Helped};
 use crate::engine::ledger::{Decided, Filter, LedgerError, Listing, Order, Want};
 use crate::engine::link::{LinkError, LinkMode, Linked};
-use crate::ids::{ConversationId, PluginName, ProductId, SessionId};
+use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::llm::Replies;
+use crate::offers::help::Standing;
 use crate::outbox::trouble::LastError;
 use crate::plugin::{CacheTotals, PluginState, ReloadTotals};
+use crate::store::StoreError;
 use crate::stream::push::PushError;
 use crate::telemetry::Refusals;
 
@@ -78,6 +83,26 @@ pub trait Backend: Send + Sync + 'static {
         _after: Option<KeptCursor>,
     ) -> Result<KeptList, EraseError> {
         Ok(KeptList::default())
+    }
+
+    /// How a session is helped; `None` where nothing is known of it, as by default.
+    async fn helped(&self, _key: &SessionKey) -> Result<Option<Helped>, StoreError> {
+        Ok(None)
+    }
+
+    /// Changes how a session is helped. Returns after the commit. By default no session is known.
+    async fn change_help(&self, _command: HelpCommand) -> Result<Standing, HelpError> {
+        Err(HelpError::NotFound)
+    }
+
+    /// What was decided of offers lately, of some sessions. By default nothing was.
+    async fn offer_decisions(&self, _after: Option<&SessionKey>) -> Result<Decisions, StoreError> {
+        Ok(Decisions::default())
+    }
+
+    /// The moment, for what is told in seconds from it. The epoch by default.
+    fn now(&self) -> Timestamp {
+        Timestamp::default()
     }
 
     /// What people did lately; `None` where none of it is kept, as by default.

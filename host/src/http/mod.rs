@@ -35,6 +35,7 @@ mod context;
 mod erase;
 mod gate;
 mod health;
+mod help;
 mod ingest;
 mod json;
 mod link;

@@ -13,18 +13,21 @@ use super::mcp::{self, Mcp};
 use super::route::{GuardedRouter, Route};
 use super::state::ApiState;
 use super::{
-    context, erase, health, ingest, link, outbox, plugins, reload, reply, streams, webhook,
+    context, erase, health, help, ingest, link, outbox, plugins, reload, reply, streams, webhook,
 };
 use crate::config::Server;
 
 /// Every address. The router, the list in a 404 and the tests of access are made of it.
-pub(super) fn table() -> [Route; 20] {
+pub(super) fn table() -> [Route; 23] {
     const GET: &[&str] = &["GET", "HEAD"];
     const POST: &[&str] = &["POST"];
     [
         Route::new("/webhooks/{plugin}", &["GET", "HEAD", "POST"], Signed, webhook::webhook),
         Route::new("/ingest/{product_id}", POST, Signed, ingest::ingest),
         Route::new("/sessions/link", POST, Owner, link::link),
+        Route::new(HELP, GET, Owner, help::show),
+        Route::new(HELP, POST, Owner, help::change),
+        Route::new("/offers", GET, Owner, help::list),
         Route::new("/outbox", GET, Owner, outbox::list),
         Route::new("/outbox/retry", POST, Owner, outbox::retry),
         Route::new("/outbox/purge", POST, Owner, outbox::purge),
@@ -46,6 +49,7 @@ pub(super) fn table() -> [Route; 20] {
     ]
 }
 
+const HELP: &str = "/sessions/{product_id}/{session_id}/help";
 const LIVE_ACTIVITY: &str = "/users/{product_id}/{user_id}/live-activity";
 /// There only where it is wanted.
 const MCP: &str = "/mcp";
