@@ -13,6 +13,7 @@ mod languages;
 mod limits;
 mod llm;
 mod mcp;
+mod offers;
 mod outbox;
 mod pipeline;
 mod platform_faults;

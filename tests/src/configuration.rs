@@ -34,6 +34,7 @@ file = "{COMPONENT}"
 [plugins.bot.config]
 url = "{notes}"
 redact_url = "{redact}"
+{messages}
 
 [plugins.bot.secrets]
 signing = {{ env = "SIGNING", hosts = [] }}
@@ -69,8 +70,20 @@ plugins = ["bot"]
         stream_url = connector.stream_url(STREAM),
         notes = platform.notes_url(),
         redact = platform.redact_url(),
+        messages = messages(setup, platform),
         platform = platform.url(),
     )
+}
+
+/// The endpoints of what the person sees, where the bot says something.
+fn messages(setup: &Setup, platform: &Platform) -> String {
+    let urls = [
+        ("offer_url", platform.offers_url()),
+        ("reply_url", platform.replies_url()),
+        ("find_url", platform.find_url()),
+    ];
+    let lines = urls.iter().filter(|_| setup.messages);
+    lines.map(|(key, url)| format!("{key} = {url:?}\n")).collect()
 }
 
 fn ingest(setup: &Setup, variable: &str) -> String {

@@ -51,6 +51,8 @@ pub struct Setup {
     pub limits: String,
     /// Whether a connector may push: the products have [`Person::ingest_secret`] then.
     pub pushed: bool,
+    /// Whether the bot can offer help and reply, and be asked whether something came.
+    pub messages: bool,
     /// Plugins of the product `p` beside the bot; their tables are among the further ones.
     pub beside: &'static [&'static str],
     /// Further tables.

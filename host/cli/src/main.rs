@@ -10,6 +10,7 @@ mod compile;
 mod erase;
 #[cfg(any(test, not(feature = "authors")))]
 mod left_out;
+mod offers;
 mod outbox;
 mod plugin;
 mod reload;
@@ -87,6 +88,9 @@ enum Command {
     /// Shows the notes that wait and the dead letters, has them sent again, or removes them
     #[command(subcommand)]
     Outbox(outbox::OutboxCommand),
+    /// Shows which offers of help were made and refused, and tries recorded events
+    #[command(subcommand)]
+    Offers(offers::OffersCommand),
     /// Erases what is known of a person or a session, and redacts their notes
     Erase(erase::EraseArgs),
     /// Has a running host read its configuration again, and says what that changed
@@ -113,6 +117,7 @@ impl Command {
             Self::Check(_) => "check",
             Self::Demo(_) => "demo",
             Self::Outbox(_) => "outbox",
+            Self::Offers(_) => "offers",
             Self::Erase(_) => "erase",
             Self::Plugin(_) => "plugin",
             Self::Stream(_) => "stream",
@@ -132,6 +137,7 @@ impl Command {
             Self::Run(_)
             | Self::Check(_)
             | Self::Outbox(_)
+            | Self::Offers(_)
             | Self::Erase(_)
             | Self::Stream(_)
             | Self::Reload(_)
@@ -150,6 +156,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check(args) => check::check(&args),
         Command::Demo(args) => block_on(authors::demo(args)).map(|()| ExitCode::SUCCESS),
         Command::Outbox(command) => block_on(outbox::run(command)),
+        Command::Offers(command) => block_on(offers::offers(command)),
         Command::Erase(args) => block_on(erase::erase(args)),
         Command::Stream(command) => block_on(stream::stream(command)),
         Command::Reload(args) => block_on(reload::reload(args)),

@@ -23,8 +23,8 @@ pub use histogram::Histogram;
 pub use marker::Marker;
 pub use mock::{Form, FormError, Mock, MockExchange, MockTrouble, Struck};
 pub use platform::{
-    Ending, Exchange, Fault, Keep, Live, Note, NoteAction, Opening, Platform, PlatformOptions,
-    PlatformStats, Redacted, Scope, Trouble, WebhookError,
+    Ending, Exchange, Fault, Keep, Live, Message, Note, NoteAction, Opening, Platform,
+    PlatformOptions, PlatformStats, QuickReply, Redacted, Scope, Trouble, WebhookError,
 };
 pub use post::{Answer, PostError, post_json};
 pub use tally::{Tally, TallyOptions, Totals};

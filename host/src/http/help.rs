@@ -111,7 +111,7 @@ fn standing_json(key: &SessionKey, standing: &Standing, now: Timestamp) -> Value
 }
 
 /// A decision, as it is answered. Times are in seconds since 1970.
-pub(super) fn decision_json(decision: &Decision) -> Value {
+pub fn decision_json(decision: &Decision) -> Value {
     let Decision { at, trigger, what, times } = decision;
     let mut value = json!({
         "at": at.as_secs_f64(),

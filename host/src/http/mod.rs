@@ -63,6 +63,7 @@ pub use backend::{
     Backend, LinkRequest, NoProduct, Part, PluginReport, PluginsReport, PushAnswer, PushRequest,
     Readiness, StreamReadiness, StreamState, WebhookAnswer, WebhookRequest,
 };
+pub use help::decision_json;
 pub use reload_record::{
     AskedBy, RefusalCode, Reload, ReloadCounts, ReloadOutcome, ReloadProblem, ReloadRefusal,
     Reloads,

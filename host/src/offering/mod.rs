@@ -5,11 +5,13 @@
 //! |---|---|
 //! | `sessions` | what is known of each session at the moment: pure |
 //! | `service` | the stage: follows the engine, evaluates |
+//! | `rehearsal` | recorded events through the same, to see what would have been offered |
 //! | `decide` | from hits to an offer: what is asked, in which order |
 //!
 //! It is off every hot path. The engine waits for none of it; what it misses is evaluated after the next batch.
 
 mod decide;
+pub mod rehearsal;
 mod service;
 mod sessions;
 

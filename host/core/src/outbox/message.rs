@@ -218,10 +218,8 @@ impl Job {
             Ok(Sending::Posted(posted)) => {
                 return Some(Ended::Delivered(posted, asked.unwrap_or(now)));
             }
-            Ok(Sending::NotThere) => {
-                return Some(Ended::Failed("the platform doesn't have it".to_owned()));
-            }
-            Ok(Sending::CantTell) => return Some(Ended::Unknown),
+            // That it isn't found is no proof: what platforms search lags, and plugins can't always ask.
+            Ok(Sending::NotThere | Sending::CantTell) => return Some(Ended::Unknown),
             Err(error) => error,
         };
         if asked.is_none() {
@@ -332,10 +330,8 @@ mod tests {
                 end(&mut found, Ok(Sending::Posted(posted.clone())), T + S * 60),
                 Some(Ended::Delivered(posted, T + S))
             );
-            assert!(matches!(
-                end(&mut lost.clone(), Ok(Sending::NotThere), T + S * 60),
-                Some(Ended::Failed(_))
-            ));
+            let not_there = end(&mut lost.clone(), Ok(Sending::NotThere), T + S * 60);
+            assert_eq!(not_there, Some(Ended::Unknown), "that is no proof");
             assert_eq!(end(&mut lost, Ok(Sending::CantTell), T + S * 60), Some(Ended::Unknown));
         }
         let mut cut = job();

@@ -289,8 +289,7 @@ fn an_offer_that_may_have_come_is_asked_for_and_never_made_again() {
         }
         let wanted = match found {
             Some(true) => ("a delivered", State::Proactive, Err("v2_state_proactive_assistance")),
-            Some(false) => ("a failed", State::Thinking, Ok(2)),
-            None => ("a unknown", State::Thinking, Err("v2_cooldown_active")),
+            Some(false) | None => ("a unknown", State::Thinking, Err("v2_cooldown_active")),
         };
         assert_eq!(decided(&world, "s").last().unwrap(), wanted.0);
         assert_eq!(state(&world, "s"), wanted.1);

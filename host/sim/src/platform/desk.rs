@@ -8,6 +8,7 @@ use sidenote::clock::Timestamp;
 
 use super::exchange::{Ending, Exchanges, Number};
 use super::fault::{Fault, Faults};
+use super::message::Message;
 use super::note::{Envelope, Note, Redacted};
 use super::options::{Keep, Opening, PlatformOptions};
 use super::stats::PlatformStats;
@@ -31,6 +32,7 @@ pub(super) struct Desk {
 struct Conversation {
     opening: Opening,
     notes: VecDeque<Arc<Note>>,
+    messages: Vec<Message>,
     keys: VecDeque<Key>,
     last_seq: HashMap<String, u64>,
     handling: u64,
@@ -90,6 +92,7 @@ impl Desk {
         let conversation = Conversation {
             opening,
             notes: VecDeque::new(),
+            messages: Vec::new(),
             keys: VecDeque::new(),
             last_seq: HashMap::new(),
             handling: 0,
@@ -107,6 +110,37 @@ impl Desk {
             .get(conversation)
             .map(|found| found.notes.iter().cloned().collect())
             .unwrap_or_default()
+    }
+
+    pub(super) fn messages(&self, conversation: &str) -> Vec<Message> {
+        let found = self.conversations.get(conversation);
+        found.map(|found| found.messages.clone()).unwrap_or_default()
+    }
+
+    /// Takes a message, or recognises one accepted before: its id, and whether it is one.
+    pub(super) fn take_message(
+        &mut self,
+        message: Message,
+        now: Timestamp,
+    ) -> Option<(String, bool)> {
+        let conversation = self.conversations.get_mut(&message.conversation_id)?;
+        let key = &message.idempotency_key;
+        if let Some(known) = conversation.messages.iter().find(|it| it.idempotency_key == *key) {
+            self.stats.message_repeats += 1;
+            return Some((known.id.clone(), true));
+        }
+        self.stats.messages += 1;
+        let id = format!("m-{}", self.stats.messages);
+        conversation.messages.push(Message { id: id.clone(), received: now, ..message });
+        Some((id, false))
+    }
+
+    /// What the platform calls the note or the message with this key.
+    pub(super) fn find(&self, conversation: &str, key: &str) -> Option<String> {
+        let found = self.conversations.get(conversation)?;
+        let note = found.keys.iter().find(|known| *known.key == *key).map(|it| note_id(it.note_id));
+        let message = || found.messages.iter().find(|it| it.idempotency_key == key);
+        note.or_else(|| message().map(|message| message.id.clone()))
     }
 
     pub(super) fn conversations(&self) -> Vec<String> {

@@ -11,6 +11,7 @@ use super::desk::Desk;
 use super::exchange::Exchange;
 use super::fault::{Fault, Scope};
 use super::live::Live;
+use super::message::{Message, QuickReply};
 use super::note::{Note, Redacted};
 use super::options::{Opening, PlatformOptions};
 use super::receiver::Receiver;
@@ -105,6 +106,58 @@ impl Platform {
         self.tell_host(Event::Replied, conversation, Some(text)).await
     }
 
+    /// Tells the host by webhook that the user clicked an answer of an offer, by what it is called and says.
+    ///
+    /// # Errors
+    /// When the host doesn't take the webhook.
+    pub async fn click(&self, conversation: &str, reply: &QuickReply) -> Result<(), WebhookError> {
+        self.tell_host(Event::Clicked(&reply.id), conversation, Some(&reply.label)).await
+    }
+
+    /// Tells the host by webhook that a human agent of support wrote.
+    ///
+    /// # Errors
+    /// When the host doesn't take the webhook.
+    pub async fn agent_writes(&self, conversation: &str, text: &str) -> Result<(), WebhookError> {
+        self.tell_host(Event::AgentWrote, conversation, Some(text)).await
+    }
+
+    /// Tells the host by webhook that the user is writing.
+    ///
+    /// # Errors
+    /// When the host doesn't take the webhook.
+    pub async fn person_types(&self, conversation: &str) -> Result<(), WebhookError> {
+        self.tell_host(Event::Types, conversation, None).await
+    }
+
+    /// Tells the host by webhook that the conversation was closed.
+    ///
+    /// # Errors
+    /// When the host doesn't take the webhook.
+    pub async fn close(&self, conversation: &str) -> Result<(), WebhookError> {
+        self.tell_host(Event::Closed, conversation, None).await
+    }
+
+    /// The offers and replies in a conversation, in the order of arrival.
+    pub fn messages(&self, conversation: &str) -> Vec<Message> {
+        self.receiver.desk().messages(conversation)
+    }
+
+    /// Where offers are posted.
+    pub fn offers_url(&self) -> String {
+        format!("{}/offers", self.server.url())
+    }
+
+    /// Where replies are posted.
+    pub fn replies_url(&self) -> String {
+        format!("{}/replies", self.server.url())
+    }
+
+    /// Where it is asked whether something came.
+    pub fn find_url(&self) -> String {
+        format!("{}/find", self.server.url())
+    }
+
     /// The notes beside a conversation, in the order of arrival, as far as they are kept.
     pub fn notes(&self, conversation: &str) -> Vec<Arc<Note>> {
         self.receiver.desk().notes(conversation)
@@ -179,7 +232,7 @@ impl Platform {
 
     async fn tell_host(
         &self,
-        event: Event,
+        event: Event<'_>,
         conversation: &str,
         text: Option<&str>,
     ) -> Result<(), WebhookError> {

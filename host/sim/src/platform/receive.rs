@@ -1,4 +1,4 @@
-//! `POST /notes`, and the way to `POST /redact`: every check that a careful receiver makes, then the fault, then the note.
+//! `POST /notes`, and the way to the other addresses: every check that a careful receiver makes, then the fault, then the note.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,7 @@ impl Receiver {
     ) -> Answer {
         let began = self.clock.now();
         let (head, body) = request.into_parts();
-        let redacts = head.uri.path() == "/redact";
+        let path = head.uri.path().to_owned();
         let read = async {
             check_head(&head)?;
             let body = Limited::new(body, MAX_NOTE).collect().await;
@@ -45,7 +45,20 @@ impl Receiver {
             })
         };
         let refused = match read.await {
-            Ok(body) if redacts => match redact(&self, &head.headers, &body) {
+            Ok(body) if path == "/find" => match self.find(&head.headers, &body) {
+                Ok(answer) => return answer,
+                Err(refusal) => refusal,
+            },
+            Ok(body) if path == "/offers" || path == "/replies" => {
+                let kind = if path == "/offers" { "offer" } else { "reply" };
+                match self.check_message(kind, &head.headers, &body) {
+                    Ok(message) => {
+                        return Arc::clone(&self).handle_message(message, began, &reset).await;
+                    }
+                    Err(refusal) => refusal,
+                }
+            }
+            Ok(body) if path == "/redact" => match redact(&self, &head.headers, &body) {
                 Ok(answer) => return answer,
                 Err(refusal) => refusal,
             },
@@ -140,7 +153,8 @@ impl Receiver {
                     fault: fault.clone(),
                     key: envelope.idempotency_key.clone().into_owned(),
                 });
-                self.fail(fault, note, reset).await
+                let exchange = note.exchange;
+                self.fail(fault, exchange, || self.take(note), reset).await
             }
         };
         handling.until_sent(&mut answer);
@@ -174,9 +188,15 @@ impl Receiver {
         }
     }
 
-    async fn fail(&self, fault: Fault, note: Coming<'_>, reset: &Reset) -> Answer {
-        let exchange = note.exchange;
-        let taken = if fault.taken { Some(self.take(note)) } else { None };
+    /// Fails on demand; `take` takes what was sent, where the fault lets it be taken all the same.
+    pub(super) async fn fail(
+        &self,
+        fault: Fault,
+        exchange: Option<Number>,
+        take: impl FnOnce() -> Answer,
+        reset: &Reset,
+    ) -> Answer {
+        let taken = fault.taken.then(take);
         let failed =
             || json(StatusCode::SERVICE_UNAVAILABLE, &json!({ "error": "failed on demand" }));
         match fault.trouble {
@@ -218,13 +238,13 @@ struct Coming<'a> {
     exchange: Option<Number>,
 }
 
-fn no_such_conversation() -> Answer {
+pub(super) fn no_such_conversation() -> Answer {
     json(StatusCode::NOT_FOUND, &json!({ "error": "there is no such conversation" }))
 }
 
 fn check_head(head: &http::request::Parts) -> Result<(), Refusal> {
-    if !matches!(head.uri.path(), "/notes" | "/redact") {
-        let there = "there are POST /notes and POST /redact";
+    if !matches!(head.uri.path(), "/notes" | "/redact" | "/offers" | "/replies" | "/find") {
+        let there = "there are POST /notes, /redact, /offers, /replies and /find";
         return Err(Refusal::Malformed(StatusCode::NOT_FOUND, there));
     }
     if head.method != Method::POST {

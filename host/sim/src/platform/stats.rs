@@ -9,6 +9,10 @@ pub struct PlatformStats {
     pub repeats: u64,
     /// Repeats whose body differs from the note accepted first: a sealed note must not change.
     pub changed_repeats: u64,
+    /// Offers and replies accepted.
+    pub messages: u64,
+    /// Offers and replies answered as before because their idempotency key was known: the person saw one.
+    pub message_repeats: u64,
     /// Notes redacted.
     pub redactions: u64,
     /// Redactions of notes that are not there.

@@ -51,19 +51,33 @@ struct Body<'a> {
     user_id: Option<&'a str>,
     email: Option<&'a str>,
     text: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    author: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    happened: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    option_id: Option<&'a str>,
 }
 
 /// What a webhook tells.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Event {
+pub(super) enum Event<'a> {
     Opened,
     Replied,
+    /// The person clicked an answer.
+    Clicked(&'a str),
+    /// A human agent of support wrote.
+    AgentWrote,
+    /// The person is writing.
+    Types,
+    /// The conversation was closed.
+    Closed,
 }
 
 pub(super) async fn deliver(
     receiver: &Receiver,
     url: &str,
-    event: Event,
+    event: Event<'_>,
     conversation: &str,
     opening: &Opening,
     text: Option<&str>,
@@ -71,7 +85,11 @@ pub(super) async fn deliver(
     let body = Body {
         event: match event {
             Event::Opened => "opened",
-            Event::Replied => "replied",
+            Event::Replied
+            | Event::Clicked(_)
+            | Event::AgentWrote
+            | Event::Types
+            | Event::Closed => "replied",
         },
         conversation_id: conversation,
         product_id: &opening.product,
@@ -79,6 +97,21 @@ pub(super) async fn deliver(
         user_id: opening.user_id.as_deref(),
         email: opening.email.as_deref(),
         text,
+        author: match event {
+            Event::AgentWrote | Event::Closed => Some("agent"),
+            Event::Opened | Event::Replied | Event::Clicked(_) | Event::Types => None,
+        },
+        happened: match event {
+            Event::Types => Some("typing"),
+            Event::Closed => Some("closed"),
+            Event::Opened | Event::Replied | Event::Clicked(_) | Event::AgentWrote => None,
+        },
+        option_id: match event {
+            Event::Clicked(option) => Some(option),
+            Event::Opened | Event::Replied | Event::AgentWrote | Event::Types | Event::Closed => {
+                None
+            }
+        },
     };
     let body = Bytes::from(serde_json::to_vec(&body).expect("a plain struct serialises"));
     let delivered =

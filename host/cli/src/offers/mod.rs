@@ -1,0 +1,25 @@
+//! `sidenote offers`: what was decided of offers of help, and what would be.
+
+mod list;
+mod rehearse;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+/// What `offers` does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum OffersCommand {
+    /// Lists what was decided of offers lately, made and refused, with the reasons
+    List(list::ListArgs),
+    /// Says what would have been offered of recorded events, when, and why not; nothing is sent
+    Try(rehearse::TryArgs),
+}
+
+/// Runs the command.
+pub(super) async fn offers(command: OffersCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        OffersCommand::List(args) => list::list(args).await,
+        OffersCommand::Try(args) => rehearse::rehearse(args),
+    }
+}

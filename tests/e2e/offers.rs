@@ -1,0 +1,172 @@
+//! Offers of help, the whole way: from the stream to the person, and back by webhook.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sidenote_sim::{Fault, Message, PlatformOptions, Scope};
+use sidenote_tests::{Person, Rig, Setup, eventually};
+
+use crate::replays::INCOMING;
+
+/// Nothing is in the way of an offer but what a test puts there.
+fn setup(rules: &str) -> Setup {
+    let tables = format!(
+        r#"
+[context]
+
+[products.p.offers]
+min_interval = "0s"
+quiet_after_person = "0s"
+interaction_timeout = "2s"
+cooldown = "2s"
+{rules}
+
+[[products.p.offers.triggers]]
+id = "canonical_url_ping_pong"
+kind = "ping-pong"
+mode = "instant"
+text = "Shall I show you around?"
+options = [{{ label = "Yes, please" }}, {{ label = "No" }}]
+"#
+    );
+    let platform =
+        PlatformOptions { webhook_secret: INCOMING.to_owned(), ..PlatformOptions::default() };
+    Setup { tables, platform, messages: true, ..Setup::default() }
+}
+
+/// Somebody goes to these pages, one action on each.
+async fn visits(rig: &Rig, person: &Person, pages: &[&str]) {
+    for (n, page) in pages.iter().enumerate() {
+        let mut batch = person.batch(n as u64..n as u64 + 1);
+        for action in &mut batch.actions {
+            action.canonical_url = format!("https://app.example/{page}");
+        }
+        rig.emit(&batch).await;
+    }
+}
+
+async fn offers(rig: &Rig, conversation: &str, wanted: usize) -> Vec<Message> {
+    eventually(|| match rig.platform.messages(conversation).len() {
+        there if there >= wanted => Ok(()),
+        there => Err(format!("{there} offers are there")),
+    })
+    .await;
+    rig.platform.messages(conversation)
+}
+
+async fn help(rig: &Rig, person: &Person) -> Value {
+    rig.get(&format!("/sessions/{}/{}/help", person.product, person.session)).await.1
+}
+
+/// Waits until the session stands so, and the decision that was made last is this one.
+async fn stands(rig: &Rig, person: &Person, state: &str, decision: &str) {
+    let mut last = Value::Null;
+    for _ in 0..600 {
+        last = help(rig, person).await;
+        let decisions = last["decisions"].as_array().cloned().unwrap_or_default();
+        let decided = decisions.last().map(|it| it["decision"].clone()).unwrap_or_default();
+        if last["state"] == state && (decision.is_empty() || decided == decision) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("it should be {state}, {decision}: {last}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn going_back_and_forth_is_offered_help_once_and_a_click_comes_back() {
+    let rig = Rig::start(setup("")).await;
+    let person = Person::new("p", "s");
+    let conversation = rig.open(&person).await;
+    visits(&rig, &person, &["a", "b", "a", "b"]).await;
+    let made = offers(&rig, &conversation, 1).await;
+    assert_eq!((&*made[0].kind, &*made[0].text), ("offer", "Shall I show you around?"));
+    stands(&rig, &person, "proactive_assistance", "").await;
+    rig.platform.click(&conversation, &made[0].quick_replies[0]).await.unwrap();
+    let totals = rig.host().counters();
+    assert_eq!((totals.offers_delivered, totals.options_chosen), (1, 1));
+    // It ends by itself, then cools down, then nothing is in the way.
+    stands(&rig, &person, "thinking", "").await;
+    assert!(help(&rig, &person).await["cooldown_ends_in_s"].as_f64().is_some());
+    visits(&rig, &person, &["a", "b", "a"]).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(rig.platform.messages(&conversation).len(), 1, "it cools down");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    visits(&rig, &person, &["a", "b", "a"]).await;
+    let made = offers(&rig, &conversation, 2).await;
+    assert_eq!(made[0].quick_replies, made[1].quick_replies, "answers are called the same again");
+    let (status, listed) = rig.get("/offers").await;
+    assert_eq!((status, &listed["sessions"][0]["session_id"]), (200, &json!("s")));
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_an_agent_helps_or_who_asked_is_left_alone() {
+    let rig = Rig::start(setup("")).await;
+    for (n, who) in ["agent", "person", "closed"].into_iter().enumerate() {
+        let person = Person::new("p", &format!("s-{n}"));
+        let conversation = rig.open(&person).await;
+        let told = match who {
+            "agent" => rig.platform.agent_writes(&conversation, "I'm on it").await,
+            "person" => rig.platform.reply(&conversation, "How do I pay?").await,
+            _ => rig.platform.close(&conversation).await,
+        };
+        told.unwrap();
+        visits(&rig, &person, &["a", "b", "a"]).await;
+        let (state, decision) = match who {
+            "agent" => ("thinking", "agent_wrote"),
+            // It isn't even evaluated.
+            "person" => ("reactive_assistance", ""),
+            _ => ("thinking", "conversation_ended"),
+        };
+        stands(&rig, &person, state, decision).await;
+        assert_eq!(rig.platform.messages(&conversation), [], "{who}");
+    }
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_have_come_is_found_and_not_offered_again() {
+    let rig = Rig::start(setup("")).await;
+    let person = Person::new("p", "s");
+    let conversation = rig.open(&person).await;
+    rig.platform.fail(Scope::Any, Fault::reset().but_taken(), 1);
+    visits(&rig, &person, &["a", "b", "a"]).await;
+    offers(&rig, &conversation, 1).await;
+    eventually(|| match rig.host().counters().offers_delivered {
+        1 => Ok(()),
+        _ => Err("the platform isn't asked yet".to_owned()),
+    })
+    .await;
+    let stats = rig.platform.stats();
+    assert_eq!((stats.messages, stats.message_repeats), (1, 0), "it was asked for, not sent again");
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_reads_and_changes_how_a_session_is_helped() {
+    let rig = Rig::start(setup("")).await;
+    let person = Person::new("p", "s");
+    rig.open(&person).await;
+    let path = "/sessions/p/s/help";
+    let before = help(&rig, &person).await;
+    assert_eq!((&before["version"], &before["state"]), (&json!(0), &json!("thinking")));
+    let answer = rig.post(path, &json!({"change": "to_reactive", "version": 0})).await;
+    assert_eq!(answer.status, 200);
+    let stale = rig.post(path, &json!({"change": "stop_tour", "version": 0})).await;
+    assert_eq!(stale.status, 409);
+    let now = help(&rig, &person).await;
+    assert_eq!((&now["version"], &now["state"]), (&json!(1), &json!("reactive_assistance")));
+    assert!(now["state_ends_in_s"].as_f64().is_some_and(|secs| secs > 0.0), "{now}");
+    for (body, status) in [
+        (json!({"change": "fly"}), 422),
+        (json!({"change": "interaction"}), 422),
+        (json!({"change": "stop_tour", "seconds": 1}), 422),
+        (json!({"change": "to_proactive"}), 409),
+    ] {
+        assert_eq!(rig.post(path, &body).await.status, status, "{body}");
+    }
+    let unknown = rig.get("/sessions/p/nobody/help").await;
+    assert_eq!((unknown.0, &unknown.1["error"]["code"]), (404, &json!("unknown_session")));
+    rig.stop().await;
+}
