@@ -29,6 +29,10 @@ pub const MAX_SECONDS: f64 = 86_400.0;
 pub struct ConfigError {
     /// Where it stands, for example `triggers[1].options[0].label`.
     pub path: String,
+    /// The row, from 0, where it is one of a list's.
+    pub row: Option<usize>,
+    /// The key of the row, where it is one.
+    pub key: Option<String>,
     /// What is wrong there.
     pub fault: Fault,
 }
@@ -76,6 +80,9 @@ pub enum Fault {
         "is a trigger of kind \"criteria\", which can't be a condition of another one; write its conditions here"
     )]
     Nested,
+    /// Something that has no effect because of what stands beside it.
+    #[error("has no effect where `hesitation` is false; remove one of the two")]
+    Idle,
     /// A trigger that isn't offered alone and is no condition of any criteria.
     #[error(
         "is false, and no criteria name the trigger, so it would have no effect; remove the trigger or name it"
@@ -116,7 +123,24 @@ impl<'a> Path<'a> {
     pub fn fault(&self, fault: Fault) -> ConfigError {
         let mut path = String::new();
         self.write(&mut path);
-        ConfigError { path, fault }
+        let steps = self.steps();
+        let (row, key) = match steps.as_slice() {
+            [_, Step::Nth(row), Step::Key(key), ..] => (Some(*row), Some((*key).to_owned())),
+            [_, Step::Nth(row), ..] => (Some(*row), None),
+            [] | [Step::Key(_) | Step::Nth(_), ..] => (None, None),
+        };
+        ConfigError { path, row, key, fault }
+    }
+
+    fn steps(&self) -> Vec<&Step<'a>> {
+        let mut steps = vec![&self.step];
+        let mut above = self.parent;
+        while let Some(path) = above {
+            steps.push(&path.step);
+            above = path.parent;
+        }
+        steps.reverse();
+        steps
     }
 
     fn write(&self, out: &mut String) {
@@ -135,7 +159,7 @@ impl<'a> Path<'a> {
     }
 }
 
-/// The key of a trigger's row that holds the trees of criteria.
+/// What a trigger's `kind` can be.
 const KINDS: [&str; 5] = ["ping-pong", "page-dwell", "section-playbook", "criteria", "plugin"];
 const COMMON: [&str; 7] =
     ["id", "kind", "mode", "text", "options", "interaction_timeout", "cooldown"];
@@ -284,8 +308,13 @@ pub fn keys(kind: &str) -> Option<Vec<&'static str>> {
     let own: &[&str] = match kind {
         "ping-pong" => &["alone", "scope", "min_cycles", "hesitation", "min_pages"],
         "page-dwell" => &["alone", "threshold", "max_actions"],
-        "section-playbook" => &["alone", "playbook", "sections"],
         "criteria" => &["criteria"],
+        // The texts are the playbook's.
+        "section-playbook" => {
+            let own = ["alone", "playbook", "sections"];
+            let common = COMMON.into_iter().filter(|key| *key != "text");
+            return Some(common.chain(own).collect());
+        }
         // Text and options are the plugin's.
         "plugin" => {
             return Some(vec![
@@ -338,6 +367,9 @@ fn ping_pong(fields: &Map<String, Value>, path: &Path<'_>) -> Result<PingPong, C
     let min_pages = count(fields, "min_pages", path)?;
     if min_pages.is_some_and(|pages| pages < 2) {
         return Err(path.at("min_pages").fault(Fault::Not("a whole number from 2")));
+    }
+    if !hesitates && min_pages.is_some() {
+        return Err(path.at("min_pages").fault(Fault::Idle));
     }
     Ok(PingPong {
         part,

@@ -320,6 +320,17 @@ impl Triggers {
         self.0.iter()
     }
 
+    /// The plugins that are asked, as often as triggers name them.
+    pub fn plugins(&self) -> impl Iterator<Item = &PluginName> {
+        self.0.iter().filter_map(|trigger| match &trigger.kind {
+            Kind::Plugin(plugin) => Some(plugin),
+            Kind::PingPong(_)
+            | Kind::PageDwell(_)
+            | Kind::SectionPlaybook(_)
+            | Kind::Criteria(_) => None,
+        })
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

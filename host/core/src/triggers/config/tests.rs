@@ -60,6 +60,15 @@ fn a_bad_row_is_refused_with_its_path_and_the_good_ones_stay() {
 }
 
 #[test]
+fn an_error_says_its_row_and_key() {
+    let rows = json!([{ "id": "a", "kind": "ping-pong", "options": [{ "label": 5 }] }, 5]);
+    let (_, errors) = triggers(&rows, Times::default());
+    let places: Vec<_> = errors.iter().map(|error| (error.row, error.key.as_deref())).collect();
+    assert_eq!(places, [(Some(0), Some("options")), (Some(1), None)]);
+    assert_eq!(triggers(&json!([]), Times::default()).1[0].row, None);
+}
+
+#[test]
 fn an_empty_list_is_refused_and_no_list_is_a_ping_pong() {
     for rows in [json!([]), json!({ "id": "a" })] {
         let (triggers, errors) = triggers(&rows, Times::default());
@@ -98,6 +107,11 @@ fn every_field_says_what_it_wants() {
         (with("ping-pong", "min_cycles", json!(1.5)), "row.min_cycles"),
         (with("ping-pong", "min_pages", json!(1)), "row.min_pages"),
         (with("ping-pong", "hesitation", json!("no")), "row.hesitation"),
+        (
+            json!({ "id": "t", "kind": "ping-pong", "hesitation": false, "min_pages": 3 }),
+            "row.min_pages",
+        ),
+        (playbook("text", json!("Hi")), "row.text"),
         (with("ping-pong", "scope", json!(" ")), "row.scope"),
         (with("ping-pong", "threshold", json!(5)), "row.threshold"),
         (with("ping-pong", "text", json!("x".repeat(MAX_TEXT + 1))), "row.text"),
