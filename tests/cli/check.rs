@@ -115,6 +115,26 @@ fn a_right_file_is_summed_up_without_its_secrets() {
 }
 
 #[test]
+fn offers_of_help_are_summed_up_and_a_trigger_that_waits_for_no_judge_is_a_warning() {
+    let folder = right_folder();
+    put(test_guests().join("guest_echo.wasm"), folder.path(), "chat.wasm");
+    let trigger = |keys: &str| format!("[[products.acme.offers.triggers]]\n{keys}\n");
+    let text = [
+        RIGHT.to_owned(),
+        "[context]\n[products.acme.offers]\n".to_owned(),
+        trigger("id = \"stuck\"\nkind = \"page-dwell\"\nmode = \"instant\""),
+        trigger("id = \"back\"\nkind = \"ping-pong\""),
+        trigger("id = \"own\"\nkind = \"plugin\"\nplugin = \"idle\"\nmode = \"instant\""),
+    ];
+    let run = check(folder.path(), &text.concat(), &[], &[("API", "hunter2")]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stdout.contains("            offers help by: stuck, own"), "{}", run.stdout);
+    assert!(!run.stdout.contains("not used by any product"), "{}", run.stdout);
+    let said = "[products.acme.offers] warning: the trigger \"back\" waits for a judge, and there is no [llm]";
+    assert!(run.stderr.contains(said), "{}", run.stderr);
+}
+
+#[test]
 fn tables_in_the_folder_beside_the_file_are_checked_with_it() {
     let folder = right_folder();
     put(test_guests().join("guest_echo.wasm"), folder.path(), "chat.wasm");

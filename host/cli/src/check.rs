@@ -211,6 +211,11 @@ fn summary(file: &Path, further: &[PathBuf], config: &Config, complete: bool) ->
             Kind::Notes | Kind::Nothing => "",
         };
         line(format!("product   {id}: {}{only}", product.plugins.join(", ")));
+        if product.offers.is_some() {
+            let ids = offered(product);
+            let ids = if ids.is_empty() { "nothing".to_owned() } else { ids.join(", ") };
+            line(format!("            offers help by: {ids}"));
+        }
     }
     text.truncate(text.trim_end().len());
     text
@@ -246,7 +251,13 @@ fn summary_json(config: &Config) -> Value {
     let products: Map<_, _> = config
         .products
         .iter()
-        .map(|(id, product)| (id.to_string(), json!({"plugins": product.plugins})))
+        .map(|(id, product)| {
+            let mut value = json!({"plugins": product.plugins});
+            if product.offers.is_some() {
+                value["offers"] = json!(offered(product));
+            }
+            (id.to_string(), value)
+        })
         .collect();
     json!({
         "server": {"listen": config.server.listen.to_string(), "token": config.server.token.is_some()},
@@ -263,11 +274,19 @@ fn summary_json(config: &Config) -> Value {
     })
 }
 
+/// The triggers by which help is offered, those that are off left out.
+fn offered(product: &Product) -> Vec<&str> {
+    let alone = product.triggers.iter().filter(|trigger| trigger.alone);
+    alone.map(|trigger| trigger.id.as_str()).collect()
+}
+
+/// The products that a plugin serves, or one of whose triggers it is.
 fn users(config: &Config, plugin: &str) -> Vec<String> {
-    let uses = config
-        .products
-        .iter()
-        .filter(|(_, product)| product.plugins.iter().any(|name| &**name == plugin));
+    let is_user = |product: &Product| {
+        let mut named = product.plugins.iter().chain(product.triggers.plugins());
+        named.any(|name| &**name == plugin)
+    };
+    let uses = config.products.iter().filter(|(_, product)| is_user(product));
     uses.map(|(id, _)| id.to_string()).collect()
 }
 

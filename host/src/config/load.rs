@@ -7,6 +7,7 @@ use toml::de::DeTable;
 
 use super::error::{ConfigErrors, Fault, Place, Problem};
 use super::model::{Cache, Compile, Config, Plugin, Server, Store};
+use super::offers::Around;
 use super::section::{File, OVERLAY, Reader, Section, nearest};
 use super::{context, further, identity, llm, mcp, plugins, products, scalar, sections};
 use crate::ids::PluginName;
@@ -247,7 +248,12 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
     if let Some(fault) = plugins::too_large_body(&plugins, server.max_body_bytes) {
         top.reader.report(max_body, "server", fault);
     }
-    let (products, ingest) = products::products(&top, &plugins, &delivery);
+    let around = Around {
+        plugins: &plugins,
+        has_history: context.is_some(),
+        has_model: top.peek("llm").is_present(),
+    };
+    let (products, ingest) = products::products(&top, around, &delivery);
     let llm = llm::llm(top.section("llm"));
     let summary = llm::summary(top.section("summary"), llm.is_some() && context.is_none());
     let prompts = llm::prompts(top.section("prompts"), base);

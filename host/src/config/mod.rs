@@ -16,6 +16,7 @@
 //! | `scalar` | one value: durations, sizes, numbers, text |
 //! | `sections`, `plugins`, `products`, `llm`, `mcp` | one function per table of the file |
 //! | `context` | `[context]` |
+//! | `offers` | `[products.ID.offers]`, and what is wrong with its triggers |
 //! | `identity` | `[identity]` |
 //! | `origin` | the web pages that may ask |
 //! | `secret` | what is secret, and its value from the environment or a file, never from the text itself |
@@ -37,6 +38,7 @@ mod llm;
 mod load;
 mod mcp;
 mod model;
+mod offers;
 mod origin;
 mod plan;
 mod plugins;
@@ -54,8 +56,8 @@ pub use access::Access;
 pub use error::{ConfigErrors, Fault, Place, Problem, SecretFault, Warning};
 pub use llm::{Llm, Provider, Summary};
 pub use model::{
-    Breaker, Cache, Compile, Config, Context, DeadHead, Delivery, History, Isolation, Mcp, Plugin,
-    PluginLimits, PluginSecret, Product, Redis, Retention, Server, Sha256, Store, Stream,
+    Breaker, Cache, Compile, Config, Context, DeadHead, Delivery, History, Isolation, Mcp, Offers,
+    Plugin, PluginLimits, PluginSecret, Product, Redis, Retention, Server, Sha256, Store, Stream,
 };
 pub use origin::PageOrigin;
 pub use plan::{Changes, NeedsRestart, Plan};

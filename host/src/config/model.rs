@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use sidenote_core::rules::{Breaker, DeadHead, Delivery, History, Product, Retention};
+pub use sidenote_core::rules::{Breaker, DeadHead, Delivery, History, Offers, Product, Retention};
 
 use super::error::Warning;
 use super::llm::{Llm, Summary};

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::{Fault, Place};
 use super::model::{Delivery, Plugin, Product};
+use super::offers::{self, Around};
 use super::scalar;
 use super::secret::{self, Secret};
 use super::section::{Section, nearest};
@@ -23,14 +24,14 @@ pub(super) fn are_pushed_to(top: &Section<'_>) -> bool {
 /// pushed to.
 pub(super) fn products(
     top: &Section<'_>,
-    plugins: &BTreeMap<PluginName, Plugin>,
+    around: Around<'_>,
     base: &Delivery,
 ) -> (BTreeMap<ProductId, Product>, BTreeMap<ProductId, Secret>) {
     let parent = top.section("products");
     let (mut products, mut ingest) = (BTreeMap::new(), BTreeMap::new());
     for (id, section) in parent.sections() {
         let secret = secret::of_any_text(&section, INGEST_SECRET);
-        let product = product(section, plugins, base);
+        let product = product(section, around, base);
         match ProductId::new(id.clone()) {
             Ok(id) => {
                 ingest.extend(secret.map(|secret| (id.clone(), secret)));
@@ -54,11 +55,7 @@ pub(super) fn products(
     (products, ingest)
 }
 
-fn product(
-    section: Section<'_>,
-    plugins: &BTreeMap<PluginName, Plugin>,
-    base: &Delivery,
-) -> Product {
+fn product(section: Section<'_>, around: Around<'_>, base: &Delivery) -> Product {
     let names =
         section.list("plugins", "a list of plugins, for example [\"webhook\"]", scalar::text);
     match &names {
@@ -76,13 +73,18 @@ fn product(
                 "name one of [plugins.NAME]",
             );
         }
-        Some(names) => check(&section, names, plugins),
+        Some(names) => check(&section, names, around.plugins),
     }
     let names =
         names.unwrap_or_default().into_iter().map(|(_, name)| PluginName::from(name)).collect();
     let delivery = sections::delivery(section.section("delivery"), base);
+    let offers = offers::offers(section.section("offers"), around);
     section.finish();
-    Product::of(names, delivery)
+    let product = Product::of(names, delivery);
+    match offers {
+        None => product,
+        Some((rules, triggers)) => product.with_offers(rules).with_triggers(triggers),
+    }
 }
 
 fn check(section: &Section<'_>, names: &[(Place, String)], plugins: &BTreeMap<PluginName, Plugin>) {

@@ -131,6 +131,25 @@ struct Part<'a> {
     table: &'a DeTable<'a>,
 }
 
+/// One table of a list. No variable of the overlay is for it.
+pub(super) struct Row<'a> {
+    place: Place,
+    part: Part<'a>,
+}
+
+impl<'a> Row<'a> {
+    /// What stands in it.
+    pub(super) fn table(&self) -> &'a DeTable<'a> {
+        self.part.table
+    }
+
+    /// Where a key of it stands, or where it starts.
+    pub(super) fn place_of(&self, key: Option<&str>) -> Place {
+        let entry = key.and_then(|key| self.part.find(key));
+        entry.map_or_else(|| self.place.clone(), |entry| entry.place())
+    }
+}
+
 /// A key as it stands in a file.
 struct Entry<'a> {
     file: &'a File<'a>,
@@ -357,6 +376,34 @@ impl<'a> Section<'a> {
         Some(items.iter().filter_map(read_item).collect())
     }
 
+    /// The rows of a list of tables (`[[products.ID.offers.triggers]]`); `None` where the key isn't there, or has no
+    /// table in it where there should be some (then reported).
+    pub(super) fn rows(&self, key: &str, want: &str) -> Option<Vec<Row<'a>>> {
+        self.knows(key);
+        let Entry { file, key: written, value } = self.find(key)?;
+        let DeValue::Array(items) = value.get_ref() else {
+            let found = type_name(value.get_ref());
+            self.report(
+                file.line(&written.span()),
+                Fault::WrongType { key: key.to_owned(), found, want: want.to_owned() },
+            );
+            return None;
+        };
+        let row = |item: &'a Spanned<DeValue<'a>>| {
+            let place = file.line(&item.span());
+            match item.get_ref() {
+                DeValue::Table(table) => Some(Row { place, part: Part { file, table } }),
+                other => {
+                    let (found, want) = (type_name(other), want.to_owned());
+                    self.report(place, Fault::WrongType { key: key.to_owned(), found, want });
+                    None
+                }
+            }
+        };
+        let rows: Vec<_> = items.iter().filter_map(row).collect();
+        (items.is_empty() || !rows.is_empty()).then_some(rows)
+    }
+
     /// A table within this one.
     pub(super) fn section(&self, key: &str) -> Section<'a> {
         self.knows(key);
@@ -489,7 +536,8 @@ impl<'a> Section<'a> {
         format!("{OVERLAY}{}", parts.join("__"))
     }
 
-    fn report_refusal(&self, place: Place, key: &str, refusal: Refusal) {
+    /// Reports that a value can't be used.
+    pub(super) fn report_refusal(&self, place: Place, key: &str, refusal: Refusal) {
         let key = key.to_owned();
         self.report(
             place,

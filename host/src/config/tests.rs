@@ -1,6 +1,7 @@
 //! The file's promises: one reference with true defaults, and every mistake named with its way out.
 
 mod further;
+mod offers;
 mod plan;
 mod ways_in;
 
@@ -22,6 +23,10 @@ url = "https://connector.example.com/stream/acme"
 [products.acme]
 plugins = ["webhook"]
 "#;
+
+/// A model of one's own.
+const MODEL: &str =
+    "[llm]\nprovider = \"openai\"\nmodel = \"m\"\nbase_url = \"http://127.0.0.1:1/v1\"\n";
 
 const REFERENCE: &str = include_str!("../../../examples/sidenote.toml");
 
@@ -67,6 +72,11 @@ fn the_reference_file_states_the_defaults_of_the_code() {
 
     // What has no default is levelled; all else must be equal.
     let mut reference = reference;
+    let product = reference.products.get_mut(&acme).unwrap();
+    assert_eq!(product.offers.take().as_deref(), Some(&Offers::default()));
+    let without_list = load(&format!("{MINIMAL}[products.acme.offers]\n[context]\n{MODEL}"), &[]);
+    assert_eq!(product.triggers, without_list.unwrap().products[&acme].triggers);
+    product.triggers = Default::default();
     let context = reference.context.take().unwrap();
     assert_eq!(context, Context::default());
     assert!(reference.server.token.take().is_some_and(|token| token.expose() == "s"));
@@ -197,6 +207,15 @@ fn the_example_for_other_peoples_servers_is_valid() {
     let config = load(text, &REFERENCE_ENV).unwrap();
     assert_eq!(config.plugins["webhook"].config["url"], "https://bot.example.com/notes");
     assert_eq!(config.streams["main"].token.as_ref().unwrap().expose(), "t");
+}
+
+#[test]
+fn the_example_of_offers_is_valid() {
+    let config = load(include_str!("../../../examples/offers.toml"), &REFERENCE_ENV).unwrap();
+    let product = &config.products[&ProductId::new("acme").unwrap()];
+    assert_eq!(product.offers.as_ref().unwrap().per_session_hour, 3);
+    assert_eq!(product.triggers.iter().count(), 6);
+    assert_eq!(config.warnings, []);
 }
 
 #[test]
