@@ -243,3 +243,59 @@ fn texts_are_in_no_debug_text() {
     );
     assert!(!shown.to_lowercase().contains("secret"), "{shown}");
 }
+
+proptest::proptest! {
+    /// Whatever was done and whenever it is said to have been done, each trigger says something, an offer keeps its
+    /// bounds, and the next look lies ahead.
+    #[test]
+    fn any_actions_come_to_outcomes_within_bounds(
+        did in proptest::collection::vec(
+            ("[ab/ ]{0,3}", proptest::option::of(proptest::num::f64::ANY), proptest::option::of(1.69e9..1.71e9f64)),
+            0..80,
+        ),
+        arrived in proptest::collection::vec(-200.0..200.0f64, 80),
+        later in 0.0..1000.0f64,
+    ) {
+        let triggers = triggers(json!([
+            { "id": "back", "kind": "ping-pong" },
+            { "id": "stay", "kind": "page-dwell", "threshold": 0.5 },
+            { "id": "where", "kind": "section-playbook", "sections": [{ "prefix": "a", "id": "a" }],
+              "playbook": { "a": "Ask", "other": "Other" } },
+            both(["back", "stay"], "OR"),
+        ]));
+        let begin = 1_700_000_000.0;
+        let kept = |((page, start, end), arrived): (&(String, Option<f64>, Option<f64>), &f64)| KeptBatch {
+            first: 1,
+            at: Timestamp::from_secs_f64(begin + arrived),
+            batch: ActionsPayload {
+                actions: vec![Action {
+                    canonical_url: page.clone(),
+                    timestamp_start: *start,
+                    timestamp_end: *end,
+                    ..Action::default()
+                }],
+                ..ActionsPayload::default()
+            },
+        };
+        let batches: Vec<_> = did.iter().zip(&arrived).map(kept).collect();
+        let stage = Stage::of(&[], 0.0);
+        let now = Timestamp::from_secs_f64(begin + later);
+        let context = Context::of(Scope::of(&stage.key), &batches, now).unwrap();
+        proptest::prop_assert!(context.actions.len() <= context::MAX_ACTIONS);
+        let outcomes = triggers.evaluate(&context, &Answers::default());
+        proptest::prop_assert_eq!(outcomes.len(), 4);
+        for (trigger, outcome) in outcomes {
+            match outcome {
+                Outcome::Hit(hit) => {
+                    proptest::prop_assert_eq!(hit.offer.trigger(), &trigger.id);
+                    proptest::prop_assert!((1..=150).contains(&hit.offer.text().chars().count()));
+                }
+                Outcome::No => {}
+                other @ (Outcome::Ask(_) | Outcome::Failed(_)) => panic!("{other:?}"),
+            }
+        }
+        if let Some(next) = triggers.next_look(&context) {
+            proptest::prop_assert!(next > now);
+        }
+    }
+}
