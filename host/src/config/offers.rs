@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Map, Number, Value};
-use sidenote_core::triggers::config;
-use sidenote_core::triggers::{Kind, Mode, Times, Triggers};
+use sidenote_core::triggers::{Kind, Mode, Times, Trigger, Triggers, config, configured};
 use toml::de::DeValue;
 
 use super::error::Fault;
@@ -83,11 +82,13 @@ fn triggers(section: &Section<'_>, times: Times, around: Around<'_>) -> Triggers
             (0..).zip(rows).map(value).collect()
         }
     };
-    let (triggers, errors) = config::triggers(&values, times);
+    let brought = brought(section, times);
+    let (triggers, errors) = config::with_further(&values, brought, times);
     let rows = rows.unwrap_or_default();
-    let place = |row: Option<usize>, key: Option<&str>| {
-        let row = row.and_then(|row| rows.get(row));
-        row.map_or_else(|| section.place_of("triggers"), |row| row.place_of(key))
+    let place = |row: Option<usize>, key: Option<&str>| match row.map(|row| rows.get(row)) {
+        Some(Some(row)) => row.place_of(key),
+        Some(None) => section.place_of(configured::KEY),
+        None => section.place_of("triggers"),
     };
     for error in errors {
         let said = format!("it {}", error.fault);
@@ -127,6 +128,41 @@ fn triggers(section: &Section<'_>, times: Times, around: Around<'_>) -> Triggers
         }
     }
     if around.has_model { triggers } else { triggers.without_judged() }
+}
+
+/// The triggers of a file of autoplay-sdk's (`proactive_intercom`): the JSON of an integration's configuration.
+fn brought(section: &Section<'_>, times: Times) -> Vec<Trigger> {
+    let key = configured::KEY;
+    let Some(file) = section.scalar(key, scalar::text) else { return Vec::new() };
+    let file = section.reader.base.join(file);
+    let refuse = |cause: String, next: &str| section.refuse(key, cause, next);
+    let text = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) => {
+            refuse(format!("{} can't be read: {error}", file.display()), "name another file");
+            return Vec::new();
+        }
+    };
+    let integration: Value = match serde_json::from_str(&text) {
+        Ok(value) => value,
+        Err(error) => {
+            let (line, column) = (error.line(), error.column());
+            let at = format!("{} isn't JSON (line {line}, column {column})", file.display());
+            refuse(at, "write the integration's configuration into it");
+            return Vec::new();
+        }
+    };
+    let (read, errors) = configured::read(&integration);
+    if read.is_empty() && errors.is_empty() {
+        let cause = format!("{} has no list \"{key}\", or an empty one", file.display());
+        refuse(cause, "write the integration's configuration into it, or leave the key out");
+    }
+    for error in errors {
+        let cause = format!("`{}` of {} {}", error.path, file.display(), error.fault);
+        let (cause, next) = cause.split_once("; ").unwrap_or((&cause, ""));
+        refuse(cause.to_owned(), next);
+    }
+    read.into_iter().map(|trigger| trigger.into_trigger(Mode::Judged, times)).collect()
 }
 
 /// A row in the form in which triggers are read: durations in seconds, conditions with ids and names.

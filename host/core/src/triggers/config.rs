@@ -168,16 +168,31 @@ const COMMON: [&str; 7] =
 /// none. What can be used is returned with what is wrong with the rest; nothing at all where no row can be used.
 /// Null, which is no list, is one ping-pong.
 pub fn triggers(rows: &Value, times: Times) -> (Option<Triggers>, Vec<ConfigError>) {
+    with_further(rows, Vec::new(), times)
+}
+
+/// As [`triggers`], with further ones behind those of the list. Where there are some, no list is none.
+pub fn with_further(
+    rows: &Value,
+    further: Vec<Trigger>,
+    times: Times,
+) -> (Option<Triggers>, Vec<ConfigError>) {
     let path = Path::top("triggers");
-    if rows.is_null() {
+    if rows.is_null() && further.is_empty() {
         let ping_pong = Trigger::of(super::PING_PONG, Kind::PingPong(PingPong::default()));
         return (Some(Triggers(vec![Trigger { times, ..ping_pong }])), Vec::new());
     }
-    let listed = rows.as_array().filter(|rows| !rows.is_empty());
-    let Some(listed) = listed else {
-        return (None, vec![path.fault(Fault::Not("a list with one trigger at least"))]);
+    let listed = match rows {
+        Value::Null => &[],
+        rows => match rows.as_array() {
+            Some(rows) if !rows.is_empty() => rows.as_slice(),
+            Some(_) | None => {
+                let fault = Fault::Not("a list with one trigger at least");
+                return (None, vec![path.fault(fault)]);
+            }
+        },
     };
-    if listed.len() > MAX_TRIGGERS {
+    if listed.len() + further.len() > MAX_TRIGGERS {
         return (None, vec![path.fault(Fault::TooMany { most: MAX_TRIGGERS })]);
     }
     let (mut usable, mut errors) = (Vec::new(), Vec::new());
@@ -187,6 +202,7 @@ pub fn triggers(rows: &Value, times: Times) -> (Option<Triggers>, Vec<ConfigErro
             Err(error) => errors.push(error),
         }
     }
+    usable.extend((listed.len()..).zip(further));
     let triggers = join(usable, &path, &mut errors);
     ((!triggers.is_empty()).then_some(triggers), errors)
 }

@@ -93,6 +93,45 @@ fn triggers_are_read_in_order_with_the_times_of_the_table_where_they_say_none() 
 }
 
 #[test]
+fn a_configuration_of_autoplay_sdk_is_brought_along_by_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let load = |json: &str, also: &str| {
+        std::fs::write(folder.path().join("sdk.json"), json).unwrap();
+        let text = with(&format!("proactive_intercom = \"sdk.json\"\ncooldown = \"2m\"\n{also}"));
+        Config::from_toml(&text, folder.path(), &|_| None)
+    };
+    let entry = |kind: &str| {
+        format!(
+            r#"{{"proactive_intercom": [{{"id": "t1", "name": "Stuck?", "proactive_criteria": {{"id": "l", "name": "l", "type": "{kind}"}},
+            "messages": [{{"id": "m", "label": "Show me", "user_tour_exists": true, "user_tour_id": "flow"}}]}}]}}"#
+        )
+    };
+    let acme = ProductId::new("acme").unwrap();
+    let alone = load(&entry("user_page_dwell"), "").unwrap().products[&acme].clone();
+    assert_eq!(ids(&alone), ["t1"]);
+    let trigger = alone.triggers.iter().next().unwrap();
+    assert_eq!((trigger.mode, trigger.times.cooldown_s), (Mode::Judged, 120.0));
+    assert_eq!(trigger.options[0].tour.as_deref(), Some("flow"));
+    let both = load(&entry("user_page_dwell"), TRIGGERS_ALONE).unwrap().products[&acme].clone();
+    assert_eq!(ids(&both), ["stuck", "t1"]);
+
+    for (json, wanted) in [
+        (entry("url_change"), "is \"url_change\", which isn't known"),
+        ("{".to_owned(), "isn't JSON (line 1, column 1)"),
+        ("{}".to_owned(), "has no list \"proactive_intercom\", or an empty one"),
+        (r#"{"proactive_intercom": [5]}"#.to_owned(), "`proactive_intercom[0]` of"),
+    ] {
+        let refused = load(&json, "").unwrap_err();
+        assert!(refused.to_string().contains(wanted), "{json}: {refused}");
+        assert!(refused.to_string().starts_with("sidenote.toml:8: "), "{refused}");
+    }
+}
+
+/// One trigger of the list.
+const TRIGGERS_ALONE: &str =
+    "[[products.acme.offers.triggers]]\nid = \"stuck\"\nkind = \"page-dwell\"\n";
+
+#[test]
 fn without_a_model_what_needs_a_judge_is_off_and_that_is_said() {
     let text = with(TRIGGERS).replace(MODEL, "");
     let config = load(&text, &[]).unwrap();

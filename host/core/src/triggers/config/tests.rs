@@ -78,6 +78,20 @@ fn an_empty_list_is_refused_and_no_list_is_a_ping_pong() {
 }
 
 #[test]
+fn further_triggers_come_behind_the_list_and_take_the_place_of_none() {
+    let further = || vec![Trigger::of("further", Kind::PageDwell(PageDwell::default()))];
+    let ids = |rows: Value| {
+        let (triggers, errors) = with_further(&rows, further(), Times::default());
+        let ids = triggers.iter().flat_map(Triggers::iter).map(|trigger| trigger.id.clone());
+        (ids.collect::<Vec<_>>(), errors.len())
+    };
+    assert_eq!(ids(json!(null)), (vec!["further".to_owned()], 0));
+    let listed = ids(json!([{ "id": "first", "kind": "ping-pong" }]));
+    assert_eq!(listed, (vec!["first".to_owned(), "further".to_owned()], 0));
+    assert_eq!(ids(json!([{ "id": "further", "kind": "ping-pong" }])).1, 1, "one id twice");
+}
+
+#[test]
 fn every_field_says_what_it_wants() {
     let with = |kind: &str, key: &str, value: Value| {
         let mut row = json!({ "id": "t", "kind": kind });
