@@ -149,7 +149,8 @@ impl Default for Offers {
 /// asked by one call at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Breaker {
-    /// It opens after so many failures in a row; also when half of the last 32 calls failed.
+    /// It opens after so many failures in a row, each within a day of the one before; also when half of the last 32
+    /// calls failed. 0: it never opens.
     pub failures: u32,
     /// First pause before a probe; it doubles.
     pub pause_initial: Duration,

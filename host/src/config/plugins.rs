@@ -218,8 +218,7 @@ fn limits(section: Section<'_>) -> PluginLimits {
 fn breaker(section: Section<'_>) -> Breaker {
     let default = Breaker::default();
     let breaker = Breaker {
-        failures: section
-            .scalar_or("failures", default.failures, |value| scalar::up_to(value, 1000)),
+        failures: section.scalar_or("failures", default.failures, failures),
         pause_initial: section.scalar_or("pause_initial", default.pause_initial, scalar::duration),
         pause_max: section.scalar_or("pause_max", default.pause_max, scalar::duration),
         disable_after: section.scalar_or("disable_after", default.disable_after, scalar::duration),
@@ -227,6 +226,14 @@ fn breaker(section: Section<'_>) -> Breaker {
     section.in_order(("pause_initial", breaker.pause_initial), ("pause_max", breaker.pause_max));
     section.finish();
     breaker
+}
+
+/// 0 included: a breaker that never opens.
+fn failures(value: Scalar<'_>) -> Result<u32, Refusal> {
+    match u32::try_from(scalar::whole(value)?) {
+        Ok(number) if number <= 1000 => Ok(number),
+        Ok(_) | Err(_) => Err(Refusal::value("it is more than 1000", "write less")),
+    }
 }
 
 fn isolation(value: Scalar<'_>) -> Result<Isolation, Refusal> {

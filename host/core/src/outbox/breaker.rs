@@ -1,5 +1,7 @@
 //! When a plugin's calls are held back, so that a platform that is down is asked by one call at a time.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::backoff::Backoff;
@@ -9,6 +11,8 @@ use crate::rules::Breaker as Rules;
 
 /// Outcomes that the failure rate is taken over.
 const WINDOW: u32 = 32;
+/// A failure that comes so long after the one before it begins a new row.
+const ROW: Duration = Duration::from_secs(24 * 3600);
 
 /// The breaker of one plugin, which is one account at a platform. Stored, so that a restart asks a
 /// platform that is down no more often than before.
@@ -17,6 +21,9 @@ pub struct Breaker {
     state: State,
     /// Failures since the last success.
     in_a_row: u32,
+    /// The last of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_failure: Option<Timestamp>,
     /// The last outcomes, the latest in the lowest bit; a failure is a 1.
     window: u32,
     /// How many of them there are.
@@ -90,6 +97,7 @@ impl Breaker {
         Self {
             state: State::Closed,
             in_a_row: 0,
+            last_failure: None,
             window: 0,
             seen: 0,
             openings: 0,
@@ -106,6 +114,7 @@ impl Breaker {
             self.state = State::Open(until.min(now + rules.pause_max));
         }
         self.last_success = self.last_success.min(now);
+        self.last_failure = self.last_failure.map(|at| at.min(now));
         self
     }
 
@@ -163,6 +172,10 @@ impl Breaker {
             Health::Unknown => None,
             Health::Up => self.succeed(probe, now),
             Health::Down => {
+                if self.last_failure.is_some_and(|last| now.since(last) >= ROW) {
+                    self.in_a_row = 0;
+                }
+                self.last_failure = Some(now);
                 self.in_a_row = self.in_a_row.saturating_add(1);
                 self.remember(true);
                 self.fail(probe, now, rules, random)
@@ -178,6 +191,7 @@ impl Breaker {
     fn succeed(&mut self, probe: bool, now: Timestamp) -> Option<Turn> {
         self.last_success = now;
         self.in_a_row = 0;
+        self.last_failure = None;
         if !probe && self.state != State::Closed {
             // A call from before the opening: the probe decides.
             return None;
@@ -192,7 +206,9 @@ impl Breaker {
 
     fn fail(&mut self, probe: bool, now: Timestamp, rules: &Rules, random: f64) -> Option<Turn> {
         let often = self.seen >= WINDOW && self.window.count_ones() * 2 >= WINDOW;
-        let opens = self.state == State::Closed && (self.in_a_row >= rules.failures || often);
+        let opens = self.state == State::Closed
+            && rules.failures > 0
+            && (self.in_a_row >= rules.failures || often);
         if !(probe || opens) {
             return None;
         }
