@@ -9,7 +9,7 @@ use super::error::{ConfigErrors, Fault, Place, Problem};
 use super::model::{Cache, Compile, Config, Plugin, Server, Store};
 use super::offers::Around;
 use super::section::{File, OVERLAY, Reader, Section, nearest};
-use super::{context, further, identity, llm, mcp, plugins, products, scalar, sections};
+use super::{context, further, identity, llm, mcp, plugins, products, scalar, sections, tours};
 use crate::ids::PluginName;
 
 impl Config {
@@ -257,6 +257,7 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
     let llm = llm::llm(top.section("llm"));
     let summary = llm::summary(top.section("summary"), llm.is_some() && context.is_none());
     let prompts = llm::prompts(top.section("prompts"), base);
+    let tours = tours::tours(top.section("tours"), &products, base);
     let names = identity::names(top.section("identity"));
     top.finish();
     Config {
@@ -275,6 +276,7 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
         llm,
         summary,
         prompts,
+        tours,
         names,
         warnings: Vec::new(),
     }

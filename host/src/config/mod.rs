@@ -18,6 +18,7 @@
 //! | `context` | `[context]` |
 //! | `offers` | `[products.ID.offers]`, and what is wrong with its triggers |
 //! | `identity` | `[identity]` |
+//! | `tours` | `[tours.PRODUCT]` |
 //! | `origin` | the web pages that may ask |
 //! | `secret` | what is secret, and its value from the environment or a file, never from the text itself |
 //! | `host` | the hosts that a plugin may reach |
@@ -48,6 +49,7 @@ mod secret;
 mod section;
 mod sections;
 mod source;
+mod tours;
 
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@ use super::llm::{Llm, Summary};
 use super::origin::PageOrigin;
 use super::secret::Secret;
 use crate::ids::{PluginName, ProductId};
+use crate::offers::tours::Tours;
 use crate::prompts::Prompts;
 use crate::session::identity::{Belief, Names};
 
@@ -50,6 +51,8 @@ pub struct Config {
     pub summary: Summary,
     /// What models are asked (`[prompts]`).
     pub prompts: Prompts,
+    /// `[tours.PRODUCT]`.
+    pub tours: BTreeMap<ProductId, Tours>,
     /// Which names mean somebody (`[identity]`).
     pub names: Arc<Names>,
     /// What is to be told of it although it can be used.

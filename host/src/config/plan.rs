@@ -64,6 +64,7 @@ impl Config {
             llm,
             summary,
             prompts,
+            tours,
             names,
             // Told, and nothing of it is in force.
             warnings: _,
@@ -88,6 +89,7 @@ impl Config {
             ("llm", *llm == next.llm),
             ("summary", *summary == next.summary),
             ("prompts", *prompts == next.prompts),
+            ("tours", *tours == next.tours),
             ("identity", *names == next.names),
         ];
         let same_product = |id: &_| {

@@ -3,6 +3,7 @@
 mod further;
 mod offers;
 mod plan;
+mod tours;
 mod ways_in;
 
 use std::collections::BTreeMap;
@@ -98,6 +99,11 @@ fn the_reference_file_states_the_defaults_of_the_code() {
     assert_eq!(std::mem::take(&mut plugin.hosts), ["bot.example.com"]);
     assert_eq!(std::mem::take(&mut plugin.config)["url"], "https://bot.example.com/notes");
     assert_eq!(std::mem::take(&mut plugin.secrets)["signing"].value.expose(), "b");
+    let tours = std::mem::take(&mut reference.tours).remove(&acme).expect("the table is there");
+    assert_eq!(tours.wording, crate::offers::tours::Wording::default());
+    let usual = crate::session::tour::TourRegistry::empty(None).default_limits();
+    assert_eq!(tours.registry.default_limits(), usual);
+    assert_eq!(tours.registry.by_user_tour_id("flow_export").unwrap().limits, usual);
     let mut llm = reference.llm.take().expect("the table is there");
     assert!(llm.api_key.take().is_some_and(|key| key.expose() == "k"));
     assert!(llm.base_url.take().is_some_and(|url| url == "https://api.openai.com/v1"));
@@ -126,7 +132,9 @@ fn the_reference_file_has_every_key() {
             // A secret has one of its two forms.
             let other_form = key == "file" && table.contains_key("env");
             // A folder or a file that isn't there is an error: its key stands in a comment.
-            let names_a_file = section == "prompts" || key == "proactive_intercom";
+            let names_a_file = section == "prompts"
+                || section.starts_with("tours.")
+                || key == "proactive_intercom";
             let commented = names_a_file && REFERENCE.contains(&format!("#   {key} = "));
             assert!(
                 other_form || commented || table.contains_key(key),

@@ -10,9 +10,19 @@ use crate::clock::Timestamp;
 use crate::ids::SessionKey;
 use crate::session::fsm::State;
 use crate::session::state::Target;
+use crate::session::tour::TourRegistry;
 
 /// The question where nobody says another.
 pub const QUESTION: &str = "Would you like me to show you?";
+
+/// The tours of a product.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tours {
+    /// Which there are, and how long each may stay untouched.
+    pub registry: TourRegistry,
+    /// How a person is asked.
+    pub wording: Wording,
+}
 
 /// How a person is asked whether to see a tour.
 #[derive(Debug, Clone, PartialEq, Eq)]
