@@ -11,12 +11,17 @@
 //! The forms of the texts are autoplay-sdk's. What the engine tells counts from the moment at
 //! which it was accepted, by the host's clock: a source whose clock is wrong hides nothing. A batch that is added
 //! by hand counts from when its source sent it, as far as that can be believed.
+//!
+//! [`assembly`] puts what is known about a question together, from this and from other sources.
 
+mod asked;
+pub mod assembly;
 mod follow;
 mod recent;
 mod sessions;
 mod users;
 
+pub use asked::UserActivity;
 pub use follow::follow;
 pub use recent::{Acted, Recent};
 pub use sessions::{Contexts, InvalidSettings, Place, Settings, View};

@@ -18,7 +18,8 @@ use super::backend::NoProduct;
 use super::erase::failed;
 use super::query;
 use super::state::ApiState;
-use crate::context::{Acted, Recent, View};
+use crate::context::assembly::{Assembler, Assembly, Question, Sources};
+use crate::context::{Acted, Recent, UserActivity, View};
 
 /// Actions of an answer where nobody says how many.
 const DEFAULT_LIMIT: usize = 50;
@@ -110,6 +111,26 @@ impl Asked {
         check_somebody(&self.recent, &self.user)?;
         let activity = self.recent.activity(&self.product, &self.user, self.recent.view());
         if activity.is_empty() { Err(unknown_user()) } else { Ok(activity) }
+    }
+
+    /// What is known about the question; refused with 404 where nothing is known of the user.
+    pub(super) async fn assemble(&self) -> Result<Assembly, Refused> {
+        check_somebody(&self.recent, &self.user)?;
+        let activity = UserActivity {
+            recent: self.recent.clone(),
+            product: self.product.clone(),
+            view: self.recent.view(),
+        };
+        let sources = Sources { activity: Some(Arc::new(activity)), ..Sources::default() };
+        let question = Question {
+            product: self.product.to_string(),
+            session: Some(self.user.clone()),
+            text: self.query.clone(),
+            ..Question::default()
+        };
+        let assembler = Assembler { sources, ..Assembler::default() };
+        let assembly = assembler.assemble(&question).await;
+        if assembly.context().trim().is_empty() { Err(unknown_user()) } else { Ok(assembly) }
     }
 }
 

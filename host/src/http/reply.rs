@@ -24,7 +24,7 @@ pub(super) async fn reply(
 ) -> Result<Response, Refused> {
     let asked = Asked::read(&api, user, &uri)?;
     let replies = api.backend.replies().ok_or_else(off)?;
-    let context = asked.activity()?;
+    let context = asked.assemble().await?.context();
     let Asked { user, query, .. } = asked;
     // No deadline of the routes: the model's own ends it, and says so.
     let reply = replies.reply(&user, &context, &query).await.map_err(|error| failed(&error))?;
