@@ -24,7 +24,7 @@ pub(crate) struct Rule {
     pub(crate) applies: fn(&Value) -> bool,
 }
 
-const RULES: [Rule; 32] = [
+const RULES: [Rule; 38] = [
     Rule {
         files: &["payloads", "sse_stream"],
         reason: "an action's index is a number: `true` is 1, and reads so in the text form",
@@ -305,6 +305,46 @@ const RULES: [Rule; 32] = [
                 key == "description" && (is_empty(value) || value.is_array() || value.is_object())
             })
         },
+    },
+    Rule {
+        files: &["tours"],
+        reason: "a blank tour is none: nobody is asked about it and nothing is launched (D77)",
+        applies: |case| {
+            let returned = &case["then"]["return"];
+            let is_pending = |call: &Value| call == "resolve_pending" || call == "pending_to_json";
+            is_pending(&case["when"]["call"])
+                && (returned == "" || returned == "{\"flow_id\": \"\"}")
+        },
+    },
+    Rule {
+        files: &["proactive_gate"],
+        reason: "a platform that limits its rate answers: it is up, and the limit alone holds calls back",
+        applies: |case| {
+            has_in_input(case, &|key, value| key == "outcome" && value == "rate_limited")
+        },
+    },
+    Rule {
+        files: &["proactive_gate"],
+        reason: "once a breaker is open, a trial after the pause decides, and no call begun before (D96)",
+        applies: |case| steps(case).any(|step| step["op"] == "success"),
+    },
+    Rule {
+        files: &["proactive_gate"],
+        reason: "failures that are days apart are no row (D96)",
+        applies: |case| {
+            let times: Vec<_> = steps(case).filter_map(|step| step["t"].as_f64()).collect();
+            times.windows(2).any(|times| times[1] - times[0] >= 86_400.0)
+        },
+    },
+    Rule {
+        files: &["proactive_gate"],
+        reason: "what is kept is found by its names, never by a text that is glued together of them (D75)",
+        applies: |case| case["when"]["call"] == "keys",
+    },
+    Rule {
+        files: &["proactive_gate"],
+        reason: "a breaker is a plugin's, whatever it posts, and its pause begins short and doubles",
+        applies: |case| case["when"]["call"] == "config_defaults",
     },
 ];
 

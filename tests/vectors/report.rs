@@ -25,8 +25,8 @@ struct FileReport {
 
 enum Outcome {
     Unreadable(String),
-    Waiting {
-        cases: usize,
+    LeftOut {
+        reason: &'static str,
     },
     Ran {
         tagged: usize,
@@ -36,20 +36,24 @@ enum Outcome {
     },
 }
 
-pub(crate) fn run(folder: &Path, files: &[(&str, Option<Check>)]) -> Report {
-    let files = files
-        .iter()
-        .map(|(name, check)| {
-            let outcome = match cases(&folder.join(format!("{name}.json"))) {
-                Err(cause) => Outcome::Unreadable(cause),
-                Ok(cases) => check.map_or(Outcome::Waiting { cases: cases.len() }, |check| {
-                    run_file(name, &cases, check)
-                }),
-            };
-            FileReport { name: (*name).to_owned(), outcome }
-        })
-        .collect();
-    Report { files }
+/// Runs `files` of a folder; those of `left_out` are told of and not read.
+pub(crate) fn run(
+    folder: &Path,
+    files: &[(&str, Check)],
+    left_out: &[(&str, &'static str)],
+) -> Report {
+    let ran = files.iter().map(|(name, check)| {
+        let outcome = match cases(&folder.join(format!("{name}.json"))) {
+            Err(cause) => Outcome::Unreadable(cause),
+            Ok(cases) => run_file(name, &cases, *check),
+        };
+        FileReport { name: (*name).to_owned(), outcome }
+    });
+    let left_out = left_out.iter().map(|(name, reason)| FileReport {
+        name: (*name).to_owned(),
+        outcome: Outcome::LeftOut { reason },
+    });
+    Report { files: ran.chain(left_out).collect() }
 }
 
 fn cases(path: &Path) -> Result<Vec<Value>, String> {
@@ -92,7 +96,7 @@ impl Report {
         for FileReport { name, outcome } in &self.files {
             match outcome {
                 Outcome::Unreadable(cause) => writeln!(text, "  {name:17} can't be read: {cause}"),
-                Outcome::Waiting { cases } => writeln!(text, "  {name:17} {cases:4} cases wait for a later part"),
+                Outcome::LeftOut { reason } => writeln!(text, "  {name:17} left out as a file: {reason}"),
                 Outcome::Ran { tagged, passed, left_out, failed } => writeln!(
                     text,
                     "  {name:17} {passed:4} passed, {:2} left out, {:2} failed ({tagged} tagged as defects)",
@@ -122,7 +126,7 @@ impl Report {
         for FileReport { name, outcome } in &self.files {
             match outcome {
                 Outcome::Unreadable(cause) => problems.push(format!("{name}: {cause}")),
-                Outcome::Waiting { .. } => {}
+                Outcome::LeftOut { .. } => {}
                 Outcome::Ran { passed, left_out, failed, .. } => {
                     untagged += passed + left_out.len() + failed.len();
                     all_left_out += left_out.len();
