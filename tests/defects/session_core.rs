@@ -20,7 +20,7 @@ fn after(secs: u64) -> Timestamp {
 }
 
 /// The cases of a vector file that are tagged with a row: what autoplay-sdk does wrong.
-fn tagged(file: &str, row: &str) -> Vec<Value> {
+pub(crate) fn tagged(file: &str, row: &str) -> Vec<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("data/vectors/{file}.json"));
     let text = std::fs::read_to_string(path).expect("the vectors can be read");
     let file: Value = serde_json::from_str(&text).expect("the vectors are JSON");

@@ -158,6 +158,19 @@ mod tests {
     }
 
     #[test]
+    fn d75_names_that_are_alike_when_glued_together_have_keys_of_their_own() {
+        let keys = Keys::new("v1");
+        let groups = [("intercom", "a:b"), ("intercom:a", "b"), ("intercom:a:b", "")];
+        let groups = groups.map(|(surface, product)| pair(surface, product));
+        for (n, one) in groups.iter().enumerate() {
+            for other in &groups[..n] {
+                assert_ne!(keys.rows(Table::Account, one), keys.rows(Table::Account, other));
+                assert_ne!(member(one), member(other));
+            }
+        }
+    }
+
+    #[test]
     fn what_is_no_member_is_no_group() {
         for bytes in [&b""[..], b"a", b"a\0", b"a\0b", b"\xFF\0\0", b"a\0\0\xFF"] {
             assert_eq!(group(bytes), None, "{bytes:?}");
