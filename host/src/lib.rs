@@ -23,7 +23,7 @@
 //! | [`config`] | the TOML file: parse, validate, build | what runs |
 //! | [`host`] | builds the stages from a configuration, starts and stops them in order | what they do |
 //!
-//! What is decided is in a crate of its own, `sidenote_core`: [`session`], [`outbox`], [`rules`], [`ids`] and the engine's core
+//! What is decided is in a crate of its own, `sidenote_core`: [`session`], [`offers`], [`outbox`], [`rules`], [`ids`] and the engine's core
 //! ([`engine::core`]).
 //!
 //! [`post`] is the way to the plugins as the engine sees it, [`clock`] is time as a value, [`ids`] the typed names that everything is keyed by, [`address`] where a request

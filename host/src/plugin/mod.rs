@@ -112,7 +112,7 @@ pub use inspect::{Exports, Imports, InspectError, Inspection, inspect, inspect_b
 pub use kind::NotAComponent;
 pub use manifest::{Manifest, ManifestError};
 pub use registry::Registry;
-pub use review::{Finding, exports_redactor, review, roles};
+pub use review::{Finding, exports_redactor, messenger, review, roles};
 pub(crate) use source::Stamp;
 pub use source::{read, sha256};
 pub use state::{Health, InstanceState, PluginState, ReloadTotals};

@@ -7,7 +7,7 @@ use super::component_info::ComponentInfo;
 use super::error::AdmitError;
 use super::exports::{Interface, roles_of};
 use super::loader::check_pin;
-use super::manifest::{self, Manifest, Mismatch};
+use super::manifest::{self, Manifest, Messenger, Mismatch};
 use super::source::Source;
 use crate::config::Plugin as PluginConfig;
 use crate::ids::PluginName;
@@ -68,6 +68,16 @@ pub fn exports_redactor(path: &Path) -> Option<bool> {
     let source = Source::read(path).ok()?;
     let exports = ComponentInfo::of(&source.bytes).ok()?.interfaces();
     Some(exports.iter().any(|name| name == Interface::Redactor.full()))
+}
+
+/// What the plugin of a file can say to a person, as it is configured; `None` for a file that can't be read. Waits for
+/// the disk.
+pub fn messenger(path: &Path, config: &PluginConfig) -> Option<Messenger> {
+    let source = Source::read(path).ok()?;
+    let exports = ComponentInfo::of(&source.bytes).ok()?.interfaces();
+    let is_exported = exports.iter().any(|name| name == Interface::Messenger.full());
+    let manifest = Manifest::read(&source.bytes).ok()?;
+    Some(Messenger::of(is_exported, manifest.as_ref(), &config.config))
 }
 
 fn mismatches(

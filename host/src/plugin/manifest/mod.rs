@@ -6,6 +6,7 @@
 //! | `schema` | `config`: which JSON Schemas are allowed, and settings checked against one |
 //! | `effective` | what a plugin really gets: what it asks for and what the operator grants |
 //! | `error` | why there is no manifest, and why settings don't fit it |
+//! | `messenger` | whether a plugin can offer help and answer, as it is configured |
 //! | `pack` | putting a manifest into a component |
 //! | `config_snippet` | what a plugin asks for, as a configuration to paste |
 //!
@@ -14,6 +15,7 @@
 mod config_snippet;
 mod effective;
 mod error;
+mod messenger;
 mod model;
 mod pack;
 mod schema;
@@ -21,5 +23,6 @@ mod schema;
 pub use config_snippet::{belief, settings, toml};
 pub use effective::{Effective, Mismatch, effective};
 pub use error::{ConfigError, ManifestError, Violation};
-pub use model::{Manifest, SecretAsk};
+pub use messenger::{Messenger, NoMessage};
+pub use model::{Manifest, MessengerAsk, SecretAsk};
 pub use pack::{PackError, pack};

@@ -42,9 +42,33 @@ pub struct Manifest {
     /// A JSON Schema (2020-12) of its settings: an object of texts, numbers and booleans.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<Value>,
+    /// What its `messenger` can do, where that isn't all or depends on settings.
+    #[serde(default, skip_serializing_if = "MessengerAsk::is_all")]
+    pub messenger: MessengerAsk,
     /// The interfaces that the component exports. Filled in by packing; empty where nobody packed it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub interfaces: Vec<String>,
+}
+
+/// What a plugin's `messenger` can do. It is read at the start, so that nothing is offered or answered in vain.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MessengerAsk {
+    /// Why it makes no offers, where it makes none. Then `offer` fails with the code `offers-unsupported`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub offers_unsupported: String,
+    /// The setting without which it makes no offers; empty for none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub offers_need: String,
+    /// The setting without which it answers nobody; empty for none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub replies_need: String,
+}
+
+impl MessengerAsk {
+    fn is_all(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A secret that a plugin asks for.
@@ -202,7 +226,18 @@ impl Manifest {
                 return Err(ManifestError::value(format!("{key}.hosts"), cause));
             }
         }
-        self.config.as_ref().map_or(Ok(()), schema::check)
+        self.config.as_ref().map_or(Ok(()), schema::check)?;
+        text("messenger.offers_unsupported", &self.messenger.offers_unsupported)?;
+        let needs = [
+            ("messenger.offers_need", &self.messenger.offers_need),
+            ("messenger.replies_need", &self.messenger.replies_need),
+        ];
+        let known = self.config.as_ref().map(schema::properties);
+        let is_known = |name: &str| known.as_ref().is_some_and(|known| known.contains_key(name));
+        match needs.into_iter().find(|(_, name)| !name.is_empty() && !is_known(name)) {
+            Some((key, _)) => Err(ManifestError::value(key, "names no setting of `config`")),
+            None => Ok(()),
+        }
     }
 }
 
