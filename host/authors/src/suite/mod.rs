@@ -11,7 +11,8 @@
 //! | `breaks` | what can happen to an exchange |
 //! | `texts` | what people can write |
 //! | `endurance` | many calls, on one instance and at the same time |
-//! | `other_exports` | the other exports: finder, redactor, messenger, sink, trigger |
+//! | `other_exports` | the other exports: finder, redactor, messenger, sink |
+//! | `triggers` | triggers: what they answer, and to what |
 //! | `incoming`, `samples`, `forgery` | webhooks: good ones, forged ones |
 //! | `report` | the lines and the JSON |
 
@@ -29,6 +30,7 @@ mod report;
 pub(super) mod samples;
 mod stage;
 mod texts;
+mod triggers;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -94,6 +96,7 @@ fn checks(stage: &Stage<'_>) -> Vec<Check> {
     checks.extend(breaks::checks());
     checks.extend(endurance::checks());
     checks.extend(other_exports::checks());
+    checks.extend(triggers::checks());
     checks.extend(incoming::checks());
     checks.extend(forgery::checks(&stage.samples));
     checks

@@ -2,7 +2,7 @@
 //! done.
 
 use sidenote::outbox::note::{FailureKind, Found, PostError, Posted, Redaction};
-use sidenote::plugin::{Offer, QuickReply, TriggerContext};
+use sidenote::plugin::{Offer, QuickReply};
 use sidenote::post::Post;
 use sidenote::session::payload::{Action, SummaryPayload};
 use sidenote_sim::{MockTrouble, Struck};
@@ -11,6 +11,8 @@ use super::check::{Check, Verdict};
 use super::posting::{kind, told};
 use super::stage::{Needs, Stage, batch_of};
 
+/// The code of a plugin whose platform has no offers.
+const OFFERS_UNSUPPORTED: &str = "offers-unsupported";
 /// A batch of so many actions, whose descriptions come to so many bytes: an event of the stream has no more.
 const HUGE_ACTIONS: usize = 2000;
 const HUGE_BATCH: usize = 900 << 10;
@@ -34,9 +36,6 @@ pub(super) fn checks() -> Vec<Check> {
         Check::new("takes a batch", Export("sink"), |stage| Box::pin(takes_batch(stage))),
         Check::new("takes a huge batch", Export("sink"), |stage| Box::pin(takes_huge_batch(stage))),
         Check::new("takes a summary", Export("sink"), |stage| Box::pin(takes_summary(stage))),
-        Check::new("decides when to offer help", Export("trigger"), |stage| {
-            Box::pin(evaluates(stage))
-        }),
     ]
 }
 
@@ -187,6 +186,12 @@ fn said(stage: &Stage<'_>, word: &str, answer: Result<Posted, PostError>) -> Ver
             let said = told(&PostError::Failed(failure));
             Verdict::skipped(format!("it can't, as it is configured here: {said}"))
         }
+        // Its manifest says so too, and then the host never asks.
+        (Err(PostError::Failed(failure)), _)
+            if failure.code == OFFERS_UNSUPPORTED && exchanges.is_empty() =>
+        {
+            Verdict::skipped(format!("the platform has no offers, it says: {}", failure.message))
+        }
         (Err(error), _) => Verdict::failed(told(&error)).with(exchanges),
     }
 }
@@ -265,29 +270,4 @@ fn written(stage: &Stage<'_>, word: &str, taken: Result<(), PostError>) -> Verdi
         }
         (Err(error), _) => Verdict::failed(told(&error)).with(exchanges),
     }
-}
-
-async fn evaluates(stage: &Stage<'_>) -> Verdict {
-    let (note, _) = stage.note("");
-    let context = |actions: usize| TriggerContext {
-        key: note.key.clone(),
-        user_id: note.user_id.clone(),
-        email: note.email.clone(),
-        conversation: Some(note.conversation.clone()),
-        actions: note.actions.iter().cycle().take(actions).cloned().collect(),
-        summary: None,
-        now: stage.clock.now(),
-    };
-    let mut offers = 0;
-    for actions in [0, 1, 100] {
-        let registry = &stage.bench.registry;
-        let timeout = stage.usual_call().timeout;
-        let offer = registry.evaluate(&stage.bench.name, &context(actions), timeout).await;
-        stage.look_for_crash(&offer);
-        match offer {
-            Ok(offer) => offers += usize::from(offer.is_some()),
-            Err(error) => return Verdict::failed(told(&error)),
-        }
-    }
-    Verdict::ok(format!("{offers} offers for sessions of 0, 1 and 100 actions"))
 }
