@@ -325,7 +325,7 @@ fn crisp() -> Vec<Row> {
                 told(Crisp::offer(test::call(), "session_1".to_owned(), offer).map(|it| it.note_id))
             },
             vec![ok(done(), &[])],
-            "Some(\"99997944254389\")",
+            "Some(\"4603597571624885\")",
         ),
     ]
 }

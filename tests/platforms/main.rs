@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod answers;
+mod doings;
 mod identity;
 mod lookups;
 mod oddities;

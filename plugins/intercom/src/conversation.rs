@@ -28,6 +28,14 @@ impl Parts<'_> {
         })
     }
 
+    /// The newest part of this kind by this teammate: its id.
+    pub(crate) fn latest(&self, kind: &str, admin: &str) -> Option<String> {
+        let mut places = (0..self.0.len()).rev();
+        let is_it =
+            |place: &usize| self.0[*place]["part_type"] == kind && self.is_by(*place, admin);
+        places.find(is_it).map(|place| self.id(place))
+    }
+
     fn place(&self, kind: &str, admin: &str, key: &str) -> Option<usize> {
         self.0.iter().enumerate().rposition(|(place, part)| {
             let body = part["body"].as_str().unwrap_or_default();

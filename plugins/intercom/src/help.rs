@@ -27,7 +27,9 @@ pub(crate) fn reply(
         "body": note::paragraphs(&marker::of(key), &text::cut(answer, MOST)),
     });
     let response = api::post(settings, &path, &body)?;
-    Ok(note::posted(&response, |it| it.visible(&settings.admin, key)))
+    // Should the marker be lost, what was posted a moment ago is the latest.
+    let admin = &settings.admin;
+    Ok(note::posted(&response, |it| it.visible(admin, key).or_else(|| it.latest("comment", admin))))
 }
 
 /// Offers help: the text as an answer, then the quick replies, which carry no text of their own. When these

@@ -11,8 +11,10 @@ use crate::api;
 use crate::mrkdwn;
 use crate::thread::Thread;
 
-/// What the metadata of our messages is called.
-pub(crate) const METADATA: &str = "sidenote_note";
+/// What the metadata of our notes is called.
+const METADATA: &str = "sidenote_note";
+/// What the metadata of offers and answers is called.
+const TO_PERSON: &str = "sidenote_message";
 /// The block with the buttons of an offer, by which a click is known to be ours.
 pub(crate) const OFFER: &str = "sidenote_offer";
 /// Longest text of an offer, in characters: a block takes 3,000, and a message so many once it is escaped.
@@ -31,12 +33,12 @@ const MOST_PAGES: usize = 50;
 /// Posts a note.
 pub(crate) fn note(call: &Call, note: &Note) -> Result<Posted, Failure> {
     let thread = Thread::read(&note.conversation_id)?;
-    post(call, &thread, &mrkdwn::parts(&note.body), &Value::Null)
+    post(call, METADATA, &thread, &mrkdwn::parts(&note.body), &Value::Null)
 }
 
 /// Answers the person, as everybody in the thread sees.
 pub(crate) fn reply(call: &Call, conversation: &str, text: &str) -> Result<Posted, Failure> {
-    post(call, &Thread::read(conversation)?, &mrkdwn::parts(text), &Value::Null)
+    post(call, TO_PERSON, &Thread::read(conversation)?, &mrkdwn::parts(text), &Value::Null)
 }
 
 /// Offers help, with a button for each answer.
@@ -52,7 +54,7 @@ pub(crate) fn offer(call: &Call, conversation: &str, offer: &Offer) -> Result<Po
             { "type": "actions", "block_id": OFFER, "elements": buttons(replies) },
         ]),
     };
-    post(call, &thread, &texts, &blocks)
+    post(call, TO_PERSON, &thread, &texts, &blocks)
 }
 
 fn buttons(replies: &[QuickReply]) -> Vec<Value> {
@@ -76,7 +78,13 @@ fn cut_id(id: &str) -> &str {
 }
 
 /// Posts a text. A long one takes several messages: those of them that an earlier attempt left are not posted again.
-fn post(call: &Call, thread: &Thread, texts: &[String], blocks: &Value) -> Result<Posted, Failure> {
+fn post(
+    call: &Call,
+    event_type: &'static str,
+    thread: &Thread,
+    texts: &[String],
+    blocks: &Value,
+) -> Result<Posted, Failure> {
     let there =
         if texts.len() > 1 { parts(thread, &call.idempotency_key)? } else { BTreeMap::new() };
     let mut ids = Vec::new();
@@ -94,7 +102,7 @@ fn post(call: &Call, thread: &Thread, texts: &[String], blocks: &Value) -> Resul
             mrkdwn: false,
             unfurl_links: false,
             unfurl_media: false,
-            metadata: Metadata { event_type: METADATA, event_payload: payload },
+            metadata: Metadata { event_type, event_payload: payload },
         };
         let answer = api::post("chat.postMessage", &message)?;
         // It was accepted, so an answer that doesn't say what it is called is no failure.
@@ -156,7 +164,8 @@ fn parts(thread: &Thread, key: &str) -> Result<BTreeMap<u64, Part>, Failure> {
         for message in messages {
             let (metadata, ts) = (&message["metadata"], message["ts"].as_str());
             let payload = &metadata["event_payload"];
-            let ours = metadata["event_type"] == METADATA && payload["key"] == key;
+            let kind = metadata["event_type"].as_str();
+            let ours = matches!(kind, Some(METADATA | TO_PERSON)) && payload["key"] == key;
             if let (true, Some(part), Some(ts)) = (ours, number(&payload["part"]), ts) {
                 let parts = number(&payload["parts"]).and_then(|parts| usize::try_from(parts).ok());
                 let part_of = Part { ts: ts.to_owned(), parts: parts.unwrap_or(1) };

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use sidenote::clock::Timestamp;
 
 use super::contract::{Happening, Vendor};
-use super::desk::{Author, Conversation, Desk, Entry};
+use super::desk::{Author, Choice, Conversation, Desk, Entry};
 use super::exchange::{Answer, Hook, Received};
 use super::limit::Scope;
 use super::{markdown, signing};
@@ -141,9 +141,16 @@ webhook_secret = {{ env = "CHATWOOT_WEBHOOK_SECRET", hosts = [] }}
         Answer::json(status, json!({ "status": status, "error": "Internal Server Error" }))
     }
 
-    fn webhook(&self, conversation: &Conversation, happening: &Happening, now: Timestamp) -> Hook {
-        let message = |text: &str, private: bool| {
-            let kind = if private { "outgoing" } else { "incoming" };
+    fn webhook(
+        &self,
+        conversation: &Conversation,
+        happening: &Happening,
+        now: Timestamp,
+    ) -> Option<Hook> {
+        let agent = |id: u64| json!({ "id": id, "name": "Sidenote", "type": "user" });
+        let message = |text: &str, private: bool, sender: Value| {
+            let is_incoming = sender["type"] == "contact";
+            let kind = if is_incoming { "incoming" } else { "outgoing" };
             json!({
                 "event": "message_created",
                 "id": now.0,
@@ -157,25 +164,48 @@ webhook_secret = {{ env = "CHATWOOT_WEBHOOK_SECRET", hosts = [] }}
                 "account": { "id": self.account, "name": "Example" },
                 "inbox": { "id": 3, "name": "Website" },
                 "conversation": self.conversation(conversation),
-                "sender": if private {
-                    json!({ "id": self.agent, "name": "Sidenote", "type": "user" })
-                } else {
-                    self.sender(conversation)
-                },
+                "sender": sender,
             })
         };
-        self.signed(
-            &match happening {
-                Happening::Opened => {
-                    let mut body = self.conversation(conversation);
-                    body["event"] = json!("conversation_created");
-                    body
-                }
-                Happening::Replied(text) => message(text, false),
-                Happening::Noted(text) => message(text, true),
-            },
-            now,
-        )
+        // What was written before, told of as an event of a message.
+        let kept = |entry: &Entry, event: &str| {
+            let mut body = message(&entry.text, false, agent(self.agent));
+            body["event"] = json!(event);
+            body["id"] = json!(entry.id.parse::<u64>().unwrap_or_default());
+            body["content_type"] = entry.extra["content_type"].clone();
+            body["content_attributes"] = entry.extra["content_attributes"].clone();
+            body
+        };
+        let changed = |event: &str, status: &str| {
+            let mut body = self.conversation(conversation);
+            (body["event"], body["status"]) = (json!(event), json!(status));
+            body
+        };
+        let typing = |user: Value| {
+            json!({
+                "event": "conversation_typing_on", "user": user, "is_private": false,
+                "conversation": self.conversation(conversation),
+            })
+        };
+        let body = match happening {
+            Happening::Opened => changed("conversation_created", "open"),
+            Happening::Replied(text) => message(text, false, self.sender(conversation)),
+            Happening::Noted(text) => message(text, true, agent(self.agent)),
+            Happening::AgentReplied(text) => message(text, false, agent(self.agent + 1)),
+            Happening::Posted(id) => kept(conversation.entry(id), "message_created"),
+            Happening::Clicked(id) => {
+                let (offer, choice) = conversation.clicked(id);
+                let mut body = kept(offer, "message_updated");
+                body["content_attributes"]["submitted_values"] =
+                    json!([{ "title": choice.label, "value": choice.id }]);
+                body
+            }
+            Happening::Closed => changed("conversation_status_changed", "resolved"),
+            Happening::Reopened => changed("conversation_status_changed", "open"),
+            Happening::Typing => typing(self.sender(conversation)),
+            Happening::AgentTyping => typing(agent(self.agent + 1)),
+        };
+        Some(self.signed(&body, now))
     }
 
     fn readable(&self, kept: &str) -> String {
@@ -214,6 +244,11 @@ impl Chatwoot {
             "content_attributes": body.get("content_attributes").cloned().unwrap_or_else(|| json!({})),
             "calls": private && entry.text.contains("(mention://"),
         });
+        let items = body.get("content_attributes").map(|it| &it["items"]).and_then(Value::as_array);
+        let text = |item: &Value, name: &str| item[name].as_str().unwrap_or_default().to_owned();
+        entry.options = (items.into_iter().flatten())
+            .map(|item| Choice { id: text(item, "value"), label: text(item, "title") })
+            .collect();
         let shown = self.message(id, &entry);
         conversation.write(entry);
         Answer::json(200, shown)

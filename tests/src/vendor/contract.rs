@@ -42,8 +42,13 @@ pub trait Vendor: Send + Sync + 'static {
     /// The platform is in trouble of its own.
     fn broken(&self, status: u16) -> Answer;
 
-    /// The signed webhook that tells of something.
-    fn webhook(&self, conversation: &Conversation, happening: &Happening, now: Timestamp) -> Hook;
+    /// The signed webhook that tells of something; none where the platform doesn't tell.
+    fn webhook(
+        &self,
+        conversation: &Conversation,
+        happening: &Happening,
+        now: Timestamp,
+    ) -> Option<Hook>;
 
     /// What is sent to an address before it is used: each must be answered 2xx. None by default.
     fn greetings(&self, _now: Timestamp) -> Vec<Hook> {
@@ -63,4 +68,18 @@ pub enum Happening {
     Replied(String),
     /// A note was written, by whoever. Platforms that tell of that do so although nobody wants to know.
     Noted(String),
+    /// A human agent wrote this for the person to see.
+    AgentReplied(String),
+    /// What the host wrote under this id for the person to see, told of as of any other message.
+    Posted(String),
+    /// The person clicked the option of this id, of the latest offer.
+    Clicked(String),
+    /// The conversation was closed.
+    Closed,
+    /// The conversation was opened again.
+    Reopened,
+    /// The person is writing.
+    Typing,
+    /// A human agent is writing.
+    AgentTyping,
 }

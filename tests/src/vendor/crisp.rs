@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use sidenote::clock::Timestamp;
 
 use super::contract::{Happening, Vendor};
-use super::desk::{Author, Conversation, Desk, Entry};
+use super::desk::{Author, Choice, Conversation, Desk, Entry};
 use super::exchange::{Answer, Hook, Received};
 use super::limit::Scope;
 use super::{markdown, signing};
@@ -150,19 +150,14 @@ signing_secret = {{ env = "CRISP_SIGNING_SECRET", hosts = [] }}
         no(status, "internal_error")
     }
 
-    fn webhook(&self, conversation: &Conversation, happening: &Happening, now: Timestamp) -> Hook {
-        let text = match happening {
-            Happening::Opened => conversation.opening.text.as_deref().unwrap_or_default(),
-            Happening::Replied(text) | Happening::Noted(text) => text,
-        };
-        let (event, kind, from) = match happening {
-            Happening::Opened | Happening::Replied(_) => ("message:send", "text", "user"),
-            Happening::Noted(_) => ("message:received", "note", "operator"),
-        };
-        let body = json!({
-            "website_id": self.website,
-            "event": event,
-            "data": {
+    fn webhook(
+        &self,
+        conversation: &Conversation,
+        happening: &Happening,
+        now: Timestamp,
+    ) -> Option<Hook> {
+        let message = |kind: &str, from: &str, text: &str| {
+            json!({
                 "website_id": self.website,
                 "session_id": conversation.id,
                 "inbox_id": null,
@@ -174,14 +169,50 @@ signing_secret = {{ env = "CRISP_SIGNING_SECRET", hosts = [] }}
                 "fingerprint": now.0 % 1_000_000_000_000,
                 "timestamp": now.as_millis(),
                 "user": { "user_id": conversation.id, "nickname": "visitor" },
-            },
-            "timestamp": now.as_millis(),
+            })
+        };
+        let about = |key: &str, value: &str| json!({ "website_id": self.website, "session_id": conversation.id, key: value });
+        let (event, data) = match happening {
+            Happening::Opened => {
+                let text = conversation.opening.text.as_deref().unwrap_or_default();
+                ("message:send", message("text", "user", text))
+            }
+            Happening::Replied(text) => ("message:send", message("text", "user", text)),
+            Happening::Noted(text) => ("message:received", message("note", "operator", text)),
+            Happening::AgentReplied(text) => {
+                ("message:received", message("text", "operator", text))
+            }
+            Happening::Posted(id) => {
+                let mut data = conversation.entry(id).extra.clone();
+                data["website_id"] = json!(self.website);
+                data["session_id"] = json!(conversation.id);
+                ("message:received", data)
+            }
+            Happening::Clicked(id) => {
+                let (offer, _) = conversation.clicked(id);
+                let mut content = offer.extra["content"].clone();
+                for choice in content["choices"].as_array_mut().into_iter().flatten() {
+                    choice["selected"] = json!(choice["value"] == **id);
+                }
+                let mut data = about("from", "operator");
+                data["fingerprint"] = offer.extra["fingerprint"].clone();
+                data["content"] = content;
+                ("message:updated", data)
+            }
+            Happening::Closed => ("session:set_state", about("state", "resolved")),
+            Happening::Reopened => ("session:set_state", about("state", "unresolved")),
+            Happening::Typing => ("message:compose:send", about("type", "start")),
+            Happening::AgentTyping => ("message:compose:receive", about("type", "start")),
+        };
+        let body = json!({
+            "website_id": self.website, "event": event, "data": data, "timestamp": now.as_millis(),
         });
         let hook = Hook::post(&body);
         let timestamp = now.as_millis().to_string();
         let parts = [b"[", timestamp.as_bytes(), b";", &hook.body, b"]"];
         let signature = signing::hex_sha256(&self.signing_secret, &parts);
-        hook.header("x-crisp-request-timestamp", &timestamp).header("x-crisp-signature", signature)
+        let hook = hook.header("x-crisp-request-timestamp", &timestamp);
+        Some(hook.header("x-crisp-signature", signature))
     }
 
     fn readable(&self, kept: &str) -> String {
@@ -209,6 +240,12 @@ impl Crisp {
         let fingerprint = body["fingerprint"].clone();
         let mut entry = Entry::note(fingerprint.to_string(), &self.identifier, content, request.at);
         entry.kind = if kind == "note" { Author::Note } else { Author::Visible };
+        let choices = body["content"]["choices"].as_array().into_iter().flatten();
+        let text =
+            |choice: &Value, name: &str| choice[name].as_str().unwrap_or_default().to_owned();
+        entry.options = choices
+            .map(|choice| Choice { id: text(choice, "value"), label: text(choice, "label") })
+            .collect();
         entry.extra = Value::Object(body);
         conversation.write(entry);
         yes(202, "dispatched", json!({ "fingerprint": fingerprint }))
@@ -229,7 +266,10 @@ fn check_message(body: &Map<String, Value>) -> Result<(String, String), Answer> 
         && body.get("fingerprint").and_then(Value::as_u64).is_some_and(|it| (1..1 << 53).contains(&it));
     let content = match text("type") {
         "text" | "note" => text("content"),
-        "picker" => body.get("content").and_then(|it| it["text"].as_str()).unwrap_or_default(),
+        "picker" => body
+            .get("content")
+            .filter(|it| is_picker(it))
+            .map_or("", |it| it["text"].as_str().unwrap_or_default()),
         _ => "",
     };
     if !fits || content.is_empty() {
@@ -239,6 +279,16 @@ fn check_message(body: &Map<String, Value>) -> Result<(String, String), Answer> 
         return Err(no(413, "message_too_long"));
     }
     Ok((text("type").to_owned(), content.to_owned()))
+}
+
+/// Whether a picker has an id, and choices with a value and a label each.
+fn is_picker(content: &Value) -> bool {
+    let text = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty());
+    let is_choice = |choice: &Value| {
+        text(&choice["value"]) && text(&choice["label"]) && choice["selected"].is_boolean()
+    };
+    let choices = content["choices"].as_array();
+    text(&content["id"]) && choices.is_some_and(|it| !it.is_empty() && it.iter().all(is_choice))
 }
 
 /// What is known of the person.

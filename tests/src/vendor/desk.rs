@@ -44,10 +44,21 @@ pub struct Entry {
     pub redacted: bool,
     /// Whether it is gone altogether.
     pub removed: bool,
+    /// What can be clicked in it.
+    pub options: Vec<Choice>,
     /// What else the platform keeps.
     pub extra: Value,
     /// When it was written.
     pub at: Timestamp,
+}
+
+/// An answer that a person can click.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// What the platform tells of a click.
+    pub id: String,
+    /// What the person reads.
+    pub label: String,
 }
 
 /// As whom something was written.
@@ -105,7 +116,32 @@ impl Conversation {
         self.entries.push(entry);
     }
 
+    /// The latest offer that can be clicked.
+    pub fn offer(&self) -> Option<&Entry> {
+        let mut latest = self.entries.iter().rev();
+        latest.find(|entry| !(entry.options.is_empty() || entry.removed || entry.redacted))
+    }
+
+    /// The option of this id in the latest offer, and the offer.
+    ///
+    /// # Panics
+    /// When nothing of the kind can be clicked.
+    pub fn clicked(&self, id: &str) -> (&Entry, &Choice) {
+        let offer = self.offer().expect("an offer that can be clicked");
+        let choice = offer.options.iter().find(|choice| choice.id == id);
+        (offer, choice.expect("an option of the offer"))
+    }
+
     /// What is there under this id.
+    ///
+    /// # Panics
+    /// When it isn't.
+    pub fn entry(&self, id: &str) -> &Entry {
+        let entry = self.entries.iter().find(|entry| entry.id == id && !entry.removed);
+        entry.expect("something that was written")
+    }
+
+    /// What is there under this id, to change it.
     pub fn entry_mut(&mut self, id: &str) -> Option<&mut Entry> {
         self.entries.iter_mut().find(|entry| entry.id == id && !entry.removed)
     }
@@ -121,6 +157,7 @@ impl Entry {
             text,
             redacted: false,
             removed: false,
+            options: Vec::new(),
             extra: Value::Null,
             at,
         }

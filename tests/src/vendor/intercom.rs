@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use sidenote::clock::Timestamp;
 
 use super::contract::{Happening, Vendor};
-use super::desk::{Author, Conversation, Desk, Entry};
+use super::desk::{Author, Choice, Conversation, Desk, Entry};
 use super::exchange::{Answer, Hook, Received};
 use super::limit::Scope;
 use super::{markup, signing};
@@ -151,25 +151,48 @@ client_secret = {{ env = "INTERCOM_CLIENT_SECRET", hosts = [] }}
         error(status, "server_error", "Sorry, something went wrong")
     }
 
-    fn webhook(&self, conversation: &Conversation, happening: &Happening, now: Timestamp) -> Hook {
-        let topic = match happening {
-            Happening::Opened => "conversation.user.created",
-            Happening::Replied(_) => "conversation.user.replied",
-            Happening::Noted(_) => "conversation.admin.noted",
-        };
+    fn webhook(
+        &self,
+        conversation: &Conversation,
+        happening: &Happening,
+        now: Timestamp,
+    ) -> Option<Hook> {
         let mut item = whole(conversation);
-        let part = |kind: &str, text: &str, author: Value| json!({ "type": "conversation_part", "part_type": kind, "body": text, "author": author });
-        let said = match happening {
-            Happening::Opened => Vec::new(),
+        let (person, agent) =
+            (item["source"]["author"].clone(), json!({ "type": "admin", "id": "5017690" }));
+        let said = |kind: &str, text: &str, author: &Value| {
+            json!({
+                "type": "conversation_part", "id": now.0.to_string(), "part_type": kind,
+                "body": text, "author": author,
+            })
+        };
+        let (topic, last) = match happening {
+            Happening::Opened => ("conversation.user.created", None),
             Happening::Replied(text) => {
-                vec![part("comment", text, item["source"]["author"].clone())]
+                ("conversation.user.replied", Some(said("comment", text, &person)))
             }
             Happening::Noted(text) => {
-                vec![part("note", text, json!({ "type": "admin", "id": self.admin }))]
+                let admin = json!({ "type": "admin", "id": self.admin });
+                ("conversation.admin.noted", Some(said("note", text, &admin)))
             }
+            Happening::AgentReplied(text) => {
+                ("conversation.admin.replied", Some(said("comment", text, &agent)))
+            }
+            Happening::Posted(id) => {
+                ("conversation.admin.replied", Some(part(conversation.entry(id))))
+            }
+            Happening::Clicked(id) => {
+                let (_, choice) = conversation.clicked(id);
+                let mut part = said("comment", &choice.label, &person);
+                part["metadata"] = json!({ "quick_reply_uuid": choice.id });
+                ("conversation.user.replied", Some(part))
+            }
+            Happening::Closed => ("conversation.admin.closed", Some(said("close", "", &agent))),
+            Happening::Reopened => ("conversation.admin.opened", Some(said("open", "", &agent))),
+            Happening::Typing | Happening::AgentTyping => return None,
         };
-        item["conversation_parts"]["conversation_parts"] = Value::Array(said);
-        self.signed(topic, item, now)
+        item["conversation_parts"]["conversation_parts"] = Value::Array(Vec::from_iter(last));
+        Some(self.signed(topic, item, now))
     }
 
     fn greetings(&self, now: Timestamp) -> Vec<Hook> {
@@ -218,6 +241,12 @@ impl Intercom {
         };
         let mut entry = Entry::note(number, &self.admin, text, request.at);
         entry.kind = if kind == "note" { Author::Note } else { Author::Visible };
+        let options = body.get("reply_options").and_then(Value::as_array).into_iter().flatten();
+        let text =
+            |option: &Value, name: &str| option[name].as_str().unwrap_or_default().to_owned();
+        entry.options = options
+            .map(|option| Choice { id: text(option, "uuid"), label: text(option, "text") })
+            .collect();
         entry.extra = json!({ "part_type": kind, "reply_options": body.get("reply_options") });
         conversation.write(entry);
         Answer::json(200, whole(conversation))
@@ -355,6 +384,7 @@ fn part(entry: &Entry) -> Value {
         "attachments": [],
         "external_id": null,
         "redacted": entry.redacted,
+        "metadata": { "quick_reply_options": entry.extra["reply_options"] },
     })
 }
 

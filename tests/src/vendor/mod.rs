@@ -25,7 +25,7 @@ mod zendesk;
 pub use chatwoot::Chatwoot;
 pub use contract::{Happening, Vendor};
 pub use crisp::Crisp;
-pub use desk::{Author, Conversation, Desk, Entry};
+pub use desk::{Author, Choice, Conversation, Desk, Entry};
 pub use exchange::{Answer, Hook, Received};
 pub use intercom::Intercom;
 pub use limit::{Fault, Scope, Trouble};

@@ -141,11 +141,50 @@ impl VendorServer {
     /// The signed webhook that tells of something.
     ///
     /// # Panics
-    /// When there is no such conversation.
+    /// When there is no such conversation, or the platform doesn't tell of that: see [`Self::tells`].
     pub fn hook(&self, conversation: &str, happening: &Happening) -> Hook {
+        let hook = self.hook_of(conversation, happening);
+        hook.unwrap_or_else(|| panic!("the platform doesn't tell of {happening:?}"))
+    }
+
+    /// Whether the platform tells of such a thing at all.
+    ///
+    /// # Panics
+    /// When there is no such conversation.
+    pub fn tells(&self, conversation: &str, happening: &Happening) -> bool {
+        self.hook_of(conversation, happening).is_some()
+    }
+
+    fn hook_of(&self, conversation: &str, happening: &Happening) -> Option<Hook> {
         let state = self.state();
         let conversation = state.desk.conversation(conversation).expect("a conversation of ours");
         self.inner.vendor.webhook(conversation, happening, self.inner.clock.now())
+    }
+
+    /// Has the person click the option with this label, of the latest offer, and tells the host.
+    ///
+    /// # Panics
+    /// When there is no such option, or the host doesn't take the webhook.
+    pub async fn click(&self, conversation: &str, label: &str) {
+        let option = {
+            let state = self.state();
+            let conversation = state.desk.conversation(conversation);
+            let offer = conversation.expect("a conversation of ours").offer();
+            let options = &offer.expect("an offer that can be clicked").options;
+            let option = options.iter().find(|option| option.label == label);
+            option.expect("an option of the offer").id.clone()
+        };
+        self.tell(conversation, &Happening::Clicked(option)).await;
+    }
+
+    /// What was written in a conversation for the person to see and is still there, in order.
+    pub fn visible(&self, conversation: &str) -> Vec<Entry> {
+        let state = self.state();
+        let entries = state.desk.conversation(conversation).map(|it| &*it.entries);
+        let seen = entries.unwrap_or_default().iter();
+        seen.filter(|it| it.kind == Author::Visible && !it.removed && !it.redacted)
+            .cloned()
+            .collect()
     }
 
     /// What the platform sends to an address before it uses it.

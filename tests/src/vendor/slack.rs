@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sidenote::clock::Timestamp;
 
 use super::contract::{Happening, Vendor};
-use super::desk::{Conversation, Desk, Entry};
+use super::desk::{Author, Choice, Conversation, Desk, Entry};
 use super::exchange::{Answer, Hook, Received};
 use super::limit::Scope;
 use super::signing;
@@ -20,6 +20,8 @@ const CHANNEL: &str = "C024BE91L";
 const TEAM: &str = "T061EG9R6";
 /// The app that opens conversations.
 const SHOP: &str = "A0SHOP";
+/// Somebody of support.
+const AGENT: &str = "U0AGENT";
 /// The bot that writes.
 const BOT: &str = "B0BOT1234";
 
@@ -134,9 +136,30 @@ signing_secret = {{ env = "SLACK_SIGNING_SECRET", hosts = [] }}
     }
 
     /// A session is known where the shop's own app has opened the thread. It says so by metadata.
-    fn webhook(&self, conversation: &Conversation, happening: &Happening, now: Timestamp) -> Hook {
+    fn webhook(
+        &self,
+        conversation: &Conversation,
+        happening: &Happening,
+        now: Timestamp,
+    ) -> Option<Hook> {
         let opening = &conversation.opening;
         let root = root(&conversation.id);
+        let posted = |text: &str, ts: &str| {
+            json!({
+                "type": "message",
+                "channel": CHANNEL,
+                "channel_type": "channel",
+                "user": "U0BOT",
+                "bot_id": BOT,
+                "app_id": "A0SIDENOTE",
+                "parent_user_id": author(&conversation.id),
+                "text": text,
+                "ts": ts,
+                "thread_ts": root,
+                "event_ts": ts,
+                "team": TEAM,
+            })
+        };
         let event = match happening {
             Happening::Opened if opening.session.is_some() => json!({
                 "type": "message_metadata_posted",
@@ -178,22 +201,28 @@ signing_secret = {{ env = "SLACK_SIGNING_SECRET", hosts = [] }}
                 "event_ts": ts(now, 1),
                 "team": TEAM,
             }),
-            Happening::Noted(text) => json!({
+            // A note is a message as any other.
+            Happening::Noted(text) => posted(text, &ts(now, 2)),
+            Happening::Posted(id) => posted(&conversation.entry(id).text, id),
+            Happening::AgentReplied(text) => json!({
                 "type": "message",
                 "channel": CHANNEL,
                 "channel_type": "channel",
-                "user": "U0BOT",
-                "bot_id": BOT,
-                "app_id": "A0SIDENOTE",
+                "user": AGENT,
                 "parent_user_id": author(&conversation.id),
                 "text": text,
-                "ts": ts(now, 2),
+                "ts": ts(now, 3),
                 "thread_ts": root,
-                "event_ts": ts(now, 2),
+                "event_ts": ts(now, 3),
                 "team": TEAM,
             }),
+            Happening::Clicked(id) => return Some(self.clicked(conversation, id, now)),
+            Happening::Closed
+            | Happening::Reopened
+            | Happening::Typing
+            | Happening::AgentTyping => return None,
         };
-        self.signed(
+        let hook = self.signed(
             &json!({
                 "token": "deprecated",
                 "team_id": TEAM,
@@ -204,7 +233,8 @@ signing_secret = {{ env = "SLACK_SIGNING_SECRET", hosts = [] }}
                 "event_time": now.as_millis() / 1000,
             }),
             now,
-        )
+        );
+        Some(hook)
     }
 
     fn greetings(&self, now: Timestamp) -> Vec<Hook> {
@@ -226,8 +256,38 @@ signing_secret = {{ env = "SLACK_SIGNING_SECRET", hosts = [] }}
 }
 
 impl Slack {
+    /// A click comes as a form, whose one field holds JSON.
+    fn clicked(&self, conversation: &Conversation, id: &str, now: Timestamp) -> Hook {
+        let (offer, choice) = conversation.clicked(id);
+        let message = message(offer, &conversation.id, true);
+        let payload = json!({
+            "type": "block_actions",
+            "api_app_id": "A0SIDENOTE",
+            "team": { "id": TEAM, "domain": "example" },
+            "user": { "id": author(&conversation.id), "team_id": TEAM },
+            "channel": { "id": CHANNEL, "name": "support" },
+            "container": {
+                "type": "message", "channel_id": CHANNEL, "message_ts": offer.id,
+                "thread_ts": root(&conversation.id),
+            },
+            "message": message,
+            "actions": [{
+                "type": "button", "block_id": "sidenote_offer", "action_id": choice.id,
+                "value": choice.id, "action_ts": ts(now, 4),
+                "text": { "type": "plain_text", "text": choice.label, "emoji": false },
+            }],
+        });
+        let encoded = encoded(&payload.to_string());
+        let form = ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned());
+        let body = format!("payload={encoded}").into_bytes();
+        self.sign(Hook { method: "POST", headers: vec![form], body }, now)
+    }
+
     fn signed(&self, body: &Value, now: Timestamp) -> Hook {
-        let hook = Hook::post(body);
+        self.sign(Hook::post(body), now)
+    }
+
+    fn sign(&self, hook: Hook, now: Timestamp) -> Hook {
         let timestamp = (now.as_millis() / 1000).to_string();
         let parts = [b"v0:", timestamp.as_bytes(), b":", &hook.body];
         let signature = signing::hex_sha256(&self.signing_secret, &parts);
@@ -250,8 +310,16 @@ fn check_arguments(request: &Received, known: &[&str]) -> Result<(), Answer> {
 }
 
 fn check_message(request: &Received) -> Result<(), Answer> {
-    const KNOWN: [&str; 7] =
-        ["channel", "thread_ts", "text", "mrkdwn", "unfurl_links", "unfurl_media", "metadata"];
+    const KNOWN: [&str; 8] = [
+        "channel",
+        "thread_ts",
+        "text",
+        "blocks",
+        "mrkdwn",
+        "unfurl_links",
+        "unfurl_media",
+        "metadata",
+    ];
     check_arguments(request, &KNOWN)?;
     let body = request.json().unwrap_or_default();
     let text = body["text"].as_str().unwrap_or_default();
@@ -261,12 +329,43 @@ fn check_message(request: &Received) -> Result<(), Answer> {
     if text.chars().count() > MAX_TEXT {
         return Err(no("msg_too_long"));
     }
+    if !body["blocks"].is_null() && !is_offer(&body["blocks"]) {
+        return Err(no("invalid_blocks"));
+    }
     let metadata = &body["metadata"];
     let whole = metadata["event_type"].is_string() && metadata["event_payload"].is_object();
     if !metadata.is_null() && !whole {
         return Err(no("invalid_metadata_format"));
     }
     Ok(())
+}
+
+/// Whether blocks are a text and a row of buttons, within Slack's bounds.
+fn is_offer(blocks: &Value) -> bool {
+    let text = |value: &Value, most: usize| {
+        let length = value["text"].as_str().unwrap_or_default().chars().count();
+        value["type"] == "plain_text" && (1..=most).contains(&length)
+    };
+    let bytes = |value: &Value, most: usize| {
+        value.as_str().is_some_and(|text| (1..=most).contains(&text.len()))
+    };
+    let [section, actions] = blocks.as_array().map_or(&[][..], |it| it) else { return false };
+    let buttons = actions["elements"].as_array().map_or(&[][..], |it| it);
+    let mut ids: Vec<_> = buttons.iter().map(|it| it["action_id"].to_string()).collect();
+    ids.sort();
+    ids.dedup();
+    section["type"] == "section"
+        && text(&section["text"], 3000)
+        && actions["type"] == "actions"
+        && bytes(&actions["block_id"], 255)
+        && (1..=25).contains(&buttons.len())
+        && ids.len() == buttons.len()
+        && buttons.iter().all(|it| {
+            it["type"] == "button"
+                && text(&it["text"], 75)
+                && bytes(&it["action_id"], 255)
+                && bytes(&it["value"], 2000)
+        })
 }
 
 fn post(desk: &mut Desk, request: &Received) -> Answer {
@@ -283,6 +382,15 @@ fn post(desk: &mut Desk, request: &Received) -> Answer {
     let conversation = desk.conversation_mut(&thread).expect("it was there just now");
     let mut entry = Entry::note(ts.clone(), BOT, text("text").to_owned(), request.at);
     entry.extra = body["metadata"].clone();
+    // Everybody sees everything: what is meant for the person says so.
+    if body["metadata"]["event_type"] == "sidenote_message" {
+        entry.kind = Author::Visible;
+    }
+    let buttons = body["blocks"][1]["elements"].as_array().into_iter().flatten();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    entry.options = buttons
+        .map(|it| Choice { id: text(&it["value"]), label: text(&it["text"]["text"]) })
+        .collect();
     let message = message(&entry, &thread, true);
     conversation.write(entry);
     Answer::json(200, json!({ "ok": true, "channel": CHANNEL, "ts": ts, "message": message }))
@@ -375,6 +483,16 @@ fn message(entry: &Entry, thread: &str, with_metadata: bool) -> Value {
 
 fn root(thread: &str) -> &str {
     thread.split_once(':').map_or("", |(_, ts)| ts)
+}
+
+/// A text as a form has it.
+fn encoded(text: &str) -> String {
+    let encode = |byte: u8| match byte {
+        b' ' => "+".to_owned(),
+        _ if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(encode).collect()
 }
 
 /// Who wrote the first message of a thread.

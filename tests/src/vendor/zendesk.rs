@@ -15,6 +15,8 @@ const TAGS: [&str; 15] =
     ["p", "br", "b", "strong", "i", "em", "a", "ul", "ol", "li", "h1", "h2", "code", "pre", "div"];
 /// Longest comment, in characters.
 const MAX_COMMENT: usize = 65_535;
+/// Somebody of support.
+const AGENT: &str = "8659716080126";
 /// Records on a page.
 const PAGE: usize = 100;
 
@@ -139,6 +141,10 @@ signing_secret = {{ env = "ZENDESK_SIGNING_SECRET", hosts = [] }}
                 Some(ticket) => list(request, "audits", ticket, |entry| audit(id, entry)),
                 None => not_found(),
             },
+            ("GET", ["api", "v2", "users", "me"]) => {
+                let me = json!({ "id": self.agent, "role": "agent", "email": "bot@acme.example" });
+                Answer::json(200, json!({ "user": me }))
+            }
             ("GET", ["api", "v2", "users", _]) => user(desk, parts[3]),
             ("PUT", ["api", "v2", "comment_redactions", id]) => redact(desk, request, id),
             _ => {
@@ -183,19 +189,26 @@ signing_secret = {{ env = "ZENDESK_SIGNING_SECRET", hosts = [] }}
         )
     }
 
-    fn webhook(&self, conversation: &Conversation, happening: &Happening, now: Timestamp) -> Hook {
+    fn webhook(
+        &self,
+        conversation: &Conversation,
+        happening: &Happening,
+        now: Timestamp,
+    ) -> Option<Hook> {
         let body = if self.events {
-            event(conversation, happening)
+            self.event(conversation, happening)?
         } else {
-            trigger(conversation, happening)
+            self.trigger(conversation, happening)?
         };
         let time = rfc3339(now);
         let hook = Hook::post(&body);
         let signature =
             signing::base64_sha256(&self.signing_secret, &[time.as_bytes(), &hook.body]);
-        hook.header("x-zendesk-webhook-signature", signature)
+        let hook = hook
+            .header("x-zendesk-webhook-signature", signature)
             .header("x-zendesk-webhook-signature-timestamp", time)
-            .header("x-zendesk-webhook-invocation-id", format!("01{}", now.0))
+            .header("x-zendesk-webhook-invocation-id", format!("01{}", now.0));
+        Some(hook)
     }
 
     fn readable(&self, kept: &str) -> String {
@@ -243,6 +256,92 @@ impl Zendesk {
             json!({ "ticket": { "id": number(id), "status": "open" }, "audit": audit }),
         )
     }
+
+    /// A body as a trigger's author wrote it.
+    fn trigger(&self, conversation: &Conversation, happening: &Happening) -> Option<Value> {
+        let opening = &conversation.opening;
+        let requester = requester(conversation);
+        let (kind, author, text) = match happening {
+            Happening::Opened => {
+                ("new_ticket", requester.clone(), opening.text.clone().unwrap_or_default())
+            }
+            Happening::Replied(text) => ("user_reply", requester.clone(), text.clone()),
+            Happening::Noted(text) => ("internal_note", self.agent.to_string(), text.clone()),
+            Happening::AgentReplied(text) => ("agent_reply", AGENT.to_owned(), text.clone()),
+            Happening::Posted(id) => {
+                let entry = conversation.entry(id);
+                ("agent_reply", entry.author.clone(), markup::readable(&entry.text))
+            }
+            Happening::Closed => ("solved", AGENT.to_owned(), String::new()),
+            Happening::Reopened => ("reopened", AGENT.to_owned(), String::new()),
+            Happening::Clicked(_) | Happening::Typing | Happening::AgentTyping => return None,
+        };
+        // Placeholders of what isn't there become empty texts.
+        Some(json!({
+            "ticket_id": conversation.id,
+            "session_id": opening.session.clone().unwrap_or_default(),
+            "requester_external_id": opening.user_id.clone().unwrap_or_default(),
+            "requester_email": opening.email.clone().unwrap_or_default(),
+            "requester_id": requester,
+            "author_id": author,
+            "via": "Web form",
+            "trigger_type": kind,
+            "user_message": text,
+        }))
+    }
+
+    /// A body of an event subscription.
+    fn event(&self, conversation: &Conversation, happening: &Happening) -> Option<Value> {
+        let opening = &conversation.opening;
+        let requester = requester(conversation);
+        let said = |text: &str, author: &str, public: bool| {
+            let is_staff = author != requester;
+            let comment = json!({
+                "id": "4519527105790", "body": text, "is_public": public,
+                "author": { "id": author, "is_staff": is_staff, "name": "somebody" },
+            });
+            ("ticket.comment_added", json!({ "comment": comment }))
+        };
+        let changed = |previous: &str, current: &str| {
+            ("ticket.status_changed", json!({ "previous": previous, "current": current }))
+        };
+        let (kind, event) = match happening {
+            Happening::Opened => ("ticket.created", json!({ "meta": { "sequence": 1 } })),
+            Happening::Replied(text) => said(text, &requester, true),
+            Happening::Noted(text) => said(text, &self.agent.to_string(), false),
+            Happening::AgentReplied(text) => said(text, AGENT, true),
+            Happening::Posted(id) => {
+                let entry = conversation.entry(id);
+                said(&markup::readable(&entry.text), &entry.author, entry.kind == Author::Visible)
+            }
+            Happening::Closed => changed("OPEN", "SOLVED"),
+            Happening::Reopened => changed("SOLVED", "OPEN"),
+            Happening::Clicked(_) | Happening::Typing | Happening::AgentTyping => return None,
+        };
+        Some(json!({
+            "account_id": 22_129_848,
+            "id": "cbe4028c-7239-495d-b020-f22348516046",
+            "type": format!("zen:event-type:{kind}"),
+            "subject": format!("zen:ticket:{}", conversation.id),
+            "time": "2022-06-27T04:20:23.703700Z",
+            "zendesk_event_version": "2022-06-20",
+            "detail": {
+                "id": conversation.id,
+                "external_id": opening.session,
+                "requester_id": requester,
+                "submitter_id": requester,
+                "via": { "channel": "web_form" },
+                "description": opening.text,
+                "status": "OPEN",
+            },
+            "event": event,
+        }))
+    }
+}
+
+/// Who asks.
+fn requester(conversation: &Conversation) -> String {
+    (number(&conversation.id) + 1_000_000).to_string()
 }
 
 /// A comment with its placeholders filled in, as those of agents are: with nothing, here.
@@ -386,64 +485,6 @@ fn blackened(html: &str) -> Option<String> {
         }
     }
     (!inside).then_some(text)
-}
-
-/// A body as a trigger's author wrote it.
-fn trigger(conversation: &Conversation, happening: &Happening) -> Value {
-    let opening = &conversation.opening;
-    let (kind, text) = match happening {
-        Happening::Opened => ("new_ticket", opening.text.clone().unwrap_or_default()),
-        Happening::Replied(text) => ("user_reply", text.clone()),
-        Happening::Noted(text) => ("internal_note", text.clone()),
-    };
-    // Placeholders of what isn't there become empty texts.
-    json!({
-        "ticket_id": conversation.id,
-        "session_id": opening.session.clone().unwrap_or_default(),
-        "requester_external_id": opening.user_id.clone().unwrap_or_default(),
-        "requester_email": opening.email.clone().unwrap_or_default(),
-        "via": "Web form",
-        "trigger_type": kind,
-        "user_message": text,
-    })
-}
-
-/// A body of an event subscription.
-fn event(conversation: &Conversation, happening: &Happening) -> Value {
-    let opening = &conversation.opening;
-    let requester = (number(&conversation.id) + 1_000_000).to_string();
-    let said = |text: &str, public: bool| {
-        let author = if public { &*requester } else { "8659716080126" };
-        json!({ "comment": {
-            "id": "4519527105790",
-            "body": text,
-            "is_public": public,
-            "author": { "id": author, "is_staff": !public, "name": "somebody" },
-        } })
-    };
-    let (kind, event) = match happening {
-        Happening::Opened => ("ticket.created", json!({ "meta": { "sequence": 1 } })),
-        Happening::Replied(text) => ("ticket.comment_added", said(text, true)),
-        Happening::Noted(text) => ("ticket.comment_added", said(text, false)),
-    };
-    json!({
-        "account_id": 22_129_848,
-        "id": "cbe4028c-7239-495d-b020-f22348516046",
-        "type": format!("zen:event-type:{kind}"),
-        "subject": format!("zen:ticket:{}", conversation.id),
-        "time": "2022-06-27T04:20:23.703700Z",
-        "zendesk_event_version": "2022-06-20",
-        "detail": {
-            "id": conversation.id,
-            "external_id": opening.session,
-            "requester_id": requester,
-            "submitter_id": requester,
-            "via": { "channel": "web_form" },
-            "description": opening.text,
-            "status": "OPEN",
-        },
-        "event": event,
-    })
 }
 
 fn not_found() -> Answer {
