@@ -16,7 +16,12 @@ use sidenote_tests::world::{BEGIN, Platform, World, product};
 
 fn wish() -> OfferWish {
     let key = SessionKey { product: product("p"), session: SessionId::new("s").unwrap() };
-    OfferWish { key, offer: Offer::new("t", "Need help?", []).unwrap(), as_of: None }
+    OfferWish {
+        key,
+        offer: Offer::new("t", "Need help?", []).unwrap(),
+        as_of: None,
+        ask_only: false,
+    }
 }
 
 #[tokio::test(start_paused = true)]
