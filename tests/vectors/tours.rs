@@ -164,9 +164,8 @@ fn launch_event(form: &str, args: &Value) -> Result<Value, String> {
     );
     let event = match form {
         "minimal" => {
-            let mut event = event;
-            event.session_id = Some(text("session_id").unwrap_or_default().to_owned());
-            event
+            let session_id = text("session_id").unwrap_or_default().to_owned();
+            LaunchEvent { session_id: Some(session_id), ..event }
         }
         "full" => {
             let reason = text("reason").unwrap_or_default();

@@ -1,6 +1,6 @@
 //! The event that has a browser show a tour.
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::ids::SessionKey;
 
@@ -19,9 +19,8 @@ use crate::ids::SessionKey;
 /// # Ok::<(), sidenote_core::ids::InvalidId>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename = "usertour_trigger")]
 pub struct LaunchEvent {
-    #[serde(rename = "type", serialize_with = "kind")]
-    kind: (),
     /// The product.
     pub product_id: String,
     /// The tour, as its provider calls it.
@@ -38,9 +37,6 @@ pub struct LaunchEvent {
 }
 
 impl LaunchEvent {
-    /// What every event of this kind says of itself.
-    pub const TYPE: &str = "usertour_trigger";
-
     /// Shows the tour in the browser of this session.
     pub fn of(session: &SessionKey, tour: &str) -> Self {
         Self {
@@ -52,7 +48,6 @@ impl LaunchEvent {
     /// Shows the tour in a product, in whichever session it is sent to.
     pub fn new(product: &str, tour: &str) -> Self {
         Self {
-            kind: (),
             product_id: product.to_owned(),
             flow_id: tour.to_owned(),
             reason: None,
@@ -87,10 +82,6 @@ impl LaunchEvent {
         // JSON has no line breaks outside of its texts, and writes those within as `\n`.
         format!("data: {}\n\n", self.to_json())
     }
-}
-
-fn kind<S: Serializer>((): &(), serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(LaunchEvent::TYPE)
 }
 
 #[cfg(test)]
