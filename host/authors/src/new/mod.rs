@@ -224,7 +224,7 @@ mod tests {
     fn nothing_of_the_examples_name_is_left() {
         let kinds = [Kind::Bot, Kind::Trigger];
         let all = kinds.into_iter().flat_map(|kind| {
-            let there = |it: &&Language| templates::of(**it, kind).is_some();
+            let there = move |it: &&Language| templates::of(**it, kind).is_some();
             Language::value_variants().iter().filter(there).map(move |it| (it, kind))
         });
         let all: Vec<_> = all.collect();
