@@ -109,8 +109,15 @@ fn commands_in_the_text_are_commands() {
     assert!(checked > 10, "{checked} commands");
 }
 
-/// Words of the operators' pages that look like keys: states of a note, codes of an answer.
-const NO_KEYS: [&str; 33] = [
+/// Words of the operators' pages that look like keys: states of a note, codes of an answer, fields of a judge's.
+const NO_KEYS: [&str; 40] = [
+    "user_page_dwell",
+    "short_user_message",
+    "what_to_send",
+    "proactive_valid_timing",
+    "proactive_intent",
+    "coaching_tip",
+    "primary_trigger_id",
     "in_flight",
     "retry_at",
     "held_until",

@@ -29,6 +29,16 @@ fn help_is_offered_only_where_the_table_is_there() {
 }
 
 #[test]
+fn the_reference_file_names_the_keys_of_every_kind() {
+    let words: Vec<_> = REFERENCE.split(|c: char| !(c.is_ascii_lowercase() || c == '_')).collect();
+    for kind in ["ping-pong", "page-dwell", "section-playbook", "criteria", "plugin"] {
+        for key in sidenote_core::triggers::config::keys(kind).unwrap() {
+            assert!(words.contains(&key), "{key} of {kind} isn't in the reference file");
+        }
+    }
+}
+
+#[test]
 fn every_limit_is_read_and_some_can_be_switched_off() {
     let product = product(&with(
         "expires = \"20s\"\nmin_interval = \"0s\"\nper_session_hour = 4\nper_user_day = 10\n\
