@@ -354,7 +354,9 @@ impl<T: Item> Lane<T> {
 
     /// Whether a note's row, if there is one, is among those that are not in memory.
     pub fn is_behind(&self, seq: u64) -> bool {
-        self.behind > 0 && seq > self.last
+        // One that is in memory may stand behind what is read next by its number: an earlier one was requeued.
+        let in_memory = || self.notes.iter().any(|queued| queued.note.seq() == seq);
+        self.behind > 0 && seq > self.last && !in_memory()
     }
 
     /// Adds a note behind the others.

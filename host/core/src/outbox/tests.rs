@@ -75,6 +75,27 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+#[test]
+fn a_note_in_flight_is_in_memory_whatever_was_requeued_meanwhile() {
+    let (mut lane, now) = (Lane::default(), Timestamp(0));
+    (1..=5).for_each(|seq| lane.push(note(seq)));
+    for _ in 1..=3 {
+        lane.start().unwrap();
+        lane.finish(
+            Ok(Posted { note_id: None, pause: None }),
+            false,
+            now,
+            &Delivery::default(),
+            0.0,
+        );
+    }
+    assert_eq!(lane.start().unwrap().note.seq, 4);
+    assert!(lane.is_behind(5), "it isn't in memory");
+    assert!(lane.requeue(&note(2), now));
+    assert!(!lane.is_behind(4), "its call is under way");
+    assert!(!lane.purge(4));
+}
+
 proptest! {
     /// Every note leaves exactly once, sent or dead, and in the order in which it came; the lane keeps no
     /// more in memory than it may.
