@@ -50,6 +50,9 @@ pub fn settings(config: &Config) -> Settings {
             .with_breaker(name.clone(), plugin.breaker)
             .with_belief(name.clone(), plugin.belief);
     }
+    for (product, tours) in &config.tours {
+        settings = settings.with_tours(product.clone(), tours.clone());
+    }
     settings.retention = config.retention.clone();
     settings.history = config.context.as_ref().map(|context| context.history.clone());
     settings.jitter = rand::random::<f64>;

@@ -273,7 +273,7 @@ impl Rehearsal {
             What::Help(standing) => self.sessions.watch(&key, now).standing = Some(standing),
             What::Offer(decision) => self.decisions.push(Rehearsed { at: now, key, decision }),
             What::Gone => self.sessions.on_gone(&key),
-            What::Person { .. } => {}
+            What::Person { .. } | What::Launch(_) => {}
         }
     }
 

@@ -94,7 +94,9 @@ impl Post for Registry {
     }
 
     async fn send_message(&self, call: Call, message: &Message) -> Result<Posted, PostError> {
-        let message::Content::Offer(offer) = &message.content;
+        let offer = match &message.content {
+            message::Content::Offer(offer) | message::Content::Question(offer) => offer,
+        };
         let offer = Offer {
             text: offer.text().to_owned(),
             quick_replies: offer.options().iter().map(quick_reply).collect(),

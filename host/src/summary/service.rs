@@ -154,7 +154,11 @@ impl Summarizer {
                 self.input(Input::Covered { key, through: summary.covers });
             }
             What::Gone => self.input(Input::Erased(key)),
-            What::Person { .. } | What::Linked(_) | What::Help(_) | What::Offer(_) => {}
+            What::Person { .. }
+            | What::Linked(_)
+            | What::Help(_)
+            | What::Offer(_)
+            | What::Launch(_) => {}
         }
     }
 

@@ -75,6 +75,8 @@ counters! {
     judge_refused,
     /// Of those, the ones that got no answer that can be read: that is a no.
     judge_failed,
+    /// Tours that people wanted to see.
+    tours_shown,
     /// Answers of offers that people chose.
     options_chosen,
     /// Notes that were to be redacted: replaced by a summary, or of somebody who is erased.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::history::{KeptBatch, KeptSummary};
 use crate::clock::Timestamp;
 use crate::offers::help::Standing;
+use crate::offers::launch::LaunchEvent;
 use crate::offers::log::Decision;
 use crate::session::state::Target;
 
@@ -30,6 +31,8 @@ pub enum What {
     Help(Standing),
     /// Something was decided of an offer.
     Offer(Decision),
+    /// A tour is to be shown in the session's browser.
+    Launch(LaunchEvent),
     /// Nothing of the session is kept any more: it was erased, or it expired. Its actions are counted from 1
     /// again.
     Gone,
@@ -45,6 +48,7 @@ impl std::fmt::Debug for What {
             Self::Linked(_) => "Linked(..)",
             Self::Help(_) => "Help(..)",
             Self::Offer(_) => "Offer(..)",
+            Self::Launch(_) => "Launch(..)",
             Self::Gone => "Gone",
         })
     }
@@ -56,9 +60,12 @@ impl What {
         match self {
             Self::Batch(kept) => kept.bytes(),
             Self::Summary(summary) => summary.text.len(),
-            Self::Person { .. } | Self::Linked(_) | Self::Help(_) | Self::Offer(_) | Self::Gone => {
-                0
-            }
+            Self::Person { .. }
+            | Self::Linked(_)
+            | Self::Help(_)
+            | Self::Offer(_)
+            | Self::Launch(_)
+            | Self::Gone => 0,
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::offers::window::Window;
 use crate::rows::{Change, Group, Key, Table};
 use crate::session::fsm::{FsmError, Interaction};
 use crate::session::state::Target;
+use crate::session::tour::TourRegistry;
 use crate::session::turn::Meaning;
 
 /// Where in its group a session's state stands.
@@ -235,16 +236,16 @@ impl Helping {
 
     /// Puts on record how a session stands, and has its timer set. A state ends by itself; a cooldown is over when it
     /// is looked at.
-    pub(super) fn save(&mut self, key: &SessionKey, tx: &mut Tx) {
+    pub(super) fn save(&mut self, key: &SessionKey, tours: Option<&TourRegistry>, tx: &mut Tx) {
         let Some(help) = self.help.get(key) else { return };
         tx.push(put(Table::Help, session_group(key), STATE, help));
-        self.settle(key);
+        self.settle(key, tours);
     }
 
     /// Sets the timer of a session.
-    pub(super) fn settle(&mut self, key: &SessionKey) {
+    pub(super) fn settle(&mut self, key: &SessionKey, tours: Option<&TourRegistry>) {
         let helping = |help: &&Help| help.fsm().state() != crate::session::fsm::State::Thinking;
-        let at = self.help.get(key).filter(helping).and_then(|help| help.next_timer(None));
+        let at = self.help.get(key).filter(helping).and_then(|help| help.next_timer(tours));
         self.timers.set(key, at);
     }
 

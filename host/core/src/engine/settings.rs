@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ids::{PluginName, ProductId};
+use crate::offers::tours::Tours;
 use crate::rules::{Breaker, Delivery, History, Offers, Product, Retention};
 use crate::session::identity::{Belief, Names};
 
@@ -20,6 +21,7 @@ pub struct Settings {
     /// What the plugins' platforms are believed, where that isn't the default.
     beliefs: BTreeMap<PluginName, Belief>,
     names: Arc<Names>,
+    tours: BTreeMap<ProductId, Arc<Tours>>,
     /// An idle session leaves the memory after this long.
     pub idle: Duration,
     /// At most so many sessions are in memory beyond the busy ones.
@@ -44,6 +46,7 @@ impl Settings {
             breakers: BTreeMap::new(),
             beliefs: BTreeMap::new(),
             names: Arc::default(),
+            tours: BTreeMap::new(),
             idle: Duration::from_secs(60),
             max_live: 100_000,
             retention: Retention::default(),
@@ -100,6 +103,18 @@ impl Settings {
     pub fn with_names(mut self, names: Names) -> Self {
         self.names = Arc::new(names);
         self
+    }
+
+    /// Gives a product tours that people can be shown.
+    #[must_use]
+    pub fn with_tours(mut self, product: ProductId, tours: Tours) -> Self {
+        self.tours.insert(product, Arc::new(tours));
+        self
+    }
+
+    /// The tours of a product.
+    pub fn tours(&self, product: &ProductId) -> Option<&Arc<Tours>> {
+        self.tours.get(product)
     }
 
     /// What a plugin's platform is believed.

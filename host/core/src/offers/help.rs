@@ -6,9 +6,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::content::{Offer, OfferOption};
+use super::launch::LaunchEvent;
 use super::refusal::Refusal;
+use super::tours::{Decision, PendingTour, Wording};
 use super::window::{HOUR, Window};
 use crate::clock::Timestamp;
+use crate::ids::SessionKey;
 use crate::rules::Offers as Rules;
 use crate::session::fsm::{Fsm, FsmError, Interaction, Limits, State};
 use crate::session::state::Target;
@@ -32,6 +35,9 @@ pub struct Help {
     pending: Option<u64>,
     /// When offers were made, within the last hour.
     made: Window,
+    /// The tour that waits for a yes or a no.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tour: Option<PendingTour>,
 }
 
 /// An offer that stands.
@@ -58,6 +64,8 @@ pub enum Heard {
     Acted,
     /// The person chose an answer of the offer that stands.
     Clicked(OfferOption),
+    /// The person wants to see the tour that waited for it.
+    Shown(LaunchEvent),
     /// The person asked for help.
     Asked,
 }
@@ -90,6 +98,7 @@ impl Help {
             messages: 0,
             pending: None,
             made: Window::default(),
+            tour: None,
         }
     }
 
@@ -119,7 +128,10 @@ impl Help {
         let ended = self.fsm.advance(tours, now);
         let over = match self.fsm.state() {
             State::Proactive => None,
-            State::Thinking | State::Reactive => self.offered.take(),
+            State::Thinking | State::Reactive => {
+                self.tour = None;
+                self.offered.take()
+            }
         };
         (ended || over.is_some(), over)
     }
@@ -231,12 +243,18 @@ impl Help {
         &mut self,
         meaning: Meaning,
         (option, text): (Option<&str>, Option<&str>),
-        target: &Target,
+        (key, target): (&SessionKey, &Target),
+        wording: &Wording,
         now: Timestamp,
     ) -> Heard {
         let helping = self.fsm.state() != State::Thinking;
         let heard = match meaning {
             Meaning::PersonWrote => {
+                let asked = self.answer_tour((option, text), (key, target), wording, now);
+                if let Some(heard) = asked {
+                    self.changed(now);
+                    return heard;
+                }
                 let standing = self.offered.as_mut().filter(|offered| offered.target == *target);
                 let chosen = standing.and_then(|offered| {
                     let option = offered.offer.chosen(option, text)?.clone();
@@ -246,6 +264,10 @@ impl Help {
                 match chosen {
                     Some(option) => {
                         self.fsm.record(Interaction::OptionClick, now);
+                        let tour = option.tour.as_deref();
+                        self.tour = tour.and_then(|tour| {
+                            PendingTour::ask(tour, key.clone(), target.clone(), now)
+                        });
                         Heard::Clicked(option)
                     }
                     None if helping => {
@@ -281,6 +303,49 @@ impl Help {
             self.changed(now);
         }
         heard
+    }
+
+    /// What an answer is to the tour that waits; `None`: nothing.
+    fn answer_tour(
+        &mut self,
+        (option, text): (Option<&str>, Option<&str>),
+        (key, target): (&SessionKey, &Target),
+        wording: &Wording,
+        now: Timestamp,
+    ) -> Option<Heard> {
+        let pending = self.tour.as_ref()?;
+        let question = question(pending.tour(), wording);
+        let clicked = question.as_ref().and_then(|question| question.chosen(option, text));
+        let said = clicked.map(|option| option.label.as_str()).or(text)?;
+        match pending.decide((key, target), self.fsm.state(), wording, said) {
+            Decision::Accepted(launch) => {
+                let tour = self.tour.take()?;
+                self.fsm.record(Interaction::OptionClick, now);
+                let begun = self.fsm.start_guidance(Some(tour.tour().to_owned()), now);
+                Some(if begun.is_ok() { Heard::Shown(launch) } else { Heard::Acted })
+            }
+            Decision::Declined => {
+                self.tour = None;
+                self.fsm.record(Interaction::OptionClick, now);
+                Some(Heard::Acted)
+            }
+            Decision::Waits => None,
+            Decision::Over => {
+                self.tour = None;
+                None
+            }
+        }
+    }
+
+    /// The tour that waits for a yes or a no.
+    pub fn pending_tour(&self) -> Option<&PendingTour> {
+        self.tour.as_ref()
+    }
+
+    /// The person couldn't be asked whether to see the tour.
+    pub fn drop_tour(&mut self, now: Timestamp) {
+        self.tour = None;
+        self.changed(now);
     }
 
     /// The state machine, for what an operator or the program around the product does to it. Followed by
@@ -320,6 +385,12 @@ impl Help {
     }
 }
 
+/// The question whether to see a tour, as it is offered. Its answers are called the same each time.
+pub fn question(tour: &str, wording: &Wording) -> Option<Offer> {
+    let labels = wording.labels().map(|label| (label, None));
+    Offer::new(&format!("tour {tour}"), &wording.question, labels).ok()
+}
+
 /// A number of seconds as a duration; what is none, or negative, is no time at all.
 pub fn seconds(secs: f64) -> Duration {
     Duration::try_from_secs_f64(secs).unwrap_or_default()
@@ -328,13 +399,17 @@ pub fn seconds(secs: f64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::ConversationId;
+    use crate::ids::{ConversationId, ProductId, SessionId};
 
     const T: Timestamp = Timestamp(1_700_000_000_000_000);
     const S: Duration = Duration::from_secs(1);
 
     fn target() -> Target {
         ("chat".into(), ConversationId::new("c").unwrap())
+    }
+
+    fn key() -> SessionKey {
+        SessionKey { product: ProductId::new("p").unwrap(), session: SessionId::new("s").unwrap() }
     }
 
     fn offered(seq: u64) -> Offered {
@@ -344,7 +419,8 @@ mod tests {
 
     fn wrote(help: &mut Help, text: &str, now: Timestamp) -> Heard {
         help.advance(None, now);
-        help.on_turn(Meaning::PersonWrote, (None, Some(text)), &target(), now)
+        let at = (&key(), &target());
+        help.on_turn(Meaning::PersonWrote, (None, Some(text)), at, &Wording::default(), now)
     }
 
     #[test]
@@ -411,6 +487,42 @@ mod tests {
         assert_eq!(wrote(&mut other, "yes please", T + S), Heard::Acted);
         assert_eq!(wrote(&mut other, "Yes", T + S * 60), Heard::Asked, "that offer is over");
         assert_eq!(other.fsm().state(), State::Reactive);
+    }
+
+    #[test]
+    fn an_answer_that_leads_to_a_tour_is_followed_by_a_yes_or_a_no() {
+        let begin = || {
+            let mut help = Help::new(T);
+            let seq = help.make_offer(&Rules::default(), T);
+            let offer = Offer::new("t", "Need help?", [("Show me", Some("flow"))]).unwrap();
+            help.take_offer(Offered { offer, ..offered(seq) }, None, (T, T));
+            assert!(matches!(wrote(&mut help, "show me", T + S), Heard::Clicked(_)));
+            assert_eq!(help.pending_tour().unwrap().tour(), "flow");
+            help
+        };
+        let mut yes = begin();
+        let shown = LaunchEvent::of(&key(), "flow");
+        assert_eq!(wrote(&mut yes, "YES", T + S * 2), Heard::Shown(shown.clone()));
+        assert_eq!(yes.fsm().guidance().unwrap().tour_id.as_deref(), Some("flow"));
+        let mut clicked = begin();
+        let asked = question("flow", &Wording::default()).unwrap();
+        let yes = Some(&*asked.options()[0].id);
+        let (key, target) = (key(), target());
+        let meaning = Meaning::PersonWrote;
+        let heard = clicked.on_turn(meaning, (yes, None), (&key, &target), &Wording::default(), T);
+        assert_eq!(heard, Heard::Shown(shown));
+        let mut no = begin();
+        assert_eq!(wrote(&mut no, "No", T + S * 2), Heard::Acted);
+        assert_eq!((no.pending_tour(), no.fsm().guidance()), (None, None));
+        let mut other = begin();
+        assert_eq!(wrote(&mut other, "what is it?", T + S * 2), Heard::Acted);
+        assert!(other.pending_tour().is_some(), "it waits on");
+        assert_eq!(
+            wrote(&mut other, "yes", T + S * 60),
+            Heard::Asked,
+            "the help is over, and so is it"
+        );
+        assert_eq!(other.pending_tour(), None);
     }
 
     #[test]

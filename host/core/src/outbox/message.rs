@@ -48,6 +48,8 @@ pub struct Message {
 pub enum Content {
     /// An offer of help.
     Offer(Offer),
+    /// The question whether to see a tour, as an offer with a yes and a no.
+    Question(Offer),
 }
 
 /// A message and how far its attempts are: its row.

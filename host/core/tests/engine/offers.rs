@@ -353,6 +353,39 @@ fn an_answer_is_a_click_a_message_is_an_interaction_and_one_unasked_is_reactive(
 }
 
 #[test]
+fn who_wants_to_see_a_tour_is_asked_once_more_and_then_shown_it() {
+    let mut world = World::linked(with(rules()), &["s"]);
+    let mut wish = wish("s", "a");
+    wish.offer = Offer::new("a", "Need help?", [("Show me", Some("flow"))]).unwrap();
+    world.tell(Command::Offer(wish));
+    world.answer(took());
+    turn(&mut world, "s", Meaning::PersonWrote, Some("Show me"));
+    assert_eq!(names(&world.calls), ["say s/2"], "the question");
+    world.restart();
+    assert_eq!(names(&world.calls), ["ask for s/2"], "it may have come before the restart");
+    world.answer(took());
+    let heard = turn(&mut world, "s", Meaning::PersonWrote, Some("yes"));
+    assert!(matches!(&heard[..], [Heard::Shown(launch)] if launch.flow_id == "flow"));
+    let launched = world.events.iter().filter(|(_, what)| matches!(what, What::Launch(_)));
+    assert_eq!((launched.count(), world.totals().tours_shown), (1, 1));
+    let standing = stored(&world, "s").standing(None, world.now);
+    assert_eq!((standing.state, standing.tour.as_deref()), (State::Proactive, Some("flow")));
+}
+
+#[test]
+fn a_tour_that_nobody_could_be_asked_about_isnt_shown() {
+    let mut world = World::linked(with(rules()), &["s"]);
+    let mut wish = wish("s", "a");
+    wish.offer = Offer::new("a", "Need help?", [("Show me", Some("flow"))]).unwrap();
+    world.tell(Command::Offer(wish));
+    world.answer(took());
+    turn(&mut world, "s", Meaning::PersonWrote, Some("Show me"));
+    world.answer(fails(FailureKind::Permanent));
+    assert_eq!(turn(&mut world, "s", Meaning::PersonWrote, Some("yes")), [Heard::Acted]);
+    assert_eq!(stored(&world, "s").standing(None, world.now).tour, None);
+}
+
+#[test]
 fn a_verdict_about_what_isnt_so_any_more_is_dropped() {
     let mut world = World::linked(with(rules()), &["s"]);
     let judged = |version| {

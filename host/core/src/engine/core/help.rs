@@ -10,13 +10,15 @@ use crate::engine::helping::{
 use crate::engine::tx::Tx;
 use crate::ids::SessionKey;
 use crate::offers::content::Offer;
-use crate::offers::help::{Heard, Offered, Standing, seconds};
+use crate::offers::help::{Heard, Offered, Standing, question, seconds};
 use crate::offers::log::Decided;
 use crate::offers::refusal::Refusal;
+use crate::offers::tours::Tours;
 use crate::offers::window::{DAY, MINUTE};
 use crate::outbox::message::{Content, Ended, Job, Message};
 use crate::rules::Offers as Rules;
 use crate::session::state::{Session, Target};
+use crate::session::tour::TourRegistry;
 
 impl Core {
     /// Makes an offer, or says why not. Its row, what it counts for and the decision are in one transaction.
@@ -57,6 +59,7 @@ impl Core {
         tx: &mut Tx,
     ) -> Result<Target, Refusal> {
         let now = tx.now;
+        let tours = self.registry(key);
         let record = self.sessions.record(key).ok_or(Refusal::NotLinked)?;
         let link = record.link.as_ref().ok_or(Refusal::NotLinked)?;
         let target = (link.plugin.clone(), link.conversation.clone());
@@ -77,7 +80,7 @@ impl Core {
         }
         self.pass_time(key, tx);
         let help = self.helping.get_mut(key).ok_or(Refusal::MovedOn)?;
-        help.check_state(None)?;
+        help.check_state(registry_of(&tours))?;
         talk.check_trigger(offer.trigger(), now)?;
         help.check_limits(rules, now)?;
         if let Some(person) = &person
@@ -107,6 +110,7 @@ impl Core {
         tx: &mut Tx,
     ) -> u64 {
         let now = tx.now;
+        let tours = self.registry(key);
         let Some(record) = self.sessions.record(key) else { return 0 };
         let after_note = record.notes;
         let person =
@@ -125,7 +129,7 @@ impl Core {
         }
         self.helping.save_talk(&target, tx);
         let seq = self.helping.get_mut(key).map_or(0, |help| help.make_offer(rules, now));
-        self.helping.save(key, tx);
+        self.helping.save(key, registry_of(&tours), tx);
         let (plugin, conversation) = target;
         self.deliveries.add_message(
             Job::new(Arc::new(Message {
@@ -150,7 +154,11 @@ impl Core {
         let now = tx.now;
         let message = &*job.message;
         let (key, seq) = (&message.key, message.seq);
-        let Content::Offer(offer) = &message.content;
+        let tours = self.registry(key);
+        let offer = match &message.content {
+            Content::Offer(offer) => offer,
+            Content::Question(_) => return self.end_question(message, &ended, tx),
+        };
         let target = (message.plugin.clone(), message.conversation.clone());
         self.sessions.touch(key, now);
         let Some(help) = self.helping.get_mut(key) else { return };
@@ -164,7 +172,7 @@ impl Core {
                     message_id: posted.note_id,
                     clicked: None,
                 };
-                help.take_offer(offered, None, (at, now));
+                help.take_offer(offered, registry_of(&tours), (at, now));
                 (Decided::Delivered { seq }, &self.counters.offers_delivered)
             }
             Ended::Late => {
@@ -200,10 +208,56 @@ impl Core {
                 self.helping.save_talk(&target, tx);
             }
         }
-        self.helping.save(key, tx);
+        self.helping.save(key, registry_of(&tours), tx);
         self.tell_help(key, tx);
         let rules = self.settings.offers(&key.product).cloned().unwrap_or_default();
         self.note_decision(key, offer.trigger(), what, &rules, tx);
+    }
+
+    /// The person is asked whether to see the tour that their answer leads to.
+    fn ask_about_tour(&mut self, key: &SessionKey, target: &Target, question: Offer, tx: &mut Tx) {
+        let now = tx.now;
+        let rules = self.settings.offers(&key.product).cloned().unwrap_or_default();
+        let after_note = self.sessions.record(key).map_or(0, |record| record.notes);
+        let seq = self.helping.get_mut(key).map_or(0, |help| help.number_message(now));
+        let (plugin, conversation) = target.clone();
+        self.deliveries.add_message(
+            Job::new(Arc::new(Message {
+                key: key.clone(),
+                seq,
+                plugin,
+                conversation,
+                content: Content::Question(question),
+                idempotency_key: Message::idempotency_key(key, seq, now),
+                made_at: now,
+                expires_at: now + rules.expires,
+                after_note,
+            })),
+            tx,
+        );
+    }
+
+    /// The question about a tour came to the person, or not: then there is nothing to answer.
+    fn end_question(&mut self, message: &Message, ended: &Ended, tx: &mut Tx) {
+        let (key, now) = (&message.key, tx.now);
+        let tours = self.registry(key);
+        match ended {
+            Ended::Delivered(..) | Ended::Unknown => {}
+            Ended::Late | Ended::Failed(_) => {
+                let Some(help) = self.helping.get_mut(key) else { return };
+                help.drop_tour(now);
+                self.helping.save(key, registry_of(&tours), tx);
+                tracing::warn!(
+                    plugin = %message.plugin,
+                    "offers: a person could not be asked whether to see a tour; it isn't shown"
+                );
+            }
+        }
+    }
+
+    /// The tours of a session's product.
+    fn registry(&self, key: &SessionKey) -> Option<Arc<Tours>> {
+        self.settings.tours(&key.product).cloned()
     }
 
     /// Takes something that happened in a conversation, for each session that is linked to it.
@@ -217,16 +271,32 @@ impl Core {
                 continue;
             }
             self.pass_time(&key, tx);
+            let tours = self.registry(&key);
+            let wording = self.settings.tours(&key.product).map(|it| it.wording.clone());
+            let wording = wording.unwrap_or_default();
             let Some(help) = self.helping.get_mut(&key) else { continue };
             let said = (option_id.as_deref(), text.as_deref());
-            let what = help.on_turn(meaning, said, &target, tx.now);
+            let what = help.on_turn(meaning, said, (&key, &target), &wording, tx.now);
             if what == Heard::Nothing {
                 continue;
             }
-            if let Heard::Clicked(_) = &what {
-                self.counters.options_chosen.add(1);
+            let ask = match &what {
+                Heard::Clicked(_) => {
+                    self.counters.options_chosen.add(1);
+                    let pending = help.pending_tour();
+                    pending.and_then(|pending| question(pending.tour(), &wording))
+                }
+                Heard::Shown(launch) => {
+                    self.counters.tours_shown.add(1);
+                    tx.tell(&key, What::Launch(launch.clone()));
+                    None
+                }
+                Heard::Nothing | Heard::Acted | Heard::Asked => None,
+            };
+            if let Some(question) = ask {
+                self.ask_about_tour(&key, &target, question, tx);
             }
-            self.helping.save(&key, tx);
+            self.helping.save(&key, registry_of(&tours), tx);
             self.tell_help(&key, tx);
             heard.push((key, what));
         }
@@ -245,6 +315,7 @@ impl Core {
     ) -> Result<Standing, HelpError> {
         let HelpCommand { key, expect, change } = command;
         let now = tx.now;
+        let tours = self.registry(&key);
         if !self.sessions.get(&key).is_some_and(Session::is_known) {
             return Err(HelpError::NotFound);
         }
@@ -271,8 +342,8 @@ impl Core {
             HelpChange::ClearCooldown => fsm.clear_cooldown(),
         }
         help.changed(now);
-        let (version, standing) = (help.version, help.standing(None, now));
-        self.helping.save(&key, tx);
+        let (version, standing) = (help.version, help.standing(registry_of(&tours), now));
+        self.helping.save(&key, registry_of(&tours), tx);
         self.tell_help(&key, tx);
         tracing::info!(
             change = word,
@@ -287,17 +358,19 @@ impl Core {
     pub(super) fn end_states(&mut self, tx: &mut Tx) {
         for key in self.helping.take_due(tx.now) {
             self.pass_time(&key, tx);
-            self.helping.settle(&key);
+            let tours = self.registry(&key);
+            self.helping.settle(&key, registry_of(&tours));
         }
     }
 
     /// Lets time pass for a session, and puts on record what ended with it.
     fn pass_time(&mut self, key: &SessionKey, tx: &mut Tx) {
+        let tours = self.registry(key);
         let Some(help) = self.helping.get_mut(key) else { return };
-        let (ended, _) = help.advance(None, tx.now);
+        let (ended, _) = help.advance(registry_of(&tours), tx.now);
         if ended {
             help.changed(tx.now);
-            self.helping.save(key, tx);
+            self.helping.save(key, registry_of(&tours), tx);
             self.tell_help(key, tx);
         }
     }
@@ -313,8 +386,9 @@ impl Core {
 
     fn tell_help(&mut self, key: &SessionKey, tx: &mut Tx) {
         let now = tx.now;
+        let tours = self.registry(key);
         if let Some(help) = self.helping.get_mut(key) {
-            let standing = help.standing(None, now);
+            let standing = help.standing(registry_of(&tours), now);
             tx.tell(key, What::Help(standing));
         }
     }
@@ -330,4 +404,8 @@ impl Core {
         let decision = self.helping.decide(key, trigger, what, rules.keep_decisions, tx);
         tx.tell(key, What::Offer(decision));
     }
+}
+
+fn registry_of(tours: &Option<Arc<Tours>>) -> Option<&TourRegistry> {
+    tours.as_ref().map(|tours| &tours.registry)
 }

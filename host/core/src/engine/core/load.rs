@@ -334,7 +334,10 @@ impl Core {
             Table::Help => {
                 // Their sessions have nothing to do: only their states end.
                 self.helping.load(view, &keys, tx)?;
-                keys.drain().for_each(|key| self.helping.settle(&key));
+                for key in keys.drain() {
+                    let tours = self.settings.tours(&key.product);
+                    self.helping.settle(&key, tours.map(|tours| &tours.registry));
+                }
             }
             _ => {}
         }
