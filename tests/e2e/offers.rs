@@ -45,6 +45,13 @@ async fn visits(rig: &Rig, person: &Person, pages: &[&str]) {
     }
 }
 
+/// A conversation that the person didn't open: nobody has asked for anything there.
+async fn begin(rig: &Rig, person: &Person) -> String {
+    let conversation = rig.conversation(person);
+    rig.link(person, &conversation).await;
+    conversation
+}
+
 async fn offers(rig: &Rig, conversation: &str, wanted: usize) -> Vec<Message> {
     eventually(|| match rig.platform.messages(conversation).len() {
         there if there >= wanted => Ok(()),
@@ -77,7 +84,7 @@ async fn stands(rig: &Rig, person: &Person, state: &str, decision: &str) {
 async fn going_back_and_forth_is_offered_help_once_and_a_click_comes_back() {
     let rig = Rig::start(setup("")).await;
     let person = Person::new("p", "s");
-    let conversation = rig.open(&person).await;
+    let conversation = begin(&rig, &person).await;
     visits(&rig, &person, &["a", "b", "a", "b"]).await;
     let made = offers(&rig, &conversation, 1).await;
     assert_eq!((&*made[0].kind, &*made[0].text), ("offer", "Shall I show you around?"));
@@ -105,7 +112,7 @@ async fn whom_an_agent_helps_or_who_asked_is_left_alone() {
     let rig = Rig::start(setup("")).await;
     for (n, who) in ["agent", "person", "closed"].into_iter().enumerate() {
         let person = Person::new("p", &format!("s-{n}"));
-        let conversation = rig.open(&person).await;
+        let conversation = begin(&rig, &person).await;
         let told = match who {
             "agent" => rig.platform.agent_writes(&conversation, "I'm on it").await,
             "person" => rig.platform.reply(&conversation, "How do I pay?").await,
@@ -129,7 +136,7 @@ async fn whom_an_agent_helps_or_who_asked_is_left_alone() {
 async fn what_may_have_come_is_found_and_not_offered_again() {
     let rig = Rig::start(setup("")).await;
     let person = Person::new("p", "s");
-    let conversation = rig.open(&person).await;
+    let conversation = begin(&rig, &person).await;
     rig.platform.fail(Scope::Any, Fault::reset().but_taken(), 1);
     visits(&rig, &person, &["a", "b", "a"]).await;
     offers(&rig, &conversation, 1).await;
@@ -147,7 +154,7 @@ async fn what_may_have_come_is_found_and_not_offered_again() {
 async fn a_program_reads_and_changes_how_a_session_is_helped() {
     let rig = Rig::start(setup("")).await;
     let person = Person::new("p", "s");
-    rig.open(&person).await;
+    begin(&rig, &person).await;
     let path = "/sessions/p/s/help";
     let before = help(&rig, &person).await;
     assert_eq!((&before["version"], &before["state"]), (&json!(0), &json!("thinking")));
