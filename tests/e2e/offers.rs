@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 use sidenote_sim::{Fault, Message, PlatformOptions, Scope};
-use sidenote_tests::{Person, Rig, Setup, eventually};
+use sidenote_tests::{DEADLINE, Person, Rig, Setup, eventually};
 
 use crate::replays::INCOMING;
 
@@ -26,7 +27,11 @@ id = "canonical_url_ping_pong"
 kind = "ping-pong"
 mode = "instant"
 text = "Shall I show you around?"
-options = [{{ label = "Yes, please" }}, {{ label = "No" }}]
+options = [{{ label = "Yes, please" }}, {{ label = "Show me", tour = "flow_export" }}]
+
+[tours.p.tours.export]
+user_tour_id = "flow_export"
+interaction_timeout_s = 30
 "#
     );
     let platform =
@@ -175,5 +180,38 @@ async fn a_program_reads_and_changes_how_a_session_is_helped() {
     }
     let unknown = rig.get("/sessions/p/nobody/help").await;
     assert_eq!((unknown.0, &unknown.1["error"]["code"]), (404, &json!("unknown_session")));
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_wants_to_see_a_tour_is_shown_it_in_the_browser() {
+    let rig = Rig::start(setup("")).await;
+    let person = Person::new("p", "s");
+    let conversation = begin(&rig, &person).await;
+    let path = "/sessions/p/s/events";
+    let token: Value = serde_json::from_slice(&rig.post(path, &json!({})).await.body).unwrap();
+    let token = token["token"].as_str().unwrap();
+    let browser = reqwest::get(rig.url(&format!("{path}?token={token}"))).await.unwrap();
+    assert_eq!(browser.headers()["content-type"], "text/event-stream");
+    let mut lines = browser.bytes_stream();
+    visits(&rig, &person, &["a", "b", "a"]).await;
+    let offer = offers(&rig, &conversation, 1).await.remove(0);
+    stands(&rig, &person, "proactive_assistance", "").await;
+    rig.platform.click(&conversation, &offer.quick_replies[1]).await.unwrap();
+    let question = offers(&rig, &conversation, 2).await.remove(1);
+    assert_eq!(question.text, "Would you like me to show you?");
+    rig.platform.click(&conversation, &question.quick_replies[0]).await.unwrap();
+    let mut told = String::new();
+    while !told.contains("usertour_trigger") {
+        let piece = tokio::time::timeout(DEADLINE, lines.next()).await.expect("in time");
+        told.push_str(&String::from_utf8_lossy(&piece.expect("it goes on").unwrap()));
+    }
+    assert!(told.contains(r#""flow_id":"flow_export""#), "{told}");
+    let now = help(&rig, &person).await;
+    assert_eq!(
+        (&now["tour"], &now["state"]),
+        (&json!("flow_export"), &json!("proactive_assistance"))
+    );
+    assert!(now["state_ends_in_s"].as_f64() > Some(20.0), "the tour's own time holds: {now}");
     rig.stop().await;
 }

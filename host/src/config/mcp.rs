@@ -37,7 +37,7 @@ pub(super) fn mcp(section: Section<'_>, server: &Server, context: Option<&Contex
     enabled.then_some(Mcp { hosts, origins })
 }
 
-fn origin(value: Scalar<'_>) -> Result<PageOrigin, Refusal> {
+pub(super) fn origin(value: Scalar<'_>) -> Result<PageOrigin, Refusal> {
     let text = scalar::text(value)?;
     PageOrigin::parse(&text).ok_or_else(|| {
         Refusal::value(

@@ -116,6 +116,8 @@ pub struct Server {
     /// The address under which chat platforms reach the host, for example `https://notes.example.com`:
     /// what a signature over the whole URL is checked with. The `Host` header isn't trusted for it.
     pub public_url: Option<String>,
+    /// Web pages that may be told what to show, by their origins. By default none may.
+    pub event_origins: Vec<PageOrigin>,
     /// `[mcp]`: whether agents may ask over the Model Context Protocol.
     pub mcp: Option<Mcp>,
 }
@@ -140,6 +142,7 @@ impl Default for Server {
             max_connections: 512,
             max_connections_per_peer: 128,
             public_url: None,
+            event_origins: Vec::new(),
             mcp: None,
         }
     }

@@ -185,6 +185,7 @@ impl Fixed {
             max_connections,
             max_connections_per_peer,
             public_url,
+            event_origins,
             mcp,
         } = old;
         let keys = [
@@ -195,6 +196,7 @@ impl Fixed {
             ("max_connections", *max_connections == new.max_connections),
             ("max_connections_per_peer", *max_connections_per_peer == new.max_connections_per_peer),
             ("public_url", *public_url == new.public_url),
+            ("event_origins", *event_origins == new.event_origins),
         ];
         keys.iter().for_each(|(key, same)| self.key("server", key, *same));
         let on = (mcp.is_some(), new.mcp.is_some());

@@ -7,7 +7,9 @@ use std::path::Path;
 use url::Url;
 
 use super::error::Fault;
+use super::mcp::origin;
 use super::model::{DeadHead, Delivery, Redis, Retention, Server, Store, Stream};
+use super::origin::PageOrigin;
 use super::scalar::{self, Refusal, Scalar};
 use super::secret;
 use super::section::Section;
@@ -31,6 +33,7 @@ pub(super) fn server(section: Section<'_>) -> Server {
             connections,
         ),
         public_url: section.scalar("public_url", public_url),
+        event_origins: origins(&section, "event_origins"),
         mcp: None,
     };
     if !server.listen.ip().is_loopback() && !section.has("token") {
@@ -42,6 +45,13 @@ pub(super) fn server(section: Section<'_>) -> Server {
     }
     section.finish();
     server
+}
+
+/// Origins of web pages.
+fn origins(section: &Section<'_>, key: &str) -> Vec<PageOrigin> {
+    let want = "a list of origins, for example [\"https://app.example.com\"]";
+    let origins = section.list(key, want, origin).unwrap_or_default();
+    origins.into_iter().map(|(_, origin)| origin).collect()
 }
 
 /// `[store]`.

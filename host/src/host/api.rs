@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use futures_util::stream::{self, BoxStream, StreamExt};
+
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::context::Recent;
 use crate::engine::erase::kept::{self, KeptCursor, KeptFilter, KeptList};
 use crate::engine::erase::{EraseError, Erased, Erasure, Subject};
+use crate::engine::feed::{Next, What};
 use crate::engine::helping::commands::{HelpCommand, HelpError, Turn};
 use crate::engine::helping::{Decisions, Helped};
 use crate::engine::ledger::{
@@ -28,6 +31,7 @@ use crate::http::{
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::llm::Replies;
 use crate::offers::help::Standing;
+use crate::offers::launch::LaunchEvent;
 use crate::outbox::trouble::{FaultKind, LastError};
 use crate::plugin::{self, Health, ReceiveError, Registry, WebhookEvent, WebhookTurn};
 use crate::session::turn::Meaning;
@@ -464,6 +468,25 @@ impl Backend for ApiBackend {
 
     async fn offer_decisions(&self, after: Option<&SessionKey>) -> Result<Decisions, StoreError> {
         self.engine.offer_decisions(after).await
+    }
+
+    fn launches(&self, key: &SessionKey) -> BoxStream<'static, LaunchEvent> {
+        let (feed, key) = (self.engine.feed(), key.clone());
+        let launches = stream::unfold((feed, key), |(mut feed, key)| async move {
+            loop {
+                match feed.next().await {
+                    Ok(Next::Committed(committed)) if committed.key == key => {
+                        if let What::Launch(launch) = &committed.what {
+                            return Some((launch.clone(), (feed, key)));
+                        }
+                    }
+                    // Who falls behind isn't shown what was for that moment.
+                    Ok(Next::Committed(_) | Next::Behind) => {}
+                    Err(engine::Closed) => return None,
+                }
+            }
+        });
+        launches.boxed()
     }
 
     fn now(&self) -> Timestamp {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, StreamExt};
 use serde::{Deserialize, Serialize};
 
 use super::reload_record::{
@@ -20,6 +21,7 @@ use crate::engine::link::{LinkError, LinkMode, Linked};
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::llm::Replies;
 use crate::offers::help::Standing;
+use crate::offers::launch::LaunchEvent;
 use crate::outbox::trouble::LastError;
 use crate::plugin::{CacheTotals, PluginState, ReloadTotals};
 use crate::store::StoreError;
@@ -98,6 +100,11 @@ pub trait Backend: Send + Sync + 'static {
     /// What was decided of offers lately, of some sessions. By default nothing was.
     async fn offer_decisions(&self, _after: Option<&SessionKey>) -> Result<Decisions, StoreError> {
         Ok(Decisions::default())
+    }
+
+    /// The tours that the browser of a session is to show from here on. By default there are none.
+    fn launches(&self, _key: &SessionKey) -> BoxStream<'static, LaunchEvent> {
+        stream::pending().boxed()
     }
 
     /// The moment, for what is told in seconds from it. The epoch by default.

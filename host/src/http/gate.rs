@@ -37,6 +37,8 @@ pub(super) enum Access {
     /// Anyone but web pages, by any name: what is signed tells whose it is. Proxies call the host by many
     /// names, and a signature fits by none but its own bytes.
     Signed,
+    /// Web pages of the configured origins, and programs; the address has a token of its own.
+    Browser,
     /// The bearer of the token; without one, programs on this machine.
     Owner,
     /// The bearer of a token.
@@ -54,6 +56,8 @@ struct Judge {
     names: Names,
     /// The web pages that may ask as agents do.
     origins: Vec<PageOrigin>,
+    /// The web pages that may be told what to show.
+    event_origins: Vec<PageOrigin>,
 }
 
 /// The names that agents may call the host by.
@@ -69,7 +73,8 @@ impl Gate {
     pub(super) fn of(server: &Server, local: SocketAddr) -> Self {
         let origins = server.mcp.iter().flat_map(|mcp| mcp.origins.iter().cloned()).collect();
         let (rule, names) = (Rule::of(server, local), Names::of(server, local));
-        Self(Arc::new(Judge { rule, names, origins }))
+        let event_origins = server.event_origins.clone();
+        Self(Arc::new(Judge { rule, names, origins, event_origins }))
     }
 
     /// The rule of the listener.
@@ -98,7 +103,7 @@ impl Gate {
         let asks_first = matches!(page, Asking::Page(_)) && head.method == Method::OPTIONS;
         match access {
             Access::Anyone => return Ok(()),
-            Access::Signed => {}
+            Access::Signed | Access::Browser => {}
             Access::Agents if asks_first => {}
             Access::Owner => self.0.rule.check(peer, head, host.as_ref())?,
             Access::Bearer | Access::Agents => {
@@ -126,6 +131,9 @@ impl Gate {
             (Asking::Stranger, Access::Agents) => {
                 "add the page's origin to `origins` in [mcp], for example \"https://app.example.com\""
             }
+            (Asking::Stranger, Access::Browser) => {
+                "add the page's origin to `event_origins` in [server], for example \"https://app.example.com\""
+            }
             (Asking::Stranger | Asking::Program, _) => {
                 "have a program of your own ask, and the page ask that"
             }
@@ -133,9 +141,13 @@ impl Gate {
         not_of_a_page(head, next)
     }
 
-    /// Whether it is a web page that asks, and one that may: only agents' pages ever may.
+    /// Whether it is a web page that asks, and one that may: only agents' pages and those that are told what to show.
     fn page(&self, access: Access, headers: &HeaderMap) -> Asking {
-        let origins = if access == Access::Agents { &*self.0.origins } else { &[] };
+        let origins = match access {
+            Access::Agents => &*self.0.origins,
+            Access::Browser => &*self.0.event_origins,
+            Access::Anyone | Access::Signed | Access::Owner | Access::Bearer => &[],
+        };
         Asking::of(headers, origins)
     }
 }

@@ -221,7 +221,7 @@ impl Wanted for Order {
 /// Longest cooldown that can be asked for, in seconds.
 const MAX_COOLDOWN_S: f64 = 31_536_000.0;
 
-fn key(product: String, session: String) -> Result<SessionKey, Refused> {
+pub(super) fn key(product: String, session: String) -> Result<SessionKey, Refused> {
     let bad = |what: &str, error: InvalidId| {
         Refused::new(
             StatusCode::UNPROCESSABLE_ENTITY,

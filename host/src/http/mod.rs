@@ -33,6 +33,7 @@ mod backend;
 mod body;
 mod context;
 mod erase;
+mod events;
 mod gate;
 mod health;
 mod help;

@@ -8,17 +8,18 @@ use serde_json::json;
 
 use super::answer::Refused;
 use super::backend::Backend;
-use super::gate::Access::{Agents, Anyone, Bearer, Owner, Signed};
+use super::gate::Access::{Agents, Anyone, Bearer, Browser, Owner, Signed};
 use super::mcp::{self, Mcp};
 use super::route::{GuardedRouter, Route};
 use super::state::ApiState;
 use super::{
-    context, erase, health, help, ingest, link, outbox, plugins, reload, reply, streams, webhook,
+    context, erase, events, health, help, ingest, link, outbox, plugins, reload, reply, streams,
+    webhook,
 };
 use crate::config::Server;
 
 /// Every address. The router, the list in a 404 and the tests of access are made of it.
-pub(super) fn table() -> [Route; 23] {
+pub(super) fn table() -> [Route; 25] {
     const GET: &[&str] = &["GET", "HEAD"];
     const POST: &[&str] = &["POST"];
     [
@@ -27,6 +28,8 @@ pub(super) fn table() -> [Route; 23] {
         Route::new("/sessions/link", POST, Owner, link::link),
         Route::new(HELP, GET, Owner, help::show),
         Route::new(HELP, POST, Owner, help::change),
+        Route::new(EVENTS, POST, Owner, events::token),
+        Route::new(EVENTS, &["GET"], Browser, events::events),
         Route::new("/offers", GET, Owner, help::list),
         Route::new("/outbox", GET, Owner, outbox::list),
         Route::new("/outbox/retry", POST, Owner, outbox::retry),
@@ -49,6 +52,7 @@ pub(super) fn table() -> [Route; 23] {
     ]
 }
 
+const EVENTS: &str = "/sessions/{product_id}/{session_id}/events";
 const HELP: &str = "/sessions/{product_id}/{session_id}/help";
 const LIVE_ACTIVITY: &str = "/users/{product_id}/{user_id}/live-activity";
 /// There only where it is wanted.

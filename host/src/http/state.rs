@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::answer::Refused;
 use super::backend::Backend;
+use super::events::EventTokens;
 use super::gate::Gate;
 use crate::config::Server;
 
@@ -19,6 +20,7 @@ pub(super) struct ApiState {
     pub(super) backend: Arc<dyn Backend>,
     pub(super) gate: Gate,
     pub(super) max_body_bytes: usize,
+    pub(super) events: EventTokens,
     /// Without a slash at its end.
     pub(super) public_url: Arc<str>,
 }
@@ -29,7 +31,7 @@ impl ApiState {
         let listener = || format!("http://{local}");
         let public_url = server.public_url.clone().unwrap_or_else(listener).into();
         let (gate, max_body_bytes) = (Gate::of(server, local), server.max_body_bytes);
-        Self { backend, gate, max_body_bytes, public_url }
+        Self { backend, gate, max_body_bytes, events: EventTokens::new(), public_url }
     }
 
     /// Waits for the rest of the host, but not for ever.

@@ -5,6 +5,7 @@ mod attacks;
 mod connections;
 mod context;
 mod erase;
+mod events;
 mod gate;
 mod health;
 mod ingest;
