@@ -97,8 +97,10 @@ impl Handle {
         }
         let log = row(LOG).and_then(|value| read::<Log>(Table::Help, LOG, value));
         let link = record.and_then(|record| record.link);
+        let settings = self.settings();
+        let tours = settings.tours(&key.product).map(|tours| &tours.registry);
         Ok(Some(Helped {
-            standing: help.unwrap_or_else(|| Help::new(now)).taken_up(now).standing(None, now),
+            standing: help.unwrap_or_else(|| Help::new(now)).taken_up(now).standing(tours, now),
             target: link.map(|link| (link.plugin, link.conversation)),
             decisions: log.iter().flat_map(Log::decisions).cloned().collect(),
         }))
