@@ -391,14 +391,12 @@ impl<'a> Section<'a> {
         };
         let row = |item: &'a Spanned<DeValue<'a>>| {
             let place = file.line(&item.span());
-            match item.get_ref() {
-                DeValue::Table(table) => Some(Row { place, part: Part { file, table } }),
-                other => {
-                    let (found, want) = (type_name(other), want.to_owned());
-                    self.report(place, Fault::WrongType { key: key.to_owned(), found, want });
-                    None
-                }
+            if let DeValue::Table(table) = item.get_ref() {
+                return Some(Row { place, part: Part { file, table } });
             }
+            let (found, want) = (type_name(item.get_ref()), want.to_owned());
+            self.report(place, Fault::WrongType { key: key.to_owned(), found, want });
+            None
         };
         let rows: Vec<_> = items.iter().filter_map(row).collect();
         (items.is_empty() || !rows.is_empty()).then_some(rows)

@@ -146,7 +146,10 @@ mod tests {
     fn a_token_is_one_sessions_and_ends() {
         let tokens = EventTokens::new();
         let now = Timestamp(1_700_000_000_000_000);
-        let of = |session: &str| key("p".to_owned(), session.to_owned()).ok().expect("an id");
+        let of = |session: &str| SessionKey {
+            product: crate::ids::ProductId::new("p").unwrap(),
+            session: crate::ids::SessionId::new(session).unwrap(),
+        };
         let token = tokens.make(&of("s"), now);
         assert!(tokens.allows(&of("s"), &token, now));
         assert!(!tokens.allows(&of("t"), &token, now));

@@ -241,7 +241,7 @@ mod tests {
         assert_eq!(sessions.next_look(), Some(T + S * 5));
         sessions.sweep(T + S * 1000);
         assert_eq!(sessions.len(), 1, "it is looked at again");
-        assert_eq!(sessions.take_due(T + S * 5), [key.clone()]);
+        assert_eq!(sessions.take_due(T + S * 5), std::slice::from_ref(&key));
         assert_eq!(sessions.next_look(), None);
         sessions.sweep(T + S * 121);
         assert_eq!(sessions.len(), 0);

@@ -151,6 +151,9 @@ const NO_KEYS: [&str; 40] = [
     "webhooks_claimed",
     "identity_verification",
     "session_id",
+    "default_interaction_timeout_s",
+    "default_cooldown_period_s",
+    "tour_registry",
 ];
 
 #[test]

@@ -215,7 +215,7 @@ impl Help {
         }
         self.fsm.set_limits(limits);
         self.offered = Some(offered);
-        // It may have been taken so long ago that it is over.
+        // The platform may have had it for so long that it is over.
         self.advance(tours, now);
         self.fsm.state() == State::Proactive
     }

@@ -237,7 +237,7 @@ impl Job {
     }
 }
 
-/// Whether what the platform certainly didn't take may be taken a moment later.
+/// Whether the platform may accept a moment later what it certainly didn't accept.
 fn may_be_tried_again(error: &PostError) -> bool {
     match error {
         PostError::Unavailable { .. } | PostError::Crashed { .. } => true,

@@ -182,15 +182,13 @@ pub fn with_further(
         let ping_pong = Trigger::of(super::PING_PONG, Kind::PingPong(PingPong::default()));
         return (Some(Triggers(vec![Trigger { times, ..ping_pong }])), Vec::new());
     }
-    let listed = match rows {
-        Value::Null => &[],
-        rows => match rows.as_array() {
-            Some(rows) if !rows.is_empty() => rows.as_slice(),
-            Some(_) | None => {
-                let fault = Fault::Not("a list with one trigger at least");
-                return (None, vec![path.fault(fault)]);
-            }
-        },
+    let listed = match rows.as_array() {
+        None if rows.is_null() => &[],
+        Some(rows) if !rows.is_empty() => rows.as_slice(),
+        Some(_) | None => {
+            let fault = Fault::Not("a list with one trigger at least");
+            return (None, vec![path.fault(fault)]);
+        }
     };
     if listed.len() + further.len() > MAX_TRIGGERS {
         return (None, vec![path.fault(Fault::TooMany { most: MAX_TRIGGERS })]);

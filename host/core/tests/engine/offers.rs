@@ -35,7 +35,8 @@ fn rules() -> Offers {
 }
 
 fn wish(session: &str, trigger: &str) -> OfferWish {
-    let offer = Offer::new(trigger, "Need help?", [("Yes", None), ("No", None)]).unwrap();
+    let offer = Offer::new(trigger, "Need help?", [("Yes", None), ("No", None)])
+        .expect("it says something");
     OfferWish { key: key(session), offer, as_of: None, ask_only: false }
 }
 

@@ -188,7 +188,7 @@ impl Receiver {
         }
     }
 
-    /// Fails on demand; `take` takes what was sent, where the fault lets it be taken all the same.
+    /// Fails on demand; `take` accepts what was sent, where the fault has it accepted all the same.
     pub(super) async fn fail(
         &self,
         fault: Fault,

@@ -318,28 +318,15 @@ impl Core {
         let rows = view.scan(*table, recovery.after.clone(), PAGE)?;
         let mut keys: HashSet<_> =
             rows.iter().filter_map(|(key, _)| session_key(&key.group)).collect();
-        match table {
-            Table::Message => {
-                let groups: Vec<_> = keys.iter().map(session_group).collect();
-                let messages = view.load(Table::Message, &groups)?;
-                self.helping.load(view, &keys, tx)?;
-                for (key, rows) in keys.iter().zip(messages) {
-                    if let (Some(help), Some((last, _))) = (self.helping.get_mut(key), rows.last())
-                    {
-                        help.numbers_taken(*last);
-                    }
-                    self.deliveries.load_messages(key, rows, tx.now);
-                }
+        if *table == Table::Message {
+            self.recover_messages(&keys, view, tx)?;
+        } else if *table == Table::Help {
+            // Their sessions have nothing to do: only their states end.
+            self.helping.load(view, &keys, tx)?;
+            for key in keys.drain() {
+                let tours = self.settings.tours(&key.product);
+                self.helping.settle(&key, tours.map(|tours| &tours.registry));
             }
-            Table::Help => {
-                // Their sessions have nothing to do: only their states end.
-                self.helping.load(view, &keys, tx)?;
-                for key in keys.drain() {
-                    let tours = self.settings.tours(&key.product);
-                    self.helping.settle(&key, tours.map(|tours| &tours.registry));
-                }
-            }
-            _ => {}
         }
         self.load_sessions(&keys, view, tx)?;
         for key in keys {
@@ -352,6 +339,25 @@ impl Core {
             recovery.step += 1;
         }
         Ok(true)
+    }
+
+    /// Takes up the messages of these sessions, with how the sessions stand.
+    fn recover_messages(
+        &mut self,
+        keys: &HashSet<SessionKey>,
+        view: &View,
+        tx: &mut Tx,
+    ) -> Result<(), Missing> {
+        let groups: Vec<_> = keys.iter().map(session_group).collect();
+        let messages = view.load(Table::Message, &groups)?;
+        self.helping.load(view, keys, tx)?;
+        for (key, rows) in keys.iter().zip(messages) {
+            if let (Some(help), Some((last, _))) = (self.helping.get_mut(key), rows.last()) {
+                help.numbers_taken(*last);
+            }
+            self.deliveries.load_messages(key, rows, tx.now);
+        }
+        Ok(())
     }
 
     fn recover_accounts(
