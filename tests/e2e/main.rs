@@ -7,7 +7,6 @@ mod crash;
 mod demo;
 mod erase;
 mod identity;
-mod isolation;
 mod kills;
 mod languages;
 mod limits;

@@ -26,6 +26,9 @@ cargo xtask bench [ARGS…]  the benchmarks of all stores as one table, release 
 cargo xtask soak [ARGS…]   a long trial with kills and restarts (--minutes N), release build
 ";
 
+/// How many tests of a program run at once.
+const THREADS: &str = "RUST_TEST_THREADS";
+
 /// The WebAssembly target of every plugin.
 const TARGET: &str = "wasm32-wasip2";
 
@@ -85,6 +88,12 @@ fn test_steps(steps: &mut Steps) -> Result<(), String> {
     steps.take("testing", || {
         let mut test = Command::new("cargo");
         test.args(["test", "--workspace", "--no-fail-fast"]).env("SIDENOTE_BINARY", host());
+        // Most of them wait for sockets: twice as many at once as there are processors.
+        if std::env::var_os(THREADS).is_none()
+            && let Ok(processors) = std::thread::available_parallelism()
+        {
+            test.env(THREADS, (processors.get() * 2).to_string());
+        }
         run(&mut test)
     })?;
     steps.take("lints", || {
