@@ -55,4 +55,4 @@ pub mod summary;
 pub mod telemetry;
 pub mod visible;
 
-pub use sidenote_core::{backoff, ids, offers, outbox, rules, session, triggers};
+pub use sidenote_core::{backoff, ids, offers, outbox, replies, rules, session, triggers};

@@ -197,6 +197,7 @@ async fn d50_every_follower_hears_of_every_summary() {
                 | What::Linked(_)
                 | What::Help(_)
                 | What::Offer(_)
+                | What::Asked(_)
                 | What::Launch(_)
                 | What::Gone => {}
             }

@@ -276,7 +276,7 @@ async fn a_follower_is_told_in_order_and_with_who_it_is() {
             What::Summary(kept) => format!("{} through {}", kept.text, kept.covers),
             What::Person { user_id, .. } => format!("person {user_id:?}"),
             What::Gone => "gone".to_owned(),
-            What::Linked(_) | What::Help(_) | What::Offer(_) | What::Launch(_) => {
+            What::Linked(_) | What::Help(_) | What::Offer(_) | What::Asked(_) | What::Launch(_) => {
                 unreachable!("no help is offered")
             }
         });

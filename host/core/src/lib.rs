@@ -6,6 +6,7 @@
 //! | [`outbox`] | lanes, attempts, retries, dead letters; accounts, limits, breakers |
 //! | [`engine`] | the transactions: which of them does what, in which order |
 //! | [`offers`] | what an offer of help says, and when one may be made |
+//! | [`replies`] | which messages of people wait for an answer, and what one may say |
 //! | [`triggers`] | what is a reason to offer help, and what a judge is asked about it |
 //! | [`rules`] | what a configuration says of them |
 //! | [`rows`] | the form in which everything is kept |
@@ -24,6 +25,7 @@ pub mod engine;
 pub mod ids;
 pub mod offers;
 pub mod outbox;
+pub mod replies;
 pub mod rows;
 pub mod rules;
 pub mod session;

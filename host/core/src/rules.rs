@@ -85,12 +85,14 @@ pub struct Product {
     /// `[[products.ID.offers.triggers]]`: what is a reason to offer help, in order. Without a judge those that need
     /// one aren't among them.
     pub triggers: Arc<Triggers>,
+    /// `[products.ID.reply]`; `None` where what people write isn't answered.
+    pub reply: Option<Arc<Reply>>,
 }
 
 impl Product {
     /// A product that these plugins serve, where no help is offered.
     pub fn of(plugins: Vec<PluginName>, delivery: Delivery) -> Self {
-        Self { plugins, delivery, offers: None, triggers: Arc::default() }
+        Self { plugins, delivery, offers: None, triggers: Arc::default(), reply: None }
     }
 
     /// The same, where help is offered by these rules.
@@ -104,6 +106,13 @@ impl Product {
     #[must_use]
     pub fn with_triggers(mut self, triggers: Triggers) -> Self {
         self.triggers = Arc::new(triggers);
+        self
+    }
+
+    /// The same, where what people write is answered by these rules.
+    #[must_use]
+    pub fn with_reply(mut self, reply: Reply) -> Self {
+        self.reply = Some(Arc::new(reply));
         self
     }
 }
@@ -141,6 +150,27 @@ impl Default for Offers {
             quiet_after_agent: Duration::from_secs(24 * 3600),
             quiet_after_person: Duration::from_secs(60),
             keep_decisions: Duration::from_secs(24 * 3600),
+        }
+    }
+}
+
+/// `[products.ID.reply]`: how a model answers what the people of a product write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// Whether an answer is posted as a note for people instead of being sent.
+    pub dry_run: bool,
+    /// Who writes one of these words or phrases asks for a human: nothing is answered, and that is noted.
+    pub hand_over: Vec<String>,
+    /// An answer that the platform didn't accept within so long of the message is dropped and counted.
+    pub expires: Duration,
+}
+
+impl Default for Reply {
+    fn default() -> Self {
+        Self {
+            dry_run: false,
+            hand_over: ["human", "agent", "real person", "representative"].map(Into::into).into(),
+            expires: Duration::from_secs(120),
         }
     }
 }

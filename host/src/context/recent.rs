@@ -252,7 +252,8 @@ impl Recent {
                 let users = state.users(committed.key.product.as_str(), &self.shared.users);
                 users.see(seen, user, email.as_deref(), *active_at);
             }
-            What::Linked(_) | What::Help(_) | What::Offer(_) | What::Launch(_) => {}
+            What::Linked(_) | What::Help(_) | What::Offer(_) | What::Asked(_) | What::Launch(_) => {
+            }
             What::Gone => state.forget(&place),
         }
     }

@@ -72,6 +72,7 @@ impl Journalled {
             | Command::Decide(..)
             | Command::Erase(_)
             | Command::Offer(_)
+            | Command::Reply(_)
             | Command::Turn(_)
             | Command::Help(_)
             | Command::Scrubbed(_)
@@ -239,5 +240,5 @@ fn is_accepting(input: &Input) -> bool {
 
 /// Whether a command is for this moment only: it isn't carried out when the store is back.
 fn is_for_now(command: &Command) -> bool {
-    matches!(command, Command::Offer(_) | Command::Turn(_) | Command::Help(_))
+    matches!(command, Command::Offer(_) | Command::Reply(_) | Command::Turn(_) | Command::Help(_))
 }

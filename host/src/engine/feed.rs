@@ -180,6 +180,7 @@ mod tests {
                 | What::Linked(_)
                 | What::Help(_)
                 | What::Offer(_)
+                | What::Asked(_)
                 | What::Launch(_)
                 | What::Gone => unreachable!(),
             },

@@ -15,6 +15,8 @@ use crate::ids::SessionKey;
 use crate::offers::help::{Heard, Help, Standing};
 use crate::offers::log::{Decision, Log};
 use crate::offers::refusal::Refusal;
+use crate::replies::answer::{NotReplied, Replied, ReplyWish};
+use crate::replies::question::Question;
 use crate::session::state::{Record, Target};
 use crate::store::{Key, StoreError, Table};
 
@@ -49,6 +51,15 @@ pub struct Decisions {
     pub next: Option<SessionKey>,
 }
 
+/// What waits for an answer in a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unanswered {
+    /// What the person wrote, the oldest first.
+    pub questions: Vec<Question>,
+    /// The user, where known.
+    pub user_id: Option<String>,
+}
+
 impl Handle {
     /// Has an offer made, where everything allows it. Returns its number after the commit, or why there is none.
     ///
@@ -56,6 +67,64 @@ impl Handle {
     /// The engine has ended, or waits for its store: the offer isn't made later.
     pub async fn offer(&self, wish: OfferWish) -> Result<Result<u64, Refusal>, Closed> {
         self.ask(Command::Offer(wish), Reply::Offered).await
+    }
+
+    /// Has an answer sent to a person, or noted for people. Returns after the commit what is under way, or why nothing
+    /// is.
+    ///
+    /// # Errors
+    /// The engine has ended, or waits for its store: nothing is sent later, and the question waits on.
+    pub async fn reply(&self, wish: ReplyWish) -> Result<Result<Replied, NotReplied>, Closed> {
+        self.ask(Command::Reply(wish), Reply::Replied).await
+    }
+
+    /// What a session's person wrote and waits for an answer, and who they are.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub async fn questions(&self, key: &SessionKey) -> Result<Unanswered, StoreError> {
+        let group = [session_group(key)];
+        let rows = self.store.load(Table::Help, &group).await?;
+        let help = rows[0].iter().find(|(n, _)| *n == STATE);
+        let help = help.and_then(|(n, value)| read::<Help>(Table::Help, *n, value));
+        let waiting = help.iter().flat_map(|help| help.questions().iter());
+        let questions = waiting.filter(|it| it.answered_by.is_none()).cloned().collect();
+        let sessions = self.store.load(Table::Session, &group).await?;
+        let record = sessions[0].iter().find(|(n, _)| *n == 0);
+        let record = record.and_then(|(n, value)| read::<Record>(Table::Session, *n, value));
+        let user_id = record.and_then(|record| record.user_id);
+        Ok(Unanswered { questions, user_id })
+    }
+
+    /// The sessions in which something waits for an answer, of products that have replies.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub async fn sessions_asking(&self) -> Result<Vec<SessionKey>, StoreError> {
+        let (settings, mut asking, mut after) = (self.settings(), Vec::new(), None);
+        loop {
+            let rows = self.store.scan(Table::Help, after.take(), PAGE).await?;
+            let at_end = rows.len() < PAGE;
+            after = rows.last().map(|(row, _)| row.clone());
+            for (row, value) in rows.iter().filter(|(row, _)| row.number == STATE) {
+                let answered = |key: &SessionKey| settings.replies(&key.product).is_some();
+                let Some(key) = session_key(&row.group).filter(answered) else { continue };
+                let help = read::<Help>(Table::Help, STATE, value);
+                let waits = |help: Help| help.questions().iter().any(|it| it.answered_by.is_none());
+                if help.is_some_and(waits) {
+                    asking.push(key);
+                }
+            }
+            if at_end {
+                return Ok(asking);
+            }
+        }
+    }
+
+    /// Whether what people write is answered in any product.
+    pub fn replies(&self) -> bool {
+        let settings = self.settings();
+        settings.products().any(|product| settings.replies(product).is_some())
     }
 
     /// Hands over something that happened in a conversation. Returns after the commit what it was to the sessions that

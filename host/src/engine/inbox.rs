@@ -12,6 +12,7 @@ use crate::engine::handle::Summary;
 use crate::ids::SessionKey;
 use crate::offers::help::{Heard, Standing};
 use crate::offers::refusal::Refusal;
+use crate::replies::answer::{NotReplied, Replied};
 
 /// An input of the loop.
 pub(super) enum Input {
@@ -51,6 +52,7 @@ pub(super) enum Reply {
     Decided(oneshot::Sender<usize>),
     Erased(oneshot::Sender<Erased>),
     Offered(oneshot::Sender<Result<u64, Refusal>>),
+    Replied(oneshot::Sender<Result<Replied, NotReplied>>),
     Heard(oneshot::Sender<Vec<(SessionKey, Heard)>>),
     Helped(oneshot::Sender<Result<Standing, HelpError>>),
 }
@@ -67,6 +69,7 @@ impl Reply {
             (Self::Decided(reply), Answer::Decided(count)) => drop(reply.send(count)),
             (Self::Erased(reply), Answer::Erased(erased)) => drop(reply.send(erased)),
             (Self::Offered(reply), Answer::Offered(offered)) => drop(reply.send(offered)),
+            (Self::Replied(reply), Answer::Replied(replied)) => drop(reply.send(replied)),
             (Self::Heard(reply), Answer::Heard(heard)) => drop(reply.send(heard)),
             (Self::Helped(reply), Answer::Helped(helped)) => drop(reply.send(helped)),
             (
@@ -77,6 +80,7 @@ impl Reply {
                 | Self::Decided(_)
                 | Self::Erased(_)
                 | Self::Offered(_)
+                | Self::Replied(_)
                 | Self::Heard(_)
                 | Self::Helped(_),
                 _,
@@ -98,6 +102,7 @@ impl Reply {
             | Self::Decided(_)
             | Self::Erased(_)
             | Self::Offered(_)
+            | Self::Replied(_)
             | Self::Heard(_)
             | Self::Helped(_) => {}
         }

@@ -132,13 +132,15 @@ impl ApiBackend {
         }
     }
 
-    /// What is told of a turn to those who offer help; `None` where nobody does, or it is of no interest.
+    /// What is told of a turn to those who offer help or answer; `None` where nobody does, or it is of no interest.
     fn told(&self, plugin: &str, turn: &WebhookTurn) -> Option<Turn> {
         let settings = self.engine.settings();
         let mut products = settings.products_of(plugin).into_iter();
-        let offers = products.any(|product| settings.offers(&product).is_some());
+        let helps = products.any(|product| {
+            settings.offers(&product).is_some() || settings.replies(&product).is_some()
+        });
         let meaning = turn.meaning();
-        if !offers || meaning == Meaning::Nothing {
+        if !helps || meaning == Meaning::Nothing {
             return None;
         }
         Some(Turn {
@@ -147,6 +149,7 @@ impl ApiBackend {
             meaning,
             option_id: turn.option_id.clone(),
             text: turn.text.clone(),
+            message_id: turn.message_id.clone(),
         })
     }
 

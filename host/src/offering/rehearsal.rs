@@ -154,7 +154,14 @@ impl Rehearsal {
             Step::Turn { key, meaning, text } => {
                 let (plugin, conversation) = self.target(&key)?;
                 let option_id = None;
-                self.tell(Command::Turn(Turn { plugin, conversation, meaning, option_id, text }));
+                self.tell(Command::Turn(Turn {
+                    plugin,
+                    conversation,
+                    meaning,
+                    option_id,
+                    text,
+                    message_id: None,
+                }));
             }
         }
         self.pass_to(self.now);
@@ -273,7 +280,7 @@ impl Rehearsal {
             What::Help(standing) => self.sessions.watch(&key, now).standing = Some(standing),
             What::Offer(decision) => self.decisions.push(Rehearsed { at: now, key, decision }),
             What::Gone => self.sessions.on_gone(&key),
-            What::Person { .. } | What::Launch(_) => {}
+            What::Person { .. } | What::Asked(_) | What::Launch(_) => {}
         }
     }
 

@@ -105,7 +105,7 @@ impl Offering {
                 self.sessions.watch(key, now).standing = Some(standing.clone());
             }
             What::Gone => self.sessions.on_gone(key),
-            What::Person { .. } | What::Offer(_) | What::Launch(_) => {}
+            What::Person { .. } | What::Offer(_) | What::Asked(_) | What::Launch(_) => {}
         }
     }
 

@@ -96,6 +96,10 @@ impl Post for Registry {
     async fn send_message(&self, call: Call, message: &Message) -> Result<Posted, PostError> {
         let offer = match &message.content {
             message::Content::Offer(offer) | message::Content::Question(offer) => offer,
+            message::Content::Reply(reply) => {
+                let text = reply.text.as_str();
+                return self.reply(&message.plugin, call, &message.conversation, text).await;
+            }
         };
         let offer = Offer {
             text: offer.text().to_owned(),

@@ -158,6 +158,7 @@ impl Summarizer {
             | What::Linked(_)
             | What::Help(_)
             | What::Offer(_)
+            | What::Asked(_)
             | What::Launch(_) => {}
         }
     }

@@ -11,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::ids::SessionKey;
 use crate::offers::help::{Heard, Standing};
 use crate::offers::refusal::Refusal;
+use crate::replies::answer::{NotReplied, Replied, ReplyWish};
 use crate::session::payload::ActionsPayload;
 use crate::session::state::{Covers, Summarized};
 
@@ -50,6 +51,8 @@ pub enum Command {
     Erase(EraseOrder),
     /// A trigger wants help to be offered.
     Offer(OfferWish),
+    /// It was found what is to become of what somebody wrote.
+    Reply(ReplyWish),
     /// Something happened in a conversation.
     Turn(Turn),
     /// How a session is helped is to be changed.
@@ -81,6 +84,8 @@ pub enum Answer {
     Erased(Erased),
     /// The number of the offer that is on its way, or why there is none.
     Offered(Result<u64, Refusal>),
+    /// What is under way for a question, or why nothing is.
+    Replied(Result<Replied, NotReplied>),
     /// What a turn was to the sessions of its conversation.
     Heard(Vec<(SessionKey, Heard)>),
     /// How the session stands after a change, or why nothing changed.

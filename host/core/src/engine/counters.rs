@@ -61,6 +61,28 @@ counters! {
     offers_unknown,
     /// Offers that weren't delivered in time and were dropped.
     offers_late,
+    /// Messages of people that wait for an answer, or waited.
+    replies_asked,
+    /// Answers that the platform took.
+    replies_delivered,
+    /// Answers that were posted as notes for people: the product's replies are a dry run.
+    replies_drafted,
+    /// Messages that were handed over to people with a note.
+    replies_handed_over,
+    /// Messages that weren't answered because a human agent wrote.
+    replies_left_to_agents,
+    /// Messages that weren't answered because their conversation was closed, or their session went elsewhere.
+    replies_dropped,
+    /// Messages that nothing was asked about because too many of their session wait.
+    replies_refused,
+    /// Answers that weren't delivered in time and were dropped.
+    replies_late,
+    /// Answers that the platform, or the plugin, refused for good.
+    replies_failed,
+    /// Answers of which nobody knows whether they came. They aren't sent again.
+    replies_unknown,
+    /// Questions to the model for an answer that got none; they are asked again while there is time.
+    reply_questions_failed,
     /// Messages to a person that ended for want of time: late, or nobody ever knew whether they came.
     messages_expired,
     /// Attempts at a message that are followed by another, or by a question for it.

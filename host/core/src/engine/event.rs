@@ -31,6 +31,8 @@ pub enum What {
     Help(Standing),
     /// Something was decided of an offer.
     Offer(Decision),
+    /// The person wrote something that waits for an answer; it stands under this id in the session's row.
+    Asked(String),
     /// A tour is to be shown in the session's browser.
     Launch(LaunchEvent),
     /// Nothing of the session is kept any more: it was erased, or it expired. Its actions are counted from 1
@@ -48,6 +50,7 @@ impl std::fmt::Debug for What {
             Self::Linked(_) => "Linked(..)",
             Self::Help(_) => "Help(..)",
             Self::Offer(_) => "Offer(..)",
+            Self::Asked(_) => "Asked(..)",
             Self::Launch(_) => "Launch(..)",
             Self::Gone => "Gone",
         })
@@ -64,6 +67,7 @@ impl What {
             | Self::Linked(_)
             | Self::Help(_)
             | Self::Offer(_)
+            | Self::Asked(_)
             | Self::Launch(_)
             | Self::Gone => 0,
         }

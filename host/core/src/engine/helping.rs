@@ -62,6 +62,8 @@ pub struct Turn {
     pub option_id: Option<String>,
     /// What was written.
     pub text: Option<String>,
+    /// What the platform calls the message, where it says.
+    pub message_id: Option<String>,
 }
 
 impl std::fmt::Debug for Turn {

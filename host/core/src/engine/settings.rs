@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::ids::{PluginName, ProductId};
 use crate::offers::tours::Tours;
-use crate::rules::{Breaker, Delivery, History, Offers, Product, Retention};
+use crate::rules::{Breaker, Delivery, History, Offers, Product, Reply, Retention};
 use crate::session::identity::{Belief, Names};
 
 /// The engine's part of the configuration.
@@ -146,6 +146,11 @@ impl Settings {
     /// When help may be offered to the people of a product; `None` where it isn't.
     pub fn offers(&self, product: &ProductId) -> Option<&Arc<Offers>> {
         self.product(product)?.offers.as_ref()
+    }
+
+    /// How what the people of a product write is answered; `None` where it isn't.
+    pub fn replies(&self, product: &ProductId) -> Option<&Arc<Reply>> {
+        self.product(product)?.reply.as_ref()
     }
 
     /// Whether one product only is served: what names none is of it.

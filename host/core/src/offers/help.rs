@@ -12,6 +12,7 @@ use super::tours::{Decision, PendingTour, Wording};
 use super::window::{HOUR, Window};
 use crate::clock::Timestamp;
 use crate::ids::SessionKey;
+use crate::replies::question::Questions;
 use crate::rules::Offers as Rules;
 use crate::session::fsm::{Fsm, FsmError, Interaction, Limits, State};
 use crate::session::state::Target;
@@ -38,6 +39,9 @@ pub struct Help {
     /// The tour that waits for a yes or a no.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tour: Option<PendingTour>,
+    /// What the person wrote and waits for an answer.
+    #[serde(default, skip_serializing_if = "Questions::is_empty")]
+    questions: Questions,
 }
 
 /// An offer that stands.
@@ -99,6 +103,7 @@ impl Help {
             pending: None,
             made: Window::default(),
             tour: None,
+            questions: Questions::default(),
         }
     }
 
@@ -109,6 +114,7 @@ impl Help {
         let set_back = self.saved_at.0.saturating_sub(now.0).max(0);
         self.fsm.set_back(set_back);
         self.made.clamp(now);
+        self.questions.take_up(now);
         self.saved_at = self.saved_at.min(now);
         self
     }
@@ -366,7 +372,17 @@ impl Help {
 
     /// Whether a message is on its way.
     pub fn is_pending(&self) -> bool {
-        self.pending.is_some()
+        self.pending.is_some() || self.questions.is_being_answered()
+    }
+
+    /// What the person wrote and waits for an answer.
+    pub fn questions(&self) -> &Questions {
+        &self.questions
+    }
+
+    /// The same, to be changed. It doesn't count as a change of how the session stands.
+    pub fn questions_mut(&mut self) -> &mut Questions {
+        &mut self.questions
     }
 
     /// How the session stands at `now`, whatever was looked at before.

@@ -13,6 +13,8 @@ use crate::session::turn::Meaning;
 
 /// So many triggers are remembered of a conversation.
 const MAX_FIRED: usize = 256;
+/// So many messages of a conversation are remembered by their marks.
+const MAX_HEARD: usize = 64;
 /// Typing is put on record once in so long.
 const TYPING: Duration = Duration::from_secs(5);
 
@@ -30,6 +32,9 @@ pub struct Talk {
     pub closed: bool,
     /// By trigger: until when it makes no other offer here.
     fired: BTreeMap<String, Timestamp>,
+    /// Marks of the messages that were heard, the latest last, so that none is answered twice.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    heard: Vec<u64>,
     /// When something last changed.
     pub at: Timestamp,
 }
@@ -72,6 +77,17 @@ impl Talk {
             Meaning::PersonReacted | Meaning::Nothing => return false,
         }
         self.at = now;
+        true
+    }
+
+    /// A message with this [mark](crate::replies::question::mark) was heard. `false`: it was before.
+    pub fn hear(&mut self, mark: u64) -> bool {
+        if self.heard.contains(&mark) {
+            return false;
+        }
+        let excess = (self.heard.len() + 1).saturating_sub(MAX_HEARD);
+        self.heard.drain(..excess);
+        self.heard.push(mark);
         true
     }
 
@@ -153,6 +169,15 @@ mod tests {
         assert!(talk.on_turn(Meaning::PersonWrote, T + S * 201));
         assert!(!talk.closed);
         assert!(!talk.on_turn(Meaning::Nothing, T + S * 202));
+    }
+
+    #[test]
+    fn a_message_is_heard_once_as_long_as_it_is_remembered() {
+        let mut talk = Talk::default();
+        assert!(talk.hear(0) && !talk.hear(0));
+        (1..=MAX_HEARD as u64).for_each(|mark| assert!(talk.hear(mark)));
+        assert_eq!(talk.heard.len(), MAX_HEARD);
+        assert!(!talk.hear(1) && talk.hear(0), "the oldest was forgotten");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::clock::Timestamp;
 use crate::ids::{ConversationId, PluginName, SessionKey};
 use crate::offers::content::Offer;
 use crate::outbox::note::{FailureKind, PostError, Posted};
+use crate::replies::answer::Reply;
 use crate::rules::Delivery;
 
 /// The platform is asked for so long whether it has a message whose outcome isn't known.
@@ -50,6 +51,8 @@ pub enum Content {
     Offer(Offer),
     /// The question whether to see a tour, as an offer with a yes and a no.
     Question(Offer),
+    /// The answer to something that the person wrote.
+    Reply(Reply),
 }
 
 /// A message and how far its attempts are: its row.

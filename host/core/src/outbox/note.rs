@@ -63,6 +63,9 @@ pub enum NoteKind {
     Actions,
     /// A summary of actions.
     Summary,
+    /// Something that the people in the conversation are to know: a draft, or that somebody waits for them. It takes no
+    /// note's place, and none takes its.
+    ForPeople,
 }
 
 /// One attempt at posting a note.
@@ -235,6 +238,7 @@ impl SentNote {
         let covered = match self.kind {
             NoteKind::Actions => self.through > 0 && self.through <= summary.through,
             NoteKind::Summary => seq < of_summary,
+            NoteKind::ForPeople => false,
         };
         summary.kind == NoteKind::Summary && same && seq != of_summary && covered
     }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::ids::{ConversationId, PluginName, SessionKey};
+use crate::outbox::note::NoteKind;
 use crate::rules::Delivery;
 use crate::session::batch::{Entry, OpenBatch};
 use crate::session::identity::{Basis, Names};
@@ -95,10 +96,12 @@ pub struct Sealed {
     pub seq: u64,
     /// Where it goes.
     pub link: Link,
-    /// The actions that it tells of; none for a summary.
+    /// The actions that it tells of; none where it has a text.
     pub actions: Vec<Action>,
-    /// The text of a summary; `None` for a note of actions.
-    pub summary: Option<String>,
+    /// What it is made of.
+    pub kind: NoteKind,
+    /// The text; `None` for a note of actions.
+    pub text: Option<String>,
     /// Ordinal of the last action that it tells of.
     pub through: u64,
     /// Width of the time bins in its text, in seconds; 0 for none.
@@ -376,13 +379,42 @@ impl Session {
             seq,
             link,
             actions: Vec::new(),
-            summary: Some(text),
+            kind: NoteKind::Summary,
+            text: Some(text),
             through,
             bin_seconds: 0.0,
             gathered: false,
         }));
         effects.push(Effect::Save);
         (Summarized::Queued { seq }, effects)
+    }
+
+    /// Takes something that people are to know, for a note behind what was done before. Returns its number; `None` where
+    /// the session is linked to no conversation.
+    pub fn on_word_to_people(
+        &mut self,
+        text: String,
+        now: Timestamp,
+        rules: &Delivery,
+    ) -> (Option<u64>, Vec<Effect>) {
+        let mut effects = Vec::new();
+        let Some(link) = self.record.link.clone() else { return (None, effects) };
+        self.touch(now, &mut effects);
+        self.seal_all(rules, 0.0, &mut effects);
+        self.record.notes += 1;
+        let seq = self.record.notes;
+        effects.push(Effect::Seal(Sealed {
+            seq,
+            link,
+            actions: Vec::new(),
+            kind: NoteKind::ForPeople,
+            text: Some(text),
+            through: 0,
+            bin_seconds: 0.0,
+            gathered: false,
+        }));
+        effects.push(Effect::Save);
+        (Some(seq), effects)
     }
 
     /// Runs the timers that are due. `gather` as in [`Session::on_actions`].
@@ -503,7 +535,8 @@ impl Session {
             seq,
             link,
             actions,
-            summary: None,
+            kind: NoteKind::Actions,
+            text: None,
             through,
             bin_seconds,
             gathered,

@@ -11,6 +11,7 @@ mod orders;
 mod pipeline;
 mod random;
 mod redactions;
+mod replies;
 mod sinks;
 mod words;
 mod world;

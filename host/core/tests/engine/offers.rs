@@ -58,6 +58,7 @@ fn turn(world: &mut World, of: &str, meaning: Meaning, text: Option<&str>) -> Ve
         meaning,
         option_id: None,
         text: text.map(str::to_owned),
+        message_id: None,
     });
     let Answer::Heard(heard) = world.tell(command) else { panic!() };
     heard.into_iter().map(|(_, heard)| heard).collect()

@@ -36,7 +36,8 @@ pub(in crate::plugin) fn note<'a>(note: &'a Note, actions: &'a [wit::Action<'a>]
         user_id: note.user_id.as_deref(),
         email: note.email.as_deref(),
         kind: match note.kind {
-            NoteKind::Actions => wit::NoteKind::Actions,
+            // The frozen interface has no kind for it: it is a note with a text and no actions.
+            NoteKind::Actions | NoteKind::ForPeople => wit::NoteKind::Actions,
             NoteKind::Summary => wit::NoteKind::Summary,
         },
         seq: note.seq,

@@ -19,6 +19,7 @@ use crate::outbox::message::{Content, Ended, Job, Message};
 use crate::rules::Offers as Rules;
 use crate::session::state::{Session, Target};
 use crate::session::tour::TourRegistry;
+use crate::session::turn::Meaning;
 
 impl Core {
     /// Makes an offer, or says why not. Its row, what it counts for and the decision are in one transaction.
@@ -158,6 +159,7 @@ impl Core {
         let offer = match &message.content {
             Content::Offer(offer) => offer,
             Content::Question(_) => return self.end_question(message, &ended, tx),
+            Content::Reply(reply) => return self.end_reply(&job, &reply.answers, ended, tx),
         };
         let target = (message.plugin.clone(), message.conversation.clone());
         self.sessions.touch(key, now);
@@ -256,15 +258,15 @@ impl Core {
     }
 
     /// The tours of a session's product.
-    fn registry(&self, key: &SessionKey) -> Option<Arc<Tours>> {
+    pub(super) fn registry(&self, key: &SessionKey) -> Option<Arc<Tours>> {
         self.settings.tours(&key.product).cloned()
     }
 
     /// Takes something that happened in a conversation, for each session that is linked to it.
     pub(super) fn turn(&mut self, turn: Turn, tx: &mut Tx) -> Vec<(SessionKey, Heard)> {
-        let Turn { plugin, conversation, meaning, option_id, text } = turn;
+        let Turn { plugin, conversation, meaning, option_id, text, message_id } = turn;
         let target = (plugin, conversation);
-        let mut heard = Vec::new();
+        let (mut heard, mut is_answer) = (Vec::new(), false);
         for key in self.directory.sessions_in(&target) {
             let linked = self.sessions.get(&key);
             if !linked.is_some_and(|session| session.is_linked_to(&target.0, &target.1)) {
@@ -276,7 +278,10 @@ impl Core {
             let wording = wording.unwrap_or_default();
             let Some(help) = self.helping.get_mut(&key) else { continue };
             let said = (option_id.as_deref(), text.as_deref());
+            let asked = help.pending_tour().is_some();
             let what = help.on_turn(meaning, said, (&key, &target), &wording, tx.now);
+            is_answer |= asked && help.pending_tour().is_none();
+            is_answer |= matches!(what, Heard::Clicked(_) | Heard::Shown(_));
             if what == Heard::Nothing {
                 continue;
             }
@@ -303,6 +308,18 @@ impl Core {
         let now = tx.now;
         if self.helping.talk_mut(&target).is_some_and(|talk| talk.on_turn(meaning, now)) {
             self.helping.save_talk(&target, tx);
+        }
+        match meaning {
+            Meaning::PersonWrote if !is_answer => {
+                self.ask(&target, message_id.as_deref(), text.as_deref(), tx);
+            }
+            Meaning::AgentWrote | Meaning::Closed => self.leave_questions(&target, meaning, tx),
+            Meaning::PersonWrote
+            | Meaning::PersonTypes
+            | Meaning::PersonReacted
+            | Meaning::AgentTypes
+            | Meaning::Reopened
+            | Meaning::Nothing => {}
         }
         heard
     }
@@ -406,6 +423,6 @@ impl Core {
     }
 }
 
-fn registry_of(tours: &Option<Arc<Tours>>) -> Option<&TourRegistry> {
+pub(super) fn registry_of(tours: &Option<Arc<Tours>>) -> Option<&TourRegistry> {
     tours.as_ref().map(|tours| &tours.registry)
 }

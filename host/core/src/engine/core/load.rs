@@ -172,6 +172,12 @@ impl Core {
                         needs.offered.insert(wish.key.clone());
                     }
                 }
+                Command::Reply(wish) => {
+                    needs.helped.insert(wish.key.clone());
+                    if self.settings.replies(&wish.key.product).is_some() {
+                        needs.offered.insert(wish.key.clone());
+                    }
+                }
                 Command::Turn(turn) => {
                     let target = (turn.plugin.clone(), turn.conversation.clone());
                     needs.owners.insert(target.clone());

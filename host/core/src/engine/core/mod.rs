@@ -8,12 +8,14 @@
 //! | `erase` | taking a session out of everything |
 //! | `expire` | taking out what is old |
 //! | `help` | offers of help, and what people say to them |
+//! | `reply` | what people write and is answered |
 
 mod erase;
 mod expire;
 mod help;
 mod link;
 mod load;
+mod reply;
 
 use std::sync::Arc;
 
@@ -146,6 +148,7 @@ impl Core {
             }
             Command::Erase(order) => Answer::Erased(self.erase(order, tx)),
             Command::Offer(wish) => Answer::Offered(self.offer(wish, tx)),
+            Command::Reply(wish) => Answer::Replied(self.reply(wish, tx)),
             Command::Turn(turn) => Answer::Heard(self.turn(turn, tx)),
             Command::Help(command) => Answer::Helped(self.change_help(command, tx)),
             Command::Scrubbed(scrubbed) => {
@@ -357,8 +360,9 @@ impl Core {
                 let rules = self.settings.rules(&message.key.product);
                 let ended =
                     self.deliveries.end_message(&message, result, random, rules, tx, counters);
-                if let Some((job, ended)) = ended {
-                    self.end_message(job, ended, tx);
+                match ended {
+                    Some((job, ended)) => self.end_message(job, ended, tx),
+                    None => self.retry_reply(&message, tx),
                 }
             }
             Outcome::Redaction { key, seq, result, .. } => {
@@ -416,12 +420,9 @@ impl Core {
         let Some(record) = self.sessions.record(key) else { return };
         let session = Some(key.session.as_str());
         let actions = worded(sealed.actions);
-        let (kind, body) = match sealed.summary {
-            None => {
-                let body = format_note(session, &actions, sealed.bin_seconds, now);
-                (NoteKind::Actions, body)
-            }
-            Some(text) => (NoteKind::Summary, format_summary(session, &text, now)),
+        let body = match sealed.text {
+            None => format_note(session, &actions, sealed.bin_seconds, now),
+            Some(text) => format_summary(session, &text, now),
         };
         let note = Arc::new(Note {
             key: key.clone(),
@@ -430,7 +431,7 @@ impl Core {
             conversation: sealed.link.conversation,
             user_id: record.user_id.clone(),
             email: record.email.clone(),
-            kind,
+            kind: sealed.kind,
             body,
             actions,
             through: sealed.through,

@@ -10,10 +10,11 @@ use crate::engine::gate::CallKind;
 use crate::engine::rows::{delete, put, read, session_group};
 use crate::engine::tx::Tx;
 use crate::ids::{PluginName, SessionKey};
-use crate::outbox::message::{Ended, Job, Message, Sending, State};
+use crate::outbox::message::{Content, Ended, Job, Message, Sending, State};
 use crate::outbox::note::PostError;
 use crate::rows::{Change, Rows, Table};
 use crate::rules::Delivery;
+use crate::session::state::Target;
 
 /// One session's, the oldest first.
 #[derive(Default)]
@@ -151,6 +152,23 @@ impl Messages {
             Some(ended) => Some(Finished::Done((self.jobs.remove(place), ended))),
             None => Some(Finished::Retry(Some(row(&message.key, &self.jobs[place])))),
         }
+    }
+
+    /// Takes the answers to a conversation that certainly didn't come there and whose call isn't under way: they aren't
+    /// sent any more.
+    pub(super) fn take_replies(&mut self, target: &Target, tx: &mut Tx) -> Vec<Job> {
+        let is_meant = |job: &mut Job| {
+            let message = &job.message;
+            let here = message.plugin == target.0 && message.conversation == target.1;
+            let is_reply = matches!(message.content, Content::Reply(_));
+            here && is_reply && job.state != State::InFlight && job.unknown_since.is_none()
+        };
+        let taken: Vec<_> = self.jobs.extract_if(.., is_meant).collect();
+        for job in &taken {
+            let message = &job.message;
+            tx.push(delete(Table::Message, session_group(&message.key), message.seq));
+        }
+        taken
     }
 
     /// Takes those that ended for want of time.

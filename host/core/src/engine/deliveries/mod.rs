@@ -54,7 +54,7 @@ use crate::outbox::sink_delivery::{Content, SinkDelivery};
 use crate::rows::{Rows, Table};
 use crate::rules::Delivery;
 use crate::session::payload::ActionsPayload;
-use crate::session::state::Record;
+use crate::session::state::{Record, Target};
 
 /// How often it is asked whether a plugin that is being made ready is.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -259,6 +259,19 @@ impl Deliveries {
         let ended = self.messages.end(&message.key, finish, tx, counters)?;
         tx.push(delete(Table::Message, session_group(&message.key), message.seq));
         Some(ended)
+    }
+
+    /// Takes the answers of a session to a conversation that aren't sent any more: see [`Messages::take_replies`].
+    pub(super) fn take_replies(
+        &mut self,
+        key: &SessionKey,
+        target: &Target,
+        tx: &mut Tx,
+    ) -> Vec<MessageJob> {
+        let Some(messages) = self.messages.get_mut(key) else { return Vec::new() };
+        let taken = messages.take_replies(target, tx);
+        tx.touched.push(key.clone());
+        taken
     }
 
     /// Takes the messages that ended for want of time.
