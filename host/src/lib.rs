@@ -49,6 +49,7 @@ pub mod once;
 pub mod plugin;
 pub mod post;
 pub mod prompts;
+pub mod replying;
 pub mod store;
 pub mod stream;
 pub mod summary;

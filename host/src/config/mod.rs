@@ -17,6 +17,7 @@
 //! | `sections`, `plugins`, `products`, `llm`, `mcp` | one function per table of the file |
 //! | `context` | `[context]` |
 //! | `offers` | `[products.ID.offers]`, and what is wrong with its triggers |
+//! | `reply` | `[products.ID.reply]` |
 //! | `identity` | `[identity]` |
 //! | `tours` | `[tours.PRODUCT]` |
 //! | `origin` | the web pages that may ask |
@@ -44,6 +45,7 @@ mod origin;
 mod plan;
 mod plugins;
 mod products;
+mod reply;
 mod scalar;
 mod secret;
 mod section;

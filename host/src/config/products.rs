@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::error::{Fault, Place};
 use super::model::{Delivery, Plugin, Product};
 use super::offers::{self, Around};
+use super::reply;
 use super::scalar;
 use super::secret::{self, Secret};
 use super::section::{Section, nearest};
@@ -79,11 +80,16 @@ fn product(section: Section<'_>, around: Around<'_>, base: &Delivery) -> Product
         names.unwrap_or_default().into_iter().map(|(_, name)| PluginName::from(name)).collect();
     let delivery = sections::delivery(section.section("delivery"), base);
     let offers = offers::offers(section.section("offers"), around);
+    let reply = reply::reply(section.section("reply"), around);
     section.finish();
     let product = Product::of(names, delivery);
-    match offers {
+    let product = match offers {
         None => product,
         Some((rules, triggers)) => product.with_offers(rules).with_triggers(triggers),
+    };
+    match reply {
+        None => product,
+        Some(rules) => product.with_reply(rules),
     }
 }
 

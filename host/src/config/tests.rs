@@ -3,6 +3,7 @@
 mod further;
 mod offers;
 mod plan;
+mod reply;
 mod tours;
 mod ways_in;
 

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::assembly::{Ask, Source, SourceError};
+use super::assembly::{Ask, Assembler, Assembly, Question, Source, SourceError, Sources};
 use super::recent::Recent;
 use super::sessions::View;
+use crate::ids::SessionKey;
 
 /// What the users of a product did lately, in all of their recent sessions: the `session` of a question is a user's id.
 #[derive(Debug, Clone)]
@@ -32,4 +33,69 @@ impl Source for UserActivity {
             | Ask::Knowledge { .. } => Ok(Value::Null),
         }
     }
+}
+
+/// What the person of one session did lately in it: for a person of whom no more is known.
+#[derive(Debug, Clone)]
+struct SessionActivity {
+    recent: Recent,
+    key: SessionKey,
+}
+
+#[async_trait::async_trait]
+impl Source for SessionActivity {
+    async fn ask(&self, ask: &Ask) -> Result<Value, SourceError> {
+        match ask {
+            Ask::Activity { .. } => {
+                Ok(self.recent.session_activity(&self.key, self.recent.view()).into())
+            }
+            Ask::ActivitySince { .. }
+            | Ask::Live { .. }
+            | Ask::Turns { .. }
+            | Ask::Knowledge { .. } => Ok(Value::Null),
+        }
+    }
+}
+
+/// What is known about a question of a user.
+pub async fn about_user(recent: &Recent, product: &Arc<str>, user: &str, text: &str) -> Assembly {
+    let activity =
+        UserActivity { recent: recent.clone(), product: product.clone(), view: recent.view() };
+    assemble(activity, product, user, text).await
+}
+
+/// What is known about a question that came from a session: as of its user, and where that is nothing or nobody, of the
+/// session alone.
+pub async fn about_person(
+    recent: &Recent,
+    key: &SessionKey,
+    user: Option<&str>,
+    text: &str,
+) -> Assembly {
+    let product = key.product.shared();
+    if let Some(user) = user.filter(|user| recent.names_somebody(user)) {
+        let about = about_user(recent, &product, user, text).await;
+        if !about.context().trim().is_empty() {
+            return about;
+        }
+    }
+    let activity = SessionActivity { recent: recent.clone(), key: key.clone() };
+    assemble(activity, &product, key.session.as_str(), text).await
+}
+
+async fn assemble(
+    activity: impl Source + 'static,
+    product: &Arc<str>,
+    session: &str,
+    text: &str,
+) -> Assembly {
+    let sources = Sources { activity: Some(Arc::new(activity)), ..Sources::default() };
+    let question = Question {
+        product: product.to_string(),
+        session: Some(session.to_owned()),
+        text: text.to_owned(),
+        ..Question::default()
+    };
+    let assembler = Assembler { sources, ..Assembler::default() };
+    assembler.assemble(&question).await
 }

@@ -121,12 +121,6 @@ impl Handle {
         }
     }
 
-    /// Whether what people write is answered in any product.
-    pub fn replies(&self) -> bool {
-        let settings = self.settings();
-        settings.products().any(|product| settings.replies(product).is_some())
-    }
-
     /// Hands over something that happened in a conversation. Returns after the commit what it was to the sessions that
     /// are linked to it.
     ///

@@ -16,6 +16,7 @@ use crate::llm::{Caller, Replies};
 use crate::offering::Offering;
 use crate::plugin::Registry;
 use crate::prompts::Prompts;
+use crate::replying::Replying;
 use crate::summary::Summarizer;
 
 /// How long others go on being asked while the next ones read what is stored.
@@ -79,6 +80,9 @@ impl RunningReaders {
             // It rests on what is kept.
             self.offer_help(judge);
         }
+        if let (Some(recent), Some(replies)) = (recent.clone(), replies.clone()) {
+            self.answer(replies, recent);
+        }
         if let Some(summarizer) = summarizer {
             self.sum_up(summarizer);
         }
@@ -129,6 +133,16 @@ impl RunningReaders {
             (Offering::new(engine, registry, judge, self.clock), self.current.clone());
         self.tasks.spawn(async move {
             stop.run_until_cancelled(offering.run()).await.unwrap_or(Ok(()))?;
+            Ok(())
+        });
+    }
+
+    fn answer(&mut self, replies: Replies, recent: Recent) {
+        let replying = Replying::new(self.engine.clone(), replies, recent, self.clock);
+        let stop = self.current.clone();
+        self.tasks.spawn(async move {
+            // What is being asked at a stop is asked again after the next start.
+            stop.run_until_cancelled(replying.run()).await.unwrap_or(Ok(()))?;
             Ok(())
         });
     }

@@ -18,8 +18,8 @@ use super::backend::NoProduct;
 use super::erase::failed;
 use super::query;
 use super::state::ApiState;
-use crate::context::assembly::{Assembler, Assembly, Question, Sources};
-use crate::context::{Acted, Recent, UserActivity, View};
+use crate::context::assembly::Assembly;
+use crate::context::{Acted, Recent, View, about_user};
 
 /// Actions of an answer where nobody says how many.
 const DEFAULT_LIMIT: usize = 50;
@@ -116,20 +116,7 @@ impl Asked {
     /// What is known about the question; refused with 404 where nothing is known of the user.
     pub(super) async fn assemble(&self) -> Result<Assembly, Refused> {
         check_somebody(&self.recent, &self.user)?;
-        let activity = UserActivity {
-            recent: self.recent.clone(),
-            product: self.product.clone(),
-            view: self.recent.view(),
-        };
-        let sources = Sources { activity: Some(Arc::new(activity)), ..Sources::default() };
-        let question = Question {
-            product: self.product.to_string(),
-            session: Some(self.user.clone()),
-            text: self.query.clone(),
-            ..Question::default()
-        };
-        let assembler = Assembler { sources, ..Assembler::default() };
-        let assembly = assembler.assemble(&question).await;
+        let assembly = about_user(&self.recent, &self.product, &self.user, &self.query).await;
         if assembly.context().trim().is_empty() { Err(unknown_user()) } else { Ok(assembly) }
     }
 }

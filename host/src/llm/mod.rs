@@ -28,7 +28,7 @@ pub use caller::{Caller, Limits, Totals};
 pub use error::{LlmError, Scope};
 pub use http::{HttpLlm, SetupError};
 pub use model::{Completion, FnLlm, Llm, from_fn};
-pub use replies::{Replies, ReplyError};
+pub use replies::{Drafted, Replies, ReplyError};
 pub use thoughts::spoken;
 
 pub use crate::prompts::Prompt;

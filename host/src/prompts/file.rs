@@ -78,6 +78,8 @@ pub struct PromptFile {
     pub system: String,
     /// How an earlier summary is told of, of [`Kind::Summary`] only.
     pub earlier: Option<Template>,
+    /// What the model is told beside `system` where its answer goes to the person by itself, of [`Kind::Reply`] only.
+    pub hand_over: String,
     /// The text.
     pub content: Template,
 }
@@ -120,7 +122,7 @@ pub enum PromptFault {
     NoHead,
     /// Its head isn't right.
     #[error(
-        "its head can't be read: {cause}; a head has name, version, description, and may have system and earlier"
+        "its head can't be read: {cause}; a head has name, version, description, and may have system, earlier and hand_over"
     )]
     Head {
         /// The parser's words.
@@ -137,6 +139,9 @@ pub enum PromptFault {
     /// A key of its head that means nothing for this prompt.
     #[error("`earlier` means something in summary.md only; leave it out")]
     NoEarlier,
+    /// Another key of its head that means nothing for this prompt.
+    #[error("`hand_over` means something in reply.md only; leave it out")]
+    NoHandOver,
     /// A file that no prompt reads.
     #[error("there is no prompt of this name; the files are summary.md, reply.md and judge.md")]
     UnknownPrompt,
@@ -153,6 +158,7 @@ struct Head {
     description: String,
     system: Option<String>,
     earlier: Option<Spanned<String>>,
+    hand_over: Option<Spanned<String>>,
 }
 
 impl PromptFile {
@@ -235,6 +241,15 @@ impl PromptFile {
             }
             None => standard.as_ref().and_then(|standard| standard.earlier.clone()),
         };
+        let hand_over = match head.hand_over {
+            Some(hand_over) if kind != Kind::Reply => {
+                let line = line_of(hand_over.span().start);
+                problems.push(problem(Some(line), PromptFault::NoHandOver));
+                String::new()
+            }
+            Some(hand_over) => hand_over.into_inner(),
+            None => standard.as_ref().map(|it| it.hand_over.clone()).unwrap_or_default(),
+        };
         let Some(content) = content.filter(|_| problems.is_empty()) else { return Err(problems) };
         let system = head.system.or(standard.map(|standard| standard.system)).unwrap_or_default();
         Ok(Self {
@@ -243,6 +258,7 @@ impl PromptFile {
             description: head.description,
             system: system.trim().to_owned(),
             earlier,
+            hand_over: hand_over.trim().to_owned(),
             content,
         })
     }
@@ -378,6 +394,8 @@ mod tests {
         assert!(problems(&other)[0].starts_with("summary.md:2: it is named \"sumary\""));
         let earlier = HEAD.replace("\n+++\n", "\nearlier = \"{fence}\"\n+++\n");
         assert!(problems(&earlier)[0].starts_with("summary.md:5: {summary} is missing"));
+        let hand_over = HEAD.replace("\n+++\n", "\nhand_over = \"x\"\n+++\n");
+        assert!(problems(&hand_over)[0].starts_with("summary.md:5: `hand_over` means something"));
     }
 
     #[test]

@@ -10,6 +10,8 @@
 //! description = "…"
 //! system = """…"""          what the model is told apart from the text; the built-in one's by default
 //! earlier = """…"""         of `summary` only: how an earlier summary is told of; "" for not at all
+//! hand_over = """…"""       of `reply` only: what the model is told beside `system` where its answer goes to the person
+//!                           by itself; "" for nothing
 //! +++
 //! The text, with {placeholders}; a brace is written {{ or }}.
 //! ```
@@ -28,6 +30,9 @@ pub use fence::contained;
 pub use file::{Kind, PromptFault, PromptFile, PromptProblem};
 pub use prompt::Prompt;
 pub use template::{Template, TemplateFault};
+
+/// The line by which a model says that a human had better answer.
+pub const HAND_OVER: &str = "[[HANDOVER]]";
 
 /// All prompts, checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,6 +97,14 @@ impl Prompts {
         let (context, query) = (contained(context), contained(query));
         self.reply.prompt(&[("user_id", &user_id), ("context", &context), ("query", &query)])
     }
+
+    /// As [`Prompts::reply`], where the answer goes to the person by itself: with how the model says that a human had
+    /// better answer ([`HAND_OVER`]).
+    pub fn reply_to_person(&self, user_id: &str, context: &str, query: &str) -> Prompt {
+        let prompt = self.reply(user_id, context, query);
+        let system = [&*prompt.system, &*self.reply.hand_over].join("\n\n").trim().to_owned();
+        Prompt { system, ..prompt }
+    }
 }
 
 #[cfg(test)]
@@ -106,6 +119,15 @@ mod tests {
             assert!(!file.description.is_empty() && !file.system.is_empty());
         }
         assert!(summary.earlier.is_some() && reply.earlier.is_none());
+    }
+
+    #[test]
+    fn only_an_answer_that_goes_to_the_person_by_itself_can_be_handed_over() {
+        let prompts = Prompts::default();
+        let (asked, sent) = (prompts.reply("u", "c", "q"), prompts.reply_to_person("u", "c", "q"));
+        assert!(!asked.whole().contains(HAND_OVER) && sent.system.contains(HAND_OVER));
+        assert!(sent.system.starts_with(&asked.system));
+        assert_eq!(sent.text, asked.text);
     }
 
     #[test]

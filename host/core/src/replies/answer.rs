@@ -55,6 +55,8 @@ pub enum HandOver {
     Unsure,
     /// The model gave no answer in time.
     Unanswered,
+    /// Nothing recent is known of what they did, so the model isn't asked.
+    Unknown,
 }
 
 /// The text of an answer: not blank, printable, and of [`MAX_CHARS`] at most.
@@ -146,6 +148,9 @@ impl HandOver {
             Self::Unsure => "The assistant isn't sure of its answer. No reply was sent.",
             Self::Unanswered => {
                 "The person waits for an answer: the assistant found none in time. No reply was sent."
+            }
+            Self::Unknown => {
+                "The person waits for an answer: nothing recent is known of what they did. No reply was sent."
             }
         }
     }
