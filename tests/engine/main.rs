@@ -12,6 +12,7 @@ mod nobody;
 mod one_round;
 mod outbox;
 mod redaction;
+mod replying;
 mod restart;
 mod settings;
 mod sinks;

@@ -11,6 +11,7 @@ use sidenote::engine::link::{Identity, LinkCommand, LinkError, LinkMode, Linked,
 use sidenote::engine::{Engine, EngineError, Gate, Handle, Settings, Summary};
 use sidenote::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use sidenote::outbox::lane::DeadLetter;
+use sidenote::outbox::message::{Content, Message};
 use sidenote::outbox::note::{
     Call, Crash, Failure, FailureKind, Found, LimitScope, Note, PostError, Posted, Redaction, Sent,
 };
@@ -57,6 +58,7 @@ pub struct Platform {
     finder: Mutex<Option<HashSet<String>>>,
     asked: Mutex<Vec<String>>,
     redactions: Mutex<Redactions>,
+    messages: Mutex<Vec<Message>>,
     /// The sinks beside it.
     pub sinks: Sinks,
 }
@@ -104,9 +106,9 @@ impl Platform {
         let script = Mutex::new(script.into_iter().collect());
         let (slow, posts) = (Mutex::default(), Mutex::default());
         let (finder, asked) = (Mutex::default(), Mutex::default());
-        let redactions = Mutex::default();
+        let (redactions, messages) = (Mutex::default(), Mutex::default());
         let (start, sinks) = (Instant::now(), Sinks::default());
-        Arc::new(Self { start, script, slow, posts, finder, asked, redactions, sinks })
+        Arc::new(Self { start, script, slow, posts, finder, asked, redactions, messages, sinks })
     }
 
     /// A platform that names the notes that it takes, `n1` first, and redacts them as scripted, then
@@ -204,6 +206,17 @@ impl Platform {
         let shown = |seen: &Seen| format!("{}: {}", seen.note.conversation, lines(&seen.note));
         lock(&self.posts).iter().map(shown).collect()
     }
+
+    /// What was sent to people, as `conversation: text`.
+    pub fn said(&self) -> Vec<String> {
+        let text = |content: &Content| match content {
+            Content::Offer(offer) | Content::Question(offer) => offer.text().to_owned(),
+            Content::Reply(reply) => reply.text.as_str().to_owned(),
+        };
+        let said =
+            |message: &Message| format!("{}: {}", message.conversation, text(&message.content));
+        lock(&self.messages).iter().map(said).collect()
+    }
 }
 
 #[async_trait::async_trait]
@@ -266,6 +279,16 @@ impl Post for Platform {
 
     async fn write_sink(&self, call: Call, delivery: &SinkDelivery) -> Result<(), PostError> {
         self.sinks.write(call, delivery).await
+    }
+
+    async fn send_message(&self, _: Call, message: &Message) -> Result<Posted, PostError> {
+        let mut messages = lock(&self.messages);
+        messages.push(message.clone());
+        Ok(Posted { note_id: Some(format!("m{}", messages.len())), pause: None })
+    }
+
+    fn offers(&self, _: &PluginName) -> Option<bool> {
+        Some(true)
     }
 
     fn redacts(&self, _: &PluginName) -> Option<bool> {
