@@ -23,6 +23,7 @@ mod readme;
 mod redis;
 mod reload;
 mod replays;
+mod replies;
 mod restart;
 mod sinks;
 mod specs;

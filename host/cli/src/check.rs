@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use sidenote::config::{
     Config, ConfigErrors, Place, Plugin, Problem, Product, Secret, Source, Store,
 };
+use sidenote::host::mutes;
 use sidenote::ids::{PluginName, ProductId};
 use sidenote::outbox::sink_delivery::Roles;
 use sidenote::plugin::{Finding, review, roles};
@@ -46,7 +47,12 @@ fn found(args: &CheckArgs, config: &Config) -> anyhow::Result<ExitCode> {
         problem: false,
         message: warning.message.clone(),
     });
-    let told: Vec<_> = of_file.chain(of_plugins).chain(of_products).collect();
+    let mute = mutes(config).into_iter().map(|mute| Told {
+        section: mute.section(),
+        problem: true,
+        message: mute.to_string(),
+    });
+    let told: Vec<_> = of_file.chain(of_plugins).chain(of_products).chain(mute).collect();
     let ok = !told.iter().any(|told| told.problem);
     if args.json {
         let listed = |problems: bool| {
@@ -216,6 +222,10 @@ fn summary(file: &Path, further: &[PathBuf], config: &Config, complete: bool) ->
             let ids = if ids.is_empty() { "nothing".to_owned() } else { ids.join(", ") };
             line(format!("            offers help by: {ids}"));
         }
+        if let Some(reply) = &product.reply {
+            let how = if reply.dry_run { "drafts for people (dry run)" } else { "a model's reply" };
+            line(format!("            what people write gets: {how}"));
+        }
     }
     text.truncate(text.trim_end().len());
     text
@@ -255,6 +265,9 @@ fn summary_json(config: &Config) -> Value {
             let mut value = json!({"plugins": product.plugins});
             if product.offers.is_some() {
                 value["offers"] = json!(offered(product));
+            }
+            if let Some(reply) = &product.reply {
+                value["reply"] = json!({"dry_run": reply.dry_run});
             }
             (id.to_string(), value)
         })

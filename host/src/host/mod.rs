@@ -9,6 +9,7 @@
 mod api;
 mod ingest;
 mod language;
+mod messengers;
 mod readers;
 mod reload;
 mod streams;
@@ -39,6 +40,8 @@ use crate::store::{
 use crate::stream::StreamError;
 use crate::stream::push::WebhookVerifier;
 use crate::summary::InvalidRules;
+pub use messengers::{Mute, Mutes, mutes};
+
 use api::ApiBackend;
 use ingest::IngestService;
 use readers::{Readers, RunningReaders};
@@ -117,6 +120,9 @@ pub enum StartError {
     /// The language model can't be asked.
     #[error(transparent)]
     Llm(#[from] SetupError),
+    /// A product offers help, or answers, and none of its plugins can.
+    #[error(transparent)]
+    Mute(#[from] Mutes),
     /// The rules of summaries can't be used.
     #[error(transparent)]
     Summary(#[from] InvalidRules),
@@ -177,6 +183,7 @@ impl Host {
         source: Option<Source>,
     ) -> Result<Self, StartError> {
         config.warn();
+        let config = check_messengers(config).await?;
         let clock = Clock::system();
         let journal = open_journal(&config.store).await?;
         let store = open_store(config.store.clone(), journal.as_ref()).await?;
@@ -415,6 +422,17 @@ pub async fn open_store(
             }))
         }
     }
+}
+
+/// Refuses a configuration by which people would be told what no plugin can tell them. Off the async threads: a disk
+/// may take its time.
+async fn check_messengers(config: Config) -> Result<Config, StartError> {
+    let (config, mutes) = tokio::task::spawn_blocking(move || {
+        let mutes = messengers::mutes(&config);
+        (config, mutes)
+    })
+    .await?;
+    if mutes.is_empty() { Ok(config) } else { Err(Mutes(mutes).into()) }
 }
 
 /// The journal of a store that can be away.

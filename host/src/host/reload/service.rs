@@ -11,10 +11,10 @@ use super::{Record, Request, refused};
 use crate::clock::Clock;
 use crate::config::{Config, Plan, Source};
 use crate::engine::{self, Handle, Unchanged};
-use crate::host::RunError;
 use crate::host::api::ApiBackend;
 use crate::host::readers::{Readers, RunningReaders};
 use crate::host::streams::Streams;
+use crate::host::{Mute, RunError, mutes};
 use crate::http::{RefusalCode, ReloadOutcome, ReloadProblem};
 use crate::plugin::Registry;
 
@@ -156,10 +156,15 @@ impl Reloader {
             let message = "the host was started with no file that could be read again";
             return Err(Refusal::of(RefusalCode::NoFile, "", message));
         };
-        let loading = tokio::task::spawn_blocking(move || source.load());
+        let load = move || source.load().map(|config| (mutes(&config), config));
+        let loading = tokio::task::spawn_blocking(load);
         let unread = |message: String| Refusal::of(RefusalCode::Configuration, "", message);
         match tokio::time::timeout(READ_TIMEOUT, loading).await {
-            Ok(Ok(Ok(config))) => Ok(config),
+            Ok(Ok(Ok((mutes, config)))) if mutes.is_empty() => Ok(config),
+            Ok(Ok(Ok((mutes, _)))) => {
+                let problem = |mute: &Mute| ReloadProblem::of(mute.section(), mute);
+                Err(Refusal(RefusalCode::Configuration, mutes.iter().map(problem).collect()))
+            }
             Ok(Ok(Err(errors))) => {
                 let problems = errors.problems().iter().map(ReloadProblem::from);
                 Err(Refusal(RefusalCode::Configuration, problems.collect()))
