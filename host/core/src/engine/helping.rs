@@ -176,7 +176,15 @@ impl Helping {
                 let number = tx.now.as_millis();
                 tx.push(Change::Put(Key { table: Table::Help, group, number }, value.clone()));
             }
-            let help = help.and_then(|(_, help)| help).map(|help| help.taken_up(tx.now));
+            let help = help.and_then(|(_, help)| help).map(|help| {
+                let set_back = help.is_ahead(tx.now);
+                let help = help.taken_up(tx.now);
+                if set_back {
+                    // Or each start until the clock shows that time again would count from it anew.
+                    tx.push(put(Table::Help, session_group(&key), STATE, &help));
+                }
+                help
+            });
             let log = row(LOG).and_then(|value| read::<Log>(Table::Help, LOG, value));
             self.help.insert(key.clone(), help.unwrap_or_else(|| Help::new(tx.now)));
             self.logs.insert(key, log.unwrap_or_default());
@@ -189,7 +197,7 @@ impl Helping {
         &mut self,
         view: &View,
         targets: impl IntoIterator<Item = &'a Target>,
-        now: Timestamp,
+        tx: &mut Tx,
     ) -> Result<(), Missing> {
         let missing = targets.into_iter().filter(|target| !self.talks.contains_key(*target));
         let missing: Vec<_> = missing.cloned().collect();
@@ -197,7 +205,12 @@ impl Helping {
         let rows = view.load(Table::Talk, &groups)?;
         for (target, rows) in missing.into_iter().zip(rows) {
             let talk = rows.first().and_then(|(n, value)| read::<Talk>(Table::Talk, *n, value));
-            self.talks.insert(target, talk.unwrap_or_default().taken_up(now));
+            let talk = talk.unwrap_or_default();
+            let set_back = talk.at > tx.now;
+            self.talks.insert(target.clone(), talk.taken_up(tx.now));
+            if set_back {
+                self.save_talk(&target, tx);
+            }
         }
         Ok(())
     }
@@ -207,7 +220,7 @@ impl Helping {
         &mut self,
         view: &View,
         groups: impl IntoIterator<Item = &'a Group>,
-        now: Timestamp,
+        tx: &mut Tx,
     ) -> Result<(), Missing> {
         let missing = groups.into_iter().filter(|group| !self.times.contains_key(*group));
         let missing: Vec<_> = missing.cloned().collect();
@@ -215,8 +228,11 @@ impl Helping {
         for (group, rows) in missing.into_iter().zip(rows) {
             let times = rows.first().and_then(|(n, it)| read::<Window>(Table::OfferTimes, *n, it));
             let mut times = times.unwrap_or_default();
-            times.clamp(now);
-            self.times.insert(group, times);
+            let set_back = times.clamp(tx.now);
+            self.times.insert(group.clone(), times);
+            if set_back {
+                self.save_times(&group, tx);
+            }
         }
         Ok(())
     }

@@ -119,6 +119,11 @@ impl Help {
         self
     }
 
+    /// Whether it was stored at a moment that is yet to come: the clock was set back since.
+    pub fn is_ahead(&self, now: Timestamp) -> bool {
+        self.saved_at > now
+    }
+
     /// It changed, and is to be stored.
     pub fn changed(&mut self, now: Timestamp) {
         self.version += 1;
@@ -139,6 +144,10 @@ impl Help {
                 self.offered.take()
             }
         };
+        if over.is_some() {
+            // The offer's own times go with it.
+            self.fsm.set_limits(Limits::default());
+        }
         (ended || over.is_some(), over)
     }
 
@@ -235,10 +244,13 @@ impl Help {
         self.changed(now);
     }
 
-    /// Nobody knows whether the person has the offer: they are left alone as after one.
+    /// Nobody knows whether the person has the offer: they are left alone as after one, and no shorter than they are
+    /// already.
     pub fn lose_offer(&mut self, offer: &Offer, now: Timestamp) {
         self.pending = None;
-        if self.fsm.state() == State::Thinking {
+        let until = now + seconds(offer.cooldown_s);
+        let longer = self.fsm.cooldown().is_some() && self.fsm.poll_timeout(None) > Some(until);
+        if self.fsm.state() == State::Thinking && !longer {
             self.fsm.start_cooldown(Some(offer.cooldown_s), now);
         }
         self.changed(now);

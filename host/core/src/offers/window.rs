@@ -49,9 +49,11 @@ impl Window {
         self.0.last().copied()
     }
 
-    /// Nothing counts as later than now: the clock may have been set back.
-    pub fn clamp(&mut self, now: Timestamp) {
+    /// Nothing counts as later than now: the clock may have been set back. `true`: something would have.
+    pub fn clamp(&mut self, now: Timestamp) -> bool {
+        let ahead = self.last().is_some_and(|at| at > now);
         self.0.iter_mut().for_each(|at| *at = (*at).min(now));
+        ahead
     }
 }
 
@@ -83,7 +85,7 @@ mod tests {
     fn a_clock_that_was_set_back_makes_nothing_later_than_now() {
         let mut window = Window::default();
         window.push(Timestamp(90), S);
-        window.clamp(Timestamp(5));
+        assert!(window.clamp(Timestamp(5)) && !window.clamp(Timestamp(5)));
         assert_eq!(window.full(1, S, Timestamp(5)), Some(Timestamp(5) + S));
     }
 }

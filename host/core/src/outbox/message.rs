@@ -67,6 +67,9 @@ pub struct Job {
     /// When the first attempt was begun that ended without an outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown_since: Option<Timestamp>,
+    /// It was made later than the clock shows, which was set back: nobody knows how old it is, so it is late.
+    #[serde(skip)]
+    ahead: bool,
 }
 
 /// What a message waits for.
@@ -134,7 +137,7 @@ impl std::fmt::Debug for Message {
 impl Job {
     /// A message that is to be sent.
     pub fn new(message: Arc<Message>) -> Self {
-        Self { message, state: State::Due, attempts: 0, unknown_since: None }
+        Self { message, state: State::Due, attempts: 0, unknown_since: None, ahead: false }
     }
 
     /// The same at a start of the host, whose clock may have been set back since. Of an attempt that was under way
@@ -143,10 +146,11 @@ impl Job {
     pub fn taken_up(mut self, now: Timestamp) -> Self {
         match self.state {
             State::InFlight => self.cut(now),
-            State::Due => {}
-            State::Until(at) if self.message.made_at <= now => self.state = State::Until(at),
-            State::Until(_) => self.state = State::Due,
+            // A pause may lie far ahead where the clock was set back; what the platform's limits say is known apart.
+            State::Due | State::Until(_) => self.state = State::Due,
         }
+        self.unknown_since = self.unknown_since.map(|since| since.min(now));
+        self.ahead = now < self.message.made_at;
         self
     }
 
@@ -206,6 +210,9 @@ impl Job {
     }
 
     fn late_at(&self) -> Timestamp {
+        if self.ahead {
+            return Timestamp::default();
+        }
         (self.message.expires_at - SHORTEST).max(self.message.made_at)
     }
 

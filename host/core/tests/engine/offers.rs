@@ -438,6 +438,105 @@ fn a_restart_changes_nothing() {
     }
 }
 
+/// The clock shows less when the host starts again.
+fn set_back(world: &mut World, by: Duration) {
+    world.now = world.now - by;
+    world.restart();
+    world.run();
+}
+
+#[test]
+fn a_cooldown_from_before_the_clock_was_set_back_ends_however_often_the_host_starts() {
+    let mut world = World::linked(with(rules()), &["s"]);
+    offer(&mut world, "s", "a").unwrap();
+    world.answer(took());
+    world.pass(SECOND * 11);
+    let cooldown_ends = |world: &World| {
+        let standing = stored(world, "s").standing(None, world.now);
+        standing.until.map(|until| until.since(world.now).as_secs())
+    };
+    assert_eq!(cooldown_ends(&world), Some(29));
+    // As much remains as did when it was stored.
+    set_back(&mut world, HOUR);
+    for remains in [30, 20, 10] {
+        assert_eq!(cooldown_ends(&world), Some(remains));
+        world.pass(SECOND * 10);
+        set_back(&mut world, Duration::ZERO);
+    }
+    assert_eq!(offer(&mut world, "s", "b"), Ok(2));
+}
+
+#[test]
+fn an_offer_on_its_way_when_the_clock_was_set_back_is_late() {
+    let mut world = World::linked(with(rules()), &["s"]);
+    world.plugins.set(CHAT, |it| it.coming = true);
+    offer(&mut world, "s", "a").unwrap();
+    set_back(&mut world, HOUR);
+    world.plugins.set(CHAT, |it| it.coming = false);
+    world.pass(SECOND);
+    assert_eq!((world.calls.len(), world.count(Table::Message)), (0, 0), "it may be an hour old");
+    assert_eq!(decided(&world, "s"), ["a made", "a late"]);
+}
+
+#[test]
+fn an_offer_that_is_found_after_the_clock_was_set_back_stands_no_longer_for_it() {
+    let mut world = World::linked(with(rules()), &["s"]);
+    offer(&mut world, "s", "a").unwrap();
+    world.answer(crashed(Crash::Timeout));
+    world.pass(SECOND * 2);
+    set_back(&mut world, HOUR);
+    assert_eq!(names(&world.calls), ["ask for s/1"], "a pause doesn't last for an hour");
+    world.answer(took());
+    assert_eq!(state(&world, "s"), State::Proactive);
+    world.pass(SECOND * 11);
+    assert_eq!(state(&world, "s"), State::Thinking);
+}
+
+#[test]
+fn an_offers_own_times_end_with_it() {
+    let mut world = World::linked(with(rules()), &["s"]);
+    let mut short = wish("s", "a");
+    short.offer = short.offer.with_times(2.0, 1.0).unwrap();
+    world.tell(Command::Offer(short));
+    world.answer(took());
+    world.pass(SECOND * 4);
+    change(&mut world, None, HelpChange::ToReactive).unwrap();
+    world.pass(SECOND * 20);
+    assert_eq!(state(&world, "s"), State::Reactive, "it has the session's own time");
+    world.pass(SECOND);
+    assert_eq!(offer(&mut world, "s", "b").map_err(Refusal::code), Err("v2_cooldown_active"));
+}
+
+#[test]
+fn help_that_ended_while_the_host_was_down_is_in_no_outcomes_way() {
+    let mut world = World::linked(with(rules()), &["s"]);
+    offer(&mut world, "s", "a").unwrap();
+    turn(&mut world, "s", Meaning::PersonWrote, Some("How do I pay?"));
+    assert_eq!(state(&world, "s"), State::Reactive);
+    world.answer(crashed(Crash::Timeout));
+    // Nobody is asked about the offer any more, and the help is over, in one and the same moment.
+    world.now = world.now + HOUR;
+    world.restart();
+    world.run();
+    assert_eq!(decided(&world, "s"), ["a made", "a unknown"]);
+    assert_eq!(refused(&mut world, "s", "b"), "v2_cooldown_active", "as after an offer");
+}
+
+#[test]
+fn an_offer_whose_outcome_nobody_knows_shortens_no_cooldown() {
+    let mut world = World::linked(with(rules()), &["s"]);
+    offer(&mut world, "s", "a").unwrap();
+    change(&mut world, None, HelpChange::StartCooldown(Some(300.0))).unwrap();
+    world.answer(crashed(Crash::Timeout));
+    world.pass(SECOND * 2);
+    let call = world.calls.remove(0);
+    let Work::Message { message, .. } = call.work.clone() else { panic!() };
+    let outcome = Outcome::Message { message, result: Ok(Sending::NotThere) };
+    world.tell(Command::Ended(Ended { outcome, probe: call.probe, random: 0.5 }));
+    world.pass(SECOND * 290);
+    assert_eq!(refused(&mut world, "s", "b"), "v2_cooldown_active");
+}
+
 #[test]
 fn a_program_changes_what_it_read_and_nothing_else() {
     let mut world = World::linked(with(rules()), &["s"]);

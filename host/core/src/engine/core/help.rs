@@ -163,6 +163,8 @@ impl Core {
         };
         let target = (message.plugin.clone(), message.conversation.clone());
         self.sessions.touch(key, now);
+        // Help that is over, for example since the host was down, is in nobody's way.
+        self.pass_time(key, tx);
         let Some(help) = self.helping.get_mut(key) else { return };
         let mut never_came = false;
         let (what, count) = match ended {

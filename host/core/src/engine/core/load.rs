@@ -219,8 +219,8 @@ impl Core {
             let (user_id, email) = (record.user_id.as_deref(), record.email.as_deref());
             times.extend(times_of_person(&key.product, user_id, email));
         }
-        self.helping.load_talks(view, &talks, tx.now)?;
-        self.helping.load_times(view, &times, tx.now)
+        self.helping.load_talks(view, &talks, tx)?;
+        self.helping.load_times(view, &times, tx)
     }
 
     /// Whether a summary took the place of what a note tells of.
