@@ -19,12 +19,12 @@ fn plan(store: StoreKind, seed: u64) -> Plan {
     Plan { store, taker, components: None, sessions: SESSIONS, seed }
 }
 
-fn from_environment(name: &str) -> Option<u64> {
+pub(crate) fn from_environment(name: &str) -> Option<u64> {
     let value = std::env::var(name).ok()?;
     Some(value.parse().unwrap_or_else(|_| panic!("{name} is no number: {value}")))
 }
 
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     from_environment("SIDENOTE_SEED").unwrap_or_else(|| u64::from(rand::random::<u32>()))
 }
 

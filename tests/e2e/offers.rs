@@ -10,7 +10,7 @@ use sidenote_tests::{DEADLINE, Person, Rig, Setup, eventually};
 use crate::replays::INCOMING;
 
 /// Nothing is in the way of an offer but what a test puts there.
-fn setup(rules: &str) -> Setup {
+pub(crate) fn setup(rules: &str) -> Setup {
     let tables = format!(
         r#"
 [context]
@@ -40,7 +40,7 @@ interaction_timeout_s = 30
 }
 
 /// Somebody goes to these pages, one action on each.
-async fn visits(rig: &Rig, person: &Person, pages: &[&str]) {
+pub(crate) async fn visits(rig: &Rig, person: &Person, pages: &[&str]) {
     for (n, page) in pages.iter().enumerate() {
         let mut batch = person.batch(n as u64..n as u64 + 1);
         for action in &mut batch.actions {
@@ -51,13 +51,13 @@ async fn visits(rig: &Rig, person: &Person, pages: &[&str]) {
 }
 
 /// A conversation that the person didn't open: nobody has asked for anything there.
-async fn begin(rig: &Rig, person: &Person) -> String {
+pub(crate) async fn begin(rig: &Rig, person: &Person) -> String {
     let conversation = rig.conversation(person);
     rig.link(person, &conversation).await;
     conversation
 }
 
-async fn offers(rig: &Rig, conversation: &str, wanted: usize) -> Vec<Message> {
+pub(crate) async fn offers(rig: &Rig, conversation: &str, wanted: usize) -> Vec<Message> {
     eventually(|| match rig.platform.messages(conversation).len() {
         there if there >= wanted => Ok(()),
         there => Err(format!("{there} offers are there")),
@@ -71,7 +71,7 @@ async fn help(rig: &Rig, person: &Person) -> Value {
 }
 
 /// Waits until the session stands so, and the decision that was made last is this one.
-async fn stands(rig: &Rig, person: &Person, state: &str, decision: &str) {
+pub(crate) async fn stands(rig: &Rig, person: &Person, state: &str, decision: &str) {
     let mut last = Value::Null;
     for _ in 0..600 {
         last = help(rig, person).await;

@@ -137,6 +137,8 @@ pub struct Offers {
     pub quiet_after_person: Duration,
     /// How long decisions are kept, the refused ones with their reason.
     pub keep_decisions: Duration,
+    /// Whether an offer that nobody answered in its time is removed from the platform, where its plugin can do that.
+    pub tear_down: bool,
 }
 
 impl Default for Offers {
@@ -150,6 +152,7 @@ impl Default for Offers {
             quiet_after_agent: Duration::from_secs(24 * 3600),
             quiet_after_person: Duration::from_secs(60),
             keep_decisions: Duration::from_secs(24 * 3600),
+            tear_down: false,
         }
     }
 }

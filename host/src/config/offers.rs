@@ -50,6 +50,7 @@ pub(super) fn offers(section: Section<'_>, around: Around<'_>) -> Option<(Offers
             default.keep_decisions,
             scalar::duration,
         ),
+        tear_down: section.scalar_or("tear_down", default.tear_down, scalar::boolean),
     };
     let general = Times::default();
     let seconds = |key: &str, default: f64| {

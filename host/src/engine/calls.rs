@@ -4,7 +4,7 @@ use futures_util::future::BoxFuture;
 
 use crate::engine::core::{Call, Ended, Outcome, Work};
 use crate::ids::SessionKey;
-use crate::outbox::message::{Message, Sending};
+use crate::outbox::message::{Content, Message, Sending};
 use crate::outbox::note::{
     self, Crash, FailureKind, Found, Note, NoteKind, PostError, Posted, Redaction, SentNote,
 };
@@ -52,9 +52,16 @@ async fn run(post: &dyn Post, call: Call) -> Outcome {
         }
         Work::Message { message, unknown } => {
             let attempt = attempt(&message.idempotency_key);
-            let result = match unknown {
-                true => find_message(post, attempt, &message).await,
-                false => post.send_message(attempt, &message).await.map(Sending::Posted),
+            let result = match (&message.content, unknown) {
+                (Content::Removal { message_id, .. }, _) => {
+                    remove_offer(post, attempt, &message, message_id).await
+                }
+                (Content::Offer(_) | Content::Question(_), true) => {
+                    find_message(post, attempt, &message).await
+                }
+                (Content::Offer(_) | Content::Question(_), false) => {
+                    post.send_message(attempt, &message).await.map(Sending::Posted)
+                }
             };
             Outcome::Message { message, result }
         }
@@ -122,6 +129,23 @@ async fn find_message(
         Found::No => Sending::NotThere,
         Found::Unsupported => Sending::CantTell,
     })
+}
+
+/// Removes an offer from the platform. One that isn't there is removed.
+async fn remove_offer(
+    post: &dyn Post,
+    call: note::Call,
+    message: &Message,
+    message_id: &str,
+) -> Result<Sending, PostError> {
+    let gone = Ok(Sending::Posted(Posted { note_id: None, pause: None }));
+    let (plugin, conversation) = (&message.plugin, &message.conversation);
+    match post.redact_note(call, plugin, conversation, message_id).await {
+        Ok(Redaction::Removed | Redaction::Overwritten) => gone,
+        Ok(Redaction::Unsupported) => Ok(Sending::CantTell),
+        Err(PostError::Failed(failure)) if failure.kind == FailureKind::NotFound => gone,
+        Err(error) => Err(error),
+    }
 }
 
 /// Asks what the platform calls a note of which it isn't known whether the platform has it; or says what

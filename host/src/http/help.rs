@@ -129,6 +129,9 @@ pub fn decision_json(decision: &Decision) -> Value {
         Decided::Made { seq }
         | Decided::Delivered { seq }
         | Decided::Late { seq }
+        | Decided::TornDown { seq }
+        | Decided::TearDownFailed { seq }
+        | Decided::Interrupted { seq }
         | Decided::Unknown { seq } => {
             value["made"] = json!(true);
             value["offer"] = json!(seq);

@@ -100,6 +100,10 @@ impl Post for Registry {
                 let text = reply.text.as_str();
                 return self.reply(&message.plugin, call, &message.conversation, text).await;
             }
+            message::Content::Removal { .. } => {
+                let message = "an offer is removed by the plugin's redactor".to_owned();
+                return Err(PostError::Unavailable { message });
+            }
         };
         let offer = Offer {
             text: offer.text().to_owned(),

@@ -83,6 +83,12 @@ counters! {
     replies_unknown,
     /// Questions to the model for an answer that got none; they are asked again while there is time.
     reply_questions_failed,
+    /// Offers that nobody answered and that the platform removed.
+    offers_torn_down,
+    /// Offers that nobody answered and that the platform didn't remove.
+    tear_downs_failed,
+    /// Offers that were to be removed when the person acted: their session stays as it is.
+    tear_downs_interrupted,
     /// Messages to a person that ended for want of time: late, or nobody ever knew whether they came.
     messages_expired,
     /// Attempts at a message that are followed by another, or by a question for it.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::content::{Offer, OfferOption};
 use super::launch::LaunchEvent;
 use super::refusal::Refusal;
+use super::tear_down::{TearDown, Torn};
 use super::tours::{Decision, PendingTour, Wording};
 use super::window::{HOUR, Window};
 use crate::clock::Timestamp;
@@ -42,6 +43,9 @@ pub struct Help {
     /// What the person wrote and waits for an answer.
     #[serde(default, skip_serializing_if = "Questions::is_empty")]
     questions: Questions,
+    /// The offer that is being removed from the platform, by what that was decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tear_down: Option<TearDown>,
 }
 
 /// An offer that stands.
@@ -57,6 +61,18 @@ pub struct Offered {
     pub message_id: Option<String>,
     /// The option that was clicked last.
     pub clicked: Option<String>,
+    /// Whether the person said anything to it, a click or a message.
+    #[serde(default)]
+    pub answered: bool,
+}
+
+/// An offer whose state time ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Over {
+    /// The offer.
+    pub offered: Offered,
+    /// By what it would be removed from the platform: the comparison that ended the state.
+    pub tear_down: Option<TearDown>,
 }
 
 /// What a turn of the conversation was to the session.
@@ -104,6 +120,7 @@ impl Help {
             made: Window::default(),
             tour: None,
             questions: Questions::default(),
+            tear_down: None,
         }
     }
 
@@ -113,6 +130,9 @@ impl Help {
     pub fn taken_up(mut self, now: Timestamp) -> Self {
         let set_back = self.saved_at.0.saturating_sub(now.0).max(0);
         self.fsm.set_back(set_back);
+        if let Some(tear_down) = &mut self.tear_down {
+            tear_down.set_back(set_back);
+        }
         self.made.clamp(now);
         self.questions.take_up(now);
         self.saved_at = self.saved_at.min(now);
@@ -135,13 +155,16 @@ impl Help {
         &mut self,
         tours: Option<&TourRegistry>,
         now: Timestamp,
-    ) -> (bool, Option<Offered>) {
+    ) -> (bool, Option<Over>) {
+        let due = self.fsm.poll_timeout(tours).filter(|due| *due <= now);
+        let own_s = self.fsm.limits().interaction_timeout_s;
+        let tear_down = due.and_then(|due| TearDown::decide(&self.fsm, tours, own_s, due));
         let ended = self.fsm.advance(tours, now);
         let over = match self.fsm.state() {
             State::Proactive => None,
             State::Thinking | State::Reactive => {
                 self.tour = None;
-                self.offered.take()
+                self.offered.take().map(|offered| Over { offered, tear_down })
             }
         };
         if over.is_some() {
@@ -211,14 +234,16 @@ impl Help {
     }
 
     /// The platform took the offer at `at`: the session is proactive, with the offer's own time-out and cooldown. Where
-    /// the person was helped otherwise meanwhile, that goes on. `true`: it is proactive.
+    /// the person was helped otherwise meanwhile, that goes on. Returned is the offer where it was taken so long ago that
+    /// it is over.
     pub fn take_offer(
         &mut self,
         offered: Offered,
         tours: Option<&TourRegistry>,
         (at, now): (Timestamp, Timestamp),
-    ) -> bool {
+    ) -> Option<Over> {
         self.pending = None;
+        self.tear_down = None;
         self.changed(now);
         let limits = Limits {
             interaction_timeout_s: offered.offer.interaction_timeout_s,
@@ -226,13 +251,35 @@ impl Help {
         };
         self.fsm.clear_cooldown();
         if self.fsm.to_proactive(at) != Ok(true) {
-            return false;
+            return None;
         }
         self.fsm.set_limits(limits);
         self.offered = Some(offered);
-        // The platform may have had it for so long that it is over.
-        self.advance(tours, now);
-        self.fsm.state() == State::Proactive
+        self.advance(tours, now).1
+    }
+
+    /// An offer is being removed from the platform.
+    pub fn begin_tear_down(&mut self, decided: TearDown, now: Timestamp) {
+        self.tear_down = Some(decided);
+        self.changed(now);
+    }
+
+    /// The call that was to remove an offer is over, or isn't made. `removed`: the platform says that the offer is gone.
+    pub fn end_tear_down(&mut self, removed: bool, now: Timestamp) -> Torn {
+        self.changed(now);
+        match self.tear_down.take() {
+            Some(decided) => decided.finish(&mut self.fsm, removed),
+            // Another offer stands meanwhile.
+            None if removed => Torn::Completed,
+            None => Torn::RemovalFailed,
+        }
+    }
+
+    /// The person answered the offer that stands.
+    pub fn answered(&mut self) {
+        if let Some(offered) = &mut self.offered {
+            offered.answered = true;
+        }
     }
 
     /// The offer didn't come to the person. `made_at`: it certainly did not, so that it doesn't count.
@@ -275,6 +322,7 @@ impl Help {
                 }
                 let standing = self.offered.as_mut().filter(|offered| offered.target == *target);
                 let chosen = standing.and_then(|offered| {
+                    offered.answered = true;
                     let option = offered.offer.chosen(option, text)?.clone();
                     offered.clicked = Some(option.id.clone());
                     Some(option)
@@ -442,7 +490,7 @@ mod tests {
 
     fn offered(seq: u64) -> Offered {
         let offer = Offer::new("t", "Need help?", [("Yes", None), ("No", None)]).unwrap();
-        Offered { seq, offer, target: target(), message_id: None, clicked: None }
+        Offered { seq, offer, target: target(), message_id: None, clicked: None, answered: false }
     }
 
     fn wrote(help: &mut Help, text: &str, now: Timestamp) -> Heard {
@@ -457,7 +505,7 @@ mod tests {
         assert_eq!(help.check_state(None), Ok(()));
         let seq = help.make_offer(&Rules::default(), T);
         assert_eq!(help.check_state(None), Err(Refusal::Pending));
-        assert!(help.take_offer(offered(seq), None, (T + S, T + S)));
+        assert_eq!(help.take_offer(offered(seq), None, (T + S, T + S)), None);
         assert_eq!(help.check_state(None), Err(Refusal::State { state: State::Proactive }));
         let (ended, over) = help.advance(None, T + S * 12);
         assert!(ended && over.is_some());
@@ -496,7 +544,7 @@ mod tests {
     fn an_offer_that_was_taken_long_ago_is_over_when_that_is_found_out() {
         let mut help = Help::new(T);
         let seq = help.make_offer(&Rules::default(), T);
-        assert!(!help.take_offer(offered(seq), None, (T, T + S * 20)));
+        assert!(help.take_offer(offered(seq), None, (T, T + S * 20)).is_some());
         assert_eq!(help.fsm().state(), State::Thinking);
         assert!(help.fsm().cooldown().is_some());
         assert_eq!(help.offered(), None);

@@ -63,6 +63,21 @@ pub enum Decided {
         /// Its number.
         seq: u64,
     },
+    /// Nobody answered it in its time, and the platform removed it.
+    TornDown {
+        /// Its number.
+        seq: u64,
+    },
+    /// Nobody answered it in its time, and the platform didn't remove it.
+    TearDownFailed {
+        /// Its number.
+        seq: u64,
+    },
+    /// The person acted while it was to be removed: the session is as they left it.
+    Interrupted {
+        /// Its number.
+        seq: u64,
+    },
     /// No offer is made.
     Refused(Refusal),
 }
@@ -74,7 +89,8 @@ impl Decided {
         Self::Failed { seq, failure }
     }
 
-    /// A short word for lists: `made`, `delivered`, `late`, `failed`, `unknown`, or the reason of a refusal.
+    /// A short word for lists: `made`, `delivered`, `late`, `failed`, `unknown`, `torn_down`, `tear_down_failed`,
+    /// `interrupted`, or the reason of a refusal.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Made { .. } => "made",
@@ -82,6 +98,9 @@ impl Decided {
             Self::Late { .. } => "late",
             Self::Failed { .. } => "failed",
             Self::Unknown { .. } => "unknown",
+            Self::TornDown { .. } => "torn_down",
+            Self::TearDownFailed { .. } => "tear_down_failed",
+            Self::Interrupted { .. } => "interrupted",
             Self::Refused(refusal) => refusal.code(),
         }
     }

@@ -4,12 +4,14 @@
 //! of which the session still thinks that it stands. The removal is a call that takes its time. Whoever acts meanwhile
 //! keeps the session as it is.
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::Timestamp;
 use crate::session::fsm::{Fsm, State};
 use crate::session::tour::TourRegistry;
 
 /// An offer that is to be removed: what was decided, and what it was decided by.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct TearDown {
     idle_since: Timestamp,
     cooldown_s: f64,
@@ -50,6 +52,13 @@ impl TearDown {
             cooldown_s: limits.cooldown_period_s,
             decided_at: now,
         })
+    }
+
+    /// Moves its times back with those of the session, for a clock that was set back by so many microseconds.
+    pub(crate) fn set_back(&mut self, micros: i64) {
+        for time in [&mut self.idle_since, &mut self.decided_at] {
+            *time = Timestamp(time.0.saturating_sub(micros));
+        }
     }
 
     /// The call is over. `removed`: the platform says so. Looks again: what was decided holds only where nothing

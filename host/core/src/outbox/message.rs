@@ -53,6 +53,25 @@ pub enum Content {
     Question(Offer),
     /// The answer to something that the person wrote.
     Reply(Reply),
+    /// An offer that nobody answered is to be removed from the platform.
+    Removal {
+        /// The number of the offer.
+        offer: u64,
+        /// Its trigger.
+        trigger: String,
+        /// What the platform calls it.
+        message_id: String,
+    },
+}
+
+impl Content {
+    /// Whether it does no harm twice, so that it is tried again where nobody knows its outcome.
+    pub fn is_repeatable(&self) -> bool {
+        match self {
+            Self::Removal { .. } => true,
+            Self::Offer(_) | Self::Question(_) | Self::Reply(_) => false,
+        }
+    }
 }
 
 /// A message and how far its attempts are: its row.
@@ -156,7 +175,9 @@ impl Job {
 
     /// The attempt under way is cut off: nobody knows its outcome.
     pub fn cut(&mut self, now: Timestamp) {
-        self.unknown_since.get_or_insert(now);
+        if !self.message.content.is_repeatable() {
+            self.unknown_since.get_or_insert(now);
+        }
         self.state = State::Due;
     }
 
@@ -235,9 +256,10 @@ impl Job {
             Err(error) => error,
         };
         if asked.is_none() {
-            if error.is_unknown() {
+            let repeatable = self.message.content.is_repeatable();
+            if error.is_unknown() && !repeatable {
                 self.unknown_since = Some(began);
-            } else if !may_be_tried_again(&error) {
+            } else if !(error.is_unknown() || may_be_tried_again(&error)) {
                 return Some(Ended::Failed(error.reason()));
             }
         }

@@ -15,5 +15,6 @@ mod redactions;
 mod replies;
 mod sinks;
 mod standing;
+mod tear_down;
 mod words;
 mod world;

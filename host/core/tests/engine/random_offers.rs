@@ -116,6 +116,7 @@ fn settings() -> Settings {
         per_product_minute: PER_PRODUCT_MINUTE,
         quiet_after_agent: QUIET_AGENT,
         quiet_after_person: QUIET_PERSON,
+        tear_down: true,
         ..Offers::default()
     };
     let of_p = Product::of(vec![CHAT.into()], Delivery::default()).with_offers(rules);
@@ -359,6 +360,9 @@ impl Life {
     /// A call reaches the platform, which carries it out.
     fn reach(&mut self, call: &Call) {
         let Work::Message { message, unknown: false } = &call.work else { return };
+        if message.content.is_repeatable() {
+            return;
+        }
         let new = self.platform.insert(message.idempotency_key.clone());
         assert!(new, "the person has it already: {message:?}");
     }

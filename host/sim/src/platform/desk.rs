@@ -147,8 +147,15 @@ impl Desk {
         self.conversations.keys().cloned().collect()
     }
 
-    /// Redacts a note. `false`: it isn't there.
+    /// Redacts a note, or removes an offer or a reply. `false`: it isn't there.
     pub(super) fn redact(&mut self, conversation: &str, note_id: &str, now: Timestamp) -> bool {
+        if let Some(found) = self.conversations.get_mut(conversation)
+            && let Some(place) = found.messages.iter().position(|it| it.id == note_id)
+        {
+            found.messages.remove(place);
+            self.stats.messages_removed += 1;
+            return true;
+        }
         let found = self.conversations.get_mut(conversation);
         let place = |found: &Conversation| found.notes.iter().position(|note| note.id == note_id);
         let removed = found.and_then(|found| {

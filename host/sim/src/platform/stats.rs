@@ -13,6 +13,8 @@ pub struct PlatformStats {
     pub messages: u64,
     /// Offers and replies answered as before because their idempotency key was known: the person saw one.
     pub message_repeats: u64,
+    /// Offers and replies removed again.
+    pub messages_removed: u64,
     /// Notes redacted.
     pub redactions: u64,
     /// Redactions of notes that are not there.

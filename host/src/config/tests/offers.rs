@@ -42,7 +42,8 @@ fn the_reference_file_names_the_keys_of_every_kind() {
 fn every_limit_is_read_and_some_can_be_switched_off() {
     let product = product(&with(
         "expires = \"20s\"\nmin_interval = \"0s\"\nper_session_hour = 4\nper_user_day = 10\n\
-         per_product_minute = 60\nquiet_after_agent = \"1h\"\nquiet_after_person = \"0s\"\nkeep_decisions = \"48h\"",
+         per_product_minute = 60\nquiet_after_agent = \"1h\"\nquiet_after_person = \"0s\"\nkeep_decisions = \"48h\"\n\
+         tear_down = true",
     ));
     let read = Offers {
         expires: Duration::from_secs(20),
@@ -53,6 +54,7 @@ fn every_limit_is_read_and_some_can_be_switched_off() {
         quiet_after_agent: Duration::from_secs(3600),
         quiet_after_person: Duration::ZERO,
         keep_decisions: Duration::from_secs(48 * 3600),
+        tear_down: true,
     };
     assert_eq!(product.offers.as_deref(), Some(&read));
 }

@@ -17,6 +17,7 @@ use crate::offers::tours::Tours;
 use crate::offers::window::{DAY, MINUTE};
 use crate::outbox::message::{Content, Ended, Job, Message};
 use crate::rules::Offers as Rules;
+use crate::session::fsm::Interaction;
 use crate::session::state::{Session, Target};
 use crate::session::tour::TourRegistry;
 use crate::session::turn::Meaning;
@@ -160,13 +161,14 @@ impl Core {
             Content::Offer(offer) => offer,
             Content::Question(_) => return self.end_question(message, &ended, tx),
             Content::Reply(reply) => return self.end_reply(&job, &reply.answers, ended, tx),
+            Content::Removal { .. } => return self.end_removal(message, ended, tx),
         };
         let target = (message.plugin.clone(), message.conversation.clone());
         self.sessions.touch(key, now);
         // Help that is over, for example since the host was down, is in nobody's way.
         self.pass_time(key, tx);
         let Some(help) = self.helping.get_mut(key) else { return };
-        let mut never_came = false;
+        let (mut never_came, mut over) = (false, None);
         let (what, count) = match ended {
             Ended::Delivered(posted, at) => {
                 let offered = Offered {
@@ -175,8 +177,9 @@ impl Core {
                     target: target.clone(),
                     message_id: posted.note_id,
                     clicked: None,
+                    answered: false,
                 };
-                help.take_offer(offered, registry_of(&tours), (at, now));
+                over = help.take_offer(offered, registry_of(&tours), (at, now));
                 (Decided::Delivered { seq }, &self.counters.offers_delivered)
             }
             Ended::Late => {
@@ -216,6 +219,9 @@ impl Core {
         self.tell_help(key, tx);
         let rules = self.settings.offers(&key.product).cloned().unwrap_or_default();
         self.note_decision(key, offer.trigger(), what, &rules, tx);
+        if let Some(over) = over {
+            self.tear_down(key, over, tx);
+        }
     }
 
     /// The person is asked whether to see the tour that their answer leads to.
@@ -287,6 +293,8 @@ impl Core {
             if what == Heard::Nothing {
                 continue;
             }
+            self.cancel_removals(&key, tx);
+            let Some(help) = self.helping.get_mut(&key) else { continue };
             let ask = match &what {
                 Heard::Clicked(_) => {
                     self.counters.options_chosen.add(1);
@@ -346,7 +354,12 @@ impl Core {
         let fsm = help.fsm_mut();
         let word = change.word();
         match change {
-            HelpChange::Interaction(interaction) => fsm.record(interaction, now),
+            HelpChange::Interaction(interaction) => {
+                fsm.record(interaction, now);
+                if matches!(interaction, Interaction::Message | Interaction::OptionClick) {
+                    help.answered();
+                }
+            }
             HelpChange::ToProactive => match fsm.to_proactive(now) {
                 Ok(true) => {}
                 Ok(false) => return Err(HelpError::CoolingDown),
@@ -386,11 +399,14 @@ impl Core {
     fn pass_time(&mut self, key: &SessionKey, tx: &mut Tx) {
         let tours = self.registry(key);
         let Some(help) = self.helping.get_mut(key) else { return };
-        let (ended, _) = help.advance(registry_of(&tours), tx.now);
+        let (ended, over) = help.advance(registry_of(&tours), tx.now);
         if ended {
             help.changed(tx.now);
             self.helping.save(key, registry_of(&tours), tx);
             self.tell_help(key, tx);
+        }
+        if let Some(over) = over {
+            self.tear_down(key, over, tx);
         }
     }
 
@@ -403,7 +419,7 @@ impl Core {
         }
     }
 
-    fn tell_help(&mut self, key: &SessionKey, tx: &mut Tx) {
+    pub(super) fn tell_help(&mut self, key: &SessionKey, tx: &mut Tx) {
         let now = tx.now;
         let tours = self.registry(key);
         if let Some(help) = self.helping.get_mut(key) {
@@ -412,7 +428,7 @@ impl Core {
         }
     }
 
-    fn note_decision(
+    pub(super) fn note_decision(
         &mut self,
         key: &SessionKey,
         trigger: &str,

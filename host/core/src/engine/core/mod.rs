@@ -9,6 +9,7 @@
 //! | `expire` | taking out what is old |
 //! | `help` | offers of help, and what people say to them |
 //! | `reply` | what people write and is answered |
+//! | `tear_down` | removing an offer that nobody answered |
 
 mod erase;
 mod expire;
@@ -16,6 +17,7 @@ mod help;
 mod link;
 mod load;
 mod reply;
+mod tear_down;
 
 use std::sync::Arc;
 

@@ -171,6 +171,14 @@ impl Messages {
         taken
     }
 
+    /// Takes out the removals that aren't under way.
+    pub(super) fn cancel_removals(&mut self) -> Vec<Job> {
+        let idle = |job: &mut Job| {
+            job.state != State::InFlight && matches!(job.message.content, Content::Removal { .. })
+        };
+        self.jobs.extract_if(.., idle).collect()
+    }
+
     /// Takes those that ended for want of time.
     pub(super) fn take_ended(&mut self) -> Vec<(Job, Ended)> {
         std::mem::take(&mut self.spent)

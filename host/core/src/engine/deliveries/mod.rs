@@ -244,6 +244,17 @@ impl Deliveries {
         tx.touched.push(key);
     }
 
+    /// Takes out the removals of a session whose calls aren't under way.
+    pub(super) fn cancel_removals(&mut self, key: &SessionKey, tx: &mut Tx) -> Vec<MessageJob> {
+        let cancelled = self.messages.get_mut(key).map(Messages::cancel_removals);
+        let cancelled = cancelled.unwrap_or_default();
+        for job in &cancelled {
+            tx.push(delete(Table::Message, session_group(key), job.message.seq));
+            tx.touched.push(key.clone());
+        }
+        cancelled
+    }
+
     /// Takes what came of an attempt at a message. Returns it where it has ended.
     pub(super) fn end_message(
         &mut self,

@@ -70,7 +70,10 @@ impl Life {
             if self.known[session].conversation.is_some() && self.is_waiting(message) {
                 assert!(under_way.insert(session.to_owned()), "one message at a time");
             }
-            if !self.seen.insert((key.clone(), call.attempt)) || *unknown {
+            if !self.seen.insert((key.clone(), call.attempt))
+                || *unknown
+                || message.content.is_repeatable()
+            {
                 continue;
             }
             let sent = self.sent.entry(key.clone()).or_default();
