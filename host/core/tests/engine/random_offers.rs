@@ -284,6 +284,7 @@ impl Life {
         self.world.tell(Command::Turn(Turn {
             plugin: CHAT.into(),
             conversation: conversation(&to),
+            message_id: None,
             meaning,
             option_id: None,
             text: wrote.then(|| text.to_owned()),

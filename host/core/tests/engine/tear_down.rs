@@ -50,6 +50,7 @@ fn turn(world: &mut World, meaning: Meaning, text: &str) {
     world.tell(Command::Turn(Turn {
         plugin: CHAT.into(),
         conversation: conversation("s"),
+        message_id: None,
         meaning,
         option_id: None,
         text: Some(text.to_owned()),
@@ -70,7 +71,7 @@ fn removed(call: &Call) -> Option<(u64, &str)> {
     let Work::Message { message, unknown: false } = &call.work else { return None };
     match &message.content {
         Content::Removal { offer, message_id, .. } => Some((*offer, message_id)),
-        Content::Offer(_) | Content::Question(_) => None,
+        Content::Offer(_) | Content::Question(_) | Content::Reply(_) => None,
     }
 }
 
