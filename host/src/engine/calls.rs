@@ -56,10 +56,10 @@ async fn run(post: &dyn Post, call: Call) -> Outcome {
                 (Content::Removal { message_id, .. }, _) => {
                     remove_offer(post, attempt, &message, message_id).await
                 }
-                (Content::Offer(_) | Content::Question(_), true) => {
+                (Content::Offer(_) | Content::Question(_) | Content::Reply(_), true) => {
                     find_message(post, attempt, &message).await
                 }
-                (Content::Offer(_) | Content::Question(_), false) => {
+                (Content::Offer(_) | Content::Question(_) | Content::Reply(_), false) => {
                     post.send_message(attempt, &message).await.map(Sending::Posted)
                 }
             };
