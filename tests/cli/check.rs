@@ -135,6 +135,31 @@ fn offers_of_help_are_summed_up_and_a_trigger_that_waits_for_no_judge_is_a_warni
 }
 
 #[test]
+fn a_product_that_none_of_its_plugins_can_speak_for_is_refused_with_the_reason() {
+    let folder = right_folder();
+    put(components().join("webhook.wasm"), folder.path(), "chat.wasm");
+    let model = "[context]\n[llm]\nprovider = \"openai\"\nmodel = \"m\"\nbase_url = \"http://127.0.0.1:1/v1\"\n[summary]\nenabled = false\n";
+    let refused = |tables: &str| {
+        let run =
+            check(folder.path(), &format!("{RIGHT}{model}{tables}"), &[], &[("API", "hunter2")]);
+        assert_ne!(run.code, 2, "{}", run.stderr);
+        let lines = run.stderr.lines().filter(|line| line.starts_with("[products."));
+        (run.stdout, lines.map(str::to_owned).collect::<Vec<_>>())
+    };
+    let (shown, said) = refused("[products.acme.offers]\n[products.acme.reply]\nenabled = true\n");
+    assert!(shown.starts_with("INCOMPLETE"), "{shown}");
+    assert!(shown.contains("what people write gets: a model's reply"), "{shown}");
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].starts_with("[products.acme.offers] ") && said[0].contains("`offer_url`"));
+    assert!(said[1].starts_with("[products.acme.reply] ") && said[1].contains("`reply_url`"));
+    let dry = "[products.acme.reply]\nenabled = true\ndry_run = true\n";
+    let set = "[plugins.eu.config]\noffer_url = \"https://api.eu.example/o\"\nreply_url = \"https://api.eu.example/r\"\n[products.acme.offers]\n[products.acme.reply]\nenabled = true\n";
+    for right in [dry, set] {
+        assert_eq!(refused(right).1, Vec::<String>::new(), "{right}");
+    }
+}
+
+#[test]
 fn tables_in_the_folder_beside_the_file_are_checked_with_it() {
     let folder = right_folder();
     put(test_guests().join("guest_echo.wasm"), folder.path(), "chat.wasm");
