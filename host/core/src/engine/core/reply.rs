@@ -81,7 +81,9 @@ impl Core {
                     let reply = Reply { text, answers: message_id };
                     return self.send_reply(&key, target, reply, &rules, tx);
                 }
-                what => self.note_reply(&key, &what, tx),
+                what @ (Response::Text(_) | Response::HandOver { .. }) => {
+                    self.note_reply(&key, &what, tx)
+                }
             },
             Err(NotReplied::UnderWay) => return Err(NotReplied::UnderWay),
             Err(NotReplied::Gone) => return Err(NotReplied::Gone),
