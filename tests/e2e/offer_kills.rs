@@ -11,7 +11,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sidenote_sim::{Fault, PlatformOptions, Scope};
-use sidenote_tests::{Person, RedisServer, Rig, Setup, StoreKind, eventually};
+use sidenote_tests::{Person, RedisServer, Rig, Setup, StoreKind};
 use tokio::time::{Instant, sleep};
 
 use crate::kills::{from_environment, seed};
@@ -247,24 +247,4 @@ async fn kills_offer_nothing_twice_and_forget_no_offer_on_a_redis_server() {
     let seed = seed();
     println!("SIDENOTE_SEED={seed} repeats this run");
     println!("{}", kills(StoreKind::Redis { url: server.config().url }, seed).await);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_offer_that_is_cut_off_by_a_kill_is_found_by_the_next_host() {
-    let mut trial = Trial::start(StoreKind::Embedded, 1).await;
-    trial.rig.platform.fail(Scope::Any, Fault::slow(Duration::from_secs(2)), 1_000);
-    trial.act(Duration::from_millis(150)).await;
-    let conversations: Vec<_> = trial.people.iter().map(|(_, id)| id.clone()).collect();
-    let there = |rig: &Rig| conversations.iter().map(|id| rig.platform.messages(id).len()).sum();
-    eventually(|| match there(&trial.rig) {
-        0_usize => Err("no offer is there yet".to_owned()),
-        _ => Ok(()),
-    })
-    .await;
-    trial.rig.kill_host().await;
-    trial.settle().await;
-    let delivered: usize = (0..SESSIONS).map(|place| trial.ended(place, "delivered")).sum();
-    assert!(delivered >= 1, "{:?}", trial.told);
-    assert_eq!(trial.rig.platform.stats().message_repeats, 0, "none is sent twice");
-    trial.rig.stop().await;
 }

@@ -206,7 +206,7 @@ fn limits_are_of_a_session_a_person_and_a_product_and_outlive_restarts() {
 fn of_many_that_are_wanted_at_once_only_as_many_are_made_as_may_be() {
     let minute = Offers { per_product_minute: 60, ..rules() };
     let mut world = World::new(with(minute));
-    let sessions: Vec<_> = (0..500).map(|n| format!("s{n}")).collect();
+    let sessions: Vec<_> = (0..10_000).map(|n| format!("s{n}")).collect();
     world.round(sessions.iter().map(|it| Command::Link(link(it, it))).collect());
     let answers = world.round(sessions.iter().map(|it| Command::Offer(wish(it, "a"))).collect());
     let made = answers.iter().filter(|answer| matches!(answer, Answer::Offered(Ok(_)))).count();
@@ -214,7 +214,12 @@ fn of_many_that_are_wanted_at_once_only_as_many_are_made_as_may_be() {
     let refused = answers
         .iter()
         .filter(|answer| matches!(answer, Answer::Offered(Err(Refusal::ProductMinute { .. }))));
-    assert_eq!(refused.count(), 440);
+    assert_eq!(refused.count(), 9_940);
+    let reasons = sessions.iter().filter(|it| decided(&world, it) == ["a per_product_minute"]);
+    assert_eq!(reasons.count(), 9_940, "each is on record with its reason");
+    assert_eq!((world.count(Table::Message), world.totals().offers_refused), (60, 9_940));
+    let sent: Vec<_> = world.answer_all(took).iter().map(crate::words::name).collect();
+    assert_eq!(sent.len(), 60, "{sent:?}");
 }
 
 #[test]
