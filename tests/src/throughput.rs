@@ -45,6 +45,19 @@ pub struct Load {
     pub platform_takes: Duration,
     /// Whether what people did lately is kept for those who ask.
     pub context: bool,
+    /// What is looked for in it, where it is kept.
+    pub triggers: Triggers,
+}
+
+/// Triggers that look at every batch and never hit, so that what they cost is all that differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Triggers {
+    /// No help is offered.
+    None,
+    /// A ping-pong, a dwell time and a playbook.
+    BuiltIn,
+    /// One that a component says, the guest `echo`.
+    Wasm,
 }
 
 /// Where a host runs.
@@ -212,13 +225,80 @@ fn setup(load: &Load) -> Setup {
         components: load.components.clone(),
         limits: format!("concurrency = {}", load.concurrency),
         delivery: format!("max_note_actions = {}", load.note_actions),
-        tables: if load.context { "[context]\nenabled = true".to_owned() } else { String::new() },
+        tables: tables(load),
+        files: if load.triggers == Triggers::Wasm { &["guest_echo.wasm"] } else { &[] },
         platform,
         // A short queue: actions that wait for the host are sent late, not counted as late.
         connector: ConnectorOptions { queued_events: 16, ..ConnectorOptions::default() },
         ..Setup::default()
     }
 }
+
+fn tables(load: &Load) -> String {
+    let context = if load.context { "[context]\nenabled = true\n" } else { "" };
+    let triggers = match load.triggers {
+        Triggers::None => "",
+        Triggers::BuiltIn => BUILT_IN,
+        Triggers::Wasm => WASM,
+    };
+    format!("{context}{triggers}")
+}
+
+/// Everybody stays on one page, which is none of these, and not for so long.
+const BUILT_IN: &str = r#"
+[products.p.offers]
+
+[[products.p.offers.triggers]]
+id = "back-and-forth"
+kind = "ping-pong"
+mode = "instant"
+text = "Shall I help?"
+
+[[products.p.offers.triggers]]
+id = "long"
+kind = "page-dwell"
+mode = "instant"
+text = "Shall I help?"
+threshold = "24h"
+
+[[products.p.offers.triggers]]
+id = "elsewhere"
+kind = "section-playbook"
+mode = "instant"
+sections = [{ prefix = "https://app.example.com/projects", id = "projects" }]
+[products.p.offers.triggers.playbook]
+projects = "Shall I help?"
+"#;
+
+/// The component is asked first; nobody stays for so long, so that what it says is never offered.
+const WASM: &str = r#"
+[plugins.echo]
+file = "guest_echo.wasm"
+
+[products.p.offers]
+
+[[products.p.offers.triggers]]
+id = "echo"
+kind = "plugin"
+plugin = "echo"
+mode = "instant"
+alone = false
+
+[[products.p.offers.triggers]]
+id = "long"
+kind = "page-dwell"
+mode = "instant"
+threshold = "24h"
+alone = false
+
+[[products.p.offers.triggers]]
+id = "both"
+kind = "criteria"
+mode = "instant"
+text = "Shall I help?"
+operator = "AND"
+conditions = [{ type = "echo" }, { type = "long" }]
+"#;
 
 /// Opens a conversation for everybody, by webhook.
 async fn link(rig: &Arc<Rig>, names: &[String]) -> Result<()> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Parser;
 use sidenote_tests::idle::{Idle, idle};
-use sidenote_tests::throughput::{Load, NOTE_ACTIONS, Outcome, Place, run};
+use sidenote_tests::throughput::{Load, NOTE_ACTIONS, Outcome, Place, Triggers, run};
 use sidenote_tests::{StoreKind, vitals};
 
 /// Measures every store, and what idle sessions cost.
@@ -96,12 +96,31 @@ async fn bench(args: &Args) -> Result<()> {
     for line in limits {
         say(&format!("  {line}"));
     }
+    for line in triggers(args).await? {
+        say(&line);
+    }
     if args.idle_sessions > 0 {
         let cost =
             idle(args.idle_sessions, StoreKind::Embedded, taker()?, args.plugins.clone()).await?;
         say(&idle_report(&cost));
     }
     Ok(())
+}
+
+/// What triggers cost: actions with them as a part of those without, on the embedded store with `[context]`.
+async fn triggers(args: &Args) -> Result<Vec<String>> {
+    let without = Load { context: true, ..load(args, StoreKind::Embedded)? };
+    let mut lines = vec!["triggers, none of which hits".to_owned()];
+    let plain = measured(&without, "without triggers").await?.actions_per_second();
+    lines.push(format!("  {:<24}{plain:>10.0} actions/s", "without"));
+    let kinds = [("three built-in ones", Triggers::BuiltIn), ("one wasm trigger", Triggers::Wasm)];
+    for (name, triggers) in kinds {
+        let with = measured(&Load { triggers, ..without.clone() }, name).await?;
+        let actions = with.actions_per_second();
+        let part = actions / plain.max(f64::MIN_POSITIVE);
+        lines.push(format!("  {name:<24}{actions:>10.0} actions/s, {part:.2} of without"));
+    }
+    Ok(lines)
 }
 
 async fn measured(load: &Load, what: &str) -> Result<Outcome> {
@@ -123,6 +142,7 @@ fn load(args: &Args, store: StoreKind) -> Result<Load> {
         concurrency: 8,
         platform_takes: Duration::ZERO,
         context: false,
+        triggers: Triggers::None,
     })
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::Parser;
 use sidenote_sim::Totals;
-use sidenote_tests::throughput::{Load, NOTE_ACTIONS, Outcome, Place, run};
+use sidenote_tests::throughput::{Load, NOTE_ACTIONS, Outcome, Place, Triggers, run};
 use sidenote_tests::{StoreArgs, vitals};
 
 /// Measures how many actions a host takes from the stream to the platform in a second.
@@ -75,6 +75,7 @@ async fn measure(args: Args) -> Result<()> {
         concurrency: args.concurrency,
         platform_takes: Duration::from_millis(args.platform_ms),
         context: args.context,
+        triggers: Triggers::None,
     };
     let outcome = run(&load).await?;
     say(&report(&args, &outcome));
