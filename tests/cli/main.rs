@@ -8,6 +8,7 @@ mod connector;
 mod crates;
 mod docs;
 mod help;
+mod offers;
 mod outbox;
 mod plugin;
 mod plugin_new;

@@ -55,6 +55,8 @@ fn entry<'a>(
         NoteKind::Actions => {
             note.actions.first().and_then(|it| history.told.get(rows::number(it))).map(|it| it.era)
         }
+        // Nobody is replied to in these histories.
+        NoteKind::ForPeople => None,
     };
     let era = era.ok_or_else(|| format!("note {} tells what nobody told", note.seq))?;
     Ok(notes.entry((session, era, note.seq)).or_insert_with(|| Posted {

@@ -112,6 +112,7 @@ fn covers(history: &History, summary: &Posted, posted: &Posted) -> bool {
         && summary.note.conversation == posted.note.conversation;
     same && match posted.note.kind {
         NoteKind::Summary => posted.note.seq < summary.note.seq,
+        NoteKind::ForPeople => false,
         NoteKind::Actions => {
             let ordinal = |action| history.told[rows::number(action)].ordinal;
             posted.note.actions.iter().map(ordinal).all(|it| it > 0 && it <= told.through)

@@ -73,6 +73,7 @@ fn judge_notes(
         match posted.note.kind {
             NoteKind::Summary => summaries::judge_note(history, posted).map_err(told)?,
             NoteKind::Actions => judge_note(history, posted, fates).map_err(told)?,
+            NoteKind::ForPeople => return Err(told("nobody is replied to".to_owned())),
         }
         erasures::stays_erased(history, posted).map_err(told)?;
         let actions = posted.note.actions.iter().map(rows::number);

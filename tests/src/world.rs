@@ -212,6 +212,7 @@ impl Platform {
         let text = |content: &Content| match content {
             Content::Offer(offer) | Content::Question(offer) => offer.text().to_owned(),
             Content::Reply(reply) => reply.text.as_str().to_owned(),
+            Content::Removal { offer, .. } => format!("(offer {offer} is removed)"),
         };
         let said =
             |message: &Message| format!("{}: {}", message.conversation, text(&message.content));

@@ -451,6 +451,7 @@ impl Post for Platform {
                 }
                 self.play(&self.writes).await?;
             }
+            NoteKind::ForPeople => unreachable!("nobody is replied to"),
             NoteKind::Summary => {
                 let (_, summary) = note.body.split_once("\n\n").expect("a header");
                 let event =

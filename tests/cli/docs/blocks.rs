@@ -55,7 +55,7 @@ fn every_block_is_included_from_a_file_that_is_checked() {
             "md" => &[None],
             "rs" => &[Some("rust,ignore")],
             "toml" => &[Some("toml")],
-            "json" => &[Some("json")],
+            "json" | "jsonl" => &[Some("json")],
             "js" | "mjs" => &[Some("js")],
             "ts" => &[Some("ts")],
             "py" => &[Some("python")],
