@@ -8,7 +8,7 @@ use super::*;
 /// More than there are connections.
 const MANY: usize = 600;
 /// A health check that takes longer has failed.
-const HEALTHY: Duration = Duration::from_secs(1);
+const HEALTHY: Duration = Duration::from_secs(5);
 
 /// Opens connections that send this, and then a byte every three seconds, and read nothing. They stay open
 /// until what is returned is dropped.
