@@ -116,7 +116,7 @@ async fn going_back_and_forth_is_offered_help_once_and_a_click_comes_back() {
 async fn whom_an_agent_helps_or_who_asked_is_left_alone() {
     let rig = Rig::start(setup("")).await;
     for (n, who) in ["agent", "person", "closed"].into_iter().enumerate() {
-        let person = Person::new("p", &format!("s-{n}"));
+        let person = Person::new("p", format!("s-{n}"));
         let conversation = begin(&rig, &person).await;
         let told = match who {
             "agent" => rig.platform.agent_writes(&conversation, "I'm on it").await,
