@@ -55,7 +55,7 @@ impl Script {
             there.map(|there| there.then(|| -> Arc<dyn Source> { script.clone() }));
         let sources = Sources { activity, since, memory, knowledge };
         let assembly = Assembler { sources, settings }.assemble(&question).await;
-        let users = script.users.lock().unwrap().clone();
+        let users = script.users.lock().expect("nothing panics with it").clone();
         (assembly, users)
     }
 }
@@ -64,7 +64,7 @@ impl Script {
 impl Source for Script {
     async fn ask(&self, ask: &Ask) -> Result<Value, SourceError> {
         if let Ask::Live { user, .. } | Ask::Turns { user, .. } = ask {
-            self.users.lock().unwrap().push(user.clone());
+            self.users.lock().expect("nothing panics with it").push(user.clone());
         }
         let Some((latency, answer)) = self.answers.get(&ask.slot()) else { return Ok(Value::Null) };
         tokio::time::sleep(*latency).await;

@@ -15,10 +15,10 @@ use sidenote::store::MemoryStore;
 use sidenote_tests::world::{BEGIN, Platform, World, product};
 
 fn wish() -> OfferWish {
-    let key = SessionKey { product: product("p"), session: SessionId::new("s").unwrap() };
+    let key = SessionKey { product: product("p"), session: SessionId::new("s").expect("an id") };
     OfferWish {
         key,
-        offer: Offer::new("t", "Need help?", []).unwrap(),
+        offer: Offer::new("t", "Need help?", []).expect("it says something"),
         as_of: None,
         ask_only: false,
     }

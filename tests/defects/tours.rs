@@ -30,11 +30,11 @@ fn proactive(limits: Limits) -> Fsm {
 
 fn key(session: &str) -> SessionKey {
     let (product, session) = (ProductId::new("p"), SessionId::new(session));
-    SessionKey { product: product.unwrap(), session: session.unwrap() }
+    SessionKey { product: product.expect("an id"), session: session.expect("an id") }
 }
 
 fn target(conversation: &str) -> Target {
-    ("intercom".into(), ConversationId::new(conversation).unwrap())
+    ("intercom".into(), ConversationId::new(conversation).expect("an id"))
 }
 
 fn registry(tours: &Value) -> ReadTours {

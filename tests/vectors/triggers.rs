@@ -598,9 +598,9 @@ fn context(when: &Value) -> Result<Value, String> {
     if when["require_conversation"] == true && when["scope_policy"] != "lenient" {
         conversation.as_ref().ok_or("it is linked to no conversation")?;
     }
-    let batches = match &when["payloads"] {
-        Value::Array(payloads) => payloads.iter().map(payload).collect::<Result<Vec<_>, _>>()?,
-        _ => arrived(actions(&when["actions"]), now),
+    let batches = match when["payloads"].as_array() {
+        Some(payloads) => payloads.iter().map(payload).collect::<Result<Vec<_>, _>>()?,
+        None => arrived(actions(&when["actions"]), now),
     };
     let scope = Scope {
         conversation: conversation.as_ref(),

@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn an_id_of_the_hosts_comes_back_from_its_uuid() {
         for n in 0..1000_u64 {
-            let id = format!("o{:020x}", u128::from(n) * 0x1234_5678_9abc_def0_13);
+            let id = format!("o{:020x}", u128::from(n) * 0x0012_3456_789a_bcde_f013);
             let uuid = of(&id);
             assert!(is_uuid(&uuid), "{uuid}");
             assert_eq!(super::id(&uuid), Some(id));

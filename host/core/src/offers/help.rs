@@ -234,7 +234,7 @@ impl Help {
     }
 
     /// The platform took the offer at `at`: the session is proactive, with the offer's own time-out and cooldown. Where
-    /// the person was helped otherwise meanwhile, that goes on. Returned is the offer where it was taken so long ago that
+    /// the person was helped otherwise meanwhile, that goes on. Returned is the offer where it was accepted so long ago that
     /// it is over.
     pub fn take_offer(
         &mut self,

@@ -48,7 +48,7 @@ fn writes(world: &mut World, id: &str, text: &str) {
 }
 
 fn text(text: &str) -> ReplyText {
-    ReplyText::new(text).unwrap()
+    ReplyText::new(text).expect("it says something")
 }
 
 fn wish(world: &mut World, id: &str, what: Response) -> Result<Replied, NotReplied> {
