@@ -9,9 +9,10 @@ use crate::triggers::Triggers;
 /// `[delivery]`: when notes are sealed and how often they are tried.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delivery {
-    /// A note is sealed this long after the last action.
+    /// A note is due this long after the last action. It is sealed when it can be sent: what happens before that
+    /// gathers in it.
     pub debounce: Duration,
-    /// A note is sealed this long after its first action at the latest.
+    /// A note is due this long after its first action at the latest.
     pub max_wait: Duration,
     /// Width of the time bins in a note, in seconds; 0 for none.
     pub bin_seconds: f64,
@@ -35,10 +36,9 @@ pub struct Delivery {
     pub max_age: Duration,
     /// What becomes of the notes behind a dead letter.
     pub dead_head: DeadHead,
-    /// While so many notes of a session wait, or the platform takes none, further actions gather in the
-    /// last one, which isn't sealed yet.
+    /// While so many deliveries of a session wait for a sink, or the sink takes none, further actions join the last one.
     pub max_lane_notes: usize,
-    /// At most so many actions gather in a note that way.
+    /// At most so many actions gather in a note while it waits for its turn, or join in a delivery to a sink.
     pub max_gathered_actions: usize,
 }
 

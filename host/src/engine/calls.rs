@@ -123,6 +123,7 @@ async fn find_message(
         through: 0,
         idempotency_key: message.idempotency_key.clone(),
         sealed_at: message.made_at,
+        begun: false,
     };
     Ok(match post.find_note(call, &note).await? {
         Found::Yes(note_id) => Sending::Posted(Posted { note_id, pause: None }),

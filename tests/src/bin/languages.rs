@@ -154,6 +154,7 @@ async fn post(registry: &Registry) -> Result<()> {
         idempotency_key: "key-1".to_owned(),
         through: 1,
         sealed_at: Timestamp(0),
+        begun: false,
     };
     let call = Call {
         idempotency_key: "key-1".to_owned(),

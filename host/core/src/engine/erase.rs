@@ -10,7 +10,7 @@ use super::deliveries::MAX_SENT;
 use super::kept::{self, KeptCount, Reason};
 use super::rows::{Person, read};
 use crate::ids::{PluginName, SessionKey};
-use crate::outbox::lane::{DeadLetter, Progress, State};
+use crate::outbox::lane::{DeadLetter, Item, Progress, State};
 use crate::outbox::note::{Note, SentNote};
 use crate::outbox::redaction::{ErasureId, Job};
 use crate::outbox::sink_delivery::SinkDelivery;
@@ -233,7 +233,8 @@ impl SessionRows {
     pub(super) fn unknown(&self) -> impl Iterator<Item = Arc<Note>> {
         let progress: BTreeMap<u64, Progress> = self.read(Table::Attempt).collect();
         self.read::<Arc<Note>>(Table::Outbox).filter_map(move |(number, note)| {
-            let progress = progress.get(&number)?;
+            let progress = progress.get(&number).cloned();
+            let progress = progress.unwrap_or_else(|| note.first_progress());
             (progress.unknown || progress.state == State::InFlight).then_some(note)
         })
     }

@@ -276,9 +276,10 @@ impl Accounts {
         changed
     }
 
-    /// Whether calls for the plugin may be made, as far as its platform is concerned.
+    /// Whether calls for the plugin may be made, as soon as there is a slot.
     pub(super) fn allows(&self, plugin: &PluginName, now: Timestamp) -> bool {
-        self.of.get(plugin).is_none_or(|standing| standing.account.allows(now))
+        let open = |standing: &Standing| standing.account.allows(now);
+        self.settings.slots(plugin) > 0 && self.of.get(plugin).is_none_or(open)
     }
 
     /// Until when the platform takes nothing for the conversation.

@@ -6,7 +6,7 @@ use super::timers::Timers;
 use crate::clock::Timestamp;
 use crate::ids::SessionKey;
 use crate::rules::Delivery;
-use crate::session::state::{Record, Session};
+use crate::session::state::{Record, Sealing, Session};
 
 /// All that are in memory.
 #[derive(Default)]
@@ -85,10 +85,10 @@ impl Sessions {
         Some(record)
     }
 
-    /// Sets a session's timer. `gather`: its actions gather until notes can be sent.
-    pub(super) fn settle(&mut self, key: &SessionKey, rules: &Delivery, gather: bool) {
+    /// Sets a session's timer.
+    pub(super) fn settle(&mut self, key: &SessionKey, rules: &Delivery, sealing: Sealing) {
         if let Some(live) = self.live.get(key) {
-            self.timers.set(key, live.session.next_timer(rules, gather));
+            self.timers.set(key, live.session.next_timer(rules, sealing));
         }
     }
 

@@ -40,6 +40,16 @@ pub trait Item {
 
     /// When it was sealed; its age counts from then on.
     fn sealed_at(&self) -> Timestamp;
+
+    /// Whether the first attempt at it began when it was sealed.
+    fn begun(&self) -> bool {
+        false
+    }
+
+    /// How far the attempts are where no row says so.
+    fn first_progress(&self) -> Progress {
+        if self.begun() { Progress::begun(self.sealed_at()) } else { Progress::FRESH }
+    }
 }
 
 impl Item for Note {
@@ -65,6 +75,10 @@ impl Item for Note {
 
     fn sealed_at(&self) -> Timestamp {
         self.sealed_at
+    }
+
+    fn begun(&self) -> bool {
+        self.begun
     }
 }
 
@@ -139,6 +153,11 @@ impl Progress {
         failure: None,
     };
 
+    /// Of a note whose first attempt began at this moment.
+    pub fn begun(at: Timestamp) -> Self {
+        Self { attempts: 1, state: State::InFlight, since: at, ..Self::FRESH }
+    }
+
     /// Of a note that a person had sent again.
     pub fn requeued(now: Timestamp) -> Self {
         Self { requeued: Some(now), ..Self::FRESH }
@@ -202,6 +221,14 @@ pub struct DeadLetter<T = Note> {
     /// Whether its lane waits for a person's decision.
     #[serde(default)]
     pub holds_lane: bool,
+}
+
+impl<T: Item> Queued<T> {
+    /// Whether what is stored of the note itself says that its first attempt is under way, and nothing else is to be said.
+    pub fn is_begun(&self) -> bool {
+        let begun = Progress { attempts: 1, state: State::InFlight, ..Progress::FRESH };
+        self.note.begun() && self.progress == begun
+    }
 }
 
 impl<T> Queued<T> {

@@ -38,6 +38,9 @@ pub struct Note {
     pub idempotency_key: String,
     /// When it was sealed.
     pub sealed_at: Timestamp,
+    /// Whether the first attempt at it began when it was sealed: no row of its own says so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub begun: bool,
 }
 
 impl Note {

@@ -110,6 +110,18 @@ pub struct Sealed {
     pub gathered: bool,
 }
 
+/// When a batch that is due is sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sealing {
+    /// At once: nobody knows when it can be sent.
+    Now,
+    /// When it can be sent: see [`Session::seal_next`].
+    AtItsTurn,
+    /// The same, and it waits already: a note of the session isn't delivered yet, or other sessions are in front. More
+    /// gathers in it meanwhile.
+    Gather,
+}
+
 /// Which actions of a session a summary covers: all up to some ordinal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -200,14 +212,13 @@ impl Session {
     }
 
     /// Takes a batch. `bytes` is its size on the wire. A batch without actions only tells who it is.
-    /// `gather`: notes wait for the platform already, so actions gather in the open batch.
     pub fn on_actions(
         &mut self,
         batch: ActionsPayload,
         bytes: usize,
         now: Timestamp,
         rules: &Delivery,
-        gather: bool,
+        sealing: Sealing,
     ) -> Vec<Effect> {
         let mut effects = Vec::new();
         self.touch(now, &mut effects);
@@ -228,7 +239,7 @@ impl Session {
         if self.record.link.is_none() {
             self.trim(now, rules, &mut effects);
         } else {
-            self.seal_due(now, rules, gather, &mut effects);
+            self.seal_due(now, rules, sealing, &mut effects);
         }
         effects
     }
@@ -417,11 +428,11 @@ impl Session {
         (Some(seq), effects)
     }
 
-    /// Runs the timers that are due. `gather` as in [`Session::on_actions`].
-    pub fn on_timer(&mut self, now: Timestamp, rules: &Delivery, gather: bool) -> Vec<Effect> {
+    /// Runs the timers that are due.
+    pub fn on_timer(&mut self, now: Timestamp, rules: &Delivery, sealing: Sealing) -> Vec<Effect> {
         let mut effects = Vec::new();
         if self.record.link.is_some() {
-            self.seal_due(now, rules, gather, &mut effects);
+            self.seal_due(now, rules, sealing, &mut effects);
         } else {
             self.trim(now, rules, &mut effects);
         }
@@ -429,12 +440,28 @@ impl Session {
     }
 
     /// When [`Session::on_timer`] has something to do.
-    pub fn next_timer(&self, rules: &Delivery, gather: bool) -> Option<Timestamp> {
+    pub fn next_timer(&self, rules: &Delivery, sealing: Sealing) -> Option<Timestamp> {
         if self.record.link.is_some() {
-            self.open.due(rules).filter(|_| !gather)
+            self.open.due(rules).filter(|_| sealing != Sealing::Gather)
         } else {
             self.open.oldest().map(|arrived| arrived + rules.pre_link_window + TICK)
         }
+    }
+
+    /// By which plugin a batch that is due goes, where there is one. `waits`: it was due already, and is however much
+    /// has come since.
+    pub fn due_for(&self, now: Timestamp, rules: &Delivery, waits: bool) -> Option<&PluginName> {
+        let due = self.open.due(rules).is_some_and(|due| waits || due <= now);
+        self.record.link.as_ref().filter(|_| due).map(|link| &link.plugin)
+    }
+
+    /// Seals a note of the open batch, for its turn has come. Returns the batch's rows that are gone with it. The
+    /// record must be stored with the note.
+    pub fn seal_next(&mut self, rules: &Delivery) -> Option<(Vec<u64>, Sealed)> {
+        if self.open.is_empty() {
+            return None;
+        }
+        self.take_note(usize::MAX, rules, 0.0)
     }
 
     /// Seals all that waits for a linked conversation; for a shutdown.
@@ -486,17 +513,17 @@ impl Session {
         &mut self,
         now: Timestamp,
         rules: &Delivery,
-        gather: bool,
+        sealing: Sealing,
         effects: &mut Vec<Effect>,
     ) {
-        if gather {
-            self.gathered |= !self.open.is_empty();
-            while self.open.actions() >= rules.max_gathered_actions.max(rules.max_note_actions) {
-                self.seal_one(rules, 0.0, effects);
-            }
-            return;
-        }
-        while self.open.due(rules).is_some_and(|due| due <= now) {
+        self.gathered |= sealing == Sealing::Gather && !self.open.is_empty();
+        let most = rules.max_gathered_actions.max(rules.max_note_actions);
+        let is_due = |open: &OpenBatch| match sealing {
+            Sealing::Now => open.due(rules).is_some_and(|due| due <= now),
+            // What waits in memory is bounded.
+            Sealing::AtItsTurn | Sealing::Gather => open.actions() >= most,
+        };
+        while is_due(&self.open) {
             self.seal_one(rules, 0.0, effects);
         }
     }
@@ -519,9 +546,20 @@ impl Session {
         bin_seconds: f64,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(link) = self.record.link.clone() else {
-            return;
-        };
+        if let Some((rows, sealed)) = self.take_note(bound, rules, bin_seconds) {
+            effects.push(Effect::Forget(rows));
+            effects.push(Effect::Seal(sealed));
+            effects.push(Effect::Save);
+        }
+    }
+
+    fn take_note(
+        &mut self,
+        bound: usize,
+        rules: &Delivery,
+        bin_seconds: f64,
+    ) -> Option<(Vec<u64>, Sealed)> {
+        let link = self.record.link.clone()?;
         let gathered = self.gathered && self.open.actions() > rules.max_note_actions;
         let most = if gathered { rules.max_gathered_actions } else { rules.max_note_actions };
         let (rows, actions) = self.open.take(most.max(rules.max_note_actions).min(bound));
@@ -529,10 +567,8 @@ impl Session {
         let through = self.record.left;
         self.gathered &= !self.open.is_empty();
         self.record.notes += 1;
-        effects.push(Effect::Forget(rows));
-        let seq = self.record.notes;
-        effects.push(Effect::Seal(Sealed {
-            seq,
+        let sealed = Sealed {
+            seq: self.record.notes,
             link,
             actions,
             kind: NoteKind::Actions,
@@ -540,8 +576,8 @@ impl Session {
             through,
             bin_seconds,
             gathered,
-        }));
-        effects.push(Effect::Save);
+        };
+        Some((rows, sealed))
     }
 }
 

@@ -40,9 +40,12 @@ fn full(keep: History) -> World {
     world.answer_all(|| fails(FailureKind::Permanent));
     world.tell(acts_of("s", who, &["three"]));
     world.pass(MOMENT);
+    let posting = names(&world.calls).iter().position(|name| name == "post s/3");
+    world.calls.swap(0, posting.expect("it is under way"));
+    world.answer(fails(FailureKind::Transient));
+    world.pass(SECOND);
     world.tell(acts("t", &["other"]));
-    world.tell(acts("s", &["four"]));
-    world.pass(MOMENT);
+    world.seal("s");
     world.tell(acts("s", &["five", "six"]));
     world
 }

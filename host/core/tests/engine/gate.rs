@@ -348,6 +348,7 @@ fn a_core_that_has_nothing_to_begin_on_its_turn_has_the_next_one_woken() {
         sealed(world, &sessions(prefix, 1));
     }
     let [a, b, c] = &mut all[..] else { panic!("three") };
+    b.tell(Command::Drain);
     a.answer(took());
     assert_eq!((a.woken(), b.woken(), c.woken()), (0, 1, 0));
     // Before its turn comes, a person removes what it waits for.

@@ -13,6 +13,7 @@ mod random;
 mod random_offers;
 mod redactions;
 mod replies;
+mod sealing;
 mod sinks;
 mod standing;
 mod tear_down;

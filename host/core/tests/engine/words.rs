@@ -14,6 +14,7 @@ use sidenote_core::outbox::note::{
 };
 use sidenote_core::outbox::redaction::ErasureId;
 use sidenote_core::outbox::sink_delivery::Roles;
+use sidenote_core::rows::Table;
 use sidenote_core::rules::{Delivery, Product};
 use sidenote_core::session::payload::{Action, ActionsPayload};
 use sidenote_core::session::state::{Covers, Summarized};
@@ -233,10 +234,13 @@ impl World {
         assert!(matches!(answer, Answer::Linked(Ok(_))), "{answer:?}");
     }
 
-    /// A note of a linked session is sealed.
+    /// A note of a linked session is sealed, whether its turn has come or not.
     pub(crate) fn seal(&mut self, session: &str) {
         self.tell(acts(session, &["it"]));
         self.pass(MOMENT);
+        if self.count(Table::Open) > 0 {
+            self.tell(Command::Drain);
+        }
     }
 
     /// As many notes of a linked session are on record as sent.

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::cursor::{Cursor, TABLES};
@@ -79,7 +80,7 @@ impl<'a> Walk<'a> {
             Some((attempts, _)) => self.progress(&rows, table, attempts).await?,
         };
         for (row, value) in rows {
-            let of_row = progress.remove(&row).unwrap_or(Some(Progress::FRESH));
+            let of_row = progress.remove(&row).unwrap_or_else(|| Some(first_progress(&value)));
             if of_row.is_none() {
                 page.found.push((row.clone(), None));
             }
@@ -206,6 +207,20 @@ fn read(row: &Key, value: &[u8], progress: Progress, now: Timestamp, text: bool)
         read_as::<SinkDelivery>(row, value, progress, now, text)
     } else {
         read_as::<Note>(row, value, progress, now, text)
+    }
+}
+
+/// How far the attempts are at what waits, where no row of its own says so.
+fn first_progress(value: &[u8]) -> Progress {
+    #[derive(Deserialize)]
+    struct Begun {
+        #[serde(default)]
+        begun: bool,
+        sealed_at: Timestamp,
+    }
+    match serde_json::from_slice(value) {
+        Ok(Begun { begun: true, sealed_at }) => Progress::begun(sealed_at),
+        Ok(_) | Err(_) => Progress::FRESH,
     }
 }
 

@@ -25,7 +25,7 @@ pub use load::Recovery;
 
 use super::command::{Answer, Command};
 use super::counters::Counters;
-use super::deliveries::{Deliveries, Ended, Outcome};
+use super::deliveries::{Deliveries, Ended, FirstAttempt, Outcome, Sealer};
 use super::directory::Directory;
 use super::event::What;
 use super::gate::{EngineId, Gate};
@@ -48,7 +48,7 @@ use crate::session::identity::{Identity, Tie};
 use crate::session::link::LinkMode;
 use crate::session::note::{format_note, format_summary};
 use crate::session::payload::{ActionsPayload, SummaryPayload};
-use crate::session::state::{Covers, Effect, Sealed, Summarized, Target};
+use crate::session::state::{Covers, Effect, Record, Sealed, Sealing, Summarized, Target};
 use crate::session::wording::worded;
 
 /// One partition's sessions and deliveries, and what is decided about them.
@@ -207,8 +207,9 @@ impl Core {
         let effects = if roles.writer.is_none() && session.record().link.is_none() {
             session.on_passed(&batch, arrived)
         } else {
-            let gather = self.deliveries.gathers(key, &self.gate.open(), rules, tx.now);
-            session.on_actions(batch, bytes, arrived, rules, gather)
+            let plugin = session.record().link.as_ref().map(|link| &link.plugin);
+            let sealing = self.deliveries.sealing(key, plugin, &self.gate.open(), tx.now);
+            session.on_actions(batch, bytes, arrived, rules, sealing)
         };
         self.run_effects(key, effects, tx);
         if let Some(batch) = for_sinks {
@@ -310,7 +311,7 @@ impl Core {
         self.counters.nobody_ids.add(names.clean_batch(&mut who));
         let is_one = |id: &ConversationId| names.names_somebody(id.as_str());
         let conversation = conversation.filter(is_one);
-        let effects = session.on_actions(who, 0, tx.now, rules, false);
+        let effects = session.on_actions(who, 0, tx.now, rules, Sealing::AtItsTurn);
         self.run_effects(key, effects, tx);
         if let Some(conversation) = conversation {
             // autoplay-sdk links on whatever it is told, so nobody vouches for it.
@@ -418,39 +419,19 @@ impl Core {
     }
 
     fn seal(&mut self, key: &SessionKey, sealed: Sealed, tx: &mut Tx) {
-        let now = tx.now;
         let Some(record) = self.sessions.record(key) else { return };
-        let session = Some(key.session.as_str());
-        let actions = worded(sealed.actions);
-        let body = match sealed.text {
-            None => format_note(session, &actions, sealed.bin_seconds, now),
-            Some(text) => format_summary(session, &text, now),
-        };
-        let note = Arc::new(Note {
-            key: key.clone(),
-            seq: sealed.seq,
-            plugin: sealed.link.plugin,
-            conversation: sealed.link.conversation,
-            user_id: record.user_id.clone(),
-            email: record.email.clone(),
-            kind: sealed.kind,
-            body,
-            actions,
-            through: sealed.through,
-            idempotency_key: Note::idempotency_key(key, sealed.seq, now),
-            sealed_at: now,
-        });
-        self.deliveries.add_note(note, tx, &self.counters);
-        self.counters.notes_gathered.add(u64::from(sealed.gathered));
+        let note = note_of(key, record, sealed, FirstAttempt::Waits, tx.now, &self.counters);
+        self.deliveries.add_note(note, tx);
     }
 
     /// Does what is due at the transaction's moment, behind its commands.
     pub fn run_due(&mut self, tx: &mut Tx) {
         for key in self.sessions.take_due(tx.now) {
             let rules = self.settings.rules(&key.product);
-            let gather = self.deliveries.gathers(&key, &self.gate.open(), rules, tx.now);
             let Some(session) = self.sessions.get_mut(&key, tx.now) else { continue };
-            let effects = session.on_timer(tx.now, rules, gather);
+            let plugin = session.record().link.as_ref().map(|link| &link.plugin);
+            let sealing = self.deliveries.sealing(&key, plugin, &self.gate.open(), tx.now);
+            let effects = session.on_timer(tx.now, rules, sealing);
             self.run_effects(&key, effects, tx);
         }
         self.deliveries.expire(&self.settings, tx, &self.counters);
@@ -463,11 +444,20 @@ impl Core {
     /// Ends a transaction: begins what can be begun with it. It is to be stored next.
     pub fn finish(&mut self, mut tx: Tx) -> Spent {
         let now = tx.now;
-        tx.touched.iter().for_each(|key| self.deliveries.enqueue(key, now));
+        for key in &tx.touched {
+            let waits = self.deliveries.has_unsealed(key);
+            let rules = self.settings.rules(&key.product);
+            let session = self.sessions.get(key);
+            let due_for = session.and_then(|session| session.due_for(now, rules, waits));
+            self.deliveries.enqueue(key, due_for, now);
+        }
         if !self.stopping {
             let mut accounts = self.gate.open();
             let plugins = &*self.plugins;
-            self.deliveries.begin(&mut accounts, self.engine, &self.settings, plugins, &mut tx);
+            let (settings, counters) = (&*self.settings, &*self.counters);
+            let mut sealer = AtItsTurn { sessions: &mut self.sessions, settings, counters };
+            let (engine, sealer) = (self.engine, &mut sealer);
+            self.deliveries.begin(&mut accounts, engine, settings, plugins, sealer, &mut tx);
         }
         self.roles.clear();
         let touched = std::mem::take(&mut tx.touched);
@@ -490,8 +480,10 @@ impl Core {
         for key in keys {
             let rules = self.settings.rules(&key.product);
             self.deliveries.settle(key, rules);
-            let gather = self.deliveries.gathers(key, &accounts, rules, now);
-            self.sessions.settle(key, rules, gather);
+            let link = self.sessions.record(key).and_then(|record| record.link.as_ref());
+            let plugin = link.map(|link| &link.plugin);
+            let sealing = self.deliveries.sealing(key, plugin, &accounts, now);
+            self.sessions.settle(key, rules, sealing);
         }
     }
 
@@ -531,7 +523,7 @@ impl Core {
     }
 
     /// What is on record of a session in memory.
-    pub fn record(&self, key: &SessionKey) -> Option<&crate::session::state::Record> {
+    pub fn record(&self, key: &SessionKey) -> Option<&Record> {
         self.sessions.record(key)
     }
 
@@ -546,6 +538,58 @@ impl Drop for Core {
     fn drop(&mut self) {
         self.gate.open().leave(self.engine);
     }
+}
+
+/// Seals batches at the moment at which they are sent.
+struct AtItsTurn<'a> {
+    sessions: &'a mut Sessions,
+    settings: &'a Settings,
+    counters: &'a Counters,
+}
+
+impl Sealer for AtItsTurn<'_> {
+    fn seal(&mut self, key: &SessionKey, first: FirstAttempt, tx: &mut Tx) -> Option<Arc<Note>> {
+        let session = self.sessions.get_mut(key, tx.now)?;
+        let (rows, sealed) = session.seal_next(self.settings.rules(&key.product))?;
+        let note = note_of(key, session.record(), sealed, first, tx.now, self.counters);
+        let group = session_group(key);
+        tx.extend(rows.into_iter().map(|row| delete(Table::Open, group.clone(), row)));
+        tx.records.insert(key.clone());
+        Some(note)
+    }
+}
+
+fn note_of(
+    key: &SessionKey,
+    record: &Record,
+    sealed: Sealed,
+    first: FirstAttempt,
+    now: Timestamp,
+    counters: &Counters,
+) -> Arc<Note> {
+    let session = Some(key.session.as_str());
+    let actions = worded(sealed.actions);
+    let body = match sealed.text {
+        None => format_note(session, &actions, sealed.bin_seconds, now),
+        Some(text) => format_summary(session, &text, now),
+    };
+    counters.notes_sealed.add(1);
+    counters.notes_gathered.add(u64::from(sealed.gathered));
+    Arc::new(Note {
+        key: key.clone(),
+        seq: sealed.seq,
+        plugin: sealed.link.plugin,
+        conversation: sealed.link.conversation,
+        user_id: record.user_id.clone(),
+        email: record.email.clone(),
+        kind: sealed.kind,
+        body,
+        actions,
+        through: sealed.through,
+        idempotency_key: Note::idempotency_key(key, sealed.seq, now),
+        sealed_at: now,
+        begun: first == FirstAttempt::Begins,
+    })
 }
 
 /// The conversation that an adopted session's link would go to.

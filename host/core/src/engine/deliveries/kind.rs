@@ -6,9 +6,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::call::Work;
-use super::pipeline::Counts;
+use super::pipeline::{Counts, FirstAttempt, Sealer};
 use crate::engine::counters::{Count, Counters};
 use crate::engine::gate::CallKind;
+use crate::engine::tx::Tx;
+use crate::ids::SessionKey;
 use crate::outbox::lane::Item;
 use crate::rows::Table;
 
@@ -41,6 +43,11 @@ pub(in crate::engine) trait Kind:
 
     /// Counts what was delivered.
     fn delivered(counters: &Counters) -> &Count;
+
+    /// Seals what waits of a session, where the kind is sealed when its turn comes.
+    fn seal(_: &SessionKey, _: FirstAttempt, _: &mut dyn Sealer, _: &mut Tx) -> Option<Arc<Self>> {
+        None
+    }
 
     /// The call that delivers it. `unknown`: an earlier attempt ended without an outcome.
     fn work(item: &Arc<Self>, unknown: bool) -> Work;

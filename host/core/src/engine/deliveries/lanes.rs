@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::kind::Kind;
-use super::pipeline::{Counts, Finished, Pipeline, Started, Turn, Waiting};
+use super::pipeline::{Counts, Finished, FirstAttempt, Pipeline, Sealer, Started, Turn, Waiting};
 use crate::clock::Timestamp;
 use crate::engine::counters::Counters;
 use crate::engine::rows::{delete, put, read, session_group};
@@ -12,7 +12,7 @@ use crate::engine::tx::Tx;
 use crate::engine::view::{Missing, View};
 use crate::ids::{PluginName, SessionKey, shown};
 use crate::outbox::lane::{self, DeadLetter, IN_MEMORY, Lane, Progress, Queued};
-use crate::outbox::note::{PostError, Posted};
+use crate::outbox::note::{Note, PostError, Posted};
 use crate::rows::{Change, Key, Rows};
 use crate::rules::Delivery;
 
@@ -31,6 +31,8 @@ pub(in crate::engine) struct Place<K> {
     pub(in crate::engine) queued: bool,
     /// What was put into it last, which more may join.
     pub(in crate::engine) last: Option<Arc<K>>,
+    /// The plugin by which goes what is due and not sealed yet: it is when the lane is free and its turn comes.
+    unsealed: Option<PluginName>,
 }
 
 impl<K> Default for Lanes<K> {
@@ -41,7 +43,7 @@ impl<K> Default for Lanes<K> {
 
 impl<K: Kind> Place<K> {
     fn new(plugin: PluginName, lane: Lane<K>) -> Self {
-        Self { plugin, lane, queued: false, last: None }
+        Self { plugin, lane, queued: false, last: None, unsealed: None }
     }
 
     /// Nothing more may join what has this number.
@@ -60,7 +62,8 @@ impl<K: Kind> Lanes<K> {
         let mut lanes: Vec<(PluginName, Vec<Queued<K>>)> = Vec::new();
         for (number, value) in items {
             let Some(item) = read::<K>(K::TABLES.queued, *number, value) else { continue };
-            let progress = progress.get(number).cloned().unwrap_or(Progress::FRESH);
+            let progress = progress.get(number).cloned();
+            let progress = progress.unwrap_or_else(|| item.first_progress());
             let plugin = item.plugin().clone();
             let queued = Queued { note: Arc::new(item), progress: progress.by_the_clock_at(now) };
             match lanes.iter_mut().find(|(name, _)| !K::LANE_PER_PLUGIN || *name == plugin) {
@@ -119,6 +122,12 @@ impl<K: Kind> Lanes<K> {
         })
     }
 
+    /// Whether something waits for its turn to be sealed.
+    pub(in crate::engine) fn has_unsealed(&self) -> bool {
+        let waits = |place: &Place<K>| place.queued && place.lane.is_empty();
+        self.0.iter().any(|place| waits(place) && place.unsealed.is_some())
+    }
+
     /// Ends the attempt at the head of an item's lane.
     pub(super) fn finish(
         &mut self,
@@ -155,26 +164,43 @@ impl<K: Kind> Waiting for Lanes<K> {
     }
 
     fn take_ready(&mut self, now: Timestamp) -> Vec<PluginName> {
-        let ready = self.0.iter_mut().filter(|place| !place.queued && place.lane.is_ready(now));
         let queue = |place: &mut Place<K>| {
+            let plugin = place.ready_for(now).filter(|_| !place.queued)?.clone();
             place.queued = true;
-            place.lane.head().map_or_else(|| place.plugin.clone(), |it| it.note.plugin().clone())
+            Some(plugin)
         };
-        ready.map(queue).collect()
+        self.0.iter_mut().filter_map(queue).collect()
     }
 
     fn turn(&mut self, plugin: &PluginName, now: Timestamp) -> Turn {
         let Some(place) = self.get_mut(plugin) else { return Turn::Nothing };
         place.queued = false;
-        match place.lane.head().filter(|_| place.lane.is_ready(now)) {
+        match place.ready_for(now) {
             None => Turn::Nothing,
             // What it waited for left the lane, and what is the head goes another way.
-            Some(head) if head.note.plugin() != plugin => {
-                let other = head.note.plugin().clone();
+            Some(other) if other != plugin => {
+                let other = other.clone();
                 place.queued = true;
                 Turn::By(other)
             }
-            Some(head) => Turn::Now(head.note.conversation().cloned()),
+            Some(_) => match place.lane.head() {
+                Some(head) => Turn::Now(head.note.conversation().cloned()),
+                None => Turn::Unsealed,
+            },
+        }
+    }
+
+    fn seal(
+        &mut self,
+        key: &SessionKey,
+        first: FirstAttempt,
+        sealer: &mut dyn Sealer,
+        tx: &mut Tx,
+    ) {
+        self.0.iter_mut().for_each(|place| place.unsealed = None);
+        if let Some(item) = K::seal(key, first, sealer, tx) {
+            tx.push(put(K::TABLES.queued, session_group(key), item.seq(), &*item));
+            self.of(item.plugin()).lane.push(item.clone());
         }
     }
 
@@ -191,7 +217,8 @@ impl<K: Kind> Waiting for Lanes<K> {
     fn start(&mut self, _: &SessionKey, plugin: &PluginName, _: Timestamp) -> Option<Started> {
         let head = self.get_mut(plugin)?.lane.start()?;
         let work = K::work(&head.note, head.progress.unknown);
-        Some(Started { row: attempt_row(head), work, attempt: head.progress.attempts, limit: None })
+        let row = (!head.is_begun()).then(|| attempt_row(head));
+        Some(Started { row, work, attempt: head.progress.attempts, limit: None })
     }
 
     fn take_spent(&mut self, now: Timestamp, rules: &Delivery) -> Vec<DeadLetter<K>> {
@@ -259,8 +286,12 @@ impl<K: Kind> Pipeline<Lanes<K>> {
         for (plugin, items, progress) in read {
             let Some(place) = lanes.get_mut(&plugin) else { continue };
             place.lane.refill(items.into_iter().map(|(number, item)| {
-                let progress = progress.get(&number).cloned().unwrap_or(Progress::FRESH);
-                (number, item.map(|item| Queued { note: Arc::new(item), progress }))
+                let queued = item.map(|item| {
+                    let progress = progress.get(&number).cloned();
+                    let progress = progress.unwrap_or_else(|| item.first_progress());
+                    Queued { note: Arc::new(item), progress }
+                });
+                (number, queued)
             }));
         }
         Ok(true)
@@ -274,7 +305,43 @@ pub(super) fn remove<K: Kind>(tx: &mut Tx, key: &SessionKey, seq: u64) {
     }
 }
 
+impl Pipeline<Lanes<Note>> {
+    /// A batch of a session is due and goes by this plugin; `None`: no batch is.
+    pub(in crate::engine) fn want_turn(&mut self, key: &SessionKey, plugin: Option<&PluginName>) {
+        match plugin {
+            Some(plugin) => self.open(key).of(plugin).unsealed = Some(plugin.clone()),
+            None => {
+                let lanes = self.get_mut(key).into_iter();
+                lanes.flat_map(|lanes| &mut lanes.0).for_each(|place| place.unsealed = None);
+            }
+        }
+    }
+
+    /// Seals what waits for its turn with a plugin. Its sessions are touched.
+    pub(in crate::engine) fn seal_waiting(
+        &mut self,
+        plugin: &PluginName,
+        sealer: &mut dyn Sealer,
+        tx: &mut Tx,
+    ) {
+        for key in self.waiting_for(plugin) {
+            if let Some(lanes) = self.get_mut(&key).filter(|lanes| lanes.has_unsealed()) {
+                lanes.seal(&key, FirstAttempt::Waits, sealer, tx);
+                tx.touched.push(key);
+            }
+        }
+    }
+}
+
 impl<K: Kind> Place<K> {
+    /// The plugin by which goes what can be tried.
+    fn ready_for(&self, now: Timestamp) -> Option<&PluginName> {
+        match self.lane.head() {
+            Some(head) => self.lane.is_ready(now).then(|| head.note.plugin()),
+            None => self.unsealed.as_ref().filter(|_| self.lane.is_empty()),
+        }
+    }
+
     fn is_of(&self, plugin: &PluginName) -> bool {
         !K::LANE_PER_PLUGIN || self.plugin == *plugin
     }

@@ -77,7 +77,8 @@ impl Waiting for Messages {
         job.start();
         let (message, unknown) = (job.message.clone(), job.unknown_since.is_some());
         let work = Work::Message { message, unknown };
-        Some(Started { row: row(key, job), work, attempt: job.attempts, limit: job.limit(now) })
+        let row = Some(row(key, job));
+        Some(Started { row, work, attempt: job.attempts, limit: job.limit(now) })
     }
 
     fn take_spent(&mut self, now: Timestamp, _: &Delivery) -> Vec<(Job, Ended)> {

@@ -32,6 +32,7 @@ pub use notes::MAX_SENT;
 use self::kind::Kind;
 use self::lanes::{Lanes, Place};
 use self::messages::{AllMessages, Messages};
+pub(super) use self::pipeline::{FirstAttempt, Sealer};
 use self::pipeline::{Pass, Pipeline};
 use self::redactions::Redactions;
 use super::command::{Decision, LaneKind, NoteRef};
@@ -54,7 +55,7 @@ use crate::outbox::sink_delivery::{Content, SinkDelivery};
 use crate::rows::{Rows, Table};
 use crate::rules::Delivery;
 use crate::session::payload::ActionsPayload;
-use crate::session::state::{Record, Target};
+use crate::session::state::{Record, Sealing, Target};
 
 /// How often it is asked whether a plugin that is being made ready is.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -74,6 +75,8 @@ pub(super) struct Deliveries {
     coming: HashSet<PluginName>,
     /// Sessions with messages that ended for want of time.
     late: Vec<SessionKey>,
+    /// Plugins for which batches may wait that aren't sealed yet.
+    unsealed_for: HashSet<PluginName>,
     /// Plugins of which it was said that their notes stay, and why.
     said: HashSet<(PluginName, Reason)>,
 }
@@ -158,20 +161,26 @@ impl Deliveries {
         self.redactions.refill(view, now)
     }
 
-    /// Whether what a session does had better gather: notes wait that can't be sent.
-    pub(super) fn gathers(
+    /// When a batch of a session that goes by this plugin is sealed.
+    pub(super) fn sealing(
         &self,
         key: &SessionKey,
+        plugin: Option<&PluginName>,
         accounts: &Accounts,
-        rules: &Delivery,
         now: Timestamp,
-    ) -> bool {
-        self.notes.get(key).into_iter().flat_map(Lanes::iter).any(|lane| {
-            lane.head().is_some_and(|head| {
-                let plugin = &head.note.plugin;
-                lane.is_congested(now, rules) || !self.allows(plugin, accounts, now)
-            })
-        })
+    ) -> Sealing {
+        if self.notes.get(key).is_some_and(|lanes| !lanes.is_idle(false)) {
+            return Sealing::Gather;
+        }
+        match plugin.is_none_or(|plugin| self.allows(plugin, accounts, now)) {
+            true => Sealing::AtItsTurn,
+            false => Sealing::Now,
+        }
+    }
+
+    /// Whether a batch of a session waits for its turn to be sealed.
+    pub(super) fn has_unsealed(&self, key: &SessionKey) -> bool {
+        self.notes.get(key).is_some_and(Lanes::has_unsealed)
     }
 
     fn allows(&self, plugin: &PluginName, accounts: &Accounts, now: Timestamp) -> bool {
@@ -179,11 +188,10 @@ impl Deliveries {
     }
 
     /// A sealed note waits from here on.
-    pub(super) fn add_note(&mut self, note: Arc<Note>, tx: &mut Tx, counters: &Counters) {
+    pub(super) fn add_note(&mut self, note: Arc<Note>, tx: &mut Tx) {
         tx.push(put(Table::Outbox, session_group(&note.key), note.seq, &*note));
         tx.touched.push(note.key.clone());
         self.notes.open(&note.key).of(&note.plugin).lane.push(note.clone());
-        counters.notes_sealed.add(1);
     }
 
     /// Something for a sink waits from here on.
@@ -601,8 +609,18 @@ impl Deliveries {
         self.redactions.expire(due, |key| settings.rules(&key.product), tx, counters);
     }
 
-    /// Has what can be tried of this session wait for its turn.
-    pub(super) fn enqueue(&mut self, key: &SessionKey, now: Timestamp) {
+    /// Has what can be tried of this session wait for its turn. `due_for`: a batch of it is due, and goes by this
+    /// plugin.
+    pub(super) fn enqueue(
+        &mut self,
+        key: &SessionKey,
+        due_for: Option<&PluginName>,
+        now: Timestamp,
+    ) {
+        self.notes.want_turn(key, due_for);
+        if let Some(plugin) = due_for.filter(|plugin| !self.unsealed_for.contains(*plugin)) {
+            self.unsealed_for.insert(plugin.clone());
+        }
         self.notes.enqueue(key, now);
         self.sinks.enqueue(key, now);
         if let Some(messages) = self.messages.get_mut(key) {
@@ -620,12 +638,19 @@ impl Deliveries {
         engine: EngineId,
         settings: &Settings,
         plugins: &dyn Plugins,
+        sealer: &mut dyn Sealer,
         tx: &mut Tx,
     ) {
         self.coming = self.wanted().filter(|plugin| plugins.is_coming(plugin)).cloned().collect();
         let notes_wait = HashSet::new();
         let coming = &self.coming;
-        let mut pass = Pass { accounts, engine, settings, coming, notes_wait };
+        let now = tx.now;
+        let closed = |it: &PluginName| coming.contains(it) || !accounts.allows(it, now);
+        // What waits for longer than for its turn is a note, which people can see and which ages.
+        for plugin in self.unsealed_for.extract_if(closed) {
+            self.notes.seal_waiting(&plugin, sealer, tx);
+        }
+        let mut pass = Pass { accounts, engine, settings, coming, notes_wait, sealer };
         // They are late soonest.
         let mut turns = self.messages.begin(&mut pass, tx);
         turns.extend(self.notes.begin(&mut pass, tx));

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use super::call::Work;
 use super::kind::{Kind, Tables};
-use super::pipeline::Counts;
+use super::pipeline::{Counts, FirstAttempt, Sealer};
 use crate::engine::counters::{Count, Counters};
 use crate::engine::gate::CallKind;
+use crate::engine::tx::Tx;
+use crate::ids::SessionKey;
 use crate::outbox::note::Note;
 use crate::rows::Table;
 
@@ -27,6 +29,15 @@ impl Kind for Note {
 
     fn delivered(counters: &Counters) -> &Count {
         &counters.notes_posted
+    }
+
+    fn seal(
+        key: &SessionKey,
+        first: FirstAttempt,
+        sealer: &mut dyn Sealer,
+        tx: &mut Tx,
+    ) -> Option<Arc<Self>> {
+        sealer.seal(key, first, tx)
     }
 
     /// Where an earlier attempt ended without an outcome, the platform is asked first.

@@ -1,6 +1,7 @@
 //! Queue, attempts, retries, expiry and dead letters, written once for every kind of delivery.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::call::{Call, Work};
@@ -11,6 +12,7 @@ use crate::engine::settings::Settings;
 use crate::engine::timers::Timers;
 use crate::engine::tx::Tx;
 use crate::ids::{ConversationId, PluginName, SessionKey};
+use crate::outbox::note::Note;
 use crate::rows::Change;
 use crate::rules::Delivery;
 
@@ -31,6 +33,9 @@ pub(super) trait Waiting {
 
     /// It is this plugin's turn with the session.
     fn turn(&mut self, plugin: &PluginName, now: Timestamp) -> Turn;
+
+    /// Takes in what was found [not to be sealed yet](Turn::Unsealed).
+    fn seal(&mut self, _: &SessionKey, _: FirstAttempt, _: &mut dyn Sealer, _: &mut Tx) {}
 
     /// The platform takes nothing for the conversation of what has its turn before `until`.
     fn hold(
@@ -68,11 +73,27 @@ pub(super) enum Turn {
     By(PluginName),
     /// Something can be tried; for this conversation, where it is for one.
     Now(Option<ConversationId>),
+    /// Something can be tried that is to be sealed first.
+    Unsealed,
+}
+
+/// Seals what waits of sessions when its turn has come.
+pub(in crate::engine) trait Sealer {
+    /// Seals a note of the session's open batch, if there is anything to be sealed.
+    fn seal(&mut self, key: &SessionKey, first: FirstAttempt, tx: &mut Tx) -> Option<Arc<Note>>;
+}
+
+/// Whether the first attempt at a note begins with its sealing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) enum FirstAttempt {
+    Begins,
+    Waits,
 }
 
 /// An attempt that was begun.
 pub(super) struct Started {
-    pub(super) row: Change,
+    /// The row that says so, where nothing else that is stored does.
+    pub(super) row: Option<Change>,
     pub(super) work: Work,
     pub(super) attempt: u32,
     /// It may take so long at most, where that is less than any call may.
@@ -106,6 +127,7 @@ pub(super) struct Pass<'a> {
     pub(super) coming: &'a HashSet<PluginName>,
     /// Plugins for which notes wait: those go first.
     pub(super) notes_wait: HashSet<PluginName>,
+    pub(super) sealer: &'a mut dyn Sealer,
 }
 
 /// All that waits of one kind.
@@ -219,6 +241,11 @@ impl<W: Waiting> Pipeline<W> {
         if turn { ready.pop_front() } else { None }
     }
 
+    /// The sessions that wait for their turn with a plugin.
+    pub(super) fn waiting_for(&mut self, plugin: &PluginName) -> Vec<SessionKey> {
+        self.ready.get(plugin).into_iter().flatten().cloned().collect()
+    }
+
     fn take_turn(
         &mut self,
         pass: &mut Pass<'_>,
@@ -228,8 +255,13 @@ impl<W: Waiting> Pipeline<W> {
     ) {
         let now = tx.now;
         let Some(waiting) = self.of.get_mut(key) else { return };
-        match waiting.turn(plugin, now) {
-            Turn::Nothing => {}
+        let mut turn = waiting.turn(plugin, now);
+        if let Turn::Unsealed = turn {
+            waiting.seal(key, FirstAttempt::Begins, pass.sealer, tx);
+            turn = waiting.turn(plugin, now);
+        }
+        match turn {
+            Turn::Nothing | Turn::Unsealed => {}
             Turn::By(other) => self.ready.entry(other).or_default().push_back(key.clone()),
             Turn::Now(conversation) => {
                 let limit = conversation.and_then(|id| pass.accounts.limit_of(plugin, &id, now));
@@ -237,7 +269,7 @@ impl<W: Waiting> Pipeline<W> {
                     tx.extend(waiting.hold(key, plugin, now, until));
                 } else if let Some(started) = waiting.start(key, plugin, now) {
                     let Started { row, work, attempt, limit } = started;
-                    tx.push(row);
+                    tx.extend(row);
                     let probe = pass.accounts.begin(plugin, W::CALL, now);
                     if probe {
                         tx.accounts.insert(plugin.clone());

@@ -79,7 +79,7 @@ impl Waiting for Jobs {
             note: job.note.clone(),
             idempotency_key: job.idempotency_key(),
         };
-        Some(Started { row: row(key, seq, job), work, attempt: job.attempts, limit: None })
+        Some(Started { row: Some(row(key, seq, job)), work, attempt: job.attempts, limit: None })
     }
 
     fn take_spent(&mut self, now: Timestamp, rules: &Delivery) -> Vec<(u64, Job)> {
