@@ -121,7 +121,7 @@ async fn a_start_takes_up_every_session_however_many_there_are() {
         world.act(&format!("s{n}"), "a").await;
     }
     wait(3.0).await;
-    assert_eq!(world.rows(Table::Outbox).await, 2500);
+    assert_eq!((world.rows(Table::Outbox).await, world.rows(Table::Open).await), (1, 2499));
     let (store, _) = world.crash().await;
     let world = World::start(store, Platform::new([]), Delivery::default());
     wait(60.0).await;

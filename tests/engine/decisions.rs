@@ -8,7 +8,9 @@ use sidenote::engine::{Decision, NoteRef};
 use sidenote::ids::{SessionId, SessionKey};
 use sidenote::outbox::note::FailureKind;
 use sidenote::store::{MemoryStore, Store, Table};
-use sidenote_tests::world::{Answer, Platform, World, failed, ok_after, product, wait};
+use sidenote_tests::world::{
+    Answer, Platform, World, each_sealed, failed, ok_after, product, wait,
+};
 
 fn refused() -> Answer {
     failed(FailureKind::NotFound, None)
@@ -61,7 +63,7 @@ async fn a_dead_letter_is_sent_again_under_its_key_and_leaves_nothing_behind() {
 #[tokio::test(start_paused = true)]
 async fn dead_letters_that_are_sent_again_go_in_order_before_what_waits() {
     let script = [refused(), refused(), ok_after(60.0)];
-    let world = linked(script, Delivery::default()).await;
+    let world = linked(script, each_sealed(Delivery::default())).await;
     acts(&world, &["1", "2", "3", "4", "5", "6", "7"]).await;
     assert_eq!(world.dead().await.len(), 2, "0 and 1; 2 is under way");
     assert_eq!(world.handle.decide(Decision::Retry, vec![note(2), note(1)]).await, Ok(2));
@@ -89,7 +91,7 @@ async fn a_decision_survives_a_crash() {
 #[tokio::test(start_paused = true)]
 async fn where_the_rules_say_so_a_dead_head_holds_its_lane_over_restarts_until_a_person_decides() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-    let world = World::start(store, Platform::new([refused()]), hold());
+    let world = World::start(store, Platform::new([refused()]), each_sealed(hold()));
     acts(&world, &["0"]).await;
     world.link("s", "c").await.unwrap();
     acts(&world, &["1", "2"]).await;
@@ -122,7 +124,7 @@ async fn a_purged_head_lets_its_lane_go_on() {
 
 #[tokio::test(start_paused = true)]
 async fn notes_behind_are_purged_and_one_in_flight_is_not() {
-    let world = linked([ok_after(60.0)], Delivery::default()).await;
+    let world = linked([ok_after(60.0)], each_sealed(Delivery::default())).await;
     acts(&world, &["1", "2", "3", "4", "5", "6", "7"]).await;
     let all = [1, 3, 7].map(note).to_vec();
     assert_eq!(world.handle.decide(Decision::Purge, all).await, Ok(2), "1 is under way");

@@ -14,7 +14,8 @@ use sidenote::session::payload::ActionsPayload;
 use sidenote::store::{MemoryStore, RedisStore, Store, Table};
 use sidenote_tests::RedisServer;
 use sidenote_tests::world::{
-    Answer, Platform, World, action, batch, crashed, embedded, failed, ok_after, product, wait,
+    Answer, Platform, World, action, batch, crashed, each_sealed, embedded, failed, ok_after,
+    product, wait,
 };
 
 fn memory() -> Arc<dyn Store> {
@@ -126,7 +127,8 @@ async fn a_dead_letter_without_a_session_is_found_by_its_person() {
 
 #[tokio::test(start_paused = true)]
 async fn queued_notes_go_and_the_one_under_way_goes_when_it_has_arrived() {
-    let world = start([ok_after(30.0)]);
+    let platform = Platform::with_redactions([ok_after(30.0)], []);
+    let world = World::start(memory(), platform, each_sealed(Delivery::default()));
     world.link("s", "c").await.expect("a link");
     for n in 0..7 {
         world.act("s", &n.to_string()).await;

@@ -26,7 +26,7 @@ use sidenote::engine::link::{LinkEvent, LinkMode};
 use sidenote::outbox::note::{FailureKind, PostError};
 use sidenote::store::{MemoryStore, Store, Table};
 use sidenote_tests::world::{
-    Answer, Platform, World, crashed, embedded, failed, ok_after, wait, wish,
+    Answer, Platform, World, crashed, each_sealed, embedded, failed, ok_after, wait, wish,
 };
 
 fn world(script: impl IntoIterator<Item = Answer>, rules: Delivery) -> World {
@@ -154,7 +154,7 @@ async fn a_move_sends_what_waits_to_the_old_conversation() {
 async fn a_lane_longer_than_what_is_in_memory_is_sent_in_order_over_a_crash() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let slow = (0..5).map(|_| ok_after(30.0));
-    let world = World::start(store, Platform::new(slow), Delivery::default());
+    let world = World::start(store, Platform::new(slow), each_sealed(Delivery::default()));
     world.link("s", "c").await.unwrap();
     for n in 0..40 {
         world.act("s", &n.to_string()).await;

@@ -524,6 +524,11 @@ pub fn settings(rules: &Delivery) -> Settings {
     settings
 }
 
+/// The same rules where each action is a note of its own, sealed at once, whatever is in front of it.
+pub fn each_sealed(rules: Delivery) -> Delivery {
+    Delivery { max_note_actions: 1, max_gathered_actions: 1, ..rules }
+}
+
 /// As [`settings`], with these plugins for both products, eight calls at a time each.
 pub fn settings_with(rules: &Delivery, plugins: &[&str]) -> Settings {
     let plugins: Vec<PluginName> = plugins.iter().map(|name| (*name).into()).collect();

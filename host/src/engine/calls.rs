@@ -171,6 +171,7 @@ async fn name(
         through: sent.through,
         idempotency_key: sent.idempotency_key.clone(),
         sealed_at: sent.at,
+        begun: false,
     };
     Ok(match post.find_note(call, &note).await? {
         Found::Yes(Some(id)) => Ok(id),

@@ -25,6 +25,13 @@ use crate::store::{self, Journal, JournalError, Store, StoreError};
 /// Inputs of one round at most.
 const ROUND: usize = 2048;
 
+/// A commit costs much the same for one change as for many: a round begins no sooner behind the one before, unless
+/// something can be done at once that waits already.
+const GROUP: Duration = Duration::from_millis(4);
+
+/// So many inputs are a round of their own.
+const FULL: usize = 512;
+
 /// Pause before a commit that met a full disk is tried again, and between looks for space.
 pub(super) const FULL_PAUSE: Duration = Duration::from_secs(1);
 
@@ -56,6 +63,8 @@ pub struct Engine {
     pub(super) stopping: bool,
     /// Settings came into force: what waits may be due by them.
     settings_changed: bool,
+    /// When the last round began.
+    began: Timestamp,
     /// Nothing is accepted: the disk is full, and what space is kept is for what is under way. At this moment
     /// it is looked whether there is space again.
     pub(super) paused: Option<Timestamp>,
@@ -141,6 +150,7 @@ impl Engine {
             draining: false,
             stopping: false,
             settings_changed: false,
+            began: Timestamp::default(),
             paused: None,
         };
         (handle, engine)
@@ -242,17 +252,46 @@ impl Engine {
             () = self.slot.notified() => {}
             () = tokio::time::sleep_until(self.clock.instant(timer)) => {}
         }
-        self.take_outcomes(&mut inputs)?;
         // An order comes behind all that was there before it.
         let most = if orders.is_empty() { ROUND } else { INBOX };
+        self.take_waiting(&mut inputs, most)?;
+        while orders.is_empty() && self.can_wait(&inputs) {
+            tokio::select! {
+                Some(order) = self.control.recv() => orders.push(order),
+                Some(input) = self.inbox.recv(), if self.paused.is_none() => inputs.push(input),
+                Some(outcome) = self.calls.join_next() => {
+                    inputs.push(outcome.map_err(EngineError::Panic)?);
+                }
+                () = tokio::time::sleep_until(self.clock.instant(self.began + GROUP)) => break,
+            }
+            self.take_waiting(&mut inputs, ROUND)?;
+        }
+        inputs.extend(orders);
+        Ok(inputs)
+    }
+
+    /// Takes what waits already, up to so many inputs.
+    fn take_waiting(&mut self, inputs: &mut Vec<Input>, most: usize) -> Result<(), EngineError> {
+        self.take_outcomes(inputs)?;
         while inputs.len() < most
             && self.paused.is_none()
             && let Ok(input) = self.inbox.try_recv()
         {
             inputs.push(input);
         }
-        inputs.extend(orders);
-        Ok(inputs)
+        Ok(())
+    }
+
+    /// Whether the round can take in what comes in the next milliseconds.
+    fn can_wait(&self, inputs: &[Input]) -> bool {
+        let now = self.clock.now();
+        let frees = |command: &Command| matches!(command, Command::Ended(_));
+        now < self.began + GROUP
+            && self.began <= now
+            && inputs.len() < FULL
+            && !(self.draining || self.inbox.is_closed())
+            && !self.core.is_hungry()
+            && !(commands(inputs).any(frees) && self.core.wants_slot(now))
     }
 
     /// Takes what came of the calls that have ended.
@@ -271,6 +310,7 @@ impl Engine {
         own: Vec<store::Change>,
     ) -> Result<(), EngineError> {
         let mut tx = Tx::new(self.clock.now());
+        self.began = tx.now();
         let adopted = loop {
             match self.load(&inputs, &mut tx).await {
                 Ok(adopted) => break adopted,

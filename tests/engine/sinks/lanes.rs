@@ -1,5 +1,7 @@
 //! What is handed to whom, in which order.
 
+use std::time::Duration;
+
 use sidenote::config::Delivery;
 use sidenote::outbox::note::FailureKind;
 use sidenote::outbox::note::Sent;
@@ -9,6 +11,9 @@ use sidenote::store::Table;
 use sidenote_tests::world::{action, batch, wait};
 
 use super::{after, fails, numbers, unavailable, world};
+
+/// A commit waits so long at most for what comes just behind it.
+const MOMENT: Duration = Duration::from_millis(10);
 
 #[tokio::test(start_paused = true)]
 async fn every_sink_gets_every_batch_and_summary_once_and_in_order_and_so_does_the_conversation() {
@@ -156,7 +161,10 @@ async fn a_failure_is_tried_again_under_the_same_key_and_nothing_overtakes_it() 
     assert_ne!(handed[3].call.idempotency_key, handed[0].call.idempotency_key);
     // Full jitter at its most: one second, then two.
     let pauses = [handed[1].at - handed[0].at, handed[2].at - handed[1].at];
-    assert_eq!(pauses.map(|pause| pause.as_millis()), [1000, 2000]);
+    // Some milliseconds later: a commit takes in what comes just behind it.
+    let due = [1000, 2000].map(Duration::from_millis);
+    let late = pauses.iter().zip(due).map(|(pause, due)| pause.checked_sub(due));
+    assert!(late.flatten().filter(|late| *late <= MOMENT).count() == 2, "{pauses:?}");
     assert_eq!(world.handle.counters().sink_attempts_failed.get(), 2);
     world.end().await;
 }

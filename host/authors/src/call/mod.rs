@@ -250,6 +250,7 @@ fn note(bench: &Bench, event: &EventArgs, key: Option<&str>) -> Result<Note, Unu
         }],
         through: 1,
         sealed_at,
+        begun: false,
     })
 }
 

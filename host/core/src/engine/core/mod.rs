@@ -501,6 +501,11 @@ impl Core {
         timers.into_iter().flatten().fold(self.retention.at(), Timestamp::min)
     }
 
+    /// Whether something waits for nothing but a slot.
+    pub fn wants_slot(&self, now: Timestamp) -> bool {
+        self.deliveries.wants_slot(&self.gate.open(), now)
+    }
+
     /// Whether lanes have something in the store only that is to be read before it can be sent.
     pub fn is_hungry(&self) -> bool {
         self.deliveries.has_hungry_lanes()

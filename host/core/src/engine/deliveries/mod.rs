@@ -666,6 +666,11 @@ impl Deliveries {
         in_lanes.chain(messages).chain(self.redactions.pipeline.wanted())
     }
 
+    /// Whether something waits for nothing but a slot.
+    pub(super) fn wants_slot(&self, accounts: &Accounts, now: Timestamp) -> bool {
+        self.wanted().any(|plugin| self.allows(plugin, accounts, now))
+    }
+
     /// Sets the session's timers, and has its lanes refilled before the next transaction where they must be.
     pub(super) fn settle(&mut self, key: &SessionKey, rules: &Delivery) {
         let hungry = self.notes.get(key).is_some_and(Lanes::is_hungry)
