@@ -21,6 +21,8 @@ pub(crate) enum Program {
     Sidenote,
     /// The program `taker`, which is fed through its standard input.
     Taker(PathBuf),
+    /// The program `peer`, which does the same job by hand.
+    Peer(PathBuf),
 }
 
 /// A process that was started and doesn't listen yet.
@@ -113,6 +115,7 @@ impl Program {
                 command.stdin(Stdio::piped()).stdout(Stdio::piped());
                 command
             }
+            Self::Peer(program) => Command::new(program),
         };
         let mut child = command
             .arg(file)

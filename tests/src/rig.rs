@@ -69,6 +69,8 @@ pub struct Setup {
     /// The program `taker`: the host is a process of its own, which is fed through [`Rig::feed`] and says
     /// when a batch is taken.
     pub taker: Option<PathBuf>,
+    /// The program `peer`, which does a host's job by hand and is in its place, for a comparison.
+    pub peer: Option<PathBuf>,
     /// Who compiles the host's plugins, where that isn't this process. Nobody waits for them then, and what was
     /// compiled isn't kept.
     pub compiler: Option<Compiler>,
@@ -128,9 +130,10 @@ impl Rig {
         let connector = Connector::start(setup.connector.clone()).await.expect("a free port");
         let platform = Platform::start(setup.platform.clone()).await.expect("a free port");
         let toml = configuration(&setup, &connector, &platform);
-        let program = match &setup.taker {
-            Some(taker) => Some(Program::Taker(taker.clone())),
-            None => setup.process.then_some(Program::Sidenote),
+        let program = match (&setup.taker, &setup.peer) {
+            (Some(taker), _) => Some(Program::Taker(taker.clone())),
+            (None, Some(peer)) => Some(Program::Peer(peer.clone())),
+            (None, None) => setup.process.then_some(Program::Sidenote),
         };
         let secrets = Arc::new(Mutex::new(secrets));
         let (compiler, host) = (setup.compiler, None);

@@ -33,8 +33,12 @@ pub struct Load {
     pub sessions: u32,
     /// Actions per second; 0 for as many as the host takes.
     pub rate: u64,
-    /// How long actions are sent.
+    /// How long actions are sent, at most.
     pub time: Duration,
+    /// So many events of each session, where that is said; else as many as there is time for.
+    pub events: Option<u32>,
+    /// Whether people open their conversations when all is sent, instead of before.
+    pub linked_after: bool,
     /// Actions in one event of the stream.
     pub batch: u32,
     /// Actions of one note at most; with 1, every action is a note at once.
@@ -69,6 +73,8 @@ pub enum Place {
     Process,
     /// In a process of its own, the program `taker`, which tells what it counts.
     Taker(PathBuf),
+    /// No host at all: the program `peer`, which does the same job by hand.
+    Peer(PathBuf),
 }
 
 /// The run is over when nothing arrived for this long.
@@ -122,14 +128,22 @@ pub async fn run(load: &Load) -> Result<Outcome> {
     let rig = Arc::new(rig);
     let names: Vec<String> = (0..load.sessions).map(|i| format!("s{i}")).collect();
     let linking = Instant::now();
-    link(&rig, &names).await?;
+    if !load.linked_after {
+        link(&rig, &names).await?;
+    }
     let linked_in = linking.elapsed();
 
     let process = rig.host_process();
     let before = (vitals::cpu_time(process), vitals::cpu_time(None), vitals::machine_time());
-    let began = Instant::now();
+    let mut began = Instant::now();
     let emitted = emit(&rig, load, &names).await;
     let sent_in = began.elapsed();
+    if load.linked_after {
+        // What was queued last is read and stored by then.
+        sleep(Duration::from_secs(2)).await;
+        began = Instant::now();
+        link(&rig, &names).await?;
+    }
     let arrived_in = arrive(&rig, emitted, began).await;
     let used = |after: Option<Duration>, before: Option<Duration>| {
         after.zip(before).map(|(after, before)| after.saturating_sub(before))
@@ -140,7 +154,7 @@ pub async fn run(load: &Load) -> Result<Outcome> {
     let commits = match (&mut feed, &load.host) {
         (Some(feed), _) => feed.counters().await.get("commits").copied(),
         (None, Place::Here) => Some(rig.host().counters().commits),
-        (None, Place::Process | Place::Taker(_)) => None,
+        (None, Place::Process | Place::Taker(_) | Place::Peer(_)) => None,
     };
     let outcome = Outcome {
         emitted,
@@ -182,6 +196,11 @@ impl Outcome {
         self.per_second(self.totals.notes as f64)
     }
 
+    /// The host's processor time for a note, where that is known.
+    pub fn cost_of_a_note(&self) -> Option<Duration> {
+        Some(self.host_cpu?.div_f64((self.totals.notes as f64).max(1.0)))
+    }
+
     /// So much, by the time that everything took.
     pub fn per_second(&self, count: f64) -> f64 {
         count / self.arrived_in.as_secs_f64().max(f64::MIN_POSITIVE)
@@ -220,7 +239,11 @@ fn setup(load: &Load) -> Setup {
         process: matches!(load.host, Place::Process),
         taker: match &load.host {
             Place::Taker(taker) => Some(taker.clone()),
-            Place::Here | Place::Process => None,
+            Place::Here | Place::Process | Place::Peer(_) => None,
+        },
+        peer: match &load.host {
+            Place::Peer(peer) => Some(peer.clone()),
+            Place::Here | Place::Process | Place::Taker(_) => None,
         },
         components: load.components.clone(),
         limits: format!("concurrency = {}", load.concurrency),
@@ -330,7 +353,7 @@ async fn emit(rig: &Rig, load: &Load, names: &[String]) -> u64 {
     let clock = Clock::system();
     let began = Instant::now();
     let (mut emitted, batch) = (0, u64::from(load.batch));
-    for round in 0.. {
+    for round in 0..load.events.map_or(u64::MAX, u64::from) {
         for name in names {
             if began.elapsed() >= load.time {
                 return emitted;

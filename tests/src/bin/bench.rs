@@ -1,22 +1,40 @@
-//! The benchmarks, as one table: what each store lets through, the embedded one with `[context]` as well; how late
-//! notes are at half of the notes that it lets through; and what a session costs.
+//! The benchmarks: the same work by a host and by a program that does it by hand; what each store lets through, the
+//! embedded one with `[context]` as well; how late notes are at half of the notes that it lets through; what triggers cost;
+//! and what a session costs.
 //!
 //! The host is a process of its own; its figures are its alone. The connector and the platform run in this
 //! process and need a good part of the processor: what is measured is the machine with both.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
+use sidenote_tests::comparison::{Figures, Of, Programs, ROWS, Row, Worker};
 use sidenote_tests::idle::{Idle, idle};
 use sidenote_tests::throughput::{Load, NOTE_ACTIONS, Outcome, Place, Triggers, run};
 use sidenote_tests::{StoreKind, vitals};
 
-/// Measures every store, and what idle sessions cost.
+/// Measures a host beside the same job done by hand, every store, and what triggers and idle sessions cost.
 #[derive(Debug, Clone, Parser)]
 struct Args {
+    /// Only these parts; all of them by default.
+    #[arg(long, value_enum)]
+    part: Vec<Part>,
+    /// Only these rows of the comparison.
+    #[arg(long, value_name = "NAME")]
+    row: Vec<String>,
+    /// How often each row of the comparison is run, one worker after the other each time; the middle counts.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Writes the figures of the comparison here, in JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Figures that an earlier run wrote, to compare with.
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
     /// The folder with `webhook.wasm`; the one of `cargo xtask guests` by default.
     #[arg(long, value_name = "DIR")]
     plugins: Option<PathBuf>,
@@ -37,6 +55,25 @@ struct Args {
     idle_sessions: u32,
 }
 
+/// A part of the benchmarks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// A host and its peer, row by row.
+    Comparison,
+    /// What each store lets through.
+    Stores,
+    /// What triggers cost.
+    Triggers,
+    /// What idle sessions cost.
+    Idle,
+}
+
+impl Args {
+    fn wants(&self, part: Part) -> bool {
+        self.part.is_empty() || self.part.contains(&part)
+    }
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     sidenote::telemetry::init(false, tracing::Level::ERROR);
@@ -50,6 +87,119 @@ async fn main() -> ExitCode {
 }
 
 async fn bench(args: &Args) -> Result<()> {
+    if args.wants(Part::Comparison) {
+        compare(args).await?;
+    }
+    if args.wants(Part::Stores) {
+        stores(args).await?;
+    }
+    if args.wants(Part::Triggers) {
+        for line in triggers(args).await? {
+            say(&line);
+        }
+    }
+    if args.wants(Part::Idle) && args.idle_sessions > 0 {
+        let (taker, plugins) = (program("taker")?, args.plugins.clone());
+        let cost = idle(args.idle_sessions, StoreKind::Embedded, taker, plugins).await?;
+        say(&idle_report(&cost));
+    }
+    Ok(())
+}
+
+/// The figures of each worker, by row.
+type Compared = BTreeMap<String, BTreeMap<String, Figures>>;
+
+async fn compare(args: &Args) -> Result<()> {
+    program("peer")?;
+    let folder = program("taker")?.parent().map(Path::to_owned).unwrap_or_default();
+    let programs = Programs::in_folder(&folder, args.plugins.clone());
+    let mut workers = vec![Worker::Peer, Worker::Host(StoreKind::Embedded)];
+    match &args.redis {
+        Some(url) => workers.push(Worker::Host(StoreKind::Redis { url: url.clone() })),
+        None => say("redis is left out: name a server with --redis redis://127.0.0.1:6379"),
+    }
+    let before: Option<Compared> = match &args.against {
+        Some(file) => Some(serde_json::from_slice(&std::fs::read(file)?)?),
+        None => None,
+    };
+    say(&comparison_row(
+        [
+            "",
+            "worker",
+            "actions/s",
+            "notes/s",
+            "notes",
+            "µs/note",
+            "p50",
+            "p99",
+            "MiB",
+            "commits",
+            "ratio",
+            "before",
+        ]
+        .map(str::to_owned),
+    ));
+    let mut compared = Compared::new();
+    let wanted = |row: &&Row| args.row.is_empty() || args.row.iter().any(|name| name == row.name);
+    for row in ROWS.iter().filter(wanted) {
+        let mut runs = vec![Vec::new(); workers.len()];
+        for _ in 0..args.rounds {
+            for (worker, runs) in workers.iter().zip(&mut runs) {
+                runs.push(row.run(worker, &programs).await?);
+            }
+        }
+        let of_row = compared.entry(row.name.to_owned()).or_default();
+        let peer = Figures::middle(&runs[0]).context("a row is run once at least")?;
+        for (worker, runs) in workers.iter().zip(&runs) {
+            let middle = Figures::middle(runs).context("a row is run once at least")?;
+            let before = before.as_ref().and_then(|it| it.get(row.name)?.get(worker.name()));
+            say(&comparison_row(cells(row, worker, &middle, &peer, before)));
+            of_row.insert(worker.name().to_owned(), middle);
+        }
+    }
+    say(
+        "ratio: of what the row compares, to the work by hand; before: the same to the earlier run",
+    );
+    if let Some(file) = &args.json {
+        std::fs::write(file, serde_json::to_vec_pretty(&compared)?)?;
+    }
+    Ok(())
+}
+
+fn cells(
+    row: &Row,
+    worker: &Worker,
+    figures: &Figures,
+    peer: &Figures,
+    before: Option<&Figures>,
+) -> [String; 12] {
+    let compared = match row.of {
+        Of::Actions => "actions/s",
+        Of::Notes => "notes/s",
+        Of::Cost => "µs/note",
+    };
+    [
+        row.name.to_owned(),
+        worker.name().to_owned(),
+        format!("{:.0}", figures.actions_per_second),
+        format!("{:.0}", figures.notes_per_second),
+        figures.notes.to_string(),
+        format!("{:.0}", figures.micros_per_note),
+        format!("{:.0} ms", figures.late_median),
+        format!("{:.0} ms", figures.late_p99),
+        format!("{:.0}", figures.peak),
+        figures.commits_per_note.map_or(String::new(), |commits| format!("{commits:.2}")),
+        format!("{:.2} {compared}", row.ratio(figures, peer)),
+        before.map_or(String::new(), |before| format!("{:.2}", row.ratio(figures, before))),
+    ]
+}
+
+fn comparison_row(cells: [String; 12]) -> String {
+    let [first, rest @ ..] = cells;
+    rest.iter().fold(format!("{first:<14}"), |line, cell| format!("{line}{cell:>11}"))
+}
+
+async fn stores(args: &Args) -> Result<()> {
     let mut stores =
         vec![(StoreKind::Memory, false), (StoreKind::Embedded, false), (StoreKind::Embedded, true)];
     match &args.redis {
@@ -96,14 +246,6 @@ async fn bench(args: &Args) -> Result<()> {
     for line in limits {
         say(&format!("  {line}"));
     }
-    for line in triggers(args).await? {
-        say(&line);
-    }
-    if args.idle_sessions > 0 {
-        let cost =
-            idle(args.idle_sessions, StoreKind::Embedded, taker()?, args.plugins.clone()).await?;
-        say(&idle_report(&cost));
-    }
     Ok(())
 }
 
@@ -133,10 +275,12 @@ fn load(args: &Args, store: StoreKind) -> Result<Load> {
     Ok(Load {
         components: args.plugins.clone(),
         store,
-        host: Place::Taker(taker()?),
+        host: Place::Taker(program("taker")?),
         sessions: args.sessions,
         rate: 0,
         time: Duration::from_secs(args.seconds),
+        events: None,
+        linked_after: false,
         batch: args.batch,
         note_actions: NOTE_ACTIONS,
         concurrency: 8,
@@ -146,11 +290,12 @@ fn load(args: &Args, store: StoreKind) -> Result<Load> {
     })
 }
 
-/// The program beside this one.
-fn taker() -> Result<PathBuf> {
+/// A program beside this one.
+fn program(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe().context("a program knows its own file")?;
-    let taker = own.with_file_name(format!("taker{}", std::env::consts::EXE_SUFFIX));
-    taker.exists().then_some(taker).context("bench: `taker` isn't built; run `cargo xtask bench`")
+    let program = own.with_file_name(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    let built = program.exists().then_some(program);
+    built.with_context(|| format!("bench: `{name}` isn't built; run `cargo xtask bench`"))
 }
 
 fn figures(store: String, notes: &Outcome, actions: &Outcome, half: &Outcome) -> [String; 9] {

@@ -70,6 +70,8 @@ async fn measure(args: Args) -> Result<()> {
         sessions: args.sessions,
         rate: args.rate,
         time: Duration::from_secs(args.seconds),
+        events: None,
+        linked_after: false,
         batch: args.batch,
         note_actions: NOTE_ACTIONS,
         concurrency: args.concurrency,
