@@ -1,12 +1,12 @@
 //! Erasing somebody by the API: no byte of them is left in any file or key of the store, nor in any answer,
 //! whichever way it came in and whatever became of it. Their neighbour's is all there.
 
-use std::path::{Path, PathBuf};
-
 use serde_json::{Value, json};
 use sidenote::session::payload::{ActionsPayload, SummaryPayload};
 use sidenote_sim::{Event, Fault, Scope};
-use sidenote_tests::{DEADLINE, Person, RedisServer, Rig, Setup, StoreKind, eventually};
+use sidenote_tests::{
+    DEADLINE, Person, RedisServer, Rig, Setup, StoreKind, eventually, files_with,
+};
 use tokio::time::{Instant, sleep};
 
 /// What came to pass in each of somebody's sessions.
@@ -192,24 +192,6 @@ async fn erased(rig: &mut Rig) -> [Somebody; 2] {
     bob.is_told(rig).await;
     ann.is_unknown(rig).await;
     [ann, bob]
-}
-
-/// The files below a folder in which a text is.
-fn files_with(folder: &Path, text: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).expect("the folder is there") {
-        let path = entry.expect("an entry can be read").path();
-        if path.is_dir() {
-            found.extend(files_with(&path, text));
-            continue;
-        }
-        // One that is gone meanwhile was being written anew.
-        let bytes = std::fs::read(&path).unwrap_or_default();
-        if bytes.windows(text.len()).any(|window| window == text.as_bytes()) {
-            found.push(path);
-        }
-    }
-    found
 }
 
 #[tokio::test(flavor = "multi_thread")]

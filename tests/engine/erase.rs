@@ -1,6 +1,6 @@
 //! Erasing somebody: what goes at once, what goes at the platform, and what is left of it in the files.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use sidenote::outbox::note::{FailureKind, Redaction};
 use sidenote::outbox::redaction::{ErasureId, Why};
 use sidenote::session::payload::ActionsPayload;
 use sidenote::store::{MemoryStore, RedisStore, Store, Table};
-use sidenote_tests::RedisServer;
 use sidenote_tests::world::{
     Answer, Platform, World, action, batch, crashed, each_sealed, embedded, failed, ok_after,
     product, wait,
 };
+use sidenote_tests::{RedisServer, files_with};
 
 fn memory() -> Arc<dyn Store> {
     Arc::new(MemoryStore::new())
@@ -369,19 +369,6 @@ async fn what_stays_is_listed_in_pages() {
     world.end().await;
 }
 
-/// Every file of a folder, searched for a text.
-fn files_with(folder: &Path, text: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        let bytes = std::fs::read(&path).expect("a file");
-        if bytes.windows(text.len()).any(|window| window == text.as_bytes()) {
-            found.push(path.display().to_string());
-        }
-    }
-    found
-}
-
 const MARKERS: [&str; 5] = [
     "marker-user",
     "marker-session",
@@ -429,7 +416,7 @@ async fn no_byte_of_somebody_is_left_in_the_files_of_the_store() {
     world.handle.scrubbed().await;
     eventually("the mark is gone", async || world.rows(Table::Scrub).await == 0).await;
     for marker in MARKERS {
-        assert_eq!(files_with(folder.path(), marker), Vec::<String>::new(), "{marker}");
+        assert_eq!(files_with(folder.path(), marker), Vec::<PathBuf>::new(), "{marker}");
     }
     assert_eq!(world.rows(Table::Session).await, world.rows(Table::Open).await, "of the others");
     assert_eq!(world.rows(Table::Open).await, 50);

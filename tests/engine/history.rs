@@ -1,7 +1,7 @@
 //! What is kept of what people did: through a crash, behind a summary, within its bounds, and not at all
 //! once it is erased.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use sidenote::ids::{SessionId, SessionKey};
 use sidenote::outbox::note::FailureKind;
 use sidenote::session::payload::{ActionsPayload, Payload};
 use sidenote::store::{Change, Group, Key, MemoryStore, Store, Table};
+use sidenote_tests::files_with;
 use sidenote_tests::world::{
     Answer, BEGIN, Platform, World, action, batch, embedded, failed, ok_after, product, settings,
     wait,
@@ -397,16 +398,6 @@ async fn a_record_that_cannot_be_read_gives_no_ordinal_twice() {
     world.end().await;
 }
 
-/// Every file of a folder that has a text in it.
-fn files_with(folder: &Path, text: &str) -> usize {
-    let files = std::fs::read_dir(folder).expect("a folder");
-    let has = |path: std::path::PathBuf| {
-        let bytes = std::fs::read(path).expect("a file");
-        bytes.windows(text.len()).any(|window| window == text.as_bytes())
-    };
-    files.filter(|entry| has(entry.as_ref().expect("an entry").path())).count()
-}
-
 #[tokio::test]
 async fn no_byte_of_what_somebody_did_is_left_when_they_are_erased() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -420,7 +411,7 @@ async fn no_byte_of_what_somebody_did_is_left_when_they_are_erased() {
     world.take(done_by("bob", "t", &["other"])).await;
     let markers = ["marker-text 1", "marker-text 3", "marker-summary", "marker-before"];
     for marker in markers {
-        assert!(files_with(folder.path(), marker) > 0, "{marker} is there before");
+        assert!(!files_with(folder.path(), marker).is_empty(), "{marker} is there before");
     }
     let subject = Subject::User("marker-before".to_owned());
     let erasure = Erasure { product: product("p"), subject, keep_notes: false };
@@ -433,7 +424,7 @@ async fn no_byte_of_what_somebody_did_is_left_when_they_are_erased() {
     let scrubbed = world.handle.scrubbed();
     tokio::time::timeout(Duration::from_secs(30), scrubbed).await.expect("it is scrubbed");
     for marker in markers {
-        assert_eq!(files_with(folder.path(), marker), 0, "{marker}");
+        assert_eq!(files_with(folder.path(), marker), Vec::<PathBuf>::new(), "{marker}");
     }
     world.end().await;
 }

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use crate::acting::Person;
 use crate::components::{components, test_guests};
 use crate::configuration::configuration;
+use crate::files::files_with;
 use crate::patience::{DEADLINE, eventually};
 use crate::process::{Feed, Log, Process, Program, Starting};
 use crate::store_kind::{FILE, StoreKind};
@@ -255,17 +256,10 @@ impl Rig {
     /// # Panics
     /// When they can't be read.
     pub fn store_files_with(&self, text: &str) -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(self.folder.path()).expect("the folder is there");
-        let paths = entries.map(|entry| entry.expect("an entry can be read").path());
         let of_store = |path: &PathBuf| {
             path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(FILE))
         };
-        let has = |path: &PathBuf| {
-            // One that is gone meanwhile was being written anew.
-            let bytes = std::fs::read(path).unwrap_or_default();
-            bytes.windows(text.len()).any(|window| window == text.as_bytes())
-        };
-        paths.filter(of_store).filter(has).collect()
+        files_with(self.folder.path(), text).into_iter().filter(of_store).collect()
     }
 
     /// Whether a host runs.

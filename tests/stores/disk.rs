@@ -85,8 +85,9 @@ pub(crate) struct Counts {
 impl SimulatedDisk {
     /// A disk whose file holds `image`.
     pub(crate) fn holding(image: Vec<u8>, seed: u64) -> Self {
+        let empty = [0; PAGE as usize];
         let in_use =
-            image.chunks(PAGE as usize).zip(0..).filter(|(page, _)| page.iter().any(|b| *b != 0));
+            image.chunks(PAGE as usize).zip(0..).filter(|(page, _)| **page != empty[..page.len()]);
         let pages = in_use.map(|(_, at)| at).collect();
         Self(Arc::new(Mutex::new(State {
             seen: image.clone(),

@@ -1,9 +1,9 @@
 //! Files that are written anew: nothing of what was removed is left in them, and nothing else changes.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use sidenote::store::{Change, EmbeddedStore, Group, Journal, Key, Store, Table};
+use sidenote_tests::files_with;
 
 const MARKER: &str = "what-is-to-be-gone";
 
@@ -27,15 +27,6 @@ async fn all(store: &EmbeddedStore) -> Vec<(Key, Vec<u8>)> {
     rows
 }
 
-fn files_with(folder: &Path, text: &str) -> usize {
-    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    files.filter(|file| has(&std::fs::read(file).unwrap(), text)).count()
-}
-
-fn has(bytes: &[u8], text: &str) -> bool {
-    bytes.windows(text.len()).any(|window| window == text.as_bytes())
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_scrubbed_holds_its_rows_and_nothing_of_those_that_went() {
     let folder = tempfile::tempdir().unwrap();
@@ -46,7 +37,7 @@ async fn a_store_that_is_scrubbed_holds_its_rows_and_nothing_of_those_that_went(
         commit(&store, [put("stays", n as u64, "stays"), put(MARKER, n as u64, &long)]).await;
     }
     commit(&store, (0..200).map(|n| Change::Delete(key(MARKER, n)))).await;
-    assert_eq!(files_with(folder.path(), MARKER), 1, "free pages tell of what was there");
+    assert_eq!(files_with(folder.path(), MARKER).len(), 1, "free pages tell of what was there");
     let before = all(&store).await;
 
     // Others go on meanwhile; what they commit is there afterwards.
@@ -60,7 +51,7 @@ async fn a_store_that_is_scrubbed_holds_its_rows_and_nothing_of_those_that_went(
     let (scrubbed, ()) = tokio::join!(store.scrub(), others);
     scrubbed.unwrap();
     store.scrub().await.unwrap();
-    assert_eq!(files_with(folder.path(), MARKER), 0);
+    assert_eq!(files_with(folder.path(), MARKER).len(), 0);
     let mut after = all(&store).await;
     after.retain(|(key, _)| *key.group.1 != *"meanwhile");
     assert!(after == before, "rows changed");
@@ -83,7 +74,7 @@ async fn what_a_scrub_left_that_was_cut_off_is_removed_at_the_next_start() {
     std::fs::write(folder.path().join("journal.rewrite"), MARKER).unwrap();
     drop(EmbeddedStore::open(&path).unwrap());
     drop(Journal::open(&folder.path().join("journal"), 1 << 20).unwrap());
-    assert_eq!(files_with(folder.path(), MARKER), 0);
+    assert_eq!(files_with(folder.path(), MARKER).len(), 0);
 }
 
 #[tokio::test]
@@ -95,9 +86,9 @@ async fn a_journal_that_is_scrubbed_holds_its_records_and_goes_on_counting() {
     let record = |text: &str| text.as_bytes().to_vec();
     journal.append(vec![record(MARKER), record("stays")]).await.unwrap();
     journal.remove_through(1).await.unwrap();
-    assert_eq!(files_with(folder.path(), MARKER), 1);
+    assert_eq!(files_with(folder.path(), MARKER).len(), 1);
     journal.scrub().await.unwrap();
-    assert_eq!(files_with(folder.path(), MARKER), 0);
+    assert_eq!(files_with(folder.path(), MARKER).len(), 0);
     journal.append(vec![record("later")]).await.unwrap();
     let expected = vec![(2, record("stays")), (3, record("later"))];
     assert_eq!(journal.peek(1 << 20).await.unwrap(), expected);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sidenote::clock::Timestamp;
-use sidenote::config::{Plugin, PluginLimits, PluginSecret, Secret};
+use sidenote::config::{Cache, Plugin, PluginLimits, PluginSecret, Secret};
 use sidenote::ids::{ConversationId, ProductId, SessionId, SessionKey};
 use sidenote::outbox::note::{Call, Note, NoteKind, PostError, Posted};
 use sidenote::plugin::Registry;
@@ -69,7 +69,9 @@ pub(crate) async fn registry<const N: usize>(plugins: [(&str, Plugin); N]) -> Re
         std::fs::copy(built(&plugin.file), folder.path().join(&plugin.file)).unwrap();
     }
     let plugins = plugins.into_iter().map(|(name, plugin)| (name.into(), plugin)).collect();
-    let registry = Registry::load(folder.path(), &plugins).await.unwrap();
+    // Kept between tests and runs: a debug host takes its time to compile.
+    let cache = Cache::at(workspace().join("target/test-cache"));
+    let registry = Registry::load_cached(folder.path(), &plugins, &cache).await.unwrap();
     for state in registry.states() {
         assert_eq!(state.failed, None, "{}", state.name);
     }
