@@ -29,7 +29,7 @@
 //! [`post`] is the way to the plugins as the engine sees it, [`clock`] is time as a value, [`ids`] the typed names that everything is keyed by, [`address`] where a request
 //! goes and how far away that is, [`once`] what comes again and counts once, [`backoff`] the pauses between attempts,
 //! `http_client` what the host's own HTTP clients have in common, [`telemetry`] the log's set-up and what keeps it
-//! short, [`visible`] which characters may be shown.
+//! short, [`tls`] the one provider of it, [`visible`] which characters may be shown.
 
 // The one exception is in `plugin::artifact`, which loads what was compiled before.
 #![deny(unsafe_code)]
@@ -54,6 +54,7 @@ pub mod store;
 pub mod stream;
 pub mod summary;
 pub mod telemetry;
+pub mod tls;
 pub mod visible;
 
 pub use sidenote_core::{backoff, ids, offers, outbox, replies, rules, session, triggers};

@@ -12,9 +12,10 @@ use sidenote::engine::link::{
 };
 use sidenote::http::{
     Backend, LinkRequest, Part, PluginsReport, PushAnswer, PushRequest, Readiness, WebhookAnswer,
-    WebhookRequest, serve,
+    serve,
 };
 use sidenote::ids::{ConversationId, InvalidId, SessionId, SessionKey};
+use sidenote::plugin::WebhookRequest;
 use sidenote::session::payload::ActionsPayload;
 use sidenote::store::{Change, Group, Key, MemoryStore, Rows, Store, StoreError, Table};
 use sidenote::stream::CancellationToken;

@@ -68,7 +68,8 @@ async fn requests(vendor: impl Vendor) -> Vec<Received> {
     let posted = registry.post_note(call("key-1"), &note).await.expect("it is taken");
     registry.find_note(call("key-1"), &note).await.expect("it is looked for");
     let note_id = posted.note_id.expect("the note has an id");
-    let redacted = registry.redact_note(plugin, call("key-2"), &conversation, &note_id).await;
+    let redacted =
+        registry.redact_note(call("key-2"), &plugin.into(), &conversation, &note_id).await;
     redacted.expect("it is redacted");
     speak(&registry, plugin, &conversation).await;
     let requests = rig.vendor.requests();

@@ -20,10 +20,7 @@ impl Rig {
     /// # Panics
     /// When it doesn't answer, or not with JSON.
     pub async fn ask(&self, method: Method, path: &str, token: Option<&str>) -> (u16, Value) {
-        // A host in this process may have installed one: either serves.
-        if rustls::crypto::ring::default_provider().install_default().is_err() {
-            tracing::trace!("a crypto provider was there");
-        }
+        sidenote::tls::install_provider();
         let client = Client::builder().no_proxy().timeout(DEADLINE).build();
         let request = client.expect("a plain client").request(method, self.url(path));
         let request = match token {

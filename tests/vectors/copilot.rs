@@ -14,10 +14,10 @@ use sidenote::engine::erase::{EraseError, Erased, Erasure};
 use sidenote::engine::ledger::{Decided, Filter, LedgerError, Listing, Order, Want};
 use sidenote::engine::link::{LinkError, Linked};
 use sidenote::http::{
-    Backend, LinkRequest, NoProduct, Part, PluginsReport, Readiness, WebhookAnswer, WebhookRequest,
-    serve,
+    Backend, LinkRequest, NoProduct, Part, PluginsReport, Readiness, WebhookAnswer, serve,
 };
 use sidenote::llm::Replies;
+use sidenote::plugin::WebhookRequest;
 use sidenote::session::payload::ActionsPayload;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

@@ -151,10 +151,7 @@ impl Command {
 }
 
 fn execute(command: Command) -> anyhow::Result<ExitCode> {
-    // Whoever makes a TLS connection finds the one provider that is compiled in.
-    if rustls::crypto::ring::default_provider().install_default().is_err() {
-        tracing::debug!("a TLS provider is already installed; keeping it");
-    }
+    sidenote::tls::install_provider();
     match command {
         Command::Run(args) => block_on(run::run(args)).map(|()| ExitCode::SUCCESS),
         Command::Check(args) => check::check(&args),

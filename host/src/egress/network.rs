@@ -69,10 +69,7 @@ impl Network {
 
     /// The same over another resolver.
     fn with_lookup(lookup: &Lookup) -> Result<Self, NetworkError> {
-        // Whoever installed a provider first has the say; a second one is no fault.
-        if rustls::crypto::ring::default_provider().install_default().is_err() {
-            tracing::debug!("a TLS provider is already installed; keeping it");
-        }
+        crate::tls::install_provider();
         let tls = ClientConfig::builder().with_platform_verifier()?.with_no_client_auth();
         let client = |allow_private| client(lookup, allow_private, tls.clone());
         Ok(Self { public: client(false), private: client(true), detours: Arc::default() })

@@ -26,14 +26,15 @@ use crate::host::reload::ReloadHandle;
 use crate::http::{
     AskedBy, Backend, LinkRequest, NoProduct, Part, PluginReport, PluginsReport, PushAnswer,
     PushRequest, Readiness, Reload, Reloads, StreamReadiness, StreamState, WebhookAnswer,
-    WebhookRequest,
 };
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::llm::Replies;
 use crate::offers::help::Standing;
 use crate::offers::launch::LaunchEvent;
 use crate::outbox::trouble::{FaultKind, LastError};
-use crate::plugin::{self, Health, ReceiveError, Registry, WebhookEvent, WebhookTurn};
+use crate::plugin::{
+    self, Health, ReceiveError, Registry, WebhookEvent, WebhookRequest, WebhookTurn,
+};
 use crate::session::turn::Meaning;
 use crate::store::{Store, StoreError};
 use crate::stream::{Interruption, State, Status};
@@ -301,12 +302,6 @@ impl Backend for ApiBackend {
         if self.closed.get() {
             return WebhookAnswer::Unavailable { retry_after: RETRY_AFTER };
         }
-        let request = plugin::WebhookRequest {
-            method: request.method,
-            url: request.url,
-            headers: request.headers,
-            body: request.body.to_vec(),
-        };
         let mut received = match self.registry.receive_once(plugin, request).await {
             Ok(received) => received,
             Err(ReceiveError::NoSuchPlugin | ReceiveError::NoWebhook) => {

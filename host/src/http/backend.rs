@@ -23,7 +23,7 @@ use crate::llm::Replies;
 use crate::offers::help::Standing;
 use crate::offers::launch::LaunchEvent;
 use crate::outbox::trouble::LastError;
-use crate::plugin::{CacheTotals, PluginState, ReloadTotals};
+use crate::plugin::{CacheTotals, PluginState, ReloadTotals, WebhookRequest};
 use crate::store::StoreError;
 use crate::stream::push::PushError;
 use crate::telemetry::Refusals;
@@ -197,31 +197,6 @@ pub struct PluginReport {
     /// The last failure of its calls since the start of the host.
     #[serde(default)]
     pub last_error: Option<LastError>,
-}
-
-/// A request to `/webhooks/{plugin}` as it came in; nothing of it was checked.
-#[derive(Clone, PartialEq, Eq)]
-pub struct WebhookRequest {
-    /// `POST`, `GET` or `HEAD`.
-    pub method: String,
-    /// The whole address that was called: `server.public_url`, or else the listener's own address, and
-    /// the path and the query as received.
-    pub url: String,
-    /// Names in lower case and values, in the order received. Bytes of a value that aren't UTF-8 are
-    /// replaced.
-    pub headers: Vec<(String, String)>,
-    /// The raw bytes.
-    pub body: Bytes,
-}
-
-impl std::fmt::Debug for WebhookRequest {
-    /// Query, headers and body are left out: they hold signatures and what people wrote.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WebhookRequest")
-            .field("method", &self.method)
-            .field("body_bytes", &self.body.len())
-            .finish_non_exhaustive()
-    }
 }
 
 /// What to answer to a webhook.

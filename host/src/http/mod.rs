@@ -62,7 +62,7 @@ mod tests;
 
 pub use backend::{
     Backend, LinkRequest, NoProduct, Part, PluginReport, PluginsReport, PushAnswer, PushRequest,
-    Readiness, StreamReadiness, StreamState, WebhookAnswer, WebhookRequest,
+    Readiness, StreamReadiness, StreamState, WebhookAnswer,
 };
 pub use help::decision_json;
 pub use reload_record::{

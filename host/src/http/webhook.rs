@@ -8,9 +8,10 @@ use http::{HeaderValue, StatusCode};
 use serde_json::json;
 
 use super::answer::{Refused, guarded, json_answer};
-use super::backend::{WebhookAnswer, WebhookRequest};
+use super::backend::WebhookAnswer;
 use super::body;
 use super::state::ApiState;
+use crate::plugin::WebhookRequest;
 
 /// Longest text of a plugin in an answer, in characters.
 const LONGEST_MESSAGE: usize = 500;
@@ -30,7 +31,7 @@ pub(super) async fn webhook(
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let headers =
         request.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
-    let body = body::read(request, api.max_body_bytes).await?;
+    let body = body::read(request, api.max_body_bytes).await?.into();
     let request = WebhookRequest { method, url, headers, body };
     response(api.within_deadline(api.backend.webhook(&plugin, request)).await?)
 }

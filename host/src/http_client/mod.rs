@@ -20,23 +20,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A client for one address. Root certificates are only asked for where they are needed, so that plain HTTP on
 /// loopback runs on a system without any.
 pub(crate) fn builder(url: &Url) -> ClientBuilder {
-    install_tls();
+    crate::tls::install_provider();
     let builder = Client::builder()
         .redirect(redirect::Policy::none())
         .no_proxy()
         .connect_timeout(CONNECT_TIMEOUT);
     if url.scheme() == "http" { builder.tls_certs_only([]) } else { builder }
-}
-
-/// Has TLS use one provider in the whole process.
-fn install_tls() {
-    if rustls::crypto::CryptoProvider::get_default().is_none()
-        && rustls::crypto::ring::default_provider().install_default().is_err()
-    {
-        tracing::debug!(
-            "another part of the process installed a TLS provider first; using that one"
-        );
-    }
 }
 
 /// The whole chain of a network error without its address, which may hold a secret.

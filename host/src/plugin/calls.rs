@@ -79,7 +79,14 @@ impl Post for Registry {
         conversation: &ConversationId,
         note_id: &str,
     ) -> Result<Redaction, PostError> {
-        Self::redact_note(self, plugin, call, conversation, note_id).await
+        if !self.exports(plugin, Interface::Redactor)? {
+            return Ok(Redaction::Unsupported);
+        }
+        let (conversation, note_id) = (conversation.as_str(), note_id.to_owned());
+        let redaction = self.ask(plugin, Interface::Redactor, call, async |live, call| {
+            call!(live.redactor.call_redact_note(call, conversation, &note_id))
+        });
+        redaction.await.map(convert::redaction)
     }
 
     async fn write_sink(&self, call: Call, delivery: &SinkDelivery) -> Result<(), PostError> {
@@ -126,28 +133,6 @@ impl Post for Registry {
 }
 
 impl Registry {
-    /// Has a plugin redact a note. `call` is as for [`Post::post_note`].
-    ///
-    /// # Errors
-    /// As [`Post::post_note`]. A plugin without `redactor` is no error:
-    /// [`Redaction::Unsupported`].
-    pub async fn redact_note(
-        &self,
-        plugin: &str,
-        call: Call,
-        conversation: &ConversationId,
-        note_id: &str,
-    ) -> Result<Redaction, PostError> {
-        if !self.exports(plugin, Interface::Redactor)? {
-            return Ok(Redaction::Unsupported);
-        }
-        let (conversation, note_id) = (conversation.as_str(), note_id.to_owned());
-        let redaction = self.ask(plugin, Interface::Redactor, call, async |live, call| {
-            call!(live.redactor.call_redact_note(call, conversation, &note_id))
-        });
-        redaction.await.map(convert::redaction)
-    }
-
     /// Has a plugin offer help in a conversation. `call` is as for [`Post::post_note`].
     ///
     /// # Errors

@@ -12,9 +12,11 @@ use crate::session::turn::{Author, Happened, Meaning, meaning};
 pub struct WebhookRequest {
     /// The method, in upper case.
     pub method: String,
-    /// The whole address that was called, query included.
+    /// The whole address that was called: `server.public_url`, or else the listener's own address, and
+    /// the path and the query as received.
     pub url: String,
-    /// Names in lower case and values, in the order received.
+    /// Names in lower case and values, in the order received. Bytes of a value that aren't UTF-8 are
+    /// replaced.
     pub headers: Vec<(String, String)>,
     /// The raw bytes.
     pub body: Vec<u8>,

@@ -9,7 +9,6 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::dedupe::REMEMBERED;
 use super::error::{Interruption, StreamError};
 use super::observer::{Observer, Unobserved};
 use super::reader::{End, Reader};
@@ -20,7 +19,6 @@ use super::waits::Waits;
 use crate::clock::Clock;
 use crate::config;
 use crate::http_client::{self, PLAIN, describe};
-use crate::once::Limits;
 
 /// A reader of one connector's event stream.
 ///
@@ -45,7 +43,6 @@ pub struct Client {
     clock: Clock,
     max_retries: Option<u32>,
     asks_on: bool,
-    duplicates: Limits,
     observer: Arc<dyn Observer>,
     position: Option<Position>,
     predecessor: Option<Predecessor>,
@@ -76,7 +73,6 @@ impl Client {
             clock,
             max_retries: None,
             asks_on: false,
-            duplicates: REMEMBERED,
             observer: Arc::new(Unobserved),
             position: None,
             predecessor: None,
@@ -98,13 +94,6 @@ impl Client {
     #[must_use]
     pub fn that_asks_on(mut self) -> Self {
         self.asks_on = true;
-        self
-    }
-
-    /// How much is remembered to drop what is sent again.
-    #[must_use]
-    pub fn with_duplicates(mut self, limits: Limits) -> Self {
-        self.duplicates = limits;
         self
     }
 
@@ -155,14 +144,13 @@ impl Client {
             clock,
             max_retries,
             asks_on,
-            duplicates,
             observer,
             position,
             predecessor,
             publisher,
             status: _,
         } = self;
-        let position = position.unwrap_or_else(|| Position::beginning(duplicates)).at(&url);
+        let position = position.unwrap_or_else(Position::beginning).at(&url);
         let wind_down =
             predecessor.as_ref().map_or_else(CancellationToken::new, |it| it.wind_down.clone());
         let mut failures = 0u32;

@@ -9,8 +9,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::dedupe::Dedupe;
-use crate::once::Limits;
+use super::dedupe::{Dedupe, REMEMBERED};
 
 /// What a client knows of what came.
 #[derive(Debug)]
@@ -26,8 +25,8 @@ pub struct Position {
 
 impl Position {
     /// Nothing came yet.
-    pub(super) fn beginning(limits: Limits) -> Self {
-        Self { url: None, dedupe: Dedupe::new(limits), last_event_id: None, connection: 0 }
+    pub(super) fn beginning() -> Self {
+        Self { url: None, dedupe: Dedupe::new(REMEMBERED), last_event_id: None, connection: 0 }
     }
 
     /// The same at this address. Another connector's ids mean nothing here, but it may be the same one

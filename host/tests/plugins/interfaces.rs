@@ -118,7 +118,7 @@ async fn each_export_gets_what_it_was_given_and_its_answer_comes_back() {
         ("editable", Redaction::Overwritten),
         ("other", Redaction::Unsupported),
     ] {
-        let redacted = echo.redact_note("echo", call(TIME), &c1, note_id).await;
+        let redacted = echo.redact_note(call(TIME), &"echo".into(), &c1, note_id).await;
         assert_eq!(redacted, Ok(wanted), "{note_id}");
     }
 
@@ -171,7 +171,7 @@ async fn all(echo: &Registry, word: &str, time: Duration) -> Vec<(&'static str, 
     }
     failed!("post-note", echo.post_note(call(time), &at_there));
     failed!("find-note", echo.find_note(call(time), &at_there));
-    failed!("redact-note", echo.redact_note("echo", call(time), &there, "n"));
+    failed!("redact-note", echo.redact_note(call(time), &"echo".into(), &there, "n"));
     failed!("offer", echo.offer("echo", call(time), &there, &offer()));
     failed!("reply", echo.reply("echo", call(time), &there, "hello"));
     failed!("write-actions", echo.write_actions("echo", call(time), &batch(word)));
@@ -239,7 +239,8 @@ async fn what_a_plugin_does_not_export_is_told() {
     let only_writer = registry([("echo", plugin("guest_probe.wasm"))]).await;
     let found = only_writer.find_note(call(TIME), &note("echo", "")).await;
     assert_eq!(found, Ok(Found::Unsupported));
-    let redacted = only_writer.redact_note("echo", call(TIME), &conversation("c"), "n").await;
+    let redacted =
+        only_writer.redact_note(call(TIME), &"echo".into(), &conversation("c"), "n").await;
     assert_eq!(redacted, Ok(Redaction::Unsupported));
     let unavailable = |interface: &str| PostError::Unavailable {
         message: format!("the plugin `echo` doesn't export `{interface}`"),
@@ -260,7 +261,8 @@ async fn what_a_plugin_does_not_export_is_told() {
     };
     assert_eq!((failure.kind, failure.sent), (FailureKind::Invalid, Sent::NotSent));
 
-    let nowhere = only_writer.redact_note("gone", call(TIME), &conversation("c"), "n").await;
+    let nowhere =
+        only_writer.redact_note(call(TIME), &"gone".into(), &conversation("c"), "n").await;
     let message = "there is no plugin `gone`".to_owned();
     assert_eq!(nowhere, Err(PostError::Unavailable { message }));
 }

@@ -86,10 +86,7 @@ impl VendorServer {
         tasks.spawn(async move {
             axum::serve(listener, app).await.expect("serving never ends by itself");
         });
-        // Another part of the process may have installed one at the same moment: either serves.
-        if rustls::crypto::ring::default_provider().install_default().is_err() {
-            tracing::trace!("a crypto provider was there");
-        }
+        sidenote::tls::install_provider();
         let client = reqwest::Client::builder().no_proxy().timeout(WEBHOOK_TIMEOUT);
         let client = client.build().expect("a plain client");
         Self { inner, address, webhooks: Mutex::new(None), client, _tasks: tasks }

@@ -144,7 +144,9 @@ impl Function {
             }
             Self::RedactNote => {
                 let id = args.note_id.as_ref().ok_or_else(|| wants("--note-id"))?;
-                Answer::redacted(registry.redact_note(plugin, call, &note.conversation, id).await)
+                Answer::redacted(
+                    registry.redact_note(call, &bench.name, &note.conversation, id).await,
+                )
             }
             Self::Receive => {
                 event.request.as_ref().ok_or_else(|| wants("--request FILE"))?;

@@ -145,7 +145,7 @@ async fn redact(stage: &Stage<'_>, id: &str) -> Result<Redaction, PostError> {
     let (note, _) = stage.note("");
     let registry = &stage.bench.registry;
     let call = stage.usual_call();
-    let redacted = registry.redact_note(&stage.bench.name, call, &note.conversation, id).await;
+    let redacted = registry.redact_note(call, &stage.bench.name, &note.conversation, id).await;
     stage.look_for_crash(&redacted);
     redacted
 }

@@ -41,6 +41,7 @@ use crate::engine::link::{LinkError, LinkEvent, LinkMode, Linked};
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::llm::Replies;
 use crate::outbox::trouble::LastError;
+use crate::plugin::WebhookRequest;
 use crate::stream::push::PushError;
 use crate::telemetry::Refusals;
 

@@ -49,10 +49,7 @@ impl Server {
         }
         let info = connection_info(config)?;
         let name = info.addr().to_string();
-        // Whoever installed a provider first has the say; a second one is no fault.
-        if rustls::crypto::ring::default_provider().install_default().is_err() {
-            tracing::debug!("a TLS provider is already installed; keeping it");
-        }
+        crate::tls::install_provider();
         let client = Client::open(info).map_err(|error| OpenError::Address(plain(&error)))?;
         let settings = settings(config.timeout);
         let connecting = ConnectionManager::new_with_config(client.clone(), settings);
