@@ -11,7 +11,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 pub use crate::engine::core::event::What;
-use crate::engine::handle::{Closed, Handle};
+use crate::engine::inbox::Closed;
 use crate::ids::SessionKey;
 
 /// What can wait for a follower.
@@ -36,7 +36,7 @@ pub enum Next {
     /// Something was committed.
     Committed(Arc<Committed>),
     /// The follower was too slow, and something was left out. What it knows is to be read from the store
-    /// again ([`Handle::history`], [`Handle::latest_sessions`]); what is told from here on was committed
+    /// again ([`super::Handle::history`], [`super::Handle::latest_sessions`]); what is told from here on was committed
     /// after this moment, or is in the store already: telling it twice must do no harm.
     Behind,
 }
@@ -69,28 +69,9 @@ impl Feed {
         }
     }
 
-    /// The position of what was told last: see [`Handle::feed_position`].
+    /// The position of what was told last: see [`super::Handle::feed_position`].
     pub fn position(&self) -> u64 {
         self.position
-    }
-}
-
-impl Handle {
-    /// Follows what is committed from here on. Only where a history is kept is anything told.
-    pub fn feed(&self) -> Feed {
-        // The feed of an engine that has ended is one that ends at once.
-        let receiver = match self.listeners.sender.upgrade() {
-            Some(sender) => sender.subscribe(),
-            None => broadcast::channel(1).1,
-        };
-        // Only from here on: what was counted by then is received, or in the store.
-        Feed { receiver, told: self.listeners.told.clone(), position: self.feed_position() }
-    }
-
-    /// How much was told so far. What a call of this handle was answered before is told to a follower by the
-    /// time that its [`Feed::position`] has come this far.
-    pub fn feed_position(&self) -> u64 {
-        self.listeners.told.load(Ordering::Acquire)
     }
 }
 
@@ -106,6 +87,22 @@ pub(super) struct Publisher {
 pub(super) struct Listeners {
     sender: broadcast::WeakSender<Option<Arc<Committed>>>,
     told: Arc<AtomicU64>,
+}
+
+impl Listeners {
+    pub(super) fn feed(&self) -> Feed {
+        // The feed of an engine that has ended is one that ends at once.
+        let receiver = match self.sender.upgrade() {
+            Some(sender) => sender.subscribe(),
+            None => broadcast::channel(1).1,
+        };
+        // Only from here on: what was counted by then is received, or in the store.
+        Feed { receiver, told: self.told.clone(), position: self.position() }
+    }
+
+    pub(super) fn position(&self) -> u64 {
+        self.told.load(Ordering::Acquire)
+    }
 }
 
 impl Publisher {

@@ -7,14 +7,14 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::engine::core::link::{LinkCommand, LinkError, Linked};
 use crate::engine::core::{Command, Counters, Decision, Gate, NoteRef, Settings};
-use crate::engine::feed::Listeners;
-use crate::engine::inbox::{self, Asked, Change, Input, Reply, Swap};
+use crate::engine::feed::{Feed, Listeners};
+use crate::engine::inbox::{self, Asked, Change, Closed, Input, Reply, Summary, Swap};
 use crate::engine::state::StoreState;
 use crate::ids::{ProductId, SessionId, SessionKey, shown};
 use crate::outbox::account::AccountState;
 use crate::post::Post;
 use crate::session::payload::{ActionsPayload, Payload, SummaryPayload};
-use crate::session::state::{Covers, Summarized};
+use crate::session::state::Covers;
 use crate::session::text::printable;
 use crate::store::Store;
 
@@ -46,11 +46,6 @@ pub struct Handle {
     pub(super) store_state: watch::Receiver<StoreState>,
     pub(super) listeners: Listeners,
 }
-
-/// The engine has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the engine has ended")]
-pub struct Closed;
 
 /// Why settings aren't in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -326,17 +321,17 @@ impl Handle {
         let product = ProductId::new(product).ok().filter(|id| settings.product(id).is_some())?;
         Some(SessionKey { product, session })
     }
-}
 
-/// What became of a summary that was handed over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Summary {
-    /// The engine took it.
-    Accepted(Summarized),
-    /// The store is away: it is in the journal, and accepted when the store is back.
-    Journalled,
-    /// It has no text, or its product isn't configured. Nothing of it is kept.
-    Unusable,
+    /// Follows what is committed from here on. Only where a history is kept is anything told.
+    pub fn feed(&self) -> Feed {
+        self.listeners.feed()
+    }
+
+    /// How much was told so far. What a call of this handle was answered before is told to a follower by the
+    /// time that its [`Feed::position`] has come this far.
+    pub fn feed_position(&self) -> u64 {
+        self.listeners.position()
+    }
 }
 
 enum Submitted {

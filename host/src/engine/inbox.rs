@@ -8,11 +8,27 @@ use crate::engine::core::erase::Erased;
 use crate::engine::core::helping::HelpError;
 use crate::engine::core::link::{LinkError, Linked};
 use crate::engine::core::{Answer, Command, Settings};
-use crate::engine::handle::Summary;
 use crate::ids::SessionKey;
 use crate::offers::help::{Heard, Standing};
 use crate::offers::refusal::Refusal;
 use crate::replies::answer::{NotReplied, Replied};
+use crate::session::state::Summarized;
+
+/// The engine has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the engine has ended")]
+pub struct Closed;
+
+/// What became of a summary that was handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Summary {
+    /// The engine took it.
+    Accepted(Summarized),
+    /// The store is away: it is in the journal, and accepted when the store is back.
+    Journalled,
+    /// It has no text, or its product isn't configured. Nothing of it is kept.
+    Unusable,
+}
 
 /// An input of the loop.
 pub(super) enum Input {

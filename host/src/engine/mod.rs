@@ -30,7 +30,8 @@ mod shared;
 mod state;
 
 pub use driver::{Engine, EngineError};
-pub use handle::{Closed, Handle, Summary, Unchanged};
+pub use handle::{Handle, Unchanged};
+pub use inbox::{Closed, Summary};
 pub use sidenote_core::engine as core;
 pub use sidenote_core::engine::{
     Count, Counters, Decision, Gate, LaneKind, NoteRef, Settings, Totals, link,

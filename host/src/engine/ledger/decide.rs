@@ -10,7 +10,8 @@ use super::filter::Filter;
 use super::walk::Walk;
 use crate::clock::{Clock, Timestamp};
 use crate::engine::core::{Decision, NoteRef};
-use crate::engine::handle::{Closed, Handle};
+use crate::engine::handle::Handle;
+use crate::engine::inbox::Closed;
 use crate::ids::SessionKey;
 use crate::store::{Key, Store, StoreError};
 

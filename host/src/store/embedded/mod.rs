@@ -19,6 +19,7 @@
 mod disk;
 mod error;
 mod file;
+mod folder;
 mod latch;
 mod reserve;
 mod rows;
@@ -27,6 +28,6 @@ mod store;
 mod tests;
 
 pub use disk::Disk;
-pub(super) use disk::{folder_of, sync_folder};
 pub use error::OpenError;
+pub(super) use folder::{folder_of, sync_folder};
 pub use store::EmbeddedStore;

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::disk::{folder_of, sync_folder};
+use super::folder::{folder_of, sync_folder};
 use super::latch::is_full;
 
 /// Of the reserve's length, how much must be free besides before it is put back: else the next commit

@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use redis::cmd;
+use redis::{Script, cmd};
 
-use super::failure::{Failure, OpenError, plain};
+use super::failure::{Failure, OpenError, is_about_rights, plain};
+use super::keys::Keys;
+use super::needs;
 use super::server::Server;
+use crate::config;
 
 /// The oldest version that has every command that is used.
 const OLDEST: (u32, u32) = (6, 2);
@@ -157,6 +160,45 @@ fn risks(settings: &HashMap<String, String>) -> Vec<Warning> {
         (Some(_) | None, _, _) => {}
     }
     warnings
+}
+
+/// Asks whether the host may do all that it must be let do. Nothing is changed.
+pub(super) async fn rights(
+    server: &Server,
+    config: &config::Redis,
+    name: &str,
+) -> Result<(), OpenError> {
+    let script = Script::new(include_str!("check.lua"));
+    let names = Keys::new(&config.namespace);
+    let mut missing = Vec::new();
+    for (kind, commands) in needs::needs(config) {
+        let mut call = script.key(kind.example(&names));
+        for command in commands {
+            call.arg(*command);
+        }
+        let keys = kind.pattern(&config.namespace);
+        match server.ask_script::<Vec<String>>(&call).await {
+            Ok(commands) if commands.is_empty() => {}
+            Ok(commands) => missing.push(format!("{} on the keys {keys}", commands.join(", "))),
+            Err(Failure::Error(error)) if is_about_rights(&error) => {
+                let said = plain(&error);
+                // Which command it is says the server; of a key it says only that there is one.
+                if said.contains("to run") {
+                    missing.push(said);
+                    break;
+                }
+                missing.push(format!("the keys {keys} ({said})"));
+            }
+            Err(failure) => {
+                return Err(failure.into_open_error(name.to_owned(), &needs::line(config)));
+            }
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let missing = format!("not allowed: {}", missing.join("; "));
+    Err(OpenError::NotAllowed { server: name.to_owned(), missing, next: needs::line(config) })
 }
 
 #[cfg(test)]

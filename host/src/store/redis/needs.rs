@@ -1,20 +1,16 @@
-//! What the host must be let do on a server: every kind of key, and every command on it. Asked before anything
-//! is written, so that a user who may do less is found at the start and not at the first link.
+//! What the host must be let do on a server: every kind of key, and every command on it. [`super::checks`] asks before
+//! anything is written, so that a user who may do less is found at the start and not at the first link.
 
 use std::collections::BTreeSet;
 
-use redis::Script;
-
-use super::failure::{Failure, OpenError, is_about_rights, plain};
 use super::keys::{self, Keys};
-use super::server::Server;
 use crate::config;
 use crate::ids::SessionId;
 use crate::store::{Group, Table};
 
 /// A kind of key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Lease,
     Fence,
     Index,
@@ -37,43 +33,6 @@ const NEEDS: [(Kind, &[&str]); 5] = [
 
 /// What is needed beside: the scripts, and how the server says what it is.
 const BESIDE: [&str; 4] = ["evalsha", "script|load", "info", "config|get"];
-
-/// Asks whether everything may be done. Nothing is changed.
-pub(super) async fn check(
-    server: &Server,
-    config: &config::Redis,
-    name: &str,
-) -> Result<(), OpenError> {
-    let script = Script::new(include_str!("check.lua"));
-    let names = Keys::new(&config.namespace);
-    let mut missing = Vec::new();
-    for (kind, commands) in needs(config) {
-        let mut call = script.key(kind.example(&names));
-        for command in commands {
-            call.arg(*command);
-        }
-        let keys = kind.pattern(&config.namespace);
-        match server.ask_script::<Vec<String>>(&call).await {
-            Ok(commands) if commands.is_empty() => {}
-            Ok(commands) => missing.push(format!("{} on the keys {keys}", commands.join(", "))),
-            Err(Failure::Error(error)) if is_about_rights(&error) => {
-                let said = plain(&error);
-                // Which command it is says the server; of a key it says only that there is one.
-                if said.contains("to run") {
-                    missing.push(said);
-                    break;
-                }
-                missing.push(format!("the keys {keys} ({said})"));
-            }
-            Err(failure) => return Err(failure.into_open_error(name.to_owned(), &line(config))),
-        }
-    }
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let missing = format!("not allowed: {}", missing.join("; "));
-    Err(OpenError::NotAllowed { server: name.to_owned(), missing, next: line(config) })
-}
 
 /// The way out: what an administrator of the server pastes, and the way without the SDK's keys.
 pub(super) fn line(config: &config::Redis) -> String {
@@ -101,14 +60,17 @@ pub(super) fn line(config: &config::Redis) -> String {
     )
 }
 
-fn needs(config: &config::Redis) -> impl Iterator<Item = (Kind, &'static [&'static str])> {
+/// What is done with each kind of key that this configuration has.
+pub(super) fn needs(
+    config: &config::Redis,
+) -> impl Iterator<Item = (Kind, &'static [&'static str])> {
     let shared = config.sdk_sessions;
     NEEDS.into_iter().filter(move |(kind, _)| shared || *kind != Kind::Snapshot)
 }
 
 impl Kind {
     /// A key of this kind that isn't used for anything.
-    fn example(self, names: &Keys) -> String {
+    pub(super) fn example(self, names: &Keys) -> String {
         match self {
             Self::Lease => names.lease(),
             Self::Fence => names.fence(),
@@ -119,7 +81,7 @@ impl Kind {
     }
 
     /// The keys of this kind, as an access list writes them.
-    fn pattern(self, namespace: &str) -> String {
+    pub(super) fn pattern(self, namespace: &str) -> String {
         match self {
             Self::Lease => format!("{namespace}:lease"),
             Self::Fence => format!("{namespace}:fence"),

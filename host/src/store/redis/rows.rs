@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use redis::{cmd, pipe};
 use tokio::task::JoinSet;
 
-use super::checks::Warning;
+use super::checks::{self, Warning};
 use super::commit::Committer;
 use super::failure::OpenError;
 use super::keys::{self, Keys};
@@ -42,7 +42,9 @@ impl RedisStore {
     /// # Errors
     /// It can't be reached, doesn't let us in, or is not of a kind that can be used.
     pub async fn open(config: &config::Redis) -> Result<Self, OpenError> {
-        let (server, warnings) = Server::connect(config).await?;
+        let (server, name) = Server::connect(config).await?;
+        let warnings = checks::look(&server, &name).await?;
+        checks::rights(&server, config, &name).await?;
         let keys = Keys::new(&config.namespace);
         Ok(Self {
             lease: Lease::new(server.clone(), keys.clone()),

@@ -10,7 +10,6 @@ use redis::{
     ScriptInvocation,
 };
 
-use super::checks;
 use super::failure::{Failure, OpenError, plain};
 use super::keys::SNAPSHOTS;
 use super::needs;
@@ -40,10 +39,8 @@ struct Line {
 }
 
 impl Server {
-    /// Connects, and looks at what kind of server it is and how it keeps what it is given.
-    pub(super) async fn connect(
-        config: &config::Redis,
-    ) -> Result<(Self, Vec<checks::Warning>), OpenError> {
+    /// Connects; answers with the server's name for messages.
+    pub(super) async fn connect(config: &config::Redis) -> Result<(Self, String), OpenError> {
         if config.namespace.starts_with(SNAPSHOTS) {
             return Err(OpenError::Namespace(config.namespace.clone()));
         }
@@ -66,9 +63,7 @@ impl Server {
         };
         let line = Arc::new(RwLock::new(Line { connection, number: 0 }));
         let server = Self { client, line, timeout: config.timeout };
-        let warnings = checks::look(&server, &name).await?;
-        needs::check(&server, config, &name).await?;
-        Ok((server, warnings))
+        Ok((server, name))
     }
 
     /// One command.
