@@ -17,6 +17,7 @@ mod reload;
 mod run;
 mod smoke_test;
 mod stream;
+mod table;
 
 use std::process::ExitCode;
 

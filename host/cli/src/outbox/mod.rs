@@ -18,7 +18,6 @@ use sidenote::engine::ledger::{Decided, Listing, Order, Want};
 use sidenote_terminal::{exit, output};
 
 use self::args::{DecideArgs, ListArgs, PurgeArgs};
-use self::table::Table;
 use self::way::Way;
 
 /// What `outbox` does.
@@ -49,12 +48,12 @@ pub(super) async fn run(command: OutboxCommand) -> anyhow::Result<ExitCode> {
 async fn list(args: ListArgs) -> anyhow::Result<ExitCode> {
     let filter = args.filter.filter();
     let way = Way::choose(&args.source).await?;
-    let mut table: Option<Table> = None;
     let (mut shown, mut unreadable, mut after) = (0, 0, None);
     let last: Listing = loop {
         let limit = (args.limit - shown).min(PAGE);
         let want = Want { limit, text: args.show_text, after };
         let mut listing = way.list(&filter, &want).await?;
+        let first = shown == 0;
         shown += listing.entries.len();
         unreadable += listing.unreadable;
         if args.json {
@@ -62,9 +61,7 @@ async fn list(args: ListArgs) -> anyhow::Result<ExitCode> {
                 output::data(&serde_json::to_string(entry).context("a note is no JSON")?)?;
             }
         } else if !listing.entries.is_empty() {
-            let first = table.is_none();
-            let table = table.get_or_insert_with(|| Table::for_stdout(&listing.entries));
-            output::data(&table.text(&listing.entries, first))?;
+            output::data(&table::for_stdout(&listing.entries, first))?;
         }
         after = listing.next.take();
         if after.is_none() || shown >= args.limit {
@@ -137,7 +134,7 @@ fn show_preview(args: &DecideArgs, decision: Decision, would: &Decided) -> anyho
             output::data(&serde_json::to_string(entry).context("a note is no JSON")?)?;
         }
     } else if !would.entries.is_empty() {
-        output::data(&Table::for_stdout(&would.entries).text(&would.entries, true))?;
+        output::data(&table::for_stdout(&would.entries, true))?;
     }
     let shown = would.entries.len() as u64;
     output::say(&match would.matched {

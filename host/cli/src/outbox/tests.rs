@@ -4,7 +4,7 @@ use serde_json::json;
 use sidenote::engine::ledger::Entry;
 use sidenote_terminal::output::escaped;
 
-use super::table::Table;
+use super::table::text;
 use super::*;
 
 fn entry(session: &str, state: &str, more: serde_json::Value) -> Entry {
@@ -32,15 +32,15 @@ fn entries() -> Vec<Entry> {
 
 #[test]
 fn a_table_is_as_wide_as_what_is_in_it() {
-    insta::assert_snapshot!(Table::new(&entries(), None).text(&entries(), true));
+    insta::assert_snapshot!(text(&entries(), true, None));
 }
 
 #[test]
 fn a_table_is_cut_to_the_width_of_the_terminal() {
-    let table = Table::new(&entries(), Some(90)).text(&entries(), true);
+    let table = text(&entries(), true, Some(90));
     assert!(table.lines().all(|line| line.chars().count() <= 90), "{table}");
     insta::assert_snapshot!(table);
-    let narrow = Table::new(&entries(), Some(10)).text(&entries(), true);
+    let narrow = text(&entries(), true, Some(10));
     assert_eq!(narrow.lines().count(), 6, "a terminal that is too narrow still shows every note");
 }
 
@@ -49,7 +49,7 @@ fn what_others_chose_cannot_steer_the_terminal() {
     let hostile = "s\u{1b}[2J\r\n\u{202e}\u{200b}\u{7}\u{9b}2J";
     let mut entry = entry(hostile, "dead", json!({"reason": hostile, "conversation": hostile}));
     entry.text = Some(sidenote::engine::ledger::Text(format!("{hostile}\nsecond line")));
-    let shown = Table::new(&[entry.clone()], None).text(&[entry], true);
+    let shown = text(&[entry], true, None);
     assert_eq!(shown.lines().count(), 5, "two lines for the note, and its text: {shown:?}");
     assert!(
         shown.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}' && c != '\u{200b}'),

@@ -10,6 +10,7 @@ use sidenote::plugin::Health;
 use sidenote_terminal::output;
 
 use crate::client::HostArgs;
+use crate::table;
 
 /// What `plugin list` takes.
 #[derive(Debug, Args)]
@@ -27,7 +28,7 @@ pub(crate) async fn run(args: ListArgs) -> anyhow::Result<()> {
     if args.json {
         return output::data(&serde_json::to_string(&report)?);
     }
-    output::data(table(&report, Clock::system().now().as_secs_f64()).trim_end())
+    output::data(shown(&report, Clock::system().now().as_secs_f64()).trim_end())
 }
 
 const HEAD: [&str; 9] =
@@ -37,16 +38,13 @@ const HEAD: [&str; 9] =
 const TRAPPING_WEBHOOKS: &str =
     "they make it trap again and again and are held back for a second each time; its notes go on";
 
-fn table(report: &PluginsReport, now: f64) -> String {
-    let rows: Vec<_> = report.plugins.iter().map(|plugin| row(plugin, now)).collect();
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.chain([HEAD[column].len()]).max().unwrap_or_default()
-    };
-    let widths: Vec<_> = (0..HEAD.len()).map(width).collect();
-    let mut text = line(&HEAD.map(str::to_owned), &widths);
-    for (row, plugin) in rows.iter().zip(&report.plugins) {
-        text.push_str(&line(row, &widths));
+fn shown(report: &PluginsReport, now: f64) -> String {
+    let rows = report.plugins.iter().map(|plugin| row(plugin, now));
+    let drawn = table::drawn(Some(HEAD), rows, &[], None);
+    let mut lines = table::lines(&drawn);
+    let mut text: String = lines.by_ref().take(1).map(|head| head + "\n").collect();
+    for (line, plugin) in lines.zip(&report.plugins) {
+        writeln!(text, "{line}").expect("text can always be added to a string");
         let state = &plugin.state;
         let webhooks = state.webhooks_trap.then(|| TRAPPING_WEBHOOKS.to_owned());
         for (what, why) in [
@@ -113,12 +111,6 @@ fn row(plugin: &PluginReport, now: f64) -> [String; 9] {
     ]
 }
 
-fn line(cells: &[String; 9], widths: &[usize]) -> String {
-    let padded: Vec<_> =
-        cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-    format!("{}\n", padded.join("  ").trim_end())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,7 +175,7 @@ mod tests {
             reloads: ReloadTotals::default(),
             cache: CacheTotals::default(),
         };
-        insta::assert_snapshot!(table(&report, 100.0), @r"
+        insta::assert_snapshot!(shown(&report, 100.0), @r"
         NAME   FILE        VERSION       STATE                            INTERFACES  CALLS  FAILURES  TRAPS  SWAPS
         fine   fine.wasm   0123456789ab  loaded                           writer      10     0         5      0
           file refused: compile: no
