@@ -1,13 +1,17 @@
 //! The templates of `sidenote plugin new`: one plugin is begun in each language, built and unit-tested as its
 //! README says, and left in `target/languages` for the tests.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::javascript;
 use crate::made_of::made_of;
+use crate::side_by_side::{self, Job};
 
+/// How many are built at a time.
+const LANES: usize = 2;
 /// Where the plugins are begun.
 const FOLDER: &str = "target/languages";
 /// Has every language built, also those whose toolchain is left out otherwise: `all`.
@@ -144,6 +148,7 @@ const LANGUAGES: [Language; 8] = [
 /// again, so that it is known how long that takes.
 pub(crate) fn build(root: &Path, host: &Path, measured: bool) -> Result<(), String> {
     let all = measured || std::env::var_os(WHICH).is_some_and(|which| which == "all");
+    let mut jobs = Vec::new();
     for language in &LANGUAGES {
         let plugin = Plugin::of(root, language)?;
         if plugin.is_built(measured) {
@@ -151,10 +156,14 @@ pub(crate) fn build(root: &Path, host: &Path, measured: bool) -> Result<(), Stri
         }
         plugin.remove()?;
         if all || language.always {
-            plugin.make(root, host, measured)?;
+            (language.check)()?;
+            let (name, making) = (plugin.name.clone(), plugin);
+            let run = Box::new(move |said: &File| making.make(root, host, measured, said));
+            jobs.push(Job { name, run });
         }
     }
-    Ok(())
+    // Most of them download, or compile on one processor.
+    side_by_side::run(&root.join(FOLDER).join("output"), if measured { 1 } else { LANES }, jobs)
 }
 
 /// A plugin that is begun in a language.
@@ -202,19 +211,18 @@ impl<'a> Plugin<'a> {
         Ok(())
     }
 
-    fn make(&self, root: &Path, host: &Path, measured: bool) -> Result<(), String> {
-        (self.language.check)()?;
+    fn make(&self, root: &Path, host: &Path, measured: bool, said: &File) -> Result<(), String> {
         let Language { word, kind, .. } = self.language;
         let new = ["plugin", "new", &self.name, "--lang", word, "--kind", kind, "--dir"];
-        crate::run(Command::new(host).args(new).arg(&self.folder))?;
+        crate::run_into(said, Command::new(host).args(new).arg(&self.folder))?;
         if let Some(fetch) = self.language.fetch {
-            self.step(root, host, fetch)?;
+            self.step(root, host, said, fetch)?;
         }
-        let first = self.step(root, host, self.language.build)?;
-        self.step(root, host, self.language.test)?;
+        let first = self.step(root, host, said, self.language.build)?;
+        self.step(root, host, said, self.language.test)?;
         let mut stamp = format!("{}\n", self.made_of);
         if measured {
-            let again = self.rebuilt(root, host)?;
+            let again = self.rebuilt(root, host, said)?;
             stamp += &format!("{:.1}\n{:.1}\n", first.as_secs_f64(), again.as_secs_f64());
         }
         std::fs::write(&self.stamp, stamp)
@@ -222,7 +230,7 @@ impl<'a> Plugin<'a> {
     }
 
     /// How long a build takes after a change of the plugin's own source, where everything else is there.
-    fn rebuilt(&self, root: &Path, host: &Path) -> Result<Duration, String> {
+    fn rebuilt(&self, root: &Path, host: &Path, said: &File) -> Result<Duration, String> {
         let source = [
             "src/lib.rs",
             "src/bot.js",
@@ -240,18 +248,28 @@ impl<'a> Plugin<'a> {
         let mut text = std::fs::read_to_string(&source).map_err(error)?;
         text.push('\n');
         std::fs::write(&source, text).map_err(error)?;
-        self.step(root, host, self.language.build)
+        self.step(root, host, said, self.language.build)
     }
 
     /// Runs a command in the plugin's folder, and says how long it took.
     #[expect(clippy::disallowed_methods, reason = "this is a shell; nothing is decided by it")]
-    fn step(&self, root: &Path, host: &Path, words: &[&str]) -> Result<Duration, String> {
+    fn step(
+        &self,
+        root: &Path,
+        host: &Path,
+        said: &File,
+        words: &[&str],
+    ) -> Result<Duration, String> {
         let began = Instant::now();
         let mut command = Command::new(words[0]);
-        command.args(&words[1..]).env("SIDENOTE", host);
+        command.args(&words[1..]).current_dir(&self.folder).env("SIDENOTE", host);
         // The next version of the SDK needn't build its dependencies again.
         command.env("CARGO_TARGET_DIR", root.join(FOLDER).join("cargo"));
-        crate::run_in(&self.folder, &mut command)?;
+        // What runs while a plugin is compiled is compiled once, for the plugin and for its tests.
+        for key in ["DEBUG_ASSERTIONS", "OVERFLOW_CHECKS"] {
+            command.env(format!("CARGO_PROFILE_DEV_BUILD_OVERRIDE_{key}"), "false");
+        }
+        crate::run_into(said, &mut command)?;
         Ok(began.elapsed())
     }
 }

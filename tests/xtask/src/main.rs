@@ -6,10 +6,13 @@ mod docs;
 mod javascript;
 mod languages;
 mod made_of;
+mod programs;
 mod redis;
+mod side_by_side;
 mod steps;
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -25,9 +28,6 @@ cargo xtask load [ARGS…]   the load test, release build
 cargo xtask bench [ARGS…]  the benchmarks of all stores as one table, release build
 cargo xtask soak [ARGS…]   a long trial with kills and restarts (--minutes N), release build
 ";
-
-/// How many tests of a program run at once.
-const THREADS: &str = "RUST_TEST_THREADS";
 
 /// The WebAssembly target of every plugin.
 const TARGET: &str = "wasm32-wasip2";
@@ -81,21 +81,10 @@ fn test_steps(steps: &mut Steps) -> Result<(), String> {
     steps.take("redis-server", || redis::install(run))?;
     steps.take("building the components", guests)?;
     steps.take("building the component in JavaScript", || javascript::build(&root(), run))?;
-    // The host's binary with them: built by itself, its dependencies would have other features.
-    steps.take("building the tests", || cargo(["test", "--workspace", "--no-run"]))?;
+    let programs = steps.take("building the tests", || programs::build(&root()))?;
     steps
         .take("building a plugin in each language", || languages::build(&root(), &host(), false))?;
-    steps.take("testing", || {
-        let mut test = Command::new("cargo");
-        test.args(["test", "--workspace", "--no-fail-fast"]).env("SIDENOTE_BINARY", host());
-        // Most of them wait for sockets: twice as many at once as there are processors.
-        if std::env::var_os(THREADS).is_none()
-            && let Ok(processors) = std::thread::available_parallelism()
-        {
-            test.env(THREADS, (processors.get() * 2).to_string());
-        }
-        run(&mut test)
-    })?;
+    steps.take("testing", || programs::test(&root(), &host(), programs))?;
     steps.take("lints", || {
         cargo(["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])
     })?;
@@ -226,15 +215,21 @@ fn cargo<T: AsRef<OsStr>>(args: impl IntoIterator<Item = T>) -> Result<(), Strin
 }
 
 fn run(command: &mut Command) -> Result<(), String> {
-    run_in(&root(), command.env("CARGO_TARGET_DIR", root().join("target")))
-}
-
-fn run_in(folder: &Path, command: &mut Command) -> Result<(), String> {
+    command.env("CARGO_TARGET_DIR", root().join("target"));
     let words = command.get_args().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
     let shown = format!("{} {words}", command.get_program().to_string_lossy());
     say(&format!("» {shown}"));
     let status =
-        command.current_dir(folder).status().map_err(|error| format!("{shown}: {error}"))?;
+        command.current_dir(root()).status().map_err(|error| format!("{shown}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{shown}: {status}")) }
+}
+
+/// Runs a command; what it says goes into a file.
+fn run_into(said: &File, command: &mut Command) -> Result<(), String> {
+    let shown = command.get_program().to_string_lossy().into_owned();
+    let failed = |error| format!("{shown}: {error}");
+    let (out, err) = (said.try_clone().map_err(failed)?, said.try_clone().map_err(failed)?);
+    let status = command.stdout(out).stderr(err).status().map_err(failed)?;
     if status.success() { Ok(()) } else { Err(format!("{shown}: {status}")) }
 }
 
