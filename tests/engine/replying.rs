@@ -137,6 +137,39 @@ async fn a_message_is_answered_once_with_what_its_person_did() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_model_is_told_what_is_new_since_the_person_was_answered_also_after_a_restart() {
+    const NEW: &str = "[ACTIVITY SINCE YOUR LAST CHAT MESSAGE]";
+    let world = begin(Reply::default()).await;
+    let desk = Desk::start(BEGIN + 1.0, &world, |_| (2.0, Ok("Open Settings.")));
+    writes(&world, "m1", "Where is the invoice?").await;
+    wait(1.0).await;
+    world.act("s", "opened the invoices").await;
+    wait(5.0).await;
+    writes(&world, "m2", "And the receipt?").await;
+    wait(5.0).await;
+    let asked = desk.asked();
+    assert!(!asked[0].text.contains(NEW), "nothing was answered before: {}", asked[0].text);
+    let new = |asked: &Prompt| -> String {
+        let (_, text) = asked.text.split_once(NEW).expect("something is new");
+        text.split("[RECENT PRODUCT ACTIVITY]").next().unwrap_or_default().to_owned()
+    };
+    let told = new(&asked[1]);
+    assert!(told.contains("opened the invoices") && !told.contains("opened billing"), "{told}");
+    assert!(asked[1].text.contains("opened billing"), "what was before is told as well");
+    drop(desk);
+    let (store, platform) = world.crash().await;
+    let world = World::start_with(BEGIN + 20.0, store, platform, settings(Reply::default()));
+    world.act("s", "opened the receipts").await;
+    let desk = Desk::start(BEGIN + 20.0, &world, |_| (0.0, Ok("Here.")));
+    wait(1.0).await;
+    writes(&world, "m3", "Is that all?").await;
+    wait(5.0).await;
+    let told = new(&desk.asked()[0]);
+    assert!(told.contains("opened the receipts") && !told.contains("the invoices"), "{told}");
+    world.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_questions_of_a_session_are_answered_in_their_order() {
     let world = begin(Reply::default()).await;
     let slow_first = |n| if n == 0 { (9.0, Ok("first")) } else { (0.0, Ok("second")) };

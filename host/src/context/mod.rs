@@ -21,7 +21,7 @@ mod recent;
 mod sessions;
 mod users;
 
-pub use asked::{UserActivity, about_person, about_user};
+pub use asked::{Query, UserActivity, about_person, about_user};
 pub use follow::follow;
 pub use recent::{Acted, Recent};
 pub use sessions::{Contexts, InvalidSettings, Place, Settings, View};

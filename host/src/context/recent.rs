@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -111,6 +112,19 @@ impl Recent {
     /// What a reader sees who doesn't say what.
     pub fn view(&self) -> View {
         self.shared.settings.view()
+    }
+
+    /// The moment, as what is kept counts it.
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    /// What of a view came after a moment: actions alone, for a summary may tell of what was before.
+    pub fn since(&self, view: View, cutoff: Timestamp) -> View {
+        // What came at that very moment was known then.
+        let passed = self.shared.clock.now().since(cutoff).saturating_sub(Duration::from_micros(1));
+        let lookback = view.lookback.map_or(passed, |lookback| lookback.min(passed));
+        View { lookback: Some(lookback), include_summary: false, include_actions: true, ..view }
     }
 
     /// Whether what is stored was read: before, somebody may be missing.

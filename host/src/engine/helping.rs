@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use crate::clock::Timestamp;
 use crate::engine::core::Command;
 use crate::engine::core::helping::{HelpCommand, HelpError, OfferWish, Turn};
-use crate::engine::core::rows::{read, session_group, session_key};
+use crate::engine::core::rows::{conversation_group, read, session_group, session_key};
 use crate::engine::handle::Handle;
 use crate::engine::inbox::Closed;
 use crate::engine::inbox::{Asked, Reply};
@@ -16,6 +16,7 @@ use crate::ids::SessionKey;
 use crate::offers::help::{Heard, Help, Standing};
 use crate::offers::log::{Decision, Log};
 use crate::offers::refusal::Refusal;
+use crate::offers::talk::Talk;
 use crate::replies::answer::{NotReplied, Replied, ReplyWish};
 use crate::replies::question::Question;
 use crate::session::state::{Record, Target};
@@ -59,6 +60,8 @@ pub struct Unanswered {
     pub questions: Vec<Question>,
     /// The user, where known.
     pub user_id: Option<String>,
+    /// When the latest message was heard that is answered in the conversation of the oldest question.
+    pub answered_at: Option<Timestamp>,
 }
 
 impl Handle {
@@ -89,12 +92,28 @@ impl Handle {
         let help = rows[0].iter().find(|(n, _)| *n == STATE);
         let help = help.and_then(|(n, value)| read::<Help>(Table::Help, *n, value));
         let waiting = help.iter().flat_map(|help| help.questions().iter());
-        let questions = waiting.filter(|it| it.answered_by.is_none()).cloned().collect();
+        let questions = waiting.filter(|it| it.answered_by.is_none()).cloned();
+        let questions: Vec<Question> = questions.collect();
+        let answered_at = match questions.first() {
+            Some(oldest) => self.answered_at(&oldest.target).await?,
+            None => None,
+        };
         let sessions = self.store.load(Table::Session, &group).await?;
         let record = sessions[0].iter().find(|(n, _)| *n == 0);
         let record = record.and_then(|(n, value)| read::<Record>(Table::Session, *n, value));
         let user_id = record.and_then(|record| record.user_id);
-        Ok(Unanswered { questions, user_id })
+        Ok(Unanswered { questions, user_id, answered_at })
+    }
+
+    /// When the latest message was heard that is answered in a conversation.
+    async fn answered_at(
+        &self,
+        (plugin, conversation): &Target,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let group = [conversation_group(plugin, conversation)];
+        let rows = self.store.load(Table::Talk, &group).await?;
+        let talk = rows[0].first().and_then(|(n, value)| read::<Talk>(Table::Talk, *n, value));
+        Ok(talk.and_then(|talk| talk.answered_at))
     }
 
     /// The sessions in which something waits for an answer, of products that have replies.

@@ -18,8 +18,9 @@ use super::backend::NoProduct;
 use super::erase::failed;
 use super::query;
 use super::state::ApiState;
-use crate::context::assembly::Assembly;
-use crate::context::{Acted, Recent, View, about_user};
+use crate::context::assembly::{Assembly, Watermark};
+use crate::context::{Acted, Query, Recent, View, about_user};
+use crate::ids::ConversationId;
 
 /// Actions of an answer where nobody says how many.
 const DEFAULT_LIMIT: usize = 50;
@@ -93,6 +94,8 @@ pub(super) struct Asked {
     pub(super) product: Arc<str>,
     pub(super) user: String,
     pub(super) query: String,
+    /// In which conversation, where that is said.
+    pub(super) conversation: Option<ConversationId>,
 }
 
 impl Asked {
@@ -103,7 +106,9 @@ impl Asked {
         let pairs = pairs(uri)?;
         let query = value(&pairs, "query").ok_or_else(missing_query)?.to_owned();
         let product = product_of(api, value(&pairs, "product"))?;
-        Ok(Self { recent, product, user, query })
+        let conversation = value(&pairs, "conversation_id").filter(|id| !id.trim().is_empty());
+        let conversation = conversation.and_then(|id| ConversationId::new(id).ok());
+        Ok(Self { recent, product, user, query, conversation })
     }
 
     /// What the user did lately; refused with 404 where nothing is known.
@@ -113,10 +118,12 @@ impl Asked {
         if activity.is_empty() { Err(unknown_user()) } else { Ok(activity) }
     }
 
-    /// What is known about the question; refused with 404 where nothing is known of the user.
-    pub(super) async fn assemble(&self) -> Result<Assembly, Refused> {
+    /// What is known about the question, and what is new since one was answered in its conversation; refused with 404
+    /// where nothing is known of the user.
+    pub(super) async fn assemble(&self, answered: Watermark) -> Result<Assembly, Refused> {
         check_somebody(&self.recent, &self.user)?;
-        let assembly = about_user(&self.recent, &self.product, &self.user, &self.query).await;
+        let query = Query { text: &self.query, answered };
+        let assembly = about_user(&self.recent, &self.product, &self.user, query).await;
         if assembly.context().trim().is_empty() { Err(unknown_user()) } else { Ok(assembly) }
     }
 }

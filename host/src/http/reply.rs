@@ -1,5 +1,7 @@
 //! `GET /reply/{user_id}`: the answer to a question of a user, as autoplay-sdk's bridge gives it.
 
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::extract::rejection::PathRejection;
@@ -7,14 +9,47 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use http::{StatusCode, Uri};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use super::answer::{Refused, json_answer};
 use super::context::Asked;
 use super::state::ApiState;
+use crate::clock::Timestamp;
+use crate::context::assembly::{Watermark, Watermarks};
+use crate::ids::ConversationId;
 use crate::llm::{LlmError, ReplyError};
 
 /// When to ask again while it is busy.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Conversations of which it is remembered up to when their questions were answered.
+const MOST: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is more than none");
+
+/// A conversation of a user of a product, as whoever asks calls it: nothing that names anybody.
+type Place = [u8; 16];
+
+/// Up to when the questions of conversations were answered, in memory: after a start nothing counts as new.
+#[derive(Clone)]
+pub(super) struct Answered(Arc<Mutex<Watermarks<Place>>>);
+
+impl Answered {
+    /// Nothing was answered.
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Watermarks::new(MOST))))
+    }
+
+    fn of(&self, place: Option<&Place>) -> Watermark {
+        place.map(|place| self.marks().of(place)).unwrap_or_default()
+    }
+
+    fn advance(&self, place: Place, at: Timestamp) {
+        self.marks().advance(place, at);
+    }
+
+    fn marks(&self) -> MutexGuard<'_, Watermarks<Place>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Answers a question, knowing what the user did lately. The model isn't asked about who isn't known.
 pub(super) async fn reply(
@@ -24,12 +59,28 @@ pub(super) async fn reply(
 ) -> Result<Response, Refused> {
     let asked = Asked::read(&api, user, &uri)?;
     let replies = api.backend.replies().ok_or_else(off)?;
-    let context = asked.assemble().await?.context();
+    let place = asked.conversation.as_ref().map(|it| place(&asked.product, &asked.user, it));
+    let came_at = asked.recent.now();
+    let context = asked.assemble(api.answered.of(place.as_ref())).await?.context();
     let Asked { user, query, .. } = asked;
     // No deadline of the routes: the model's own ends it, and says so.
     let reply = replies.reply(&user, &context, &query).await.map_err(|error| failed(&error))?;
+    if let Some(place) = place {
+        api.answered.advance(place, came_at);
+    }
     let value = json!({"user_id": user, "query": query, "reply": reply, "context": context});
     Ok(json_answer(StatusCode::OK, &value))
+}
+
+fn place(product: &str, user: &str, conversation: &ConversationId) -> Place {
+    let mut hash = Sha256::new();
+    for part in [product, user, conversation.as_str()] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let mut place = Place::default();
+    place.copy_from_slice(&hash.finalize()[..16]);
+    place
 }
 
 fn off() -> Refused {

@@ -8,6 +8,7 @@ use super::answer::Refused;
 use super::backend::Backend;
 use super::events::EventTokens;
 use super::gate::Gate;
+use super::reply::Answered;
 use crate::config::Server;
 
 /// How long the rest of the host may take for an answer. Plugins have tighter deadlines of their own;
@@ -21,6 +22,8 @@ pub(super) struct ApiState {
     pub(super) gate: Gate,
     pub(super) max_body_bytes: usize,
     pub(super) events: EventTokens,
+    /// Up to when questions of conversations were answered.
+    pub(super) answered: Answered,
     /// Without a slash at its end.
     pub(super) public_url: Arc<str>,
 }
@@ -31,7 +34,8 @@ impl ApiState {
         let listener = || format!("http://{local}");
         let public_url = server.public_url.clone().unwrap_or_else(listener).into();
         let (gate, max_body_bytes) = (Gate::of(server, local), server.max_body_bytes);
-        Self { backend, gate, max_body_bytes, events: EventTokens::new(), public_url }
+        let (events, answered) = (EventTokens::new(), Answered::new());
+        Self { backend, gate, max_body_bytes, events, answered, public_url }
     }
 
     /// Waits for the rest of the host, but not for ever.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::context::{Recent, about_person};
+use crate::context::assembly::Watermark;
+use crate::context::{Query, Recent, about_person};
 use crate::engine::Handle;
 use crate::ids::SessionKey;
 use crate::llm::{Drafted, LlmError, Replies, ReplyError, Scope};
@@ -37,6 +38,14 @@ enum Found {
     Nothing(Option<Duration>),
 }
 
+/// Who asks, and where.
+struct About<'a> {
+    key: &'a SessionKey,
+    user: Option<&'a str>,
+    /// What was answered in the conversation before.
+    answered: Watermark,
+}
+
 impl Parts {
     /// Sees to the oldest question of a session.
     pub(super) async fn see_to(&self, key: &SessionKey) -> Seen {
@@ -51,8 +60,12 @@ impl Parts {
         let (Some(rules), Some(question)) = (rules, unanswered.questions.into_iter().next()) else {
             return Seen::Nothing;
         };
-        let user = unanswered.user_id.as_deref();
-        let what = match self.find(key, user, &question, &rules).await {
+        let about = About {
+            key,
+            user: unanswered.user_id.as_deref(),
+            answered: Watermark::at(unanswered.answered_at),
+        };
+        let what = match self.find(about, &question, &rules).await {
             Found::Response(what) => what,
             Found::Nothing(pause) => return Seen::Later(pause),
         };
@@ -74,13 +87,8 @@ impl Parts {
         }
     }
 
-    async fn find(
-        &self,
-        key: &SessionKey,
-        user: Option<&str>,
-        question: &Question,
-        rules: &Rules,
-    ) -> Found {
+    async fn find(&self, about: About<'_>, question: &Question, rules: &Rules) -> Found {
+        let About { key, user, answered } = about;
         let hand_over = |why, draft| Found::Response(Response::HandOver { why, draft });
         if words::has_any(&question.text, &rules.hand_over) {
             return hand_over(HandOver::Wished, None);
@@ -92,7 +100,8 @@ impl Parts {
         if !self.recent.is_ready() {
             return Found::Nothing(None);
         }
-        let about = about_person(&self.recent, key, user, &question.text).await;
+        let query = Query { text: &question.text, answered };
+        let about = about_person(&self.recent, key, user, query).await;
         let context = about.context();
         // As of `GET /reply`: the model isn't asked about whom nothing is known of.
         if context.trim().is_empty() {

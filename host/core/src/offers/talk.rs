@@ -30,6 +30,10 @@ pub struct Talk {
     pub person_at: Option<Timestamp>,
     /// Whether it is closed.
     pub closed: bool,
+    /// When the person's latest message that was answered here was heard: what they did since is new to whoever
+    /// answers next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answered_at: Option<Timestamp>,
     /// By trigger: until when it makes no other offer here.
     fired: BTreeMap<String, Timestamp>,
     /// Marks of the messages that were heard, the latest last, so that none is answered twice.
@@ -44,9 +48,8 @@ impl Talk {
     #[must_use]
     pub fn taken_up(mut self, now: Timestamp) -> Self {
         let set_back = self.at.0.saturating_sub(now.0).max(0);
-        for time in
-            self.agent_at.iter_mut().chain(&mut self.person_at).chain(self.fired.values_mut())
-        {
+        let heard = [&mut self.agent_at, &mut self.person_at, &mut self.answered_at];
+        for time in heard.into_iter().flatten().chain(self.fired.values_mut()) {
             time.0 = time.0.saturating_sub(set_back);
         }
         self.at = self.at.min(now);
@@ -89,6 +92,13 @@ impl Talk {
         self.heard.drain(..excess);
         self.heard.push(mark);
         true
+    }
+
+    /// A message that was heard at this moment is answered. One that was heard before another that is answered changes
+    /// nothing.
+    pub fn answered(&mut self, heard_at: Timestamp, now: Timestamp) {
+        self.answered_at = self.answered_at.max(Some(heard_at));
+        self.at = now;
     }
 
     /// Whether a trigger's help was offered here a short time ago.
@@ -198,10 +208,13 @@ mod tests {
     fn after_the_clock_was_set_back_as_much_remains_as_did() {
         let mut talk = Talk::default();
         talk.fire("a", S * 30, T + S * 1000);
+        talk.answered(T + S * 990, T + S * 1000);
+        talk.answered(T + S * 980, T + S * 1000);
         let talk = talk.taken_up(T);
         assert_eq!(
             talk.check_trigger("a", T),
             Err(Refusal::TriggerCoolingDown { until: T + S * 30 })
         );
+        assert_eq!(talk.answered_at, Some(T - S * 10));
     }
 }

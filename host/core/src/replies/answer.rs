@@ -57,6 +57,8 @@ pub enum HandOver {
     Unanswered,
     /// Nothing recent is known of what they did, so the model isn't asked.
     Unknown,
+    /// The platform refused the answer, or didn't accept it in time.
+    Unsent,
 }
 
 /// The text of an answer: not blank, printable, and of [`MAX_CHARS`] at most.
@@ -151,6 +153,9 @@ impl HandOver {
             }
             Self::Unknown => {
                 "The person waits for an answer: nothing recent is known of what they did. No reply was sent."
+            }
+            Self::Unsent => {
+                "The person waits for an answer: the platform didn't accept it. No reply was sent."
             }
         }
     }

@@ -2,9 +2,11 @@
 
 use sidenote_core::engine::event::What;
 use sidenote_core::engine::helping::{OfferWish, Turn};
+use sidenote_core::engine::rows::conversation_group;
 use sidenote_core::engine::{Answer, Command, Ended, Outcome, Settings, Work};
 use sidenote_core::offers::content::Offer;
 use sidenote_core::offers::help::Help;
+use sidenote_core::offers::talk::Talk;
 use sidenote_core::outbox::message::{Content, Message, Sending};
 use sidenote_core::outbox::note::{Crash, FailureKind, NoteKind};
 use sidenote_core::replies::answer::{
@@ -250,6 +252,36 @@ fn what_waits_outlives_a_restart_and_leaves_with_the_answer() {
 }
 
 #[test]
+fn it_is_on_record_when_the_latest_message_was_heard_that_is_answered() {
+    let mut world = replying();
+    let group = conversation_group(&CHAT.into(), &conversation("s"));
+    let mark = |world: &World| {
+        let row = world.rows.iter().find(|(key, _)| key.table == Table::Talk && key.group == group);
+        let talk: Talk = serde_json::from_slice(row.expect("it is known").1).expect("a row");
+        talk.answered_at
+    };
+    writes(&mut world, "m1", "hello?");
+    let first = world.now;
+    world.pass(SECOND);
+    writes(&mut world, "m2", "anybody?");
+    let second = world.now;
+    world.pass(SECOND);
+    reply(&mut world, "m2").unwrap();
+    assert_eq!(mark(&world), None, "it isn't there yet");
+    world.answer(took());
+    assert_eq!(mark(&world), Some(second));
+    reply(&mut world, "m1").unwrap();
+    world.answer(took());
+    assert!(first < second);
+    assert_eq!(mark(&world), Some(second), "it never goes back");
+    writes(&mut world, "m3", "hello?");
+    reply(&mut world, "m3").unwrap();
+    world.answer(fails(FailureKind::Permanent));
+    world.restart();
+    assert_eq!(mark(&world), Some(second), "what isn't sent answers nothing");
+}
+
+#[test]
 fn an_answer_that_is_late_is_dropped_and_counted() {
     let mut world = replying();
     writes(&mut world, "m1", "hello?");
@@ -261,23 +293,59 @@ fn an_answer_that_is_late_is_dropped_and_counted() {
     assert_eq!(reply(&mut world, "m2"), Err(NotReplied::Late));
     world.plugins.set(CHAT, |it| it.coming = false);
     world.pass(SECOND * 20);
-    assert_eq!((world.calls.len(), world.count(Table::Message)), (0, 0), "it is never sent late");
+    assert_eq!(world.count(Table::Message), 0);
+    assert_eq!(names(&world.calls), ["post s/1"], "it is never sent late");
     assert_eq!((waiting(&world), world.totals().replies_late), (Vec::new(), 2));
+    let posted = world.answer_all(took);
+    assert_eq!(names(&posted), ["post s/1", "post s/2"], "people are told of both");
+    assert!(posted.iter().all(|call| note(call).body.contains(HandOver::Unsent.words())));
 }
 
 #[test]
-fn what_the_platform_refuses_for_good_isnt_tried_again() {
+fn what_the_platform_refuses_for_good_isnt_tried_again_and_people_are_told() {
     let mut world = replying();
     writes(&mut world, "m1", "hello?");
     reply(&mut world, "m1").unwrap();
     world.answer(fails(FailureKind::Permanent));
-    world.pass(SECOND * 20);
-    assert_eq!((world.calls.len(), waiting(&world)), (0, Vec::new()));
+    assert_eq!(waiting(&world), Vec::<String>::new());
     assert_eq!(world.totals().replies_failed, 1);
+    let posted = world.answer_all(took);
+    assert_eq!(
+        (names(&posted), note(&posted[0]).kind),
+        (vec!["post s/1".into()], NoteKind::ForPeople)
+    );
+    let told = &note(&posted[0]).body;
+    assert!(told.contains(HandOver::Unsent.words()) && told.contains("Open Settings."));
     writes(&mut world, "m2", "hello?");
     world.plugins.set(CHAT, |it| it.offers = Some(false));
     assert_eq!(reply(&mut world, "m2"), Err(NotReplied::NoMessenger));
-    assert_eq!(world.totals().replies_failed, 2);
+    assert_eq!(names(&world.answer_all(took)), ["post s/2"]);
+    let totals = world.totals();
+    assert_eq!((totals.replies_failed, totals.replies_handed_over), (2, 2));
+    world.pass(SECOND * 20);
+    assert!(world.calls.is_empty());
+}
+
+#[test]
+fn of_an_answer_that_was_refused_nobody_is_told_who_is_there_already() {
+    for meaning in [Meaning::AgentWrote, Meaning::Closed] {
+        let mut world = replying();
+        writes(&mut world, "m1", "hello?");
+        reply(&mut world, "m1").unwrap();
+        turn(&mut world, meaning, None, Some("Hi, I'm Kim."));
+        world.answer(fails(FailureKind::Permanent));
+        world.pass(SECOND * 20);
+        assert_eq!((world.calls.len(), waiting(&world)), (0, Vec::new()), "{meaning:?}");
+    }
+    // It went on elsewhere: a note there would tell of another conversation.
+    let mut world = replying();
+    writes(&mut world, "m1", "hello?");
+    reply(&mut world, "m1").unwrap();
+    let mut moved = link("s", "other");
+    moved.mode = sidenote_core::engine::link::LinkMode::Move;
+    world.tell(Command::Link(moved));
+    world.answer(fails(FailureKind::Permanent));
+    assert_eq!((world.calls.len(), waiting(&world)), (0, Vec::new()));
 }
 
 #[test]

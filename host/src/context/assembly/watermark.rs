@@ -17,6 +17,11 @@ use crate::session::event_time::usable;
 pub struct Watermark(Option<Timestamp>);
 
 impl Watermark {
+    /// Of a conversation in which the latest message that was answered is of this time.
+    pub fn at(answered: Option<Timestamp>) -> Self {
+        Self(answered)
+    }
+
     /// Since when what was done is new to the conversation; `None` where nothing was answered.
     pub fn cutoff(self) -> Option<Timestamp> {
         self.0

@@ -160,7 +160,7 @@ impl Core {
         let offer = match &message.content {
             Content::Offer(offer) => offer,
             Content::Question(_) => return self.end_question(message, &ended, tx),
-            Content::Reply(reply) => return self.end_reply(&job, &reply.answers, ended, tx),
+            Content::Reply(reply) => return self.end_reply(&job, reply, ended, tx),
             Content::Removal { .. } => return self.end_removal(message, ended, tx),
         };
         let target = (message.plugin.clone(), message.conversation.clone());

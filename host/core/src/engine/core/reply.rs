@@ -10,7 +10,9 @@ use crate::engine::event::What;
 use crate::engine::tx::Tx;
 use crate::ids::SessionKey;
 use crate::outbox::message::{Content, Ended, Job, Message};
-use crate::replies::answer::{self, NotReplied, Replied, Reply, ReplyWish, Response};
+use crate::replies::answer::{
+    self, HandOver, NotReplied, Replied, Reply, ReplyText, ReplyWish, Response,
+};
 use crate::replies::question::{self, Question, id_of, mark, shortened};
 use crate::rules::Reply as Rules;
 use crate::session::state::Target;
@@ -90,6 +92,11 @@ impl Core {
             Err(refused) => {
                 self.count_left(refused).add(1);
                 tracing::info!("{refused}; nothing is sent");
+                if let (NotReplied::Late | NotReplied::NoMessenger, Response::Text(text)) =
+                    (refused, what)
+                {
+                    self.note_unsent(&key, &message_id, text, tx);
+                }
                 Err(refused)
             }
         };
@@ -190,13 +197,15 @@ impl Core {
         Ok(Replied::Noted(seq))
     }
 
-    /// Takes how an answer ended. Its question leaves the row in the same transaction.
-    pub(super) fn end_reply(&mut self, job: &Job, answers: &str, ended: Ended, tx: &mut Tx) {
+    /// Takes how an answer ended. Its question leaves the row in the same transaction. Where the person certainly has no
+    /// answer, people are told in it.
+    pub(super) fn end_reply(&mut self, job: &Job, reply: &Reply, ended: Ended, tx: &mut Tx) {
         let Message { key, plugin, .. } = &*job.message;
         self.sessions.touch(key, tx.now);
-        let count = match ended {
-            Ended::Delivered(..) => &self.counters.replies_delivered,
-            Ended::Late => &self.counters.replies_late,
+        let came = matches!(ended, Ended::Delivered(..));
+        let (count, unsent) = match ended {
+            Ended::Delivered(..) => (&self.counters.replies_delivered, false),
+            Ended::Late => (&self.counters.replies_late, true),
             Ended::Failed(reason) => {
                 tracing::warn!(
                     %plugin,
@@ -204,18 +213,55 @@ impl Core {
                     reason = &*reason,
                     "replies: an answer could not be sent; it isn't tried again"
                 );
-                &self.counters.replies_failed
+                (&self.counters.replies_failed, true)
             }
             Ended::Unknown => {
                 tracing::warn!(
                     %plugin,
                     "replies: nobody knows whether an answer came to the person; it isn't sent again"
                 );
-                &self.counters.replies_unknown
+                (&self.counters.replies_unknown, false)
             }
         };
         count.add(1);
-        self.forget_question(key, answers, tx);
+        if unsent {
+            self.note_unsent(key, &reply.answers, reply.text.clone(), tx);
+        }
+        if came {
+            self.mark_answered(&job.message, &reply.answers, tx);
+        }
+        self.forget_question(key, &reply.answers, tx);
+    }
+
+    /// What the person did from the moment on at which they wrote this is new to whoever answers them next.
+    fn mark_answered(&mut self, message: &Message, id: &str, tx: &mut Tx) {
+        let asked = self.helping.get_mut(&message.key).and_then(|help| help.questions().get(id));
+        let Some(heard_at) = asked.map(|asked| asked.at) else { return };
+        let target = (message.plugin.clone(), message.conversation.clone());
+        if let Some(talk) = self.helping.talk_mut(&target) {
+            talk.answered(heard_at, tx.now);
+            self.helping.save_talk(&target, tx);
+        }
+    }
+
+    /// An answer was found and certainly didn't come to the person: people are told, unless they are in the conversation
+    /// already, or it went on elsewhere.
+    fn note_unsent(&mut self, key: &SessionKey, id: &str, draft: ReplyText, tx: &mut Tx) {
+        let asked = self.helping.get_mut(key).and_then(|help| help.questions().get(id));
+        let Some(target) = asked.map(|asked| asked.target.clone()) else { return };
+        let linked = self.sessions.get(key);
+        if !linked.is_some_and(|session| session.is_linked_to(&target.0, &target.1)) {
+            return;
+        }
+        // A conversation that isn't in memory had nothing happen in it lately.
+        let talk = self.helping.talk_mut(&target);
+        if talk.is_some_and(|talk| talk.has_agent || talk.closed) {
+            return;
+        }
+        let what = Response::HandOver { why: HandOver::Unsent, draft: Some(draft) };
+        if let Err(refused) = self.note_reply(key, &what, tx) {
+            tracing::warn!("{refused}; people aren't told of an answer that could not be sent");
+        }
     }
 
     /// An attempt at an answer failed and is to be tried again: not where a human agent wrote meanwhile, or the
