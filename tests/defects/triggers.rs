@@ -193,15 +193,17 @@ fn d69_a_trigger_that_fails_and_a_value_that_is_wrong_leave_the_others() {
         rows.push(row);
     }
     let (usable, errors) = config::triggers(&json!(rows), Times::default());
-    let paths: Vec<_> = errors.iter().map(|error| error.path.as_str()).collect();
+    let told: Vec<_> = errors.iter().map(|it| (it.path.as_str(), it.has_default)).collect();
     let reported = [
-        "triggers[1].threshold",
-        "triggers[2].threshold",
-        "triggers[3].text",
-        "triggers[4].max_actions",
+        ("triggers[1].threshold", true),
+        ("triggers[2].threshold", true),
+        ("triggers[3].text", true),
+        ("triggers[4].max_actions", true),
     ];
-    assert_eq!(paths, reported);
-    assert_eq!(session.hits(&usable.expect("one is fine")).len(), 1);
+    assert_eq!(told, reported);
+    let usable = usable.expect("all can be used");
+    assert_eq!(usable.iter().count(), 5, "each with the default in the place of what is wrong");
+    assert_eq!(session.hits(&usable).len(), 1);
 }
 
 #[test]

@@ -36,7 +36,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 pub(crate) const LEFT_OUT: [Rule; 9] = [
     Rule {
         files: &["triggers"],
-        reason: "a setting that can't be used is refused when it is read, and nobody guesses another (D69, D71)",
+        reason: "a number that is none has its default or is refused, and is told of: nothing is read into it (D69, D71)",
         applies: |case| {
             let extra = &case["when"]["context"]["context_extra"]["user_page_dwell_max_actions"];
             let is_count = extra.as_u64().is_some_and(|number| number > 0);
@@ -376,8 +376,9 @@ fn builtins(specs: &Value) -> Result<Value, String> {
     let specs = specs.as_array().ok_or("no list")?;
     let path = Path::top("triggers");
     let read = |(place, spec): (usize, &Value)| {
-        let trigger = config::trigger(&row(spec), Times::default(), &path.nth(place))
-            .map_err(|error| error.to_string())?;
+        let trigger =
+            config::trigger(&row(spec), Times::default(), &path.nth(place), &mut Vec::new())
+                .map_err(|error| error.to_string())?;
         Ok(json!({
             "id": trigger.id,
             "name": spec["name"],
@@ -413,7 +414,8 @@ fn trigger(spec: &Value, context: &Value) -> Result<(Trigger, Option<Answer>), S
                 "threshold": or(&extra["dwell_threshold_seconds"], &spec["default_threshold_s"]),
                 "max_actions": or(&extra["user_page_dwell_max_actions"], &spec["default_max_actions"]),
             });
-            let trigger = config::trigger(&row, Times::default(), &Path::top("trigger"));
+            let trigger =
+                config::trigger(&row, Times::default(), &Path::top("trigger"), &mut Vec::new());
             let mut trigger = trigger.map_err(|error| error.to_string())?;
             trigger.text = extra["dwell_proactive_body"].as_str().map(str::to_owned);
             (trigger, None)

@@ -7,7 +7,7 @@ use serde_json::{Map, Number, Value};
 use sidenote_core::triggers::{Kind, Mode, Times, Trigger, Triggers, config, configured};
 use toml::de::DeValue;
 
-use super::error::Fault;
+use super::error::{Fault, Place};
 use super::model::{Offers, Plugin};
 use super::scalar::{self, Refusal, Scalar};
 use super::section::{Row, Section, nearest};
@@ -26,6 +26,8 @@ pub(super) struct Around<'a> {
 
 /// Keys of a trigger that are durations.
 const DURATIONS: [&str; 3] = ["interaction_timeout", "cooldown", "threshold"];
+/// The one of them that merely tunes a trigger.
+const TUNES: &str = "threshold";
 /// Keys of a condition.
 const CONDITION: [&str; 5] = ["id", "name", "type", "operator", "conditions"];
 
@@ -93,6 +95,10 @@ fn triggers(section: &Section<'_>, times: Times, around: Around<'_>) -> Triggers
     };
     for error in errors {
         let said = format!("it {}", error.fault);
+        if error.has_default {
+            warn_of_default(section, place(error.row, error.key.as_deref()), &error.path, &said);
+            continue;
+        }
         let (cause, next) = said.split_once("; ").unwrap_or((&said, ""));
         let fault =
             Fault::BadValue { key: error.path, cause: cause.to_owned(), next: next.to_owned() };
@@ -129,6 +135,12 @@ fn triggers(section: &Section<'_>, times: Times, around: Around<'_>) -> Triggers
         }
     }
     if around.has_model { triggers } else { triggers.without_judged() }
+}
+
+/// A value is wrong, and the trigger runs with its default.
+fn warn_of_default(section: &Section<'_>, place: Place, path: &str, said: &str) {
+    let message = format!("\"{path}\": {said}; until then its default is used");
+    section.reader.warn(place, &section.name(), message);
 }
 
 /// The triggers of a file of autoplay-sdk's (`proactive_intercom`): the JSON of an integration's configuration.
@@ -176,6 +188,10 @@ fn row_value(section: &Section<'_>, place: usize, row: &Row<'_>) -> Value {
             match scalar::duration(Scalar::Toml(value.get_ref())) {
                 Ok(time) => {
                     fields.insert(name, time.as_secs_f64().into());
+                }
+                Err(refusal) if name == TUNES => {
+                    let said = refusal.to_string();
+                    warn_of_default(section, row.place_of(Some(&name)), &path, &said);
                 }
                 Err(refusal) => section.report_refusal(row.place_of(Some(&name)), &path, refusal),
             }

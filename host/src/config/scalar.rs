@@ -1,5 +1,6 @@
 //! One value: what stands there, and what it is read as.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -27,6 +28,15 @@ pub(super) enum Refusal {
 impl Refusal {
     pub(super) fn value(cause: impl Into<String>, next: impl Into<String>) -> Self {
         Self::Value { cause: cause.into(), next: next.into() }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Type { found, want } => write!(f, "it is {found}; write {want}"),
+            Self::Value { cause, next } => write!(f, "{cause}; {next}"),
+        }
     }
 }
 

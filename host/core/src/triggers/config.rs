@@ -1,5 +1,6 @@
 //! Triggers as a configuration has them, and what can be wrong with it. A row that can't be used is refused with
-//! its path and the reason; the others stay.
+//! its path and the reason; the others stay. Where a wrong value has a default, that is used and the value is told of:
+//! what merely tunes a trigger keeps neither it nor the others from running.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -35,6 +36,8 @@ pub struct ConfigError {
     pub key: Option<String>,
     /// What is wrong there.
     pub fault: Fault,
+    /// Whether a default is used in its place, so that the row can be used.
+    pub has_default: bool,
 }
 
 /// What is wrong.
@@ -129,7 +132,7 @@ impl<'a> Path<'a> {
             [_, Step::Nth(row), ..] => (Some(*row), None),
             [] | [Step::Key(_) | Step::Nth(_), ..] => (None, None),
         };
-        ConfigError { path, row, key, fault }
+        ConfigError { path, row, key, fault, has_default: false }
     }
 
     fn steps(&self) -> Vec<&Step<'a>> {
@@ -195,7 +198,7 @@ pub fn with_further(
     }
     let (mut usable, mut errors) = (Vec::new(), Vec::new());
     for (place, row) in (0..).zip(listed) {
-        match trigger(row, times, &path.nth(place)) {
+        match trigger(row, times, &path.nth(place), &mut errors) {
             Ok(trigger) => usable.push((place, trigger)),
             Err(error) => errors.push(error),
         }
@@ -269,15 +272,22 @@ fn unfit(
     })
 }
 
-/// Reads one row. Whether it fits to the others is seen when they are put together.
+/// Reads one row. Whether it fits to the others is seen when they are put together. Values in whose place a default is
+/// used are told to `tuned`.
 ///
 /// # Errors
-/// The first thing that is wrong, with its path.
-pub fn trigger(row: &Value, times: Times, path: &Path<'_>) -> Result<Trigger, ConfigError> {
+/// The first thing that is wrong and has no default, with its path.
+pub fn trigger(
+    row: &Value,
+    times: Times,
+    path: &Path<'_>,
+    tuned: &mut Vec<ConfigError>,
+) -> Result<Trigger, ConfigError> {
     let fields = row.as_object().ok_or_else(|| path.fault(Fault::Not("an object")))?;
     let id = line(fields, "id", MAX_ID, path)?;
     let kind_name = text(fields, "kind", path)?;
-    let kind = kind(&kind_name, fields, path)?;
+    let mut wrong = Vec::new();
+    let kind = kind(&kind_name, fields, path, &mut wrong)?;
     let mode = match optional(fields, "mode") {
         None => Mode::Judged,
         Some(mode) => mode
@@ -285,13 +295,19 @@ pub fn trigger(row: &Value, times: Times, path: &Path<'_>) -> Result<Trigger, Co
             .and_then(Mode::named)
             .ok_or_else(|| path.at("mode").fault(Fault::Not("\"judged\" or \"instant\"")))?,
     };
-    let said =
-        optional(fields, "text").map(|_| line(fields, "text", MAX_TEXT, path)).transpose()?;
     let needs_text = match kind {
         Kind::Criteria(_) => true,
         Kind::PingPong(_) | Kind::PageDwell(_) | Kind::SectionPlaybook(_) | Kind::Plugin(_) => {
             false
         }
+    };
+    let said = match optional(fields, "text") {
+        None => None,
+        // The kind has a text of its own.
+        Some(value) if !needs_text && !value.is_string() => {
+            or_default(Err(path.at("text").fault(Fault::Not("a text"))), &mut wrong)
+        }
+        Some(_) => Some(line(fields, "text", MAX_TEXT, path)?),
     };
     if needs_text && said.is_none() {
         return Err(path.at("text").fault(Fault::Not("a text")));
@@ -302,7 +318,7 @@ pub fn trigger(row: &Value, times: Times, path: &Path<'_>) -> Result<Trigger, Co
             alone.as_bool().ok_or_else(|| path.at("alone").fault(Fault::Not("true or false")))?
         }
     };
-    Ok(Trigger {
+    let trigger = Trigger {
         id,
         mode,
         text: said,
@@ -314,6 +330,16 @@ pub fn trigger(row: &Value, times: Times, path: &Path<'_>) -> Result<Trigger, Co
         },
         alone,
         kind,
+    };
+    tuned.append(&mut wrong);
+    Ok(trigger)
+}
+
+/// The value, or nothing where it is wrong, which is told.
+fn or_default<T>(read: Result<Option<T>, ConfigError>, wrong: &mut Vec<ConfigError>) -> Option<T> {
+    read.unwrap_or_else(|error| {
+        wrong.push(ConfigError { has_default: true, ..error });
+        None
     })
 }
 
@@ -346,15 +372,20 @@ pub fn keys(kind: &str) -> Option<Vec<&'static str>> {
     Some([&COMMON, own].concat())
 }
 
-fn kind(name: &str, fields: &Map<String, Value>, path: &Path<'_>) -> Result<Kind, ConfigError> {
+fn kind(
+    name: &str,
+    fields: &Map<String, Value>,
+    path: &Path<'_>,
+    wrong: &mut Vec<ConfigError>,
+) -> Result<Kind, ConfigError> {
     let known = keys(name).ok_or_else(|| {
         let known = KINDS.map(str::to_owned).to_vec();
         path.at("kind").fault(Fault::Word { word: name.to_owned(), known })
     })?;
     only(fields, &known, path)?;
     Ok(match name {
-        "ping-pong" => Kind::PingPong(ping_pong(fields, path)?),
-        "page-dwell" => Kind::PageDwell(page_dwell(fields, path)?),
+        "ping-pong" => Kind::PingPong(ping_pong(fields, path, wrong)?),
+        "page-dwell" => Kind::PageDwell(page_dwell(fields, path, wrong)),
         "section-playbook" => Kind::SectionPlaybook(section_playbook(fields, path)?),
         "criteria" => {
             let at = path.at("criteria");
@@ -366,39 +397,52 @@ fn kind(name: &str, fields: &Map<String, Value>, path: &Path<'_>) -> Result<Kind
     })
 }
 
-fn ping_pong(fields: &Map<String, Value>, path: &Path<'_>) -> Result<PingPong, ConfigError> {
+fn ping_pong(
+    fields: &Map<String, Value>,
+    path: &Path<'_>,
+    wrong: &mut Vec<ConfigError>,
+) -> Result<PingPong, ConfigError> {
     let default = PingPong::default();
     let part = match optional(fields, "scope") {
         None => Part::everywhere(),
         Some(_) => Part::with(&line(fields, "scope", 2000, path)?),
     };
     let hesitates = match optional(fields, "hesitation") {
-        None => true,
+        None => Ok(None),
         Some(value) => value
             .as_bool()
-            .ok_or_else(|| path.at("hesitation").fault(Fault::Not("true or false")))?,
+            .map(Some)
+            .ok_or_else(|| path.at("hesitation").fault(Fault::Not("true or false"))),
     };
-    let min_pages = count(fields, "min_pages", path)?;
-    if min_pages.is_some_and(|pages| pages < 2) {
-        return Err(path.at("min_pages").fault(Fault::Not("a whole number from 2")));
-    }
-    if !hesitates && min_pages.is_some() {
+    let hesitates = or_default(hesitates, wrong).unwrap_or(true);
+    if !hesitates && optional(fields, "min_pages").is_some() {
         return Err(path.at("min_pages").fault(Fault::Idle));
     }
+    let min_pages = count(fields, "min_pages", path).and_then(|pages| match pages {
+        Some(1) => Err(path.at("min_pages").fault(Fault::Not("a whole number from 2"))),
+        pages => Ok(pages),
+    });
+    let min_pages = or_default(min_pages, wrong).unwrap_or(MIN_PAGES);
+    let min_cycles = or_default(count(fields, "min_cycles", path), wrong);
     Ok(PingPong {
         part,
-        min_cycles: count(fields, "min_cycles", path)?.unwrap_or(default.min_cycles),
-        hesitation: hesitates.then_some(min_pages.unwrap_or(MIN_PAGES)),
+        min_cycles: min_cycles.unwrap_or(default.min_cycles),
+        hesitation: hesitates.then_some(min_pages),
     })
 }
 
-fn page_dwell(fields: &Map<String, Value>, path: &Path<'_>) -> Result<PageDwell, ConfigError> {
+fn page_dwell(
+    fields: &Map<String, Value>,
+    path: &Path<'_>,
+    wrong: &mut Vec<ConfigError>,
+) -> PageDwell {
     let default = PageDwell::default();
-    let threshold = seconds(fields, "threshold", path)?.map(Duration::from_secs_f64);
-    Ok(PageDwell {
-        threshold: threshold.unwrap_or(default.threshold),
-        max_actions: count(fields, "max_actions", path)?.unwrap_or(default.max_actions),
-    })
+    let threshold = or_default(seconds(fields, "threshold", path), wrong);
+    let max_actions = or_default(count(fields, "max_actions", path), wrong);
+    PageDwell {
+        threshold: threshold.map_or(default.threshold, Duration::from_secs_f64),
+        max_actions: max_actions.unwrap_or(default.max_actions),
+    }
 }
 
 fn section_playbook(

@@ -170,6 +170,30 @@ fn without_a_history_offers_are_refused() {
 }
 
 #[test]
+fn a_value_that_merely_tunes_a_trigger_stops_nothing_and_is_told_with_its_line() {
+    for (keys, wanted) in [
+        ("threshold = 60", "\"triggers[0].threshold\": it is a whole number; write a duration"),
+        ("threshold = \"48h\"", "\"triggers[0].threshold\": it isn't a number of seconds above 0"),
+        ("max_actions = nan", "\"triggers[0].max_actions\": it isn't a whole number from 1"),
+        ("text = 5", "\"triggers[0].text\": it isn't a text"),
+    ] {
+        let row = "[[products.acme.offers.triggers]]\nid = \"t\"\nkind = \"page-dwell\"\nmode = \"instant\"";
+        let text = with(&format!("{row}\n{keys}"));
+        let config = load(&text, &[]).unwrap_or_else(|errors| panic!("{keys}: {errors}"));
+        let product = &config.products[&ProductId::new("acme").unwrap()];
+        assert_eq!(ids(product), ["t"]);
+        let said: Vec<_> = config.warnings.iter().map(ToString::to_string).collect();
+        let [said] = &said[..] else { panic!("{keys}: {said:#?}") };
+        assert!(said.contains(wanted) && said.ends_with("its default is used"), "{said}");
+        let line = text.lines().position(|line| line == keys).unwrap() + 1;
+        assert!(
+            said.starts_with(&format!("sidenote.toml:{line}: [products.acme.offers] ")),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn every_mistake_about_offers_is_named_with_line_key_and_way_out() {
     let row = |keys: &str| format!("[[products.acme.offers.triggers]]\nid = \"t\"\n{keys}");
     let cases = [
@@ -191,18 +215,9 @@ fn every_mistake_about_offers_is_named_with_line_key_and_way_out() {
         ),
         (row(""), "\"triggers[0].kind\": it isn't a text"),
         (
-            row("kind = \"page-dwell\"\nthreshold = 60"),
-            "\"triggers[0].threshold\" is a whole number; write a duration",
-        ),
-        (
             row("kind = \"page-dwell\"\ncooldown = inf"),
             "\"triggers[0].cooldown\" is a number with a fraction",
         ),
-        (
-            row("kind = \"page-dwell\"\nmax_actions = nan"),
-            "\"triggers[0].max_actions\": it isn't a whole number from 1",
-        ),
-        (row("kind = \"page-dwell\"\nthreshold = \"48h\""), "at most a day"),
         (
             row("kind = \"page-dwell\"\nscope = \"x\""),
             "\"triggers[0].scope\": it means nothing here",

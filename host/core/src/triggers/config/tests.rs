@@ -10,7 +10,13 @@ fn read(rows: &Value) -> (Vec<String>, Vec<String>) {
 
 /// The one thing that is wrong with a row.
 fn wrong(row: Value) -> ConfigError {
-    trigger(&row, Times::default(), &Path::top("row")).unwrap_err()
+    let mut tuned = Vec::new();
+    let read = trigger(&row, Times::default(), &Path::top("row"), &mut tuned);
+    match (read, tuned.as_slice()) {
+        (Err(error), []) if !error.has_default => error,
+        (Ok(_), [one]) if one.has_default => one.clone(),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
@@ -46,17 +52,50 @@ fn a_bad_row_is_refused_with_its_path_and_the_good_ones_stay() {
         "user_page_dwell",
         { "id": "good", "kind": "page-dwell" },
         { "id": "good", "kind": "ping-pong" },
-        { "id": "slow", "kind": "page-dwell", "threshold": "x" },
+        { "id": "slow", "kind": "page-dwell", "cooldown": "x" },
     ]));
     assert_eq!(ids, ["good"]);
     assert_eq!(
         errors,
         [
             "reading the triggers: `triggers[0]` isn't an object; write one there",
-            "reading the triggers: `triggers[3].threshold` isn't a number of seconds above 0, at most a day; write one there",
+            "reading the triggers: `triggers[3].cooldown` isn't a number of seconds above 0, at most a day; write one there",
             "reading the triggers: `triggers[2].id` stands at another trigger too; give each an id of its own",
         ]
     );
+}
+
+#[test]
+fn a_wrong_value_that_merely_tunes_a_trigger_has_its_default_and_is_told() {
+    let (triggers, errors) = triggers(
+        &json!([
+            { "id": "stay", "kind": "page-dwell", "threshold": "x", "max_actions": 0, "text": 5 },
+            { "id": "back", "kind": "ping-pong", "hesitation": 1, "min_pages": 1, "min_cycles": [] },
+        ]),
+        Times::default(),
+    );
+    let triggers = triggers.unwrap();
+    let kinds: Vec<_> = triggers.iter().map(|trigger| trigger.kind.clone()).collect();
+    let defaults = [Kind::PageDwell(PageDwell::default()), Kind::PingPong(PingPong::default())];
+    assert_eq!(kinds, defaults);
+    assert!(triggers.iter().all(|trigger| trigger.text.is_none()));
+    assert!(errors.iter().all(|error| error.has_default));
+    let paths: Vec<_> = errors.iter().map(|error| error.path.as_str()).collect();
+    assert_eq!(
+        paths,
+        [
+            "triggers[0].threshold",
+            "triggers[0].max_actions",
+            "triggers[0].text",
+            "triggers[1].hesitation",
+            "triggers[1].min_pages",
+            "triggers[1].min_cycles",
+        ]
+    );
+    // What is wrong without a default takes the row with it, and only that is told.
+    let row = json!([{ "id": "a", "kind": "page-dwell", "threshold": "x", "cooldown": 0 }]);
+    let (triggers, errors) = super::triggers(&row, Times::default());
+    assert!(triggers.is_none() && errors.len() == 1 && !errors[0].has_default, "{errors:?}");
 }
 
 #[test]
