@@ -1,11 +1,13 @@
 //! Offers of help, the whole way: from the stream to the person, and back by webhook.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use sidenote_sim::{Fault, Message, PlatformOptions, Scope};
 use sidenote_tests::{DEADLINE, Person, Rig, Setup, eventually};
+use tokio::time::Instant;
 
 use crate::replays::INCOMING;
 
@@ -109,6 +111,84 @@ async fn going_back_and_forth_is_offered_help_once_and_a_click_comes_back() {
     assert_eq!(made[0].quick_replies, made[1].quick_replies, "answers are called the same again");
     let (status, listed) = rig.get("/offers").await;
     assert_eq!((status, &listed["sessions"][0]["session_id"]), (200, &json!("s")));
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offer_is_there_within_a_second_of_the_commit() {
+    /// A machine that does other things besides is given more.
+    const BOUND: Duration = Duration::from_secs(10);
+    let rig = Rig::start(setup("")).await;
+    let mut times = Vec::new();
+    for n in 0..20 {
+        let person = Person::new("p", format!("s-{n}"));
+        let conversation = begin(&rig, &person).await;
+        visits(&rig, &person, &["a", "b"]).await;
+        // What is measured begins before the commit: with the last page on its way.
+        let begun = Instant::now();
+        visits(&rig, &person, &["a"]).await;
+        while rig.platform.messages(&conversation).is_empty() {
+            assert!(begun.elapsed() < BOUND, "no offer within {BOUND:?}");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        times.push(begun.elapsed());
+    }
+    times.sort_unstable();
+    let shown = format!(
+        "offers: at the platform {:?} after the last page was sent, at the most {:?}, of {}\n",
+        times[times.len() / 2],
+        times[times.len() - 1],
+        times.len()
+    );
+    std::io::stderr().write_all(shown.as_bytes()).expect("the figure can be written");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(rig.platform.stats().messages, 20, "one each");
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trigger_that_is_replaced_in_the_folder_is_asked_from_then_on() {
+    let helper = r#"
+[plugins.helper]
+file = "guest_still.wasm"
+
+[[products.p.offers.triggers]]
+id = "helper"
+kind = "plugin"
+plugin = "helper"
+mode = "instant"
+"#;
+    let mut setup = Setup { files: &["guest_still.wasm"], ..setup("") };
+    let (before, own) = setup.tables.split_once("[[products.p.offers.triggers]]").unwrap();
+    let tours = own.split_once("[tours.").unwrap().1;
+    setup.tables = format!("{before}{helper}[tours.{tours}");
+    let rig = Rig::start(setup).await;
+    let person = Person::new("p", "s");
+    let conversation = begin(&rig, &person).await;
+    visits(&rig, &person, &["a", "b", "a"]).await;
+    let swaps = || async {
+        let (_, report) = rig.get("/plugins").await;
+        let plugins = report["plugins"].as_array().cloned().unwrap_or_default();
+        let helper = plugins.into_iter().find(|plugin| plugin["name"] == "helper");
+        helper.expect("it is configured")["swaps"].as_u64()
+    };
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!((swaps().await, rig.platform.messages(&conversation).len()), (Some(0), 0));
+    assert_eq!(help(&rig, &person).await["decisions"], json!([]), "it sees no reason");
+
+    let (file, part) = ("guest_still.wasm", "guest_still.part");
+    let [file, part] = [file, part].map(|name| rig.plugins_folder().join(name));
+    std::fs::copy(sidenote_tests::test_guests().join("guest_echo.wasm"), &part).unwrap();
+    std::fs::rename(part, file).unwrap();
+    let deadline = Instant::now() + DEADLINE;
+    while swaps().await != Some(1) {
+        assert!(Instant::now() < deadline, "it is never replaced");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    visits(&rig, &person, &["c"]).await;
+    let made = offers(&rig, &conversation, 1).await;
+    assert!(made[0].text.starts_with("p/s|"), "what the other one says: {}", made[0].text);
+    stands(&rig, &person, "proactive_assistance", "delivered").await;
     rig.stop().await;
 }
 

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use sidenote::clock::Timestamp;
 
-/// Which notes a fault strikes.
+/// What a fault strikes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
-    /// Whatever comes next.
+    /// Whichever note or message comes next.
     Any,
-    /// Notes of this conversation.
+    /// Notes and messages of this conversation.
     Conversation(String),
+    /// What is to be redacted, whatever it is.
+    Redactions,
 }
 
 impl Scope {
@@ -19,6 +21,7 @@ impl Scope {
         match self {
             Self::Any => true,
             Self::Conversation(id) => id == conversation,
+            Self::Redactions => false,
         }
     }
 }
@@ -150,7 +153,16 @@ impl Faults {
 
     /// The fault that strikes a note of this conversation, used up by one.
     pub(super) fn strike(&mut self, conversation: &str) -> Option<Fault> {
-        let at = self.waiting.iter().position(|(scope, ..)| scope.holds(conversation))?;
+        self.take(|scope| scope.holds(conversation))
+    }
+
+    /// The fault that strikes a redaction, used up by one.
+    pub(super) fn strike_redaction(&mut self) -> Option<Fault> {
+        self.take(|scope| *scope == Scope::Redactions)
+    }
+
+    fn take(&mut self, holds: impl Fn(&Scope) -> bool) -> Option<Fault> {
+        let at = self.waiting.iter().position(|(scope, ..)| holds(scope))?;
         let (_, fault, left) = &mut self.waiting[at];
         let fault = fault.clone();
         *left -= 1;

@@ -18,7 +18,6 @@ use super::live::Live;
 use super::note::{Envelope, Note};
 use super::options::Keep;
 use super::receiver::{Receiver, Refusal};
-use super::redact::redact;
 use crate::serve::Reset;
 use crate::signature::DELIVERY;
 
@@ -58,8 +57,14 @@ impl Receiver {
                     Err(refusal) => refusal,
                 }
             }
-            Ok(body) if path == "/redact" => match redact(&self, &head.headers, &body) {
-                Ok(answer) => return answer,
+            Ok(body) if path == "/redact" => match self.check_redaction(&head.headers, &body) {
+                Ok((request, fault)) => {
+                    let redact = || self.redact(&request);
+                    return match fault {
+                        None => redact(),
+                        Some(fault) => self.fail(fault, None, redact, &reset).await,
+                    };
+                }
                 Err(refusal) => refusal,
             },
             Ok(body) => match self.check(&head.headers, &body) {

@@ -7,11 +7,12 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::answer::{Answer, json};
+use super::fault::Fault;
 use super::receiver::{Receiver, Refusal};
 
 /// The body of a request.
 #[derive(Deserialize)]
-struct Request<'a> {
+pub(super) struct Redacting<'a> {
     #[serde(borrow)]
     r#type: Cow<'a, str>,
     #[serde(borrow)]
@@ -20,21 +21,30 @@ struct Request<'a> {
     note_id: Cow<'a, str>,
 }
 
-/// Redacts a note. One that isn't there is answered 404, as often as it is asked for.
-pub(super) fn redact(
-    receiver: &Receiver,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<Answer, Refusal> {
-    receiver.verify(headers, body)?;
-    let request: Request<'_> = serde_json::from_slice(body)
-        .ok()
-        .filter(|request: &Request<'_>| request.r#type == "redact")
-        .ok_or(Refusal::Malformed(StatusCode::BAD_REQUEST, "the body isn't a redaction"))?;
-    let now = receiver.clock.now();
-    let redacted = receiver.desk().redact(&request.conversation_id, &request.note_id, now);
-    Ok(match redacted {
-        true => json(StatusCode::OK, &json!({ "redaction": "removed" })),
-        false => json(StatusCode::NOT_FOUND, &json!({ "error": "there is no such note" })),
-    })
+impl Receiver {
+    /// What is to be redacted, and the fault that strikes that.
+    pub(super) fn check_redaction<'b>(
+        &self,
+        headers: &HeaderMap,
+        body: &'b [u8],
+    ) -> Result<(Redacting<'b>, Option<Fault>), Refusal> {
+        self.verify(headers, body)?;
+        let request = serde_json::from_slice(body)
+            .ok()
+            .filter(|request: &Redacting<'_>| request.r#type == "redact")
+            .ok_or(Refusal::Malformed(StatusCode::BAD_REQUEST, "the body isn't a redaction"))?;
+        let mut desk = self.desk();
+        let fault = desk.faults.strike_redaction();
+        desk.stats.faults += u64::from(fault.is_some());
+        Ok((request, fault))
+    }
+
+    /// Redacts a note. One that isn't there is answered 404, as often as it is asked for.
+    pub(super) fn redact(&self, request: &Redacting<'_>) -> Answer {
+        let now = self.clock.now();
+        match self.desk().redact(&request.conversation_id, &request.note_id, now) {
+            true => json(StatusCode::OK, &json!({ "redaction": "removed" })),
+            false => json(StatusCode::NOT_FOUND, &json!({ "error": "there is no such note" })),
+        }
+    }
 }
