@@ -1,6 +1,7 @@
 //! End-to-end tests: a real host on real sockets, real components, a connector and a chat platform that
 //! judge by themselves what arrives.
 
+mod browser;
 mod console;
 mod context;
 mod crash;

@@ -15,6 +15,7 @@ cache_folder = {cache:?}
 [server]
 listen = "127.0.0.1:0"
 token = {{ env = "API_TOKEN" }}
+{server}
 
 [store]
 {store}
@@ -58,6 +59,7 @@ plugins = ["bot"]
 {tables}
 "#,
         cache = compiled(),
+        server = setup.server,
         store = setup.store.keys(),
         delivery = setup.delivery,
         stream = setup.stream,

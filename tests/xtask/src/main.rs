@@ -2,12 +2,12 @@
 //!
 //! Each one installs or builds what it needs first, so that a fresh machine needs nothing by hand.
 
+mod debian;
 mod docs;
 mod javascript;
 mod languages;
 mod made_of;
 mod programs;
-mod redis;
 mod side_by_side;
 mod steps;
 
@@ -78,7 +78,8 @@ fn test() -> Result<(), String> {
 
 fn test_steps(steps: &mut Steps) -> Result<(), String> {
     steps.take("formatting", || cargo(["fmt", "--all", "--check"]))?;
-    steps.take("redis-server", || redis::install(run))?;
+    steps.take("redis-server", || debian::redis(run))?;
+    steps.take("chromium", || debian::chromium(run, say))?;
     steps.take("building the components", guests)?;
     steps.take("building the component in JavaScript", || javascript::build(&root(), run))?;
     let programs = steps.take("building the tests", || programs::build(&root()))?;
@@ -134,8 +135,9 @@ fn deny() -> Result<PathBuf, String> {
 /// Runs a program that measures, with all that it starts built as for a release.
 fn measure(program: &str, args: &[String]) -> Result<(), String> {
     let plugins = guests()?;
-    cargo(["build", "--release", "--quiet", "--package", "sidenote-cli", "--bin", "sidenote"])?;
-    cargo(["build", "--release", "--quiet", "--package", "sidenote-tests", "--bins"])?;
+    // Together: built one by one, their dependencies would have other features.
+    let packages = ["--package", "sidenote-cli", "--package", "sidenote-tests"];
+    cargo([&["build", "--release", "--quiet", "--bins"][..], &packages].concat())?;
     let program = root().join("target/release").join(program);
     run(Command::new(program).arg("--plugins").arg(plugins).args(args))
 }

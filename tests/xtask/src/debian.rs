@@ -1,0 +1,58 @@
+//! Programs of Debian that some tests need.
+
+use std::process::Command;
+
+/// Installs `redis-server` where it is missing and this machine lets us.
+pub(crate) fn redis(run: impl Fn(&mut Command) -> Result<(), String>) -> Result<(), String> {
+    const BY_HAND: &str =
+        "install redis-server (on Debian: apt-get install redis-server), then run this again";
+    if is_there("redis-server") {
+        return Ok(());
+    }
+    if !can_install() {
+        return Err(format!("the tests need a Redis server: {BY_HAND}"));
+    }
+    // The tests start servers of their own; none is to run as a service.
+    install("redis-server", run)?;
+    if is_there("redis-server") { Ok(()) } else { Err(BY_HAND.to_owned()) }
+}
+
+/// Installs Chromium where it is missing and this machine lets us. Where it can't be had, the test that needs it says so
+/// and is left out.
+pub(crate) fn chromium(
+    run: impl Fn(&mut Command) -> Result<(), String>,
+    say: impl Fn(&str),
+) -> Result<(), String> {
+    const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+    if NAMES.into_iter().any(is_there) {
+        return Ok(());
+    }
+    let installed = if can_install() { install("chromium", run) } else { Ok(()) };
+    if let Err(error) = installed {
+        say(&error);
+    }
+    if !NAMES.into_iter().any(is_there) {
+        say(
+            "no Chromium is here and none can be installed: what a page in a browser hears isn't tested",
+        );
+    }
+    Ok(())
+}
+
+fn install(package: &str, run: impl Fn(&mut Command) -> Result<(), String>) -> Result<(), String> {
+    let apt_get = |args: &[&str]| {
+        run(Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").arg("-qq").args(args))
+    };
+    apt_get(&["update"])?;
+    apt_get(&["install", "--yes", "--no-install-recommends", package])
+}
+
+fn can_install() -> bool {
+    let id = Command::new("id").arg("-u").output();
+    let is_root = id.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).trim() == "0");
+    is_root && is_there("apt-get")
+}
+
+fn is_there(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
+}
