@@ -61,3 +61,63 @@ fn what_cant_be_tried_is_named_with_its_line_and_the_others_are_tried() {
         assert!(run.stderr.contains(said), "{said}: {}", run.stderr);
     }
 }
+
+#[test]
+fn a_session_is_linked_where_that_is_recorded_and_counts_as_linked_where_nothing_is() {
+    let linked = tried(&[&example("linked.jsonl"), "--json"]);
+    assert_eq!(linked.code, 0, "{}", linked.stderr);
+    assert!(!linked.stderr.contains("no link is recorded"), "{}", linked.stderr);
+    let sessions = |run: &Run| -> Vec<String> {
+        let lines =
+            run.stdout.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        let made = lines.filter(|it| it["decision"] == "made");
+        made.map(|it| it["session_id"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    assert_eq!(sessions(&linked), ["s1"], "nobody knows a conversation of the other one");
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("events.jsonl");
+    let recorded = std::fs::read_to_string(example("linked.jsonl")).expect("it is there");
+    let unlinked: Vec<_> = recorded.lines().skip(1).collect();
+    std::fs::write(&file, unlinked.join("\n")).expect("it is written");
+    let assumed = tried(&[&file.to_string_lossy(), "--json"]);
+    assert!(assumed.stderr.contains("no link is recorded"), "{}", assumed.stderr);
+    assert_eq!(sessions(&assumed), ["s1", "s2"]);
+
+    let lines = [
+        r#"{"at": 1.0, "product_id": "acme", "session_id": "s", "linked": 7}"#,
+        r#"{"at": 1.0, "product_id": "acme", "session_id": "s", "linked": "c", "plugin": "desk"}"#,
+        r#"{"at": 1.0, "product_id": "acme", "session_id": "s", "happened": "closed"}"#,
+    ];
+    std::fs::write(&file, lines.join("\n")).expect("it is written");
+    let run = tried(&[&file.to_string_lossy()]);
+    for said in [
+        ":1: left out: linked must be the id of a conversation",
+        ":2: left out: its product `acme` doesn't have the plugin `desk`",
+        ":3: left out: its session isn't linked at that moment",
+    ] {
+        assert!(run.stderr.contains(said), "{said}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn the_triggers_of_a_plugin_are_asked_about_what_was_recorded() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("sidenote.toml");
+    let mut text = std::fs::read_to_string(example("offers.toml")).expect("it is there");
+    text.insert_str(0, "plugins_folder = \".\"\n");
+    std::fs::write(&config, text).expect("it is written");
+    let guest = sidenote_tests::test_guests().join("guest_echo.wasm");
+    let copied = std::fs::copy(guest, folder.path().join("helper.wasm"));
+    copied.expect("`cargo xtask guests` has built it");
+    let secrets = [("SIDENOTE_STREAM_TOKEN", "token"), ("SIDENOTE_LLM_KEY", "key")];
+    let (config, file) = (config.to_string_lossy(), example("linked.jsonl"));
+    let args = ["offers", "try", "--config", &config, &file, "--json", "--judge", "no"];
+    let run = sidenote(&args, &secrets);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(decisions(&run).contains(&("helper".to_owned(), "made".to_owned())), "{}", run.stdout);
+    // Without the file the others are evaluated all the same, and that is said.
+    let none = tried(&[&file, "--json"]);
+    assert!(none.stderr.contains("the trigger `helper` failed"), "{}", none.stderr);
+    assert!(decisions(&none).iter().all(|(trigger, _)| trigger != "helper"));
+}

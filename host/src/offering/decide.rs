@@ -40,6 +40,23 @@ pub(super) struct Wanted {
     pub(super) as_of: AsOf,
 }
 
+/// Asks a plugin whether to offer help. It has its time; one that fails or takes longer says nothing else.
+pub async fn ask_plugin(
+    registry: &Registry,
+    plugin: &PluginName,
+    context: &TriggerContext,
+) -> Answer {
+    match registry.evaluate(plugin, context, TRIGGER_TIME).await {
+        Ok(None) => Answer::Nothing,
+        Ok(Some(offer)) => {
+            let choice = |label| Choice { label, tour: None };
+            let labels = offer.quick_replies.into_iter().map(|reply| reply.label);
+            Answer::Offer { text: offer.text, options: labels.map(choice).collect() }
+        }
+        Err(error) => Answer::Failed(error.reason()),
+    }
+}
+
 impl Parts {
     /// Asks plugins whether to offer help, all at once. One that fails or takes too long leaves the others.
     pub(super) async fn ask_plugins(
@@ -48,15 +65,7 @@ impl Parts {
         context: TriggerContext,
     ) -> Answers {
         let asked = plugins.into_iter().map(async |plugin| {
-            let answer = match self.registry.evaluate(&plugin, &context, TRIGGER_TIME).await {
-                Ok(None) => Answer::Nothing,
-                Ok(Some(offer)) => {
-                    let choice = |label| Choice { label, tour: None };
-                    let labels = offer.quick_replies.into_iter().map(|reply| reply.label);
-                    Answer::Offer { text: offer.text, options: labels.map(choice).collect() }
-                }
-                Err(error) => Answer::Failed(error.reason()),
-            };
+            let answer = ask_plugin(&self.registry, &plugin, &context).await;
             (plugin, answer)
         });
         Answers(join_all(asked).await.into_iter().collect())

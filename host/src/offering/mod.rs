@@ -15,4 +15,5 @@ pub mod rehearsal;
 mod service;
 mod sessions;
 
+pub use decide::ask_plugin;
 pub use service::Offering;

@@ -1,10 +1,11 @@
 //! What would have been offered, when, and why not: recorded events through the real triggers and the real core, with
-//! the recorded times. Nobody is asked and nothing is sent: every call to a platform succeeds at once.
+//! the recorded times. No platform is asked and nothing is sent: every call to one succeeds at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
+use super::service::asked_about;
 use super::sessions::Sessions;
 use crate::clock::Timestamp;
 use crate::engine::core::event::What;
@@ -13,19 +14,20 @@ use crate::engine::core::{
     Answer, Call, Command, Core, Counters, Ended, Gate, Missing, Outcome, PageOf, Plugins,
     Settings, Tx, View, Work,
 };
-use crate::engine::link::{Identity, LinkCommand, LinkMode, Who, Word};
+use crate::engine::link::{Identity, LinkCommand, LinkError, LinkMode, Who, Word};
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::offers::log::Decision;
 use crate::offers::refusal::Refusal;
 use crate::outbox::message::Sending;
 use crate::outbox::note::{Posted, Redaction};
 use crate::outbox::sink_delivery::Roles;
+use crate::plugin::TriggerContext;
 use crate::rules::History;
 use crate::session::payload::{ActionsPayload, Payload};
-use crate::session::state::Covers;
+use crate::session::state::{Covers, Target};
 use crate::session::turn::Meaning;
 use crate::store::{Change, Key};
-use crate::triggers::{Answers, Mode, Outcome as Says};
+use crate::triggers::{self, Answers, Mode, Outcome as Says};
 
 /// More steps than any moment takes.
 const MANY: usize = 100_000;
@@ -38,9 +40,25 @@ pub struct Rehearsal {
     rows: BTreeMap<Key, Vec<u8>>,
     now: Timestamp,
     judge_says_yes: bool,
+    ask: Box<AskPlugin>,
+    links: Links,
+    /// Where sessions are linked to.
+    targets: HashMap<SessionKey, Target>,
     decisions: Vec<Rehearsed>,
-    /// Plugins that triggers rest on and that nobody asks here.
-    unasked: Vec<PluginName>,
+    /// Triggers that failed, how often and why last.
+    failures: BTreeMap<String, (u64, String)>,
+}
+
+/// Asks a plugin that exports `trigger`.
+pub type AskPlugin = dyn FnMut(&PluginName, &TriggerContext) -> triggers::Answer + Send;
+
+/// What is known of which session had which conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Links {
+    /// Nothing: every session counts as linked from its first event on, to a conversation of its own.
+    Assumed,
+    /// All: a session is linked where that was recorded, and not before.
+    Recorded,
 }
 
 /// What was decided in a session.
@@ -68,6 +86,15 @@ pub enum Step {
         /// What was written.
         text: Option<String>,
     },
+    /// The session was linked.
+    Link {
+        /// Which.
+        key: SessionKey,
+        /// The plugin that posts there; the product's first one where it isn't said.
+        plugin: Option<PluginName>,
+        /// To which conversation.
+        conversation: String,
+    },
 }
 
 /// Why a step can't be rehearsed.
@@ -82,6 +109,15 @@ pub enum NoStep {
     /// Its product has no plugin to offer help by.
     #[error("its product `{0}` has no plugin; name one in `plugins`")]
     NoPlugin(String),
+    /// Its product doesn't have the plugin.
+    #[error("its product `{0}` doesn't have the plugin `{1}`; check `plugins` of the product")]
+    OtherPlugin(String, PluginName),
+    /// Something happened in a conversation that nobody knows.
+    #[error("its session isn't linked at that moment; record its link before")]
+    NotLinked,
+    /// The link that was recorded isn't one.
+    #[error(transparent)]
+    Link(#[from] LinkError),
 }
 
 /// Every plugin does what a messenger does.
@@ -106,8 +142,14 @@ impl Plugins for Willing {
 }
 
 impl Rehearsal {
-    /// A rehearsal of these settings. What waits for a judge is offered as if it said yes, or no.
-    pub fn new(mut settings: Settings, judge_says_yes: bool) -> Self {
+    /// A rehearsal of these settings. What waits for a judge is offered as if it said yes, or no. Plugins that triggers
+    /// rest on are asked by `ask`, about a moment that was recorded.
+    pub fn new(
+        mut settings: Settings,
+        judge_says_yes: bool,
+        links: Links,
+        ask: Box<AskPlugin>,
+    ) -> Self {
         settings.history.get_or_insert(History::default());
         settings.jitter = || 0.5;
         let settings = Arc::new(settings);
@@ -122,13 +164,16 @@ impl Rehearsal {
             rows: BTreeMap::new(),
             now,
             judge_says_yes,
+            ask,
+            links,
+            targets: HashMap::new(),
             decisions: Vec::new(),
-            unasked: Vec::new(),
+            failures: BTreeMap::new(),
         }
     }
 
     /// Takes a step at its moment: what is due before it comes first. A moment that is before the last one counts as
-    /// the last one. Its session is linked to a conversation of its own.
+    /// the last one.
     ///
     /// # Errors
     /// Nothing can be done with it. The others aren't affected.
@@ -137,11 +182,14 @@ impl Rehearsal {
         match step {
             Step::Event(Payload::Actions(batch)) => {
                 let key = self.key(&batch.product_id, batch.session_id.as_deref())?;
-                let target = self.target(&key)?;
                 let bytes = batch.actions.len();
-                let who = ActionsPayload { actions: Vec::new(), ..batch.clone() };
-                self.accept(&key, who, 0);
-                self.link(&key, target);
+                if self.links == Links::Assumed && !self.targets.contains_key(&key) {
+                    let own = key.session.as_str().to_owned();
+                    let target = self.target(&key, None, own)?;
+                    let who = ActionsPayload { actions: Vec::new(), ..batch.clone() };
+                    self.accept(&key, who, 0);
+                    self.link(&key, target)?;
+                }
                 self.accept(&key, batch, bytes);
             }
             Step::Event(Payload::Summary(summary)) => {
@@ -151,8 +199,19 @@ impl Rehearsal {
                 let accepted_at = None;
                 self.tell(Command::Summary { key, text, covers, forwarded_at, accepted_at });
             }
+            Step::Link { key, plugin, conversation } => {
+                let target = self.target(&key, plugin, conversation)?;
+                self.link(&key, target)?;
+            }
             Step::Turn { key, meaning, text } => {
-                let (plugin, conversation) = self.target(&key)?;
+                let linked = self.targets.get(&key).cloned();
+                let (plugin, conversation) = match (linked, self.links) {
+                    (Some(target), _) => target,
+                    (None, Links::Recorded) => return Err(NoStep::NotLinked),
+                    (None, Links::Assumed) => {
+                        self.target(&key, None, key.session.as_str().to_owned())?
+                    }
+                };
                 let option_id = None;
                 self.tell(Command::Turn(Turn {
                     plugin,
@@ -171,11 +230,11 @@ impl Rehearsal {
     /// Lets time pass up to this moment.
     pub fn pass_to(&mut self, at: Timestamp) {
         for _ in 0..MANY {
-            let due = self.core.next_timer(self.now);
-            let next = self.sessions.next_look().map_or(due, |look| look.min(due));
-            if next > at {
+            // Nothing expires here.
+            let due = [self.core.next_due(self.now), self.sessions.next_look()];
+            let Some(next) = due.into_iter().flatten().min().filter(|next| *next <= at) else {
                 break;
-            }
+            };
             self.now = next.max(self.now);
             for key in self.sessions.take_due(self.now) {
                 self.evaluate(&key);
@@ -190,9 +249,9 @@ impl Rehearsal {
         std::mem::take(&mut self.decisions)
     }
 
-    /// Plugins whose triggers weren't evaluated: nobody asks them here.
-    pub fn unasked(&self) -> &[PluginName] {
-        &self.unasked
+    /// Triggers that failed: how often, and why last.
+    pub fn failures(&self) -> impl Iterator<Item = (&str, u64, &str)> {
+        self.failures.iter().map(|(trigger, (times, why))| (trigger.as_str(), *times, why.as_str()))
     }
 
     /// The moment.
@@ -216,28 +275,43 @@ impl Rehearsal {
         })
     }
 
-    fn target(&self, key: &SessionKey) -> Result<(PluginName, ConversationId), NoStep> {
-        let product = self.settings.product(&key.product);
-        let plugin = product.and_then(|product| product.plugins.first().cloned());
-        let no_plugin = || NoStep::NoPlugin(key.product.to_string());
-        let conversation =
-            ConversationId::new(key.session.shared()).map_err(|_| NoStep::NoSession)?;
-        Ok((plugin.ok_or_else(no_plugin)?, conversation))
+    fn target(
+        &self,
+        key: &SessionKey,
+        plugin: Option<PluginName>,
+        conversation: String,
+    ) -> Result<Target, NoStep> {
+        let of_product = self.settings.product(&key.product).map(|product| &product.plugins);
+        let of_product = of_product.map_or(&[][..], Vec::as_slice);
+        let product = || key.product.to_string();
+        let plugin = match plugin {
+            Some(plugin) if of_product.contains(&plugin) => plugin,
+            Some(plugin) => return Err(NoStep::OtherPlugin(product(), plugin)),
+            None => of_product.first().cloned().ok_or_else(|| NoStep::NoPlugin(product()))?,
+        };
+        let conversation = ConversationId::new(conversation);
+        Ok((plugin, conversation.map_err(|_| LinkError::Nobody("conversation"))?))
     }
 
     fn accept(&mut self, key: &SessionKey, batch: ActionsPayload, bytes: usize) {
         self.tell(Command::Actions { key: key.clone(), batch, bytes, accepted_at: None });
     }
 
-    fn link(&mut self, key: &SessionKey, (plugin, conversation): (PluginName, ConversationId)) {
-        self.tell(Command::Link(LinkCommand {
+    fn link(&mut self, key: &SessionKey, target: Target) -> Result<(), LinkError> {
+        let (plugin, conversation) = target.clone();
+        let answer = self.tell(Command::Link(LinkCommand {
             plugin,
             conversation,
             who: Who::Session(key.clone()),
-            mode: LinkMode::Auto,
+            mode: LinkMode::Move,
             told: Identity::default(),
             word: Word::Operator,
         }));
+        if let Some(Answer::Linked(linked)) = answer {
+            linked?;
+        }
+        self.targets.insert(key.clone(), target);
+        Ok(())
     }
 
     fn tell(&mut self, command: Command) -> Option<Answer> {
@@ -276,7 +350,10 @@ impl Rehearsal {
                 self.sessions.look_at(&key, Some(now));
             }
             What::Summary(summary) => self.sessions.on_summary(&key, &summary.text),
-            What::Linked(target) => self.sessions.watch(&key, now).target = target,
+            What::Linked(target) => {
+                self.sessions.watch(&key, now).target = target;
+                self.sessions.look_at(&key, Some(now));
+            }
             What::Help(standing) => self.sessions.watch(&key, now).standing = Some(standing),
             What::Offer(decision) => self.decisions.push(Rehearsed { at: now, key, decision }),
             What::Gone => self.sessions.on_gone(&key),
@@ -294,12 +371,22 @@ impl Rehearsal {
             return;
         };
         let Ok(context) = watched.context(key, now) else { return };
+        let mut answers = Answers::default();
+        for (_, says) in triggers.evaluate(&context, &answers) {
+            if let Says::Ask(plugin) = says {
+                let answer = (self.ask)(&plugin, &asked_about(&context, now));
+                answers.0.insert(plugin, answer);
+            }
+        }
         let mut hits = Vec::new();
-        for (_, says) in triggers.evaluate(&context, &Answers::default()) {
+        for (trigger, says) in triggers.evaluate(&context, &answers) {
             match says {
                 Says::Hit(hit) => hits.push(hit),
-                Says::Ask(plugin) if !self.unasked.contains(&plugin) => self.unasked.push(plugin),
-                Says::Ask(_) | Says::No | Says::Failed(_) => {}
+                Says::Failed(why) => {
+                    let (times, last) = self.failures.entry(trigger.id.clone()).or_default();
+                    (*times, *last) = (*times + 1, why.to_string());
+                }
+                Says::Ask(_) | Says::No => {}
             }
         }
         let look_at = triggers.next_look(&context);
@@ -371,7 +458,8 @@ mod tests {
             .with_offers(Offers::default())
             .with_triggers(Triggers::of(vec![trigger]).unwrap());
         let settings = Settings::of_products([(ProductId::new("p").unwrap(), product)]);
-        Rehearsal::new(settings, judge_says_yes)
+        let ask = Box::new(|_: &PluginName, _: &TriggerContext| triggers::Answer::Nothing);
+        Rehearsal::new(settings, judge_says_yes, Links::Assumed, ask)
     }
 
     fn visit(session: &str, page: &str) -> Step {
@@ -403,6 +491,66 @@ mod tests {
             rehearsal.step(T + S * (400 + n as u32), visit("s", page)).unwrap();
         }
         assert_eq!(decided(&mut rehearsal), [(402, "agent_wrote")]);
+    }
+
+    #[test]
+    fn where_links_are_recorded_nobody_is_offered_anything_before_theirs() {
+        let mut rehearsal = rehearsal(true);
+        rehearsal.links = Links::Recorded;
+        let key = rehearsal.key("p", Some("s")).unwrap();
+        let turn = || Step::Turn { key: key.clone(), meaning: Meaning::Closed, text: None };
+        assert_eq!(rehearsal.step(T, turn()), Err(NoStep::NotLinked));
+        for (n, page) in ["a", "b", "a"].into_iter().enumerate() {
+            rehearsal.step(T + S * n as u32, visit("s", page)).unwrap();
+        }
+        assert_eq!(decided(&mut rehearsal), []);
+        let link = |plugin: Option<PluginName>| Step::Link {
+            key: key.clone(),
+            plugin,
+            conversation: "c".to_owned(),
+        };
+        let other = NoStep::OtherPlugin("p".to_owned(), "desk".into());
+        assert_eq!(rehearsal.step(T + S * 5, link(Some("desk".into()))), Err(other));
+        rehearsal.step(T + S * 9, link(None)).unwrap();
+        assert_eq!(decided(&mut rehearsal), [(9, "made"), (9, "delivered")]);
+        // Another session's conversation being closed is nothing to it.
+        rehearsal.step(T + S * 10, turn()).unwrap();
+        for (n, page) in ["b", "a", "b"].into_iter().enumerate() {
+            rehearsal.step(T + S * (400 + n as u32), visit("s", page)).unwrap();
+        }
+        assert_eq!(decided(&mut rehearsal), [(402, "conversation_ended")]);
+    }
+
+    #[test]
+    fn a_plugin_is_asked_about_the_recorded_moment_and_one_that_fails_is_told() {
+        let trigger = |id: &str, plugin: &str| {
+            let trigger = Trigger::of(id, Kind::Plugin(plugin.into()));
+            Trigger { mode: Mode::Instant, ..trigger }
+        };
+        let triggers = vec![trigger("broken", "broken"), trigger("again", "again")];
+        let product = Product::of(vec!["chat".into()], Delivery::default())
+            .with_offers(Offers::default())
+            .with_triggers(Triggers::of(triggers).unwrap());
+        let settings = Settings::of_products([(ProductId::new("p").unwrap(), product)]);
+        let ask = |plugin: &PluginName, about: &TriggerContext| {
+            if **plugin == *"broken" {
+                return triggers::Answer::Failed("it traps".to_owned());
+            }
+            assert!(about.now >= T && about.now <= T + S * 5, "{about:?}");
+            match about.actions.len() {
+                0 | 1 => triggers::Answer::Nothing,
+                _ => triggers::Answer::Offer { text: "Help?".to_owned(), options: Vec::new() },
+            }
+        };
+        let mut rehearsal = Rehearsal::new(settings, false, Links::Assumed, Box::new(ask));
+        for n in 0..2 {
+            rehearsal.step(T + S * n, visit("s", "a")).unwrap();
+        }
+        let decisions = rehearsal.take_decisions();
+        assert_eq!(decisions[0].decision.trigger, "again");
+        let failed: Vec<_> = rehearsal.failures().collect();
+        assert!(failed.len() == 1 && failed[0].0 == "broken" && failed[0].1 >= 2, "{failed:?}");
+        assert!(failed[0].2.contains("it traps"));
     }
 
     #[test]

@@ -254,7 +254,8 @@ impl Offering {
 }
 
 /// What a plugin is asked about.
-fn asked_about(context: &Context<'_>, now: Timestamp) -> TriggerContext {
+/// What a plugin is asked about.
+pub(super) fn asked_about(context: &Context<'_>, now: Timestamp) -> TriggerContext {
     TriggerContext {
         key: context.scope.key.clone(),
         user_id: context.user_id.map(str::to_owned),

@@ -20,6 +20,6 @@ pub(crate) enum OffersCommand {
 pub(super) async fn offers(command: OffersCommand) -> anyhow::Result<ExitCode> {
     match command {
         OffersCommand::List(args) => list::list(args).await,
-        OffersCommand::Try(args) => rehearse::rehearse(args),
+        OffersCommand::Try(args) => rehearse::rehearse(args).await,
     }
 }

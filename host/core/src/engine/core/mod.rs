@@ -489,8 +489,13 @@ impl Core {
 
     /// When the next transaction is due, whatever happens meanwhile.
     pub fn next_timer(&self, now: Timestamp) -> Timestamp {
+        self.next_due(now).map_or(self.retention.at(), |due| due.min(self.retention.at()))
+    }
+
+    /// When something is due by itself next, save that what has expired is to be looked for.
+    pub fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
         if self.deliveries.is_hungry() {
-            return now;
+            return Some(now);
         }
         let timers = [
             self.sessions.next_timer(),
@@ -498,7 +503,7 @@ impl Core {
             self.scrub.next_timer(),
             self.helping.next_timer(),
         ];
-        timers.into_iter().flatten().fold(self.retention.at(), Timestamp::min)
+        timers.into_iter().flatten().min()
     }
 
     /// Whether something waits for nothing but a slot.
