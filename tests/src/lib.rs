@@ -13,6 +13,7 @@ mod configuration;
 mod files;
 pub mod idle;
 pub mod llm;
+pub mod messages;
 mod npm;
 mod patience;
 mod process;

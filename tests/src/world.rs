@@ -23,6 +23,7 @@ use sidenote::store::{EmbeddedStore, Group, Journal, OpenError, Store, Table};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::messages::Messages;
 use crate::sinks::Sinks;
 
 /// The wall clock when a world begins, in seconds.
@@ -58,7 +59,8 @@ pub struct Platform {
     finder: Mutex<Option<HashSet<String>>>,
     asked: Mutex<Vec<String>>,
     redactions: Mutex<Redactions>,
-    messages: Mutex<Vec<Message>>,
+    /// What people are sent.
+    pub messages: Messages,
     /// The sinks beside it.
     pub sinks: Sinks,
 }
@@ -106,7 +108,7 @@ impl Platform {
         let script = Mutex::new(script.into_iter().collect());
         let (slow, posts) = (Mutex::default(), Mutex::default());
         let (finder, asked) = (Mutex::default(), Mutex::default());
-        let (redactions, messages) = (Mutex::default(), Mutex::default());
+        let (redactions, messages) = (Mutex::default(), Messages::default());
         let (start, sinks) = (Instant::now(), Sinks::default());
         Arc::new(Self { start, script, slow, posts, finder, asked, redactions, messages, sinks })
     }
@@ -216,7 +218,7 @@ impl Platform {
         };
         let said =
             |message: &Message| format!("{}: {}", message.conversation, text(&message.content));
-        lock(&self.messages).iter().map(said).collect()
+        self.messages.seen().iter().map(|seen| said(&seen.message)).collect()
     }
 }
 
@@ -282,10 +284,8 @@ impl Post for Platform {
         self.sinks.write(call, delivery).await
     }
 
-    async fn send_message(&self, _: Call, message: &Message) -> Result<Posted, PostError> {
-        let mut messages = lock(&self.messages);
-        messages.push(message.clone());
-        Ok(Posted { note_id: Some(format!("m{}", messages.len())), pause: None })
+    async fn send_message(&self, call: Call, message: &Message) -> Result<Posted, PostError> {
+        self.messages.send(&call, message).await
     }
 
     fn offers(&self, _: &PluginName) -> Option<bool> {
@@ -300,8 +300,12 @@ impl Post for Platform {
         self.sinks.roles(plugin)
     }
 
-    async fn find_note(&self, call: Call, _: &Note) -> Result<Found, PostError> {
+    async fn find_note(&self, call: Call, note: &Note) -> Result<Found, PostError> {
         let key = call.idempotency_key;
+        // Who asks for a message has no text to show.
+        if let Some(found) = self.messages.find(&key).filter(|_| note.body.is_empty()) {
+            return Ok(found);
+        }
         let found = match &*lock(&self.finder) {
             None => return Ok(Found::Unsupported),
             Some(has) if has.contains(&key) => Found::Yes(Some("found".to_owned())),
