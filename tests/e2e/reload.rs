@@ -185,6 +185,70 @@ async fn a_hangup_with_a_broken_file_leaves_everything_as_it_is_and_tells_why() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_product_that_no_plugin_of_its_can_speak_for_is_refused_at_a_reload_and_at_a_start() {
+    let desk = r#"
+[plugins.desk]
+file = "zendesk.wasm"
+[plugins.desk.config]
+subdomain = "acme"
+[plugins.desk.secrets]
+token = { env = "SIGNING", hosts = [] }
+[products.z]
+plugins = ["desk"]
+[context]
+"#;
+    let setup = Setup {
+        process: true,
+        tables: desk.to_owned(),
+        files: &["zendesk.wasm"],
+        ..Setup::default()
+    };
+    let mut rig = Rig::start(setup).await;
+    let person = Person::new("p", "s");
+    let conversation = rig.open(&person).await;
+    let right = rig.configuration().to_owned();
+    let wrong = [
+        ("[products.z.offers]\n", "`desk`", "an offer in it would go out as mail"),
+        // The bot has no addresses for what people see.
+        ("[products.p.offers]\n", "`bot`", "`offer_url`"),
+    ];
+    for (tables, plugin, reason) in wrong {
+        rig.configure(format!("{right}\n{tables}"));
+        let (status, told) = rig.reload().await;
+        let message = told["error"]["message"].as_str().unwrap_or_default();
+        assert_eq!(status, 422, "{told}");
+        assert!(message.contains(plugin) && message.contains(reason), "{message}");
+        let (code, said) = command(&rig, &["--last"]).await;
+        assert_eq!(code, 1, "{said}");
+        assert!(said.contains(reason), "{said}");
+    }
+    // The host goes on as it was.
+    rig.emit(&person.batch(0..2)).await;
+    rig.arrives(&conversation, &person, 2).await;
+    rig.stop_host().await;
+
+    let file = path(&rig, "sidenote.toml");
+    for (tables, plugin, reason) in wrong {
+        rig.configure(format!("{right}\n{tables}"));
+        let mut run = Command::new(binary());
+        run.args(["run", "--config"]).arg(&file).env_clear();
+        for variable in ["API_TOKEN", "STREAM_TOKEN", "SIGNING", "INCOMING"] {
+            run.env(variable, "a-secret-of-32-characters-or-more");
+        }
+        let ended = tokio::task::spawn_blocking(move || run.output()).await.unwrap().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(!ended.status.success(), "{said}");
+        assert!(said.contains(plugin) && said.contains(reason), "{said}");
+        assert!(said.contains("Otherwise remove the table"), "the way out: {said}");
+    }
+    rig.configure(right);
+    rig.start_host().await;
+    rig.emit(&person.batch(2..4)).await;
+    rig.arrives(&conversation, &person, 4).await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_needs_a_restart_is_named_and_nothing_of_the_rest_is_swapped() {
     let mut rig = Rig::start(Setup::default()).await;
     let right = rig.configuration().to_owned();

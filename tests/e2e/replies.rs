@@ -153,3 +153,66 @@ async fn what_waits_for_a_model_that_is_away_is_answered_after_a_kill() {
     assert!(texts.iter().all(|text| text == "Open Settings."), "{texts:?}");
     rig.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_the_platform_refuses_for_good_is_told_to_people() {
+    let model = LlmServer::start(Shape::OpenAi, []).await;
+    model.always(Some(Behaviour::Answer("Open Settings.".to_owned())));
+    let rig = Rig::start(setup(&model, "")).await;
+    let (_, conversation) = begin(&rig).await;
+    let before = rig.platform.messages(&conversation).len();
+    rig.platform.fail(Scope::Any, Fault::status(422), 1);
+    rig.platform.reply(&conversation, "Where do I export?").await.unwrap();
+    noted(&rig, &conversation, "the platform didn't accept it").await;
+    noted(&rig, &conversation, "Open Settings.").await;
+    assert_eq!(rig.platform.messages(&conversation).len(), before);
+    assert_eq!(rig.host().counters().replies_failed, 1);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_model_is_told_first_what_is_new_since_the_last_answer() {
+    const NEW: &str = "[ACTIVITY SINCE YOUR LAST CHAT MESSAGE]";
+    let model = LlmServer::start(Shape::OpenAi, []).await;
+    model.always(Some(Behaviour::Answer("Open Settings.".to_owned())));
+    let rig = Rig::start(setup(&model, "")).await;
+    let (person, conversation) = begin(&rig).await;
+    let marker = |n| person.marker(n).to_string();
+    // What is new of a text, and what isn't.
+    let new = |text: &str| -> Option<String> {
+        let (_, behind) = text.split_once(NEW)?;
+        behind.split("[RECENT PRODUCT ACTIVITY]").next().map(str::to_owned)
+    };
+    rig.platform.reply(&conversation, "Where do I export?").await.unwrap();
+    answers(&rig, &conversation, 1).await;
+    eventually(|| match rig.host().counters().replies_delivered {
+        0 => Err("nothing is on record as answered".to_owned()),
+        _ => Ok(()),
+    })
+    .await;
+    rig.emit(&person.batch(1..2)).await;
+    rig.arrives(&conversation, &person, 2).await;
+    rig.platform.reply(&conversation, "And import?").await.unwrap();
+    let asked = || model.questions().into_iter().find(|it| it.text.contains("And import?"));
+    eventually(|| asked().map(drop).ok_or("the model isn't asked".to_owned())).await;
+    let told = new(&asked().expect("it was").text).expect("something is new");
+    assert!(told.contains(&marker(1)) && !told.contains(&marker(0)), "{told}");
+
+    // Whoever asks by address names the conversation.
+    let path = format!("/reply/{}?query=how&product=p&conversation_id=chat-7", person.user_id());
+    let (status, first) = rig.get(&path).await;
+    assert_eq!((status, new(first["context"].as_str().expect("text"))), (200, None), "{first}");
+    rig.emit(&person.batch(2..3)).await;
+    let known = format!("/context/{}?query=&product=p", person.user_id());
+    for _ in 0..600 {
+        let (_, context) = rig.get(&known).await;
+        if context["context"].as_str().is_some_and(|text| text.contains(&marker(2))) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let (_, second) = rig.get(&path).await;
+    let told = new(second["context"].as_str().expect("text")).expect("something is new");
+    assert!(told.contains(&marker(2)) && !told.contains(&marker(1)), "{told}");
+    rig.stop().await;
+}
