@@ -177,16 +177,21 @@ fn an_answer_that_waits_isnt_sent_when_an_agent_writes_meanwhile() {
     assert_eq!((world.calls.len(), world.count(Table::Message)), (0, 0));
     assert_eq!((waiting(&world), world.totals().replies_left_to_agents), (Vec::new(), 1));
 
-    // Its call is under way, fails, and would be made again.
-    let mut world = replying();
-    writes(&mut world, "m1", "hello?");
-    reply(&mut world, "m1").unwrap();
-    turn(&mut world, Meaning::AgentWrote, None, Some("Hi"));
-    assert_eq!(waiting(&world), ["m1"], "the platform may be taking it");
-    world.answer(fails(FailureKind::Transient));
-    world.pass(SECOND * 600);
-    assert_eq!((world.calls.len(), world.count(Table::Message)), (0, 0));
-    assert_eq!(waiting(&world), Vec::<String>::new());
+    // Its call is under way, fails, and would be made again; what isn't needed has left memory meanwhile, or hasn't.
+    for evicted in [false, true] {
+        let mut world = replying();
+        writes(&mut world, "m1", "hello?");
+        reply(&mut world, "m1").unwrap();
+        turn(&mut world, Meaning::AgentWrote, None, Some("Hi"));
+        assert_eq!(waiting(&world), ["m1"], "the platform may be taking it");
+        if evicted {
+            world.core.evict_waiting(world.now);
+        }
+        world.answer(fails(FailureKind::Transient));
+        world.pass(SECOND * 600);
+        assert_eq!((world.calls.len(), world.count(Table::Message)), (0, 0), "{evicted}");
+        assert_eq!(waiting(&world), Vec::<String>::new());
+    }
 }
 
 #[test]

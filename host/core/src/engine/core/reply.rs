@@ -269,12 +269,13 @@ impl Core {
     pub(super) fn retry_reply(&mut self, message: &Message, tx: &mut Tx) {
         let target = (message.plugin.clone(), message.conversation.clone());
         let Some(talk) = self.helping.talk_mut(&target) else { return };
-        let meaning = match (talk.has_agent, talk.closed) {
-            (true, _) => Meaning::AgentWrote,
-            (false, true) => Meaning::Closed,
+        let refused = match (talk.has_agent, talk.closed) {
+            (true, _) => NotReplied::AgentWrote,
+            (false, true) => NotReplied::Closed,
             (false, false) => return,
         };
-        self.leave_questions(&target, meaning, tx);
+        // Which sessions the conversation has needn't be in memory: the message says whose it is.
+        self.leave_questions_of(&message.key, &target, refused, tx);
     }
 
     /// A human agent wrote, or the conversation was closed: what waits there isn't answered any more, where no call for
@@ -291,20 +292,30 @@ impl Core {
             | Meaning::Nothing => NotReplied::Closed,
         };
         for key in self.directory.sessions_in(target) {
-            let unsent = self.deliveries.take_replies(&key, target, tx);
-            let tours = self.registry(&key);
-            let Some(help) = self.helping.get_mut(&key) else { continue };
-            let questions = help.questions_mut();
-            let mut left = questions.remove_unanswered(target);
-            for job in unsent {
-                if let Content::Reply(reply) = &job.message.content {
-                    left += usize::from(questions.remove(&reply.answers).is_some());
-                }
+            self.leave_questions_of(&key, target, refused, tx);
+        }
+    }
+
+    fn leave_questions_of(
+        &mut self,
+        key: &SessionKey,
+        target: &Target,
+        refused: NotReplied,
+        tx: &mut Tx,
+    ) {
+        let unsent = self.deliveries.take_replies(key, target, tx);
+        let tours = self.registry(key);
+        let Some(help) = self.helping.get_mut(key) else { return };
+        let questions = help.questions_mut();
+        let mut left = questions.remove_unanswered(target);
+        for job in unsent {
+            if let Content::Reply(reply) = &job.message.content {
+                left += usize::from(questions.remove(&reply.answers).is_some());
             }
-            if left > 0 {
-                self.count_left(refused).add(left as u64);
-                self.helping.save(&key, registry_of(&tours), tx);
-            }
+        }
+        if left > 0 {
+            self.count_left(refused).add(left as u64);
+            self.helping.save(key, registry_of(&tours), tx);
         }
     }
 
