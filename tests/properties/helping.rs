@@ -21,9 +21,11 @@ use sidenote::ids::{ConversationId, SessionId, SessionKey};
 use sidenote::offers::content::Offer;
 use sidenote::offers::help::{Heard, Standing};
 use sidenote::offers::refusal::Refusal;
+use sidenote::outbox::note::FailureKind;
 use sidenote::replies::answer::{HandOver, NotReplied, Replied, ReplyText, ReplyWish, Response};
 use sidenote::rules::{Offers, Reply};
 use sidenote::session::turn::Meaning;
+use sidenote_tests::messages::Taking;
 use sidenote_tests::world::{BEGIN, Platform, World, action, batch, product, wish};
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::sleep;
@@ -217,6 +219,7 @@ impl Life {
             }
             Step::Link { session, home } if self.is_serving() => self.link(*session, *home).await?,
             Step::Reply { session, hand_over } => self.reply(*session, *hand_over).await?,
+            Step::Overtaken(session) => happened = self.overtaken(*session).await?,
             Step::Erase(session) if self.is_serving() => self.erase(*session).await?,
             Step::Act { .. } | Step::Link { .. } | Step::Erase(_) => {}
             Step::Wait(time) => sleep(*time).await,
@@ -478,6 +481,16 @@ impl Life {
             Err(NotReplied::Off | NotReplied::NoMessenger) => Err(format!("{answered:?}")),
             Err(_) => Ok(()),
         }
+    }
+
+    async fn overtaken(&mut self, session: usize) -> Result<Option<Happened>, String> {
+        let turn = |meaning| Ask::Turn { session, meaning, text: "How do I pay?" };
+        let wrote = self.ask(&turn(Meaning::PersonWrote)).await?;
+        self.observe(wrote).await?;
+        let refused = (Duration::from_secs(1), Taking::Refuses(FailureKind::Transient));
+        self.platform.messages.then([refused]);
+        self.reply(session, false).await?;
+        self.ask(&turn(Meaning::AgentWrote)).await
     }
 
     /// The process is killed while something is on its way.

@@ -236,9 +236,16 @@ impl Life {
             }
         }
         for session in 0..SESSIONS.len() {
-            let of_it = seen.iter().filter(|it| it.message.key == key(session));
-            let of_it: Vec<_> = of_it.collect();
-            let at_once = |pair: &&[&SeenMessage]| pair[0].end.is_some_and(|end| end > pair[1].at);
+            // What is under way when somebody is erased is nothing to what comes after it.
+            let era = |n| {
+                let erased = self.erasures.iter().filter(|it| it.session == session);
+                erased.filter(|it| it.messages <= n).count()
+            };
+            let of_it = (0..).zip(&seen).filter(|(_, it)| it.message.key == key(session));
+            let of_it: Vec<_> = of_it.map(|(n, it)| (era(n), it)).collect();
+            let at_once = |pair: &&[(usize, &SeenMessage)]| {
+                pair[0].0 == pair[1].0 && pair[0].1.end.is_some_and(|end| end > pair[1].1.at)
+            };
             if let Some(pair) = of_it.windows(2).find(at_once) {
                 return Err(format!("two messages at once: {pair:?}"));
             }

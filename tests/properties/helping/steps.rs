@@ -36,6 +36,8 @@ pub(super) enum Step {
         session: usize,
         hand_over: bool,
     },
+    /// What the person writes is answered, and an agent writes while the platform refuses the answer for the moment.
+    Overtaken(usize),
     Erase(usize),
     Wait(Duration),
     /// What the platform answers next to messages.
@@ -107,6 +109,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(session, home)| Step::Link { session, home }),
         4 => (session(), prop::bool::weighted(0.3))
             .prop_map(|(session, hand_over)| Step::Reply { session, hand_over }),
+        2 => session().prop_map(Step::Overtaken),
         1 => session().prop_map(Step::Erase),
         10 => millis.prop_map(|ms| Step::Wait(Duration::from_millis(ms))),
         6 => messages.prop_map(Step::Messages),
