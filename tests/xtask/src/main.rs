@@ -64,7 +64,9 @@ fn demo(args: &[String]) -> Result<(), String> {
     say(
         "demo: 2 of 2: building the host; some minutes the first time, most of them for its dependencies",
     );
-    cargo(["build", "--package", "sidenote-cli"])?;
+    // Without what serves authors of plugins.
+    let only = ["--no-default-features", "--features", "demo"];
+    cargo([&["build", "--package", "sidenote-cli"][..], &only].concat())?;
     let folder = [OsStr::new("demo"), OsStr::new("--plugins"), plugins.as_os_str()];
     run(Command::new(host()).args(folder).args(args))
 }
