@@ -27,10 +27,6 @@ use sidenote::telemetry;
 use sidenote_terminal::{Failure, exit, failure, output};
 use tracing::Level;
 
-/// A host makes and frees many small pieces on many threads, and is to give memory back when a crowd has gone.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = Cli::try_parse().unwrap_or_else(|error| refuse(&error));
     telemetry::init(cli.log_json, cli.command.log_level());

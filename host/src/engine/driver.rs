@@ -25,9 +25,12 @@ use crate::store::{self, Journal, JournalError, Store, StoreError};
 /// Inputs of one round at most.
 const ROUND: usize = 2048;
 
-/// A commit costs much the same for one change as for many: a round begins no sooner behind the one before, unless
-/// something can be done at once that waits already.
+/// A commit costs much the same for one change as for many: where rounds follow one another, they begin so far apart,
+/// unless something can be done at once that waits already.
 const GROUP: Duration = Duration::from_millis(4);
+
+/// So many rounds may begin at once all the same, so that nothing waits on a host that has little to do.
+const AT_ONCE: u32 = 8;
 
 /// So many inputs are a round of their own.
 const FULL: usize = 512;
@@ -63,8 +66,8 @@ pub struct Engine {
     pub(super) stopping: bool,
     /// Settings came into force: what waits may be due by them.
     settings_changed: bool,
-    /// When the last round began.
-    began: Timestamp,
+    /// When the next round would begin if none ever began sooner than it has to.
+    paced: Timestamp,
     /// Nothing is accepted: the disk is full, and what space is kept is for what is under way. At this moment
     /// it is looked whether there is space again.
     pub(super) paused: Option<Timestamp>,
@@ -150,7 +153,7 @@ impl Engine {
             draining: false,
             stopping: false,
             settings_changed: false,
-            began: Timestamp::default(),
+            paced: Timestamp::default(),
             paused: None,
         };
         (handle, engine)
@@ -256,13 +259,14 @@ impl Engine {
         let most = if orders.is_empty() { ROUND } else { INBOX };
         self.take_waiting(&mut inputs, most)?;
         while orders.is_empty() && self.can_wait(&inputs) {
+            let pace = self.clock.instant(self.pace());
             tokio::select! {
                 Some(order) = self.control.recv() => orders.push(order),
                 Some(input) = self.inbox.recv(), if self.paused.is_none() => inputs.push(input),
                 Some(outcome) = self.calls.join_next() => {
                     inputs.push(outcome.map_err(EngineError::Panic)?);
                 }
-                () = tokio::time::sleep_until(self.clock.instant(self.began + GROUP)) => break,
+                () = tokio::time::sleep_until(pace) => break,
             }
             self.take_waiting(&mut inputs, ROUND)?;
         }
@@ -282,12 +286,16 @@ impl Engine {
         Ok(())
     }
 
+    /// When the next round begins where nothing is pressing.
+    fn pace(&self) -> Timestamp {
+        self.paced - GROUP * AT_ONCE
+    }
+
     /// Whether the round can take in what comes in the next milliseconds.
     fn can_wait(&self, inputs: &[Input]) -> bool {
         let now = self.clock.now();
         let frees = |command: &Command| matches!(command, Command::Ended(_));
-        now < self.began + GROUP
-            && self.began <= now
+        now < self.pace()
             && inputs.len() < FULL
             && !(self.draining || self.inbox.is_closed())
             && !self.core.is_hungry()
@@ -310,7 +318,8 @@ impl Engine {
         own: Vec<store::Change>,
     ) -> Result<(), EngineError> {
         let mut tx = Tx::new(self.clock.now());
-        self.began = tx.now();
+        let (now, longest) = (tx.now(), GROUP * (AT_ONCE + 1));
+        self.paced = (self.paced.max(now) + GROUP).min(now + longest);
         let adopted = loop {
             match self.load(&inputs, &mut tx).await {
                 Ok(adopted) => break adopted,

@@ -11,7 +11,7 @@ use sidenote::ids::{SessionId, SessionKey};
 use sidenote::outbox::note::FailureKind;
 use sidenote::store::{Change, Group, Key, Table};
 use sidenote_tests::world::{
-    Platform, World, action, batch, embedded, failed, ok_after, product, wish,
+    Platform, World, action, batch, each_sealed, embedded, failed, ok_after, product, wish,
 };
 
 use crate::sidenote::{Run, sidenote};
@@ -33,11 +33,11 @@ impl Filled {
     pub(super) async fn store() -> Self {
         let filled = Self::empty();
         let (path, now) = (filled.path(), Clock::system().now().as_secs_f64());
-        let rules = Delivery {
+        let rules = each_sealed(Delivery {
             retry_initial: Duration::from_secs(255 * 60),
             retry_max: Duration::from_secs(255 * 60),
             ..Delivery::default()
-        };
+        });
         let script = [
             failed(FailureKind::Invalid, None),
             failed(FailureKind::RateLimited, Some(Duration::from_secs(6 * 3600))),

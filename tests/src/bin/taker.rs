@@ -32,10 +32,6 @@ const WAITING: usize = 1024;
 /// Dead letters that are told of.
 const MAX_DEAD: usize = 100_000;
 
-/// As in `sidenote`.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     sidenote::telemetry::init(true, tracing::Level::INFO);
     let runtime = tokio::runtime::Runtime::new().expect("threads can be started");

@@ -55,7 +55,7 @@ pub(crate) fn test(root: &Path, host: &Path, mut programs: Vec<Program>) -> Resu
     };
     programs.sort_by_key(place);
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = std::env::var(THREADS).unwrap_or_else(|_| (processors * 2).to_string());
+    let threads = std::env::var(THREADS).unwrap_or_else(|_| processors.to_string());
     let output = root.join("target/test-output");
     let job = |program: Program| {
         let mut command = Command::new(&program.executable);
