@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::extract::{Json, State};
@@ -17,6 +17,7 @@ use futures_util::StreamExt;
 use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
+use sidenote::clock::Clock;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -106,19 +107,17 @@ async fn main() -> Result<()> {
     let addr = listener.local_addr()?;
     let routes =
         axum::Router::new().route("/webhooks/bot", post(opened)).with_state(inputs.clone());
-    tokio::spawn(async move { axum::serve(listener, routes).await });
+    let mut beside = JoinSet::new();
+    beside.spawn(async move { axum::serve(listener, routes).await.context("the webhooks") });
     let stream = text(&["streams", "all", "url"])?;
     let stream = platform.client.get(stream).bearer_auth(std::env::var("STREAM_TOKEN")?);
     say(&format!(r#"{{"fields":{{"message":"sidenote is running","addr":"{addr}"}}}}"#));
-    tokio::spawn(async move {
-        if let Err(error) = read(stream, inputs).await {
-            say(&format!("{error:#}"));
-        }
-    });
+    beside.spawn(read(stream, inputs));
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
         done = work(waiting, platform) => done,
         _ = terminate.recv() => Ok(()),
+        Some(ended) = beside.join_next() => ended?,
     }
 }
 
@@ -251,7 +250,7 @@ impl Platform {
             attempt: 1,
         };
         let body = serde_json::to_vec(&note)?;
-        let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
+        let seconds = Clock::system().now().as_millis() / 1000;
         let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.as_bytes())?;
         mac.update(format!("{seconds}.").as_bytes());
         mac.update(&body);
