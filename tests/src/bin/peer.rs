@@ -91,6 +91,7 @@ struct Platform {
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    rustls::crypto::ring::default_provider().install_default().ok();
     let file = std::env::args_os().nth(1).context("usage: peer CONFIG")?;
     let toml: toml::Value = toml::from_str(&std::fs::read_to_string(PathBuf::from(file))?)?;
     let text = |path: &[&str]| {
