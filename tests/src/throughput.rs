@@ -53,7 +53,7 @@ pub struct Load {
     pub triggers: Triggers,
 }
 
-/// Triggers that look at every batch. Those that never hit have what they cost be all that differs.
+/// Triggers that look at every batch and never hit, so that what they cost is all that differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Triggers {
     /// No help is offered.
@@ -62,12 +62,7 @@ pub enum Triggers {
     BuiltIn,
     /// One that a component says, the guest `echo`.
     Wasm,
-    /// One that hits in every session at once, with [`CROWD_OFFERS`] offers a minute.
-    Crowd,
 }
-
-/// So many offers a minute are made to a crowd that all want one.
-pub const CROWD_OFFERS: u64 = 60;
 
 /// Where a host runs.
 #[derive(Debug, Clone)]
@@ -108,8 +103,6 @@ pub struct Outcome {
     pub late: [Duration; 3],
     /// Notes sent twice and recognised by their key.
     pub repeats: u64,
-    /// Offers that arrived.
-    pub offers: u64,
     /// Commits of the host's store, where the host tells.
     pub commits: Option<u64>,
     /// Processor time of the host's process; where it is this one, the simulators' is in it.
@@ -174,7 +167,6 @@ pub async fn run(load: &Load) -> Result<Outcome> {
             [50.0, 99.0, 100.0].map(|percent| late.percentile(percent))
         }),
         repeats: rig.platform.stats().repeats,
-        offers: rig.platform.stats().messages,
         commits,
         host_cpu,
         own_cpu,
@@ -257,7 +249,7 @@ fn setup(load: &Load) -> Setup {
         limits: format!("concurrency = {}", load.concurrency),
         delivery: format!("max_note_actions = {}", load.note_actions),
         tables: tables(load),
-        messages: load.triggers == Triggers::Crowd,
+        messages: load.triggers != Triggers::None,
         files: if load.triggers == Triggers::Wasm { &["guest_echo.wasm"] } else { &[] },
         platform,
         // A short queue: actions that wait for the host are sent late, not counted as late.
@@ -272,7 +264,6 @@ fn tables(load: &Load) -> String {
         Triggers::None => "",
         Triggers::BuiltIn => BUILT_IN,
         Triggers::Wasm => WASM,
-        Triggers::Crowd => CROWD,
     };
     format!("{context}{triggers}")
 }
@@ -303,20 +294,6 @@ sections = [{ prefix = "https://app.example.com/projects", id = "projects" }]
 projects = "Shall I help?"
 "#;
 
-/// Everybody is in this section.
-const CROWD: &str = r#"
-[products.p.offers]
-per_product_minute = 60
-
-[[products.p.offers.triggers]]
-id = "here"
-kind = "section-playbook"
-mode = "instant"
-sections = [{ prefix = "https://app.example.com/documents", id = "documents" }]
-[products.p.offers.triggers.playbook]
-documents = "Shall I help?"
-"#;
-
 /// The component is asked first; nobody stays for so long, so that what it says is never offered.
 const WASM: &str = r#"
 [plugins.echo]
@@ -343,8 +320,7 @@ id = "both"
 kind = "criteria"
 mode = "instant"
 text = "Shall I help?"
-operator = "AND"
-conditions = [{ type = "echo" }, { type = "long" }]
+criteria = { operator = "AND", conditions = [{ type = "echo" }, { type = "long" }] }
 "#;
 
 /// Opens a conversation for everybody, by webhook.

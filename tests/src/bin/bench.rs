@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use sidenote_tests::comparison::{Figures, Of, Programs, ROWS, Row, Worker};
 use sidenote_tests::idle::{Idle, idle};
-use sidenote_tests::throughput::{CROWD_OFFERS, Load, NOTE_ACTIONS, Outcome, Place, Triggers, run};
+use sidenote_tests::throughput::{Load, NOTE_ACTIONS, Outcome, Place, Triggers, run};
 use sidenote_tests::{StoreKind, vitals};
 
 /// Measures a host beside the same job done by hand, every store, and what triggers and idle sessions cost.
@@ -262,34 +262,6 @@ async fn triggers(args: &Args) -> Result<Vec<String>> {
         let part = actions / plain.max(f64::MIN_POSITIVE);
         lines.push(format!("  {name:<24}{actions:>10.0} actions/s, {part:.2} of without"));
     }
-    lines.extend(crowd(args).await?);
-    Ok(lines)
-}
-
-/// What it does to notes that everybody wants an offer at once: how late they are beside those without.
-async fn crowd(args: &Args) -> Result<Vec<String>> {
-    let once = Load {
-        context: true,
-        sessions: 10_000,
-        rate: 2000,
-        events: Some(1),
-        batch: 1,
-        time: Duration::from_secs(60),
-        ..load(args, StoreKind::Embedded)?
-    };
-    let mut lines = vec!["10,000 sessions that all want an offer, 2,000 notes/s".to_owned()];
-    let plain = measured(&once, "a crowd without triggers").await?.late[1].as_secs_f64() * 1e3;
-    let hit = measured(&Load { triggers: Triggers::Crowd, ..once }, "a crowd").await?;
-    let late = hit.late[1].as_secs_f64() * 1e3;
-    // What a note waits for before it is due is part of how late people see it.
-    let debounce = 150.0;
-    lines.push(format!(
-        "  notes' p99 {:.0} ms after the last action without, {:.0} ms with: {:.2}; {} offers, at most {CROWD_OFFERS}",
-        plain + debounce,
-        late + debounce,
-        (late + debounce) / (plain + debounce),
-        hit.offers,
-    ));
     Ok(lines)
 }
 
