@@ -192,6 +192,53 @@ mode = "instant"
     rig.stop().await;
 }
 
+/// One trigger is a component, so that everybody's evaluation is a task of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_that_wants_an_offer_gets_as_many_as_may_be_made_in_a_minute() {
+    const CROWD: u64 = 300;
+    let crowd = r#"
+per_product_minute = 60
+
+[plugins.helper]
+file = "guest_echo.wasm"
+
+[[products.p.offers.triggers]]
+id = "helper"
+kind = "plugin"
+plugin = "helper"
+mode = "instant"
+"#;
+    let rig = Rig::start(Setup { files: &["guest_echo.wasm"], ..setup(crowd) }).await;
+    let mut people = Vec::new();
+    for n in 0..CROWD {
+        let person = Person::new("p", format!("s-{n}"));
+        let conversation = begin(&rig, &person).await;
+        people.push((person, conversation));
+    }
+    for (person, _) in &people {
+        rig.emit(&person.batch(0..1)).await;
+    }
+    eventually(|| {
+        let totals = rig.host().counters();
+        let decided = totals.offers_made + totals.offers_refused;
+        let is_over = decided >= CROWD && totals.notes_posted == CROWD;
+        is_over.then_some(()).ok_or(format!("{decided} decided, {} notes", totals.notes_posted))
+    })
+    .await;
+    for (person, _) in &people {
+        let decisions = help(&rig, person).await["decisions"].take();
+        let decisions = decisions.as_array().cloned().unwrap_or_default();
+        assert!(!decisions.is_empty(), "nothing was decided for {}", person.session);
+        for decision in decisions {
+            let made = decision["made"] == true;
+            assert!(made || decision["decision"] == "per_product_minute", "{decision}");
+        }
+    }
+    let messages = people.iter().map(|(_, it)| rig.platform.messages(it).len()).sum::<usize>();
+    assert_eq!((rig.host().counters().offers_made, messages), (60, 60));
+    rig.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whom_an_agent_helps_or_who_asked_is_left_alone() {
     let rig = Rig::start(setup("")).await;

@@ -3,6 +3,7 @@
 //! The connector and the platform are in this process. Every action is known by its marker: the platform says
 //! what is lost, doubled or out of order, and how late notes came.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use sidenote_sim::{
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::acting::Person;
 use crate::rig::{Rig, Setup};
 use crate::store_kind::StoreKind;
 use crate::vitals;
@@ -53,7 +55,7 @@ pub struct Load {
     pub triggers: Triggers,
 }
 
-/// Triggers that look at every batch and never hit, so that what they cost is all that differs.
+/// Triggers that look at every batch. Those that never hit have what they cost be all that differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Triggers {
     /// No help is offered.
@@ -62,7 +64,12 @@ pub enum Triggers {
     BuiltIn,
     /// One that a component says, the guest `echo`.
     Wasm,
+    /// One that hits in every session at once, with [`CROWD_OFFERS`] offers a minute.
+    Crowd,
 }
+
+/// So many offers a minute are made to a crowd that all want one.
+pub const CROWD_OFFERS: u64 = 60;
 
 /// Where a host runs.
 #[derive(Debug, Clone)]
@@ -103,8 +110,12 @@ pub struct Outcome {
     pub late: [Duration; 3],
     /// Notes sent twice and recognised by their key.
     pub repeats: u64,
+    /// Offers that arrived.
+    pub offers: u64,
     /// Commits of the host's store, where the host tells.
     pub commits: Option<u64>,
+    /// How often triggers were evaluated, and how many offers were refused, where the host tells.
+    pub triggers: Option<(u64, u64)>,
     /// Processor time of the host's process; where it is this one, the simulators' is in it.
     pub host_cpu: Option<Duration>,
     /// Processor time of this process.
@@ -129,7 +140,7 @@ pub async fn run(load: &Load) -> Result<Outcome> {
     let names: Vec<String> = (0..load.sessions).map(|i| format!("s{i}")).collect();
     let linking = Instant::now();
     if !load.linked_after {
-        link(&rig, &names).await?;
+        link(&rig, load, &names).await?;
     }
     let linked_in = linking.elapsed();
 
@@ -142,7 +153,7 @@ pub async fn run(load: &Load) -> Result<Outcome> {
         // What was queued last is read and stored by then.
         sleep(Duration::from_secs(2)).await;
         began = Instant::now();
-        link(&rig, &names).await?;
+        link(&rig, load, &names).await?;
     }
     let arrived_in = arrive(&rig, emitted, began).await;
     let used = |after: Option<Duration>, before: Option<Duration>| {
@@ -151,11 +162,14 @@ pub async fn run(load: &Load) -> Result<Outcome> {
     let host_cpu = used(vitals::cpu_time(process), before.0);
     let own_cpu = used(vitals::cpu_time(None), before.1);
     let machine_cpu = used(vitals::machine_time(), before.2);
-    let commits = match (&mut feed, &load.host) {
-        (Some(feed), _) => feed.counters().await.get("commits").copied(),
-        (None, Place::Here) => Some(rig.host().counters().commits),
-        (None, Place::Process | Place::Taker(_) | Place::Peer(_)) => None,
+    let counters: HashMap<String, u64> = match (&mut feed, &load.host) {
+        (Some(feed), _) => feed.counters().await,
+        (None, Place::Here) => {
+            serde_json::from_value(serde_json::to_value(rig.host().counters())?)?
+        }
+        (None, Place::Process | Place::Taker(_) | Place::Peer(_)) => HashMap::new(),
     };
+    let count = |name: &str| counters.get(name).copied();
     let outcome = Outcome {
         emitted,
         linked_in,
@@ -167,7 +181,9 @@ pub async fn run(load: &Load) -> Result<Outcome> {
             [50.0, 99.0, 100.0].map(|percent| late.percentile(percent))
         }),
         repeats: rig.platform.stats().repeats,
-        commits,
+        offers: rig.platform.stats().messages,
+        commits: count("commits"),
+        triggers: count("triggers_evaluated").zip(count("offers_refused")),
         host_cpu,
         own_cpu,
         machine_cpu,
@@ -264,6 +280,7 @@ fn tables(load: &Load) -> String {
         Triggers::None => "",
         Triggers::BuiltIn => BUILT_IN,
         Triggers::Wasm => WASM,
+        Triggers::Crowd => CROWD,
     };
     format!("{context}{triggers}")
 }
@@ -292,6 +309,20 @@ mode = "instant"
 sections = [{ prefix = "https://app.example.com/projects", id = "projects" }]
 [products.p.offers.triggers.playbook]
 projects = "Shall I help?"
+"#;
+
+/// Everybody is in this section.
+const CROWD: &str = r#"
+[products.p.offers]
+per_product_minute = 60
+
+[[products.p.offers.triggers]]
+id = "here"
+kind = "section-playbook"
+mode = "instant"
+sections = [{ prefix = "https://app.example.com/documents", id = "documents" }]
+[products.p.offers.triggers.playbook]
+documents = "Shall I help?"
 "#;
 
 /// The component is asked first; nobody stays for so long, so that what it says is never offered.
@@ -323,15 +354,27 @@ text = "Shall I help?"
 criteria = { operator = "AND", conditions = [{ type = "echo" }, { type = "long" }] }
 "#;
 
-/// Opens a conversation for everybody, by webhook.
-async fn link(rig: &Arc<Rig>, names: &[String]) -> Result<()> {
+/// Opens a conversation for everybody, by webhook; where nobody is to have written, by the host's own address: whoever
+/// wrote is offered nothing for a while.
+async fn link(rig: &Arc<Rig>, load: &Load, names: &[String]) -> Result<()> {
+    let quietly = load.triggers != Triggers::None;
     let mut links = JoinSet::new();
     for name in names {
         if links.len() >= LINKS {
             finished(links.join_next().await)?;
         }
-        let (platform, opening) = (rig.platform.clone(), Opening::session(PRODUCT, name));
-        links.spawn(async move { platform.open(opening).await });
+        let rig = rig.clone();
+        if quietly {
+            let person = Person::new(PRODUCT, name);
+            links.spawn(async move {
+                let conversation = rig.conversation(&person);
+                rig.link(&person, &conversation).await;
+                Ok(conversation)
+            });
+        } else {
+            let opening = Opening::session(PRODUCT, name);
+            links.spawn(async move { rig.platform.open(opening).await });
+        }
     }
     while !links.is_empty() {
         finished(links.join_next().await)?;
@@ -343,7 +386,7 @@ type Opened = Result<String, sidenote_sim::WebhookError>;
 
 fn finished(joined: Option<Result<Opened, tokio::task::JoinError>>) -> Result<()> {
     if let Some(opened) = joined {
-        opened.context("load: a webhook task failed")?.context("load: a webhook wasn't taken")?;
+        opened.context("load: a link's task failed")?.context("load: a webhook wasn't taken")?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The stage: follows what is committed and evaluates the triggers of each session's product.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub struct Offering {
     clock: Clock,
     sessions: Sessions,
     tasks: JoinSet<Ended>,
+    /// Sessions whose plugins are to be asked when a task has ended, each once.
+    waiting: VecDeque<SessionKey>,
     swept: Timestamp,
 }
 
@@ -53,8 +56,8 @@ impl Offering {
         clock: Clock,
     ) -> Self {
         let parts = Parts { engine, registry, judge };
-        let (sessions, tasks) = (Sessions::default(), JoinSet::new());
-        Self { parts, clock, sessions, tasks, swept: clock.now() }
+        let (sessions, tasks, waiting) = Default::default();
+        Self { parts, clock, sessions, tasks, waiting, swept: clock.now() }
     }
 
     /// Runs until the engine ends. Safe to be dropped at any moment: what was decided is with the engine.
@@ -75,7 +78,10 @@ impl Offering {
                     }
                     Err(Closed) => return Ok(()),
                 },
-                Some(ended) = self.tasks.join_next() => self.end(ended?),
+                Some(ended) = self.tasks.join_next() => {
+                    self.end(ended?);
+                    self.ask_waiting();
+                }
                 () = due => {
                     for key in self.sessions.take_due(self.clock.now()) {
                         self.evaluate(&key, &Answers::default());
@@ -161,15 +167,15 @@ impl Offering {
         let question = Question::about(hits.iter().cloned(), &context);
         let target = watched.target.clone();
         let version = watched.standing.as_ref().map_or(0, |standing| standing.version);
-        let busy = self.tasks.len() < TOGETHER;
         if let Some((plugins, about)) = asked {
-            watched.busy = busy;
-            watched.again |= !busy;
-            if busy {
-                let (parts, key) = (self.parts.clone(), key.clone());
+            let (parts, key) = (self.parts.clone(), key.clone());
+            if self.tasks.len() < TOGETHER {
+                watched.busy = true;
                 self.tasks.spawn(async move {
                     Ended::Answered(key, parts.ask_plugins(plugins, about).await)
                 });
+            } else if !std::mem::replace(&mut watched.again, true) {
+                self.waiting.push_back(key);
             }
         } else if let (false, Some(target)) = (hits.is_empty(), target) {
             watched.busy = true;
@@ -242,6 +248,18 @@ impl Offering {
         self.evaluate(&key, &answers);
     }
 
+    /// Evaluates a session whose plugins couldn't be asked while so many others were.
+    fn ask_waiting(&mut self) {
+        while self.tasks.len() < TOGETHER
+            && let Some(key) = self.waiting.pop_front()
+        {
+            if let Some(watched) = self.sessions.get_mut(&key).filter(|it| !it.busy) {
+                watched.again = false;
+                self.evaluate(&key, &Answers::default());
+            }
+        }
+    }
+
     fn sweep(&mut self) {
         let now = self.clock.now();
         if self.sessions.len() > MAX_SESSIONS {
@@ -253,7 +271,6 @@ impl Offering {
     }
 }
 
-/// What a plugin is asked about.
 /// What a plugin is asked about.
 pub(super) fn asked_about(context: &Context<'_>, now: Timestamp) -> TriggerContext {
     TriggerContext {

@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use sidenote_tests::comparison::{Figures, Of, Programs, ROWS, Row, Worker};
 use sidenote_tests::idle::{Idle, idle};
-use sidenote_tests::throughput::{Load, NOTE_ACTIONS, Outcome, Place, Triggers, run};
+use sidenote_tests::throughput::{CROWD_OFFERS, Load, NOTE_ACTIONS, Outcome, Place, Triggers, run};
 use sidenote_tests::{StoreKind, vitals};
 
 /// Measures a host beside the same job done by hand, every store, and what triggers and idle sessions cost.
@@ -64,6 +64,8 @@ enum Part {
     Stores,
     /// What triggers cost.
     Triggers,
+    /// What notes wait while everybody wants an offer at once.
+    Crowd,
     /// What idle sessions cost.
     Idle,
 }
@@ -95,6 +97,11 @@ async fn bench(args: &Args) -> Result<()> {
     }
     if args.wants(Part::Triggers) {
         for line in triggers(args).await? {
+            say(&line);
+        }
+    }
+    if args.wants(Part::Crowd) {
+        for line in crowd(args).await? {
             say(&line);
         }
     }
@@ -258,10 +265,42 @@ async fn triggers(args: &Args) -> Result<Vec<String>> {
     let kinds = [("three built-in ones", Triggers::BuiltIn), ("one wasm trigger", Triggers::Wasm)];
     for (name, triggers) in kinds {
         let with = measured(&Load { triggers, ..without.clone() }, name).await?;
+        let (evaluated, _) = with.triggers.unwrap_or_default();
+        anyhow::ensure!(evaluated > 0, "{name}: no trigger was evaluated");
         let actions = with.actions_per_second();
         let part = actions / plain.max(f64::MIN_POSITIVE);
-        lines.push(format!("  {name:<24}{actions:>10.0} actions/s, {part:.2} of without"));
+        lines.push(format!(
+            "  {name:<24}{actions:>10.0} actions/s, {part:.2} of without; {evaluated} evaluations"
+        ));
     }
+    Ok(lines)
+}
+
+/// What it does to notes that everybody wants an offer at once: how late they are beside those without.
+async fn crowd(args: &Args) -> Result<Vec<String>> {
+    let once = Load {
+        context: true,
+        sessions: 10_000,
+        rate: 2000,
+        events: Some(1),
+        batch: 1,
+        time: Duration::from_secs(60),
+        ..load(args, StoreKind::Embedded)?
+    };
+    let mut lines = vec!["10,000 sessions that all want an offer, 2,000 notes/s".to_owned()];
+    let plain = measured(&once, "a crowd without triggers").await?.late[1].as_secs_f64() * 1e3;
+    let hit = measured(&Load { triggers: Triggers::Crowd, ..once }, "a crowd").await?;
+    let late = hit.late[1].as_secs_f64() * 1e3;
+    // What a note waits for before it is due is part of how late people see it.
+    let debounce = 150.0;
+    lines.push(format!(
+        "  notes' p99 {:.0} ms after the last action without, {:.0} ms with: {:.2}; {} offers, at most {CROWD_OFFERS}, {} refused",
+        plain + debounce,
+        late + debounce,
+        (late + debounce) / (plain + debounce),
+        hit.offers,
+        hit.triggers.map_or(0, |(_, refused)| refused),
+    ));
     Ok(lines)
 }
 
