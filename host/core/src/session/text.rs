@@ -29,7 +29,7 @@ const REPLACEMENT: char = '\u{FFFD}';
 /// ```
 pub fn printable(text: &str) -> Cow<'_, str> {
     let odd = |c: char| c.is_control() && c != '\n' && c != '\t' || is_break(c) && c != '\n';
-    if !text.chars().any(|c| odd(c) || overrides(c) || isolates(c)) {
+    if is_plain(text) || !text.chars().any(|c| odd(c) || overrides(c) || isolates(c)) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 8);
@@ -69,7 +69,7 @@ pub fn printable_line(text: &str) -> Cow<'_, str> {
 /// assert_eq!(description("x\r\nsession_id: other"), "x session_id: other");
 /// ```
 pub fn description(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(|c| is_break(c) || is_odd(c)) {
+    if is_plain(text) || !text.chars().any(|c| is_break(c) || is_odd(c)) {
         return Cow::Borrowed(text);
     }
     let keep_crlf = may_keep_crlf(text);
@@ -97,7 +97,7 @@ pub fn description(text: &str) -> Cow<'_, str> {
 /// assert_eq!(one_line("s1\r\ntimestamp: never"), "s1 timestamp: never");
 /// ```
 pub fn one_line(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(|c| is_break(c) || c.is_control()) {
+    if is_plain(text) || !text.chars().any(|c| is_break(c) || c.is_control()) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());
@@ -169,6 +169,11 @@ fn may_keep_crlf(text: &str) -> bool {
 fn is_inert(line: &str) -> bool {
     line.starts_with(char::is_alphanumeric)
         && line.chars().all(|c| c.is_alphanumeric() || " .,;!?'\"()/%&+-".contains(c))
+}
+
+/// Whether there are only visible ASCII characters and spaces, as in most texts. Looks at many bytes at once.
+fn is_plain(text: &str) -> bool {
+    text.bytes().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'))
 }
 
 /// Turns the direction of what stands behind it, up to the end of the paragraph, which some platforms take to be
