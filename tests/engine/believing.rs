@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sidenote::config::Delivery;
+use sidenote::engine::core::rows::decode;
 use sidenote::engine::link::{
     Identity, LinkCommand, LinkError, LinkEvent, LinkMode, Linked, Vouched, Who, Word,
 };
@@ -386,7 +387,7 @@ async fn a_link_that_an_earlier_version_stored_gives_way_to_a_verified_one() {
     let (store, _) = world.crash().await;
     let group = sidenote::store::Group(key.product.shared(), key.session.shared());
     let rows = store.load(Table::Session, std::slice::from_ref(&group)).await.unwrap();
-    let mut record: serde_json::Value = serde_json::from_slice(&rows[0][0].1).unwrap();
+    let mut record: serde_json::Value = decode(&rows[0][0].1).unwrap();
     record["link"].as_object_mut().expect("a link").remove("basis");
     let row = sidenote::store::Key { table: Table::Session, group, number: 0 };
     let put = sidenote::store::Change::Put(row, serde_json::to_vec(&record).unwrap());

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sidenote::config::Delivery;
+use sidenote::engine::core::rows::decode;
 use sidenote::outbox::note::{
     Crash, Failure, FailureKind, LimitScope, PostError, Posted, Redaction, Sent,
 };
@@ -50,7 +51,7 @@ async fn act_and_summarize(world: &World) {
 
 async fn jobs(world: &World) -> Vec<Job> {
     let rows = world.store.scan(Table::Redact, None, 100).await.expect("the store answers");
-    rows.iter().map(|(_, value)| serde_json::from_slice(value).expect("a job")).collect()
+    rows.iter().map(|(_, value)| decode(value).expect("a job")).collect()
 }
 
 fn begun(world: &World) -> Vec<(u64, u32)> {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
+use sidenote::engine::core::rows::decode;
 use sidenote::ids::SessionKey;
 use sidenote::outbox::lane::DeadLetter;
 use sidenote::outbox::note::Note;
@@ -22,7 +23,7 @@ use crate::store::Faulty;
 /// The actions that wait in a session's open batch, in order.
 pub(crate) async fn open(store: &Faulty, session: usize) -> Vec<usize> {
     let entries: Vec<Entry> = rows(store, Table::Open, session_group(session)).await;
-    entries.iter().flat_map(|entry| &entry.actions).map(number).collect()
+    entries.iter().flat_map(|entry| entry.actions.unpack()).map(|action| number(&action)).collect()
 }
 
 /// What is stored of a session.
@@ -98,7 +99,7 @@ pub(crate) async fn in_index(store: &Faulty) -> Vec<SessionKey> {
         key: SessionKey,
     }
     let rows = store.scan(Table::Person, None, usize::MAX).await.expect("the store answers");
-    let key = |row: &[u8]| serde_json::from_slice::<Row>(row).expect("a row can be read").key;
+    let key = |row: &[u8]| decode::<Row>(row).expect("a row can be read").key;
     rows.iter().map(|(_, row)| key(row)).collect()
 }
 
@@ -130,5 +131,5 @@ fn session_group(session: usize) -> Group {
 async fn rows<T: DeserializeOwned>(store: &Faulty, table: Table, group: Group) -> Vec<T> {
     let mut rows = store.load(table, &[group]).await.expect("the store answers");
     let rows = rows.pop().expect("one group was asked for");
-    rows.iter().map(|(_, row)| serde_json::from_slice(row).expect("a row can be read")).collect()
+    rows.iter().map(|(_, row)| decode(row).expect("a row can be read")).collect()
 }

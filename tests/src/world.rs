@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sidenote::clock::{Clock, Timestamp};
 use sidenote::config::{Delivery, History, Product};
+use sidenote::engine::core::rows::decode;
 use sidenote::engine::link::{Identity, LinkCommand, LinkError, LinkMode, Linked, Who, Word};
 use sidenote::engine::{Engine, EngineError, Gate, Handle, Settings, Summary};
 use sidenote::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
@@ -481,7 +482,7 @@ impl World {
     pub async fn record(&self, session: &str) -> Record {
         let group = Group("p".into(), session.into());
         let rows = self.store.load(Table::Session, &[group]).await.expect("the store answers");
-        let record = |row: &(u64, Vec<u8>)| serde_json::from_slice(&row.1).expect("a record");
+        let record = |row: &(u64, Vec<u8>)| decode(&row.1).expect("a record");
         rows[0].first().map(record).unwrap_or_default()
     }
 
@@ -493,9 +494,7 @@ impl World {
     /// The dead letters.
     pub async fn dead(&self) -> Vec<DeadLetter> {
         let rows = self.store.scan(Table::Dead, None, usize::MAX).await.expect("the store answers");
-        rows.iter()
-            .map(|(_, value)| serde_json::from_slice(value).expect("a dead letter"))
-            .collect()
+        rows.iter().map(|(_, value)| decode(value).expect("a dead letter")).collect()
     }
 
     /// Drains the engine and returns what was posted.

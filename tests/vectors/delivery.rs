@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use sidenote::clock::{Clock, Timestamp};
 use sidenote::config::{Delivery, Product};
+use sidenote::engine::core::rows::decode;
 use sidenote::engine::link::{Identity, LinkCommand, LinkMode, Who, Word};
 use sidenote::engine::{Engine, Handle, Settings};
 use sidenote::ids::{ConversationId, ProductId, SessionId, SessionKey};
@@ -111,7 +112,7 @@ async fn compare_states(store: &dyn Store, states: &Value) -> Result<(), String>
         let group = Group("p".into(), name.as_str().into());
         let rows = store.load(Table::Session, &[group]).await.map_err(|e| e.to_string())?;
         let record: Record = match rows[0].first() {
-            Some((_, value)) => serde_json::from_slice(value).map_err(|e| e.to_string())?,
+            Some((_, value)) => decode(value).map_err(|e| e.to_string())?,
             None => Record::default(),
         };
         let conversation = record.link.map(|link| link.conversation.as_str().to_owned());

@@ -11,7 +11,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 
 use crate::clock::Timestamp;
 use crate::engine::core::link::LinkError;
-use crate::engine::core::rows::{journal_group, put, read};
+use crate::engine::core::rows::{encode, journal_group, put, read};
 use crate::engine::core::{Answer, Command};
 use crate::engine::driver::{Engine, EngineError};
 use crate::engine::inbox::{Asked, Input};
@@ -151,9 +151,7 @@ impl Engine {
                     // Whoever wants an offer, or a change, is told that there is none now: the reply is dropped.
                     None if is_for_now(&asked.command) => {}
                     Some(record) => {
-                        let record =
-                            serde_json::to_vec(&record).expect("batches are text and numbers");
-                        kept.push((record, asked));
+                        kept.push((encode(&record), asked));
                     }
                     None => self.put_off.push(Input::Command(asked)),
                 },

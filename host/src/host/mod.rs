@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::config::{self, Config, Source};
 use crate::context::InvalidSettings;
+use crate::engine::core::rows::decode;
 use crate::engine::ledger::{self, Waiting};
 use crate::engine::{self, Engine, EngineError, Handle, Totals};
 use crate::http::{AskedBy, Reload, ServeError};
@@ -299,7 +300,7 @@ impl Host {
                 .await?;
             let Some((last, _)) = rows.last() else { break };
             after = Some(last.clone());
-            letters.extend(rows.iter().filter_map(|(_, value)| serde_json::from_slice(value).ok()));
+            letters.extend(rows.iter().filter_map(|(_, value)| decode(value).ok()));
         }
         Ok(letters)
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use sidenote::clock::Clock;
 use sidenote::config::Delivery;
+use sidenote::engine::core::rows::decode;
 use sidenote::engine::link::Who;
 use sidenote::ids::{SessionId, SessionKey};
 use sidenote::outbox::note::FailureKind;
@@ -49,12 +50,12 @@ impl Filled {
         post(&world, "p", "refused", "c-1").await;
         until(&world, Table::Dead, "refused", |_| true).await;
         post(&world, "p", "limited", "c-2").await;
-        until(&world, Table::Attempt, "limited", |row| !row["state"]["held_until"].is_null()).await;
+        until(&world, Table::Attempt, "limited", |row| !row.state["held_until"].is_null()).await;
         post(&world, "q", "failing", "c-3").await;
-        until(&world, Table::Attempt, "failing", |row| !row["state"]["retry_at"].is_null()).await;
+        until(&world, Table::Attempt, "failing", |row| !row.state["retry_at"].is_null()).await;
         // A note behind the one that is tried again.
         act(&world, "q", "failing").await;
-        until(&world, Table::Outbox, "failing", |row| row["seq"] == 2).await;
+        until(&world, Table::Outbox, "failing", |row| row.seq == 2).await;
         world.handle.stop().await;
         world.ended().await.expect("the engine stops");
         drop(world);
@@ -63,7 +64,7 @@ impl Filled {
         let platform = Platform::new([ok_after(3600.0)]);
         let world = World::start_at(now - 330.0, store, platform, rules);
         post(&world, "p", "flying", "c-4").await;
-        until(&world, Table::Attempt, "flying", |row| row["state"] == "in_flight").await;
+        until(&world, Table::Attempt, "flying", |row| row.state == "in_flight").await;
         drop(world.crash().await);
         // The file is let go of when the last commit is through.
         drop(embedded(&path).await);
@@ -145,13 +146,22 @@ async fn act(world: &World, id: &str, session: &str) {
     world.take(batch).await;
 }
 
+/// What is looked at of a row.
+#[derive(serde::Deserialize)]
+pub(super) struct Row {
+    #[serde(default)]
+    seq: u64,
+    #[serde(default)]
+    state: Value,
+}
+
 /// Waits for a row of the session that is as it is to be.
-pub(super) async fn until(world: &World, table: Table, session: &str, is: impl Fn(&Value) -> bool) {
+pub(super) async fn until(world: &World, table: Table, session: &str, is: impl Fn(&Row) -> bool) {
     let there = async {
         loop {
             let rows = world.store.scan(table, None, 100).await.expect("the store is read");
             let mut of_session = rows.iter().filter(|(key, _)| &*key.group.1 == session);
-            if of_session.any(|(_, row)| is(&serde_json::from_slice(row).expect("rows are JSON"))) {
+            if of_session.any(|(_, row)| is(&decode(row).expect("rows can be read"))) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;

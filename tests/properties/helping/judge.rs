@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use sidenote::clock::Timestamp;
+use sidenote::engine::core::rows::decode;
 use sidenote::offers::help::Help;
 use sidenote::offers::log::{Decided, Decision, Log};
 use sidenote::offers::refusal::Refusal;
@@ -327,8 +328,8 @@ impl Life {
 async fn stored(store: &Faulty, session: usize) -> (Option<Help>, Log) {
     let rows = help_rows(store, session).await;
     let row = |number| rows.iter().find(|(n, _)| *n == number).map(|(_, value)| value);
-    let help = row(0).map(|value| serde_json::from_slice(value).expect("a row can be read"));
-    let log = row(1).map(|value| serde_json::from_slice(value).expect("a row can be read"));
+    let help = row(0).map(|value| decode(value).expect("a row can be read"));
+    let log = row(1).map(|value| decode(value).expect("a row can be read"));
     (help, log.unwrap_or_default())
 }
 
@@ -340,7 +341,7 @@ pub(super) async fn saved_at(store: &Faulty, session: usize) -> Option<Timestamp
     }
     let rows = help_rows(store, session).await;
     let row = rows.iter().find(|(n, _)| *n == 0)?;
-    Some(serde_json::from_slice::<Row>(&row.1).expect("a row can be read").saved_at)
+    Some(decode::<Row>(&row.1).expect("a row can be read").saved_at)
 }
 
 /// The rows of a session that say how it is helped, and what it is sent.

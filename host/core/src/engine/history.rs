@@ -8,18 +8,18 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::counters::Counters;
 use super::event::What;
-use super::rows::{Person, delete, session_group};
+use super::rows::{Person, decode, delete, encode, session_group};
 use super::tx::Tx;
 use super::view::{Missing, View};
 use crate::clock::Timestamp;
 use crate::ids::SessionKey;
 use crate::rows::{Change, Group, Key, Rows, Table};
 use crate::rules::History as Rules;
+use crate::session::packed::Packed;
 use crate::session::payload::{Action, ActionsPayload};
 use crate::session::state::{Record, Session, Summarized};
 
@@ -129,7 +129,7 @@ impl History {
             ..batch.clone()
         };
         let kept = KeptBatch { first: session.actions() + 1, at, batch };
-        let value = serde_json::to_vec(&kept).expect("batches are text and numbers");
+        let value = encode(&kept);
         let actions = kept.batch.actions.len() as u64;
         let slot = Slot { first: kept.first, actions, bytes: value.len() };
         let place = Key { table: Table::History, group: session_group(key), number: kept.first };
@@ -250,9 +250,9 @@ pub(super) fn actions_in(row: &[u8]) -> u64 {
     }
     #[derive(Deserialize)]
     struct Batch {
-        actions: Vec<IgnoredAny>,
+        actions: Packed,
     }
-    serde_json::from_slice::<Row>(row).map_or(1, |row| row.batch.actions.len() as u64)
+    decode::<Row>(row).map_or(1, |row| row.batch.actions.len() as u64)
 }
 
 fn remove(tx: &mut Tx, key: &SessionKey, slots: &[Slot]) {
@@ -270,7 +270,7 @@ pub fn is_of(row: &[u8], person: &Person) -> bool {
         user_id: Option<String>,
         email: Option<String>,
     }
-    let Ok(Row { batch: Who { user_id, email } }) = serde_json::from_slice(row) else {
+    let Ok(Row { batch: Who { user_id, email } }) = decode(row) else {
         return false;
     };
     match person {

@@ -1,4 +1,5 @@
-//! The engine's rows: what is kept under which key, as JSON.
+//! The engine's rows: what is kept under which key, and in which form: a byte that says which, then MessagePack with
+//! the names of fields. Rows that earlier versions stored are JSON; they are read, and written anew as they change.
 
 use std::sync::Arc;
 
@@ -108,9 +109,34 @@ pub struct PersonRow {
 
 /// Stores `value` under `number` of the group.
 pub fn put(table: Table, group: Group, number: u64, value: &impl Serialize) -> Change {
-    let value =
-        serde_json::to_vec(value).expect("rows are made of text, numbers and lists of them");
-    Change::Put(Key { table, group, number }, value)
+    Change::Put(Key { table, group, number }, encode(value))
+}
+
+/// A row's first byte where MessagePack follows. No JSON begins with it.
+const MESSAGE_PACK: u8 = 1;
+
+/// A row that can't be read. What is in it isn't told: it is customers' data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the row can't be read")]
+pub struct Unreadable;
+
+/// A row's value.
+pub fn encode(value: &impl Serialize) -> Vec<u8> {
+    let mut row = vec![MESSAGE_PACK];
+    let mut serializer = rmp_serde::Serializer::new(&mut row).with_struct_map();
+    value.serialize(&mut serializer).expect("rows are made of text, numbers and lists of them");
+    row
+}
+
+/// Reads a row's value, whichever version stored it.
+///
+/// # Errors
+/// It is in no known form, or something else.
+pub fn decode<'a, T: Deserialize<'a>>(row: &'a [u8]) -> Result<T, Unreadable> {
+    match row.split_first() {
+        Some((&MESSAGE_PACK, packed)) => rmp_serde::from_slice(packed).map_err(|_| Unreadable),
+        Some(_) | None => serde_json::from_slice(row).map_err(|_| Unreadable),
+    }
 }
 
 /// Removes `number` of the group.
@@ -121,18 +147,9 @@ pub fn delete(table: Table, group: Group, number: u64) -> Change {
 /// Reads a row. A row that can't be read is reported and left where it is: it is never overwritten
 /// by a guess.
 pub fn read<T: DeserializeOwned>(table: Table, number: u64, value: &[u8]) -> Option<T> {
-    match serde_json::from_slice(value) {
-        Ok(row) => Some(row),
-        Err(error) => {
-            // The place of the error is told, not the text: it is customers' data.
-            tracing::error!(
-                ?table,
-                number,
-                line = error.line(),
-                column = error.column(),
-                "store: a row can't be read and is passed over"
-            );
-            None
-        }
+    let row = decode(value);
+    if let Err(error) = &row {
+        tracing::error!(?table, number, bytes = value.len(), "store: {error} and is passed over");
     }
+    row.ok()
 }

@@ -6,6 +6,7 @@ use super::timers::Timers;
 use crate::clock::Timestamp;
 use crate::ids::SessionKey;
 use crate::rules::Delivery;
+use crate::session::batch::Entry;
 use crate::session::state::{Record, Sealing, Session};
 
 /// All that are in memory.
@@ -13,12 +14,24 @@ use crate::session::state::{Record, Sealing, Session};
 pub(super) struct Sessions {
     live: HashMap<SessionKey, Live>,
     timers: Timers,
+    /// Bytes of memory that the actions of their open batches take.
+    held: usize,
 }
 
 struct Live {
     session: Session,
     /// When something last happened to it.
     touched: Timestamp,
+    /// Its part of what all hold.
+    held: usize,
+}
+
+impl Live {
+    /// Counts what it holds.
+    fn count(&mut self) -> usize {
+        self.held = self.session.open().held();
+        self.held
+    }
 }
 
 impl Sessions {
@@ -63,21 +76,52 @@ impl Sessions {
 
     /// Takes up a session that was read.
     pub(super) fn put(&mut self, key: SessionKey, session: Session, now: Timestamp) {
-        self.live.insert(key, Live { session, touched: now });
+        self.held += session.open().held();
+        let live = Live { held: session.open().held(), session, touched: now };
+        if let Some(before) = self.live.insert(key, live) {
+            self.held -= before.held;
+        }
+    }
+
+    /// Bytes of memory that the actions of open batches take.
+    pub(super) fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Takes the actions of a session's open batch out of memory.
+    pub(super) fn unload(&mut self, key: &SessionKey) {
+        if let Some(live) = self.live.get_mut(key) {
+            live.session.unload();
+            self.held -= std::mem::take(&mut live.held);
+        }
+    }
+
+    /// Takes in the actions of a session's open batch.
+    pub(super) fn restore(&mut self, key: &SessionKey, rows: Vec<(u64, Entry)>) {
+        if let Some(live) = self.live.get_mut(key) {
+            live.session.restore(rows);
+            self.held -= live.held;
+            self.held += live.count();
+        }
+    }
+
+    /// Whether the actions of its open batch are in memory.
+    pub(super) fn is_loaded(&self, key: &SessionKey) -> bool {
+        self.get(key).is_none_or(|session| session.open().is_loaded())
     }
 
     /// Forgets a session.
-    pub(super) fn remove(&mut self, key: &SessionKey) {
+    pub(super) fn remove(&mut self, key: &SessionKey) -> Option<Session> {
         self.timers.set(key, None);
-        self.live.remove(key);
+        let live = self.live.remove(key)?;
+        self.held -= live.held;
+        Some(live.session)
     }
 
     /// Puts a session that nobody knows in the place of one, whatever that waits for. The numbers of its
     /// deliveries aren't given again.
     pub(super) fn begin_anew(&mut self, key: &SessionKey, now: Timestamp) -> Option<Record> {
-        let live = self.live.remove(key)?;
-        self.timers.set(key, None);
-        let record = live.session.record().clone();
+        let record = self.remove(key)?.record().clone();
         let fresh = Session::load(key.clone(), None, Vec::new())
             .with_numbers_taken(0, record.notes, 0)
             .with_sink_deliveries_taken(record.sink_deliveries);
@@ -87,7 +131,9 @@ impl Sessions {
 
     /// Sets a session's timer.
     pub(super) fn settle(&mut self, key: &SessionKey, rules: &Delivery, sealing: Sealing) {
-        if let Some(live) = self.live.get(key) {
+        if let Some(live) = self.live.get_mut(key) {
+            self.held -= live.held;
+            self.held += live.count();
             self.timers.set(key, live.session.next_timer(rules, sealing));
         }
     }
@@ -120,8 +166,7 @@ impl Sessions {
             }
         }
         for key in &gone {
-            self.live.remove(key);
-            self.timers.set(key, None);
+            self.remove(key);
         }
         gone
     }

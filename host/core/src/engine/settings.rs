@@ -9,6 +9,9 @@ use crate::offers::tours::Tours;
 use crate::rules::{Breaker, Delivery, History, Offers, Product, Reply, Retention};
 use crate::session::identity::{Belief, Names};
 
+/// Of [`Settings::max_waiting_bytes`], the default.
+const MAX_WAITING_BYTES: usize = 32 << 20;
+
 /// The engine's part of the configuration.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -26,6 +29,9 @@ pub struct Settings {
     pub idle: Duration,
     /// At most so many sessions are in memory beyond the busy ones.
     pub max_live: usize,
+    /// Actions that wait to become notes take at most so many bytes of memory; beyond that they are in the store alone
+    /// until their turn comes.
+    pub max_waiting_bytes: usize,
     /// How long rows are kept.
     pub retention: Retention,
     /// What is kept of what was accepted lately; `None` for nothing.
@@ -49,6 +55,7 @@ impl Settings {
             tours: BTreeMap::new(),
             idle: Duration::from_secs(60),
             max_live: 100_000,
+            max_waiting_bytes: MAX_WAITING_BYTES,
             retention: Retention::default(),
             history: None,
             jitter: || 0.5,

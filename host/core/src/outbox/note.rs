@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
 use crate::ids::{ConversationId, PluginName, SessionKey};
+use crate::session::packed;
 use crate::session::payload::Action;
 
 /// A sealed note: its key and body never change again.
@@ -29,6 +30,7 @@ pub struct Note {
     /// The ready text.
     pub body: String,
     /// The actions of it, for platforms that render better than text.
+    #[serde(with = "packed")]
     pub actions: Vec<Action>,
     /// Ordinal, among the actions of the session, of the last one that it tells of; of a summary, of the
     /// last one that it covers. 0 for a note that was sealed before actions were counted.

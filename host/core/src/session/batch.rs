@@ -1,11 +1,12 @@
 //! The open batch: actions accepted but not sealed into a note.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::rules::Delivery;
+use crate::session::packed::Packed;
 use crate::session::payload::Action;
 
 /// Actions that arrived together; one row of the store.
@@ -16,15 +17,33 @@ pub struct Entry {
     /// Size in the batch, in bytes; what the bounds count.
     pub bytes: usize,
     /// The actions, in the order sent.
-    pub actions: Vec<Action>,
+    pub actions: Packed,
 }
 
 /// The entries of one session that wait for a note, oldest first, each with its row number.
+///
+/// Their actions can leave the memory ([`OpenBatch::unload`]), for their rows have them; before a note is made they are
+/// [read again](OpenBatch::restore).
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct OpenBatch {
-    entries: VecDeque<(u64, Entry)>,
+    entries: VecDeque<Waiting>,
     actions: usize,
     bytes: usize,
+    /// How many entries have their actions in their rows only.
+    unloaded: usize,
+    /// Bytes of memory that the others' actions take.
+    held: usize,
+}
+
+/// An entry that waits.
+#[derive(Debug, Clone, PartialEq)]
+struct Waiting {
+    row: u64,
+    arrived: Timestamp,
+    bytes: usize,
+    count: usize,
+    /// `None`: they are in the row only.
+    actions: Option<Packed>,
 }
 
 /// What left the batch without becoming a note.
@@ -39,9 +58,49 @@ pub struct Trimmed {
 impl OpenBatch {
     /// Adds an entry behind the others.
     pub fn push(&mut self, row: u64, entry: Entry) {
-        self.actions += entry.actions.len();
-        self.bytes += entry.bytes;
-        self.entries.push_back((row, entry));
+        let Entry { arrived, bytes, actions } = entry;
+        let count = actions.len();
+        self.actions += count;
+        self.bytes += bytes;
+        self.held += actions.bytes();
+        self.entries.push_back(Waiting { row, arrived, bytes, count, actions: Some(actions) });
+    }
+
+    /// How many bytes of memory its actions take.
+    pub fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Whether all of it is in memory.
+    pub fn is_loaded(&self) -> bool {
+        self.unloaded == 0
+    }
+
+    /// Takes its actions out of memory. Their rows must be stored.
+    pub fn unload(&mut self) {
+        self.entries.iter_mut().for_each(|it| it.actions = None);
+        (self.unloaded, self.held) = (self.entries.len(), 0);
+    }
+
+    /// Takes in actions that were read from their rows. An entry whose row isn't among them is gone, or can't be read:
+    /// it doesn't wait any more. Returns how many actions are missed.
+    pub fn restore(&mut self, rows: impl IntoIterator<Item = (u64, Entry)>) -> usize {
+        let mut rows: HashMap<u64, Packed> =
+            rows.into_iter().map(|(row, entry)| (row, entry.actions)).collect();
+        for entry in self.entries.iter_mut().filter(|it| it.actions.is_none()) {
+            entry.actions = rows.remove(&entry.row).filter(|read| read.len() == entry.count);
+        }
+        let before = self.actions;
+        let missing = |entry: &Waiting| entry.actions.is_none();
+        for entry in self.entries.iter().filter(|it| missing(it)) {
+            self.actions -= entry.count;
+            self.bytes -= entry.bytes;
+        }
+        self.entries.retain(|entry| !missing(entry));
+        self.unloaded = 0;
+        self.held =
+            self.entries.iter().filter_map(|it| it.actions.as_ref()).map(Packed::bytes).sum();
+        before - self.actions
     }
 
     /// Whether nothing waits.
@@ -56,23 +115,23 @@ impl OpenBatch {
 
     /// The row number behind the last one.
     pub fn next_row(&self) -> u64 {
-        self.entries.back().map_or(0, |(row, _)| row + 1)
+        self.entries.back().map_or(0, |last| last.row + 1)
     }
 
     /// How many actions the oldest entry holds.
     pub fn first_actions(&self) -> Option<usize> {
-        self.entries.front().map(|(_, entry)| entry.actions.len())
+        self.entries.front().map(|first| first.count)
     }
 
     /// When the oldest entry arrived.
     pub fn oldest(&self) -> Option<Timestamp> {
-        self.entries.front().map(|(_, entry)| entry.arrived)
+        self.entries.front().map(|first| first.arrived)
     }
 
     /// When the batch is to become a note: `debounce` after the last arrival, `max_wait` after the
     /// first, at once when it is full. `None` while it is empty.
     pub fn due(&self, rules: &Delivery) -> Option<Timestamp> {
-        let (first, last) = (self.entries.front()?.1.arrived, self.entries.back()?.1.arrived);
+        let (first, last) = (self.entries.front()?.arrived, self.entries.back()?.arrived);
         if self.actions >= rules.max_note_actions {
             return Some(first);
         }
@@ -84,41 +143,45 @@ impl OpenBatch {
     pub fn trim(&mut self, now: Timestamp, rules: &Delivery) -> Trimmed {
         let oldest = now - rules.pre_link_window;
         let mut trimmed = Trimmed::default();
-        while let Some((_, entry)) = self.entries.front() {
+        while let Some(entry) = self.entries.front() {
             let over = self.entries.len() > 1
                 && (self.actions > rules.pre_link_max_actions
                     || self.bytes > rules.pre_link_max_bytes);
             if entry.arrived >= oldest && !over {
                 break;
             }
-            if let Some((row, entry)) = self.pop() {
-                trimmed.rows.push(row);
-                trimmed.actions += entry.actions.len();
+            if let Some(entry) = self.pop() {
+                trimmed.rows.push(entry.row);
+                trimmed.actions += entry.count;
             }
         }
         trimmed
     }
 
-    /// Takes the oldest entries for one note: as many as fit into `max_actions`, at least one.
+    /// Takes the oldest entries for one note: as many as fit into `max_actions`, at least one. All of it is in memory.
     pub fn take(&mut self, max_actions: usize) -> (Vec<u64>, Vec<Action>) {
         let (mut rows, mut actions) = (Vec::new(), Vec::new());
-        while let Some((_, entry)) = self.entries.front() {
-            if !rows.is_empty() && actions.len() + entry.actions.len() > max_actions {
+        while let Some(entry) = self.entries.front() {
+            if !rows.is_empty() && actions.len() + entry.count > max_actions {
                 break;
             }
-            if let Some((row, entry)) = self.pop() {
-                rows.push(row);
-                actions.extend(entry.actions);
+            if let Some(entry) = self.pop() {
+                rows.push(entry.row);
+                actions.extend(entry.actions.iter().flat_map(Packed::unpack));
             }
         }
         (rows, actions)
     }
 
-    fn pop(&mut self) -> Option<(u64, Entry)> {
-        let (row, entry) = self.entries.pop_front()?;
-        self.actions -= entry.actions.len();
+    fn pop(&mut self) -> Option<Waiting> {
+        let entry = self.entries.pop_front()?;
+        self.actions -= entry.count;
         self.bytes -= entry.bytes;
-        Some((row, entry))
+        match &entry.actions {
+            Some(actions) => self.held -= actions.bytes(),
+            None => self.unloaded -= 1,
+        }
+        Some(entry)
     }
 }
 

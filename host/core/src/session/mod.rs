@@ -22,6 +22,7 @@ pub mod fsm;
 pub mod identity;
 pub mod link;
 pub mod note;
+pub mod packed;
 pub mod payload;
 pub mod snapshot;
 pub mod state;

@@ -202,6 +202,7 @@ pub struct ActionsPayload {
     /// The conversation, where the connector knows it.
     pub conversation_id: Option<String>,
     /// What was done, in the order sent.
+    #[serde(with = "super::packed")]
     pub actions: Vec<Action>,
     /// When the connector sent it, seconds since the epoch by its clock; 0 where that is unknown.
     pub forwarded_at: f64,

@@ -13,6 +13,7 @@ use crate::session::identity::{Basis, Names};
 use crate::session::link::{
     Foreign, Identity, Link, LinkEvent, LinkMode, LinkRequest, Owners, Party, decide,
 };
+use crate::session::packed::Packed;
 use crate::session::payload::{Action, ActionsPayload};
 
 /// A session, as the host holds it while something happens to it.
@@ -211,6 +212,23 @@ impl Session {
         &self.open
     }
 
+    /// Whether a note of the open batch would be sealed at once, were its actions in memory.
+    pub fn is_to_be_restored(&self, rules: &Delivery) -> bool {
+        self.record.link.is_some() && !self.open.is_loaded() && is_full(&self.open, rules)
+    }
+
+    /// Takes the actions of the open batch out of memory; their rows are stored. Until they are
+    /// [read again](Session::restore) nothing of it is sealed.
+    pub fn unload(&mut self) {
+        self.open.unload();
+    }
+
+    /// Takes in the actions of the open batch, from its rows.
+    pub fn restore(&mut self, rows: impl IntoIterator<Item = (u64, Entry)>) {
+        // The ordinals of those that can't be read aren't given again.
+        self.record.left += self.open.restore(rows) as u64;
+    }
+
     /// Takes a batch. `bytes` is its size on the wire. A batch without actions only tells who it is.
     pub fn on_actions(
         &mut self,
@@ -224,13 +242,9 @@ impl Session {
         self.touch(now, &mut effects);
         self.identify(batch.user_id.as_deref(), batch.email.as_deref(), &mut effects);
         let share = bytes / batch.actions.len().max(1);
-        let mut actions = batch.actions.into_iter();
-        loop {
-            let actions: Vec<_> = actions.by_ref().take(rules.max_note_actions.max(1)).collect();
-            if actions.is_empty() {
-                break;
-            }
-            let entry = Entry { arrived: now, bytes: share * actions.len(), actions };
+        for actions in batch.actions.chunks(rules.max_note_actions.max(1)) {
+            let bytes = share * actions.len();
+            let entry = Entry { arrived: now, bytes, actions: Packed::of(actions) };
             let row = self.next_row;
             self.next_row += 1;
             self.open.push(row, entry.clone());
@@ -382,7 +396,9 @@ impl Session {
             if first > covered {
                 break;
             }
-            self.seal_up_to(covered, rules, 0.0, &mut effects);
+            if !self.seal_up_to(covered, rules, 0.0, &mut effects) {
+                break;
+            }
         }
         self.record.notes += 1;
         let seq = self.record.notes;
@@ -458,9 +474,6 @@ impl Session {
     /// Seals a note of the open batch, for its turn has come. Returns the batch's rows that are gone with it. The
     /// record must be stored with the note.
     pub fn seal_next(&mut self, rules: &Delivery) -> Option<(Vec<u64>, Sealed)> {
-        if self.open.is_empty() {
-            return None;
-        }
         self.take_note(usize::MAX, rules, 0.0)
     }
 
@@ -517,40 +530,35 @@ impl Session {
         effects: &mut Vec<Effect>,
     ) {
         self.gathered |= sealing == Sealing::Gather && !self.open.is_empty();
-        let most = rules.max_gathered_actions.max(rules.max_note_actions);
         let is_due = |open: &OpenBatch| match sealing {
             Sealing::Now => open.due(rules).is_some_and(|due| due <= now),
-            // What waits in memory is bounded.
-            Sealing::AtItsTurn | Sealing::Gather => open.actions() >= most,
+            Sealing::AtItsTurn | Sealing::Gather => is_full(open, rules),
         };
-        while is_due(&self.open) {
-            self.seal_one(rules, 0.0, effects);
-        }
+        while is_due(&self.open) && self.seal_one(rules, 0.0, effects) {}
     }
 
     fn seal_all(&mut self, rules: &Delivery, bin_seconds: f64, effects: &mut Vec<Effect>) {
-        while !self.open.is_empty() && self.record.link.is_some() {
-            self.seal_one(rules, bin_seconds, effects);
-        }
+        while self.seal_one(rules, bin_seconds, effects) {}
     }
 
-    fn seal_one(&mut self, rules: &Delivery, bin_seconds: f64, effects: &mut Vec<Effect>) {
-        self.seal_up_to(usize::MAX, rules, bin_seconds, effects);
+    fn seal_one(&mut self, rules: &Delivery, bin_seconds: f64, effects: &mut Vec<Effect>) -> bool {
+        self.seal_up_to(usize::MAX, rules, bin_seconds, effects)
     }
 
-    /// Seals a note of at most so many actions, or of the oldest entry where that has more.
+    /// Seals a note of at most so many actions, or of the oldest entry where that has more. `false`: there is nothing to
+    /// seal, or it isn't in memory.
     fn seal_up_to(
         &mut self,
         bound: usize,
         rules: &Delivery,
         bin_seconds: f64,
         effects: &mut Vec<Effect>,
-    ) {
-        if let Some((rows, sealed)) = self.take_note(bound, rules, bin_seconds) {
-            effects.push(Effect::Forget(rows));
-            effects.push(Effect::Seal(sealed));
-            effects.push(Effect::Save);
-        }
+    ) -> bool {
+        let Some((rows, sealed)) = self.take_note(bound, rules, bin_seconds) else { return false };
+        effects.push(Effect::Forget(rows));
+        effects.push(Effect::Seal(sealed));
+        effects.push(Effect::Save);
+        true
     }
 
     fn take_note(
@@ -559,6 +567,9 @@ impl Session {
         rules: &Delivery,
         bin_seconds: f64,
     ) -> Option<(Vec<u64>, Sealed)> {
+        if self.open.is_empty() || !self.open.is_loaded() {
+            return None;
+        }
         let link = self.record.link.clone()?;
         let gathered = self.gathered && self.open.actions() > rules.max_note_actions;
         let most = if gathered { rules.max_gathered_actions } else { rules.max_note_actions };
@@ -579,6 +590,11 @@ impl Session {
         };
         Some((rows, sealed))
     }
+}
+
+/// Whether a batch is sealed though its turn hasn't come: how much waits in one is bounded.
+fn is_full(open: &OpenBatch, rules: &Delivery) -> bool {
+    open.actions() >= rules.max_gathered_actions.max(rules.max_note_actions)
 }
 
 impl Record {

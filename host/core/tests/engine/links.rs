@@ -3,7 +3,9 @@
 use sidenote_core::engine::link::{
     Found, Identity, LinkCommand, LinkError, LinkEvent, LinkMode, Linked, Vouched, Who, Word,
 };
-use sidenote_core::engine::rows::{Person, conversation_group, person_group, session_number};
+use sidenote_core::engine::rows::{
+    Person, conversation_group, decode, person_group, session_number,
+};
 use sidenote_core::engine::snapshot::Imported;
 use sidenote_core::engine::{Answer, Command, Counters};
 use sidenote_core::ids::SessionKey;
@@ -49,9 +51,7 @@ fn owners(world: &World, of: &str) -> Vec<String> {
     let group = conversation_group(&CHAT.into(), &conversation(of));
     let rows =
         world.rows.iter().filter(|(key, _)| key.table == Table::Conversation && key.group == group);
-    let name = |row: &[u8]| {
-        serde_json::from_slice::<Owner>(row).expect("an owner").key.session.to_string()
-    };
+    let name = |row: &[u8]| decode::<Owner>(row).expect("an owner").key.session.to_string();
     let mut names: Vec<_> = rows.map(|(_, row)| name(row)).collect();
     names.sort();
     names
@@ -170,7 +170,7 @@ fn who_a_session_is_of_is_found_under_the_last_name_only() {
     // The conversation knows whose it is from then on, and lets nobody else in.
     let group = conversation_group(&CHAT.into(), &conversation("s"));
     let place = Key { table: Table::Conversation, group, number: session_number(&key("s")) };
-    let owner: Owner = serde_json::from_slice(&world.rows[&place]).unwrap();
+    let owner: Owner = decode(&world.rows[&place]).unwrap();
     assert_eq!(owner.who.user_id.as_deref(), Some("bob"));
     world.tell(acts_of("t", (Some("cid"), None), &["it"]));
     assert_eq!(linked(&mut world, link("t", "s")), Err(LinkError::Foreign));

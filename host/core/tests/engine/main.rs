@@ -7,6 +7,7 @@ mod history;
 mod links;
 mod memory;
 mod offers;
+mod old_rows;
 mod orders;
 mod pipeline;
 mod random;

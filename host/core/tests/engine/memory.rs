@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use sidenote_core::engine::rows::{Person, person_group, session_group, session_number};
-use sidenote_core::engine::{Command, Decision};
+use sidenote_core::engine::{Call, Command, Decision, Settings};
 use sidenote_core::outbox::lane::DeadLetter;
 use sidenote_core::outbox::note::{FailureKind, SentNote};
 use sidenote_core::outbox::redaction::{Job, State, Why};
 use sidenote_core::rows::{Group, Key, Table};
-use sidenote_core::rules::{DeadHead, Delivery, History};
+use sidenote_core::rules::{Breaker, DeadHead, Delivery, History};
 use sidenote_core::session::batch::Entry;
 use sidenote_core::session::state::{Covers, Record};
 
 use crate::words::{
-    CHAT, acts, acts_of, decide, decided, erase, fails, key, link, names, settings, settings_of,
-    summary, took,
+    CHAT, acts, acts_of, decide, decided, erase, fails, key, link, name, names, note, settings,
+    settings_of, summary, took,
 };
 use crate::world::{DAY, HOUR, MOMENT, SECOND, World};
 
@@ -451,4 +451,107 @@ fn an_account_of_the_last_run_is_taken_up_and_one_that_cannot_be_read_is_not() {
     assert!(world.gate.states().is_empty());
     world.post("s", 1);
     assert_eq!(world.totals().notes_posted, 1);
+}
+
+/// Actions that wait take no memory at all.
+fn tight() -> Settings {
+    let mut settings = settings();
+    settings.max_waiting_bytes = 0;
+    settings
+}
+
+fn told(world: &mut World) -> Vec<Vec<String>> {
+    let sent = world.answer_all(took);
+    let of = |call: &Call| note(call).actions.iter().map(|it| it.description.clone()).collect();
+    sent.iter().filter(|call| name(call).starts_with("post")).map(of).collect()
+}
+
+#[test]
+fn what_waits_beyond_the_memory_for_it_is_read_back_at_its_turn_and_in_its_order() {
+    let mut world = World::linked(tight(), &["busy", "s", "t"]);
+    world.tell(acts("busy", &["b"]));
+    world.pass(MOMENT);
+    world.reads.clear();
+    for n in 0..3 {
+        world.tell(acts("s", &[&format!("s{n}"), &format!("s{n}+")]));
+        world.tell(acts("t", &[&format!("t{n}")]));
+        world.pass(MOMENT);
+    }
+    assert_eq!(world.reads.get(&Table::Open), None, "nothing is read before its turn");
+    let told = told(&mut world);
+    assert_eq!(
+        told,
+        [vec!["b"], vec!["s0", "s0+", "s1", "s1+", "s2", "s2+"], vec!["t0", "t1", "t2"]]
+    );
+    assert_eq!(world.reads[&Table::Open], 6, "each row once");
+    assert_eq!((world.count(Table::Open), world.count(Table::Outbox)), (0, 0));
+}
+
+#[test]
+fn a_batch_that_is_full_and_not_in_memory_is_sealed_like_any_other() {
+    let mut settings = settings_of(
+        &[CHAT],
+        Delivery { max_note_actions: 2, max_gathered_actions: 4, ..Delivery::default() },
+    );
+    settings.max_waiting_bytes = 0;
+    let mut world = World::linked(settings, &["s"]);
+    for n in 0..10 {
+        world.tell(acts("s", &[&n.to_string()]));
+        world.pass(MOMENT);
+    }
+    assert_eq!(world.numbers(Table::Outbox, "s"), [1, 2, 3]);
+    let told = told(&mut world);
+    assert_eq!(told.iter().map(Vec::len).collect::<Vec<_>>(), [1, 4, 4, 1]);
+    assert_eq!(told.concat(), (0..10).map(|n| n.to_string()).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_not_in_memory_is_in_the_note_that_a_link_or_a_summary_seals() {
+    let mut world = World::new(tight());
+    world.tell(acts("s", &["before"]));
+    world.link("s");
+    assert_eq!(told(&mut world), [["before"]]);
+    world.tell(acts("s", &["one"]));
+    world.tell(acts("s", &["two"]));
+    world.tell(summary("s", "Both", Covers::Next(3)));
+    let told = told(&mut world);
+    assert_eq!(told, [vec!["one", "two"], vec![]], "the summary comes behind what it covers");
+}
+
+#[test]
+fn an_account_that_closes_has_what_is_not_in_memory_sealed_too() {
+    let breaker = Breaker { failures: 1, pause_initial: DAY, pause_max: DAY, ..Breaker::default() };
+    let mut world = World::linked(tight().with_breaker(CHAT, breaker), &["busy"]);
+    let sessions: Vec<_> = (0..70).map(|n| format!("s{n:02}")).collect();
+    world.tell(acts("busy", &["b"]));
+    world.pass(MOMENT);
+    for session in &sessions {
+        world.link(session);
+        world.tell(acts(session, &["it"]));
+    }
+    world.pass(MOMENT);
+    assert_eq!((world.count(Table::Outbox), world.count(Table::Open)), (1, 70));
+    world.answer(fails(FailureKind::Auth));
+    assert_eq!((world.count(Table::Outbox), world.count(Table::Open)), (71, 0));
+}
+
+#[test]
+fn a_row_that_cannot_be_read_back_is_left_and_holds_nothing_up() {
+    let mut world = World::linked(tight(), &["busy", "s"]);
+    world.tell(acts("busy", &["b"]));
+    world.pass(MOMENT);
+    for text in ["one", "two", "three"] {
+        world.tell(acts("s", &[text]));
+        world.pass(MOMENT);
+    }
+    let row = world.numbers(Table::Open, "s")[1];
+    let place = Key { table: Table::Open, group: session_group(&key("s")), number: row };
+    world.rows.insert(place.clone(), b"\x01nothing".to_vec());
+    assert_eq!(told(&mut world), [vec!["b"], vec!["one", "three"]]);
+    assert_eq!(
+        world.rows.keys().filter(|it| it.table == Table::Open).collect::<Vec<_>>(),
+        [&place]
+    );
+    // The ordinals go on behind it.
+    assert_eq!(world.core.record(&key("s")).map(|it| it.left), Some(3));
 }

@@ -121,6 +121,8 @@ struct Life {
     dropped: i64,
     /// Whether a person had anything sent again.
     requeued: bool,
+    /// Whether each process finds rows of an earlier version.
+    old_rows: bool,
 }
 
 fn told(note: &Note) -> Vec<String> {
@@ -135,9 +137,11 @@ fn held(delivery: &SinkDelivery) -> Vec<String> {
 }
 
 impl Life {
-    fn new() -> Self {
+    /// Actions that wait take at most so many bytes of memory.
+    fn new(max_waiting_bytes: usize) -> Self {
         let rules = Delivery { max_lane_notes: 6, max_gathered_actions: 8, ..Delivery::default() };
-        let settings = settings_of(&[CHAT, "sink"], rules).with_concurrency(CHAT, 1);
+        let mut settings = settings_of(&[CHAT, "sink"], rules).with_concurrency(CHAT, 1);
+        settings.max_waiting_bytes = max_waiting_bytes;
         let world = World::new(settings);
         world.sink("sink", false);
         Self {
@@ -151,6 +155,7 @@ impl Life {
             given_up: HashSet::new(),
             dropped: 0,
             requeued: false,
+            old_rows: false,
         }
     }
 
@@ -197,6 +202,9 @@ impl Life {
             }
         }
         self.dropped += self.window();
+        if self.old_rows {
+            self.world.age_rows();
+        }
         self.world.restart();
         self.dropped -= self.window();
     }
@@ -356,7 +364,8 @@ impl Life {
             assert_eq!(waits, None, "a dead letter waits for nothing");
         }
         let open = self.world.numbers(Table::Open, session).into_iter();
-        let open = open.flat_map(|row| self.world.row::<Entry>(Table::Open, session, row).actions);
+        let open = open
+            .flat_map(|row| self.world.row::<Entry>(Table::Open, session, row).actions.unpack());
         let open = open.map(|action| action.description);
         notes.into_values().flatten().chain(open).collect()
     }
@@ -478,9 +487,12 @@ proptest! {
 
     #[test]
     fn everything_accepted_is_in_one_place_at_any_time_and_arrives_in_the_end(
-        steps in prop::collection::vec(step(), 1..60)
+        steps in prop::collection::vec(step(), 1..60),
+        memory in prop::sample::select(vec![usize::MAX, 200, 0]),
+        old_rows: bool,
     ) {
-        let mut life = Life::new();
+        let mut life = Life::new(memory);
+        life.old_rows = old_rows;
         for step in &steps {
             life.step(step);
             life.judge();

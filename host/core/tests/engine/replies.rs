@@ -2,7 +2,7 @@
 
 use sidenote_core::engine::event::What;
 use sidenote_core::engine::helping::{OfferWish, Turn};
-use sidenote_core::engine::rows::conversation_group;
+use sidenote_core::engine::rows::{conversation_group, decode};
 use sidenote_core::engine::{Answer, Command, Ended, Outcome, Settings, Work};
 use sidenote_core::offers::content::Offer;
 use sidenote_core::offers::help::Help;
@@ -262,7 +262,7 @@ fn it_is_on_record_when_the_latest_message_was_heard_that_is_answered() {
     let group = conversation_group(&CHAT.into(), &conversation("s"));
     let mark = |world: &World| {
         let row = world.rows.iter().find(|(key, _)| key.table == Table::Talk && key.group == group);
-        let talk: Talk = serde_json::from_slice(row.expect("it is known").1).expect("a row");
+        let talk: Talk = decode(row.expect("it is known").1).expect("a row");
         talk.answered_at
     };
     writes(&mut world, "m1", "hello?");

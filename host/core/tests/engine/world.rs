@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use sidenote_core::clock::Timestamp;
 use sidenote_core::engine::event::What;
-use sidenote_core::engine::rows::session_group;
+use sidenote_core::engine::rows::{decode, session_group};
 use sidenote_core::engine::{
     Answer, Call, Command, Core, Counters, Gate, Missing, PageOf, Plugins, Recovery, Settings,
     Totals, Tx, View,
@@ -169,8 +169,19 @@ impl World {
         panic!("what the last run left is never taken up");
     }
 
-    /// One transaction, with all that is due.
+    /// One transaction, with all that is due, and those that read back what is to be sent next.
     pub(crate) fn round(&mut self, commands: Vec<Command>) -> Vec<Answer> {
+        let answers = self.transaction(commands);
+        for _ in 0..MANY {
+            if !self.core.is_hungry() {
+                return answers;
+            }
+            self.transaction(Vec::new());
+        }
+        panic!("something is to be read back for ever");
+    }
+
+    fn transaction(&mut self, commands: Vec<Command>) -> Vec<Answer> {
         let mut tx = Tx::new(self.now);
         let fresh = self.read(&mut tx, |core, tx| core.prepare(&commands, tx));
         self.fresh.extend(fresh);
@@ -336,13 +347,13 @@ impl World {
     pub(crate) fn row<T: DeserializeOwned>(&self, table: Table, session: &str, n: u64) -> T {
         let key = Key { table, group: session_group(&key(session)), number: n };
         let row = self.rows.get(&key).unwrap_or_else(|| panic!("there is no row {key:?}"));
-        serde_json::from_slice(row).expect("a row can be read")
+        decode(row).expect("a row can be read")
     }
 
     /// All rows of a table.
     pub(crate) fn all<T: DeserializeOwned>(&self, table: Table) -> Vec<T> {
         let of_table = self.rows.iter().filter(|(key, _)| key.table == table);
-        of_table.map(|(_, row)| serde_json::from_slice(row).expect("a row can be read")).collect()
+        of_table.map(|(_, row)| decode(row).expect("a row can be read")).collect()
     }
 
     /// The only row of a table.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::engine::core::rows::decode;
 use crate::ids::PluginName;
 use crate::store::{Store, StoreError, Table};
 
@@ -51,7 +52,7 @@ async fn counted(
         seen += rows.len();
         for (_, value) in rows {
             // One that can't be read is nobody's; whoever reads it for its own sake says so.
-            if let Ok(Of { plugin }) = serde_json::from_slice(&value) {
+            if let Ok(Of { plugin }) = decode(&value) {
                 *counts.entry(plugin).or_insert(0) += 1;
             }
         }

@@ -11,7 +11,7 @@ use super::cursor::{Cursor, TABLES};
 use super::entry::{Entry, EntryState, Listed, Text};
 use super::filter::Filter;
 use crate::clock::Timestamp;
-use crate::engine::core::rows::session_key;
+use crate::engine::core::rows::{decode, session_key};
 use crate::outbox::lane::{DeadLetter, Progress, State};
 use crate::outbox::note::Note;
 use crate::outbox::sink_delivery::SinkDelivery;
@@ -118,7 +118,7 @@ impl<'a> Walk<'a> {
             for (number, value) in of_group {
                 let row = Key { table, group: group.clone(), number };
                 if rows.binary_search_by(|(other, _)| other.cmp(&row)).is_ok() {
-                    progress.insert(row, serde_json::from_slice(&value).ok());
+                    progress.insert(row, decode(&value).ok());
                 }
             }
         }
@@ -218,7 +218,7 @@ fn first_progress(value: &[u8]) -> Progress {
         begun: bool,
         sealed_at: Timestamp,
     }
-    match serde_json::from_slice(value) {
+    match decode(value) {
         Ok(Begun { begun: true, sealed_at }) => Progress::begun(sealed_at),
         Ok(_) | Err(_) => Progress::FRESH,
     }
@@ -233,10 +233,10 @@ fn read_as<T: Listed + DeserializeOwned>(
 ) -> Option<Entry> {
     let key = session_key(&row.group)?;
     let (mut entry, item) = if attempts_of(row.table).is_none() {
-        let letter: DeadLetter<T> = serde_json::from_slice(value).ok()?;
+        let letter: DeadLetter<T> = decode(value).ok()?;
         (Entry::dead(key.clone(), &letter, now), letter.note)
     } else {
-        let item: Arc<T> = serde_json::from_slice(value).ok()?;
+        let item: Arc<T> = decode(value).ok()?;
         (Entry::waiting(key.clone(), &*item, progress, now), item)
     };
     entry.text = text.then(|| Text(item.text().into_owned()));

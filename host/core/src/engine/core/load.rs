@@ -11,7 +11,7 @@ use crate::engine::erase::OF_SESSION;
 use crate::engine::helping::{times_of_person, times_of_product};
 use crate::engine::history::actions_in;
 use crate::engine::link::Who;
-use crate::engine::rows::{Person, read, session_group, session_key};
+use crate::engine::rows::{Person, decode, read, session_group, session_key};
 use crate::engine::scrub;
 use crate::engine::tx::Tx;
 use crate::engine::view::{Missing, View};
@@ -43,6 +43,8 @@ struct Needs {
     offered: HashSet<SessionKey>,
     /// Conversations in which something happened.
     turns: HashSet<Target>,
+    /// Sessions of whose open batches notes may be sealed.
+    sealed: HashSet<SessionKey>,
 }
 
 /// How far a start is. It is taken up page by page.
@@ -83,8 +85,10 @@ impl Core {
     ) -> Result<Vec<SessionKey>, Missing> {
         let Needs { sessions: mut keys, owners, persons, decided, sent, erased, history, .. } =
             needs;
-        let Needs { mut helped, offered, turns, .. } = needs;
-        keys.extend(self.directory.load_persons(view, &persons)?);
+        let Needs { mut helped, offered, turns, mut sealed, .. } = needs;
+        let found = self.directory.load_persons(view, &persons)?;
+        keys.extend(found.iter().cloned());
+        sealed.extend(found);
         let names = self.settings.names().clone();
         self.directory.load_owners(view, &owners, &names)?;
         // A link that rests on more may have them leave.
@@ -111,7 +115,17 @@ impl Core {
             tx.refilled = false;
             return Err(missing);
         }
+        sealed.extend(self.unloaded.iter().cloned());
+        sealed.retain(|key| !self.sessions.is_loaded(key));
+        let batches = groups(&sealed);
+        let batches = view.load(Table::Open, &batches)?;
         let fresh = self.load_sessions(&keys, view, tx)?;
+        for (key, rows) in sealed.iter().zip(batches) {
+            self.sessions.restore(key, entries(rows));
+        }
+        self.unloaded.clear();
+        tx.touched.extend(sealed.iter().cloned());
+        self.restored.extend(sealed);
         // Only when nothing can be missing any more: a lane that was refilled must be looked at.
         tx.touched.extend(self.deliveries.take_hungry());
         Ok(fresh)
@@ -122,20 +136,28 @@ impl Core {
         for command in commands {
             match command {
                 Command::Actions { key, .. } | Command::Summary { key, .. } => {
+                    if matches!(command, Command::Summary { .. }) {
+                        needs.sealed.insert(key.clone());
+                    }
                     needs.sessions.insert(key.clone());
                     if self.settings.history.is_some() {
                         needs.history.insert(key.clone());
                     }
                 }
                 Command::Adopt(key, imported) => {
+                    needs.sealed.insert(key.clone());
                     needs.sessions.insert(key.clone());
                     needs.owners.extend(adopted(self.writer_of(&key.product), imported));
                 }
                 Command::Link(command) => {
                     needs.owners.insert((command.plugin.clone(), command.conversation.clone()));
                     match &command.who {
-                        Who::Session(key) => drop(needs.sessions.insert(key.clone())),
+                        Who::Session(key) => {
+                            needs.sealed.insert(key.clone());
+                            needs.sessions.insert(key.clone());
+                        }
                         Who::SessionOf(products, session) => {
+                            needs.sealed.extend(SessionKey::of(products, session));
                             needs.sessions.extend(SessionKey::of(products, session));
                         }
                         Who::Person { products, user_id, email } => {
@@ -160,6 +182,7 @@ impl Core {
                         }
                     }
                     if let Outcome::Message { message, .. } = outcome {
+                        needs.sealed.insert(message.key.clone());
                         needs.helped.insert(message.key.clone());
                         needs.turns.insert((message.plugin.clone(), message.conversation.clone()));
                     }
@@ -173,6 +196,7 @@ impl Core {
                     }
                 }
                 Command::Reply(wish) => {
+                    needs.sealed.insert(wish.key.clone());
                     needs.helped.insert(wish.key.clone());
                     if self.settings.replies(&wish.key.product).is_some() {
                         needs.offered.insert(wish.key.clone());
@@ -207,8 +231,7 @@ impl Core {
                 None => {
                     let rows = view.load(Table::Session, &[session_group(key)])?;
                     let row = rows[0].iter().find(|(number, _)| *number == 0);
-                    stored =
-                        row.and_then(|(_, value)| serde_json::from_slice::<Record>(value).ok());
+                    stored = row.and_then(|(_, value)| decode::<Record>(value).ok());
                     stored.as_ref()
                 }
             };
@@ -266,9 +289,7 @@ impl Core {
                 let key = Key { table: Table::Session, group, number: now.as_millis() };
                 tx.push(Change::Put(key, (*value).clone()));
             }
-            let entries = open[place].iter();
-            let entries = entries.filter_map(|(n, v)| Some((*n, read(Table::Open, *n, v)?)));
-            let mut entries: Vec<(u64, Entry)> = entries.collect();
+            let mut entries = entries(open[place]);
             // The clock may have been set back since. Nothing counts as later than now, or it would
             // wait for that moment; and nothing as later than what came behind it.
             entries.iter_mut().rev().fold(now, |latest, (_, entry)| {
@@ -293,7 +314,8 @@ impl Core {
             let session = Session::load(key.clone(), record, entries)
                 .with_numbers_taken(next_row, last_note, given.last_action)
                 .with_sink_deliveries_taken(last_sink);
-            self.sessions.put(key, session, now);
+            self.sessions.put(key.clone(), session, now);
+            self.grown.push(key);
         }
         Ok(fresh)
     }
@@ -410,6 +432,11 @@ fn groups(keys: &HashSet<SessionKey>) -> Vec<Group> {
     keys.iter().map(session_group).collect()
 }
 
+/// The entries of an open batch, from its rows.
+fn entries(rows: &Rows) -> Vec<(u64, Entry)> {
+    rows.iter().filter_map(|(n, value)| Some((*n, read(Table::Open, *n, value)?))).collect()
+}
+
 /// Numbers that a session without a readable record has given out.
 #[derive(Clone, Copy, Default)]
 struct Given {
@@ -429,7 +456,7 @@ fn given(
     let (mut fresh, mut unreadable) = (Vec::new(), Vec::new());
     for (group, rows) in groups.iter().zip(records) {
         let record = rows.iter().find(|(number, _)| *number == 0);
-        match record.map(|(_, value)| serde_json::from_slice::<Record>(value).is_ok()) {
+        match record.map(|(_, value)| decode::<Record>(value).is_ok()) {
             Some(true) => continue,
             Some(false) => unreadable.push(group.clone()),
             None => {}

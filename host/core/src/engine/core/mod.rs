@@ -19,6 +19,7 @@ mod load;
 mod reply;
 mod tear_down;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 pub use load::Recovery;
@@ -70,6 +71,12 @@ pub struct Core {
     retention: Retention,
     scrub: Scrub,
     roles: RolesAsked,
+    /// Sessions in whose open batches something was put in this transaction.
+    grown: Vec<SessionKey>,
+    /// Sessions whose open batches are to be read back, for it is their turn.
+    unloaded: HashSet<SessionKey>,
+    /// Those that were.
+    restored: Vec<SessionKey>,
     /// What is in memory beyond which the idle are looked for.
     max_live: usize,
     /// Nothing is begun any more.
@@ -100,6 +107,9 @@ impl Core {
             retention: Retention::new(now),
             scrub: Scrub::default(),
             roles: RolesAsked::default(),
+            grown: Vec::new(),
+            unloaded: HashSet::new(),
+            restored: Vec::new(),
             max_live,
             stopping: false,
         }
@@ -139,7 +149,7 @@ impl Core {
             }
             Command::Link(command) => Answer::Linked(self.link(command, tx)),
             Command::Decide(decision, notes) => {
-                let mut seen = std::collections::HashSet::new();
+                let mut seen = HashSet::new();
                 // One that is named twice counts once.
                 let once = notes.into_iter().filter(|named| seen.insert(named.clone()));
                 let done = once.filter(|named| {
@@ -395,6 +405,7 @@ impl Core {
                 }
                 Effect::Leave(target) => self.directory.leave(&target, key, tx),
                 Effect::Keep(row, entry) => {
+                    self.grown.push(key.clone());
                     tx.push(put(Table::Open, session_group(key), row, &entry));
                 }
                 Effect::Forget(rows) => {
@@ -426,16 +437,29 @@ impl Core {
 
     /// Does what is due at the transaction's moment, behind its commands.
     pub fn run_due(&mut self, tx: &mut Tx) {
-        for key in self.sessions.take_due(tx.now) {
+        let restored = std::mem::take(&mut self.restored);
+        for key in restored.into_iter().chain(self.sessions.take_due(tx.now)) {
             let rules = self.settings.rules(&key.product);
             let Some(session) = self.sessions.get_mut(&key, tx.now) else { continue };
             let plugin = session.record().link.as_ref().map(|link| &link.plugin);
             let sealing = self.deliveries.sealing(&key, plugin, &self.gate.open(), tx.now);
+            if sealing == Sealing::Now && !session.open().is_loaded() {
+                self.unloaded.insert(key);
+                continue;
+            }
             let effects = session.on_timer(tx.now, rules, sealing);
             self.run_effects(&key, effects, tx);
         }
         self.deliveries.expire(&self.settings, tx, &self.counters);
-        for (job, ended) in self.deliveries.take_ended_messages() {
+        // A note for people that comes of it stands behind what was done before.
+        let loaded = |key: &SessionKey| {
+            let loaded = self.sessions.is_loaded(key);
+            if !loaded {
+                self.unloaded.insert(key.clone());
+            }
+            loaded
+        };
+        for (job, ended) in self.deliveries.take_ended_messages(loaded) {
             self.end_message(job, ended, tx);
         }
         self.end_states(tx);
@@ -455,13 +479,15 @@ impl Core {
             let mut accounts = self.gate.open();
             let plugins = &*self.plugins;
             let (settings, counters) = (&*self.settings, &*self.counters);
-            let mut sealer = AtItsTurn { sessions: &mut self.sessions, settings, counters };
+            let (sessions, unloaded) = (&mut self.sessions, &mut self.unloaded);
+            let mut sealer = AtItsTurn { sessions, unloaded, settings, counters };
             let (engine, sealer) = (self.engine, &mut sealer);
             self.deliveries.begin(&mut accounts, engine, settings, plugins, sealer, &mut tx);
         }
         self.roles.clear();
         let touched = std::mem::take(&mut tx.touched);
         self.settle(&touched, now);
+        self.unload_grown();
         self.counters.redactions_waiting.set(self.deliveries.redactions() as u64);
         let accounts = std::mem::take(&mut tx.accounts);
         tx.extend(self.gate.open().rows(&accounts));
@@ -472,6 +498,19 @@ impl Core {
             }
         }
         spent
+    }
+
+    /// Takes what came last out of memory where more waits than may be there: its rows are stored with the transaction.
+    fn unload_grown(&mut self) {
+        for key in self.grown.drain(..) {
+            if self.sessions.held() > self.settings.max_waiting_bytes {
+                self.sessions.unload(&key);
+            }
+            let rules = self.settings.rules(&key.product);
+            if self.sessions.get(&key).is_some_and(|it| it.is_to_be_restored(rules)) {
+                self.unloaded.insert(key);
+            }
+        }
     }
 
     /// Sets the timers of sessions.
@@ -494,7 +533,7 @@ impl Core {
 
     /// When something is due by itself next, save that what has expired is to be looked for.
     pub fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
-        if self.deliveries.is_hungry() {
+        if self.deliveries.is_hungry() || !self.unloaded.is_empty() {
             return Some(now);
         }
         let timers = [
@@ -513,7 +552,7 @@ impl Core {
 
     /// Whether lanes have something in the store only that is to be read before it can be sent.
     pub fn is_hungry(&self) -> bool {
-        self.deliveries.has_hungry_lanes()
+        self.deliveries.has_hungry_lanes() || !self.unloaded.is_empty()
     }
 
     /// Whether the store's files are to be written anew at this moment; it counts as begun. Asked behind a
@@ -553,11 +592,21 @@ impl Drop for Core {
 /// Seals batches at the moment at which they are sent.
 struct AtItsTurn<'a> {
     sessions: &'a mut Sessions,
+    /// Those whose batches are to be read back first.
+    unloaded: &'a mut HashSet<SessionKey>,
     settings: &'a Settings,
     counters: &'a Counters,
 }
 
 impl Sealer for AtItsTurn<'_> {
+    fn is_loaded(&self, key: &SessionKey) -> bool {
+        self.sessions.is_loaded(key)
+    }
+
+    fn read_back(&mut self, key: &SessionKey) {
+        self.unloaded.insert(key.clone());
+    }
+
     fn seal(&mut self, key: &SessionKey, first: FirstAttempt, tx: &mut Tx) -> Option<Arc<Note>> {
         let session = self.sessions.get_mut(key, tx.now)?;
         let (rows, sealed) = session.seal_next(self.settings.rules(&key.product))?;

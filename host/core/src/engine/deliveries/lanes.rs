@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::kind::Kind;
-use super::pipeline::{Counts, Finished, FirstAttempt, Pipeline, Sealer, Started, Turn, Waiting};
+use super::pipeline::{
+    Counts, Finished, FirstAttempt, Pipeline, READ_AT_ONCE, Sealer, Started, Turn, Waiting,
+};
 use crate::clock::Timestamp;
 use crate::engine::counters::Counters;
 use crate::engine::rows::{delete, put, read, session_group};
@@ -172,6 +174,10 @@ impl<K: Kind> Waiting for Lanes<K> {
         self.0.iter_mut().filter_map(queue).collect()
     }
 
+    fn is_unsealed(&self) -> bool {
+        self.has_unsealed()
+    }
+
     fn turn(&mut self, plugin: &PluginName, now: Timestamp) -> Turn {
         let Some(place) = self.get_mut(plugin) else { return Turn::Nothing };
         place.queued = false;
@@ -317,19 +323,27 @@ impl Pipeline<Lanes<Note>> {
         }
     }
 
-    /// Seals what waits for its turn with a plugin. Its sessions are touched.
+    /// Seals what waits for its turn with a plugin. Its sessions are touched. `false`: some is to be read back first.
     pub(in crate::engine) fn seal_waiting(
         &mut self,
         plugin: &PluginName,
         sealer: &mut dyn Sealer,
         tx: &mut Tx,
-    ) {
+    ) -> bool {
+        let mut unloaded = 0;
         for key in self.waiting_for(plugin) {
-            if let Some(lanes) = self.get_mut(&key).filter(|lanes| lanes.has_unsealed()) {
+            let Some(lanes) = self.get_mut(&key).filter(|lanes| lanes.has_unsealed()) else {
+                continue;
+            };
+            if sealer.is_loaded(&key) {
                 lanes.seal(&key, FirstAttempt::Waits, sealer, tx);
                 tx.touched.push(key);
+            } else if unloaded < READ_AT_ONCE {
+                sealer.read_back(&key);
+                unloaded += 1;
             }
         }
+        unloaded == 0
     }
 }
 

@@ -293,9 +293,14 @@ impl Deliveries {
         taken
     }
 
-    /// Takes the messages that ended for want of time.
-    pub(super) fn take_ended_messages(&mut self) -> Vec<(MessageJob, message::Ended)> {
-        let late = std::mem::take(&mut self.late);
+    /// Takes the messages that ended for want of time, of the sessions that are ready for it.
+    pub(super) fn take_ended_messages(
+        &mut self,
+        is_ready: impl FnMut(&SessionKey) -> bool,
+    ) -> Vec<(MessageJob, message::Ended)> {
+        let (late, not_yet) = std::mem::take(&mut self.late).into_iter().partition(is_ready);
+        self.late = not_yet;
+        let late: Vec<SessionKey> = late;
         let of = |key: &SessionKey| self.messages.get_mut(key).map(Messages::take_ended);
         late.iter().filter_map(of).flatten().collect()
     }
@@ -647,8 +652,11 @@ impl Deliveries {
         let now = tx.now;
         let closed = |it: &PluginName| coming.contains(it) || !accounts.allows(it, now);
         // What waits for longer than for its turn is a note, which people can see and which ages.
-        for plugin in self.unsealed_for.extract_if(closed) {
-            self.notes.seal_waiting(&plugin, sealer, tx);
+        let closed: Vec<_> = self.unsealed_for.iter().filter(|it| closed(it)).cloned().collect();
+        for plugin in closed {
+            if self.notes.seal_waiting(&plugin, sealer, tx) {
+                self.unsealed_for.remove(&plugin);
+            }
         }
         let mut pass = Pass { accounts, engine, settings, coming, notes_wait, sealer };
         // They are late soonest.

@@ -16,6 +16,9 @@ use crate::outbox::note::Note;
 use crate::rows::Change;
 use crate::rules::Delivery;
 
+/// Open batches that are read back at once, for their turn comes next.
+pub(super) const READ_AT_ONCE: usize = 32;
+
 /// What waits of one session, of one kind. What its changes put on record is stored before a call is made.
 pub(super) trait Waiting {
     /// What left the queue because it was delivered.
@@ -30,6 +33,11 @@ pub(super) trait Waiting {
 
     /// The plugins of what can be tried and doesn't wait for its turn yet. It does from here on.
     fn take_ready(&mut self, now: Timestamp) -> Vec<PluginName>;
+
+    /// Whether what would be tried next is to be sealed first.
+    fn is_unsealed(&self) -> bool {
+        false
+    }
 
     /// It is this plugin's turn with the session.
     fn turn(&mut self, plugin: &PluginName, now: Timestamp) -> Turn;
@@ -79,6 +87,12 @@ pub(super) enum Turn {
 
 /// Seals what waits of sessions when its turn has come.
 pub(in crate::engine) trait Sealer {
+    /// Whether what is to be sealed is in memory.
+    fn is_loaded(&self, key: &SessionKey) -> bool;
+
+    /// Has it read back before the next transaction.
+    fn read_back(&mut self, key: &SessionKey);
+
     /// Seals a note of the session's open batch, if there is anything to be sealed.
     fn seal(&mut self, key: &SessionKey, first: FirstAttempt, tx: &mut Tx) -> Option<Arc<Note>>;
 }
@@ -238,7 +252,23 @@ impl<W: Waiting> Pipeline<W> {
         let notes_wait = pass.notes_wait.contains(plugin);
         let turn = !pass.coming.contains(plugin)
             && pass.accounts.has_turn(pass.engine, W::CALL, plugin, notes_wait, now);
-        if turn { ready.pop_front() } else { None }
+        if !turn {
+            return None;
+        }
+        let waits = |key: &SessionKey, sealer: &dyn Sealer| {
+            self.of.get(key).is_some_and(W::is_unsealed) && !sealer.is_loaded(key)
+        };
+        if waits(ready.front()?, pass.sealer) {
+            // It keeps its place. Those behind it are read with it.
+            for key in ready.iter().take(READ_AT_ONCE) {
+                if waits(key, pass.sealer) {
+                    pass.sealer.read_back(key);
+                }
+            }
+            pass.accounts.wake_next(pass.engine, plugin);
+            return None;
+        }
+        ready.pop_front()
     }
 
     /// The sessions that wait for their turn with a plugin.
