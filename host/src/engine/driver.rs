@@ -23,7 +23,7 @@ use crate::post::Post;
 use crate::store::{self, Journal, JournalError, Store, StoreError};
 
 /// Inputs of one round at most.
-const ROUND: usize = 2048;
+const ROUND: usize = 1024;
 
 /// A commit costs much the same for one change as for many: where rounds follow one another, they begin so far apart,
 /// unless something can be done at once that waits already.

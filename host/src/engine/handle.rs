@@ -19,7 +19,7 @@ use crate::session::text::printable;
 use crate::store::Store;
 
 /// Inputs that can wait.
-pub(super) const INBOX: usize = 4096;
+pub(super) const INBOX: usize = 1024;
 /// Orders that can wait.
 pub(super) const CONTROL: usize = 16;
 /// Bytes of actions that can wait, in KiB.

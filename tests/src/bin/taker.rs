@@ -25,6 +25,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+/// As `sidenote` has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How long it may take to post what is queued at the end.
 const STOPS_WITHIN: Duration = Duration::from_secs(30);
 /// Batches of one session that wait for the one before.

@@ -49,6 +49,8 @@ fn start(program: &Path, limits: &Compile) -> std::io::Result<Child> {
     command.args(["--memory", &limits.memory_bytes.to_string()]);
     // Tokens and keys are in the environment.
     command.env_clear().env("RAYON_NUM_THREADS", threads.to_string()).current_dir("/");
+    // What the allocator sets aside doesn't count as the compiler's memory before it is used.
+    command.env("MIMALLOC_ARENA_EAGER_COMMIT", "0");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // A Ctrl-C is for the host: the compiler goes with it.
     command.process_group(0).kill_on_drop(true);
