@@ -57,4 +57,6 @@ pub mod telemetry;
 pub mod tls;
 pub mod visible;
 
-pub use sidenote_core::{backoff, ids, offers, outbox, replies, rules, session, triggers};
+pub use sidenote_core::{
+    backoff, histogram, ids, offers, outbox, replies, rules, session, triggers,
+};

@@ -144,6 +144,7 @@ fn note(plugin: &str, conversation: &ConversationId) -> Note {
         through: 2,
         idempotency_key: "key-1".to_owned(),
         sealed_at: Timestamp(0),
+        waits_since: None,
         begun: false,
     }
 }

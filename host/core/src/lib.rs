@@ -13,6 +13,7 @@
 //! | [`ids`] | the typed names that everything is keyed by |
 //! | [`backoff`] | the pauses between attempts |
 //! | [`clock`] | time as a value |
+//! | [`histogram`] | how long things took, for people |
 //!
 //! There is no clock, task, lock, socket or store in here: the crate names no dependency that has one, and a test of the
 //! workspace holds it to that.
@@ -22,6 +23,7 @@
 pub mod backoff;
 pub mod clock;
 pub mod engine;
+pub mod histogram;
 pub mod ids;
 pub mod offers;
 pub mod outbox;

@@ -123,6 +123,7 @@ async fn find_message(
         through: 0,
         idempotency_key: message.idempotency_key.clone(),
         sealed_at: message.made_at,
+        waits_since: None,
         begun: false,
     };
     Ok(match post.find_note(call, &note).await? {
@@ -171,6 +172,7 @@ async fn name(
         through: sent.through,
         idempotency_key: sent.idempotency_key.clone(),
         sealed_at: sent.at,
+        waits_since: None,
         begun: false,
     };
     Ok(match post.find_note(call, &note).await? {

@@ -128,6 +128,7 @@ pub(crate) fn note(plugin: &str, body: &str) -> Note {
         through: 1,
         idempotency_key: "key-1".to_owned(),
         sealed_at: Timestamp(0),
+        waits_since: None,
         begun: false,
     }
 }

@@ -154,6 +154,7 @@ async fn post(registry: &Registry) -> Result<()> {
         idempotency_key: "key-1".to_owned(),
         through: 1,
         sealed_at: Timestamp(0),
+        waits_since: None,
         begun: false,
     };
     let call = Call {

@@ -252,6 +252,7 @@ fn note(bench: &Bench, event: &EventArgs, key: Option<&str>) -> Result<Note, Unu
         }],
         through: 1,
         sealed_at,
+        waits_since: None,
         begun: false,
     })
 }

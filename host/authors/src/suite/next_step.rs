@@ -157,6 +157,7 @@ mod tests {
             idempotency_key: "k".to_owned(),
             through: 1,
             sealed_at: Timestamp::from_secs_f64(1e9),
+            waits_since: None,
             begun: false,
         }
     }

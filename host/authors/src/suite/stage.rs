@@ -186,6 +186,7 @@ impl<'a> Stage<'a> {
             body,
             through: count,
             sealed_at,
+            waits_since: None,
             begun: false,
         }
     }

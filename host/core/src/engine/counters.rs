@@ -4,12 +4,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
+use crate::histogram::Histogram;
+use crate::offers::refusal::Refusal;
+
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// Running totals since the start of the process.
         #[derive(Debug, Default)]
         pub struct Counters {
             $($(#[$doc])* pub $name: Count,)*
+            /// Offers that were refused, by reason.
+            pub offer_refusals: RefusalCounts,
+            /// From when a note's oldest action could have been posted (accepted, its session linked) until the platform
+            /// had the note.
+            pub note_times: Histogram,
+            /// From the acceptance of a batch or summary until a sink had it.
+            pub sink_times: Histogram,
         }
 
         /// The totals at one moment.
@@ -235,6 +245,24 @@ impl Count {
     /// Its value.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Refused offers, counted by their reason.
+#[derive(Debug, Default)]
+pub struct RefusalCounts([Count; Refusal::CODES.len()]);
+
+impl RefusalCounts {
+    /// Counts a refusal.
+    pub fn count(&self, refusal: Refusal) {
+        let place = Refusal::CODES.iter().position(|code| *code == refusal.code());
+        debug_assert!(place.is_some(), "{} is no code of a refusal", refusal.code());
+        place.into_iter().for_each(|place| self.0[place].add(1));
+    }
+
+    /// Every reason code, and how many there were.
+    pub fn totals(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Refusal::CODES.into_iter().zip(self.0.iter().map(Count::get))
     }
 }
 

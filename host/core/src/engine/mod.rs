@@ -42,8 +42,8 @@ mod view;
 
 pub use self::core::{Core, Recovery};
 pub use command::{Answer, Command, Decision, LaneKind, NoteRef};
-pub use counters::{Count, Counters, Totals};
-pub use deliveries::{Call, Ended, MAX_SENT, Outcome, Work};
+pub use counters::{Count, Counters, RefusalCounts, Totals};
+pub use deliveries::{Backlog, Call, Ended, MAX_SENT, Outcome, Work};
 pub use gate::{EngineId, Gate};
 pub use plugins::Plugins;
 pub use settings::Settings;

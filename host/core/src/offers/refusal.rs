@@ -71,6 +71,28 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Every reason code.
+    pub const CODES: [&'static str; 18] = [
+        "v2_state_thinking",
+        "v2_state_proactive_assistance",
+        "v2_state_reactive_assistance",
+        "v2_cooldown_active",
+        "off",
+        "not_linked",
+        "conversation_ended",
+        "no_messenger",
+        "offer_pending",
+        "trigger_cooldown",
+        "min_interval",
+        "per_session_hour",
+        "per_user_day",
+        "per_product_minute",
+        "breaker_open",
+        "agent_wrote",
+        "person_active",
+        "moved_on",
+    ];
+
     /// The reason code. The first two are those that clients of autoplay-sdk know.
     pub fn code(self) -> &'static str {
         match self {

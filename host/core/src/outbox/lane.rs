@@ -41,6 +41,9 @@ pub trait Item {
     /// When it was sealed; its age counts from then on.
     fn sealed_at(&self) -> Timestamp;
 
+    /// Since when it, or the oldest of what it tells of, could have been delivered; where that is known.
+    fn waits_since(&self) -> Option<Timestamp>;
+
     /// Whether the first attempt at it began when it was sealed.
     fn begun(&self) -> bool {
         false
@@ -75,6 +78,10 @@ impl Item for Note {
 
     fn sealed_at(&self) -> Timestamp {
         self.sealed_at
+    }
+
+    fn waits_since(&self) -> Option<Timestamp> {
+        self.waits_since
     }
 
     fn begun(&self) -> bool {

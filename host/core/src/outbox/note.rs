@@ -40,6 +40,10 @@ pub struct Note {
     pub idempotency_key: String,
     /// When it was sealed.
     pub sealed_at: Timestamp,
+    /// Since when its oldest action could have been posted, where it is made of actions: it was accepted, and its
+    /// session linked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_since: Option<Timestamp>,
     /// Whether the first attempt at it began when it was sealed: no row of its own says so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub begun: bool,

@@ -75,6 +75,11 @@ impl Item for SinkDelivery {
     fn sealed_at(&self) -> Timestamp {
         self.sealed_at
     }
+
+    /// It is made of what came in when that is accepted.
+    fn waits_since(&self) -> Option<Timestamp> {
+        Some(self.sealed_at)
+    }
 }
 
 impl SinkDelivery {

@@ -32,6 +32,7 @@ fn note(seq: u64) -> Arc<Note> {
         actions: Vec::new(),
         through: 0,
         sealed_at: Timestamp(0),
+        waits_since: None,
         begun: false,
     })
 }

@@ -103,6 +103,8 @@ pub struct Sealed {
     pub kind: NoteKind,
     /// The text; `None` for a note of actions.
     pub text: Option<String>,
+    /// Since when the oldest action could have been posted.
+    pub waits_since: Option<Timestamp>,
     /// Ordinal of the last action that it tells of.
     pub through: u64,
     /// Width of the time bins in its text, in seconds; 0 for none.
@@ -408,6 +410,7 @@ impl Session {
             actions: Vec::new(),
             kind: NoteKind::Summary,
             text: Some(text),
+            waits_since: None,
             through,
             bin_seconds: 0.0,
             gathered: false,
@@ -436,6 +439,7 @@ impl Session {
             actions: Vec::new(),
             kind: NoteKind::ForPeople,
             text: Some(text),
+            waits_since: None,
             through: 0,
             bin_seconds: 0.0,
             gathered: false,
@@ -561,6 +565,11 @@ impl Session {
         true
     }
 
+    /// Since when the oldest action of the open batch could have been posted.
+    pub fn waits_since(&self) -> Option<Timestamp> {
+        Some(self.open.oldest()?.max(self.record.link.as_ref()?.since))
+    }
+
     fn take_note(
         &mut self,
         bound: usize,
@@ -571,6 +580,7 @@ impl Session {
             return None;
         }
         let link = self.record.link.clone()?;
+        let waits_since = self.waits_since();
         let gathered = self.gathered && self.open.actions() > rules.max_note_actions;
         let most = if gathered { rules.max_gathered_actions } else { rules.max_note_actions };
         let (rows, actions) = self.open.take(most.max(rules.max_note_actions).min(bound));
@@ -584,6 +594,7 @@ impl Session {
             actions,
             kind: NoteKind::Actions,
             text: None,
+            waits_since,
             through,
             bin_seconds,
             gathered,

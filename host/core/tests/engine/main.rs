@@ -1,6 +1,7 @@
 //! The engine's core, driven directly: rows in a map, a clock that the test moves, calls that it answers. Nothing
 //! waits in here, and nothing runs beside the test.
 
+mod backlog;
 mod erase;
 mod gate;
 mod history;

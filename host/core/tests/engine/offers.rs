@@ -122,6 +122,14 @@ fn an_offer_is_made_once_and_its_session_is_proactive_when_the_platform_took_it(
     );
     let totals = world.totals();
     assert_eq!((totals.offers_made, totals.offers_delivered, totals.offers_refused), (2, 1, 4));
+    let refused = world.counters().offer_refusals.totals().filter(|(_, count)| *count > 0);
+    let reasons = [
+        ("v2_state_proactive_assistance", 1),
+        ("v2_cooldown_active", 1),
+        ("offer_pending", 1),
+        ("min_interval", 1),
+    ];
+    assert_eq!(refused.collect::<Vec<_>>(), reasons);
     let told = world.events.iter().filter(|(_, what)| matches!(what, What::Offer(_)));
     assert_eq!(told.count(), 7);
 }

@@ -375,6 +375,10 @@ impl World {
         self.counters.totals()
     }
 
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
     /// How often the core was woken since this was asked last.
     pub(crate) fn woken(&self) -> usize {
         self.woken.swap(0, Ordering::Relaxed)

@@ -41,6 +41,7 @@ fn note(product: &str, session: &str, seq: u64, age: Duration) -> Note {
         actions: Vec::new(),
         through: 0,
         sealed_at,
+        waits_since: None,
         begun: false,
     }
 }

@@ -42,6 +42,7 @@ impl Core {
             }
             Err(refusal) => {
                 self.counters.offers_refused.add(1);
+                self.counters.offer_refusals.count(refusal);
                 Decided::Refused(refusal)
             }
         };

@@ -26,7 +26,7 @@ pub use load::Recovery;
 
 use super::command::{Answer, Command};
 use super::counters::Counters;
-use super::deliveries::{Deliveries, Ended, FirstAttempt, Outcome, Sealer};
+use super::deliveries::{Backlog, Deliveries, Ended, FirstAttempt, Outcome, Sealer};
 use super::directory::Directory;
 use super::event::What;
 use super::gate::{EngineId, Gate};
@@ -49,7 +49,7 @@ use crate::session::identity::{Identity, Tie};
 use crate::session::link::LinkMode;
 use crate::session::note::{format_note, format_summary};
 use crate::session::payload::{ActionsPayload, SummaryPayload};
-use crate::session::state::{Covers, Effect, Record, Sealed, Sealing, Summarized, Target};
+use crate::session::state::{Covers, Effect, Record, Sealed, Sealing, Session, Summarized, Target};
 use crate::session::wording::worded;
 
 /// One partition's sessions and deliveries, and what is decided about them.
@@ -550,6 +550,11 @@ impl Core {
         self.deliveries.wants_slot(&self.gate.open(), now)
     }
 
+    /// What waits to be delivered, for people.
+    pub fn backlog(&self) -> Vec<Backlog> {
+        self.deliveries.backlog(|key| self.sessions.get(key).and_then(Session::waits_since))
+    }
+
     /// Whether lanes have something in the store only that is to be read before it can be sent.
     pub fn is_hungry(&self) -> bool {
         self.deliveries.has_hungry_lanes() || !self.unloaded.is_empty()
@@ -647,6 +652,7 @@ fn note_of(
         through: sealed.through,
         idempotency_key: Note::idempotency_key(key, sealed.seq, now),
         sealed_at: now,
+        waits_since: sealed.waits_since,
         begun: first == FirstAttempt::Begins,
     })
 }

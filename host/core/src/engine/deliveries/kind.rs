@@ -10,6 +10,7 @@ use super::pipeline::{Counts, FirstAttempt, Sealer};
 use crate::engine::counters::{Count, Counters};
 use crate::engine::gate::CallKind;
 use crate::engine::tx::Tx;
+use crate::histogram::Histogram;
 use crate::ids::SessionKey;
 use crate::outbox::lane::Item;
 use crate::rows::Table;
@@ -43,6 +44,9 @@ pub(in crate::engine) trait Kind:
 
     /// Counts what was delivered.
     fn delivered(counters: &Counters) -> &Count;
+
+    /// How long deliveries took, from when they could have been made.
+    fn times(counters: &Counters) -> &Histogram;
 
     /// Seals what waits of a session, where the kind is sealed when its turn comes.
     fn seal(_: &SessionKey, _: FirstAttempt, _: &mut dyn Sealer, _: &mut Tx) -> Option<Arc<Self>> {

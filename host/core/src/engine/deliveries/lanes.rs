@@ -102,6 +102,26 @@ impl<K: Kind> Lanes<K> {
         self.0.iter_mut().map(|place| &mut place.lane)
     }
 
+    /// Since when the head of a plugin's lane waits, where that is known.
+    pub(super) fn waits_since(&self, plugin: &PluginName) -> Option<Timestamp> {
+        let place = self.0.iter().find(|place| place.is_of(plugin))?;
+        place.lane.head().and_then(waits_since)
+    }
+
+    /// What waits in each lane: by which plugin it goes, how many, and since when the first waits; `None` where that is
+    /// an open batch, or has to be read.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (&PluginName, usize, Option<Timestamp>)> {
+        self.0.iter().filter_map(|place| match (place.lane.head(), &place.unsealed) {
+            (Some(head), _) => {
+                let since = waits_since(head).unwrap_or(head.note.sealed_at());
+                Some((head.note.plugin(), place.lane.len(), Some(since)))
+            }
+            (None, Some(plugin)) => Some((plugin, place.lane.len() + 1, None)),
+            (None, None) if place.lane.is_empty() => None,
+            (None, None) => Some((&place.plugin, place.lane.len(), None)),
+        })
+    }
+
     /// Takes out what was in flight in too many crashes; asked after a start.
     pub(in crate::engine) fn take_poisoned(
         &mut self,
@@ -359,6 +379,11 @@ impl<K: Kind> Place<K> {
     fn is_of(&self, plugin: &PluginName) -> bool {
         !K::LANE_PER_PLUGIN || self.plugin == *plugin
     }
+}
+
+/// Since when it waits: from a person's wish on, where it was a dead letter.
+fn waits_since<K: Kind>(queued: &Queued<K>) -> Option<Timestamp> {
+    queued.progress.requeued.or_else(|| queued.note.waits_since())
 }
 
 fn progress<K: Kind>(rows: &Rows) -> HashMap<u64, Progress> {

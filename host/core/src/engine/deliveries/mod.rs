@@ -12,6 +12,7 @@
 //!
 //! Each kind has queues of its own: a sink that is slow or away holds up neither notes nor other sinks.
 
+mod backlog;
 mod call;
 mod kind;
 mod lanes;
@@ -26,6 +27,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use backlog::Backlog;
 pub use call::{Call, Ended, Outcome, Work};
 pub use notes::MAX_SENT;
 
@@ -751,9 +753,13 @@ fn ended<K: Kind>(
     counters: &Counters,
 ) -> Option<Posted> {
     let (key, now) = (item.key(), tx.now);
+    let since = pipeline.get(key).and_then(|lanes| lanes.waits_since(item.plugin()));
     let finish = |lanes: &mut Lanes<K>| lanes.finish(item, result, attempt, now, rules);
     let posted = pipeline.end(key, finish, tx, counters)?;
     K::delivered(counters).add(1);
+    if let Some(since) = since {
+        K::times(counters).observe(now.since(since));
+    }
     lanes::remove::<K>(tx, key, item.seq());
     Some(posted)
 }

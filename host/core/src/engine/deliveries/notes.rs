@@ -8,6 +8,7 @@ use super::pipeline::{Counts, FirstAttempt, Sealer};
 use crate::engine::counters::{Count, Counters};
 use crate::engine::gate::CallKind;
 use crate::engine::tx::Tx;
+use crate::histogram::Histogram;
 use crate::ids::SessionKey;
 use crate::outbox::note::Note;
 use crate::rows::Table;
@@ -29,6 +30,10 @@ impl Kind for Note {
 
     fn delivered(counters: &Counters) -> &Count {
         &counters.notes_posted
+    }
+
+    fn times(counters: &Counters) -> &Histogram {
+        &counters.note_times
     }
 
     fn seal(

@@ -169,6 +169,11 @@ impl<W: Waiting> Pipeline<W> {
         self.of.get_mut(key)
     }
 
+    /// What waits of every session.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&SessionKey, &W)> {
+        self.of.iter()
+    }
+
     /// What waits of a session, made where there is nothing.
     pub(super) fn open(&mut self, key: &SessionKey) -> &mut W
     where

@@ -7,6 +7,7 @@ use super::kind::{Kind, Tables};
 use super::pipeline::Counts;
 use crate::engine::counters::{Count, Counters};
 use crate::engine::gate::CallKind;
+use crate::histogram::Histogram;
 use crate::outbox::sink_delivery::SinkDelivery;
 use crate::rows::Table;
 
@@ -23,6 +24,10 @@ impl Kind for SinkDelivery {
 
     fn delivered(counters: &Counters) -> &Count {
         &counters.sink_deliveries_accepted
+    }
+
+    fn times(counters: &Counters) -> &Histogram {
+        &counters.sink_times
     }
 
     /// Sinks can't be asked for what they have: what may have arrived is handed over again, under its key.
