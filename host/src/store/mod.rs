@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 pub use sidenote_core::rows::{Change, Group, Key, Rows, Table};
 
+use crate::histogram::Distribution;
 use crate::ids::SessionId;
 
 /// Why the store didn't do it.
@@ -39,6 +40,15 @@ pub enum StoreError {
     /// It can't be said whether the last commit was stored. The process must end and start again.
     #[error("store: {0}. The process must be restarted; check the disk")]
     Fatal(String),
+}
+
+/// What can be told of a store's file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileFacts {
+    /// Its length; `None` while it isn't open.
+    pub bytes: Option<u64>,
+    /// How long it took until what was written was on the disk.
+    pub syncs: Distribution,
 }
 
 /// Where rows are kept.
@@ -90,6 +100,11 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Full`]: there is no space for it; nothing changed, and it can be tried again.
     async fn scrub(&self) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    /// What can be told of the store's file, where it has one of its own on this machine. Must not wait for the disk.
+    fn file(&self) -> Option<FileFacts> {
+        None
     }
 
     /// Sessions in the form in which autoplay-sdk shares them, where this store does.

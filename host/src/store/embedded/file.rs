@@ -3,13 +3,16 @@
 use std::io;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use redb::{BackendError, Database, StorageBackend};
 
 use super::disk::Disk;
 use super::error::OpenError;
-use super::latch::{Failed, Failure, Latch, is_full};
+use super::latch::{Failed, Failure, Latch, Watched, is_full};
 use super::rows;
+use crate::histogram::Histogram;
 use crate::store::StoreError;
 
 /// Memory for pages of the file, in bytes. The rows that are read are the latest ones, and few.
@@ -28,6 +31,7 @@ const UNFINISHED: u64 = 2 << 20;
 pub(super) struct OpenFile {
     pub(super) database: Database,
     failed: Failed,
+    bytes: Arc<AtomicU64>,
 }
 
 /// Why it didn't open. Words of the system, or of redb.
@@ -44,7 +48,7 @@ pub(super) enum Refused {
 
 impl OpenFile {
     /// Opens the file, repairs it after a crash, and makes the tables that aren't there.
-    pub(super) fn open(disk: &dyn Disk) -> Result<Self, Refused> {
+    pub(super) fn open(disk: &dyn Disk, syncs: &Arc<Histogram>) -> Result<Self, Refused> {
         let file = disk.open_file().map_err(|error| {
             let full = is_full(&error);
             if full {
@@ -53,12 +57,17 @@ impl OpenFile {
                 Refused::Failing(error.to_string())
             }
         })?;
-        Self::on(file)
+        Self::on(file, syncs)
     }
 
     /// As [`OpenFile::open`], with a file that is open already.
-    pub(super) fn on(file: Box<dyn StorageBackend>) -> Result<Self, Refused> {
-        let (latch, failed) = Latch::new(file);
+    pub(super) fn on(
+        file: Box<dyn StorageBackend>,
+        syncs: &Arc<Histogram>,
+    ) -> Result<Self, Refused> {
+        let bytes = Arc::<AtomicU64>::default();
+        let watched = Watched { bytes: bytes.clone(), syncs: syncs.clone() };
+        let (latch, failed) = Latch::new(file, watched);
         let refused = |cause: String| match failed.get() {
             Some(Failure::Full(cause)) => Refused::Full(cause.clone()),
             Some(Failure::Broken(cause)) => Refused::Failing(cause.clone()),
@@ -71,13 +80,18 @@ impl OpenFile {
             let in_use = matches!(error, redb::DatabaseError::DatabaseAlreadyOpen);
             if in_use { Refused::InUse } else { refused(error.to_string()) }
         })?;
-        let file = Self { database, failed: failed.clone() };
+        let file = Self { database, failed: failed.clone(), bytes };
         file.work(rows::make_tables).map_err(|cause| {
             let refused = refused(cause.clone());
             file.fail(&cause);
             refused
         })?;
         Ok(file)
+    }
+
+    /// Its length.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// Whether anything went wrong with it.

@@ -2,9 +2,13 @@
 
 use std::io;
 use std::ops::Bound;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use redb::{BackendError, StorageBackend};
+use tokio::time::Instant;
+
+use crate::histogram::Histogram;
 
 /// What went wrong first.
 #[derive(Debug, Clone)]
@@ -18,6 +22,15 @@ pub(super) enum Failure {
 /// The place where a failure stays; shared with who has to judge it.
 pub(super) type Failed = Arc<OnceLock<Failure>>;
 
+/// What is told of a file while it is used.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Watched {
+    /// Its length.
+    pub(super) bytes: Arc<AtomicU64>,
+    /// How long its syncs took that succeeded.
+    pub(super) syncs: Arc<Histogram>,
+}
+
 /// A file that does nothing more once an operation has failed. redb stops at most failures itself, but
 /// passes over a write that failed while a read made space in memory, and writes the page again later;
 /// and it says only of the first operation that failed why it did.
@@ -25,6 +38,7 @@ pub(super) type Failed = Arc<OnceLock<Failure>>;
 pub(super) struct Latch {
     file: Box<dyn StorageBackend>,
     failed: Failed,
+    watched: Watched,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,9 +49,9 @@ enum Step {
 }
 
 impl Latch {
-    pub(super) fn new(file: Box<dyn StorageBackend>) -> (Self, Failed) {
+    pub(super) fn new(file: Box<dyn StorageBackend>, watched: Watched) -> (Self, Failed) {
         let failed = Failed::default();
-        (Self { file, failed: failed.clone() }, failed)
+        (Self { file, failed: failed.clone(), watched }, failed)
     }
 
     fn run<T>(&self, step: Step, operation: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
@@ -65,7 +79,9 @@ pub(super) fn is_full(error: &io::Error) -> bool {
 
 impl StorageBackend for Latch {
     fn len(&self) -> io::Result<u64> {
-        self.run(Step::Read, || self.file.len())
+        let len = self.run(Step::Read, || self.file.len())?;
+        self.watched.bytes.store(len, Ordering::Relaxed);
+        Ok(len)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
@@ -73,11 +89,16 @@ impl StorageBackend for Latch {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.run(Step::Write, || self.file.set_len(len))
+        self.run(Step::Write, || self.file.set_len(len))?;
+        self.watched.bytes.store(len, Ordering::Relaxed);
+        Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.run(Step::Sync, || self.file.sync_data())
+        let began = Instant::now();
+        self.run(Step::Sync, || self.file.sync_data())?;
+        self.watched.syncs.observe(began.elapsed());
+        Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {

@@ -11,7 +11,8 @@ use super::disk::{Disk, LocalDisk};
 use super::error::OpenError;
 use super::file::{OpenFile, Refused};
 use super::rows;
-use crate::store::{Change, Group, Key, Rows, Store, StoreError, Table};
+use crate::histogram::Histogram;
+use crate::store::{Change, FileFacts, Group, Key, Rows, Store, StoreError, Table};
 
 /// Pause before a read tries again to open the file; doubled each time up to `REOPEN_PAUSE_MAX`.
 const REOPEN_PAUSE: Duration = Duration::from_millis(10);
@@ -33,6 +34,8 @@ struct Shared {
     /// One commit, or one change of the reserve, at a time: neither takes the other's space.
     committing: Mutex<()>,
     short: AtomicBool,
+    /// How long the file's syncs took; that of one in whose place another was put goes on.
+    syncs: Arc<Histogram>,
 }
 
 enum State {
@@ -67,14 +70,15 @@ impl EmbeddedStore {
     /// # Errors
     /// Why the file can't be used.
     pub fn open_on(disk: impl Disk) -> Result<Self, OpenError> {
-        let mut opened = OpenFile::open(&disk);
+        let syncs = Arc::default();
+        let mut opened = OpenFile::open(&disk, &syncs);
         if let Err(Refused::Full(cause)) = &opened
             && give_up_reserve(&disk)
         {
             tracing::warn!(
                 "store: the disk is full: {cause}. It is opened with the reserve's space"
             );
-            opened = OpenFile::open(&disk);
+            opened = OpenFile::open(&disk, &syncs);
         }
         let file = opened.map_err(|refused| refused.at_start(disk.name()))?;
         let shared = Shared {
@@ -82,6 +86,7 @@ impl EmbeddedStore {
             file: RwLock::new(State::Open(file)),
             committing: Mutex::new(()),
             short: AtomicBool::new(true),
+            syncs,
         };
         if !shared.has_room() {
             tracing::warn!("store: there is no space for the reserve; free some");
@@ -152,6 +157,15 @@ impl Store for EmbeddedStore {
     fn is_short(&self) -> bool {
         self.0.short.load(Ordering::Acquire)
     }
+
+    fn file(&self) -> Option<FileFacts> {
+        // Nobody waits for one that is being opened again.
+        let bytes = match self.0.file.try_read().as_deref() {
+            Ok(State::Open(file)) => Some(file.bytes()),
+            Ok(State::Closed | State::Failed(_)) | Err(_) => None,
+        };
+        Some(FileFacts { bytes, syncs: self.0.syncs.distribution() })
+    }
 }
 
 impl Shared {
@@ -191,13 +205,14 @@ impl Shared {
             |cause: String| StoreError::Full(format!("the file can't be written anew: {cause}"));
         let begun = self.disk.begin_rewrite(size + size / 2 + REWRITE_SLACK);
         let Some(file) = begun.map_err(|error| full(error.to_string()))? else { return Ok(()) };
-        let copied = OpenFile::on(file).map_err(Refused::while_running).and_then(|fresh| {
-            self.attempt(|database| {
-                // A failure of the fresh file must not count as one of the file.
-                Ok(fresh.run(|to| rows::copy(database, to)))
-            })??;
-            Ok(fresh)
-        });
+        let copied =
+            OpenFile::on(file, &self.syncs).map_err(Refused::while_running).and_then(|fresh| {
+                self.attempt(|database| {
+                    // A failure of the fresh file must not count as one of the file.
+                    Ok(fresh.run(|to| rows::copy(database, to)))
+                })??;
+                Ok(fresh)
+            });
         let fresh = match copied {
             Ok(fresh) => fresh,
             Err(error) => {
@@ -261,7 +276,9 @@ impl Shared {
     ) -> Result<T, StoreError> {
         let mut state = self.file.write().unwrap_or_else(PoisonError::into_inner);
         if matches!(&*state, State::Closed) {
-            *state = State::Open(OpenFile::open(&*self.disk).map_err(Refused::while_running)?);
+            *state = State::Open(
+                OpenFile::open(&*self.disk, &self.syncs).map_err(Refused::while_running)?,
+            );
         }
         match &*state {
             State::Open(file) => file.run(work),

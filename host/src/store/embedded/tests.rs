@@ -207,3 +207,25 @@ async fn a_store_opens_on_a_full_disk_and_is_short() {
     disk.empty();
     assert!(store.has_room().await && !store.is_short());
 }
+
+#[tokio::test]
+async fn the_file_tells_its_length_and_each_sync_also_when_it_was_written_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    let store = EmbeddedStore::open(&path).unwrap();
+    let told = |store: &EmbeddedStore| {
+        let file = store.file().unwrap();
+        assert_eq!(file.bytes, Some(std::fs::metadata(&path).unwrap().len()));
+        file.syncs.count()
+    };
+    let mut before = told(&store);
+    for n in 0..50 {
+        store.commit(put(n, &"x".repeat(100_000))).await.unwrap();
+        let now = told(&store);
+        assert!(now > before, "a commit is on the disk when it answers");
+        before = now;
+    }
+    store.scrub().await.unwrap();
+    store.commit(put(0, "short")).await.unwrap();
+    assert!(told(&store) > before, "what was counted goes on");
+}
