@@ -5,11 +5,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use http::HeaderValue;
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::admit::Live;
 use super::bindings::v0_1::sidenote::plugin::types as wit;
 use super::convert;
+use super::counters::{answer_outcome, stopped_outcome};
 use super::exports::Interface;
 use super::help::{Offer, QuickReply, TriggerContext};
 use super::pool::{Pool, Queue, Stopped};
@@ -219,9 +221,8 @@ impl Registry {
         let whole = timeout.min(pool.call_timeout());
         let actions = convert::actions(&context.actions);
         let context = convert::context(context, &actions);
-        let evaluated = run(&pool, Queue::Posts, whole, None, async |live, _| {
-            call!(live.trigger.call_evaluate(context))
-        });
+        let evaluate = async |live: &mut Live, _| call!(live.trigger.call_evaluate(context));
+        let evaluated = run(&pool, Interface::Trigger, whole, None, evaluate, |_| "answered");
         let offer = evaluated.await.map_err(post_error)?;
         offer.map(convert::given_offer).transpose().map_err(|odd| {
             pool.counters().failures.fetch_add(1, Relaxed);
@@ -264,9 +265,12 @@ impl Registry {
         let headers = convert::headers(&request.headers);
         let request = convert::request(&request, &headers);
         let whole = pool.call_timeout();
-        let received = run(&pool, Queue::Webhooks, whole, None, async |live, _| {
+        let receive = async |live: &mut Live, _| {
             let received = call!(live.webhook.call_receive(request))?;
             Ok((received, std::mem::take(&mut live.store.data_mut().verified)))
+        };
+        let received = run(&pool, Interface::Webhook, whole, None, receive, |(received, _)| {
+            if received.is_ok() { "answered" } else { "rejected" }
         });
         let (received, verified) = received.await.map_err(|stopped| match stopped {
             Stopped::Busy { .. } | Stopped::Start { .. } => ReceiveError::Unavailable,
@@ -328,10 +332,11 @@ impl Registry {
         let whole = call.timeout.min(pool.call_timeout());
         let traceparent =
             HeaderValue::from_str(&call.traceparent).ok().filter(|value| !value.is_empty());
-        let answer = run(&pool, Queue::Posts, whole, traceparent, async |live, left| {
+        let export = async |live: &mut Live, left| {
             let call = convert::call(&call, left, self.clock().now());
             export(live, call).await
-        });
+        };
+        let answer = run(&pool, interface, whole, traceparent, export, answer_outcome);
         answer.await.map_err(post_error)?.map_err(|failure| {
             pool.counters().failures.fetch_add(1, Relaxed);
             PostError::Failed(convert::failure(failure))
@@ -364,8 +369,33 @@ impl Registry {
     }
 }
 
-/// Leases an instance, has it called with what is left of the time, and gives it back or drops it.
+/// Leases an instance, has it called with what is left of the time, and gives it back or drops it. Counts how the call
+/// ended, an answer by its `outcome`.
 async fn run<R>(
+    pool: &Pool,
+    interface: Interface,
+    whole: Duration,
+    traceparent: Option<HeaderValue>,
+    export: impl AsyncFnOnce(&mut Live, Duration) -> wasmtime::Result<R>,
+    outcome: impl FnOnce(&R) -> &'static str,
+) -> Result<R, Stopped> {
+    let queue = match interface {
+        Interface::Webhook => Queue::Webhooks,
+        Interface::Writer
+        | Interface::Redactor
+        | Interface::Finder
+        | Interface::Messenger
+        | Interface::Sink
+        | Interface::Trigger => Queue::Posts,
+    };
+    let began = Instant::now();
+    let ended = call_instance(pool, queue, whole, traceparent, export).await;
+    let outcome = ended.as_ref().map_or_else(stopped_outcome, outcome);
+    pool.counters().ended(interface, outcome, began.elapsed());
+    ended
+}
+
+async fn call_instance<R>(
     pool: &Pool,
     queue: Queue,
     whole: Duration,
@@ -374,7 +404,7 @@ async fn run<R>(
 ) -> Result<R, Stopped> {
     let mut lease = pool.lease(queue, whole, traceparent).await?;
     let deadline = lease.deadline;
-    let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+    let left = deadline.saturating_duration_since(Instant::now());
     let called = export(&mut lease.warm.live, left).instrument(pool.span());
     let outcome = lease.warm.alarm.until(deadline, called).await;
     lease.settle(outcome)

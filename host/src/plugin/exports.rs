@@ -22,7 +22,7 @@ macro_rules! exports {
             pub(super) const ALL: &[Self] = &[$(Self::$name),*];
 
             /// The name within the package.
-            pub(super) fn short(self) -> &'static str {
+            pub(super) const fn short(self) -> &'static str {
                 match self { $(Self::$name => $short),* }
             }
 

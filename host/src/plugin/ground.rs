@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::counters::Counters;
 use super::cpu_permits::CpuPermits;
 use super::stdout::Stdout;
 use crate::config::PluginLimits;
@@ -18,4 +19,5 @@ pub(super) struct Ground {
     /// The host's standard output, where it is granted.
     pub(super) stdout: Option<Stdout>,
     pub(super) permits: Arc<CpuPermits>,
+    pub(super) counters: Arc<Counters>,
 }

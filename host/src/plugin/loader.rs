@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
@@ -27,6 +28,7 @@ use super::stdout::Stdout;
 use crate::config::{Cache as CacheConfig, Plugin as PluginConfig, Sha256};
 use crate::egress::client::Bounds;
 use crate::egress::{EgressClient, Network};
+use crate::histogram::{Distribution, Histogram};
 use crate::ids::PluginName;
 use crate::outbox::sink_delivery::Roles;
 
@@ -49,6 +51,8 @@ pub(super) struct Loader {
     readers: Semaphore,
     permits: Arc<CpuPermits>,
     stdout: Stdout,
+    /// How long compiling took, whether or not something came of it.
+    compile_times: Histogram,
 }
 
 /// A component, ready to be linked.
@@ -107,6 +111,7 @@ impl Loader {
             readers,
             permits,
             stdout,
+            compile_times: Histogram::default(),
         })
     }
 
@@ -150,7 +155,10 @@ impl Loader {
         let Source { bytes, version } = source;
         // Before it is compiled nothing that its manifest says matters; after it the bytes are gone.
         let manifest = Manifest::read(&bytes);
-        let sealed = self.compiler.compile(&self.engine, key, bytes, turn).await?;
+        let began = Instant::now();
+        let sealed = self.compiler.compile(&self.engine, key, bytes, turn).await;
+        self.compile_times.observe(began.elapsed());
+        let sealed = sealed?;
         let (engine, cache) = (self.engine.clone(), self.cache.clone());
         let open = move || {
             let component = artifact::open(&engine, &key, &sealed)
@@ -210,9 +218,15 @@ impl Loader {
             egress: EgressClient::new(self.network.clone(), grants, secret_store, bounds),
             stdout: config.allow_stdout.then(|| self.stdout.clone()),
             permits: self.permits.clone(),
+            counters: shared.counters().clone(),
         });
         let (admitted, tried) = admit::admit(&self.linker, &compiled.component, &ground).await?;
         Ok(Pool::new(admitted, ground, config.isolation, compiled.version, shared, tried))
+    }
+
+    /// How long compiling took.
+    pub(super) fn compile_times(&self) -> Distribution {
+        self.compile_times.distribution()
     }
 
     /// What the cache did.

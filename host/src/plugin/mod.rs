@@ -48,7 +48,7 @@
 //! | `supervise` | pure: holds back a plugin that does nothing but trap |
 //! | `verified` | what a webhook is known by, so that a repeat means nothing |
 //! | `hmac` | signs and verifies with a plugin's secrets |
-//! | `tally` | totals since the start |
+//! | `tally`, `counters` | totals since the start |
 //! | `bindings` | the plugin interface, generated, one module per frozen version |
 //! | `clean` | a stranger's text, for one line of a log or a terminal |
 //!
@@ -69,6 +69,7 @@ pub mod compiler;
 mod component_info;
 mod configure;
 mod convert;
+mod counters;
 mod cpu_permits;
 mod engine;
 mod error;
@@ -106,6 +107,7 @@ pub mod webhook;
 pub use cache::CacheTotals;
 pub use compiler::Compiler;
 pub use configure::Prepared;
+pub use counters::{CALL_OUTCOMES, CALLED, CallTotals, PluginTotals, REQUEST_OUTCOMES, Slots};
 pub use error::{AdmitError, LoadError};
 pub use help::{Offer, QuickReply, TriggerContext};
 pub use inspect::{Exports, Imports, InspectError, Inspection, inspect, inspect_by};

@@ -49,6 +49,7 @@ impl Outbound {
             request.headers.insert("traceparent", traceparent.clone());
         }
         let outcome = self.ground.egress.send(request, alarm).await;
+        self.ground.counters.requested(&outcome);
         if let Err(error @ (SendError::Denied(_) | SendError::Secret(_))) = &outcome {
             self.log.denial(error);
         }

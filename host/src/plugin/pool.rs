@@ -1,7 +1,7 @@
 //! The instances of one version of a plugin: the queue before them, the deadline, and what is done after
 //! a crash.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use wasmtime::component::ResourceTableError;
 
 use super::admit::{Admitted, Live};
 use super::clean::clean;
+use super::counters::{Counters, PluginTotals, Slots};
 use super::error::cause;
 use super::ground::Ground;
 use super::instance::{self, CpuUsedUp, State};
@@ -51,6 +52,8 @@ pub(super) struct Pool {
 pub(super) struct Shared {
     /// One permit per post at the same time.
     posts: Semaphore,
+    /// So many of them.
+    concurrency: usize,
     /// One permit per webhook at the same time: they don't queue behind the posts of a slow platform.
     webhooks: Semaphore,
     /// The webhooks that were accepted.
@@ -65,15 +68,6 @@ pub(super) enum Queue {
     Posts,
     /// Webhooks: a quarter as many beside them. Whoever sends one may be anyone.
     Webhooks,
-}
-
-/// What was counted since the start.
-#[derive(Default)]
-pub(super) struct Counters {
-    pub(super) calls: AtomicU64,
-    pub(super) failures: AtomicU64,
-    pub(super) traps: AtomicU64,
-    pub(super) repeats: AtomicU64,
 }
 
 /// An instance, how often it was called, and since when it is there.
@@ -140,15 +134,28 @@ impl Shared {
         let webhooks = posts.div_ceil(4);
         Self {
             posts: Semaphore::new(posts),
+            concurrency: posts,
             webhooks: Semaphore::new(webhooks),
             accepted,
             counters,
         }
     }
 
-    /// What was counted.
-    pub(super) fn counters(&self) -> &Counters {
+    /// What is counted.
+    pub(super) fn counters(&self) -> &Arc<Counters> {
         &self.counters
+    }
+
+    /// What was counted so far.
+    pub(super) fn totals(&self) -> PluginTotals {
+        let slots = |all: usize, free: &Semaphore| Slots {
+            all,
+            busy: all.saturating_sub(free.available_permits()),
+        };
+        self.counters.totals([
+            slots(self.concurrency, &self.posts),
+            slots(self.concurrency.div_ceil(4), &self.webhooks),
+        ])
     }
 }
 
@@ -282,6 +289,7 @@ impl Pool {
     }
 
     async fn start(&self, by: By, deadline: Instant) -> Result<Warm, Stopped> {
+        self.counters().starts.fetch_add(1, Relaxed);
         let mut store = self.admitted.store(&self.ground);
         instance::begin_call(&mut store, deadline, None);
         let failed = |message| {

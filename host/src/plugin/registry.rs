@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::cache::CacheTotals;
 use super::compiler::Compiler;
+use super::counters::PluginTotals;
 use super::error::LoadError;
 use super::folder::{self, Look};
 use super::loader::Loader;
@@ -20,6 +21,7 @@ use super::tally::Tally;
 use crate::clock::Clock;
 use crate::config::{Cache, Plugin as PluginConfig};
 use crate::egress::Network;
+use crate::histogram::Distribution;
 use crate::ids::PluginName;
 use crate::outbox::sink_delivery::Roles;
 
@@ -204,6 +206,16 @@ impl Registry {
     /// What became of changed files since the start.
     pub fn reloads(&self) -> ReloadTotals {
         self.reloads.totals()
+    }
+
+    /// What was counted of every configured plugin, by name.
+    pub fn totals(&self) -> Vec<(PluginName, PluginTotals)> {
+        self.slots().iter().map(|slot| (slot.name.clone(), slot.shared.totals())).collect()
+    }
+
+    /// How long it took to compile plugins since the start.
+    pub fn compile_times(&self) -> Distribution {
+        self.loader.compile_times()
     }
 
     /// What the cache did since the start; zeros where there is none.

@@ -132,6 +132,7 @@ mod tests {
             egress: EgressClient::new(Network::new().unwrap(), grants, secret_store, bounds),
             stdout: None,
             permits: Arc::new(crate::plugin::cpu_permits::CpuPermits::new()),
+            counters: Arc::default(),
         };
         Outbound {
             ground: Arc::new(ground),

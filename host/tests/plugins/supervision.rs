@@ -50,6 +50,30 @@ async fn five_traps_in_a_row_hold_a_plugin_back_and_an_answer_clears_it() {
 }
 
 #[tokio::test]
+async fn what_came_of_calls_is_counted_by_export_with_the_instances_that_were_started() {
+    let registry = registry([("bot", plugin("guest_hostile.wasm"))]).await;
+    assert_alive(&registry, "bot").await;
+    let totals = |registry: &Registry| registry.totals().remove(0).1;
+    assert_eq!(totals(&registry).starts, 0, "the one that was tried out is called");
+    for _ in 0..2 {
+        assert_eq!(crashed(post(&registry, "bot", "panic").await).0, "trap");
+        assert_alive(&registry, "bot").await;
+    }
+    let Err(ReceiveError::Crashed { .. }) = registry.receive("bot", request()).await else {
+        panic!("it doesn't trap")
+    };
+    let totals = totals(&registry);
+    let told: Vec<_> = totals.calls.iter().map(|it| (it.interface, &*it.outcomes)).collect();
+    assert_eq!(
+        told,
+        [("writer", &[("answered", 3), ("trap", 2)][..]), ("webhook", &[("trap", 1)])]
+    );
+    assert_eq!(totals.calls[0].times.count(), 5);
+    assert_eq!(totals.starts, 2, "each trap costs an instance");
+    assert_eq!(totals.slots.map(|slots| slots.busy), [0, 0]);
+}
+
+#[tokio::test]
 async fn webhooks_that_trap_hold_webhooks_back_for_a_moment_and_no_note() {
     let registry = registry([("bot", plugin("guest_hostile.wasm"))]).await;
     for _ in 0..5 {
