@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use crate::clock::Timestamp;
 use crate::engine::driver::{Engine, EngineError, FULL_PAUSE};
 use crate::engine::state::StoreState;
@@ -19,8 +21,12 @@ impl Engine {
         self.counters.commits.add(1);
         let changes: Arc<[Change]> = changes.into();
         loop {
+            let began = Instant::now();
             match self.store.commit(changes.clone()).await {
-                Ok(()) => break,
+                Ok(()) => {
+                    self.counters.commit_times.observe(began.elapsed());
+                    break;
+                }
                 Err(error @ StoreError::Full(_)) => {
                     self.state.set(StoreState::Full);
                     tracing::error!("{error}");

@@ -7,7 +7,6 @@ use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::{Clock, Timestamp};
-use crate::engine::calls;
 use crate::engine::core::{
     Answer, Command, Core, Counters, Gate, Missing, PageOf, Plugins, Recovery, Settings, Spent, Tx,
     View,
@@ -17,6 +16,7 @@ use crate::engine::handle::{CONTROL, Handle, INBOX, INBOX_KIB};
 use crate::engine::inbox::{self, Asked, Change, Input};
 use crate::engine::shared::Shared;
 use crate::engine::state::{State, StoreState};
+use crate::engine::{backlog, calls};
 use crate::ids::PluginName;
 use crate::outbox::sink_delivery::Roles;
 use crate::post::Post;
@@ -58,6 +58,7 @@ pub struct Engine {
     pub(super) state: State,
     scrub_due: watch::Sender<bool>,
     publisher: Publisher,
+    backlog: backlog::Teller,
     /// Calls under way; each ends with what came of it.
     pub(super) calls: JoinSet<Input>,
     /// Told when a slot that this engine waits for is free.
@@ -114,6 +115,7 @@ impl Engine {
         let (scrub, scrub_due) = watch::channel(false);
         let (state, store_state) = State::new(counters.clone());
         let publisher = Publisher::new();
+        let (teller, asker) = backlog::channel();
         let slot = Arc::new(Notify::new());
         let wake = slot.clone();
         let engine = gate.admit(move || wake.notify_one());
@@ -129,6 +131,7 @@ impl Engine {
             scrub_due,
             store_state,
             listeners: publisher.listeners(),
+            backlog: asker,
         };
         let plugins = Arc::new(Asking(post.clone()));
         let shared = store.snapshots().map(|snapshots| Shared::new(snapshots, counters.clone()));
@@ -148,6 +151,7 @@ impl Engine {
             state,
             scrub_due: scrub,
             publisher,
+            backlog: teller,
             calls: JoinSet::new(),
             slot,
             draining: false,
@@ -253,6 +257,7 @@ impl Engine {
                 inputs.push(outcome.map_err(EngineError::Panic)?);
             }
             () = self.slot.notified() => {}
+            () = self.backlog.wanted() => self.backlog.tell(&self.core),
             () = tokio::time::sleep_until(self.clock.instant(timer)) => {}
         }
         // An order comes behind all that was there before it.

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
+use crate::engine::backlog;
 use crate::engine::core::link::{LinkCommand, LinkError, Linked};
-use crate::engine::core::{Command, Counters, Decision, Gate, NoteRef, Settings};
+use crate::engine::core::{Backlog, Command, Counters, Decision, Gate, NoteRef, Settings};
 use crate::engine::feed::{Feed, Listeners};
 use crate::engine::inbox::{self, Asked, Change, Closed, Input, Reply, Summary, Swap};
 use crate::engine::state::StoreState;
@@ -45,6 +46,16 @@ pub struct Handle {
     pub(super) scrub_due: watch::Receiver<bool>,
     pub(super) store_state: watch::Receiver<StoreState>,
     pub(super) listeners: Listeners,
+    pub(super) backlog: backlog::Asker,
+}
+
+/// How much waits to be accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InboxLevel {
+    /// Events, links and the like.
+    pub inputs: u64,
+    /// The size of what came in and isn't committed, in whole KiB per event.
+    pub bytes: u64,
 }
 
 /// Why settings aren't in force.
@@ -175,6 +186,20 @@ impl Handle {
     /// How the plugins stand with their platforms.
     pub fn accounts(&self) -> Vec<AccountState> {
         self.gate.states()
+    }
+
+    /// What waits for each plugin. Where the engine waits for its store, what waited when it was asked last.
+    pub async fn backlog(&self) -> Vec<Backlog> {
+        self.backlog.ask().await
+    }
+
+    /// How much waits to be accepted.
+    pub fn inbox_level(&self) -> InboxLevel {
+        let free = u32::try_from(self.capacity.available_permits()).unwrap_or(INBOX_KIB);
+        InboxLevel {
+            inputs: INBOX.saturating_sub(self.inbox.capacity()) as u64,
+            bytes: u64::from(INBOX_KIB.saturating_sub(free)) * 1024,
+        }
     }
 
     /// Asks the engine to seal what is open, post what is queued, and end. Returns when it is asked.

@@ -16,6 +16,7 @@
 //! sessions by eviction of idle ones, which are read back when something happens to them.
 
 mod away;
+mod backlog;
 mod calls;
 mod commit;
 mod driver;
@@ -30,11 +31,11 @@ mod shared;
 mod state;
 
 pub use driver::{Engine, EngineError};
-pub use handle::{Handle, Unchanged};
+pub use handle::{Handle, InboxLevel, Unchanged};
 pub use inbox::{Closed, Summary};
 pub use sidenote_core::engine as core;
 pub use sidenote_core::engine::{
-    Count, Counters, Decision, Gate, LaneKind, NoteRef, Settings, Totals, link,
+    Backlog, Count, Counters, Decision, Gate, LaneKind, NoteRef, Settings, Totals, link,
 };
 pub use state::StoreState;
 

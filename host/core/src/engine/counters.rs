@@ -20,6 +20,8 @@ macro_rules! counters {
             pub note_times: Histogram,
             /// From the acceptance of a batch or summary until a sink had it.
             pub sink_times: Histogram,
+            /// How long commits took that succeeded.
+            pub commit_times: Histogram,
         }
 
         /// The totals at one moment.

@@ -329,6 +329,7 @@ fn engine(takes: Duration) -> (Handle, tokio::task::JoinHandle<Asked>) {
         scrub_due: tokio::sync::watch::channel(false).1,
         store_state: tokio::sync::watch::channel(StoreState::Serving).1,
         listeners: Publisher::new().listeners(),
+        backlog: crate::engine::backlog::channel().1,
     };
     let answer = async move {
         let mut asked = Vec::new();
