@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::caller::Caller;
+use super::caller::{Caller, Totals};
 use super::error::LlmError;
 use crate::prompts::{HAND_OVER, Prompts};
 
@@ -60,6 +60,11 @@ impl Replies {
     /// Answers with this model.
     pub fn new(caller: Caller, prompts: Arc<Prompts>) -> Self {
         Self { caller, prompts, permits: Arc::new(Semaphore::new(PARALLEL)) }
+    }
+
+    /// What was counted of the model, whoever asked it.
+    pub fn totals(&self) -> &Totals {
+        self.caller.totals()
     }
 
     /// The answer to a user's question. `context` is what they did lately, as text.

@@ -21,7 +21,7 @@ use super::waits::Waits;
 use crate::clock::{Clock, Timestamp};
 use crate::config;
 use crate::http_client::{describe, encoding, retry_after};
-use crate::session::payload::{Parsed, parse_event};
+use crate::session::payload::{Parsed, Payload, parse_event};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// A longer id is not kept: servers refuse large request heads, and the stream would never come back.
@@ -64,6 +64,15 @@ fn elsewhere(url: &Url, location: Option<&HeaderValue>) -> Option<String> {
         Some(format!("{}://{}{port}", url.scheme(), url.host_str()?))
     };
     authority(&to).filter(|to| Some(to) != authority(url).as_ref())
+}
+
+/// When the connector sent it, by its clock, where it says so.
+fn sent_at(payload: &Payload) -> Option<Timestamp> {
+    let seconds = match payload {
+        Payload::Actions(batch) => batch.forwarded_at,
+        Payload::Summary(summary) => summary.forwarded_at,
+    };
+    (seconds.is_finite() && seconds > 0.0).then(|| Timestamp::from_secs_f64(seconds))
 }
 
 impl Reader<'_> {
@@ -230,6 +239,7 @@ impl Reader<'_> {
         let now = self.clock.now();
         self.note_good_event(now);
         let key = EventKey::new(own_id, &parsed.payload);
+        let sent_at = sent_at(&parsed.payload);
         let Position { dedupe, connection, .. } = &mut self.position;
         if key.is_some_and(|key| dedupe.is_repeat(&key, *connection, now)) {
             self.publisher.count(|counters| counters.duplicates += 1);
@@ -246,7 +256,10 @@ impl Reader<'_> {
             let Position { dedupe, connection, .. } = &mut self.position;
             dedupe.remember(key, *connection, now);
         }
-        self.publisher.count(|counters| counters.events += 1);
+        self.publisher.update(|snapshot| {
+            snapshot.counters.events += 1;
+            snapshot.lag = sent_at.map(|at| now.since(at)).or(snapshot.lag);
+        });
         Ok(())
     }
 

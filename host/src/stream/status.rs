@@ -1,6 +1,7 @@
 //! What a client is doing, for health, readiness and metrics.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
@@ -25,6 +26,8 @@ pub struct Snapshot {
     pub paused_since: Option<Timestamp>,
     /// When the last good event came, heartbeats included.
     pub last_event_at: Option<Timestamp>,
+    /// How old the last batch or summary was when it came, by the clock of whoever sent it.
+    pub lag: Option<Duration>,
     /// Why the last connection ended, if one did.
     pub last_interruption: Option<Interruption>,
     /// What happened so far.
@@ -114,6 +117,7 @@ impl Publisher {
             state: State::Connecting,
             paused_since: None,
             last_event_at: None,
+            lag: None,
             last_interruption: None,
             counters: Counters::default(),
         });
