@@ -44,6 +44,7 @@ pub mod host;
 pub mod http;
 mod http_client;
 pub mod llm;
+pub mod metrics;
 pub mod offering;
 pub mod once;
 pub mod plugin;

@@ -29,6 +29,7 @@ use crate::http::{
 };
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::llm::Replies;
+use crate::metrics::Scrape;
 use crate::offers::help::Standing;
 use crate::offers::launch::LaunchEvent;
 use crate::outbox::trouble::{FaultKind, LastError};
@@ -36,7 +37,7 @@ use crate::plugin::{
     self, Health, ReceiveError, Registry, WebhookEvent, WebhookRequest, WebhookTurn,
 };
 use crate::session::turn::Meaning;
-use crate::store::{Store, StoreError};
+use crate::store::{Journal, Store, StoreError};
 use crate::stream::{Interruption, State, Status};
 use crate::telemetry::Refusals;
 
@@ -49,6 +50,7 @@ pub(super) struct ApiBackend {
     ingest: IngestService,
     /// Read only: what changes goes through the engine.
     store: Arc<dyn Store>,
+    journal: Option<Journal>,
     registry: Arc<Registry>,
     /// Swapped when the configuration is read again.
     shown: RwLock<Arc<Shown>>,
@@ -61,25 +63,37 @@ pub(super) struct ApiBackend {
 
 /// What is shown and asked of what is configured.
 #[derive(Clone, Default)]
-struct Shown {
+pub(super) struct Shown {
     /// The configured plugins: a stray file in the folder is nothing that readiness waits for.
-    plugins: BTreeSet<PluginName>,
-    streams: Vec<Status>,
-    readers: Asked,
+    pub(super) plugins: BTreeSet<PluginName>,
+    pub(super) streams: Vec<Status>,
+    pub(super) readers: Asked,
 }
 
 impl ApiBackend {
     pub(super) fn new(
         ingest: IngestService,
-        store: Arc<dyn Store>,
+        store: (Arc<dyn Store>, Option<Journal>),
         registry: Arc<Registry>,
         reloads: ReloadHandle,
         clock: Clock,
     ) -> Self {
         let (engine, closed) = (ingest.engine().clone(), Closed::default());
+        let (store, journal) = store;
         let shown = RwLock::default();
         let claims_told = Mutex::default();
-        Self { engine, ingest, store, registry, shown, reloads, claims_told, clock, closed }
+        Self {
+            engine,
+            ingest,
+            store,
+            journal,
+            registry,
+            shown,
+            reloads,
+            claims_told,
+            clock,
+            closed,
+        }
     }
 
     /// Accepts pushed events of the products of this configuration from here on, and shows its plugins.
@@ -103,8 +117,28 @@ impl ApiBackend {
         change(Arc::make_mut(&mut shown));
     }
 
-    fn shown(&self) -> Arc<Shown> {
+    pub(super) fn shown(&self) -> Arc<Shown> {
         self.shown.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn engine(&self) -> &Handle {
+        &self.engine
+    }
+
+    pub(super) fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    pub(super) fn journal(&self) -> Option<&Journal> {
+        self.journal.as_ref()
+    }
+
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub(super) fn clock(&self) -> Clock {
+        self.clock
     }
 
     /// The host isn't ready from here on: it is shutting down.
@@ -212,7 +246,7 @@ impl ApiBackend {
         drop(told);
         tracing::warn!(
             plugin,
-            "webhook: nothing was linked: who wrote is only what a visitor says of himself, and the platform vouches for none of it; where the plugin has the setting, switch the platform's identity verification on and say so, or accept what visitors say of themselves; further ones are counted (webhooks_claimed):\n{}",
+            "webhook: nothing was linked: who wrote is only what a visitor says of himself, and the platform vouches for none of it; where the plugin has the setting, switch the platform's identity verification on and say so, or accept what visitors say of themselves; further ones are counted (sidenote_webhooks_unlinked_total):\n{}",
             plugin::manifest::belief(plugin)
         );
     }
@@ -239,7 +273,7 @@ impl ApiBackend {
         if self.closed.get() { Err(engine::Closed.into()) } else { Ok(()) }
     }
 
-    fn stream(&self, status: &Status) -> StreamReadiness {
+    pub(super) fn stream(&self, status: &Status) -> StreamReadiness {
         let now = status.get();
         let last = now.last_interruption.map(Interruption::without_addresses);
         let (state, cause, retry_at) = match now.state {
@@ -594,6 +628,10 @@ impl Backend for ApiBackend {
     fn last_errors(&self) -> Vec<(PluginName, LastError)> {
         let accounts = self.engine.accounts().into_iter();
         accounts.filter_map(|account| Some((account.plugin, account.last_error?))).collect()
+    }
+
+    async fn metrics(&self) -> Scrape {
+        self.gather().await
     }
 
     fn plugins(&self) -> PluginsReport {

@@ -10,6 +10,7 @@ mod api;
 mod ingest;
 mod language;
 mod messengers;
+mod metrics;
 mod readers;
 mod reload;
 mod streams;
@@ -198,7 +199,7 @@ impl Host {
         let registry = Arc::new(registry);
         let settings = engine::settings(&config);
         let (engine, mut service) = Engine::new(store.clone(), registry.clone(), settings, clock);
-        if let Some(journal) = journal {
+        if let Some(journal) = journal.clone() {
             service = service.with_journal(journal);
         }
         let listen = config.server.listen;
@@ -214,7 +215,7 @@ impl Host {
         let (reloads, requests) = ReloadHandle::new(record.clone());
         let api = ApiBackend::new(
             IngestService::new(engine.clone(), verifier(&config), clock),
-            store.clone(),
+            (store.clone(), journal.clone()),
             registry.clone(),
             reloads.clone(),
             clock,

@@ -20,6 +20,7 @@ use crate::engine::ledger::{Decided, Filter, LedgerError, Listing, Order, Want};
 use crate::engine::link::{LinkError, LinkMode, Linked};
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::llm::Replies;
+use crate::metrics::Scrape;
 use crate::offers::help::Standing;
 use crate::offers::launch::LaunchEvent;
 use crate::outbox::trouble::LastError;
@@ -160,6 +161,11 @@ pub trait Backend: Send + Sync + 'static {
     /// there was none.
     fn last_errors(&self) -> Vec<(PluginName, LastError)> {
         Vec::new()
+    }
+
+    /// What is counted and measured. Waits for little. As it is here, nothing is.
+    async fn metrics(&self) -> Scrape {
+        Scrape::default()
     }
 
     /// How every plugin is. Must not wait for anything.

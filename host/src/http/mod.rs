@@ -9,6 +9,7 @@
 //! | `POST /outbox/retry`, `/outbox/purge` | as above | has notes sent again, or removes them for good |
 //! | `POST /erase` | as `POST /sessions/link` | erases a person or a session of a product |
 //! | `GET /plugins` | the same | how every plugin is |
+//! | `GET /metrics` | the same | what is counted and measured, for Prometheus |
 //! | `POST /admin/reset/{user_id}` | the same | erases a user's sessions; posted notes stay |
 //! | `GET /context/{user_id}` | the bearer of a token | what a user did lately, as text |
 //! | `GET /users/{product_id}/{user_id}/live-activity` | the same | the same as a list |
@@ -41,6 +42,7 @@ mod ingest;
 mod json;
 mod link;
 mod mcp;
+mod metrics;
 mod outbox;
 mod page;
 mod permits;

@@ -13,13 +13,13 @@ use super::mcp::{self, Mcp};
 use super::route::{GuardedRouter, Route};
 use super::state::ApiState;
 use super::{
-    context, erase, events, health, help, ingest, link, outbox, plugins, reload, reply, streams,
-    webhook,
+    context, erase, events, health, help, ingest, link, metrics, outbox, plugins, reload, reply,
+    streams, webhook,
 };
 use crate::config::Server;
 
 /// Every address. The router, the list in a 404 and the tests of access are made of it.
-pub(super) fn table() -> [Route; 25] {
+pub(super) fn table() -> [Route; 26] {
     const GET: &[&str] = &["GET", "HEAD"];
     const POST: &[&str] = &["POST"];
     [
@@ -37,6 +37,7 @@ pub(super) fn table() -> [Route; 25] {
         Route::new("/erase", GET, Owner, erase::list),
         Route::new("/erase", POST, Owner, erase::erase),
         Route::new("/plugins", GET, Owner, plugins::list),
+        Route::new("/metrics", GET, Owner, metrics::metrics),
         Route::new("/reload", GET, Owner, reload::last),
         Route::new("/reload", POST, Owner, reload::reload),
         Route::new("/streams/retry", POST, Owner, streams::retry_all),

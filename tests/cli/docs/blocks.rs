@@ -62,6 +62,7 @@ fn every_block_is_included_from_a_file_that_is_checked() {
             "go" => &[Some("go")],
             "c" => &[Some("c")],
             "console" => &[Some("console")],
+            "yml" => &[Some("yaml")],
             other => panic!("{page}: nothing is known of .{other}"),
         };
         assert!(languages.contains(&language.as_deref()), "{page}: {include:?} as {language:?}");

@@ -12,6 +12,7 @@ mod ingest;
 mod json;
 mod link;
 mod mcp;
+mod metrics;
 mod outbox;
 mod plugins;
 mod reload;
@@ -211,6 +212,10 @@ impl Backend for Fake {
         let meant: Vec<_> =
             streams.into_iter().filter(|it| named.is_none_or(|name| name == it.name)).collect();
         (!meant.is_empty()).then_some(meant)
+    }
+
+    async fn metrics(&self) -> crate::metrics::Scrape {
+        metrics::scrape()
     }
 
     fn plugins(&self) -> PluginsReport {
