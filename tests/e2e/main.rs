@@ -13,6 +13,7 @@ mod languages;
 mod limits;
 mod llm;
 mod mcp;
+mod metrics;
 mod offer_kills;
 mod offers;
 mod outbox;
