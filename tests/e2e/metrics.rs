@@ -1,6 +1,9 @@
 //! What `/metrics` of a running host tells, in both forms, read strictly; and what it must not tell.
 
+mod alerts;
+mod examples;
 mod exposition;
+mod prometheus;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

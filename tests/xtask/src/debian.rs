@@ -39,6 +39,27 @@ pub(crate) fn chromium(
     Ok(())
 }
 
+/// Installs Prometheus and its `promtool` where they are missing and this machine lets us. Where they can't be had, the tests
+/// that need them say so and show nothing.
+pub(crate) fn prometheus(
+    run: impl Fn(&mut Command) -> Result<(), String>,
+    say: impl Fn(&str),
+) -> Result<(), String> {
+    if is_there("promtool") {
+        return Ok(());
+    }
+    let installed = if can_install() { install("prometheus", run) } else { Ok(()) };
+    if let Err(error) = installed {
+        say(&error);
+    }
+    if !is_there("promtool") {
+        say(
+            "no Prometheus is here and none can be installed: whether it reads the metrics isn't tested",
+        );
+    }
+    Ok(())
+}
+
 fn install(package: &str, run: impl Fn(&mut Command) -> Result<(), String>) -> Result<(), String> {
     let apt_get = |args: &[&str]| {
         run(Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").arg("-qq").args(args))

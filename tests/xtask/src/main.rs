@@ -82,6 +82,7 @@ fn test_steps(steps: &mut Steps) -> Result<(), String> {
     steps.take("formatting", || cargo(["fmt", "--all", "--check"]))?;
     steps.take("redis-server", || debian::redis(run))?;
     steps.take("chromium", || debian::chromium(run, say))?;
+    steps.take("prometheus", || debian::prometheus(run, say))?;
     steps.take("building the components", guests)?;
     steps.take("building the component in JavaScript", || javascript::build(&root(), run))?;
     let programs = steps.take("building the tests", || programs::build(&root()))?;
