@@ -24,6 +24,8 @@ use crate::triggers::{Answers, Outcome, Triggers};
 
 /// Sessions that are evaluated by tasks of their own at once: those that ask plugins or a judge.
 const TOGETHER: usize = 256;
+/// A session in which things are done all the time is evaluated so often.
+const PAUSE: Duration = Duration::from_millis(300);
 /// How often sessions are forgotten.
 const SWEEP: Duration = Duration::from_secs(30);
 /// Sessions that are watched at most; beyond that they are read again when something happens.
@@ -100,7 +102,10 @@ impl Offering {
         match &committed.what {
             What::Batch(kept) => {
                 self.sessions.on_batch(key, kept.clone(), now);
-                self.evaluate(key, &Answers::default());
+                // What follows at once is looked at together.
+                if !self.sessions.wait(key, now, PAUSE) {
+                    self.evaluate(key, &Answers::default());
+                }
             }
             What::Summary(summary) => self.sessions.on_summary(key, &summary.text),
             What::Linked(target) => {
@@ -140,6 +145,7 @@ impl Offering {
         if !watched.is_open(now) {
             return;
         }
+        watched.evaluated_at = Some(now);
         let Ok(context) = watched.context(key, now) else { return };
         let counters = self.parts.engine.counters();
         counters.triggers_evaluated.add(1);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::engine::history::KeptBatch;
@@ -29,6 +30,8 @@ pub(super) struct Watched {
     pub(super) busy: bool,
     /// Whether it is to be evaluated again then.
     pub(super) again: bool,
+    /// When it was evaluated last.
+    pub(super) evaluated_at: Option<Timestamp>,
     look_at: Option<Timestamp>,
     seen_at: Timestamp,
 }
@@ -141,6 +144,20 @@ impl Sessions {
         }
     }
 
+    /// Whether a session is evaluated later, for it was not long ago: it is looked at when `pause` is over.
+    pub(super) fn wait(&mut self, key: &SessionKey, now: Timestamp, pause: Duration) -> bool {
+        let Some(watched) = self.of.get(key) else { return false };
+        let after = watched.evaluated_at.map(|at| at + pause);
+        // A clock that was set back holds nothing up.
+        let Some(after) = after.filter(|after| now < *after && *after <= now + pause) else {
+            return false;
+        };
+        if watched.look_at.is_none_or(|at| at > after) {
+            self.look_at(key, Some(after));
+        }
+        true
+    }
+
     /// When to look next.
     pub(super) fn next_look(&self) -> Option<Timestamp> {
         self.looks.first().map(|(at, _)| *at)
@@ -179,8 +196,6 @@ impl Sessions {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::ids::{ConversationId, ProductId, SessionId};
     use crate::session::payload::{Action, ActionsPayload};
@@ -230,6 +245,20 @@ mod tests {
         assert!(!open(target.clone(), standing(State::Thinking, Some(T + S))), "it cools down");
         assert!(open(target.clone(), standing(State::Thinking, Some(T))));
         assert!(!open(target.clone(), standing(State::Reactive, Some(T + S))));
+    }
+
+    #[test]
+    fn what_follows_at_once_is_looked_at_together() {
+        let (mut sessions, key, pause) = (Sessions::default(), key(), S);
+        sessions.on_batch(&key, Arc::new(kept(1, 1)), T);
+        assert!(!sessions.wait(&key, T, pause), "the first is looked at at once");
+        sessions.get_mut(&key).unwrap().evaluated_at = Some(T);
+        sessions.look_at(&key, Some(T + S * 9));
+        assert!(sessions.wait(&key, T + S / 2, pause));
+        assert!(sessions.wait(&key, T + S / 2, pause));
+        assert_eq!(sessions.take_due(T + S), std::slice::from_ref(&key));
+        assert!(!sessions.wait(&key, T + S, pause), "the pause is over");
+        assert!(!sessions.wait(&key, T - S * 60, pause), "the clock was set back");
     }
 
     #[test]
