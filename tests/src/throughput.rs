@@ -89,7 +89,7 @@ const STANDSTILL: Duration = Duration::from_secs(20);
 /// The product that everybody uses.
 const PRODUCT: &str = "p";
 /// Links made at the same time.
-const LINKS: usize = 16;
+const LINKS: usize = 64;
 /// The host's default for the actions of one note.
 pub const NOTE_ACTIONS: usize = 100;
 

@@ -16,7 +16,7 @@ use crate::histogram::Histogram;
 use crate::store::StoreError;
 
 /// Memory for pages of the file, in bytes. The rows that are read are the latest ones, and few.
-const CACHE: usize = 32 << 20;
+const CACHE: usize = 24 << 20;
 
 /// A page of redb, in bytes; the first one holds its header.
 const PAGE: usize = 4096;
