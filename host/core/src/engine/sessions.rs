@@ -96,13 +96,13 @@ impl Sessions {
         }
     }
 
-    /// Takes in the actions of a session's open batch.
-    pub(super) fn restore(&mut self, key: &SessionKey, rows: Vec<(u64, Entry)>) {
-        if let Some(live) = self.live.get_mut(key) {
-            live.session.restore(rows);
-            self.held -= live.held;
-            self.held += live.count();
-        }
+    /// Takes in the actions of a session's open batch. Returns how many are missed.
+    pub(super) fn restore(&mut self, key: &SessionKey, rows: Vec<(u64, Entry)>) -> u64 {
+        let Some(live) = self.live.get_mut(key) else { return 0 };
+        let missed = live.session.restore(rows);
+        self.held -= live.held;
+        self.held += live.count();
+        missed
     }
 
     /// Whether the actions of its open batch are in memory.

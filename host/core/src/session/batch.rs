@@ -78,7 +78,10 @@ impl OpenBatch {
 
     /// Takes its actions out of memory. Their rows must be stored.
     pub fn unload(&mut self) {
-        self.entries.iter_mut().for_each(|it| it.actions = None);
+        // What left before stands in front of what came since.
+        for entry in self.entries.iter_mut().rev().take_while(|it| it.actions.is_some()) {
+            entry.actions = None;
+        }
         (self.unloaded, self.held) = (self.entries.len(), 0);
     }
 

@@ -64,8 +64,7 @@ impl Serialize for Packed {
 
 impl<'de> Deserialize<'de> for Packed {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let actions = deserialize(deserializer)?;
-        Ok(Self::of(&actions))
+        deserializer.deserialize_any(AsTheyAre)
     }
 }
 
@@ -81,6 +80,26 @@ pub fn serialize<S: Serializer>(actions: &[Action], serializer: S) -> Result<S::
 /// For a field of actions that is stored packed: `#[serde(with = "packed")]`.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Action>, D::Error> {
     deserializer.deserialize_any(Actions)
+}
+
+/// A list of actions, packed or not, to be packed. What is packed is read all the same: it may be damaged.
+struct AsTheyAre;
+
+impl<'de> Visitor<'de> for AsTheyAre {
+    type Value = Packed;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        Actions.expecting(f)
+    }
+
+    fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+        let count = Actions.visit_bytes::<E>(bytes)?.len();
+        Ok(Packed { bytes: bytes.into(), count })
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+        Actions.visit_seq(list).map(|actions| Packed::of(&actions))
+    }
 }
 
 /// A list of actions, packed or not.

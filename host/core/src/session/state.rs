@@ -225,10 +225,12 @@ impl Session {
         self.open.unload();
     }
 
-    /// Takes in the actions of the open batch, from its rows.
-    pub fn restore(&mut self, rows: impl IntoIterator<Item = (u64, Entry)>) {
-        // The ordinals of those that can't be read aren't given again.
-        self.record.left += self.open.restore(rows) as u64;
+    /// Takes in the actions of the open batch, from its rows. Returns how many can't be read; where there are any, the
+    /// record must be stored: their ordinals aren't given again.
+    pub fn restore(&mut self, rows: impl IntoIterator<Item = (u64, Entry)>) -> u64 {
+        let missed = self.open.restore(rows) as u64;
+        self.record.left += missed;
+        missed
     }
 
     /// Takes a batch. `bytes` is its size on the wire. A batch without actions only tells who it is.

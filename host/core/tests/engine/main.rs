@@ -19,5 +19,6 @@ mod sealing;
 mod sinks;
 mod standing;
 mod tear_down;
+mod unloaded;
 mod words;
 mod world;

@@ -181,7 +181,8 @@ impl World {
         panic!("something is to be read back for ever");
     }
 
-    fn transaction(&mut self, commands: Vec<Command>) -> Vec<Answer> {
+    /// One transaction alone.
+    pub(crate) fn transaction(&mut self, commands: Vec<Command>) -> Vec<Answer> {
         let mut tx = Tx::new(self.now);
         let fresh = self.read(&mut tx, |core, tx| core.prepare(&commands, tx));
         self.fresh.extend(fresh);

@@ -25,6 +25,9 @@ use crate::session::state::{Record, Session, Target};
 /// Sessions, or accounts, that are read at once at a start.
 const PAGE: usize = 1000;
 
+/// Open batches that are read back at once.
+const READ_AT_ONCE: usize = 64;
+
 /// What commands are about.
 #[derive(Default)]
 struct Needs {
@@ -115,16 +118,23 @@ impl Core {
             tx.refilled = false;
             return Err(missing);
         }
-        sealed.extend(self.unloaded.iter().cloned());
+        let turns: Vec<_> = self.unloaded.iter().take(READ_AT_ONCE).cloned().collect();
+        sealed.extend(turns.iter().cloned());
         sealed.retain(|key| !self.sessions.is_loaded(key));
         let batches = groups(&sealed);
         let batches = view.load(Table::Open, &batches)?;
         let fresh = self.load_sessions(&keys, view, tx)?;
         for (key, rows) in sealed.iter().zip(batches) {
-            self.sessions.restore(key, entries(rows));
+            if self.sessions.restore(key, entries(rows)) > 0 {
+                tx.records.insert(key.clone());
+            }
         }
-        self.unloaded.clear();
+        for key in turns {
+            self.unloaded.remove(&key);
+            self.pinned.insert(key);
+        }
         tx.touched.extend(sealed.iter().cloned());
+        self.grown.extend(sealed.iter().cloned());
         self.restored.extend(sealed);
         // Only when nothing can be missing any more: a lane that was refilled must be looked at.
         tx.touched.extend(self.deliveries.take_hungry());
@@ -132,7 +142,7 @@ impl Core {
     }
 
     fn needs<'a>(&self, commands: impl IntoIterator<Item = &'a Command>) -> Needs {
-        let mut needs = Needs::default();
+        let (mut needs, mut by_person) = (Needs::default(), false);
         for command in commands {
             match command {
                 Command::Actions { key, .. } | Command::Summary { key, .. } => {
@@ -161,6 +171,7 @@ impl Core {
                             needs.sessions.extend(SessionKey::of(products, session));
                         }
                         Who::Person { products, user_id, email } => {
+                            by_person = true;
                             let sought = Person::sought(user_id.as_deref(), email.as_deref());
                             for (person, _) in sought {
                                 let of = |id: &ProductId| (id.clone(), person.clone());
@@ -210,6 +221,10 @@ impl Core {
                 Command::Help(command) => drop(needs.helped.insert(command.key.clone())),
                 Command::Scrubbed(_) | Command::Drain | Command::Stop => {}
             }
+        }
+        if by_person {
+            // Whose session it is may become known in this very transaction.
+            needs.sealed.extend(needs.sessions.iter().cloned());
         }
         needs
     }

@@ -75,10 +75,14 @@ pub struct Core {
     grown: Vec<SessionKey>,
     /// Sessions whose open batches are to be read back, for it is their turn.
     unloaded: HashSet<SessionKey>,
-    /// Those that were.
+    /// Those that were, in this transaction.
     restored: Vec<SessionKey>,
+    /// Those that were and whose turn hasn't come yet: they stay in memory until it has.
+    pinned: HashSet<SessionKey>,
     /// What is in memory beyond which the idle are looked for.
     max_live: usize,
+    /// What waits is sealed: the host is about to end.
+    draining: bool,
     /// Nothing is begun any more.
     stopping: bool,
 }
@@ -110,7 +114,9 @@ impl Core {
             grown: Vec::new(),
             unloaded: HashSet::new(),
             restored: Vec::new(),
+            pinned: HashSet::new(),
             max_live,
+            draining: false,
             stopping: false,
         }
     }
@@ -172,8 +178,13 @@ impl Core {
                 Answer::None
             }
             Command::Drain => {
+                self.draining = true;
                 let keys: Vec<_> = self.sessions.keys().cloned().collect();
                 for key in keys {
+                    if !self.sessions.is_loaded(&key) {
+                        self.unloaded.insert(key);
+                        continue;
+                    }
                     let Some(session) = self.sessions.get_mut(&key, tx.now) else { continue };
                     let effects = session.flush(self.settings.rules(&key.product));
                     self.run_effects(&key, effects, tx);
@@ -437,32 +448,47 @@ impl Core {
 
     /// Does what is due at the transaction's moment, behind its commands.
     pub fn run_due(&mut self, tx: &mut Tx) {
-        let restored = std::mem::take(&mut self.restored);
-        for key in restored.into_iter().chain(self.sessions.take_due(tx.now)) {
-            let rules = self.settings.rules(&key.product);
-            let Some(session) = self.sessions.get_mut(&key, tx.now) else { continue };
-            let plugin = session.record().link.as_ref().map(|link| &link.plugin);
-            let sealing = self.deliveries.sealing(&key, plugin, &self.gate.open(), tx.now);
-            if sealing == Sealing::Now && !session.open().is_loaded() {
-                self.unloaded.insert(key);
-                continue;
-            }
-            let effects = session.on_timer(tx.now, rules, sealing);
-            self.run_effects(&key, effects, tx);
+        for key in std::mem::take(&mut self.restored) {
+            self.run_timer(key, true, tx);
         }
-        self.deliveries.expire(&self.settings, tx, &self.counters);
+        for key in self.sessions.take_due(tx.now) {
+            self.run_timer(key, false, tx);
+        }
         // A note for people that comes of it stands behind what was done before.
-        let loaded = |key: &SessionKey| {
+        let is_ready = |key: &SessionKey| {
             let loaded = self.sessions.is_loaded(key);
             if !loaded {
                 self.unloaded.insert(key.clone());
             }
             loaded
         };
-        for (job, ended) in self.deliveries.take_ended_messages(loaded) {
+        for (job, ended) in self.deliveries.expire(&self.settings, is_ready, tx, &self.counters) {
             self.end_message(job, ended, tx);
         }
         self.end_states(tx);
+    }
+
+    /// Runs a session's timers. `restored`: its batch was read back.
+    fn run_timer(&mut self, key: SessionKey, restored: bool, tx: &mut Tx) {
+        let rules = self.settings.rules(&key.product);
+        let Some(session) = self.sessions.get_mut(&key, tx.now) else { return };
+        let plugin = session.record().link.as_ref().map(|link| &link.plugin);
+        let sealing = self.deliveries.sealing(&key, plugin, &self.gate.open(), tx.now);
+        if sealing == Sealing::Now && !session.open().is_loaded() {
+            // Its timer is set again: it isn't idle.
+            tx.touched.push(key.clone());
+            self.unloaded.insert(key);
+            return;
+        }
+        let effects = match (self.draining && restored, sealing) {
+            (true, _) => session.flush(rules),
+            // That it was read back isn't that it waited.
+            (false, Sealing::Gather) if restored => {
+                session.on_timer(tx.now, rules, Sealing::AtItsTurn)
+            }
+            (false, sealing) => session.on_timer(tx.now, rules, sealing),
+        };
+        self.run_effects(&key, effects, tx);
     }
 
     /// Ends a transaction: begins what can be begun with it. It is to be stored next.
@@ -502,8 +528,11 @@ impl Core {
 
     /// Takes what came last out of memory where more waits than may be there: its rows are stored with the transaction.
     fn unload_grown(&mut self) {
+        let had_its_turn = |key: &SessionKey| !self.deliveries.has_unsealed(key);
+        self.grown.extend(self.pinned.extract_if(had_its_turn));
         for key in self.grown.drain(..) {
-            if self.sessions.held() > self.settings.max_waiting_bytes {
+            let pinned = self.pinned.contains(&key);
+            if !pinned && self.sessions.held() > self.settings.max_waiting_bytes {
                 self.sessions.unload(&key);
             }
             let rules = self.settings.rules(&key.product);

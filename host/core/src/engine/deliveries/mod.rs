@@ -75,7 +75,7 @@ pub(super) struct Deliveries {
     hungry: Vec<SessionKey>,
     /// Plugins that are being made ready, and for which something waits.
     coming: HashSet<PluginName>,
-    /// Sessions with messages that ended for want of time.
+    /// Sessions with messages that are to end for want of time, and that aren't ready for it.
     late: Vec<SessionKey>,
     /// Plugins for which batches may wait that aren't sealed yet.
     unsealed_for: HashSet<PluginName>,
@@ -293,18 +293,6 @@ impl Deliveries {
         let taken = messages.take_replies(target, tx);
         tx.touched.push(key.clone());
         taken
-    }
-
-    /// Takes the messages that ended for want of time, of the sessions that are ready for it.
-    pub(super) fn take_ended_messages(
-        &mut self,
-        is_ready: impl FnMut(&SessionKey) -> bool,
-    ) -> Vec<(MessageJob, message::Ended)> {
-        let (late, not_yet) = std::mem::take(&mut self.late).into_iter().partition(is_ready);
-        self.late = not_yet;
-        let late: Vec<SessionKey> = late;
-        let of = |key: &SessionKey| self.messages.get_mut(key).map(Messages::take_ended);
-        late.iter().filter_map(of).flatten().collect()
     }
 
     /// The session's conversation is alive: what waits for a moment of the host's choice is due at once.
@@ -600,20 +588,34 @@ impl Deliveries {
         poisoned(&mut self.sinks, key, rules, tx, counters);
     }
 
-    /// What could not be delivered for too long is dead.
-    pub(super) fn expire(&mut self, settings: &Settings, tx: &mut Tx, counters: &Counters) {
+    /// What could not be delivered for too long is dead. Returns the messages that ended for want of time; those of
+    /// sessions that aren't ready for it end when they are.
+    pub(super) fn expire(
+        &mut self,
+        settings: &Settings,
+        mut is_ready: impl FnMut(&SessionKey) -> bool,
+        tx: &mut Tx,
+        counters: &Counters,
+    ) -> Vec<(MessageJob, message::Ended)> {
         for key in self.notes.take_due(tx.now) {
             self.notes.expire(&key, settings.rules(&key.product), tx, counters);
         }
         for key in self.sinks.take_due(tx.now) {
             self.sinks.expire(&key, settings.rules(&key.product), tx, counters);
         }
-        for key in self.messages.take_due(tx.now) {
+        let mut ended = Vec::new();
+        let late = std::mem::take(&mut self.late);
+        for key in late.into_iter().chain(self.messages.take_due(tx.now)) {
+            if !is_ready(&key) {
+                self.late.push(key);
+                continue;
+            }
             self.messages.expire(&key, settings.rules(&key.product), tx, counters);
-            self.late.push(key);
+            ended.extend(self.messages.get_mut(&key).into_iter().flat_map(Messages::take_ended));
         }
         let due = self.redactions.pipeline.take_due(tx.now);
         self.redactions.expire(due, |key| settings.rules(&key.product), tx, counters);
+        ended
     }
 
     /// Has what can be tried of this session wait for its turn. `due_for`: a batch of it is due, and goes by this
