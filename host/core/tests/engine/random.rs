@@ -6,8 +6,11 @@ use std::time::Duration;
 use proptest::prelude::*;
 use sidenote_core::engine::erase::OF_SESSION;
 use sidenote_core::engine::kept::KeptRow;
+use sidenote_core::engine::link::{LinkCommand, LinkMode};
 use sidenote_core::engine::rows::session_number;
-use sidenote_core::engine::{Answer, Call, Command, Decision, LaneKind, NoteRef, Outcome, Work};
+use sidenote_core::engine::{
+    Answer, Call, Command, Decision, LaneKind, NoteRef, Outcome, Settings, Work,
+};
 use sidenote_core::outbox::lane::DeadLetter;
 use sidenote_core::outbox::note::{Crash, FailureKind, LimitScope, Note, Posted};
 use sidenote_core::outbox::redaction::Why;
@@ -58,6 +61,47 @@ enum Step {
         arrived: bool,
     },
     Stop,
+    /// Other settings are in force: actions that wait take so many bytes of memory.
+    Memory {
+        bytes: usize,
+    },
+    /// The plugin is being made ready from here on, or is ready.
+    Coming {
+        yes: bool,
+    },
+    /// An operator moves a session.
+    Move {
+        session: usize,
+        to: usize,
+    },
+    Drain,
+    /// Batches of several sessions in one transaction.
+    Many(Vec<(usize, usize)>),
+}
+
+/// What a life goes by.
+#[derive(Debug, Clone)]
+struct Bounds {
+    /// Actions that wait take at most so many bytes of memory.
+    memory: usize,
+    max_gathered_actions: usize,
+    max_note_actions: usize,
+    slots: usize,
+    /// Whether sessions that have nothing to do leave the memory behind each transaction.
+    evicts: bool,
+    /// Whether each process finds rows of an earlier version.
+    old_rows: bool,
+    /// Whether something else may happen before what is to be sent next is read back.
+    lazy: bool,
+}
+
+fn bounds() -> impl Strategy<Value = Bounds> {
+    let of = |bounds: &[usize]| prop::sample::select(bounds.to_vec());
+    let sizes = (of(&[usize::MAX, 200, 0]), of(&[1, 3, 8]), of(&[1, 2, 25]), 1..4_usize);
+    (sizes, any::<[bool; 3]>()).prop_map(|(sizes, [evicts, old_rows, lazy])| {
+        let (memory, max_gathered_actions, max_note_actions, slots) = sizes;
+        Bounds { memory, max_gathered_actions, max_note_actions, slots, evicts, old_rows, lazy }
+    })
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -98,6 +142,11 @@ fn step() -> impl Strategy<Value = Step> {
         1 => session().prop_map(|session| Step::Erase { session }),
         1 => any::<bool>().prop_map(|arrived| Step::Kill { arrived }),
         1 => Just(Step::Stop),
+        1 => prop::sample::select(vec![0, 300, usize::MAX]).prop_map(|bytes| Step::Memory { bytes }),
+        2 => any::<bool>().prop_map(|yes| Step::Coming { yes }),
+        2 => (session(), 0..3_usize).prop_map(|(session, to)| Step::Move { session, to }),
+        1 => Just(Step::Drain),
+        3 => prop::collection::vec((session(), 1..5_usize), 1..5).prop_map(Step::Many),
     ]
 }
 
@@ -121,8 +170,7 @@ struct Life {
     dropped: i64,
     /// Whether a person had anything sent again.
     requeued: bool,
-    /// Whether each process finds rows of an earlier version.
-    old_rows: bool,
+    bounds: Bounds,
 }
 
 fn told(note: &Note) -> Vec<String> {
@@ -137,12 +185,17 @@ fn held(delivery: &SinkDelivery) -> Vec<String> {
 }
 
 impl Life {
-    /// Actions that wait take at most so many bytes of memory.
-    fn new(max_waiting_bytes: usize) -> Self {
-        let rules = Delivery { max_lane_notes: 6, max_gathered_actions: 8, ..Delivery::default() };
-        let mut settings = settings_of(&[CHAT, "sink"], rules).with_concurrency(CHAT, 1);
-        settings.max_waiting_bytes = max_waiting_bytes;
-        let world = World::new(settings);
+    fn new(bounds: Bounds) -> Self {
+        let Bounds { max_gathered_actions, max_note_actions, .. } = bounds;
+        let rules = Delivery { max_gathered_actions, max_note_actions, ..Delivery::default() };
+        let rules = Delivery { max_lane_notes: 6, ..rules };
+        let mut settings = settings_of(&[CHAT, "sink"], rules).with_concurrency(CHAT, bounds.slots);
+        settings.max_waiting_bytes = bounds.memory;
+        if bounds.evicts {
+            settings.max_live = 0;
+        }
+        let mut world = World::new(settings);
+        world.evicts = bounds.evicts;
         world.sink("sink", false);
         Self {
             world,
@@ -155,22 +208,18 @@ impl Life {
             given_up: HashSet::new(),
             dropped: 0,
             requeued: false,
-            old_rows: false,
+            bounds,
         }
     }
 
     fn step(&mut self, step: &Step) {
+        self.world.lazy =
+            self.bounds.lazy && !matches!(step, Step::Pass { .. } | Step::Erase { .. });
         match step {
             Step::Act { session, actions, user } => {
-                let session = SESSIONS[*session];
-                let fresh: Vec<_> =
-                    (0..*actions).map(|n| format!("{session}{:05}", self.actions + n)).collect();
-                self.actions += actions;
-                let user = user.then(|| format!("user of {session}"));
-                let texts: Vec<_> = fresh.iter().map(String::as_str).collect();
-                let answer = self.tell(acts_of(session, (user.as_deref(), None), &texts));
+                let command = self.act(*session, *actions, *user);
+                let answer = self.tell(command);
                 assert!(matches!(answer, Answer::Accepted), "{answer:?}");
-                self.accepted.get_mut(session).expect("it is one of them").extend(fresh);
             }
             Step::Link { session, to } => {
                 drop(self.tell(Command::Link(link(SESSIONS[*session], &format!("c{to}")))));
@@ -181,6 +230,27 @@ impl Life {
             Step::Pass { millis } => self.world.pass(Duration::from_millis(*millis)),
             Step::Answer { which, how } => self.answer(*which, *how),
             Step::Retry => self.retry(),
+            Step::Memory { bytes } => {
+                let mut settings = Settings::clone(&self.world.settings);
+                settings.max_waiting_bytes = *bytes;
+                self.world.change_settings(settings);
+            }
+            Step::Coming { yes } => {
+                self.world.plugins.set(CHAT, |it| it.coming = *yes);
+                self.world.round(Vec::new());
+            }
+            Step::Move { session, to } => {
+                let to = link(SESSIONS[*session], &format!("c{to}"));
+                let command = LinkCommand { mode: LinkMode::Move, ..to };
+                drop(self.tell(Command::Link(command)));
+            }
+            Step::Drain => drop(self.tell(Command::Drain)),
+            Step::Many(all) => {
+                let commands =
+                    all.iter().map(|(session, actions)| self.act(*session, *actions, false));
+                let commands = commands.collect();
+                self.world.round(commands);
+            }
             Step::Purge { which } => self.purge(*which),
             Step::Erase { session } => self.erase(SESSIONS[*session]),
             Step::Kill { arrived } => self.end(*arrived),
@@ -189,6 +259,19 @@ impl Life {
                 self.end(false);
             }
         }
+    }
+
+    /// A batch of this many actions, which counts as accepted.
+    fn act(&mut self, session: usize, actions: usize, user: bool) -> Command {
+        let session = SESSIONS[session];
+        let fresh: Vec<_> =
+            (0..actions).map(|n| format!("{session}{:05}", self.actions + n)).collect();
+        self.actions += actions;
+        let user = user.then(|| format!("user of {session}"));
+        let texts: Vec<_> = fresh.iter().map(String::as_str).collect();
+        let command = acts_of(session, (user.as_deref(), None), &texts);
+        self.accepted.get_mut(session).expect("it is one of them").extend(fresh);
+        command
     }
 
     fn tell(&mut self, command: Command) -> Answer {
@@ -202,7 +285,7 @@ impl Life {
             }
         }
         self.dropped += self.window();
-        if self.old_rows {
+        if self.bounds.old_rows {
             self.world.age_rows();
         }
         self.world.restart();
@@ -340,6 +423,8 @@ impl Life {
             *erased |= of == session;
         }
         self.tell(erase(&[session], false));
+        // A key is of the moment, too.
+        self.world.now = self.world.now + Duration::from_micros(1);
         self.accepted.insert(session, Vec::new());
         self.sunk.remove(session);
         for table in OF_SESSION.iter().filter(|table| **table != Table::Redact) {
@@ -432,11 +517,14 @@ impl Life {
             }
         }
         let chat = self.world.calls.iter().filter(|call| !matches!(call.work, Work::Sink(_)));
-        assert!(chat.count() <= 4, "no more than there are slots");
+        // Posts, and redactions as many.
+        assert!(chat.count() <= 4 * self.bounds.slots, "no more than there are slots");
     }
 
     /// In the end the platform is well: everything arrives that can.
     fn finish(&mut self) {
+        self.world.lazy = false;
+        self.world.plugins.set(CHAT, |it| it.coming = false);
         let waiting = [Table::Outbox, Table::Dead, Table::SinkQueue, Table::SinkDead];
         for _ in 0..20 {
             self.retry();
@@ -480,7 +568,7 @@ impl Life {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 40,
+        cases: 60,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
@@ -488,11 +576,9 @@ proptest! {
     #[test]
     fn everything_accepted_is_in_one_place_at_any_time_and_arrives_in_the_end(
         steps in prop::collection::vec(step(), 1..60),
-        memory in prop::sample::select(vec![usize::MAX, 200, 0]),
-        old_rows: bool,
+        bounds in bounds(),
     ) {
-        let mut life = Life::new(memory);
-        life.old_rows = old_rows;
+        let mut life = Life::new(bounds);
         for step in &steps {
             life.step(step);
             life.judge();

@@ -94,6 +94,10 @@ pub(crate) struct World {
     /// What was told and not taken.
     pub(crate) events: Vec<(SessionKey, What)>,
     pub(crate) accepted: u64,
+    /// Whether sessions that have nothing to do leave the memory behind each transaction.
+    pub(crate) evicts: bool,
+    /// Whether something else may happen before what is to be sent next is read back.
+    pub(crate) lazy: bool,
     /// Whether the store's files are being written anew.
     pub(crate) scrubbing: bool,
     /// Sessions that nothing was known of when they were asked for.
@@ -134,6 +138,8 @@ impl World {
             calls: Vec::new(),
             events: Vec::new(),
             accepted: 0,
+            evicts: false,
+            lazy: false,
             scrubbing: false,
             fresh: Vec::new(),
             reads: HashMap::new(),
@@ -145,6 +151,7 @@ impl World {
         let settings = Arc::new(settings);
         let plugins = self.plugins.clone();
         let mut next = Self::with(&Gate::new(settings.clone()), settings, plugins);
+        next.evicts = self.evicts;
         (next.now, next.rows) = (self.now, std::mem::take(&mut self.rows));
         next.core.put_off_expiry(next.now);
         *self = next;
@@ -172,6 +179,9 @@ impl World {
     /// One transaction, with all that is due, and those that read back what is to be sent next.
     pub(crate) fn round(&mut self, commands: Vec<Command>) -> Vec<Answer> {
         let answers = self.transaction(commands);
+        if self.lazy {
+            return answers;
+        }
         for _ in 0..MANY {
             if !self.core.is_hungry() {
                 return answers;
@@ -189,6 +199,10 @@ impl World {
         let answers = commands.into_iter().map(|it| self.core.handle(it, &mut tx)).collect();
         self.core.run_due(&mut tx);
         self.end(tx);
+        if self.evicts {
+            let now = self.now;
+            self.core.evict(false, now);
+        }
         answers
     }
 
