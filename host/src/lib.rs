@@ -20,6 +20,7 @@
 //! | [`plugin`] | components, instances, limits | sessions |
 //! | [`egress`] | the only door to the network for plugins | what is sent |
 //! | [`http`] | webhooks in, links in, health out | how notes are made |
+//! | [`traces`] | spans of deliveries, sent by OTLP | who delivers |
 //! | [`config`] | the TOML file: parse, validate, build | what runs |
 //! | [`host`] | builds the stages from a configuration, starts and stops them in order | what they do |
 //!
@@ -56,6 +57,7 @@ pub mod stream;
 pub mod summary;
 pub mod telemetry;
 pub mod tls;
+pub mod traces;
 pub mod visible;
 
 pub use sidenote_core::{

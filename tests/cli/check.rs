@@ -263,6 +263,7 @@ fn the_example_files_pass_once_their_secrets_are_set() {
         ("ACME_INGEST_SECRET", "d"),
         ("BOT_INCOMING_SECRET", "e"),
         ("SIDENOTE_LLM_KEY", "f"),
+        ("SIDENOTE_TRACES_TOKEN", "g"),
     ];
     for name in ["sidenote.toml", "other-servers.toml"] {
         let folder = tempfile::tempdir().unwrap();

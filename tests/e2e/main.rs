@@ -39,4 +39,5 @@ mod swap;
 mod tear_down;
 mod ten_minutes;
 mod told;
+mod traces;
 mod vendors;

@@ -7,6 +7,7 @@
 mod acting;
 mod asking;
 mod binary;
+pub mod collector;
 pub mod comparison;
 mod components;
 mod configuration;

@@ -9,7 +9,9 @@ use super::error::{ConfigErrors, Fault, Place, Problem};
 use super::model::{Cache, Compile, Config, Plugin, Server, Store};
 use super::offers::Around;
 use super::section::{File, OVERLAY, Reader, Section, nearest};
-use super::{context, further, identity, llm, mcp, plugins, products, scalar, sections, tours};
+use super::{
+    context, further, identity, llm, mcp, plugins, products, scalar, sections, tours, traces,
+};
 use crate::ids::PluginName;
 
 impl Config {
@@ -256,6 +258,7 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
     let (products, ingest) = products::products(&top, around, &delivery);
     let llm = llm::llm(top.section("llm"));
     let summary = llm::summary(top.section("summary"), llm.is_some() && context.is_none());
+    let traces = traces::traces(top.section("traces"));
     let prompts = llm::prompts(top.section("prompts"), base);
     let tours = tours::tours(top.section("tours"), &products, base);
     let names = identity::names(top.section("identity"));
@@ -275,6 +278,7 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
         ingest,
         llm,
         summary,
+        traces,
         prompts,
         tours,
         names,

@@ -20,6 +20,7 @@
 //! | `reply` | `[products.ID.reply]` |
 //! | `identity` | `[identity]` |
 //! | `tours` | `[tours.PRODUCT]` |
+//! | `traces` | `[traces]` |
 //! | `origin` | the web pages that may ask |
 //! | `secret` | what is secret, and its value from the environment or a file, never from the text itself |
 //! | `host` | the hosts that a plugin may reach |
@@ -52,6 +53,7 @@ mod section;
 mod sections;
 mod source;
 mod tours;
+mod traces;
 
 #[cfg(test)]
 mod tests;
@@ -67,3 +69,4 @@ pub use origin::PageOrigin;
 pub use plan::{Changes, NeedsRestart, Plan};
 pub use secret::Secret;
 pub use source::Source;
+pub use traces::Traces;

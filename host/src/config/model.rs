@@ -12,6 +12,7 @@ use super::error::Warning;
 use super::llm::{Llm, Summary};
 use super::origin::PageOrigin;
 use super::secret::Secret;
+use super::traces::Traces;
 use crate::ids::{PluginName, ProductId};
 use crate::offers::tours::Tours;
 use crate::prompts::Prompts;
@@ -49,6 +50,8 @@ pub struct Config {
     pub llm: Option<Llm>,
     /// `[summary]`.
     pub summary: Summary,
+    /// `[traces]`, where it is there.
+    pub traces: Option<Traces>,
     /// What models are asked (`[prompts]`).
     pub prompts: Prompts,
     /// `[tours.PRODUCT]`.

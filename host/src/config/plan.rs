@@ -63,6 +63,7 @@ impl Config {
             ingest,
             llm,
             summary,
+            traces,
             prompts,
             tours,
             names,
@@ -77,6 +78,7 @@ impl Config {
         let Compile { memory_bytes, timeout } = compile;
         fixed.top("compile_memory", *memory_bytes == next.compile.memory_bytes);
         fixed.top("compile_timeout", *timeout == next.compile.timeout);
+        fixed.top("[traces]", *traces == next.traces);
         fixed.server(server, &next.server);
         fixed.store(store, &next.store);
         if !fixed.0.is_empty() {

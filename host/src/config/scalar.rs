@@ -222,7 +222,7 @@ fn integer(value: Scalar<'_>, want: &str) -> Result<Option<u64>, Refusal> {
 }
 
 /// A TOML integer in base 10; `0x…` and its like are converted, sizes beyond 64 bits stay as written.
-fn decimal(number: &toml::de::DeInteger<'_>) -> String {
+pub(super) fn decimal(number: &toml::de::DeInteger<'_>) -> String {
     i128::from_str_radix(number.as_str(), number.radix())
         .map_or_else(|_| number.to_string(), |number| number.to_string())
 }

@@ -53,12 +53,13 @@ fn errors(text: &str, env: &[(&str, &str)]) -> Vec<String> {
         .collect()
 }
 
-const REFERENCE_ENV: [(&str, &str); 6] = [
+const REFERENCE_ENV: [(&str, &str); 7] = [
     ("SIDENOTE_SERVER_TOKEN", "s"),
     ("SIDENOTE_STREAM_TOKEN", "t"),
     ("BOT_SIGNING_SECRET", "b"),
     ("BOT_INCOMING_SECRET", "i"),
     ("SIDENOTE_LLM_KEY", "k"),
+    ("SIDENOTE_TRACES_TOKEN", "c"),
     ("ACME_INGEST_SECRET", "a"),
 ];
 
@@ -110,6 +111,11 @@ fn the_reference_file_states_the_defaults_of_the_code() {
     assert!(llm.base_url.take().is_some_and(|url| url == "https://api.openai.com/v1"));
     assert!(llm.api_version.take().is_some());
     assert_eq!(llm, Llm::of(Provider::OpenAi, "gpt-4o-mini"));
+    let traces = reference.traces.take().expect("the table is there");
+    assert!(traces.token.is_some_and(|token| token.expose() == "c"));
+    let plain = load(&format!("{MINIMAL}[traces]\nendpoint = \"{}\"", traces.endpoint), &[]);
+    let plain = plain.unwrap().traces.expect("the table is there");
+    assert_eq!((traces.sample, &traces.service_name), (plain.sample, &plain.service_name));
     assert_eq!(format!("{reference:#?}"), format!("{minimal:#?}"));
 }
 
@@ -562,6 +568,12 @@ const MISTAKES: &[Mistake] = &[
         "[streams.a-b]\nurl = \"https://a.example\"\n[streams.a_b]\nurl = \"https://b.example\"",
         &[("SIDENOTE__STREAMS__A_B__IDLE_TIMEOUT", "1s")],
     ),
+    ("[traces]\nsample = 0.5", &[]),
+    ("[traces]\nendpoint = \"collector:4318\"", &[]),
+    ("[traces]\nendpoint = \"http://collector.example.com/v1/traces\"", &[]),
+    ("[traces]\nendpoint = \"http://127.0.0.1/\"\nsample = 2", &[]),
+    ("[traces]\nendpoint = \"http://127.0.0.1/\"\nsample = \"half\"", &[]),
+    ("[traces]\nendpoint = \"http://127.0.0.1/\"\n[traces.headers]\nx-key = \"k\"", &[]),
 ];
 
 #[test]

@@ -3,6 +3,7 @@
 use futures_util::future::BoxFuture;
 
 use crate::engine::core::{Call, Ended, Outcome, Work};
+use crate::engine::traced::Traced;
 use crate::ids::SessionKey;
 use crate::outbox::message::{Content, Message, Sending};
 use crate::outbox::note::{
@@ -16,23 +17,22 @@ pub(super) fn make(
     post: Arc<dyn Post>,
     call: Call,
     jitter: fn() -> f64,
+    traced: Traced,
 ) -> BoxFuture<'static, Ended> {
     Box::pin(async move {
         let probe = call.probe;
-        let outcome = run(&*post, call).await;
+        let outcome = run(&*post, call, traced.traceparent()).await;
+        traced.end(&outcome);
         Ended { outcome, probe, random: jitter() }
     })
 }
 
-async fn run(post: &dyn Post, call: Call) -> Outcome {
-    let attempt = |idempotency_key: &str| {
-        let (trace, span) = (rand::random::<u128>(), rand::random::<u64>());
-        note::Call {
-            idempotency_key: idempotency_key.to_owned(),
-            attempt: call.attempt,
-            timeout: call.timeout,
-            traceparent: format!("00-{trace:032x}-{span:016x}-01"),
-        }
+async fn run(post: &dyn Post, call: Call, traceparent: String) -> Outcome {
+    let attempt = |idempotency_key: &str| note::Call {
+        idempotency_key: idempotency_key.to_owned(),
+        attempt: call.attempt,
+        timeout: call.timeout,
+        traceparent: traceparent.clone(),
     };
     match call.work {
         Work::Note { note, unknown } => {

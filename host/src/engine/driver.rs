@@ -16,11 +16,13 @@ use crate::engine::handle::{CONTROL, Handle, INBOX, INBOX_KIB};
 use crate::engine::inbox::{self, Asked, Change, Input};
 use crate::engine::shared::Shared;
 use crate::engine::state::{State, StoreState};
-use crate::engine::{backlog, calls};
+use crate::engine::traced::Traced;
+use crate::engine::{backlog, calls, traced};
 use crate::ids::PluginName;
 use crate::outbox::sink_delivery::Roles;
 use crate::post::Post;
 use crate::store::{self, Journal, JournalError, Store, StoreError};
+use crate::traces::Traces;
 
 /// Inputs of one round at most.
 const ROUND: usize = 1024;
@@ -59,6 +61,7 @@ pub struct Engine {
     scrub_due: watch::Sender<bool>,
     publisher: Publisher,
     backlog: backlog::Teller,
+    traces: Traces,
     /// Calls under way; each ends with what came of it.
     pub(super) calls: JoinSet<Input>,
     /// Told when a slot that this engine waits for is free.
@@ -152,6 +155,7 @@ impl Engine {
             scrub_due: scrub,
             publisher,
             backlog: teller,
+            traces: Traces::off(),
             calls: JoinSet::new(),
             slot,
             draining: false,
@@ -167,6 +171,13 @@ impl Engine {
     #[must_use]
     pub fn with_journal(mut self, journal: Journal) -> Self {
         self.journal = Some(journal);
+        self
+    }
+
+    /// Records spans of its deliveries.
+    #[must_use]
+    pub fn with_traces(mut self, traces: Traces) -> Self {
+        self.traces = traces;
         self
     }
 
@@ -460,7 +471,7 @@ impl Engine {
     /// Ends a transaction: commits it, and then tells and acts.
     async fn end(&mut self, tx: Tx, told: Vec<Told>) -> Result<(), EngineError> {
         let now = tx.now();
-        let Spent { changes, events, calls, accepted, records } = self.core.finish(tx);
+        let Spent { changes, events, calls, undelivered, accepted, records } = self.core.finish(tx);
         self.commit(changes).await?;
         self.counters.actions_accepted.add(accepted);
         events.into_iter().for_each(|event| self.publisher.tell(event));
@@ -468,9 +479,11 @@ impl Engine {
             reply.tell(answer);
             drop(capacity);
         }
+        undelivered.iter().for_each(|work| traced::undelivered(&self.traces, work, now));
         let jitter = self.core.settings().jitter;
         for call in calls {
-            let call = calls::make(self.post.clone(), call, jitter);
+            let traced = Traced::begin(&self.traces, &call, self.clock);
+            let call = calls::make(self.post.clone(), call, jitter, traced);
             self.calls.spawn(async move { Command::Ended(call.await).into() });
         }
         self.scrub(now);

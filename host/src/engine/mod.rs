@@ -29,6 +29,7 @@ mod inbox;
 pub mod ledger;
 mod shared;
 mod state;
+mod traced;
 
 pub use driver::{Engine, EngineError};
 pub use handle::{Handle, InboxLevel, Unchanged};

@@ -30,6 +30,10 @@ impl ApiBackend {
         scrape.times(&names::COMMIT_TIME, &[], counters.commit_times.distribution());
         self.store_metrics(&mut scrape);
         self.llm_metrics(&mut scrape);
+        let spans = self.registry().spans();
+        scrape.count(&names::SPANS, &["sent"], spans.sent);
+        scrape.count(&names::SPANS, &["dropped"], spans.dropped);
+        scrape.count(&names::SPANS, &["failed"], spans.failed);
         self.plugin_metrics(&mut scrape);
         self.backlog_metrics(&mut scrape).await;
         scrape

@@ -42,6 +42,7 @@ use crate::store::{
 use crate::stream::StreamError;
 use crate::stream::push::WebhookVerifier;
 use crate::summary::InvalidRules;
+use crate::traces::{Traces, TracesError};
 pub use messengers::{Mute, Mutes, mutes};
 
 use api::ApiBackend;
@@ -74,6 +75,8 @@ pub struct Host {
     server: JoinSet<Result<(), RunError>>,
     /// The engine: it ends when it has drained.
     core: JoinSet<Result<(), EngineError>>,
+    /// Whoever sends spans: it is told to end when all others have.
+    traces: Sending,
 }
 
 /// Has the configuration of a running host read again.
@@ -122,6 +125,9 @@ pub enum StartError {
     /// The language model can't be asked.
     #[error(transparent)]
     Llm(#[from] SetupError),
+    /// Nothing can be traced.
+    #[error(transparent)]
+    Traces(#[from] TracesError),
     /// A product offers help, or answers, and none of its plugins can.
     #[error(transparent)]
     Mute(#[from] Mutes),
@@ -196,9 +202,11 @@ impl Host {
             &config.plugins,
             Some(&config.cache),
         )?;
-        let registry = Arc::new(registry);
+        let (traces, sending) = traced(&config, clock)?;
+        let registry = Arc::new(registry.with_traces(traces.clone()));
         let settings = engine::settings(&config);
-        let (engine, mut service) = Engine::new(store.clone(), registry.clone(), settings, clock);
+        let (engine, service) = Engine::new(store.clone(), registry.clone(), settings, clock);
+        let mut service = service.with_traces(traces);
         if let Some(journal) = journal.clone() {
             service = service.with_journal(journal);
         }
@@ -262,7 +270,19 @@ impl Host {
             }
             Ok(())
         });
-        Ok(Self { addr, engine, store, registry, api, reloads, stop, ingest, server, core })
+        Ok(Self {
+            addr,
+            engine,
+            store,
+            registry,
+            api,
+            reloads,
+            stop,
+            ingest,
+            server,
+            core,
+            traces: sending,
+        })
     }
 
     /// Waits until every plugin runs or can't be used.
@@ -326,8 +346,11 @@ impl Host {
     pub async fn shutdown(mut self, deadline: Duration) -> Result<(), RunError> {
         let stopped = self.stop_in_order(deadline).await;
         self.say_what_waits().await;
+        let (mut sending, end) = self.traces;
+        end.cancel();
+        let sent = join(&mut sending).await;
         self.store.release().await;
-        stopped
+        stopped.and(sent)
     }
 
     /// Says how much is left to the next start.
@@ -424,6 +447,22 @@ pub async fn open_store(
             }))
         }
     }
+}
+
+/// Whoever sends spans, and how he is told to end.
+type Sending = (JoinSet<Result<(), RunError>>, CancellationToken);
+
+/// Where spans go, and who sends them.
+fn traced(config: &Config, clock: Clock) -> Result<(Traces, Sending), StartError> {
+    let (mut sending, end) = (JoinSet::new(), CancellationToken::new());
+    let Some(config) = &config.traces else { return Ok((Traces::off(), (sending, end))) };
+    let (traces, exporter) = Traces::of(config, clock)?;
+    let stopped = end.clone();
+    sending.spawn(async move {
+        exporter.run(stopped).await;
+        Ok(())
+    });
+    Ok((traces, (sending, end)))
 }
 
 /// Refuses a configuration by which people would be told what no plugin can tell them. Off the async threads: a disk

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use http::HeaderValue;
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -27,6 +26,7 @@ use crate::outbox::note::{
 use crate::outbox::sink_delivery::{Content, Roles, SinkDelivery};
 use crate::post::Post;
 use crate::session::payload::{ActionsPayload, SummaryPayload};
+use crate::traces::{Span, TraceContext};
 
 /// What a plugin that was too busy asks for.
 const BUSY_PAUSE: Duration = Duration::from_millis(250);
@@ -330,13 +330,12 @@ impl Registry {
     ) -> Result<R, PostError> {
         let pool = self.callable(plugin, interface)?;
         let whole = call.timeout.min(pool.call_timeout());
-        let traceparent =
-            HeaderValue::from_str(&call.traceparent).ok().filter(|value| !value.is_empty());
+        let place = self.traces().place(&call.traceparent);
         let export = async |live: &mut Live, left| {
             let call = convert::call(&call, left, self.clock().now());
             export(live, call).await
         };
-        let answer = run(&pool, interface, whole, traceparent, export, answer_outcome);
+        let answer = run(&pool, interface, whole, place, export, answer_outcome);
         answer.await.map_err(post_error)?.map_err(|failure| {
             pool.counters().failures.fetch_add(1, Relaxed);
             PostError::Failed(convert::failure(failure))
@@ -375,7 +374,7 @@ async fn run<R>(
     pool: &Pool,
     interface: Interface,
     whole: Duration,
-    traceparent: Option<HeaderValue>,
+    place: Option<TraceContext>,
     export: impl AsyncFnOnce(&mut Live, Duration) -> wasmtime::Result<R>,
     outcome: impl FnOnce(&R) -> &'static str,
 ) -> Result<R, Stopped> {
@@ -389,9 +388,17 @@ async fn run<R>(
         | Interface::Trigger => Queue::Posts,
     };
     let began = Instant::now();
-    let ended = call_instance(pool, queue, whole, traceparent, export).await;
+    let span = place.as_ref().and_then(|place| place.begin("call"));
+    let place = span.as_ref().map(Span::context).cloned().or(place);
+    let ended = call_instance(pool, queue, whole, place, export).await;
     let outcome = ended.as_ref().map_or_else(stopped_outcome, outcome);
     pool.counters().ended(interface, outcome, began.elapsed());
+    if let Some(mut span) = span {
+        span.tell("sidenote.plugin", pool.name());
+        span.tell("sidenote.plugin.version", pool.short_version());
+        span.tell("sidenote.interface", interface.short());
+        span.end((outcome != "answered").then_some(outcome));
+    }
     ended
 }
 
@@ -399,15 +406,17 @@ async fn call_instance<R>(
     pool: &Pool,
     queue: Queue,
     whole: Duration,
-    traceparent: Option<HeaderValue>,
+    place: Option<TraceContext>,
     export: impl AsyncFnOnce(&mut Live, Duration) -> wasmtime::Result<R>,
 ) -> Result<R, Stopped> {
-    let mut lease = pool.lease(queue, whole, traceparent).await?;
+    let log = pool.span(place.as_ref());
+    let mut lease = pool.lease(queue, whole, place).await?;
     let deadline = lease.deadline;
     let left = deadline.saturating_duration_since(Instant::now());
-    let called = export(&mut lease.warm.live, left).instrument(pool.span());
+    let called = export(&mut lease.warm.live, left).instrument(log.clone());
     let outcome = lease.warm.alarm.until(deadline, called).await;
-    lease.settle(outcome)
+    // What the guest left without a line break is logged now.
+    log.in_scope(|| lease.settle(outcome))
 }
 
 /// What was read of an answer, with a line in the log for an id that can't be kept.

@@ -106,9 +106,11 @@ impl Counters {
         ended.times.observe(took);
     }
 
-    /// A request has ended.
-    pub(super) fn requested(&self, outcome: &Result<Incoming, SendError>) {
-        add(&REQUEST_OUTCOMES, &self.requests, request_outcome(outcome));
+    /// A request has ended. Returns how, in a word.
+    pub(super) fn requested(&self, outcome: &Result<Incoming, SendError>) -> &'static str {
+        let word = request_outcome(outcome);
+        add(&REQUEST_OUTCOMES, &self.requests, word);
+        word
     }
 
     /// What was counted so far.
@@ -202,7 +204,8 @@ mod tests {
         }
         let status =
             |status| Ok(Incoming { status, headers: Default::default(), body: Default::default() });
-        [200, 204, 302, 404, 503, 600].into_iter().for_each(|it| counters.requested(&status(it)));
+        let words = [200, 204, 302, 404, 503, 600].map(|it| counters.requested(&status(it)));
+        assert_eq!(words, ["2xx", "2xx", "3xx", "4xx", "5xx", "other"]);
         counters.requested(&Err(SendError::Invalid(String::new())));
         let slots = [Slots { all: 8, busy: 1 }, Slots { all: 2, busy: 0 }];
         let PluginTotals { calls, requests, .. } = counters.totals(slots);

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
 use tokio::time::Instant;
 use wasmtime::{Engine, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -18,6 +17,7 @@ use super::memory::MemoryBound;
 use super::outbound::{Capacity, Outbound};
 use super::verified::Verified;
 use crate::egress::Alarm;
+use crate::traces::TraceContext;
 
 const MAX_RANDOM_BYTES: u64 = 1 << 20;
 
@@ -93,7 +93,7 @@ pub(super) fn store(engine: &Engine, ground: &Arc<Ground>) -> Store<State> {
             ground: ground.clone(),
             log: log.clone(),
             deadline: Instant::now(),
-            traceparent: None,
+            place: None,
             capacity: Capacity::new(limits.max_response_bytes),
         },
         log,
@@ -126,17 +126,13 @@ pub(super) fn store(engine: &Engine, ground: &Arc<Ground>) -> Store<State> {
 }
 
 /// Readies a store for one call.
-pub(super) fn begin_call(
-    store: &mut Store<State>,
-    deadline: Instant,
-    traceparent: Option<HeaderValue>,
-) {
+pub(super) fn begin_call(store: &mut Store<State>, deadline: Instant, place: Option<TraceContext>) {
     store.set_epoch_deadline(1);
     let state = store.data_mut();
     state.cpu = Cpu { ticks: 0, forgiven: false, ..state.cpu };
     state.verified = Verified::default();
     state.outbound.deadline = deadline;
-    state.outbound.traceparent = traceparent;
+    state.outbound.place = place;
     state.log.begin();
 }
 

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
+use url::Url;
 
 use super::ground::Ground;
 use super::guest_log::GuestLog;
 use crate::egress::{Alarm, Incoming, Outgoing, SendError};
+use crate::traces::{Span, TraceContext};
 
 /// Requests of one instance whose bodies the host holds at a time.
 pub(super) const REQUESTS: usize = 4;
@@ -24,7 +25,8 @@ pub(super) struct Outbound {
     pub(super) ground: Arc<Ground>,
     pub(super) log: GuestLog,
     pub(super) deadline: Instant,
-    pub(super) traceparent: Option<HeaderValue>,
+    /// Where in a trace the call is.
+    pub(super) place: Option<TraceContext>,
     /// What `wasi:http` may hold of the host's memory for this instance.
     pub(super) capacity: Capacity,
 }
@@ -45,11 +47,24 @@ impl Outbound {
         mut request: Outgoing,
         alarm: &mut Alarm,
     ) -> Result<Incoming, SendError> {
-        if let Some(traceparent) = &self.traceparent {
-            request.headers.insert("traceparent", traceparent.clone());
+        let mut span = self.place.as_ref().and_then(|place| place.begin_request("request"));
+        if let Some(span) = &mut span {
+            span.tell("http.request.method", request.method.as_str());
+            let host =
+                Url::parse(&request.url).ok().and_then(|url| Some(url.host_str()?.to_owned()));
+            span.tell("server.address", &host.unwrap_or_default());
+        }
+        if let Some(place) = span.as_ref().map(Span::context).or(self.place.as_ref()) {
+            request.headers.insert("traceparent", place.header());
         }
         let outcome = self.ground.egress.send(request, alarm).await;
-        self.ground.counters.requested(&outcome);
+        let word = self.ground.counters.requested(&outcome);
+        if let Some(mut span) = span {
+            if let Ok(answer) = &outcome {
+                span.tell_number("http.response.status_code", answer.status.into());
+            }
+            span.end((!matches!(word, "2xx" | "3xx")).then_some(word));
+        }
         if let Err(error @ (SendError::Denied(_) | SendError::Secret(_))) = &outcome {
             self.log.denial(error);
         }

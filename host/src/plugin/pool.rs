@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::HeaderValue;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
 use wasmtime::component::ResourceTableError;
@@ -23,6 +22,7 @@ use crate::config::{Isolation, PluginLimits, Sha256};
 use crate::egress::Alarm;
 use crate::once::{Claims, Limits};
 use crate::outbox::note::Crash;
+use crate::traces::TraceContext;
 
 /// How long webhooks are held back when they make a plugin trap again and again.
 const STRANGERS_PAUSE: Duration = Duration::from_secs(1);
@@ -196,8 +196,26 @@ impl Pool {
     }
 
     /// The span of one call: whatever is logged in it tells which version it was.
-    pub(super) fn span(&self) -> tracing::Span {
-        tracing::info_span!("call", plugin = %self.ground.name, version = self.short)
+    /// Where it is traced, they also tell where.
+    pub(super) fn span(&self, place: Option<&TraceContext>) -> tracing::Span {
+        let (plugin, version) = (&self.ground.name, &self.short);
+        match place.filter(|place| place.is_kept()) {
+            None => tracing::info_span!("call", %plugin, version),
+            Some(place) => {
+                let (trace_id, span_id) = place.ids();
+                tracing::info_span!("call", %plugin, version, trace_id, span_id)
+            }
+        }
+    }
+
+    /// The plugin's name.
+    pub(super) fn name(&self) -> &str {
+        &self.ground.name
+    }
+
+    /// This version, in short.
+    pub(super) fn short_version(&self) -> &str {
+        &self.short
     }
 
     /// Another version has taken over: idle instances go at once, the others with their calls.
@@ -257,7 +275,7 @@ impl Pool {
         &self,
         queue: Queue,
         whole: Duration,
-        traceparent: Option<HeaderValue>,
+        place: Option<TraceContext>,
     ) -> Result<Lease<'_>, Stopped> {
         self.counters().calls.fetch_add(1, Relaxed);
         let began = Instant::now();
@@ -284,7 +302,7 @@ impl Pool {
             None => self.start(by, deadline).await?,
         };
         warm.calls += 1;
-        instance::begin_call(&mut warm.live.store, deadline, traceparent);
+        instance::begin_call(&mut warm.live.store, deadline, place);
         Ok(Lease { pool: self, warm, by, deadline, _permit: permit })
     }
 

@@ -24,6 +24,7 @@ use crate::egress::Network;
 use crate::histogram::Distribution;
 use crate::ids::PluginName;
 use crate::outbox::sink_delivery::Roles;
+use crate::traces::{SpanTotals, Traces};
 
 /// Every plugin, by the name that it is configured under.
 pub struct Registry {
@@ -42,6 +43,7 @@ pub struct Registry {
     progress: watch::Sender<()>,
     pub(super) reloads: Tally<ReloadTotals>,
     clock: Clock,
+    traces: Traces,
 }
 
 /// Why a plugin can't be called.
@@ -97,7 +99,25 @@ impl Registry {
             progress: watch::Sender::new(()),
             reloads: Tally::default(),
             clock: Clock::system(),
+            traces: Traces::off(),
         })
+    }
+
+    /// Records spans of its calls and of their requests.
+    #[must_use]
+    pub fn with_traces(mut self, traces: Traces) -> Self {
+        self.traces = traces;
+        self
+    }
+
+    /// How many spans became what.
+    pub fn spans(&self) -> SpanTotals {
+        self.traces.totals()
+    }
+
+    /// Where spans go.
+    pub(super) fn traces(&self) -> &Traces {
+        &self.traces
     }
 
     /// Has a file loaded, again where it was, by whoever watches.

@@ -138,7 +138,7 @@ mod tests {
             ground: Arc::new(ground),
             log: GuestLog::new("bot".into(), 1000),
             deadline: Instant::now() + CALL,
-            traceparent: None,
+            place: None,
             capacity: Capacity::new(100),
         }
     }

@@ -27,6 +27,15 @@ impl Log {
         Self { text, _guard: tracing::subscriber::set_default(subscriber) }
     }
 
+    /// As objects, a line each.
+    pub(crate) fn as_json() -> Self {
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let sink = text.clone();
+        let subscriber =
+            tracing_subscriber::fmt().json().with_writer(move || Sink(sink.clone())).finish();
+        Self { text, _guard: tracing::subscriber::set_default(subscriber) }
+    }
+
     pub(crate) fn text(&self) -> String {
         String::from_utf8(self.text.lock().unwrap().clone()).unwrap()
     }

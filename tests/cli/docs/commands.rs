@@ -175,6 +175,10 @@ const NO_KEYS: &[&str] = &[
     "clear_cooldown",
     "handed_over",
     "left_to_agent",
+    // What traces and their lines have.
+    "trace_id",
+    "span_id",
+    "error.type",
 ];
 
 #[test]

@@ -277,6 +277,7 @@ mod tests {
             attempt: 1,
             text: text.join(" ").into(),
             content: seq,
+            trace: None,
             began: at(ms),
             taken: Some(at(ms + 5)),
             wait_until: None,

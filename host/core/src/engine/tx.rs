@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde::de::DeserializeOwned;
 
-use super::deliveries::Call;
+use super::deliveries::{Call, Work};
 use super::event::What;
 use super::rows::read;
 use super::view::View;
@@ -20,6 +20,7 @@ pub struct Tx {
     changes: Vec<Change>,
     events: Vec<(SessionKey, What)>,
     calls: Vec<Call>,
+    undelivered: Vec<Work>,
     /// Actions that are accepted with it.
     accepted: u64,
     /// Sessions whose record is to be stored.
@@ -40,6 +41,8 @@ pub struct Spent {
     pub events: Vec<(SessionKey, What)>,
     /// Calls to be made: their attempts are on record with the commit.
     pub calls: Vec<Call>,
+    /// What isn't tried any more, and isn't known to be delivered.
+    pub undelivered: Vec<Work>,
     /// Actions that are accepted with it.
     pub accepted: u64,
     /// Sessions whose record changed.
@@ -55,6 +58,7 @@ impl Tx {
             changes: Vec::new(),
             events: Vec::new(),
             calls: Vec::new(),
+            undelivered: Vec::new(),
             accepted: 0,
             records: HashSet::new(),
             touched: Vec::new(),
@@ -83,6 +87,11 @@ impl Tx {
 
     pub(super) fn call(&mut self, call: Call) {
         self.calls.push(call);
+    }
+
+    /// It isn't tried any more.
+    pub(super) fn undelivered(&mut self, work: Work) {
+        self.undelivered.push(work);
     }
 
     pub(super) fn accept(&mut self, actions: u64) {
@@ -138,7 +147,7 @@ impl Tx {
     }
 
     pub(super) fn spend(self) -> Spent {
-        let Self { changes, events, calls, accepted, records, .. } = self;
-        Spent { changes, events, calls, accepted, records }
+        let Self { changes, events, calls, undelivered, accepted, records, .. } = self;
+        Spent { changes, events, calls, undelivered, accepted, records }
     }
 }

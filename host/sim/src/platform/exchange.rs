@@ -27,6 +27,8 @@ pub struct Exchange {
     pub text: Arc<str>,
     /// A hash of the whole note but for its attempt: the same for every attempt at a sealed note.
     pub content: u64,
+    /// The trace context that came with it.
+    pub trace: Option<Arc<str>>,
     /// When the request's head had arrived.
     pub began: Timestamp,
     /// When the platform took the note, if it did; also for one that it had accepted before.
@@ -86,6 +88,7 @@ impl Exchanges {
             attempt: note.attempt,
             text: note.body.as_str().into(),
             content: content(note),
+            trace: None,
             began,
             taken: None,
             wait_until: None,

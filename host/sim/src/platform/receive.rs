@@ -70,7 +70,8 @@ impl Receiver {
             Ok(body) => match self.check(&head.headers, &body) {
                 Ok(envelope) => {
                     let receiver = Arc::clone(&self);
-                    return receiver.handle(&envelope, &body, began, &reset).await;
+                    let trace = head.headers.get("traceparent");
+                    return receiver.handle(&envelope, &body, (began, trace), &reset).await;
                 }
                 Err(refusal) => refusal,
             },
@@ -120,7 +121,7 @@ impl Receiver {
         self: Arc<Self>,
         envelope: &Envelope<'_>,
         body: &[u8],
-        began: Timestamp,
+        (began, trace): (Timestamp, Option<&HeaderValue>),
         reset: &Reset,
     ) -> Answer {
         let full = match self.options.keep {
@@ -140,6 +141,11 @@ impl Receiver {
         let Some(Begun { fault, exchange }) = begun else {
             return no_such_conversation();
         };
+        if let Some(exchange) = exchange
+            && let Some(kept) = self.desk().exchanges.get_mut(exchange)
+        {
+            kept.trace = trace.and_then(|it| it.to_str().ok()).map(Into::into);
+        }
         let handling = Handling {
             receiver: Arc::clone(&self),
             conversation: (&*envelope.conversation_id).into(),

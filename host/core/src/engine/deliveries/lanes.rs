@@ -275,6 +275,7 @@ impl<K: Kind> Waiting for Lanes<K> {
             remove::<K>(tx, key, seq);
         }
         tx.push(put(K::TABLES.dead, session_group(key), seq, &dead));
+        tx.undelivered(K::work(&dead.note, false));
     }
 
     fn next_timer(&self, rules: &Delivery) -> Option<Timestamp> {

@@ -96,6 +96,7 @@ impl Waiting for Messages {
     /// It isn't tried any more. What that means for its session is decided elsewhere.
     fn dead_letter(&mut self, key: &SessionKey, (job, ended): (Job, Ended), tx: &mut Tx) {
         tx.push(delete(Table::Message, session_group(key), job.message.seq));
+        tx.undelivered(Work::Message { message: job.message.clone(), unknown: false });
         self.spent.push((job, ended));
     }
 

@@ -100,6 +100,8 @@ impl Waiting for Jobs {
         let wanted = Wanted::by(&job, tx.now);
         let stays = kept::row(&key.product, &job.note, Reason::GivenUp, wanted);
         tx.extend([row(key, seq, &job), stays]);
+        let idempotency_key = job.idempotency_key();
+        tx.undelivered(Work::Redaction { key: key.clone(), seq, note: job.note, idempotency_key });
     }
 
     fn next_timer(&self, _: &Delivery) -> Option<Timestamp> {
