@@ -20,6 +20,7 @@
 //! | [`plugin`] | components, instances, limits | sessions |
 //! | [`egress`] | the only door to the network for plugins | what is sent |
 //! | [`http`] | webhooks in, links in, health out | how notes are made |
+//! | [`operator_events`] | what a person must see to, logged and sent to a webhook | how the host comes to stand so |
 //! | [`traces`] | spans of deliveries, sent by OTLP | who delivers |
 //! | [`config`] | the TOML file: parse, validate, build | what runs |
 //! | [`host`] | builds the stages from a configuration, starts and stops them in order | what they do |
@@ -48,6 +49,7 @@ pub mod llm;
 pub mod metrics;
 pub mod offering;
 pub mod once;
+pub mod operator_events;
 pub mod plugin;
 pub mod post;
 pub mod prompts;

@@ -264,6 +264,7 @@ fn the_example_files_pass_once_their_secrets_are_set() {
         ("BOT_INCOMING_SECRET", "e"),
         ("SIDENOTE_LLM_KEY", "f"),
         ("SIDENOTE_TRACES_TOKEN", "g"),
+        ("SIDENOTE_EVENTS_SECRET", "h"),
     ];
     for name in ["sidenote.toml", "other-servers.toml"] {
         let folder = tempfile::tempdir().unwrap();

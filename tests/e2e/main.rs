@@ -16,6 +16,7 @@ mod mcp;
 mod metrics;
 mod offer_kills;
 mod offers;
+mod operator_events;
 mod outbox;
 mod pipeline;
 mod platform_faults;

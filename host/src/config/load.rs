@@ -10,7 +10,8 @@ use super::model::{Cache, Compile, Config, Plugin, Server, Store};
 use super::offers::Around;
 use super::section::{File, OVERLAY, Reader, Section, nearest};
 use super::{
-    context, further, identity, llm, mcp, plugins, products, scalar, sections, tours, traces,
+    context, further, identity, llm, mcp, operator_events, plugins, products, scalar, sections,
+    tours, traces,
 };
 use crate::ids::PluginName;
 
@@ -258,6 +259,7 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
     let (products, ingest) = products::products(&top, around, &delivery);
     let llm = llm::llm(top.section("llm"));
     let summary = llm::summary(top.section("summary"), llm.is_some() && context.is_none());
+    let events = operator_events::operator_events(top.section("operator_events"));
     let traces = traces::traces(top.section("traces"));
     let prompts = llm::prompts(top.section("prompts"), base);
     let tours = tours::tours(top.section("tours"), &products, base);
@@ -278,6 +280,7 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
         ingest,
         llm,
         summary,
+        operator_events: events,
         traces,
         prompts,
         tours,

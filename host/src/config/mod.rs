@@ -21,6 +21,7 @@
 //! | `identity` | `[identity]` |
 //! | `tours` | `[tours.PRODUCT]` |
 //! | `traces` | `[traces]` |
+//! | `operator_events` | `[operator_events]` |
 //! | `origin` | the web pages that may ask |
 //! | `secret` | what is secret, and its value from the environment or a file, never from the text itself |
 //! | `host` | the hosts that a plugin may reach |
@@ -42,6 +43,7 @@ mod load;
 mod mcp;
 mod model;
 mod offers;
+mod operator_events;
 mod origin;
 mod plan;
 mod plugins;
@@ -65,6 +67,7 @@ pub use model::{
     Breaker, Cache, Compile, Config, Context, DeadHead, Delivery, History, Isolation, Mcp, Offers,
     Plugin, PluginLimits, PluginSecret, Product, Redis, Retention, Server, Sha256, Store, Stream,
 };
+pub use operator_events::{EventWebhook, OperatorEvents};
 pub use origin::PageOrigin;
 pub use plan::{Changes, NeedsRestart, Plan};
 pub use secret::Secret;

@@ -10,6 +10,7 @@ pub use sidenote_core::rules::{Breaker, DeadHead, Delivery, History, Offers, Pro
 
 use super::error::Warning;
 use super::llm::{Llm, Summary};
+use super::operator_events::OperatorEvents;
 use super::origin::PageOrigin;
 use super::secret::Secret;
 use super::traces::Traces;
@@ -50,6 +51,8 @@ pub struct Config {
     pub llm: Option<Llm>,
     /// `[summary]`.
     pub summary: Summary,
+    /// `[operator_events]`.
+    pub operator_events: OperatorEvents,
     /// `[traces]`, where it is there.
     pub traces: Option<Traces>,
     /// What models are asked (`[prompts]`).

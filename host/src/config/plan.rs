@@ -63,6 +63,7 @@ impl Config {
             ingest,
             llm,
             summary,
+            operator_events,
             traces,
             prompts,
             tours,
@@ -78,6 +79,7 @@ impl Config {
         let Compile { memory_bytes, timeout } = compile;
         fixed.top("compile_memory", *memory_bytes == next.compile.memory_bytes);
         fixed.top("compile_timeout", *timeout == next.compile.timeout);
+        fixed.top("[operator_events]", *operator_events == next.operator_events);
         fixed.top("[traces]", *traces == next.traces);
         fixed.server(server, &next.server);
         fixed.store(store, &next.store);

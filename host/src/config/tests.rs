@@ -53,13 +53,14 @@ fn errors(text: &str, env: &[(&str, &str)]) -> Vec<String> {
         .collect()
 }
 
-const REFERENCE_ENV: [(&str, &str); 7] = [
+const REFERENCE_ENV: [(&str, &str); 8] = [
     ("SIDENOTE_SERVER_TOKEN", "s"),
     ("SIDENOTE_STREAM_TOKEN", "t"),
     ("BOT_SIGNING_SECRET", "b"),
     ("BOT_INCOMING_SECRET", "i"),
     ("SIDENOTE_LLM_KEY", "k"),
     ("SIDENOTE_TRACES_TOKEN", "c"),
+    ("SIDENOTE_EVENTS_SECRET", "o"),
     ("ACME_INGEST_SECRET", "a"),
 ];
 
@@ -111,6 +112,8 @@ fn the_reference_file_states_the_defaults_of_the_code() {
     assert!(llm.base_url.take().is_some_and(|url| url == "https://api.openai.com/v1"));
     assert!(llm.api_version.take().is_some());
     assert_eq!(llm, Llm::of(Provider::OpenAi, "gpt-4o-mini"));
+    let webhook = reference.operator_events.webhook.take().expect("its keys are there");
+    assert_eq!(webhook.secret.expose(), "o");
     let traces = reference.traces.take().expect("the table is there");
     assert!(traces.token.is_some_and(|token| token.expose() == "c"));
     let plain = load(&format!("{MINIMAL}[traces]\nendpoint = \"{}\"", traces.endpoint), &[]);
@@ -574,6 +577,12 @@ const MISTAKES: &[Mistake] = &[
     ("[traces]\nendpoint = \"http://127.0.0.1/\"\nsample = 2", &[]),
     ("[traces]\nendpoint = \"http://127.0.0.1/\"\nsample = \"half\"", &[]),
     ("[traces]\nendpoint = \"http://127.0.0.1/\"\n[traces.headers]\nx-key = \"k\"", &[]),
+    ("[operator_events]\nurl = \"https://hooks.example.com/\"", &[]),
+    (
+        "[operator_events]\nurl = \"http://hooks.example.com/\"\nsecret = { env = \"S\" }",
+        &[("S", "s")],
+    ),
+    ("[operator_events]\ndead_letters = 10001", &[]),
 ];
 
 #[test]

@@ -32,6 +32,7 @@ use crate::llm::Replies;
 use crate::metrics::Scrape;
 use crate::offers::help::Standing;
 use crate::offers::launch::LaunchEvent;
+use crate::operator_events::EventCounts;
 use crate::outbox::trouble::{FaultKind, LastError};
 use crate::plugin::{
     self, Health, ReceiveError, Registry, WebhookEvent, WebhookRequest, WebhookTurn,
@@ -68,6 +69,7 @@ pub(super) struct Shown {
     pub(super) plugins: BTreeSet<PluginName>,
     pub(super) streams: Vec<Status>,
     pub(super) readers: Asked,
+    pub(super) events: Option<EventCounts>,
 }
 
 impl ApiBackend {
@@ -110,6 +112,11 @@ impl ApiBackend {
     /// Has these readers asked from here on.
     pub(super) fn show_readers(&self, readers: Asked) {
         self.show(|shown| shown.readers = readers);
+    }
+
+    /// Shows what is told of these.
+    pub(super) fn show_event_counts(&self, counts: EventCounts) {
+        self.show(|shown| shown.events = Some(counts));
     }
 
     fn show(&self, change: impl FnOnce(&mut Shown)) {

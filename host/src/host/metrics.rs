@@ -30,6 +30,10 @@ impl ApiBackend {
         scrape.times(&names::COMMIT_TIME, &[], counters.commit_times.distribution());
         self.store_metrics(&mut scrape);
         self.llm_metrics(&mut scrape);
+        let events = self.shown().events.as_ref().map(|counts| counts.get()).unwrap_or_default();
+        scrape.count(&names::OPERATOR_EVENTS, &["sent"], events.sent);
+        scrape.count(&names::OPERATOR_EVENTS, &["dropped"], events.dropped);
+        scrape.count(&names::OPERATOR_EVENTS, &["failed"], events.failed);
         let spans = self.registry().spans();
         scrape.count(&names::SPANS, &["sent"], spans.sent);
         scrape.count(&names::SPANS, &["dropped"], spans.dropped);

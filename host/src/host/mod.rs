@@ -7,6 +7,7 @@
 //! committed, what is queued is posted, until the deadline. What is left then is in the store.
 
 mod api;
+mod conditions;
 mod ingest;
 mod language;
 mod messengers;
@@ -33,6 +34,7 @@ use crate::engine::ledger::{self, Waiting};
 use crate::engine::{self, Engine, EngineError, Handle, Totals};
 use crate::http::{AskedBy, Reload, ServeError};
 use crate::llm::SetupError;
+use crate::operator_events::{self, OperatorEvents};
 use crate::outbox::lane::DeadLetter;
 use crate::plugin::{Compiler, LoadError, Registry};
 use crate::store::{
@@ -125,6 +127,9 @@ pub enum StartError {
     /// The language model can't be asked.
     #[error(transparent)]
     Llm(#[from] SetupError),
+    /// Nobody can be told of what a person must see to.
+    #[error(transparent)]
+    OperatorEvents(#[from] operator_events::SetupError),
     /// Nothing can be traced.
     #[error(transparent)]
     Traces(#[from] TracesError),
@@ -231,6 +236,8 @@ impl Host {
         let api = Arc::new(api);
         api.change_products(&config);
 
+        let events = OperatorEvents::new(&config.operator_events, None, clock)?;
+        api.show_event_counts(events.counts());
         let (mut ingest, mut server, mut core) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
         let mut running =
             RunningReaders::new(engine.clone(), registry.clone(), clock, stop.clone());
@@ -242,6 +249,11 @@ impl Host {
         let (watched, stopped) = (registry.clone(), stop.clone());
         ingest.spawn(async move {
             watched.watch(LOOK_EVERY, stopped).await;
+            Ok(())
+        });
+        let (looked_at, stopped) = (api.clone(), stop.clone());
+        ingest.spawn(async move {
+            events.run(looked_at, stopped).await;
             Ok(())
         });
         streams.swap([], clients).await;

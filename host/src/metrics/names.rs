@@ -125,7 +125,7 @@ static UNLINKED: Label = one_of("reason", &["claimed", "unresolved"]);
 static LINKS: Label = one_of("outcome", &["made", "refused", "outranked"]);
 static DELIVERED: Label = one_of("kind", &["note", "sink"]);
 static SINKS: Label = one_of("outcome", &["made", "joined", "accepted", "dead"]);
-static SPAN_OUTCOMES: Label = one_of("outcome", &["sent", "dropped", "failed"]);
+static SENT_OUTCOMES: Label = one_of("outcome", &["sent", "dropped", "failed"]);
 static SUMMARIES: Label =
     one_of("outcome", &["sealed", "unlinked", "ignored", "made", "failed", "discarded"]);
 static REDACTIONS: Label = one_of("outcome", &["queued", "done", "unsupported", "dead", "expired"]);
@@ -261,7 +261,8 @@ metrics! {
         MESSAGE_ATTEMPTS_FAILED: Counter "message_attempts_failed" = "Attempts at a message that are followed by another, or by a question for it.";
         LLM_CALLS: Counter "llm_calls" = "Tries at asking the language model.";
         LLM_FAILURES: Counter "llm_failures" = "Tries that failed.";
-        SPANS: Counter "trace_spans" by [SPAN_OUTCOMES] = "Spans that the collector was sent, that were dropped because too many waited, and that it refused or couldn't be sent.";
+        OPERATOR_EVENTS: Counter "operator_events" by [SENT_OUTCOMES] = "Operator events that the webhook was sent, that were dropped because too many waited, and that it never accepted.";
+        SPANS: Counter "trace_spans" by [SENT_OUTCOMES] = "Spans that the collector was sent, that were dropped because too many waited, and that it refused or couldn't be sent.";
         LLM_TOKENS: Counter "llm_tokens" by [TOKENS] = "Tokens of questions and of answers, as far as the provider says.";
     }
     "The store" {

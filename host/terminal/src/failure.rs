@@ -106,6 +106,7 @@ fn subject(error: &StartError) -> Option<String> {
         | StartError::Stream(_)
         | StartError::Context(_)
         | StartError::Llm(_)
+        | StartError::OperatorEvents(_)
         | StartError::Traces(_)
         | StartError::Mute(_)
         | StartError::Summary(_)

@@ -179,6 +179,12 @@ const NO_KEYS: &[&str] = &[
     "trace_id",
     "span_id",
     "error.type",
+    // Operator events.
+    "plugin.disabled",
+    "credentials.refused",
+    "stream.stopped",
+    "store.unavailable",
+    "dead_letters.above",
 ];
 
 #[test]
