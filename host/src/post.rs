@@ -1,5 +1,7 @@
 //! The way to the plugins, as the engine sees it.
 
+use std::sync::Arc;
+
 use crate::ids::{ConversationId, PluginName};
 use crate::outbox::message::Message;
 use crate::outbox::note::{Call, Found, Note, PostError, Posted, Redaction};
@@ -56,6 +58,12 @@ pub trait Post: Send + Sync + 'static {
     /// Whether a plugin is being made ready, so that nothing is begun with it until it is.
     fn is_coming(&self, _: &PluginName) -> bool {
         false
+    }
+
+    /// Which version of a plugin its next call is made with: what its manifest says, `+`, and the first digits of its
+    /// content's hash. `None` where that isn't known.
+    fn version(&self, _: &PluginName) -> Option<Arc<str>> {
+        None
     }
 
     /// What a plugin can do; `None` where that isn't known, because it can't be loaded.

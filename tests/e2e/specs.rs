@@ -146,6 +146,7 @@ fn note(plugin: &str, conversation: &ConversationId) -> Note {
         sealed_at: Timestamp(0),
         waits_since: None,
         begun: false,
+        resent_of: None,
     }
 }
 

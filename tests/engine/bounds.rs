@@ -8,6 +8,7 @@ use sidenote::clock::Timestamp;
 use sidenote::config::Delivery;
 use sidenote::engine::erase::{Erasure, Subject};
 use sidenote::ids::{ConversationId, SessionId};
+use sidenote::outbox::attempt::Attempts;
 use sidenote::outbox::note::{NoteKind, Redaction, SentNote};
 use sidenote::outbox::redaction::{Job, Why};
 use sidenote::store::{Change, Group, Key, MemoryStore, Store, Table};
@@ -77,6 +78,10 @@ fn sent(name: &str) -> SentNote {
         kind: NoteKind::Actions,
         through: 1,
         stays: false,
+        made: None,
+        actions: 0,
+        resent_of: None,
+        tries: Attempts::NONE,
     }
 }
 

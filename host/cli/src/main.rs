@@ -18,6 +18,7 @@ mod run;
 mod smoke_test;
 mod stream;
 mod table;
+mod when;
 
 use std::process::ExitCode;
 

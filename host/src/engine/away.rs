@@ -74,6 +74,7 @@ impl Journalled {
             | Command::Offer(_)
             | Command::Reply(_)
             | Command::Turn(_)
+            | Command::Resend(_)
             | Command::Help(_)
             | Command::Scrubbed(_)
             | Command::Ended(_)
@@ -238,5 +239,12 @@ fn is_accepting(input: &Input) -> bool {
 
 /// Whether a command is for this moment only: it isn't carried out when the store is back.
 fn is_for_now(command: &Command) -> bool {
-    matches!(command, Command::Offer(_) | Command::Reply(_) | Command::Turn(_) | Command::Help(_))
+    matches!(
+        command,
+        Command::Offer(_)
+            | Command::Reply(_)
+            | Command::Turn(_)
+            | Command::Help(_)
+            | Command::Resend(_)
+    )
 }

@@ -2,9 +2,11 @@
 
 use futures_util::future::BoxFuture;
 
+use crate::clock::Clock;
 use crate::engine::core::{Call, Ended, Outcome, Work};
 use crate::engine::traced::Traced;
-use crate::ids::SessionKey;
+use crate::ids::{PluginName, SessionKey};
+use crate::outbox::attempt::{Asked, Course};
 use crate::outbox::message::{Content, Message, Sending};
 use crate::outbox::note::{
     self, Crash, FailureKind, Found, Note, NoteKind, PostError, Posted, Redaction, SentNote,
@@ -17,17 +19,32 @@ pub(super) fn make(
     post: Arc<dyn Post>,
     call: Call,
     jitter: fn() -> f64,
+    clock: Clock,
     traced: Traced,
 ) -> BoxFuture<'static, Ended> {
     Box::pin(async move {
-        let probe = call.probe;
-        let outcome = run(&*post, call, traced.traceparent()).await;
+        let (probe, began) = (call.probe, clock.now());
+        // Another may take over while it runs: a call is answered by the one that it began with.
+        let version = post.version(plugin(&call.work));
+        let (outcome, asked) = run(&*post, call, traced.traceparent()).await;
+        let took = clock.now().since(began);
         traced.end(&outcome);
-        Ended { outcome, probe, random: jitter() }
+        Ended { outcome, course: Course { probe, random: jitter(), version, took, asked } }
     })
 }
 
-async fn run(post: &dyn Post, call: Call, traceparent: String) -> Outcome {
+/// By which plugin it is done.
+fn plugin(work: &Work) -> &PluginName {
+    match work {
+        Work::Note { note, .. } => &note.plugin,
+        Work::Sink(delivery) => &delivery.plugin,
+        Work::Message { message, .. } => &message.plugin,
+        Work::Redaction { note, .. } => &note.plugin,
+    }
+}
+
+/// What came of it, and of the question before it whether the platform has it already.
+async fn run(post: &dyn Post, call: Call, traceparent: String) -> (Outcome, Option<Asked>) {
     let attempt = |idempotency_key: &str| note::Call {
         idempotency_key: idempotency_key.to_owned(),
         attempt: call.attempt,
@@ -38,17 +55,19 @@ async fn run(post: &dyn Post, call: Call, traceparent: String) -> Outcome {
         Work::Note { note, unknown } => {
             let attempt = attempt(&note.idempotency_key);
             // Where an earlier attempt ended without an outcome, the platform is asked first.
-            let asked = if unknown { find(post, attempt.clone(), &note).await } else { None };
-            let found = matches!(asked, Some(Ok(_)));
-            let result = match asked {
+            let (answer, asked) = match unknown {
+                true => find(post, attempt.clone(), &note).await,
+                false => (None, None),
+            };
+            let result = match answer {
                 Some(answer) => answer,
                 None => post.post_note(attempt, &note).await,
             };
-            Outcome::Note { note, found, result }
+            (Outcome::Note { note, result }, asked)
         }
         Work::Sink(delivery) => {
             let result = post.write_sink(attempt(&delivery.idempotency_key), &delivery).await;
-            Outcome::Sink { delivery, result }
+            (Outcome::Sink { delivery, result }, None)
         }
         Work::Message { message, unknown } => {
             let attempt = attempt(&message.idempotency_key);
@@ -63,7 +82,13 @@ async fn run(post: &dyn Post, call: Call, traceparent: String) -> Outcome {
                     post.send_message(attempt, &message).await.map(Sending::Posted)
                 }
             };
-            Outcome::Message { message, result }
+            let asked = (unknown && !message.content.is_repeatable()).then_some(match &result {
+                Ok(Sending::Posted(_)) => Asked::Found,
+                Ok(Sending::NotThere) => Asked::NotFound,
+                Ok(Sending::CantTell) => Asked::CannotTell,
+                Err(_) => Asked::Failed,
+            });
+            (Outcome::Message { message, result }, asked)
         }
         Work::Redaction { key, seq, note, idempotency_key } => {
             let id = match &note.note_id {
@@ -78,18 +103,31 @@ async fn run(post: &dyn Post, call: Call, traceparent: String) -> Outcome {
                 Ok(Err(redaction)) => Ok(redaction),
                 Err(error) => Err(error),
             };
-            Outcome::Redaction { key, seq, note, result }
+            (Outcome::Redaction { key, seq, note, result }, None)
         }
     }
 }
 
-/// Asks whether the platform has a note whose outcome isn't known. `None`: it is to be sent, because the
-/// platform doesn't have it, or because nobody can say.
-async fn find(post: &dyn Post, call: note::Call, note: &Note) -> Option<Result<Posted, PostError>> {
-    match post.find_note(call, note).await {
-        Ok(Found::Yes(note_id)) => Some(Ok(Posted { note_id, pause: None })),
-        Ok(Found::No | Found::Unsupported) => None,
-        Err(PostError::Failed(failure)) => match failure.kind {
+/// Asks whether the platform has a note whose outcome isn't known, and says what came of that. Without a result it is
+/// to be sent, because the platform doesn't have it, or because nobody can say.
+async fn find(
+    post: &dyn Post,
+    call: note::Call,
+    note: &Note,
+) -> (Option<Result<Posted, PostError>>, Option<Asked>) {
+    let (result, asked) = match post.find_note(call, note).await {
+        Ok(Found::Yes(note_id)) => (Some(Ok(Posted { note_id, pause: None })), Asked::Found),
+        Ok(Found::No) => (None, Asked::NotFound),
+        Ok(Found::Unsupported) => (None, Asked::CannotTell),
+        Err(error) => (unanswered(error), Asked::Failed),
+    };
+    (result, Some(asked))
+}
+
+/// What a question that failed comes to. `None`: the note is to be sent all the same.
+fn unanswered(error: PostError) -> Option<Result<Posted, PostError>> {
+    match error {
+        PostError::Failed(failure) => match failure.kind {
             FailureKind::Transient
             | FailureKind::RateLimited
             | FailureKind::Auth
@@ -97,9 +135,9 @@ async fn find(post: &dyn Post, call: note::Call, note: &Note) -> Option<Result<P
             // The question is refused, not the note.
             FailureKind::Invalid | FailureKind::Permanent => None,
         },
-        Err(error @ PostError::Unavailable { .. }) => Some(Err(error)),
-        Err(error @ PostError::Crashed { crash: Crash::Timeout, .. }) => Some(Err(error)),
-        Err(PostError::Crashed { .. }) => None,
+        error @ PostError::Unavailable { .. } => Some(Err(error)),
+        error @ PostError::Crashed { crash: Crash::Timeout, .. } => Some(Err(error)),
+        PostError::Crashed { .. } => None,
     }
 }
 
@@ -125,6 +163,7 @@ async fn find_message(
         sealed_at: message.made_at,
         waits_since: None,
         begun: false,
+        resent_of: None,
     };
     Ok(match post.find_note(call, &note).await? {
         Found::Yes(note_id) => Sending::Posted(Posted { note_id, pause: None }),
@@ -174,6 +213,7 @@ async fn name(
         sealed_at: sent.at,
         waits_since: None,
         begun: false,
+        resent_of: None,
     };
     Ok(match post.find_note(call, &note).await? {
         Found::Yes(Some(id)) => Ok(id),

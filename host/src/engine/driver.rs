@@ -382,6 +382,7 @@ impl Engine {
             | Command::Offer(_)
             | Command::Reply(_)
             | Command::Turn(_)
+            | Command::Resend(_)
             | Command::Help(_)
             | Command::Scrubbed(_)
             | Command::Ended(_) => {}
@@ -427,6 +428,7 @@ impl Engine {
             | Command::Offer(_)
             | Command::Reply(_)
             | Command::Turn(_)
+            | Command::Resend(_)
             | Command::Help(_)
             | Command::Scrubbed(_)
             | Command::Ended(_)
@@ -483,7 +485,7 @@ impl Engine {
         let jitter = self.core.settings().jitter;
         for call in calls {
             let traced = Traced::begin(&self.traces, &call, self.clock);
-            let call = calls::make(self.post.clone(), call, jitter, traced);
+            let call = calls::make(self.post.clone(), call, jitter, self.clock, traced);
             self.calls.spawn(async move { Command::Ended(call.await).into() });
         }
         self.scrub(now);

@@ -223,7 +223,7 @@ impl Handle {
     }
 
     /// Asks the engine for something that is for this moment only.
-    async fn ask<T>(
+    pub(super) async fn ask<T>(
         &self,
         command: Command,
         reply: impl FnOnce(oneshot::Sender<T>) -> Reply,

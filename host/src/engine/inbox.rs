@@ -7,6 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use crate::engine::core::erase::Erased;
 use crate::engine::core::helping::HelpError;
 use crate::engine::core::link::{LinkError, Linked};
+use crate::engine::core::resend::{ResendError, Resent};
 use crate::engine::core::{Answer, Command, Settings};
 use crate::ids::SessionKey;
 use crate::offers::help::{Heard, Standing};
@@ -66,6 +67,7 @@ pub(super) enum Reply {
     Summary(oneshot::Sender<Summary>),
     Link(oneshot::Sender<Result<Linked, LinkError>>),
     Decided(oneshot::Sender<usize>),
+    Resent(oneshot::Sender<Result<Resent, ResendError>>),
     Erased(oneshot::Sender<Erased>),
     Offered(oneshot::Sender<Result<u64, Refusal>>),
     Replied(oneshot::Sender<Result<Replied, NotReplied>>),
@@ -83,6 +85,7 @@ impl Reply {
             }
             (Self::Link(reply), Answer::Linked(linked)) => drop(reply.send(linked)),
             (Self::Decided(reply), Answer::Decided(count)) => drop(reply.send(count)),
+            (Self::Resent(reply), Answer::Resent(resent)) => drop(reply.send(resent)),
             (Self::Erased(reply), Answer::Erased(erased)) => drop(reply.send(erased)),
             (Self::Offered(reply), Answer::Offered(offered)) => drop(reply.send(offered)),
             (Self::Replied(reply), Answer::Replied(replied)) => drop(reply.send(replied)),
@@ -94,6 +97,7 @@ impl Reply {
                 | Self::Summary(_)
                 | Self::Link(_)
                 | Self::Decided(_)
+                | Self::Resent(_)
                 | Self::Erased(_)
                 | Self::Offered(_)
                 | Self::Replied(_)
@@ -116,6 +120,7 @@ impl Reply {
             Self::Nobody
             | Self::Link(_)
             | Self::Decided(_)
+            | Self::Resent(_)
             | Self::Erased(_)
             | Self::Offered(_)
             | Self::Replied(_)

@@ -15,7 +15,8 @@ use crate::engine::feed::{Next, What};
 use crate::engine::helping::commands::{HelpCommand, HelpError, Turn};
 use crate::engine::helping::{Decisions, Helped};
 use crate::engine::ledger::{
-    self, Account, By, Decided, Filter, LedgerError, Listing, Order, Want,
+    self, Account, By, Decided, Delivery, Filter, LedgerError, Listing, Order, Repeat,
+    ResendFailure, Timeline, TimelineWant, Want,
 };
 use crate::engine::link::{Identity, LinkCommand, LinkError, LinkMode, Linked, Who, Word};
 use crate::engine::{self, Handle, StoreState};
@@ -33,6 +34,7 @@ use crate::metrics::Scrape;
 use crate::offers::help::Standing;
 use crate::offers::launch::LaunchEvent;
 use crate::operator_events::EventCounts;
+use crate::outbox::delivery_id::DeliveryId;
 use crate::outbox::trouble::{FaultKind, LastError};
 use crate::plugin::{
     self, Health, ReceiveError, Registry, WebhookEvent, WebhookRequest, WebhookTurn,
@@ -466,6 +468,36 @@ impl Backend for ApiBackend {
     async fn decide(&self, order: &Order) -> Result<Decided, LedgerError> {
         self.check_open()?;
         ledger::carry_out(&*self.store, &self.engine, order, self.clock, By::Api).await
+    }
+
+    async fn delivery(&self, id: &DeliveryId, text: bool) -> Result<Option<Delivery>, LedgerError> {
+        self.check_open()?;
+        Ok(ledger::delivery(&*self.store, id, text, self.clock.now()).await?)
+    }
+
+    async fn resend(
+        &self,
+        id: &DeliveryId,
+        dry_run: bool,
+        text: bool,
+    ) -> Result<Repeat, ResendFailure> {
+        if self.closed.get() {
+            return Err(engine::Closed.into());
+        }
+        let (store, now) = (&*self.store, self.clock.now());
+        match dry_run {
+            true => ledger::preview_resend(store, &self.engine.settings(), id, text, now).await,
+            false => ledger::resend(store, &self.engine, id, (text, By::Api), now).await,
+        }
+    }
+
+    async fn timeline(
+        &self,
+        key: &SessionKey,
+        want: &TimelineWant,
+    ) -> Result<Option<Timeline>, LedgerError> {
+        self.check_open()?;
+        Ok(ledger::timeline(&*self.store, key, want, self.clock.now()).await?)
     }
 
     async fn erase(&self, erasure: &Erasure, dry_run: bool) -> Result<Erased, EraseError> {

@@ -12,17 +12,22 @@ use super::reload_record::{
 };
 use crate::clock::Timestamp;
 use crate::context::Recent;
+use crate::engine::core::resend::ResendError;
 use crate::engine::erase::kept::{KeptCursor, KeptFilter, KeptList};
 use crate::engine::erase::{EraseError, Erased, Erasure};
 use crate::engine::helping::commands::{HelpCommand, HelpError};
 use crate::engine::helping::{Decisions, Helped};
-use crate::engine::ledger::{Decided, Filter, LedgerError, Listing, Order, Want};
+use crate::engine::ledger::{
+    Decided, Delivery, Filter, LedgerError, Listing, Order, Repeat, ResendFailure, Timeline,
+    TimelineWant, Want,
+};
 use crate::engine::link::{LinkError, LinkMode, Linked};
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::llm::Replies;
 use crate::metrics::Scrape;
 use crate::offers::help::Standing;
 use crate::offers::launch::LaunchEvent;
+use crate::outbox::delivery_id::DeliveryId;
 use crate::outbox::trouble::LastError;
 use crate::plugin::{CacheTotals, PluginState, ReloadTotals, WebhookRequest};
 use crate::store::StoreError;
@@ -73,6 +78,35 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Carries a person's order out. Returns after the last commit, or when it takes too long.
     async fn decide(&self, order: &Order) -> Result<Decided, LedgerError>;
+
+    /// What a delivery is, where it stands, and the attempts at it; `None` where nothing is known of it, as by default.
+    async fn delivery(
+        &self,
+        _id: &DeliveryId,
+        _text: bool,
+    ) -> Result<Option<Delivery>, LedgerError> {
+        Ok(None)
+    }
+
+    /// Has a delivered note sent once more, or only says what that would be. Returns after the commit. By default no
+    /// note is known.
+    async fn resend(
+        &self,
+        _id: &DeliveryId,
+        _dry_run: bool,
+        _text: bool,
+    ) -> Result<Repeat, ResendFailure> {
+        Err(ResendError::NotFound.into())
+    }
+
+    /// What is known of a session, in the order of time; `None` where nothing is, as by default.
+    async fn timeline(
+        &self,
+        _key: &SessionKey,
+        _want: &TimelineWant,
+    ) -> Result<Option<Timeline>, LedgerError> {
+        Ok(None)
+    }
 
     /// Erases somebody, or only counts what that would be. Returns after the last commit.
     async fn erase(&self, erasure: &Erasure, dry_run: bool) -> Result<Erased, EraseError>;

@@ -33,6 +33,7 @@ mod auth;
 mod backend;
 mod body;
 mod context;
+mod deliveries;
 mod erase;
 mod events;
 mod gate;

@@ -26,17 +26,23 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// Lists notes that wait or are dead letters.
 pub(super) async fn list(State(api): State<ApiState>, uri: Uri) -> Result<Response, Refused> {
     let (filter, want) = wanted(&uri)?;
-    if want.text && !matches!(api.gate.rule(), Rule::Bearer(_)) {
-        return Err(Refused::new(
-            StatusCode::FORBIDDEN,
-            "text_needs_token",
-            "the texts of notes are given to the bearer of a token only",
-            "set `token` in [server] and send it, or leave `text` out",
-        ));
-    }
+    check_text(&api, want.text)?;
     let listing = api.within_deadline(api.backend.outbox(&filter, &want)).await?;
     let value = serde_json::to_value(listing.map_err(failed)?);
     Ok(json_answer(StatusCode::OK, &value.expect("a listing is made of text and numbers")))
+}
+
+/// Refuses the texts of notes to whom they aren't given.
+pub(super) fn check_text(api: &ApiState, text: bool) -> Result<(), Refused> {
+    if !text || matches!(api.gate.rule(), Rule::Bearer(_)) {
+        return Ok(());
+    }
+    Err(Refused::new(
+        StatusCode::FORBIDDEN,
+        "text_needs_token",
+        "the texts of notes are given to the bearer of a token only",
+        "set `token` in [server] and send it, or leave `text` out",
+    ))
 }
 
 /// Has notes sent again.
@@ -173,7 +179,7 @@ fn unusable(code: &'static str, message: impl Into<Cow<'static, str>>) -> Refuse
     Refused::new(StatusCode::UNPROCESSABLE_ENTITY, code, message, Which::EXAMPLE)
 }
 
-fn failed(error: LedgerError) -> Refused {
+pub(super) fn failed(error: LedgerError) -> Refused {
     match error {
         LedgerError::Store(error) => {
             // Its words can name files and addresses: they are the operator's.

@@ -13,13 +13,13 @@ use super::mcp::{self, Mcp};
 use super::route::{GuardedRouter, Route};
 use super::state::ApiState;
 use super::{
-    context, erase, events, health, help, ingest, link, metrics, outbox, plugins, reload, reply,
-    streams, webhook,
+    context, deliveries, erase, events, health, help, ingest, link, metrics, outbox, plugins,
+    reload, reply, streams, webhook,
 };
 use crate::config::Server;
 
 /// Every address. The router, the list in a 404 and the tests of access are made of it.
-pub(super) fn table() -> [Route; 26] {
+pub(super) fn table() -> [Route; 29] {
     const GET: &[&str] = &["GET", "HEAD"];
     const POST: &[&str] = &["POST"];
     [
@@ -30,10 +30,13 @@ pub(super) fn table() -> [Route; 26] {
         Route::new(HELP, POST, Owner, help::change),
         Route::new(EVENTS, POST, Owner, events::token),
         Route::new(EVENTS, &["GET"], Browser, events::events),
+        Route::new(TIMELINE, GET, Owner, deliveries::timeline),
         Route::new("/offers", GET, Owner, help::list),
         Route::new("/outbox", GET, Owner, outbox::list),
         Route::new("/outbox/retry", POST, Owner, outbox::retry),
         Route::new("/outbox/purge", POST, Owner, outbox::purge),
+        Route::new(DELIVERY, GET, Owner, deliveries::show),
+        Route::new(RESEND, POST, Owner, deliveries::resend),
         Route::new("/erase", GET, Owner, erase::list),
         Route::new("/erase", POST, Owner, erase::erase),
         Route::new("/plugins", GET, Owner, plugins::list),
@@ -55,6 +58,9 @@ pub(super) fn table() -> [Route; 26] {
 
 const EVENTS: &str = "/sessions/{product_id}/{session_id}/events";
 const HELP: &str = "/sessions/{product_id}/{session_id}/help";
+const TIMELINE: &str = "/sessions/{product_id}/{session_id}/timeline";
+const DELIVERY: &str = "/deliveries/{product_id}/{session_id}/{number}";
+const RESEND: &str = "/deliveries/{product_id}/{session_id}/{number}/resend";
 const LIVE_ACTIVITY: &str = "/users/{product_id}/{user_id}/live-activity";
 /// There only where it is wanted.
 const MCP: &str = "/mcp";

@@ -18,6 +18,7 @@ use crate::engine::link::{Identity, LinkCommand, LinkError, LinkMode, Who, Word}
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::offers::log::Decision;
 use crate::offers::refusal::Refusal;
+use crate::outbox::attempt::Course;
 use crate::outbox::message::Sending;
 use crate::outbox::note::{Posted, Redaction};
 use crate::outbox::sink_delivery::Roles;
@@ -409,7 +410,7 @@ impl Rehearsal {
 fn succeeded(call: Call) -> Ended {
     let posted = || Posted { note_id: Some("rehearsed".to_owned()), pause: None };
     let outcome = match call.work {
-        Work::Note { note, .. } => Outcome::Note { note, found: false, result: Ok(posted()) },
+        Work::Note { note, .. } => Outcome::Note { note, result: Ok(posted()) },
         Work::Sink(delivery) => Outcome::Sink { delivery, result: Ok(()) },
         Work::Message { message, .. } => {
             Outcome::Message { message, result: Ok(Sending::Posted(posted())) }
@@ -418,7 +419,7 @@ fn succeeded(call: Call) -> Ended {
             Outcome::Redaction { key, seq, note, result: Ok(Redaction::Removed) }
         }
     };
-    Ended { outcome, probe: call.probe, random: 0.5 }
+    Ended { outcome, course: Course::of(call.probe, 0.5) }
 }
 
 fn fetch(rows: &BTreeMap<Key, Vec<u8>>, missing: Missing, view: &mut View) {

@@ -129,6 +129,10 @@ impl Post for Registry {
         matches!(self.pool(plugin, Queue::Posts), Err(NoPool::Compiling))
     }
 
+    fn version(&self, plugin: &PluginName) -> Option<Arc<str>> {
+        Some(self.pool(plugin, Queue::Posts).ok()?.told())
+    }
+
     fn roles(&self, plugin: &PluginName) -> Option<Roles> {
         Self::roles(self, plugin)
     }

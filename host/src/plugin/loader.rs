@@ -220,8 +220,10 @@ impl Loader {
             permits: self.permits.clone(),
             counters: shared.counters().clone(),
         });
+        let manifest = compiled.manifest.as_deref();
+        let version = (compiled.version, manifest.map(|manifest| &*manifest.version));
         let (admitted, tried) = admit::admit(&self.linker, &compiled.component, &ground).await?;
-        Ok(Pool::new(admitted, ground, config.isolation, compiled.version, shared, tried))
+        Ok(Pool::new(admitted, ground, config.isolation, version, shared, tried))
     }
 
     /// How long compiling took.

@@ -35,6 +35,8 @@ pub(super) struct Pool {
     version: Sha256,
     /// The version, for people.
     short: String,
+    /// What its manifest says, and the first digits of the version.
+    told: Arc<str>,
     shared: Arc<Shared>,
     /// Instances between calls; `None` when another version has taken over.
     idle: Mutex<Option<Vec<Warm>>>,
@@ -165,7 +167,7 @@ impl Pool {
         admitted: Admitted,
         ground: Arc<Ground>,
         isolation: Isolation,
-        version: Sha256,
+        (version, told): (Sha256, Option<&str>),
         shared: Arc<Shared>,
         tried: Live,
     ) -> Self {
@@ -175,6 +177,7 @@ impl Pool {
             isolation,
             version,
             short: source::short(version),
+            told: source::told(version, told),
             shared,
             idle: Mutex::new(Some(vec![Warm::new(tried)])),
             own: Mutex::new(Supervisor::new()),
@@ -186,6 +189,11 @@ impl Pool {
     /// Which version this is.
     pub(super) fn version(&self) -> Sha256 {
         self.version
+    }
+
+    /// Which version this is, for the log of attempts.
+    pub(super) fn told(&self) -> Arc<str> {
+        self.told.clone()
     }
 
     /// Whether the plugin answers such calls, or they are held back.

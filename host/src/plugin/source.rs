@@ -4,6 +4,7 @@ use std::fs::{File, Metadata};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use sha2::Digest;
 
@@ -15,6 +16,8 @@ use crate::config::Sha256;
 pub(super) const MAX_COMPONENT_BYTES: u64 = 64 << 20;
 /// So many digits tell two versions apart.
 const SHORT: usize = 12;
+/// Digits of it in the log of attempts, which has many of them.
+const TOLD: usize = 8;
 
 /// What stands in a file.
 pub(super) struct Source {
@@ -52,6 +55,15 @@ pub(super) fn short(version: Sha256) -> String {
     let mut text = version.to_string();
     text.truncate(SHORT);
     text
+}
+
+/// A version as the log of attempts has it: what the manifest says, `+`, and the first digits of the content's hash.
+pub(super) fn told(version: Sha256, manifest: Option<&str>) -> Arc<str> {
+    let hash = &version.to_string()[..TOLD];
+    match manifest {
+        Some(named) => format!("{named}+{hash}").into(),
+        None => hash.into(),
+    }
 }
 
 /// The SHA-256 of a file's bytes, as `sha256` in `[plugins.NAME]` takes it.

@@ -130,6 +130,7 @@ pub(crate) fn note(plugin: &str, body: &str) -> Note {
         sealed_at: Timestamp(0),
         waits_since: None,
         begun: false,
+        resent_of: None,
     }
 }
 

@@ -156,6 +156,7 @@ async fn post(registry: &Registry) -> Result<()> {
         sealed_at: Timestamp(0),
         waits_since: None,
         begun: false,
+        resent_of: None,
     };
     let call = Call {
         idempotency_key: "key-1".to_owned(),

@@ -254,6 +254,7 @@ fn note(bench: &Bench, event: &EventArgs, key: Option<&str>) -> Result<Note, Unu
         sealed_at,
         waits_since: None,
         begun: false,
+        resent_of: None,
     })
 }
 

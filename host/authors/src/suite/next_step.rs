@@ -7,6 +7,7 @@ use std::time::Duration;
 use sidenote::clock::Timestamp;
 use sidenote::config::{Breaker, Delivery};
 use sidenote::outbox::account::Account;
+use sidenote::outbox::attempt::Course;
 use sidenote::outbox::lane::{Finished, Lane, State};
 use sidenote::outbox::note::{Note, PostError, Posted};
 
@@ -43,10 +44,10 @@ pub(crate) fn next_step(
     let now = note.sealed_at;
     let mut lane = Lane::default();
     lane.push(Arc::new(note.clone()));
-    lane.start();
-    let finished = lane.finish(outcome.clone(), false, now, rules, 0.0);
+    lane.start(now);
+    let finished = lane.finish(outcome.clone(), &Course::default(), now, rules);
     let at = match finished {
-        Some(Finished::Sent(_)) | None => {
+        Some(Finished::Sent(..)) | None => {
             let text = "the host counts the note as posted".to_owned();
             return NextStep { fate: Fate::Posted, text };
         }
@@ -112,11 +113,11 @@ fn end(
         if lane.take_expired(now, rules).is_some() {
             return Some((tries, now.since(began)));
         }
-        lane.start();
-        match lane.finish(outcome.clone(), false, now, rules, 1.0) {
+        lane.start(now);
+        match lane.finish(outcome.clone(), &Course::of(false, 1.0), now, rules) {
             Some(Finished::Retry { at }) => now = at,
             Some(Finished::Dead(_)) => return Some((tries + 1, now.since(began))),
-            Some(Finished::Sent(_)) | None => return None,
+            Some(Finished::Sent(..)) | None => return None,
         }
     }
     None
@@ -159,6 +160,7 @@ mod tests {
             sealed_at: Timestamp::from_secs_f64(1e9),
             waits_since: None,
             begun: false,
+            resent_of: None,
         }
     }
 

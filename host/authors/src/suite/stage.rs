@@ -188,6 +188,7 @@ impl<'a> Stage<'a> {
             sealed_at,
             waits_since: None,
             begun: false,
+            resent_of: None,
         }
     }
 

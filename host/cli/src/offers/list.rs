@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use sidenote_terminal::output::{self, escaped};
 
 use crate::client::{Client, HostArgs};
+use crate::when::utc;
 
 /// How often a host that is followed is asked.
 const EVERY: Duration = Duration::from_secs(1);
@@ -99,16 +100,6 @@ fn named(session: &Value) -> anyhow::Result<Vec<Value>> {
 
 fn at(decision: &Value) -> f64 {
     decision["at"].as_f64().unwrap_or_default()
-}
-
-/// A moment, in seconds since 1970, as people read it.
-fn utc(seconds: f64) -> String {
-    let nanos = (seconds * 1e9) as i128;
-    let at = time::OffsetDateTime::from_unix_timestamp_nanos(nanos).ok();
-    let form = time::macros::format_description!(
-        "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
-    );
-    at.and_then(|at| at.format(form).ok()).unwrap_or_else(|| format!("{seconds} s"))
 }
 
 /// A decision as a line: when, of whom, by which trigger, what, why.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use sidenote::engine::ledger::{EntryState, Filter, InvalidAge, parse_age};
 use sidenote::ids::{ConversationId, PluginName, ProductId, SessionId};
+use sidenote::outbox::delivery_id::{DeliveryId, InvalidDeliveryId};
 
 use crate::client::HostArgs;
 
@@ -69,6 +70,9 @@ pub(crate) struct SourceArgs {
 #[derive(Debug, Args)]
 #[group(id = "filters", multiple = true)]
 pub(crate) struct FilterArgs {
+    /// This one, as `outbox list` has it
+    #[arg(long, value_name = "ID", value_parser = id)]
+    id: Option<DeliveryId>,
     /// In one of these states: due, in_flight, retry_at, held_until, given_up (holds those behind it), dead
     #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = state)]
     state: Vec<EntryState>,
@@ -99,6 +103,7 @@ impl FilterArgs {
     /// The filter that they make.
     pub(super) fn filter(&self) -> Filter {
         Filter {
+            id: self.id.clone(),
             states: self.state.clone(),
             product: self.product.clone(),
             session: self.session.clone(),
@@ -136,6 +141,10 @@ fn conversation(text: &str) -> Result<ConversationId, &'static str> {
 
 pub(crate) fn plugin(text: &str) -> Result<PluginName, &'static str> {
     if text.is_empty() { Err("it is empty") } else { Ok(text.into()) }
+}
+
+pub(super) fn id(text: &str) -> Result<DeliveryId, InvalidDeliveryId> {
+    text.parse()
 }
 
 fn age(text: &str) -> Result<Duration, InvalidAge> {

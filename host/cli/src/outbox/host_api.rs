@@ -2,7 +2,11 @@
 
 use serde_json::{Map, json};
 use sidenote::engine::Decision;
-use sidenote::engine::ledger::{Decided, Filter, Listing, Order, Want};
+use sidenote::engine::ledger::{
+    Decided, Delivery, Filter, Listing, Order, Repeat, Timeline, TimelineWant, Want,
+};
+use sidenote::ids::SessionKey;
+use sidenote::outbox::delivery_id::DeliveryId;
 
 use crate::client::Client;
 
@@ -13,6 +17,43 @@ pub(super) async fn list(client: &Client, filter: &Filter, want: &Want) -> anyho
     query.extend(want.text.then(|| ("text", "true".to_owned())));
     query.extend(want.after.clone().map(|cursor| ("after", String::from(cursor))));
     client.get("/outbox", &query).await
+}
+
+/// What a delivery is.
+pub(super) async fn delivery(
+    client: &Client,
+    id: &DeliveryId,
+    text: bool,
+) -> anyhow::Result<Delivery> {
+    client.get(&format!("/deliveries/{id}"), &with_text(text)).await
+}
+
+/// What is known of a session.
+pub(super) async fn timeline(
+    client: &Client,
+    key: &SessionKey,
+    want: &TimelineWant,
+) -> anyhow::Result<Timeline> {
+    let mut query = with_text(want.text);
+    query.push(("limit", want.limit.to_string()));
+    query.extend(want.after.map(|cursor| ("after", String::from(cursor))));
+    let session = DeliveryId::escaped(key);
+    client.get(&format!("/sessions/{session}/timeline"), &query).await
+}
+
+/// Has a note sent once more, or says what that would be.
+pub(super) async fn resend(
+    client: &Client,
+    id: &DeliveryId,
+    dry_run: bool,
+    text: bool,
+) -> anyhow::Result<Repeat> {
+    let body = json!({ "dry_run": dry_run, "text": text });
+    client.post(&format!("/deliveries/{id}/resend"), &body).await
+}
+
+fn with_text(text: bool) -> Vec<(&'static str, String)> {
+    text.then(|| ("text", "true".to_owned())).into_iter().collect()
 }
 
 /// Carries out an order, or says what it would mean.

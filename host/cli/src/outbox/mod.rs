@@ -3,9 +3,12 @@
 pub(super) mod args;
 mod host_api;
 pub(super) mod offline;
+mod resend;
+mod show;
 mod table;
 #[cfg(test)]
 mod tests;
+mod timeline;
 pub(super) mod way;
 
 use std::process::ExitCode;
@@ -18,6 +21,9 @@ use sidenote::engine::ledger::{Decided, Listing, Order, Want};
 use sidenote_terminal::{exit, output};
 
 use self::args::{DecideArgs, ListArgs, PurgeArgs};
+use self::resend::ResendArgs;
+use self::show::ShowArgs;
+use self::timeline::TimelineArgs;
 use self::way::Way;
 
 /// What `outbox` does.
@@ -25,8 +31,14 @@ use self::way::Way;
 pub(crate) enum OutboxCommand {
     /// Shows the notes that wait, and the dead letters
     List(ListArgs),
+    /// Shows one delivery: where it stands, every attempt at it, what the platform said, what happens next
+    Show(ShowArgs),
+    /// Shows what is known of a session, in the order of time
+    Timeline(TimelineArgs),
     /// Has notes sent again: dead letters are queued, those that wait for another try are due at once
     Retry(DecideArgs),
+    /// Has a note that was delivered sent once more, as a note of its own
+    Resend(ResendArgs),
     /// Removes notes for good
     Purge(PurgeArgs),
 }
@@ -38,6 +50,9 @@ const PAGE: usize = 1000;
 pub(super) async fn run(command: OutboxCommand) -> anyhow::Result<ExitCode> {
     match command {
         OutboxCommand::List(args) => list(args).await,
+        OutboxCommand::Show(args) => show::show(args).await,
+        OutboxCommand::Timeline(args) => timeline::timeline(args).await,
+        OutboxCommand::Resend(args) => resend::resend(args).await,
         OutboxCommand::Retry(args) => decide(args, Decision::Retry, true).await,
         OutboxCommand::Purge(PurgeArgs { decide: args, yes }) => {
             decide(args, Decision::Purge, yes).await

@@ -9,10 +9,14 @@ use sidenote::clock::Clock;
 use sidenote::config::{Config, Store as StoreConfig};
 use sidenote::engine::erase::kept::{self, KeptCursor, KeptFilter, KeptList};
 use sidenote::engine::erase::{EraseError, Erased, Erasure};
-use sidenote::engine::ledger::{self, By, Decided, Filter, LedgerError, Listing, Order, Want};
+use sidenote::engine::ledger::{
+    self, By, Decided, Delivery, Filter, LedgerError, Listing, Order, Repeat, Timeline,
+    TimelineWant, Want,
+};
 use sidenote::engine::{self, Engine, EngineError, Handle};
 use sidenote::host::{open_journal, open_store};
-use sidenote::ids::PluginName;
+use sidenote::ids::{PluginName, SessionKey};
+use sidenote::outbox::delivery_id::DeliveryId;
 use sidenote::outbox::note::{Call, Note, PostError, Posted};
 use sidenote::post::Post;
 use sidenote::store::Store;
@@ -96,6 +100,47 @@ impl Offline {
 }
 
 impl Offline {
+    /// What a delivery is.
+    pub(super) async fn delivery(&self, id: &DeliveryId, text: bool) -> anyhow::Result<Delivery> {
+        let found = ledger::delivery(&*self.store, id, text, self.clock.now()).await?;
+        found.context(
+            "no such delivery is on record: a delivered note is while it is among the latest 1024 of its session; what a sink or a person was sent isn't once it is delivered; what was redacted or erased is gone",
+        )
+    }
+
+    /// What is known of a session.
+    pub(super) async fn timeline(
+        &self,
+        key: &SessionKey,
+        want: &TimelineWant,
+    ) -> anyhow::Result<Timeline> {
+        let found = ledger::timeline(&*self.store, key, want, self.clock.now()).await?;
+        found
+            .context("nothing is known of such a session; check the product's and the session's id")
+    }
+
+    /// Has a note sent once more by the next host that runs, or says what that would be.
+    pub(super) async fn resend(
+        &self,
+        id: &DeliveryId,
+        dry_run: bool,
+        text: bool,
+    ) -> anyhow::Result<Repeat> {
+        let (store, now) = (&*self.store, self.clock.now());
+        if dry_run {
+            let settings = engine::settings(&self.config);
+            return Ok(ledger::preview_resend(store, &settings, id, text, now).await?);
+        }
+        self.held.get_or_try_init(|| self.hold()).await?;
+        let (handle, engine) = self.engine();
+        let mut running = JoinSet::new();
+        running.spawn(engine.run());
+        let resent = ledger::resend(store, &handle, id, (text, By::Cli), now).await;
+        handle.stop().await;
+        ended(&mut running).await?;
+        Ok(resent?)
+    }
+
     /// Erases somebody, or counts what that would be. What was erased is gone from the files too.
     pub(crate) async fn erase(&self, erasure: &Erasure, dry_run: bool) -> anyhow::Result<Erased> {
         if !dry_run {

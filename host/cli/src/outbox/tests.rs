@@ -9,7 +9,7 @@ use super::*;
 
 fn entry(session: &str, state: &str, more: serde_json::Value) -> Entry {
     let mut value = json!({
-        "product": "p", "session": session, "seq": 12, "plugin": "bot", "conversation": "c-1",
+        "id": "p/s/12", "product": "p", "session": session, "seq": 12, "plugin": "bot", "conversation": "c-1",
         "kind": "actions", "state": state, "attempts": 2, "crashes": 0, "waits_until": null,
         "sealed_at": 1000.0, "age_seconds": 200.0, "dead_lettered_at": null, "bytes": 120, "actions": 2,
         "reason": null, "idempotency_key": "abc",

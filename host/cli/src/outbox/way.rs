@@ -2,8 +2,12 @@
 
 use anyhow::{Context, bail};
 use sidenote::config::{Access, Config, Store};
-use sidenote::engine::ledger::{Decided, Filter, Listing, MOST_SHOWN, Order, Want};
+use sidenote::engine::ledger::{
+    Decided, Delivery, Filter, Listing, MOST_SHOWN, Order, Repeat, Timeline, TimelineWant, Want,
+};
 use sidenote::host::StartError;
+use sidenote::ids::SessionKey;
+use sidenote::outbox::delivery_id::DeliveryId;
 use sidenote::store::OpenError;
 use sidenote_terminal::output;
 
@@ -100,6 +104,43 @@ impl Way {
         match self {
             Self::Host(client) => host_api::list(client, filter, want).await,
             Self::Offline(offline) => offline.list(filter, want).await,
+        }
+    }
+
+    /// What a delivery is.
+    pub(super) async fn delivery(&self, id: &DeliveryId, text: bool) -> anyhow::Result<Delivery> {
+        match self {
+            Self::Host(client) => host_api::delivery(client, id, text).await,
+            Self::Offline(offline) => offline.delivery(id, text).await,
+        }
+    }
+
+    /// What is known of a session.
+    pub(super) async fn timeline(
+        &self,
+        key: &SessionKey,
+        want: &TimelineWant,
+    ) -> anyhow::Result<Timeline> {
+        match self {
+            Self::Host(client) => host_api::timeline(client, key, want).await,
+            Self::Offline(offline) => offline.timeline(key, want).await,
+        }
+    }
+
+    /// Has a note sent once more, or says what that would be.
+    pub(super) async fn resend(
+        &self,
+        id: &DeliveryId,
+        dry_run: bool,
+        text: bool,
+    ) -> anyhow::Result<Repeat> {
+        match self {
+            Self::Host(client) => host_api::resend(client, id, dry_run, text).await,
+            Self::Offline(offline) => {
+                let resent = offline.resend(id, dry_run, text).await;
+                offline.let_go().await;
+                resent
+            }
         }
     }
 

@@ -6,11 +6,13 @@ use super::deliveries::Ended;
 use super::erase::{EraseOrder, Erased};
 use super::helping::{HelpCommand, HelpError, OfferWish, Turn};
 use super::link::{LinkCommand, LinkError, Linked};
+use super::resend::{ResendError, ResendOrder, Resent};
 use super::snapshot::Imported;
 use crate::clock::Timestamp;
 use crate::ids::SessionKey;
 use crate::offers::help::{Heard, Standing};
 use crate::offers::refusal::Refusal;
+use crate::outbox::delivery_id::DeliveryKind;
 use crate::replies::answer::{NotReplied, Replied, ReplyWish};
 use crate::session::payload::ActionsPayload;
 use crate::session::state::{Covers, Summarized};
@@ -57,6 +59,8 @@ pub enum Command {
     Turn(Turn),
     /// How a session is helped is to be changed.
     Help(HelpCommand),
+    /// A note that was delivered is to be sent once more.
+    Resend(ResendOrder),
     /// The store's files were written anew, or why not.
     Scrubbed(Result<(), String>),
     /// A call ended.
@@ -88,6 +92,8 @@ pub enum Answer {
     Replied(Result<Replied, NotReplied>),
     /// What a turn was to the sessions of its conversation.
     Heard(Vec<(SessionKey, Heard)>),
+    /// The note that waits because another is to be sent once more, or why there is none.
+    Resent(Result<Resent, ResendError>),
     /// How the session stands after a change, or why nothing changed.
     Helped(Result<Standing, HelpError>),
 }
@@ -121,6 +127,15 @@ pub enum LaneKind {
     Note,
     /// Batches and summaries, on their way to a sink.
     Sink,
+}
+
+impl From<LaneKind> for DeliveryKind {
+    fn from(lane: LaneKind) -> Self {
+        match lane {
+            LaneKind::Note => Self::Note,
+            LaneKind::Sink => Self::Sink,
+        }
+    }
 }
 
 impl NoteRef {

@@ -30,6 +30,7 @@ pub mod history;
 pub mod kept;
 pub mod link;
 mod plugins;
+pub mod resend;
 mod retention;
 pub mod rows;
 mod scrub;

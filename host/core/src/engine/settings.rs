@@ -146,7 +146,7 @@ impl Settings {
 
     /// As [`Settings::delivery`]; for a product that isn't served, the settings under which what was
     /// accepted of it before is sent all the same.
-    pub(super) fn rules(&self, product: &ProductId) -> &Delivery {
+    pub fn rules(&self, product: &ProductId) -> &Delivery {
         self.delivery(product).unwrap_or(&self.fallback)
     }
 

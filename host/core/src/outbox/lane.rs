@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::backoff::Backoff;
 use crate::clock::Timestamp;
 use crate::ids::{ConversationId, PluginName, SessionKey};
+use crate::outbox::attempt::{Attempts, Because, Course, Then};
 use crate::outbox::note::{Crash, FailureKind, Note, PostError, Posted};
 use crate::rules::{DeadHead, Delivery};
 
@@ -145,6 +146,9 @@ pub struct Progress {
     /// Why the last attempt failed, as `code: message`.
     #[serde(default)]
     pub failure: Option<String>,
+    /// The attempts.
+    #[serde(default, rename = "log", skip_serializing_if = "Attempts::is_empty")]
+    pub tries: Attempts,
 }
 
 impl Progress {
@@ -158,16 +162,18 @@ impl Progress {
         unknown: false,
         requeued: None,
         failure: None,
+        tries: Attempts::NONE,
     };
 
     /// Of a note whose first attempt began at this moment.
     pub fn begun(at: Timestamp) -> Self {
-        Self { attempts: 1, state: State::InFlight, since: at, ..Self::FRESH }
+        let tries = Attempts::begun(at);
+        Self { attempts: 1, state: State::InFlight, since: at, tries, ..Self::FRESH }
     }
 
-    /// Of a note that a person had sent again.
-    pub fn requeued(now: Timestamp) -> Self {
-        Self { requeued: Some(now), ..Self::FRESH }
+    /// Of a note that a person had sent again: as if never tried, but for the log of what was.
+    pub fn requeued(now: Timestamp, tries: Attempts) -> Self {
+        Self { requeued: Some(now), tries, ..Self::FRESH }
     }
 
     /// The same at a host whose clock shows `now`: a wait that was decided later than that, by a clock
@@ -204,7 +210,7 @@ pub enum State {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Finished<T = Note> {
     /// It was posted and left the lane.
-    Sent(Posted),
+    Sent(Posted, Attempts),
     /// It stays the head and is tried again.
     Retry {
         /// When.
@@ -228,13 +234,21 @@ pub struct DeadLetter<T = Note> {
     /// Whether its lane waits for a person's decision.
     #[serde(default)]
     pub holds_lane: bool,
+    /// The attempts.
+    #[serde(default = "none", rename = "log", skip_serializing_if = "Attempts::is_empty")]
+    pub tries: Attempts,
+}
+
+fn none() -> Attempts {
+    Attempts::NONE
 }
 
 impl<T: Item> Queued<T> {
     /// Whether what is stored of the note itself says that its first attempt is under way, and nothing else is to be said.
     pub fn is_begun(&self) -> bool {
-        let begun = Progress { attempts: 1, state: State::InFlight, ..Progress::FRESH };
-        self.note.begun() && self.progress == begun
+        let Some(began) = self.progress.tries.last().map(|last| last.began) else { return false };
+        let since = Progress::FRESH.since;
+        self.note.begun() && self.progress == Progress { since, ..Progress::begun(began) }
     }
 }
 
@@ -245,6 +259,7 @@ impl<T> Queued<T> {
             self.progress.state = State::Due;
             self.progress.crashes += 1;
             self.progress.unknown = true;
+            self.progress.tries.cut();
         }
     }
 }
@@ -320,19 +335,21 @@ impl<T: Item> Lane<T> {
         let holds_lane = rules.dead_head == DeadHead::Hold;
         let head = self.notes.front_mut()?;
         let (note, attempts) = (head.note.clone(), head.progress.attempts);
+        // The log is in the dead letter alone.
+        let tries = std::mem::take(&mut head.progress.tries);
         if holds_lane {
             head.progress.state = State::GivenUp;
         } else {
             self.notes.pop_front();
         }
-        Some(DeadLetter { note, reason, attempts, at: now, holds_lane })
+        Some(DeadLetter { note, reason, attempts, at: now, holds_lane, tries })
     }
 
     /// A person has a note sent again: a dead letter takes its place by its number, as if never
     /// tried, but not before one in flight; one that waits for a moment of the host's choice is due. The
-    /// note's row must be stored. `false`: there is nothing to be done for it.
-    pub fn requeue(&mut self, note: &Arc<T>, now: Timestamp) -> bool {
-        let fresh = Progress::requeued(now);
+    /// note's row must be stored. `tries` is the dead letter's log. `false`: there is nothing to be done for it.
+    pub fn requeue(&mut self, note: &Arc<T>, tries: Attempts, now: Timestamp) -> bool {
+        let fresh = Progress::requeued(now, tries);
         if let Some(queued) = self.notes.iter_mut().find(|queued| queued.note.seq() == note.seq()) {
             return match queued.progress.state {
                 State::GivenUp => {
@@ -483,10 +500,11 @@ impl<T: Item> Lane<T> {
     }
 
     /// Begins an attempt at the head. The row must be stored before the call is made.
-    pub fn start(&mut self) -> Option<&Queued<T>> {
+    pub fn start(&mut self, now: Timestamp) -> Option<&Queued<T>> {
         let head = self.notes.front_mut()?;
         head.progress.state = State::InFlight;
         head.progress.attempts += 1;
+        head.progress.tries.begin(now);
         Some(head)
     }
 
@@ -504,33 +522,39 @@ impl<T: Item> Lane<T> {
     pub fn cut(&mut self) -> Option<&Queued<T>> {
         let head = self.notes.front_mut().filter(|head| head.progress.state == State::InFlight)?;
         head.progress.state = State::Due;
+        head.progress.tries.cut();
         Some(head)
     }
 
-    /// Ends the attempt at the head. `free`: it counts as no attempt whatever came of it, for it was made
-    /// to learn of the platform. `random` is in `0.0..=1.0`.
+    /// Ends the attempt at the head.
     pub fn finish(
         &mut self,
         outcome: Result<Posted, PostError>,
-        free: bool,
+        course: &Course,
         now: Timestamp,
         rules: &Delivery,
-        random: f64,
     ) -> Option<Finished<T>> {
         let head = self.notes.front_mut()?;
         let error = match outcome {
             Ok(posted) => {
+                head.progress.tries.succeed(course);
+                let tries = std::mem::take(&mut head.progress.tries);
                 self.notes.pop_front();
-                return Some(Finished::Sent(posted));
+                return Some(Finished::Sent(posted, tries));
             }
             Err(error) => error,
         };
-        let verdict = judge(&mut head.progress, &error, free, rules);
+        let verdict = judge(&mut head.progress, &error, course.probe, rules);
         let reason = error.reason();
         head.progress.unknown |= error.is_unknown();
         let aged =
             now.since(head.progress.requeued.unwrap_or(head.note.sealed_at())) >= rules.max_age;
-        if aged || verdict == Verdict::Dead {
+        let because = match verdict {
+            Verdict::Dead(because) => Some(because),
+            Verdict::Retry | Verdict::RetryFree => aged.then_some(Because::Age),
+        };
+        if let Some(because) = because {
+            head.progress.tries.fail(course, &error, Then::End(because));
             return self.dead_letter(reason, now, rules).map(Finished::Dead);
         }
         let head = self.notes.front_mut()?;
@@ -540,7 +564,8 @@ impl<T: Item> Lane<T> {
         let backoff = Backoff { initial: rules.retry_initial, max: rules.retry_max };
         let asked = error.retry_after();
         let tried = head.progress.attempts.saturating_add(head.progress.uncounted).max(1);
-        let at = now + backoff.pause(tried, asked, random);
+        let at = now + backoff.pause(tried, asked, course.random);
+        head.progress.tries.fail(course, &error, Then::Again(at));
         if verdict == Verdict::RetryFree {
             head.progress.attempts -= 1;
             head.progress.uncounted = head.progress.uncounted.saturating_add(1);
@@ -560,7 +585,7 @@ enum Verdict {
     /// Try again; the attempt doesn't count.
     RetryFree,
     /// Dead-letter it.
-    Dead,
+    Dead(Because),
 }
 
 fn judge(progress: &mut Progress, error: &PostError, free: bool, rules: &Delivery) -> Verdict {
@@ -572,16 +597,19 @@ fn judge(progress: &mut Progress, error: &PostError, free: bool, rules: &Deliver
             if *crash != Crash::Timeout {
                 progress.crashes += 1;
             }
-            if progress.crashes >= MAX_CRASHES || spent { Verdict::Dead } else { retry }
+            match (progress.crashes >= MAX_CRASHES, spent) {
+                (true, _) => Verdict::Dead(Because::Crashes),
+                (false, true) => Verdict::Dead(Because::Attempts),
+                (false, false) => retry,
+            }
         }
         PostError::Failed(failure) => match failure.kind {
             FailureKind::RateLimited => Verdict::RetryFree,
             FailureKind::Transient | FailureKind::Auth if !spent => retry,
-            FailureKind::Transient
-            | FailureKind::Auth
-            | FailureKind::NotFound
-            | FailureKind::Invalid
-            | FailureKind::Permanent => Verdict::Dead,
+            FailureKind::Transient | FailureKind::Auth => Verdict::Dead(Because::Attempts),
+            FailureKind::NotFound | FailureKind::Invalid | FailureKind::Permanent => {
+                Verdict::Dead(Because::Refused)
+            }
         },
     }
 }

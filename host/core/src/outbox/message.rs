@@ -11,6 +11,7 @@ use crate::backoff::Backoff;
 use crate::clock::Timestamp;
 use crate::ids::{ConversationId, PluginName, SessionKey};
 use crate::offers::content::Offer;
+use crate::outbox::attempt::{Attempts, Because, Course, Then};
 use crate::outbox::note::{FailureKind, PostError, Posted};
 use crate::replies::answer::Reply;
 use crate::rules::Delivery;
@@ -86,6 +87,9 @@ pub struct Job {
     /// When the first attempt was begun that ended without an outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown_since: Option<Timestamp>,
+    /// The attempts.
+    #[serde(default, rename = "log", skip_serializing_if = "Attempts::is_empty")]
+    pub tries: Attempts,
     /// It was made later than the clock shows, which was set back: nobody knows how old it is, so it is late.
     #[serde(skip)]
     ahead: bool,
@@ -156,7 +160,8 @@ impl std::fmt::Debug for Message {
 impl Job {
     /// A message that is to be sent.
     pub fn new(message: Arc<Message>) -> Self {
-        Self { message, state: State::Due, attempts: 0, unknown_since: None, ahead: false }
+        let (state, tries) = (State::Due, Attempts::NONE);
+        Self { message, state, attempts: 0, unknown_since: None, tries, ahead: false }
     }
 
     /// The same at a start of the host, whose clock may have been set back since. Of an attempt that was under way
@@ -179,6 +184,7 @@ impl Job {
             self.unknown_since.get_or_insert(now);
         }
         self.state = State::Due;
+        self.tries.cut();
     }
 
     /// Whether an attempt may be begun.
@@ -192,9 +198,10 @@ impl Job {
 
     /// Begins an attempt: sends it, or asks for it where an earlier one ended without an outcome. The row must be
     /// stored before the call is made.
-    pub fn start(&mut self) {
+    pub fn start(&mut self, now: Timestamp) {
         self.state = State::InFlight;
         self.attempts += 1;
+        self.tries.begin(now);
     }
 
     /// How long an attempt that sends may take at most: it ends before the message is late.
@@ -237,14 +244,14 @@ impl Job {
         (self.message.expires_at - SHORTEST).max(self.message.made_at)
     }
 
-    /// Ends an attempt. `None`: it is tried again, or asked for. The row must be stored. `random` is in `0.0..=1.0`.
+    /// Ends an attempt. `None`: it is tried again, or asked for. The row must be stored.
     pub fn finish(
         &mut self,
         outcome: Result<Sending, PostError>,
+        course: &Course,
         began: Timestamp,
         now: Timestamp,
         rules: &Delivery,
-        random: f64,
     ) -> Option<Ended> {
         let asked = self.unknown_since;
         let error = match outcome {
@@ -260,11 +267,14 @@ impl Job {
             if error.is_unknown() && !repeatable {
                 self.unknown_since = Some(began);
             } else if !(error.is_unknown() || may_be_tried_again(&error)) {
+                self.tries.fail(course, &error, Then::End(Because::Refused));
                 return Some(Ended::Failed(error.reason()));
             }
         }
         let backoff = Backoff { initial: rules.retry_initial, max: rules.retry_max };
-        self.state = State::Until(now + backoff.pause(self.attempts, error.retry_after(), random));
+        let at = now + backoff.pause(self.attempts, error.retry_after(), course.random);
+        self.tries.fail(course, &error, Then::Again(at));
+        self.state = State::Until(at);
         None
     }
 }
@@ -323,8 +333,8 @@ mod tests {
     }
 
     fn end(job: &mut Job, outcome: Result<Sending, PostError>, now: Timestamp) -> Option<Ended> {
-        job.start();
-        job.finish(outcome, now, now, &Delivery::default(), 0.5)
+        job.start(now);
+        job.finish(outcome, &Course::of(false, 0.5), now, now, &Delivery::default())
     }
 
     #[test]
@@ -369,7 +379,7 @@ mod tests {
             assert_eq!(end(&mut lost, Ok(Sending::CantTell), T + S * 60), Some(Ended::Unknown));
         }
         let mut cut = job();
-        cut.start();
+        cut.start(T);
         let cut = cut.taken_up(T + S * 3);
         assert_eq!((cut.state, cut.unknown_since), (State::Due, Some(T + S * 3)));
     }

@@ -2,7 +2,9 @@
 //! inputs and `now` in, effects out.
 
 pub mod account;
+pub mod attempt;
 pub mod breaker;
+pub mod delivery_id;
 pub mod lane;
 pub mod message;
 pub mod note;

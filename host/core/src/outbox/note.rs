@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
 use crate::ids::{ConversationId, PluginName, SessionKey};
+use crate::outbox::attempt::Attempts;
 use crate::session::packed;
 use crate::session::payload::Action;
 
@@ -47,6 +48,9 @@ pub struct Note {
     /// Whether the first attempt at it began when it was sealed: no row of its own says so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub begun: bool,
+    /// The number of the note that it repeats, where an operator had one sent once more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resent_of: Option<u64>,
 }
 
 impl Note {
@@ -218,6 +222,22 @@ pub struct SentNote {
     /// again on account of a summary.
     #[serde(default)]
     pub stays: bool,
+    /// When it was sealed. A row of an earlier version doesn't say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<Timestamp>,
+    /// How many actions it tells of, the last of them [`Note::through`]. As above.
+    #[serde(default, rename = "n", skip_serializing_if = "is_zero")]
+    pub actions: u32,
+    /// As [`Note::resent_of`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resent_of: Option<u64>,
+    /// The attempts at it.
+    #[serde(default, rename = "log", skip_serializing_if = "Attempts::is_empty")]
+    pub tries: Attempts,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 fn actions() -> NoteKind {
@@ -236,7 +256,24 @@ impl SentNote {
             kind: note.kind,
             through: note.through,
             stays: false,
+            made: Some(note.sealed_at),
+            actions: u32::try_from(note.actions.len()).unwrap_or(u32::MAX),
+            resent_of: note.resent_of,
+            tries: Attempts::NONE,
         }
+    }
+
+    /// The same with the attempts at it.
+    #[must_use]
+    pub fn with_tries(self, tries: Attempts) -> Self {
+        Self { tries, ..self }
+    }
+
+    /// What is left of it while somebody is being erased: what it takes to redact it.
+    #[must_use]
+    pub fn without_its_story(self) -> Self {
+        let (made, actions, resent_of, tries) = (None, 0, None, Attempts::NONE);
+        Self { made, actions, resent_of, tries, ..self }
     }
 
     /// Whether `summary`, which is on record as sent too, takes the place of this note: beside the same

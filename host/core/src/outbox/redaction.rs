@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::backoff::Backoff;
 use crate::clock::Timestamp;
+use crate::outbox::attempt::{Attempts, Because, Course, Then};
 use crate::outbox::note::{FailureKind, PostError, Redaction, SentNote};
 use crate::rules::Delivery;
 
@@ -40,6 +41,9 @@ pub struct Job {
     pub decided: Timestamp,
     /// Why the last attempt failed, as `code: message`.
     pub failure: Option<String>,
+    /// The attempts to redact it.
+    #[serde(default, rename = "log", skip_serializing_if = "Attempts::is_empty")]
+    pub tries: Attempts,
     /// The erasure that it is of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub erasure: Option<ErasureId>,
@@ -139,6 +143,7 @@ impl Job {
             state: State::Due,
             decided: now,
             failure,
+            tries: Attempts::NONE,
             erasure,
             unknown,
         }
@@ -153,6 +158,7 @@ impl Job {
     /// set back since has made no wait longer.
     #[must_use]
     pub fn taken_up(mut self, now: Timestamp) -> Self {
+        self.tries.cut();
         match &mut self.state {
             State::Posting | State::InFlight => self.state = State::Due,
             State::Until(at) if self.decided > now => *at = now + at.since(self.decided),
@@ -258,10 +264,11 @@ impl Queue {
     }
 
     /// Begins an attempt. The row must be stored before the call is made.
-    pub fn start(&mut self, seq: u64) -> Option<&Job> {
+    pub fn start(&mut self, seq: u64, now: Timestamp) -> Option<&Job> {
         let job = self.jobs.get_mut(&seq)?;
         job.state = State::InFlight;
         job.attempts += 1;
+        job.tries.begin(now);
         Some(job)
     }
 
@@ -280,6 +287,7 @@ impl Queue {
         let (seq, job) = self.jobs.iter_mut().find(under_way)?;
         job.state = State::Due;
         job.attempts -= 1;
+        job.tries.cut();
         Some((*seq, job))
     }
 
@@ -292,17 +300,16 @@ impl Queue {
         Some(job)
     }
 
-    /// Ends an attempt. `free`: it counts as none whatever came of it, for it was made to learn of the
-    /// platform. `random` is in `0.0..=1.0`. `None`: there is no such attempt.
+    /// Ends an attempt. `None`: there is no such attempt.
     pub fn finish(
         &mut self,
         seq: u64,
         outcome: Result<Redaction, PostError>,
-        free: bool,
+        course: &Course,
         now: Timestamp,
         rules: &Delivery,
-        random: f64,
     ) -> Option<Finished> {
+        let free = course.probe;
         let job = self.jobs.get_mut(&seq).filter(|job| job.state == State::InFlight)?;
         let error = match outcome {
             Ok(redaction) => {
@@ -317,6 +324,14 @@ impl Queue {
                 verdict
             }
         };
+        let because = match error {
+            PostError::Failed(ref failure) if failure.kind != FailureKind::Transient => {
+                Because::Refused
+            }
+            PostError::Failed(_) | PostError::Crashed { .. } | PostError::Unavailable { .. } => {
+                Because::Attempts
+            }
+        };
         let mut failure = error.reason();
         failure.truncate(failure.floor_char_boundary(MAX_FAILURE));
         job.failure = Some(failure);
@@ -327,10 +342,12 @@ impl Queue {
                 return Some(Finished::Ended(Box::new(job), Redaction::Removed));
             }
             Verdict::GiveUp => {
+                job.tries.fail(course, &error, Then::End(because));
                 let job = self.jobs.remove(&seq)?;
                 return Some(Finished::GivenUp(Box::new(given_up(job, now))));
             }
             Verdict::Retry | Verdict::RetryFree if aged => {
+                job.tries.fail(course, &error, Then::End(Because::Age));
                 let job = self.jobs.remove(&seq)?;
                 return Some(Finished::GivenUp(Box::new(given_up(job, now))));
             }
@@ -338,7 +355,9 @@ impl Queue {
         }
         let backoff = Backoff { initial: rules.retry_initial, max: rules.retry_max };
         let tried = job.attempts.saturating_add(job.uncounted).max(1);
-        job.state = State::Until(now + backoff.pause(tried, error.retry_after(), random));
+        let at = now + backoff.pause(tried, error.retry_after(), course.random);
+        job.tries.fail(course, &error, Then::Again(at));
+        job.state = State::Until(at);
         job.decided = now;
         if verdict == Verdict::RetryFree {
             job.attempts -= 1;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::attempt::{Attempts, Course};
 use super::breaker::{self, Health, Turn};
 use super::lane::{DeadLetter, Finished, IN_MEMORY, Lane, MAX_CRASHES, Progress, Queued, State};
 use super::note::{
@@ -34,6 +35,7 @@ fn note(seq: u64) -> Arc<Note> {
         sealed_at: Timestamp(0),
         waits_since: None,
         begun: false,
+        resent_of: None,
     })
 }
 
@@ -82,18 +84,17 @@ fn a_note_in_flight_is_in_memory_whatever_was_requeued_meanwhile() {
     let (mut lane, now) = (Lane::default(), Timestamp(0));
     (1..=5).for_each(|seq| lane.push(note(seq)));
     for _ in 1..=3 {
-        lane.start().unwrap();
+        lane.start(now).unwrap();
         lane.finish(
             Ok(Posted { note_id: None, pause: None }),
-            false,
+            &Course::default(),
             now,
             &Delivery::default(),
-            0.0,
         );
     }
-    assert_eq!(lane.start().unwrap().note.seq, 4);
+    assert_eq!(lane.start(now).unwrap().note.seq, 4);
     assert!(lane.is_behind(5), "it isn't in memory");
-    assert!(lane.requeue(&note(2), now));
+    assert!(lane.requeue(&note(2), Attempts::NONE, now));
     assert!(!lane.is_behind(4), "its call is under way");
     assert!(!lane.purge(4));
 }
@@ -116,7 +117,7 @@ proptest! {
             }
             prop_assert_eq!(lane.len(), store.len());
             if !in_flight && lane.is_ready(now) {
-                let head = lane.start().unwrap();
+                let head = lane.start(now).unwrap();
                 // An attempt that the host crashed in is made again, beyond the maximum too.
                 prop_assert!(head.progress.attempts <= rules.max_attempts + head.progress.crashes);
                 store.insert(head.note.seq, head.clone());
@@ -154,8 +155,8 @@ proptest! {
             }
             in_flight = false;
             let seq = lane.head().unwrap().note.seq;
-            match lane.finish(outcome, false, now, &rules, random).unwrap() {
-                Finished::Sent(_) | Finished::Dead(_) => {
+            match lane.finish(outcome, &Course::of(false, random), now, &rules).unwrap() {
+                Finished::Sent(..) | Finished::Dead(_) => {
                     store.remove(&seq);
                     left.push(seq);
                 }
@@ -199,20 +200,20 @@ proptest! {
                     lane.push(note(pushed));
                 }
                 2 if lane.is_ready(now) => {
-                    let head = lane.start().unwrap().clone();
+                    let head = lane.start(now).unwrap().clone();
                     rows.insert(head.note.seq, head);
                 }
                 3 if in_flight => {
                     let seq = lane.head().unwrap().note.seq;
                     let posted = Posted { note_id: None, pause: None };
-                    lane.finish(Ok(posted), false, now, &rules, 0.0);
+                    lane.finish(Ok(posted), &Course::default(), now, &rules);
                     rows.remove(&seq);
                     sent.push(seq);
                 }
                 4 if in_flight => {
                     let refused = Err(failed(FailureKind::Permanent));
                     let Some(Finished::Dead(letter)) =
-                        lane.finish(refused, false, now, &rules, 0.0)
+                        lane.finish(refused, &Course::default(), now, &rules)
                     else {
                         return Err(TestCaseError::fail("a refusal is final"));
                     };
@@ -225,9 +226,9 @@ proptest! {
                 }
                 5 => {
                     if let Some(letter) = dead.get(&seq)
-                        && lane.requeue(&letter.note, now)
+                        && lane.requeue(&letter.note, letter.tries.clone(), now)
                     {
-                        let progress = Progress::requeued(now);
+                        let progress = Progress::requeued(now, letter.tries.clone());
                         rows.insert(seq, Queued { note: letter.note.clone(), progress });
                         dead.remove(&seq);
                     }
@@ -325,7 +326,7 @@ proptest! {
 fn a_note_in_flight_at_a_crash_is_due_again_and_the_crash_counts() {
     let mut lane = Lane::default();
     lane.push(note(1));
-    let row = lane.start().unwrap().clone();
+    let row = lane.start(Timestamp(0)).unwrap().clone();
     let lane = Lane::load([row]);
     let head = lane.head().unwrap();
     assert_eq!((head.progress.state, head.progress.crashes), (State::Due, 1));
@@ -335,13 +336,13 @@ fn a_note_in_flight_at_a_crash_is_due_again_and_the_crash_counts() {
 fn a_note_in_flight_at_a_crash_is_due_again_behind_those_that_were_requeued_meanwhile() {
     let mut before = Lane::default();
     before.push(note(5));
-    let in_flight = before.start().unwrap().clone();
+    let in_flight = before.start(Timestamp(0)).unwrap().clone();
     let requeued = (1..=4).map(|seq| Queued { note: note(seq), progress: Progress::FRESH });
     let mut lane = Lane::load(requeued.chain([in_flight.clone()]));
     while lane.wants_after().is_none() {
-        lane.start();
+        lane.start(Timestamp(0));
         let posted = Ok(Posted { note_id: None, pause: None });
-        lane.finish(posted, false, Timestamp(0), &Delivery::default(), 0.0);
+        lane.finish(posted, &Course::default(), Timestamp(0), &Delivery::default());
     }
     lane.refill([(5, Some(in_flight))]);
     let Progress { state, crashes, unknown, .. } = lane.head().unwrap().progress;
@@ -354,13 +355,12 @@ fn a_row_that_cannot_be_read_hides_none_behind_it() {
     let mut lane = Lane::load((1..=4).chain(9..=12).map(row));
     let now = Timestamp(0);
     for _ in 0..IN_MEMORY {
-        lane.start();
+        lane.start(now);
         lane.finish(
             Ok(Posted { note_id: None, pause: None }),
-            false,
+            &Course::default(),
             now,
             &Delivery::default(),
-            0.0,
         );
     }
     assert_eq!(lane.wants_after(), Some(4));

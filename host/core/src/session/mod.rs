@@ -24,6 +24,7 @@ pub mod link;
 pub mod note;
 pub mod packed;
 pub mod payload;
+pub mod repeat;
 pub mod snapshot;
 pub mod state;
 pub mod text;

@@ -8,6 +8,22 @@ use time::OffsetDateTime;
 use super::payload::Action;
 use super::{event_time, text};
 use crate::clock::Timestamp;
+use crate::ids::SessionKey;
+
+/// The text of a note: of these actions, in bins of so many seconds, or of this text.
+pub fn body(
+    key: &SessionKey,
+    actions: &[Action],
+    text: Option<&str>,
+    bin_seconds: f64,
+    now: Timestamp,
+) -> String {
+    let session = Some(key.session.as_str());
+    match text {
+        None => format_note(session, actions, bin_seconds, now),
+        Some(text) => format_summary(session, text, now),
+    }
+}
 
 /// The two header lines and the blank line behind them.
 ///

@@ -15,6 +15,7 @@ use crate::session::link::{
 };
 use crate::session::packed::Packed;
 use crate::session::payload::{Action, ActionsPayload};
+use crate::session::repeat::Repeat;
 
 /// A session, as the host holds it while something happens to it.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,6 +112,8 @@ pub struct Sealed {
     pub bin_seconds: f64,
     /// Whether actions gathered in it while the platform took nothing.
     pub gathered: bool,
+    /// The number of the note that it repeats.
+    pub resent_of: Option<u64>,
 }
 
 /// When a batch that is due is sealed.
@@ -416,6 +419,7 @@ impl Session {
             through,
             bin_seconds: 0.0,
             gathered: false,
+            resent_of: None,
         }));
         effects.push(Effect::Save);
         (Summarized::Queued { seq }, effects)
@@ -445,9 +449,38 @@ impl Session {
             through: 0,
             bin_seconds: 0.0,
             gathered: false,
+            resent_of: None,
         }));
         effects.push(Effect::Save);
         (Some(seq), effects)
+    }
+
+    /// Takes a note that is to be sent once more, behind what was sealed before. Returns its number.
+    pub fn on_resend(
+        &mut self,
+        repeat: Repeat,
+        now: Timestamp,
+        rules: &Delivery,
+    ) -> (u64, Vec<Effect>) {
+        let Repeat { of, link, kind, actions, text, through } = repeat;
+        let mut effects = Vec::new();
+        self.touch(now, &mut effects);
+        self.record.notes += 1;
+        let seq = self.record.notes;
+        effects.push(Effect::Seal(Sealed {
+            seq,
+            link,
+            actions,
+            kind,
+            text,
+            waits_since: Some(now),
+            through,
+            bin_seconds: rules.bin_seconds,
+            gathered: false,
+            resent_of: Some(of),
+        }));
+        effects.push(Effect::Save);
+        (seq, effects)
     }
 
     /// Runs the timers that are due.
@@ -600,6 +633,7 @@ impl Session {
             through,
             bin_seconds,
             gathered,
+            resent_of: None,
         };
         Some((rows, sealed))
     }

@@ -1,6 +1,7 @@
 //! The engine's core, driven directly: rows in a map, a clock that the test moves, calls that it answers. Nothing
 //! waits in here, and nothing runs beside the test.
 
+mod attempts;
 mod backlog;
 mod erase;
 mod gate;
@@ -15,6 +16,7 @@ mod random;
 mod random_offers;
 mod redactions;
 mod replies;
+mod resends;
 mod sealing;
 mod sinks;
 mod standing;

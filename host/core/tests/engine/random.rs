@@ -11,9 +11,10 @@ use sidenote_core::engine::rows::session_number;
 use sidenote_core::engine::{
     Answer, Call, Command, Decision, LaneKind, NoteRef, Outcome, Settings, Work,
 };
-use sidenote_core::outbox::lane::DeadLetter;
-use sidenote_core::outbox::note::{Crash, FailureKind, LimitScope, Note, Posted};
-use sidenote_core::outbox::redaction::Why;
+use sidenote_core::outbox::attempt::{Asked, Attempt, Attempts, FIRST, LATEST, Status};
+use sidenote_core::outbox::lane::{DeadLetter, Progress};
+use sidenote_core::outbox::note::{Crash, FailureKind, LimitScope, Note, Posted, SentNote};
+use sidenote_core::outbox::redaction::{Job, Why};
 use sidenote_core::outbox::sink_delivery::{Content, SinkDelivery};
 use sidenote_core::rows::Table;
 use sidenote_core::rules::Delivery;
@@ -348,8 +349,8 @@ impl Life {
         }
         let command = match (ended(&call, said), found) {
             (Command::Ended(mut ended), true) => {
-                if let Outcome::Note { found, result, .. } = &mut ended.outcome {
-                    *found = true;
+                if let Outcome::Note { result, .. } = &mut ended.outcome {
+                    ended.course.asked = Some(Asked::Found);
                     *result = Ok(Posted { note_id: Some("id".to_owned()), pause: None });
                 }
                 Command::Ended(ended)
@@ -476,6 +477,30 @@ impl Life {
         }
         assert_eq!(missing, self.dropped + self.window(), "each drop counts");
         self.judge_calls();
+        self.judge_logs();
+    }
+
+    /// What was tried is told in order and within bounds, and of who was erased nothing is.
+    fn judge_logs(&self) {
+        let whole = |log: &Attempts| {
+            let kept = log.kept();
+            let over = |it: &&Attempt| it.status != Status::UnderWay;
+            assert!(kept.len() <= FIRST + LATEST);
+            assert!(kept.iter().rev().skip(1).all(|it| over(&it)), "only the last is under way");
+        };
+        for note in self.world.all::<SentNote>(Table::Sent) {
+            let last = note.tries.last().map(|last| last.status);
+            assert_eq!(last, Some(Status::Sent), "what is sent was tried");
+            whole(&note.tries);
+        }
+        self.world.all::<Progress>(Table::Attempt).iter().for_each(|it| whole(&it.tries));
+        self.world.all::<Progress>(Table::SinkAttempt).iter().for_each(|it| whole(&it.tries));
+        self.world.all::<DeadLetter>(Table::Dead).iter().for_each(|it| whole(&it.tries));
+        for job in self.world.all::<Job>(Table::Redact) {
+            whole(&job.tries);
+            let bare = job.note == job.note.clone().without_its_story();
+            assert!(bare || job.why == Why::Replaced, "an erased one's story is gone");
+        }
     }
 
     /// Each action is with the sink, or waits for it, or is a dead letter; and once.

@@ -16,6 +16,7 @@ use sidenote_core::engine::{Answer, Call, Command, Ended, Outcome, Settings, Wor
 use sidenote_core::offers::content::Offer;
 use sidenote_core::offers::help::Help;
 use sidenote_core::offers::refusal::Refusal;
+use sidenote_core::outbox::attempt::Course;
 use sidenote_core::outbox::message::{Content, Job, Message, Sending};
 use sidenote_core::outbox::note::{Crash, FailureKind, Posted};
 use sidenote_core::rows::Table;
@@ -419,7 +420,7 @@ impl Life {
         };
         let at = matches!(sending, Sending::Posted(_)).then(|| self.unknown_since(message));
         let outcome = Outcome::Message { message: message.clone(), result: Ok(sending) };
-        self.world.tell(Command::Ended(Ended { outcome, probe: call.probe, random: 0.5 }));
+        self.world.tell(Command::Ended(Ended { outcome, course: Course::of(call.probe, 0.5) }));
         self.over(message, at);
     }
 

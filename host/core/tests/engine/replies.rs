@@ -7,6 +7,7 @@ use sidenote_core::engine::{Answer, Command, Ended, Outcome, Settings, Work};
 use sidenote_core::offers::content::Offer;
 use sidenote_core::offers::help::Help;
 use sidenote_core::offers::talk::Talk;
+use sidenote_core::outbox::attempt::Course;
 use sidenote_core::outbox::message::{Content, Message, Sending};
 use sidenote_core::outbox::note::{Crash, FailureKind, NoteKind};
 use sidenote_core::replies::answer::{
@@ -231,7 +232,7 @@ fn an_answer_that_may_have_come_is_asked_for_and_never_sent_again() {
             Some(false) | None => {
                 let sending = if found.is_some() { Sending::NotThere } else { Sending::CantTell };
                 let outcome = Outcome::Message { message, result: Ok(sending) };
-                world.tell(Command::Ended(Ended { outcome, probe: call.probe, random: 0.5 }));
+                world.tell(Command::Ended(Ended { outcome, course: Course::of(call.probe, 0.5) }));
             }
         }
         world.pass(SECOND * 600);

@@ -8,6 +8,7 @@ use sidenote_core::engine::{
     Answer, Call, Command, Decision, Ended, LaneKind, NoteRef, Outcome, Settings, Work,
 };
 use sidenote_core::ids::{ConversationId, ProductId, SessionId, SessionKey};
+use sidenote_core::outbox::attempt::Course;
 use sidenote_core::outbox::message::Sending;
 use sidenote_core::outbox::note::{
     Crash, Failure, FailureKind, LimitScope, Note, PostError, Posted, Redaction, Sent,
@@ -22,6 +23,8 @@ use sidenote_core::session::state::{Covers, Summarized};
 use crate::world::{MOMENT, World};
 
 pub(crate) const CHAT: &str = "chat";
+/// What all plugins are said to be.
+pub(crate) const VERSION: &str = "1.2.0+0123abcd";
 pub(crate) const ERASURE: ErasureId = ErasureId(7);
 
 pub(crate) fn product(id: &str) -> ProductId {
@@ -152,7 +155,7 @@ pub(crate) fn crashed(crash: Crash) -> Said {
 /// What came of a call.
 pub(crate) fn ended(call: &Call, said: Said) -> Command {
     let outcome = match call.work.clone() {
-        Work::Note { note, .. } => Outcome::Note { note, found: false, result: said.posted() },
+        Work::Note { note, .. } => Outcome::Note { note, result: said.posted() },
         Work::Sink(delivery) => Outcome::Sink { delivery, result: said.posted().map(drop) },
         Work::Message { message, .. } => {
             Outcome::Message { message, result: said.posted().map(Sending::Posted) }
@@ -166,7 +169,14 @@ pub(crate) fn ended(call: &Call, said: Said) -> Command {
             Outcome::Redaction { key, seq, note, result }
         }
     };
-    Command::Ended(Ended { outcome, probe: call.probe, random: 0.5 })
+    Command::Ended(Ended {
+        outcome,
+        course: Course {
+            took: Duration::from_millis(80),
+            version: Some(VERSION.into()),
+            ..Course::of(call.probe, 0.5)
+        },
+    })
 }
 
 impl Said {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::engine::core::LaneKind;
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
+use crate::outbox::delivery_id::DeliveryId;
 use crate::outbox::lane::{DeadLetter, Item, Progress, State};
 use crate::outbox::note::{Note, NoteKind};
 use crate::outbox::sink_delivery::SinkDelivery;
@@ -16,6 +17,8 @@ use crate::outbox::sink_delivery::SinkDelivery;
 /// Neither the text nor the person is in it, unless the text was asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
+    /// Its name, everywhere.
+    pub id: DeliveryId,
     /// The product.
     pub product: ProductId,
     /// The session that the note tells of.
@@ -147,6 +150,7 @@ impl Entry {
 
     fn of<T: Listed>(key: SessionKey, item: &T, state: EntryState, now: Timestamp) -> Self {
         Self {
+            id: DeliveryId { key: key.clone(), kind: T::LANE.into(), seq: item.seq() },
             product: key.product,
             session: key.session,
             lane: T::LANE,
@@ -186,6 +190,14 @@ pub(super) trait Listed: Item {
 
     fn kind(&self) -> NoteKind;
     fn actions(&self) -> usize;
+    /// The ordinal of the last action; 0 where that isn't known.
+    fn through(&self) -> u64 {
+        0
+    }
+    /// The number of the note that it repeats.
+    fn resent_of(&self) -> Option<u64> {
+        None
+    }
     fn text(&self) -> Cow<'_, str>;
 }
 
@@ -198,6 +210,14 @@ impl Listed for Note {
 
     fn actions(&self) -> usize {
         self.actions.len()
+    }
+
+    fn through(&self) -> u64 {
+        self.through
+    }
+
+    fn resent_of(&self) -> Option<u64> {
+        self.resent_of
     }
 
     fn text(&self) -> Cow<'_, str> {

@@ -5,12 +5,15 @@ use std::time::Duration;
 use super::age::parse_age;
 use super::entry::{Entry, EntryState};
 use crate::ids::{ConversationId, InvalidId, PluginName, ProductId, SessionId};
+use crate::outbox::delivery_id::DeliveryId;
 
 /// Which notes are meant: those to which everything applies that is set.
 ///
 /// Every field has a name and a text form, the same on the command line, in a query and in JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
+    /// `id`: this one.
+    pub id: Option<DeliveryId>,
     /// `state`: in one of these states; any, where none is named.
     pub states: Vec<EntryState>,
     /// `product`.
@@ -53,7 +56,8 @@ pub enum FilterError {
 
 impl Filter {
     /// The names of the fields.
-    pub const NAMES: [&'static str; 8] = [
+    pub const NAMES: [&'static str; 9] = [
+        "id",
         "state",
         "product",
         "session",
@@ -75,6 +79,7 @@ impl Filter {
     /// [`FilterError`]; nothing is set then.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), FilterError> {
         match name {
+            "id" => once(&mut self.id, "id", value.parse::<DeliveryId>())?,
             "state" => self.states.extend(states(value)?),
             "product" => once(&mut self.product, "product", id(ProductId::new(value)))?,
             "session" => once(&mut self.session, "session", id(SessionId::new(value)))?,
@@ -95,6 +100,7 @@ impl Filter {
         let states: Vec<_> = self.states.iter().map(|state| state.name()).collect();
         let seconds = |age: &Duration| format!("{}s", age.as_secs());
         let fields = [
+            self.id.as_ref().map(|id| ("id", id.to_string())),
             (!states.is_empty()).then(|| ("state", states.join(","))),
             self.product.as_ref().map(|id| ("product", id.to_string())),
             self.session.as_ref().map(|id| ("session", id.to_string())),
@@ -110,11 +116,19 @@ impl Filter {
     /// The fields for the log: without the values that may tell of a person.
     pub fn for_log(&self) -> String {
         let field = |(name, value): (&str, String)| match name {
-            "session" | "conversation" | "reason" => format!("{name}=.."),
+            "id" | "session" | "conversation" | "reason" => format!("{name}=.."),
             _ => format!("{name}={value}"),
         };
         let fields: Vec<_> = self.fields().into_iter().map(field).collect();
         if fields.is_empty() { "all".to_owned() } else { fields.join(" ") }
+    }
+
+    /// The product and the session whose rows alone can be meant.
+    pub(super) fn place(&self) -> (Option<&ProductId>, Option<&SessionId>) {
+        match &self.id {
+            Some(DeliveryId { key, .. }) => (Some(&key.product), Some(&key.session)),
+            None => (self.product.as_ref(), self.session.as_ref()),
+        }
     }
 
     /// Whether a note in this state can be meant.
@@ -126,6 +140,7 @@ impl Filter {
     pub fn matches(&self, entry: &Entry) -> bool {
         let age = Duration::try_from_secs_f64(entry.age_seconds).unwrap_or_default();
         self.wants(entry.state)
+            && self.id.as_ref().is_none_or(|id| *id == entry.id)
             && self.product.as_ref().is_none_or(|id| *id == entry.product)
             && self.session.as_ref().is_none_or(|id| *id == entry.session)
             && self.plugin.as_ref().is_none_or(|name| *name == entry.plugin)

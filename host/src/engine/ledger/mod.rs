@@ -8,21 +8,32 @@
 
 mod account;
 mod age;
+mod attempt;
 mod cursor;
 mod decide;
+mod delivery;
 mod entry;
 mod filter;
 mod list;
+mod resend;
+mod rows;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod waiting;
 mod walk;
 
 pub use account::Account;
 pub use age::{InvalidAge, parse_age};
+pub use attempt::{AttemptEntry, BytesLeft, Decision as AttemptDecision};
 pub use cursor::{Cursor, InvalidCursor};
 pub use decide::{By, Decided, LedgerError, MOST_SHOWN, Order, carry_out, preview};
+pub use delivery::{Delivery, DeliveryState, RedactionEntry, delivery};
 pub use entry::{Entry, EntryState, Text};
 pub use filter::{Filter, FilterError};
 pub use list::{Listing, Want, list};
+pub use resend::{Repeat, ResendFailure, preview_resend, resend};
+pub use timeline::{
+    Happened, InvalidMoment, Moment, MomentCursor, Timeline, TimelineWant, timeline,
+};
 pub use waiting::{Waiting, waiting};

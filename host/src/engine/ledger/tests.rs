@@ -13,6 +13,7 @@ use crate::engine::handle::Handle;
 use crate::engine::inbox::{self, Input};
 use crate::engine::state::StoreState;
 use crate::ids::{ConversationId, ProductId, SessionId, SessionKey};
+use crate::outbox::attempt::Attempts;
 use crate::outbox::lane::{DeadLetter, Progress, State};
 use crate::outbox::note::{Call, Note, NoteKind, PostError, Posted};
 use crate::post::Post;
@@ -43,6 +44,7 @@ fn note(product: &str, session: &str, seq: u64, age: Duration) -> Note {
         sealed_at,
         waits_since: None,
         begun: false,
+        resent_of: None,
     }
 }
 
@@ -58,7 +60,8 @@ fn waiting(note: &Note, state: Option<State>) -> Vec<Change> {
 fn dead(note: Note, reason: &str, at: Timestamp) -> Change {
     let (group, seq) = (session_group(&note.key), note.seq);
     let (note, reason) = (Arc::new(note), reason.to_owned());
-    let letter = DeadLetter { note, reason, attempts: 3, at, holds_lane: false };
+    let letter =
+        DeadLetter { note, reason, attempts: 3, at, holds_lane: false, tries: Attempts::NONE };
     put(Table::Dead, group, seq, &letter)
 }
 
@@ -145,6 +148,7 @@ async fn a_note_that_holds_its_lane_is_met_once_with_its_reason() {
         attempts: 2,
         at: NOW,
         holds_lane: true,
+        tries: Attempts::NONE,
     };
     let mut changes = waiting(&held, Some(State::GivenUp));
     changes.push(put(Table::Dead, session_group(&held.key), 1, &letter));
@@ -418,6 +422,7 @@ async fn an_order_that_means_nothing_asks_nothing_and_one_without_an_engine_fail
 #[test]
 fn a_filter_is_the_same_after_it_was_written_and_read() {
     let fields = [
+        ("id", "p%2C%20q/s%3D1%262/sink-7"),
         ("state", "due,dead"),
         ("product", "p, q"),
         ("session", "s=1&2"),
@@ -440,6 +445,7 @@ fn a_filter_is_the_same_after_it_was_written_and_read() {
 #[test]
 fn the_log_tells_of_a_filter_without_what_may_be_a_person() {
     let filter = filter(&[
+        ("id", "p/zoe/1"),
         ("plugin", "bot"),
         ("session", "zoe"),
         ("conversation", "zoe"),
@@ -448,7 +454,7 @@ fn the_log_tells_of_a_filter_without_what_may_be_a_person() {
     ]);
     assert_eq!(
         filter.for_log(),
-        "session=.. plugin=bot conversation=.. reason=.. older_than=3600s"
+        "id=.. session=.. plugin=bot conversation=.. reason=.. older_than=3600s"
     );
     assert_eq!(Filter::default().for_log(), "all");
 }

@@ -154,8 +154,9 @@ impl<'a> Walk<'a> {
 
     /// Before the first row that can be meant. Notes are numbered from 1, and no session is nameless.
     fn start(&self, table: Table) -> Stop {
-        let group = self.filter.product.as_ref().map(|product| {
-            let session = self.filter.session.as_ref().map(|session| session.shared());
+        let (product, session) = self.filter.place();
+        let group = product.map(|product| {
+            let session = session.map(|session| session.shared());
             Group(product.shared(), session.unwrap_or_else(|| "".into()))
         });
         Stop { table, after: group.map(|group| Key { table, group, number: 0 }) }
@@ -163,7 +164,7 @@ impl<'a> Walk<'a> {
 
     /// Whether rows of this group can be meant. Those that can stand side by side.
     fn is_inside(&self, group: &Group) -> bool {
-        match (&self.filter.product, &self.filter.session) {
+        match self.filter.place() {
             (None, _) => true,
             (Some(product), None) => *group.0 == *product.as_str(),
             (Some(product), Some(session)) => {

@@ -4,6 +4,7 @@ mod access;
 mod attacks;
 mod connections;
 mod context;
+mod deliveries;
 mod erase;
 mod events;
 mod gate;
@@ -37,10 +38,14 @@ use crate::config::{Secret, Server};
 use crate::context::Recent;
 use crate::engine::erase::kept::{KeptCursor, KeptFilter, KeptList};
 use crate::engine::erase::{EraseError, Erased, Erasure};
-use crate::engine::ledger::{Decided, Filter, LedgerError, Listing, Order, Want};
+use crate::engine::ledger::{
+    Decided, Delivery, Filter, LedgerError, Listing, Order, Repeat, ResendFailure, Timeline,
+    TimelineWant, Want,
+};
 use crate::engine::link::{LinkError, LinkEvent, LinkMode, Linked};
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::llm::Replies;
+use crate::outbox::delivery_id::DeliveryId;
 use crate::outbox::trouble::LastError;
 use crate::plugin::WebhookRequest;
 use crate::stream::push::PushError;
@@ -60,6 +65,8 @@ struct Fake {
     errors: Mutex<Vec<(PluginName, LastError)>>,
     /// What was asked of the outbox.
     asked: Mutex<Vec<outbox::Asked>>,
+    /// What was asked of deliveries and sessions.
+    stories: Mutex<Vec<deliveries::Story>>,
     /// What was to be erased, and whether only a count was wanted.
     erasures: Mutex<Vec<(Erasure, bool)>>,
     /// What was asked of the ledger of what stays.
@@ -100,6 +107,7 @@ impl Default for Fake {
             errors: Mutex::default(),
             kept: Mutex::default(),
             asked: Mutex::default(),
+            stories: Mutex::default(),
             erasures: Mutex::default(),
             recent: Mutex::default(),
             replies: Mutex::default(),
@@ -164,6 +172,30 @@ impl Backend for Fake {
     async fn decide(&self, order: &Order) -> Result<Decided, LedgerError> {
         self.asked.lock().unwrap().push(outbox::Asked::Decide(order.clone()));
         Ok(outbox::decided(1))
+    }
+
+    async fn delivery(&self, id: &DeliveryId, text: bool) -> Result<Option<Delivery>, LedgerError> {
+        self.stories.lock().unwrap().push(deliveries::Story::Show(id.clone(), text));
+        Ok(deliveries::delivery(id))
+    }
+
+    async fn resend(
+        &self,
+        id: &DeliveryId,
+        dry_run: bool,
+        text: bool,
+    ) -> Result<Repeat, ResendFailure> {
+        self.stories.lock().unwrap().push(deliveries::Story::Resend(id.clone(), dry_run, text));
+        deliveries::resent(id, dry_run)
+    }
+
+    async fn timeline(
+        &self,
+        key: &SessionKey,
+        want: &TimelineWant,
+    ) -> Result<Option<Timeline>, LedgerError> {
+        self.stories.lock().unwrap().push(deliveries::Story::Timeline(key.clone(), want.clone()));
+        Ok(deliveries::timeline(key))
     }
 
     async fn erase(&self, erasure: &Erasure, dry_run: bool) -> Result<Erased, EraseError> {

@@ -36,7 +36,7 @@ pub(super) fn decided(done: u64) -> Decided {
 
 fn entry() -> Value {
     json!({
-        "product": "p", "session": "s", "lane": "note", "seq": 1, "plugin": "bot", "conversation": "c",
+        "id": "p/s/1", "product": "p", "session": "s", "lane": "note", "seq": 1, "plugin": "bot", "conversation": "c",
         "kind": "actions", "state": "dead", "attempts": 2, "crashes": null, "waits_until": null,
         "sealed_at": 1_700_000_000.25, "age_seconds": 60.0, "dead_lettered_at": 1_700_000_030.0,
         "bytes": 120, "actions": 2, "reason": "400: no", "idempotency_key": "abc",

@@ -10,6 +10,7 @@ use crate::engine::kept::{self, Wanted};
 use crate::engine::rows::{Person, delete, session_group};
 use crate::engine::tx::Tx;
 use crate::ids::SessionKey;
+use crate::outbox::attempt::Attempts;
 use crate::outbox::redaction::{Job, State, Why};
 use crate::rows::Rows;
 use crate::session::state::Target;
@@ -94,7 +95,10 @@ impl Core {
                 None => Job::new(sent, Why::Erased, tx.now),
             },
         };
-        let job = Job { why: Why::Erased, erasure: wanted.erasure, ..job };
+        // What was tried before is part of what is erased.
+        let note = job.note.without_its_story();
+        let tries = Attempts::NONE;
+        let job = Job { note, why: Why::Erased, erasure: wanted.erasure, tries, ..job };
         self.deliveries.add_redaction(key, seq, job, tx, &self.counters);
     }
 

@@ -11,6 +11,7 @@ use crate::engine::erase::OF_SESSION;
 use crate::engine::helping::{times_of_person, times_of_product};
 use crate::engine::history::actions_in;
 use crate::engine::link::Who;
+use crate::engine::resend;
 use crate::engine::rows::{Person, decode, read, session_group, session_key};
 use crate::engine::scrub;
 use crate::engine::tx::Tx;
@@ -38,6 +39,8 @@ struct Needs {
     /// Sessions in which sent notes may be replaced.
     sent: HashSet<SessionKey>,
     erased: HashSet<SessionKey>,
+    /// Sessions of which notes are to be sent once more.
+    resent: HashSet<SessionKey>,
     /// Sessions whose history may change.
     history: HashSet<SessionKey>,
     /// Sessions whose help may change.
@@ -88,7 +91,7 @@ impl Core {
     ) -> Result<Vec<SessionKey>, Missing> {
         let Needs { sessions: mut keys, owners, persons, decided, sent, erased, history, .. } =
             needs;
-        let Needs { mut helped, offered, turns, mut sealed, .. } = needs;
+        let Needs { mut helped, offered, turns, mut sealed, resent, .. } = needs;
         let found = self.directory.load_persons(view, &persons)?;
         keys.extend(found.iter().cloned());
         sealed.extend(found);
@@ -102,7 +105,9 @@ impl Core {
         keys.extend(helped.iter().cloned());
         keys.extend(decided.iter().map(|named| named.key.clone()));
         keys.extend(erased.iter().cloned());
+        keys.extend(resent.iter().cloned());
         view.load_all(OF_SESSION, &groups(&erased))?;
+        view.load_all(resend::TABLES, &groups(&resent))?;
         let history: Vec<_> = history.into_iter().collect();
         self.history.load(view, &history)?;
         for named in &decided {
@@ -218,6 +223,7 @@ impl Core {
                     needs.owners.insert(target.clone());
                     needs.turns.insert(target);
                 }
+                Command::Resend(order) => drop(needs.resent.insert(order.key.clone())),
                 Command::Help(command) => drop(needs.helped.insert(command.key.clone())),
                 Command::Scrubbed(_) | Command::Drain | Command::Stop => {}
             }

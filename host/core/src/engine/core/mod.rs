@@ -9,6 +9,7 @@
 //! | `expire` | taking out what is old |
 //! | `help` | offers of help, and what people say to them |
 //! | `reply` | what people write and is answered |
+//! | `resend` | sending a note once more |
 //! | `tear_down` | removing an offer that nobody answered |
 
 mod erase;
@@ -17,6 +18,7 @@ mod help;
 mod link;
 mod load;
 mod reply;
+mod resend;
 mod tear_down;
 
 use std::collections::HashSet;
@@ -42,12 +44,13 @@ use super::snapshot::Imported;
 use super::tx::{Spent, Tx};
 use crate::clock::Timestamp;
 use crate::ids::{ConversationId, PluginName, ProductId, SessionKey, shown};
+use crate::outbox::attempt::Asked;
 use crate::outbox::note::{Note, NoteKind, Redaction};
 use crate::outbox::sink_delivery::Content;
 use crate::rows::Table;
 use crate::session::identity::{Identity, Tie};
 use crate::session::link::LinkMode;
-use crate::session::note::{format_note, format_summary};
+use crate::session::note::body;
 use crate::session::payload::{ActionsPayload, SummaryPayload};
 use crate::session::state::{Covers, Effect, Record, Sealed, Sealing, Session, Summarized, Target};
 use crate::session::wording::worded;
@@ -168,6 +171,7 @@ impl Core {
             Command::Offer(wish) => Answer::Offered(self.offer(wish, tx)),
             Command::Reply(wish) => Answer::Replied(self.reply(wish, tx)),
             Command::Turn(turn) => Answer::Heard(self.turn(turn, tx)),
+            Command::Resend(order) => Answer::Resent(self.resend(&order, tx)),
             Command::Help(command) => Answer::Helped(self.change_help(command, tx)),
             Command::Scrubbed(scrubbed) => {
                 self.scrub.end(scrubbed, tx, &self.counters);
@@ -353,10 +357,10 @@ impl Core {
         let gate = (&self.gate, self.engine);
         self.deliveries.heard(gate, &ended, tx, &self.counters);
         let counters = &self.counters;
-        let Ended { outcome, probe, random } = ended;
-        let attempt = (probe, random);
+        let Ended { outcome, course } = ended;
+        let course = &course;
         match outcome {
-            Outcome::Note { note, found, result } => {
+            Outcome::Note { note, result } => {
                 self.sessions.touch(&note.key, tx.now);
                 let record = self.sessions.record(&note.key);
                 let erased = self.deliveries.end_erased_post(&note, &result, record, tx, counters);
@@ -368,8 +372,8 @@ impl Core {
                 }
                 let rules = self.settings.rules(&note.key.product);
                 let of = (rules, record);
-                if self.deliveries.end_note(&note, result, attempt, of, tx, counters) {
-                    counters.notes_found.add(u64::from(found));
+                if self.deliveries.end_note(&note, result, course, of, tx, counters) {
+                    counters.notes_found.add(u64::from(course.asked == Some(Asked::Found)));
                     if note.kind == NoteKind::Summary && self.settings.history.is_some() {
                         self.history.remove_covered(&note.key, note.through, tx);
                     }
@@ -378,12 +382,12 @@ impl Core {
             Outcome::Sink { delivery, result } => {
                 self.sessions.touch(&delivery.key, tx.now);
                 let rules = self.settings.rules(&delivery.key.product);
-                self.deliveries.end_sink(&delivery, result, attempt, rules, tx, counters);
+                self.deliveries.end_sink(&delivery, result, course, rules, tx, counters);
             }
             Outcome::Message { message, result } => {
                 let rules = self.settings.rules(&message.key.product);
                 let ended =
-                    self.deliveries.end_message(&message, result, random, rules, tx, counters);
+                    self.deliveries.end_message(&message, result, course, rules, tx, counters);
                 match ended {
                     Some((job, ended)) => self.end_message(job, ended, tx),
                     None => self.retry_reply(&message, tx),
@@ -393,7 +397,7 @@ impl Core {
                 let rules = self.settings.rules(&key.product);
                 let of = (rules, self.sessions.record(&key), &*self.plugins);
                 let place = (&key, seq);
-                if self.deliveries.end_redaction(place, result, attempt, of, tx, counters) {
+                if self.deliveries.end_redaction(place, result, course, of, tx, counters) {
                     self.scrub.want(tx, counters);
                 }
             }
@@ -660,12 +664,8 @@ fn note_of(
     now: Timestamp,
     counters: &Counters,
 ) -> Arc<Note> {
-    let session = Some(key.session.as_str());
     let actions = worded(sealed.actions);
-    let body = match sealed.text {
-        None => format_note(session, &actions, sealed.bin_seconds, now),
-        Some(text) => format_summary(session, &text, now),
-    };
+    let body = body(key, &actions, sealed.text.as_deref(), sealed.bin_seconds, now);
     counters.notes_sealed.add(1);
     counters.notes_gathered.add(u64::from(sealed.gathered));
     Arc::new(Note {
@@ -683,6 +683,7 @@ fn note_of(
         sealed_at: now,
         waits_since: sealed.waits_since,
         begun: first == FirstAttempt::Begins,
+        resent_of: sealed.resent_of,
     })
 }
 

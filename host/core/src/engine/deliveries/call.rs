@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ids::SessionKey;
+use crate::outbox::attempt::Course;
 use crate::outbox::message::{Message, Sending};
 use crate::outbox::note::{Note, PostError, Posted, Redaction, SentNote};
 use crate::outbox::sink_delivery::SinkDelivery;
@@ -47,7 +48,7 @@ pub enum Work {
         /// The note's number.
         seq: u64,
         /// The note.
-        note: SentNote,
+        note: Box<SentNote>,
         /// The same for every attempt, and another one than the note's.
         idempotency_key: String,
     },
@@ -57,10 +58,8 @@ pub enum Work {
 pub struct Ended {
     /// Of which.
     pub outcome: Outcome,
-    /// As of the [`Call`].
-    pub probe: bool,
-    /// For the jitter of the pause that may follow, `0.0..=1.0`.
-    pub random: f64,
+    /// How the call went.
+    pub course: Course,
 }
 
 /// The outcome of a call, by what it did.
@@ -69,8 +68,6 @@ pub enum Outcome {
     Note {
         /// The note.
         note: Arc<Note>,
-        /// Whether the platform had it already, so that it was not sent.
-        found: bool,
         /// What the plugin answered.
         result: Result<Posted, PostError>,
     },
@@ -95,7 +92,7 @@ pub enum Outcome {
         /// The note's number.
         seq: u64,
         /// The note.
-        note: SentNote,
+        note: Box<SentNote>,
         /// What the plugin answered.
         result: Result<Redaction, PostError>,
     },

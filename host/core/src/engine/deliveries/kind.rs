@@ -12,6 +12,7 @@ use crate::engine::gate::CallKind;
 use crate::engine::tx::Tx;
 use crate::histogram::Histogram;
 use crate::ids::SessionKey;
+use crate::outbox::delivery_id::DeliveryKind;
 use crate::outbox::lane::Item;
 use crate::rows::Table;
 
@@ -36,6 +37,8 @@ pub(in crate::engine) trait Kind:
     const TABLES: Tables;
     /// Whether a session has a lane for each plugin, or one for all of them.
     const LANE_PER_PLUGIN: bool;
+    /// What its ids are of.
+    const ID: DeliveryKind;
     /// What is logged of a dead letter.
     const DEAD: &'static str;
 

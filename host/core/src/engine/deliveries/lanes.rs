@@ -13,6 +13,8 @@ use crate::engine::rows::{delete, put, read, session_group};
 use crate::engine::tx::Tx;
 use crate::engine::view::{Missing, View};
 use crate::ids::{PluginName, SessionKey, shown};
+use crate::outbox::attempt::{Attempts, Course};
+use crate::outbox::delivery_id::DeliveryId;
 use crate::outbox::lane::{self, DeadLetter, IN_MEMORY, Lane, Progress, Queued};
 use crate::outbox::note::{Note, PostError, Posted};
 use crate::rows::{Change, Key, Rows};
@@ -155,7 +157,7 @@ impl<K: Kind> Lanes<K> {
         &mut self,
         item: &K,
         result: Result<Posted, PostError>,
-        (probe, random): (bool, f64),
+        course: &Course,
         now: Timestamp,
         rules: &Delivery,
     ) -> Option<Finished<Self>> {
@@ -165,10 +167,10 @@ impl<K: Kind> Lanes<K> {
             // Its session was erased, and nothing waits for it.
             return None;
         }
-        Some(match place.lane.finish(result, probe, now, rules, random)? {
-            lane::Finished::Sent(posted) => {
+        Some(match place.lane.finish(result, course, now, rules)? {
+            lane::Finished::Sent(posted, tries) => {
                 place.forget(item.seq());
-                Finished::Done(posted)
+                Finished::Done((posted, tries))
             }
             lane::Finished::Retry { .. } => Finished::Retry(place.lane.head().map(attempt_row)),
             lane::Finished::Dead(dead) => Finished::Dead(dead),
@@ -177,7 +179,7 @@ impl<K: Kind> Lanes<K> {
 }
 
 impl<K: Kind> Waiting for Lanes<K> {
-    type Done = Posted;
+    type Done = (Posted, Attempts);
     type Dead = DeadLetter<K>;
     const CALL: crate::engine::gate::CallKind = K::CALL;
 
@@ -240,8 +242,8 @@ impl<K: Kind> Waiting for Lanes<K> {
         self.get_mut(plugin)?.lane.hold(now, until).map(attempt_row)
     }
 
-    fn start(&mut self, _: &SessionKey, plugin: &PluginName, _: Timestamp) -> Option<Started> {
-        let head = self.get_mut(plugin)?.lane.start()?;
+    fn start(&mut self, _: &SessionKey, plugin: &PluginName, now: Timestamp) -> Option<Started> {
+        let head = self.get_mut(plugin)?.lane.start(now)?;
         let work = K::work(&head.note, head.progress.unknown);
         let row = (!head.is_begun()).then(|| attempt_row(head));
         Some(Started { row, work, attempt: head.progress.attempts, limit: None })
@@ -254,12 +256,14 @@ impl<K: Kind> Waiting for Lanes<K> {
     /// It leaves its lane, or holds it.
     fn dead_letter(&mut self, key: &SessionKey, dead: DeadLetter<K>, tx: &mut Tx) {
         let (plugin, seq) = (dead.note.plugin(), dead.note.seq());
+        let id = DeliveryId { key: key.clone(), kind: K::ID, seq }.to_string();
         tracing::error!(
             %plugin,
             product = shown(key.product.as_str()),
             session = shown(key.session.as_str()),
             conversation = dead.note.conversation().map(|id| shown(id.as_str())),
             item = seq,
+            id = shown(&id),
             attempts = dead.attempts,
             reason = %dead.reason,
             holds_lane = dead.holds_lane,

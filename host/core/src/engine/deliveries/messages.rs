@@ -10,6 +10,7 @@ use crate::engine::gate::CallKind;
 use crate::engine::rows::{delete, put, read, session_group};
 use crate::engine::tx::Tx;
 use crate::ids::{PluginName, SessionKey};
+use crate::outbox::attempt::Course;
 use crate::outbox::message::{Content, Ended, Job, Message, Sending, State};
 use crate::outbox::note::PostError;
 use crate::rows::{Change, Rows, Table};
@@ -74,7 +75,7 @@ impl Waiting for Messages {
         self.ready(now)?;
         self.began = now;
         let job = self.jobs.first_mut()?;
-        job.start();
+        job.start(now);
         let (message, unknown) = (job.message.clone(), job.unknown_since.is_some());
         let work = Work::Message { message, unknown };
         let row = Some(row(key, job));
@@ -144,13 +145,13 @@ impl Messages {
         &mut self,
         message: &Message,
         result: Result<Sending, PostError>,
-        (now, rules, random): (Timestamp, &Delivery, f64),
+        (now, rules, course): (Timestamp, &Delivery, &Course),
     ) -> Option<Finished<Self>> {
         let place = self.jobs.iter().position(|job| {
             job.message.idempotency_key == message.idempotency_key && job.state == State::InFlight
         })?;
         let began = self.began;
-        match self.jobs[place].finish(result, began, now, rules, random) {
+        match self.jobs[place].finish(result, course, began, now, rules) {
             Some(ended) => Some(Finished::Done((self.jobs.remove(place), ended))),
             None => Some(Finished::Retry(Some(row(&message.key, &self.jobs[place])))),
         }

@@ -49,6 +49,7 @@ use super::view::{Missing, View};
 use crate::clock::Timestamp;
 use crate::ids::{PluginName, SessionKey};
 use crate::outbox::account::Heard;
+use crate::outbox::attempt::{Attempts, Course};
 use crate::outbox::lane::{Lane, State as Attempt};
 use crate::outbox::message::{self, Job as MessageJob, Message, Sending};
 use crate::outbox::note::{Note, PostError, Posted, Redaction, SentNote};
@@ -270,12 +271,12 @@ impl Deliveries {
         &mut self,
         message: &Message,
         result: Result<Sending, PostError>,
-        random: f64,
+        course: &Course,
         rules: &Delivery,
         tx: &mut Tx,
         counters: &Counters,
     ) -> Option<(MessageJob, message::Ended)> {
-        let how = (tx.now, rules, random);
+        let how = (tx.now, rules, course);
         let finish = |messages: &mut Messages| messages.finish(message, result, how);
         let ended = self.messages.end(&message.key, finish, tx, counters)?;
         tx.push(delete(Table::Message, session_group(&message.key), message.seq));
@@ -337,7 +338,7 @@ impl Deliveries {
         tx: &mut Tx,
         counters: &Counters,
     ) {
-        let Ended { outcome, probe, random } = ended;
+        let Ended { outcome, course } = ended;
         let (plugin, conversation, kind, heard) = match outcome {
             Outcome::Note { note, result, .. } => {
                 (&note.plugin, Some(&note.conversation), CallKind::Post, Heard::of(result))
@@ -363,8 +364,8 @@ impl Deliveries {
                 (&note.plugin, Some(&note.conversation), CallKind::Redaction, heard)
             }
         };
-        let call = EndedCall { plugin, conversation, kind, probe: *probe, heard };
-        if gate.0.open().end(gate.1, call, tx.now, *random, counters) {
+        let call = EndedCall { plugin, conversation, kind, probe: course.probe, heard };
+        if gate.0.open().end(gate.1, call, tx.now, course.random, counters) {
             tx.accounts.insert(plugin.clone());
         }
     }
@@ -374,12 +375,12 @@ impl Deliveries {
         &mut self,
         note: &Note,
         result: Result<Posted, PostError>,
-        attempt: (bool, f64),
+        course: &Course,
         (rules, record): (&Delivery, Option<&Record>),
         tx: &mut Tx,
         counters: &Counters,
     ) -> bool {
-        let posted = ended(&mut self.notes, note, result, attempt, rules, tx, counters);
+        let posted = ended(&mut self.notes, note, result, course, rules, tx, counters);
         let Some(posted) = posted else { return false };
         self.remember(note, posted, record, tx, counters);
         true
@@ -390,13 +391,13 @@ impl Deliveries {
         &mut self,
         delivery: &SinkDelivery,
         result: Result<(), PostError>,
-        attempt: (bool, f64),
+        course: &Course,
         rules: &Delivery,
         tx: &mut Tx,
         counters: &Counters,
     ) {
         let result = result.map(|()| Posted { note_id: None, pause: None });
-        ended(&mut self.sinks, delivery, result, attempt, rules, tx, counters);
+        ended(&mut self.sinks, delivery, result, course, rules, tx, counters);
     }
 
     /// A note is remembered as sent. A summary takes the place of what it covers; a note that a summary took the
@@ -404,7 +405,7 @@ impl Deliveries {
     fn remember(
         &mut self,
         note: &Note,
-        posted: Posted,
+        (posted, tries): (Posted, Attempts),
         record: Option<&Record>,
         tx: &mut Tx,
         counters: &Counters,
@@ -413,7 +414,7 @@ impl Deliveries {
         if let Some(old) = seq.checked_sub(MAX_SENT) {
             tx.push(delete(Table::Sent, group.clone(), old));
         }
-        let sent = SentNote::of(note, posted.note_id, tx.now);
+        let sent = SentNote::of(note, posted.note_id, tx.now).with_tries(tries);
         // Read only where some may be replaced.
         let others: Vec<(u64, SentNote)> = match tx.view.group(Table::Sent, &group) {
             Some(_) => tx.read_rows(Table::Sent, &group),
@@ -481,12 +482,12 @@ impl Deliveries {
         &mut self,
         (key, seq): (&SessionKey, u64),
         result: Result<Redaction, PostError>,
-        attempt: (bool, f64),
+        course: &Course,
         (rules, record, plugins): (&Delivery, Option<&Record>, &dyn Plugins),
         tx: &mut Tx,
         counters: &Counters,
     ) -> bool {
-        let ended = self.redactions.end((key, seq), result, attempt, rules, tx, counters);
+        let ended = self.redactions.end((key, seq), result, course, rules, tx, counters);
         let Some((job, redaction)) = ended else { return false };
         tx.push(delete(Table::Redact, session_group(key), seq));
         let erased = job.why == Why::Erased;
@@ -749,21 +750,21 @@ fn ended<K: Kind>(
     pipeline: &mut Pipeline<Lanes<K>>,
     item: &K,
     result: Result<Posted, PostError>,
-    attempt: (bool, f64),
+    course: &Course,
     rules: &Delivery,
     tx: &mut Tx,
     counters: &Counters,
-) -> Option<Posted> {
+) -> Option<(Posted, Attempts)> {
     let (key, now) = (item.key(), tx.now);
     let since = pipeline.get(key).and_then(|lanes| lanes.waits_since(item.plugin()));
-    let finish = |lanes: &mut Lanes<K>| lanes.finish(item, result, attempt, now, rules);
-    let posted = pipeline.end(key, finish, tx, counters)?;
+    let finish = |lanes: &mut Lanes<K>| lanes.finish(item, result, course, now, rules);
+    let done = pipeline.end(key, finish, tx, counters)?;
     K::delivered(counters).add(1);
     if let Some(since) = since {
         K::times(counters).observe(now.since(since));
     }
     lanes::remove::<K>(tx, key, item.seq());
-    Some(posted)
+    Some(done)
 }
 
 fn poisoned<K: Kind>(

@@ -10,6 +10,7 @@ use crate::engine::gate::CallKind;
 use crate::engine::tx::Tx;
 use crate::histogram::Histogram;
 use crate::ids::SessionKey;
+use crate::outbox::delivery_id::DeliveryKind;
 use crate::outbox::note::Note;
 use crate::rows::Table;
 
@@ -21,6 +22,7 @@ impl Kind for Note {
     const TABLES: Tables =
         Tables { queued: Table::Outbox, attempt: Table::Attempt, dead: Table::Dead };
     const LANE_PER_PLUGIN: bool = false;
+    const ID: DeliveryKind = DeliveryKind::Note;
     const DEAD: &'static str =
         "outbox: a note became a dead letter; `sidenote outbox retry` has it sent again";
 

@@ -13,6 +13,7 @@ use crate::engine::counters::Counters;
 use crate::engine::rows::{delete, put, read, session_group};
 use crate::engine::tx::Tx;
 use crate::ids::PluginName;
+use crate::outbox::attempt::Attempts;
 use crate::outbox::lane::{DeadLetter, Progress};
 use crate::rows::Key;
 
@@ -43,7 +44,7 @@ impl<K: Kind> Pipeline<Lanes<K>> {
             }
             (Decision::Retry, Named::Dead(letter)) => {
                 enable(letter.note.plugin(), tx);
-                self.requeue(&letter.note, tx, counters)
+                self.requeue(*letter, tx, counters)
             }
             (Decision::Purge, Named::Waiting(item)) => self.purge(&item, true, tx, counters),
             (Decision::Purge, Named::Dead(letter)) => {
@@ -57,7 +58,8 @@ impl<K: Kind> Pipeline<Lanes<K>> {
         let place = self.get_mut(item.key()).and_then(|lanes| lanes.get_mut(item.plugin()));
         let Some(place) = place else { return false };
         // One of those that aren't in memory is due when its turn comes.
-        let changed = !place.lane.is_behind(item.seq()) && place.lane.requeue(item, tx.now);
+        let changed =
+            !place.lane.is_behind(item.seq()) && place.lane.requeue(item, Attempts::NONE, tx.now);
         if changed {
             tx.extend(place.lane.queued(item.seq()).map(attempt_row));
         }
@@ -65,14 +67,16 @@ impl<K: Kind> Pipeline<Lanes<K>> {
     }
 
     /// A dead letter is queued again, as if never tried.
-    fn requeue(&mut self, item: &Arc<K>, tx: &mut Tx, counters: &Counters) -> bool {
-        if !self.open(item.key()).of(item.plugin()).lane.requeue(item, tx.now) {
+    fn requeue(&mut self, letter: DeadLetter<K>, tx: &mut Tx, counters: &Counters) -> bool {
+        let DeadLetter { note: item, tries, .. } = letter;
+        let lane = &mut self.open(item.key()).of(item.plugin()).lane;
+        if !lane.requeue(&item, tries.clone(), tx.now) {
             return false;
         }
         counters.notes_requeued.add(1);
         let (group, seq) = (session_group(item.key()), item.seq());
-        let progress = Progress::requeued(tx.now);
-        tx.push(put(K::TABLES.queued, group.clone(), seq, &**item));
+        let progress = Progress::requeued(tx.now, tries);
+        tx.push(put(K::TABLES.queued, group.clone(), seq, &*item));
         tx.push(put(K::TABLES.attempt, group.clone(), seq, &progress));
         tx.push(delete(K::TABLES.dead, group, seq));
         true

@@ -13,6 +13,7 @@ use crate::engine::rows::{put, read, session_group, session_key};
 use crate::engine::tx::Tx;
 use crate::engine::view::{Missing, View};
 use crate::ids::{PluginName, SessionKey, shown};
+use crate::outbox::attempt::Course;
 use crate::outbox::note::{PostError, Redaction};
 use crate::outbox::redaction::{self, Job, Queue, State};
 use crate::rows::{Change, Key, Table};
@@ -72,11 +73,11 @@ impl Waiting for Jobs {
 
     fn start(&mut self, key: &SessionKey, _: &PluginName, now: Timestamp) -> Option<Started> {
         let (seq, _) = self.queue.ready(now)?;
-        let job = self.queue.start(seq)?;
+        let job = self.queue.start(seq, now)?;
         let work = Work::Redaction {
             key: key.clone(),
             seq,
-            note: job.note.clone(),
+            note: Box::new(job.note.clone().without_its_story()),
             idempotency_key: job.idempotency_key(),
         };
         Some(Started { row: Some(row(key, seq, job)), work, attempt: job.attempts, limit: None })
@@ -101,7 +102,12 @@ impl Waiting for Jobs {
         let stays = kept::row(&key.product, &job.note, Reason::GivenUp, wanted);
         tx.extend([row(key, seq, &job), stays]);
         let idempotency_key = job.idempotency_key();
-        tx.undelivered(Work::Redaction { key: key.clone(), seq, note: job.note, idempotency_key });
+        tx.undelivered(Work::Redaction {
+            key: key.clone(),
+            seq,
+            note: Box::new(job.note),
+            idempotency_key,
+        });
     }
 
     fn next_timer(&self, _: &Delivery) -> Option<Timestamp> {
@@ -220,7 +226,7 @@ impl Redactions {
         &mut self,
         (key, seq): (&SessionKey, u64),
         result: Result<Redaction, PostError>,
-        (probe, random): (bool, f64),
+        course: &Course,
         rules: &Delivery,
         tx: &mut Tx,
         counters: &Counters,
@@ -230,7 +236,7 @@ impl Redactions {
         let done = self.pipeline.end(
             key,
             |jobs| {
-                Some(match jobs.queue.finish(seq, result, probe, now, rules, random)? {
+                Some(match jobs.queue.finish(seq, result, course, now, rules)? {
                     redaction::Finished::Ended(job, redaction) => Finished::Done((*job, redaction)),
                     redaction::Finished::Retry => {
                         Finished::Retry(jobs.queue.get(seq).map(|job| row(key, seq, job)))

@@ -8,6 +8,7 @@ use super::pipeline::Counts;
 use crate::engine::counters::{Count, Counters};
 use crate::engine::gate::CallKind;
 use crate::histogram::Histogram;
+use crate::outbox::delivery_id::DeliveryKind;
 use crate::outbox::sink_delivery::SinkDelivery;
 use crate::rows::Table;
 
@@ -16,6 +17,7 @@ impl Kind for SinkDelivery {
     const TABLES: Tables =
         Tables { queued: Table::SinkQueue, attempt: Table::SinkAttempt, dead: Table::SinkDead };
     const LANE_PER_PLUGIN: bool = true;
+    const ID: DeliveryKind = DeliveryKind::Sink;
     const DEAD: &'static str = "outbox: a batch or summary for a sink became a dead letter; `sidenote outbox retry` has it sent again";
 
     fn counts(counters: &Counters) -> Counts<'_> {

@@ -18,6 +18,10 @@ fn note(seq: u64) -> SentNote {
         kind: NoteKind::Actions,
         through: seq,
         stays: false,
+        made: None,
+        actions: 0,
+        resent_of: None,
+        tries: Attempts::NONE,
     }
 }
 
@@ -131,7 +135,7 @@ proptest! {
                         step,
                         Step::Away | Step::Fail(FailureKind::RateLimited | FailureKind::Auth, _)
                     );
-                    match queue.finish(seq, outcome.clone(), matches!(step, Step::Probe(_)), now, &rules, 1.0) {
+                    match queue.finish(seq, outcome.clone(), &Course::of(matches!(step, Step::Probe(_)), 1.0), now, &rules) {
                         Some(Finished::Ended(..)) => {
                             let gone = matches!(
                                 &outcome,
@@ -157,7 +161,7 @@ proptest! {
                     if let Some(seq) = queue.ready(now).map(|it| it.0) {
                         prop_assert!(seq != waits_for || now >= asked_for, "before the platform's moment");
                         *counted.entry(seq).or_default() += 1;
-                        let job = queue.start(seq).unwrap();
+                        let job = queue.start(seq, Timestamp(0)).unwrap();
                         prop_assert!(job.attempts <= rules.max_attempts);
                         prop_assert_eq!(queue.ready(now), None, "one at a time");
                     }
@@ -171,10 +175,10 @@ proptest! {
             }
             let under_way = queue.jobs().find(|(_, job)| job.state == State::InFlight);
             if let Some(seq) = under_way.map(|it| it.0) {
-                queue.finish(seq, Ok(Redaction::Removed), false, now, &rules, 1.0);
+                queue.finish(seq, Ok(Redaction::Removed), &Course::of(false, 1.0), now, &rules);
                 prop_assert!(ended.insert(seq));
             } else if let Some(seq) = queue.ready(now).map(|it| it.0) {
-                queue.start(seq);
+                queue.start(seq, Timestamp(0));
             } else if let Some(at) = queue.next_timer(false) {
                 now = now.max(at);
             } else {
@@ -203,9 +207,9 @@ fn a_clock_that_was_set_back_makes_no_wait_longer() {
     let mut queue = Queue::default();
     let late = Timestamp::from_secs_f64(1e9);
     queue.insert(1, Job::new(note(1), Why::Replaced, late));
-    queue.start(1);
+    queue.start(1, Timestamp(0));
     let limited = failed(FailureKind::RateLimited, Some(Duration::from_secs(60)));
-    queue.finish(1, Err(limited), false, late, &Delivery::default(), 0.0);
+    queue.finish(1, Err(limited), &Course::default(), late, &Delivery::default());
     let early = Timestamp::from_secs_f64(1e6);
     let job = queue.remove(1).unwrap().taken_up(early);
     assert_eq!(job.state, State::Until(early + Duration::from_secs(60)));
@@ -237,11 +241,13 @@ fn what_waits_behind_one_that_is_under_way_sets_no_timer() {
     let mut queue = Queue::default();
     queue.insert(1, Job::new(note(1), Why::Erased, at));
     queue.insert(2, Job::new(note(2), Why::Erased, at));
-    queue.start(1).unwrap();
-    queue.finish(1, Err(failed(FailureKind::Transient, None)), false, at, &rules, 1.0).unwrap();
+    queue.start(1, Timestamp(0)).unwrap();
+    queue
+        .finish(1, Err(failed(FailureKind::Transient, None)), &Course::of(false, 1.0), at, &rules)
+        .unwrap();
     let again = queue.next_timer(false).unwrap();
-    queue.start(2).unwrap();
+    queue.start(2, Timestamp(0)).unwrap();
     assert_eq!(queue.next_timer(false), Some(at + MAX_AGE), "nothing can be tried before its end");
-    queue.finish(2, Ok(Redaction::Removed), false, again, &rules, 1.0).unwrap();
+    queue.finish(2, Ok(Redaction::Removed), &Course::of(false, 1.0), again, &rules).unwrap();
     assert_eq!(queue.next_timer(false), Some(again));
 }
