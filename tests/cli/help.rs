@@ -7,7 +7,7 @@ fn help_texts_are_as_reviewed() {
     insta::assert_snapshot!("help", sidenote(&["--help"], &[]).shown());
     insta::assert_snapshot!("help_check", sidenote(&["check", "--help"], &[]).shown());
     insta::assert_snapshot!("help_outbox", sidenote(&["outbox", "--help"], &[]).shown());
-    for command in ["list", "retry", "purge"] {
+    for command in ["list", "show", "timeline", "retry", "resend", "purge"] {
         let help = sidenote(&["outbox", command, "--help"], &[]);
         insta::assert_snapshot!(format!("help_outbox_{command}"), help.shown());
     }

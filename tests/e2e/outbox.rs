@@ -1,6 +1,7 @@
 //! `sidenote outbox` against a running host: a person looks at what was refused and has it sent again.
 
 use std::process::Output;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use sidenote_sim::{Fault, Scope};
@@ -86,6 +87,89 @@ async fn a_note_that_waits_for_hours_is_sent_at_once_on_request() {
     assert_eq!(code, 0, "{said}");
     rig.arrives(&conversation, &person, 2).await;
     rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_attempt_is_told_over_a_restart_and_a_note_is_sent_once_more_on_purpose() {
+    let (delivery, tables) = ("retry_initial = \"200ms\"".to_owned(), "[context]\n".to_owned());
+    let mut rig = Rig::start(Setup { delivery, tables, ..Setup::default() }).await;
+    let person = Person::new("p", "s");
+    let conversation = rig.open(&person).await;
+    rig.platform.fail(Scope::Any, Fault::status(500), 1);
+    rig.platform.fail(Scope::Any, Fault::rate_limited(Duration::from_secs(2)), 1);
+    rig.emit(&person.batch(0..2)).await;
+    eventually(|| match rig.host().counters().attempts_failed {
+        2 => Ok(()),
+        failed => Err(format!("{failed} attempts failed")),
+    })
+    .await;
+    let (code, listed, said) = outbox(&rig, &["list", "--json"]).await;
+    assert_eq!((code, &listed[0]["id"]), (0, &json!("p/s/1")), "{said}");
+    rig.stop_host().await;
+    rig.start_host().await;
+    rig.arrives(&conversation, &person, 2).await;
+    eventually(|| match rig.host().counters().notes_posted {
+        1 => Ok(()),
+        posted => Err(format!("{posted} notes are on record as posted")),
+    })
+    .await;
+
+    let (code, shown, said) = outbox(&rig, &["show", "p/s/1", "--json"]).await;
+    assert_eq!((code, shown.len()), (0, 1), "{said}");
+    let delivery = &shown[0];
+    assert_eq!((&delivery["state"], &delivery["actions"]), (&json!("delivered"), &json!(2)));
+    let attempts = delivery["attempts"].as_array().expect("a list");
+    let told = |name: &str| attempts.iter().map(|it| it[name].clone()).collect::<Vec<_>>();
+    assert_eq!(told("status"), ["transient", "rate_limited", "sent"], "{delivery}");
+    assert_eq!(told("decision"), ["again", "again", "delivered"]);
+    assert_eq!(told("attempt"), [1, 2, 3]);
+    assert_eq!(told("code")[..2], ["500", "429"]);
+    for attempt in attempts {
+        assert!(attempt["duration_ms"].is_u64(), "{attempt}");
+        let version = attempt["version"].as_str().expect("the registry knows it");
+        assert!(version.contains('+') || version.len() == 8, "{version}");
+    }
+    // The API tells the same, and no text of it.
+    let same: Value = get(&rig, "/deliveries/p/s/1").await;
+    assert_eq!(&same, delivery);
+    let (code, moments, said) = outbox(&rig, &["timeline", "p", "s", "--json"]).await;
+    assert_eq!(code, 0, "{said}");
+    let happened = |what: &str| moments.iter().filter(|moment| moment["what"] == what).count();
+    assert_eq!((happened("linked"), happened("made"), happened("attempt")), (1, 1, 3));
+    assert_eq!(happened("actions"), 1, "{moments:?}");
+    let text = &rig.platform.notes(&conversation)[0].body;
+    let line = text.lines().last().expect("it says something");
+    assert!(!format!("{delivery}{moments:?}").contains(line), "{line}");
+
+    let (code, would, said) = outbox(&rig, &["resend", "p/s/1", "--dry-run", "--json"]).await;
+    assert_eq!(
+        (code, &would[0]["id"], &would[0]["actions"]),
+        (0, &json!(null), &json!(2)),
+        "{said}"
+    );
+    let (code, resent, said) = outbox(&rig, &["resend", "p/s/1", "--yes", "--json"]).await;
+    assert_eq!((code, &resent[0]["id"]), (0, &json!("p/s/2")), "{said}");
+    eventually(|| match rig.platform.notes(&conversation).len() {
+        2 => Ok(()),
+        notes => Err(format!("{notes} notes are at the platform")),
+    })
+    .await;
+    let again = &rig.platform.notes(&conversation)[1];
+    assert!(again.body.contains(line), "{}", again.body);
+    eventually(|| match rig.host().counters().notes_posted {
+        2 => Ok(()),
+        posted => Err(format!("{posted} notes are on record as posted")),
+    })
+    .await;
+    let second: Value = get(&rig, "/deliveries/p/s/2").await;
+    assert_eq!((&second["resent_of"], &second["state"]), (&json!("p/s/1"), &json!("delivered")));
+    assert_ne!(second["idempotency_key"], delivery["idempotency_key"]);
+    rig.stop().await;
+}
+
+async fn get(rig: &Rig, path: &str) -> Value {
+    let asked = reqwest::Client::new().get(rig.url(path)).bearer_auth(TOKEN).send().await;
+    asked.expect("the host answers").json().await.expect("it answers with JSON")
 }
 
 /// Runs the command against the rig's host: exit code, objects on stdout, what was said.

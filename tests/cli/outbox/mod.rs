@@ -6,3 +6,4 @@ mod filled;
 mod list;
 mod redis;
 mod running;
+mod show;

@@ -9,21 +9,11 @@ use sidenote_terminal::output::{escaped, short};
 
 use crate::table;
 
-const HEADS: [&str; 9] = [
-    "STATE",
-    "SEALED",
-    "TRIES",
-    "PRODUCT",
-    "SESSION",
-    "NOTE",
-    "PLUGIN",
-    "CONVERSATION",
-    "NEXT, WHY",
-];
+const HEADS: [&str; 7] = ["STATE", "SEALED", "TRIES", "ID", "PLUGIN", "CONVERSATION", "NEXT, WHY"];
 
 /// The columns that are never cut: the host chose what is in them.
-const WHOLE: [usize; 4] = [0, 1, 2, 5];
-const NUMBERS: [usize; 2] = [2, 5];
+const WHOLE: [usize; 3] = [0, 1, 2];
+const NUMBERS: [usize; 1] = [2];
 /// What the last column has at least, before names are left as long as they are.
 const WHY: u16 = 26;
 
@@ -60,9 +50,7 @@ fn cells(entry: &Entry) -> [String; HEADS.len()] {
         entry.state.name().to_owned(),
         format!("{} ago", short(entry.age_seconds)),
         entry.attempts.to_string(),
-        escaped(entry.product.as_str()),
-        escaped(entry.session.as_str()),
-        entry.seq.to_string(),
+        entry.id.to_string(),
         escaped(&entry.plugin),
         entry.conversation.as_ref().map_or_else(|| "(sink)".to_owned(), |id| escaped(id.as_str())),
         why(entry),

@@ -2,14 +2,20 @@
 
 use serde_json::json;
 use sidenote::engine::ledger::Entry;
+use sidenote::ids::{ProductId, SessionId, SessionKey};
+use sidenote::outbox::delivery_id::DeliveryId;
 use sidenote_terminal::output::escaped;
 
 use super::table::text;
 use super::*;
 
 fn entry(session: &str, state: &str, more: serde_json::Value) -> Entry {
+    let key = SessionKey {
+        product: ProductId::new("p").unwrap(),
+        session: SessionId::new(session).unwrap(),
+    };
     let mut value = json!({
-        "id": "p/s/12", "product": "p", "session": session, "seq": 12, "plugin": "bot", "conversation": "c-1",
+        "id": DeliveryId::note(key, 12), "product": "p", "session": session, "seq": 12, "plugin": "bot", "conversation": "c-1",
         "kind": "actions", "state": state, "attempts": 2, "crashes": 0, "waits_until": null,
         "sealed_at": 1000.0, "age_seconds": 200.0, "dead_lettered_at": null, "bytes": 120, "actions": 2,
         "reason": null, "idempotency_key": "abc",
@@ -83,4 +89,34 @@ fn the_outcome_says_what_was_left_alone() {
     ] {
         assert_eq!(outcome(decision, &decided(matched, done)), words);
     }
+}
+
+#[test]
+fn a_long_log_says_where_attempts_are_left_out_and_cannot_steer_the_terminal() {
+    let attempt = |number: u32| {
+        json!({
+            "attempt": number, "began_at": 1000.0 + f64::from(number), "duration_ms": 80,
+            "version": "1.0.0+0123abcd", "status": "transient", "asked_first": "not_found", "code": "503",
+            "reason": "503: \u{1b}[2Jno", "bytes_left": "sent", "decision": "again",
+            "again_at": 1002.08 + f64::from(number), "because": null,
+        })
+    };
+    let attempts: Vec<_> = [1, 2, 3, 84, 85].map(attempt).into();
+    let delivery = serde_json::from_value(json!({
+        "id": "p/s/3", "state": "retry_at", "product": "p", "session": "s", "seq": 3, "delivery": "note",
+        "kind": "actions", "plugin": "bot", "conversation": "c\u{1b}[2J", "made_at": 1000.0, "actions": 2,
+        "through": 7, "idempotency_key": "abc", "note_id": null, "delivered_at": null,
+        "dead_lettered_at": null, "waits_until": 1090.0, "expires_at": null, "reason": "503: no",
+        "resent_of": "p/s/1", "stays": false, "attempts": attempts, "attempts_left_out": 80,
+        "redaction": null,
+    }));
+    let shown = show::text(&delivery.unwrap());
+    let lines: Vec<_> = shown.lines().collect();
+    let gap = lines.iter().position(|line| line.contains("80 more")).expect("they are counted");
+    assert!(lines[gap - 1].contains("1970-01-01T00:16:43.000Z"), "{shown}");
+    assert!(lines[gap + 1].trim_start().starts_with("84"), "{shown}");
+    let words =
+        ["transient", "again in 2s", "asked first: not_found", "503: ", "p/s/1", "retry_at"];
+    assert!(words.iter().all(|word| shown.contains(word)), "{shown}");
+    assert!(shown.chars().all(|c| c == '\n' || !c.is_control()), "{shown:?}");
 }
