@@ -1,6 +1,9 @@
 //! `outbox show`, `timeline` and `resend` with no host running.
 
 use serde_json::{Value, json};
+use sidenote::clock::Clock;
+use sidenote::session::payload::{Action, ActionsPayload};
+use sidenote::store::Table;
 
 use super::filled::{Filled, PERSONAL};
 use crate::sidenote::Run;
@@ -92,7 +95,42 @@ async fn what_cant_be_shown_or_sent_is_said_with_what_to_do() {
         assert!(run.stderr.contains(words), "{args:?}: {}", run.stderr);
     }
     let sent = |rows: &[(sidenote::store::Key, Vec<u8>)]| {
-        rows.iter().filter(|(key, _)| key.table == sidenote::store::Table::Outbox).count()
+        rows.iter().filter(|(key, _)| key.table == Table::Outbox).count()
     };
     assert_eq!(sent(&filled.rows().await), sent(&before), "nothing waits that didn't");
+}
+
+#[tokio::test]
+async fn a_delivered_note_is_sent_once_more_by_the_next_host_that_runs() {
+    let filled = Filled::store().await;
+    let now = Clock::system().now().0;
+    let action = Action { description: PERSONAL[0].to_owned(), ..Action::default() };
+    let batch = ActionsPayload {
+        product_id: "p".to_owned(),
+        actions: vec![action],
+        ..ActionsPayload::default()
+    };
+    let batch = serde_json::to_string(&batch).expect("a batch is JSON");
+    let link = format!(r#"{{"plugin": "bot", "conversation": "c-9", "since": {now}, "moves": 0}}"#);
+    let session = format!(r#"{{"link": {link}, "notes": 1, "left": 1, "active_at": {now}}}"#);
+    let sent = format!(
+        r#"{{"plugin": "bot", "conversation": "c-9", "idempotency_key": "k", "note_id": "n", "at": {now}, "through": 1, "made": {now}, "n": 1}}"#
+    );
+    let history = format!(r#"{{"at": {now}, "batch": {batch}}}"#);
+    let rows = [(Table::Session, "p", "done", 0, &*session), (Table::Sent, "p", "done", 1, &*sent)];
+    filled.put(&rows).await;
+    let run = filled.outbox(&["resend", "p/done/1", "--offline", "--yes"]);
+    assert_eq!(run.code, 1, "{}", run.stderr);
+    assert!(run.stderr.contains("the section [context] keeps it"), "{}", run.stderr);
+    filled.put(&[(Table::History, "p", "done", 1, &*history)]).await;
+    let run = filled.outbox(&["resend", "p/done/1", "--offline", "--dry-run", "--show-text"]);
+    assert!(run.code == 0 && run.stdout.contains(PERSONAL[0]), "{}{}", run.stdout, run.stderr);
+    let run = filled.outbox(&["resend", "p/done/1", "--offline", "--yes", "--json"]);
+    assert_eq!((run.code, &json(&run)[0]["id"]), (0, &json!("p/done/2")), "{}", run.stderr);
+    assert!(!run.stdout.contains(PERSONAL[0]) && !run.stderr.contains(PERSONAL[0]));
+    let run = filled.outbox(&["show", "p/done/2", "--json"]);
+    let shown = &json(&run)[0];
+    assert_eq!((&shown["state"], &shown["resent_of"]), (&json!("due"), &json!("p/done/1")));
+    let run = filled.outbox(&["timeline", "p", "done"]);
+    assert!(run.stdout.contains("repeats p/done/1"), "{}", run.stdout);
 }

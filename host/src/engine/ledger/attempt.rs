@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::outbox::attempt::{Asked, Attempts, Because, FIRST, Status, Then};
+use crate::outbox::attempt::{Asked, Attempt, Attempts, Because, FIRST, Status, Then};
 use crate::outbox::note::Sent;
 
 /// One attempt at a delivery. Times are seconds since the Unix epoch.
@@ -80,7 +80,7 @@ pub(super) fn entries(attempts: &Attempts) -> Vec<AttemptEntry> {
         let left_out = if place < FIRST { 0 } else { attempts.left_out() };
         u32::try_from(place + 1).unwrap_or(u32::MAX).saturating_add(left_out)
     };
-    let entry = |(place, attempt): (usize, &crate::outbox::attempt::Attempt)| {
+    let entry = |(place, attempt): (usize, &Attempt)| {
         let fault = attempt.fault.as_ref();
         let (decision, again_at, because) = match (attempt.status, fault.map(|fault| fault.then)) {
             (_, Some(Then::Again(at))) => (Decision::Again, Some(at), None),
