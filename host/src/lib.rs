@@ -28,7 +28,7 @@
 //! What is decided is in a crate of its own, `sidenote_core`: [`session`], [`offers`], [`outbox`], [`rules`], [`ids`] and the engine's core
 //! ([`engine::core`]).
 //!
-//! [`post`] is the way to the plugins as the engine sees it, [`clock`] is time as a value, [`ids`] the typed names that everything is keyed by, [`address`] where a request
+//! [`post`] is the way to the plugins as the engine sees it, [`clock`] is time as a value, [`ids`] the typed names that everything is keyed by, [`access`] who may do what, [`keys`] the keys that say so, [`address`] where a request
 //! goes and how far away that is, [`once`] what comes again and counts once, [`backoff`] the pauses between attempts,
 //! `http_client` what the host's own HTTP clients have in common, [`telemetry`] the log's set-up and what keeps it
 //! short, [`tls`] the one provider of it, [`visible`] which characters may be shown.
@@ -45,6 +45,7 @@ pub mod engine;
 pub mod host;
 pub mod http;
 mod http_client;
+pub mod keys;
 pub mod llm;
 pub mod metrics;
 pub mod offering;
@@ -63,5 +64,5 @@ pub mod traces;
 pub mod visible;
 
 pub use sidenote_core::{
-    backoff, histogram, ids, offers, outbox, replies, rules, session, triggers,
+    access, backoff, histogram, ids, offers, outbox, replies, rules, session, triggers,
 };

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
+use sidenote::access::Actor;
 use sidenote::config::{Delivery, Server};
 use sidenote::engine::Handle;
 use sidenote::engine::erase::{EraseError, Erased, Erasure};
@@ -217,7 +218,7 @@ impl Backend for Links {
         panic!("no row pushes here")
     }
 
-    async fn link(&self, wish: LinkRequest) -> Result<Linked, LinkError> {
+    async fn link(&self, wish: LinkRequest, _: &Actor) -> Result<Linked, LinkError> {
         let LinkRequest { session_id, conversation_id: conversation, mode, .. } = wish;
         let who = Who::Session(SessionKey { product: product("p"), session: session_id });
         self.0
@@ -240,11 +241,11 @@ impl Backend for Links {
         panic!("no row asks for the outbox here")
     }
 
-    async fn decide(&self, _: &Order) -> Result<Decided, LedgerError> {
+    async fn decide(&self, _: &Order, _: &Actor) -> Result<Decided, LedgerError> {
         panic!("no row asks for the outbox here")
     }
 
-    async fn erase(&self, erasure: &Erasure, _: bool) -> Result<Erased, EraseError> {
+    async fn erase(&self, erasure: &Erasure, _: bool, _: &Actor) -> Result<Erased, EraseError> {
         self.0.erase(erasure).await
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use sidenote::access::Actor;
 use sidenote::clock::{Clock, Timestamp};
 use sidenote::config::{self, Secret, Server};
 use sidenote::context::{Recent, Settings, UserSettings};
@@ -187,7 +188,7 @@ impl Backend for Known {
         Ok(self.product.clone())
     }
 
-    async fn reset(&self, product: &str, user: &str) -> Result<Erased, EraseError> {
+    async fn reset(&self, product: &str, user: &str, _: &Actor) -> Result<Erased, EraseError> {
         self.recent.reset(product, user);
         Ok(Erased::default())
     }
@@ -200,7 +201,7 @@ impl Backend for Known {
         WebhookAnswer::UnknownPlugin
     }
 
-    async fn link(&self, _: LinkRequest) -> Result<Linked, LinkError> {
+    async fn link(&self, _: LinkRequest, _: &Actor) -> Result<Linked, LinkError> {
         Err(LinkError::Unavailable)
     }
 
@@ -212,11 +213,11 @@ impl Backend for Known {
         Err(sidenote::engine::Closed.into())
     }
 
-    async fn decide(&self, _: &Order) -> Result<Decided, LedgerError> {
+    async fn decide(&self, _: &Order, _: &Actor) -> Result<Decided, LedgerError> {
         Err(sidenote::engine::Closed.into())
     }
 
-    async fn erase(&self, _: &Erasure, _: bool) -> Result<Erased, EraseError> {
+    async fn erase(&self, _: &Erasure, _: bool, _: &Actor) -> Result<Erased, EraseError> {
         Err(sidenote::engine::Closed.into())
     }
 

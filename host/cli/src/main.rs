@@ -3,11 +3,13 @@
 
 #![deny(unsafe_code)]
 
+mod audit;
 mod authors;
 mod check;
 mod client;
 mod compile;
 mod erase;
+mod key;
 #[cfg(any(test, not(feature = "authors")))]
 mod left_out;
 mod offers;
@@ -99,6 +101,11 @@ enum Command {
     Offers(offers::OffersCommand),
     /// Erases what is known of a person or a session, and redacts their notes
     Erase(erase::EraseArgs),
+    /// Makes, lists and revokes keys of the API, each for some scopes and products
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// Shows what people changed, and who they were
+    Audit(audit::AuditArgs),
     /// Has a running host read its configuration again, and says what that changed
     Reload(reload::ReloadArgs),
     #[cfg_attr(feature = "authors", doc = "Looks at components and packs them")]
@@ -125,6 +132,8 @@ impl Command {
             Self::Outbox(_) => "outbox",
             Self::Offers(_) => "offers",
             Self::Erase(_) => "erase",
+            Self::Key(_) => "key",
+            Self::Audit(_) => "audit",
             Self::Plugin(_) => "plugin",
             Self::Stream(_) => "stream",
             Self::Reload(_) => "reload",
@@ -145,6 +154,8 @@ impl Command {
             | Self::Outbox(_)
             | Self::Offers(_)
             | Self::Erase(_)
+            | Self::Key(_)
+            | Self::Audit(_)
             | Self::Stream(_)
             | Self::Reload(_)
             | Self::SmokeTest(_) => Level::INFO,
@@ -161,6 +172,8 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Outbox(command) => block_on(outbox::run(command)),
         Command::Offers(command) => block_on(offers::offers(command)),
         Command::Erase(args) => block_on(erase::erase(args)),
+        Command::Key(command) => block_on(key::run(command)),
+        Command::Audit(args) => block_on(audit::audit(args)),
         Command::Stream(command) => block_on(stream::stream(command)),
         Command::Reload(args) => block_on(reload::reload(args)),
         Command::Plugin(command) => block_on(plugin::plugin(command)),

@@ -10,6 +10,7 @@
 //! | [`triggers`] | what is a reason to offer help, and what a judge is asked about it |
 //! | [`rules`] | what a configuration says of them |
 //! | [`rows`] | the form in which everything is kept |
+//! | [`access`] | scopes, products, who asks |
 //! | [`ids`] | the typed names that everything is keyed by |
 //! | [`backoff`] | the pauses between attempts |
 //! | [`clock`] | time as a value |
@@ -20,6 +21,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod access;
 pub mod backoff;
 pub mod clock;
 pub mod engine;

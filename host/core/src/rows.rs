@@ -51,11 +51,15 @@ pub enum Table {
     OfferTimes,
     /// Messages on their way to the person, by session, with how far their attempts are.
     Message,
+    /// The keys of the API, a row each. Grouped by the key's id.
+    Key,
+    /// What people changed, a row each, the newest first. Grouped by 256 of them.
+    Audit,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Session,
         Self::Open,
         Self::Outbox,
@@ -77,6 +81,8 @@ impl Table {
         Self::Talk,
         Self::OfferTimes,
         Self::Message,
+        Self::Key,
+        Self::Audit,
     ];
 }
 

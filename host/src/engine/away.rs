@@ -76,6 +76,9 @@ impl Journalled {
             | Command::Turn(_)
             | Command::Resend(_)
             | Command::Help(_)
+            | Command::Key(_)
+            | Command::KeysUsed(_)
+            | Command::Audit(..)
             | Command::Scrubbed(_)
             | Command::Ended(_)
             | Command::Drain
@@ -246,5 +249,8 @@ fn is_for_now(command: &Command) -> bool {
             | Command::Turn(_)
             | Command::Help(_)
             | Command::Resend(_)
+            | Command::Key(_)
+            | Command::KeysUsed(_)
+            | Command::Audit(..)
     )
 }

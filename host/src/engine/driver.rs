@@ -7,6 +7,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::{Clock, Timestamp};
+use crate::engine::core::keys::KeyTable;
 use crate::engine::core::{
     Answer, Command, Core, Counters, Gate, Missing, PageOf, Plugins, Recovery, Settings, Spent, Tx,
     View,
@@ -59,6 +60,8 @@ pub struct Engine {
     /// How the store serves, as everybody sees it.
     pub(super) state: State,
     scrub_due: watch::Sender<bool>,
+    /// The keys of the API as they were committed last; `None` before they were read.
+    keys: watch::Sender<Option<Arc<KeyTable>>>,
     publisher: Publisher,
     backlog: backlog::Teller,
     traces: Traces,
@@ -116,6 +119,7 @@ impl Engine {
         let (force, in_force) = watch::channel(settings.clone());
         let counters = Arc::new(Counters::default());
         let (scrub, scrub_due) = watch::channel(false);
+        let (keys, told_keys) = watch::channel(None);
         let (state, store_state) = State::new(counters.clone());
         let publisher = Publisher::new();
         let (teller, asker) = backlog::channel();
@@ -135,6 +139,8 @@ impl Engine {
             store_state,
             listeners: publisher.listeners(),
             backlog: asker,
+            keys: told_keys,
+            by: None,
         };
         let plugins = Arc::new(Asking(post.clone()));
         let shared = store.snapshots().map(|snapshots| Shared::new(snapshots, counters.clone()));
@@ -153,6 +159,7 @@ impl Engine {
             played: None,
             state,
             scrub_due: scrub,
+            keys,
             publisher,
             backlog: teller,
             traces: Traces::off(),
@@ -351,9 +358,12 @@ impl Engine {
         for input in inputs {
             match input {
                 Input::Command(asked) => {
-                    let Asked { command, reply, capacity } = *asked;
+                    let Asked { command, reply, capacity, deed } = *asked;
                     self.note_end(&command);
                     let answer = self.core.handle(command, &mut tx);
+                    if let Some(deed) = deed {
+                        self.core.audit(deed, &answer, &mut tx);
+                    }
                     told.push((reply, answer, capacity));
                 }
                 Input::Settings(change) => changes.push(change),
@@ -384,6 +394,9 @@ impl Engine {
             | Command::Turn(_)
             | Command::Resend(_)
             | Command::Help(_)
+            | Command::Key(_)
+            | Command::KeysUsed(_)
+            | Command::Audit(..)
             | Command::Scrubbed(_)
             | Command::Ended(_) => {}
         }
@@ -430,6 +443,9 @@ impl Engine {
             | Command::Turn(_)
             | Command::Resend(_)
             | Command::Help(_)
+            | Command::Key(_)
+            | Command::KeysUsed(_)
+            | Command::Audit(..)
             | Command::Scrubbed(_)
             | Command::Ended(_)
             | Command::Drain
@@ -473,8 +489,12 @@ impl Engine {
     /// Ends a transaction: commits it, and then tells and acts.
     async fn end(&mut self, tx: Tx, told: Vec<Told>) -> Result<(), EngineError> {
         let now = tx.now();
-        let Spent { changes, events, calls, undelivered, accepted, records } = self.core.finish(tx);
+        let Spent { changes, events, calls, undelivered, accepted, records, keys } =
+            self.core.finish(tx);
         self.commit(changes).await?;
+        if keys.is_some() {
+            self.keys.send_replace(keys);
+        }
         self.counters.actions_accepted.add(accepted);
         events.into_iter().for_each(|event| self.publisher.tell(event));
         for (reply, answer, capacity) in told {

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
+use crate::access::Actor;
 use crate::engine::backlog;
-use crate::engine::core::link::{LinkCommand, LinkError, Linked};
+use crate::engine::core::audit::{Act, Deed, Subject, SubjectKind};
+use crate::engine::core::keys::KeyTable;
+use crate::engine::core::link::{LinkCommand, LinkError, Linked, Who};
 use crate::engine::core::{Backlog, Command, Counters, Decision, Gate, NoteRef, Settings};
 use crate::engine::feed::{Feed, Listeners};
 use crate::engine::inbox::{self, Asked, Change, Closed, Input, Reply, Summary, Swap};
@@ -47,6 +50,9 @@ pub struct Handle {
     pub(super) store_state: watch::Receiver<StoreState>,
     pub(super) listeners: Listeners,
     pub(super) backlog: backlog::Asker,
+    pub(super) keys: watch::Receiver<Option<Arc<KeyTable>>>,
+    /// On whose account; `None`: the host's own.
+    pub(super) by: Option<Actor>,
 }
 
 /// How much waits to be accepted.
@@ -158,6 +164,7 @@ impl Handle {
     /// Links a session to a conversation; returns after the commit.
     pub async fn link(&self, command: LinkCommand) -> Result<Linked, LinkError> {
         let command = command.believed(&self.settings(), &self.counters)?;
+        let deed = self.linking(&command);
         let (reply, answer) = oneshot::channel();
         // Nothing is accepted at the moment, and whoever asks can ask again: they are told at once.
         if self.store_state() != StoreState::Serving {
@@ -165,11 +172,25 @@ impl Handle {
         }
         let submit = async {
             let (command, reply) = (Command::Link(command), Reply::Link(reply));
-            let asked = Asked { command, reply, capacity: None };
+            let asked = Asked { command, reply, capacity: None, deed };
             self.inbox.send(asked.into()).await.map_err(|_| LinkError::Closed)?;
             answer.await.map_err(|_| LinkError::Closed)?
         };
         tokio::time::timeout(LINK_PATIENCE, submit).await.map_err(|_| LinkError::Unavailable)?
+    }
+
+    /// What is put on record of a link.
+    fn linking(&self, command: &LinkCommand) -> Option<Deed> {
+        let (product, session) = match &command.who {
+            Who::Session(key) => (Some(&key.product), Some(&key.session)),
+            Who::SessionOf(products, session) => {
+                (products.first().filter(|_| products.len() == 1), Some(session))
+            }
+            Who::Person { .. } => (None, None),
+        };
+        let of = product.map_or("", ProductId::as_str);
+        let subject = Subject::of(of, SubjectKind::Session, session.map_or("", SessionId::as_str));
+        self.deed(Act::Link { plugin: command.plugin.clone(), subject }, product)
     }
 
     /// Has a person's decision carried out. Returns how many of the notes it was carried out for, after
@@ -178,8 +199,17 @@ impl Handle {
     /// # Errors
     /// The engine has ended.
     pub async fn decide(&self, decision: Decision, notes: Vec<NoteRef>) -> Result<usize, Closed> {
+        self.decide_as(decision, notes, None).await
+    }
+
+    pub(super) async fn decide_as(
+        &self,
+        decision: Decision,
+        notes: Vec<NoteRef>,
+        deed: Option<Deed>,
+    ) -> Result<usize, Closed> {
         let (reply, answer) = oneshot::channel();
-        self.order(Command::Decide(decision, notes), Reply::Decided(reply)).await?;
+        self.order(Command::Decide(decision, notes), deed, Reply::Decided(reply)).await?;
         answer.await.map_err(|_| Closed)
     }
 
@@ -204,7 +234,7 @@ impl Handle {
 
     /// Asks the engine to seal what is open, post what is queued, and end. Returns when it is asked.
     pub async fn drain(&self) {
-        if self.order(Command::Drain, Reply::Nobody).await.is_err() {
+        if self.order(Command::Drain, None, Reply::Nobody).await.is_err() {
             tracing::debug!("the engine has ended before it was drained");
         }
     }
@@ -212,7 +242,7 @@ impl Handle {
     /// Asks the engine to end without waiting for posts under way: they are sent again after the next
     /// start. For when a drain takes too long.
     pub async fn stop(&self) {
-        if self.order(Command::Stop, Reply::Nobody).await.is_err() {
+        if self.order(Command::Stop, None, Reply::Nobody).await.is_err() {
             tracing::debug!("the engine has ended before it was stopped");
         }
     }
@@ -223,8 +253,13 @@ impl Handle {
     }
 
     /// Gives an order, which is heard also while nothing is accepted.
-    pub(super) async fn order(&self, command: Command, reply: Reply) -> Result<(), Closed> {
-        let order = Asked { command, reply, capacity: None };
+    pub(super) async fn order(
+        &self,
+        command: Command,
+        deed: Option<Deed>,
+        reply: Reply,
+    ) -> Result<(), Closed> {
+        let order = Asked { command, reply, capacity: None, deed };
         self.control.send(order.into()).await.map_err(|_| Closed)
     }
 
@@ -322,7 +357,7 @@ impl Handle {
     async fn hand_over(&self, command: Command, reply: Reply, bytes: usize) -> Result<(), Closed> {
         let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).clamp(1, INBOX_KIB);
         let capacity = self.capacity.clone().acquire_many_owned(kib).await.map_err(|_| Closed)?;
-        let asked = Asked { command, reply, capacity: Some(capacity) };
+        let asked = Asked { command, reply, capacity: Some(capacity), deed: None };
         self.inbox.send(asked.into()).await.map_err(|_| Closed)
     }
 

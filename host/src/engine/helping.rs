@@ -1,18 +1,21 @@
 //! The way into the engine for those who offer help, and reading how sessions stand.
 
+use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use crate::clock::Timestamp;
 use crate::engine::core::Command;
+use crate::engine::core::audit::{Act, Deed, Subject, SubjectKind};
 use crate::engine::core::helping::{HelpCommand, HelpError, OfferWish, Turn};
 use crate::engine::core::rows::{conversation_group, read, session_group, session_key};
 use crate::engine::handle::Handle;
 use crate::engine::inbox::Closed;
 use crate::engine::inbox::{Asked, Reply};
 use crate::engine::state::StoreState;
-use crate::ids::SessionKey;
+use crate::ids::{ProductId, SessionKey};
 use crate::offers::help::{Heard, Help, Standing};
 use crate::offers::log::{Decision, Log};
 use crate::offers::refusal::Refusal;
@@ -20,7 +23,7 @@ use crate::offers::talk::Talk;
 use crate::replies::answer::{NotReplied, Replied, ReplyWish};
 use crate::replies::question::Question;
 use crate::session::state::{Record, Target};
-use crate::store::{Key, StoreError, Table};
+use crate::store::{Group, Key, StoreError, Table};
 
 pub use crate::engine::core::helping::{self as commands, AsOf, HelpChange};
 
@@ -70,7 +73,7 @@ impl Handle {
     /// # Errors
     /// The engine has ended, or waits for its store: the offer isn't made later.
     pub async fn offer(&self, wish: OfferWish) -> Result<Result<u64, Refusal>, Closed> {
-        self.ask(Command::Offer(wish), Reply::Offered).await
+        self.ask(Command::Offer(wish), None, Reply::Offered).await
     }
 
     /// Has an answer sent to a person, or noted for people. Returns after the commit what is under way, or why nothing
@@ -79,7 +82,7 @@ impl Handle {
     /// # Errors
     /// The engine has ended, or waits for its store: nothing is sent later, and the question waits on.
     pub async fn reply(&self, wish: ReplyWish) -> Result<Result<Replied, NotReplied>, Closed> {
-        self.ask(Command::Reply(wish), Reply::Replied).await
+        self.ask(Command::Reply(wish), None, Reply::Replied).await
     }
 
     /// What a session's person wrote and waits for an answer, and who they are.
@@ -147,7 +150,7 @@ impl Handle {
     /// # Errors
     /// The engine has ended, or waits for its store: whoever told it is to tell it again.
     pub async fn turn(&self, turn: Turn) -> Result<Vec<(SessionKey, Heard)>, Closed> {
-        self.ask(Command::Turn(turn), Reply::Heard).await
+        self.ask(Command::Turn(turn), None, Reply::Heard).await
     }
 
     /// Changes how a session is helped. Returns after the commit how it stands.
@@ -155,7 +158,11 @@ impl Handle {
     /// # Errors
     /// Nothing changed, and why.
     pub async fn change_help(&self, command: HelpCommand) -> Result<Standing, HelpError> {
-        let changed = self.ask(Command::Help(command), Reply::Helped).await;
+        let HelpCommand { key, change, .. } = &command;
+        let subject = Subject::of(key.product.as_str(), SubjectKind::Session, key.session.as_str());
+        let act = Act::Help { change: change.word().to_owned(), subject };
+        let deed = self.deed(act, Some(&key.product));
+        let changed = self.ask(Command::Help(command), deed, Reply::Helped).await;
         changed.unwrap_or(Err(HelpError::Unavailable))
     }
 
@@ -189,31 +196,46 @@ impl Handle {
         }))
     }
 
-    /// What was decided of offers lately: of some sessions, those behind `after`.
+    /// What was decided of offers lately: of some sessions, those behind `after`, and of these products where they are
+    /// limited.
     ///
     /// # Errors
     /// The store can't be read.
     pub async fn offer_decisions(
         &self,
         after: Option<&SessionKey>,
+        within: Option<&BTreeSet<ProductId>>,
     ) -> Result<Decisions, StoreError> {
-        let behind = |key: &SessionKey| Key {
-            table: Table::Help,
-            group: session_group(key),
-            number: u64::MAX,
-        };
-        let rows = self.store.scan(Table::Help, after.map(behind), PAGE).await?;
+        let row = |group, number| Key { table: Table::Help, group, number };
+        // Before all sessions of a product: no session has an empty id.
+        let before = |product: &ProductId| row(Group(product.shared(), "".into()), 0);
+        let first = || within.and_then(BTreeSet::first).map(before);
+        let mut after = after.map(|key| row(session_group(key), u64::MAX)).or_else(first);
+        let allowed = |product: &ProductId| within.is_none_or(|within| within.contains(product));
         let mut decisions = Decisions::default();
-        if rows.len() == PAGE {
-            decisions.next = rows.last().and_then(|(row, _)| session_key(&row.group));
-        }
-        for (row, value) in rows.iter().filter(|(row, _)| row.number == LOG) {
-            let key = session_key(&row.group);
-            if let (Some(key), Some(log)) = (key, read::<Log>(Table::Help, LOG, value)) {
-                decisions.sessions.push((key, log.decisions().cloned().collect()));
+        loop {
+            let rows = self.store.scan(Table::Help, after.take(), PAGE).await?;
+            for (row, value) in rows.iter().filter(|(row, _)| row.number == LOG) {
+                let key = session_key(&row.group).filter(|key| allowed(&key.product));
+                let Some(key) = key else { continue };
+                if let Some(log) = read::<Log>(Table::Help, LOG, value) {
+                    decisions.sessions.push((key, log.decisions().cloned().collect()));
+                }
             }
+            let last = rows.last().filter(|_| rows.len() == PAGE);
+            let Some(last) = last.and_then(|(row, _)| session_key(&row.group)) else {
+                return Ok(decisions);
+            };
+            if allowed(&last.product) {
+                decisions.next = Some(last);
+                return Ok(decisions);
+            }
+            // No place among another product's sessions is told: the next product of those is gone on with.
+            let from = (Bound::Excluded(&last.product), Bound::Unbounded);
+            let next = within.and_then(|within| within.range::<ProductId, _>(from).next());
+            let Some(next) = next else { return Ok(decisions) };
+            after = Some(before(next));
         }
-        Ok(decisions)
     }
 
     /// Whether help is offered to anybody.
@@ -226,13 +248,14 @@ impl Handle {
     pub(super) async fn ask<T>(
         &self,
         command: Command,
+        deed: Option<Deed>,
         reply: impl FnOnce(oneshot::Sender<T>) -> Reply,
     ) -> Result<T, Closed> {
         if self.store_state() != StoreState::Serving {
             return Err(Closed);
         }
         let (sender, answer) = oneshot::channel();
-        let asked = Asked { command, reply: reply(sender), capacity: None };
+        let asked = Asked { command, reply: reply(sender), capacity: None, deed };
         let asked = async {
             self.inbox.send(asked.into()).await.map_err(|_| Closed)?;
             answer.await.map_err(|_| Closed)

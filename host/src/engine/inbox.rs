@@ -4,8 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use crate::engine::core::audit::Deed;
 use crate::engine::core::erase::Erased;
 use crate::engine::core::helping::HelpError;
+use crate::engine::core::keys::{KeyError, KeyRow};
 use crate::engine::core::link::{LinkError, Linked};
 use crate::engine::core::resend::{ResendError, Resent};
 use crate::engine::core::{Answer, Command, Settings};
@@ -45,6 +47,8 @@ pub(super) struct Asked {
     pub(super) reply: Reply,
     /// What it takes of the inbox's capacity; given back after the commit.
     pub(super) capacity: Option<OwnedSemaphorePermit>,
+    /// What a person does by it, to be put on record with what comes of it.
+    pub(super) deed: Option<Deed>,
 }
 
 impl From<Asked> for Input {
@@ -56,7 +60,7 @@ impl From<Asked> for Input {
 impl From<Command> for Input {
     /// A command that nobody waits for.
     fn from(command: Command) -> Self {
-        Asked { command, reply: Reply::Nobody, capacity: None }.into()
+        Asked { command, reply: Reply::Nobody, capacity: None, deed: None }.into()
     }
 }
 
@@ -73,6 +77,9 @@ pub(super) enum Reply {
     Replied(oneshot::Sender<Result<Replied, NotReplied>>),
     Heard(oneshot::Sender<Vec<(SessionKey, Heard)>>),
     Helped(oneshot::Sender<Result<Standing, HelpError>>),
+    Keyed(oneshot::Sender<Result<KeyRow, KeyError>>),
+    /// Only that it is committed.
+    Done(oneshot::Sender<()>),
 }
 
 impl Reply {
@@ -91,6 +98,8 @@ impl Reply {
             (Self::Replied(reply), Answer::Replied(replied)) => drop(reply.send(replied)),
             (Self::Heard(reply), Answer::Heard(heard)) => drop(reply.send(heard)),
             (Self::Helped(reply), Answer::Helped(helped)) => drop(reply.send(helped)),
+            (Self::Keyed(reply), Answer::Keyed(keyed)) => drop(reply.send(keyed)),
+            (Self::Done(reply), _) => drop(reply.send(())),
             (
                 Self::Nobody
                 | Self::Accepted(_)
@@ -102,7 +111,8 @@ impl Reply {
                 | Self::Offered(_)
                 | Self::Replied(_)
                 | Self::Heard(_)
-                | Self::Helped(_),
+                | Self::Helped(_)
+                | Self::Keyed(_),
                 _,
             ) => {}
         }
@@ -125,7 +135,9 @@ impl Reply {
             | Self::Offered(_)
             | Self::Replied(_)
             | Self::Heard(_)
-            | Self::Helped(_) => {}
+            | Self::Helped(_)
+            | Self::Keyed(_)
+            | Self::Done(_) => {}
         }
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! driver   loads rows, runs the core, commits, then acts: calls, answers, events
 //! core     decides: sidenote_core::engine
-//! query    reads only: the ledger of deliveries, the history, what stays of erasures
+//! query    reads only: the ledger of deliveries, the history, what stays of erasures, the audit log
 //! ```
 //!
 //! The driver's loop works in rounds. A round takes what has arrived (batches, links, outcomes of calls, due
@@ -27,6 +27,7 @@ pub mod helping;
 pub mod history;
 mod inbox;
 pub mod ledger;
+pub mod people;
 mod shared;
 mod state;
 mod traced;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::stream::{self, BoxStream, StreamExt};
 
+use crate::access::Actor;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::context::Recent;
@@ -19,16 +20,18 @@ use crate::engine::ledger::{
     ResendFailure, Timeline, TimelineWant, Want,
 };
 use crate::engine::link::{Identity, LinkCommand, LinkError, LinkMode, Linked, Who, Word};
+use crate::engine::people::{Act, AuditCursor, AuditPage, Outcome, audited};
 use crate::engine::{self, Handle, StoreState};
 use crate::host::Closed;
 use crate::host::ingest::IngestService;
 use crate::host::readers::Asked;
 use crate::host::reload::ReloadHandle;
 use crate::http::{
-    AskedBy, Backend, LinkRequest, NoProduct, Part, PluginReport, PluginsReport, PushAnswer,
-    PushRequest, Readiness, Reload, Reloads, StreamReadiness, StreamState, WebhookAnswer,
+    Backend, LinkRequest, NoProduct, Part, PluginReport, PluginsReport, PushAnswer, PushRequest,
+    Readiness, Reload, Reloads, StreamReadiness, StreamState, WebhookAnswer,
 };
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
+use crate::keys::{KeyChange, KeyError, KeyRow, Keys};
 use crate::llm::Replies;
 use crate::metrics::Scrape;
 use crate::offers::help::Standing;
@@ -62,6 +65,7 @@ pub(super) struct ApiBackend {
     claims_told: Mutex<BTreeSet<String>>,
     clock: Clock,
     closed: Closed,
+    keys: Keys,
 }
 
 /// What is shown and asked of what is configured.
@@ -86,6 +90,7 @@ impl ApiBackend {
         let (store, journal) = store;
         let shown = RwLock::default();
         let claims_told = Mutex::default();
+        let keys = Keys::new(engine.clone(), clock);
         Self {
             engine,
             ingest,
@@ -97,6 +102,7 @@ impl ApiBackend {
             claims_told,
             clock,
             closed,
+            keys,
         }
     }
 
@@ -144,6 +150,10 @@ impl ApiBackend {
 
     pub(super) fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    pub(super) fn own_keys(&self) -> &Keys {
+        &self.keys
     }
 
     pub(super) fn clock(&self) -> Clock {
@@ -337,6 +347,25 @@ impl Backend for ApiBackend {
         self.ingest.refuses(product, signed)
     }
 
+    fn keys(&self) -> Option<Keys> {
+        Some(self.keys.clone())
+    }
+
+    async fn change_keys(&self, change: KeyChange, by: &Actor) -> Result<KeyRow, KeyError> {
+        if self.closed.get() {
+            return Err(KeyError::Unavailable);
+        }
+        self.engine.on_behalf_of(by.clone()).change_keys(change).await
+    }
+
+    async fn audited(
+        &self,
+        limit: usize,
+        after: Option<AuditCursor>,
+    ) -> Result<AuditPage, StoreError> {
+        audited(&*self.store, limit, after).await
+    }
+
     fn refusals(&self) -> Option<&Refusals> {
         Some(self.ingest.refusals())
     }
@@ -412,7 +441,7 @@ impl Backend for ApiBackend {
         self.ingest.accept(push).await
     }
 
-    async fn link(&self, request: LinkRequest) -> Result<Linked, LinkError> {
+    async fn link(&self, request: LinkRequest, by: &Actor) -> Result<Linked, LinkError> {
         if self.closed.get() {
             return Err(LinkError::Closed);
         }
@@ -450,7 +479,7 @@ impl Backend for ApiBackend {
             told: Identity::default(),
             word: Word::Operator,
         };
-        self.engine.link(command).await
+        self.engine.on_behalf_of(by.clone()).link(command).await
     }
 
     async fn outbox(&self, filter: &Filter, want: &Want) -> Result<Listing, LedgerError> {
@@ -465,9 +494,10 @@ impl Backend for ApiBackend {
         Ok(ledger::preview(&*self.store, order, self.clock).await?)
     }
 
-    async fn decide(&self, order: &Order) -> Result<Decided, LedgerError> {
+    async fn decide(&self, order: &Order, by: &Actor) -> Result<Decided, LedgerError> {
         self.check_open()?;
-        ledger::carry_out(&*self.store, &self.engine, order, self.clock, By::Api).await
+        let engine = self.engine.on_behalf_of(by.clone());
+        ledger::carry_out(&*self.store, &engine, order, self.clock, By::Api).await
     }
 
     async fn delivery(&self, id: &DeliveryId, text: bool) -> Result<Option<Delivery>, LedgerError> {
@@ -480,6 +510,7 @@ impl Backend for ApiBackend {
         id: &DeliveryId,
         dry_run: bool,
         text: bool,
+        by: &Actor,
     ) -> Result<Repeat, ResendFailure> {
         if self.closed.get() {
             return Err(engine::Closed.into());
@@ -487,7 +518,10 @@ impl Backend for ApiBackend {
         let (store, now) = (&*self.store, self.clock.now());
         match dry_run {
             true => ledger::preview_resend(store, &self.engine.settings(), id, text, now).await,
-            false => ledger::resend(store, &self.engine, id, (text, By::Api), now).await,
+            false => {
+                let engine = self.engine.on_behalf_of(by.clone());
+                ledger::resend(store, &engine, id, (text, By::Api), now).await
+            }
         }
     }
 
@@ -500,13 +534,18 @@ impl Backend for ApiBackend {
         Ok(ledger::timeline(&*self.store, key, want, self.clock.now()).await?)
     }
 
-    async fn erase(&self, erasure: &Erasure, dry_run: bool) -> Result<Erased, EraseError> {
+    async fn erase(
+        &self,
+        erasure: &Erasure,
+        dry_run: bool,
+        by: &Actor,
+    ) -> Result<Erased, EraseError> {
         if self.closed.get() {
             return Err(engine::Closed.into());
         }
         match dry_run {
             true => self.engine.preview_erase(erasure).await,
-            false => self.engine.erase(erasure).await,
+            false => self.engine.on_behalf_of(by.clone()).erase(erasure).await,
         }
     }
 
@@ -530,15 +569,19 @@ impl Backend for ApiBackend {
         self.engine.helped(key, self.clock.now()).await
     }
 
-    async fn change_help(&self, command: HelpCommand) -> Result<Standing, HelpError> {
+    async fn change_help(&self, command: HelpCommand, by: &Actor) -> Result<Standing, HelpError> {
         if self.closed.get() {
             return Err(HelpError::Unavailable);
         }
-        self.engine.change_help(command).await
+        self.engine.on_behalf_of(by.clone()).change_help(command).await
     }
 
-    async fn offer_decisions(&self, after: Option<&SessionKey>) -> Result<Decisions, StoreError> {
-        self.engine.offer_decisions(after).await
+    async fn offer_decisions(
+        &self,
+        after: Option<&SessionKey>,
+        within: Option<&BTreeSet<ProductId>>,
+    ) -> Result<Decisions, StoreError> {
+        self.engine.offer_decisions(after, within).await
     }
 
     fn launches(&self, key: &SessionKey) -> BoxStream<'static, LaunchEvent> {
@@ -568,8 +611,8 @@ impl Backend for ApiBackend {
         self.shown().readers.recent.clone()
     }
 
-    async fn reload(&self) -> Reload {
-        self.reloads.ask(AskedBy::Api).await
+    async fn reload(&self, by: &Actor) -> Reload {
+        self.reloads.ask_for(by.clone()).await
     }
 
     fn reloads(&self) -> Reloads {
@@ -592,14 +635,18 @@ impl Backend for ApiBackend {
         }
     }
 
-    async fn reset(&self, product: &str, user: &str) -> Result<Erased, EraseError> {
+    async fn reset(&self, product: &str, user: &str, by: &Actor) -> Result<Erased, EraseError> {
+        if self.closed.get() {
+            return Err(engine::Closed.into());
+        }
+        let engine = self.engine.on_behalf_of(by.clone());
         let mut erased = Erased::default();
         let Ok(product) = ProductId::new(product) else { return Ok(erased) };
         // The context knows users without the blanks around their ids.
         for id in BTreeSet::from([user, user.trim()]) {
             let subject = Subject::User(id.to_owned());
             let erasure = Erasure { product: product.clone(), subject, keep_notes: true };
-            erased.add(self.erase(&erasure, false).await?);
+            erased.add(engine.reset(&erasure).await?);
         }
         if let Some(recent) = self.recent() {
             recent.caught_up(self.engine.feed_position()).await;
@@ -647,7 +694,7 @@ impl Backend for ApiBackend {
         }
     }
 
-    fn retry_streams(&self, named: Option<&str>) -> Option<Vec<StreamReadiness>> {
+    async fn retry_streams(&self, named: Option<&str>, by: &Actor) -> Option<Vec<StreamReadiness>> {
         let is_meant = |status: &&Status| named.is_none_or(|name| name == &**status.stream());
         let shown = self.shown();
         let meant: Vec<_> = shown.streams.iter().filter(is_meant).collect();
@@ -661,7 +708,11 @@ impl Backend for ApiBackend {
             }
             before
         };
-        Some(meant.into_iter().map(ask).collect())
+        let before: Vec<_> = meant.into_iter().map(ask).collect();
+        let act = Act::StreamsRetry { stream: named.map(str::to_owned) };
+        let outcome = Outcome::Done { affected: Some(before.len() as u64) };
+        record(&self.engine, by, act, outcome).await;
+        Some(before)
     }
 
     fn last_errors(&self) -> Vec<(PluginName, LastError)> {
@@ -687,6 +738,19 @@ impl Backend for ApiBackend {
             reloads: self.registry.reloads(),
             cache: self.registry.cache(),
         }
+    }
+}
+
+/// Puts on record what somebody did that no transaction holds. What can't be put there is in the log.
+pub(super) async fn record(engine: &Handle, by: &Actor, act: Act, outcome: Outcome) {
+    let name = act.name();
+    if engine.on_behalf_of(by.clone()).put_on_record(act, outcome).await.is_err() {
+        let by = by.words();
+        tracing::warn!(
+            by,
+            act = name,
+            "audit: the store takes nothing, so that this isn't on record"
+        );
     }
 }
 

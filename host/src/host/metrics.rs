@@ -28,6 +28,9 @@ impl ApiBackend {
         scrape.times(&names::DELIVERY_TIME, &["note"], counters.note_times.distribution());
         scrape.times(&names::DELIVERY_TIME, &["sink"], counters.sink_times.distribution());
         scrape.times(&names::COMMIT_TIME, &[], counters.commit_times.distribution());
+        for (why, total) in self.own_keys().refused() {
+            scrape.count(&names::LOGINS_REFUSED, &[why.name()], total);
+        }
         self.store_metrics(&mut scrape);
         self.llm_metrics(&mut scrape);
         let events = self.shown().events.as_ref().map(|counts| counts.get()).unwrap_or_default();

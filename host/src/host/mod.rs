@@ -256,6 +256,11 @@ impl Host {
             events.run(looked_at, stopped).await;
             Ok(())
         });
+        let (keys, stopped) = (api.own_keys().clone(), stop.clone());
+        ingest.spawn(async move {
+            keys.keep_uses(stopped).await;
+            Ok(())
+        });
         streams.swap([], clients).await;
         api.show_streams(streams.statuses());
         if let Some(source) = source.clone() {

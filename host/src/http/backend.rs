@@ -1,5 +1,6 @@
 //! What is behind the routes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::reload_record::{
     AskedBy, RefusalCode, Reload, ReloadOutcome, ReloadProblem, ReloadRefusal, Reloads,
 };
+use crate::access::Actor;
 use crate::clock::Timestamp;
 use crate::context::Recent;
 use crate::engine::core::resend::ResendError;
@@ -22,7 +24,9 @@ use crate::engine::ledger::{
     TimelineWant, Want,
 };
 use crate::engine::link::{LinkError, LinkMode, Linked};
+use crate::engine::people::{AuditCursor, AuditPage};
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
+use crate::keys::{KeyChange, KeyError, KeyRow, Keys};
 use crate::llm::Replies;
 use crate::metrics::Scrape;
 use crate::offers::help::Standing;
@@ -36,7 +40,8 @@ use crate::telemetry::Refusals;
 
 /// What the routes ask of the rest of the host.
 ///
-/// A call may be dropped before it ends: when the client goes away, and after a minute.
+/// A call may be dropped before it ends: when the client goes away, and after a minute. What changes something is told who
+/// has it changed (`by`), and puts it on record.
 #[async_trait::async_trait]
 pub trait Backend: Send + Sync + 'static {
     /// Whether a webhook of `plugin` is refused whatever it holds: told before its body is read. Must not wait
@@ -49,6 +54,25 @@ pub trait Backend: Send + Sync + 'static {
     /// signature at all.
     fn refuses_push(&self, _product: &str, _signed: bool) -> Option<PushAnswer> {
         None
+    }
+
+    /// The keys by which somebody may ask; `None` where there is nothing but the token, as by default.
+    fn keys(&self) -> Option<Keys> {
+        None
+    }
+
+    /// Makes a key or revokes one. Returns after the commit. By default none can be.
+    async fn change_keys(&self, _change: KeyChange, _by: &Actor) -> Result<KeyRow, KeyError> {
+        Err(KeyError::Unavailable)
+    }
+
+    /// What people changed, the newest first. By default nothing is known.
+    async fn audited(
+        &self,
+        _limit: usize,
+        _after: Option<AuditCursor>,
+    ) -> Result<AuditPage, StoreError> {
+        Ok(AuditPage::default())
     }
 
     /// What was refused lately, so that the log isn't filled with it. As it is here, everything is logged.
@@ -68,7 +92,7 @@ pub trait Backend: Send + Sync + 'static {
     }
 
     /// Links a session. Returns after the commit.
-    async fn link(&self, request: LinkRequest) -> Result<Linked, LinkError>;
+    async fn link(&self, request: LinkRequest, by: &Actor) -> Result<Linked, LinkError>;
 
     /// Lists notes that wait and dead letters, and how the plugins' accounts stand.
     async fn outbox(&self, filter: &Filter, want: &Want) -> Result<Listing, LedgerError>;
@@ -77,7 +101,7 @@ pub trait Backend: Send + Sync + 'static {
     async fn preview(&self, order: &Order) -> Result<Decided, LedgerError>;
 
     /// Carries a person's order out. Returns after the last commit, or when it takes too long.
-    async fn decide(&self, order: &Order) -> Result<Decided, LedgerError>;
+    async fn decide(&self, order: &Order, by: &Actor) -> Result<Decided, LedgerError>;
 
     /// What a delivery is, where it stands, and the attempts at it; `None` where nothing is known of it, as by default.
     async fn delivery(
@@ -95,6 +119,7 @@ pub trait Backend: Send + Sync + 'static {
         _id: &DeliveryId,
         _dry_run: bool,
         _text: bool,
+        _by: &Actor,
     ) -> Result<Repeat, ResendFailure> {
         Err(ResendError::NotFound.into())
     }
@@ -109,7 +134,12 @@ pub trait Backend: Send + Sync + 'static {
     }
 
     /// Erases somebody, or only counts what that would be. Returns after the last commit.
-    async fn erase(&self, erasure: &Erasure, dry_run: bool) -> Result<Erased, EraseError>;
+    async fn erase(
+        &self,
+        erasure: &Erasure,
+        dry_run: bool,
+        by: &Actor,
+    ) -> Result<Erased, EraseError>;
 
     /// Lists up to `limit` notes that stay at the platforms though they were to go. By default there are
     /// none.
@@ -128,12 +158,16 @@ pub trait Backend: Send + Sync + 'static {
     }
 
     /// Changes how a session is helped. Returns after the commit. By default no session is known.
-    async fn change_help(&self, _command: HelpCommand) -> Result<Standing, HelpError> {
+    async fn change_help(&self, _command: HelpCommand, _by: &Actor) -> Result<Standing, HelpError> {
         Err(HelpError::NotFound)
     }
 
-    /// What was decided of offers lately, of some sessions. By default nothing was.
-    async fn offer_decisions(&self, _after: Option<&SessionKey>) -> Result<Decisions, StoreError> {
+    /// What was decided of offers lately, of some sessions of these products. By default nothing was.
+    async fn offer_decisions(
+        &self,
+        _after: Option<&SessionKey>,
+        _within: Option<&BTreeSet<ProductId>>,
+    ) -> Result<Decisions, StoreError> {
         Ok(Decisions::default())
     }
 
@@ -164,13 +198,13 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Erases the sessions of a user of a product, and what was known of them lately; notes that were posted
     /// stay. Returns when nobody is told of them any more. By default there is nobody to erase.
-    async fn reset(&self, _product: &str, _user: &str) -> Result<Erased, EraseError> {
+    async fn reset(&self, _product: &str, _user: &str, _by: &Actor) -> Result<Erased, EraseError> {
         Ok(Erased::default())
     }
 
     /// Has the configuration read again, and tells what became of it. It goes on when nobody waits for it. As it
     /// is here, there is no file that could be read.
-    async fn reload(&self) -> Reload {
+    async fn reload(&self, _by: &Actor) -> Reload {
         let problem = ReloadProblem::of("", "this host reads no file");
         let refusal = ReloadRefusal { code: RefusalCode::NoFile, problems: vec![problem] };
         let outcome = ReloadOutcome::Refused(refusal);
@@ -187,7 +221,11 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Has streams that wait connect at once: the one of this name, or all. Answers how each of them stood;
     /// `None` where there is no stream of this name, as by default.
-    fn retry_streams(&self, _named: Option<&str>) -> Option<Vec<StreamReadiness>> {
+    async fn retry_streams(
+        &self,
+        _named: Option<&str>,
+        _by: &Actor,
+    ) -> Option<Vec<StreamReadiness>> {
         None
     }
 

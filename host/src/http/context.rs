@@ -4,9 +4,9 @@
 //! The first and the last answer as autoplay-sdk's bridge does, save that an error says more: beside
 //! autoplay-sdk's `detail` it has the `error` of every other route.
 
-use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -16,8 +16,10 @@ use serde_json::{Value, json};
 use super::answer::{Refused, json_answer};
 use super::backend::NoProduct;
 use super::erase::failed;
+use super::products::{self, AllowedProduct, NotAllowed};
 use super::query;
 use super::state::ApiState;
+use crate::access::Caller;
 use crate::context::assembly::{Assembly, Watermark};
 use crate::context::{Acted, Query, Recent, View, about_user};
 use crate::ids::ConversationId;
@@ -32,10 +34,11 @@ type UserId = Result<Path<String>, PathRejection>;
 /// What a user did lately, as text.
 pub(super) async fn context(
     State(api): State<ApiState>,
+    Extension(caller): Extension<Caller>,
     user: UserId,
     uri: Uri,
 ) -> Result<Response, Refused> {
-    let asked = Asked::read(&api, user, &uri)?;
+    let asked = Asked::read(&api, &caller, user, &uri)?;
     let activity = asked.activity()?;
     let Asked { user, query, .. } = asked;
     let value = json!({"user_id": user, "query": query, "context": activity});
@@ -45,6 +48,7 @@ pub(super) async fn context(
 /// What a user did lately, as a list.
 pub(super) async fn live_activity(
     State(api): State<ApiState>,
+    Extension(caller): Extension<Caller>,
     path: Result<Path<(String, String)>, PathRejection>,
     uri: Uri,
 ) -> Result<Response, Refused> {
@@ -54,7 +58,7 @@ pub(super) async fn live_activity(
     let limit =
         value(&pairs, "limit").map(|text| query::limit(text, "send, for example, ?limit=20"));
     let limit = limit.transpose()?.unwrap_or(DEFAULT_LIMIT);
-    let product = product_of(&api, Some(&product))?;
+    let product = product_of(&api, &caller, Some(&product))?;
     check_somebody(&recent, &user)?;
     let view = View { max_actions: None, ..recent.view() };
     let actions = recent.actions(&product, &user, limit, view).ok_or_else(unknown_user)?;
@@ -71,12 +75,13 @@ pub(super) async fn live_activity(
 /// Erases a user's sessions, and with them the context; notes that were posted stay.
 pub(super) async fn reset(
     State(api): State<ApiState>,
+    Extension(caller): Extension<Caller>,
     user: UserId,
     uri: Uri,
 ) -> Result<Response, Refused> {
     let Path(user) = user.map_err(|_| not_text())?;
-    let product = product_of(&api, value(&pairs(&uri)?, "product"))?;
-    let reset = api.within_deadline(api.backend.reset(&product, &user)).await?;
+    let product = product_of(&api, &caller, value(&pairs(&uri)?, "product"))?;
+    let reset = api.within_deadline(api.backend.reset(&product, &user, &caller.actor)).await?;
     let erased = reset.map_err(failed)?;
     let mut answer = json!({"status": "ok", "user_id": user});
     // autoplay-sdk's answer has no more; what stays at the platforms is told where there is any.
@@ -91,7 +96,7 @@ pub(super) async fn reset(
 /// A question about a user, from a client that may ask.
 pub(super) struct Asked {
     pub(super) recent: Recent,
-    pub(super) product: Arc<str>,
+    pub(super) product: AllowedProduct,
     pub(super) user: String,
     pub(super) query: String,
     /// In which conversation, where that is said.
@@ -100,12 +105,17 @@ pub(super) struct Asked {
 
 impl Asked {
     /// Reads `…/{user_id}?query=&product=`.
-    pub(super) fn read(api: &ApiState, user: UserId, uri: &Uri) -> Result<Self, Refused> {
+    pub(super) fn read(
+        api: &ApiState,
+        caller: &Caller,
+        user: UserId,
+        uri: &Uri,
+    ) -> Result<Self, Refused> {
         let recent = readable(api)?;
         let Path(user) = user.map_err(|_| not_text())?;
         let pairs = pairs(uri)?;
         let query = value(&pairs, "query").ok_or_else(missing_query)?.to_owned();
-        let product = product_of(api, value(&pairs, "product"))?;
+        let product = product_of(api, caller, value(&pairs, "product"))?;
         let conversation = value(&pairs, "conversation_id").filter(|id| !id.trim().is_empty());
         let conversation = conversation.and_then(|id| ConversationId::new(id).ok());
         Ok(Self { recent, product, user, query, conversation })
@@ -148,15 +158,20 @@ fn readable(api: &ApiState) -> Result<Recent, Refused> {
     Ok(recent)
 }
 
-fn product_of(api: &ApiState, named: Option<&str>) -> Result<Arc<str>, Refused> {
-    api.backend.product(named).map_err(|no| match no {
-        NoProduct::Unknown => Refused::new(
+fn product_of(
+    api: &ApiState,
+    caller: &Caller,
+    named: Option<&str>,
+) -> Result<AllowedProduct, Refused> {
+    AllowedProduct::of(&*api.backend, caller, named).map_err(|no| match no {
+        NotAllowed::Foreign(products) => products::foreign(&products),
+        NotAllowed::No(NoProduct::Unknown) => Refused::new(
             StatusCode::NOT_FOUND,
             "unknown_product",
             "the product isn't configured",
             "name one that has a table [products.ID]",
         ),
-        NoProduct::Several(ids) => Refused::new(
+        NotAllowed::No(NoProduct::Several(ids)) => Refused::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "which_product",
             "several products are configured, and users of different products are different people",

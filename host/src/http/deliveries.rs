@@ -1,6 +1,7 @@
 //! `GET /deliveries/{product_id}/{session_id}/{number}`, `POST` the same with `/resend` behind it, and
 //! `GET /sessions/{product_id}/{session_id}/timeline`.
 
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use http::{StatusCode, Uri};
@@ -13,6 +14,7 @@ use super::json::{Fields, Json, Wanted};
 use super::outbox::{check_text, failed};
 use super::query;
 use super::state::ApiState;
+use crate::access::Caller;
 use crate::engine::core::resend::ResendError;
 use crate::engine::ledger::{LedgerError, MomentCursor, ResendFailure, TimelineWant};
 use crate::outbox::delivery_id::DeliveryId;
@@ -26,6 +28,7 @@ type Parts = Path<(String, String, String)>;
 /// Tells what a delivery is, where it stands, and every attempt at it.
 pub(super) async fn show(
     State(api): State<ApiState>,
+    Extension(caller): Extension<Caller>,
     Path(parts): Parts,
     uri: Uri,
 ) -> Result<Response, Refused> {
@@ -38,7 +41,7 @@ pub(super) async fn show(
             _ => return Err(unusable("unknown_field", "there is text and nothing else", NEXT)),
         }
     }
-    check_text(&api, text)?;
+    check_text(&caller, text)?;
     let found = api.within_deadline(api.backend.delivery(&id, text)).await?.map_err(failed)?;
     found.map(|delivery| told(&delivery)).ok_or_else(nothing)
 }
@@ -46,12 +49,12 @@ pub(super) async fn show(
 /// Has a delivered note sent once more.
 pub(super) async fn resend(
     State(api): State<ApiState>,
+    Extension(caller): Extension<Caller>,
     Path(parts): Parts,
     Json(How { dry_run, text }): Json<How>,
 ) -> Result<Response, Refused> {
     let id = id(&parts)?;
-    check_text(&api, text)?;
-    let resent = api.within_deadline(api.backend.resend(&id, dry_run, text)).await?;
+    let resent = api.within_deadline(api.backend.resend(&id, dry_run, text, &caller.actor)).await?;
     let mut value = json(&resent.map_err(refused)?);
     value["dry_run"] = json!(dry_run);
     Ok(json_answer(StatusCode::OK, &value))
@@ -60,6 +63,7 @@ pub(super) async fn resend(
 /// Tells what is known of a session, in the order of time.
 pub(super) async fn timeline(
     State(api): State<ApiState>,
+    Extension(caller): Extension<Caller>,
     Path((product, session)): Path<(String, String)>,
     uri: Uri,
 ) -> Result<Response, Refused> {
@@ -83,7 +87,7 @@ pub(super) async fn timeline(
             }
         }
     }
-    check_text(&api, want.text)?;
+    check_text(&caller, want.text)?;
     let found = api.within_deadline(api.backend.timeline(&key, &want)).await?.map_err(failed)?;
     found.map(|timeline| told(&timeline)).ok_or_else(|| {
         Refused::new(
@@ -110,6 +114,12 @@ impl Wanted for How {
 
     fn read(fields: &Fields) -> Result<Self, Refused> {
         Ok(Self { dry_run: fields.truth("dry_run")?, text: fields.truth("text")? })
+    }
+
+    /// Its product is in the address.
+    fn within(self, caller: &Caller) -> Result<Self, Refused> {
+        check_text(caller, self.text)?;
+        Ok(self)
     }
 }
 
@@ -162,17 +172,14 @@ fn refused(failure: ResendFailure) -> Refused {
         ResendFailure::NoNote => return conflict("no_note", "name a note: PRODUCT/SESSION/NUMBER"),
         ResendFailure::Refused(error) => error,
     };
-    match error {
-        ResendError::NotFound => nothing(),
-        ResendError::Waits => conflict("waits", "see GET /deliveries/ID for what it waits for"),
-        ResendError::Dead => conflict("dead_letter", "send POST /outbox/retry with its id"),
-        ResendError::Redacted => conflict("redacted", "what takes its place can be sent once more"),
-        ResendError::NotRepeatable => {
-            conflict("not_repeatable", "write to the conversation yourself")
-        }
-        ResendError::NotLinked => conflict("not_linked", "send POST /sessions/link first"),
-        ResendError::NotKept(_) => {
-            conflict("not_kept", "raise `keep` and `keep_actions` in [context] for the next time")
-        }
-    }
+    let next = match &error {
+        ResendError::NotFound => return nothing(),
+        ResendError::Waits => "see GET /deliveries/ID for what it waits for",
+        ResendError::Dead => "send POST /outbox/retry with its id",
+        ResendError::Redacted => "what takes its place can be sent once more",
+        ResendError::NotRepeatable => "write to the conversation yourself",
+        ResendError::NotLinked => "send POST /sessions/link first",
+        ResendError::NotKept(_) => "raise `keep` and `keep_actions` in [context] for the next time",
+    };
+    conflict(error.code(), next)
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use http::{StatusCode, Uri};
@@ -9,8 +10,10 @@ use serde_json::json;
 
 use super::answer::{Refused, json_answer};
 use super::json::{Fields, Json, Wanted};
-use super::query;
+use super::products;
+use super::query::{self, Asked, Query};
 use super::state::ApiState;
+use crate::access::Caller;
 use crate::engine::erase::kept::{KeptCursor, KeptFilter};
 use crate::engine::erase::{EraseError, Erasure, Subject};
 use crate::ids::{ProductId, SessionId};
@@ -24,9 +27,10 @@ const DEFAULT_LIMIT: usize = 100;
 /// Erases a person or a session, and answers after the last commit.
 pub(super) async fn erase(
     State(api): State<ApiState>,
+    Extension(caller): Extension<Caller>,
     Json(Order { erasure, dry_run }): Json<Order>,
 ) -> Result<Response, Refused> {
-    let erased = api.within_deadline(api.backend.erase(&erasure, dry_run)).await?;
+    let erased = api.within_deadline(api.backend.erase(&erasure, dry_run, &caller.actor)).await?;
     let value = serde_json::to_value(erased.map_err(failed)?);
     let mut value = value.expect("counts are numbers");
     value["dry_run"] = json!(dry_run);
@@ -34,11 +38,31 @@ pub(super) async fn erase(
 }
 
 /// Lists the notes that stay at the platforms though they were to go.
-pub(super) async fn list(State(api): State<ApiState>, uri: Uri) -> Result<Response, Refused> {
-    let (filter, limit, after) = asked(&uri)?;
+pub(super) async fn list(
+    State(api): State<ApiState>,
+    Query(Listed { filter, limit, after }): Query<Listed>,
+) -> Result<Response, Refused> {
     let kept = api.within_deadline(api.backend.kept(&filter, limit, after)).await?;
     let value = serde_json::to_value(kept.map_err(failed)?);
     Ok(json_answer(StatusCode::OK, &value.expect("a list is made of text and numbers")))
+}
+
+/// Which of them are listed.
+pub(super) struct Listed {
+    filter: KeptFilter,
+    limit: usize,
+    after: Option<KeptCursor>,
+}
+
+impl Asked for Listed {
+    fn read(uri: &Uri) -> Result<Self, Refused> {
+        asked(uri).map(|(filter, limit, after)| Self { filter, limit, after })
+    }
+
+    fn within(mut self, caller: &Caller) -> Result<Self, Refused> {
+        self.filter.within = products::narrowed(caller, self.filter.product.as_ref())?;
+        Ok(self)
+    }
 }
 
 /// Reads the query of a list.
@@ -119,6 +143,10 @@ impl Wanted for Order {
         let keep_notes = fields.truth("keep_notes")?;
         let dry_run = fields.truth("dry_run")?;
         Ok(Self { erasure: Erasure { product, subject, keep_notes }, dry_run })
+    }
+
+    fn within(self, caller: &Caller) -> Result<Self, Refused> {
+        products::check(caller, self.erasure.product.as_str()).map(|()| self)
     }
 }
 

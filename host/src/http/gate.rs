@@ -5,18 +5,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{HOST, HeaderValue, ORIGIN};
 use http::request::Parts;
 use http::uri::{Authority, Uri};
-use http::{HeaderMap, Method, StatusCode, Version};
+use http::{Extensions, HeaderMap, Method, StatusCode, Version};
 
 use super::answer::Refused;
-use super::auth::{Rule, SEC_FETCH_SITE, is_this_machine};
+use super::auth::{Logins, Rule, SEC_FETCH_SITE, is_this_machine};
+use super::backend::Backend;
 use super::page::Asking;
 use super::permits::ConnectionPermit;
+use super::products;
+use crate::access::{Actor, Caller, Scope};
 use crate::config::{PageOrigin, Server};
 
 /// Most bytes of a request's head: its first line and its headers, with their line breaks.
@@ -39,12 +42,66 @@ pub(super) enum Access {
     Signed,
     /// Web pages of the configured origins, and programs; the address has a token of its own.
     Browser,
-    /// The bearer of the token; without one, programs on this machine.
-    Owner,
-    /// The bearer of a token.
-    Bearer,
-    /// The bearer of a token, by a name of this host; agents' programs are driven by pages, too.
-    Agents,
+    /// Whoever has this scope, and may ask about the product that the request names so.
+    Needs(Scope, Of),
+    /// The same, by a name of this host; agents' programs are driven by pages, too.
+    Agents(Scope, Of),
+}
+
+/// How a request names the product that it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Of {
+    /// By `{product_id}` of its address.
+    Path,
+    /// By this field of its body. A caller with one product may leave it out where anybody may.
+    Body(&'static str),
+    /// By this name in its query. Without it, the list is narrowed to the caller's products.
+    Filter(&'static str),
+    /// By `product` in its query. Without it, the only product of the caller's is meant.
+    User,
+    /// By the argument `product_id` of a tool, likewise.
+    Tool,
+    /// By none: it is about the whole host, which only callers for all products may ask about.
+    Host,
+}
+
+impl Access {
+    /// What is needed, where something is.
+    pub(super) fn needs(self) -> Option<(Scope, Of)> {
+        match self {
+            Self::Needs(scope, of) | Self::Agents(scope, of) => Some((scope, of)),
+            Self::Anyone | Self::Signed | Self::Browser => None,
+        }
+    }
+}
+
+/// Who asks, as the gate has put it into the request.
+///
+/// # Errors
+/// Nobody is known: the route's rule needs no scope, so that nobody was asked for.
+pub(super) fn caller(extensions: &Extensions) -> Result<&Caller, Refused> {
+    extensions.get().ok_or_else(|| {
+        Refused::unauthorized("nobody is known to ask", "send `Authorization: Bearer KEY`")
+    })
+}
+
+/// What is answered to a caller who lacks a scope.
+pub(super) fn lacks(caller: &Caller, needed: Scope) -> Refused {
+    if caller.actor == Actor::Machine {
+        return Refused::new(
+            StatusCode::FORBIDDEN,
+            "context_needs_token",
+            "what people did is told to the bearer of a token only",
+            "set `token` in [server] and send `Authorization: Bearer TOKEN`, or make a key that has the scope `text`",
+        );
+    }
+    let (has, needed) = (caller.scopes.names().join(", "), needed.name());
+    Refused::new(
+        StatusCode::FORBIDDEN,
+        "scope",
+        format!("this needs the scope {needed}, and the key has {has}"),
+        "use a key that has it; `sidenote key new` makes one",
+    )
 }
 
 /// The judge of one listener.
@@ -53,6 +110,7 @@ pub(super) struct Gate(Arc<Judge>);
 
 struct Judge {
     rule: Rule,
+    backend: Arc<dyn Backend>,
     names: Names,
     /// The web pages that may ask as agents do.
     origins: Vec<PageOrigin>,
@@ -70,25 +128,20 @@ struct Names {
 
 impl Gate {
     /// The judge of a listener at `local`.
-    pub(super) fn of(server: &Server, local: SocketAddr) -> Self {
+    pub(super) fn of(server: &Server, local: SocketAddr, backend: Arc<dyn Backend>) -> Self {
         let origins = server.mcp.iter().flat_map(|mcp| mcp.origins.iter().cloned()).collect();
         let (rule, names) = (Rule::of(server, local), Names::of(server, local));
         let event_origins = server.event_origins.clone();
-        Self(Arc::new(Judge { rule, names, origins, event_origins }))
+        Self(Arc::new(Judge { rule, backend, names, origins, event_origins }))
     }
 
-    /// The rule of the listener.
-    pub(super) fn rule(&self) -> &Rule {
-        &self.0.rule
-    }
-
-    /// Lets a request pass to a route, or says why not.
+    /// Lets a request pass to a route, and says who asks, where that matters; or says why not.
     pub(super) fn admit(
         &self,
         access: Access,
         peer: SocketAddr,
         head: &Parts,
-    ) -> Result<(), Refused> {
+    ) -> Result<Option<Caller>, Refused> {
         if head_bytes(head) > MAX_HEAD_BYTES {
             return Err(Refused::new(
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -101,24 +154,17 @@ impl Gate {
         let page = self.page(access, &head.headers);
         // A browser asks first whether a page may, and doesn't send the page's token then.
         let asks_first = matches!(page, Asking::Page(_)) && head.method == Method::OPTIONS;
+        let mut caller = None;
         match access {
-            Access::Anyone => return Ok(()),
+            Access::Anyone => return Ok(None),
             Access::Signed | Access::Browser => {}
-            Access::Agents if asks_first => {}
-            Access::Owner => self.0.rule.check(peer, head, host.as_ref())?,
-            Access::Bearer | Access::Agents => {
-                self.0.rule.check(peer, head, host.as_ref())?;
-                if !matches!(self.0.rule, Rule::Bearer(_)) {
-                    return Err(Refused::new(
-                        StatusCode::FORBIDDEN,
-                        "context_needs_token",
-                        "what people did is told to the bearer of a token only",
-                        "set `token` in [server] and send `Authorization: Bearer TOKEN`",
-                    ));
-                }
+            Access::Agents(..) if asks_first => {}
+            Access::Needs(scope, of) | Access::Agents(scope, of) => {
+                caller = Some(self.asking(scope, of, peer, head, host.as_ref())?);
             }
         }
-        if access == Access::Agents && !host.is_some_and(|host| self.0.names.have(&host)) {
+        let is_agents = matches!(access, Access::Agents(..));
+        if is_agents && !host.is_some_and(|host| self.0.names.have(&host)) {
             return Err(Refused::new(
                 StatusCode::FORBIDDEN,
                 "foreign_host",
@@ -127,8 +173,8 @@ impl Gate {
             ));
         }
         let next = match (page, access) {
-            (Asking::Page(_), _) => return Ok(()),
-            (Asking::Stranger, Access::Agents) => {
+            (Asking::Page(_), _) => return Ok(caller),
+            (Asking::Stranger, Access::Agents(..)) => {
                 "add the page's origin to `origins` in [mcp], for example \"https://app.example.com\""
             }
             (Asking::Stranger, Access::Browser) => {
@@ -138,15 +184,37 @@ impl Gate {
                 "have a program of your own ask, and the page ask that"
             }
         };
-        not_of_a_page(head, next)
+        not_of_a_page(head, next).map(|()| caller)
+    }
+
+    /// Who asks, where they may: by scope here, and by product as far as the head alone says which it is.
+    fn asking(
+        &self,
+        scope: Scope,
+        of: Of,
+        peer: SocketAddr,
+        head: &Parts,
+        host: Option<&Authority>,
+    ) -> Result<Caller, Refused> {
+        let logins = Logins::of(&*self.0.backend);
+        let caller = self.0.rule.caller(&logins, peer, head, host)?;
+        if !caller.scopes.allow(scope) {
+            return Err(lacks(&caller, scope));
+        }
+        match of {
+            Of::Host if caller.products.limit().is_some() => {
+                Err(products::whole_host(&caller.products))
+            }
+            Of::Host | Of::Path | Of::Body(_) | Of::Filter(_) | Of::User | Of::Tool => Ok(caller),
+        }
     }
 
     /// Whether it is a web page that asks, and one that may: only agents' pages and those that are told what to show.
     fn page(&self, access: Access, headers: &HeaderMap) -> Asking {
         let origins = match access {
-            Access::Agents => &*self.0.origins,
+            Access::Agents(..) => &*self.0.origins,
             Access::Browser => &*self.0.event_origins,
-            Access::Anyone | Access::Signed | Access::Owner | Access::Bearer => &[],
+            Access::Anyone | Access::Signed | Access::Needs(..) => &[],
         };
         Asking::of(headers, origins)
     }
@@ -240,10 +308,10 @@ pub(super) struct Guard {
 /// Judges a request, and finds it a permit. The answer has the route's path: what is logged of an address.
 pub(super) async fn pass(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     let Guard { gate, access } = guard;
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     let path = head.extensions.get::<MatchedPath>().cloned();
     let page = gate.page(access, &head.headers);
-    let mut answer = match admitted(&gate, access, &head).await {
+    let mut answer = match admitted(&gate, access, &mut head).await {
         Ok(()) => next.run(Request::from_parts(head, body)).await,
         Err(refused) => refused.into_response(),
     };
@@ -254,14 +322,32 @@ pub(super) async fn pass(State(guard): State<Guard>, request: Request, next: Nex
     answer
 }
 
-async fn admitted(gate: &Gate, access: Access, head: &Parts) -> Result<(), Refused> {
+async fn admitted(gate: &Gate, access: Access, head: &mut Parts) -> Result<(), Refused> {
     let missing = "the accept loop puts it into each request";
     let Peer(peer) = *head.extensions.get::<Peer>().expect(missing);
-    let permit = head.extensions.get::<Arc<ConnectionPermit>>().expect(missing);
-    gate.admit(access, peer, head)?;
+    let permit = head.extensions.get::<Arc<ConnectionPermit>>().expect(missing).clone();
+    if let Some(caller) = gate.admit(access, peer, head)? {
+        if access.needs().is_some_and(|(_, of)| of == Of::Path) {
+            check_path(&caller, head).await?;
+        }
+        head.extensions.insert(caller);
+    }
     if access == Access::Signed && permit.is_reserved() && !permit.promoted().await {
         let message = "all connections are in use";
         return Err(Refused::unavailable("too_many_connections", message, RETRY_AFTER));
     }
     Ok(())
+}
+
+/// Checks the product that an address names. One that can't be read is nobody's who is limited; others are told of it by
+/// the handler.
+async fn check_path(caller: &Caller, head: &mut Parts) -> Result<(), Refused> {
+    if caller.products.limit().is_none() {
+        return Ok(());
+    }
+    let foreign = || products::foreign(&caller.products);
+    let path = RawPathParams::from_request_parts(head, &()).await.map_err(|_| foreign())?;
+    let named = path.iter().find(|(name, _)| *name == "product_id");
+    let (_, product) = named.ok_or_else(foreign)?;
+    products::check(caller, product)
 }

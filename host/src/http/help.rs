@@ -1,7 +1,9 @@
 //! How a session is helped: `GET` and `POST /sessions/{product_id}/{session_id}/help`, and `GET /offers`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use http::{StatusCode, Uri};
@@ -9,8 +11,10 @@ use serde_json::{Value, json};
 
 use super::answer::{Refused, json_answer};
 use super::json::{Fields, Json, Wanted};
-use super::query;
+use super::products;
+use super::query::{self, Asked, Query};
 use super::state::ApiState;
+use crate::access::Caller;
 use crate::clock::Timestamp;
 use crate::engine::helping::commands::{HelpChange, HelpCommand, HelpError};
 use crate::engine::helping::{Decisions, Helped};
@@ -42,40 +46,26 @@ pub(super) async fn show(
 /// Changes how a session is helped. Answers after the commit.
 pub(super) async fn change(
     State(api): State<ApiState>,
+    Extension(caller): Extension<Caller>,
     Path((product, session)): Path<(String, String)>,
     Json(Order { change, expect }): Json<Order>,
 ) -> Result<Response, Refused> {
     let key = key(product, session)?;
     let command = HelpCommand { key: key.clone(), expect, change };
-    let standing = api.within_deadline(api.backend.change_help(command)).await?.map_err(refused)?;
+    let standing = api
+        .within_deadline(api.backend.change_help(command, &caller.actor))
+        .await?
+        .map_err(refused)?;
     Ok(json_answer(StatusCode::OK, &standing_json(&key, &standing, api.backend.now())))
 }
 
 /// Lists what was decided of offers lately, by session.
-pub(super) async fn list(State(api): State<ApiState>, uri: Uri) -> Result<Response, Refused> {
-    const NEXT: &str = "send, for example, ?after_product=P&after_session=S, or nothing";
-    let bad = |message: String| {
-        Refused::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_query", message, NEXT)
-    };
-    let (mut product, mut session) = (None, None);
-    for (name, value) in query::pairs(&uri, NEXT)? {
-        match name.as_str() {
-            "after_product" => product = Some(value),
-            "after_session" => session = Some(value),
-            _ => {
-                let names = "after_product and after_session";
-                return Err(bad(format!("a list takes {names} and nothing else")));
-            }
-        }
-    }
-    let after = match (product, session) {
-        (None, None) => None,
-        (Some(product), Some(session)) => Some(key(product, session)?),
-        (Some(_), None) | (None, Some(_)) => {
-            return Err(bad("after_product and after_session go together".to_owned()));
-        }
-    };
-    let decisions = api.within_deadline(api.backend.offer_decisions(after.as_ref())).await?;
+pub(super) async fn list(
+    State(api): State<ApiState>,
+    Query(Listed { after, within }): Query<Listed>,
+) -> Result<Response, Refused> {
+    let decisions = api.backend.offer_decisions(after.as_ref(), within.as_ref());
+    let decisions = api.within_deadline(decisions).await?;
     let Decisions { sessions, next } = decisions.map_err(unread)?;
     let of_session = |(key, decisions): &(SessionKey, Vec<Decision>)| {
         json!({
@@ -91,6 +81,51 @@ pub(super) async fn list(State(api): State<ApiState>, uri: Uri) -> Result<Respon
         }),
     });
     Ok(json_answer(StatusCode::OK, &value))
+}
+
+/// Which decisions are listed.
+pub(super) struct Listed {
+    after: Option<SessionKey>,
+    within: Option<BTreeSet<ProductId>>,
+}
+
+impl Asked for Listed {
+    fn read(uri: &Uri) -> Result<Self, Refused> {
+        asked(uri).map(|after| Self { after, within: None })
+    }
+
+    fn within(self, caller: &Caller) -> Result<Self, Refused> {
+        if let Some(after) = &self.after {
+            products::check(caller, after.product.as_str())?;
+        }
+        Ok(Self { within: caller.products.limit().cloned(), ..self })
+    }
+}
+
+/// Reads the query of a list.
+fn asked(uri: &Uri) -> Result<Option<SessionKey>, Refused> {
+    const NEXT: &str = "send, for example, ?after_product=P&after_session=S, or nothing";
+    let bad = |message: String| {
+        Refused::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_query", message, NEXT)
+    };
+    let (mut product, mut session) = (None, None);
+    for (name, value) in query::pairs(uri, NEXT)? {
+        match name.as_str() {
+            "after_product" => product = Some(value),
+            "after_session" => session = Some(value),
+            _ => {
+                let names = "after_product and after_session";
+                return Err(bad(format!("a list takes {names} and nothing else")));
+            }
+        }
+    }
+    match (product, session) {
+        (None, None) => Ok(None),
+        (Some(product), Some(session)) => key(product, session).map(Some),
+        (Some(_), None) | (None, Some(_)) => {
+            Err(bad("after_product and after_session go together".to_owned()))
+        }
+    }
 }
 
 /// How a session stands, as it is answered. Times are in seconds from now.
@@ -218,6 +253,11 @@ impl Wanted for Order {
             }
         }
         Ok(Self { change, expect })
+    }
+
+    /// The product is in the address, where the gate judged it.
+    fn within(self, _: &Caller) -> Result<Self, Refused> {
+        Ok(self)
     }
 }
 

@@ -14,7 +14,9 @@ use serde_json::{Map, Value};
 
 use super::answer::Refused;
 use super::body;
+use super::gate;
 use super::state::ApiState;
+use crate::access::Caller;
 use crate::ids::InvalidId;
 use crate::session::payload::read_id;
 
@@ -28,9 +30,12 @@ pub(super) trait Wanted: Sized {
 
     /// Reads what stands under them.
     fn read(fields: &Fields) -> Result<Self, Refused>;
+
+    /// The same, narrowed to what the caller may ask for.
+    fn within(self, caller: &Caller) -> Result<Self, Refused>;
 }
 
-/// The body of a request, read.
+/// The body of a request, read and narrowed: there is no other way to it.
 pub(super) struct Json<T>(pub(super) T);
 
 impl<T: Wanted> FromRequest<ApiState> for Json<T> {
@@ -38,8 +43,9 @@ impl<T: Wanted> FromRequest<ApiState> for Json<T> {
 
     async fn from_request(request: Request, api: &ApiState) -> Result<Self, Refused> {
         check_content_type(request.headers())?;
+        let caller = gate::caller(request.extensions())?.clone();
         let body = body::read(request, api.max_body_bytes).await?;
-        T::read(&Fields::of(&body, &T::names(), T::EXAMPLE)?).map(Self)
+        T::read(&Fields::of(&body, &T::names(), T::EXAMPLE)?)?.within(&caller).map(Self)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
@@ -10,7 +11,9 @@ use serde_json::{Value, json};
 use super::answer::{Refused, json_answer};
 use super::backend::LinkRequest;
 use super::json::{Fields, Json, Wanted};
+use super::products;
 use super::state::ApiState;
+use crate::access::Caller;
 use crate::engine::link::{LinkError, LinkEvent, LinkMode};
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId};
 
@@ -20,9 +23,11 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// Links a session to a conversation. Answers after the commit.
 pub(super) async fn link(
     State(api): State<ApiState>,
+    Extension(caller): Extension<Caller>,
     Json(request): Json<LinkRequest>,
 ) -> Result<Response, Refused> {
-    let linked = api.within_deadline(api.backend.link(request)).await?.map_err(refused)?;
+    let linked =
+        api.within_deadline(api.backend.link(request, &caller.actor)).await?.map_err(refused)?;
     let event = match linked.event {
         LinkEvent::New => "NEW",
         LinkEvent::ReplyExisting => "REPLY_EXISTING",
@@ -52,6 +57,11 @@ impl Wanted for LinkRequest {
             plugin: fields.id("plugin", |name| Ok(PluginName::from(name)))?,
             mode: mode(fields)?,
         })
+    }
+
+    fn within(self, caller: &Caller) -> Result<Self, Refused> {
+        let product_id = products::meant(caller, self.product_id)?;
+        Ok(Self { product_id, ..self })
     }
 }
 

@@ -29,6 +29,7 @@
 //! size, the time for an answer and for the client to take it (`wire`).
 
 mod answer;
+mod audit;
 mod auth;
 mod backend;
 mod body;
@@ -41,6 +42,7 @@ mod health;
 mod help;
 mod ingest;
 mod json;
+mod keys;
 mod link;
 mod mcp;
 mod metrics;
@@ -48,6 +50,7 @@ mod outbox;
 mod page;
 mod permits;
 mod plugins;
+mod products;
 mod query;
 mod reload;
 mod reload_record;
@@ -63,6 +66,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+pub use audit::audit_json;
 pub use backend::{
     Backend, LinkRequest, NoProduct, Part, PluginReport, PluginsReport, PushAnswer, PushRequest,
     Readiness, StreamReadiness, StreamState, WebhookAnswer,

@@ -3,16 +3,19 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use http::{StatusCode, Uri};
 use serde_json::{Value, json};
 
 use super::answer::{Refused, json_answer};
-use super::auth::Rule;
+use super::gate;
 use super::json::{Fields, Json, Wanted};
-use super::query;
+use super::products;
+use super::query::{self, Asked, Query};
 use super::state::ApiState;
+use crate::access::{Actor, Caller, Scope};
 use crate::clock::Timestamp;
 use crate::engine::Decision;
 use crate::engine::ledger::{Cursor, Filter, FilterError, LedgerError, Order, Want};
@@ -24,54 +27,90 @@ const DEFAULT_LIMIT: usize = 100;
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// Lists notes that wait or are dead letters.
-pub(super) async fn list(State(api): State<ApiState>, uri: Uri) -> Result<Response, Refused> {
-    let (filter, want) = wanted(&uri)?;
-    check_text(&api, want.text)?;
+pub(super) async fn list(
+    State(api): State<ApiState>,
+    Extension(caller): Extension<Caller>,
+    Query(Listed { filter, want }): Query<Listed>,
+) -> Result<Response, Refused> {
     let listing = api.within_deadline(api.backend.outbox(&filter, &want)).await?;
-    let value = serde_json::to_value(listing.map_err(failed)?);
+    let mut listing = listing.map_err(failed)?;
+    if caller.products.limit().is_some() {
+        // Which other plugins there are isn't a matter of its products.
+        let listed = |name: &str| listing.entries.iter().any(|entry| &*entry.plugin == name);
+        listing.accounts.retain(|account| listed(&account.plugin));
+    }
+    let value = serde_json::to_value(listing);
     Ok(json_answer(StatusCode::OK, &value.expect("a listing is made of text and numbers")))
 }
 
 /// Refuses the texts of notes to whom they aren't given.
-pub(super) fn check_text(api: &ApiState, text: bool) -> Result<(), Refused> {
-    if !text || matches!(api.gate.rule(), Rule::Bearer(_)) {
+pub(super) fn check_text(caller: &Caller, text: bool) -> Result<(), Refused> {
+    if !text || caller.scopes.allow(Scope::Text) {
         return Ok(());
     }
-    Err(Refused::new(
-        StatusCode::FORBIDDEN,
-        "text_needs_token",
-        "the texts of notes are given to the bearer of a token only",
-        "set `token` in [server] and send it, or leave `text` out",
-    ))
+    Err(match &caller.actor {
+        Actor::Machine => Refused::new(
+            StatusCode::FORBIDDEN,
+            "text_needs_token",
+            "the texts of notes are given to the bearer of a token only",
+            "set `token` in [server] and send it, or leave `text` out",
+        ),
+        Actor::Key { .. } | Actor::Token | Actor::Offline => gate::lacks(caller, Scope::Text),
+    })
 }
 
 /// Has notes sent again.
 pub(super) async fn retry(
     State(api): State<ApiState>,
+    Extension(caller): Extension<Caller>,
     Json(which): Json<Which>,
 ) -> Result<Response, Refused> {
-    order(&api, Decision::Retry, which).await
+    order(&api, Decision::Retry, which, &caller).await
 }
 
 /// Removes notes for good.
 pub(super) async fn purge(
     State(api): State<ApiState>,
+    Extension(caller): Extension<Caller>,
     Json(which): Json<Which>,
 ) -> Result<Response, Refused> {
-    order(&api, Decision::Purge, which).await
+    order(&api, Decision::Purge, which, &caller).await
 }
 
-async fn order(api: &ApiState, decision: Decision, which: Which) -> Result<Response, Refused> {
+async fn order(
+    api: &ApiState,
+    decision: Decision,
+    which: Which,
+    caller: &Caller,
+) -> Result<Response, Refused> {
     let Which { filter, until, after, dry_run } = which;
     let order = Order { decision, filter, until, after };
     let decided = match dry_run {
         true => api.within_deadline(api.backend.preview(&order)).await?,
-        false => api.within_deadline(api.backend.decide(&order)).await?,
+        false => api.within_deadline(api.backend.decide(&order, &caller.actor)).await?,
     };
     let value = serde_json::to_value(decided.map_err(failed)?);
     let mut value = value.expect("what was decided is made of text and numbers");
     value["dry_run"] = json!(dry_run);
     Ok(json_answer(StatusCode::OK, &value))
+}
+
+/// Which notes are listed.
+pub(super) struct Listed {
+    filter: Filter,
+    want: Want,
+}
+
+impl Asked for Listed {
+    fn read(uri: &Uri) -> Result<Self, Refused> {
+        wanted(uri).map(|(filter, want)| Self { filter, want })
+    }
+
+    fn within(mut self, caller: &Caller) -> Result<Self, Refused> {
+        check_text(caller, self.want.text)?;
+        self.filter.within = products::narrowed(caller, self.filter.product.as_ref())?;
+        Ok(self)
+    }
 }
 
 /// Reads the query of a listing.
@@ -141,6 +180,11 @@ impl Wanted for Which {
             }
         }
         Ok(Self { filter, until, after, dry_run: fields.truth("dry_run")? })
+    }
+
+    fn within(mut self, caller: &Caller) -> Result<Self, Refused> {
+        self.filter.within = products::narrowed(caller, self.filter.product.as_ref())?;
+        Ok(self)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
@@ -10,13 +11,17 @@ use serde_json::json;
 use super::answer::json_answer;
 use super::reload_record::{RefusalCode, ReloadOutcome};
 use super::state::ApiState;
+use crate::access::Caller;
 
 /// How long a reload is waited for before its asker is sent to `GET /reload`. A plugin may have to be compiled.
 const PATIENCE: Duration = Duration::from_secs(50);
 
 /// Has the configuration read again and answers what became of it. It names files: not for everybody.
-pub(super) async fn reload(State(api): State<ApiState>) -> Response {
-    let Ok(reload) = tokio::time::timeout(PATIENCE, api.backend.reload()).await else {
+pub(super) async fn reload(
+    State(api): State<ApiState>,
+    Extension(caller): Extension<Caller>,
+) -> Response {
+    let Ok(reload) = tokio::time::timeout(PATIENCE, api.backend.reload(&caller.actor)).await else {
         let next = "it goes on; GET /reload tells what becomes of it";
         return json_answer(StatusCode::ACCEPTED, &json!({"result": "under_way", "next": next}));
     };

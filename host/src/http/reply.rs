@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -14,6 +15,7 @@ use sha2::{Digest, Sha256};
 use super::answer::{Refused, json_answer};
 use super::context::Asked;
 use super::state::ApiState;
+use crate::access::Caller;
 use crate::clock::Timestamp;
 use crate::context::assembly::{Watermark, Watermarks};
 use crate::ids::ConversationId;
@@ -54,10 +56,11 @@ impl Answered {
 /// Answers a question, knowing what the user did lately. The model isn't asked about who isn't known.
 pub(super) async fn reply(
     State(api): State<ApiState>,
+    Extension(caller): Extension<Caller>,
     user: Result<Path<String>, PathRejection>,
     uri: Uri,
 ) -> Result<Response, Refused> {
-    let asked = Asked::read(&api, user, &uri)?;
+    let asked = Asked::read(&api, &caller, user, &uri)?;
     let replies = api.backend.replies().ok_or_else(off)?;
     let place = asked.conversation.as_ref().map(|it| place(&asked.product, &asked.user, it));
     let came_at = asked.recent.now();

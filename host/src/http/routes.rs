@@ -8,49 +8,55 @@ use serde_json::json;
 
 use super::answer::Refused;
 use super::backend::Backend;
-use super::gate::Access::{Agents, Anyone, Bearer, Browser, Owner, Signed};
+use super::gate::Access::{Agents, Anyone, Browser, Needs, Signed};
+use super::gate::Of::{Body, Filter, Host, Path, Tool, User};
 use super::mcp::{self, Mcp};
 use super::route::{GuardedRouter, Route};
 use super::state::ApiState;
 use super::{
-    context, deliveries, erase, events, health, help, ingest, link, metrics, outbox, plugins,
-    reload, reply, streams, webhook,
+    audit, context, deliveries, erase, events, health, help, ingest, keys, link, metrics, outbox,
+    plugins, reload, reply, streams, webhook,
 };
+use crate::access::Scope::{Admin, Operate, Read, Text};
 use crate::config::Server;
 
 /// Every address. The router, the list in a 404 and the tests of access are made of it.
-pub(super) fn table() -> [Route; 29] {
+pub(super) fn table() -> [Route; 33] {
     const GET: &[&str] = &["GET", "HEAD"];
     const POST: &[&str] = &["POST"];
     [
         Route::new("/webhooks/{plugin}", &["GET", "HEAD", "POST"], Signed, webhook::webhook),
         Route::new("/ingest/{product_id}", POST, Signed, ingest::ingest),
-        Route::new("/sessions/link", POST, Owner, link::link),
-        Route::new(HELP, GET, Owner, help::show),
-        Route::new(HELP, POST, Owner, help::change),
-        Route::new(EVENTS, POST, Owner, events::token),
+        Route::new("/sessions/link", POST, Needs(Operate, Body("product_id")), link::link),
+        Route::new(HELP, GET, Needs(Read, Path), help::show),
+        Route::new(HELP, POST, Needs(Operate, Path), help::change),
+        Route::new(EVENTS, POST, Needs(Operate, Path), events::token),
         Route::new(EVENTS, &["GET"], Browser, events::events),
-        Route::new(TIMELINE, GET, Owner, deliveries::timeline),
-        Route::new("/offers", GET, Owner, help::list),
-        Route::new("/outbox", GET, Owner, outbox::list),
-        Route::new("/outbox/retry", POST, Owner, outbox::retry),
-        Route::new("/outbox/purge", POST, Owner, outbox::purge),
-        Route::new(DELIVERY, GET, Owner, deliveries::show),
-        Route::new(RESEND, POST, Owner, deliveries::resend),
-        Route::new("/erase", GET, Owner, erase::list),
-        Route::new("/erase", POST, Owner, erase::erase),
-        Route::new("/plugins", GET, Owner, plugins::list),
-        Route::new("/metrics", GET, Owner, metrics::metrics),
-        Route::new("/reload", GET, Owner, reload::last),
-        Route::new("/reload", POST, Owner, reload::reload),
-        Route::new("/streams/retry", POST, Owner, streams::retry_all),
-        Route::new("/streams/{name}/retry", POST, Owner, streams::retry),
-        Route::new("/context/{user_id}", GET, Bearer, context::context),
+        Route::new(TIMELINE, GET, Needs(Read, Path), deliveries::timeline),
+        Route::new("/offers", GET, Needs(Read, Filter("after_product")), help::list),
+        Route::new("/outbox", GET, Needs(Read, Filter("product")), outbox::list),
+        Route::new("/outbox/retry", POST, Needs(Operate, Body("product")), outbox::retry),
+        Route::new("/outbox/purge", POST, Needs(Operate, Body("product")), outbox::purge),
+        Route::new(DELIVERY, GET, Needs(Read, Path), deliveries::show),
+        Route::new(RESEND, POST, Needs(Operate, Path), deliveries::resend),
+        Route::new("/erase", GET, Needs(Admin, Filter("product")), erase::list),
+        Route::new("/erase", POST, Needs(Admin, Body("product_id")), erase::erase),
+        Route::new("/plugins", GET, Needs(Read, Host), plugins::list),
+        Route::new("/metrics", GET, Needs(Read, Host), metrics::metrics),
+        Route::new("/reload", GET, Needs(Read, Host), reload::last),
+        Route::new("/reload", POST, Needs(Operate, Host), reload::reload),
+        Route::new("/streams/retry", POST, Needs(Operate, Host), streams::retry_all),
+        Route::new("/streams/{name}/retry", POST, Needs(Operate, Host), streams::retry),
+        Route::new("/context/{user_id}", GET, Needs(Text, User), context::context),
         // A HEAD would ask the model for nothing.
-        Route::new("/reply/{user_id}", &["GET"], Bearer, reply::reply),
-        Route::new(LIVE_ACTIVITY, GET, Bearer, context::live_activity),
-        Route::new("/admin/reset/{user_id}", POST, Owner, context::reset),
-        Route::new(MCP, &[], Agents, mcp::mcp),
+        Route::new("/reply/{user_id}", &["GET"], Needs(Text, User), reply::reply),
+        Route::new(LIVE_ACTIVITY, GET, Needs(Text, Path), context::live_activity),
+        Route::new("/admin/reset/{user_id}", POST, Needs(Admin, User), context::reset),
+        Route::new("/keys", GET, Needs(Admin, Host), keys::list),
+        Route::new("/keys", POST, Needs(Admin, Host), keys::make),
+        Route::new("/keys/{id}", &["DELETE"], Needs(Admin, Host), keys::revoke),
+        Route::new("/audit", GET, Needs(Admin, Host), audit::list),
+        Route::new(MCP, &[], Agents(Text, Tool), mcp::mcp),
         Route::new("/healthz", GET, Anyone, health::alive),
         Route::new("/readyz", GET, Anyone, health::ready),
     ]

@@ -33,7 +33,8 @@ impl ApiState {
     pub(super) fn new(backend: Arc<dyn Backend>, server: &Server, local: SocketAddr) -> Self {
         let listener = || format!("http://{local}");
         let public_url = server.public_url.clone().unwrap_or_else(listener).into();
-        let (gate, max_body_bytes) = (Gate::of(server, local), server.max_body_bytes);
+        let (gate, max_body_bytes) =
+            (Gate::of(server, local, backend.clone()), server.max_body_bytes);
         let (events, answered) = (EventTokens::new(), Answered::new());
         Self { backend, gate, max_body_bytes, events, answered, public_url }
     }

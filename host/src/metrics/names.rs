@@ -5,6 +5,7 @@
 //! is renamed breaks somebody's alerts: say so in the changelog. A label's values come from the configuration or from a
 //! list here, never from a stream, a platform or a person.
 
+use crate::keys::REFUSED_LOGINS;
 use crate::plugin::{CALL_OUTCOMES, CALLED, REQUEST_OUTCOMES};
 use sidenote_core::offers::refusal::Refusal;
 
@@ -170,6 +171,7 @@ static QUEUE: Label = one_of("queue", &["own", "webhooks"]);
 static BREAKER_STATES: Label = one_of("state", &["closed", "open", "probing", "disabled"]);
 static FILES: Label = one_of("event", &["seen", "read", "swapped", "refused", "gone"]);
 static CACHE: Label = one_of("event", &["used", "stored", "unsound", "removed"]);
+static LOGINS: Label = one_of("reason", &REFUSED_LOGINS);
 static RELOADS: Label = one_of("outcome", &["applied", "unchanged", "refused"]);
 static TOKENS: Label = one_of("direction", &["in", "out"]);
 
@@ -198,6 +200,7 @@ metrics! {
     "The host" {
         BUILD: Info "build" by [VERSION] = "The version that runs.";
         READY: Gauge "ready" = "1 while `/readyz` answers 200.";
+        LOGINS_REFUSED: Counter "logins_refused" by [LOGINS] = "Requests of the API that were refused for their key or token.";
         CONFIG_RELOADS: Counter "config_reloads" by [RELOADS] = "Times that the configuration was read again.";
     }
     "Streams" {

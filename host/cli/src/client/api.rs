@@ -90,6 +90,11 @@ impl Client {
         self.ask(self.client.post(self.address(path)?).json(body)).await
     }
 
+    /// Has something removed.
+    pub(crate) async fn delete<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        self.ask(self.client.delete(self.address(path)?)).await
+    }
+
     /// Has something done of which the host tells as JSON under `told` where it refuses too.
     pub(crate) async fn post_told(&self, path: &str, told: &str) -> anyhow::Result<Value> {
         let (status, body) = self.answer(self.client.post(self.address(path)?)).await?;
@@ -153,7 +158,7 @@ impl Client {
         let (message, next) = (escaped(message), escaped(next));
         if status == StatusCode::UNAUTHORIZED {
             return anyhow!(
-                "the host refuses ({status}): {message}; the token is taken from --token, from SIDENOTE_TOKEN, or from `token` in [server], and must be the one that the host was started with"
+                "the host refuses ({status}): {message}; the token is taken from --token, from SIDENOTE_TOKEN, or from `token` in [server], and must be the one that the host was started with, or a key of the host (`sidenote key list`)"
             );
         }
         anyhow!("the host refuses ({status}): {message}; {next}")

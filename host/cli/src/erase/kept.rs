@@ -40,7 +40,7 @@ pub(super) async fn list(
     as_json: bool,
 ) -> anyhow::Result<()> {
     let KeptArgs { erasure, plugin, replaced, limit } = args;
-    let filter = KeptFilter { erasure, plugin, product, replaced };
+    let filter = KeptFilter { erasure, plugin, product, replaced, within: None };
     let (mut shown, mut counts, mut after) = (Vec::new(), None, None);
     let more = loop {
         let page = reach.kept(&filter, (limit - shown.len()).min(PAGE), after).await?;

@@ -19,8 +19,8 @@ pub(crate) struct ListArgs {
     /// At most so many notes
     #[arg(long, value_name = "N", default_value = "100", value_parser = limit)]
     pub(super) limit: usize,
-    /// With the notes' texts: what people did in the product. A running host gives them only where
-    /// `server.token` is set
+    /// With the notes' texts: what people did in the product. A running host gives them only to
+    /// who has its token, or a key with the scope `text`
     #[arg(long)]
     pub(super) show_text: bool,
     /// One JSON object per note on stdout
@@ -112,6 +112,7 @@ impl FilterArgs {
             reason: self.reason.clone(),
             older_than: self.older_than,
             newer_than: self.newer_than,
+            within: None,
         }
     }
 }

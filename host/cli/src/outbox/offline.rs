@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
+use sidenote::access::Actor;
 use sidenote::clock::Clock;
 use sidenote::config::{Config, Store as StoreConfig};
 use sidenote::engine::erase::kept::{self, KeptCursor, KeptFilter, KeptList};
@@ -13,6 +14,7 @@ use sidenote::engine::ledger::{
     self, By, Decided, Delivery, Filter, LedgerError, Listing, Order, Repeat, Timeline,
     TimelineWant, Want,
 };
+use sidenote::engine::people::{self, AuditCursor, AuditPage, KeyChange, KeyRow, KeyTable};
 use sidenote::engine::{self, Engine, EngineError, Handle};
 use sidenote::host::{open_journal, open_store};
 use sidenote::ids::{PluginName, SessionKey};
@@ -85,6 +87,7 @@ impl Offline {
         }
         self.held.get_or_try_init(|| self.hold()).await?;
         let (handle, engine) = self.engine();
+        let handle = handle.on_behalf_of(Actor::Offline);
         let mut running = JoinSet::new();
         running.spawn(engine.run());
         let carried_out = ledger::carry_out(&*self.store, &handle, order, self.clock, By::Cli);
@@ -150,6 +153,7 @@ impl Offline {
         if dry_run {
             return Ok(handle.preview_erase(erasure).await?);
         }
+        let handle = handle.on_behalf_of(Actor::Offline);
         // What a host accepted while the store was away comes first, so that it is erased too.
         let engine = match open_journal(&self.config.store).await? {
             Some(journal) => engine.with_journal(journal),
@@ -171,6 +175,33 @@ impl Offline {
             Err(error @ EraseError::Nobody(_)) => ended(&mut running).await.and(Err(error.into())),
             Err(EraseError::Closed(closed)) => ended(&mut running).await.and(Err(closed.into())),
         }
+    }
+
+    /// Makes a key or revokes one.
+    pub(crate) async fn change_keys(&self, change: KeyChange) -> anyhow::Result<KeyRow> {
+        self.held.get_or_try_init(|| self.hold()).await?;
+        let (handle, engine) = self.engine();
+        let handle = handle.on_behalf_of(Actor::Offline);
+        let mut running = JoinSet::new();
+        running.spawn(engine.run());
+        let changed = handle.change_keys(change).await;
+        handle.stop().await;
+        ended(&mut running).await?;
+        Ok(changed?)
+    }
+
+    /// The keys of the API.
+    pub(crate) async fn keys(&self) -> anyhow::Result<KeyTable> {
+        Ok(people::stored_keys(&*self.store).await?)
+    }
+
+    /// What people changed, the newest first.
+    pub(crate) async fn audited(
+        &self,
+        limit: usize,
+        after: Option<AuditCursor>,
+    ) -> anyhow::Result<AuditPage> {
+        Ok(people::audited(&*self.store, limit, after).await?)
     }
 
     /// Lists what stays at the platforms though it was to go.

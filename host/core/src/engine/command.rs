@@ -2,12 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::audit::{Deed, Outcome};
 use super::deliveries::Ended;
 use super::erase::{EraseOrder, Erased};
 use super::helping::{HelpCommand, HelpError, OfferWish, Turn};
+use super::keys::{KeyChange, KeyError, KeyRow};
 use super::link::{LinkCommand, LinkError, Linked};
 use super::resend::{ResendError, ResendOrder, Resent};
 use super::snapshot::Imported;
+use crate::access::KeyId;
 use crate::clock::Timestamp;
 use crate::ids::SessionKey;
 use crate::offers::help::{Heard, Standing};
@@ -61,6 +64,12 @@ pub enum Command {
     Help(HelpCommand),
     /// A note that was delivered is to be sent once more.
     Resend(ResendOrder),
+    /// The keys of the API are to be changed.
+    Key(KeyChange),
+    /// When keys were used last.
+    KeysUsed(Vec<(KeyId, Timestamp)>),
+    /// Somebody did something that no other command carries out.
+    Audit(Deed, Outcome),
     /// The store's files were written anew, or why not.
     Scrubbed(Result<(), String>),
     /// A call ended.
@@ -96,6 +105,8 @@ pub enum Answer {
     Resent(Result<Resent, ResendError>),
     /// How the session stands after a change, or why nothing changed.
     Helped(Result<Standing, HelpError>),
+    /// The key that was made or revoked, or why none was.
+    Keyed(Result<KeyRow, KeyError>),
 }
 
 /// What a person decides about deliveries.

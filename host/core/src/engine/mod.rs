@@ -8,6 +8,8 @@
 //!   helping      how each session is helped, what is known of its conversation, limits of offers
 //!   history      what is kept for context
 //!   retention    what expires
+//!   keys         the keys of the API
+//!   audit        what people changed
 //!   scrub        what erasures leave in files
 //! tx           rows, events, calls: filled by the rooms, spent by the driver
 //! view         rows that were read for a transaction
@@ -17,6 +19,7 @@
 //! A room's state is its own; only [`Core`] calls several. Whatever waits (the store, plugins, who asked) is the
 //! driver's business.
 
+pub mod audit;
 mod command;
 mod core;
 pub mod counters;
@@ -28,6 +31,7 @@ mod gate;
 pub mod helping;
 pub mod history;
 pub mod kept;
+pub mod keys;
 pub mod link;
 mod plugins;
 pub mod resend;

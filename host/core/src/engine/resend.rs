@@ -61,6 +61,21 @@ pub enum ResendError {
     NotKept(Option<History>),
 }
 
+impl ResendError {
+    /// A short word for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound => "unknown_delivery",
+            Self::Waits => "waits",
+            Self::Dead => "dead_letter",
+            Self::Redacted => "redacted",
+            Self::NotRepeatable => "not_repeatable",
+            Self::NotLinked => "not_linked",
+            Self::NotKept(_) => "not_kept",
+        }
+    }
+}
+
 fn kept(history: Option<&History>) -> String {
     match history {
         Some(History { keep, max_actions, .. }) => format!(

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::link::Found;
+use crate::access::KeyId;
 use crate::clock::Timestamp;
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::rows::{Change, Group, Key, Table};
@@ -20,6 +21,11 @@ pub fn session_group(key: &SessionKey) -> Group {
 /// The group of an account's row.
 pub fn account_group(plugin: &PluginName) -> Group {
     Group(plugin.clone(), "".into())
+}
+
+/// The group of a key's row.
+pub fn key_group(id: &KeyId) -> Group {
+    Group(id.shared(), "".into())
 }
 
 /// The group of a journal's row.

@@ -1,11 +1,13 @@
 //! A transaction: filled by the rooms, spent by the driver.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
 use super::deliveries::{Call, Work};
 use super::event::What;
+use super::keys::KeyTable;
 use super::rows::read;
 use super::view::View;
 use crate::clock::Timestamp;
@@ -47,6 +49,8 @@ pub struct Spent {
     pub accepted: u64,
     /// Sessions whose record changed.
     pub records: HashSet<SessionKey>,
+    /// The keys of the API, where they changed.
+    pub keys: Option<Arc<KeyTable>>,
 }
 
 impl Tx {
@@ -148,6 +152,6 @@ impl Tx {
 
     pub(super) fn spend(self) -> Spent {
         let Self { changes, events, calls, undelivered, accepted, records, .. } = self;
-        Spent { changes, events, calls, undelivered, accepted, records }
+        Spent { changes, events, calls, undelivered, accepted, records, keys: None }
     }
 }

@@ -106,6 +106,8 @@ fn tells_of(table: Table, row: &Key, value: &[u8], person: &Person) -> bool {
         | Table::Talk
         | Table::OfferTimes
         | Table::Message
+        | Table::Key
+        | Table::Audit
         | Table::Scrub => read::<Arc<Note>>(table, number, value),
     };
     note.is_some_and(|note| {

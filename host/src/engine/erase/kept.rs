@@ -2,7 +2,7 @@
 //! that it can be looked up and counted afterwards. It tells plugin, conversation and note, and nothing of
 //! the person.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -55,6 +55,8 @@ pub struct KeptFilter {
     pub product: Option<ProductId>,
     /// Those too that a summary was to replace.
     pub replaced: bool,
+    /// Of one of these products: what whoever asks may ask about.
+    pub within: Option<BTreeSet<ProductId>>,
 }
 
 /// What stays, page by page.
@@ -166,6 +168,7 @@ impl KeptFilter {
         (self.replaced || note.why == Why::Erased)
             && of(&self.plugin, &note.plugin)
             && self.product.as_ref().is_none_or(|product| *product == note.product)
+            && self.within.as_ref().is_none_or(|products| products.contains(&note.product))
             && (self.erasure.is_none() || self.erasure == note.erasure)
     }
 }
@@ -182,6 +185,9 @@ async fn waiting(store: &dyn Store, filter: &KeptFilter) -> Result<u64, StoreErr
             let Some(job) = read::<Job>(Table::Redact, key.number, &value) else { continue };
             let of_plugin = filter.plugin.as_ref().is_none_or(|it| *it == job.note.plugin);
             let of_product = filter.product.as_ref().is_none_or(|it| it.as_str() == &*key.group.0);
+            let within = filter.within.as_ref();
+            let of_product = of_product
+                && within.is_none_or(|ids| ids.iter().any(|it| it.as_str() == &*key.group.0));
             let of_erasure = filter.erasure.is_none() || filter.erasure == job.erasure;
             let waits = job.why == Why::Erased && job.state != State::GivenUp;
             waiting += u64::from(waits && of_plugin && of_product && of_erasure);

@@ -16,6 +16,7 @@ pub use crate::engine::core::erase::Erased;
 use tokio::sync::oneshot;
 
 use crate::engine::core::Command;
+use crate::engine::core::audit::{Act, Deed, Outcome, Subject as SubjectHash, SubjectKind};
 use crate::engine::core::erase::EraseOrder;
 use crate::engine::core::rows::Person;
 use crate::engine::handle::Handle;
@@ -87,16 +88,34 @@ impl Handle {
     /// # Errors
     /// Whom it names is nobody, the store can't be read, or the engine has ended.
     pub async fn erase(&self, erasure: &Erasure) -> Result<Erased, EraseError> {
+        let (subject, keep_notes) = (erasure.hashed(), erasure.keep_notes);
+        self.erase_as(erasure, Act::Erase { subject, keep_notes }).await
+    }
+
+    /// As [`Handle::erase`], where autoplay-sdk's reset is wanted: it is on record as that.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn reset(&self, erasure: &Erasure) -> Result<Erased, EraseError> {
+        self.erase_as(erasure, Act::Reset { subject: erasure.hashed() }).await
+    }
+
+    async fn erase_as(&self, erasure: &Erasure, act: Act) -> Result<Erased, EraseError> {
         erasure.subject.check(self.settings().names())?;
         let keys = find::sessions(&*self.store, erasure).await?;
         let mut erased = Erased::default();
         let id = ErasureId(rand::random());
+        let deed = self.deed(act, Some(&erasure.product));
+        let deed = deed.map(|deed| Deed { order: Some(rand::random()), ..deed });
+        if let Some(deed) = deed.clone().filter(|_| keys.is_empty()) {
+            self.record(deed, Outcome::Done { affected: Some(0) }).await?;
+        }
         for keys in keys.chunks(CHUNK) {
             let (reply, answer) = oneshot::channel();
             let persons = erasure.subject.person().into_iter().collect();
             let (keys, keep_notes) = (keys.to_vec(), erasure.keep_notes);
             let order = EraseOrder { keys, persons, keep_notes, id };
-            self.order(Command::Erase(order), Reply::Erased(reply)).await?;
+            self.order(Command::Erase(order), deed.clone(), Reply::Erased(reply)).await?;
             erased.add(answer.await.map_err(|_| Closed)?);
         }
         erased.erasure = (erased.sessions > 0).then_some(id);
@@ -135,6 +154,18 @@ impl Handle {
     pub async fn scrubbed(&self) {
         // An engine that ended leaves it to the next one.
         drop(self.scrub_due.clone().wait_for(|due| !due).await);
+    }
+}
+
+impl Erasure {
+    /// Whom it is about, as it is put on record.
+    fn hashed(&self) -> SubjectHash {
+        let of = |kind, name: &str| SubjectHash::of(self.product.as_str(), kind, name);
+        match &self.subject {
+            Subject::Session(id) => of(SubjectKind::Session, id.as_str()),
+            Subject::User(id) => of(SubjectKind::User, id),
+            Subject::Email(address) => of(SubjectKind::Email, address),
+        }
     }
 }
 

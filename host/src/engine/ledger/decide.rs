@@ -9,6 +9,7 @@ use super::entry::Entry;
 use super::filter::Filter;
 use super::walk::Walk;
 use crate::clock::{Clock, Timestamp};
+use crate::engine::core::audit::{Act, Deed, Outcome};
 use crate::engine::core::{Decision, NoteRef};
 use crate::engine::handle::Handle;
 use crate::engine::inbox::Closed;
@@ -35,6 +36,21 @@ pub struct Order {
     pub until: Option<Timestamp>,
     /// Those behind this one.
     pub after: Option<Cursor>,
+}
+
+/// Bytes of a filter that are put on record.
+const FILTER_BYTES: usize = 500;
+
+impl Order {
+    /// What is put on record of it.
+    fn act(&self) -> Act {
+        let mut filter = self.filter.for_log();
+        filter.truncate(filter.floor_char_boundary(FILTER_BYTES));
+        match self.decision {
+            Decision::Retry => Act::OutboxRetry { filter },
+            Decision::Purge => Act::OutboxPurge { filter },
+        }
+    }
 }
 
 /// Who decides, for the log.
@@ -106,9 +122,14 @@ pub async fn carry_out(
 ) -> Result<Decided, LedgerError> {
     let mut selection = Selection::new(store, order, clock);
     let mut record = Record { by, order, matched: 0, done: 0 };
+    let deed = engine.deed(order.act(), order.filter.product.as_ref());
+    let deed = deed.map(|deed| Deed { order: Some(rand::random()), ..deed });
     while let Some(notes) = selection.chunk().await? {
         record.matched = selection.decided.matched;
-        record.done += engine.decide(order.decision, notes).await? as u64;
+        record.done += engine.decide_as(order.decision, notes, deed.clone()).await? as u64;
+    }
+    if let Some(deed) = deed.filter(|_| record.matched == 0) {
+        engine.record(deed, Outcome::Done { affected: Some(0) }).await?;
     }
     selection.decided.done = record.done;
     Ok(selection.decided)

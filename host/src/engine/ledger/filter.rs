@@ -1,5 +1,6 @@
 //! Which notes are meant.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::age::parse_age;
@@ -30,6 +31,8 @@ pub struct Filter {
     pub older_than: Option<Duration>,
     /// `newer_than`: sealed less long ago than this.
     pub newer_than: Option<Duration>,
+    /// Of one of these products: what whoever asks may ask about. Nobody sets it by a name.
+    pub within: Option<BTreeSet<ProductId>>,
 }
 
 /// A field of a filter that can't be read. The value is left out: it may be an id.
@@ -142,6 +145,7 @@ impl Filter {
         self.wants(entry.state)
             && self.id.as_ref().is_none_or(|id| *id == entry.id)
             && self.product.as_ref().is_none_or(|id| *id == entry.product)
+            && self.within.as_ref().is_none_or(|ids| ids.contains(&entry.product))
             && self.session.as_ref().is_none_or(|id| *id == entry.session)
             && self.plugin.as_ref().is_none_or(|name| *name == entry.plugin)
             && self.conversation.as_ref().is_none_or(|id| entry.conversation.as_ref() == Some(id))

@@ -6,6 +6,7 @@ use super::decide::By;
 use super::entry::Text;
 use super::rows::SessionRows;
 use crate::clock::Timestamp;
+use crate::engine::core::audit::{Act, Subject, SubjectKind};
 use crate::engine::core::resend::{self, ResendError, ResendOrder};
 use crate::engine::core::rows::read;
 use crate::engine::core::{Command, Settings};
@@ -109,7 +110,10 @@ pub async fn resend(
 ) -> Result<Repeat, ResendFailure> {
     let repeat = preview_resend(store, &engine.settings(), id, text, now).await?;
     let order = ResendOrder { key: id.key.clone(), seq: id.seq };
-    let resent = engine.ask(Command::Resend(order), Reply::Resent).await??;
+    let subject =
+        Subject::of(id.key.product.as_str(), SubjectKind::Session, id.key.session.as_str());
+    let deed = engine.deed(Act::Resend { note: id.seq, subject }, Some(&id.key.product));
+    let resent = engine.ask(Command::Resend(order), deed, Reply::Resent).await??;
     let by = match by {
         By::Api => "api",
         By::Cli => "cli",

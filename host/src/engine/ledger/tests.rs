@@ -334,6 +334,8 @@ fn engine(takes: Duration) -> (Handle, tokio::task::JoinHandle<Asked>) {
         store_state: tokio::sync::watch::channel(StoreState::Serving).1,
         listeners: Publisher::new().listeners(),
         backlog: crate::engine::backlog::channel().1,
+        keys: tokio::sync::watch::channel(None).1,
+        by: None,
     };
     let answer = async move {
         let mut asked = Vec::new();

@@ -197,6 +197,8 @@ fn attempts_of(table: Table) -> Option<(Table, Table)> {
         | Table::Talk
         | Table::OfferTimes
         | Table::Message
+        | Table::Key
+        | Table::Audit
         | Table::Kept
         | Table::Scrub => None,
     }

@@ -21,6 +21,7 @@ pub(super) use watch::watch;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::access::Actor;
 use crate::http::{
     AskedBy, RefusalCode, Reload, ReloadOutcome, ReloadProblem, ReloadRefusal, Reloads,
 };
@@ -31,6 +32,8 @@ const WAITING: usize = 16;
 /// A request for a reload.
 pub(super) struct Request {
     by: AskedBy,
+    /// On whose account, where somebody asked over the API.
+    person: Option<Actor>,
     reply: oneshot::Sender<Reload>,
 }
 
@@ -50,8 +53,17 @@ impl ReloadHandle {
 
     /// Has it read again, and tells what became of it. It goes on when nobody waits for it.
     pub(super) async fn ask(&self, by: AskedBy) -> Reload {
+        self.ask_as(by, None).await
+    }
+
+    /// The same, on somebody's account: it is put on record.
+    pub(super) async fn ask_for(&self, person: Actor) -> Reload {
+        self.ask_as(AskedBy::Api, Some(person)).await
+    }
+
+    async fn ask_as(&self, by: AskedBy, person: Option<Actor>) -> Reload {
         let (reply, answer) = oneshot::channel();
-        let asked = self.requests.send(Request { by, reply }).await;
+        let asked = self.requests.send(Request { by, person, reply }).await;
         let answered = match asked {
             Ok(()) => answer.await.ok(),
             Err(_) => None,

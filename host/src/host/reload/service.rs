@@ -10,12 +10,13 @@ use tokio_util::sync::CancellationToken;
 use super::{Record, Request, refused};
 use crate::clock::Clock;
 use crate::config::{Config, Plan, Source};
+use crate::engine::people::{Act, Outcome};
 use crate::engine::{self, Handle, Unchanged};
-use crate::host::api::ApiBackend;
+use crate::host::api::{ApiBackend, record};
 use crate::host::readers::{Readers, RunningReaders};
 use crate::host::streams::Streams;
 use crate::host::{Mute, RunError, mutes};
-use crate::http::{RefusalCode, ReloadOutcome, ReloadProblem};
+use crate::http::{RefusalCode, Reload, ReloadOutcome, ReloadProblem};
 use crate::plugin::Registry;
 
 /// How long the files may take to be read.
@@ -78,12 +79,15 @@ impl Reloader {
                 error = self.parts.readers.failed() => return Err(error),
                 Some(request) = self.requests.recv() => request,
             };
-            let Request { by, reply } = request;
+            let Request { by, person, reply } = request;
             let began = Instant::now();
             self.record.begun();
             // What is being prepared ends with the host; nothing of it is in force.
             let Some(outcome) = stop.run_until_cancelled(self.reload()).await else { break };
             let reload = self.record.ended(by, began.elapsed(), outcome);
+            if let Some(person) = person {
+                record(&self.parts.engine, &person, Act::Reload, on_record(&reload)).await;
+            }
             if reply.send(reload).is_err() {
                 tracing::debug!("whoever asked for a reload didn't wait for it");
             }
@@ -174,5 +178,15 @@ impl Reloader {
             }
             Err(_) => Err(unread(format!("the configuration isn't read within {READ_TIMEOUT:?}"))),
         }
+    }
+}
+
+/// What is put on record of a reload.
+fn on_record(reload: &Reload) -> Outcome {
+    match &reload.outcome {
+        ReloadOutcome::Applied { .. } | ReloadOutcome::Unchanged => {
+            Outcome::Done { affected: None }
+        }
+        ReloadOutcome::Refused(_) => Outcome::refused("configuration"),
     }
 }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool, ToolAnnotations};
 use serde_json::{Value, json};
 
+use crate::access::Caller;
 use crate::context::View;
 use crate::http::backend::{Backend, NoProduct};
 use crate::http::context::listed;
+use crate::http::products::{AllowedProduct, NotAllowed};
 use crate::session::payload::read_id;
 
 /// The tool's name.
@@ -85,15 +87,25 @@ pub(super) fn tool() -> Tool {
 }
 
 /// Calls the tool.
-pub(super) fn call(backend: &dyn Backend, arguments: JsonObject) -> Result<CallToolResult, Failed> {
+pub(super) fn call(
+    backend: &dyn Backend,
+    caller: &Caller,
+    arguments: JsonObject,
+) -> Result<CallToolResult, Failed> {
     let Asked { user, product, limit, query } = Asked::read(&arguments)?;
-    let product = backend.product(product.as_deref()).map_err(|no| match no {
-        NoProduct::Unknown => Failed::new(
+    let product = AllowedProduct::of(backend, caller, product.as_deref());
+    let product = product.map_err(|no| match no {
+        NotAllowed::Foreign(products) => Failed::new(
+            "product",
+            format!("the key of this agent is for {products}"),
+            "ask about a user of a product of the key",
+        ),
+        NotAllowed::No(NoProduct::Unknown) => Failed::new(
             "unknown_product",
             "this host doesn't serve the product",
             "leave product_id out, or ask the operator for its name",
         ),
-        NoProduct::Several(ids) => Failed::new(
+        NotAllowed::No(NoProduct::Several(ids)) => Failed::new(
             "which_product",
             "the host serves several products, and users of different products are different people",
             format!("pass as product_id one of {}", ids.join(", ")),

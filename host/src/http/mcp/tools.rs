@@ -11,6 +11,7 @@ use rmcp::model::{
 use rmcp::service::{RequestContext, RoleServer};
 
 use super::activity;
+use crate::access::Caller;
 use crate::http::backend::Backend;
 
 /// What an agent is told of the server.
@@ -50,14 +51,18 @@ impl ServerHandler for Tools {
     async fn call_tool(
         &self,
         request: CallToolRequestParams,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         if request.name != activity::NAME {
             let message = format!("there is no such tool; call {}", activity::NAME);
             return Err(ErrorData::invalid_params(message, None));
         }
+        let head = context.extensions.get::<http::request::Parts>();
+        let Some(caller) = head.and_then(|head| head.extensions.get::<Caller>()) else {
+            return Err(ErrorData::internal_error("nobody is known to ask", None));
+        };
         let arguments = request.arguments.unwrap_or_default();
-        let result = activity::call(&*self.backend, arguments);
+        let result = activity::call(&*self.backend, caller, arguments);
         Ok(result.unwrap_or_else(activity::Failed::into_result).into())
     }
 }

@@ -68,7 +68,9 @@ fn rule(server: &Server, listener: &str) -> auth::Rule {
 fn allows(rule: &auth::Rule, peer: &str) -> bool {
     let (head, ()) = http::Request::get("/erase").body(()).unwrap().into_parts();
     let host = "localhost:80".parse().unwrap();
-    rule.check(peer.parse().unwrap(), &head, Some(&host)).is_ok()
+    let fake = Fake::default();
+    let logins = auth::Logins::of(&fake);
+    rule.caller(&logins, peer.parse().unwrap(), &head, Some(&host)).is_ok()
 }
 
 #[test]

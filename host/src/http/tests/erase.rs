@@ -143,6 +143,7 @@ async fn what_stays_is_listed() {
         plugin: Some("bot".into()),
         product: Some(ProductId::new("p").unwrap()),
         replaced: true,
+        within: None,
     };
     let expected = [(KeptFilter::default(), 100, None), (filter, 7, None)];
     assert_eq!(*host.backend.kept.lock().unwrap(), expected);

@@ -11,7 +11,9 @@ mod gate;
 mod health;
 mod ingest;
 mod json;
+mod keys;
 mod link;
+mod matrix;
 mod mcp;
 mod metrics;
 mod outbox;
@@ -34,8 +36,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::access::Actor;
 use crate::config::{Secret, Server};
 use crate::context::Recent;
+use crate::engine::Handle;
 use crate::engine::erase::kept::{KeptCursor, KeptFilter, KeptList};
 use crate::engine::erase::{EraseError, Erased, Erasure};
 use crate::engine::ledger::{
@@ -44,6 +48,7 @@ use crate::engine::ledger::{
 };
 use crate::engine::link::{LinkError, LinkEvent, LinkMode, Linked};
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
+use crate::keys::{KeyChange, KeyError, KeyRow, Keys};
 use crate::llm::Replies;
 use crate::outbox::delivery_id::DeliveryId;
 use crate::outbox::trouble::LastError;
@@ -82,6 +87,9 @@ struct Fake {
     gate: Semaphore,
     entered: Notify,
     refusals: Refusals,
+    keys: Mutex<Option<Keys>>,
+    /// What changes the keys.
+    engine: Mutex<Option<Handle>>,
 }
 
 impl Default for Fake {
@@ -116,6 +124,8 @@ impl Default for Fake {
             gate: Semaphore::new(1000),
             entered: Notify::new(),
             refusals: Refusals::default(),
+            keys: Mutex::default(),
+            engine: Mutex::default(),
         }
     }
 }
@@ -132,6 +142,15 @@ impl Backend for Fake {
             "strict" if !signed => Some(PushAnswer::Refused(PushError::Signature)),
             _ => None,
         }
+    }
+
+    fn keys(&self) -> Option<Keys> {
+        self.keys.lock().unwrap().clone()
+    }
+
+    async fn change_keys(&self, change: KeyChange, by: &Actor) -> Result<KeyRow, KeyError> {
+        let engine = self.engine.lock().unwrap().clone().ok_or(KeyError::Unavailable)?;
+        engine.on_behalf_of(by.clone()).change_keys(change).await
     }
 
     fn refusals(&self) -> Option<&Refusals> {
@@ -151,7 +170,7 @@ impl Backend for Fake {
         *self.pushed.lock().unwrap()
     }
 
-    async fn link(&self, request: LinkRequest) -> Result<Linked, LinkError> {
+    async fn link(&self, request: LinkRequest, _: &Actor) -> Result<Linked, LinkError> {
         self.links.lock().unwrap().push(request.clone());
         let event = self.linked.lock().unwrap().clone()?;
         let product = request.product_id.unwrap_or(ProductId::new("p").unwrap());
@@ -169,7 +188,7 @@ impl Backend for Fake {
         Ok(outbox::decided(0))
     }
 
-    async fn decide(&self, order: &Order) -> Result<Decided, LedgerError> {
+    async fn decide(&self, order: &Order, _: &Actor) -> Result<Decided, LedgerError> {
         self.asked.lock().unwrap().push(outbox::Asked::Decide(order.clone()));
         Ok(outbox::decided(1))
     }
@@ -184,6 +203,7 @@ impl Backend for Fake {
         id: &DeliveryId,
         dry_run: bool,
         text: bool,
+        _: &Actor,
     ) -> Result<Repeat, ResendFailure> {
         self.stories.lock().unwrap().push(deliveries::Story::Resend(id.clone(), dry_run, text));
         deliveries::resent(id, dry_run)
@@ -198,7 +218,12 @@ impl Backend for Fake {
         Ok(deliveries::timeline(key))
     }
 
-    async fn erase(&self, erasure: &Erasure, dry_run: bool) -> Result<Erased, EraseError> {
+    async fn erase(
+        &self,
+        erasure: &Erasure,
+        dry_run: bool,
+        _: &Actor,
+    ) -> Result<Erased, EraseError> {
         self.erasures.lock().unwrap().push((erasure.clone(), dry_run));
         Ok(erase::erased(dry_run))
     }
@@ -229,7 +254,7 @@ impl Backend for Fake {
         context::product(named)
     }
 
-    async fn reset(&self, product: &str, user: &str) -> Result<Erased, EraseError> {
+    async fn reset(&self, product: &str, user: &str, _: &Actor) -> Result<Erased, EraseError> {
         self.resets.lock().unwrap().push((product.to_owned(), user.to_owned()));
         Ok(erase::erased(false))
     }
@@ -238,7 +263,7 @@ impl Backend for Fake {
         self.readiness.lock().unwrap().clone()
     }
 
-    fn retry_streams(&self, named: Option<&str>) -> Option<Vec<StreamReadiness>> {
+    async fn retry_streams(&self, named: Option<&str>, _: &Actor) -> Option<Vec<StreamReadiness>> {
         self.retried.lock().unwrap().push(named.map(str::to_owned));
         let streams = self.readiness.lock().unwrap().streams.clone();
         let meant: Vec<_> =

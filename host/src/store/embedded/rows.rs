@@ -35,6 +35,8 @@ const fn definition(table: Table) -> Definition {
         Table::Talk => "talk",
         Table::OfferTimes => "offer_times",
         Table::Message => "message",
+        Table::Key => "key",
+        Table::Audit => "audit",
     })
 }
 

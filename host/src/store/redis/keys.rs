@@ -74,6 +74,8 @@ fn name(table: Table) -> &'static str {
         Table::Talk => "talk",
         Table::OfferTimes => "offer_times",
         Table::Message => "message",
+        Table::Key => "key",
+        Table::Audit => "audit",
     }
 }
 

@@ -79,6 +79,8 @@ impl Core {
         self.expire_history(of(Table::History), tx);
         self.expire_talks(of(Table::Talk), tx);
         self.expire_times(of(Table::OfferTimes), tx);
+        self.keys.expire(tx);
+        self.audit.expire(tx);
         let looked_at =
             pages.iter().map(|(_, page)| (page.len(), page.last().map(|(key, _)| key.clone())));
         self.retention.go_on(looked_at.collect(), tx.now);

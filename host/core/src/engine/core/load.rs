@@ -56,6 +56,9 @@ struct Needs {
 /// How far a start is. It is taken up page by page.
 #[derive(Default)]
 pub struct Recovery {
+    keys: bool,
+    audit: bool,
+    after_audit: Option<Key>,
     accounts: bool,
     after_account: Option<Key>,
     step: usize,
@@ -225,7 +228,12 @@ impl Core {
                 }
                 Command::Resend(order) => drop(needs.resent.insert(order.key.clone())),
                 Command::Help(command) => drop(needs.helped.insert(command.key.clone())),
-                Command::Scrubbed(_) | Command::Drain | Command::Stop => {}
+                Command::Key(_)
+                | Command::KeysUsed(_)
+                | Command::Audit(..)
+                | Command::Scrubbed(_)
+                | Command::Drain
+                | Command::Stop => {}
             }
         }
         if by_person {
@@ -359,6 +367,17 @@ impl Core {
         view: &View,
         tx: &mut Tx,
     ) -> Result<bool, Missing> {
+        // First, so that who has a key isn't kept waiting for the rest.
+        if !recovery.keys {
+            self.keys.load(view)?;
+            recovery.keys = true;
+            return Ok(true);
+        }
+        if !recovery.audit {
+            recovery.after_audit = self.audit.load(view, recovery.after_audit.clone())?;
+            recovery.audit = recovery.after_audit.is_none();
+            return Ok(true);
+        }
         if !recovery.accounts {
             self.recover_accounts(recovery, view, tx)?;
             return Ok(true);

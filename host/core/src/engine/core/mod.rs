@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 pub use load::Recovery;
 
+use super::audit::{Audit, Deed};
 use super::command::{Answer, Command};
 use super::counters::Counters;
 use super::deliveries::{Backlog, Deliveries, Ended, FirstAttempt, Outcome, Sealer};
@@ -34,6 +35,7 @@ use super::event::What;
 use super::gate::{EngineId, Gate};
 use super::helping::Helping;
 use super::history::History;
+use super::keys::Keys;
 use super::plugins::{Plugins, RolesAsked, writer_of};
 use super::retention::Retention;
 use super::rows::{delete, put, session_group};
@@ -73,6 +75,8 @@ pub struct Core {
     history: History,
     retention: Retention,
     scrub: Scrub,
+    keys: Keys,
+    audit: Audit,
     roles: RolesAsked,
     /// Sessions in whose open batches something was put in this transaction.
     grown: Vec<SessionKey>,
@@ -113,6 +117,8 @@ impl Core {
             history: History::default(),
             retention: Retention::new(now),
             scrub: Scrub::default(),
+            keys: Keys::default(),
+            audit: Audit::default(),
             roles: RolesAsked::default(),
             grown: Vec::new(),
             unloaded: HashSet::new(),
@@ -173,6 +179,18 @@ impl Core {
             Command::Turn(turn) => Answer::Heard(self.turn(turn, tx)),
             Command::Resend(order) => Answer::Resent(self.resend(&order, tx)),
             Command::Help(command) => Answer::Helped(self.change_help(command, tx)),
+            Command::Key(change) => {
+                let changed = self.keys.change(change, &self.settings, tx);
+                Answer::Keyed(changed)
+            }
+            Command::KeysUsed(uses) => {
+                self.keys.used(uses, tx);
+                Answer::None
+            }
+            Command::Audit(deed, outcome) => {
+                self.audit.add(deed, outcome, tx);
+                Answer::None
+            }
             Command::Scrubbed(scrubbed) => {
                 self.scrub.end(scrubbed, tx, &self.counters);
                 Answer::None
@@ -201,6 +219,11 @@ impl Core {
                 Answer::None
             }
         }
+    }
+
+    /// Puts on record what somebody did by a command, with what was answered to it: in the transaction of the command.
+    pub fn audit(&mut self, deed: Deed, answer: &Answer, tx: &mut Tx) {
+        self.audit.add_answered(deed, answer, tx);
     }
 
     fn accept(
@@ -522,6 +545,7 @@ impl Core {
         let accounts = std::mem::take(&mut tx.accounts);
         tx.extend(self.gate.open().rows(&accounts));
         let mut spent = tx.spend();
+        spent.keys = self.keys.tell();
         for key in &spent.records {
             if let Some(record) = self.sessions.record(key) {
                 spent.changes.push(put(Table::Session, session_group(key), 0, record));
