@@ -11,6 +11,11 @@ fn help_texts_are_as_reviewed() {
         let help = sidenote(&["outbox", command, "--help"], &[]);
         insta::assert_snapshot!(format!("help_outbox_{command}"), help.shown());
     }
+    for command in ["new", "list", "revoke"] {
+        let help = sidenote(&["key", command, "--help"], &[]);
+        insta::assert_snapshot!(format!("help_key_{command}"), help.shown());
+    }
+    insta::assert_snapshot!("help_audit", sidenote(&["audit", "--help"], &[]).shown());
     insta::assert_snapshot!("help_plugin", sidenote(&["plugin", "--help"], &[]).shown());
     let inspect = sidenote(&["plugin", "inspect", "--help"], &[]);
     insta::assert_snapshot!("help_plugin_inspect", inspect.shown());

@@ -185,6 +185,9 @@ const NO_KEYS: &[&str] = &[
     "stream.stopped",
     "store.unavailable",
     "dead_letters.above",
+    "product_id",
+    "after_product",
+    "sn_",
 ];
 
 #[test]

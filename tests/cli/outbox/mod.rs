@@ -3,6 +3,7 @@
 mod decide;
 mod erase;
 mod filled;
+mod keys;
 mod list;
 mod redis;
 mod running;

@@ -77,7 +77,7 @@ async fn an_address_where_no_host_is_is_said_to_be_so() {
 }
 
 /// A host on the store, on any free port.
-async fn start(filled: &Filled) -> Host {
+pub(super) async fn start(filled: &Filled) -> Host {
     let component = components().join("webhook.wasm");
     std::fs::copy(&component, filled.folder().join("webhook.wasm"))
         .expect("the components are built with `cargo xtask guests`");

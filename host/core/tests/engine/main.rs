@@ -11,6 +11,7 @@ mod memory;
 mod offers;
 mod old_rows;
 mod orders;
+mod people;
 mod pipeline;
 mod random;
 mod random_offers;

@@ -17,6 +17,7 @@ mod matrix;
 mod mcp;
 mod metrics;
 mod outbox;
+mod page;
 mod plugins;
 mod reload;
 mod reply;
