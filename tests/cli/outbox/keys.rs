@@ -122,3 +122,62 @@ async fn a_key_that_is_not_said_clearly_is_refused() {
         assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{args:?}: {}", run.stderr);
     }
 }
+
+/// What stands for a person in every change that can be asked for.
+const CANARY: &str = "canary-4711@example.com";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_log_tells_nothing_of_whom_something_was_about() {
+    let filled = Filled::store().await;
+    let made =
+        run(&filled, &["key", "new", "ops", "--scope", "operate,admin", "--all-products"], &[]);
+    let key = made.stdout.trim().to_owned();
+    let host = start(&filled).await;
+    let (client, base) = (reqwest::Client::new(), format!("http://{}", host.addr()));
+    let link = json!({"product_id": "p", "session_id": CANARY, "conversation_id": CANARY});
+    let calls = [
+        ("/sessions/link".to_owned(), link),
+        (format!("/sessions/p/{CANARY}/help"), json!({"change": "start_tour", "tour": CANARY})),
+        (format!("/admin/reset/{CANARY}?product=p"), json!({})),
+        ("/erase".to_owned(), json!({"product_id": "p", "user_id": CANARY})),
+        ("/erase".to_owned(), json!({"product_id": "p", "email": CANARY})),
+        ("/erase".to_owned(), json!({"product_id": "p", "session_id": CANARY})),
+        ("/outbox/retry".to_owned(), json!({"reason": CANARY})),
+        ("/outbox/purge".to_owned(), json!({"conversation": CANARY, "session": CANARY})),
+        ("/streams/retry".to_owned(), json!({})),
+        ("/reload".to_owned(), json!({})),
+    ];
+    for (path, body) in &calls {
+        let asked = client.post(format!("{base}{path}")).bearer_auth(&key).json(body).send().await;
+        let status = asked.expect("the host answers").status();
+        assert!(
+            !matches!(status.as_u16(), 401 | 403 | 404 | 405) || path.ends_with("help"),
+            "{path}: {status}"
+        );
+    }
+    host.shutdown(std::time::Duration::from_secs(5)).await.expect("the host stops");
+    let log = run(&filled, &["audit", "--json"], &[]);
+    let told: Vec<_> = lines(&log);
+    let told: Vec<_> = told.iter().filter_map(|entry| entry["act"]["what"].as_str()).collect();
+    let expected = [
+        "reload",
+        "streams_retry",
+        "outbox_purge",
+        "outbox_retry",
+        "erase",
+        "erase",
+        "erase",
+        "reset",
+        "help",
+        "link",
+        "key_new",
+    ];
+    assert_eq!(told, expected);
+    assert!(log.stdout.matches("\"name\":\"ops\"").count() == calls.len() + 1, "{}", log.stdout);
+    for text in [CANARY, "canary", "4711", &key[14..]] {
+        assert!(!log.stdout.contains(text), "{text}: {}", log.stdout);
+    }
+    // It was used, and that is known after the host has stopped.
+    let listed = lines(&run(&filled, &["key", "list", "--json"], &[]));
+    assert!(listed[0]["used_at"].is_number(), "{listed:?}");
+}
