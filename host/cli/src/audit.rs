@@ -118,7 +118,9 @@ fn more(act: &Value) -> String {
         Value::Null => None,
         _ if name == "what" => None,
         Value::String(text) => Some(format!("{name}={}", escaped(text))),
-        other => Some(format!("{name}={}", escaped(&other.to_string()))),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            Some(format!("{name}={}", escaped(&value.to_string())))
+        }
     };
     let fields: Vec<_> = act.as_object().into_iter().flatten().filter_map(field).collect();
     fields.join(" ")

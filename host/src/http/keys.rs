@@ -161,24 +161,17 @@ fn unread() -> Refused {
 }
 
 fn refused(error: KeyError) -> Refused {
-    let message = error.to_string();
-    let (status, code, next) = match error {
-        KeyError::NameInUse => {
-            (StatusCode::CONFLICT, "name_in_use", "GET /keys lists them with their names")
-        }
-        KeyError::IdInUse => (StatusCode::CONFLICT, "id_in_use", "send the same request again"),
-        KeyError::TooMany => (StatusCode::CONFLICT, "too_many_keys", "GET /keys lists them"),
-        KeyError::Product(_) => {
-            (StatusCode::UNPROCESSABLE_ENTITY, "unknown_product", "check the configuration")
-        }
-        KeyError::Nothing => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_key", Wish::EXAMPLE),
-        KeyError::Unknown => {
-            (StatusCode::NOT_FOUND, "unknown_key", "GET /keys lists them with their ids")
-        }
+    let (status, next) = match error {
+        KeyError::NameInUse => (StatusCode::CONFLICT, "GET /keys lists them with their names"),
+        KeyError::IdInUse => (StatusCode::CONFLICT, "send the same request again"),
+        KeyError::TooMany => (StatusCode::CONFLICT, "GET /keys lists them"),
+        KeyError::Product(_) => (StatusCode::UNPROCESSABLE_ENTITY, "check the configuration"),
+        KeyError::Nothing => (StatusCode::UNPROCESSABLE_ENTITY, Wish::EXAMPLE),
+        KeyError::Unknown => (StatusCode::NOT_FOUND, "GET /keys lists them with their ids"),
         KeyError::Unavailable => {
             let message = "the store takes nothing at the moment";
-            return Refused::unavailable("store_unavailable", message, RETRY_AFTER);
+            return Refused::unavailable(error.code(), message, RETRY_AFTER);
         }
     };
-    Refused::new(status, code, message, next)
+    Refused::new(status, error.code(), error.to_string(), next)
 }

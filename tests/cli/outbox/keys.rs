@@ -86,7 +86,7 @@ async fn a_key_that_was_made_offline_opens_the_host_that_is_started_then() {
     assert_eq!(log[1]["act"]["filter"], "session=.. reason=..");
     assert_eq!(log[1]["outcome"], json!({"result": "done", "affected": 1}));
     assert_eq!(log[2]["act"]["subject"]["kind"], "email");
-    assert_eq!(log[3]["outcome"], json!({"result": "refused", "reason": "keys"}));
+    assert_eq!(log[3]["outcome"], json!({"result": "refused", "reason": "unknown_product"}));
     assert_eq!(log[5]["outcome"], json!({"result": "done", "affected": null}));
     let shown = run(&filled, &["audit", "--limit", "3"], &here);
     assert!(shown.stdout.contains("offline command"), "{}", shown.stdout);

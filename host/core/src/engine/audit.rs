@@ -223,7 +223,7 @@ impl Outcome {
             Answer::Resent(Ok(_)) => done(Some(1)),
             Answer::Resent(Err(error)) => Self::refused(error.code()),
             Answer::Helped(Err(_)) => Self::refused("state"),
-            Answer::Keyed(Err(_)) => Self::refused("keys"),
+            Answer::Keyed(Err(error)) => Self::refused(error.code()),
             Answer::None
             | Answer::Accepted
             | Answer::Summarized(_)

@@ -105,6 +105,21 @@ pub enum KeyError {
     Unavailable,
 }
 
+impl KeyError {
+    /// In one word, for programs and the audit log.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NameInUse => "name_in_use",
+            Self::IdInUse => "id_in_use",
+            Self::TooMany => "too_many_keys",
+            Self::Product(_) => "unknown_product",
+            Self::Nothing => "invalid_key",
+            Self::Unknown => "unknown_key",
+            Self::Unavailable => "store_unavailable",
+        }
+    }
+}
+
 /// What is known of the keys.
 #[derive(Default)]
 pub(super) struct Keys {

@@ -18,12 +18,12 @@ use crate::words::settings_of;
 use crate::world::World;
 
 fn id(n: usize) -> KeyId {
-    KeyId::new(&format!("{n:010x}")).unwrap()
+    KeyId::new(&format!("{n:010x}")).expect("an id")
 }
 
 fn new(n: usize, name: &str) -> KeyChange {
     let row = KeyRow {
-        name: KeyName::new(name).unwrap(),
+        name: KeyName::new(name).expect("a name"),
         hash: [7; 32],
         scopes: [Scope::Read].into_iter().collect(),
         products: Products::All,
@@ -40,10 +40,8 @@ fn one_product() -> World {
 }
 
 fn change(world: &mut World, change: KeyChange) -> Result<KeyRow, KeyError> {
-    match world.tell(Command::Key(change)) {
-        Answer::Keyed(keyed) => keyed,
-        other => panic!("{other:?}"),
-    }
+    let Answer::Keyed(keyed) = world.tell(Command::Key(change)) else { panic!("of a key") };
+    keyed
 }
 
 fn edited(change: KeyChange, edit: impl FnOnce(&mut KeyRow)) -> KeyChange {
