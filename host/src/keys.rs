@@ -184,6 +184,13 @@ impl Keys {
         Ok(key.caller(&id))
     }
 
+    /// Whether whoever was let in as this still is: for what goes on after the request was answered.
+    pub fn still_allow(&self, actor: &Actor) -> bool {
+        let Actor::Key { id, .. } = actor else { return true };
+        let now = self.0.clock.now();
+        self.0.engine.keys().is_some_and(|keys| keys.get(id).is_some_and(|key| key.is_live(now)))
+    }
+
     /// All of them; `None` before they were read.
     pub fn table(&self) -> Option<Arc<KeyTable>> {
         self.0.engine.keys()

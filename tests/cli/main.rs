@@ -7,6 +7,7 @@ mod check;
 mod connector;
 mod crates;
 mod docs;
+mod generate;
 mod help;
 mod offers;
 mod outbox;

@@ -47,10 +47,16 @@ pub(crate) async fn demo(_: DemoArgs) -> anyhow::Result<()> {
     Err(left_out("demo"))
 }
 
+/// Says that it is left out.
+#[cfg(not(feature = "demo"))]
+pub(crate) async fn replay(_: DemoArgs) -> anyhow::Result<()> {
+    Err(left_out("stream replay"))
+}
+
 fn left_out(command: &str) -> anyhow::Error {
     let message = format!(
-        "`sidenote {command}` isn't in this build, which leaves out what serves authors of plugins: demo, and \
-         plugin call, new, pack, test and watch; use a build with the feature `authors`, as `cargo build --release \
+        "`sidenote {command}` isn't in this build, which leaves out what serves authors of plugins: demo, \
+         stream replay, and plugin call, new, pack, test and watch; use a build with the feature `authors`, as `cargo build --release \
          --package sidenote-cli` makes it"
     );
     Unusable(message).into()

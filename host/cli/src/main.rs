@@ -9,6 +9,9 @@ mod check;
 mod client;
 mod compile;
 mod erase;
+mod events;
+mod generate;
+mod help;
 mod key;
 #[cfg(any(test, not(feature = "authors")))]
 mod left_out;
@@ -20,6 +23,8 @@ mod run;
 mod smoke_test;
 mod stream;
 mod table;
+mod tap;
+mod top;
 mod when;
 
 use std::process::ExitCode;
@@ -35,7 +40,7 @@ use tracing::Level;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::try_parse().unwrap_or_else(|error| refuse(&error));
+    let cli = help::parse().unwrap_or_else(|error| refuse(&error));
     telemetry::init(cli.log_json, cli.command.log_level());
     if cli.log_json {
         output::say_as_log();
@@ -115,8 +120,15 @@ enum Command {
     /// Has a running host ask connectors at once that it waits for or that refused
     #[command(subcommand)]
     Stream(stream::StreamCommand),
+    /// Shows live what happens in a running host: events, notes, attempts, links, offers
+    Tap(tap::TapArgs),
+    /// Shows how a running host does: streams, plugins, what waits, each second anew
+    Top(top::TopArgs),
     /// Tries a connector's stream: connection, first payload, session id
     SmokeTest(smoke_test::SmokeTestArgs),
+    /// Makes completions for a shell, or pages of the manual
+    #[command(subcommand)]
+    Generate(generate::GenerateCommand),
     /// Compiles a component, for a host that has this program do it
     #[command(hide = true)]
     CompileComponent(compile::CompileArgs),
@@ -137,6 +149,9 @@ impl Command {
             Self::Plugin(_) => "plugin",
             Self::Stream(_) => "stream",
             Self::Reload(_) => "reload",
+            Self::Tap(_) => "tap",
+            Self::Generate(_) => "generate",
+            Self::Top(_) => "top",
             Self::SmokeTest(_) => "smoke-test",
             Self::CompileComponent(_) => "compile-component",
         }
@@ -158,6 +173,9 @@ impl Command {
             | Self::Audit(_)
             | Self::Stream(_)
             | Self::Reload(_)
+            | Self::Tap(_)
+            | Self::Generate(_)
+            | Self::Top(_)
             | Self::SmokeTest(_) => Level::INFO,
         }
     }
@@ -177,6 +195,9 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Stream(command) => block_on(stream::stream(command)),
         Command::Reload(args) => block_on(reload::reload(args)),
         Command::Plugin(command) => block_on(plugin::plugin(command)),
+        Command::Tap(args) => block_on(tap::tap(args)),
+        Command::Top(args) => block_on(top::top(args)),
+        Command::Generate(command) => generate::generate(command).map(|()| ExitCode::SUCCESS),
         Command::SmokeTest(args) => block_on(smoke_test::smoke_test(args)),
         Command::CompileComponent(args) => Ok(compile::compile(args)),
     }

@@ -11,6 +11,7 @@ mod marker;
 mod mock;
 mod platform;
 mod post;
+mod replay;
 mod serve;
 mod signature;
 mod tally;
@@ -27,4 +28,5 @@ pub use platform::{
     PlatformOptions, PlatformStats, QuickReply, Redacted, Scope, Trouble, WebhookError,
 };
 pub use post::{Answer, PostError, post_json};
+pub use replay::{ReplayArgs, replay};
 pub use tally::{Tally, TallyOptions, Totals};

@@ -46,4 +46,13 @@ impl Config {
     pub fn load_for_store(path: &Path) -> Result<Self, ConfigErrors> {
         load::whole(path, Some("store"))
     }
+
+    /// As [`Config::load`], for who connects to the streams and to nothing else: of all secrets only their tokens are
+    /// read. In the place of the others stands a text that is none.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_for_streams(path: &Path) -> Result<Self, ConfigErrors> {
+        load::whole(path, Some("streams"))
+    }
 }

@@ -70,6 +70,7 @@ pub use model::{
 pub use operator_events::{EventWebhook, OperatorEvents};
 pub use origin::PageOrigin;
 pub use plan::{Changes, NeedsRestart, Plan};
+pub use scalar::parse_duration;
 pub use secret::Secret;
 pub use source::Source;
 pub use traces::Traces;

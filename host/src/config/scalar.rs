@@ -102,6 +102,14 @@ pub(super) fn seconds(value: Scalar<'_>) -> Result<f64, Refusal> {
     }
 }
 
+/// A duration of the command line, as the file has it: `150ms`, `2s`, `5m`, `1h`.
+///
+/// # Errors
+/// Why it is none, and what to write.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    duration(Scalar::Variable(text)).map_err(|refusal| refusal.to_string())
+}
+
 /// A duration above zero, as text with its unit: `150ms`, `2s`, `5m`, `1h`.
 pub(super) fn duration(value: Scalar<'_>) -> Result<Duration, Refusal> {
     const WANT: &str =

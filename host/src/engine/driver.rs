@@ -18,7 +18,7 @@ use crate::engine::inbox::{self, Asked, Change, Input};
 use crate::engine::shared::Shared;
 use crate::engine::state::{State, StoreState};
 use crate::engine::traced::Traced;
-use crate::engine::{backlog, calls, traced};
+use crate::engine::{backlog, calls, tap, traced};
 use crate::ids::PluginName;
 use crate::outbox::sink_delivery::Roles;
 use crate::post::Post;
@@ -63,6 +63,7 @@ pub struct Engine {
     /// The keys of the API as they were committed last; `None` before they were read.
     keys: watch::Sender<Option<Arc<KeyTable>>>,
     publisher: Publisher,
+    tap: tap::Teller,
     backlog: backlog::Teller,
     traces: Traces,
     /// Calls under way; each ends with what came of it.
@@ -122,6 +123,7 @@ impl Engine {
         let (keys, told_keys) = watch::channel(None);
         let (state, store_state) = State::new(counters.clone());
         let publisher = Publisher::new();
+        let tap = tap::Teller::default();
         let (teller, asker) = backlog::channel();
         let slot = Arc::new(Notify::new());
         let wake = slot.clone();
@@ -138,6 +140,7 @@ impl Engine {
             scrub_due,
             store_state,
             listeners: publisher.listeners(),
+            tap: tap.tap(),
             backlog: asker,
             keys: told_keys,
             by: None,
@@ -161,6 +164,7 @@ impl Engine {
             scrub_due: scrub,
             keys,
             publisher,
+            tap,
             backlog: teller,
             traces: Traces::off(),
             calls: JoinSet::new(),
@@ -241,7 +245,7 @@ impl Engine {
         let mut recovery = Recovery::default();
         loop {
             let now = self.clock.now();
-            let mut tx = Tx::new(now);
+            let mut tx = self.begin(now);
             match self.read(&mut tx, |core, tx| core.recover(&mut recovery, tx)).await {
                 Ok(true) => {
                     self.end(tx, Vec::new()).await?;
@@ -333,6 +337,15 @@ impl Engine {
         Ok(())
     }
 
+    /// An empty transaction, which puts down what happens where anybody follows that.
+    fn begin(&self, now: Timestamp) -> Tx {
+        let mut tx = Tx::new(now);
+        if self.tap.is_followed() {
+            tx.watch();
+        }
+        tx
+    }
+
     /// One round: what the inputs and the due timers ask for, with these changes of the driver's own, in one
     /// transaction.
     pub(super) async fn round(
@@ -340,7 +353,7 @@ impl Engine {
         inputs: Vec<Input>,
         own: Vec<store::Change>,
     ) -> Result<(), EngineError> {
-        let mut tx = Tx::new(self.clock.now());
+        let mut tx = self.begin(self.clock.now());
         let (now, longest) = (tx.now(), GROUP * (AT_ONCE + 1));
         self.paced = (self.paced.max(now) + GROUP).min(now + longest);
         let adopted = loop {
@@ -474,7 +487,7 @@ impl Engine {
 
     /// Removes what has expired, where that is due. It can wait while the store is away. `true`: it was due.
     async fn expire(&mut self, now: Timestamp) -> Result<bool, EngineError> {
-        let mut tx = Tx::new(now);
+        let mut tx = self.begin(now);
         match self.read(&mut tx, Core::expire).await {
             Ok(true) => self.end(tx, Vec::new()).await.map(|()| true),
             Ok(false) => Ok(false),
@@ -489,7 +502,7 @@ impl Engine {
     /// Ends a transaction: commits it, and then tells and acts.
     async fn end(&mut self, tx: Tx, told: Vec<Told>) -> Result<(), EngineError> {
         let now = tx.now();
-        let Spent { changes, events, calls, undelivered, accepted, records, keys } =
+        let Spent { changes, events, calls, undelivered, happened, accepted, records, keys } =
             self.core.finish(tx);
         self.commit(changes).await?;
         if keys.is_some() {
@@ -497,6 +510,7 @@ impl Engine {
         }
         self.counters.actions_accepted.add(accepted);
         events.into_iter().for_each(|event| self.publisher.tell(event));
+        self.tap.tell(happened);
         for (reply, answer, capacity) in told {
             reply.tell(answer);
             drop(capacity);

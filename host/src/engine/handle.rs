@@ -14,6 +14,7 @@ use crate::engine::core::{Backlog, Command, Counters, Decision, Gate, NoteRef, S
 use crate::engine::feed::{Feed, Listeners};
 use crate::engine::inbox::{self, Asked, Change, Closed, Input, Reply, Summary, Swap};
 use crate::engine::state::StoreState;
+use crate::engine::tap::{Follower, Tap, TooMany};
 use crate::ids::{ProductId, SessionId, SessionKey, shown};
 use crate::outbox::account::AccountState;
 use crate::post::Post;
@@ -49,6 +50,7 @@ pub struct Handle {
     pub(super) scrub_due: watch::Receiver<bool>,
     pub(super) store_state: watch::Receiver<StoreState>,
     pub(super) listeners: Listeners,
+    pub(super) tap: Tap,
     pub(super) backlog: backlog::Asker,
     pub(super) keys: watch::Receiver<Option<Arc<KeyTable>>>,
     /// On whose account; `None`: the host's own.
@@ -385,6 +387,14 @@ impl Handle {
     /// Follows what is committed from here on. Only where a history is kept is anything told.
     pub fn feed(&self) -> Feed {
         self.listeners.feed()
+    }
+
+    /// Follows what happens from here on, for an operator who watches.
+    ///
+    /// # Errors
+    /// As many follow as may.
+    pub fn tap(&self) -> Result<Follower, TooMany> {
+        self.tap.follow()
     }
 
     /// How much was told so far. What a call of this handle was answered before is told to a follower by the

@@ -30,6 +30,7 @@ pub mod ledger;
 pub mod people;
 mod shared;
 mod state;
+pub mod tap;
 mod traced;
 
 pub use driver::{Engine, EngineError};

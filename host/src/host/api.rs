@@ -21,6 +21,7 @@ use crate::engine::ledger::{
 };
 use crate::engine::link::{Identity, LinkCommand, LinkError, LinkMode, Linked, Who, Word};
 use crate::engine::people::{Act, AuditCursor, AuditPage, Outcome, audited};
+use crate::engine::tap::{Follower, TooMany};
 use crate::engine::{self, Handle, StoreState};
 use crate::host::Closed;
 use crate::host::ingest::IngestService;
@@ -582,6 +583,10 @@ impl Backend for ApiBackend {
         within: Option<&BTreeSet<ProductId>>,
     ) -> Result<Decisions, StoreError> {
         self.engine.offer_decisions(after, within).await
+    }
+
+    fn tap(&self) -> Result<Follower, TooMany> {
+        self.engine.tap()
     }
 
     fn launches(&self, key: &SessionKey) -> BoxStream<'static, LaunchEvent> {

@@ -25,6 +25,7 @@ use crate::engine::ledger::{
 };
 use crate::engine::link::{LinkError, LinkMode, Linked};
 use crate::engine::people::{AuditCursor, AuditPage};
+use crate::engine::tap::{Follower, TooMany};
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::keys::{KeyChange, KeyError, KeyRow, Keys};
 use crate::llm::Replies;
@@ -174,6 +175,14 @@ pub trait Backend: Send + Sync + 'static {
     /// The tours that the browser of a session is to show from here on. By default there are none.
     fn launches(&self, _key: &SessionKey) -> BoxStream<'static, LaunchEvent> {
         stream::pending().boxed()
+    }
+
+    /// Follows what happens, for an operator who watches.
+    ///
+    /// # Errors
+    /// As many follow as may; as it is here, nobody may.
+    fn tap(&self) -> Result<Follower, TooMany> {
+        Err(TooMany)
     }
 
     /// The moment, for what is told in seconds from it. The epoch by default.

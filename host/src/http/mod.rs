@@ -65,6 +65,7 @@ mod routes;
 mod server;
 mod state;
 mod streams;
+mod tap;
 mod webhook;
 mod wire;
 

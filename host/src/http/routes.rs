@@ -15,13 +15,13 @@ use super::route::{GuardedRouter, Route};
 use super::state::ApiState;
 use super::{
     audit, context, deliveries, erase, events, health, help, ingest, keys, link, metrics, outbox,
-    plugins, reload, reply, streams, webhook,
+    plugins, reload, reply, streams, tap, webhook,
 };
 use crate::access::Scope::{Admin, Operate, Read, Text};
 use crate::config::Server;
 
 /// Every address. The router, the list in a 404 and the tests of access are made of it.
-pub(super) fn table() -> [Route; 33] {
+pub(super) fn table() -> [Route; 35] {
     const GET: &[&str] = &["GET", "HEAD"];
     const POST: &[&str] = &["POST"];
     [
@@ -43,6 +43,8 @@ pub(super) fn table() -> [Route; 33] {
         Route::new("/erase", POST, Needs(Admin, Body("product_id")), erase::erase),
         Route::new("/plugins", GET, Needs(Read, Host), plugins::list),
         Route::new("/metrics", GET, Needs(Read, Host), metrics::metrics),
+        Route::new("/tap", &["GET"], Needs(Read, Filter("product")), tap::tap),
+        Route::new("/tap/text", &["GET"], Needs(Text, Filter("product")), tap::text),
         Route::new("/reload", GET, Needs(Read, Host), reload::last),
         Route::new("/reload", POST, Needs(Operate, Host), reload::reload),
         Route::new("/streams/retry", POST, Needs(Operate, Host), streams::retry_all),

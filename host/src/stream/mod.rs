@@ -32,6 +32,7 @@ mod observer;
 pub mod push;
 mod reader;
 mod received;
+pub mod recording;
 mod status;
 mod succession;
 #[cfg(test)]

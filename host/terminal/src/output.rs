@@ -23,11 +23,29 @@ pub fn say_as_log() {
 
 /// Writes data and a line break to stdout. A reader that went away early, such as `head`, is no error.
 pub fn data(text: &str) -> anyhow::Result<()> {
+    data_read(text).map(drop)
+}
+
+/// As [`data`], for a command that goes on for as long as it is read: whether somebody still reads.
+///
+/// # Errors
+/// It can't be written, for another reason than that the reader went away.
+pub fn data_read(text: &str) -> anyhow::Result<Reader> {
     let mut out = io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("stdout can't be written to"),
+        Ok(()) => Ok(Reader::There),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(error) => Err(error).context("stdout can't be written to"),
     }
+}
+
+/// Whether somebody reads what is written to stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// It was written.
+    There,
+    /// Nobody reads any more.
+    Gone,
 }
 
 /// Writes words and a line break to stderr. Where that fails nobody is listening.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use reqwest::{RequestBuilder, StatusCode, Url};
+use reqwest::{RequestBuilder, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -15,6 +15,9 @@ const CONNECT: Duration = Duration::from_secs(3);
 
 /// How long an answer may take: longer than the host's own bound.
 const ANSWER: Duration = Duration::from_secs(75);
+
+/// How long an answer may go on that is followed.
+const FOLLOWED: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// How long a health check may take.
 const HEALTH: Duration = Duration::from_secs(5);
@@ -28,6 +31,16 @@ pub(crate) struct Client {
     url: Url,
     token: Option<Secret>,
 }
+
+/// Nobody answered.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer")]
+pub(crate) struct Unreached;
+
+/// The host can't answer at the moment.
+#[derive(Debug, thiserror::Error)]
+#[error("not at the moment")]
+pub(crate) struct Busy;
 
 /// Whether somebody answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,19 +133,70 @@ impl Client {
         Err(self.refused(status, &serde_json::from_slice(&body).unwrap_or_default()))
     }
 
+    /// The answer of an address that goes on telling, for as long as it is read.
+    ///
+    /// # Errors
+    /// [`Unreached`] where nobody answered, [`Busy`] where the host can't at the moment; otherwise asking again
+    /// means nothing.
+    pub(crate) async fn follow(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> anyhow::Result<Response> {
+        let mut url = self.address(path)?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let answer = self.sent(self.client.get(url).timeout(FOLLOWED)).await.context(Unreached)?;
+        let status = answer.status();
+        if status == StatusCode::OK {
+            return Ok(answer);
+        }
+        let body = self.body(answer).await.context(Unreached)?;
+        let refused = self.refused(status, &serde_json::from_slice(&body).unwrap_or_default());
+        Err(if status == StatusCode::SERVICE_UNAVAILABLE { refused.context(Busy) } else { refused })
+    }
+
+    /// A text that isn't JSON.
+    pub(crate) async fn text(&self, path: &str) -> anyhow::Result<String> {
+        let (status, body) = self.answer(self.client.get(self.address(path)?)).await?;
+        if status == StatusCode::OK {
+            return String::from_utf8(body).context("the answer is no text");
+        }
+        Err(self.refused(status, &serde_json::from_slice(&body).unwrap_or_default()))
+    }
+
+    /// What is answered as JSON under these statuses, whatever each means.
+    pub(crate) async fn get_any(
+        &self,
+        path: &str,
+        statuses: &[StatusCode],
+    ) -> anyhow::Result<Value> {
+        let (status, body) = self.answer(self.client.get(self.address(path)?)).await?;
+        let value: Value = serde_json::from_slice(&body).unwrap_or_default();
+        if statuses.contains(&status) { Ok(value) } else { Err(self.refused(status, &value)) }
+    }
+
     async fn answer(&self, request: RequestBuilder) -> anyhow::Result<(StatusCode, Vec<u8>)> {
+        let answer = self.sent(request).await?;
+        Ok((answer.status(), self.body(answer).await?))
+    }
+
+    async fn sent(&self, request: RequestBuilder) -> anyhow::Result<Response> {
         let request = match &self.token {
             Some(token) => request.bearer_auth(token.expose()),
             None => request,
         };
         let sent = request.send().await.map_err(reqwest::Error::without_url);
-        let mut answer = sent.with_context(|| {
+        sent.with_context(|| {
             format!(
                 "the host at {} can't be asked; is `sidenote run` running there? Name another with --host URL",
                 self.url
             )
-        })?;
-        let status = answer.status();
+        })
+    }
+
+    async fn body(&self, mut answer: Response) -> anyhow::Result<Vec<u8>> {
         let mut body = Vec::new();
         while let Some(bytes) = answer
             .chunk()
@@ -145,7 +209,7 @@ impl Client {
                 bail!("the answer is too long for a host's; check the address {}", self.url);
             }
         }
-        Ok((status, body))
+        Ok(body)
     }
 
     /// Why a host refuses, from what it says.

@@ -4,5 +4,5 @@
 mod api;
 mod args;
 
-pub(super) use api::{Client, Presence};
+pub(super) use api::{Busy, Client, Presence, Unreached};
 pub(super) use args::HostArgs;

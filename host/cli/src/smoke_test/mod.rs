@@ -1,12 +1,13 @@
 //! `sidenote smoke-test`: a connector's stream in three lines.
 
-mod probe;
+pub(crate) mod probe;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 use reqwest::Url;
+use serde_json::json;
 use sidenote_terminal::{exit, output};
 
 use self::probe::Trouble;
@@ -23,6 +24,9 @@ pub(crate) struct SmokeTestArgs {
     /// How long to wait for the connection, and then for the first payload
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
+    /// The steps as one JSON object on stdout
+    #[arg(long)]
+    json: bool,
 }
 
 impl std::fmt::Debug for SmokeTestArgs {
@@ -32,7 +36,7 @@ impl std::fmt::Debug for SmokeTestArgs {
     }
 }
 
-/// Connects, waits for a payload and looks at its session id. Prints three lines, whatever happens.
+/// Connects, waits for a payload and looks at its session id. Prints three lines, or one object, whatever happens.
 pub(super) async fn smoke_test(args: SmokeTestArgs) -> anyhow::Result<ExitCode> {
     let payload = format!(": first payload within {} s", args.seconds);
     let names =
@@ -41,6 +45,15 @@ pub(super) async fn smoke_test(args: SmokeTestArgs) -> anyhow::Result<ExitCode> 
         Ok(()) => (names.len(), None),
         Err((passed, trouble)) => (passed, Some(trouble)),
     };
+    if args.json {
+        let step = |(step, (name, _)): (usize, (&str, &str))| {
+            let failed = trouble.as_ref().filter(|_| step == passed).map(ToString::to_string);
+            json!({ "step": name, "tried": step <= passed, "passed": step < passed, "trouble": failed })
+        };
+        let steps: Vec<_> = names.into_iter().enumerate().map(step).collect();
+        output::data(&json!({ "passed": trouble.is_none(), "steps": steps }).to_string())?;
+        return Ok(exit::done_if(trouble.is_none()));
+    }
     for (step, (name, promise)) in names.into_iter().enumerate() {
         output::data(&match &trouble {
             Some(trouble) if step == passed => format!("✗ {name}: {trouble}"),

@@ -14,12 +14,14 @@ use serde_json::{Map, Value};
 use sidenote::session::payload::{Payload, PayloadError, parse_event};
 use sidenote_terminal::output::escaped;
 
+use crate::events::deepest;
+
 /// Most bytes that are read in all: a stream that sends more without a payload isn't a connector's.
 const MOST_BYTES: usize = 2 << 20;
 
 /// Why a step failed, with the way out. No tokens, no addresses, nothing that people did.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Trouble {
+pub(crate) enum Trouble {
     #[error(
         "the token can't be sent: it is empty, or has blanks, line breaks or other characters that a header can't have; check what was copied"
     )]
@@ -100,16 +102,48 @@ pub(super) enum Trouble {
     SessionIdType,
 }
 
+impl Trouble {
+    /// Whether asking again means nothing until somebody has seen to it.
+    pub(crate) fn is_refusal(&self) -> bool {
+        match self {
+            Self::TokenText
+            | Self::Setup(_)
+            | Self::TokenRefused
+            | Self::TokenMissing
+            | Self::Forbidden
+            | Self::NoSuchStream
+            | Self::Redirect(_)
+            | Self::NotAnEventStream(_) => true,
+            Self::Unreachable(_)
+            | Self::NotHttp(_)
+            | Self::Tls(_)
+            | Self::ConnectTimeout(_)
+            | Self::TooMany
+            | Self::Server(_)
+            | Self::Status(_)
+            | Self::Silent(_)
+            | Self::NoEvent { .. }
+            | Self::NoPayload { .. }
+            | Self::Closed
+            | Self::Broken(_)
+            | Self::Flood
+            | Self::NoSessionId
+            | Self::EmptySessionId
+            | Self::SessionIdType => false,
+        }
+    }
+}
+
 /// What came instead of a payload, counted by kind.
 #[derive(Debug, Default)]
-pub(super) struct Came {
+pub(crate) struct Came {
     heartbeats: u64,
     others: BTreeMap<String, u64>,
 }
 
 /// How the wait for a payload ended.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum How {
+pub(crate) enum How {
     /// Nothing more came in time.
     Time(Duration),
     /// The stream ended.
@@ -201,7 +235,7 @@ fn foreign_type(data: &str) -> String {
 }
 
 /// Connects and checks that an event stream is answered.
-pub(super) async fn connect(
+pub(crate) async fn connect(
     url: &Url,
     token: Option<&str>,
     patience: Duration,
@@ -314,9 +348,4 @@ fn is_tls(error: &(dyn Error + 'static)) -> bool {
     error.is::<rustls::Error>()
         || wrapped.is_some_and(|wrapped| is_tls(wrapped))
         || error.source().is_some_and(is_tls)
-}
-
-/// The last cause in words: the ones before it only say that a request failed, and name the address.
-fn deepest(error: &(dyn Error + 'static)) -> String {
-    error.source().map_or_else(|| error.to_string(), deepest)
 }

@@ -9,6 +9,7 @@ use super::deliveries::{Call, Work};
 use super::event::What;
 use super::keys::KeyTable;
 use super::rows::read;
+use super::tap::{Happened, Happening, Next};
 use super::view::View;
 use crate::clock::Timestamp;
 use crate::ids::{PluginName, SessionKey};
@@ -23,6 +24,10 @@ pub struct Tx {
     events: Vec<(SessionKey, What)>,
     calls: Vec<Call>,
     undelivered: Vec<Work>,
+    /// What is told to whoever watches; `None` where nobody does.
+    happened: Option<Vec<Happened>>,
+    /// What happens behind the attempt that ended last, and when.
+    pub(super) next: Option<(Next, Option<Timestamp>)>,
     /// Actions that are accepted with it.
     accepted: u64,
     /// Sessions whose record is to be stored.
@@ -45,6 +50,8 @@ pub struct Spent {
     pub calls: Vec<Call>,
     /// What isn't tried any more, and isn't known to be delivered.
     pub undelivered: Vec<Work>,
+    /// What happened, in order: for whoever watches, empty where nobody does.
+    pub happened: Vec<Happened>,
     /// Actions that are accepted with it.
     pub accepted: u64,
     /// Sessions whose record changed.
@@ -63,11 +70,33 @@ impl Tx {
             events: Vec::new(),
             calls: Vec::new(),
             undelivered: Vec::new(),
+            happened: None,
+            next: None,
             accepted: 0,
             records: HashSet::new(),
             touched: Vec::new(),
             accounts: HashSet::new(),
             refilled: false,
+        }
+    }
+
+    /// Somebody watches: what happens is put down, too.
+    pub fn watch(&mut self) {
+        self.happened.get_or_insert_default();
+    }
+
+    /// Whether somebody watches.
+    pub(super) fn is_watched(&self) -> bool {
+        self.happened.is_some()
+    }
+
+    /// Puts down what happened in a session, where somebody watches.
+    pub(super) fn happens(&mut self, key: &SessionKey, what: impl FnOnce() -> Happening) {
+        let at = self.now.as_secs_f64();
+        if let Some(happened) = &mut self.happened {
+            let (product, session) = (key.product.as_str(), key.session.as_str());
+            let (product, session) = (product.to_owned(), session.to_owned());
+            happened.push(Happened { at, product, session, what: what() });
         }
     }
 
@@ -86,10 +115,17 @@ impl Tx {
     }
 
     pub(super) fn tell(&mut self, key: &SessionKey, what: What) {
+        if let Some(told) = self.is_watched().then(|| Happening::of(&what)).flatten() {
+            self.happens(key, || told);
+        }
         self.events.push((key.clone(), what));
     }
 
     pub(super) fn call(&mut self, call: Call) {
+        if self.is_watched() {
+            let (key, begun) = Happening::begun(&call);
+            self.happens(key, || begun);
+        }
         self.calls.push(call);
     }
 
@@ -151,7 +187,8 @@ impl Tx {
     }
 
     pub(super) fn spend(self) -> Spent {
-        let Self { changes, events, calls, undelivered, accepted, records, .. } = self;
-        Spent { changes, events, calls, undelivered, accepted, records, keys: None }
+        let Self { changes, events, calls, undelivered, happened, accepted, records, .. } = self;
+        let happened = happened.unwrap_or_default();
+        Spent { changes, events, calls, undelivered, happened, accepted, records, keys: None }
     }
 }

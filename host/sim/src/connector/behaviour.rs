@@ -1,10 +1,13 @@
 //! What a connector is told at its start, and the manners that can change while it runs.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 /// What a connector is told at its start.
 #[derive(Clone)]
 pub struct ConnectorOptions {
+    /// Where it listens: a free port of 127.0.0.1 by default.
+    pub listen: SocketAddr,
     /// The bearer token that a reader must show.
     pub token: String,
     /// A heartbeat is sent after this long without an event; `None` sends none.
@@ -22,6 +25,7 @@ pub struct ConnectorOptions {
 impl Default for ConnectorOptions {
     fn default() -> Self {
         Self {
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
             token: "connector-token".to_owned(),
             heartbeat: Some(Duration::from_secs(5)),
             when_unread: WhenUnread::Wait,
@@ -35,6 +39,7 @@ impl Default for ConnectorOptions {
 impl std::fmt::Debug for ConnectorOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ConnectorOptions")
+            .field("listen", &self.listen)
             .field("heartbeat", &self.heartbeat)
             .field("when_unread", &self.when_unread)
             .field("queued_events", &self.queued_events)

@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use hyper::{Request, Response};
 use serde_json::json;
 use sidenote::session::payload::ActionsPayload;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -47,11 +48,12 @@ pub enum Emitted {
 }
 
 impl Connector {
-    /// Listens on a free port of 127.0.0.1.
+    /// Listens where the options say.
     ///
     /// # Errors
-    /// When no port can be had.
+    /// When that can't be had.
     pub async fn start(options: ConnectorOptions) -> io::Result<Self> {
+        let listener = TcpListener::bind(options.listen).await?;
         let state = Arc::new(State {
             behaviour: watch::Sender::new(options.behaviour.clone()),
             options,
@@ -61,11 +63,10 @@ impl Connector {
             closed: CancellationToken::new(),
         });
         let answering = Arc::clone(&state);
-        let server = Server::start(move |request, reset| {
+        let server = Server::over(listener, move |request, reset| {
             let answer = answering.answer(&request, reset);
             std::future::ready(answer)
-        })
-        .await?;
+        })?;
         Ok(Self { state, server: Arc::new(server) })
     }
 

@@ -54,6 +54,15 @@ impl<W: Write> Screen<W> {
         self.out.flush()
     }
 
+    /// Somebody of a recording did something.
+    pub(super) fn recorded(&mut self, at: Duration, session: &str, count: usize) -> io::Result<()> {
+        let shown = session.chars().filter(|c| !sidenote::visible::steers(*c)).take(40);
+        let (at, session) = (self.at(at), self.paint(Style::Cyan, &shown.collect::<String>()));
+        let actions = if count == 1 { "action" } else { "actions" };
+        writeln!(self.out, "{at} {session} {count} {actions}")?;
+        self.out.flush()
+    }
+
     /// Somebody begins a conversation.
     pub(super) fn ask(
         &mut self,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 use sidenote::clock::Clock;
 use sidenote::config::Config;
 use sidenote::host::Host;
@@ -33,16 +34,16 @@ const STOPS_WITHIN: Duration = Duration::from_secs(3);
 
 /// The running servers.
 pub(super) struct Stage {
-    connector: Connector,
-    platform: Platform,
+    pub(super) connector: Connector,
+    pub(super) platform: Platform,
     host: Host,
-    live: broadcast::Receiver<Live>,
+    pub(super) live: broadcast::Receiver<Live>,
     _folder: tempfile::TempDir,
 }
 
 impl Stage {
-    /// Starts both simulators, then the host on them.
-    pub(super) async fn set(plugins: &Path) -> Result<Self> {
+    /// Starts both simulators, then the host on them, which serves these products.
+    pub(super) async fn set(plugins: &Path, products: &[String]) -> Result<Self> {
         // A folder of its own: the demo needs one component and leaves the others alone.
         let folder = tempfile::tempdir().context("demo: no temporary folder for the store")?;
         let component = plugins.join(COMPONENT);
@@ -64,7 +65,7 @@ impl Stage {
         let platform = Platform::start(options).await.context("demo: no port for the platform")?;
         let live = platform.subscribe();
 
-        let text = configuration(&connector, &platform);
+        let text = configuration(&connector, &platform, products);
         let env = |name: &str| {
             secrets.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
         };
@@ -307,7 +308,11 @@ impl<'a, W: Write> Telling<'a, W> {
 }
 
 /// What an operator would write into `sidenote.toml`.
-fn configuration(connector: &Connector, platform: &Platform) -> String {
+fn configuration(connector: &Connector, platform: &Platform, products: &[String]) -> String {
+    let products: String = products
+        .iter()
+        .map(|product| format!("[products.{}]\nplugins = [\"bot\"]\n", Value::from(&**product)))
+        .collect();
     format!(
         r#"
 plugins_folder = "."
@@ -337,8 +342,7 @@ incoming = {{ env = "DEMO_INCOMING", hosts = [] }}
 hosts = ["{platform}"]
 private = true
 
-[products.{PRODUCT}]
-plugins = ["bot"]
+{products}
 "#,
         stream = connector.stream_url(PRODUCT),
         notes = platform.notes_url(),

@@ -333,6 +333,7 @@ fn engine(takes: Duration) -> (Handle, tokio::task::JoinHandle<Asked>) {
         scrub_due: tokio::sync::watch::channel(false).1,
         store_state: tokio::sync::watch::channel(StoreState::Serving).1,
         listeners: Publisher::new().listeners(),
+        tap: crate::engine::tap::Teller::default().tap(),
         backlog: crate::engine::backlog::channel().1,
         keys: tokio::sync::watch::channel(None).1,
         by: None,

@@ -7,6 +7,7 @@ use crate::engine::event::What;
 use crate::engine::helping::{
     HelpChange, HelpCommand, HelpError, OfferWish, Turn, times_of_person, times_of_product,
 };
+use crate::engine::tap::Happening;
 use crate::engine::tx::Tx;
 use crate::ids::SessionKey;
 use crate::offers::content::Offer;
@@ -409,6 +410,18 @@ impl Core {
         if let Some(over) = over {
             self.tear_down(key, over, tx);
         }
+    }
+
+    /// Puts down where a session's notes go, for whoever watches.
+    pub(super) fn watch_link(&self, key: &SessionKey, tx: &mut Tx) {
+        let link = self.sessions.record(key).and_then(|record| record.link.as_ref());
+        tx.happens(key, || match link {
+            Some(link) => Happening::Linked {
+                plugin: link.plugin.to_string(),
+                conversation: link.conversation.as_str().to_owned(),
+            },
+            None => Happening::Unlinked,
+        });
     }
 
     /// Tells where a session's notes go, where somebody wants to offer help there.

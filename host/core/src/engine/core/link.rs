@@ -73,8 +73,12 @@ impl Core {
                 self.directory.owners(target).outranked_by(party, names)
             }
         };
+        let is_news = event != LinkEvent::Kept && !same;
+        if is_news {
+            self.watch_link(key, tx);
+        }
         self.run_effects(key, effects, tx);
-        if event != LinkEvent::Kept && !same {
+        if is_news {
             self.tell_link(key, tx);
         }
         for other in outranked {
@@ -92,6 +96,7 @@ impl Core {
             plugin = %target.0,
             "link: a session left a conversation that is another person's: nobody had vouched for its link"
         );
+        self.watch_link(key, tx);
         self.run_effects(key, effects, tx);
         self.tell_link(key, tx);
     }

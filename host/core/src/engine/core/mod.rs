@@ -43,6 +43,7 @@ use super::scrub::Scrub;
 use super::sessions::Sessions;
 use super::settings::Settings;
 use super::snapshot::Imported;
+use super::tap::Happening;
 use super::tx::{Spent, Tx};
 use crate::clock::Timestamp;
 use crate::ids::{ConversationId, PluginName, ProductId, SessionKey, shown};
@@ -244,6 +245,7 @@ impl Core {
         };
         let roles = self.roles.of(&key.product, &*self.plugins, &self.settings, &self.gate, tx);
         let Some(session) = self.sessions.get_mut(key, tx.now) else { return Answer::None };
+        tx.happens(key, || Happening::accepted(&batch));
         if let Some(history) = &self.settings.history {
             let of = (&*session, history);
             self.history.keep_batch(key, &batch, arrived, of, tx, &self.counters);
@@ -315,6 +317,7 @@ impl Core {
         let Some(session) = self.sessions.get_mut(key, tx.now) else {
             return Summarized::Unlinked;
         };
+        tx.happens(key, || Happening::Summarized);
         let before = session.record().covered;
         let kept = self.settings.history.is_some().then(|| text.clone());
         let for_sinks = (!roles.sinks.is_empty()).then(|| text.clone());
@@ -377,6 +380,16 @@ impl Core {
 
     /// Takes what came of a call.
     fn end(&mut self, ended: Ended, tx: &mut Tx) {
+        tx.next = None;
+        let told = tx.is_watched().then(|| Happening::ended(&ended));
+        self.take_in(ended, tx);
+        if let Some((key, ended)) = told {
+            let next = tx.next.take();
+            tx.happens(&key, || ended.then(next));
+        }
+    }
+
+    fn take_in(&mut self, ended: Ended, tx: &mut Tx) {
         let gate = (&self.gate, self.engine);
         self.deliveries.heard(gate, &ended, tx, &self.counters);
         let counters = &self.counters;
@@ -470,6 +483,7 @@ impl Core {
     fn seal(&mut self, key: &SessionKey, sealed: Sealed, tx: &mut Tx) {
         let Some(record) = self.sessions.record(key) else { return };
         let note = note_of(key, record, sealed, FirstAttempt::Waits, tx.now, &self.counters);
+        tx.happens(key, || Happening::sealed(&note));
         self.deliveries.add_note(note, tx);
     }
 
@@ -676,6 +690,7 @@ impl Sealer for AtItsTurn<'_> {
         let group = session_group(key);
         tx.extend(rows.into_iter().map(|row| delete(Table::Open, group.clone(), row)));
         tx.records.insert(key.clone());
+        tx.happens(key, || Happening::sealed(&note));
         Some(note)
     }
 }

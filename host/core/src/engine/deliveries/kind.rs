@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::call::Work;
 use super::pipeline::{Counts, FirstAttempt, Sealer};
+use crate::engine::command::LaneKind;
 use crate::engine::counters::{Count, Counters};
 use crate::engine::gate::CallKind;
 use crate::engine::tx::Tx;
@@ -31,6 +32,8 @@ pub(in crate::engine) struct Tables {
 pub(in crate::engine) trait Kind:
     Item + Serialize + DeserializeOwned + Sized
 {
+    /// Which lanes it stands in.
+    const LANE: LaneKind;
     /// What its calls count as.
     const CALL: CallKind;
     /// Where its rows are.

@@ -10,6 +10,7 @@ use super::pipeline::{
 use crate::clock::Timestamp;
 use crate::engine::counters::Counters;
 use crate::engine::rows::{delete, put, read, session_group};
+use crate::engine::tap::{Happening, Job};
 use crate::engine::tx::Tx;
 use crate::engine::view::{Missing, View};
 use crate::ids::{PluginName, SessionKey, shown};
@@ -172,7 +173,9 @@ impl<K: Kind> Lanes<K> {
                 place.forget(item.seq());
                 Finished::Done((posted, tries))
             }
-            lane::Finished::Retry { .. } => Finished::Retry(place.lane.head().map(attempt_row)),
+            lane::Finished::Retry { at } => {
+                Finished::Retry(place.lane.head().map(attempt_row), Some(at))
+            }
             lane::Finished::Dead(dead) => Finished::Dead(dead),
         })
     }
@@ -269,6 +272,8 @@ impl<K: Kind> Waiting for Lanes<K> {
             holds_lane = dead.holds_lane,
             "{}", K::DEAD
         );
+        let attempts = dead.attempts;
+        tx.happens(key, || Happening::Dead { job: Job::in_lane(K::LANE, seq, plugin), attempts });
         if let Some(place) = self.get_mut(plugin) {
             place.forget(seq);
             if dead.holds_lane {

@@ -153,7 +153,11 @@ impl Messages {
         let began = self.began;
         match self.jobs[place].finish(result, course, began, now, rules) {
             Some(ended) => Some(Finished::Done((self.jobs.remove(place), ended))),
-            None => Some(Finished::Retry(Some(row(&message.key, &self.jobs[place])))),
+            None => {
+                let job = &self.jobs[place];
+                let row = row(&message.key, job);
+                Some(Finished::Retry(Some(row), job.next_timer(false)))
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::call::Work;
 use super::kind::{Kind, Tables};
 use super::pipeline::{Counts, FirstAttempt, Sealer};
+use crate::engine::command::LaneKind;
 use crate::engine::counters::{Count, Counters};
 use crate::engine::gate::CallKind;
 use crate::engine::tx::Tx;
@@ -18,6 +19,7 @@ use crate::rows::Table;
 pub const MAX_SENT: u64 = 1024;
 
 impl Kind for Note {
+    const LANE: LaneKind = LaneKind::Note;
     const CALL: CallKind = CallKind::Post;
     const TABLES: Tables =
         Tables { queued: Table::Outbox, attempt: Table::Attempt, dead: Table::Dead };

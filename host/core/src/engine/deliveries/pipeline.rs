@@ -9,6 +9,7 @@ use crate::clock::Timestamp;
 use crate::engine::counters::{Count, Counters};
 use crate::engine::gate::{Accounts, CallKind, EngineId};
 use crate::engine::settings::Settings;
+use crate::engine::tap::Next;
 use crate::engine::timers::Timers;
 use crate::engine::tx::Tx;
 use crate::ids::{ConversationId, PluginName, SessionKey};
@@ -118,8 +119,8 @@ pub(super) struct Started {
 pub(super) enum Finished<W: Waiting> {
     /// It is delivered.
     Done(W::Done),
-    /// It is tried again.
-    Retry(Option<Change>),
+    /// It is tried again, at this moment where that is known.
+    Retry(Option<Change>, Option<Timestamp>),
     /// It is a dead letter.
     Dead(W::Dead),
 }
@@ -330,12 +331,19 @@ impl<W: Waiting> Pipeline<W> {
         let finished = finish(waiting)?;
         tx.touched.push(key.clone());
         match finished {
-            Finished::Done(done) => return Some(done),
-            Finished::Retry(row) => {
+            Finished::Done(done) => {
+                tx.next = Some((Next::Done, None));
+                return Some(done);
+            }
+            Finished::Retry(row, at) => {
+                tx.next = Some((Next::Retry, at));
                 W::counts(counters).failed.add(1);
                 tx.extend(row);
             }
-            Finished::Dead(dead) => self.dead_letter(key, dead, tx, counters),
+            Finished::Dead(dead) => {
+                tx.next = Some((Next::Dead, None));
+                self.dead_letter(key, dead, tx, counters);
+            }
         }
         None
     }

@@ -239,7 +239,7 @@ impl Redactions {
                 Some(match jobs.queue.finish(seq, result, course, now, rules)? {
                     redaction::Finished::Ended(job, redaction) => Finished::Done((*job, redaction)),
                     redaction::Finished::Retry => {
-                        Finished::Retry(jobs.queue.get(seq).map(|job| row(key, seq, job)))
+                        Finished::Retry(jobs.queue.get(seq).map(|job| row(key, seq, job)), None)
                     }
                     redaction::Finished::GivenUp(job) => Finished::Dead((seq, *job)),
                 })

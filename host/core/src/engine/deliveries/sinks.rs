@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::call::Work;
 use super::kind::{Kind, Tables};
 use super::pipeline::Counts;
+use crate::engine::command::LaneKind;
 use crate::engine::counters::{Count, Counters};
 use crate::engine::gate::CallKind;
 use crate::histogram::Histogram;
@@ -13,6 +14,7 @@ use crate::outbox::sink_delivery::SinkDelivery;
 use crate::rows::Table;
 
 impl Kind for SinkDelivery {
+    const LANE: LaneKind = LaneKind::Sink;
     const CALL: CallKind = CallKind::Sink;
     const TABLES: Tables =
         Tables { queued: Table::SinkQueue, attempt: Table::SinkAttempt, dead: Table::SinkDead };

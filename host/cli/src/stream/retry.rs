@@ -3,18 +3,11 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Args, Subcommand};
+use clap::Args;
 use serde_json::{Map, Value, json};
 use sidenote_terminal::output::{self, escaped};
 
-use super::client::HostArgs;
-
-/// What `stream` does.
-#[derive(Debug, Subcommand)]
-pub(crate) enum StreamCommand {
-    /// Has streams that wait, or were refused, connect at once
-    Retry(RetryArgs),
-}
+use crate::client::HostArgs;
 
 /// What `stream retry` takes.
 #[derive(Debug, Args)]
@@ -29,8 +22,8 @@ pub(crate) struct RetryArgs {
 }
 
 /// Runs the command.
-pub(super) async fn stream(command: StreamCommand) -> anyhow::Result<ExitCode> {
-    let StreamCommand::Retry(RetryArgs { name, host, json }) = command;
+pub(super) async fn retry(args: RetryArgs) -> anyhow::Result<ExitCode> {
+    let RetryArgs { name, host, json } = args;
     let client = host.client()?;
     output::say(&format!("asking the host at {}", client.url()));
     let mut url = client.url().clone();

@@ -1,0 +1,83 @@
+//! `sidenote generate`: what shells and readers of manuals get, made from the command line itself.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use clap_complete::Shell;
+use sidenote_terminal::output;
+
+use crate::help;
+
+/// The program.
+const PROGRAM: &str = "sidenote";
+
+/// What is made.
+#[derive(Debug, Subcommand)]
+pub(crate) enum GenerateCommand {
+    /// Makes a shell's completions
+    Completions(CompletionsArgs),
+    /// Makes the pages of the manual
+    Man(ManArgs),
+}
+
+/// What `generate completions` takes.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    shell: Shell,
+    /// Writes a file into this folder, under the name that the shell looks for; by default to stdout
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// What `generate man` takes.
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// Writes a page for each command into this folder; by default the first page to stdout
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// Makes what is asked for.
+pub(super) fn generate(command: GenerateCommand) -> anyhow::Result<()> {
+    match command {
+        GenerateCommand::Completions(args) => completions(&args),
+        GenerateCommand::Man(args) => man(&args),
+    }
+}
+
+fn completions(args: &CompletionsArgs) -> anyhow::Result<()> {
+    let mut tree = help::tree();
+    if let Some(folder) = &args.out {
+        made(folder)?;
+        let file = clap_complete::generate_to(args.shell, &mut tree, PROGRAM, folder);
+        let file = file.with_context(|| not_written(folder))?;
+        output::say(&format!("written: {}", file.display()));
+        return Ok(());
+    }
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut tree, PROGRAM, &mut script);
+    output::data(String::from_utf8(script).context("the completions are no text")?.trim_end())
+}
+
+fn man(args: &ManArgs) -> anyhow::Result<()> {
+    if let Some(folder) = &args.out {
+        made(folder)?;
+        clap_mangen::generate_to(help::tree(), folder).with_context(|| not_written(folder))?;
+        output::say(&format!("written: the pages of {PROGRAM} in {}", folder.display()));
+        return Ok(());
+    }
+    let mut page = Vec::new();
+    clap_mangen::Man::new(help::tree()).render(&mut page).context("the page can't be made")?;
+    output::data(String::from_utf8(page).context("the page is no text")?.trim_end())
+}
+
+fn made(folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| not_written(folder))
+}
+
+fn not_written(folder: &Path) -> String {
+    format!("{} can't be written to; name another folder with --out", folder.display())
+}

@@ -1,0 +1,30 @@
+//! An example for each command, shown below its help and on the book's page.
+
+/// By the command's words, whole command lines.
+pub(super) const EXAMPLES: &[(&str, &str)] = &[
+    ("run", "sidenote run --config sidenote.toml"),
+    ("check", "sidenote check --config sidenote.toml"),
+    ("demo", "sidenote demo --seconds 25"),
+    ("outbox list", "sidenote outbox list --plugin intercom --state dead"),
+    ("outbox retry", "sidenote outbox retry --plugin intercom --state dead --dry-run"),
+    ("outbox purge", "sidenote outbox purge --older-than 7d --state dead --dry-run"),
+    ("offers list", "sidenote offers list --json"),
+    ("offers try", "sidenote offers try --config sidenote.toml recorded.jsonl"),
+    ("erase", "sidenote erase --product shop --user 4711 --dry-run"),
+    ("reload", "sidenote reload"),
+    ("plugin inspect", "sidenote plugin inspect plugins/intercom.wasm"),
+    ("plugin list", "sidenote plugin list --host https://notes.example.com"),
+    ("plugin call", "sidenote plugin call bot.wasm post-note"),
+    ("plugin new", "sidenote plugin new my-bot --lang rust"),
+    ("plugin pack", "sidenote plugin pack bot.wasm --manifest plugin.toml -o packed.wasm"),
+    ("plugin test", "sidenote plugin test bot.wasm"),
+    ("plugin watch", "sidenote plugin watch my-bot"),
+    ("stream retry", "sidenote stream retry main"),
+    ("stream record", "sidenote stream record monday.ndjson --stream main --for 10m"),
+    ("stream replay", "sidenote stream replay monday.ndjson --speed 10"),
+    ("tap", "sidenote tap --product shop --only notes,attempts"),
+    ("top", "sidenote top --once"),
+    ("smoke-test", "sidenote smoke-test --url https://connector.example.com/stream/shop"),
+    ("generate completions", "sidenote generate completions bash"),
+    ("generate man", "sidenote generate man --out man"),
+];

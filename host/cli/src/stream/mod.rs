@@ -1,0 +1,33 @@
+//! `sidenote stream`: what operators do with streams.
+
+mod file;
+mod mask;
+mod record;
+mod retry;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::authors::{ReplayArgs, replay};
+
+/// What `stream` does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum StreamCommand {
+    /// Has streams that wait, or were refused, connect at once
+    Retry(retry::RetryArgs),
+    /// Writes what a connector sends into a file, with people's data masked
+    Record(record::RecordArgs),
+    /// Serves a recording as a connector does, for a host to read
+    #[command(hide = cfg!(not(feature = "demo")), disable_help_flag = cfg!(not(feature = "demo")))]
+    Replay(ReplayArgs),
+}
+
+/// Runs the command.
+pub(super) async fn stream(command: StreamCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        StreamCommand::Retry(args) => retry::retry(args).await,
+        StreamCommand::Record(args) => record::record(args).await,
+        StreamCommand::Replay(args) => replay(args).await.map(|()| ExitCode::SUCCESS),
+    }
+}
