@@ -24,7 +24,10 @@ fn bash_completes_commands_and_their_options() {
     let shown = String::from_utf8(bash.stdout).expect("it writes UTF-8");
     assert!(bash.status.success(), "{}", String::from_utf8_lossy(&bash.stderr));
     let lines: Vec<_> = shown.lines().collect();
-    assert!(lines[0].starts_with("complete -F _sidenote"), "{shown}");
+    assert!(
+        lines[0].starts_with("complete ") && lines[0].ends_with("-F _sidenote sidenote"),
+        "{shown}"
+    );
     assert_eq!(lines[1..], ["list", "--plugin"], "{shown}");
 }
 

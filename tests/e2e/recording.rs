@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 
 use serde_json::{Value, json};
-use sidenote_sim::{Connector, ConnectorOptions, Event};
+use sidenote_sim::{Connector, ConnectorOptions, Emitted, Event};
 use sidenote_tests::{DEADLINE, Rig, Setup, binary, components, eventually};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -57,7 +57,8 @@ async fn record(folder: &Path, connector: &Connector, args: &[&str]) -> Output {
         .expect("the binary runs");
     let told = async {
         for event in events() {
-            connector.emit("p", Event::data(event.to_string())).await;
+            let emitted = connector.emit("p", Event::data(event.to_string())).await;
+            assert_eq!(emitted, Emitted::Queued);
         }
     };
     let (output, ()) = tokio::join!(child.wait_with_output(), told);

@@ -22,6 +22,7 @@ mod plugins;
 mod reload;
 mod reply;
 mod streams;
+mod tap;
 mod webhook;
 
 use std::net::SocketAddr;
