@@ -21,6 +21,7 @@
 //! | [`egress`] | the only door to the network for plugins | what is sent |
 //! | [`http`] | webhooks in, links in, health out | how notes are made |
 //! | [`operator_events`] | what a person must see to, logged and sent to a webhook | how the host comes to stand so |
+//! | `dashboard` | the operators' pages, on a listener of their own | how notes are made |
 //! | [`traces`] | spans of deliveries, sent by OTLP | who delivers |
 //! | [`config`] | the TOML file: parse, validate, build | what runs |
 //! | [`host`] | builds the stages from a configuration, starts and stops them in order | what they do |
@@ -40,6 +41,7 @@ pub mod address;
 pub mod clock;
 pub mod config;
 pub mod context;
+mod dashboard;
 pub mod egress;
 pub mod engine;
 pub mod host;

@@ -5,6 +5,7 @@ mod browser;
 mod console;
 mod context;
 mod crash;
+mod dashboard;
 mod demo;
 mod erase;
 mod identity;

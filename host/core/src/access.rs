@@ -265,6 +265,16 @@ impl Caller {
         Self { actor: Actor::Machine, scopes, products: Products::All }
     }
 
+    /// Whether they may do this.
+    pub fn may(&self, scope: Scope) -> bool {
+        self.scopes.allow(scope)
+    }
+
+    /// Whether they may ask about this product.
+    pub fn sees(&self, product: &ProductId) -> bool {
+        self.products.allow(product.as_str())
+    }
+
     /// What they are called.
     pub fn name(&self) -> String {
         self.actor.words()

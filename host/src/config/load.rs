@@ -10,8 +10,8 @@ use super::model::{Cache, Compile, Config, Plugin, Server, Store};
 use super::offers::Around;
 use super::section::{File, OVERLAY, Reader, Section, nearest};
 use super::{
-    context, further, identity, llm, mcp, operator_events, plugins, products, scalar, sections,
-    tours, traces,
+    context, dashboard, further, identity, llm, mcp, operator_events, plugins, products, scalar,
+    sections, tours, traces,
 };
 use crate::ids::PluginName;
 
@@ -244,6 +244,8 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
     let store = sections::store(top.section("store"), base);
     let retention = sections::retention(top.section("retention"));
     let context = context::context(top.section("context"), &retention);
+    let has_token = top.peek("server").has("token");
+    let dashboard = dashboard::dashboard(top.section("dashboard"), &server, has_token);
     server.mcp = mcp::mcp(top.section("mcp"), &server, context.as_ref());
     let delivery = sections::delivery(top.section("delivery"), &Default::default());
     let streams = sections::streams(&top, products::are_pushed_to(&top));
@@ -267,6 +269,7 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
     top.finish();
     Config {
         server,
+        dashboard,
         store,
         retention,
         context,

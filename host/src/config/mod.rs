@@ -16,6 +16,7 @@
 //! | `scalar` | one value: durations, sizes, numbers, text |
 //! | `sections`, `plugins`, `products`, `llm`, `mcp` | one function per table of the file |
 //! | `context` | `[context]` |
+//! | `dashboard` | `[dashboard]` |
 //! | `offers` | `[products.ID.offers]`, and what is wrong with its triggers |
 //! | `reply` | `[products.ID.reply]` |
 //! | `identity` | `[identity]` |
@@ -34,6 +35,7 @@
 
 mod access;
 mod context;
+mod dashboard;
 mod error;
 mod further;
 mod host;
@@ -61,6 +63,7 @@ mod traces;
 mod tests;
 
 pub use access::Access;
+pub use dashboard::Dashboard;
 pub use error::{ConfigErrors, Fault, Place, Problem, SecretFault, Warning};
 pub use llm::{Llm, Provider, Summary};
 pub use model::{

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 pub use sidenote_core::rules::{Breaker, DeadHead, Delivery, History, Offers, Product, Retention};
 
+use super::dashboard::Dashboard;
 use super::error::Warning;
 use super::llm::{Llm, Summary};
 use super::operator_events::OperatorEvents;
@@ -24,6 +25,8 @@ use crate::session::identity::{Belief, Names};
 pub struct Config {
     /// `[server]`.
     pub server: Server,
+    /// `[dashboard]`; `None` where it is off.
+    pub dashboard: Option<Dashboard>,
     /// `[store]`.
     pub store: Store,
     /// `[retention]`.

@@ -50,6 +50,7 @@ impl Config {
         // Taken apart to the last field: a new one must be put on one of the two sides.
         let Self {
             server,
+            dashboard,
             store,
             retention,
             context,
@@ -80,6 +81,7 @@ impl Config {
         fixed.top("compile_memory", *memory_bytes == next.compile.memory_bytes);
         fixed.top("compile_timeout", *timeout == next.compile.timeout);
         fixed.top("[operator_events]", *operator_events == next.operator_events);
+        fixed.top("[dashboard]", *dashboard == next.dashboard);
         fixed.top("[traces]", *traces == next.traces);
         fixed.server(server, &next.server);
         fixed.store(store, &next.store);

@@ -317,7 +317,7 @@ fn redis_address(value: Scalar<'_>) -> Result<Url, Refusal> {
     Ok(url)
 }
 
-fn address(value: Scalar<'_>) -> Result<SocketAddr, Refusal> {
+pub(super) fn address(value: Scalar<'_>) -> Result<SocketAddr, Refusal> {
     let text = scalar::text(value)?;
     text.parse().map_err(|_| {
         Refusal::value(
@@ -339,7 +339,7 @@ fn attempts(value: Scalar<'_>) -> Result<u32, Refusal> {
     scalar::up_to(value, 1_000_000)
 }
 
-fn public_url(value: Scalar<'_>) -> Result<String, Refusal> {
+pub(super) fn public_url(value: Scalar<'_>) -> Result<String, Refusal> {
     let url = scalar::web_address(value)?;
     if url.query().is_some() || url.fragment().is_some() {
         return Err(Refusal::value(

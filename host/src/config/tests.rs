@@ -114,6 +114,9 @@ fn the_reference_file_states_the_defaults_of_the_code() {
     assert_eq!(llm, Llm::of(Provider::OpenAi, "gpt-4o-mini"));
     let webhook = reference.operator_events.webhook.take().expect("its keys are there");
     assert_eq!(webhook.secret.expose(), "o");
+    let dashboard = reference.dashboard.take().expect("the table is there");
+    assert!(dashboard.public_url.is_some());
+    assert_eq!(Dashboard { public_url: None, ..dashboard }, Dashboard::default());
     let traces = reference.traces.take().expect("the table is there");
     assert!(traces.token.is_some_and(|token| token.expose() == "c"));
     let plain = load(&format!("{MINIMAL}[traces]\nendpoint = \"{}\"", traces.endpoint), &[]);
@@ -571,6 +574,14 @@ const MISTAKES: &[Mistake] = &[
         "[streams.a-b]\nurl = \"https://a.example\"\n[streams.a_b]\nurl = \"https://b.example\"",
         &[("SIDENOTE__STREAMS__A_B__IDLE_TIMEOUT", "1s")],
     ),
+    ("[dashboard]\nlisten = \"0.0.0.0:8788\"", &[]),
+    ("[dashboard]\npublic_url = \"https://sidenote.example.com\"", &[]),
+    ("[dashboard]\nlisten = \"127.0.0.1:8787\"", &[]),
+    (
+        "[server]\ntoken = { env = \"T\" }\n[dashboard]\npublic_url = \"https://a.example.com/sidenote\"",
+        &[("T", "t")],
+    ),
+    ("[dashboard]\nport = 8788", &[]),
     ("[traces]\nsample = 0.5", &[]),
     ("[traces]\nendpoint = \"collector:4318\"", &[]),
     ("[traces]\nendpoint = \"http://collector.example.com/v1/traces\"", &[]),

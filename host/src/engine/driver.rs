@@ -15,6 +15,7 @@ use crate::engine::core::{
 use crate::engine::feed::Publisher;
 use crate::engine::handle::{CONTROL, Handle, INBOX, INBOX_KIB};
 use crate::engine::inbox::{self, Asked, Change, Input};
+use crate::engine::latest::Latest;
 use crate::engine::shared::Shared;
 use crate::engine::state::{State, StoreState};
 use crate::engine::traced::Traced;
@@ -66,6 +67,7 @@ pub struct Engine {
     tap: tap::Teller,
     backlog: backlog::Teller,
     traces: Traces,
+    latest: Latest,
     /// Calls under way; each ends with what came of it.
     pub(super) calls: JoinSet<Input>,
     /// Told when a slot that this engine waits for is free.
@@ -122,7 +124,7 @@ impl Engine {
         let (scrub, scrub_due) = watch::channel(false);
         let (keys, told_keys) = watch::channel(None);
         let (state, store_state) = State::new(counters.clone());
-        let publisher = Publisher::new();
+        let (publisher, latest) = (Publisher::new(), Latest::default());
         let tap = tap::Teller::default();
         let (teller, asker) = backlog::channel();
         let slot = Arc::new(Notify::new());
@@ -141,6 +143,7 @@ impl Engine {
             store_state,
             listeners: publisher.listeners(),
             tap: tap.tap(),
+            latest: latest.clone(),
             backlog: asker,
             keys: told_keys,
             by: None,
@@ -165,6 +168,7 @@ impl Engine {
             keys,
             publisher,
             tap,
+            latest,
             backlog: teller,
             traces: Traces::off(),
             calls: JoinSet::new(),
@@ -520,7 +524,12 @@ impl Engine {
         for call in calls {
             let traced = Traced::begin(&self.traces, &call, self.clock);
             let call = calls::make(self.post.clone(), call, jitter, self.clock, traced);
-            self.calls.spawn(async move { Command::Ended(call.await).into() });
+            let (latest, clock) = (self.latest.clone(), self.clock);
+            self.calls.spawn(async move {
+                let ended = call.await;
+                latest.record(&ended.outcome, clock.now());
+                Command::Ended(ended).into()
+            });
         }
         self.scrub(now);
         if let Some(shared) = &self.shared {

@@ -13,6 +13,7 @@ use crate::engine::core::link::{LinkCommand, LinkError, Linked, Who};
 use crate::engine::core::{Backlog, Command, Counters, Decision, Gate, NoteRef, Settings};
 use crate::engine::feed::{Feed, Listeners};
 use crate::engine::inbox::{self, Asked, Change, Closed, Input, Reply, Summary, Swap};
+use crate::engine::latest::Latest;
 use crate::engine::state::StoreState;
 use crate::engine::tap::{Follower, Tap, TooMany};
 use crate::ids::{ProductId, SessionId, SessionKey, shown};
@@ -51,6 +52,7 @@ pub struct Handle {
     pub(super) store_state: watch::Receiver<StoreState>,
     pub(super) listeners: Listeners,
     pub(super) tap: Tap,
+    pub(super) latest: Latest,
     pub(super) backlog: backlog::Asker,
     pub(super) keys: watch::Receiver<Option<Arc<KeyTable>>>,
     /// On whose account; `None`: the host's own.

@@ -2,8 +2,8 @@
 
 use crate::clock::{Clock, Timestamp};
 use crate::engine::core::{Call, Outcome, Work};
+use crate::engine::latest::word;
 use crate::ids::PluginName;
-use crate::outbox::note::{FailureKind, PostError};
 use crate::traces::{Delivery, Span, Traces};
 
 /// An attempt that is under way.
@@ -99,21 +99,5 @@ impl<'a> About<'a> {
             }
         };
         Self { kind, plugin, idempotency_key, since, sealed }
-    }
-}
-
-/// A failure in a word.
-fn word(error: &PostError) -> &'static str {
-    match error {
-        PostError::Crashed { crash, .. } => crash.code(),
-        PostError::Unavailable { .. } => "unavailable",
-        PostError::Failed(failure) => match failure.kind {
-            FailureKind::Transient => "transient",
-            FailureKind::RateLimited => "rate_limited",
-            FailureKind::Auth => "auth",
-            FailureKind::NotFound => "not_found",
-            FailureKind::Invalid => "invalid",
-            FailureKind::Permanent => "permanent",
-        },
     }
 }

@@ -289,7 +289,7 @@ impl ApiBackend {
         (user_id.is_some() || email.is_some()).then_some(Who::Person { products, user_id, email })
     }
 
-    fn check_open(&self) -> Result<(), LedgerError> {
+    pub(super) fn check_open(&self) -> Result<(), LedgerError> {
         if self.closed.get() { Err(engine::Closed.into()) } else { Ok(()) }
     }
 

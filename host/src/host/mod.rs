@@ -8,6 +8,7 @@
 
 mod api;
 mod conditions;
+mod dashboard;
 mod ingest;
 mod language;
 mod messengers;
@@ -65,6 +66,7 @@ const LAST_LOOK: Duration = Duration::from_secs(2);
 /// A running host.
 pub struct Host {
     addr: SocketAddr,
+    dashboard_addr: Option<SocketAddr>,
     engine: Handle,
     store: Arc<dyn Store>,
     registry: Arc<Registry>,
@@ -73,7 +75,7 @@ pub struct Host {
     stop: CancellationToken,
     /// Streams, their feeders, readers, and who watches the folders: they end when `stop` is cancelled.
     ingest: JoinSet<Result<(), RunError>>,
-    /// The listener: it ends some time after `stop` is cancelled, when its clients are served.
+    /// The listeners: they end some time after `stop` is cancelled, when their clients are served.
     server: JoinSet<Result<(), RunError>>,
     /// The engine: it ends when it has drained.
     core: JoinSet<Result<(), EngineError>>,
@@ -111,8 +113,10 @@ pub enum StartError {
     #[error(transparent)]
     Plugins(#[from] LoadError),
     /// The address can't be listened on.
-    #[error("server: {addr} can't be listened on: {cause}. Choose another `server.listen`")]
+    #[error("{table}: {addr} can't be listened on: {cause}. Choose another `{table}.listen`")]
     Listen {
+        /// The table that names it.
+        table: &'static str,
         /// The address.
         addr: SocketAddr,
         /// The system's words.
@@ -216,9 +220,14 @@ impl Host {
             service = service.with_journal(journal);
         }
         let listen = config.server.listen;
-        let unusable = |cause| StartError::Listen { addr: listen, cause };
-        let listener = TcpListener::bind(listen).await.map_err(unusable)?;
-        let addr = listener.local_addr().map_err(unusable)?;
+        let (listener, addr) = bound("server", listen).await?;
+        let dashboard = match &config.dashboard {
+            None => None,
+            Some(dashboard) => {
+                Some((bound("dashboard", dashboard.listen).await?, dashboard.clone()))
+            }
+        };
+        let dashboard_addr = dashboard.as_ref().map(|((_, addr), _)| *addr);
 
         let stop = CancellationToken::new();
         let mut streams = Streams::new(engine.clone(), registry.clone(), clock, stop.clone());
@@ -236,7 +245,11 @@ impl Host {
         let api = Arc::new(api);
         api.change_products(&config);
 
-        let events = OperatorEvents::new(&config.operator_events, None, clock)?;
+        // Where somebody is led to who is told of something.
+        let pages = dashboard.as_ref().map(|((_, addr), dashboard)| {
+            dashboard.public_url.clone().unwrap_or_else(|| format!("http://{addr}"))
+        });
+        let events = OperatorEvents::new(&config.operator_events, pages, clock)?;
         api.show_event_counts(events.counts());
         let (mut ingest, mut server, mut core) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
         let mut running =
@@ -246,6 +259,12 @@ impl Host {
         let (routes, rules) = (api.clone(), config.server.clone());
         let serving = crate::http::serve(listener, routes, rules, stop.clone());
         server.spawn(async move { Ok(serving.await?) });
+        if let Some(((listener, _), dashboard)) = dashboard {
+            let (source, rules, stop) = (api.clone(), config.server.clone(), stop.clone());
+            server.spawn(async move {
+                Ok(crate::dashboard::serve(listener, source, &dashboard, &rules, stop).await?)
+            });
+        }
         let (watched, stopped) = (registry.clone(), stop.clone());
         ingest.spawn(async move {
             watched.watch(LOOK_EVERY, stopped).await;
@@ -289,6 +308,7 @@ impl Host {
         });
         Ok(Self {
             addr,
+            dashboard_addr,
             engine,
             store,
             registry,
@@ -315,6 +335,11 @@ impl Host {
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Where the dashboard listens, where it is on.
+    pub fn dashboard_addr(&self) -> Option<SocketAddr> {
+        self.dashboard_addr
     }
 
     /// The way into the engine.
@@ -436,6 +461,17 @@ async fn join<E: Into<RunError> + 'static>(
 
 fn flat<E: Into<RunError>>(ended: Result<Result<(), E>, JoinError>) -> Result<(), RunError> {
     ended?.map_err(Into::into)
+}
+
+/// A listener at the address that a table names, and where it is.
+async fn bound(
+    table: &'static str,
+    addr: SocketAddr,
+) -> Result<(TcpListener, SocketAddr), StartError> {
+    let unusable = |cause| StartError::Listen { table, addr, cause };
+    let listener = TcpListener::bind(addr).await.map_err(unusable)?;
+    let local = listener.local_addr().map_err(unusable)?;
+    Ok((listener, local))
 }
 
 /// Opens the store of a configuration.

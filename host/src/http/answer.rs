@@ -29,7 +29,7 @@ pub(super) fn guarded(mut response: Response) -> Response {
 /// An error answer: `{"error": {"code", "message", "next"}}`, and a `detail` beside it where autoplay-sdk
 /// has one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refused {
+pub(crate) struct Refused {
     status: StatusCode,
     code: Cow<'static, str>,
     message: Cow<'static, str>,
@@ -55,6 +55,11 @@ impl Refused {
     ) -> Self {
         let (code, message, next) = (code.into(), message.into(), next.into());
         Self { status, code, message, next, extra: None, detail: None }
+    }
+
+    /// Status, what is wrong, and what to do: for whoever says it in another form.
+    pub(crate) fn into_parts(self) -> (StatusCode, Cow<'static, str>, Cow<'static, str>) {
+        (self.status, self.message, self.next)
     }
 
     pub(super) fn method_not_allowed(allowed: &[&str]) -> Self {

@@ -30,7 +30,7 @@ const PASSED_ON: [HeaderName; 8] = [
 ];
 
 /// What a browser says of the page that asks; no page can change it.
-pub(super) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+pub(crate) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 const SET_TOKEN: &str =
     "set `token` in [server] and send `Authorization: Bearer TOKEN`, or send a key of this host";
@@ -182,10 +182,7 @@ fn after_scheme(value: &HeaderValue) -> Option<&[u8]> {
 
 fn this_machine(peer: SocketAddr, head: &Parts, host: Option<&Authority>) -> Result<(), Refused> {
     let headers = &head.headers;
-    // Proxies speak HTTP/1.0 that were not told otherwise; programs have not done so for long.
-    let is_passed_on =
-        head.version < Version::HTTP_11 || PASSED_ON.iter().any(|name| headers.contains_key(name));
-    if !is_loopback(peer.ip()) || is_passed_on {
+    if !comes_from_this_machine(peer, head) {
         return Err(Refused::unauthorized(
             "without a token only programs on this machine are served",
             SET_TOKEN,
@@ -210,8 +207,16 @@ fn this_machine(peer: SocketAddr, head: &Parts, host: Option<&Authority>) -> Res
     Ok(())
 }
 
+/// Whether a request comes from this machine, and no proxy says that it passed it on.
+pub(crate) fn comes_from_this_machine(peer: SocketAddr, head: &Parts) -> bool {
+    // Proxies speak HTTP/1.0 that were not told otherwise; programs have not done so for long.
+    let is_passed_on = head.version < Version::HTTP_11
+        || PASSED_ON.iter().any(|name| head.headers.contains_key(name));
+    is_loopback(peer.ip()) && !is_passed_on
+}
+
 /// Whether a name or an address in `Host` is this machine's own.
-pub(super) fn is_this_machine(host: &Authority) -> bool {
+pub(crate) fn is_this_machine(host: &Authority) -> bool {
     let name = host.host();
     let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     address.map_or(name.eq_ignore_ascii_case("localhost"), is_loopback)

@@ -22,7 +22,7 @@ const GRACE: Duration = Duration::from_secs(5);
 const LEAST_RATE: usize = 1024;
 
 /// Reads the body of `request`, up to `max` bytes.
-pub(super) async fn read(request: Request, max: usize) -> Result<Bytes, Refused> {
+pub(crate) async fn read(request: Request, max: usize) -> Result<Bytes, Refused> {
     let declared = request
         .headers()
         .get(CONTENT_LENGTH)

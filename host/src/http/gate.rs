@@ -23,14 +23,14 @@ use crate::access::{Actor, Caller, Scope};
 use crate::config::{PageOrigin, Server};
 
 /// Most bytes of a request's head: its first line and its headers, with their line breaks.
-pub(super) const MAX_HEAD_BYTES: usize = 64 * 1024;
+pub(crate) const MAX_HEAD_BYTES: usize = 64 * 1024;
 
 /// When to come again while all connections are in use.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// The client's address, put into each request by the accept loop.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(pub(super) SocketAddr);
+pub(crate) struct Peer(pub(crate) SocketAddr);
 
 /// Who may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,8 +118,8 @@ struct Judge {
     event_origins: Vec<PageOrigin>,
 }
 
-/// The names that agents may call the host by.
-struct Names {
+/// The names that agents may call the host by, or operators its dashboard.
+pub(crate) struct Names {
     /// The listener's address and the host of `public_url`.
     own: Vec<String>,
     /// As configured, with or without a port.
@@ -142,15 +142,7 @@ impl Gate {
         peer: SocketAddr,
         head: &Parts,
     ) -> Result<Option<Caller>, Refused> {
-        if head_bytes(head) > MAX_HEAD_BYTES {
-            return Err(Refused::new(
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                "head_too_large",
-                format!("the request's head is larger than {MAX_HEAD_BYTES} bytes"),
-                "send less in the address and the headers",
-            ));
-        }
-        let host = named_host(head)?;
+        let host = checked_host(head)?;
         let page = self.page(access, &head.headers);
         // A browser asks first whether a page may, and doesn't send the page's token then.
         let asks_first = matches!(page, Asking::Page(_)) && head.method == Method::OPTIONS;
@@ -222,20 +214,23 @@ impl Gate {
 
 impl Names {
     fn of(server: &Server, local: SocketAddr) -> Self {
-        let public = server.public_url.as_deref().and_then(|url| url.parse::<Uri>().ok());
+        let configured = server.mcp.iter().flat_map(|mcp| &mcp.hosts);
+        let configured = configured.filter_map(|host| host.parse().ok()).collect();
+        Self { configured, ..Self::of_listener(server.public_url.as_deref(), local) }
+    }
+
+    /// Those of a listener at `local`.
+    pub(crate) fn of_listener(public_url: Option<&str>, local: SocketAddr) -> Self {
+        let public = public_url.and_then(|url| url.parse::<Uri>().ok());
         let public = public.as_ref().and_then(Uri::host).map(str::to_owned);
         let listener = (!local.ip().is_unspecified()).then(|| match local {
             SocketAddr::V4(v4) => v4.ip().to_string(),
             SocketAddr::V6(v6) => format!("[{}]", v6.ip()),
         });
-        let configured = server.mcp.iter().flat_map(|mcp| &mcp.hosts);
-        Self {
-            own: public.into_iter().chain(listener).collect(),
-            configured: configured.filter_map(|host| host.parse().ok()).collect(),
-        }
+        Self { own: public.into_iter().chain(listener).collect(), configured: Vec::new() }
     }
 
-    fn have(&self, host: &Authority) -> bool {
+    pub(crate) fn have(&self, host: &Authority) -> bool {
         let is_configured = |it: &Authority| {
             it.host().eq_ignore_ascii_case(host.host())
                 && (it.port().is_none() || it.port_u16() == host.port_u16())
@@ -244,6 +239,19 @@ impl Names {
             || self.own.iter().any(|own| own.eq_ignore_ascii_case(host.host()))
             || self.configured.iter().any(is_configured)
     }
+}
+
+/// The host that a request names, where its head is within the bounds.
+pub(crate) fn checked_host(head: &Parts) -> Result<Option<Authority>, Refused> {
+    if head_bytes(head) > MAX_HEAD_BYTES {
+        return Err(Refused::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "head_too_large",
+            format!("the request's head is larger than {MAX_HEAD_BYTES} bytes"),
+            "send less in the address and the headers",
+        ));
+    }
+    named_host(head)
 }
 
 /// The host that a request names. There are no two of them, whether in two headers or in the target.

@@ -72,14 +72,19 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use answer::Refused;
 pub use audit::audit_json;
+pub(crate) use auth::{SEC_FETCH_SITE, comes_from_this_machine, is_this_machine};
 pub use backend::{
     Backend, LinkRequest, NoProduct, Part, PluginReport, PluginsReport, PushAnswer, PushRequest,
     Readiness, StreamReadiness, StreamState, WebhookAnswer,
 };
+pub(crate) use body::read as read_body;
+pub(crate) use gate::{Names, Peer, checked_host};
 pub use help::decision_json;
 pub use reload_record::{
     AskedBy, RefusalCode, Reload, ReloadCounts, ReloadOutcome, ReloadProblem, ReloadRefusal,
     Reloads,
 };
+pub(crate) use server::serve_router;
 pub use server::{ServeError, serve};

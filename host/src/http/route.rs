@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::MatchedPath;
 use axum::handler::Handler;
-use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, any, on};
 use axum::{Extension, Router, middleware};
 use http::Method;
-use tower::ServiceExt;
 
 use super::answer::Refused;
 use super::gate::{self, Access, Guard};
@@ -87,8 +85,8 @@ impl GuardedRouter {
         Self(router.with_state(state))
     }
 
-    /// Answers a request.
-    pub(super) async fn answer(self, request: Request) -> Response {
-        self.0.oneshot(request).await.into_response()
+    /// For whoever accepts connections.
+    pub(super) fn into_inner(self) -> Router {
+        self.0
     }
 }

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::MatchedPath;
+use axum::response::IntoResponse;
 use http::header::CONNECTION;
 use http::{HeaderValue, StatusCode};
 use hyper::body::Incoming;
@@ -21,11 +23,11 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
 
 use super::backend::Backend;
 use super::gate::{MAX_HEAD_BYTES, Peer};
 use super::permits::{ConnectionPermit, Connections};
-use super::route::GuardedRouter;
 use super::routes;
 use super::wire::Wire;
 use crate::config::Server;
@@ -68,18 +70,26 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> Result<(), ServeError> {
     let local = listener.local_addr()?;
-    let shared = Shared {
-        router: routes::router(backend.clone(), &server, local),
-        backend,
-        requests: TaskTracker::new(),
-        header_timeout: server.header_timeout,
-    };
+    tracing::info!(listen = %local, "http: listening");
+    let router = routes::router(backend.clone(), &server, local).into_inner();
+    serve_router(listener, router, backend, &server, stop).await
+}
+
+/// Serves a router, within the bounds of `[server]`, until `stop`: as [`serve`].
+pub(crate) async fn serve_router(
+    listener: TcpListener,
+    router: Router,
+    backend: Arc<dyn Backend>,
+    server: &Server,
+    stop: CancellationToken,
+) -> Result<(), ServeError> {
+    let requests = TaskTracker::new();
+    let shared = Shared { router, backend, requests, header_timeout: server.header_timeout };
     let permits = Connections::new(server.max_connections, server.max_connections_per_peer);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let mut counts = interval(REFUSALS_WINDOW);
     counts.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    tracing::info!(listen = %local, "http: listening");
     // Kept from one turn to the next: who was accepted may wait for a permit.
     let mut accepting = Box::pin(accept(&listener, &permits));
     loop {
@@ -103,7 +113,7 @@ pub async fn serve(
 
 #[derive(Clone)]
 struct Shared {
-    router: GuardedRouter,
+    router: Router,
     backend: Arc<dyn Backend>,
     /// One token for each request under way.
     requests: TaskTracker,
@@ -152,7 +162,7 @@ async fn connection(
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(Peer(peer));
             request.extensions_mut().insert(permit.clone());
-            let mut answer = router.answer(request).await;
+            let mut answer = router.oneshot(request).await.into_response();
             permit.waits();
             drop(under_way);
             log(&*backend, answer.extensions().get(), answer.status());

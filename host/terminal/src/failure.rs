@@ -141,7 +141,7 @@ mod tests {
     fn an_address_that_is_taken_is_told_in_its_parts() {
         let cause = std::io::Error::from(std::io::ErrorKind::AddrInUse);
         let addr = "127.0.0.1:8787".parse().unwrap();
-        let failure = only(StartError::Listen { addr, cause }.into());
+        let failure = only(StartError::Listen { table: "server", addr, cause }.into());
         assert_eq!((&*failure.stage, &*failure.subject), ("server", "127.0.0.1:8787"));
         assert_eq!(failure.next.as_deref(), Some("Choose another `server.listen`"));
         assert!(failure.cause.contains("can't be listened on"), "{}", failure.cause);

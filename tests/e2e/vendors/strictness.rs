@@ -12,7 +12,8 @@ async fn judge(server: &VendorServer, cases: &[Case<'_>]) {
     let client = reqwest::Client::builder().no_proxy().build().expect("a plain client");
     let mut refused = 0;
     for (method, path, headers, body, wanted) in cases {
-        let mut request = client.request(method.parse().expect("a method"), server.url() + path);
+        let mut request =
+            client.request(method.parse().expect("a method"), server.url() + path.as_str());
         for (name, value) in *headers {
             request = request.header(*name, *value);
         }

@@ -17,19 +17,26 @@ pub(crate) fn redis(run: impl Fn(&mut Command) -> Result<(), String>) -> Result<
     if is_there("redis-server") { Ok(()) } else { Err(BY_HAND.to_owned()) }
 }
 
-/// Installs Chromium where it is missing and this machine lets us. Where it can't be had, the test that needs it says so
-/// and is left out.
+/// Installs Chromium and its driver where they are missing and this machine lets us. Where they can't be had, the tests that need
+/// them say so and are left out.
 pub(crate) fn chromium(
     run: impl Fn(&mut Command) -> Result<(), String>,
     say: impl Fn(&str),
 ) -> Result<(), String> {
     const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
-    if NAMES.into_iter().any(is_there) {
-        return Ok(());
+    for (package, is_here) in [
+        ("chromium", NAMES.into_iter().any(is_there)),
+        ("chromium-driver", is_there("chromedriver")),
+    ] {
+        let wanted = !is_here && can_install();
+        if let Err(error) = if wanted { install(package, &run) } else { Ok(()) } {
+            say(&error);
+        }
     }
-    let installed = if can_install() { install("chromium", run) } else { Ok(()) };
-    if let Err(error) = installed {
-        say(&error);
+    if !is_there("chromedriver") {
+        say(
+            "no driver of Chromium is here and none can be installed: what the dashboard's pages do isn't tested",
+        );
     }
     if !NAMES.into_iter().any(is_there) {
         say(

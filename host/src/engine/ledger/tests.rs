@@ -11,6 +11,7 @@ use crate::engine::core::{Answer, Command, Decision, Gate, NoteRef};
 use crate::engine::feed::Publisher;
 use crate::engine::handle::Handle;
 use crate::engine::inbox::{self, Input};
+use crate::engine::latest::Latest;
 use crate::engine::state::StoreState;
 use crate::ids::{ConversationId, ProductId, SessionId, SessionKey};
 use crate::outbox::attempt::Attempts;
@@ -334,6 +335,7 @@ fn engine(takes: Duration) -> (Handle, tokio::task::JoinHandle<Asked>) {
         store_state: tokio::sync::watch::channel(StoreState::Serving).1,
         listeners: Publisher::new().listeners(),
         tap: crate::engine::tap::Teller::default().tap(),
+        latest: Latest::default(),
         backlog: crate::engine::backlog::channel().1,
         keys: tokio::sync::watch::channel(None).1,
         by: None,
@@ -472,4 +474,26 @@ fn ages_have_a_unit_and_no_sign() {
     }
     assert_eq!(parse_age("99999999999999999999h"), Err(InvalidAge));
     assert_eq!(parse_age("18446744073709551615d"), Err(InvalidAge));
+}
+
+#[tokio::test]
+async fn what_fails_is_grouped_by_plugin_and_code_with_dead_letters_first() {
+    let hour = Duration::from_secs(3600);
+    let mut changes = vec![
+        dead(note("p", "a", 1, hour), "404: conversation 17 is gone", NOW),
+        dead(note("p", "b", 1, 2 * hour), "404: conversation 18 is gone", NOW),
+        dead(note("p", "c", 1, hour), "poison: it was in flight in 3 crashes", NOW),
+        dead(note("q", "a", 1, hour), "404: conversation 1 is gone", NOW),
+    ];
+    changes.extend(waiting(&note("p", "d", 1, hour), None));
+    let found = failures(&store(changes).await, NOW).await.unwrap();
+    assert!(found.counted_all);
+    let groups: Vec<_> = found
+        .groups
+        .iter()
+        .map(|it| (it.product.as_str(), &*it.code, it.dead, it.waiting, it.oldest_seconds))
+        .collect();
+    let expected =
+        [("p", "404", 2, 0, 7200.0), ("p", "poison", 1, 0, 3600.0), ("q", "404", 1, 0, 3600.0)];
+    assert_eq!(groups, expected, "what waits for its turn isn't among them");
 }
