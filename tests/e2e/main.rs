@@ -7,6 +7,7 @@ mod context;
 mod crash;
 mod dashboard;
 mod demo;
+mod disabled;
 mod erase;
 mod identity;
 mod kills;

@@ -5,6 +5,7 @@ mod away;
 mod believing;
 mod bounds;
 mod decisions;
+mod disabled;
 mod erase;
 mod gate;
 mod history;

@@ -8,6 +8,7 @@ mod authors;
 mod check;
 mod client;
 mod compile;
+mod doctor;
 mod erase;
 mod events;
 mod generate;
@@ -111,6 +112,9 @@ enum Command {
     Key(key::KeyCommand),
     /// Shows what people changed, and who they were
     Audit(audit::AuditArgs),
+    /// Looks at configuration, hosts, store, keys, plugins and the running host, and says what to do
+    #[command(after_help = "Example: sidenote doctor, then sidenote doctor --fix")]
+    Doctor(doctor::DoctorArgs),
     /// Has a running host read its configuration again, and says what that changed
     Reload(reload::ReloadArgs),
     #[cfg_attr(feature = "authors", doc = "Looks at components and packs them")]
@@ -146,6 +150,7 @@ impl Command {
             Self::Erase(_) => "erase",
             Self::Key(_) => "key",
             Self::Audit(_) => "audit",
+            Self::Doctor(_) => "doctor",
             Self::Plugin(_) => "plugin",
             Self::Stream(_) => "stream",
             Self::Reload(_) => "reload",
@@ -164,6 +169,8 @@ impl Command {
             Self::Demo(_) => Level::ERROR,
             // What a component that is tried out writes is no news.
             Self::Plugin(_) | Self::CompileComponent(_) => Level::ERROR,
+            // Its findings say what the log would.
+            Self::Doctor(_) => Level::ERROR,
             Self::Run(_)
             | Self::Check(_)
             | Self::Outbox(_)
@@ -193,6 +200,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Key(command) => block_on(key::run(command)),
         Command::Audit(args) => block_on(audit::audit(args)),
         Command::Stream(command) => block_on(stream::stream(command)),
+        Command::Doctor(args) => block_on(doctor::doctor(args)),
         Command::Reload(args) => block_on(reload::reload(args)),
         Command::Plugin(command) => block_on(plugin::plugin(command)),
         Command::Tap(args) => block_on(tap::tap(args)),

@@ -35,23 +35,34 @@ pub(super) async fn reload(args: ReloadArgs) -> anyhow::Result<ExitCode> {
     if args.json {
         output::data(&json!(reload).to_string())?;
     }
-    let Some(Reload { outcome, .. }) = reload else {
-        output::say("nothing was reloaded since the host started");
-        return Ok(ExitCode::SUCCESS);
-    };
-    match outcome {
+    match reload {
+        Some(reload) => Ok(say(reload)),
+        None => {
+            output::say("nothing was reloaded since the host started");
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Has a host read its configuration again, and says what came of it.
+pub(crate) async fn have_read(client: &Client) -> anyhow::Result<ExitCode> {
+    Ok(say(ask(client).await?))
+}
+
+fn say(reload: Reload) -> ExitCode {
+    match reload.outcome {
         ReloadOutcome::Applied { changes } => {
             output::say(&format!("reloaded: {}", told(&changes)));
-            Ok(ExitCode::SUCCESS)
+            ExitCode::SUCCESS
         }
         ReloadOutcome::Unchanged => {
             output::say("nothing to reload: the configuration is the one that is in force");
-            Ok(ExitCode::SUCCESS)
+            ExitCode::SUCCESS
         }
         ReloadOutcome::Refused(refusal) => {
             let ReloadRefusal { code, .. } = &refusal;
             output::say(&format!("refused, and nothing was swapped:\n{refusal}\n{}", code.next()));
-            Ok(exit::NOT_DONE)
+            exit::NOT_DONE
         }
     }
 }

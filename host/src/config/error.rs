@@ -217,6 +217,8 @@ pub struct Warning {
     pub section: String,
     /// What, and the way out.
     pub message: String,
+    /// The file of a secret that others can read, where it is about one.
+    pub exposed: Option<PathBuf>,
 }
 
 impl fmt::Display for Warning {

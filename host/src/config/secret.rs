@@ -104,7 +104,12 @@ pub(super) fn value(
                             mode & 0o777,
                             path.display()
                         );
-                        section.reader.warn(section.place_of(key), &section.name(), message);
+                        section.reader.warn_exposed(
+                            section.place_of(key),
+                            &section.name(),
+                            &path,
+                            message,
+                        );
                     }
                     (value, format!("the file {}", path.display()))
                 }

@@ -77,7 +77,13 @@ impl<'a> Reader<'a> {
     /// Tells of something that can be used and had better be seen to.
     pub(super) fn warn(&self, place: Place, section: &str, message: String) {
         let section = section.to_owned();
-        self.warnings.borrow_mut().push(Warning { place, section, message });
+        self.warnings.borrow_mut().push(Warning { place, section, message, exposed: None });
+    }
+
+    /// Tells of a secret's file that others can read.
+    pub(super) fn warn_exposed(&self, place: Place, section: &str, file: &Path, message: String) {
+        let (section, exposed) = (section.to_owned(), Some(file.to_owned()));
+        self.warnings.borrow_mut().push(Warning { place, section, message, exposed });
     }
 
     /// The same, reading the secrets of one table alone: whoever doesn't use the others needn't have them.

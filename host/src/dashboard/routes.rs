@@ -29,12 +29,13 @@ fn form<T: 'static>(path: &'static str, needs: Needs, it: impl Handler<T, Dashbo
 }
 
 /// Every address.
-pub(super) fn table() -> [Route; 14] {
+pub(super) fn table() -> [Route; 15] {
     const MAY_READ: Needs = Needs::Scope(Read);
     const MAY_OPERATE: Needs = Needs::Scope(Operate);
     [
         page("/", MAY_READ, overview::show),
         page("/plugins", MAY_READ, plugins::show),
+        form("/plugins/switch", MAY_OPERATE, plugins::switch),
         page("/sessions", MAY_READ, search::show),
         // With what people did only for those who may see that.
         page("/sessions/{product}/{session}", MAY_READ, timeline::show),

@@ -10,6 +10,7 @@ use crate::engine::core::helping::HelpError;
 use crate::engine::core::keys::{KeyError, KeyRow};
 use crate::engine::core::link::{LinkError, Linked};
 use crate::engine::core::resend::{ResendError, Resent};
+use crate::engine::core::switch::{SwitchError, Switched};
 use crate::engine::core::{Answer, Command, Settings};
 use crate::ids::SessionKey;
 use crate::offers::help::{Heard, Standing};
@@ -78,6 +79,7 @@ pub(super) enum Reply {
     Heard(oneshot::Sender<Vec<(SessionKey, Heard)>>),
     Helped(oneshot::Sender<Result<Standing, HelpError>>),
     Keyed(oneshot::Sender<Result<KeyRow, KeyError>>),
+    Switched(oneshot::Sender<Result<Switched, SwitchError>>),
     /// Only that it is committed.
     Done(oneshot::Sender<()>),
 }
@@ -99,6 +101,7 @@ impl Reply {
             (Self::Heard(reply), Answer::Heard(heard)) => drop(reply.send(heard)),
             (Self::Helped(reply), Answer::Helped(helped)) => drop(reply.send(helped)),
             (Self::Keyed(reply), Answer::Keyed(keyed)) => drop(reply.send(keyed)),
+            (Self::Switched(reply), Answer::Switched(done)) => drop(reply.send(done)),
             (Self::Done(reply), _) => drop(reply.send(())),
             (
                 Self::Nobody
@@ -112,7 +115,8 @@ impl Reply {
                 | Self::Replied(_)
                 | Self::Heard(_)
                 | Self::Helped(_)
-                | Self::Keyed(_),
+                | Self::Keyed(_)
+                | Self::Switched(_),
                 _,
             ) => {}
         }
@@ -137,6 +141,7 @@ impl Reply {
             | Self::Heard(_)
             | Self::Helped(_)
             | Self::Keyed(_)
+            | Self::Switched(_)
             | Self::Done(_) => {}
         }
     }

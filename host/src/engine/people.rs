@@ -13,12 +13,14 @@ use crate::engine::core::rows::read;
 use crate::engine::handle::Handle;
 use crate::engine::inbox::{Closed, Reply};
 use crate::ids::ProductId;
+use crate::outbox::account::Disabled;
 use crate::store::{Group, Key, Store, StoreError, Table};
 
 pub use crate::engine::core::audit::{
     Act, AuditRow, Deed, Outcome, Subject as SubjectHash, SubjectKind,
 };
 pub use crate::engine::core::keys::{KeyChange, KeyError, KeyRow, KeyTable, MOST_KEYS};
+pub use crate::engine::core::switch::{MOST_REASON, PluginSwitch, SwitchError, SwitchTo, Switched};
 
 impl Handle {
     /// The same way into the engine, on somebody's account: what is changed through it is put on record in the audit log,
@@ -66,6 +68,34 @@ impl Handle {
         let deed = self.deed(act, None);
         let changed = self.ask(Command::Key(change), deed, Reply::Keyed).await;
         changed.unwrap_or(Err(KeyError::Unavailable))
+    }
+
+    /// Has a plugin not called from here on, or called again. Returns after the commit.
+    ///
+    /// # Errors
+    /// Nothing changed, and why.
+    pub async fn switch_plugin(&self, switch: PluginSwitch) -> Result<Switched, SwitchError> {
+        let plugin = switch.plugin.clone();
+        let act = match &switch.to {
+            SwitchTo::Disabled { reason } => {
+                Act::PluginDisabled { plugin, reason: reason.is_some() }
+            }
+            SwitchTo::Enabled => Act::PluginEnabled { plugin },
+        };
+        let deed = self.deed(act, None);
+        let switched = self.ask(Command::Switch(switch), deed, Reply::Switched).await;
+        switched.unwrap_or(Err(SwitchError::Unavailable))
+    }
+
+    /// That a person has a plugin not called.
+    pub fn disabled(&self, plugin: &str) -> Option<Disabled> {
+        self.gate.disabled(plugin)
+    }
+
+    /// Whether a plugin may be asked what isn't a delivery: what a webhook means, whether to offer help. Before it is
+    /// known what people decided of it, it may not.
+    pub fn may_ask(&self, plugin: &str) -> bool {
+        self.keys.borrow().is_some() && self.disabled(plugin).is_none()
     }
 
     /// Remembers when keys were used last. Returns after the commit.

@@ -20,7 +20,9 @@ use crate::engine::ledger::{
     ResendFailure, Timeline, TimelineWant, Want,
 };
 use crate::engine::link::{Identity, LinkCommand, LinkError, LinkMode, Linked, Who, Word};
-use crate::engine::people::{Act, AuditCursor, AuditPage, Outcome, audited};
+use crate::engine::people::{
+    Act, AuditCursor, AuditPage, Outcome, PluginSwitch, SwitchError, Switched, audited,
+};
 use crate::engine::tap::{Follower, TooMany};
 use crate::engine::{self, Handle, StoreState};
 use crate::host::Closed;
@@ -28,8 +30,8 @@ use crate::host::ingest::IngestService;
 use crate::host::readers::Asked;
 use crate::host::reload::ReloadHandle;
 use crate::http::{
-    Backend, LinkRequest, NoProduct, Part, PluginReport, PluginsReport, PushAnswer, PushRequest,
-    Readiness, Reload, Reloads, StreamReadiness, StreamState, WebhookAnswer,
+    Backend, DisabledPlugin, LinkRequest, NoProduct, Part, PluginReport, PluginsReport, PushAnswer,
+    PushRequest, Readiness, Reload, Reloads, StreamReadiness, StreamState, WebhookAnswer,
 };
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::keys::{KeyChange, KeyError, KeyRow, Keys};
@@ -50,6 +52,12 @@ use crate::telemetry::Refusals;
 
 /// When a platform shall send a webhook again that could not be accepted.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// When a platform shall send a webhook again whose plugin a person has disabled.
+const RETRY_DISABLED_AFTER: Duration = Duration::from_secs(60);
+
+/// Said of a plugin that a person has disabled, where anyone can read it.
+pub(super) const BY_OPERATOR: &str = "it was disabled by an operator";
 
 /// The backend of the routes.
 pub(super) struct ApiBackend {
@@ -328,6 +336,9 @@ impl Backend for ApiBackend {
             return Some(WebhookAnswer::Unavailable { retry_after: RETRY_AFTER });
         }
         match self.registry.reads_webhooks(plugin) {
+            Ok(()) if !self.engine.may_ask(plugin) => {
+                Some(WebhookAnswer::Unavailable { retry_after: RETRY_DISABLED_AFTER })
+            }
             Ok(()) => None,
             Err(ReceiveError::NoSuchPlugin | ReceiveError::NoWebhook) => {
                 Some(WebhookAnswer::UnknownPlugin)
@@ -359,6 +370,28 @@ impl Backend for ApiBackend {
         self.engine.on_behalf_of(by.clone()).change_keys(change).await
     }
 
+    async fn switch_plugin(
+        &self,
+        switch: PluginSwitch,
+        by: &Actor,
+    ) -> Result<Switched, SwitchError> {
+        if self.closed.get() {
+            return Err(SwitchError::Unavailable);
+        }
+        let plugin = switch.plugin.clone();
+        let switched = self.engine.on_behalf_of(by.clone()).switch_plugin(switch).await?;
+        match (&switched.disabled, switched.changed) {
+            (Some(_), true) => {
+                tracing::warn!(%plugin, by = by.words(), "plugins: a person has it not called any more; what is for it waits");
+            }
+            (None, true) => {
+                tracing::info!(%plugin, by = by.words(), "plugins: a person has it called again");
+            }
+            (_, false) => {}
+        }
+        Ok(switched)
+    }
+
     async fn audited(
         &self,
         limit: usize,
@@ -372,8 +405,9 @@ impl Backend for ApiBackend {
     }
 
     async fn webhook(&self, plugin: &str, request: WebhookRequest) -> WebhookAnswer {
-        if self.closed.get() {
-            return WebhookAnswer::Unavailable { retry_after: RETRY_AFTER };
+        // Somebody may have disabled it while the body was read.
+        if let Some(refused) = self.refuses_webhook(plugin) {
+            return refused;
         }
         let mut received = match self.registry.receive_once(plugin, request).await {
             Ok(received) => received,
@@ -674,6 +708,9 @@ impl Backend for ApiBackend {
             // The whole reason is in the log; it may name files.
             let last = errors.iter().find(|(name, _)| *name == state.name).map(|(_, last)| last);
             let part = match state.health {
+                _ if self.engine.disabled(&state.name).is_some() => {
+                    Part::NotReady { cause: BY_OPERATOR.to_owned() }
+                }
                 Health::Loaded => posts(last),
                 Health::Compiling => Part::NotReady {
                     cause: "it is being compiled; its notes wait until it is".to_owned(),
@@ -729,6 +766,10 @@ impl Backend for ApiBackend {
         self.gather().await
     }
 
+    fn plugin_lines(&self, plugin: &str, behind: u64, limit: usize) -> Option<Vec<plugin::Line>> {
+        self.registry.lines(plugin, behind, limit)
+    }
+
     fn plugins(&self) -> PluginsReport {
         let accounts = self.engine.accounts();
         let report = |state: plugin::PluginState| {
@@ -736,7 +777,9 @@ impl Backend for ApiBackend {
             let of_plugin = accounts.iter().find(|account| account.plugin == state.name);
             let breaker = of_plugin.map_or("closed", |account| account.breaker);
             let last_error = of_plugin.and_then(|account| account.last_error.clone());
-            PluginReport { state, breaker: Some(breaker.to_owned()), last_error }
+            let disabled = of_plugin.and_then(|account| account.disabled.clone());
+            let disabled = disabled.map(DisabledPlugin::from);
+            PluginReport { state, breaker: Some(breaker.to_owned()), last_error, disabled }
         };
         PluginsReport {
             plugins: self.registry.states().into_iter().map(report).collect(),

@@ -1,6 +1,6 @@
 //! What a person must see to at this moment, gathered from all stages.
 
-use super::api::ApiBackend;
+use super::api::{ApiBackend, BY_OPERATOR};
 use crate::engine::StoreState;
 use crate::http::{Backend, StreamState};
 use crate::operator_events::{Condition, Kind, Look};
@@ -21,6 +21,7 @@ impl Look for ApiBackend {
         for state in self.registry().states() {
             // The whole reason is in the log; it may name files.
             let reason = match state.health {
+                _ if self.engine().disabled(&state.name).is_some() => BY_OPERATOR,
                 Health::Failed => "it can't be loaded; see the log",
                 Health::HeldBack => "it traps again and again; see the log",
                 Health::Loaded | Health::Compiling | Health::NotConfigured | Health::Unhealthy => {

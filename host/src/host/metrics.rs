@@ -114,7 +114,8 @@ impl ApiBackend {
         // A file that no table names may be listed under any name.
         for state in registry.states() {
             if shown.plugins.contains(&state.name) {
-                plugin_state(&state, scrape);
+                let disabled = self.engine().disabled(&state.name).is_some();
+                plugin_state(&state, disabled, scrape);
             }
         }
         for (name, totals) in registry.totals() {
@@ -173,15 +174,16 @@ fn flag(is: bool) -> f64 {
     f64::from(u8::from(is))
 }
 
-fn plugin_state(plugin: &PluginState, scrape: &mut Scrape) {
+fn plugin_state(plugin: &PluginState, disabled: bool, scrape: &mut Scrape) {
     let name = &*plugin.name;
     let state = match plugin.health {
+        Health::NotConfigured => return,
+        _ if disabled => "disabled",
         Health::Loaded => "loaded",
         Health::Compiling => "compiling",
         Health::Failed => "failed",
         Health::Unhealthy => "unhealthy",
         Health::HeldBack => "held_back",
-        Health::NotConfigured => return,
     };
     scrape.state(&names::PLUGIN_STATE, &[name], state);
     scrape.level(&names::PLUGIN_WEBHOOKS_TRAP, &[name], flag(plugin.webhooks_trap));

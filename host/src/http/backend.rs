@@ -24,7 +24,7 @@ use crate::engine::ledger::{
     TimelineWant, Want,
 };
 use crate::engine::link::{LinkError, LinkMode, Linked};
-use crate::engine::people::{AuditCursor, AuditPage};
+use crate::engine::people::{AuditCursor, AuditPage, PluginSwitch, SwitchError, Switched};
 use crate::engine::tap::{Follower, TooMany};
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::keys::{KeyChange, KeyError, KeyRow, Keys};
@@ -32,9 +32,10 @@ use crate::llm::Replies;
 use crate::metrics::Scrape;
 use crate::offers::help::Standing;
 use crate::offers::launch::LaunchEvent;
+use crate::outbox::account::Disabled;
 use crate::outbox::delivery_id::DeliveryId;
 use crate::outbox::trouble::LastError;
-use crate::plugin::{CacheTotals, PluginState, ReloadTotals, WebhookRequest};
+use crate::plugin::{CacheTotals, Line, PluginState, ReloadTotals, WebhookRequest};
 use crate::store::StoreError;
 use crate::stream::push::PushError;
 use crate::telemetry::Refusals;
@@ -65,6 +66,15 @@ pub trait Backend: Send + Sync + 'static {
     /// Makes a key or revokes one. Returns after the commit. By default none can be.
     async fn change_keys(&self, _change: KeyChange, _by: &Actor) -> Result<KeyRow, KeyError> {
         Err(KeyError::Unavailable)
+    }
+
+    /// Has a plugin not called any more, or called again. Returns after the commit. By default there is none.
+    async fn switch_plugin(
+        &self,
+        _switch: PluginSwitch,
+        _by: &Actor,
+    ) -> Result<Switched, SwitchError> {
+        Err(SwitchError::Unknown)
     }
 
     /// What people changed, the newest first. By default nothing is known.
@@ -249,6 +259,12 @@ pub trait Backend: Send + Sync + 'static {
         Scrape::default()
     }
 
+    /// The latest lines that a plugin wrote, behind the one of this number; `None` where there is no such plugin, as by
+    /// default. Must not wait for anything.
+    fn plugin_lines(&self, _plugin: &str, _behind: u64, _limit: usize) -> Option<Vec<Line>> {
+        None
+    }
+
     /// How every plugin is. Must not wait for anything.
     fn plugins(&self) -> PluginsReport;
 }
@@ -284,6 +300,24 @@ pub struct PluginReport {
     /// The last failure of its calls since the start of the host.
     #[serde(default)]
     pub last_error: Option<LastError>,
+    /// Since when a person has it not called, and why; `None`: nobody has.
+    #[serde(default)]
+    pub disabled: Option<DisabledPlugin>,
+}
+
+/// That a person has a plugin not called.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DisabledPlugin {
+    /// Since when, in seconds since the Unix epoch.
+    pub since: f64,
+    /// Why, in the person's words.
+    pub reason: Option<String>,
+}
+
+impl From<Disabled> for DisabledPlugin {
+    fn from(Disabled { since, reason }: Disabled) -> Self {
+        Self { since: since.as_secs_f64(), reason }
+    }
 }
 
 /// What to answer to a webhook.

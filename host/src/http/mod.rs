@@ -76,8 +76,8 @@ pub(crate) use answer::Refused;
 pub use audit::audit_json;
 pub(crate) use auth::{SEC_FETCH_SITE, comes_from_this_machine, is_this_machine};
 pub use backend::{
-    Backend, LinkRequest, NoProduct, Part, PluginReport, PluginsReport, PushAnswer, PushRequest,
-    Readiness, StreamReadiness, StreamState, WebhookAnswer,
+    Backend, DisabledPlugin, LinkRequest, NoProduct, Part, PluginReport, PluginsReport, PushAnswer,
+    PushRequest, Readiness, StreamReadiness, StreamState, WebhookAnswer,
 };
 pub(crate) use body::read as read_body;
 pub(crate) use gate::{Names, Peer, checked_host};

@@ -1,14 +1,159 @@
-//! `GET /plugins`.
+//! `GET /plugins`, `GET /plugins/{name}/logs`, `POST /plugins/{name}/disable` and `POST /plugins/{name}/enable`.
 
-use axum::extract::State;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::extract::{Path, State};
 use axum::response::Response;
-use http::StatusCode;
-use serde_json::json;
+use http::{StatusCode, Uri};
+use serde_json::{Value, json};
 
-use super::answer::json_answer;
+use super::answer::{Refused, json_answer};
+use super::backend::DisabledPlugin;
+use super::json::{Fields, Json, Wanted};
+use super::products;
+use super::query::{self, Asked, Query};
 use super::state::ApiState;
+use crate::access::Caller;
+use crate::engine::people::{MOST_REASON, PluginSwitch, SwitchError, SwitchTo};
+use crate::session::text::printable_line;
+
+/// When to ask again while the store takes nothing.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// How every plugin is. It names files and says why something failed: not for everybody.
 pub(super) async fn list(State(api): State<ApiState>) -> Response {
     json_answer(StatusCode::OK, &json!(api.backend.plugins()))
+}
+
+/// The latest lines that a plugin wrote: they may tell what people did.
+pub(super) async fn logs(
+    State(api): State<ApiState>,
+    Path(name): Path<String>,
+    Query(Since { after, limit }): Query<Since>,
+) -> Result<Response, Refused> {
+    let lines = api.backend.plugin_lines(&name, after, limit);
+    let lines = lines.ok_or_else(|| refused(SwitchError::Unknown))?;
+    let next = lines.last().map_or(after, |line| line.number);
+    Ok(json_answer(StatusCode::OK, &json!({"lines": lines, "next": next})))
+}
+
+/// From where on.
+pub(super) struct Since {
+    after: u64,
+    limit: usize,
+}
+
+impl Asked for Since {
+    fn read(uri: &Uri) -> Result<Self, Refused> {
+        const NEXT: &str =
+            "send, for example, ?limit=20&after=17, with `next` of the answer before, or nothing";
+        let bad = |message: &'static str| {
+            Refused::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_query", message, NEXT)
+        };
+        let mut since = Self { after: 0, limit: 200 };
+        for (name, value) in query::pairs(uri, NEXT)? {
+            match name.as_str() {
+                "limit" => since.limit = query::limit(&value, NEXT)?,
+                "after" => {
+                    let after = value.parse().map_err(|_| bad("after must be a whole number"));
+                    since.after = after?;
+                }
+                _ => return Err(bad("the lines take limit and after, and nothing else")),
+            }
+        }
+        Ok(since)
+    }
+
+    fn within(self, caller: &Caller) -> Result<Self, Refused> {
+        match caller.products.limit() {
+            None => Ok(self),
+            Some(_) => Err(products::whole_host(&caller.products)),
+        }
+    }
+}
+
+/// Has a plugin not called any more.
+pub(super) async fn disable(
+    State(api): State<ApiState>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+    Json(Why { reason }): Json<Why>,
+) -> Result<Response, Refused> {
+    switch(&api, &caller, &name, SwitchTo::Disabled { reason }).await
+}
+
+/// Has a plugin called again.
+pub(super) async fn enable(
+    State(api): State<ApiState>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+) -> Result<Response, Refused> {
+    switch(&api, &caller, &name, SwitchTo::Enabled).await
+}
+
+async fn switch(
+    api: &ApiState,
+    caller: &Caller,
+    name: &str,
+    to: SwitchTo,
+) -> Result<Response, Refused> {
+    let order = PluginSwitch { plugin: name.into(), to };
+    let switched = api.within_deadline(api.backend.switch_plugin(order, &caller.actor)).await?;
+    let switched = switched.map_err(refused)?;
+    let value = json!({
+        "plugin": name,
+        "changed": switched.changed,
+        "disabled": switched.disabled.map(DisabledPlugin::from),
+    });
+    Ok(json_answer(StatusCode::OK, &value))
+}
+
+/// Why a plugin is disabled.
+pub(super) struct Why {
+    reason: Option<String>,
+}
+
+impl Wanted for Why {
+    const EXAMPLE: &'static str =
+        "send, for example, {\"reason\": \"the platform is being moved\"}, or {}";
+
+    fn names() -> Vec<&'static str> {
+        vec!["reason"]
+    }
+
+    fn read(fields: &Fields) -> Result<Self, Refused> {
+        let reason = match fields.get("reason") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(text)) if text.chars().count() <= MOST_REASON => Some(text),
+            Some(_) => {
+                let wanted = format!("reason must be a string of at most {MOST_REASON} characters");
+                return Err(fields.unusable("invalid_body", wanted));
+            }
+        };
+        let reason = reason.map(|text| printable_line(text.trim()).into_owned());
+        Ok(Self { reason: reason.filter(|text| !text.is_empty()) })
+    }
+
+    fn within(self, caller: &Caller) -> Result<Self, Refused> {
+        match caller.products.limit() {
+            None => Ok(self),
+            Some(_) => Err(products::whole_host(&caller.products)),
+        }
+    }
+}
+
+fn refused(error: SwitchError) -> Refused {
+    match error {
+        SwitchError::Unknown => Refused::new(
+            StatusCode::NOT_FOUND,
+            error.code(),
+            "no plugin of this name is configured",
+            "GET /plugins lists the plugins by their names in the configuration",
+        ),
+        SwitchError::Unavailable => {
+            let message = "the store takes nothing at the moment";
+            Refused::unavailable(error.code(), message, RETRY_AFTER)
+        }
+    }
 }

@@ -21,7 +21,7 @@ use crate::access::Scope::{Admin, Operate, Read, Text};
 use crate::config::Server;
 
 /// Every address. The router, the list in a 404 and the tests of access are made of it.
-pub(super) fn table() -> [Route; 35] {
+pub(super) fn table() -> [Route; 38] {
     const GET: &[&str] = &["GET", "HEAD"];
     const POST: &[&str] = &["POST"];
     [
@@ -42,6 +42,9 @@ pub(super) fn table() -> [Route; 35] {
         Route::new("/erase", GET, Needs(Admin, Filter("product")), erase::list),
         Route::new("/erase", POST, Needs(Admin, Body("product_id")), erase::erase),
         Route::new("/plugins", GET, Needs(Read, Host), plugins::list),
+        Route::new("/plugins/{name}/logs", GET, Needs(Text, Host), plugins::logs),
+        Route::new("/plugins/{name}/disable", POST, Needs(Operate, Host), plugins::disable),
+        Route::new("/plugins/{name}/enable", POST, Needs(Operate, Host), plugins::enable),
         Route::new("/metrics", GET, Needs(Read, Host), metrics::metrics),
         Route::new("/tap", &["GET"], Needs(Read, Filter("product")), tap::tap),
         Route::new("/tap/text", &["GET"], Needs(Text, Filter("product")), tap::text),

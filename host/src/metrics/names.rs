@@ -163,7 +163,7 @@ static REPLIES: Label = one_of(
 );
 static STORE_STATES: Label = one_of("state", &["serving", "full", "away", "refused"]);
 static PLUGIN_STATES: Label =
-    one_of("state", &["loaded", "compiling", "failed", "unhealthy", "held_back"]);
+    one_of("state", &["loaded", "compiling", "failed", "unhealthy", "held_back", "disabled"]);
 static INTERFACE: Label = one_of("interface", &CALLED);
 static CALLS: Label = one_of("outcome", &CALL_OUTCOMES);
 static REQUESTS: Label = one_of("status", &REQUEST_OUTCOMES);

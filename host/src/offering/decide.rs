@@ -65,7 +65,10 @@ impl Parts {
         context: TriggerContext,
     ) -> Answers {
         let asked = plugins.into_iter().map(async |plugin| {
-            let answer = ask_plugin(&self.registry, &plugin, &context).await;
+            let answer = match self.engine.may_ask(&plugin) {
+                true => ask_plugin(&self.registry, &plugin, &context).await,
+                false => Answer::Nothing,
+            };
             (plugin, answer)
         });
         Answers(join_all(asked).await.into_iter().collect())

@@ -55,7 +55,7 @@ impl Kind {
     pub fn next(self) -> &'static str {
         match self {
             Self::PluginDisabled => {
-                "look at `sidenote plugin list` and put a version that works in its file"
+                "look at `sidenote plugin list` and put a version that works in its file; what somebody disabled is called again after `sidenote plugin enable`"
             }
             Self::CredentialsRefused => {
                 "renew the plugin's secret; the notes wait and go out by themselves"

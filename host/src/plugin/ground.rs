@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::counters::Counters;
 use super::cpu_permits::CpuPermits;
+use super::lines::Lines;
 use super::stdout::Stdout;
 use crate::config::PluginLimits;
 use crate::egress::EgressClient;
@@ -20,4 +21,6 @@ pub(super) struct Ground {
     pub(super) stdout: Option<Stdout>,
     pub(super) permits: Arc<CpuPermits>,
     pub(super) counters: Arc<Counters>,
+    /// What it wrote lately.
+    pub(super) lines: Arc<Lines>,
 }

@@ -13,6 +13,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use super::clean::clean;
+use super::lines::Lines;
 use crate::egress::SendError;
 use crate::ids::PluginName;
 
@@ -32,6 +33,8 @@ pub(super) struct GuestLog(Arc<Shared>);
 
 struct Shared {
     plugin: PluginName,
+    /// The latest lines, for who asks.
+    latest: Arc<Lines>,
     /// Bytes that a call may write.
     budget: usize,
     left: AtomicUsize,
@@ -42,9 +45,10 @@ struct Shared {
 
 impl GuestLog {
     /// A log that takes `budget` bytes per call.
-    pub(super) fn new(plugin: PluginName, budget: usize) -> Self {
+    pub(super) fn new(plugin: PluginName, budget: usize, latest: Arc<Lines>) -> Self {
         Self(Arc::new(Shared {
             plugin,
+            latest,
             budget,
             left: AtomicUsize::new(budget),
             dropped: AtomicU64::new(0),
@@ -133,6 +137,7 @@ impl GuestLog {
     }
 
     fn emit(&self, level: Level, line: &str) {
+        self.0.latest.add(level, line);
         let plugin = &self.0.plugin;
         match level {
             Level::ERROR => tracing::error!(target: "sidenote::guest", %plugin, "{line}"),
@@ -247,7 +252,9 @@ mod tests {
             .without_time()
             .with_writer(move || writer.clone())
             .finish();
-        tracing::subscriber::with_default(subscriber, || work(&GuestLog::new("bot".into(), 500)));
+        tracing::subscriber::with_default(subscriber, || {
+            work(&GuestLog::new("bot".into(), 500, Arc::default()))
+        });
         let bytes = sink.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
     }

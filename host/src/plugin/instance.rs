@@ -72,7 +72,7 @@ pub(super) struct CpuUsedUp;
 /// A store with nothing in it but limits.
 pub(super) fn store(engine: &Engine, ground: &Arc<Ground>) -> Store<State> {
     let limits = &ground.limits;
-    let log = GuestLog::new(ground.name.clone(), limits.max_log_bytes);
+    let log = GuestLog::new(ground.name.clone(), limits.max_log_bytes, ground.lines.clone());
     let mut wasi_http = WasiHttpCtx::new();
     wasi_http.set_field_size_limit(limits.max_header_bytes);
     // No files, no environment, no arguments; sockets are linked, as Python imports them, and shut.

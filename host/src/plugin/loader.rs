@@ -219,6 +219,7 @@ impl Loader {
             stdout: config.allow_stdout.then(|| self.stdout.clone()),
             permits: self.permits.clone(),
             counters: shared.counters().clone(),
+            lines: shared.lines().clone(),
         });
         let manifest = compiled.manifest.as_deref();
         let version = (compiled.version, manifest.map(|manifest| &*manifest.version));

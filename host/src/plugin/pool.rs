@@ -15,6 +15,7 @@ use super::counters::{Counters, PluginTotals, Slots};
 use super::error::cause;
 use super::ground::Ground;
 use super::instance::{self, CpuUsedUp, State};
+use super::lines::Lines;
 use super::source;
 use super::state::InstanceState;
 use super::supervise::{Condition, Supervisor};
@@ -61,6 +62,8 @@ pub(super) struct Shared {
     /// The webhooks that were accepted.
     accepted: Claims,
     counters: Arc<Counters>,
+    /// What it wrote lately.
+    lines: Arc<Lines>,
 }
 
 /// What a call waits in, by who is behind it.
@@ -123,15 +126,21 @@ pub(super) enum Stopped {
 impl Shared {
     /// With capacity for so many posts at the same time.
     pub(super) fn new(concurrency: usize) -> Self {
-        Self::over(concurrency, Claims::new(Limits::DAY), Arc::default())
+        Self::over(concurrency, Claims::new(Limits::DAY), Arc::default(), Arc::default())
     }
 
     /// With capacity for another number. While calls of the versions before end, there may be more than that.
     pub(super) fn with_capacity_for(&self, concurrency: usize) -> Self {
-        Self::over(concurrency, self.accepted.clone(), self.counters.clone())
+        let (accepted, counters) = (self.accepted.clone(), self.counters.clone());
+        Self::over(concurrency, accepted, counters, self.lines.clone())
     }
 
-    fn over(concurrency: usize, accepted: Claims, counters: Arc<Counters>) -> Self {
+    fn over(
+        concurrency: usize,
+        accepted: Claims,
+        counters: Arc<Counters>,
+        lines: Arc<Lines>,
+    ) -> Self {
         let posts = concurrency.clamp(1, Semaphore::MAX_PERMITS);
         let webhooks = posts.div_ceil(4);
         Self {
@@ -140,7 +149,13 @@ impl Shared {
             webhooks: Semaphore::new(webhooks),
             accepted,
             counters,
+            lines,
         }
+    }
+
+    /// What it wrote lately.
+    pub(super) fn lines(&self) -> &Arc<Lines> {
+        &self.lines
     }
 
     /// What is counted.

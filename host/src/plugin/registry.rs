@@ -12,6 +12,7 @@ use super::compiler::Compiler;
 use super::counters::PluginTotals;
 use super::error::LoadError;
 use super::folder::{self, Look};
+use super::lines::Line;
 use super::loader::Loader;
 use super::pool::{Pool, Queue};
 use super::slot::{Absent, Slot};
@@ -221,6 +222,12 @@ impl Registry {
     pub fn instances(&self, plugin: &str) -> Vec<InstanceState> {
         let pool = self.slot(plugin).and_then(|slot| slot.pool().ok());
         pool.map(|pool| pool.instances()).unwrap_or_default()
+    }
+
+    /// The latest lines that a configured plugin wrote, behind the one of this number; `None` where there is no such
+    /// plugin.
+    pub fn lines(&self, plugin: &str, behind: u64, limit: usize) -> Option<Vec<Line>> {
+        Some(self.slot(plugin)?.shared.lines().behind(behind, limit))
     }
 
     /// What became of changed files since the start.

@@ -132,11 +132,12 @@ mod tests {
             egress: EgressClient::new(Network::new().unwrap(), grants, secret_store, bounds),
             stdout: None,
             permits: Arc::new(crate::plugin::cpu_permits::CpuPermits::new()),
+            lines: Arc::default(),
             counters: Arc::default(),
         };
         Outbound {
             ground: Arc::new(ground),
-            log: GuestLog::new("bot".into(), 1000),
+            log: GuestLog::new("bot".into(), 1000, Arc::default()),
             deadline: Instant::now() + CALL,
             place: None,
             capacity: Capacity::new(100),

@@ -94,6 +94,12 @@ impl Client {
         self.ask(self.client.get(url)).await
     }
 
+    /// What is answered, whatever it is: the status and the body.
+    pub(crate) async fn look(&self, path: &str) -> anyhow::Result<(u16, Vec<u8>)> {
+        let (status, body) = self.answer(self.client.get(self.address(path)?)).await?;
+        Ok((status.as_u16(), body))
+    }
+
     /// Has something done.
     pub(crate) async fn post<T: DeserializeOwned>(
         &self,

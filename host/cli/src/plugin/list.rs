@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use clap::Args;
 use sidenote::clock::Clock;
-use sidenote::http::{PluginReport, PluginsReport};
+use sidenote::http::{DisabledPlugin, PluginReport, PluginsReport};
 use sidenote::outbox::trouble::LastError;
 use sidenote::plugin::Health;
 use sidenote_terminal::output;
@@ -57,6 +57,13 @@ fn shown(report: &PluginsReport, now: f64) -> String {
                 writeln!(text, "  {what}: {why}").expect("text can always be added to a string");
             }
         }
+        if let Some(DisabledPlugin { since, reason }) = &plugin.disabled {
+            let ago = output::short((now - since).max(0.0));
+            let why = reason.as_ref().map(|why| format!(": {}", output::escaped(why)));
+            let why = why.unwrap_or_default();
+            writeln!(text, "  disabled by an operator {ago} ago{why}")
+                .expect("text can always be added to a string");
+        }
         if let Some(error) = &plugin.last_error {
             writeln!(text, "  {}", last_error(error, now))
                 .expect("text can always be added to a string");
@@ -87,6 +94,11 @@ fn last_error(error: &LastError, now: f64) -> String {
 fn row(plugin: &PluginReport, now: f64) -> [String; 9] {
     let state = &plugin.state;
     let health = match (state.health, state.held_back_until) {
+        (Health::Loaded | Health::Compiling | Health::Unhealthy | Health::HeldBack, _)
+            if plugin.disabled.is_some() =>
+        {
+            "disabled".to_owned()
+        }
         (Health::Loaded, _) => "loaded".to_owned(),
         (Health::Compiling, _) => "compiling".to_owned(),
         (Health::NotConfigured, _) => "not configured".to_owned(),
@@ -149,6 +161,7 @@ mod tests {
             state,
             breaker: Some(breaker.to_owned()),
             last_error,
+            disabled: None,
         };
         let refused = LastError {
             at: 95.0,
@@ -167,6 +180,10 @@ mod tests {
         let report = PluginsReport {
             plugins: vec![
                 report(fine, "closed", Some(refused)),
+                PluginReport {
+                    disabled: Some(DisabledPlugin { since: 40.0, reason: Some("moving".into()) }),
+                    ..report(plugin("off", Health::Loaded, Some("1123456789ab")), "closed", None)
+                },
                 report(gone, "closed", None),
                 report(held, "open", Some(over)),
                 report(plugin("late", Health::Compiling, None), "closed", None),
@@ -181,6 +198,8 @@ mod tests {
           file refused: compile: no
           webhooks: they make it trap again and again and are held back for a second each time; its notes go on
           last error 5s ago: auth, 401: token\nrevoked; 12 calls failed since 1h ago
+        off    off.wasm    1123456789ab  disabled                         writer      10     0         5      0
+          disabled by an operator 1m ago: moving
         gone   gone.wasm   -             failed                           -           10     0         5      0
           failed: read: there is no such file
         held   held.wasm   ba9876543210  held back, 4 s left, posts open  writer      10     0         5      0

@@ -109,6 +109,18 @@ pub enum Act {
     },
     /// Has the configuration read again.
     Reload,
+    /// Has a plugin not called any more.
+    PluginDisabled {
+        /// Which.
+        plugin: PluginName,
+        /// Whether it was said why. What was said isn't here: it is in people's own words.
+        reason: bool,
+    },
+    /// Has a plugin called again.
+    PluginEnabled {
+        /// Which.
+        plugin: PluginName,
+    },
     /// Has streams connect at once.
     StreamsRetry {
         /// Which; `None`: all.
@@ -130,6 +142,8 @@ impl Act {
             Self::Link { .. } => "link",
             Self::Help { .. } => "help",
             Self::Reload => "reload",
+            Self::PluginDisabled { .. } => "plugin_disabled",
+            Self::PluginEnabled { .. } => "plugin_enabled",
             Self::StreamsRetry { .. } => "streams_retry",
         }
     }
@@ -212,6 +226,8 @@ impl Outcome {
             Answer::Decided(notes) => done(Some(*notes as u64)),
             Answer::Erased(erased) => done(Some(erased.sessions)),
             Answer::Linked(Ok(_)) | Answer::Helped(Ok(_)) | Answer::Keyed(Ok(_)) => done(None),
+            Answer::Switched(Ok(_)) => done(None),
+            Answer::Switched(Err(error)) => Self::refused(error.code()),
             Answer::Linked(Err(error)) => Self::refused(match error {
                 LinkError::NotFound(_) => "not_found",
                 LinkError::Ambiguous => "ambiguous",

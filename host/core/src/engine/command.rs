@@ -10,6 +10,7 @@ use super::keys::{KeyChange, KeyError, KeyRow};
 use super::link::{LinkCommand, LinkError, Linked};
 use super::resend::{ResendError, ResendOrder, Resent};
 use super::snapshot::Imported;
+use super::switch::{PluginSwitch, SwitchError, Switched};
 use crate::access::KeyId;
 use crate::clock::Timestamp;
 use crate::ids::SessionKey;
@@ -66,6 +67,8 @@ pub enum Command {
     Resend(ResendOrder),
     /// The keys of the API are to be changed.
     Key(KeyChange),
+    /// A plugin isn't to be called any more, or again.
+    Switch(PluginSwitch),
     /// When keys were used last.
     KeysUsed(Vec<(KeyId, Timestamp)>),
     /// Somebody did something that no other command carries out.
@@ -107,6 +110,8 @@ pub enum Answer {
     Helped(Result<Standing, HelpError>),
     /// The key that was made or revoked, or why none was.
     Keyed(Result<KeyRow, KeyError>),
+    /// How a plugin stands now, or why nothing was switched.
+    Switched(Result<Switched, SwitchError>),
 }
 
 /// What a person decides about deliveries.

@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::counters::Counters;
 use super::rows::{account_group, put};
 use super::settings::Settings;
+use super::switch::SwitchTo;
 use crate::clock::Timestamp;
 use crate::ids::{ConversationId, PluginName};
-use crate::outbox::account::{Account, AccountState, Ended, Heard};
+use crate::outbox::account::{Account, AccountState, Disabled, Ended, Heard};
 use crate::outbox::breaker::{Health, Turn};
 use crate::outbox::note::LimitScope;
 use crate::outbox::sink_delivery::Roles;
@@ -93,6 +94,11 @@ impl Gate {
     /// How the plugins stand with their platforms.
     pub fn states(&self) -> Vec<AccountState> {
         self.open().shown.clone()
+    }
+
+    /// That a person has a plugin not called: the one place where that is asked, for calls of every kind.
+    pub fn disabled(&self, plugin: &str) -> Option<Disabled> {
+        self.open().of.get(plugin)?.account.disabled().cloned()
     }
 
     pub(super) fn open(&self) -> MutexGuard<'_, Accounts> {
@@ -271,6 +277,25 @@ impl Accounts {
         let before = standing.account.clone();
         standing.account.enable(now);
         let changed = standing.account.allows(now) != before.allows(now);
+        self.show(now, counters);
+        self.wake_all(plugin);
+        changed
+    }
+
+    /// A person has the plugin not called, or called again. `true`: that changed something, and the account's row must
+    /// be stored.
+    pub(super) fn switch(
+        &mut self,
+        plugin: &PluginName,
+        to: SwitchTo,
+        now: Timestamp,
+        counters: &Counters,
+    ) -> bool {
+        let account = &mut self.standing(plugin, now).account;
+        let changed = match to {
+            SwitchTo::Disabled { reason } => account.shut(reason, now),
+            SwitchTo::Enabled => account.open_again(now),
+        };
         self.show(now, counters);
         self.wake_all(plugin);
         changed

@@ -41,6 +41,7 @@ mod scrub;
 mod sessions;
 mod settings;
 pub mod snapshot;
+pub mod switch;
 pub mod tap;
 mod timers;
 mod tx;

@@ -160,6 +160,12 @@ impl Settings {
         self.product(product)?.reply.as_ref()
     }
 
+    /// Whether a plugin is configured.
+    pub fn has_plugin(&self, plugin: &str) -> bool {
+        self.concurrency.contains_key(plugin)
+            || self.products.values().any(|it| it.plugins.iter().any(|name| **name == *plugin))
+    }
+
     /// Whether one product only is served: what names none is of it.
     pub fn has_one_product(&self) -> bool {
         self.products.len() == 1

@@ -27,6 +27,19 @@ pub struct Account {
     /// loaded misses nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roles: Option<Roles>,
+    /// Since when a person has the plugin not called; `None`: nobody has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    disabled: Option<Disabled>,
+}
+
+/// That a person has a plugin not called, until a person has it called again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disabled {
+    /// Since when.
+    pub since: Timestamp,
+    /// Why, in the person's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// A pause that a platform asked for.
@@ -51,13 +64,15 @@ pub struct AccountState {
     pub failures: u32,
     /// The last failure since the start of the process.
     pub last_error: Option<LastError>,
+    /// Since when a person has the plugin not called.
+    pub disabled: Option<Disabled>,
 }
 
 impl Account {
     /// An account of which nothing is known; with a breaker where there are rules for it.
     pub fn new(rules: Option<&Rules>, now: Timestamp) -> Self {
         let breaker = rules.map(|_| Breaker::new(now));
-        Self { breaker, limit: None, refusals: 0, roles: None }
+        Self { breaker, limit: None, refusals: 0, roles: None, disabled: None }
     }
 
     /// The same at a start of the host, whose clock may have been set back since.
@@ -82,13 +97,14 @@ impl Account {
 
     /// Whether a call may be made at `now`.
     pub fn allows(&self, now: Timestamp) -> bool {
-        self.limit.is_none_or(|limit| limit.until <= now)
+        self.disabled.is_none()
+            && self.limit.is_none_or(|limit| limit.until <= now)
             && self.breaker.as_ref().is_none_or(|breaker| breaker.allows(now))
     }
 
     /// When [`Account::allows`] may say something else by itself, if it says no at `now`.
     pub fn next_timer(&self, now: Timestamp) -> Option<Timestamp> {
-        if self.allows(now) {
+        if self.disabled.is_some() || self.allows(now) {
             return None;
         }
         let breaker = match self.breaker.as_ref().map(Breaker::state) {
@@ -162,9 +178,33 @@ impl Account {
         }
     }
 
+    /// Has no call made until [`Account::open_again`]. `true`: that is another state than before, and the row must be
+    /// stored.
+    pub fn shut(&mut self, reason: Option<String>, now: Timestamp) -> bool {
+        let since = self.disabled.as_ref().map_or(now, |disabled| disabled.since);
+        let disabled = Some(Disabled { since, reason });
+        std::mem::replace(&mut self.disabled, disabled.clone()) != disabled
+    }
+
+    /// Has calls made again, where a person or the breaker had them not made. `true`: as above.
+    pub fn open_again(&mut self, now: Timestamp) -> bool {
+        let waited = self.is_disabled();
+        if self.breaker.as_ref().is_some_and(|breaker| breaker.state() == State::Disabled) {
+            self.enable(now);
+        }
+        self.disabled = None;
+        waited
+    }
+
+    /// That a person has no call made, where one has.
+    pub fn disabled(&self) -> Option<&Disabled> {
+        self.disabled.as_ref()
+    }
+
     /// Whether a person must enable it.
     pub fn is_disabled(&self) -> bool {
-        self.breaker.as_ref().is_some_and(|breaker| breaker.state() == State::Disabled)
+        self.disabled.is_some()
+            || self.breaker.as_ref().is_some_and(|breaker| breaker.state() == State::Disabled)
     }
 
     /// The standing, for people.
@@ -184,6 +224,7 @@ impl Account {
             limited_until: limited.map(Timestamp::as_millis),
             failures: self.breaker.as_ref().map_or(0, Breaker::failures),
             last_error: None,
+            disabled: self.disabled.clone(),
         }
     }
 }

@@ -80,3 +80,16 @@ async fn an_order_is_carried_out_for_the_filter_and_the_moment_of_its_preview() 
     }
     assert_eq!(pages.fake.orders.lock().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn a_plugin_is_switched_by_whom_the_whole_host_is_open_to() {
+    let pages = Pages::new(None);
+    let (all, token) = pages.login("all");
+    let form = |token| [(FORM_TOKEN, token), ("plugin", "bot"), ("to", "disable")];
+    // The fake knows no plugin.
+    let answer = pages.post("/plugins/switch", &all, &form(&token)).await;
+    assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let (of_p, token) = pages.login("p");
+    let answer = pages.post("/plugins/switch", &of_p, &form(&token)).await;
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+}

@@ -44,8 +44,12 @@ fn plugin(health: Health, breaker: &str) -> PluginStanding {
         limited_until: Some(NOW.as_secs_f64() + 120.0),
         failures: 7,
     };
-    let report =
-        PluginReport { state, breaker: Some(breaker.to_owned()), last_error: Some(last_error) };
+    let report = PluginReport {
+        state,
+        breaker: Some(breaker.to_owned()),
+        last_error: Some(last_error),
+        disabled: None,
+    };
     PluginStanding {
         report,
         part: Some(Part::Ready),
@@ -110,7 +114,7 @@ async fn a_store_that_cant_be_read_is_told_in_place_of_what_fails() {
 async fn a_plugin_is_told_with_its_version_breaker_limit_calls_and_slots() {
     let gathered =
         gathered(|standing| standing.plugins.push(plugin(Health::HeldBack, "open"))).await;
-    let page = plugins::view(&gathered.standing).into_string();
+    let page = plugins::view(&gathered.standing, None).into_string();
     for said in [
         "3fff88a7a564",
         "held back",

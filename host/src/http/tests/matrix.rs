@@ -97,6 +97,7 @@ fn request(route: &Route, method: &str) -> (String, String) {
         ("/keys", "POST") => {
             body = json!({"name": "k", "scopes": ["admin"], "all_products": true});
         }
+        ("/plugins/{name}/disable", "POST") => body = json!({}),
         ("/sessions/{product_id}/{session_id}/help", "POST") => {
             body = json!({"change": "to_proactive"});
         }

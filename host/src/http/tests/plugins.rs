@@ -23,7 +23,12 @@ pub(super) fn report() -> PluginsReport {
         swaps: 1,
     };
     PluginsReport {
-        plugins: vec![PluginReport { state, breaker: None, last_error: Some(refused()) }],
+        plugins: vec![PluginReport {
+            state,
+            breaker: None,
+            last_error: Some(refused()),
+            disabled: None,
+        }],
         reloads: ReloadTotals::default(),
         cache: CacheTotals::default(),
     }
@@ -58,7 +63,7 @@ async fn plugins_are_listed_for_the_bearer_only() {
             "name": "bot", "file": "bot.wasm", "version": "0123456789ab", "interfaces": ["writer"],
             "health": "held_back", "held_back_until": 1.5, "webhooks_trap": true, "failed": null,
             "refused": "compile: no", "next_step": null,
-            "calls": 4, "failures": 3, "traps": 2, "repeats": 6, "swaps": 1, "breaker": null,
+            "calls": 4, "failures": 3, "traps": 2, "repeats": 6, "swaps": 1, "disabled": null, "breaker": null,
             "last_error": {
                 "at": 20.5, "kind": "auth", "code": "401", "message": "token_revoked", "since": 1.5,
                 "failures": 7,

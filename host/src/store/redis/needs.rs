@@ -32,7 +32,7 @@ const NEEDS: [(Kind, &[&str]); 5] = [
 ];
 
 /// What is needed beside: the scripts, and how the server says what it is.
-const BESIDE: [&str; 4] = ["evalsha", "script|load", "info", "config|get"];
+const BESIDE: [&str; 5] = ["evalsha", "script|load", "info", "config|get", "time"];
 
 /// The way out: what an administrator of the server pastes, and the way without the SDK's keys.
 pub(super) fn line(config: &config::Redis) -> String {

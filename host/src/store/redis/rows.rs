@@ -12,6 +12,7 @@ use super::keys::{self, Keys};
 use super::lease::Lease;
 use super::server::Server;
 use super::snapshots::SharedSnapshots;
+use crate::clock::Timestamp;
 use crate::config;
 use crate::store::{Change, Group, Key, Rows, Snapshots, Store, StoreError, Table};
 
@@ -70,6 +71,15 @@ impl RedisStore {
     /// What the server's settings put at risk, as they were when it was opened.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
+    }
+
+    /// What time it is for the server.
+    ///
+    /// # Errors
+    /// It doesn't answer.
+    pub async fn time(&self) -> Result<Timestamp, StoreError> {
+        let (seconds, micros): (u64, u64) = self.server.query(&cmd("TIME")).await?;
+        Ok(Timestamp::from_secs_f64(seconds as f64 + micros as f64 / 1e6))
     }
 
     /// The numbers of the rows of each group.

@@ -229,6 +229,7 @@ impl Core {
                 Command::Resend(order) => drop(needs.resent.insert(order.key.clone())),
                 Command::Help(command) => drop(needs.helped.insert(command.key.clone())),
                 Command::Key(_)
+                | Command::Switch(_)
                 | Command::KeysUsed(_)
                 | Command::Audit(..)
                 | Command::Scrubbed(_)

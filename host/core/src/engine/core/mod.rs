@@ -43,6 +43,7 @@ use super::scrub::Scrub;
 use super::sessions::Sessions;
 use super::settings::Settings;
 use super::snapshot::Imported;
+use super::switch::{PluginSwitch, SwitchError, Switched};
 use super::tap::Happening;
 use super::tx::{Spent, Tx};
 use crate::clock::Timestamp;
@@ -184,6 +185,7 @@ impl Core {
                 let changed = self.keys.change(change, &self.settings, tx);
                 Answer::Keyed(changed)
             }
+            Command::Switch(switch) => Answer::Switched(self.switch(switch, tx)),
             Command::KeysUsed(uses) => {
                 self.keys.used(uses, tx);
                 Answer::None
@@ -225,6 +227,18 @@ impl Core {
     /// Puts on record what somebody did by a command, with what was answered to it: in the transaction of the command.
     pub fn audit(&mut self, deed: Deed, answer: &Answer, tx: &mut Tx) {
         self.audit.add_answered(deed, answer, tx);
+    }
+
+    /// Has a plugin not called from here on, or called again.
+    fn switch(&mut self, switch: PluginSwitch, tx: &mut Tx) -> Result<Switched, SwitchError> {
+        let PluginSwitch { plugin, to } = switch;
+        if !self.settings.has_plugin(&plugin) {
+            return Err(SwitchError::Unknown);
+        }
+        let changed = self.gate.open().switch(&plugin, to, tx.now, &self.counters);
+        let disabled = self.gate.disabled(&plugin);
+        tx.accounts.insert(plugin);
+        Ok(Switched { changed, disabled })
     }
 
     fn accept(

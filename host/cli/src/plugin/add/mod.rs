@@ -1,0 +1,209 @@
+//! `sidenote plugin add`: a component into the plugins folder, and its table into `plugins.d`; all of it or nothing.
+//!
+//! | file | what |
+//! |---|---|
+//! | `answers` | settings, secrets and grants: from the command line, or from whoever sits at the terminal |
+//! | `table` | the table file, and what its head says for `plugin remove` |
+//! | `placed` | files put in place, and taken out again where the whole doesn't work |
+
+mod answers;
+mod placed;
+mod table;
+
+use placed::Placed;
+pub(super) use table::{Head, secrets_folder};
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use serde_json::json;
+use sidenote::config::Config;
+use sidenote::plugin::{Compiler, Inspection};
+use sidenote_terminal::output;
+
+use self::answers::Answers;
+use crate::client::{HostArgs, Presence};
+use crate::reload;
+
+/// What `plugin add` takes.
+#[derive(Debug, Args)]
+pub(crate) struct AddArgs {
+    /// The component
+    #[arg(value_name = "FILE.wasm")]
+    file: PathBuf,
+    /// What the configuration calls it; by default as the file is called
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    #[command(flatten)]
+    host: HostArgs,
+    /// A setting; can be given again
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// A secret: NAME=env:VARIABLE, NAME=file:PATH, or NAME=- for the first line of stdin; can be given again
+    #[arg(long, value_name = "NAME=SOURCE")]
+    secret: Vec<String>,
+    /// Grants the plugin this host; can be given again
+    #[arg(long, value_name = "HOST")]
+    grant: Vec<String>,
+    /// Grants every host that the manifest names
+    #[arg(long)]
+    grant_all: bool,
+    /// The product that it is to serve; can be given again
+    #[arg(long, value_name = "ID")]
+    product: Vec<String>,
+    /// Only shows what would be written
+    #[arg(long)]
+    dry_run: bool,
+    /// What was done as a JSON object on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// Adds a plugin.
+pub(super) async fn add(args: AddArgs) -> anyhow::Result<ExitCode> {
+    let config = Config::load(&args.host.config)?;
+    let compiler = Compiler::of_this_program().context("the program's own file can't be told")?;
+    let inspection = sidenote::plugin::inspect_by(compiler, &args.file).await?;
+    if let Some(why) = &inspection.refused {
+        bail!("this host doesn't take {}: {why}", args.file.display());
+    }
+    let name = name(&args)?;
+    if config.plugins.contains_key(&*name) {
+        bail!("there is a plugin {name} already; choose another name with --name");
+    }
+    say_manifest(&name, &inspection);
+    let answers = Answers::gather(&args, inspection.manifest.as_ref())?;
+    let folder = plugins_d(&args.host.config);
+    let table_file = folder.join(format!("{name}.toml"));
+    if table_file.exists() {
+        bail!("{} is there already; move it away, or choose another name", table_file.display());
+    }
+    let wasm = format!("{name}.wasm");
+    let component = config.plugins_folder.join(&wasm);
+    let bytes = std::fs::read(&args.file).with_context(|| args.file.display().to_string())?;
+    let copied = match std::fs::read(&component) {
+        Ok(there) if there == bytes => false,
+        Ok(_) => bail!(
+            "{} is there already, and is another component; choose another name",
+            component.display()
+        ),
+        Err(_) => true,
+    };
+    let (mine, others): (Vec<_>, Vec<_>) =
+        args.product.iter().partition(|id| !config.products.keys().any(|it| it.as_str() == **id));
+    let head = Head {
+        component: copied.then(|| wasm.clone()),
+        secrets: answers.made.iter().map(|(secret, _)| secret.clone()).collect(),
+    };
+    let text = table::text(&name, &wasm, &inspection.sha256, &answers, &head, &mine);
+    if args.dry_run {
+        output::say(&format!("{} would be written:", table_file.display()));
+        output::data(text.trim_end())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut placed = Placed::default();
+    let put = put_all(
+        &mut placed,
+        &args,
+        (&folder, &name),
+        (&component, copied, &bytes),
+        &answers,
+        &text,
+    );
+    if let Err(error) = put.and_then(|()| check(&args.host.config)) {
+        placed.undo();
+        return Err(error.context("nothing was added; everything is as it was"));
+    }
+    placed.keep();
+    for id in &others {
+        output::say(&format!(
+            "to have it serve {id}, add \"{name}\" to `plugins` of [products.{id}], where that table stands"
+        ));
+    }
+    if args.json {
+        let done =
+            json!({"plugin": name, "table": table_file, "component": component, "copied": copied});
+        output::data(&done.to_string())?;
+    }
+    output::say(&format!("{name} is added: {}", table_file.display()));
+    have_read(&args.host).await
+}
+
+/// Has the running host read its configuration; says so where none runs.
+pub(super) async fn have_read(host: &HostArgs) -> anyhow::Result<ExitCode> {
+    let client = host.client()?;
+    match client.presence().await {
+        Presence::Nobody => {
+            output::say("no host runs; it is used from the next start on");
+            Ok(ExitCode::SUCCESS)
+        }
+        Presence::Answers => reload::have_read(&client).await,
+    }
+}
+
+/// The folder of further tables.
+pub(super) fn plugins_d(config: &Path) -> PathBuf {
+    config.parent().unwrap_or(Path::new("")).join("plugins.d")
+}
+
+/// Whether the configuration can be used as it is now.
+pub(super) fn check(config: &Path) -> anyhow::Result<()> {
+    Config::load(config).map(drop).map_err(Into::into)
+}
+
+fn put_all(
+    placed: &mut Placed,
+    args: &AddArgs,
+    (folder, name): (&Path, &str),
+    (component, copied, bytes): (&Path, bool, &[u8]),
+    answers: &Answers,
+    text: &str,
+) -> anyhow::Result<()> {
+    if copied {
+        placed.folder(component.parent().unwrap_or(&args.file), 0o755)?;
+        placed.file(component, bytes, 0o644)?;
+    }
+    placed.folder(folder, 0o755)?;
+    if !answers.made.is_empty() {
+        let secrets = folder.join(table::secrets_folder(name));
+        placed.folder(&secrets, 0o700)?;
+        for (secret, value) in &answers.made {
+            placed.file(&secrets.join(secret), value.expose().as_bytes(), 0o600)?;
+        }
+    }
+    placed.file(&folder.join(format!("{name}.toml")), text.as_bytes(), 0o644)
+}
+
+fn name(args: &AddArgs) -> anyhow::Result<String> {
+    let stem = args.file.file_stem().map(|it| it.to_string_lossy().into_owned());
+    let name = args.name.clone().or(stem).unwrap_or_default();
+    let usual = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    if name.is_empty() || name.len() > 64 || !name.chars().all(usual) {
+        bail!(
+            "\"{}\" can't be a plugin's name; give one of letters, digits, - and _ with --name",
+            output::escaped(&name)
+        );
+    }
+    Ok(name)
+}
+
+fn say_manifest(name: &str, inspection: &Inspection) {
+    match &inspection.manifest {
+        None => {
+            output::say(&format!("{name}: the component has no manifest, and asks for nothing"))
+        }
+        Some(manifest) => output::say(&format!(
+            "{name}: {} {}. {}\nit asks to reach: {}",
+            output::escaped(&manifest.name),
+            output::escaped(&manifest.version),
+            output::escaped(&manifest.description),
+            if manifest.hosts.is_empty() {
+                "nothing".to_owned()
+            } else {
+                output::escaped(&manifest.hosts.join(", "))
+            },
+        )),
+    }
+}
