@@ -20,7 +20,6 @@ const PAGE: usize = 1000;
 
 /// What `audit` takes.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: sidenote audit --limit 20")]
 pub(crate) struct AuditArgs {
     #[command(flatten)]
     source: SourceArgs,

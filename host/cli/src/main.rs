@@ -113,7 +113,6 @@ enum Command {
     /// Shows what people changed, and who they were
     Audit(audit::AuditArgs),
     /// Looks at configuration, hosts, store, keys, plugins and the running host, and says what to do
-    #[command(after_help = "Example: sidenote doctor, then sidenote doctor --fix")]
     Doctor(doctor::DoctorArgs),
     /// Has a running host read its configuration again, and says what that changed
     Reload(reload::ReloadArgs),

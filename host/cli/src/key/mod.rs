@@ -23,15 +23,10 @@ use crate::table;
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
     /// Makes a key, and shows its secret: this once
-    #[command(
-        after_help = "Example: sidenote key new grafana --scope read --all-products --expires 90d"
-    )]
     New(NewArgs),
     /// Lists the keys, without their secrets
-    #[command(after_help = "Example: sidenote key list --json")]
     List(ListArgs),
     /// Has a key open nothing any more, from this moment on
-    #[command(after_help = "Example: sidenote key revoke 0a1b2c3d4e")]
     Revoke(RevokeArgs),
 }
 

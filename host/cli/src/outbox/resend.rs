@@ -13,7 +13,6 @@ use super::way::Way;
 
 /// What `resend` takes.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: sidenote outbox resend acme/s-17/3 --dry-run")]
 pub(crate) struct ResendArgs {
     /// The note, as `outbox list`, `outbox timeline` and the log have it
     #[arg(value_name = "ID", value_parser = id)]

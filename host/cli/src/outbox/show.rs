@@ -17,7 +17,6 @@ use crate::when::utc;
 
 /// What `show` takes.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: sidenote outbox show acme/s-17/3")]
 pub(crate) struct ShowArgs {
     /// The delivery, as `outbox list` has it
     #[arg(value_name = "ID", value_parser = id)]

@@ -16,7 +16,6 @@ use crate::when::utc;
 
 /// What `timeline` takes.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: sidenote outbox timeline acme s-17")]
 pub(crate) struct TimelineArgs {
     /// The product
     #[arg(value_name = "PRODUCT", value_parser = product)]

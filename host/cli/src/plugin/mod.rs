@@ -21,23 +21,14 @@ pub(crate) enum PluginCommand {
     /// Lists the plugins of the running host, and how they are
     List(list::ListArgs),
     /// Shows the latest lines that a plugin wrote; they may tell what people did
-    #[command(after_help = "Example: sidenote plugin logs bot --follow")]
     Logs(logs::LogsArgs),
     /// Adds a component: its file, its table, its secrets; all of it or nothing
-    #[command(
-        after_help = "Example: sidenote plugin add bot.wasm --grant-all --secret token=env:BOT_TOKEN --product shop"
-    )]
     Add(add::AddArgs),
     /// Removes what `plugin add` made
-    #[command(after_help = "Example: sidenote plugin remove bot --dry-run")]
     Remove(remove::RemoveArgs),
     /// Has a plugin not called any more: what is for it waits until it is enabled
-    #[command(
-        after_help = "Example: sidenote plugin disable bot --reason \"the help desk is being moved\""
-    )]
     Disable(switch::DisableArgs),
     /// Has a plugin called again that was disabled, by a person or after days without a success
-    #[command(after_help = "Example: sidenote plugin enable bot")]
     Enable(switch::EnableArgs),
     #[command(flatten)]
     Authors(authors::PluginCommand),
