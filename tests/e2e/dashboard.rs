@@ -266,7 +266,7 @@ async fn an_operator_sees_what_happens_and_acts_on_it() {
     browser.judge("sessions").await;
     browser.press("v").await;
     browser.shows("action 1 accepted").await;
-    browser.shows("offer by the trigger").await;
+    browser.shows("by the trigger").await;
     let source = browser.page.source().await.expect("the page");
     for personal in [person.marker(0), person.user_id(), person.email()] {
         assert!(!source.contains(&personal), "{personal} is hidden");

@@ -77,6 +77,12 @@ async fn story(vendor: impl Vendor) {
     rig.vendor.tell(&conversation, &noted).await;
 
     for scope in [Scope::Account, Scope::Conversation(conversation.clone())] {
+        // A note that can be read may still be asked for its id.
+        eventually(|| match rig.host().counters() {
+            it if it.notes_posted == it.notes_sealed => Ok(()),
+            it => Err(format!("{} of {} notes are on record", it.notes_posted, it.notes_sealed)),
+        })
+        .await;
         let (before, posted) = (rig.vendor.stats().limited, rig.host().counters().notes_posted);
         rig.vendor.limit(scope.clone(), 0, HOLD);
         let first = if scope == Scope::Account { 4 } else { 6 };

@@ -224,7 +224,7 @@ mod tests {
         assert!(!without.contains("Caesar"), "{without}");
         assert_eq!(
             without,
-            ": following\n\ndata: {\"actions\":1,\"at\":1.5,\"product\":\"p\",\"session\":\"s\",\"what\":\"accepted\"}\n\n"
+            ": following\n\ndata: {\"at\":1.5,\"product\":\"p\",\"session\":\"s\",\"what\":\"accepted\",\"actions\":1}\n\n"
         );
     }
 
@@ -253,7 +253,7 @@ mod tests {
     async fn one_that_falls_behind_is_told_how_many_it_missed() {
         let all = (0..1030).map(|_| happened("s", begun("a"))).collect();
         let sent = sent("plugin=none", Texts::Told, all).await;
-        assert_eq!(sent, ": following\n\ndata: {\"missed\":6,\"what\":\"missed\"}\n\n");
+        assert_eq!(sent, ": following\n\ndata: {\"what\":\"missed\",\"missed\":6}\n\n");
     }
 
     #[tokio::test]

@@ -217,7 +217,7 @@ mod tests {
         let json = "content-type: application/json";
         assert_eq!(
             told("POST", "/c/1/parts?x=y"),
-            format!("200\n{json}\n\n{{\"part\":{{\"at\":[\"n-mock3id\"],\"id\":7000003}}}}")
+            format!("200\n{json}\n\n{{\"part\":{{\"id\":7000003,\"at\":[\"n-mock3id\"]}}}}")
         );
         assert_eq!(told("GET", "/c/1/parts"), "404");
         assert_eq!(

@@ -31,7 +31,7 @@ const NEEDS: [(Kind, &[&str]); 5] = [
     (Kind::Snapshot, &["GET K", "SET K v EX 1", "DEL K", "MGET K"]),
 ];
 
-/// What is needed beside: the scripts, and how the server says what it is.
+/// What is needed beside: the scripts, and how the server says what it is and what time it has.
 const BESIDE: [&str; 5] = ["evalsha", "script|load", "info", "config|get", "time"];
 
 /// The way out: what an administrator of the server pastes, and the way without the SDK's keys.

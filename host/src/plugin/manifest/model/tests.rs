@@ -311,7 +311,7 @@ fn every_violation_is_one_line_with_key_fault_and_expectation() {
         ),
         (
             &[("url", "https://a"), ("hunter", "hunter2")],
-            "config: `hunter` isn't a setting of this plugin; expected one of `quiet`, `ratio`, `region`, `retries`, `size`, `url`",
+            "config: `hunter` isn't a setting of this plugin; expected one of `url`, `retries`, `ratio`, `quiet`, `region`, `size`",
         ),
     ];
     for (pairs, wanted) in cases {
