@@ -54,7 +54,7 @@ impl NewKey {
 }
 
 /// A key as it is listed: all but what it is checked by.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ListedKey {
     /// Its public part.
     pub id: KeyId,

@@ -76,3 +76,20 @@ fn the_manual_has_a_page_for_each_command_and_reads_without_a_warning() {
         Ok(_) | Err(_) => println!("left out: no reader of manuals works on this machine"),
     }
 }
+
+#[test]
+fn the_document_of_the_api_is_the_books_copy_on_stdout_and_in_a_file() {
+    let book = std::fs::read_to_string("../docs/src/operators/openapi.json").expect("the copy");
+    let run = sidenote(&["generate", "openapi"], &[]);
+    assert_eq!((run.code, &*run.stderr), (0, ""));
+    assert!(run.stdout == book, "it isn't the book's copy");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("openapi.json");
+    let out = file.to_str().expect("a plain name");
+    let run = sidenote(&["generate", "openapi", "--out", out], &[]);
+    assert_eq!((run.code, &*run.stdout), (0, ""), "{}", run.stderr);
+    assert!(std::fs::read_to_string(&file).expect("it is written") == book);
+    let run = sidenote(&["generate", "openapi", "--out", "/nowhere/openapi.json"], &[]);
+    assert_ne!(run.code, 0);
+    assert!(run.stderr.contains("--out"), "{}", run.stderr);
+}

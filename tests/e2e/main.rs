@@ -18,6 +18,7 @@ mod mcp;
 mod metrics;
 mod offer_kills;
 mod offers;
+mod openapi;
 mod operator_events;
 mod outbox;
 mod pipeline;

@@ -1,4 +1,5 @@
-//! `sidenote generate`: what shells and readers of manuals get, made from the command line itself.
+//! `sidenote generate`: what shells and readers of manuals get, made from the command line itself, and the document of the
+//! HTTP API.
 
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,8 @@ pub(crate) enum GenerateCommand {
     Completions(CompletionsArgs),
     /// Makes the pages of the manual
     Man(ManArgs),
+    /// Writes the OpenAPI document of the HTTP API, for programs that make clients
+    Openapi(OpenapiArgs),
 }
 
 /// What `generate completions` takes.
@@ -40,11 +43,20 @@ pub(crate) struct ManArgs {
     out: Option<PathBuf>,
 }
 
+/// What `generate openapi` takes.
+#[derive(Debug, Args)]
+pub(crate) struct OpenapiArgs {
+    /// Writes this file; by default to stdout
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
 /// Makes what is asked for.
 pub(super) fn generate(command: GenerateCommand) -> anyhow::Result<()> {
     match command {
         GenerateCommand::Completions(args) => completions(&args),
         GenerateCommand::Man(args) => man(&args),
+        GenerateCommand::Openapi(args) => openapi(&args),
     }
 }
 
@@ -72,6 +84,17 @@ fn man(args: &ManArgs) -> anyhow::Result<()> {
     let mut page = Vec::new();
     clap_mangen::Man::new(help::tree()).render(&mut page).context("the page can't be made")?;
     output::data(String::from_utf8(page).context("the page is no text")?.trim_end())
+}
+
+fn openapi(args: &OpenapiArgs) -> anyhow::Result<()> {
+    let document = format!("{:#}", sidenote::http::openapi());
+    let Some(file) = &args.out else { return output::data(&document) };
+    let written = std::fs::write(file, document + "\n");
+    written.with_context(|| {
+        format!("{} can't be written; name another file with --out", file.display())
+    })?;
+    output::say(&format!("written: {}", file.display()));
+    Ok(())
 }
 
 fn made(folder: &Path) -> anyhow::Result<()> {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::model::{Cache, Compile, Config, Mcp, Redis, Server, Store};
 
 /// What a configuration changes of the one that is in force.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Plan {
     /// `[plugins.NAME]`: one is changed where any of its keys is, or the value of a secret.
     pub plugins: Changes,
@@ -20,7 +20,7 @@ pub struct Plan {
 }
 
 /// The names that are new, others than before, or gone; each list sorted.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Changes {
     /// Those that weren't there.
     pub added: Vec<String>,

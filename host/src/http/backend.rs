@@ -279,7 +279,7 @@ pub enum NoProduct {
 }
 
 /// How the plugins are, as `GET /plugins` answers it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PluginsReport {
     /// Every plugin, by name.
     pub plugins: Vec<PluginReport>,
@@ -290,7 +290,7 @@ pub struct PluginsReport {
 }
 
 /// How one plugin is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PluginReport {
     /// What the plugin runtime knows.
     #[serde(flatten)]
@@ -306,7 +306,7 @@ pub struct PluginReport {
 }
 
 /// That a person has a plugin not called.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DisabledPlugin {
     /// Since when, in seconds since the Unix epoch.
     pub since: f64,

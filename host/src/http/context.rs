@@ -7,8 +7,7 @@
 use std::time::Duration;
 
 use axum::Extension;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::{StatusCode, Uri};
 use serde_json::{Value, json};
@@ -16,6 +15,7 @@ use serde_json::{Value, json};
 use super::answer::{Refused, json_answer};
 use super::backend::NoProduct;
 use super::erase::failed;
+use super::path::Path;
 use super::products::{self, AllowedProduct, NotAllowed};
 use super::query;
 use super::state::ApiState;
@@ -29,13 +29,11 @@ const DEFAULT_LIMIT: usize = 50;
 /// When to ask again while what is stored is being read.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-type UserId = Result<Path<String>, PathRejection>;
-
 /// What a user did lately, as text.
 pub(super) async fn context(
     State(api): State<ApiState>,
     Extension(caller): Extension<Caller>,
-    user: UserId,
+    Path(user): Path<String>,
     uri: Uri,
 ) -> Result<Response, Refused> {
     let asked = Asked::read(&api, &caller, user, &uri)?;
@@ -49,11 +47,10 @@ pub(super) async fn context(
 pub(super) async fn live_activity(
     State(api): State<ApiState>,
     Extension(caller): Extension<Caller>,
-    path: Result<Path<(String, String)>, PathRejection>,
+    Path((product, user)): Path<(String, String)>,
     uri: Uri,
 ) -> Result<Response, Refused> {
     let recent = readable(&api)?;
-    let Path((product, user)) = path.map_err(|_| not_text())?;
     let pairs = pairs(&uri)?;
     let limit =
         value(&pairs, "limit").map(|text| query::limit(text, "send, for example, ?limit=20"));
@@ -76,10 +73,9 @@ pub(super) async fn live_activity(
 pub(super) async fn reset(
     State(api): State<ApiState>,
     Extension(caller): Extension<Caller>,
-    user: UserId,
+    Path(user): Path<String>,
     uri: Uri,
 ) -> Result<Response, Refused> {
-    let Path(user) = user.map_err(|_| not_text())?;
     let product = product_of(&api, &caller, value(&pairs(&uri)?, "product"))?;
     let reset = api.within_deadline(api.backend.reset(&product, &user, &caller.actor)).await?;
     let erased = reset.map_err(failed)?;
@@ -108,11 +104,10 @@ impl Asked {
     pub(super) fn read(
         api: &ApiState,
         caller: &Caller,
-        user: UserId,
+        user: String,
         uri: &Uri,
     ) -> Result<Self, Refused> {
         let recent = readable(api)?;
-        let Path(user) = user.map_err(|_| not_text())?;
         let pairs = pairs(uri)?;
         let query = value(&pairs, "query").ok_or_else(missing_query)?.to_owned();
         let product = product_of(api, caller, value(&pairs, "product"))?;
@@ -242,13 +237,4 @@ fn missing_query() -> Refused {
         "send ?query= with the user's question; it may be empty",
     )
     .with_detail(json!([missing]))
-}
-
-fn not_text() -> Refused {
-    Refused::new(
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "invalid_id",
-        "an id in the path isn't UTF-8",
-        "encode it as UTF-8 with %, a slash as %2F",
-    )
 }

@@ -2,7 +2,7 @@
 //! `GET /sessions/{product_id}/{session_id}/timeline`.
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::{StatusCode, Uri};
 use serde::Serialize;
@@ -12,6 +12,7 @@ use super::answer::{Refused, json_answer};
 use super::help::key;
 use super::json::{Fields, Json, Wanted};
 use super::outbox::{check_text, failed};
+use super::path::Path;
 use super::query;
 use super::state::ApiState;
 use crate::access::Caller;

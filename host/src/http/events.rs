@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use super::answer::{Refused, guarded, json_answer};
 use super::help::key;
+use super::path::Path;
 use super::query;
 use super::state::ApiState;
 use crate::clock::Timestamp;

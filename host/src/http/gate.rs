@@ -61,6 +61,8 @@ pub(super) enum Of {
     User,
     /// By the argument `product_id` of a tool, likewise.
     Tool,
+    /// By none: it is about no product and tells nothing of the host.
+    AnyProduct,
     /// By none: it is about the whole host, which only callers for all products may ask about.
     Host,
 }
@@ -197,7 +199,13 @@ impl Gate {
             Of::Host if caller.products.limit().is_some() => {
                 Err(products::whole_host(&caller.products))
             }
-            Of::Host | Of::Path | Of::Body(_) | Of::Filter(_) | Of::User | Of::Tool => Ok(caller),
+            Of::Host
+            | Of::AnyProduct
+            | Of::Path
+            | Of::Body(_)
+            | Of::Filter(_)
+            | Of::User
+            | Of::Tool => Ok(caller),
         }
     }
 

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::{StatusCode, Uri};
 use serde_json::{Value, json};
 
 use super::answer::{Refused, json_answer};
 use super::json::{Fields, Json, Wanted};
+use super::path::Path;
 use super::products;
 use super::query::{self, Asked, Query};
 use super::state::ApiState;

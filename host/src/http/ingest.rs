@@ -1,6 +1,6 @@
 //! `POST /ingest/{product_id}`: what a connector pushes. The signature is the authentication.
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
 use http::header::HeaderName;
@@ -9,6 +9,7 @@ use serde_json::json;
 use super::answer::{Refused, json_answer};
 use super::backend::{PushAnswer, PushRequest};
 use super::body;
+use super::path::Path;
 use super::state::ApiState;
 use crate::session::payload::PayloadError;
 use crate::stream::push::PushError;

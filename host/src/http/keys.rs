@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::answer::{Refused, json_answer};
 use super::json::{Fields, Json, Wanted};
+use super::path::Path;
 use super::products;
 use super::state::ApiState;
 use crate::access::{Caller, KeyId, KeyName, Products, Scope, Scopes};
@@ -25,7 +26,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 const MOST_PRODUCTS: usize = 100;
 
 /// Longest life of a key that has an end, in seconds: ten years.
-const LONGEST_S: u64 = 10 * 365 * 86_400;
+pub(super) const LONGEST_S: u64 = 10 * 365 * 86_400;
 
 /// Lists the keys, without their secrets.
 pub(super) async fn list(State(api): State<ApiState>) -> Result<Response, Refused> {

@@ -19,6 +19,7 @@
 //! | `POST /reload`, `GET /reload` | has the configuration read again; what became of that |
 //! | `GET`, `POST /keys`, `DELETE /keys/{id}` | the keys of the API |
 //! | `GET /audit` | what people changed |
+//! | `GET /openapi.json` | what the API is, for programs |
 //! | `GET /healthz` | 200 while the process lives, with the streams' state |
 //! | `GET /readyz` | 200 when streams, store and plugins are ready, else 503 |
 //!
@@ -51,8 +52,10 @@ mod keys;
 mod link;
 mod mcp;
 mod metrics;
+mod openapi;
 mod outbox;
 mod page;
+mod path;
 mod permits;
 mod plugins;
 mod products;
@@ -82,6 +85,7 @@ pub use backend::{
 pub(crate) use body::read as read_body;
 pub(crate) use gate::{Names, Peer, checked_host};
 pub use help::decision_json;
+pub use openapi::openapi;
 pub use reload_record::{
     AskedBy, RefusalCode, Reload, ReloadCounts, ReloadOutcome, ReloadProblem, ReloadRefusal,
     Reloads,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::{StatusCode, Uri};
 use serde_json::{Value, json};
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::answer::{Refused, json_answer};
 use super::backend::DisabledPlugin;
 use super::json::{Fields, Json, Wanted};
+use super::path::Path;
 use super::products;
 use super::query::{self, Asked, Query};
 use super::state::ApiState;

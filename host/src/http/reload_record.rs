@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Place, Plan, Problem};
 
 /// What `GET /reload` answers.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Reloads {
     /// What became of them since the start.
     pub totals: ReloadCounts,
@@ -17,7 +17,9 @@ pub struct Reloads {
 
 /// How many reloads ended how. Of those by which the host looks after a change of `plugins.d`, only what changes
 /// something or is refused counts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub struct ReloadCounts {
     /// Something was swapped.
     pub applied: u64,
@@ -28,7 +30,7 @@ pub struct ReloadCounts {
 }
 
 /// One reload.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Reload {
     /// When it ended, in seconds since the Unix epoch.
     pub at: f64,
@@ -42,7 +44,7 @@ pub struct Reload {
 }
 
 /// Who asked for a reload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AskedBy {
     /// `POST /reload`.
@@ -54,7 +56,7 @@ pub enum AskedBy {
 }
 
 /// What became of a reload.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum ReloadOutcome {
     /// This was swapped.
@@ -69,7 +71,7 @@ pub enum ReloadOutcome {
 }
 
 /// Why a reload is refused as a whole.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ReloadRefusal {
     /// The kind.
     pub code: RefusalCode,
@@ -78,7 +80,7 @@ pub struct ReloadRefusal {
 }
 
 /// The kinds of refusals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RefusalCode {
     /// The configuration has mistakes.
@@ -98,7 +100,7 @@ pub enum RefusalCode {
 }
 
 /// One thing that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ReloadProblem {
     /// The file, where it is one's.
     pub file: Option<String>,

@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Extension;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::{StatusCode, Uri};
 use serde_json::json;
@@ -14,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::answer::{Refused, json_answer};
 use super::context::Asked;
+use super::path::Path;
 use super::state::ApiState;
 use crate::access::Caller;
 use crate::clock::Timestamp;
@@ -57,7 +57,7 @@ impl Answered {
 pub(super) async fn reply(
     State(api): State<ApiState>,
     Extension(caller): Extension<Caller>,
-    user: Result<Path<String>, PathRejection>,
+    Path(user): Path<String>,
     uri: Uri,
 ) -> Result<Response, Refused> {
     let asked = Asked::read(&api, &caller, user, &uri)?;

@@ -44,6 +44,11 @@ impl Route {
         Self { path, methods, access, answers }
     }
 
+    /// Whether it answers to this method, as itself.
+    pub(super) fn takes(&self, method: &str) -> bool {
+        self.methods.is_empty() || self.methods.contains(&method)
+    }
+
     /// Hands the handler something that it alone needs.
     pub(super) fn with(self, needed: impl Clone + Send + Sync + 'static) -> Self {
         Self { answers: self.answers.layer(Extension(needed)), ..self }

@@ -9,19 +9,19 @@ use serde_json::json;
 use super::answer::Refused;
 use super::backend::Backend;
 use super::gate::Access::{Agents, Anyone, Browser, Needs, Signed};
-use super::gate::Of::{Body, Filter, Host, Path, Tool, User};
+use super::gate::Of::{AnyProduct, Body, Filter, Host, Path, Tool, User};
 use super::mcp::{self, Mcp};
 use super::route::{GuardedRouter, Route};
 use super::state::ApiState;
 use super::{
-    audit, context, deliveries, erase, events, health, help, ingest, keys, link, metrics, outbox,
-    plugins, reload, reply, streams, tap, webhook,
+    audit, context, deliveries, erase, events, health, help, ingest, keys, link, metrics, openapi,
+    outbox, plugins, reload, reply, streams, tap, webhook,
 };
 use crate::access::Scope::{Admin, Operate, Read, Text};
 use crate::config::Server;
 
 /// Every address. The router, the list in a 404 and the tests of access are made of it.
-pub(super) fn table() -> [Route; 38] {
+pub(super) fn table() -> [Route; 39] {
     const GET: &[&str] = &["GET", "HEAD"];
     const POST: &[&str] = &["POST"];
     [
@@ -62,19 +62,21 @@ pub(super) fn table() -> [Route; 38] {
         Route::new("/keys/{id}", &["DELETE"], Needs(Admin, Host), keys::revoke),
         Route::new("/audit", GET, Needs(Admin, Host), audit::list),
         Route::new(MCP, &[], Agents(Text, Tool), mcp::mcp),
+        Route::new(OPENAPI, GET, Needs(Read, AnyProduct), openapi::document),
         Route::new("/healthz", GET, Anyone, health::alive),
         Route::new("/readyz", GET, Anyone, health::ready),
     ]
 }
 
-const EVENTS: &str = "/sessions/{product_id}/{session_id}/events";
-const HELP: &str = "/sessions/{product_id}/{session_id}/help";
-const TIMELINE: &str = "/sessions/{product_id}/{session_id}/timeline";
-const DELIVERY: &str = "/deliveries/{product_id}/{session_id}/{number}";
-const RESEND: &str = "/deliveries/{product_id}/{session_id}/{number}/resend";
-const LIVE_ACTIVITY: &str = "/users/{product_id}/{user_id}/live-activity";
+pub(super) const EVENTS: &str = "/sessions/{product_id}/{session_id}/events";
+pub(super) const HELP: &str = "/sessions/{product_id}/{session_id}/help";
+pub(super) const TIMELINE: &str = "/sessions/{product_id}/{session_id}/timeline";
+pub(super) const DELIVERY: &str = "/deliveries/{product_id}/{session_id}/{number}";
+pub(super) const RESEND: &str = "/deliveries/{product_id}/{session_id}/{number}/resend";
+pub(super) const LIVE_ACTIVITY: &str = "/users/{product_id}/{user_id}/live-activity";
+pub(super) const OPENAPI: &str = "/openapi.json";
 /// There only where it is wanted.
-const MCP: &str = "/mcp";
+pub(super) const MCP: &str = "/mcp";
 
 /// The addresses over `backend`, for a listener at `local`.
 pub(super) fn router(

@@ -1,13 +1,14 @@
 //! `POST /streams/retry` and `POST /streams/{name}/retry`: has a stream that waits connect at once.
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::answer::{Refused, json_answer};
 use super::health;
+use super::path::Path;
 use super::state::ApiState;
 use crate::access::Caller;
 

@@ -1,7 +1,7 @@
 //! `/webhooks/{plugin}`: raw bytes to the plugin, its verdict back.
 
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
@@ -10,6 +10,7 @@ use serde_json::json;
 use super::answer::{Refused, guarded, json_answer};
 use super::backend::WebhookAnswer;
 use super::body;
+use super::path::Path;
 use super::state::ApiState;
 use crate::plugin::WebhookRequest;
 

@@ -37,7 +37,9 @@ pub(super) struct Cache {
 }
 
 /// What the cache did since the start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub struct CacheTotals {
     /// Components that needn't be compiled.
     pub used: u64,

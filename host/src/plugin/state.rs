@@ -9,7 +9,7 @@ use super::folder;
 use crate::ids::PluginName;
 
 /// How a plugin is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PluginState {
     /// Its name.
     pub name: PluginName,
@@ -83,7 +83,7 @@ pub struct InstanceState {
 }
 
 /// Whether a plugin runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Health {
     /// It runs.
@@ -101,7 +101,9 @@ pub enum Health {
 }
 
 /// What became of changed files since the start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub struct ReloadTotals {
     /// Changes that were seen: a file is new, or is another one.
     pub seen: u64,

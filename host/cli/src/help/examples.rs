@@ -40,4 +40,5 @@ pub(super) const EXAMPLES: &[(&str, &str)] = &[
     ("smoke-test", "sidenote smoke-test --url https://connector.example.com/stream/shop"),
     ("generate completions", "sidenote generate completions bash"),
     ("generate man", "sidenote generate man --out man"),
+    ("generate openapi", "sidenote generate openapi --out openapi.json"),
 ];

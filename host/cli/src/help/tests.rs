@@ -17,6 +17,7 @@ const WITHOUT_JSON: &[(&str, &str)] = &[
     ("stream replay", "what it prints is TOML to paste"),
     ("generate completions", "what it prints is a script"),
     ("generate man", "what it prints is a page"),
+    ("generate openapi", "what it prints is a document of JSON"),
 ];
 
 #[test]

@@ -135,7 +135,9 @@ pub struct NoteRef {
 }
 
 /// What stands in a lane.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum LaneKind {
     /// Notes, on their way into a conversation.

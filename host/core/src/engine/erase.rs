@@ -49,7 +49,7 @@ pub struct EraseOrder {
 }
 
 /// What was erased, or would be.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Erased {
     /// Sessions of which there was anything.
     pub sessions: u64,

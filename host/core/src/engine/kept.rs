@@ -13,7 +13,19 @@ use crate::rows::{Change, Table};
 use crate::session::state::Target;
 
 /// Why a note stays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// The operator wished it (`keep_notes`).
@@ -76,7 +88,7 @@ impl Reason {
 }
 
 /// So many notes of a plugin stay for one reason.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct KeptCount {
     /// The plugin that posted them.
     pub plugin: PluginName,

@@ -43,7 +43,7 @@ impl Course {
 }
 
 /// What came of the question whether the platform has something of an earlier attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Asked {
     /// It has it: nothing was sent.
@@ -104,7 +104,7 @@ pub enum Then {
 macro_rules! coded {
     ($(#[$doc:meta])* $name:ident, otherwise $other:ident { $($(#[$of:meta])* $variant:ident = $code:literal,)* }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
         #[serde(rename_all = "snake_case")]
         pub enum $name { $($(#[$of])* $variant,)* }
 

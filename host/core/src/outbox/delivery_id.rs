@@ -13,7 +13,10 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.'
 
 /// A delivery: its session, what it is, and its number. As text `PRODUCT/SESSION/NUMBER`, each part escaped as in an
 /// address: `acme/s-17/3` is a note, `acme/s-17/sink-3` something for a sink, `acme/s-17/message-3` an offer or an answer.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[schemars(with = "String")]
 #[serde(try_from = "String", into = "String")]
 pub struct DeliveryId {
     /// Its session.
@@ -25,7 +28,19 @@ pub struct DeliveryId {
 }
 
 /// What is delivered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryKind {
     /// A note, beside a conversation.

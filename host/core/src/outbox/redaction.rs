@@ -54,7 +54,8 @@ pub struct Job {
 }
 
 /// The name of an erasure, by which what stays of it is looked up. Says nothing of whom it was about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(with = "String")]
 #[serde(try_from = "String", into = "String")]
 pub struct ErasureId(pub u64);
 
@@ -94,7 +95,7 @@ impl From<ErasureId> for String {
 }
 
 /// Why a note is redacted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
     /// A summary stands in its place. Where it can't be redacted, it is remembered as sent.

@@ -29,7 +29,7 @@ pub struct Fault {
 }
 
 /// What is to be done about a fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
     /// The platform refuses the credentials: a person must act.
@@ -99,7 +99,7 @@ pub enum Told {
 }
 
 /// The last failure of a plugin's calls, for people. Times are seconds since the Unix epoch.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LastError {
     /// When it was.
     pub at: f64,

@@ -22,7 +22,7 @@ const PAGE: usize = 1000;
 const MOST_COUNTED: usize = 100_000;
 
 /// A note that stays, as it is listed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct KeptNote {
     /// The plugin that posted it.
     pub plugin: PluginName,
@@ -60,7 +60,7 @@ pub struct KeptFilter {
 }
 
 /// What stays, page by page.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct KeptList {
     /// The notes, by plugin and conversation.
     pub notes: Vec<KeptNote>,
@@ -75,7 +75,8 @@ pub struct KeptList {
 }
 
 /// A place among the rows; opaque text for whoever asks in pages.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(with = "String")]
 #[serde(try_from = "String", into = "String")]
 pub struct KeptCursor(Key);
 

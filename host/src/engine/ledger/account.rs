@@ -8,7 +8,7 @@ use crate::ids::PluginName;
 use crate::outbox::account::AccountState;
 
 /// How a plugin's account stands. Times are seconds since the Unix epoch.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Account {
     /// The plugin.
     pub plugin: PluginName,

@@ -8,7 +8,7 @@ use crate::outbox::attempt::{Asked, Attempt, Attempts, Because, FIRST, Status, T
 use crate::outbox::note::Sent;
 
 /// One attempt at a delivery. Times are seconds since the Unix epoch.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AttemptEntry {
     /// 1 for the first. Those between the first and the latest ones may be left out.
     pub attempt: u32,
@@ -37,7 +37,7 @@ pub struct AttemptEntry {
 }
 
 /// Whether bytes of a request left the host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BytesLeft {
     /// Certainly not.
@@ -49,7 +49,7 @@ pub enum BytesLeft {
 }
 
 /// What was decided after an attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
     /// Nothing yet: it is under way.

@@ -12,7 +12,8 @@ pub(super) const TABLES: [Table; 4] =
     [Table::Outbox, Table::SinkQueue, Table::Dead, Table::SinkDead];
 
 /// A place among the rows; opaque text for whoever asks in pages.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(with = "String")]
 #[serde(try_from = "String", into = "String")]
 pub struct Cursor(Key);
 

@@ -63,7 +63,7 @@ pub enum By {
 }
 
 /// What came of an order.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Decided {
     /// Notes that were meant.
     pub matched: u64,

@@ -22,7 +22,7 @@ use crate::store::{Store, StoreError, Table};
 /// A delivery: one that waits, was delivered, or is a dead letter. Times are seconds since the Unix epoch.
 ///
 /// Neither the text nor the person is in it, unless the text was asked for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Delivery {
     /// Its name, everywhere.
     pub id: DeliveryId,
@@ -78,7 +78,7 @@ pub struct Delivery {
 }
 
 /// Where a delivery stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryState {
     /// It waits for its turn.
@@ -132,7 +132,7 @@ impl From<EntryState> for DeliveryState {
 }
 
 /// That a note is to be redacted.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RedactionEntry {
     /// Why.
     pub why: Why,

@@ -15,7 +15,7 @@ use crate::outbox::sink_delivery::SinkDelivery;
 /// A note that waits, or a dead letter. Times are seconds since the Unix epoch.
 ///
 /// Neither the text nor the person is in it, unless the text was asked for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Entry {
     /// Its name, everywhere.
     pub id: DeliveryId,
@@ -62,7 +62,7 @@ pub struct Entry {
 }
 
 /// Where a note stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EntryState {
     /// It waits for its turn.
@@ -80,7 +80,7 @@ pub enum EntryState {
 }
 
 /// A note's text: what people did.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct Text(pub String);
 

@@ -32,7 +32,7 @@ pub struct Want {
 
 /// Notes that a filter means, in the order of product, session and number; those that wait first, then
 /// the dead letters.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Listing {
     /// The notes.
     pub entries: Vec<Entry>,

@@ -18,7 +18,7 @@ use crate::session::state::Record;
 use crate::store::{Rows, Store, StoreError, Table};
 
 /// A note that is sent once more, or would be.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Repeat {
     /// The note that is repeated.
     pub resent_of: DeliveryId,

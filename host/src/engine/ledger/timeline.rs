@@ -43,7 +43,7 @@ pub struct TimelineWant {
 }
 
 /// What is known of a session, the oldest first.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Timeline {
     /// The product.
     pub product: ProductId,
@@ -60,7 +60,7 @@ pub struct Timeline {
 }
 
 /// Something that happened, in seconds since the Unix epoch.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Moment {
     /// When, by the host's clock.
     pub at: f64,
@@ -70,7 +70,7 @@ pub struct Moment {
 }
 
 /// What happened.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "what")]
 pub enum Happened {
     /// Actions were accepted.
@@ -206,7 +206,8 @@ impl Happened {
 }
 
 /// A place in a timeline: behind so many moments of one time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(with = "String")]
 #[serde(try_from = "String", into = "String")]
 pub struct MomentCursor {
     micros: i64,

@@ -50,3 +50,25 @@ async fn a_body_is_one_object_of_known_names_that_says_that_it_is_json() {
     assert_eq!(host.backend.erasures.lock().unwrap().len(), 2);
     assert_eq!(host.backend.asked.lock().unwrap().len(), 4);
 }
+
+#[tokio::test]
+async fn an_id_in_an_address_that_is_not_text_is_refused_alike_everywhere() {
+    let mut addresses = 0;
+    let server = Server { token: Some(Secret::new("right")), ..Server::default() };
+    let host = Host::start(server).await;
+    let headers = [JSON, ("authorization", "Bearer right")];
+    for route in routes::table() {
+        let part = |part: &'static str| if part.starts_with('{') { "%ff" } else { part };
+        let path = route.path.split('/').map(part).collect::<Vec<_>>().join("/");
+        if path == route.path {
+            continue;
+        }
+        for method in route.methods.iter().filter(|method| **method != "HEAD") {
+            let answer = host.send(method, &path, &headers, "{}").await;
+            let found = (answer.status(), answer.code());
+            assert_eq!(found, (422, "invalid_id".to_owned()), "{method} {path}");
+            addresses += 1;
+        }
+    }
+    assert!(addresses >= 14, "{addresses}");
+}

@@ -53,6 +53,7 @@ fn expected(access: Access, kind: &Kind) -> Expected {
             let right = products.iter().any(|product| product.as_str() == PRODUCT);
             match of {
                 Of::Host => Expected::Forbidden("product"),
+                Of::AnyProduct => Expected::Passes,
                 Of::Tool if !right => Expected::Told("product"),
                 Of::Path | Of::Body(_) | Of::Filter(_) | Of::User if !right => {
                     Expected::Forbidden("product")
@@ -91,7 +92,7 @@ fn request(route: &Route, method: &str) -> (String, String) {
             };
             body[field] = json!(PRODUCT);
         }
-        Some(Of::Path | Of::Host) | None => {}
+        Some(Of::Path | Of::Host | Of::AnyProduct) | None => {}
     }
     match (route.path, method) {
         ("/keys", "POST") => {

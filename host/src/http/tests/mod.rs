@@ -5,6 +5,7 @@ mod attacks;
 mod connections;
 mod context;
 mod deliveries;
+mod documented;
 mod erase;
 mod events;
 mod gate;
@@ -302,11 +303,13 @@ impl Host {
         Self { address, backend, stop, serving }
     }
 
-    /// Sends raw bytes and reads until the host closes.
+    /// Sends raw bytes and reads until the host closes. What it answers is held against the document.
     async fn raw(&self, request: impl AsRef<[u8]>) -> Answer {
         let mut socket = TcpStream::connect(self.address).await.unwrap();
         socket.write_all(request.as_ref()).await.unwrap();
-        read_answer(&mut socket).await
+        let answer = read_answer(&mut socket).await;
+        documented::check(request.as_ref(), &answer);
+        answer
     }
 
     async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {

@@ -32,6 +32,7 @@ fn words(of: Of) -> String {
         Of::Filter(name) => format!("`{name}` of the query; without it, the key's"),
         Of::User => "`product` of the query; without it, the key's only one".to_owned(),
         Of::Tool => "`product_id` of the tool; without it, the key's only one".to_owned(),
+        Of::AnyProduct => "any".to_owned(),
         Of::Host => "the whole host: for keys of all products".to_owned(),
     }
 }
