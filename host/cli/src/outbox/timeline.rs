@@ -80,7 +80,7 @@ pub(super) fn text(moments: &[Moment], with_heads: bool) -> String {
     for (line, moment) in drawn.zip(moments) {
         lines.push(line);
         let texts: Vec<_> = match &moment.what {
-            Happened::Actions { titles, .. } => titles.iter().flatten().collect(),
+            Happened::Actions { texts, .. } => texts.iter().flatten().collect(),
             Happened::Summary { text, .. } => text.iter().collect(),
             Happened::Linked { .. }
             | Happened::Made { .. }

@@ -162,15 +162,15 @@ fn happened(it: &Moment, now: Timestamp) -> Markup {
 fn what(it: &Happened, now: Timestamp) -> Markup {
     html! {
         @match it {
-            Happened::Actions { first, count: number, titles } => {
+            Happened::Actions { first, count: number, texts } => {
                 (chip("", "actions")) " "
                 @match first {
                     Some(first) if *number > 1 => { "actions " (first) " to " (first + number - 1) " accepted" }
                     Some(first) => { "action " (first) " accepted" }
                     None => { (count(*number, "action", "actions")) " accepted" }
                 }
-                @if let Some(titles) = titles {
-                    ul.done { @for title in titles { li { (title.0) } } }
+                @if let Some(texts) = texts {
+                    ul.done { @for text in texts { li { (text.0) } } }
                 }
             }
             Happened::Summary { covers, text } => {

@@ -24,6 +24,7 @@ use crate::session::batch::Entry as OpenEntry;
 use crate::session::identity::Basis;
 use crate::session::payload::Action;
 use crate::session::state::Record;
+use crate::session::wording::worded;
 use crate::store::{Rows, Store, StoreError, Table};
 
 /// Rows of a table that hold whole notes or batches that are looked at, the first ones.
@@ -79,9 +80,9 @@ pub enum Happened {
         first: Option<u64>,
         /// How many.
         count: u64,
-        /// What was done, where the texts were asked for.
+        /// What was done, as notes say it, where the texts were asked for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        titles: Option<Vec<Text>>,
+        texts: Option<Vec<Text>>,
     },
     /// A summary was accepted.
     Summary {
@@ -351,12 +352,10 @@ impl Told<'_> {
     }
 
     fn actions(&mut self, at: Timestamp, first: Option<u64>, actions: &[Action]) {
-        let title = |action: &Action| {
-            let Action { title, description, .. } = action;
-            Text(if title.is_empty() { description.clone() } else { title.clone() })
-        };
-        let titles = self.text.then(|| actions.iter().map(title).collect());
-        self.add(at, Happened::Actions { first, count: actions.len() as u64, titles });
+        let texts = self.text.then(|| {
+            worded(actions.to_vec()).into_iter().map(|action| Text(action.description)).collect()
+        });
+        self.add(at, Happened::Actions { first, count: actions.len() as u64, texts });
     }
 
     /// What waits in the lanes of a kind, and its dead letters.

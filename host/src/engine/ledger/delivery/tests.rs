@@ -257,10 +257,10 @@ async fn nothing_that_people_did_is_told_without_the_texts() {
     let three = find(&store, 3, true).await.unwrap();
     assert_eq!(three.text, Some(Text(CANARY.to_owned())));
     let told = all(&store, true).await;
-    let titles = told.moments.iter().filter_map(|moment| {
-        if let Happened::Actions { titles, .. } = &moment.what { titles.clone() } else { None }
+    let texts = told.moments.iter().filter_map(|moment| {
+        if let Happened::Actions { texts, .. } = &moment.what { texts.clone() } else { None }
     });
-    assert_eq!(titles.flatten().count(), 2);
+    assert_eq!(texts.flatten().count(), 2);
     let would = preview_resend(&store, &rules, &id(1), true, NOW).await.unwrap();
     assert!(would.text.as_ref().unwrap().0.contains(CANARY));
     assert!(!format!("{three:?}{told:?}{would:?}").contains(CANARY));
