@@ -70,7 +70,7 @@ async fn d02_attempts_back_off_are_bounded_and_what_is_given_up_is_kept_and_coun
     assert_eq!(pauses, [1, 2, 4, 4]);
     assert_eq!(world.handle.counters().notes_dead.get(), 1);
     let dead = world.dead().await;
-    assert_eq!((dead.len(), dead[0].note.actions[0].description.as_str()), (1, "a"));
+    assert_eq!((dead.len(), dead[0].note.actions.list()[0].description), (1, "a"));
     assert_eq!(world.end().await.last().unwrap(), "c: [1] b", "the lane goes on");
 }
 
@@ -110,7 +110,7 @@ async fn d09_a_post_in_flight_is_never_cancelled_by_an_action() {
     let posts = world.platform.posts();
     assert!(none_cut_off(&world));
     assert!(posts.windows(2).all(|two| two[0].end.unwrap() <= two[1].at), "one at a time");
-    let told: Vec<_> = posts.iter().flat_map(|post| &post.note.actions).collect();
+    let told: Vec<_> = posts.iter().flat_map(|post| post.note.actions.unpack()).collect();
     let told: Vec<_> = told.iter().map(|action| action.description.as_str()).collect();
     assert_eq!(told, ["0", "1", "2", "3", "4", "5", "6", "7"]);
     world.end().await;
@@ -395,8 +395,8 @@ async fn d46_notes_arrive_in_the_order_of_their_actions_whatever_fails() {
     }
     wait(60.0).await;
     let posts = world.platform.posts();
-    let delivered = posts.iter().filter(|post| post.ok).flat_map(|post| &post.note.actions);
-    let delivered: Vec<_> = delivered.map(|action| action.description.as_str()).collect();
+    let delivered = posts.iter().filter(|post| post.ok).flat_map(|post| post.note.actions.unpack());
+    let delivered: Vec<_> = delivered.map(|action| action.description).collect();
     assert_eq!(delivered, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]);
     assert!(posts.windows(2).all(|two| two[0].note.seq <= two[1].note.seq), "none overtakes");
     world.end().await;

@@ -15,6 +15,7 @@ use sidenote::ids::{ConversationId, ProductId, SessionId, SessionKey};
 use sidenote::outbox::note::{Call, Note, NoteKind};
 use sidenote::plugin::{Offer, QuickReply, Registry};
 use sidenote::post::Post;
+use sidenote::session::packed::Packed;
 use sidenote_tests::vendor::{Chatwoot, Intercom, Received, Vendor, VendorRig};
 use sidenote_tests::{DEADLINE, Person, npm_package};
 use tokio::process::{Child, Command};
@@ -140,7 +141,7 @@ fn note(plugin: &str, conversation: &ConversationId) -> Note {
         email: None,
         kind: NoteKind::Actions,
         body: "session_id: s-1\n\n[1] clicked <Pay>\n[2] left".to_owned(),
-        actions: Vec::new(),
+        actions: Packed::default(),
         through: 2,
         idempotency_key: "key-1".to_owned(),
         sealed_at: Timestamp(0),

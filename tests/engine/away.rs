@@ -107,8 +107,8 @@ async fn acts(world: &World, texts: impl IntoIterator<Item = u64>) {
 /// The texts of all notes, in the order in which they were posted.
 fn texts(platform: &Platform) -> Vec<String> {
     let posts = platform.posts();
-    let actions = posts.iter().flat_map(|post| &post.note.actions);
-    actions.map(|action| action.description.clone()).collect()
+    let actions = posts.iter().flat_map(|post| post.note.actions.unpack());
+    actions.map(|action| action.description).collect()
 }
 
 fn numbers(to: u64) -> Vec<String> {

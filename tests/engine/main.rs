@@ -228,7 +228,7 @@ async fn no_control_character_of_an_action_or_a_summary_reaches_a_platform_or_a_
     assert_eq!(posts.len(), 2);
     for post in &posts {
         seen.push(post.note.body.clone());
-        seen.extend(post.note.actions.iter().flat_map(of_action));
+        seen.extend(post.note.actions.unpack().iter().flat_map(of_action));
     }
     let handed = world.platform.sinks.handed();
     assert_eq!(handed.len(), 2);

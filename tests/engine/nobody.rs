@@ -118,8 +118,9 @@ async fn nobody_is_known_by_a_value_that_names_nobody() {
         wait(1.0).await;
         let note = world.platform.posts().pop().expect("it is posted").note;
         assert_eq!((note.user_id, note.email), (None, None), "{value:?}");
-        let (action, history) = (&note.actions[0], world.handle.history(&key("b")).await.unwrap());
-        assert_eq!((&action.user_id, &action.email), (&None, &None));
+        let (action, history) =
+            (&note.actions.list()[0], world.handle.history(&key("b")).await.unwrap());
+        assert_eq!((action.user_id, action.email), (None, None));
         let kept = &history.batches[0].batch;
         assert_eq!((&kept.user_id, &kept.actions[0].email), (&None, &None));
         world.end().await;

@@ -92,7 +92,7 @@ async fn a_dead_letter_outlives_its_session_and_one_of_the_same_name() {
         assert_eq!(world.rows(Table::Session).await, 0);
     }
     let dead = world.dead().await;
-    let texts: Vec<_> = dead.iter().map(|dead| dead.note.actions[0].description.as_str()).collect();
+    let texts: Vec<_> = dead.iter().map(|dead| dead.note.actions.list()[0].description).collect();
     assert_eq!(texts, ["first", "second"]);
     world.end().await;
 }

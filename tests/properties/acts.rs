@@ -210,7 +210,7 @@ impl History {
     pub(crate) async fn evidence(&self) -> BTreeSet<String> {
         let mut lines = crate::rows::lines(&self.store).await;
         for seen in self.platform.posts() {
-            lines.extend(seen.note.actions.iter().map(|action| action.description.clone()));
+            lines.extend(seen.note.actions.unpack().into_iter().map(|action| action.description));
         }
         for handed in self.platform.sinks.handed() {
             lines.extend(sidenote_tests::sinks::lines(&handed.delivery.content));

@@ -52,9 +52,12 @@ fn entry<'a>(
     let session = session_of(&note.key)?;
     let era = match note.kind {
         NoteKind::Summary => summary(note).and_then(|n| history.summaries.get(n)).map(|it| it.era),
-        NoteKind::Actions => {
-            note.actions.first().and_then(|it| history.told.get(rows::number(it))).map(|it| it.era)
-        }
+        NoteKind::Actions => note
+            .actions
+            .unpack()
+            .first()
+            .and_then(|it| history.told.get(rows::number(it)))
+            .map(|it| it.era),
         // Nobody is replied to in these histories.
         NoteKind::ForPeople => None,
     };

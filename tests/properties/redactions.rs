@@ -115,7 +115,7 @@ fn covers(history: &History, summary: &Posted, posted: &Posted) -> bool {
         NoteKind::ForPeople => false,
         NoteKind::Actions => {
             let ordinal = |action| history.told[rows::number(action)].ordinal;
-            posted.note.actions.iter().map(ordinal).all(|it| it > 0 && it <= told.through)
+            posted.note.actions.unpack().iter().map(ordinal).all(|it| it > 0 && it <= told.through)
         }
     }
 }

@@ -49,7 +49,7 @@ pub(crate) async fn notes(store: &Faulty, session: usize) -> BTreeMap<u64, Named
     let waiting: Vec<Arc<Note>> = rows(store, Table::Outbox, session_group(session)).await;
     let dead = dead(store, session).await.into_iter().map(|letter| letter.note);
     let named = |note: Arc<Note>| {
-        let lines = note.actions.iter().map(|action| action.description.clone()).collect();
+        let lines = note.actions.unpack().into_iter().map(|action| action.description).collect();
         (note.seq, Named { plugin: note.plugin.clone(), lines })
     };
     waiting.into_iter().chain(dead).map(named).collect()

@@ -76,7 +76,8 @@ fn judge_notes(
             NoteKind::ForPeople => return Err(told("nobody is replied to".to_owned())),
         }
         erasures::stays_erased(history, posted).map_err(told)?;
-        let actions = posted.note.actions.iter().map(rows::number);
+        let actions = posted.note.actions.unpack();
+        let actions = actions.iter().map(rows::number);
         places.extend(actions.map(|action| (action, posted.note.seq)));
     }
     summaries::in_order(history, &notes, &places)
@@ -88,7 +89,7 @@ fn judge_note(history: &History, posted: &Posted, fates: &mut [Fate]) -> Result<
         return Err(format!("it has {} actions", note.actions.len()));
     }
     let mut lines = note.body.lines().filter(|line| line.starts_with('['));
-    for (n, action) in note.actions.iter().enumerate() {
+    for (n, action) in note.actions.unpack().iter().enumerate() {
         if lines.next() != Some(&format!("[{}] {}", n + 1, action.description)) {
             return Err(format!("it reads {:?}", note.body));
         }

@@ -12,6 +12,7 @@ use crate::outbox::note::{
     self, Crash, FailureKind, Found, Note, NoteKind, PostError, Posted, Redaction, SentNote,
 };
 use crate::post::Post;
+use crate::session::packed::Packed;
 use std::sync::Arc;
 
 /// Makes a call; it ends with what came of it. `jitter` is of the pause that may follow.
@@ -157,7 +158,7 @@ async fn find_message(
         email: None,
         kind: NoteKind::Actions,
         body: String::new(),
-        actions: Vec::new(),
+        actions: Packed::default(),
         through: 0,
         idempotency_key: message.idempotency_key.clone(),
         sealed_at: message.made_at,
@@ -207,7 +208,7 @@ async fn name(
         email: None,
         kind: sent.kind,
         body: String::new(),
-        actions: Vec::new(),
+        actions: Packed::default(),
         through: sent.through,
         idempotency_key: sent.idempotency_key.clone(),
         sealed_at: sent.at,

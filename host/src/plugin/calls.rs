@@ -56,7 +56,8 @@ impl Post for Registry {
     async fn post_note(&self, call: Call, note: &Note) -> Result<Posted, PostError> {
         let plugin = &*note.plugin;
         let posted = self.ask(plugin, Interface::Writer, call, async |live, call| {
-            let actions = convert::actions(&note.actions);
+            let list = note.actions.list();
+            let actions = convert::actions(&list);
             call!(live.writer.call_post_note(call, convert::note(note, &actions)))
         });
         Ok(kept(plugin, convert::posted(posted.await?)))

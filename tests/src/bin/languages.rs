@@ -16,6 +16,7 @@ use sidenote::ids::{ConversationId, ProductId, SessionId, SessionKey};
 use sidenote::outbox::note::{Call, Note, NoteKind};
 use sidenote::plugin::Registry;
 use sidenote::post::Post;
+use sidenote::session::packed::Packed;
 use tokio::time::Instant;
 
 const LANGUAGES: [(&str, &str); 6] = [
@@ -150,7 +151,7 @@ async fn post(registry: &Registry) -> Result<()> {
         email: None,
         kind: NoteKind::Actions,
         body: "session_id: s\n[1] clicked \"Pay\"".to_owned(),
-        actions: Vec::new(),
+        actions: Packed::default(),
         idempotency_key: "key-1".to_owned(),
         through: 1,
         sealed_at: Timestamp(0),

@@ -13,6 +13,7 @@ use sidenote::ids::{ConversationId, ProductId, SessionId, SessionKey};
 use sidenote::outbox::note::{Call, Note, NoteKind};
 use sidenote::plugin::{Offer, QuickReply};
 use sidenote::post::Post;
+use sidenote::session::packed::Packed;
 use sidenote::session::payload::{Action, SummaryPayload};
 use sidenote_sim::{Form, Mock};
 use sidenote_terminal::{Unusable, output};
@@ -244,12 +245,12 @@ fn note(bench: &Bench, event: &EventArgs, key: Option<&str>) -> Result<Note, Unu
         email: None,
         kind: NoteKind::Actions,
         body: event.text.clone(),
-        actions: vec![Action {
+        actions: Packed::of(&[Action {
             title: "Action".to_owned(),
             description: event.text.clone(),
             timestamp_start: Some(sealed_at.as_secs_f64()),
             ..Action::default()
-        }],
+        }]),
         through: 1,
         sealed_at,
         waits_since: None,

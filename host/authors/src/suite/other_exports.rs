@@ -214,7 +214,7 @@ async fn takes_huge_batch(stage: &Stage<'_>) -> Verdict {
     let action = |n| Action {
         index: n as i64,
         description: format!("{} {filling}", marker(n)),
-        ..note.actions.first().cloned().unwrap_or_default()
+        ..note.actions.unpack().into_iter().next().unwrap_or_default()
     };
     batch.actions = (0..HUGE_ACTIONS).map(action).collect();
     let call = stage.usual_call();

@@ -9,6 +9,7 @@ use sidenote::config::Delivery;
 use sidenote::ids::{ConversationId, ProductId, SessionId, SessionKey};
 use sidenote::outbox::note::{Call, Crash, Note, NoteKind, PostError, Posted};
 use sidenote::post::Post;
+use sidenote::session::packed::Packed;
 use sidenote::session::payload::{Action, ActionsPayload};
 use sidenote_sim::{Mock, MockExchange, MockTrouble, Struck};
 use tokio::time::Instant;
@@ -173,7 +174,7 @@ impl<'a> Stage<'a> {
             user_id: Some("user-1".to_owned()),
             email: Some("user@example.com".to_owned()),
             kind: NoteKind::Actions,
-            actions: vec![Action {
+            actions: Packed::of(&[Action {
                 title: "Click".to_owned(),
                 description: body.clone(),
                 canonical_url: "https://app.example.com/cart".to_owned(),
@@ -182,7 +183,7 @@ impl<'a> Stage<'a> {
                 timestamp_start: Some(sealed_at.as_secs_f64()),
                 timestamp_end: Some(sealed_at.as_secs_f64()),
                 ..Action::default()
-            }],
+            }]),
             body,
             through: count,
             sealed_at,
@@ -276,7 +277,7 @@ pub(crate) fn batch_of(note: &Note) -> ActionsPayload {
         session_id: Some(note.key.session.as_str().to_owned()),
         user_id: note.user_id.clone(),
         email: note.email.clone(),
-        actions: note.actions.clone(),
+        actions: note.actions.unpack(),
         forwarded_at: note.sealed_at.as_secs_f64(),
         ..ActionsPayload::default()
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sidenote::outbox::note::{FailureKind, PostError};
+use sidenote::session::packed::Packed;
 use sidenote_sim::MockExchange;
 
 use super::arrived::{self, Form};
@@ -197,7 +198,7 @@ async fn huge(stage: &Stage<'_>) -> Verdict {
 async fn empty(stage: &Stage<'_>) -> Verdict {
     let mut note = stage.note("").0;
     note.body.clear();
-    note.actions.clear();
+    note.actions = Packed::default();
     let (outcome, _) = stage.attempt(&note, 1, PATIENCE).await;
     match &outcome {
         Ok(_) => Verdict::ok("posted"),

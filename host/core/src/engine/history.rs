@@ -60,6 +60,43 @@ impl KeptBatch {
     }
 }
 
+impl KeptBatch {
+    /// The same as it is stored, of which these are the actions, packed already.
+    fn row<'a>(&'a self, packed: &'a Packed) -> impl Serialize + 'a {
+        #[derive(Serialize)]
+        struct Row<'a> {
+            at: Timestamp,
+            batch: Batch<'a>,
+        }
+        #[derive(Serialize)]
+        struct Batch<'a> {
+            product_id: &'a str,
+            session_id: &'a Option<String>,
+            user_id: &'a Option<String>,
+            email: &'a Option<String>,
+            conversation_id: &'a Option<String>,
+            actions: &'a Packed,
+            forwarded_at: f64,
+        }
+        let ActionsPayload { product_id, session_id, user_id, email, conversation_id, .. } =
+            &self.batch;
+        let forwarded_at = self.batch.forwarded_at;
+        let actions = packed;
+        Row {
+            at: self.at,
+            batch: Batch {
+                product_id,
+                session_id,
+                user_id,
+                email,
+                conversation_id,
+                actions,
+                forwarded_at,
+            },
+        }
+    }
+}
+
 impl std::fmt::Debug for KeptBatch {
     /// What was done is left out.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -92,6 +129,26 @@ impl std::fmt::Debug for KeptSummary {
     }
 }
 
+/// Where a batch stands among what its session did, and who did it as far as the session knew.
+pub(super) struct Place {
+    first: u64,
+    user_id: Option<String>,
+    email: Option<String>,
+}
+
+impl Place {
+    /// That of a batch that the session is about to accept.
+    pub(super) fn of(session: &Session, batch: &ActionsPayload) -> Self {
+        let known = session.record();
+        let told = |told: &Option<String>| told.clone().filter(|text| !text.is_empty());
+        Self {
+            first: session.actions() + 1,
+            user_id: told(&batch.user_id).or_else(|| known.user_id.clone()),
+            email: told(&batch.email).or_else(|| known.email.clone()),
+        }
+    }
+}
+
 /// Which batches are kept of the sessions to which something happened lately.
 #[derive(Default)]
 pub(super) struct History(HashMap<SessionKey, HistoryIndex>);
@@ -108,28 +165,22 @@ impl History {
         Ok(())
     }
 
-    /// Keeps a batch that is about to be accepted by its `session`.
+    /// Keeps a batch that was accepted by its session, with its actions packed.
     pub(super) fn keep_batch(
         &mut self,
         key: &SessionKey,
-        batch: &ActionsPayload,
-        at: Timestamp,
-        (session, rules): (&Session, &Rules),
+        (batch, packed): (ActionsPayload, &Packed),
+        (place, at): (Place, Timestamp),
+        rules: &Rules,
         tx: &mut Tx,
         counters: &Counters,
     ) {
         if batch.actions.is_empty() {
             return;
         }
-        let known = session.record();
-        let told = |told: &Option<String>| told.clone().filter(|text| !text.is_empty());
-        let batch = ActionsPayload {
-            user_id: told(&batch.user_id).or_else(|| known.user_id.clone()),
-            email: told(&batch.email).or_else(|| known.email.clone()),
-            ..batch.clone()
-        };
-        let kept = KeptBatch { first: session.actions() + 1, at, batch };
-        let value = encode(&kept);
+        let Place { first, user_id, email } = place;
+        let kept = KeptBatch { first, at, batch: ActionsPayload { user_id, email, ..batch } };
+        let value = encode(&kept.row(packed));
         let actions = kept.batch.actions.len() as u64;
         let slot = Slot { first: kept.first, actions, bytes: value.len() };
         let place = Key { table: Table::History, group: session_group(key), number: kept.first };
@@ -289,6 +340,24 @@ mod tests {
 
     fn firsts(slots: &[Slot]) -> Vec<u64> {
         slots.iter().map(|slot| slot.first).collect()
+    }
+
+    #[test]
+    fn a_row_is_the_batch_itself_with_its_actions_packed() {
+        let actions = vec![Action { title: "Paid".to_owned(), index: 3, ..Action::default() }];
+        let batch = ActionsPayload {
+            product_id: "p".to_owned(),
+            session_id: Some("s".to_owned()),
+            email: Some("a@example.org".to_owned()),
+            conversation_id: Some("c".to_owned()),
+            actions,
+            forwarded_at: 1.5,
+            ..ActionsPayload::default()
+        };
+        let kept = KeptBatch { first: 0, at: Timestamp(7), batch };
+        let row = encode(&kept.row(&Packed::of(&kept.batch.actions)));
+        assert_eq!(row, encode(&kept));
+        assert!(decode::<KeptBatch>(&row).unwrap() == kept);
     }
 
     #[test]

@@ -8,8 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::clock::Timestamp;
 use crate::ids::{ConversationId, PluginName, SessionKey};
 use crate::outbox::attempt::Attempts;
-use crate::session::packed;
-use crate::session::payload::Action;
+use crate::session::packed::Packed;
 
 /// A sealed note: its key and body never change again.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -31,8 +30,7 @@ pub struct Note {
     /// The ready text.
     pub body: String,
     /// The actions of it, for platforms that render better than text.
-    #[serde(with = "packed")]
-    pub actions: Vec<Action>,
+    pub actions: Packed,
     /// Ordinal, among the actions of the session, of the last one that it tells of; of a summary, of the
     /// last one that it covers. 0 for a note that was sealed before actions were counted.
     #[serde(default)]

@@ -16,6 +16,7 @@ use crate::backoff::Backoff;
 use crate::clock::Timestamp;
 use crate::ids::{ConversationId, ProductId, SessionId, SessionKey};
 use crate::rules::{Breaker, DeadHead, Delivery};
+use crate::session::packed::Packed;
 
 fn note(seq: u64) -> Arc<Note> {
     let key =
@@ -30,7 +31,7 @@ fn note(seq: u64) -> Arc<Note> {
         email: None,
         kind: NoteKind::Actions,
         body: String::new(),
-        actions: Vec::new(),
+        actions: Packed::default(),
         through: 0,
         sealed_at: Timestamp(0),
         waits_since: None,

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::rules::Delivery;
 use crate::session::packed::Packed;
-use crate::session::payload::Action;
 
 /// Actions that arrived together; one row of the store.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -162,18 +161,19 @@ impl OpenBatch {
     }
 
     /// Takes the oldest entries for one note: as many as fit into `max_actions`, at least one. All of it is in memory.
-    pub fn take(&mut self, max_actions: usize) -> (Vec<u64>, Vec<Action>) {
-        let (mut rows, mut actions) = (Vec::new(), Vec::new());
+    pub fn take(&mut self, max_actions: usize) -> (Vec<u64>, Packed) {
+        let (mut rows, mut parts, mut count) = (Vec::new(), Vec::new(), 0);
         while let Some(entry) = self.entries.front() {
-            if !rows.is_empty() && actions.len() + entry.count > max_actions {
+            if !rows.is_empty() && count + entry.count > max_actions {
                 break;
             }
             if let Some(entry) = self.pop() {
                 rows.push(entry.row);
-                actions.extend(entry.actions.iter().flat_map(Packed::unpack));
+                count += entry.count;
+                parts.extend(entry.actions);
             }
         }
-        (rows, actions)
+        (rows, Packed::joined(&parts))
     }
 
     fn pop(&mut self) -> Option<Waiting> {

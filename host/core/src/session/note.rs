@@ -13,7 +13,7 @@ use crate::ids::SessionKey;
 /// The text of a note: of these actions, in bins of so many seconds, or of this text.
 pub fn body(
     key: &SessionKey,
-    actions: &[Action],
+    actions: &[Action<impl AsRef<str>>],
     text: Option<&str>,
     bin_seconds: f64,
     now: Timestamp,
@@ -53,14 +53,15 @@ pub fn format_header(session_id: Option<&str>, at: Option<f64>, now: Timestamp) 
 /// where that one has none.
 ///
 /// Descriptions go through [`text::description`], the session id through [`text::one_line`].
-pub fn format_note(
+pub fn format_note<Text: AsRef<str>>(
     session_id: Option<&str>,
-    actions: &[Action],
+    actions: &[Action<Text>],
     bin_seconds: f64,
     now: Timestamp,
 ) -> String {
     let ordered = in_order(actions);
-    let text_bytes: usize = actions.iter().map(|action| action.description.len() + 8).sum();
+    let text_bytes: usize =
+        actions.iter().map(|action| action.description.as_ref().len() + 8).sum();
     let mut out = String::with_capacity(96 + text_bytes);
     write_header(
         &mut out,
@@ -76,7 +77,7 @@ pub fn format_note(
             out.push_str(if previous == bin { "\n" } else { "\n\n" });
         }
         previous = Some(bin);
-        let line: Cow<'_, str> = text::description(&action.description);
+        let line: Cow<'_, str> = text::description(action.description.as_ref());
         write_infallibly(&mut out, format_args!("[{}] {line}", number + 1));
     }
     out
@@ -114,8 +115,8 @@ fn date(at: Option<f64>) -> Option<OffsetDateTime> {
 }
 
 /// The actions with the time that places them, ordered.
-fn in_order(actions: &[Action]) -> Vec<(f64, &Action)> {
-    let own = |action: &Action| action.timestamp_start.and_then(event_time::usable);
+fn in_order<Text>(actions: &[Action<Text>]) -> Vec<(f64, &Action<Text>)> {
+    let own = |action: &Action<Text>| action.timestamp_start.and_then(event_time::usable);
     let mut place = actions.iter().find_map(own).unwrap_or(0.0);
     let mut ordered = Vec::with_capacity(actions.len());
     for action in actions {

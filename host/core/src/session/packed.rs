@@ -39,9 +39,46 @@ impl Packed {
         self.bytes.len()
     }
 
+    /// All of these, one behind the other.
+    pub fn joined(parts: &[Self]) -> Self {
+        if let [one] = parts {
+            return one.clone();
+        }
+        let count = parts.iter().map(Self::len).sum();
+        let mut bytes = Vec::with_capacity(5 + parts.iter().map(Self::bytes).sum::<usize>());
+        let length = u32::try_from(count).expect("what waits is bounded far below that");
+        rmp::encode::write_array_len(&mut bytes, length).expect("a Vec takes every byte");
+        for part in parts {
+            let mut rest = &*part.bytes;
+            rmp::decode::read_array_len(&mut rest).expect("what is packed is a list");
+            bytes.extend_from_slice(rest);
+        }
+        Self { bytes: bytes.into(), count }
+    }
+
+    /// The same in lists of at most so many.
+    pub fn chunks(&self, most: usize) -> Vec<Self> {
+        match self.count {
+            0 => Vec::new(),
+            count if count <= most => vec![self.clone()],
+            _ => self.unpack().chunks(most.max(1)).map(Self::of).collect(),
+        }
+    }
+
     /// The actions.
     pub fn unpack(&self) -> Vec<Action> {
         unpack(&self.bytes).expect("what was packed, or was read before, can be read")
+    }
+
+    /// The actions, with the texts where they are.
+    pub fn list(&self) -> Vec<Action<&str>> {
+        unpack(&self.bytes).expect("what was packed, or was read before, can be read")
+    }
+}
+
+impl Default for Packed {
+    fn default() -> Self {
+        Self::of(&[])
     }
 }
 
@@ -82,6 +119,8 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Act
     deserializer.deserialize_any(Actions)
 }
 
+const UNREADABLE: &str = "the packed actions can't be read";
+
 /// A list of actions, packed or not, to be packed. What is packed is read all the same: it may be damaged.
 struct AsTheyAre;
 
@@ -93,8 +132,8 @@ impl<'de> Visitor<'de> for AsTheyAre {
     }
 
     fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
-        let count = Actions.visit_bytes::<E>(bytes)?.len();
-        Ok(Packed { bytes: bytes.into(), count })
+        let list = unpack::<Action<&str>>(bytes).map_err(|_| E::custom(UNREADABLE))?;
+        Ok(Packed { bytes: bytes.into(), count: list.len() })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
@@ -113,7 +152,7 @@ impl<'de> Visitor<'de> for Actions {
     }
 
     fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
-        unpack(bytes).map_err(|_| E::custom("the packed actions can't be read"))
+        unpack(bytes).map_err(|_| E::custom(UNREADABLE))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
@@ -130,7 +169,7 @@ fn pack(actions: &[Action]) -> Vec<u8> {
     rmp_serde::to_vec(actions).expect("actions are text and numbers")
 }
 
-fn unpack(bytes: &[u8]) -> Result<Vec<Action>, rmp_serde::decode::Error> {
+fn unpack<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<Vec<T>, rmp_serde::decode::Error> {
     rmp_serde::from_slice(bytes)
 }
 
@@ -166,8 +205,45 @@ mod tests {
     #[test]
     fn an_action_of_an_earlier_version_has_no_later_fields() {
         let earlier = rmp_serde::to_vec(&[("title", "description", "url", 7)]).unwrap();
-        let [action] = &*unpack(&earlier).unwrap() else { panic!("it is one") };
+        let [action] = &*unpack::<Action>(&earlier).unwrap() else { panic!("it is one") };
         assert_eq!((&*action.canonical_url, action.index, &*action.raw_url), ("url", 7, ""));
+    }
+
+    #[test]
+    fn what_is_joined_is_as_if_packed_at_once() {
+        let numbered = |count: i64| -> Vec<Action> {
+            (0..count).map(|index| Action { index, ..actions()[1].clone() }).map(short).collect()
+        };
+        for counts in [vec![], vec![0], vec![3], vec![0, 15, 1, 0], vec![16, 20], vec![70_000, 9]] {
+            let lists: Vec<_> = counts.iter().map(|count| numbered(*count)).collect();
+            let parts: Vec<_> = lists.iter().map(|list| Packed::of(list)).collect();
+            assert_eq!(Packed::joined(&parts), Packed::of(&lists.concat()), "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_read_where_it_is() {
+        let packed = Packed::of(&actions());
+        let own = |action: Action<&str>| Action {
+            title: action.title.to_owned(),
+            description: action.description.to_owned(),
+            canonical_url: action.canonical_url.to_owned(),
+            index: action.index,
+            kind: action.kind.to_owned(),
+            timestamp_start: action.timestamp_start,
+            timestamp_end: action.timestamp_end,
+            raw_url: action.raw_url.to_owned(),
+            session_id: action.session_id.map(str::to_owned),
+            user_id: action.user_id.map(str::to_owned),
+            email: action.email.map(str::to_owned),
+            conversation_id: action.conversation_id.map(str::to_owned),
+        };
+        let list: Vec<_> = packed.list().into_iter().map(own).collect();
+        assert!(list == packed.unpack() && list == actions());
+    }
+
+    fn short(action: Action) -> Action {
+        Action { description: String::new(), ..action }
     }
 
     #[test]

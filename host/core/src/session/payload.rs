@@ -97,35 +97,35 @@ pub enum PayloadError {
     UnknownType,
 }
 
-/// One thing a person did.
+/// One thing a person did. `Text` is how it holds its texts: its own, or borrowed where they are packed.
 #[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Action {
+#[serde(default, bound(deserialize = "Text: Default + Deserialize<'de>"))]
+pub struct Action<Text = String> {
     /// Short name.
-    pub title: String,
+    pub title: Text,
     /// What was done, in words; the text of a note's line.
-    pub description: String,
+    pub description: Text,
     /// The page, with its ids folded.
-    pub canonical_url: String,
+    pub canonical_url: Text,
     /// Place in its batch as the connector numbers it.
     pub index: i64,
     /// Kind of action, for example `click`.
     #[serde(rename = "type")]
-    pub kind: String,
+    pub kind: Text,
     /// Start in seconds since the epoch by the client's clock; `None` where it is missing or unusable.
     pub timestamp_start: Option<f64>,
     /// End, as `timestamp_start`.
     pub timestamp_end: Option<f64>,
     /// The page as it was.
-    pub raw_url: String,
+    pub raw_url: Text,
     /// Session, where the action says it itself.
-    pub session_id: Option<String>,
+    pub session_id: Option<Text>,
     /// User, where the action says it itself.
-    pub user_id: Option<String>,
+    pub user_id: Option<Text>,
     /// E-mail address, where the action says it itself.
-    pub email: Option<String>,
+    pub email: Option<Text>,
     /// Conversation, where the action says it itself.
-    pub conversation_id: Option<String>,
+    pub conversation_id: Option<Text>,
 }
 
 impl Action {

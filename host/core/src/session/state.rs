@@ -14,7 +14,7 @@ use crate::session::link::{
     Foreign, Identity, Link, LinkEvent, LinkMode, LinkRequest, Owners, Party, decide,
 };
 use crate::session::packed::Packed;
-use crate::session::payload::{Action, ActionsPayload};
+use crate::session::payload::ActionsPayload;
 use crate::session::repeat::Repeat;
 
 /// A session, as the host holds it while something happens to it.
@@ -99,7 +99,7 @@ pub struct Sealed {
     /// Where it goes.
     pub link: Link,
     /// The actions that it tells of; none where it has a text.
-    pub actions: Vec<Action>,
+    pub actions: Packed,
     /// What it is made of.
     pub kind: NoteKind,
     /// The text; `None` for a note of actions.
@@ -236,11 +236,12 @@ impl Session {
         missed
     }
 
-    /// Takes a batch. `bytes` is its size on the wire. A batch without actions only tells who it is.
+    /// Takes a batch, of which these are the actions, packed; `bytes` is its size on the wire. A batch without actions
+    /// only tells who it is.
     pub fn on_actions(
         &mut self,
-        batch: ActionsPayload,
-        bytes: usize,
+        batch: &ActionsPayload,
+        (packed, bytes): (&Packed, usize),
         now: Timestamp,
         rules: &Delivery,
         sealing: Sealing,
@@ -248,10 +249,10 @@ impl Session {
         let mut effects = Vec::new();
         self.touch(now, &mut effects);
         self.identify(batch.user_id.as_deref(), batch.email.as_deref(), &mut effects);
-        let share = bytes / batch.actions.len().max(1);
-        for actions in batch.actions.chunks(rules.max_note_actions.max(1)) {
+        let share = bytes / packed.len().max(1);
+        for actions in packed.chunks(rules.max_note_actions) {
             let bytes = share * actions.len();
-            let entry = Entry { arrived: now, bytes, actions: Packed::of(actions) };
+            let entry = Entry { arrived: now, bytes, actions };
             let row = self.next_row;
             self.next_row += 1;
             self.open.push(row, entry.clone());
@@ -412,7 +413,7 @@ impl Session {
         effects.push(Effect::Seal(Sealed {
             seq,
             link,
-            actions: Vec::new(),
+            actions: Packed::default(),
             kind: NoteKind::Summary,
             text: Some(text),
             waits_since: None,
@@ -442,7 +443,7 @@ impl Session {
         effects.push(Effect::Seal(Sealed {
             seq,
             link,
-            actions: Vec::new(),
+            actions: Packed::default(),
             kind: NoteKind::ForPeople,
             text: Some(text),
             waits_since: None,
@@ -470,7 +471,7 @@ impl Session {
         effects.push(Effect::Seal(Sealed {
             seq,
             link,
-            actions,
+            actions: Packed::of(&actions),
             kind,
             text,
             waits_since: Some(now),

@@ -2,6 +2,7 @@
 //!
 //! The text of a note stays as it is for every action that has a description ([`super::note`]).
 
+use super::packed::Packed;
 use super::payload::Action;
 
 /// Stands where nothing at all is known of an action.
@@ -9,12 +10,18 @@ const NOTHING: &str = "(an action without a description)";
 
 /// The actions of a note, each with a description: its own, or else its title, or else its kind and page.
 pub fn worded(mut actions: Vec<Action>) -> Vec<Action> {
-    for action in &mut actions {
-        if is_blank(&action.description) {
-            action.description = words(action);
-        }
+    for action in actions.iter_mut().filter(|action| is_blank(&action.description)) {
+        action.description = words(action);
     }
     actions
+}
+
+/// The same of packed ones. They are packed anew where one is blank, which is rare.
+pub fn worded_packed(actions: Packed) -> Packed {
+    match actions.list().iter().any(|action| is_blank(action.description)) {
+        true => Packed::of(&worded(actions.unpack())),
+        false => actions,
+    }
 }
 
 fn words(action: &Action) -> String {

@@ -462,7 +462,8 @@ fn tight() -> Settings {
 
 fn told(world: &mut World) -> Vec<Vec<String>> {
     let sent = world.answer_all(took);
-    let of = |call: &Call| note(call).actions.iter().map(|it| it.description.clone()).collect();
+    let of =
+        |call: &Call| note(call).actions.unpack().into_iter().map(|it| it.description).collect();
     sent.iter().filter(|call| name(call).starts_with("post")).map(of).collect()
 }
 

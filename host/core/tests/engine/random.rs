@@ -175,7 +175,7 @@ struct Life {
 }
 
 fn told(note: &Note) -> Vec<String> {
-    note.actions.iter().map(|action| action.description.clone()).collect()
+    note.actions.unpack().into_iter().map(|action| action.description).collect()
 }
 
 fn held(delivery: &SinkDelivery) -> Vec<String> {

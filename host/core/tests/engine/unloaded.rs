@@ -41,7 +41,9 @@ fn drive(world: &mut World, commands: Vec<Command>) {
 
 fn told(calls: &[Call]) -> Vec<Vec<String>> {
     let posts = calls.iter().filter(|call| crate::words::name(call).starts_with("post"));
-    posts.map(|it| note(it).actions.iter().map(|it| it.description.clone()).collect()).collect()
+    posts
+        .map(|it| note(it).actions.unpack().into_iter().map(|it| it.description).collect())
+        .collect()
 }
 
 /// The person writes something, and an answer is found that can't be sent at the moment.

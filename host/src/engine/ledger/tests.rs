@@ -18,6 +18,7 @@ use crate::outbox::attempt::Attempts;
 use crate::outbox::lane::{DeadLetter, Progress, State};
 use crate::outbox::note::{Call, Note, NoteKind, PostError, Posted};
 use crate::post::Post;
+use crate::session::packed::Packed;
 use crate::store::{Change, Group, Key, MemoryStore, Store, Table};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
@@ -40,7 +41,7 @@ fn note(product: &str, session: &str, seq: u64, age: Duration) -> Note {
         email: Some("zoe@example.com".to_owned()),
         kind: NoteKind::Actions,
         body: "what they did".to_owned(),
-        actions: Vec::new(),
+        actions: Packed::default(),
         through: 0,
         sealed_at,
         waits_since: None,

@@ -47,18 +47,20 @@ pub(in crate::plugin) fn note<'a>(note: &'a Note, actions: &'a [wit::Action<'a>]
     }
 }
 
-pub(in crate::plugin) fn actions(actions: &[Action]) -> Vec<wit::Action<'_>> {
+pub(in crate::plugin) fn actions<Text: AsRef<str>>(
+    actions: &[Action<Text>],
+) -> Vec<wit::Action<'_>> {
     actions.iter().map(action).collect()
 }
 
-fn action(action: &Action) -> wit::Action<'_> {
+fn action<Text: AsRef<str>>(action: &Action<Text>) -> wit::Action<'_> {
     wit::Action {
         index: action.index,
-        kind: &action.kind,
-        title: &action.title,
-        description: &action.description,
-        canonical_url: &action.canonical_url,
-        raw_url: &action.raw_url,
+        kind: action.kind.as_ref(),
+        title: action.title.as_ref(),
+        description: action.description.as_ref(),
+        canonical_url: action.canonical_url.as_ref(),
+        raw_url: action.raw_url.as_ref(),
         started_at: action.timestamp_start,
         ended_at: action.timestamp_end,
     }

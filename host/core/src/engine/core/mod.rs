@@ -34,7 +34,7 @@ use super::directory::Directory;
 use super::event::What;
 use super::gate::{EngineId, Gate};
 use super::helping::Helping;
-use super::history::History;
+use super::history::{History, Place};
 use super::keys::Keys;
 use super::plugins::{Plugins, RolesAsked, writer_of};
 use super::retention::Retention;
@@ -55,9 +55,10 @@ use crate::rows::Table;
 use crate::session::identity::{Identity, Tie};
 use crate::session::link::LinkMode;
 use crate::session::note::body;
+use crate::session::packed::Packed;
 use crate::session::payload::{ActionsPayload, SummaryPayload};
 use crate::session::state::{Covers, Effect, Record, Sealed, Sealing, Session, Summarized, Target};
-use crate::session::wording::worded;
+use crate::session::wording::worded_packed;
 
 /// One partition's sessions and deliveries, and what is decided about them.
 ///
@@ -260,21 +261,23 @@ impl Core {
         let roles = self.roles.of(&key.product, &*self.plugins, &self.settings, &self.gate, tx);
         let Some(session) = self.sessions.get_mut(key, tx.now) else { return Answer::None };
         tx.happens(key, || Happening::accepted(&batch));
-        if let Some(history) = &self.settings.history {
-            let of = (&*session, history);
-            self.history.keep_batch(key, &batch, arrived, of, tx, &self.counters);
-        }
         if accepted_at.is_none() {
             tx.accept(batch.actions.len() as u64);
         }
-        let for_sinks = (!roles.sinks.is_empty()).then(|| batch.clone());
+        let packed = Packed::of(&batch.actions);
+        let place = self.settings.history.as_ref().map(|_| Place::of(session, &batch));
         let effects = if roles.writer.is_none() && session.record().link.is_none() {
             session.on_passed(&batch, arrived)
         } else {
             let plugin = session.record().link.as_ref().map(|link| &link.plugin);
             let sealing = self.deliveries.sealing(key, plugin, &self.gate.open(), tx.now);
-            session.on_actions(batch, bytes, arrived, rules, sealing)
+            session.on_actions(&batch, (&packed, bytes), arrived, rules, sealing)
         };
+        let for_sinks = (!roles.sinks.is_empty()).then(|| batch.clone());
+        if let Some((rules, place)) = self.settings.history.as_ref().zip(place) {
+            let batch = (batch, &packed);
+            self.history.keep_batch(key, batch, (place, arrived), rules, tx, &self.counters);
+        }
         self.run_effects(key, effects, tx);
         if let Some(batch) = for_sinks {
             self.send_batch(key, &roles.sinks, batch, tx);
@@ -376,7 +379,8 @@ impl Core {
         self.counters.nobody_ids.add(names.clean_batch(&mut who));
         let is_one = |id: &ConversationId| names.names_somebody(id.as_str());
         let conversation = conversation.filter(is_one);
-        let effects = session.on_actions(who, 0, tx.now, rules, Sealing::AtItsTurn);
+        let effects =
+            session.on_actions(&who, (&Packed::default(), 0), tx.now, rules, Sealing::AtItsTurn);
         self.run_effects(key, effects, tx);
         if let Some(conversation) = conversation {
             // autoplay-sdk links on whatever it is told, so nobody vouches for it.
@@ -717,8 +721,8 @@ fn note_of(
     now: Timestamp,
     counters: &Counters,
 ) -> Arc<Note> {
-    let actions = worded(sealed.actions);
-    let body = body(key, &actions, sealed.text.as_deref(), sealed.bin_seconds, now);
+    let actions = worded_packed(sealed.actions);
+    let body = body(key, &actions.list(), sealed.text.as_deref(), sealed.bin_seconds, now);
     counters.notes_sealed.add(1);
     counters.notes_gathered.add(u64::from(sealed.gathered));
     Arc::new(Note {

@@ -21,6 +21,7 @@ use crate::outbox::note::{
 use crate::outbox::redaction::{Job, Why};
 use crate::rules::{Delivery as Rules, History, Product};
 use crate::session::link::Link;
+use crate::session::packed::Packed;
 use crate::session::payload::{Action, ActionsPayload};
 use crate::session::state::Record;
 use crate::store::{Change, MemoryStore, Store, Table};
@@ -55,7 +56,7 @@ fn note(seq: u64, resent_of: Option<u64>) -> Note {
         email: Some(CANARY.to_owned()),
         kind: NoteKind::Actions,
         body: CANARY.to_owned(),
-        actions: vec![action()],
+        actions: Packed::of(&[action()]),
         through: seq,
         sealed_at,
         waits_since: None,
