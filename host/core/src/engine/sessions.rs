@@ -12,7 +12,8 @@ use crate::session::state::{Record, Sealing, Session};
 /// All that are in memory.
 #[derive(Default)]
 pub(super) struct Sessions {
-    live: HashMap<SessionKey, Live>,
+    /// Boxed: a map has room for more than it holds, and keeps it.
+    live: HashMap<SessionKey, Box<Live>>,
     timers: Timers,
     /// Bytes of memory that the actions of their open batches take.
     held: usize,
@@ -77,7 +78,7 @@ impl Sessions {
     /// Takes up a session that was read.
     pub(super) fn put(&mut self, key: SessionKey, session: Session, now: Timestamp) {
         self.held += session.open().held();
-        let live = Live { held: session.open().held(), session, touched: now };
+        let live = Box::new(Live { held: session.open().held(), session, touched: now });
         if let Some(before) = self.live.insert(key, live) {
             self.held -= before.held;
         }

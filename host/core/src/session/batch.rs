@@ -184,6 +184,10 @@ impl OpenBatch {
             Some(actions) => self.held -= actions.bytes(),
             None => self.unloaded -= 1,
         }
+        if self.entries.is_empty() {
+            // An idle session keeps no room for what may come.
+            self.entries = VecDeque::new();
+        }
         Some(entry)
     }
 }

@@ -158,6 +158,8 @@ impl Owners {
     pub fn add(&mut self, owner: Owner) -> Option<Owner> {
         self.0.retain(|other| other.key != owner.key);
         let forgotten = (self.0.len() >= Self::MAX).then(|| self.0.remove(0));
+        // Most conversations have one session, and there are many.
+        self.0.reserve_exact(1);
         self.0.push(owner);
         forgotten
     }
