@@ -14,6 +14,7 @@ use super::{
     sections, tours, traces,
 };
 use crate::ids::PluginName;
+use sidenote_core::engine::MAX_WAITING_BYTES;
 
 impl Config {
     /// Loads the file at `path`, the files of the folder `plugins.d` beside it, and the process's
@@ -238,6 +239,7 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
         );
     }
     let compile = compile(&top);
+    let waiting_memory = top.scalar_or("waiting_memory", MAX_WAITING_BYTES, scalar::size);
     let mut server = sections::server(top.section("server"));
     // Only what was read is known to be overlaid.
     let max_body = top.peek("server").place_of("max_body");
@@ -278,6 +280,7 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
         plugins_folder,
         cache,
         compile,
+        waiting_memory,
         plugins,
         products,
         ingest,

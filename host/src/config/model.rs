@@ -43,6 +43,8 @@ pub struct Config {
     pub cache: Cache,
     /// Within which bounds plugins are compiled (`compile_memory`, `compile_timeout`).
     pub compile: Compile,
+    /// Bytes of memory that what waits for its note may take (`waiting_memory`); what is more is in the store alone.
+    pub waiting_memory: usize,
     /// `[plugins.NAME]`.
     pub plugins: BTreeMap<PluginName, Plugin>,
     /// `[products.ID]`.

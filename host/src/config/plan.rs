@@ -59,6 +59,7 @@ impl Config {
             plugins_folder,
             cache,
             compile,
+            waiting_memory,
             plugins,
             products,
             ingest,
@@ -89,6 +90,7 @@ impl Config {
             return Err(NeedsRestart { keys: fixed.0 });
         }
         let tables = [
+            ("waiting_memory", *waiting_memory == next.waiting_memory),
             ("retention", *retention == next.retention),
             ("context", *context == next.context),
             ("delivery", *delivery == next.delivery),

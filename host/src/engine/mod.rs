@@ -62,6 +62,7 @@ pub fn settings(config: &Config) -> Settings {
     }
     settings.retention = config.retention.clone();
     settings.history = config.context.as_ref().map(|context| context.history.clone());
+    settings.max_waiting_bytes = config.waiting_memory;
     settings.jitter = rand::random::<f64>;
     settings
 }

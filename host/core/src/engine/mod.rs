@@ -53,6 +53,6 @@ pub use counters::{Count, Counters, RefusalCounts, Totals};
 pub use deliveries::{Backlog, Call, Ended, MAX_SENT, Outcome, Work};
 pub use gate::{EngineId, Gate};
 pub use plugins::Plugins;
-pub use settings::Settings;
+pub use settings::{MAX_WAITING_BYTES, Settings};
 pub use tx::{Spent, Tx};
 pub use view::{Missing, Page, PageOf, View};

@@ -10,7 +10,7 @@ use crate::rules::{Breaker, Delivery, History, Offers, Product, Reply, Retention
 use crate::session::identity::{Belief, Names};
 
 /// Of [`Settings::max_waiting_bytes`], the default.
-const MAX_WAITING_BYTES: usize = 24 << 20;
+pub const MAX_WAITING_BYTES: usize = 24 << 20;
 
 /// The engine's part of the configuration.
 #[derive(Debug, Clone)]

@@ -99,6 +99,11 @@ fn what_can_be_swapped_is_told_by_kind_and_name() {
         assert_eq!(back.plugins.changed, wanted.plugins.changed, "{next}");
     }
     for (key, other, table) in [
+        (
+            "compile_timeout = \"30s\"",
+            "compile_timeout = \"30s\"\nwaiting_memory = \"1MiB\"",
+            "waiting_memory",
+        ),
         ("dead_letters = \"1h\"", "dead_letters = \"2h\"", "retention"),
         ("lookback = \"1m\"", "lookback = \"2m\"", "context"),
         ("model = \"a\"", "model = \"b\"", "llm"),
