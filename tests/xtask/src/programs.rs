@@ -11,6 +11,9 @@ use crate::side_by_side::{self, Job};
 const FIRST: [&str; 6] = ["e2e", "cli", "plugins", "stores", "sidenote", "engine"];
 /// They judge how long something takes, or how much memory: nothing runs beside them.
 const ALONE: [&str; 2] = ["isolation", "hostile"];
+/// Cargo's arguments for the lints.
+const LINTS: [&str; 7] =
+    ["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"];
 /// How many tests of a program run at once.
 const THREADS: &str = "RUST_TEST_THREADS";
 
@@ -48,7 +51,8 @@ fn program(message: &Value) -> Option<Program> {
     Some(Program { name, folder: manifest.parent()?.to_owned(), executable })
 }
 
-/// Runs them, and the examples in the documentation.
+/// Runs them, and the examples in the documentation. The lints run beside them, in the time of the processors that
+/// waiting tests leave.
 pub(crate) fn test(root: &Path, host: &Path, mut programs: Vec<Program>) -> Result<(), String> {
     let place = |program: &Program| {
         FIRST.iter().position(|name| *name == program.name).unwrap_or(FIRST.len())
@@ -74,10 +78,16 @@ pub(crate) fn test(root: &Path, host: &Path, mut programs: Vec<Program>) -> Resu
     docs.env("CARGO_TARGET_DIR", root.join("target"));
     let run = Box::new(move |said: &_| crate::run_into(said, &mut docs));
     others.push(Job { name: "examples-in-the-documentation".to_owned(), run });
-    let done = side_by_side::run(&output, processors, others);
+    let mut clippy = Command::new("nice");
+    clippy.args(["-n", "19", "cargo"]).args(LINTS).current_dir(root);
+    let run = Box::new(move |said: &_| crate::run_into(said, &mut clippy));
+    let lints = vec![Job { name: "lints".to_owned(), run }];
+    let (done, lints) = std::thread::scope(|scope| {
+        let lints = scope.spawn(|| side_by_side::run(&output, 1, lints));
+        let done = side_by_side::run(&output, processors, others);
+        (done, lints.join().unwrap_or_else(|_| Err("failed: lints".to_owned())))
+    });
     let alone = side_by_side::run(&output, 1, alone.into_iter().map(job).collect());
-    match (done, alone) {
-        (Err(first), Err(second)) => Err(format!("{first}, and {second}")),
-        (done, alone) => done.and(alone),
-    }
+    let failed: Vec<_> = [done, lints, alone].into_iter().filter_map(Result::err).collect();
+    if failed.is_empty() { Ok(()) } else { Err(failed.join(", and ")) }
 }
