@@ -7,8 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::command::Answer;
-use super::link::LinkError;
+use super::key_row::KeyRow;
 use super::rows::{delete, put, read};
 use super::tx::Tx;
 use super::view::{Missing, View};
@@ -219,36 +218,6 @@ impl Outcome {
         Self::Refused { reason: reason.into() }
     }
 
-    /// What an answer says.
-    fn of(answer: &Answer) -> Self {
-        let done = |affected| Self::Done { affected };
-        match answer {
-            Answer::Decided(notes) => done(Some(*notes as u64)),
-            Answer::Erased(erased) => done(Some(erased.sessions)),
-            Answer::Linked(Ok(_)) | Answer::Helped(Ok(_)) | Answer::Keyed(Ok(_)) => done(None),
-            Answer::Switched(Ok(_)) => done(None),
-            Answer::Switched(Err(error)) => Self::refused(error.code()),
-            Answer::Linked(Err(error)) => Self::refused(match error {
-                LinkError::NotFound(_) => "not_found",
-                LinkError::Ambiguous => "ambiguous",
-                LinkError::Nobody(_) => "nobody",
-                LinkError::Claimed => "claimed",
-                LinkError::Foreign => "foreign",
-                LinkError::Unavailable | LinkError::Closed => "unavailable",
-            }),
-            Answer::Resent(Ok(_)) => done(Some(1)),
-            Answer::Resent(Err(error)) => Self::refused(error.code()),
-            Answer::Helped(Err(_)) => Self::refused("state"),
-            Answer::Keyed(Err(error)) => Self::refused(error.code()),
-            Answer::None
-            | Answer::Accepted
-            | Answer::Summarized(_)
-            | Answer::Offered(_)
-            | Answer::Replied(_)
-            | Answer::Heard(_) => done(None),
-        }
-    }
-
     fn and(self, more: Self) -> Self {
         match (self, more) {
             (Self::Done { affected: Some(one) }, Self::Done { affected: Some(other) }) => {
@@ -299,13 +268,18 @@ impl Audit {
         Ok(page.last().map(|(key, _)| key.clone()).filter(|_| page.len() == PAGE))
     }
 
-    /// Puts on record what somebody did, with what was answered.
-    pub(super) fn add_answered(&mut self, deed: Deed, answer: &Answer, tx: &mut Tx) {
-        let mut deed = deed;
-        if let (Act::KeyRevoke { name, .. }, Answer::Keyed(Ok(row))) = (&mut deed.act, answer) {
+    /// Puts on record what somebody did, with what came of it; `key` is the one that it was about.
+    pub(super) fn add_answered(
+        &mut self,
+        mut deed: Deed,
+        outcome: Outcome,
+        key: Option<&KeyRow>,
+        tx: &mut Tx,
+    ) {
+        if let (Act::KeyRevoke { name, .. }, Some(row)) = (&mut deed.act, key) {
             *name = Some(row.name.clone());
         }
-        self.add(deed, Outcome::of(answer), tx);
+        self.add(deed, outcome, tx);
     }
 
     /// Puts on record what somebody did.

@@ -1,13 +1,12 @@
 //! What the core is told, and what it answers.
 
-use serde::{Deserialize, Serialize};
-
 use super::audit::{Deed, Outcome};
-use super::deliveries::Ended;
+use super::call::Ended;
 use super::erase::{EraseOrder, Erased};
 use super::helping::{HelpCommand, HelpError, OfferWish, Turn};
 use super::keys::{KeyChange, KeyError, KeyRow};
 use super::link::{LinkCommand, LinkError, Linked};
+use super::order::{Decision, NoteRef};
 use super::resend::{ResendError, ResendOrder, Resent};
 use super::snapshot::Imported;
 use super::switch::{PluginSwitch, SwitchError, Switched};
@@ -16,7 +15,6 @@ use crate::clock::Timestamp;
 use crate::ids::SessionKey;
 use crate::offers::help::{Heard, Standing};
 use crate::offers::refusal::Refusal;
-use crate::outbox::delivery_id::DeliveryKind;
 use crate::replies::answer::{NotReplied, Replied, ReplyWish};
 use crate::session::payload::ActionsPayload;
 use crate::session::state::{Covers, Summarized};
@@ -114,51 +112,34 @@ pub enum Answer {
     Switched(Result<Switched, SwitchError>),
 }
 
-/// What a person decides about deliveries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
-    /// Dead letters are queued again, as if never tried; what waits is due at once.
-    Retry,
-    /// They are removed for good. One whose call is under way is left alone.
-    Purge,
-}
-
-/// One note, or what waits for a sink; waiting or dead.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct NoteRef {
-    /// Its session.
-    pub key: SessionKey,
-    /// What it is; each is numbered on its own.
-    pub lane: LaneKind,
-    /// Its number in the session.
-    pub seq: u64,
-}
-
-/// What stands in a lane.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum LaneKind {
-    /// Notes, on their way into a conversation.
-    #[default]
-    Note,
-    /// Batches and summaries, on their way to a sink.
-    Sink,
-}
-
-impl From<LaneKind> for DeliveryKind {
-    fn from(lane: LaneKind) -> Self {
-        match lane {
-            LaneKind::Note => Self::Note,
-            LaneKind::Sink => Self::Sink,
+impl Answer {
+    /// What came of what it answers, for the audit log.
+    pub(super) fn outcome(&self) -> Outcome {
+        let done = |affected| Outcome::Done { affected };
+        match self {
+            Self::Decided(notes) => done(Some(*notes as u64)),
+            Self::Erased(erased) => done(Some(erased.sessions)),
+            Self::Linked(Ok(_)) | Self::Helped(Ok(_)) | Self::Keyed(Ok(_)) => done(None),
+            Self::Switched(Ok(_)) => done(None),
+            Self::Switched(Err(error)) => Outcome::refused(error.code()),
+            Self::Linked(Err(error)) => Outcome::refused(match error {
+                LinkError::NotFound(_) => "not_found",
+                LinkError::Ambiguous => "ambiguous",
+                LinkError::Nobody(_) => "nobody",
+                LinkError::Claimed => "claimed",
+                LinkError::Foreign => "foreign",
+                LinkError::Unavailable | LinkError::Closed => "unavailable",
+            }),
+            Self::Resent(Ok(_)) => done(Some(1)),
+            Self::Resent(Err(error)) => Outcome::refused(error.code()),
+            Self::Helped(Err(_)) => Outcome::refused("state"),
+            Self::Keyed(Err(error)) => Outcome::refused(error.code()),
+            Self::None
+            | Self::Accepted
+            | Self::Summarized(_)
+            | Self::Offered(_)
+            | Self::Replied(_)
+            | Self::Heard(_) => done(None),
         }
-    }
-}
-
-impl NoteRef {
-    /// A note.
-    pub fn note(key: SessionKey, seq: u64) -> Self {
-        Self { key, lane: LaneKind::Note, seq }
     }
 }

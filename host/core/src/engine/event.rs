@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::history::{KeptBatch, KeptSummary};
+use super::history_row::{KeptBatch, KeptSummary};
 use crate::clock::Timestamp;
 use crate::offers::help::Standing;
 use crate::offers::launch::LaunchEvent;

@@ -8,11 +8,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::counters::Counters;
 use super::event::What;
-use super::rows::{Person, decode, delete, encode, session_group};
+pub use super::history_row::{KeptBatch, KeptSummary, SUMMARY};
+use super::rows::{Person, decode, delete, encode, put, session_group};
 use super::tx::Tx;
 use super::view::{Missing, View};
 use crate::clock::Timestamp;
@@ -20,114 +21,8 @@ use crate::ids::SessionKey;
 use crate::rows::{Change, Group, Key, Rows, Table};
 use crate::rules::History as Rules;
 use crate::session::packed::Packed;
-use crate::session::payload::{Action, ActionsPayload};
+use crate::session::payload::ActionsPayload;
 use crate::session::state::{Record, Session, Summarized};
-
-/// The number of the summary's row: actions are counted from 1.
-pub const SUMMARY: u64 = 0;
-
-/// A batch as it was accepted.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
-pub struct KeptBatch {
-    /// The ordinal of its first action: the actions of a session are counted from 1 as they are accepted.
-    #[serde(skip)]
-    pub first: u64,
-    /// When it was accepted, by the host's clock.
-    pub at: Timestamp,
-    /// What was done. It says who did it as far as the session knew.
-    pub batch: ActionsPayload,
-}
-
-impl KeptBatch {
-    /// The ordinal of its last action.
-    pub fn last(&self) -> u64 {
-        self.first + (self.batch.actions.len() as u64).saturating_sub(1)
-    }
-
-    /// Its actions, each with its ordinal.
-    pub fn actions(&self) -> impl Iterator<Item = (u64, &Action)> {
-        (self.first..).zip(&self.batch.actions)
-    }
-
-    /// About so many bytes are in it.
-    pub fn bytes(&self) -> usize {
-        let of_action = |action: &Action| {
-            let Action { title, description, canonical_url, kind, raw_url, .. } = action;
-            let texts = [title, description, canonical_url, kind, raw_url];
-            size_of::<Action>() + texts.iter().map(|text| text.len()).sum::<usize>()
-        };
-        self.batch.actions.iter().map(of_action).sum()
-    }
-}
-
-impl KeptBatch {
-    /// The same as it is stored, of which these are the actions, packed already.
-    fn row<'a>(&'a self, packed: &'a Packed) -> impl Serialize + 'a {
-        #[derive(Serialize)]
-        struct Row<'a> {
-            at: Timestamp,
-            batch: Batch<'a>,
-        }
-        #[derive(Serialize)]
-        struct Batch<'a> {
-            product_id: &'a str,
-            session_id: &'a Option<String>,
-            user_id: &'a Option<String>,
-            email: &'a Option<String>,
-            conversation_id: &'a Option<String>,
-            actions: &'a Packed,
-            forwarded_at: f64,
-        }
-        let ActionsPayload { product_id, session_id, user_id, email, conversation_id, .. } =
-            &self.batch;
-        let forwarded_at = self.batch.forwarded_at;
-        let actions = packed;
-        Row {
-            at: self.at,
-            batch: Batch {
-                product_id,
-                session_id,
-                user_id,
-                email,
-                conversation_id,
-                actions,
-                forwarded_at,
-            },
-        }
-    }
-}
-
-impl std::fmt::Debug for KeptBatch {
-    /// What was done is left out.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KeptBatch")
-            .field("first", &self.first)
-            .field("last", &self.last())
-            .field("at", &self.at)
-            .finish_non_exhaustive()
-    }
-}
-
-/// The latest summary of a session.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeptSummary {
-    /// The text.
-    pub text: String,
-    /// It covers all actions up to this ordinal.
-    pub covers: u64,
-    /// When it was accepted, by the host's clock.
-    pub at: Timestamp,
-}
-
-impl std::fmt::Debug for KeptSummary {
-    /// The text is left out.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KeptSummary")
-            .field("covers", &self.covers)
-            .field("at", &self.at)
-            .finish_non_exhaustive()
-    }
-}
 
 /// Where a batch stands among what its session did, and who did it as far as the session knew.
 pub(super) struct Place {
@@ -208,7 +103,7 @@ impl History {
             Summarized::Unlinked => self.remove_covered(key, covers, tx),
         }
         let kept = KeptSummary { text, covers, at };
-        tx.push(super::rows::put(Table::History, session_group(key), SUMMARY, &kept));
+        tx.push(put(Table::History, session_group(key), SUMMARY, &kept));
         tx.tell(key, What::Summary(Arc::new(kept)));
     }
 
@@ -340,24 +235,6 @@ mod tests {
 
     fn firsts(slots: &[Slot]) -> Vec<u64> {
         slots.iter().map(|slot| slot.first).collect()
-    }
-
-    #[test]
-    fn a_row_is_the_batch_itself_with_its_actions_packed() {
-        let actions = vec![Action { title: "Paid".to_owned(), index: 3, ..Action::default() }];
-        let batch = ActionsPayload {
-            product_id: "p".to_owned(),
-            session_id: Some("s".to_owned()),
-            email: Some("a@example.org".to_owned()),
-            conversation_id: Some("c".to_owned()),
-            actions,
-            forwarded_at: 1.5,
-            ..ActionsPayload::default()
-        };
-        let kept = KeptBatch { first: 0, at: Timestamp(7), batch };
-        let row = encode(&kept.row(&Packed::of(&kept.batch.actions)));
-        assert_eq!(row, encode(&kept));
-        assert!(decode::<KeptBatch>(&row).unwrap() == kept);
     }
 
     #[test]

@@ -1,16 +1,14 @@
 //! The keys of the API: a row each. Nothing of a key's secret is here but its hash.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
+pub use super::key_row::{KeyRow, KeyTable};
 use super::rows::{delete, key_group, put, read};
 use super::settings::Settings;
 use super::tx::Tx;
 use super::view::{Missing, View};
-use crate::access::{Actor, Caller, KeyId, KeyName, Products, Scopes};
+use crate::access::KeyId;
 use crate::clock::Timestamp;
 use crate::ids::ProductId;
 use crate::rows::Table;
@@ -20,50 +18,6 @@ pub const MOST_KEYS: usize = 1000;
 
 /// How long a key that has expired is listed.
 const LISTED: Duration = Duration::from_secs(90 * 86_400);
-
-/// The row of a key.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeyRow {
-    /// What people call it.
-    pub name: KeyName,
-    /// SHA-256 of its secret. The secret is 256 random bits: nobody finds it by trying, however fast the hash is.
-    pub hash: [u8; 32],
-    /// What it may do.
-    pub scopes: Scopes,
-    /// With which products.
-    pub products: Products,
-    /// When it was made.
-    pub made_at: Timestamp,
-    /// Who made it.
-    pub made_by: Actor,
-    /// From when on it opens nothing; `None`: it doesn't expire.
-    pub expires_at: Option<Timestamp>,
-    /// When it was used last, to about a minute.
-    pub used_at: Option<Timestamp>,
-}
-
-impl std::fmt::Debug for KeyRow {
-    /// The hash is left out.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KeyRow").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-impl KeyRow {
-    /// Whether it opens anything at this moment.
-    pub fn is_live(&self, now: Timestamp) -> bool {
-        self.expires_at.is_none_or(|at| now < at)
-    }
-
-    /// Who has it.
-    pub fn caller(&self, id: &KeyId) -> Caller {
-        let actor = Actor::Key { id: id.clone(), name: self.name.clone() };
-        Caller { actor, scopes: self.scopes.clone(), products: self.products.clone() }
-    }
-}
-
-/// Every key, by its id.
-pub type KeyTable = BTreeMap<KeyId, KeyRow>;
 
 /// A change of the keys.
 #[derive(Debug, Clone, PartialEq, Eq)]

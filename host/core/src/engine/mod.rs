@@ -20,6 +20,7 @@
 //! driver's business.
 
 pub mod audit;
+mod call;
 mod command;
 mod core;
 pub mod counters;
@@ -30,9 +31,12 @@ pub mod event;
 mod gate;
 pub mod helping;
 pub mod history;
+mod history_row;
 pub mod kept;
+mod key_row;
 pub mod keys;
 pub mod link;
+mod order;
 mod plugins;
 pub mod resend;
 mod retention;
@@ -48,10 +52,12 @@ mod tx;
 mod view;
 
 pub use self::core::{Core, Recovery};
-pub use command::{Answer, Command, Decision, LaneKind, NoteRef};
+pub use call::{Call, Ended, Outcome, Work};
+pub use command::{Answer, Command};
 pub use counters::{Count, Counters, RefusalCounts, Totals};
-pub use deliveries::{Backlog, Call, Ended, MAX_SENT, Outcome, Work};
+pub use deliveries::{Backlog, MAX_SENT};
 pub use gate::{EngineId, Gate};
+pub use order::{Decision, LaneKind, NoteRef};
 pub use plugins::Plugins;
 pub use settings::{MAX_WAITING_BYTES, Settings};
 pub use tx::{Spent, Tx};

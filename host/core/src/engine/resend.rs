@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::history::{KeptBatch, KeptSummary, SUMMARY};
+use super::history_row::{KeptBatch, KeptSummary, SUMMARY};
 use super::rows::read;
 use crate::ids::SessionKey;
 use crate::outbox::note::{NoteKind, SentNote};

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::command::LaneKind;
-use super::deliveries::{Call, Ended, Outcome, Work};
+use super::call::{Call, Ended, Outcome, Work};
 use super::event::What;
+use super::order::LaneKind;
 use crate::clock::Timestamp;
 use crate::ids::SessionKey;
 use crate::outbox::message::Sending;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::deliveries::{Call, Work};
+use super::call::{Call, Work};
 use super::event::What;
-use super::keys::KeyTable;
+use super::key_row::KeyTable;
 use super::rows::read;
 use super::tap::{Happened, Happening, Next};
 use super::view::View;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::outbox::note::{Crash, FailureKind, PostError, Sent};
+use crate::outbox::outcome::{Crash, FailureKind, PostError, Sent};
 use crate::session::text::printable_line;
 
 /// So many of the first attempts are kept.
@@ -350,7 +350,7 @@ impl From<Stored> for Attempt {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outbox::note::{Failure, LimitScope};
+    use crate::outbox::outcome::{Failure, LimitScope};
 
     const T: Timestamp = Timestamp(1_700_000_000_000_000);
     const S: Duration = Duration::from_secs(1);

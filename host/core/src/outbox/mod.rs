@@ -8,6 +8,7 @@ pub mod delivery_id;
 pub mod lane;
 pub mod message;
 pub mod note;
+pub mod outcome;
 pub mod redaction;
 pub mod sink_delivery;
 #[cfg(test)]

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 
+pub use super::limits::Limits;
 use super::tour::TourRegistry;
 
 /// A session's state machine.
@@ -53,21 +54,6 @@ impl State {
             Self::Proactive => "proactive_assistance",
             Self::Reactive => "reactive_assistance",
         }
-    }
-}
-
-/// A session's own limits, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Limits {
-    /// Help ends when nothing happened for longer than this.
-    pub interaction_timeout_s: f64,
-    /// No help is offered for this long afterwards; 0 or less: no time at all.
-    pub cooldown_period_s: f64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { interaction_timeout_s: 20.0, cooldown_period_s: 60.0 }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! | module | decides |
 //! |---|---|
+//! | [`action`] | one thing that a person did |
 //! | [`payload`] | what an event of the stream says |
 //! | [`event_time`] | which of a client's timestamps can be used |
 //! | [`text`] | what of a person's text may reach a note |
@@ -12,14 +13,17 @@
 //! | [`link`] | which conversation a session's notes go to |
 //! | [`state`] | what a batch, a link and a timer do to a session |
 //! | [`fsm`] | when help may be offered unasked |
+//! | [`limits`] | how long that goes on, and how long it is quiet afterwards |
 //! | [`turn`] | what a turn of a conversation means: who did what |
 //! | [`tour`] | which time-outs and cooldowns hold in a tour |
 //! | [`snapshot`] | the stored form of the state machine, autoplay-sdk's included |
 
+pub mod action;
 pub mod batch;
 pub mod event_time;
 pub mod fsm;
 pub mod identity;
+pub mod limits;
 pub mod link;
 pub mod note;
 pub mod packed;

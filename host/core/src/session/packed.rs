@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::payload::Action;
+use super::action::Action;
 
 /// Some actions, packed. A copy shares the memory.
 #[derive(Clone, PartialEq)]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use super::fsm::Limits;
+use super::limits::Limits;
 
 /// The limits of a registered tour for which nobody says any.
 const GENERAL: Limits = Limits { interaction_timeout_s: 20.0, cooldown_period_s: 120.0 };

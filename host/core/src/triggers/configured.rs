@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::config::{ConfigError, Fault, Path, text};
 use super::criteria::Criteria;
+use super::fault::{ConfigError, Fault, Path, text};
 use super::{Choice, Kind, Mode, Times, Trigger};
 use crate::offers::content::MAX_OPTIONS;
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::config::{ConfigError, Fault, Path, text};
+use super::fault::{ConfigError, Fault, Path, text};
 
 /// Deepest tree that is read, in groups within groups.
 pub const MAX_DEPTH: usize = 32;

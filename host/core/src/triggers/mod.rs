@@ -16,6 +16,7 @@ pub mod configured;
 pub mod context;
 pub mod criteria;
 pub mod dwell;
+pub mod fault;
 pub mod judge;
 pub mod pages;
 pub mod ping_pong;

@@ -33,7 +33,7 @@ fn a_note_is_made_again_of_what_is_kept_and_says_which_it_repeats() {
     assert_eq!(resend(&mut world, 1), Ok(3));
     assert_eq!(names(&world.calls), ["post s/2"], "it comes behind what was there before");
     let stored: Note = world.row(Table::Outbox, "s", 3);
-    let told: Vec<_> = stored.actions.list().iter().map(|action| &*action.description).collect();
+    let told: Vec<_> = stored.actions.list().iter().map(|action| action.description).collect();
     assert_eq!((told, stored.resent_of, stored.through), (vec!["one", "two"], Some(1), 2));
     let first: SentNote = world.row(Table::Sent, "s", 1);
     assert_ne!(stored.idempotency_key, first.idempotency_key);

@@ -3,14 +3,16 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{adopted, stays};
-use crate::engine::command::{Command, NoteRef};
+use crate::engine::call::{Ended, Outcome};
+use crate::engine::command::Command;
 use crate::engine::core::Core;
-use crate::engine::deliveries::{Ended, Outcome, tables_of};
+use crate::engine::deliveries::tables_of;
 use crate::engine::directory::leave_index;
 use crate::engine::erase::OF_SESSION;
 use crate::engine::helping::{times_of_person, times_of_product};
 use crate::engine::history::actions_in;
 use crate::engine::link::Who;
+use crate::engine::order::NoteRef;
 use crate::engine::resend;
 use crate::engine::rows::{Person, decode, read, session_group, session_key};
 use crate::engine::scrub;

@@ -27,9 +27,10 @@ use std::sync::Arc;
 pub use load::Recovery;
 
 use super::audit::{Audit, Deed};
+use super::call::{Ended, Outcome};
 use super::command::{Answer, Command};
 use super::counters::Counters;
-use super::deliveries::{Backlog, Deliveries, Ended, FirstAttempt, Outcome, Sealer};
+use super::deliveries::{Backlog, Deliveries, FirstAttempt, Sealer};
 use super::directory::Directory;
 use super::event::What;
 use super::gate::{EngineId, Gate};
@@ -227,7 +228,8 @@ impl Core {
 
     /// Puts on record what somebody did by a command, with what was answered to it: in the transaction of the command.
     pub fn audit(&mut self, deed: Deed, answer: &Answer, tx: &mut Tx) {
-        self.audit.add_answered(deed, answer, tx);
+        let key = if let Answer::Keyed(Ok(row)) = answer { Some(row) } else { None };
+        self.audit.add_answered(deed, answer.outcome(), key, tx);
     }
 
     /// Has a plugin not called from here on, or called again.

@@ -7,7 +7,7 @@ use super::kind::Kind;
 use super::lanes::Lanes;
 use super::pipeline::Pipeline;
 use crate::clock::Timestamp;
-use crate::engine::command::LaneKind;
+use crate::engine::order::LaneKind;
 use crate::ids::{PluginName, SessionKey};
 
 /// What waits for one plugin, as far as its sessions are in memory: one whose lane waits for a person may not be.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::call::Work;
 use super::pipeline::{Counts, FirstAttempt, Sealer};
-use crate::engine::command::LaneKind;
+use crate::engine::call::Work;
 use crate::engine::counters::{Count, Counters};
 use crate::engine::gate::CallKind;
+use crate::engine::order::LaneKind;
 use crate::engine::tx::Tx;
 use crate::histogram::Histogram;
 use crate::ids::SessionKey;

@@ -2,9 +2,9 @@
 //!
 //! They are few and short-lived: all of them are in memory. A message's row is its progress.
 
-use super::call::Work;
 use super::pipeline::{Counts, Finished, Pipeline, Started, Turn, Waiting};
 use crate::clock::Timestamp;
+use crate::engine::call::Work;
 use crate::engine::counters::Counters;
 use crate::engine::gate::CallKind;
 use crate::engine::rows::{delete, put, read, session_group};

@@ -13,7 +13,6 @@
 //! Each kind has queues of its own: a sink that is slow or away holds up neither notes nor other sinks.
 
 mod backlog;
-mod call;
 mod kind;
 mod lanes;
 mod messages;
@@ -28,7 +27,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use backlog::Backlog;
-pub use call::{Call, Ended, Outcome, Work};
 pub use notes::MAX_SENT;
 
 use self::kind::Kind;
@@ -37,10 +35,11 @@ use self::messages::{AllMessages, Messages};
 pub(super) use self::pipeline::{FirstAttempt, Sealer};
 use self::pipeline::{Pass, Pipeline};
 use self::redactions::Redactions;
-use super::command::{Decision, LaneKind, NoteRef};
+use super::call::{Ended, Outcome};
 use super::counters::Counters;
 use super::gate::{Accounts, CallKind, EndedCall, EngineId, Gate};
 use super::kept::{self, Reason, Wanted};
+use super::order::{Decision, LaneKind, NoteRef};
 use super::plugins::Plugins;
 use super::rows::{delete, put, session_group};
 use super::settings::Settings;

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::call::Work;
 use super::kind::{Kind, Tables};
 use super::pipeline::{Counts, FirstAttempt, Sealer};
-use crate::engine::command::LaneKind;
+use crate::engine::call::Work;
 use crate::engine::counters::{Count, Counters};
 use crate::engine::gate::CallKind;
+use crate::engine::order::LaneKind;
 use crate::engine::tx::Tx;
 use crate::histogram::Histogram;
 use crate::ids::SessionKey;

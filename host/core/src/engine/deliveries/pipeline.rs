@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::call::{Call, Work};
 use crate::clock::Timestamp;
+use crate::engine::call::{Call, Work};
 use crate::engine::counters::{Count, Counters};
 use crate::engine::gate::{Accounts, CallKind, EngineId};
 use crate::engine::settings::Settings;

@@ -3,9 +3,9 @@
 //! They are in memory as far as they fit, all of them in the store: a person who is erased may have thousands of
 //! notes. They need no session in memory, and outlive it.
 
-use super::call::Work;
 use super::pipeline::{Counts, Finished, Pipeline, Started, Turn, Waiting};
 use crate::clock::Timestamp;
+use crate::engine::call::Work;
 use crate::engine::counters::Counters;
 use crate::engine::gate::CallKind;
 use crate::engine::kept::{self, Reason, Wanted};
