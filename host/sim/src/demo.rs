@@ -19,7 +19,7 @@ use screen::Screen;
 use stage::Stage;
 use story::PRODUCT;
 
-use crate::replay::{Speed, products};
+use crate::recording::{Speed, products};
 
 /// What the demo is told on the command line.
 #[derive(Debug, Clone, Args)]

@@ -11,6 +11,7 @@ mod marker;
 mod mock;
 mod platform;
 mod post;
+mod recording;
 mod replay;
 mod serve;
 mod signature;

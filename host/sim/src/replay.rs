@@ -1,26 +1,23 @@
 //! `sidenote stream replay`: a recording, served as a connector serves a stream.
 
-use std::fs::File;
-use std::io::{self, BufReader, Write};
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::Value;
-use sidenote::stream::recording::{Reader, Recorded};
 use tokio::time::{Instant, sleep_until};
 
 use crate::connector::{Connector, ConnectorOptions, Emitted, Event};
 use crate::demo::play;
+use crate::recording::{Speed, is_heartbeat, open, products, say};
 
 /// The variable that holds the token of the stream that is served.
 const TOKEN: &str = "SIDENOTE_REPLAY_TOKEN";
 /// The stream's name in the address and in the table to paste.
 const STREAM: &str = "replay";
-/// Products that are named in the table to paste.
-const MOST_PRODUCTS: usize = 64;
 /// How often it is looked whether all was read.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -45,32 +42,6 @@ pub struct ReplayArgs {
     /// The folder with `webhook.wasm`, for the demo
     #[arg(long, value_name = "DIR", default_value = "target/plugins", requires = "to_demo")]
     plugins: PathBuf,
-}
-
-/// How fast a recording is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Speed {
-    /// As it was recorded
-    #[value(name = "1")]
-    Recorded,
-    /// Ten times as fast
-    #[value(name = "10")]
-    Tenfold,
-    /// As fast as it is read
-    #[value(name = "max")]
-    Max,
-}
-
-impl Speed {
-    /// When an event is told, from the beginning.
-    pub(crate) fn due(self, event: &Recorded) -> Duration {
-        let recorded = Duration::from_millis(event.at_ms);
-        match self {
-            Self::Recorded => recorded,
-            Self::Tenfold => recorded / 10,
-            Self::Max => Duration::ZERO,
-        }
-    }
 }
 
 /// Serves a recording until a reader has all of it, or until Ctrl-C.
@@ -143,42 +114,6 @@ async fn tell(connector: &Connector, file: &Path, speed: Speed) -> Result<u64> {
     Ok(told)
 }
 
-/// The connector has heartbeats of its own.
-pub(crate) fn is_heartbeat(event: &Recorded) -> bool {
-    event.event == "heartbeat"
-}
-
-pub(crate) fn open(file: &Path) -> Result<Reader<BufReader<File>>> {
-    let source = File::open(file)
-        .with_context(|| format!("replay: {} can't be opened; check the path", file.display()))?;
-    Reader::new(BufReader::new(source)).with_context(|| format!("replay: {}", file.display()))
-}
-
-/// The products of a recording, the first of them, in the order in which they come. All of it is read, so that what
-/// can't be is said before a host is told anything.
-pub(crate) fn products(file: &Path) -> Result<Vec<String>> {
-    let (mut reader, mut products) = (open(file)?, Vec::new());
-    for event in reader.by_ref() {
-        let event = event?;
-        let product = field(&event, "product_id");
-        if let Some(product) = product.filter(|it| !products.contains(it))
-            && products.len() < MOST_PRODUCTS
-        {
-            products.push(product);
-        }
-    }
-    if reader.is_torn() {
-        say("the recording ends in the middle of a line, which is left out");
-    }
-    Ok(products)
-}
-
-/// A text of an event.
-pub(crate) fn field(event: &Recorded, name: &str) -> Option<String> {
-    let value: Value = serde_json::from_str(&event.data).ok()?;
-    value.get(name)?.as_str().map(str::to_owned)
-}
-
 /// What a configuration needs to read it.
 fn table(url: &str, products: &[String]) -> String {
     let mut text = format!("[streams.{STREAM}]\nurl = \"{url}\"\ntoken = {{ env = \"{TOKEN}\" }}");
@@ -199,11 +134,6 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
         true => Ok(address),
         false => Err("others could read it on the way; listen on this machine alone, for example at 127.0.0.1:8900".to_owned()),
     }
-}
-
-fn say(text: &str) {
-    // Where it fails nobody is listening.
-    writeln!(io::stderr().lock(), "{text}").unwrap_or_default();
 }
 
 #[cfg(test)]
@@ -229,12 +159,5 @@ mod tests {
         for text in ["0.0.0.0:1", "10.0.0.1:1", "localhost:1", "127.0.0.1"] {
             assert!(loopback(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn an_event_is_told_at_its_time() {
-        let event = Recorded { at_ms: 1500, event: "message".to_owned(), data: "{}".to_owned() };
-        let due = |speed: Speed| speed.due(&event).as_millis();
-        assert_eq!([Speed::Recorded, Speed::Tenfold, Speed::Max].map(due), [1500, 150, 0]);
     }
 }

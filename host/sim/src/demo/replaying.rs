@@ -17,7 +17,7 @@ use super::stage::Stage;
 use super::story::PRODUCT;
 use crate::connector::{Emitted, Event};
 use crate::platform::{Live, Opening, WebhookError};
-use crate::replay::{Speed, is_heartbeat, open};
+use crate::recording::{Speed, is_heartbeat, open};
 
 /// Sessions that ask for help: a person can't follow more.
 const MOST_SESSIONS: usize = 64;

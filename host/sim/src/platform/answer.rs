@@ -42,6 +42,10 @@ pub(super) fn json(status: StatusCode, value: &serde_json::Value) -> Answer {
     answer
 }
 
+pub(super) fn no_such_conversation() -> Answer {
+    json(StatusCode::NOT_FOUND, &serde_json::json!({ "error": "there is no such conversation" }))
+}
+
 /// An answer whose body comes a byte at a time and never ends.
 pub(super) fn drip(status: StatusCode, every: Duration) -> Answer {
     new(status, Content::Drip { every, next: Box::pin(tokio::time::sleep(every)) })

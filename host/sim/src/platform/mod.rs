@@ -8,6 +8,7 @@ mod fault;
 mod handle;
 mod live;
 mod message;
+mod messages;
 mod note;
 mod options;
 mod receive;

@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use serde_json::json;
 use sidenote::clock::Timestamp;
 
-use super::answer::{Answer, Handling, drip, flood, json};
+use super::answer::{Answer, Handling, drip, flood, json, no_such_conversation};
 use super::desk::{Begun, Taken};
 use super::exchange::{Ending, Number};
 use super::fault::{Fault, Trouble};
@@ -247,10 +247,6 @@ struct Coming<'a> {
     /// The note in full, where it is kept, recorded or told of.
     full: Option<Note>,
     exchange: Option<Number>,
-}
-
-pub(super) fn no_such_conversation() -> Answer {
-    json(StatusCode::NOT_FOUND, &json!({ "error": "there is no such conversation" }))
 }
 
 fn check_head(head: &http::request::Parts) -> Result<(), Refusal> {
