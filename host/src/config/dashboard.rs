@@ -1,29 +1,11 @@
 //! `[dashboard]`.
 
-use std::net::SocketAddr;
-
 use url::Url;
 
-use super::model::Server;
+use super::model::{Dashboard, Server};
 use super::scalar;
 use super::section::Section;
 use super::sections::{address, public_url};
-
-/// `[dashboard]`: the operators' pages, on a listener of their own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dashboard {
-    /// Address; 127.0.0.1:8788 by default.
-    pub listen: SocketAddr,
-    /// The address under which browsers reach it, where a proxy is between: its name is one that requests may name, and
-    /// cookies are for https alone where it is one.
-    pub public_url: Option<String>,
-}
-
-impl Default for Dashboard {
-    fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8788)), public_url: None }
-    }
-}
 
 /// `[dashboard]`; `None` where it isn't there.
 pub(super) fn dashboard(

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 pub use sidenote_core::rules::{Breaker, DeadHead, Delivery, History, Offers, Product, Retention};
 
-use super::dashboard::Dashboard;
 use super::error::Warning;
 use super::llm::{Llm, Summary};
 use super::operator_events::OperatorEvents;
@@ -435,5 +434,21 @@ impl Default for PluginLimits {
             max_handover_bytes: (4 << 20) + (128 << 10),
             max_log_bytes: 64 << 10,
         }
+    }
+}
+
+/// `[dashboard]`: the operators' pages, on a listener of their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dashboard {
+    /// Address; 127.0.0.1:8788 by default.
+    pub listen: SocketAddr,
+    /// The address under which browsers reach it, where a proxy is between: its name is one that requests may name, and
+    /// cookies are for https alone where it is one.
+    pub public_url: Option<String>,
+}
+
+impl Default for Dashboard {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8788)), public_url: None }
     }
 }

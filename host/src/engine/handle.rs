@@ -13,7 +13,7 @@ use crate::engine::core::link::{LinkCommand, LinkError, Linked, Who};
 use crate::engine::core::{Backlog, Command, Counters, Decision, Gate, NoteRef, Settings};
 use crate::engine::feed::{Feed, Listeners};
 use crate::engine::inbox::{self, Asked, Change, Closed, Input, Reply, Summary, Swap};
-use crate::engine::latest::Latest;
+use crate::engine::latest::{Attempted, Latest};
 use crate::engine::state::StoreState;
 use crate::engine::tap::{Follower, Tap, TooMany};
 use crate::ids::{ProductId, SessionId, SessionKey, shown};
@@ -80,6 +80,11 @@ pub enum Unchanged {
 }
 
 impl Handle {
+    /// The attempts that ended last, the latest first.
+    pub fn latest_attempts(&self) -> Vec<Attempted> {
+        self.latest.attempts()
+    }
+
     /// Hands over an event of the stream. `bytes` is its size on the wire. Waits while the inbox is
     /// full: that is what pauses the stream. What can't be used is counted, never an error.
     pub async fn accept(&self, payload: Payload, bytes: usize) -> Result<(), Closed> {

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::Timestamp;
 use crate::engine::core::Outcome;
-use crate::engine::handle::Handle;
 use crate::ids::{PluginName, SessionKey};
 use crate::outbox::note::{FailureKind, NoteKind, PostError};
 use crate::outbox::sink_delivery::SinkDelivery;
@@ -68,12 +67,10 @@ impl Latest {
         let (key, plugin, failure) = (key.clone(), plugin.clone(), error.map(word));
         ring.attempts.push_back(Attempted { number, at, key, plugin, of, failure });
     }
-}
 
-impl Handle {
-    /// The attempts that ended last, the latest first.
-    pub fn latest_attempts(&self) -> Vec<Attempted> {
-        let ring = self.latest.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// All that are remembered, the latest first.
+    pub(super) fn attempts(&self) -> Vec<Attempted> {
+        let ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         ring.attempts.iter().rev().cloned().collect()
     }
 }

@@ -2,7 +2,6 @@
 //! the short-lived token that lets it ask.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -10,72 +9,26 @@ use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
-use hmac::{Hmac, Mac};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode, Uri};
 use serde_json::json;
-use sha2::Sha256;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::answer::{Refused, guarded, json_answer};
+use super::event_tokens::TOKEN_LASTS;
 use super::help::key;
 use super::path::Path;
 use super::query;
 use super::state::ApiState;
-use crate::clock::Timestamp;
-use crate::ids::SessionKey;
 use crate::offers::launch::LaunchEvent;
 
-/// How long a token lets a browser connect.
-const TOKEN_LASTS: Duration = Duration::from_secs(600);
 /// How long one answer goes on; the browser asks again then.
 const ANSWER_LASTS: Duration = Duration::from_secs(3600);
 /// How often a line is sent that says nothing, so that nobody on the way takes the connection for dead.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// Browsers that are told at once.
-const MOST: usize = 256;
 /// When to ask again while as many are told as may be.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
-
-/// Makes and checks tokens. Its key is the process's own: what it made means nothing after a restart, and the page asks
-/// its server for another.
-#[derive(Clone)]
-pub(super) struct EventTokens {
-    key: Arc<[u8; 32]>,
-    permits: Arc<Semaphore>,
-}
-
-impl EventTokens {
-    pub(super) fn new() -> Self {
-        Self { key: Arc::new(rand::random()), permits: Arc::new(Semaphore::new(MOST)) }
-    }
-
-    fn of(&self, key: &SessionKey, expires: u64) -> Hmac<Sha256> {
-        let mut mac = Hmac::new_from_slice(&*self.key).expect("a key may have any length");
-        for part in [key.product.as_str(), key.session.as_str()] {
-            mac.update(&(part.len() as u64).to_be_bytes());
-            mac.update(part.as_bytes());
-        }
-        mac.update(&expires.to_be_bytes());
-        mac
-    }
-
-    fn make(&self, key: &SessionKey, now: Timestamp) -> String {
-        let expires = (now + TOKEN_LASTS).as_millis();
-        format!("{expires}.{}", hex::encode(self.of(key, expires).finalize().into_bytes()))
-    }
-
-    fn allows(&self, key: &SessionKey, token: &str, now: Timestamp) -> bool {
-        let read = || {
-            let (expires, mac) = token.split_once('.')?;
-            let (expires, mac) = (expires.parse::<u64>().ok()?, hex::decode(mac).ok()?);
-            (expires > now.as_millis()).then_some(())?;
-            self.of(key, expires).verify_slice(&mac).ok()
-        };
-        read().is_some()
-    }
-}
 
 /// Makes a token for the browser of one session.
 pub(super) async fn token(
@@ -137,31 +90,4 @@ fn lines(
         };
         Some((Ok(line), (launches, permit)))
     }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_is_one_sessions_and_ends() {
-        let tokens = EventTokens::new();
-        let now = Timestamp(1_700_000_000_000_000);
-        let of = |session: &str| SessionKey {
-            product: crate::ids::ProductId::new("p").unwrap(),
-            session: crate::ids::SessionId::new(session).unwrap(),
-        };
-        let token = tokens.make(&of("s"), now);
-        assert!(tokens.allows(&of("s"), &token, now));
-        assert!(!tokens.allows(&of("t"), &token, now));
-        assert!(!tokens.allows(&of("s"), &token, now + TOKEN_LASTS));
-        assert!(!EventTokens::new().allows(&of("s"), &token, now), "another process's");
-        let (expires, mac) = token.split_once('.').unwrap();
-        let later = expires.parse::<u64>().unwrap() + 1_000_000;
-        for forged in
-            [format!("{later}.{mac}"), format!("{expires}."), String::new(), mac.to_owned()]
-        {
-            assert!(!tokens.allows(&of("s"), &forged, now), "{forged}");
-        }
-    }
 }

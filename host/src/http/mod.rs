@@ -35,6 +35,7 @@
 //! size, the time for an answer and for the client to take it (`wire`).
 
 mod answer;
+mod answered;
 mod audit;
 mod auth;
 mod backend;
@@ -42,6 +43,7 @@ mod body;
 mod context;
 mod deliveries;
 mod erase;
+mod event_tokens;
 mod events;
 mod gate;
 mod health;
@@ -85,10 +87,10 @@ pub use backend::{
 pub(crate) use body::read as read_body;
 pub(crate) use gate::{Names, Peer, checked_host};
 pub use help::decision_json;
-pub use openapi::openapi;
 pub use reload_record::{
     AskedBy, RefusalCode, Reload, ReloadCounts, ReloadOutcome, ReloadProblem, ReloadRefusal,
     Reloads,
 };
+pub use routes::openapi;
 pub(crate) use server::serve_router;
 pub use server::{ServeError, serve};

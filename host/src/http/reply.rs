@@ -1,7 +1,5 @@
 //! `GET /reply/{user_id}`: the answer to a question of a user, as autoplay-sdk's bridge gives it.
 
-use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Extension;
@@ -12,46 +10,16 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::answer::{Refused, json_answer};
+use super::answered::Place;
 use super::context::Asked;
 use super::path::Path;
 use super::state::ApiState;
 use crate::access::Caller;
-use crate::clock::Timestamp;
-use crate::context::assembly::{Watermark, Watermarks};
 use crate::ids::ConversationId;
 use crate::llm::{LlmError, ReplyError};
 
 /// When to ask again while it is busy.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-
-/// Conversations of which it is remembered up to when their questions were answered.
-const MOST: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is more than none");
-
-/// A conversation of a user of a product, as whoever asks calls it: nothing that names anybody.
-type Place = [u8; 16];
-
-/// Up to when the questions of conversations were answered, in memory: after a start nothing counts as new.
-#[derive(Clone)]
-pub(super) struct Answered(Arc<Mutex<Watermarks<Place>>>);
-
-impl Answered {
-    /// Nothing was answered.
-    pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(Watermarks::new(MOST))))
-    }
-
-    fn of(&self, place: Option<&Place>) -> Watermark {
-        place.map(|place| self.marks().of(place)).unwrap_or_default()
-    }
-
-    fn advance(&self, place: Place, at: Timestamp) {
-        self.marks().advance(place, at);
-    }
-
-    fn marks(&self) -> MutexGuard<'_, Watermarks<Place>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Answers a question, knowing what the user did lately. The model isn't asked about who isn't known.
 pub(super) async fn reply(

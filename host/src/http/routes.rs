@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 
+use axum::response::Response;
 use http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::answer::Refused;
+use super::answer::{Refused, json_answer};
 use super::backend::Backend;
 use super::gate::Access::{Agents, Anyone, Browser, Needs, Signed};
 use super::gate::Of::{AnyProduct, Body, Filter, Host, Path, Tool, User};
@@ -14,11 +15,22 @@ use super::mcp::{self, Mcp};
 use super::route::{GuardedRouter, Route};
 use super::state::ApiState;
 use super::{
-    audit, context, deliveries, erase, events, health, help, ingest, keys, link, metrics, openapi,
-    outbox, plugins, reload, reply, streams, tap, webhook,
+    audit, context, deliveries, erase, events, health, help, ingest, keys, link, metrics, outbox,
+    plugins, reload, reply, streams, tap, webhook,
 };
 use crate::access::Scope::{Admin, Operate, Read, Text};
 use crate::config::Server;
+
+/// The OpenAPI document of the HTTP API, as `GET /openapi.json` answers it.
+pub fn openapi() -> &'static Value {
+    static DOCUMENT: LazyLock<Value> = LazyLock::new(|| super::openapi::document(&table()));
+    &DOCUMENT
+}
+
+/// Tells it.
+async fn document() -> Response {
+    json_answer(StatusCode::OK, openapi())
+}
 
 /// Every address. The router, the list in a 404 and the tests of access are made of it.
 pub(super) fn table() -> [Route; 39] {
@@ -62,7 +74,7 @@ pub(super) fn table() -> [Route; 39] {
         Route::new("/keys/{id}", &["DELETE"], Needs(Admin, Host), keys::revoke),
         Route::new("/audit", GET, Needs(Admin, Host), audit::list),
         Route::new(MCP, &[], Agents(Text, Tool), mcp::mcp),
-        Route::new(OPENAPI, GET, Needs(Read, AnyProduct), openapi::document),
+        Route::new(OPENAPI, GET, Needs(Read, AnyProduct), document),
         Route::new("/healthz", GET, Anyone, health::alive),
         Route::new("/readyz", GET, Anyone, health::ready),
     ]

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::answer::Refused;
+use super::answered::Answered;
 use super::backend::Backend;
-use super::events::EventTokens;
+use super::event_tokens::EventTokens;
 use super::gate::Gate;
-use super::reply::Answered;
 use crate::config::Server;
 
 /// How long the rest of the host may take for an answer. Plugins have tighter deadlines of their own;

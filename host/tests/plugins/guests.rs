@@ -9,6 +9,7 @@ use sidenote::ids::{ConversationId, ProductId, SessionId, SessionKey};
 use sidenote::outbox::note::{Call, Note, NoteKind, PostError, Posted};
 use sidenote::plugin::Registry;
 use sidenote::post::Post;
+use sidenote::session::packed::Packed;
 use sidenote::session::payload::Action;
 
 /// Where the built components are; `SIDENOTE_GUESTS` names another folder.
@@ -117,14 +118,14 @@ pub(crate) fn note(plugin: &str, body: &str) -> Note {
         email: Some("u@example.com".to_owned()),
         kind: NoteKind::Actions,
         body: body.to_owned(),
-        actions: vec![Action {
+        actions: Packed::of(&[Action {
             title: "Click".to_owned(),
             description: "clicked \"Pay\"".to_owned(),
             canonical_url: "https://shop.example/cart".to_owned(),
             kind: "click".to_owned(),
             timestamp_start: Some(1.5),
             ..Action::default()
-        }],
+        }]),
         through: 1,
         idempotency_key: "key-1".to_owned(),
         sealed_at: Timestamp(0),

@@ -140,6 +140,7 @@ mod tests {
     use super::*;
     use sidenote::ids::{ConversationId, ProductId, SessionId, SessionKey};
     use sidenote::outbox::note::{Crash, Failure, FailureKind, LimitScope, NoteKind, Sent};
+    use sidenote::session::packed::Packed;
 
     fn note() -> Note {
         Note {
@@ -154,7 +155,7 @@ mod tests {
             email: None,
             kind: NoteKind::Actions,
             body: String::new(),
-            actions: Vec::new(),
+            actions: Packed::default(),
             idempotency_key: "k".to_owned(),
             through: 1,
             sealed_at: Timestamp::from_secs_f64(1e9),

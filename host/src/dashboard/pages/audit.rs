@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use super::layout::{self, Here, cell, chip, heads};
 use crate::clock::Timestamp;
 use crate::dashboard::answer::{self, Refusal};
-use crate::dashboard::login::{Caller, Scope};
+use crate::dashboard::login::Scope;
 use crate::dashboard::visitor::Visitor;
 use crate::dashboard::wording::{self, grouped, moment};
 use crate::dashboard::{Dashboard, guard};
@@ -20,18 +20,13 @@ const SHOWN: usize = 100;
 
 const NAMES: [&str; 5] = ["When", "Who", "What", "Product", "Result"];
 
-/// Whether somebody may see it: it is about the whole host.
-pub(in crate::dashboard) fn is_for(caller: &Caller) -> bool {
-    caller.may(Scope::Admin) && caller.products.limit().is_none()
-}
-
 /// The page.
 pub(in crate::dashboard) async fn show(
     State(dashboard): State<Dashboard>,
     Extension(visitor): Extension<Visitor>,
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Response, Refusal> {
-    if !is_for(&visitor.caller) {
+    if !layout::sees_audit(&visitor.caller) {
         return Err(guard::lacks(Scope::Admin));
     }
     let after = query.into_iter().find(|(name, _)| name == "after").map(|(_, value)| value);

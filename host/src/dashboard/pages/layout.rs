@@ -2,9 +2,8 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::audit;
 use crate::dashboard::assets;
-use crate::dashboard::login::Caller;
+use crate::dashboard::login::{Caller, Scope};
 use crate::dashboard::visitor::{FORM_TOKEN, Visitor};
 
 /// The pages that the navigation names.
@@ -24,7 +23,7 @@ impl Here {
 
     /// Those that somebody is led to.
     fn of(caller: &Caller) -> impl Iterator<Item = Self> {
-        Self::ALL.into_iter().filter(|here| *here != Self::Audit || audit::is_for(caller))
+        Self::ALL.into_iter().filter(|here| *here != Self::Audit || sees_audit(caller))
     }
 
     /// Its address, its name, and the letter that leads to it after `g`.
@@ -140,4 +139,9 @@ pub(in crate::dashboard) fn chip(tone: &str, word: &str) -> Markup {
 
 fn mark() -> Markup {
     html! { (PreEscaped("<svg aria-hidden=\"true\" viewBox=\"0 0 32 32\" width=\"20\" height=\"20\"><rect width=\"32\" height=\"32\" rx=\"7\" fill=\"currentColor\"/><path d=\"M9 10h14M9 16h14M9 22h8\" class=\"lines\" stroke-width=\"3\" stroke-linecap=\"round\"/></svg>")) }
+}
+
+/// Whether somebody may see the audit log: it is about the whole host.
+pub(in crate::dashboard) fn sees_audit(caller: &Caller) -> bool {
+    caller.may(Scope::Admin) && caller.products.limit().is_none()
 }

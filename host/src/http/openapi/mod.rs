@@ -7,37 +7,20 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-use std::sync::LazyLock;
-
-use axum::response::Response;
-use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use self::operation::{Operation, Schemas};
-use super::answer::json_answer;
-use super::routes;
+use super::route::Route;
 
 /// An operation, and where it is: the method in capitals, and the address as the table of routes has it.
 type Row = (&'static str, &'static str, Operation);
 
-/// The document.
-static DOCUMENT: LazyLock<Value> = LazyLock::new(made);
-
-/// The OpenAPI document of the HTTP API, as `GET /openapi.json` answers it.
-pub fn openapi() -> &'static Value {
-    &DOCUMENT
-}
-
-/// Tells it.
-pub(super) async fn document() -> Response {
-    json_answer(StatusCode::OK, &DOCUMENT)
-}
-
-fn made() -> Value {
+/// The document of these routes.
+pub(super) fn document(table: &[Route]) -> Value {
     let mut schemas = Schemas::new();
     let rows = rows::all(&mut schemas);
     let mut paths: Map<String, Value> = Map::new();
-    for route in routes::table() {
+    for route in table {
         let of_route = rows.iter().filter(|(_, path, _)| *path == route.path);
         for (method, path, operation) in of_route {
             if route.takes(method) {

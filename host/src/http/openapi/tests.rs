@@ -5,7 +5,8 @@
 use std::collections::BTreeSet;
 
 use super::operation::Schemas;
-use super::{openapi, routes, rows};
+use super::rows;
+use crate::http::routes::{self, openapi};
 
 #[test]
 fn each_row_of_the_table_has_its_operation_and_no_operation_is_without_a_row() {
