@@ -2,6 +2,7 @@
 //! judge by themselves what arrives.
 
 mod browser;
+mod canaries;
 mod console;
 mod context;
 mod crash;

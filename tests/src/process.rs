@@ -43,7 +43,7 @@ pub(crate) struct Process {
 
 /// The log of a process, as it was written since it listened.
 #[derive(Debug, Clone, Default)]
-pub struct Log(Arc<Mutex<Vec<serde_json::Value>>>);
+pub struct Log(Arc<Mutex<Vec<String>>>);
 
 impl Log {
     /// Lines that are kept.
@@ -51,20 +51,26 @@ impl Log {
 
     /// The lines whose message begins so.
     pub fn lines(&self, message: &str) -> Vec<serde_json::Value> {
-        let begins = |line: &&serde_json::Value| {
+        let begins = |line: &serde_json::Value| {
             line["fields"]["message"].as_str().is_some_and(|text| text.starts_with(message))
         };
-        self.kept().iter().filter(begins).cloned().collect()
+        let read = |line: &String| serde_json::from_str(line).ok();
+        self.kept().iter().filter_map(read).filter(begins).collect()
     }
 
-    fn add(&self, line: &str) {
+    /// The lines as they were written.
+    pub fn text(&self) -> String {
+        self.kept().join("\n")
+    }
+
+    fn add(&self, line: String) {
         let mut kept = self.kept();
         if kept.len() < Self::MOST {
-            kept.push(serde_json::from_str(line).unwrap_or_default());
+            kept.push(line);
         }
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, Vec<serde_json::Value>> {
+    fn kept(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
@@ -143,7 +149,7 @@ impl Starting {
         let to = read.clone();
         log.spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
-                to.add(&line);
+                to.add(line);
             }
         });
         Process { child, addr, log, read, feed }

@@ -448,7 +448,8 @@ impl Pool {
     }
 }
 
-/// What a trap is told as: code and text, with the end of the guest's standard error.
+/// What a trap is told as: code and text. What the guest said of it is in its log alone, since a panic may repeat what
+/// people did, and this text stands in lists and pages.
 fn crash(error: &wasmtime::Error, state: &State) -> (Crash, String) {
     if error.downcast_ref::<CpuUsedUp>().is_some() {
         return (
@@ -459,7 +460,10 @@ fn crash(error: &wasmtime::Error, state: &State) -> (Crash, String) {
             ),
         );
     }
-    let said = state.log.stderr_tail().map(|tail| format!("; it said: {tail}")).unwrap_or_default();
+    let said = match state.log.has_stderr() {
+        true => format!("; `sidenote plugin logs {}` shows what it said", state.ground.name),
+        false => String::new(),
+    };
     if state.memory.refused() {
         let limit = state.ground.limits.memory_bytes;
         return (

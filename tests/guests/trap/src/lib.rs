@@ -1,4 +1,5 @@
-//! Panics where the last word of a note is `trap`; posts nothing, and says so, where it isn't.
+//! Panics where the last word of a note is `trap`, and with the whole note where it begins with `spill`; posts nothing, and
+//! says so, where it isn't.
 
 use sidenote_plugin::webhook::{Event, Rejection, Request};
 use sidenote_plugin::{Call, Failure, Note, Posted, Webhook, Writer};
@@ -10,6 +11,7 @@ impl Writer for Trap {
     fn post_note(_: Call, note: Note) -> Result<Posted, Failure> {
         match note.body.rsplit(' ').next().unwrap_or_default() {
             "trap" => panic!("asked to trap"),
+            word if word.starts_with("spill") => panic!("asked to trap by {word}: {}", note.body),
             "exit" => std::process::exit(3),
             _ => Ok(Posted::with_id("alive")),
         }
