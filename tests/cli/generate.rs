@@ -78,18 +78,22 @@ fn the_manual_has_a_page_for_each_command_and_reads_without_a_warning() {
 }
 
 #[test]
-fn the_document_of_the_api_is_the_books_copy_on_stdout_and_in_a_file() {
-    let book = std::fs::read_to_string("../docs/src/operators/openapi.json").expect("the copy");
-    let run = sidenote(&["generate", "openapi"], &[]);
-    assert_eq!((run.code, &*run.stderr), (0, ""));
-    assert!(run.stdout == book, "it isn't the book's copy");
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("openapi.json");
-    let out = file.to_str().expect("a plain name");
-    let run = sidenote(&["generate", "openapi", "--out", out], &[]);
-    assert_eq!((run.code, &*run.stdout), (0, ""), "{}", run.stderr);
-    assert!(std::fs::read_to_string(&file).expect("it is written") == book);
-    let run = sidenote(&["generate", "openapi", "--out", "/nowhere/openapi.json"], &[]);
-    assert_ne!(run.code, 0);
-    assert!(run.stderr.contains("--out"), "{}", run.stderr);
+fn the_documents_are_the_books_copies_on_stdout_and_in_a_file() {
+    for (command, name) in [("openapi", "openapi.json"), ("config-schema", "sidenote.schema.json")]
+    {
+        let book = format!("../docs/src/operators/{name}");
+        let book = std::fs::read_to_string(book).expect("the copy");
+        let run = sidenote(&["generate", command], &[]);
+        assert_eq!((run.code, &*run.stderr), (0, ""));
+        assert!(run.stdout == book, "{command} isn't the book's copy");
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join(name);
+        let out = file.to_str().expect("a plain name");
+        let run = sidenote(&["generate", command, "--out", out], &[]);
+        assert_eq!((run.code, &*run.stdout), (0, ""), "{}", run.stderr);
+        assert!(std::fs::read_to_string(&file).expect("it is written") == book);
+        let run = sidenote(&["generate", command, "--out", "/nowhere/a.json"], &[]);
+        assert_ne!(run.code, 0);
+        assert!(run.stderr.contains("--out"), "{}", run.stderr);
+    }
 }

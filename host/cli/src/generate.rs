@@ -1,5 +1,5 @@
-//! `sidenote generate`: what shells and readers of manuals get, made from the command line itself, and the document of the
-//! HTTP API.
+//! `sidenote generate`: what shells and readers of manuals get, made from the command line itself, the document of the HTTP
+//! API, and the schema of the configuration.
 
 use std::path::{Path, PathBuf};
 
@@ -22,6 +22,8 @@ pub(crate) enum GenerateCommand {
     Man(ManArgs),
     /// Writes the OpenAPI document of the HTTP API, for programs that make clients
     Openapi(OpenapiArgs),
+    /// Writes the JSON Schema of the configuration, for editors
+    ConfigSchema(ConfigSchemaArgs),
 }
 
 /// What `generate completions` takes.
@@ -51,12 +53,23 @@ pub(crate) struct OpenapiArgs {
     out: Option<PathBuf>,
 }
 
+/// What `generate config-schema` takes.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigSchemaArgs {
+    /// Writes this file; by default to stdout
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
 /// Makes what is asked for.
 pub(super) fn generate(command: GenerateCommand) -> anyhow::Result<()> {
     match command {
         GenerateCommand::Completions(args) => completions(&args),
         GenerateCommand::Man(args) => man(&args),
-        GenerateCommand::Openapi(args) => openapi(&args),
+        GenerateCommand::Openapi(args) => document(&sidenote::http::openapi(), args.out.as_deref()),
+        GenerateCommand::ConfigSchema(args) => {
+            document(&sidenote::config::schema(), args.out.as_deref())
+        }
     }
 }
 
@@ -86,9 +99,10 @@ fn man(args: &ManArgs) -> anyhow::Result<()> {
     output::data(String::from_utf8(page).context("the page is no text")?.trim_end())
 }
 
-fn openapi(args: &OpenapiArgs) -> anyhow::Result<()> {
-    let document = format!("{:#}", sidenote::http::openapi());
-    let Some(file) = &args.out else { return output::data(&document) };
+/// Writes a document of JSON into a file, or to stdout.
+fn document(document: &serde_json::Value, out: Option<&Path>) -> anyhow::Result<()> {
+    let document = format!("{document:#}");
+    let Some(file) = out else { return output::data(&document) };
     let written = std::fs::write(file, document + "\n");
     written.with_context(|| {
         format!("{} can't be written; name another file with --out", file.display())

@@ -177,10 +177,7 @@ pub(super) fn llm(section: Section<'_>) -> Option<Llm> {
         ),
         max_answer_bytes: section.scalar_or("max_answer", default.max_answer_bytes, scalar::size),
         retries: section.scalar_or("retries", default.retries, |value| {
-            scalar::whole(value).and_then(|number| match u32::try_from(number) {
-                Ok(number @ 0..=10) => Ok(number),
-                Ok(_) | Err(_) => Err(Refusal::value("it is more than 10", "write less")),
-            })
+            scalar::whole_up_to(value, 10, "write less")
         }),
         retry_initial: section.scalar_or("retry_initial", default.retry_initial, scalar::duration),
         retry_max: section.scalar_or("retry_max", default.retry_max, scalar::duration),
@@ -252,11 +249,10 @@ pub(super) fn prompts(section: Section<'_>, base: &Path) -> Prompts {
 }
 
 fn provider(value: Scalar<'_>) -> Result<Provider, Refusal> {
-    let text = scalar::text(value)?;
     let known = [Provider::OpenAi, Provider::Azure, Provider::Anthropic, Provider::Gemini];
-    known.into_iter().find(|provider| provider.name() == text).ok_or_else(|| {
+    scalar::word(value, &known.map(|provider| (provider.name(), provider)), |other| {
         Refusal::value(
-            format!("there is no provider \"{text}\""),
+            format!("there is no provider \"{other}\""),
             "write \"openai\" (also Ollama, vLLM and others with `base_url`), \"azure\", \"anthropic\" or \"gemini\"",
         )
     })

@@ -13,6 +13,7 @@
 //! | `plan` | what one configuration changes of another, and what of that needs a restart |
 //! | `access` | what a command needs that asks a running host |
 //! | `section` | reads the keys of one table; knows unknown keys and the environment overlay |
+//! | `schema`, `tree`, `shape`, `trigger_rows` | the JSON Schema, made by asking the readers what they take |
 //! | `scalar` | one value: durations, sizes, numbers, text |
 //! | `sections`, `plugins`, `products`, `llm`, `mcp` | one function per table of the file |
 //! | `context` | `[context]` |
@@ -52,12 +53,16 @@ mod plugins;
 mod products;
 mod reply;
 mod scalar;
+mod schema;
 mod secret;
 mod section;
 mod sections;
+mod shape;
 mod source;
 mod tours;
 mod traces;
+mod tree;
+mod trigger_rows;
 
 #[cfg(test)]
 mod tests;
@@ -74,6 +79,7 @@ pub use operator_events::{EventWebhook, OperatorEvents};
 pub use origin::PageOrigin;
 pub use plan::{Changes, NeedsRestart, Plan};
 pub use scalar::parse_duration;
+pub use schema::schema;
 pub use secret::Secret;
 pub use source::Source;
 pub use traces::Traces;

@@ -11,6 +11,7 @@ use super::error::{Fault, Place};
 use super::model::{Offers, Plugin};
 use super::scalar::{self, Refusal, Scalar};
 use super::section::{Row, Section, nearest};
+use super::trigger_rows;
 use crate::ids::PluginName;
 
 /// What stands beside a product, as far as its offers rest on it.
@@ -25,7 +26,7 @@ pub(super) struct Around<'a> {
 }
 
 /// Keys of a trigger that are durations.
-const DURATIONS: [&str; 3] = ["interaction_timeout", "cooldown", "threshold"];
+pub(super) const DURATIONS: [&str; 3] = ["interaction_timeout", "cooldown", "threshold"];
 /// The one of them that merely tunes a trigger.
 const TUNES: &str = "threshold";
 /// Keys of a condition.
@@ -77,6 +78,7 @@ pub(super) fn offers(section: Section<'_>, around: Around<'_>) -> Option<(Offers
 
 fn triggers(section: &Section<'_>, times: Times, around: Around<'_>) -> Triggers {
     let want = "a list of tables: [[products.ID.offers.triggers]] before each";
+    section.tells("triggers", trigger_rows::schema);
     let rows = section.rows("triggers", want);
     let values = match &rows {
         None => Value::Null,
@@ -258,6 +260,13 @@ fn duration_or_none(value: Scalar<'_>) -> Result<Duration, Refusal> {
         Scalar::Variable("0s") => return Ok(Duration::ZERO),
         Scalar::Toml(DeValue::String(text)) if text == "0s" => return Ok(Duration::ZERO),
         Scalar::Variable(_) | Scalar::Toml(_) => {}
+        Scalar::Asked(shape) => {
+            let pattern = "^(0s|0*[1-9][0-9]* *(ms|s|m|h))$";
+            return Err(scalar::asked(
+                shape,
+                serde_json::json!({"type": "string", "pattern": pattern}),
+            ));
+        }
     }
     scalar::duration(value).map_err(|refusal| match refusal {
         Refusal::Value { cause, next } => {
@@ -269,7 +278,5 @@ fn duration_or_none(value: Scalar<'_>) -> Result<Duration, Refusal> {
 
 /// A number of offers, 0 for no limit.
 fn limit(value: Scalar<'_>) -> Result<u32, Refusal> {
-    let number = scalar::whole(value)?;
-    let number = u32::try_from(number).ok().filter(|number| *number <= 1_000_000);
-    number.ok_or_else(|| Refusal::value("it is more than 1000000", "write less, or 0 for no limit"))
+    scalar::whole_up_to(value, 1_000_000, "write less, or 0 for no limit")
 }

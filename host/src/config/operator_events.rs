@@ -61,11 +61,7 @@ pub(super) fn operator_events(section: Section<'_>) -> OperatorEvents {
         section.report(section.place(), Fault::MissingKey { key: "secret".to_owned(), example });
     }
     let dead_letters = section.scalar_or("dead_letters", default.dead_letters, |value| {
-        let number = scalar::whole(value)?;
-        usize::try_from(number)
-            .ok()
-            .filter(|number| *number <= 10_000)
-            .ok_or_else(|| Refusal::value("it is more than 10000", "write less"))
+        scalar::whole_up_to(value, 10_000, "write less").map(|number| number as usize)
     });
     section.finish();
     let webhook = url.zip(secret).map(|(url, secret)| EventWebhook { url, secret });

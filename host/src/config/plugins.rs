@@ -230,36 +230,35 @@ fn breaker(section: Section<'_>) -> Breaker {
 
 /// 0 included: a breaker that never opens.
 fn failures(value: Scalar<'_>) -> Result<u32, Refusal> {
-    match u32::try_from(scalar::whole(value)?) {
-        Ok(number) if number <= 1000 => Ok(number),
-        Ok(_) | Err(_) => Err(Refusal::value("it is more than 1000", "write less")),
-    }
+    scalar::whole_up_to(value, 1000, "write less")
 }
 
 fn isolation(value: Scalar<'_>) -> Result<Isolation, Refusal> {
-    match scalar::text(value)?.as_str() {
-        "instance" => Ok(Isolation::Instance),
-        "call" => Ok(Isolation::Call),
-        other => Err(Refusal::value(
+    let words = [("instance", Isolation::Instance), ("call", Isolation::Call)];
+    scalar::word(value, &words, |other| {
+        Refusal::value(
             format!("\"{other}\" is neither \"instance\" nor \"call\""),
             "write one of them",
-        )),
-    }
+        )
+    })
 }
 
 fn user_ids(value: Scalar<'_>) -> Result<UserIds, Refusal> {
-    match scalar::text(value)?.as_str() {
-        "matching" => Ok(UserIds::Matching),
-        "product" => Ok(UserIds::Product),
-        "platform" => Ok(UserIds::Platform),
-        other => Err(Refusal::value(
+    let words = [
+        ("matching", UserIds::Matching),
+        ("product", UserIds::Product),
+        ("platform", UserIds::Platform),
+    ];
+    scalar::word(value, &words, |other| {
+        Refusal::value(
             format!("\"{other}\" is none of \"matching\", \"product\" and \"platform\""),
             "write \"product\" where the platform's user ids are the product's, \"platform\" where they are its own, and \"matching\" where they may be either",
-        )),
-    }
+        )
+    })
 }
 
 fn sha256(value: Scalar<'_>) -> Result<Sha256, Refusal> {
+    value.is(serde_json::json!({"pattern": "^[0-9A-Fa-f]{64}$"}));
     let text = scalar::text(value)?;
     let mut digest = [0; 32];
     hex::decode_to_slice(&text, &mut digest).map_err(|_| {
@@ -273,6 +272,7 @@ fn sha256(value: Scalar<'_>) -> Result<Sha256, Refusal> {
 
 /// A file of the plugins folder, not a path out of it.
 fn file_name(value: Scalar<'_>) -> Result<String, Refusal> {
+    value.is(serde_json::json!({"pattern": "^[^/\\\\]+\\.wasm$"}));
     let text = scalar::text(value)?;
     if text.contains(['/', '\\']) {
         return Err(Refusal::value(

@@ -4,8 +4,11 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use serde_json::json;
 use toml::de::DeValue;
 use url::Url;
+
+use super::shape::Shape;
 
 /// A value as it stands in the file or in the environment.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +17,24 @@ pub(super) enum Scalar<'v> {
     Toml(&'v DeValue<'v>),
     /// Of the overlay: always text, whatever the key's type is.
     Variable(&'v str),
+    /// None: the reader is asked what it takes.
+    Asked(&'v Shape),
+}
+
+impl Scalar<'_> {
+    /// Tells who asks what the value has to be beyond what is told otherwise.
+    pub(super) fn is(self, keywords: serde_json::Value) {
+        match self {
+            Self::Asked(shape) => shape.is(keywords),
+            Self::Toml(_) | Self::Variable(_) => {}
+        }
+    }
+}
+
+/// Tells who asks what is taken. There is no value.
+pub(super) fn asked(shape: &Shape, keywords: serde_json::Value) -> Refusal {
+    shape.is(keywords);
+    Refusal::value("", "")
 }
 
 /// Why a value can't be used.
@@ -49,11 +70,26 @@ pub(super) fn text(value: Scalar<'_>) -> Result<String, Refusal> {
         Scalar::Variable(text) => text,
         Scalar::Toml(DeValue::String(text)) => text,
         Scalar::Toml(other) => return Err(misfit(other, "a string in quotes")),
+        Scalar::Asked(shape) => {
+            return Err(asked(shape, json!({"type": "string", "minLength": 1})));
+        }
     };
     if text.is_empty() {
         return Err(Refusal::value("it is empty", "write a value, or leave the key out"));
     }
     Ok(text.to_owned())
+}
+
+/// One of these words. `refusal` is told what stands there instead.
+pub(super) fn word<T: Copy>(
+    value: Scalar<'_>,
+    words: &[(&'static str, T)],
+    refusal: impl FnOnce(&str) -> Refusal,
+) -> Result<T, Refusal> {
+    value.is(json!({"enum": words.iter().map(|(word, _)| word).collect::<Vec<_>>()}));
+    let text = text(value)?;
+    let found = words.iter().find(|(word, _)| *word == text);
+    found.map(|(_, meant)| *meant).ok_or_else(|| refusal(&text))
 }
 
 /// `true` or `false`.
@@ -67,11 +103,13 @@ pub(super) fn boolean(value: Scalar<'_>) -> Result<bool, Refusal> {
             format!("\"{other}\" is neither true nor false"),
             "write one of them",
         )),
+        Scalar::Asked(shape) => Err(asked(shape, json!({"type": "boolean"}))),
     }
 }
 
 /// A whole number from 1.
 pub(super) fn count(value: Scalar<'_>) -> Result<u64, Refusal> {
+    value.is(json!({"minimum": 1}));
     match integer(value, "a whole number")? {
         Some(number @ 1..) => Ok(number),
         Some(0) => Err(Refusal::value("0 is too few", "write a whole number from 1")),
@@ -81,8 +119,16 @@ pub(super) fn count(value: Scalar<'_>) -> Result<u64, Refusal> {
 
 /// A whole number, 0 included.
 pub(super) fn whole(value: Scalar<'_>) -> Result<u64, Refusal> {
+    value.is(json!({"minimum": 0}));
     let number = integer(value, "a whole number")?;
     number.ok_or_else(|| Refusal::value("it isn't a whole number from 0", "write one"))
+}
+
+/// A whole number from 0 up to `most`. `next` is what to write where it is more.
+pub(super) fn whole_up_to(value: Scalar<'_>, most: u32, next: &str) -> Result<u32, Refusal> {
+    value.is(json!({"maximum": most}));
+    let number = u32::try_from(whole(value)?).ok().filter(|number| *number <= most);
+    number.ok_or_else(|| Refusal::value(format!("it is more than {most}"), next))
 }
 
 /// Seconds as a number, 0 included.
@@ -91,6 +137,9 @@ pub(super) fn seconds(value: Scalar<'_>) -> Result<f64, Refusal> {
         Scalar::Toml(DeValue::Integer(number)) => decimal(number).parse().ok(),
         Scalar::Toml(DeValue::Float(number)) => number.as_str().parse().ok(),
         Scalar::Toml(other) => return Err(misfit(other, "a number of seconds")),
+        Scalar::Asked(shape) => {
+            return Err(asked(shape, json!({"type": "number", "minimum": 0, "maximum": 86_400})));
+        }
         Scalar::Variable(text) => text.parse().ok(),
     };
     match number {
@@ -118,6 +167,10 @@ pub(super) fn duration(value: Scalar<'_>) -> Result<Duration, Refusal> {
         Scalar::Variable(text) => text,
         Scalar::Toml(DeValue::String(text)) => text,
         Scalar::Toml(other) => return Err(misfit(other, WANT)),
+        Scalar::Asked(shape) => {
+            let pattern = "^0*[1-9][0-9]* *(ms|s|m|h)$";
+            return Err(asked(shape, json!({"type": "string", "pattern": pattern})));
+        }
     };
     let (number, unit) = split_unit(text);
     let millis_of_unit: u64 = match unit {
@@ -167,6 +220,14 @@ pub(super) fn size(value: Scalar<'_>) -> Result<usize, Refusal> {
         Scalar::Toml(DeValue::String(text)) => text.to_string(),
         Scalar::Toml(other) => return Err(misfit(other, WANT)),
         Scalar::Variable(text) => text.to_owned(),
+        Scalar::Asked(shape) => {
+            let types = json!({
+                "type": ["integer", "string"],
+                "minimum": 1, "maximum": 0xffff_ffff_u32,
+                "pattern": "^0*[1-9][0-9]* *(B|KiB|MiB|GiB)?$",
+            });
+            return Err(asked(shape, types));
+        }
     };
     let (number, unit) = split_unit(&text);
     let bytes_of_unit: u64 = match unit {
@@ -201,6 +262,7 @@ pub(super) fn setting(value: Scalar<'_>) -> Result<String, Refusal> {
         Scalar::Toml(other @ (DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_))) => {
             Err(misfit(other, "a string, a number, true or false"))
         }
+        Scalar::Asked(shape) => Err(asked(shape, json!({"type": ["string", "number", "boolean"]}))),
     }
 }
 
@@ -226,6 +288,10 @@ fn integer(value: Scalar<'_>, want: &str) -> Result<Option<u64>, Refusal> {
         Scalar::Toml(DeValue::Integer(number)) => Ok(decimal(number).parse().ok()),
         Scalar::Toml(other) => Err(misfit(other, want)),
         Scalar::Variable(text) => Ok(text.parse().ok()),
+        Scalar::Asked(shape) => {
+            let keywords = json!({"type": "integer"});
+            Err(asked(shape, keywords))
+        }
     }
 }
 
@@ -243,6 +309,7 @@ fn split_unit(text: &str) -> (&str, &str) {
 
 /// A whole number from 1 up to `most`.
 pub(super) fn up_to(value: Scalar<'_>, most: u32) -> Result<u32, Refusal> {
+    value.is(json!({"maximum": most}));
     match u32::try_from(count(value)?) {
         Ok(number) if number <= most => Ok(number),
         Ok(_) | Err(_) => Err(Refusal::value(format!("it is more than {most}"), "write less")),
@@ -252,6 +319,7 @@ pub(super) fn up_to(value: Scalar<'_>, most: u32) -> Result<u32, Refusal> {
 /// An http or https address. Its text isn't repeated in errors: it may hold a credential.
 pub(super) fn web_address(value: Scalar<'_>) -> Result<Url, Refusal> {
     const NEXT: &str = "write an address such as \"https://connector.example.com/stream/PRODUCT\"";
+    value.is(json!({"pattern": "^[Hh][Tt][Tt][Pp][Ss]?:"}));
     let url = Url::parse(&text(value)?)
         .map_err(|error| Refusal::value(format!("it isn't a whole address ({error})"), NEXT))?;
     if !matches!(url.scheme(), "http" | "https") {

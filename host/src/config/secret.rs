@@ -64,6 +64,11 @@ pub(super) fn of_any_text(section: &Section<'_>, key: &str) -> Option<Secret> {
 /// The table of a secret, `{ env = "…" }` or `{ file = "…" }`, where it stands in the file.
 pub(super) fn open<'a>(section: &Section<'a>, key: &str) -> Option<Section<'a>> {
     section.knows(key);
+    if section.is_asked() {
+        let inner = section.section(key);
+        inner.is_one_of(["env", "file"]);
+        return Some(inner);
+    }
     let (name, suggested) = (section.quoted(key), suggested(section, key));
     if section.overlay(key).is_some() {
         refuse(section, key, SecretFault::InOverlay { key: name, suggested });

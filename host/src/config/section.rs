@@ -6,11 +6,14 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use super::error::{Fault, Place, Problem, Warning};
 use super::scalar::{Refusal, Scalar, type_name};
+use super::shape::Shape;
+use super::tree::{ANY, Tree};
 
 /// What every variable of the overlay starts with.
 pub(super) const OVERLAY: &str = "SIDENOTE__";
@@ -38,9 +41,8 @@ pub(super) struct Reader<'a> {
     warnings: RefCell<Vec<Warning>>,
     /// Variable → the key that it overrides: what the overlay can be made of.
     overlay: RefCell<BTreeMap<String, String>>,
-    /// Table (names replaced by `*`) → its keys.
-    #[cfg(test)]
-    pub(super) schema: RefCell<BTreeMap<String, Vec<String>>>,
+    /// Nothing is read: what could be is told into this.
+    asked: Option<RefCell<Tree>>,
 }
 
 impl<'a> Reader<'a> {
@@ -58,8 +60,7 @@ impl<'a> Reader<'a> {
             problems: RefCell::default(),
             warnings: RefCell::default(),
             overlay: RefCell::default(),
-            #[cfg(test)]
-            schema: RefCell::default(),
+            asked: None,
         }
     }
 
@@ -67,6 +68,16 @@ impl<'a> Reader<'a> {
     pub(super) fn with(mut self, further: impl IntoIterator<Item = File<'a>>) -> Self {
         self.files.extend(further);
         self
+    }
+
+    /// The same, which reads nothing and is told every key.
+    pub(super) fn asked(self) -> Self {
+        Self { asked: Some(RefCell::default()), ..self }
+    }
+
+    /// The keys that were told.
+    pub(super) fn into_tree(self) -> Tree {
+        self.asked.map(RefCell::into_inner).unwrap_or_default()
     }
 
     /// What there is to be told so far.
@@ -247,7 +258,61 @@ impl<'a> Section<'a> {
 
     /// Whether the table stands in the file.
     pub(super) fn is_present(&self) -> bool {
-        !self.parts.is_empty()
+        !self.parts.is_empty() || self.is_asked()
+    }
+
+    /// Whether nothing is read, and each key is told to who asks for the schema.
+    pub(super) fn is_asked(&self) -> bool {
+        self.reader.asked.is_some()
+    }
+
+    /// Tells what the value of a key may be, where somebody asks.
+    pub(super) fn tells(&self, key: &str, schema: impl FnOnce() -> Value) {
+        if let Some(tree) = &self.reader.asked {
+            tree.borrow_mut().at(&self.path).put(key, schema());
+        }
+    }
+
+    /// Tells that exactly one of these keys stands in the table, where somebody asks.
+    pub(super) fn is_one_of<const N: usize>(&self, keys: [&'static str; N]) {
+        if let Some(tree) = &self.reader.asked {
+            tree.borrow_mut().at(&self.path).one_of = keys.to_vec();
+        }
+    }
+
+    /// What a reader takes.
+    fn shape<T>(read: impl Fn(Scalar<'_>) -> Result<T, Refusal>) -> Value {
+        let shape = Shape::default();
+        // It tells, and has no value.
+        drop(read(Scalar::Asked(&shape)));
+        shape.into_schema()
+    }
+
+    /// Reads the keys that belong to a word of this table, such as those of a kind of store. `words` are all of them, the
+    /// first the default.
+    pub(super) fn by_word<K: Copy, T>(
+        &self,
+        key: &'static str,
+        chosen: K,
+        words: &[(&'static str, K)],
+        read: impl Fn(K) -> T,
+    ) -> T {
+        if let Some(tree) = &self.reader.asked {
+            for (word, kind) in words {
+                tree.borrow_mut().at(&self.path).begin(key, word);
+                drop(read(*kind));
+            }
+            tree.borrow_mut().at(&self.path).end();
+        }
+        read(chosen)
+    }
+
+    /// Refuses a key that means something elsewhere, where it is there.
+    pub(super) fn unwanted(&self, key: &str, cause: &str, next: &str) {
+        self.knows(key);
+        if self.overlay(key).is_some() || self.find(key).is_some() {
+            self.refuse(key, cause, next);
+        }
     }
 
     /// Whether the secrets of this table are read.
@@ -317,6 +382,10 @@ impl<'a> Section<'a> {
         read: impl Fn(Scalar<'_>) -> Result<T, Refusal>,
     ) -> Option<T> {
         self.knows(key);
+        if self.is_asked() {
+            self.tells(key, || Self::shape(read));
+            return None;
+        }
         let read = if let Some(text) = self.overlay(key) {
             read(Scalar::Variable(&text))
         } else {
@@ -360,6 +429,10 @@ impl<'a> Section<'a> {
         read: impl Fn(Scalar<'_>) -> Result<T, Refusal>,
     ) -> Option<Vec<(Place, T)>> {
         self.knows(key);
+        if self.is_asked() {
+            self.tells(key, || json!({"type": "array", "items": Self::shape(read)}));
+            return None;
+        }
         let entry = self.find(key)?;
         let DeValue::Array(items) = entry.value.get_ref() else {
             let found = type_name(entry.value.get_ref());
@@ -411,6 +484,9 @@ impl<'a> Section<'a> {
     /// A table within this one.
     pub(super) fn section(&self, key: &str) -> Section<'a> {
         self.knows(key);
+        if let Some(tree) = &self.reader.asked {
+            tree.borrow_mut().at(&self.path).table(key);
+        }
         self.peek(key)
     }
 
@@ -460,6 +536,9 @@ impl<'a> Section<'a> {
 
     /// The keys that stand in the files, each once.
     pub(super) fn names(&self) -> Vec<String> {
+        if self.is_asked() {
+            return vec![ANY.to_owned()];
+        }
         let keys = self.parts.iter().flat_map(|part| part.table.keys());
         let mut names: Vec<String> = Vec::new();
         for key in keys.map(Spanned::get_ref) {
@@ -489,12 +568,6 @@ impl<'a> Section<'a> {
 
     /// Reports the keys that mean nothing. Call it when all that mean something were read.
     pub(super) fn finish(self) {
-        #[cfg(test)]
-        self.reader
-            .schema
-            .borrow_mut()
-            .entry(self.name())
-            .or_insert_with(|| self.known.borrow().clone());
         let known = self.known.borrow();
         for Part { file, table } in &self.parts {
             for key in table.keys() {

@@ -57,33 +57,26 @@ fn origins(section: &Section<'_>, key: &str) -> Vec<PageOrigin> {
 /// `[store]`.
 pub(super) fn store(section: Section<'_>, base: &Path) -> Store {
     let kind = section.scalar_or("kind", StoreKind::Embedded, store_kind);
-    let path = section.scalar("path", scalar::text);
-    let store = match kind {
-        StoreKind::Embedded => Store::Embedded {
-            path: base.join(path.unwrap_or_else(|| "sidenote.redb".to_owned())),
-            reserve: section.scalar_or("reserve", RESERVE, scalar::size),
-        },
+    let store = section.by_word("kind", kind, &STORES, |kind| match kind {
+        StoreKind::Embedded => {
+            let path = section.scalar_or("path", "sidenote.redb".to_owned(), scalar::text);
+            let reserve = section.scalar_or("reserve", RESERVE, scalar::size);
+            Store::Embedded { path: base.join(path), reserve }
+        }
         StoreKind::Redis => {
-            if path.is_some() {
-                section.refuse(
-                    "path",
-                    "the redis store keeps its rows on the server",
-                    "leave it out; `journal` names the file for when the server is away",
-                );
-            }
+            section.unwanted(
+                "path",
+                "the redis store keeps its rows on the server",
+                "leave it out; `journal` names the file for when the server is away",
+            );
             Store::Redis(redis(&section, base))
         }
         StoreKind::Memory => {
-            if path.is_some() {
-                section.refuse(
-                    "path",
-                    "the memory store keeps no file",
-                    "leave it out, or set kind = \"embedded\"",
-                );
-            }
+            let next = "leave it out, or set kind = \"embedded\"";
+            section.unwanted("path", "the memory store keeps no file", next);
             Store::Memory
         }
-    };
+    });
     section.finish();
     store
 }
@@ -263,27 +256,26 @@ enum StoreKind {
     Redis,
 }
 
+/// The first is the default.
+const STORES: [(&str, StoreKind); 3] =
+    [("embedded", StoreKind::Embedded), ("redis", StoreKind::Redis), ("memory", StoreKind::Memory)];
+
 fn store_kind(value: Scalar<'_>) -> Result<StoreKind, Refusal> {
-    match scalar::text(value)?.as_str() {
-        "memory" => Ok(StoreKind::Memory),
-        "embedded" => Ok(StoreKind::Embedded),
-        "redis" => Ok(StoreKind::Redis),
-        other => Err(Refusal::value(
+    scalar::word(value, &STORES, |other| {
+        Refusal::value(
             format!("there is no store \"{other}\""),
             "write \"embedded\" (one file, durable), \"redis\" (a server), or \"memory\" (lost at the end)",
-        )),
-    }
+        )
+    })
 }
 
 fn dead_head(value: Scalar<'_>) -> Result<DeadHead, Refusal> {
-    match scalar::text(value)?.as_str() {
-        "free" => Ok(DeadHead::Free),
-        "hold" => Ok(DeadHead::Hold),
-        other => Err(Refusal::value(
+    scalar::word(value, &[("free", DeadHead::Free), ("hold", DeadHead::Hold)], |other| {
+        Refusal::value(
             format!("\"{other}\" is neither free nor hold"),
             "write \"free\" (the notes behind it go on) or \"hold\" (they wait for a person)",
-        )),
-    }
+        )
+    })
 }
 
 /// The first part of every key: no blanks, and no braces, which mean something to Redis Cluster.
@@ -303,6 +295,7 @@ fn namespace(value: Scalar<'_>) -> Result<String, Refusal> {
 fn redis_address(value: Scalar<'_>) -> Result<Url, Refusal> {
     const NEXT: &str =
         "write an address such as \"redis://127.0.0.1:6379\" or \"rediss://redis.example.com\"";
+    value.is(serde_json::json!({"pattern": "^[Rr][Ee][Dd][Ii][Ss][Ss]?:"}));
     let url = Url::parse(&scalar::text(value)?)
         .map_err(|error| Refusal::value(format!("it isn't a whole address ({error})"), NEXT))?;
     if !matches!(url.scheme(), "redis" | "rediss") || url.host_str().is_none() {

@@ -77,6 +77,10 @@ fn share(value: Scalar<'_>) -> Result<f64, Refusal> {
             });
         }
         Scalar::Variable(text) => text.parse().ok(),
+        Scalar::Asked(shape) => {
+            let share = serde_json::json!({"type": "number", "minimum": 0, "maximum": 1});
+            return Err(scalar::asked(shape, share));
+        }
     };
     match number {
         Some(number) if (0.0..=1.0).contains(&number) => Ok(number),

@@ -41,4 +41,5 @@ pub(super) const EXAMPLES: &[(&str, &str)] = &[
     ("generate completions", "sidenote generate completions bash"),
     ("generate man", "sidenote generate man --out man"),
     ("generate openapi", "sidenote generate openapi --out openapi.json"),
+    ("generate config-schema", "sidenote generate config-schema --out sidenote.schema.json"),
 ];

@@ -18,6 +18,7 @@ const WITHOUT_JSON: &[(&str, &str)] = &[
     ("generate completions", "what it prints is a script"),
     ("generate man", "what it prints is a page"),
     ("generate openapi", "what it prints is a document of JSON"),
+    ("generate config-schema", "what it prints is a document of JSON"),
 ];
 
 #[test]

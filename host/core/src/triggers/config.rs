@@ -27,7 +27,7 @@ pub const MAX_ID: usize = 128;
 pub const MAX_SECONDS: f64 = 86_400.0;
 
 /// What a trigger's `kind` can be.
-const KINDS: [&str; 5] = ["ping-pong", "page-dwell", "section-playbook", "criteria", "plugin"];
+pub const KINDS: [&str; 5] = ["ping-pong", "page-dwell", "section-playbook", "criteria", "plugin"];
 const COMMON: [&str; 7] =
     ["id", "kind", "mode", "text", "options", "interaction_timeout", "cooldown"];
 
