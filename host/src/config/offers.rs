@@ -25,8 +25,6 @@ pub(super) struct Around<'a> {
     pub(super) has_model: bool,
 }
 
-/// Keys of a trigger that are durations.
-pub(super) const DURATIONS: [&str; 3] = ["interaction_timeout", "cooldown", "threshold"];
 /// The one of them that merely tunes a trigger.
 const TUNES: &str = "threshold";
 /// Keys of a condition.
@@ -186,7 +184,7 @@ fn row_value(section: &Section<'_>, place: usize, row: &Row<'_>) -> Value {
     for (key, value) in row.table() {
         let name = key.get_ref().to_string();
         let path = format!("triggers[{place}].{name}");
-        if DURATIONS.contains(&name.as_str()) {
+        if trigger_rows::DURATIONS.contains(&name.as_str()) {
             match scalar::duration(Scalar::Toml(value.get_ref())) {
                 Ok(time) => {
                     fields.insert(name, time.as_secs_f64().into());

@@ -31,7 +31,7 @@ impl Scalar<'_> {
     }
 }
 
-/// Tells who asks what is taken. There is no value.
+/// Tells who asks what would be accepted. There is no value.
 pub(super) fn asked(shape: &Shape, keywords: serde_json::Value) -> Refusal {
     shape.is(keywords);
     Refusal::value("", "")

@@ -1,5 +1,5 @@
 //! The JSON Schema of the configuration, for editors: made by asking the readers of `load` for what they take, so that there
-//! is no second description. What each key is for stands in the reference file.
+//! is no second description. What each key is for stands in `examples/sidenote.toml`.
 
 use std::path::{Path, PathBuf};
 
@@ -42,7 +42,7 @@ pub(super) fn tree() -> Tree {
     reader.into_tree()
 }
 
-/// Takes what the reference file says before each table and key. A key right below another one, or below its table, shares
+/// Takes what the example says before each table and key. A key right below another one, or below its table, shares
 /// what is said of that.
 fn describe(tree: &mut Tree) {
     let mut header: Vec<&str> = Vec::new();

@@ -6,9 +6,11 @@ use serde_json::{Map, Value, json};
 use sidenote_core::triggers::config::{self, KINDS, Path};
 use sidenote_core::triggers::{Mode, Times};
 
-use super::offers::DURATIONS;
 use super::scalar::{self, Scalar};
 use super::shape::Shape;
+
+/// Keys of a trigger that are durations.
+pub(super) const DURATIONS: [&str; 3] = ["interaction_timeout", "cooldown", "threshold"];
 
 /// A list of triggers.
 pub(super) fn schema() -> Value {

@@ -12,7 +12,7 @@ use crate::session::state::{Record, Sealing, Session};
 /// All that are in memory.
 #[derive(Default)]
 pub(super) struct Sessions {
-    /// Boxed: a map has room for more than it holds, and keeps it.
+    /// Boxed: a map has capacity for more than it holds, and keeps it.
     live: HashMap<SessionKey, Box<Live>>,
     timers: Timers,
     /// Bytes of memory that the actions of their open batches take.

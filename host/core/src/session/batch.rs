@@ -185,7 +185,7 @@ impl OpenBatch {
             None => self.unloaded -= 1,
         }
         if self.entries.is_empty() {
-            // An idle session keeps no room for what may come.
+            // An idle session keeps no memory for what may come.
             self.entries = VecDeque::new();
         }
         Some(entry)

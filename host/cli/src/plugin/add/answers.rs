@@ -13,6 +13,8 @@ use super::AddArgs;
 
 /// Longest line that is read, in bytes.
 const LONGEST: u64 = 64 << 10;
+/// How often a secret that is needed is asked for.
+const TRIES: usize = 3;
 
 /// Where a secret comes from, as its table says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,18 +143,18 @@ impl Answers {
             let optional = if ask.optional { ", optional" } else { "" };
             let (kept, value) = match given.remove(name) {
                 Some(source) => source_of(name, &source)?,
-                None if asks => {
+                None => {
                     let about = output::escaped(&ask.description);
-                    output::say(&format!("secret {name}{optional} (it isn't shown). {about}"));
-                    match unseen()? {
-                        value if value.is_empty() => continue,
-                        value => (Kept::Made, Some(Secret::new(value))),
+                    let question = format!("secret {name}{optional} (it isn't shown). {about}");
+                    let tries = if asks { TRIES } else { 0 };
+                    match typed(&question, if ask.optional { tries.min(1) } else { tries })? {
+                        Some(value) => (Kept::Made, Some(Secret::new(value))),
+                        None if ask.optional => continue,
+                        None => bail!(
+                            "it needs the secret {name}; give it with --secret {name}=env:VARIABLE, {name}=file:PATH or {name}=-"
+                        ),
                     }
                 }
-                None if ask.optional => continue,
-                None => bail!(
-                    "it needs the secret {name}; give it with --secret {name}=env:VARIABLE, {name}=file:PATH or {name}=-"
-                ),
             };
             self.made.extend(value.map(|value| (name.clone(), value)));
             let fits = |host: &String| {
@@ -211,6 +213,21 @@ fn line() -> anyhow::Result<String> {
     let read = io::stdin().lock().take(LONGEST).read_line(&mut text);
     read.context("stdin can't be read")?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// Asks so often at most for a line that isn't shown; `None` where each is empty.
+fn typed(question: &str, tries: usize) -> anyhow::Result<Option<String>> {
+    for left in (0..tries).rev() {
+        output::say(question);
+        let value = unseen()?;
+        if !value.is_empty() {
+            return Ok(Some(value));
+        }
+        if left > 0 {
+            output::say("it can't be empty");
+        }
+    }
+    Ok(None)
 }
 
 /// A line that isn't shown while it is typed.
