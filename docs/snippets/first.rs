@@ -10,14 +10,17 @@ impl Writer for Bot {
             id: String,
         }
         let url = config::require("url")?;
-        let answer: Answer = http::Request::post(url)
+        let answer = http::Request::post(url)
             .bearer_secret("token")
             .header("idempotency-key", call.idempotency_key)
             .json(&serde_json::json!({ "conversation": note.conversation_id, "text": note.body }))?
             .send()?
-            .error_for_status()?
-            .json()?;
-        Ok(Posted::with_id(answer.id))
+            .error_for_status()?;
+        // The bot has the note, also where its answer can't be read.
+        Ok(match answer.json() {
+            Ok(Answer { id }) => Posted::with_id(id),
+            Err(_) => Posted::without_id(),
+        })
     }
 }
 
@@ -43,6 +46,15 @@ fn a_note_is_posted_under_its_key() {
     assert!(request.headers.contains(&key));
 }
 // ANCHOR_END: test
+
+#[test]
+fn a_note_whose_answer_cannot_be_read_is_posted() {
+    use sidenote_plugin::test::{self, Host};
+
+    Host::new().config("url", "https://bot.example/notes").respond(200, "done").install();
+
+    assert_eq!(Bot::post_note(test::call(), test::note("clicked Pay")).unwrap().note_id, None);
+}
 
 // ANCHOR: refusal
 #[test]

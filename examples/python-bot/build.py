@@ -1,6 +1,7 @@
 """Makes the component: `python3 build.py`. Runs the unit tests: `python3 build.py test`.
 
-What both need is installed into `.venv` beside this file.
+The tools of `requirements-build.txt` are installed into `.venv` beside this file, and what the plugin imports, by
+`requirements.txt`, into `.venv/plugin`, which becomes part of the component.
 """
 
 import os
@@ -13,6 +14,7 @@ NAME = "example-bot"
 FOLDER = Path(__file__).resolve().parent
 VENV = FOLDER / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+IMPORTED = VENV / "plugin"
 
 
 def main():
@@ -27,17 +29,36 @@ def main():
 
 
 def install():
-    stamp = VENV / "installed"
-    wanted = Path("requirements.txt").read_text()
-    if not stamp.exists() or stamp.read_text() != wanted:
+    if changed("requirements-build.txt"):
         run(sys.executable, "-m", "venv", str(VENV))
-        run(str(BIN / "python"), "-m", "pip", "install", "--quiet", "-r", "requirements.txt")
-        stamp.write_text(wanted)
+        pip("-r", "requirements-build.txt")
+        installed("requirements-build.txt")
+    if changed("requirements.txt"):
+        shutil.rmtree(IMPORTED, ignore_errors=True)
+        IMPORTED.mkdir(parents=True)
+        if any(line.split("#")[0].strip() for line in Path("requirements.txt").read_text().splitlines()):
+            # Whatever machine this is, the plugin's is another one: only what is in Python alone runs on both.
+            pure = ["--only-binary=:all:", "--platform", "any", "--abi", "none", "--implementation", "py"]
+            pip("--target", str(IMPORTED), *pure, "-r", "requirements.txt")
+        installed("requirements.txt")
+
+
+def changed(requirements):
+    stamp = VENV / requirements
+    return not stamp.exists() or stamp.read_text() != Path(requirements).read_text()
+
+
+def installed(requirements):
+    (VENV / requirements).write_text(Path(requirements).read_text())
+
+
+def pip(*words):
+    run(str(BIN / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *words)
 
 
 def build():
     part = f"{NAME}.part"
-    componentize_py("componentize", "app", "-o", part)
+    componentize_py("componentize", "app", "-p", ".", "-p", str(IMPORTED), "-o", part)
     # The manifest goes in last, so that a folder that a host watches never sees a plugin without it.
     sidenote = os.environ.get("SIDENOTE", "sidenote")
     run(sidenote, "plugin", "pack", part, "--manifest", "manifest.json", "-o", f"{NAME}.wasm")
@@ -48,7 +69,7 @@ def test():
     # The types of the interface, with functions that do nothing until a test says what.
     shutil.rmtree("bindings", ignore_errors=True)
     componentize_py("bindings", "bindings")
-    path = os.pathsep.join([".", "bindings"])
+    path = os.pathsep.join([".", "bindings", str(IMPORTED)])
     run(str(BIN / "python"), "-m", "unittest", "discover", "tests", env={**os.environ, "PYTHONPATH": path})
 
 

@@ -19,9 +19,12 @@
 //!         struct Answer {
 //!             id: String,
 //!         }
-//!         let answer: Answer = response.json()?;
 //!         log::debug!({ status = response.status }, "posted");
-//!         Ok(Posted::with_id(answer.id))
+//!         // The platform has the note, also where its answer can't be read.
+//!         Ok(match response.json() {
+//!             Ok(Answer { id }) => Posted::with_id(id),
+//!             Err(_) => Posted::without_id(),
+//!         })
 //!     }
 //! }
 //!

@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hmac::{Hmac, Mac};
@@ -97,11 +98,20 @@ fn the_configuration_that_is_written_along_is_right() {
     }
 }
 
+/// The largest answer that the bot gives, and the platforms of real life with it.
+const LARGE: usize = 8 << 20;
+
+/// Each language twice: as it is, and where an answer of [`LARGE`] is allowed.
+fn names(language: &str) -> [(String, &'static str); 2] {
+    [(format!("my-{language}"), ""), (format!("roomy-{language}"), "max_response = \"9MiB\"")]
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plugin_dropped_into_a_running_host_brings_a_note_and_its_webhook_links() {
+async fn a_plugin_dropped_into_a_running_host_brings_a_note_and_its_webhook_links_and_a_large_answer_is_read()
+ {
     let bot = Bot::start();
     let plugins = plugins();
-    let tables = plugins.iter().map(|(language, _)| table(language, bot.addr)).collect();
+    let tables = plugins.iter().map(|(language, _)| tables(language, bot.addr)).collect();
     let rig = Rig::start(Setup { tables, ..Setup::default() }).await;
     for (language, folder) in &plugins {
         let file = format!("my-{language}.wasm");
@@ -109,66 +119,106 @@ async fn a_plugin_dropped_into_a_running_host_brings_a_note_and_its_webhook_link
         std::fs::copy(folder.join(&file), &part).unwrap();
         std::fs::rename(&part, rig.plugins_folder().join(&file)).unwrap();
     }
-    for (language, _) in &plugins {
-        let person = Person::new(language, format!("of-{language}"));
-        let conversation = format!("conversation-{language}");
-        // The bot tells of the conversation until the host has the plugin.
-        let url = format!("http://{}/webhooks/my-{language}", rig.host().addr());
-        let body = serde_json::json!({
-            "event": "opened",
-            "conversation": conversation,
-            "session": person.session,
-            "product": language,
-        })
-        .to_string();
-        let signature = format!("sha256={}", bot.signature(body.as_bytes()));
-        let mut answered = 0;
-        // A debug host compiles one after the other, and takes its time.
-        let deadline = tokio::time::Instant::now() + 4 * sidenote_tests::DEADLINE;
-        while answered != 200 {
-            assert!(tokio::time::Instant::now() < deadline, "{language}: webhook: {answered}");
-            let headers = [("x-bot-signature", &*signature)];
-            answered = post_json(&url, &headers, body.clone().into()).await.unwrap().status;
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
+    let mut people = Vec::new();
+    for (name, _) in plugins.iter().flat_map(|(language, _)| names(language)) {
+        let person = Person::new(name.clone().leak(), format!("of-{name}"));
+        link(&rig, &bot, &name, &person.session).await;
         rig.emit(&person.batch(0..3)).await;
-        let wanted: Vec<_> = (0..3).map(|n| person.marker(n)).collect();
-        eventually(|| {
-            let posts = bot.posts();
-            let text: String = posts
-                .iter()
-                .filter(|post| post["conversation"] == *conversation)
-                .filter_map(|post| post["text"].as_str())
-                .collect();
-            let arrived = wanted.iter().all(|marker| text.contains(marker));
-            if arrived { Ok(()) } else { Err(format!("{language}: {wanted:?} in {text:?}")) }
-        })
-        .await;
+        arrived_once(&bot, &name, &person, 0..3).await;
+        people.push((name, person));
+    }
+    bot.large.store(true, Relaxed);
+    for (name, person) in &people {
+        rig.emit(&person.batch(3..6)).await;
+        arrived_once(&bot, name, person, 3..6).await;
+    }
+    for (name, person) in &people {
+        // An outcome that isn't known would have been tried again meanwhile.
+        arrived_once(&bot, name, person, 0..6).await;
+    }
+    let (status, report) = rig.get("/plugins").await;
+    assert_eq!(status, 200, "{report}");
+    let states = report["plugins"].as_array().unwrap();
+    assert!(states.len() >= people.len(), "{report}");
+    for state in states {
+        assert_eq!((&state["traps"], &state["failures"]), (&0.into(), &0.into()), "{state}");
     }
     assert_eq!(rig.host().counters().notes_dead, 0);
     rig.stop().await;
 }
 
-/// What an operator writes for a plugin and its product, which is called like the language.
-fn table(language: &str, bot: SocketAddr) -> String {
-    format!(
-        r#"
-[plugins.my-{language}]
+/// The bot tells of the conversation until the host has the plugin.
+async fn link(rig: &Rig, bot: &Bot, name: &str, session: &str) {
+    let url = format!("http://{}/webhooks/{name}", rig.host().addr());
+    let body = serde_json::json!({
+        "event": "opened",
+        "conversation": format!("conversation-{name}"),
+        "session": session,
+        "product": name,
+    })
+    .to_string();
+    let signature = format!("sha256={}", bot.signature(body.as_bytes()));
+    let mut answered = 0;
+    // A debug host compiles one after the other, and takes its time.
+    let deadline = tokio::time::Instant::now() + 4 * sidenote_tests::DEADLINE;
+    while answered != 200 {
+        assert!(tokio::time::Instant::now() < deadline, "{name}: webhook: {answered}");
+        let headers = [("x-bot-signature", &*signature)];
+        answered = post_json(&url, &headers, body.clone().into()).await.unwrap().status;
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+/// Waits for what a person did, and sees that the bot has it once.
+async fn arrived_once(bot: &Bot, name: &str, person: &Person, actions: std::ops::Range<u64>) {
+    let wanted: Vec<_> = actions.map(|n| person.marker(n)).collect();
+    eventually(|| {
+        let posts = bot.posts();
+        let conversation = format!("conversation-{name}");
+        let text: String = posts
+            .iter()
+            .filter(|post| post["conversation"] == *conversation)
+            .filter_map(|post| post["text"].as_str())
+            .collect();
+        for marker in &wanted {
+            let times = text.matches(marker).count();
+            assert!(times < 2, "{name}: {marker} is there {times} times");
+            if times == 0 {
+                return Err(format!("{name}: {marker} in {text:?}"));
+            }
+        }
+        Ok(())
+    })
+    .await;
+}
+
+/// What an operator writes for the plugins of a language and their products, which are called like them.
+fn tables(language: &str, bot: SocketAddr) -> String {
+    let table = |(name, limits)| {
+        format!(
+            r#"
+[plugins.{name}]
+file = "my-{language}.wasm"
 config = {{ url = "http://{bot}/notes" }}
 grants = {{ hosts = ["http://{bot}"], private = true }}
-[plugins.my-{language}.secrets]
+limits = {{ {limits} }}
+[plugins.{name}.secrets]
 token = {{ env = "SIGNING", hosts = ["http://{bot}"] }}
 incoming = {{ env = "INCOMING", hosts = [] }}
-[products.{language}]
-plugins = ["my-{language}"]
+[products.{name}]
+plugins = ["{name}"]
 "#
-    )
+        )
+    };
+    names(language).map(table).concat()
 }
 
 /// A bot on a thread of its own: it takes every note that carries its token.
 struct Bot {
     addr: SocketAddr,
     posts: Arc<Mutex<Vec<Value>>>,
+    /// Whether its answers have [`LARGE`] bytes.
+    large: Arc<AtomicBool>,
 }
 
 impl Bot {
@@ -176,14 +226,15 @@ impl Bot {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let posts = Arc::<Mutex<Vec<Value>>>::default();
-        let taken = Arc::clone(&posts);
+        let large = Arc::<AtomicBool>::default();
+        let shared = (Arc::clone(&posts), Arc::clone(&large));
         std::thread::spawn(move || {
             for socket in listener.incoming() {
-                let taken = Arc::clone(&taken);
-                std::thread::spawn(move || serve(&socket.unwrap(), &taken));
+                let (posts, large) = shared.clone();
+                std::thread::spawn(move || serve(&socket.unwrap(), &posts, &large));
             }
         });
-        Self { addr, posts }
+        Self { addr, posts, large }
     }
 
     fn posts(&self) -> Vec<Value> {
@@ -200,7 +251,7 @@ impl Bot {
 }
 
 /// Answers the requests of a connection until it is closed.
-fn serve(socket: &TcpStream, posts: &Mutex<Vec<Value>>) {
+fn serve(socket: &TcpStream, posts: &Mutex<Vec<Value>>, large: &AtomicBool) {
     let bearer = format!("Bearer {}", sidenote_sim::PlatformOptions::default().signing_secret);
     let mut reader = BufReader::new(socket);
     loop {
@@ -218,8 +269,12 @@ fn serve(socket: &TcpStream, posts: &Mutex<Vec<Value>>) {
         if length == 0 || reader.read_exact(&mut body).is_err() {
             return;
         }
-        let (status, answer) =
-            if genuine { ("200 OK", r#"{"id":"n1"}"#) } else { ("401 No", "{}") };
+        let padding = "x".repeat(if large.load(Relaxed) { LARGE } else { 0 });
+        let (status, answer) = if genuine {
+            ("200 OK", format!(r#"{{"padding":"{padding}","id":"n1"}}"#))
+        } else {
+            ("401 No", "{}".to_owned())
+        };
         if genuine {
             let post = serde_json::from_slice(&body).unwrap();
             posts.lock().unwrap_or_else(PoisonError::into_inner).push(post);

@@ -174,23 +174,31 @@ static bool array(struct cursor *in, int depth) {
   return take(in, ']');
 }
 
+// What was read from here on, as it is written.
+static void written(struct json_value *out, const uint8_t *from, const struct cursor *in) {
+  struct json_text text = {0};
+  append(&text, from, (size_t)(in->at - from));
+  out->text = text.ptr;
+  out->len = text.len;
+}
+
 static bool value(struct cursor *in, int depth, struct json_value *out) {
   space(in);
   if (in->at == in->end || depth > DEEPEST) return false;
+  const uint8_t *from = in->at;
+  bool right;
   out->kind = JSON_OTHER;
   switch (*in->at) {
     case '{':
-      return object(in, depth, NULL, out);
-    case '[': {
-      const uint8_t *from = in->at;
-      struct json_text list = {0};
-      bool right = array(in, depth);
-      append(&list, from, (size_t)(in->at - from));
-      out->kind = JSON_LIST;
-      out->text = list.ptr;
-      out->len = list.len;
+      right = object(in, depth, NULL, out);
+      out->kind = JSON_OBJECT;
+      written(out, from, in);
       return right;
-    }
+    case '[':
+      right = array(in, depth);
+      out->kind = JSON_LIST;
+      written(out, from, in);
+      return right;
     case 't':
       out->kind = JSON_TRUE;
       return word(in, "true");
@@ -200,19 +208,17 @@ static bool value(struct cursor *in, int depth, struct json_value *out) {
       out->kind = JSON_NULL;
       return word(in, "null");
   }
-  struct json_text text = {0};
-  bool right;
   if (*in->at == '"') {
+    struct json_text text = {0};
     out->kind = JSON_TEXT;
     right = string(in, &text);
-  } else {
-    const uint8_t *from = in->at;
-    out->kind = JSON_NUMBER;
-    right = number(in);
-    append(&text, from, (size_t)(in->at - from));
+    out->text = text.ptr;
+    out->len = text.len;
+    return right;
   }
-  out->text = text.ptr;
-  out->len = text.len;
+  out->kind = JSON_NUMBER;
+  right = number(in);
+  written(out, from, in);
   return right;
 }
 
@@ -234,6 +240,42 @@ struct json_value json_member(const uint8_t *json, size_t len, const char *name)
   struct cursor in = start(json, len);
   struct json_value found = {JSON_MISSING, NULL, 0};
   object(&in, 0, name, &found);
+  return found;
+}
+
+// The item of a list at a place.
+static struct json_value item_at(const uint8_t *json, size_t len, size_t place) {
+  struct cursor in = {json, json + len};
+  struct json_value item = {JSON_MISSING, NULL, 0};
+  if (!take(&in, '[') || take(&in, ']')) return item;
+  do {
+    free(item.text);
+    item = (struct json_value){JSON_MISSING, NULL, 0};
+    if (!value(&in, 1, &item)) break;
+    if (place-- == 0) return item;
+  } while (take(&in, ','));
+  free(item.text);
+  return (struct json_value){JSON_MISSING, NULL, 0};
+}
+
+struct json_value json_at(const uint8_t *json, size_t len, const char *path) {
+  struct json_value found = {JSON_OBJECT, NULL, 0};
+  do {
+    size_t name_len = strcspn(path, "/");
+    char *name = calloc(name_len + 1, 1);
+    if (!name) abort();
+    memcpy(name, path, name_len);
+    struct json_value inner = {JSON_MISSING, NULL, 0};
+    if (found.kind == JSON_OBJECT) inner = json_member(json, len, name);
+    if (found.kind == JSON_LIST && name_len && strspn(name, "0123456789") == name_len)
+      inner = item_at(json, len, strtoul(name, NULL, 10));
+    free(name);
+    free(found.text);
+    found = inner;
+    json = (const uint8_t *)found.text;
+    len = found.len;
+    path += name_len;
+  } while (*path++ == '/');
   return found;
 }
 

@@ -7,9 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum json_kind { JSON_MISSING, JSON_NULL, JSON_TRUE, JSON_TEXT, JSON_NUMBER, JSON_LIST, JSON_OTHER };
+enum json_kind { JSON_MISSING, JSON_NULL, JSON_TRUE, JSON_TEXT, JSON_NUMBER, JSON_LIST, JSON_OBJECT, JSON_OTHER };
 
-// A member. `text` is allocated: the decoded text in UTF-8, or a number or a list as it is written; NULL otherwise.
+// A member. `text` is allocated: the decoded text in UTF-8, or a number, a list or an
+// object as it is written; NULL otherwise.
 struct json_value {
   enum json_kind kind;
   char *text;
@@ -22,6 +23,9 @@ bool json_is_object(const uint8_t *json, size_t len);
 
 // A member of an object that `json_is_object` found right; the last one of that name.
 struct json_value json_member(const uint8_t *json, size_t len, const char *name);
+
+// What stands deeper, by the names and the places of lists (from 0) that lead there, parted by `/`: "parts/0/id".
+struct json_value json_at(const uint8_t *json, size_t len, const char *path);
 
 // Whether a list holds this text.
 bool json_lists(const struct json_value *list, const char *text);

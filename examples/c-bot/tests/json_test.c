@@ -25,6 +25,14 @@ static void member(const char *json, enum json_kind kind, const char *text) {
   free(value.text);
 }
 
+static void at(const char *json, const char *path, enum json_kind kind, const char *text) {
+  struct json_value value = json_at((const uint8_t *)json, strlen(json), path);
+  bool same = value.kind == kind;
+  if (text) same = same && value.len == strlen(text) && (!value.len || !memcmp(value.text, text, value.len));
+  check(is_object(json) && same, path);
+  free(value.text);
+}
+
 int main(void) {
   const char *right[] = {"{}", " {\"a\" : [1, -0.5e+3, {\"b\":null}, true, \"\\u00e9\"] }\n", "{\"\":0}"};
   for (size_t i = 0; i < sizeof right / sizeof *right; i++) check(is_object(right[i]), right[i]);
@@ -40,12 +48,21 @@ int main(void) {
   member("{\"a\":null}", JSON_NULL, NULL);
   member("{\"a\":[1, \"b\"]}", JSON_LIST, "[1, \"b\"]");
   member("{\"a\":true}", JSON_TRUE, NULL);
-  member("{\"a\":{}}", JSON_OTHER, NULL);
+  member("{\"a\":{\"b\": 1}}", JSON_OBJECT, "{\"b\": 1}");
+  member("{\"a\":false}", JSON_OTHER, NULL);
   member("\xef\xbb\xbf{\"a\":12345}", JSON_NUMBER, "12345");
   member("{\"a\":\"\\ud83d\"}", JSON_TEXT, "\xef\xbf\xbd");
   member("{\"a\":\"\\ud83d\\n\\udc00\"}", JSON_TEXT, "\xef\xbf\xbd\n\xef\xbf\xbd");
   member("{\"a\":\"x\xffy\"}", JSON_TEXT, "x\xef\xbf\xbdy");
   member("{\"b\":1}", JSON_MISSING, NULL);
+
+  const char *nested = "{\"part\": {\"ids\": [{\"id\": \"n\\u0031\"}, [7, 8]], \"\": {\"0\": true}}}";
+  at(nested, "part/ids/0/id", JSON_TEXT, "n1");
+  at(nested, "part/ids/1/1", JSON_NUMBER, "8");
+  at(nested, "part/ids/1", JSON_LIST, "[7, 8]");
+  at(nested, "part//0", JSON_TRUE, NULL);
+  const char *nowhere[] = {"part/ids/2", "part/ids/x", "part/ids/", "part/ids/0/id/0", "other/id", "part/0", ""};
+  for (size_t i = 0; i < sizeof nowhere / sizeof *nowhere; i++) at(nested, nowhere[i], JSON_MISSING, NULL);
 
   const char *lists = "{\"a\":[7, \"us\\u0065r\", [\"email\"]]}";
   struct json_value list = json_member((const uint8_t *)lists, strlen(lists), "a");

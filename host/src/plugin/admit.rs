@@ -11,6 +11,7 @@ use super::error::{AdmitError, cause};
 use super::exports::{Exports, Indices, Interface, Misfit};
 use super::ground::Ground;
 use super::instance::{self, State};
+use super::trap;
 
 /// The imports that every plugin is linked to.
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
@@ -20,6 +21,9 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     v0_1::HostSide::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     Ok(linker)
 }
+
+/// How names of our interfaces begin, whatever their version.
+const OURS: &str = "sidenote:plugin/";
 
 /// A component that fits.
 pub(super) struct Admitted {
@@ -40,14 +44,14 @@ pub(super) async fn admit(
     component: &Component,
     ground: &Arc<Ground>,
 ) -> Result<(Admitted, Live), AdmitError> {
+    if let Some(names) = unknown_imports(component) {
+        return Err(AdmitError::Imports(names));
+    }
     let pre = linker.instantiate_pre(component).map_err(|error| AdmitError::Link(cause(&error)))?;
     let indices = Box::new(Indices::find(&pre)?);
     let admitted = Admitted { pre, indices };
     if admitted.interfaces().is_empty() {
-        return Err(AdmitError::NoExports {
-            known: Interface::list(),
-            found: exports_of(component),
-        });
+        return Err(no_exports(component));
     }
     let deadline = Instant::now() + ground.limits.call_timeout;
     let mut store = admitted.store(ground);
@@ -55,7 +59,9 @@ pub(super) async fn admit(
     let instance =
         match tokio::time::timeout_at(deadline, admitted.pre.instantiate_async(&mut store)).await {
             Ok(Ok(instance)) => instance,
-            Ok(Err(error)) => return Err(AdmitError::Trial(cause(&error))),
+            Ok(Err(error)) => {
+                return Err(AdmitError::Trial(trap::told(&error, store.data()).message));
+            }
             Err(_) => return Err(AdmitError::TrialTimeout(ground.limits.call_timeout)),
         };
     store.data().log.end();
@@ -96,19 +102,39 @@ impl Admitted {
     }
 }
 
-fn exports_of(component: &Component) -> String {
-    let engine = component.engine();
-    let names: Vec<_> = component
-        .component_type()
-        .exports(engine)
-        .map(|(name, _)| name.to_owned())
-        .take(8)
-        .collect();
-    if names.is_empty() {
-        "nothing".to_owned()
-    } else {
-        super::clean::clean(&names.join(", "), 400)
+/// The packages of WASI that are linked.
+const WASI: [&str; 7] = ["cli", "clocks", "filesystem", "http", "io", "random", "sockets"];
+
+/// What a component imports that no host gives a plugin.
+fn unknown_imports(component: &Component) -> Option<String> {
+    let is_known = |name: &str| {
+        let wasi = WASI.iter().any(|package| {
+            let rest = name.strip_prefix("wasi:").and_then(|name| name.strip_prefix(package));
+            rest.is_some_and(|rest| rest.starts_with('/') && rest.contains("@0.2."))
+        });
+        wasi || name.starts_with(OURS)
+    };
+    let ty = component.component_type();
+    let imports = ty.imports(component.engine()).map(|(name, _)| name);
+    listed(imports.filter(|name| !is_known(name)))
+}
+
+fn no_exports(component: &Component) -> AdmitError {
+    let ty = component.component_type();
+    let exports = || ty.exports(component.engine()).map(|(name, _)| name);
+    match listed(exports().filter(|name| name.starts_with(OURS))) {
+        Some(found) => AdmitError::OtherVersion(found),
+        None => AdmitError::NoExports {
+            known: Interface::list(),
+            found: listed(exports()).unwrap_or_else(|| "nothing".to_owned()),
+        },
     }
+}
+
+/// The first names, cleaned; `None` where there are none.
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let names: Vec<_> = names.take(8).map(|name| format!("`{name}`")).collect();
+    (!names.is_empty()).then(|| super::clean::clean(&names.join(", "), 400))
 }
 
 impl From<Misfit> for AdmitError {

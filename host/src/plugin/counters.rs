@@ -1,11 +1,15 @@
 //! What is counted of one plugin since the start, whatever its version. Nothing is decided by it.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::bindings::v0_1::sidenote::plugin::types as wit;
 use super::exports::Interface;
 use super::pool::Stopped;
+use super::state::LastTrap;
 use crate::egress::{Incoming, SendError};
 use crate::histogram::{Distribution, Histogram};
 use crate::outbox::note::Crash;
@@ -19,8 +23,17 @@ pub(super) struct Counters {
     pub(super) repeats: AtomicU64,
     /// Instances that were started beside the one that is tried out when a version is admitted.
     pub(super) starts: AtomicU64,
+    last_trap: Mutex<Option<Trapped>>,
     ended: [Ended; Interface::ALL.len()],
     requests: [AtomicU64; REQUEST_OUTCOMES.len()],
+}
+
+/// A call that was stopped or ended in a trap.
+struct Trapped {
+    at: Instant,
+    crash: Crash,
+    version: String,
+    functions: Vec<String>,
 }
 
 /// The calls of one export that have ended.
@@ -104,6 +117,32 @@ impl Counters {
         let ended = &self.ended[interface as usize];
         add(&CALL_OUTCOMES, &ended.outcomes, outcome);
         ended.times.observe(took);
+    }
+
+    /// A call of this version was stopped or ended in a trap, in these functions.
+    pub(super) fn trapped(&self, crash: Crash, version: &str, functions: Vec<String>) {
+        let trapped = Trapped { at: Instant::now(), crash, version: version.to_owned(), functions };
+        *self.last_trap.lock().unwrap_or_else(PoisonError::into_inner) = Some(trapped);
+    }
+
+    /// The last call that was stopped or ended in a trap; `when` tells the time of a moment.
+    pub(super) fn last_trap(&self, when: impl FnOnce(Instant) -> f64) -> Option<LastTrap> {
+        let last = self.last_trap.lock().unwrap_or_else(PoisonError::into_inner);
+        let Trapped { at, crash, version, functions } = last.as_ref()?;
+        Some(LastTrap {
+            at: when(*at),
+            code: crash.code().into(),
+            version: version.clone(),
+            backtrace: functions.clone(),
+        })
+    }
+
+    /// How long a call took in the mean.
+    pub(super) fn mean_call(&self) -> Option<Duration> {
+        let all = self.ended.iter().map(|ended| ended.times.distribution());
+        let (sum, count) =
+            all.fold((0.0, 0), |(sum, count), of| (sum + of.seconds(), count + of.count()));
+        (count > 0).then(|| Duration::from_secs_f64(sum / count as f64))
     }
 
     /// A request has ended. Returns how, in a word.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cpu_permits::CpuPermits;
-use wasmtime::{Config, Engine, WasmBacktraceDetails, WasmFeatures};
+use super::features;
+use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
 /// How often a guest that computes is interrupted; the grain of `cpu_time`, and how long one that computes
 /// keeps a thread from everybody else.
@@ -47,29 +48,9 @@ fn settings() -> Config {
     config.wasm_backtrace_details(WasmBacktraceDetails::Disable);
     // Halves the cost of a call; plugins are called one at a time each.
     config.concurrency_support(false);
-    // Multi-memory stays on: compiling a composed component panics without it.
-    let unneeded = WasmFeatures::THREADS
-        | WasmFeatures::SHARED_EVERYTHING_THREADS
-        | WasmFeatures::TAIL_CALL
-        | WasmFeatures::EXCEPTIONS
-        | WasmFeatures::LEGACY_EXCEPTIONS
-        | WasmFeatures::MEMORY64
-        | WasmFeatures::FUNCTION_REFERENCES
-        | WasmFeatures::GC
-        | WasmFeatures::CUSTOM_PAGE_SIZES
-        | WasmFeatures::STACK_SWITCHING
-        | WasmFeatures::WIDE_ARITHMETIC
-        | WasmFeatures::MEMORY_CONTROL
-        | WasmFeatures::RELAXED_SIMD
-        | WasmFeatures::CM_VALUES
-        | WasmFeatures::CM_NESTED_NAMES
-        | WasmFeatures::CM_ASYNC
-        | WasmFeatures::CM_ASYNC_STACKFUL
-        | WasmFeatures::CM_MORE_ASYNC_BUILTINS
-        | WasmFeatures::CM_THREADING
-        | WasmFeatures::CM_ERROR_CONTEXT
-        | WasmFeatures::CM_FIXED_LENGTH_LISTS
-        | WasmFeatures::CM_GC;
-    config.wasm_features(unneeded, false);
+    config.wasm_features(features::accepted(), true);
+    config.wasm_features(features::refused(), false);
+    // What a component computes is the same on every machine.
+    config.relaxed_simd_deterministic(true);
     config
 }

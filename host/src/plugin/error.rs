@@ -63,15 +63,15 @@ pub enum AdmitError {
     #[error("compile: {0}")]
     NotAComponent(#[from] NotAComponent),
     /// It doesn't compile.
-    #[error(
-        "compile: {0}; build it again with a current toolchain, without wasm features beyond 2.0"
-    )]
+    #[error("compile: {0}")]
     Compile(String),
     /// It isn't compiled: it has more of something than any real component.
     #[error("compile: it has too many {0}")]
     TooMuch(String),
     /// The compiler panicked.
-    #[error("compile: the compiler failed on it; build it again with a current toolchain")]
+    #[error(
+        "compile: the compiler failed on it, which is a fault of this host's: report it with the component, and build that with another version of its toolchain meanwhile"
+    )]
     CompilerPanicked,
     /// The compiler wanted too much memory, and was ended.
     #[error(
@@ -119,11 +119,18 @@ pub enum AdmitError {
     )]
     CompileTimeout(Duration),
     /// It imports what the host doesn't have.
-    #[error("link: {0}; a plugin can import sidenote:plugin@0.1.0 and WASI 0.2, nothing else")]
+    #[error(
+        "link: it imports {0}, which no host gives a plugin: that is sidenote:plugin@0.1.0 and WASI 0.2 (cli, clocks, io, random, http; filesystem and sockets over nothing). Leave it out of its world and of its libraries, ask by `http` of sidenote:plugin instead, or build it for WASI 0.2 where that is an interface of another version"
+    )]
+    Imports(String),
+    /// What it imports has other functions or types than the host's.
+    #[error(
+        "link: {0}; build it against the interface of this host (`wit/` of what `sidenote plugin new` writes), and against a released WASI 0.2"
+    )]
     Link(String),
     /// It exports nothing that is known.
     #[error(
-        "probe: it exports none of {known}; it exports {found}; export one of them, built against sidenote:plugin@0.1.0"
+        "probe: it exports none of {known}; it exports {found}; export one of them: a world such as `writer-plugin` in the `wit/` that `sidenote plugin new` writes says what to export"
     )]
     NoExports {
         /// The interfaces that the host calls.
@@ -131,8 +138,15 @@ pub enum AdmitError {
         /// What it exports.
         found: String,
     },
+    /// It exports our interfaces in another version.
+    #[error(
+        "probe: it exports {0}, which is of another version of the interface than this host's, 0.1.0: build it against the files in `wit/` that `sidenote plugin new` writes, or run it on a host of that version"
+    )]
+    OtherVersion(String),
     /// An exported interface doesn't have the right functions or types.
-    #[error("probe: its `{name}` doesn't fit: {cause}; build it against the WIT of this host")]
+    #[error(
+        "probe: its `{name}` doesn't fit: {cause}; its functions and types must be those of the interface to the field: build it against the files in `wit/` that `sidenote plugin new` writes, and put what is to be added under `extras`"
+    )]
     Export {
         /// The interface.
         name: &'static str,
@@ -140,9 +154,7 @@ pub enum AdmitError {
         cause: String,
     },
     /// The first instance trapped.
-    #[error(
-        "trial: it can't be started: {0}; raise its limits if it needs more, or fix its initialisation"
-    )]
+    #[error("trial: it can't be started: {0}")]
     Trial(String),
     /// The first instance didn't come up.
     #[error("trial: it didn't start within {0:?}; raise call_timeout, or fix its initialisation")]

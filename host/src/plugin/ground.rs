@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::counters::Counters;
 use super::cpu_permits::CpuPermits;
 use super::lines::Lines;
+use super::samples::Samples;
 use super::stdout::Stdout;
 use crate::config::PluginLimits;
 use crate::egress::EgressClient;
@@ -21,6 +22,8 @@ pub(super) struct Ground {
     pub(super) stdout: Option<Stdout>,
     pub(super) permits: Arc<CpuPermits>,
     pub(super) counters: Arc<Counters>,
+    /// Where what it computes is kept, while it is tried out.
+    pub(super) samples: Option<Samples>,
     /// What it wrote lately.
     pub(super) lines: Arc<Lines>,
 }

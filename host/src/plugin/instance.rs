@@ -110,6 +110,9 @@ pub(super) fn store(engine: &Engine, ground: &Arc<Ground>) -> Store<State> {
     store.limiter(|state| &mut state.memory);
     store.set_hostcall_fuel(limits.max_handover_bytes);
     store.epoch_deadline_callback(move |mut context| {
+        if let Some(samples) = context.data().ground.samples.clone() {
+            samples.add(&context);
+        }
         let state = context.data_mut();
         state.cpu.tick()?;
         state.ground.permits.interrupted();

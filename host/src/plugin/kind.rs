@@ -21,7 +21,7 @@ pub enum NotAComponent {
     CoreModule,
     /// A component in a form that isn't today's.
     #[error(
-        "it is a component of another version of the binary form ({0}, and 13 is understood); build it again with a current toolchain"
+        "it is a component of another version of the binary form ({0}, and 13 is understood): its toolchain is from before 2024, or a preview; build it again with a released one (wasm-tools 1.200 or later)"
     )]
     OtherVersion(u16),
     /// Something that is known and no component.

@@ -23,6 +23,7 @@ use super::ground::Ground;
 use super::instance::State;
 use super::manifest::{self, Effective, Manifest};
 use super::pool::{Pool, Shared};
+use super::samples::Samples;
 use super::source::Source;
 use super::stdout::Stdout;
 use crate::config::{Cache as CacheConfig, Plugin as PluginConfig, Sha256};
@@ -51,6 +52,8 @@ pub(super) struct Loader {
     readers: Semaphore,
     permits: Arc<CpuPermits>,
     stdout: Stdout,
+    /// Where what plugins compute is kept, while they are tried out.
+    samples: Option<Samples>,
     /// How long compiling took, whether or not something came of it.
     compile_times: Histogram,
 }
@@ -111,8 +114,14 @@ impl Loader {
             readers,
             permits,
             stdout,
+            samples: None,
             compile_times: Histogram::default(),
         })
+    }
+
+    /// The same, which keeps samples of what plugins compute.
+    pub(super) fn sampled(self, samples: Option<Samples>) -> Self {
+        Self { samples, ..self }
     }
 
     /// Waits until there is capacity for one more file in memory.
@@ -219,6 +228,7 @@ impl Loader {
             stdout: config.allow_stdout.then(|| self.stdout.clone()),
             permits: self.permits.clone(),
             counters: shared.counters().clone(),
+            samples: self.samples.clone(),
             lines: shared.lines().clone(),
         });
         let manifest = compiled.manifest.as_deref();

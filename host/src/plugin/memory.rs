@@ -11,7 +11,22 @@ pub(super) struct MemoryBound {
     memories: usize,
     tables: usize,
     core_instances: usize,
-    refused: bool,
+    refused: Option<Refused>,
+}
+
+/// What an instance wanted more of than it may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// Memory.
+    Memory {
+        /// All of it together, in bytes.
+        wanted: usize,
+    },
+    /// Elements of tables.
+    Elements {
+        /// All of them together.
+        wanted: usize,
+    },
 }
 
 /// How much of something is used, and how much may be.
@@ -25,13 +40,14 @@ impl Amount {
         Self { used: 0, limit }
     }
 
-    fn grow(&mut self, current: usize, desired: usize) -> bool {
-        let used = self.used.saturating_add(desired.saturating_sub(current));
-        let granted = used <= self.limit;
-        if granted {
-            self.used = used;
+    /// Takes more of it; the error is how much that would be in all.
+    fn grow(&mut self, current: usize, desired: usize) -> Result<(), usize> {
+        let wanted = self.used.saturating_add(desired.saturating_sub(current));
+        if wanted > self.limit {
+            return Err(wanted);
         }
-        granted
+        self.used = wanted;
+        Ok(())
     }
 }
 
@@ -44,7 +60,7 @@ impl MemoryBound {
             memories: limits.memories,
             tables: limits.tables,
             core_instances: limits.core_instances,
-            refused: false,
+            refused: None,
         }
     }
 
@@ -53,10 +69,15 @@ impl MemoryBound {
         self.bytes.used
     }
 
-    /// Whether more was ever asked for: guests answer to that with a trap of their own, which can't be
-    /// told from any other.
-    pub(super) fn refused(&self) -> bool {
+    /// What was last asked for and refused: guests answer to that with a trap of their own, which can't be told from
+    /// any other.
+    pub(super) fn refused(&self) -> Option<Refused> {
         self.refused
+    }
+
+    fn granted(&mut self, refused: Option<Refused>) -> bool {
+        self.refused = refused.or(self.refused);
+        refused.is_none()
     }
 }
 
@@ -67,9 +88,8 @@ impl ResourceLimiter for MemoryBound {
         desired: usize,
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let granted = self.bytes.grow(current, desired);
-        self.refused |= !granted;
-        Ok(granted)
+        let grown = self.bytes.grow(current, desired);
+        Ok(self.granted(grown.err().map(|wanted| Refused::Memory { wanted })))
     }
 
     fn table_growing(
@@ -78,9 +98,8 @@ impl ResourceLimiter for MemoryBound {
         desired: usize,
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let granted = self.table_elements.grow(current, desired);
-        self.refused |= !granted;
-        Ok(granted)
+        let grown = self.table_elements.grow(current, desired);
+        Ok(self.granted(grown.err().map(|wanted| Refused::Elements { wanted })))
     }
 
     fn instances(&self) -> usize {
@@ -109,9 +128,9 @@ mod tests {
         let mut bound = bound(100, 0);
         assert!(bound.memory_growing(0, 60, None).unwrap());
         assert!(bound.memory_growing(0, 40, None).unwrap(), "a second memory");
-        assert!(!bound.refused());
+        assert_eq!(bound.refused(), None);
         assert!(!bound.memory_growing(60, 61, None).unwrap());
-        assert!(bound.refused());
+        assert_eq!(bound.refused(), Some(Refused::Memory { wanted: 101 }));
     }
 
     #[test]
@@ -119,6 +138,6 @@ mod tests {
         let mut bound = bound(0, 10);
         assert!(bound.table_growing(0, 10, None).unwrap());
         assert!(!bound.table_growing(0, 1, None).unwrap());
-        assert!(bound.refused());
+        assert_eq!(bound.refused(), Some(Refused::Elements { wanted: 11 }));
     }
 }

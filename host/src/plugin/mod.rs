@@ -30,6 +30,7 @@
 //! | `ground` | what every instance of a plugin shares |
 //! | [`compiler`] | a process that compiles, its limits, and what isn't compiled at all |
 //! | `engine` | the settings of the engine, and the tick that lets it stop a loop |
+//! | `features` | which parts of WebAssembly a plugin may use |
 //! | `handles`, `memory`, `cpu_permits` | bounds: what a guest holds, its memory, who may compute for long |
 //! | `guest_log` | a guest's lines in the host's log, bounded |
 //! | `stdout` | a guest's standard output in the host's, where that is granted |
@@ -45,6 +46,8 @@
 //! | `component_info` | what a component says of itself without being compiled |
 //! | `kind` | what a file is by its first bytes, and the words for what is no component |
 //! | [`help`], [`webhook`] | offers and webhooks as the host sees them |
+//! | `samples` | what a plugin that is tried out computes |
+//! | `trap`, `backtrace` | what a call that ended in a trap is told as, and where in the guest it was |
 //! | `supervise` | pure: holds back a plugin that does nothing but trap |
 //! | `verified` | what a webhook is known by, so that a repeat means nothing |
 //! | `hmac` | signs and verifies with a plugin's secrets |
@@ -60,6 +63,7 @@
 
 mod admit;
 mod artifact;
+mod backtrace;
 mod bindings;
 mod blocking;
 mod cache;
@@ -74,6 +78,7 @@ mod cpu_permits;
 mod engine;
 mod error;
 mod exports;
+mod features;
 mod folder;
 mod ground;
 mod guest_log;
@@ -93,6 +98,7 @@ mod pool;
 pub mod registry;
 mod reload;
 pub mod review;
+mod samples;
 mod slot;
 mod source;
 mod state;
@@ -100,6 +106,7 @@ mod stdout;
 mod supervise;
 mod take_in;
 mod tally;
+mod trap;
 mod verified;
 mod wasi_http;
 mod watch;
@@ -117,9 +124,10 @@ pub use lines::Line;
 pub use manifest::{Manifest, ManifestError};
 pub use registry::Registry;
 pub use review::{Finding, exports_redactor, messenger, review, roles};
+pub use samples::{Sample, Samples};
 pub(crate) use source::Stamp;
 pub use source::{read, sha256};
-pub use state::{Health, InstanceState, PluginState, ReloadTotals};
+pub use state::{Health, InstanceState, LastTrap, PluginState, ReloadTotals};
 pub(crate) use watch::{Change, Watch};
 pub use webhook::{
     ReceiveError, Received, WebhookAnswer, WebhookEvent, WebhookRequest, WebhookTurn,

@@ -7,18 +7,16 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
-use wasmtime::component::ResourceTableError;
 
 use super::admit::{Admitted, Live};
-use super::clean::clean;
 use super::counters::{Counters, PluginTotals, Slots};
-use super::error::cause;
 use super::ground::Ground;
-use super::instance::{self, CpuUsedUp, State};
+use super::instance;
 use super::lines::Lines;
 use super::source;
 use super::state::InstanceState;
 use super::supervise::{Condition, Supervisor};
+use super::trap::{self, Told};
 use crate::config::{Isolation, PluginLimits, Sha256};
 use crate::egress::Alarm;
 use crate::once::{Claims, Limits};
@@ -339,7 +337,7 @@ impl Pool {
         };
         match timeout_at(deadline, self.admitted.instantiate(store)).await {
             Ok(Ok(live)) => Ok(Warm::new(live)),
-            Ok(Err((error, store))) => Err(failed(crash(&error, store.data()).1)),
+            Ok(Err((error, store))) => Err(failed(trap::told(&error, store.data()).message)),
             Err(_) => Err(failed("the instance didn't start within the call's time".to_owned())),
         }
     }
@@ -373,11 +371,13 @@ impl Lease<'_> {
                 self.pool.put_back(self.warm, self.by.began);
                 return Ok(answer);
             }
-            Some(Err(error)) => crash(&error, state),
-            None => (Crash::Timeout, "the plugin didn't answer in time and was stopped".to_owned()),
+            Some(Err(error)) => trap::told(&error, state),
+            None => Told::too_late(state),
         };
         state.log.end();
-        let (crash, message) = stopped;
+        let Told { crash, message, functions } = stopped;
+        let backtrace = functions.join(" ← ");
+        self.pool.counters().trapped(crash, &self.pool.short, functions);
         match crash {
             // A platform that hangs can cause it.
             Crash::Timeout => {
@@ -385,7 +385,7 @@ impl Lease<'_> {
             }
             Crash::Trap | Crash::Cpu | Crash::Memory => self.pool.trapped(self.by),
         }
-        tracing::warn!(plugin = %self.pool.ground.name, version = self.pool.short, code = crash.code(), said = message, "a plugin was stopped; its instance is dropped");
+        tracing::warn!(plugin = %self.pool.ground.name, version = self.pool.short, code = crash.code(), said = message, backtrace, "a plugin was stopped; its instance is dropped");
         Err(Stopped::Crashed { crash, message })
     }
 }
@@ -446,42 +446,4 @@ impl Pool {
         };
         supervisor.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// What a trap is told as: code and text. What the guest said of it is in its log alone, since a panic may repeat what
-/// people did, and this text stands in lists and pages.
-fn crash(error: &wasmtime::Error, state: &State) -> (Crash, String) {
-    if error.downcast_ref::<CpuUsedUp>().is_some() {
-        return (
-            Crash::Cpu,
-            format!(
-                "the plugin computed for longer than cpu_time ({:?})",
-                state.ground.limits.cpu_time
-            ),
-        );
-    }
-    let said = match state.log.has_stderr() {
-        true => format!("; `sidenote plugin logs {}` shows what it said", state.ground.name),
-        false => String::new(),
-    };
-    if state.memory.refused() {
-        let limit = state.ground.limits.memory_bytes;
-        return (
-            Crash::Memory,
-            format!("the plugin wanted more than `memory` ({limit} bytes){said}"),
-        );
-    }
-    if matches!(error.root_cause().downcast_ref(), Some(ResourceTableError::Full)) {
-        let (limit, name) = (state.ground.limits.handles, &state.ground.name);
-        return (
-            Crash::Trap,
-            format!(
-                "the plugin holds as many handles (streams, requests, responses) as it may ({limit}), and there are no free keys; have it drop what it has read, or raise `handles` in [plugins.{name}.limits]{said}"
-            ),
-        );
-    }
-    // The root alone: the rest is a backtrace of the guest.
-    let root = clean(&error.root_cause().to_string(), 300);
-    let text = if root.is_empty() { cause(error) } else { root };
-    (Crash::Trap, format!("{text}{said}"))
 }

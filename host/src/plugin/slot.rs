@@ -217,6 +217,8 @@ impl Slot {
             traps: counters.traps.load(Relaxed),
             repeats: counters.repeats.load(Relaxed),
             swaps: self.swaps.load(Relaxed),
+            mean_call_ms: counters.mean_call().map(|mean| 1000.0 * mean.as_secs_f64()),
+            last_trap: counters.last_trap(|at| (clock.now() - at.elapsed()).as_secs_f64()),
         }
     }
 }

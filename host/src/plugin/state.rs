@@ -45,6 +45,26 @@ pub struct PluginState {
     pub repeats: u64,
     /// Versions that were swapped in since the start.
     pub swaps: u64,
+    /// How long a call takes in the mean of those since the start, in milliseconds: the plugin's computing, and its
+    /// waiting for an instance and for the platform. `None` before the first.
+    #[serde(default)]
+    pub mean_call_ms: Option<f64>,
+    /// The last call that was stopped or ended in a trap since the start, whatever the version.
+    #[serde(default)]
+    pub last_trap: Option<LastTrap>,
+}
+
+/// A call that was stopped or ended in a trap. Nothing of what the plugin said or was given is in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct LastTrap {
+    /// When, in seconds since the Unix epoch.
+    pub at: f64,
+    /// `trap`, `timeout`, `cpu` or `memory`.
+    pub code: Cow<'static, str>,
+    /// The version of the plugin that was called: the first twelve digits of its file's SHA-256.
+    pub version: String,
+    /// The names of the functions that were under way, the innermost first, as the component has them.
+    pub backtrace: Vec<String>,
 }
 
 impl PluginState {
@@ -67,6 +87,8 @@ impl PluginState {
             traps: 0,
             repeats: 0,
             swaps: 0,
+            mean_call_ms: None,
+            last_trap: None,
         }
     }
 }

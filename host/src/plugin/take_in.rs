@@ -16,6 +16,7 @@ use super::error::{AdmitError, LoadError};
 use super::folder;
 use super::loader::{self, Compiled, Loader};
 use super::registry::Registry;
+use super::samples::Samples;
 use super::slot::{Outcome, Slot};
 use crate::config::{Cache, Plugin as PluginConfig, Sha256};
 use crate::egress::{Detour, Network};
@@ -62,7 +63,8 @@ impl Registry {
         Ok(registry)
     }
 
-    /// As [`Registry::load_by`], for trying plugins out: what they send to some hosts goes to fakes.
+    /// As [`Registry::load_by`], for trying plugins out: what they send to some hosts goes to fakes, and what they
+    /// compute is kept where that is wanted.
     ///
     /// # Errors
     /// As [`Registry::load`].
@@ -72,9 +74,11 @@ impl Registry {
         plugins: &BTreeMap<PluginName, PluginConfig>,
         detours: Vec<Detour>,
         cache: Option<&Cache>,
+        samples: Option<Samples>,
     ) -> Result<Self, LoadError> {
         let network = Network::new()?.with_detours(detours);
-        let registry = Self::with(Loader::new(cache, compiler, network)?, from, plugins)?;
+        let registry =
+            Self::with(Loader::new(cache, compiler, network)?.sampled(samples), from, plugins)?;
         registry.take_in_wanted().await;
         Ok(registry)
     }

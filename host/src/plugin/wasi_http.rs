@@ -134,6 +134,7 @@ mod tests {
             permits: Arc::new(crate::plugin::cpu_permits::CpuPermits::new()),
             lines: Arc::default(),
             counters: Arc::default(),
+            samples: None,
         };
         Outbound {
             ground: Arc::new(ground),

@@ -72,7 +72,7 @@ async fn a_bad_file_says_why_and_stops_no_other() {
         ("artifact", "compile: it is no WebAssembly component"),
         ("cut", "compile: "),
         ("misfit", "probe: its `sidenote:plugin/writer@0.1.0` doesn't fit: "),
-        ("stranger", "link: component imports instance `acme:shell/run@1.0.0`"),
+        ("stranger", "link: it imports `acme:shell/run@1.0.0`, which no host gives"),
         ("tight", "trial: it can't be started: "),
         ("gone", "read: there is no such file"),
         ("outside", "read: `../good.wasm` is no file name"),

@@ -231,6 +231,44 @@ async fn an_answer_of_the_size_that_is_allowed_is_read_by_the_languages_own_clie
     assert_eq!(server.seen().len(), 6, "no note was sent twice");
 }
 
+/// Through `fetch`, `wasi:http` and our `http`: what is over the bound is left out, and what is within it is read.
+#[tokio::test]
+async fn an_answer_of_8_mib_is_posted_once_whatever_reads_it() {
+    const LARGE: usize = 8 << 20;
+    let server = Server::start().await;
+    let path = format!("/large/{LARGE}");
+    let of = |file: &str, max_response_bytes| {
+        let base = writer(&server.grant(), &path);
+        let limits = PluginLimits { max_response_bytes, ..PluginLimits::default() };
+        Plugin { file: file.to_owned(), limits, ..base }
+    };
+    let default = PluginLimits::default().max_response_bytes;
+    let authority = server.url("").trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let by_wasi = format!("GET {authority} {path}");
+    let by_http = format!("get {}", server.url(&path));
+    let cases = [
+        ("js", "guest_fetch.wasm", "hello"),
+        ("wasi", "guest_wasi.wasm", &*by_wasi),
+        ("http", "guest_hostile.wasm", &*by_http),
+    ];
+    for max_response in [default, LARGE] {
+        for (name, file, body) in cases {
+            let registry = if file == FILE {
+                registry([(name, of(file, max_response))]).await
+            } else {
+                crate::guests::registry([(name, of(file, max_response))]).await
+            };
+            let before = server.seen().len();
+            let posted = post(&registry, name, body).await;
+            let posted = posted.unwrap_or_else(|error| panic!("{name}, {max_response}: {error:?}"));
+            if let Some(id) = posted.note_id {
+                assert!(id.contains(&max_response.to_string()), "{name}, {max_response}: {id}");
+            }
+            assert_eq!(server.seen().len(), before + 1, "{name}, {max_response}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_language_that_runs_out_of_handles_is_told_the_key_that_bounds_them() {
     let server = Server::start().await;

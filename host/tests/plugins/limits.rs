@@ -97,7 +97,7 @@ async fn a_plugin_that_eats_memory_is_stopped_at_its_limit() {
     let registry = registry([("memory", plugin("guest_memory.wasm"))]).await;
     let (code, message) = crashed(post(&registry, "memory", "eat").await);
     assert_eq!(code, "memory");
-    assert!(message.contains("`memory` (67108864 bytes)"), "{message}");
+    assert!(message.contains("than `memory` (64 MiB): "), "{message}");
     assert_alive(&registry, "memory").await;
 }
 

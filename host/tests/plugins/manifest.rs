@@ -153,7 +153,7 @@ async fn what_would_not_be_taken_is_told_as_at_load() {
     let cases = [
         ("module", &module, "compile: it is a core module"),
         ("text", &b"(component)".to_vec(), "compile: it is no WebAssembly component"),
-        ("stranger", &component("guest_stranger.wasm"), "link: component imports instance"),
+        ("stranger", &component("guest_stranger.wasm"), "link: it imports `acme:shell/run@1.0.0`"),
         ("misfit", &component("guest_misfit.wasm"), "probe: its `sidenote:plugin/writer@0.1.0`"),
         ("strayed", &component("guest_strayed.wasm"), "probe: its `sidenote:plugin/finder@0.1.0`"),
         ("twice", &twice, "manifest: there are 2 of them"),

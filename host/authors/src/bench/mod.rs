@@ -13,7 +13,7 @@ use sidenote::config::{Cache, Plugin as PluginConfig};
 use sidenote::egress::Detour;
 use sidenote::ids::PluginName;
 use sidenote::plugin::manifest::effective;
-use sidenote::plugin::{Compiler, Manifest, PluginState, Registry};
+use sidenote::plugin::{Compiler, Manifest, PluginState, Registry, Samples};
 use sidenote_terminal::{Unusable, about};
 
 pub(super) use args::BenchArgs;
@@ -41,11 +41,12 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    /// Loads a component that reaches the mock and nothing else.
+    /// Loads a component that reaches the mock and nothing else. What it computes is kept in `samples`.
     pub(super) async fn with_mock(
         file: &Path,
         args: &BenchArgs,
         mock: &str,
+        samples: Option<Samples>,
     ) -> anyhow::Result<Self> {
         let component = sidenote::plugin::read(file).map_err(|error| about(file, error))?;
         // A component that can't be read is told of when it is loaded.
@@ -64,7 +65,8 @@ impl Bench {
         chosen.extend(grants::fill_secrets(&mut config, manifest.as_ref(), args));
         config.sha256 = None;
         let bench =
-            Self::load(file, &component, name, config, detours, manifest, args.cache()).await?;
+            Self::load(file, &component, name, config, detours, manifest, (args.cache(), samples))
+                .await?;
         Ok(Self { chosen, pointed, ..bench })
     }
 
@@ -88,7 +90,7 @@ impl Bench {
                     .collect::<Result<_, Unusable>>()?
             }
         };
-        Self::load(file, &component, name, config, detours, manifest, args.cache()).await
+        Self::load(file, &component, name, config, detours, manifest, (args.cache(), None)).await
     }
 
     async fn load(
@@ -98,7 +100,7 @@ impl Bench {
         mut config: PluginConfig,
         detours: Vec<Detour>,
         manifest: Option<Manifest>,
-        cache: Option<Cache>,
+        (cache, samples): (Option<Cache>, Option<Samples>),
     ) -> anyhow::Result<Self> {
         if let Some(manifest) = &manifest {
             manifest.validate(&config.config).map_err(|error| {
@@ -113,8 +115,14 @@ impl Bench {
         let plugins = BTreeMap::from([(name.clone(), config.clone())]);
         let compiler =
             Compiler::of_this_program().context("the program's own file can't be told")?;
-        let registry =
-            Registry::load_on_trial(compiler, folder.path(), &plugins, detours, cache.as_ref());
+        let registry = Registry::load_on_trial(
+            compiler,
+            folder.path(),
+            &plugins,
+            detours,
+            cache.as_ref(),
+            samples,
+        );
         let registry = registry.await?;
         let (chosen, pointed) = (Vec::new(), false);
         Ok(Self { registry, name, config, manifest, chosen, pointed, folder })

@@ -189,6 +189,7 @@ const PYTHON: &[File<&str>] = files! {
     "app.py",
     "build.py",
     "failure.py",
+    "requirements-build.txt",
     "requirements.txt",
     "tests/test_bot.py",
 };

@@ -70,7 +70,7 @@ pub(super) async fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
     let form = form(args.answer.as_deref())?;
     let samples = samples::read(&args.webhook)?;
     let mock = Mock::start(form).await.context("the mock platform can't listen on this machine")?;
-    let bench = Bench::with_mock(&args.file, &args.bench, &mock.url()).await?;
+    let bench = Bench::with_mock(&args.file, &args.bench, &mock.url(), None).await?;
     let mut report = Report::new(&args.file, &bench, &mock, args.json);
     report.begin()?;
     let stage = Stage::new(&bench, &mock, samples);

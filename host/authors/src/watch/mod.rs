@@ -88,7 +88,7 @@ async fn watching(args: WatchArgs) -> anyhow::Result<()> {
     let mock = Mock::start(form(args.answer.as_deref())?)
         .await
         .context("the mock platform can't listen on this machine")?;
-    let bench = Bench::with_mock(&component, &args.bench, &mock.url()).await?;
+    let bench = Bench::with_mock(&component, &args.bench, &mock.url(), None).await?;
     output::say(&format!(
         "{} at {}, mock platform at {}",
         bench.name,

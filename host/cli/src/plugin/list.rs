@@ -6,7 +6,7 @@ use clap::Args;
 use sidenote::clock::Clock;
 use sidenote::http::{DisabledPlugin, PluginReport, PluginsReport};
 use sidenote::outbox::trouble::LastError;
-use sidenote::plugin::Health;
+use sidenote::plugin::{Health, LastTrap};
 use sidenote_terminal::output;
 
 use crate::client::HostArgs;
@@ -31,8 +31,18 @@ pub(crate) async fn run(args: ListArgs) -> anyhow::Result<()> {
     output::data(shown(&report, Clock::system().now().as_secs_f64()).trim_end())
 }
 
-const HEAD: [&str; 9] =
-    ["NAME", "FILE", "VERSION", "STATE", "INTERFACES", "CALLS", "FAILURES", "TRAPS", "SWAPS"];
+const HEAD: [&str; 10] = [
+    "NAME",
+    "FILE",
+    "VERSION",
+    "STATE",
+    "INTERFACES",
+    "CALLS",
+    "PER CALL",
+    "FAILURES",
+    "TRAPS",
+    "SWAPS",
+];
 
 /// Said of a plugin that webhooks make trap.
 const TRAPPING_WEBHOOKS: &str =
@@ -57,6 +67,10 @@ fn shown(report: &PluginsReport, now: f64) -> String {
                 writeln!(text, "  {what}: {why}").expect("text can always be added to a string");
             }
         }
+        if let Some(trap) = &state.last_trap {
+            writeln!(text, "  {}", last_trap(trap, now))
+                .expect("text can always be added to a string");
+        }
         if let Some(DisabledPlugin { since, reason }) = &plugin.disabled {
             let ago = output::short((now - since).max(0.0));
             let why = reason.as_ref().map(|why| format!(": {}", output::escaped(why)));
@@ -70,6 +84,20 @@ fn shown(report: &PluginsReport, now: f64) -> String {
         }
     }
     text
+}
+
+/// The last call that was stopped or ended in a trap.
+fn last_trap(trap: &LastTrap, now: f64) -> String {
+    let LastTrap { at, code, version, backtrace } = trap;
+    let within: Vec<_> = backtrace.iter().take(6).map(|name| output::escaped(name)).collect();
+    let within = match &*within {
+        [] => String::new(),
+        within => format!(", in {}", within.join(" ← ")),
+    };
+    format!(
+        "last trap {} ago: {code}, version {version}{within}",
+        output::short((now - at).max(0.0))
+    )
 }
 
 /// The last failure, and whether it lasts.
@@ -91,7 +119,7 @@ fn last_error(error: &LastError, now: f64) -> String {
     format!("last error {ago} ago: {}, {code}: {message}{lasts}", kind.name())
 }
 
-fn row(plugin: &PluginReport, now: f64) -> [String; 9] {
+fn row(plugin: &PluginReport, now: f64) -> [String; 10] {
     let state = &plugin.state;
     let health = match (state.health, state.held_back_until) {
         (Health::Loaded | Health::Compiling | Health::Unhealthy | Health::HeldBack, _)
@@ -117,6 +145,7 @@ fn row(plugin: &PluginReport, now: f64) -> [String; 9] {
         health + &posts,
         if state.interfaces.is_empty() { "-".to_owned() } else { state.interfaces.join(",") },
         state.calls.to_string(),
+        state.mean_call_ms.map_or_else(|| "-".to_owned(), |mean| format!("{mean:.1} ms")),
         state.failures.to_string(),
         state.traps.to_string(),
         state.swaps.to_string(),
@@ -147,6 +176,8 @@ mod tests {
             traps: 5,
             repeats: 0,
             swaps: 0,
+            mean_call_ms: Some(12.5),
+            last_trap: None,
         };
         let mut fine = plugin("fine", Health::Loaded, Some("0123456789ab"));
         fine.refused = Some("compile: no".to_owned());
@@ -193,19 +224,19 @@ mod tests {
             cache: CacheTotals::default(),
         };
         insta::assert_snapshot!(shown(&report, 100.0), @r"
-        NAME   FILE        VERSION       STATE                            INTERFACES  CALLS  FAILURES  TRAPS  SWAPS
-        fine   fine.wasm   0123456789ab  loaded                           writer      10     0         5      0
+        NAME   FILE        VERSION       STATE                            INTERFACES  CALLS  PER CALL  FAILURES  TRAPS  SWAPS
+        fine   fine.wasm   0123456789ab  loaded                           writer      10     12.5 ms   0         5      0
           file refused: compile: no
           webhooks: they make it trap again and again and are held back for a second each time; its notes go on
           last error 5s ago: auth, 401: token\nrevoked; 12 calls failed since 1h ago
-        off    off.wasm    1123456789ab  disabled                         writer      10     0         5      0
+        off    off.wasm    1123456789ab  disabled                         writer      10     12.5 ms   0         5      0
           disabled by an operator 1m ago: moving
-        gone   gone.wasm   -             failed                           -           10     0         5      0
+        gone   gone.wasm   -             failed                           -           10     12.5 ms   0         5      0
           failed: read: there is no such file
-        held   held.wasm   ba9876543210  held back, 4 s left, posts open  writer      10     0         5      0
+        held   held.wasm   ba9876543210  held back, 4 s left, posts open  writer      10     12.5 ms   0         5      0
           last error 5s ago: transient, 503: token\nrevoked; calls have succeeded since, or it was about one note
-        late   late.wasm   -             compiling                        -           10     0         5      0
-        stray  stray.wasm  -             not configured                   -           10     0         5      0
+        late   late.wasm   -             compiling                        -           10     12.5 ms   0         5      0
+        stray  stray.wasm  -             not configured                   -           10     12.5 ms   0         5      0
           next step: to use it, add [plugins.stray]
         ");
     }

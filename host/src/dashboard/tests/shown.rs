@@ -28,6 +28,8 @@ fn plugin(health: Health, breaker: &str) -> PluginStanding {
         traps: 6,
         repeats: 0,
         swaps: 0,
+        mean_call_ms: Some(12.5),
+        last_trap: None,
     };
     let last_error = LastError {
         at: NOW.as_secs_f64(),

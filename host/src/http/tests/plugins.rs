@@ -21,6 +21,8 @@ pub(super) fn report() -> PluginsReport {
         traps: 2,
         repeats: 6,
         swaps: 1,
+        mean_call_ms: Some(12.5),
+        last_trap: None,
     };
     PluginsReport {
         plugins: vec![PluginReport {

@@ -17,6 +17,7 @@ use wasmtime::Engine;
 use super::artifact::{self, Key};
 use super::blocking::{Ended, on_thread};
 use super::error::{AdmitError, cause};
+use super::features;
 use crate::config::Compile;
 
 pub use child::{Job, serve};
@@ -134,12 +135,27 @@ impl From<Refusal> for AdmitError {
 
 /// Weighs and compiles.
 fn artifact(engine: &Engine, key: &Key, component: &[u8]) -> Result<Vec<u8>, Refusal> {
-    weight::check(component)?;
-    let compiled =
-        engine.precompile_component(component).map_err(|error| Refusal::Unsound(cause(&error)))?;
+    weight::check(component).map_err(|refusal| refusal.explained(component))?;
+    let unsound = |error| Refusal::Unsound(cause(&error)).explained(component);
+    let compiled = engine.precompile_component(component).map_err(unsound)?;
     let (bytes, limit) = (compiled.len() as u64, most_bytes(component.len()));
     if bytes > limit {
         return Err(weight::Excess::artifact(bytes, limit).into());
     }
     Ok(artifact::seal(key, &compiled))
+}
+
+impl Refusal {
+    /// With the way on for an author, where the compiler alone doesn't show it.
+    fn explained(self, component: &[u8]) -> Self {
+        match self {
+            Self::TooMuch(excess) => Self::TooMuch(excess),
+            Self::Unsound(cause) => Self::Unsound(match features::missing(component) {
+                Some(missing) => format!("{missing} ({cause})"),
+                None => format!(
+                    "{cause}; it isn't a valid component: build it again, and report it to its toolchain where that changes nothing"
+                ),
+            }),
+        }
+    }
 }

@@ -103,7 +103,7 @@ fn outcome(
     said: &[u8],
     limits: &Compile,
 ) -> Result<Vec<u8>, AdmitError> {
-    let text = || clean(&String::from_utf8_lossy(&out), 600);
+    let text = || clean(&String::from_utf8_lossy(&out), 1500);
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     match code {
         Some(0) => return Ok(out),
