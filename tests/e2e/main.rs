@@ -1,6 +1,7 @@
 //! End-to-end tests: a real host on real sockets, real components, a connector and a chat platform that
 //! judge by themselves what arrives.
 
+mod backup;
 mod browser;
 mod canaries;
 mod console;
@@ -10,6 +11,7 @@ mod dashboard;
 mod demo;
 mod disabled;
 mod erase;
+mod formats;
 mod identity;
 mod kills;
 mod languages;

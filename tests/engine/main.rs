@@ -7,6 +7,7 @@ mod bounds;
 mod decisions;
 mod disabled;
 mod erase;
+mod formats;
 mod gate;
 mod history;
 mod nobody;

@@ -22,7 +22,9 @@ pub async fn pypi_package(folder: &str) -> Result<PathBuf, String> {
     run(make.args(["-m", "venv", "--clear"]).arg(&to)).await?;
     let mut install = Command::new(programs.join("python"));
     install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-    install.args(["--no-deps", "--only-binary=:all:", "--require-hashes", "--requirement"]);
+    install.args(["--no-deps", "--only-binary=:all:", "--require-hashes"]);
+    // What is pinned was tried; some packages merely say that they want a later Python.
+    install.args(["--ignore-requires-python", "--requirement"]);
     run(install.arg(&pinned)).await?;
     std::fs::write(stamp, wanted).map_err(|error| format!("{}: {error}", to.display()))?;
     Ok(programs)

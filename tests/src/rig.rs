@@ -253,6 +253,16 @@ impl Rig {
         std::fs::metadata(self.folder.path().join(FILE)).map_or(0, |file| file.len())
     }
 
+    /// Puts another file in the place of the store's, as a person does who restores a copy. No host may run.
+    ///
+    /// # Panics
+    /// When a host runs, or it can't be put there.
+    pub fn replace_store(&self, with: &Path) {
+        assert!(self.host.is_none(), "a host runs");
+        let own = self.folder.path().join(FILE);
+        std::fs::copy(with, own).unwrap_or_else(|error| panic!("{}: {error}", with.display()));
+    }
+
     /// The files of the store in which a text is, the file itself and those beside it.
     ///
     /// # Panics

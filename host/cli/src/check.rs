@@ -1,5 +1,7 @@
 //! `sidenote check`: everything that is wrong, or what the configuration amounts to.
 
+mod upgrade;
+
 use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,6 +23,13 @@ pub(crate) struct CheckArgs {
     /// The configuration
     #[arg(long, value_name = "FILE", env = "SIDENOTE_CONFIG", default_value = "sidenote.toml")]
     config: PathBuf,
+    /// Says instead which format the store has, and what a start of this build would do with it. No host may be running
+    /// on it, and nothing is changed
+    #[arg(long)]
+    upgrade: bool,
+    /// Looks at this file, such as a copy, in place of the store of the configuration
+    #[arg(long, value_name = "FILE", requires = "upgrade")]
+    store: Option<PathBuf>,
     /// The result as one JSON object on stdout
     #[arg(long)]
     json: bool,
@@ -29,6 +38,9 @@ pub(crate) struct CheckArgs {
 /// Checks a configuration, and the files of the plugins as far as that goes without compiling them. Nothing
 /// is started or connected to.
 pub(super) fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    if args.upgrade {
+        return upgrade::upgrade(&args.config, args.store.as_deref(), args.json);
+    }
     match Config::load(&args.config) {
         Ok(config) => found(args, &config),
         Err(errors) => {

@@ -3,8 +3,10 @@
 
 #![deny(unsafe_code)]
 
+mod ask;
 mod audit;
 mod authors;
+mod backup;
 mod check;
 mod client;
 mod compile;
@@ -12,17 +14,21 @@ mod doctor;
 mod erase;
 mod events;
 mod generate;
+mod health;
 mod help;
+mod init;
 mod key;
 #[cfg(any(test, not(feature = "authors")))]
 mod left_out;
 mod offers;
 mod outbox;
+mod placed;
 mod plugin;
 mod reload;
 mod run;
 mod smoke_test;
 mod stream;
+mod supervisor;
 mod table;
 mod tap;
 mod top;
@@ -79,9 +85,22 @@ fn refuse(error: &clap::Error) -> ! {
     std::process::exit(error.exit_code())
 }
 
+/// What `--version` tells; `-V` tells the first line.
+const BUILD: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\ncommit    ",
+    env!("SIDENOTE_COMMIT"),
+    "\ntarget    ",
+    env!("SIDENOTE_TARGET"),
+    "\nrustc     ",
+    env!("SIDENOTE_RUSTC"),
+    "\nwasmtime  ",
+    env!("SIDENOTE_WASMTIME"),
+);
+
 /// Writes what people just did in your product beside the conversation that they open with support.
 #[derive(Debug, Parser)]
-#[command(name = "sidenote", version)]
+#[command(name = "sidenote", version, long_version = BUILD)]
 struct Cli {
     /// Log lines as JSON objects instead of text. SIDENOTE_LOG filters them, for example `debug`
     #[arg(long, global = true)]
@@ -92,6 +111,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Asks six questions and writes a configuration that works
+    Init(init::InitArgs),
     /// Reads the streams and writes the notes, until it is told to stop
     Run(run::RunArgs),
     /// Says everything that is wrong with a configuration, or what it amounts to
@@ -112,6 +133,10 @@ enum Command {
     Key(key::KeyCommand),
     /// Shows what people changed, and who they were
     Audit(audit::AuditArgs),
+    /// Says whether a running host lives, or is ready, by its exit code: for containers
+    Health(health::HealthArgs),
+    /// Copies the store into a file, while the host runs
+    Backup(backup::BackupArgs),
     /// Looks at configuration, hosts, store, keys, plugins and the running host, and says what to do
     Doctor(doctor::DoctorArgs),
     /// Has a running host read its configuration again, and says what that changed
@@ -141,6 +166,7 @@ impl Command {
     /// Its name, for what is said of it.
     fn name(&self) -> &'static str {
         match self {
+            Self::Init(_) => "init",
             Self::Run(_) => "run",
             Self::Check(_) => "check",
             Self::Demo(_) => "demo",
@@ -149,6 +175,8 @@ impl Command {
             Self::Erase(_) => "erase",
             Self::Key(_) => "key",
             Self::Audit(_) => "audit",
+            Self::Backup(_) => "backup",
+            Self::Health(_) => "health",
             Self::Doctor(_) => "doctor",
             Self::Plugin(_) => "plugin",
             Self::Stream(_) => "stream",
@@ -170,13 +198,16 @@ impl Command {
             Self::Plugin(_) | Self::CompileComponent(_) => Level::ERROR,
             // Its findings say what the log would.
             Self::Doctor(_) => Level::ERROR,
-            Self::Run(_)
+            Self::Init(_)
+            | Self::Run(_)
             | Self::Check(_)
             | Self::Outbox(_)
             | Self::Offers(_)
             | Self::Erase(_)
             | Self::Key(_)
             | Self::Audit(_)
+            | Self::Backup(_)
+            | Self::Health(_)
             | Self::Stream(_)
             | Self::Reload(_)
             | Self::Tap(_)
@@ -190,6 +221,7 @@ impl Command {
 fn execute(command: Command) -> anyhow::Result<ExitCode> {
     sidenote::tls::install_provider();
     match command {
+        Command::Init(args) => init::init(&args),
         Command::Run(args) => block_on(run::run(args)).map(|()| ExitCode::SUCCESS),
         Command::Check(args) => check::check(&args),
         Command::Demo(args) => block_on(authors::demo(args)).map(|()| ExitCode::SUCCESS),
@@ -198,6 +230,8 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Erase(args) => block_on(erase::erase(args)),
         Command::Key(command) => block_on(key::run(command)),
         Command::Audit(args) => block_on(audit::audit(args)),
+        Command::Health(args) => block_on(health::health(args)),
+        Command::Backup(args) => block_on(backup::backup(args)),
         Command::Stream(command) => block_on(stream::stream(command)),
         Command::Doctor(args) => block_on(doctor::doctor(args)),
         Command::Reload(args) => block_on(reload::reload(args)),

@@ -120,6 +120,7 @@ impl Engine {
             }
         }
         self.state.set(state);
+        self.turns.took_one();
         let pause = if refused { REFUSED_PAUSE } else { PAUSE };
         let until = self.clock.instant(self.clock.now() + pause);
         loop {

@@ -30,6 +30,7 @@ impl Engine {
                 Err(error @ StoreError::Full(_)) => {
                     self.state.set(StoreState::Full);
                     tracing::error!("{error}");
+                    self.turns.took_one();
                     tokio::time::sleep(FULL_PAUSE).await;
                 }
                 Err(error) => self.wait_for_store(error).await?,

@@ -16,6 +16,7 @@ use crate::engine::feed::Publisher;
 use crate::engine::handle::{CONTROL, Handle, INBOX, INBOX_KIB};
 use crate::engine::inbox::{self, Asked, Change, Input};
 use crate::engine::latest::Latest;
+use crate::engine::progress::Turns;
 use crate::engine::shared::Shared;
 use crate::engine::state::{State, StoreState};
 use crate::engine::traced::Traced;
@@ -68,6 +69,7 @@ pub struct Engine {
     backlog: backlog::Teller,
     traces: Traces,
     latest: Latest,
+    pub(super) turns: Turns,
     /// Calls under way; each ends with what came of it.
     pub(super) calls: JoinSet<Input>,
     /// Told when a slot that this engine waits for is free.
@@ -125,6 +127,7 @@ impl Engine {
         let (keys, told_keys) = watch::channel(None);
         let (state, store_state) = State::new(counters.clone());
         let (publisher, latest) = (Publisher::new(), Latest::default());
+        let turns = Turns::default();
         let tap = tap::Teller::default();
         let (teller, asker) = backlog::channel();
         let slot = Arc::new(Notify::new());
@@ -144,6 +147,7 @@ impl Engine {
             listeners: publisher.listeners(),
             tap: tap.tap(),
             latest: latest.clone(),
+            turns: turns.clone(),
             backlog: asker,
             keys: told_keys,
             by: None,
@@ -169,6 +173,7 @@ impl Engine {
             publisher,
             tap,
             latest,
+            turns,
             backlog: teller,
             traces: Traces::off(),
             calls: JoinSet::new(),
@@ -217,6 +222,7 @@ impl Engine {
     async fn run_until_ended(&mut self) -> Result<(), EngineError> {
         self.recover().await?;
         loop {
+            self.turns.took_one();
             if self.has_journalled() {
                 self.play_back().await?;
             } else {
@@ -248,6 +254,7 @@ impl Engine {
         }
         let mut recovery = Recovery::default();
         loop {
+            self.turns.took_one();
             let now = self.clock.now();
             let mut tx = self.begin(now);
             match self.read(&mut tx, |core, tx| core.recover(&mut recovery, tx)).await {
@@ -284,6 +291,7 @@ impl Engine {
             }
             () = self.slot.notified() => {}
             () = self.backlog.wanted() => self.backlog.tell(&self.core),
+            () = self.turns.wanted() => {}
             () = tokio::time::sleep_until(self.clock.instant(timer)) => {}
         }
         // An order comes behind all that was there before it.

@@ -14,6 +14,7 @@ use crate::engine::core::{Backlog, Command, Counters, Decision, Gate, NoteRef, S
 use crate::engine::feed::{Feed, Listeners};
 use crate::engine::inbox::{self, Asked, Change, Closed, Input, Reply, Summary, Swap};
 use crate::engine::latest::{Attempted, Latest};
+use crate::engine::progress::Turns;
 use crate::engine::state::StoreState;
 use crate::engine::tap::{Follower, Tap, TooMany};
 use crate::ids::{ProductId, SessionId, SessionKey, shown};
@@ -53,6 +54,7 @@ pub struct Handle {
     pub(super) listeners: Listeners,
     pub(super) tap: Tap,
     pub(super) latest: Latest,
+    pub(super) turns: Turns,
     pub(super) backlog: backlog::Asker,
     pub(super) keys: watch::Receiver<Option<Arc<KeyTable>>>,
     /// On whose account; `None`: the host's own.

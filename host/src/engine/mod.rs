@@ -29,6 +29,7 @@ mod inbox;
 pub mod latest;
 pub mod ledger;
 pub mod people;
+mod progress;
 mod sessions;
 mod shared;
 mod state;

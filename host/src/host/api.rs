@@ -26,12 +26,14 @@ use crate::engine::people::{
 use crate::engine::tap::{Follower, TooMany};
 use crate::engine::{self, Handle, StoreState};
 use crate::host::Closed;
+use crate::host::backup::Backups;
 use crate::host::ingest::IngestService;
 use crate::host::readers::Asked;
 use crate::host::reload::ReloadHandle;
 use crate::http::{
-    Backend, DisabledPlugin, LinkRequest, NoProduct, Part, PluginReport, PluginsReport, PushAnswer,
-    PushRequest, Readiness, Reload, Reloads, StreamReadiness, StreamState, WebhookAnswer,
+    Backend, Backup, BackupFailure, DisabledPlugin, LinkRequest, NoProduct, Part, PluginReport,
+    PluginsReport, PushAnswer, PushRequest, Readiness, Reload, Reloads, StreamReadiness,
+    StreamState, WebhookAnswer,
 };
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::keys::{KeyChange, KeyError, KeyRow, Keys};
@@ -75,6 +77,7 @@ pub(super) struct ApiBackend {
     clock: Clock,
     closed: Closed,
     keys: Keys,
+    backups: Backups,
 }
 
 /// What is shown and asked of what is configured.
@@ -100,6 +103,7 @@ impl ApiBackend {
         let shown = RwLock::default();
         let claims_told = Mutex::default();
         let keys = Keys::new(engine.clone(), clock);
+        let backups = Backups::of(store.clone());
         Self {
             engine,
             ingest,
@@ -112,6 +116,7 @@ impl ApiBackend {
             clock,
             closed,
             keys,
+            backups,
         }
     }
 
@@ -390,6 +395,13 @@ impl Backend for ApiBackend {
             (_, false) => {}
         }
         Ok(switched)
+    }
+
+    async fn backup(&self, by: &Actor) -> Result<Backup, BackupFailure> {
+        if self.closed.get() {
+            return Err(BackupFailure::OffRecord);
+        }
+        self.backups.make(&self.engine.on_behalf_of(by.clone())).await
     }
 
     async fn audited(

@@ -7,10 +7,12 @@
 //! committed, what is queued is posted, until the deadline. What is left then is in the store.
 
 mod api;
+mod backup;
 mod conditions;
 mod dashboard;
 mod ingest;
 mod language;
+mod listeners;
 mod messengers;
 mod metrics;
 mod readers;
@@ -23,7 +25,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -46,10 +47,12 @@ use crate::stream::StreamError;
 use crate::stream::push::WebhookVerifier;
 use crate::summary::InvalidRules;
 use crate::traces::{Traces, TracesError};
+pub use listeners::Sockets;
 pub use messengers::{Mute, Mutes, mutes};
 
 use api::ApiBackend;
 use ingest::IngestService;
+use listeners::bound;
 use readers::{Readers, RunningReaders};
 use reload::{Parts, Record, ReloadHandle, Reloader};
 use streams::Streams;
@@ -122,6 +125,23 @@ pub enum StartError {
         /// The system's words.
         cause: std::io::Error,
     },
+    /// A supervisor's socket isn't where the table says.
+    #[error(
+        "{table}: the socket that the supervisor passed is open at {open}, and `{table}.listen` says {addr}. Make them equal: who may call is judged by the configuration"
+    )]
+    OtherSocket {
+        /// The table that names it.
+        table: &'static str,
+        /// The address of the table.
+        addr: SocketAddr,
+        /// The socket's.
+        open: SocketAddr,
+    },
+    /// A supervisor's socket is for a table that isn't there.
+    #[error(
+        "dashboard: the supervisor passed a socket for it, and there is no [dashboard]. Add the table, or remove the socket's unit"
+    )]
+    NoDashboard,
     /// A stream's settings can't be used.
     #[error(transparent)]
     Stream(#[from] StreamError),
@@ -178,7 +198,7 @@ impl Host {
     /// # Errors
     /// [`StartError`].
     pub async fn start_by(compiler: Compiler, config: Config) -> Result<Self, StartError> {
-        Self::start_with(compiler, config, None).await
+        Self::start_with(compiler, config, None, Sockets::default()).await
     }
 
     /// As [`Host::start_by`], with a configuration that was read from `source`: it is read from there again
@@ -191,14 +211,31 @@ impl Host {
         source: Source,
         config: Config,
     ) -> Result<Self, StartError> {
-        Self::start_with(compiler, config, Some(source)).await
+        Self::start_on(Sockets::default(), compiler, source, config).await
+    }
+
+    /// As [`Host::start_from`], on sockets that are open already.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start_on(
+        sockets: Sockets,
+        compiler: Compiler,
+        source: Source,
+        config: Config,
+    ) -> Result<Self, StartError> {
+        Self::start_with(compiler, config, Some(source), sockets).await
     }
 
     async fn start_with(
         compiler: Compiler,
         config: Config,
         source: Option<Source>,
+        sockets: Sockets,
     ) -> Result<Self, StartError> {
+        if sockets.dashboard.is_some() && config.dashboard.is_none() {
+            return Err(StartError::NoDashboard);
+        }
         config.warn();
         let config = check_messengers(config).await?;
         let clock = Clock::system();
@@ -220,11 +257,12 @@ impl Host {
             service = service.with_journal(journal);
         }
         let listen = config.server.listen;
-        let (listener, addr) = bound("server", listen).await?;
+        let (listener, addr) = bound("server", listen, sockets.server).await?;
         let dashboard = match &config.dashboard {
             None => None,
             Some(dashboard) => {
-                Some((bound("dashboard", dashboard.listen).await?, dashboard.clone()))
+                let bound = bound("dashboard", dashboard.listen, sockets.dashboard).await?;
+                Some((bound, dashboard.clone()))
             }
         };
         let dashboard_addr = dashboard.as_ref().map(|((_, addr), _)| *addr);
@@ -461,17 +499,6 @@ async fn join<E: Into<RunError> + 'static>(
 
 fn flat<E: Into<RunError>>(ended: Result<Result<(), E>, JoinError>) -> Result<(), RunError> {
     ended?.map_err(Into::into)
-}
-
-/// A listener at the address that a table names, and where it is.
-async fn bound(
-    table: &'static str,
-    addr: SocketAddr,
-) -> Result<(TcpListener, SocketAddr), StartError> {
-    let unusable = |cause| StartError::Listen { table, addr, cause };
-    let listener = TcpListener::bind(addr).await.map_err(unusable)?;
-    let local = listener.local_addr().map_err(unusable)?;
-    Ok((listener, local))
 }
 
 /// Opens the store of a configuration.

@@ -1,6 +1,7 @@
 //! What is behind the routes.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ use crate::outbox::account::Disabled;
 use crate::outbox::delivery_id::DeliveryId;
 use crate::outbox::trouble::LastError;
 use crate::plugin::{CacheTotals, Line, PluginState, ReloadTotals, WebhookRequest};
-use crate::store::StoreError;
+use crate::store::{BackupError, StoreError};
 use crate::stream::push::PushError;
 use crate::telemetry::Refusals;
 
@@ -230,6 +231,11 @@ pub trait Backend: Send + Sync + 'static {
         Reload { at: 0.0, seconds: 0.0, by: AskedBy::Api, outcome }
     }
 
+    /// Copies the store, while everything goes on. On record before it is answered. As it is here, there is no file.
+    async fn backup(&self, _by: &Actor) -> Result<Backup, BackupFailure> {
+        Err(BackupFailure::Store(BackupError::NoFile))
+    }
+
     /// What became of reloads so far. By default there were none.
     fn reloads(&self) -> Reloads {
         Reloads::default()
@@ -267,6 +273,44 @@ pub trait Backend: Send + Sync + 'static {
 
     /// How every plugin is. Must not wait for anything.
     fn plugins(&self) -> PluginsReport;
+}
+
+/// A copy of the store.
+#[derive(Debug)]
+pub struct Backup {
+    /// It has no name, and is read from its beginning.
+    pub file: File,
+    /// Its length.
+    pub bytes: u64,
+    /// What its bytes hash to.
+    pub sha256: [u8; 32],
+}
+
+/// Why there is no copy of the store.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BackupFailure {
+    /// The store made none.
+    #[error(transparent)]
+    Store(#[from] BackupError),
+    /// Another one is being made.
+    #[error("another copy is being made")]
+    Busy,
+    /// It couldn't be put on record, and nobody was given it.
+    #[error("the store takes nothing, so that the copy couldn't be put on record")]
+    OffRecord,
+}
+
+impl BackupFailure {
+    /// In one word.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Store(BackupError::NoFile) => "no_file",
+            Self::Store(BackupError::Full(_)) => "disk_full",
+            Self::Store(BackupError::Failed(_)) => "failed",
+            Self::Busy => "busy",
+            Self::OffRecord => "store_unavailable",
+        }
+    }
 }
 
 /// Why no product is meant.

@@ -18,6 +18,7 @@
 //! | `/mcp` | what a user did for agents, as a tool of the Model Context Protocol |
 //! | `POST /reload`, `GET /reload` | has the configuration read again; what became of that |
 //! | `GET`, `POST /keys`, `DELETE /keys/{id}` | the keys of the API |
+//! | `POST /backup` | a copy of the store |
 //! | `GET /audit` | what people changed |
 //! | `GET /openapi.json` | what the API is, for programs |
 //! | `GET /healthz` | 200 while the process lives, with the streams' state |
@@ -39,6 +40,7 @@ mod answered;
 mod audit;
 mod auth;
 mod backend;
+mod backup;
 mod body;
 mod context;
 mod deliveries;
@@ -81,8 +83,8 @@ pub(crate) use answer::Refused;
 pub use audit::audit_json;
 pub(crate) use auth::{SEC_FETCH_SITE, comes_from_this_machine, is_this_machine};
 pub use backend::{
-    Backend, DisabledPlugin, LinkRequest, NoProduct, Part, PluginReport, PluginsReport, PushAnswer,
-    PushRequest, Readiness, StreamReadiness, StreamState, WebhookAnswer,
+    Backend, Backup, BackupFailure, DisabledPlugin, LinkRequest, NoProduct, Part, PluginReport,
+    PluginsReport, PushAnswer, PushRequest, Readiness, StreamReadiness, StreamState, WebhookAnswer,
 };
 pub(crate) use body::read as read_body;
 pub(crate) use gate::{Names, Peer, checked_host};

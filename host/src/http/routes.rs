@@ -15,8 +15,8 @@ use super::mcp::{self, Mcp};
 use super::route::{GuardedRouter, Route};
 use super::state::ApiState;
 use super::{
-    audit, context, deliveries, erase, events, health, help, ingest, keys, link, metrics, outbox,
-    plugins, reload, reply, streams, tap, webhook,
+    audit, backup, context, deliveries, erase, events, health, help, ingest, keys, link, metrics,
+    outbox, plugins, reload, reply, streams, tap, webhook,
 };
 use crate::access::Scope::{Admin, Operate, Read, Text};
 use crate::config::Server;
@@ -33,7 +33,7 @@ async fn document() -> Response {
 }
 
 /// Every address. The router, the list in a 404 and the tests of access are made of it.
-pub(super) fn table() -> [Route; 39] {
+pub(super) fn table() -> [Route; 40] {
     const GET: &[&str] = &["GET", "HEAD"];
     const POST: &[&str] = &["POST"];
     [
@@ -72,6 +72,7 @@ pub(super) fn table() -> [Route; 39] {
         Route::new("/keys", GET, Needs(Admin, Host), keys::list),
         Route::new("/keys", POST, Needs(Admin, Host), keys::make),
         Route::new("/keys/{id}", &["DELETE"], Needs(Admin, Host), keys::revoke),
+        Route::new("/backup", POST, Needs(Admin, Host), backup::backup),
         Route::new("/audit", GET, Needs(Admin, Host), audit::list),
         Route::new(MCP, &[], Agents(Text, Tool), mcp::mcp),
         Route::new(OPENAPI, GET, Needs(Read, AnyProduct), document),

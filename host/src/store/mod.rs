@@ -10,7 +10,7 @@ mod memory;
 mod redis;
 
 pub use self::redis::{OpenError as RedisOpenError, RedisStore, Warning as RedisWarning};
-pub use embedded::{Disk, EmbeddedStore, OpenError};
+pub use embedded::{Disk, EmbeddedStore, FORMAT, FileReport, OpenError, inspect};
 pub use journal::{Journal, JournalError};
 pub use memory::MemoryStore;
 
@@ -40,6 +40,22 @@ pub enum StoreError {
     /// It can't be said whether the last commit was stored. The process must end and start again.
     #[error("store: {0}. The process must be restarted; check the disk")]
     Fatal(String),
+}
+
+/// Why there is no copy of the store. It goes on as it was.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BackupError {
+    /// The rows aren't in a file of this host's.
+    #[error(
+        "store: its rows aren't in a file of this host's: `memory` keeps nothing, and a Redis server is copied by its own means"
+    )]
+    NoFile,
+    /// There is no space for the copy beside the file.
+    #[error("store: there is no space for a copy: {0}")]
+    Full(String),
+    /// The file was closed or exchanged meanwhile, or can't be read.
+    #[error("store: the copy failed: {0}")]
+    Failed(String),
 }
 
 /// What can be told of a store's file.
@@ -105,6 +121,15 @@ pub trait Store: Send + Sync + 'static {
     /// What can be told of the store's file, where it has one of its own on this machine. Must not wait for the disk.
     fn file(&self) -> Option<FileFacts> {
         None
+    }
+
+    /// Copies everything that is committed by now, at one moment, into a file without a name that is a store by itself.
+    /// Commits don't wait for it. One copy at a time is made.
+    ///
+    /// # Errors
+    /// There is no copy, and the store goes on as it was.
+    async fn backup(&self) -> Result<std::fs::File, BackupError> {
+        Err(BackupError::NoFile)
     }
 
     /// Sessions in the form in which autoplay-sdk shares them, where this store does.

@@ -97,8 +97,11 @@ pub fn is_usage(error: &anyhow::Error) -> bool {
 /// What a start that failed is about.
 fn subject(error: &StartError) -> Option<String> {
     match error {
-        StartError::Listen { addr, .. } => Some(addr.to_string()),
-        StartError::Store(_)
+        StartError::Listen { addr, .. } | StartError::OtherSocket { addr, .. } => {
+            Some(addr.to_string())
+        }
+        StartError::NoDashboard
+        | StartError::Store(_)
         | StartError::Redis(_)
         | StartError::Hold(_)
         | StartError::Journal(_)

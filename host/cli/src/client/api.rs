@@ -163,6 +163,18 @@ impl Client {
         Err(if status == StatusCode::SERVICE_UNAVAILABLE { refused.context(Busy) } else { refused })
     }
 
+    /// Has something sent that is a file, for as long as it takes.
+    pub(crate) async fn have_sent(&self, path: &str) -> anyhow::Result<Response> {
+        let request = self.client.post(self.address(path)?).timeout(FOLLOWED);
+        let answer = self.sent(request).await?;
+        let status = answer.status();
+        if status == StatusCode::OK {
+            return Ok(answer);
+        }
+        let body = self.body(answer).await?;
+        Err(self.refused(status, &serde_json::from_slice(&body).unwrap_or_default()))
+    }
+
     /// A text that isn't JSON.
     pub(crate) async fn text(&self, path: &str) -> anyhow::Result<String> {
         let (status, body) = self.answer(self.client.get(self.address(path)?)).await?;

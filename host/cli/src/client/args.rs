@@ -45,6 +45,15 @@ impl HostArgs {
         }
     }
 
+    /// The same, for what everybody may ask: no secret is read, and none is sent.
+    pub(crate) fn client_without_token(&self) -> anyhow::Result<Client> {
+        let url = match &self.host {
+            Some(url) => url.clone(),
+            None => own_address(Access::load(&self.config)?.listen)?,
+        };
+        Client::new(url, None)
+    }
+
     /// The host of a configuration.
     pub(crate) fn client_of(&self, access: &Access) -> anyhow::Result<Client> {
         self.client_at(own_address(access.listen)?)

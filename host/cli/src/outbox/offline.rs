@@ -1,6 +1,8 @@
 //! The store with no host running: read as it is, changed by an engine that posts nothing.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Seek;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +16,12 @@ use sidenote::engine::ledger::{
     self, By, Decided, Delivery, Filter, LedgerError, Listing, Order, Repeat, Timeline,
     TimelineWant, Want,
 };
-use sidenote::engine::people::{self, AuditCursor, AuditPage, KeyChange, KeyRow, KeyTable};
+use sidenote::engine::people::{
+    self, Act, AuditCursor, AuditPage, KeyChange, KeyRow, KeyTable, Outcome,
+};
 use sidenote::engine::{self, Engine, EngineError, Handle};
 use sidenote::host::{open_journal, open_store};
+use sidenote::http::BackupFailure;
 use sidenote::ids::{PluginName, SessionKey};
 use sidenote::outbox::delivery_id::DeliveryId;
 use sidenote::outbox::note::{Call, Note, PostError, Posted};
@@ -188,6 +193,27 @@ impl Offline {
         handle.stop().await;
         ended(&mut running).await?;
         Ok(changed?)
+    }
+
+    /// Copies the store, and puts that on record.
+    pub(crate) async fn backup(&self) -> anyhow::Result<File> {
+        self.held.get_or_try_init(|| self.hold()).await?;
+        let copied = self.store.backup().await;
+        let outcome = match &copied {
+            Ok(_) => Outcome::Done { affected: None },
+            Err(error) => Outcome::refused(BackupFailure::Store(error.clone()).code()),
+        };
+        let (handle, engine) = self.engine();
+        let handle = handle.on_behalf_of(Actor::Offline);
+        let mut running = JoinSet::new();
+        running.spawn(engine.run());
+        let recorded = handle.put_on_record(Act::Backup, outcome).await;
+        handle.stop().await;
+        ended(&mut running).await?;
+        let mut file = copied?;
+        recorded?;
+        file.rewind().context("the copy can't be read")?;
+        Ok(file)
     }
 
     /// The keys of the API.

@@ -108,6 +108,8 @@ pub enum Act {
     },
     /// Has the configuration read again.
     Reload,
+    /// Copies the store.
+    Backup,
     /// Has a plugin not called any more.
     PluginDisabled {
         /// Which.
@@ -141,6 +143,7 @@ impl Act {
             Self::Link { .. } => "link",
             Self::Help { .. } => "help",
             Self::Reload => "reload",
+            Self::Backup => "backup",
             Self::PluginDisabled { .. } => "plugin_disabled",
             Self::PluginEnabled { .. } => "plugin_enabled",
             Self::StreamsRetry { .. } => "streams_retry",

@@ -134,6 +134,11 @@ pub fn encode(value: &impl Serialize) -> Vec<u8> {
     row
 }
 
+/// Whether a row is in today's form; others are read too.
+pub fn is_of_today(row: &[u8]) -> bool {
+    row.first() == Some(&MESSAGE_PACK)
+}
+
 /// Reads a row's value, whichever version stored it.
 ///
 /// # Errors

@@ -337,6 +337,7 @@ fn engine(takes: Duration) -> (Handle, tokio::task::JoinHandle<Asked>) {
         listeners: Publisher::new().listeners(),
         tap: crate::engine::tap::Teller::default().tap(),
         latest: Latest::default(),
+        turns: crate::engine::progress::Turns::default(),
         backlog: crate::engine::backlog::channel().1,
         keys: tokio::sync::watch::channel(None).1,
         by: None,

@@ -251,6 +251,7 @@ fn refusal(status: u16) -> Value {
         500 => "A fault of the host's own.",
         502 => "A plugin or the language model gave no answer.",
         503 => "Not at the moment: see `Retry-After`, where there is one.",
+        507 => "There is no space for it on the host's disk.",
         504 => "The language model didn't answer in time.",
         _ => "Refused.",
     };

@@ -51,6 +51,16 @@ pub trait Disk: Send + Sync + 'static {
         Ok(())
     }
 
+    /// An empty file without a name, for a copy of what the file holds: it is gone when nobody has it open. `None`: this
+    /// disk holds no such file.
+    ///
+    /// # Errors
+    /// The system's; for want of space where `len` bytes are not free.
+    fn nameless(&self, len: u64) -> io::Result<Option<File>> {
+        tracing::debug!(len, "store: this disk holds one file; it isn't copied");
+        Ok(None)
+    }
+
     /// Sees to it that the reserve stands: `false` if there is no space for it. A disk that keeps none
     /// answers `true`.
     ///
@@ -128,6 +138,13 @@ impl Disk for LocalDisk {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => removed,
         }
+    }
+
+    fn nameless(&self, len: u64) -> io::Result<Option<File>> {
+        if !has_free(folder_of(&self.path), len)? {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        tempfile::tempfile_in(folder_of(&self.path)).map(Some)
     }
 
     fn keep_reserve(&self) -> io::Result<bool> {

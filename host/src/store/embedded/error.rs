@@ -1,5 +1,7 @@
 //! Why the file can't be used.
 
+use super::format::FORMAT;
+
 /// The file can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -36,6 +38,19 @@ pub enum OpenError {
         /// The system's words.
         cause: String,
     },
+    /// A later build wrote it.
+    #[error(
+        "store: `{path}` has the format {format}, and this build reads those up to {FORMAT}. It was left as it is: run the build that wrote it, or put a copy from before the upgrade in its place"
+    )]
+    Newer {
+        /// The file.
+        path: String,
+        /// Its format.
+        format: u64,
+    },
+    /// It wasn't closed in order, which only matters to whoever just wants to look.
+    #[error("store: `{0}` wasn't closed in order; the next start repairs it, and loses nothing")]
+    Unrepaired(String),
     /// It isn't a store, or it is damaged.
     #[error(
         "store: `{path}` can't be opened: {cause}. Move it away, or choose another `store.path`"

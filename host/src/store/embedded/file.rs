@@ -11,7 +11,7 @@ use redb::{BackendError, Database, StorageBackend};
 use super::disk::Disk;
 use super::error::OpenError;
 use super::latch::{Failed, Failure, Latch, Watched, is_full};
-use super::rows;
+use super::{format, rows};
 use crate::histogram::Histogram;
 use crate::store::StoreError;
 
@@ -42,6 +42,8 @@ pub(super) enum Refused {
     Full(String),
     /// The disk failed.
     Failing(String),
+    /// It has a later format, this one.
+    Newer(u64),
     /// It is damaged, or no store.
     Unusable(String),
 }
@@ -81,6 +83,10 @@ impl OpenFile {
             if in_use { Refused::InUse } else { refused(error.to_string()) }
         })?;
         let file = Self { database, failed: failed.clone(), bytes };
+        let number = file.work(format::number).map_err(refused)?;
+        if let Some(newer) = number.filter(|number| *number > format::FORMAT) {
+            return Err(Refused::Newer(newer));
+        }
         file.work(rows::make_tables).map_err(|cause| {
             let refused = refused(cause.clone());
             file.fail(&cause);
@@ -133,6 +139,7 @@ impl Refused {
             Self::InUse => OpenError::InUse(path),
             Self::Full(cause) => OpenError::Full { path, cause },
             Self::Failing(cause) => OpenError::Failing { path, cause },
+            Self::Newer(format) => OpenError::Newer { path, format },
             Self::Unusable(cause) => OpenError::Unusable { path, cause },
         }
     }
@@ -142,6 +149,9 @@ impl Refused {
         match self {
             Self::InUse => StoreError::Fatal("another process has opened the file".to_owned()),
             Self::Full(cause) => StoreError::Full(cause),
+            Self::Newer(format) => {
+                StoreError::Fatal(format!("the file has the format {format} by now"))
+            }
             Self::Failing(cause) | Self::Unusable(cause) => StoreError::Fatal(cause),
         }
     }

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::ops::Bound;
 
 use redb::{
-    Database, Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
-    TableHandle,
+    Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata,
+    TableDefinition, TableError, TableHandle,
 };
 
+use super::format;
 use crate::store::{Change, Group, Key, Rows, Table};
 
 type Definition = TableDefinition<'static, (&'static str, &'static str, u64), &'static [u8]>;
@@ -46,13 +47,14 @@ pub(super) fn make_tables(database: &Database) -> Result<(), redb::Error> {
     let there: Vec<String> =
         database.begin_read()?.list_tables()?.map(|table| table.name().to_owned()).collect();
     let is_there = |table| there.iter().any(|name| name == definition(table).name());
-    if Table::ALL.into_iter().all(is_there) {
+    if Table::ALL.into_iter().all(is_there) && format::number(database)? == Some(format::FORMAT) {
         return Ok(());
     }
     let transaction = durable(database)?;
     for table in Table::ALL {
         transaction.open_table(definition(table))?;
     }
+    format::write(&transaction)?;
     transaction.commit()?;
     Ok(())
 }
@@ -122,9 +124,8 @@ pub(super) fn commit(database: &Database, changes: &[Change]) -> Result<(), redb
 /// So many bytes of rows are copied in one transaction.
 const COPIED: usize = 16 << 20;
 
-/// Writes every row of one file into another, which has none.
-pub(super) fn copy(from: &Database, to: &Database) -> Result<(), redb::Error> {
-    let reading = from.begin_read()?;
+/// Writes every row of one moment of a file into another, which has none.
+pub(super) fn copy(reading: &ReadTransaction, to: &Database) -> Result<(), redb::Error> {
     for table in Table::ALL {
         let rows = reading.open_table(definition(table))?;
         let mut rows = rows.iter()?.peekable();
@@ -149,13 +150,36 @@ pub(super) fn copy(from: &Database, to: &Database) -> Result<(), redb::Error> {
 
 /// How many bytes the rows of a file take, with what redb keeps beside them.
 pub(super) fn size(database: &Database) -> Result<u64, redb::Error> {
-    let reading = database.begin_read()?;
+    size_at(&database.begin_read()?)
+}
+
+/// How many bytes they take at one moment of the file.
+pub(super) fn size_at(reading: &ReadTransaction) -> Result<u64, redb::Error> {
     let mut bytes = 0;
     for table in Table::ALL {
         let stats = reading.open_table(definition(table))?.stats()?;
         bytes += stats.stored_bytes() + stats.metadata_bytes() + stats.fragmented_bytes();
     }
     Ok(bytes)
+}
+
+/// How many rows there are, and how many of them aren't as `is_of_today` wants them. An earlier build may lack tables.
+pub(super) fn count(
+    reading: &ReadTransaction,
+    is_of_today: impl Fn(&[u8]) -> bool,
+) -> Result<(u64, u64), redb::Error> {
+    let (mut all, mut earlier) = (0, 0);
+    for table in Table::ALL {
+        let rows = match reading.open_table(definition(table)) {
+            Err(TableError::TableDoesNotExist(_)) => continue,
+            opened => opened?,
+        };
+        for row in rows.iter()? {
+            all += 1;
+            earlier += u64::from(!is_of_today(row?.1.value()));
+        }
+    }
+    Ok((all, earlier))
 }
 
 /// Whether every row reads as `changes` leave it.

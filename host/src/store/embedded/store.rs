@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use redb::Database;
+use redb::backends::FileBackend;
+use redb::{Database, ReadableDatabase};
 
 use super::disk::{Disk, LocalDisk};
 use super::error::OpenError;
 use super::file::{OpenFile, Refused};
 use super::rows;
 use crate::histogram::Histogram;
-use crate::store::{Change, FileFacts, Group, Key, Rows, Store, StoreError, Table};
+use crate::store::{BackupError, Change, FileFacts, Group, Key, Rows, Store, StoreError, Table};
 
 /// Pause before a read tries again to open the file; doubled each time up to `REOPEN_PAUSE_MAX`.
 const REOPEN_PAUSE: Duration = Duration::from_millis(10);
@@ -33,6 +34,8 @@ struct Shared {
     file: RwLock<State>,
     /// One commit, or one change of the reserve, at a time: neither takes the other's space.
     committing: Mutex<()>,
+    /// One copy of the file at a time, whatever it is for: the file isn't exchanged while it is copied.
+    copying: Mutex<()>,
     short: AtomicBool,
     /// How long the file's syncs took; that of one in whose place another was put goes on.
     syncs: Arc<Histogram>,
@@ -85,6 +88,7 @@ impl EmbeddedStore {
             disk: Box::new(disk),
             file: RwLock::new(State::Open(file)),
             committing: Mutex::new(()),
+            copying: Mutex::new(()),
             short: AtomicBool::new(true),
             syncs,
         };
@@ -150,6 +154,13 @@ impl Store for EmbeddedStore {
         self.blocking(Shared::rewrite).await
     }
 
+    async fn backup(&self) -> Result<std::fs::File, BackupError> {
+        let shared = self.0.clone();
+        // What goes wrong with a copy is no fault of the store's.
+        let copied = tokio::task::spawn_blocking(move || shared.backup()).await;
+        copied.unwrap_or_else(|error| Err(BackupError::Failed(error.to_string())))
+    }
+
     async fn has_room(&self) -> bool {
         self.blocking(|shared| Ok(shared.has_room())).await.unwrap_or(false)
     }
@@ -199,6 +210,7 @@ impl Shared {
     /// in pages that are free, until they are written to. Whatever fails before the exchange leaves the
     /// file as it was.
     fn rewrite(&self) -> Result<(), StoreError> {
+        let _still = self.one_copy();
         let _one = self.one_at_a_time();
         let size = self.attempt(rows::size)?;
         let full =
@@ -208,8 +220,9 @@ impl Shared {
         let copied =
             OpenFile::on(file, &self.syncs).map_err(Refused::while_running).and_then(|fresh| {
                 self.attempt(|database| {
+                    let reading = database.begin_read()?;
                     // A failure of the fresh file must not count as one of the file.
-                    Ok(fresh.run(|to| rows::copy(database, to)))
+                    Ok(fresh.run(|to| rows::copy(&reading, to)))
                 })??;
                 Ok(fresh)
             });
@@ -233,6 +246,36 @@ impl Shared {
         }
         *state = State::Open(fresh);
         Ok(())
+    }
+
+    /// Writes what is committed by now into a file without a name. The file is held for as long as it takes to say which
+    /// moment is copied: neither commits nor a full disk wait for the copy.
+    fn backup(&self) -> Result<std::fs::File, BackupError> {
+        let _still = self.one_copy();
+        let failed = |error: StoreError| BackupError::Failed(error.to_string());
+        let begun = self.attempt(|database| {
+            let reading = database.begin_read()?;
+            let size = rows::size_at(&reading)?;
+            Ok((reading, size))
+        });
+        let (reading, size) = begun.map_err(failed)?;
+        let full = |error: std::io::Error| BackupError::Full(error.to_string());
+        let file = self.disk.nameless(size + size / 2 + REWRITE_SLACK).map_err(full)?;
+        let file = file.ok_or(BackupError::NoFile)?;
+        let unusable = |error: String| BackupError::Failed(error);
+        let written = file.try_clone().map_err(|error| unusable(error.to_string()))?;
+        let backend = FileBackend::new(written).map_err(|error| unusable(error.to_string()))?;
+        // Its syncs aren't the store's, and tell nothing of the store's disk.
+        let fresh = OpenFile::on(Box::new(backend), &Arc::default())
+            .map_err(|refused| failed(refused.while_running()))?;
+        fresh.run(|to| rows::copy(&reading, to)).map_err(|error| match error {
+            StoreError::Full(cause) => BackupError::Full(cause),
+            error @ (StoreError::Away(_) | StoreError::Refused(_) | StoreError::Fatal(_)) => {
+                failed(error)
+            }
+        })?;
+        drop(fresh);
+        Ok(file)
     }
 
     fn has_room(&self) -> bool {
@@ -304,6 +347,12 @@ impl Shared {
             }
         }
         error
+    }
+
+    /// To be asked for before [`Shared::one_at_a_time`].
+    fn one_copy(&self) -> MutexGuard<'_, ()> {
+        // It guards no data.
+        self.copying.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn one_at_a_time(&self) -> MutexGuard<'_, ()> {

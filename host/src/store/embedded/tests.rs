@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::reserve::has_free;
-use super::{EmbeddedStore, OpenError};
+use super::{EmbeddedStore, FORMAT, OpenError, inspect};
 use crate::store::{Change, Group, Key, Store, StoreError, Table};
 
 const RESERVE: u64 = 1 << 20;
@@ -228,4 +228,79 @@ async fn the_file_tells_its_length_and_each_sync_also_when_it_was_written_anew()
     store.scrub().await.unwrap();
     store.commit(put(0, "short")).await.unwrap();
     assert!(told(&store) > before, "what was counted goes on");
+}
+
+#[tokio::test]
+async fn a_copy_holds_what_was_committed_when_it_was_asked_for_and_is_a_store_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    let store = EmbeddedStore::open(&path).unwrap();
+    for n in 0..300 {
+        store.commit(put(n, &"x".repeat(10_000))).await.unwrap();
+    }
+    let committing = async {
+        for n in 300..340 {
+            store.commit(put(n, "meanwhile")).await.unwrap();
+        }
+        store.scrub().await.unwrap();
+    };
+    let (copy, ()) = tokio::join!(store.backup(), committing);
+    let mut file = copy.unwrap();
+    let to = folder.path().join("copy.redb");
+    std::io::Seek::rewind(&mut file).unwrap();
+    std::io::copy(&mut file, &mut std::fs::File::create(&to).unwrap()).unwrap();
+    let copied = numbers(&EmbeddedStore::open(&to).unwrap()).await;
+    assert!(copied.len() >= 300 && copied.len() <= 340, "{}", copied.len());
+    assert_eq!(copied, (0..copied.len() as u64).collect::<Vec<_>>(), "it is of one moment");
+    assert_eq!(numbers(&store).await.len(), 340, "the store went on");
+    let left = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 2, "the copy itself has no name");
+}
+
+#[tokio::test]
+async fn a_full_disk_has_no_copy_and_its_store_goes_on() {
+    let Some(disk) = SmallDisk::mount(6) else { return };
+    let store = EmbeddedStore::open(&disk.store()).unwrap();
+    store.commit(put(1, "before")).await.unwrap();
+    disk.fill();
+    let refused = store.backup().await;
+    assert!(matches!(refused, Err(crate::store::BackupError::Full(_))), "{refused:?}");
+    disk.empty();
+    store.commit(put(2, "after")).await.unwrap();
+    assert_eq!(numbers(&store).await, [1, 2]);
+}
+
+#[tokio::test]
+async fn a_file_of_a_later_format_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    drop(EmbeddedStore::open(&path).unwrap());
+    let later = redb::Database::open(&path).unwrap();
+    let writing = later.begin_write().unwrap();
+    let table = redb::TableDefinition::<&str, u64>::new("sidenote");
+    writing.open_table(table).unwrap().insert("format", FORMAT + 1).unwrap();
+    writing.commit().unwrap();
+    drop(later);
+    let refused = EmbeddedStore::open(&path).map(drop).unwrap_err();
+    let wanted =
+        format!("has the format {}, and this build reads those up to {FORMAT}", FORMAT + 1);
+    assert!(refused.to_string().contains(&wanted), "{refused}");
+    assert_eq!(inspect(&path, |_| true).unwrap().format, FORMAT + 1);
+}
+
+#[tokio::test]
+async fn a_file_that_nobody_has_open_can_be_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    let store = EmbeddedStore::open(&path).unwrap();
+    store.commit(put(1, "x")).await.unwrap();
+    store.commit(put(2, "y")).await.unwrap();
+    assert!(matches!(inspect(&path, |_| true), Err(OpenError::InUse(_))));
+    drop(store);
+    let before = std::fs::read(&path).unwrap();
+    let found = inspect(&path, |row| row == b"x").unwrap();
+    let bytes = before.len() as u64;
+    assert_eq!(found, super::FileReport { format: FORMAT, rows: 2, earlier: 1, bytes });
+    assert!(std::fs::read(&path).unwrap() == before, "it is only looked at");
+    assert!(inspect(&folder.path().join("none"), |_| true).is_err());
 }

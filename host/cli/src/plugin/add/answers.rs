@@ -1,18 +1,16 @@
 //! What only the operator knows: settings, secrets, grants. From the command line, or asked for at a terminal.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, BufRead, IsTerminal, Read};
+use std::io::{self, IsTerminal};
 
 use anyhow::{Context, bail};
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use sidenote::config::Secret;
 use sidenote::plugin::Manifest;
 use sidenote_terminal::{exit, output};
 
 use super::AddArgs;
+use crate::ask::{line, quoted, unseen};
 
-/// Longest line that is read, in bytes.
-const LONGEST: u64 = 64 << 10;
 /// How often a secret that is needed is asked for.
 const TRIES: usize = 3;
 
@@ -202,19 +200,6 @@ fn pairs(given: &[String], form: &str) -> anyhow::Result<BTreeMap<String, String
     given.iter().map(pair).collect()
 }
 
-/// A text as TOML writes it.
-pub(super) fn quoted(text: &str) -> String {
-    // JSON lets this one stand as it is, and TOML doesn't.
-    serde_json::to_string(text).unwrap_or_default().replace('\u{7f}', "\\u007F")
-}
-
-fn line() -> anyhow::Result<String> {
-    let mut text = String::new();
-    let read = io::stdin().lock().take(LONGEST).read_line(&mut text);
-    read.context("stdin can't be read")?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
-}
-
 /// Asks so often at most for a line that isn't shown; `None` where each is empty.
 fn typed(question: &str, tries: usize) -> anyhow::Result<Option<String>> {
     for left in (0..tries).rev() {
@@ -228,20 +213,6 @@ fn typed(question: &str, tries: usize) -> anyhow::Result<Option<String>> {
         }
     }
     Ok(None)
-}
-
-/// A line that isn't shown while it is typed.
-fn unseen() -> anyhow::Result<String> {
-    let stdin = io::stdin();
-    let before = tcgetattr(&stdin).context("the terminal can't be asked")?;
-    let mut silent = before.clone();
-    silent.local_modes.remove(LocalModes::ECHO);
-    tcsetattr(&stdin, OptionalActions::Flush, &silent)
-        .context("the terminal shows what is typed")?;
-    let said = line();
-    tcsetattr(&stdin, OptionalActions::Now, &before)
-        .context("the terminal isn't as it was; run `stty echo`")?;
-    said
 }
 
 #[cfg(test)]

@@ -4,13 +4,11 @@
 //! |---|---|
 //! | `answers` | settings, secrets and grants: from the command line, or from whoever sits at the terminal |
 //! | `table` | the table file, and what its head says for `plugin remove` |
-//! | `placed` | files put in place, and taken out again where the whole doesn't work |
 
 mod answers;
-mod placed;
 mod table;
 
-use placed::Placed;
+use crate::placed::Placed;
 pub(super) use table::{Head, secrets_folder};
 
 use std::path::{Path, PathBuf};

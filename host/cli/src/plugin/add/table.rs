@@ -1,6 +1,7 @@
 //! The table file of an added plugin: what stands in it, and its head, by which `plugin remove` knows what `add` made.
 
-use super::answers::{Answers, Kept, quoted};
+use super::answers::{Answers, Kept};
+use crate::ask::quoted;
 
 const MARK: &str = "# Written by `sidenote plugin add`: `sidenote plugin remove` removes it, and what is named here.";
 const COMPONENT: &str = "# component: ";

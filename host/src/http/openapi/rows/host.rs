@@ -78,6 +78,16 @@ pub(super) fn rows(schemas: &mut Schemas) -> Vec<Row> {
             )
             .refuses(&[404]),
         ),
+        (
+            "POST",
+            "/backup",
+            Operation::plain("backup", "Copies the store, while the host runs")
+                .sends(
+                    "application/octet-stream",
+                    "The file of a store; `Content-Digest` has its SHA-256.",
+                )
+                .refuses(&[409, 507]),
+        ),
         ("GET", "/audit", audit(schemas)),
         (
             "GET",

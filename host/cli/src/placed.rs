@@ -10,14 +10,14 @@ use sidenote_terminal::output;
 
 /// What was put in place so far.
 #[derive(Default)]
-pub(super) struct Placed {
+pub(crate) struct Placed {
     files: Vec<PathBuf>,
     folders: Vec<PathBuf>,
 }
 
 impl Placed {
     /// Makes a folder where it isn't there.
-    pub(super) fn folder(&mut self, path: &Path, mode: u32) -> anyhow::Result<()> {
+    pub(crate) fn folder(&mut self, path: &Path, mode: u32) -> anyhow::Result<()> {
         if path.as_os_str().is_empty() || path.is_dir() {
             return Ok(());
         }
@@ -28,7 +28,7 @@ impl Placed {
     }
 
     /// Puts a new file in place, at once and whole. One that is there is left alone.
-    pub(super) fn file(&mut self, path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
+    pub(crate) fn file(&mut self, path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
         let said = || format!("{} can't be written", path.display());
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let part = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
@@ -46,10 +46,10 @@ impl Placed {
     }
 
     /// Leaves everything in place.
-    pub(super) fn keep(self) {}
+    pub(crate) fn keep(self) {}
 
     /// Takes everything out again.
-    pub(super) fn undo(self) {
+    pub(crate) fn undo(self) {
         for file in self.files.iter().rev() {
             if let Err(error) = std::fs::remove_file(file) {
                 output::say(&format!("{} is left behind: {error}", file.display()));
