@@ -63,6 +63,9 @@ fn every_block_is_included_from_a_file_that_is_checked() {
             "c" => &[Some("c")],
             "console" => &[Some("console")],
             "yml" => &[Some("yaml")],
+            "service" => &[Some("ini")],
+            // The container file.
+            "" => &[Some("dockerfile")],
             other => panic!("{page}: nothing is known of .{other}"),
         };
         assert!(languages.contains(&language.as_deref()), "{page}: {include:?} as {language:?}");
