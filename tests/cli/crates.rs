@@ -71,3 +71,21 @@ fn a_build_for_authors_has_what_serves_them() {
         );
     }
 }
+
+#[test]
+fn nothing_is_published_by_accident_and_everything_says_what_it_is() {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["metadata", "--offline", "--locked", "--no-deps", "--format-version=1"]);
+    let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().expect("cargo runs");
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let packages = told["packages"].as_array().expect("packages");
+    assert!(packages.len() > 15, "{} packages", packages.len());
+    for package in packages {
+        let name = &package["name"];
+        // The interface's folder is outside of the crates that are built from it: a package of one couldn't be built.
+        assert_eq!(package["publish"], serde_json::json!([]), "{name} could be published");
+        assert_eq!(package["license"], "MIT OR Apache-2.0", "{name}");
+        let is_guest = name.as_str().is_some_and(|name| name.starts_with("guest-"));
+        assert!(is_guest || package["description"].is_string(), "{name} has no description");
+    }
+}

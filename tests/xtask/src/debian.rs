@@ -17,6 +17,17 @@ pub(crate) fn redis(run: impl Fn(&mut Command) -> Result<(), String>) -> Result<
     if is_there("redis-server") { Ok(()) } else { Err(BY_HAND.to_owned()) }
 }
 
+/// Installs a C compiler for static binaries where it is missing and this machine lets us.
+pub(crate) fn musl(run: impl Fn(&mut Command) -> Result<(), String>) -> Result<(), String> {
+    if is_there("musl-gcc") {
+        return Ok(());
+    }
+    if !can_install() {
+        return Err("a static binary needs musl-gcc: install musl-tools (on Debian: apt-get install musl-tools), then run this again".to_owned());
+    }
+    install("musl-tools", run)
+}
+
 /// Installs Chromium and its driver where they are missing and this machine lets us. Where they can't be had, the tests that need
 /// them say so and are left out.
 pub(crate) fn chromium(

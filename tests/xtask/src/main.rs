@@ -8,6 +8,7 @@ mod javascript;
 mod languages;
 mod made_of;
 mod programs;
+mod release;
 mod side_by_side;
 mod steps;
 
@@ -23,6 +24,7 @@ cargo xtask demo [ARGS…]   build everything the demo needs and run `sidenote d
 cargo xtask test           run every test; check formatting, lints and licences
 cargo xtask guests         build the WebAssembly components: plugins and test guests
 cargo xtask docs           write the book's reference of the plugin interface from wit/
+cargo xtask release [--target TARGET] [--out DIR]   a static binary with all that belongs to it, as an archive
 cargo xtask languages      build a plugin in every language that `plugin new` knows, and measure them: a table
 cargo xtask load [ARGS…]   the load test, release build
 cargo xtask bench [ARGS…]  the benchmarks of all stores as one table, release build
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         "test" => test(),
         "guests" => guests().and_then(|_| javascript::build(&root(), run)),
         "docs" => docs::write(&root()),
+        "release" => release::release(rest),
         "languages" => languages(rest),
         "load" => measure("load", rest),
         "bench" => measure("bench", rest),
