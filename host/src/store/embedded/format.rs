@@ -69,10 +69,14 @@ pub fn inspect(path: &Path, is_of_today: impl Fn(&[u8]) -> bool) -> Result<FileR
         .len();
     let unusable =
         |error: redb::Error| OpenError::Unusable { path: shown(), cause: error.to_string() };
-    let database = ReadOnlyDatabase::open(path).map_err(|error| match error {
-        redb::DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(shown()),
-        redb::DatabaseError::RepairAborted => OpenError::Unrepaired(shown()),
-        error => unusable(error.into()),
+    let database = ReadOnlyDatabase::open(path).map_err(|error| {
+        if matches!(error, redb::DatabaseError::DatabaseAlreadyOpen) {
+            OpenError::InUse(shown())
+        } else if matches!(error, redb::DatabaseError::RepairAborted) {
+            OpenError::Unrepaired(shown())
+        } else {
+            unusable(error.into())
+        }
     })?;
     let read = || {
         let reading = database.begin_read()?;
