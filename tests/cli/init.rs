@@ -38,10 +38,13 @@ fn init(folder: &Path, args: &[&str]) -> crate::sidenote::Run {
 
 /// The secrets that were made, each for its owner alone.
 fn secrets(folder: &Path) -> Vec<String> {
-    let files = std::fs::read_dir(folder.join("secrets")).unwrap().flatten();
+    let files = std::fs::read_dir(folder.join("secrets")).expect("a step of the test").flatten();
     let mut names = Vec::new();
     for file in files {
-        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            file.metadata().expect("a step of the test").permissions().mode() & 0o777,
+            0o600
+        );
         names.push(file.file_name().to_string_lossy().into_owned());
     }
     names.sort();

@@ -6,26 +6,35 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
+use tokio::time::Instant;
 
 /// The archive; `None` where nobody built one, which is said.
+#[expect(clippy::print_stdout, reason = "a test says what it leaves out")]
 fn archive() -> Option<PathBuf> {
     let Some(folder) = std::env::var_os("SIDENOTE_RELEASE") else {
         println!("left out: SIDENOTE_RELEASE names no folder of a release");
         return None;
     };
-    let mut found = std::fs::read_dir(folder).unwrap().flatten().map(|it| it.path());
+    let mut found =
+        std::fs::read_dir(folder).expect("a step of the test").flatten().map(|it| it.path());
     found.find(|it| it.to_string_lossy().ends_with(".tar.gz"))
 }
 
 /// Unpacks the archive. The folder in it.
 fn unpacked(archive: &Path, to: &Path) -> PathBuf {
-    let tar = Command::new("tar").arg("xzf").arg(archive).arg("-C").arg(to).status().unwrap();
+    let tar = Command::new("tar")
+        .arg("xzf")
+        .arg(archive)
+        .arg("-C")
+        .arg(to)
+        .status()
+        .expect("a step of the test");
     assert!(tar.success());
-    std::fs::read_dir(to).unwrap().flatten().next().expect("a folder").path()
+    std::fs::read_dir(to).expect("a step of the test").flatten().next().expect("a folder").path()
 }
 
 /// A program in a root that has nothing but what is in this folder, as nobody in particular.
@@ -62,9 +71,13 @@ fn call(address: &str, path: &str, headers: &str, body: &str) -> Option<String> 
 fn first_note(root: &Path, program: &str, plugins: &str) -> Duration {
     let began = Instant::now();
     let data = root.join("data");
-    std::fs::create_dir_all(&data).unwrap();
-    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o777)).unwrap();
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    std::fs::create_dir_all(&data).expect("a step of the test");
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o777))
+        .expect("a step of the test");
+    let address = std::net::TcpListener::bind("127.0.0.1:0")
+        .expect("a step of the test")
+        .local_addr()
+        .expect("a step of the test");
     let address = address.to_string();
     let init = inside(root, program)
         .args([
@@ -78,16 +91,18 @@ fn first_note(root: &Path, program: &str, plugins: &str) -> Duration {
         ])
         .args(["--listen", &address])
         .output()
-        .unwrap();
+        .expect("a step of the test");
     assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
     let mut run = inside(root, program);
     run.args(["run", "--config", "/data/sidenote.toml"]).stdout(Stdio::piped());
     // It ends with the test, whatever becomes of that.
-    let mut host = Running(run.process_group(0).spawn().unwrap());
-    let secret = std::fs::read(data.join("secrets/connector")).unwrap();
-    let token = std::fs::read_to_string(data.join("secrets/server-token")).unwrap();
+    let mut host = Running(run.process_group(0).spawn().expect("a step of the test"));
+    let secret = std::fs::read(data.join("secrets/connector")).expect("a step of the test");
+    let token =
+        std::fs::read_to_string(data.join("secrets/server-token")).expect("a step of the test");
     let event = r#"{"type":"actions","product_id":"shop","session_id":"s1","forwarded_at":1.0,"actions":[{"title":"click","description":"Clicked \"Export\"","canonical_url":"https://app.example.com/","raw_url":"https://app.example.com/","index":0,"type":"click","timestamp_start":1.0,"timestamp_end":1.0}]}"#;
-    let mac = Hmac::<Sha256>::new_from_slice(&secret).unwrap().chain_update(event);
+    let mac =
+        Hmac::<Sha256>::new_from_slice(&secret).expect("a step of the test").chain_update(event);
     let signed =
         format!("x-connector-signature: sha256={}\r\n", hex::encode(mac.finalize().into_bytes()));
     let bearer = format!("authorization: Bearer {token}\r\n");
@@ -100,7 +115,9 @@ fn first_note(root: &Path, program: &str, plugins: &str) -> Duration {
     let link = r#"{"product_id":"shop","session_id":"s1","conversation_id":"c1"}"#;
     assert!(accepted(call(&address, "/sessions/link", &bearer, link)), "it isn't linked");
     let mut note = String::new();
-    BufReader::new(host.0.stdout.take().unwrap()).read_line(&mut note).unwrap();
+    BufReader::new(host.0.stdout.take().expect("a step of the test"))
+        .read_line(&mut note)
+        .expect("a step of the test");
     assert!(note.contains("Clicked") && note.contains("c1"), "{note}");
     began.elapsed()
 }

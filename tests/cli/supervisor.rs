@@ -5,9 +5,10 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sidenote_tests::{DEADLINE, binary, compiled, components};
+use tokio::time::Instant;
 
 use crate::sidenote::sidenote;
 
@@ -38,7 +39,10 @@ struct Passed<'a> {
 }
 
 fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    TcpListener::bind("127.0.0.1:0")
+        .expect("a step of the test")
+        .local_addr()
+        .expect("a step of the test")
 }
 
 /// A connector pushes, and the console has what people did.
@@ -65,13 +69,14 @@ ingest_secret = {{ file = "secret" }}
 
 impl Service {
     fn start(passed: Passed<'_>) -> Self {
-        let (folder, listen) = (tempfile::tempdir().unwrap(), free_address());
+        let (folder, listen) = (tempfile::tempdir().expect("a step of the test"), free_address());
         let config = folder.path().join("sidenote.toml");
-        std::fs::write(&config, configuration(listen)).unwrap();
-        std::fs::write(folder.path().join("secret"), "connector-secret").unwrap();
+        std::fs::write(&config, configuration(listen)).expect("a step of the test");
+        std::fs::write(folder.path().join("secret"), "connector-secret")
+            .expect("a step of the test");
         let path = folder.path().join("notify");
-        let told = UnixDatagram::bind(&path).unwrap();
-        told.set_read_timeout(Some(DEADLINE)).unwrap();
+        let told = UnixDatagram::bind(&path).expect("a step of the test");
+        told.set_read_timeout(Some(DEADLINE)).expect("a step of the test");
         let mut command = match passed.socket {
             None => Command::new(binary()),
             Some((name, addr)) => {
@@ -112,14 +117,19 @@ impl Service {
 
     fn signal(&self, signal: &str) {
         let sent = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status();
-        assert!(sent.unwrap().success());
+        assert!(sent.expect("a step of the test").success());
     }
 
     /// Waits for its end: the exit code, and what it wrote.
     fn ended(mut self) -> (Option<i32>, String) {
         let mut said = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-        (self.child.wait().unwrap().code(), said)
+        self.child
+            .stderr
+            .take()
+            .expect("a step of the test")
+            .read_to_string(&mut said)
+            .expect("a step of the test");
+        (self.child.wait().expect("a step of the test").code(), said)
     }
 }
 
