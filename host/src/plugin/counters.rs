@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::bindings::v0_1::sidenote::plugin::types as wit;
-use super::exports::Interface;
-use super::pool::Stopped;
+use super::interface::Interface;
 use super::state::LastTrap;
+use super::stopped::Stopped;
 use crate::egress::{Incoming, SendError};
 use crate::histogram::{Distribution, Histogram};
 use crate::outbox::note::Crash;

@@ -1,37 +1,17 @@
-//! The interfaces that a plugin can export: what they are called, which of them a component has, and an
-//! instance's functions.
+//! Which of the interfaces a component exports, and an instance's functions.
 
 use wasmtime::component::{Instance, InstancePre};
 
 use super::bindings::v0_1::exports::sidenote::plugin as v0_1;
 use super::instance::State;
+pub(super) use super::interface::Interface;
+use super::interface::interfaces;
 use crate::outbox::sink_delivery::Roles;
 use wasmtime::Store;
 
-/// Makes [`Interface`], [`Indices`] and [`Exports`] of one version's list.
+/// Makes [`Indices`] and [`Exports`] of one version's list.
 macro_rules! exports {
     ($version:ident, $number:literal: $($field:ident $name:ident $short:literal),* $(,)?) => {
-        /// An interface that a plugin can export.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(super) enum Interface {
-            $(#[doc = concat!("`", $short, "`")] $name),*
-        }
-
-        impl Interface {
-            /// All of them, in the order in which they are told.
-            pub(super) const ALL: &[Self] = &[$(Self::$name),*];
-
-            /// The name within the package.
-            pub(super) const fn short(self) -> &'static str {
-                match self { $(Self::$name => $short),* }
-            }
-
-            /// The name by which a component exports it.
-            pub(super) fn full(self) -> &'static str {
-                match self { $(Self::$name => concat!("sidenote:plugin/", $short, "@", $number)),* }
-            }
-        }
-
         /// Where the exports of a component are.
         pub(super) struct Indices {
             $($field: Option<$version::$field::GuestIndices>),*
@@ -75,16 +55,7 @@ macro_rules! exports {
     };
 }
 
-exports! {
-    v0_1, "0.1.0":
-    writer Writer "writer",
-    redactor Redactor "redactor",
-    finder Finder "finder",
-    webhook Webhook "webhook",
-    messenger Messenger "messenger",
-    sink Sink "sink",
-    trigger Trigger "trigger",
-}
+interfaces!(exports);
 
 /// An exported interface that isn't what its name says.
 pub(super) struct Misfit {
@@ -92,13 +63,6 @@ pub(super) struct Misfit {
     pub(super) interface: Interface,
     /// What doesn't fit.
     pub(super) error: wasmtime::Error,
-}
-
-impl Interface {
-    /// The full names of all, for people.
-    pub(super) fn list() -> String {
-        Self::ALL.iter().map(|it| it.full()).collect::<Vec<_>>().join(", ")
-    }
 }
 
 fn exported(pre: &InstancePre<State>, interface: Interface) -> bool {

@@ -15,6 +15,7 @@ use super::instance;
 use super::lines::Lines;
 use super::source;
 use super::state::InstanceState;
+pub(super) use super::stopped::Stopped;
 use super::supervise::{Condition, Supervisor};
 use super::trap::{self, Told};
 use crate::config::{Isolation, PluginLimits, Sha256};
@@ -97,28 +98,6 @@ impl Warm {
     fn hoards(&mut self, limits: &PluginLimits) -> bool {
         self.live.store.data_mut().handles_held() > limits.handles / 2
     }
-}
-
-/// Why a call has no answer of the guest.
-#[derive(Debug)]
-pub(super) enum Stopped {
-    /// All instances were busy: the guest never saw the call.
-    Busy {
-        /// How long was waited.
-        waited: Duration,
-    },
-    /// No instance came up: the guest never saw the call.
-    Start {
-        /// Why not.
-        message: String,
-    },
-    /// The guest trapped or was stopped.
-    Crashed {
-        /// How.
-        crash: Crash,
-        /// What happened.
-        message: String,
-    },
 }
 
 impl Shared {
