@@ -66,7 +66,7 @@ pub(super) fn generate(command: GenerateCommand) -> anyhow::Result<()> {
     match command {
         GenerateCommand::Completions(args) => completions(&args),
         GenerateCommand::Man(args) => man(&args),
-        GenerateCommand::Openapi(args) => document(&sidenote::http::openapi(), args.out.as_deref()),
+        GenerateCommand::Openapi(args) => document(sidenote::http::openapi(), args.out.as_deref()),
         GenerateCommand::ConfigSchema(args) => {
             document(&sidenote::config::schema(), args.out.as_deref())
         }

@@ -177,7 +177,8 @@ fn the_reference_file_tells_the_keys_and_defaults_of_the_redis_store() {
     // Those of the embedded store stand outside of the comment.
     let mut known: Vec<_> = known.filter(|key| !["path", "reserve"].contains(&&***key)).collect();
     let mut written = written;
-    (known.sort(), written.sort());
+    known.sort();
+    written.sort();
     assert_eq!(written, known);
 
     let Store::Redis(redis) = config else { panic!("{config:?}") };

@@ -7,6 +7,9 @@ use serde_json::{Map, Value, json};
 /// Stands for any name that an operator gives: `[streams.NAME]`.
 pub(super) const ANY: &str = "*";
 
+/// Words, and the keys that are there where each stands.
+type Words = Vec<(&'static str, BTreeSet<String>)>;
+
 /// A table.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
@@ -16,7 +19,7 @@ pub(super) struct Tree {
     /// Exactly one of these keys is there.
     pub(super) one_of: Vec<&'static str>,
     /// The key whose word says which others there are, and those of each word. The first is the default.
-    by_word: Option<(&'static str, Vec<(&'static str, BTreeSet<String>)>)>,
+    by_word: Option<(&'static str, Words)>,
     /// Whether keys that are told belong to the last word.
     of_word: bool,
 }
