@@ -10,7 +10,8 @@ use crate::sidenote::sidenote;
 
 /// Sits at a terminal: answers each question when it is asked, and repeats all that was shown.
 const AT_A_TERMINAL: &str = r#"
-import os, pty, sys
+import os, pty, signal, sys, termios, time
+signal.alarm(60)
 answers = sys.argv[1].split("|")
 pid, terminal = pty.fork()
 if pid == 0:
@@ -25,6 +26,9 @@ while True:
         break
     shown += piece
     if answers and b"%d of 6" % (7 - len(answers)) in shown and shown.endswith(b"\n"):
+        # What is typed before the terminal hides it is thrown away.
+        while len(answers) == 4 and termios.tcgetattr(terminal)[3] & termios.ECHO:
+            time.sleep(0.01)
         os.write(terminal, answers.pop(0).encode() + b"\n")
 sys.stdout.buffer.write(shown)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))

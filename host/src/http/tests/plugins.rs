@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::outbox::trouble::{FaultKind, LastError};
-use crate::plugin::{CacheTotals, Health, PluginState, ReloadTotals};
+use crate::plugin::{CacheTotals, Health, LastTrap, PluginState, ReloadTotals};
 
 pub(super) fn report() -> PluginsReport {
     let state = PluginState {
@@ -22,7 +22,12 @@ pub(super) fn report() -> PluginsReport {
         repeats: 6,
         swaps: 1,
         mean_call_ms: Some(12.5),
-        last_trap: None,
+        last_trap: Some(LastTrap {
+            at: 19.5,
+            code: "trap".into(),
+            version: "0123456789ab".to_owned(),
+            backtrace: vec!["post_note".to_owned()],
+        }),
     };
     PluginsReport {
         plugins: vec![PluginReport {
@@ -66,6 +71,10 @@ async fn plugins_are_listed_for_the_bearer_only() {
             "health": "held_back", "held_back_until": 1.5, "webhooks_trap": true, "failed": null,
             "refused": "compile: no", "next_step": null,
             "calls": 4, "failures": 3, "traps": 2, "repeats": 6, "swaps": 1, "disabled": null, "breaker": null,
+            "mean_call_ms": 12.5,
+            "last_trap": {
+                "at": 19.5, "code": "trap", "version": "0123456789ab", "backtrace": ["post_note"],
+            },
             "last_error": {
                 "at": 20.5, "kind": "auth", "code": "401", "message": "token_revoked", "since": 1.5,
                 "failures": 7,
