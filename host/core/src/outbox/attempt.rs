@@ -61,8 +61,8 @@ pub enum Asked {
 pub struct Attempts(u32, Vec<Attempt>);
 
 /// One attempt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Stored", into = "Stored")]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "Stored")]
 pub struct Attempt {
     /// When it went on record, before anything was sent.
     pub began: Timestamp,
@@ -70,7 +70,7 @@ pub struct Attempt {
     pub took: Option<Duration>,
     /// The version of the plugin: what its manifest says, `+`, and the first digits of its content's hash. Empty where
     /// that isn't known.
-    pub version: String,
+    pub version: Arc<str>,
     /// What the platform said of an earlier attempt without an outcome, where it was asked first.
     pub asked: Option<Asked>,
     /// How it ended.
@@ -246,10 +246,12 @@ impl Attempts {
             self.1.remove(FIRST);
             self.0 = self.0.saturating_add(1);
         }
+        // Most have one.
+        self.1.reserve_exact(1);
         self.1.push(Attempt {
             began: at,
             took: None,
-            version: String::new(),
+            version: Arc::default(),
             asked: None,
             status: Status::UnderWay,
             fault: None,
@@ -279,7 +281,7 @@ impl Attempts {
             return;
         };
         last.took = Some(course.took);
-        last.version = short(course.version.as_deref().unwrap_or_default(), MAX_VERSION);
+        last.version = course.version.as_ref().map(bounded).unwrap_or_default();
         (last.asked, last.status, last.fault) = (course.asked, status, fault);
     }
 }
@@ -290,37 +292,51 @@ fn short(text: &str, most: usize) -> String {
     printable_line(text).into_owned()
 }
 
+/// The name of a version, which all its attempts share where it is one that may be shown as it is.
+fn bounded(version: &Arc<str>) -> Arc<str> {
+    let plain = version.len() <= MAX_VERSION && version.bytes().all(|byte| byte.is_ascii_graphic());
+    if plain { version.clone() } else { short(version, MAX_VERSION).into() }
+}
+
 /// An attempt as it is stored: without the names of its fields, which would be longer than what is in them.
 #[derive(Serialize, Deserialize)]
-struct Stored(Timestamp, Option<u32>, String, u8, Option<u8>, Option<StoredFault>);
+struct Stored<Text = Arc<str>, Words = String>(
+    Timestamp,
+    Option<u32>,
+    Text,
+    u8,
+    Option<u8>,
+    Option<StoredFault<Words>>,
+);
 
 /// Code, message, whether bytes left, why it isn't tried any more, and else when it is tried again.
 #[derive(Serialize, Deserialize)]
-struct StoredFault(String, String, u8, Option<u8>, Timestamp);
+struct StoredFault<Words = String>(Words, Words, u8, Option<u8>, Timestamp);
 
-impl From<Attempt> for Stored {
-    fn from(attempt: Attempt) -> Self {
-        let Attempt { began, took, version, asked, status, fault } = attempt;
+impl Serialize for Attempt {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let millis = |took: Duration| u32::try_from(took.as_millis()).unwrap_or(u32::MAX);
-        let asked = asked.map(|asked| match asked {
+        let asked = self.asked.map(|asked| match asked {
             Asked::Found => 0,
             Asked::NotFound => 1,
             Asked::CannotTell => 2,
             Asked::Failed => 3,
         });
-        let fault = fault.map(|Fault { code, message, sent, then }| {
+        let fault = self.fault.as_ref().map(|Fault { code, message, sent, then }| {
             let sent = match sent {
                 Sent::NotSent => 0,
                 Sent::Unknown => 1,
                 Sent::Sent => 2,
             };
             let (end, again) = match then {
-                Then::Again(at) => (None, at),
+                Then::Again(at) => (None, *at),
                 Then::End(because) => (Some(because.code()), Timestamp::default()),
             };
-            StoredFault(code, message, sent, end, again)
+            StoredFault(&**code, &**message, sent, end, again)
         });
-        Self(began, took.map(millis), version, status.code(), asked, fault)
+        let status = self.status.code();
+        Stored(self.began, self.took.map(millis), &*self.version, status, asked, fault)
+            .serialize(serializer)
     }
 }
 

@@ -100,7 +100,9 @@ pub(super) fn entries(attempts: &Attempts) -> Vec<AttemptEntry> {
             duration_ms: attempt
                 .took
                 .map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
-            version: Some(attempt.version.clone()).filter(|version| !version.is_empty()),
+            version: Some(&attempt.version)
+                .filter(|version| !version.is_empty())
+                .map(ToString::to_string),
             status: attempt.status,
             asked_first: attempt.asked,
             code: fault.map(|fault| fault.code.clone()),
