@@ -55,11 +55,13 @@ pub enum Table {
     Key,
     /// What people changed, a row each, the newest first. Grouped by 256 of them.
     Audit,
+    /// What ended and has no other row, by session: what sinks accepted, messages, redactions.
+    Ended,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Session,
         Self::Open,
         Self::Outbox,
@@ -83,6 +85,7 @@ impl Table {
         Self::Message,
         Self::Key,
         Self::Audit,
+        Self::Ended,
     ];
 }
 

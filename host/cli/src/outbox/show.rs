@@ -54,7 +54,9 @@ pub(super) fn text(delivery: &Delivery) -> String {
     if let Some(redaction) = &delivery.redaction {
         let when = utc(redaction.since);
         lines.push(String::new());
-        lines.push(format!("to be redacted since {when}: {}", word(&redaction.why)));
+        let end = redaction.ended.map(|end| format!("; {} {}", word(&end.how), utc(end.at)));
+        let end = end.unwrap_or_default();
+        lines.push(format!("to be redacted since {when}: {}{end}", word(&redaction.why)));
         lines.extend(attempts(&redaction.attempts, redaction.attempts_left_out));
     }
     let text = delivery.text.iter().flat_map(|text| text.0.lines());

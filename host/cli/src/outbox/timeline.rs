@@ -89,6 +89,7 @@ pub(super) fn text(moments: &[Moment], with_heads: bool) -> String {
             | Happened::Dead { .. }
             | Happened::Redact { .. }
             | Happened::RedactAttempt { .. }
+            | Happened::Ended { .. }
             | Happened::Offer { .. } => Vec::new(),
         };
         let texts = texts.into_iter().flat_map(|text| text.0.lines());
@@ -129,6 +130,7 @@ fn cells(moment: &Moment) -> [String; HEADS.len()] {
             (Some(id), reason.as_deref().map(escaped).unwrap_or_default())
         }
         Happened::Redact { id, why } => (Some(id), word(why)),
+        Happened::Ended { id, state } => (Some(id), state.name().replace('_', " ")),
         Happened::Offer { trigger, decision, id, until, times, failure, .. } => {
             let times = if *times > 1 { format!(", {times} times") } else { String::new() };
             let until = until.map(|until| format!(", until {}", utc(until))).unwrap_or_default();

@@ -19,7 +19,7 @@ use crate::session::batch::Entry;
 use crate::session::state::{Record, Target};
 
 /// The tables that are grouped by session.
-pub const OF_SESSION: [Table; 13] = [
+pub const OF_SESSION: [Table; 14] = [
     Table::Session,
     Table::Open,
     Table::Outbox,
@@ -33,6 +33,7 @@ pub const OF_SESSION: [Table; 13] = [
     Table::SinkDead,
     Table::Help,
     Table::Message,
+    Table::Ended,
 ];
 
 /// Sessions that are to be erased.

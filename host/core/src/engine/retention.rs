@@ -17,7 +17,7 @@ const PAGE: usize = 4096;
 const LARGE_PAGE: usize = 256;
 
 /// Tables whose rows expire.
-const TABLES: [(Table, usize); 8] = [
+const TABLES: [(Table, usize); 9] = [
     (Table::Session, PAGE),
     (Table::Dead, LARGE_PAGE),
     (Table::SinkDead, LARGE_PAGE),
@@ -26,6 +26,7 @@ const TABLES: [(Table, usize); 8] = [
     (Table::History, LARGE_PAGE),
     (Table::Talk, PAGE),
     (Table::OfferTimes, LARGE_PAGE),
+    (Table::Ended, PAGE),
 ];
 
 /// When the rows are looked at for what has expired, and how far each table was.

@@ -152,6 +152,8 @@ coded! {
         Memory = 12,
         /// The plugin can't be called at the moment: nothing was sent.
         Unavailable = 13,
+        /// The platform was asked for what an earlier attempt may have brought, and didn't say that it has it.
+        Asked = 14,
     }
 }
 
@@ -261,6 +263,11 @@ impl Attempts {
     /// The one under way ended well.
     pub fn succeed(&mut self, course: &Course) {
         self.end(course, Status::Sent, None);
+    }
+
+    /// The one under way ended with an answer that is neither success nor failure, and isn't followed by another.
+    pub fn end_as(&mut self, course: &Course, status: Status) {
+        self.end(course, status, None);
     }
 
     /// The one under way failed.
@@ -421,7 +428,7 @@ mod tests {
 
     #[test]
     fn every_word_has_a_code_of_its_own() {
-        (0..=13).for_each(|code| assert_eq!(Status::coded(code).code(), code));
+        (0..=14).for_each(|code| assert_eq!(Status::coded(code).code(), code));
         (0..=3).for_each(|code| assert_eq!(Because::coded(code).code(), code));
         assert_eq!((Status::coded(99), Because::coded(99)), (Status::Permanent, Because::Refused));
     }

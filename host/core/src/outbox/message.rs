@@ -11,7 +11,7 @@ use crate::backoff::Backoff;
 use crate::clock::Timestamp;
 use crate::ids::{ConversationId, PluginName, SessionKey};
 use crate::offers::content::Offer;
-use crate::outbox::attempt::{Attempts, Because, Course, Then};
+use crate::outbox::attempt::{Attempts, Because, Course, Status, Then};
 use crate::outbox::note::{FailureKind, PostError, Posted};
 use crate::replies::answer::Reply;
 use crate::rules::Delivery;
@@ -256,10 +256,14 @@ impl Job {
         let asked = self.unknown_since;
         let error = match outcome {
             Ok(Sending::Posted(posted)) => {
+                self.tries.succeed(course);
                 return Some(Ended::Delivered(posted, asked.unwrap_or(now)));
             }
             // That it isn't found is no proof: what platforms search lags, and plugins can't always ask.
-            Ok(Sending::NotThere | Sending::CantTell) => return Some(Ended::Unknown),
+            Ok(Sending::NotThere | Sending::CantTell) => {
+                self.tries.end_as(course, Status::Asked);
+                return Some(Ended::Unknown);
+            }
             Err(error) => error,
         };
         if asked.is_none() {

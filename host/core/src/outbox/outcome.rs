@@ -110,7 +110,10 @@ impl Crash {
 }
 
 /// What became of a note that was to be redacted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
 pub enum Redaction {
     /// It is gone, or wasn't there any more.
     Removed,

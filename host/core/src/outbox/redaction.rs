@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::backoff::Backoff;
 use crate::clock::Timestamp;
-use crate::outbox::attempt::{Attempts, Because, Course, Then};
+use crate::outbox::attempt::{Attempts, Because, Course, Status, Then};
 use crate::outbox::note::{FailureKind, PostError, Redaction, SentNote};
 use crate::rules::Delivery;
 
@@ -314,6 +314,10 @@ impl Queue {
         let job = self.jobs.get_mut(&seq).filter(|job| job.state == State::InFlight)?;
         let error = match outcome {
             Ok(redaction) => {
+                match redaction {
+                    Redaction::Removed | Redaction::Overwritten => job.tries.succeed(course),
+                    Redaction::Unsupported => job.tries.end_as(course, Status::Invalid),
+                }
                 return Some(Finished::Ended(Box::new(self.jobs.remove(&seq)?), redaction));
             }
             Err(error) => error,
@@ -339,6 +343,7 @@ impl Queue {
         let aged = job.since + MAX_AGE <= now;
         match verdict {
             Verdict::Gone => {
+                job.tries.succeed(course);
                 let job = self.jobs.remove(&seq)?;
                 return Some(Finished::Ended(Box::new(job), Redaction::Removed));
             }

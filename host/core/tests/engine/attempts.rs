@@ -9,9 +9,14 @@ use sidenote_core::offers::content::Offer;
 use sidenote_core::outbox::attempt::{
     Asked, Attempt, Attempts, Because, FIRST, LATEST, Status, Then,
 };
+use sidenote_core::outbox::ended::{
+    EndedDelivery, EndedKind, MAX_ENDED, MessageEnd, MessageKind, What, number,
+};
 use sidenote_core::outbox::lane::{DeadLetter, Progress};
 use sidenote_core::outbox::message::Job as MessageJob;
-use sidenote_core::outbox::note::{Crash, FailureKind, LimitScope, Posted, Sent, SentNote};
+use sidenote_core::outbox::note::{
+    Crash, FailureKind, LimitScope, Posted, Redaction, Sent, SentNote,
+};
 use sidenote_core::outbox::redaction::{Job, Why};
 use sidenote_core::outbox::sink_delivery::SinkDelivery;
 use sidenote_core::rows::Table;
@@ -22,7 +27,7 @@ use crate::words::{
     CHAT, VERSION, crashed, decide, decide_sink, ended, erase, fails, key, limited, settings,
     settings_of, summary, took,
 };
-use crate::world::{HOUR, SECOND, World};
+use crate::world::{DAY, HOUR, SECOND, World};
 
 /// An attempt in short: how it ended, and what was decided.
 fn short(attempt: &Attempt) -> (Status, Option<&str>, Option<Because>) {
@@ -184,8 +189,29 @@ fn what_waits_for_a_sink_has_its_log_while_it_waits_and_as_a_dead_letter() {
     let waiting: Progress = world.row(Table::SinkAttempt, "s", 1);
     assert_eq!(waiting.tries.kept().len(), 3);
     world.answer_all(took);
-    let left = [Table::SinkAttempt, Table::SinkDead].map(|table| world.count(table));
-    assert_eq!(left, [0, 0], "nothing of it stays");
+    let left = [Table::SinkQueue, Table::SinkAttempt, Table::SinkDead];
+    assert_eq!(left.map(|table| world.count(table)), [0, 0, 0], "it waits no more");
+    let kept: EndedDelivery = world.row(Table::Ended, "s", number(EndedKind::Sink, 1));
+    let What::Sink(sink) = &kept.what else { panic!("it is something for a sink") };
+    assert_eq!((&*sink.plugin, sink.seq, sink.actions), ("sink", 1, 1));
+    assert_eq!(all(&sink.tries).last(), Some(&(Status::Sent, None, None)));
+    assert_eq!((sink.tries.kept().len(), kept.at), (3, world.now));
+}
+
+#[test]
+fn what_sinks_accepted_is_kept_for_the_latest_of_a_session_and_for_a_time() {
+    let mut world = World::new(settings_of(&["sink"], Delivery::default()));
+    world.sink("sink", false);
+    for n in 0..MAX_ENDED + 3 {
+        world.tell(crate::words::acts("s", &[&format!("it {n}")]));
+        world.answer_all(took);
+    }
+    assert_eq!(world.count(Table::Ended) as u64, MAX_ENDED);
+    let at = world.now;
+    world.sweep_at(at + DAY * 30);
+    assert_ne!(world.count(Table::Ended), 0);
+    world.sweep_at(at + DAY * 30 + SECOND);
+    assert_eq!(world.count(Table::Ended), 0, "as long as dead letters are");
 }
 
 #[test]
@@ -211,6 +237,33 @@ fn a_message_has_its_log_while_it_is_on_its_way() {
     }
     world.tell(Command::Ended(it));
     assert_eq!(world.count(Table::Message), 0);
+    let kept: EndedDelivery = world.row(Table::Ended, "s", number(EndedKind::Message, 1));
+    let What::Message(message) = &kept.what else { panic!("it is a message") };
+    assert_eq!((message.kind, message.how), (MessageKind::Offer, MessageEnd::Delivered));
+    let told = all(&message.tries);
+    assert_eq!(told.iter().map(|it| it.0).collect::<Vec<_>>(), [Status::Transient, Status::Sent]);
+}
+
+#[test]
+fn a_redaction_that_is_done_is_told_with_its_note_until_somebody_is_erased() {
+    let mut world = World::linked(settings(), &["s"]);
+    world.post("s", 1);
+    world.tell(summary("s", "It", Covers::Next(1)));
+    world.answer(took());
+    world.answer(fails(FailureKind::Transient));
+    world.pass(SECOND * 5);
+    world.answer_all(took);
+    assert_eq!(world.count(Table::Redact), 0);
+    let kept: EndedDelivery = world.row(Table::Ended, "s", number(EndedKind::Redaction, 1));
+    let What::Redaction(ended) = &kept.what else { panic!("it is a redaction") };
+    assert_eq!((ended.redaction, ended.job.why), (Redaction::Removed, Why::Replaced));
+    assert_eq!(all(&ended.job.note.tries), [(Status::Sent, None, None)]);
+    assert_eq!(all(&ended.job.tries).last(), Some(&(Status::Sent, None, None)));
+    world.tell(erase(&["s"], false));
+    world.pass(SECOND * 5);
+    world.answer_all(took);
+    let left = [Table::Ended, Table::Sent, Table::Redact].map(|table| world.count(table));
+    assert_eq!(left, [0, 0, 0]);
 }
 
 #[test]

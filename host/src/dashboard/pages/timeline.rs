@@ -17,7 +17,7 @@ use crate::dashboard::guard;
 use crate::dashboard::login::Scope;
 use crate::dashboard::visitor::Visitor;
 use crate::dashboard::wording::{self, count, moment};
-use crate::engine::ledger::{AttemptDecision, AttemptEntry, Happened, Moment};
+use crate::engine::ledger::{AttemptDecision, AttemptEntry, DeliveryState, Happened, Moment};
 use crate::ids::{ProductId, SessionId, SessionKey};
 use crate::outbox::delivery_id::DeliveryId;
 use crate::outbox::redaction::Why;
@@ -200,6 +200,10 @@ fn what(it: &Happened, now: Timestamp) -> Markup {
                     Why::Replaced => "a summary stands in its place",
                     Why::Erased => "its person or session is erased",
                 }
+            }
+            Happened::Ended { id, state } => {
+                (chip(if *state == DeliveryState::Redacted { "" } else { "warn" }, &words(state.name())))
+                " " span.id { (id) }
             }
             Happened::Offer { trigger, decision, made, until, times, failure, .. } => {
                 (chip(if *made { "good" } else { "" }, if *made { "offer made" } else { "offer" }))

@@ -87,7 +87,8 @@ pub(super) fn entries(attempts: &Attempts) -> Vec<AttemptEntry> {
             (_, Some(Then::End(because))) => (Decision::Dead, None, Some(because)),
             (Status::UnderWay, None) => (Decision::Waits, None, None),
             (Status::CutOff, None) => (Decision::Again, None, None),
-            (_, None) => (Decision::Delivered, None, None),
+            (Status::Sent, None) => (Decision::Delivered, None, None),
+            (_, None) => (Decision::Dead, None, None),
         };
         let bytes_left = match (fault.map(|fault| fault.sent), decision) {
             (Some(Sent::NotSent), _) => BytesLeft::NotSent,

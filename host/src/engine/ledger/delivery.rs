@@ -12,9 +12,12 @@ use crate::clock::Timestamp;
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::outbox::attempt::Attempts;
 use crate::outbox::delivery_id::{DeliveryId, DeliveryKind};
+use crate::outbox::ended::{
+    self, EndedDelivery, EndedKind, MessageEnd, MessageKind, What as Ended,
+};
 use crate::outbox::lane::{DeadLetter, Progress};
 use crate::outbox::message::{Content, Job as MessageJob, State as MessageState};
-use crate::outbox::note::{Note, NoteKind, SentNote};
+use crate::outbox::note::{Note, NoteKind, Redaction, SentNote};
 use crate::outbox::redaction::{Job, State as RedactionState, Why};
 use crate::outbox::sink_delivery::SinkDelivery;
 use crate::store::{Store, StoreError, Table};
@@ -99,6 +102,16 @@ pub enum DeliveryState {
     Redacting,
     /// It was to be redacted, and that isn't tried any more.
     RedactionGivenUp,
+    /// It was redacted: it isn't at the platform any more, or its text isn't.
+    Redacted,
+    /// A message that wasn't sent in time.
+    Late,
+    /// A message that certainly isn't there and isn't tried any more.
+    Failed,
+    /// A message of which nobody knows whether it is there.
+    Unknown,
+    /// A message that wasn't wanted any more.
+    Cancelled,
 }
 
 impl DeliveryState {
@@ -114,6 +127,11 @@ impl DeliveryState {
             Self::Delivered => "delivered",
             Self::Redacting => "redacting",
             Self::RedactionGivenUp => "redaction_given_up",
+            Self::Redacted => "redacted",
+            Self::Late => "late",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+            Self::Cancelled => "cancelled",
         }
     }
 }
@@ -131,13 +149,15 @@ impl From<EntryState> for DeliveryState {
     }
 }
 
-/// That a note is to be redacted.
+/// That a note is to be redacted, or was to be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RedactionEntry {
     /// Why.
     pub why: Why,
     /// When that was decided.
     pub since: f64,
+    /// When it ended, and how.
+    pub ended: Option<RedactionEnd>,
     /// When it is tried again, where a moment is set.
     pub waits_until: Option<f64>,
     /// Why the last attempt failed.
@@ -146,6 +166,15 @@ pub struct RedactionEntry {
     pub attempts: Vec<AttemptEntry>,
     /// How many are left out, behind the first three.
     pub attempts_left_out: u32,
+}
+
+/// How a redaction ended.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct RedactionEnd {
+    /// When.
+    pub at: f64,
+    /// What the platform answered.
+    pub how: Redaction,
 }
 
 /// Looks for a delivery. `text`: with its text, where that is kept. `None`: nothing is known of it, or nothing any more.
@@ -160,7 +189,10 @@ pub async fn delivery(
 ) -> Result<Option<Delivery>, StoreError> {
     let rows = Found { store, id, now, text };
     match id.kind {
-        DeliveryKind::Sink => rows.in_lanes::<SinkDelivery>(SINK_TABLES).await,
+        DeliveryKind::Sink => match rows.in_lanes::<SinkDelivery>(SINK_TABLES).await? {
+            Some(delivery) => Ok(Some(delivery)),
+            None => Ok(rows.ended(EndedKind::Sink).await?.map(|row| ended(&id.key, &row))),
+        },
         DeliveryKind::Message => rows.message().await,
         DeliveryKind::Note => match rows.in_lanes::<Note>(NOTE_TABLES).await? {
             Some(delivery) => Ok(Some(delivery)),
@@ -202,13 +234,24 @@ impl Found<'_> {
         if let Some(job) = self.row::<Job>(Table::Redact).await? {
             return Ok(Some(redacted(key, self.id.seq, &job)));
         }
-        let sent = self.row::<SentNote>(Table::Sent).await?;
-        Ok(sent.map(|sent| delivered(key, self.id.seq, &sent)))
+        let row = self.ended(EndedKind::Redaction).await?;
+        let redacted = row.map(|row| ended(key, &row));
+        let Some(sent) = self.row::<SentNote>(Table::Sent).await? else { return Ok(redacted) };
+        // One that could not be redacted.
+        let redaction = redacted.and_then(|redacted| redacted.redaction);
+        Ok(Some(Delivery { redaction, ..delivered(key, self.id.seq, &sent) }))
+    }
+
+    async fn ended(&self, kind: EndedKind) -> Result<Option<EndedDelivery>, StoreError> {
+        let number = ended::number(kind, self.id.seq);
+        SessionRows { store: self.store, key: &self.id.key }.one(Table::Ended, number).await
     }
 
     async fn message(&self) -> Result<Option<Delivery>, StoreError> {
-        let job = self.row::<MessageJob>(Table::Message).await?;
-        Ok(job.map(|job| message(&job, self.text)))
+        if let Some(job) = self.row::<MessageJob>(Table::Message).await? {
+            return Ok(Some(message(&job, self.text)));
+        }
+        Ok(self.ended(EndedKind::Message).await?.map(|row| ended(&self.id.key, &row)))
     }
 }
 
@@ -269,14 +312,7 @@ fn in_lane<T: Listed>(item: &T, entry: Entry, tries: &Attempts, text: bool) -> D
 /// A note that was delivered.
 pub(super) fn delivered(key: &SessionKey, seq: u64, sent: &SentNote) -> Delivery {
     Delivery {
-        id: DeliveryId::note(key.clone(), seq),
-        state: DeliveryState::Delivered,
-        product: key.product.clone(),
-        session: key.session.clone(),
-        seq,
-        delivery: DeliveryKind::Note,
         kind: kind(sent.kind).to_owned(),
-        plugin: sent.plugin.clone(),
         conversation: Some(sent.conversation.clone()),
         made_at: sent.made.map(Timestamp::as_secs_f64),
         actions: sent.made.map(|_| sent.actions.into()),
@@ -284,16 +320,11 @@ pub(super) fn delivered(key: &SessionKey, seq: u64, sent: &SentNote) -> Delivery
         idempotency_key: sent.idempotency_key.clone(),
         note_id: sent.note_id.clone(),
         delivered_at: Some(sent.at.as_secs_f64()),
-        dead_lettered_at: None,
-        waits_until: None,
-        expires_at: None,
-        reason: None,
         resent_of: sent.resent_of.map(|of| DeliveryId::note(key.clone(), of)),
         stays: sent.stays,
         attempts: entries(&sent.tries),
         attempts_left_out: sent.tries.left_out(),
-        redaction: None,
-        text: None,
+        ..bare(key, DeliveryKind::Note, seq, &sent.plugin, DeliveryState::Delivered)
     }
 }
 
@@ -306,18 +337,109 @@ pub(super) fn redacted(key: &SessionKey, seq: u64, job: &Job) -> Delivery {
             (DeliveryState::Redacting, None)
         }
     };
-    let redaction = RedactionEntry {
-        why: job.why,
-        since: job.since.as_secs_f64(),
-        waits_until,
-        reason: job.failure.clone(),
-        attempts: entries(&job.tries),
-        attempts_left_out: job.tries.left_out(),
-    };
+    let redaction = RedactionEntry { waits_until, ..redaction(job) };
     let known = job.note.note_id.is_some();
     let note = delivered(key, seq, &job.note);
     let delivered_at = note.delivered_at.filter(|_| known);
     Delivery { state, delivered_at, redaction: Some(redaction), ..note }
+}
+
+fn redaction(job: &Job) -> RedactionEntry {
+    RedactionEntry {
+        why: job.why,
+        since: job.since.as_secs_f64(),
+        ended: None,
+        waits_until: None,
+        reason: job.failure.clone(),
+        attempts: entries(&job.tries),
+        attempts_left_out: job.tries.left_out(),
+    }
+}
+
+/// What ended and has no other row.
+pub(super) fn ended(key: &SessionKey, row: &EndedDelivery) -> Delivery {
+    let at = row.at.as_secs_f64();
+    match &row.what {
+        Ended::Sink(sink) => Delivery {
+            kind: kind(sink.kind).to_owned(),
+            made_at: Some(sink.made.as_secs_f64()),
+            actions: Some(sink.actions.into()),
+            idempotency_key: sink.idempotency_key.clone(),
+            delivered_at: Some(at),
+            attempts: entries(&sink.tries),
+            attempts_left_out: sink.tries.left_out(),
+            ..bare(key, DeliveryKind::Sink, sink.seq, &sink.plugin, DeliveryState::Delivered)
+        },
+        Ended::Message(message) => {
+            let state = match message.how {
+                MessageEnd::Delivered => DeliveryState::Delivered,
+                MessageEnd::Late => DeliveryState::Late,
+                MessageEnd::Failed => DeliveryState::Failed,
+                MessageEnd::Unknown => DeliveryState::Unknown,
+                MessageEnd::Cancelled => DeliveryState::Cancelled,
+            };
+            Delivery {
+                kind: message.kind.name().to_owned(),
+                conversation: Some(message.conversation.clone()),
+                made_at: Some(message.made.as_secs_f64()),
+                idempotency_key: message.idempotency_key.clone(),
+                note_id: message.note_id.clone(),
+                delivered_at: (message.how == MessageEnd::Delivered).then_some(at),
+                expires_at: Some(message.expires.as_secs_f64()),
+                reason: message.failure.clone(),
+                attempts: entries(&message.tries),
+                attempts_left_out: message.tries.left_out(),
+                ..bare(key, DeliveryKind::Message, message.seq, &message.plugin, state)
+            }
+        }
+        Ended::Redaction(ended) => {
+            let note = delivered(key, ended.seq, &ended.job.note);
+            let (state, stays) = match ended.redaction {
+                Redaction::Removed | Redaction::Overwritten => (DeliveryState::Redacted, false),
+                Redaction::Unsupported => (DeliveryState::Delivered, true),
+            };
+            let end = Some(RedactionEnd { at, how: ended.redaction });
+            let redaction = Some(RedactionEntry { ended: end, ..redaction(&ended.job) });
+            Delivery { state, stays, redaction, ..note }
+        }
+    }
+}
+
+/// A delivery of which no more is known than this.
+fn bare(
+    key: &SessionKey,
+    kind: DeliveryKind,
+    seq: u64,
+    plugin: &PluginName,
+    state: DeliveryState,
+) -> Delivery {
+    Delivery {
+        id: DeliveryId { key: key.clone(), kind, seq },
+        state,
+        product: key.product.clone(),
+        session: key.session.clone(),
+        seq,
+        delivery: kind,
+        kind: String::new(),
+        plugin: plugin.clone(),
+        conversation: None,
+        made_at: None,
+        actions: None,
+        through: None,
+        idempotency_key: String::new(),
+        note_id: None,
+        delivered_at: None,
+        dead_lettered_at: None,
+        waits_until: None,
+        expires_at: None,
+        reason: None,
+        resent_of: None,
+        stays: false,
+        attempts: Vec::new(),
+        attempts_left_out: 0,
+        redaction: None,
+        text: None,
+    }
 }
 
 /// A message on its way.
@@ -328,40 +450,25 @@ pub(super) fn message(job: &MessageJob, text: bool) -> Delivery {
         MessageState::Until(at) => (DeliveryState::RetryAt, Some(at.as_secs_f64())),
         MessageState::InFlight => (DeliveryState::InFlight, None),
     };
-    let (kind, said) = match &message.content {
-        Content::Offer(offer) => ("offer", Some(offer.text().to_owned())),
-        Content::Question(offer) => ("question", Some(offer.text().to_owned())),
-        Content::Reply(reply) => ("reply", Some(reply.text.as_str().to_owned())),
-        Content::Removal { .. } => ("removal", None),
+    let said = match &message.content {
+        Content::Offer(offer) | Content::Question(offer) => Some(offer.text().to_owned()),
+        Content::Reply(reply) => Some(reply.text.as_str().to_owned()),
+        Content::Removal { .. } => None,
     };
     let key = &message.key;
     let failure = job.tries.kept().iter().rev().find_map(|attempt| attempt.fault.as_ref());
     Delivery {
-        id: DeliveryId { key: key.clone(), kind: DeliveryKind::Message, seq: message.seq },
-        state,
-        product: key.product.clone(),
-        session: key.session.clone(),
-        seq: message.seq,
-        delivery: DeliveryKind::Message,
-        kind: kind.to_owned(),
-        plugin: message.plugin.clone(),
+        kind: MessageKind::of(&message.content).name().to_owned(),
         conversation: Some(message.conversation.clone()),
         made_at: Some(message.made_at.as_secs_f64()),
-        actions: None,
-        through: None,
         idempotency_key: message.idempotency_key.clone(),
-        note_id: None,
-        delivered_at: None,
-        dead_lettered_at: None,
         waits_until,
         expires_at: Some(message.expires_at.as_secs_f64()),
         reason: failure.map(|fault| fault.reason()),
-        resent_of: None,
-        stays: false,
         attempts: entries(&job.tries),
         attempts_left_out: job.tries.left_out(),
-        redaction: None,
         text: said.filter(|_| text).map(Text),
+        ..bare(key, DeliveryKind::Message, message.seq, &message.plugin, state)
     }
 }
 

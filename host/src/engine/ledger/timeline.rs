@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::attempt::AttemptEntry;
 use super::delivery::{
-    Delivery, NOTE_TABLES, SINK_TABLES, dead_letter, delivered, message, redacted, waiting,
+    Delivery, DeliveryState, NOTE_TABLES, RedactionEntry, SINK_TABLES, dead_letter, delivered,
+    ended, message, redacted, waiting,
 };
 use super::entry::{Listed, Text};
 use super::rows::SessionRows;
@@ -15,6 +16,7 @@ use crate::engine::core::rows::read;
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::offers::log::{Decided, Log};
 use crate::outbox::delivery_id::{DeliveryId, DeliveryKind};
+use crate::outbox::ended::{EndedDelivery, MessageEnd, What as Ended};
 use crate::outbox::lane::{DeadLetter, Progress};
 use crate::outbox::message::Job as MessageJob;
 use crate::outbox::note::{Note, SentNote};
@@ -153,6 +155,13 @@ pub enum Happened {
         #[serde(flatten)]
         attempt: AttemptEntry,
     },
+    /// A delivery ended otherwise: a note was redacted, or a message didn't come to the person.
+    Ended {
+        /// Its id.
+        id: DeliveryId,
+        /// How.
+        state: DeliveryState,
+    },
     /// Something was decided of an offer.
     Offer {
         /// Of which trigger.
@@ -185,6 +194,7 @@ impl Happened {
             Self::Dead { .. } => "dead",
             Self::Redact { .. } => "redact",
             Self::RedactAttempt { .. } => "redact_attempt",
+            Self::Ended { .. } => "ended",
             Self::Offer { .. } => "offer",
         }
     }
@@ -201,7 +211,8 @@ impl Happened {
             Self::Dead { .. } => 6,
             Self::Redact { .. } => 7,
             Self::RedactAttempt { .. } => 8,
-            Self::Offer { .. } => 9,
+            Self::Ended { .. } => 9,
+            Self::Offer { .. } => 10,
         }
     }
 }
@@ -263,6 +274,7 @@ pub async fn timeline(
     told.lanes::<Note>(NOTE_TABLES).await?;
     told.lanes::<SinkDelivery>(SINK_TABLES).await?;
     told.at_platform().await?;
+    told.ended().await?;
     told.help().await?;
     let Told { mut moments, known, waiting_actions, cut, .. } = told;
     if !known && moments.is_empty() {
@@ -398,18 +410,51 @@ impl Told<'_> {
         let jobs = self.rows.all(Table::Redact).await?;
         for (seq, job) in each::<Job>(Table::Redact, jobs) {
             let mut delivery = redacted(key, seq, &job);
-            let attempts = delivery.redaction.take().map(|it| it.attempts).unwrap_or_default();
+            let redaction = delivery.redaction.take();
             let id = delivery.id.clone();
             if job.why == Why::Replaced {
                 self.sent(&job.note, delivery);
             }
-            self.add(job.since, Happened::Redact { id: id.clone(), why: job.why });
-            for attempt in attempts {
-                let at = Timestamp::from_secs_f64(attempt.began_at);
-                self.add(at, Happened::RedactAttempt { id: id.clone(), attempt });
+            self.redaction(&id, redaction);
+        }
+        Ok(())
+    }
+
+    /// What ended and has no other row.
+    async fn ended(&mut self) -> Result<(), StoreError> {
+        let rows = self.rows.all(Table::Ended).await?;
+        for (_, row) in each::<EndedDelivery>(Table::Ended, rows) {
+            let mut delivery = ended(self.rows.key, &row);
+            let (id, state) = (delivery.id.clone(), delivery.state);
+            match &row.what {
+                Ended::Sink(sink) => self.delivery(sink.made, delivery),
+                Ended::Message(message) => {
+                    self.delivery(message.made, delivery);
+                    if message.how != MessageEnd::Delivered {
+                        self.add(row.at, Happened::Ended { id, state });
+                    }
+                }
+                Ended::Redaction(redaction) => {
+                    let told = delivery.redaction.take();
+                    // One that stays is met as the note that it is.
+                    if !delivery.stays {
+                        self.sent(&redaction.job.note, delivery);
+                        self.add(row.at, Happened::Ended { id: id.clone(), state });
+                    }
+                    self.redaction(&id, told);
+                }
             }
         }
         Ok(())
+    }
+
+    fn redaction(&mut self, id: &DeliveryId, redaction: Option<RedactionEntry>) {
+        let Some(RedactionEntry { why, since, attempts, .. }) = redaction else { return };
+        self.add(Timestamp::from_secs_f64(since), Happened::Redact { id: id.clone(), why });
+        for attempt in attempts {
+            let at = Timestamp::from_secs_f64(attempt.began_at);
+            self.add(at, Happened::RedactAttempt { id: id.clone(), attempt });
+        }
     }
 
     fn sent(&mut self, sent: &SentNote, delivery: Delivery) {

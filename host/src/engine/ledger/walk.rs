@@ -199,6 +199,7 @@ fn attempts_of(table: Table) -> Option<(Table, Table)> {
         | Table::Message
         | Table::Key
         | Table::Audit
+        | Table::Ended
         | Table::Kept
         | Table::Scrub => None,
     }

@@ -38,6 +38,7 @@ const fn definition(table: Table) -> Definition {
         Table::Message => "message",
         Table::Key => "key",
         Table::Audit => "audit",
+        Table::Ended => "ended",
     })
 }
 

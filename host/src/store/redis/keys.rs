@@ -76,6 +76,7 @@ fn name(table: Table) -> &'static str {
         Table::Message => "message",
         Table::Key => "key",
         Table::Audit => "audit",
+        Table::Ended => "ended",
     }
 }
 

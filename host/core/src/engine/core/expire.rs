@@ -79,6 +79,7 @@ impl Core {
         self.expire_history(of(Table::History), tx);
         self.expire_talks(of(Table::Talk), tx);
         self.expire_times(of(Table::OfferTimes), tx);
+        self.expire_ended(of(Table::Ended), tx);
         self.keys.expire(tx);
         self.audit.expire(tx);
         let looked_at =
@@ -191,6 +192,17 @@ impl Core {
             let times = read::<Window>(Table::OfferTimes, row.number, value);
             if times.is_some_and(|times| times.last().is_none_or(|last| last < oldest)) {
                 tx.push(delete(Table::OfferTimes, row.group.clone(), row.number));
+            }
+        }
+    }
+
+    /// What ended: it is on record as long as dead letters are.
+    fn expire_ended(&self, page: &Page, tx: &mut Tx) {
+        let oldest = tx.now - self.settings.retention.dead_letters;
+        for (row, value) in page {
+            let age = read::<Age>(Table::Ended, row.number, value);
+            if age.is_some_and(|age| age.at < oldest) {
+                tx.push(delete(Table::Ended, row.group.clone(), row.number));
             }
         }
     }

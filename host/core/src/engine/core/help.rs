@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::engine::core::Core;
+use crate::engine::deliveries::keep_ended;
 use crate::engine::event::What;
 use crate::engine::helping::{
     HelpChange, HelpCommand, HelpError, OfferWish, Turn, times_of_person, times_of_product,
@@ -16,6 +17,7 @@ use crate::offers::log::Decided;
 use crate::offers::refusal::Refusal;
 use crate::offers::tours::Tours;
 use crate::offers::window::{DAY, MINUTE};
+use crate::outbox::ended::EndedDelivery;
 use crate::outbox::message::{Content, Ended, Job, Message};
 use crate::rules::Offers as Rules;
 use crate::session::fsm::Interaction;
@@ -158,6 +160,7 @@ impl Core {
         let now = tx.now;
         let message = &*job.message;
         let (key, seq) = (&message.key, message.seq);
+        keep_ended(key, &EndedDelivery::message(&job, Some(&ended), now), tx);
         let tours = self.registry(key);
         let offer = match &message.content {
             Content::Offer(offer) => offer,

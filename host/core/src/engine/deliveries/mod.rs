@@ -8,11 +8,13 @@
 //! | `messages` | the kind that the person sees: one at a time, never sent twice |
 //! | `redactions` | the kind that waits in no order |
 //! | `orders` | what a person decides |
+//! | `ended` | what ended, kept for a while |
 //! | `call` | what is called, and what comes of it |
 //!
 //! Each kind has queues of its own: a sink that is slow or away holds up neither notes nor other sinks.
 
 mod backlog;
+mod ended;
 mod kind;
 mod lanes;
 mod messages;
@@ -27,6 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use backlog::Backlog;
+pub(super) use ended::keep as keep_ended;
 pub use notes::MAX_SENT;
 
 use self::kind::Kind;
@@ -49,6 +52,7 @@ use crate::clock::Timestamp;
 use crate::ids::{PluginName, SessionKey};
 use crate::outbox::account::Heard;
 use crate::outbox::attempt::{Attempts, Course};
+use crate::outbox::ended::EndedDelivery;
 use crate::outbox::lane::{Lane, State as Attempt};
 use crate::outbox::message::{self, Job as MessageJob, Message, Sending};
 use crate::outbox::note::{Note, PostError, Posted, Redaction, SentNote};
@@ -260,6 +264,7 @@ impl Deliveries {
         let cancelled = cancelled.unwrap_or_default();
         for job in &cancelled {
             tx.push(delete(Table::Message, session_group(key), job.message.seq));
+            ended::keep(key, &EndedDelivery::message(job, None, tx.now), tx);
             tx.touched.push(key.clone());
         }
         cancelled
@@ -291,6 +296,9 @@ impl Deliveries {
     ) -> Vec<MessageJob> {
         let Some(messages) = self.messages.get_mut(key) else { return Vec::new() };
         let taken = messages.take_replies(target, tx);
+        for job in &taken {
+            ended::keep(key, &EndedDelivery::message(job, None, tx.now), tx);
+        }
         tx.touched.push(key.clone());
         taken
     }
@@ -396,7 +404,10 @@ impl Deliveries {
         counters: &Counters,
     ) {
         let result = result.map(|()| Posted { note_id: None, pause: None });
-        ended(&mut self.sinks, delivery, result, course, rules, tx, counters);
+        let accepted = ended(&mut self.sinks, delivery, result, course, rules, tx, counters);
+        if let Some((_, tries)) = accepted {
+            ended::keep(&delivery.key, &EndedDelivery::sink(delivery, tries, tx.now), tx);
+        }
     }
 
     /// A note is remembered as sent. A summary takes the place of what it covers; a note that a summary took the
@@ -490,6 +501,11 @@ impl Deliveries {
         let Some((job, redaction)) = ended else { return false };
         tx.push(delete(Table::Redact, session_group(key), seq));
         let erased = job.why == Why::Erased;
+        // Of somebody who is erased nothing is kept.
+        if !erased {
+            let ended = EndedDelivery::redaction(seq, job.clone(), redaction, tx.now);
+            ended::keep(key, &ended, tx);
+        }
         match redaction {
             Redaction::Removed | Redaction::Overwritten => {
                 counters.redactions_done.add(1);

@@ -1,5 +1,6 @@
 //! Deliveries, timelines and resends, read from rows.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
@@ -14,11 +15,14 @@ use crate::engine::ledger::{
 use crate::ids::{ConversationId, ProductId, SessionId, SessionKey};
 use crate::outbox::attempt::{Attempts, Because, Course, Status, Then};
 use crate::outbox::delivery_id::DeliveryId;
+use crate::outbox::ended::EndedDelivery;
 use crate::outbox::lane::{DeadLetter, Progress, State};
+use crate::outbox::message;
 use crate::outbox::note::{
-    Failure, FailureKind, LimitScope, Note, NoteKind, PostError, Sent, SentNote,
+    Failure, FailureKind, LimitScope, Note, NoteKind, PostError, Redaction, Sent, SentNote,
 };
 use crate::outbox::redaction::{Job, Why};
+use crate::outbox::sink_delivery::{Content, SinkDelivery};
 use crate::rules::{Delivery as Rules, History, Product};
 use crate::session::link::Link;
 use crate::session::packed::Packed;
@@ -80,6 +84,14 @@ fn tried(at: Timestamp, then: Then) -> Attempts {
     let course =
         Course { version: Some("1.0.0+0123abcd".into()), took: S / 4, ..Course::default() };
     tries.fail(&course, &error, then);
+    tries
+}
+
+/// One that failed, and one that succeeded.
+fn succeeded(at: Timestamp) -> Attempts {
+    let mut tries = tried(at, Then::Again(at + S));
+    tries.begin(at + S);
+    tries.succeed(&Course::default());
     tries
 }
 
@@ -160,6 +172,30 @@ async fn full() -> MemoryStore {
     let replaced = SentNote::of(&note(2, None), Some("n-2".to_owned()), NOW + S * 3);
     let job =
         Job { tries: tried(NOW + S * 8, again), ..Job::new(replaced, Why::Replaced, NOW + S * 7) };
+    let note_6 = SentNote::of(&note(6, None), Some("n-6".to_owned()), NOW + S * 6);
+    let note_6 = note_6.with_tries(tried(NOW + S * 5, again));
+    let redacted =
+        Job { tries: succeeded(NOW + S * 8), ..Job::new(note_6, Why::Replaced, NOW + S * 7) };
+    let batch = ActionsPayload { actions: vec![action()], ..ActionsPayload::default() };
+    let sink = SinkDelivery::new(&key(), 1, &"sink".into(), Content::Actions(batch), NOW);
+    let content = message::Content::Removal {
+        offer: 1,
+        trigger: "stuck".to_owned(),
+        message_id: "m".to_owned(),
+    };
+    let message = message::Job::new(Arc::new(message::Message {
+        key: key(),
+        seq: 1,
+        plugin: "bot".into(),
+        conversation: ConversationId::new("c").unwrap(),
+        content,
+        idempotency_key: "k".to_owned(),
+        made_at: NOW,
+        expires_at: NOW + S,
+        after_note: 0,
+    }));
+    let failed = message::Ended::Failed("503: no".to_owned());
+    let ended = |it: EndedDelivery| put(Table::Ended, group(), it.number(), &it);
     store(vec![
         record(),
         history(1),
@@ -169,6 +205,9 @@ async fn full() -> MemoryStore {
         put(Table::Outbox, group(), 3, &note(3, None)),
         put(Table::Attempt, group(), 3, &waits),
         put(Table::Dead, group(), 4, &letter),
+        ended(EndedDelivery::redaction(6, redacted, Redaction::Removed, NOW + S * 9)),
+        ended(EndedDelivery::sink(&sink, succeeded(NOW), NOW + S * 2)),
+        ended(EndedDelivery::message(&message, Some(&failed), NOW + S * 3)),
     ])
     .await
 }
@@ -200,6 +239,18 @@ async fn a_delivery_is_found_whatever_became_of_it_with_every_attempt() {
     assert_eq!((four.state, four.resent_of), (DeliveryState::Dead, Some(id(1))));
     assert_eq!(four.attempts[0].because, Some(Because::Attempts));
     assert_eq!(find(&store, 5, false).await, None);
+    let five = find(&store, 6, false).await.unwrap();
+    assert_eq!((five.state, five.stays), (DeliveryState::Redacted, false));
+    let redaction = five.redaction.unwrap();
+    assert_eq!((redaction.attempts.len(), five.attempts.len()), (2, 1));
+    assert_eq!(redaction.ended.map(|end| end.how), Some(Redaction::Removed));
+    let by = |text: &str| text.parse::<DeliveryId>().unwrap();
+    let sink = delivery(&store, &by("p/s%2F1/sink-1"), false, NOW).await.unwrap().unwrap();
+    assert_eq!((sink.state, &*sink.kind), (DeliveryState::Delivered, "actions"));
+    assert_eq!((sink.actions, sink.attempts.len()), (Some(1), 2));
+    let message = delivery(&store, &by("p/s%2F1/message-1"), false, NOW).await.unwrap().unwrap();
+    assert_eq!((message.state, &*message.kind), (DeliveryState::Failed, "removal"));
+    assert_eq!(message.reason.as_deref(), Some("503: no"));
     let other = "p/other/1".parse().unwrap();
     assert_eq!(delivery(&store, &other, false, NOW).await.unwrap(), None);
 }
@@ -213,11 +264,12 @@ async fn a_timeline_has_all_of_it_in_order_and_in_pages() {
     for (name, times) in [
         ("linked", 1),
         ("actions", 2),
-        ("made", 4),
-        ("attempt", 4),
+        ("made", 7),
+        ("attempt", 7),
         ("dead", 1),
-        ("redact", 1),
-        ("redact_attempt", 1),
+        ("redact", 2),
+        ("redact_attempt", 3),
+        ("ended", 2),
         ("delivered", 1),
     ] {
         assert_eq!(names.iter().filter(|it| **it == name).count(), times, "{name}: {names:?}");
