@@ -1,19 +1,35 @@
-// Makes the component: `npm run build`.
+// Makes the component: `npm run build` with StarlingMonkey, `npm run build:quickjs` with QuickJS.
 
 import { spawnSync } from 'node:child_process';
-import { rm, writeFile } from 'node:fs/promises';
-import { componentize } from '@bytecodealliance/componentize-js';
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 
 const NAME = 'example-bot';
+const SOURCE = 'src/bot.js';
+const WORLD = 'chatbot-plugin';
 const SIDENOTE = process.env.SIDENOTE ?? 'sidenote';
 
-const { component } = await componentize({
-  sourcePath: 'src/bot.js',
-  witPath: 'wit',
-  worldName: 'chatbot-plugin',
-  // A plugin posts through `sidenote:plugin/http`. What isn't used here isn't imported, either.
-  disableFeatures: ['stdio', 'random', 'http', 'fetch-event'],
-});
+const ENGINES = {
+  async starlingmonkey() {
+    const { componentize } = await import('@bytecodealliance/componentize-js');
+    return componentize({
+      sourcePath: SOURCE,
+      witPath: 'wit',
+      worldName: WORLD,
+      // A plugin posts through `sidenote:plugin/http`. What isn't used here isn't imported, either.
+      disableFeatures: ['stdio', 'random', 'http', 'fetch-event'],
+    });
+  },
+  async quickjs() {
+    const { componentize } = await import('componentize-qjs');
+    const jsSource = await readFile(SOURCE, 'utf8');
+    const [jsPath, moduleRoot, witPath] = [SOURCE, '.', 'wit'].map((path) => resolve(path));
+    // A host calls synchronous exports.
+    return componentize({ jsSource, jsPath, moduleRoot, witPath, world: WORLD, sync: true });
+  },
+};
+
+const { component } = await ENGINES[process.argv[2] ?? 'starlingmonkey']();
 // The manifest goes in last, so that a folder that a host watches never sees a plugin without it.
 const part = `${NAME}.part`;
 await writeFile(part, component);

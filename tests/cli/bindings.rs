@@ -12,12 +12,14 @@ use wit_bindgen_core::{Files, WorldGenerator};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 /// The world of the templates.
-const WORLD: &str = "chatbot-plugin";
+const CHATBOT: &str = "chatbot-plugin";
+/// The world of the samples in C++ and Zig.
+const WRITER: &str = "writer-plugin";
 
-fn generated(mut generator: Box<dyn WorldGenerator>) -> Files {
+fn generated(mut generator: Box<dyn WorldGenerator>, world: &str) -> Files {
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_path(format!("{ROOT}/wit/frozen/0.1.0")).unwrap();
-    let world = resolve.select_world(&[package], Some(WORLD)).unwrap();
+    let world = resolve.select_world(&[package], Some(world)).unwrap();
     let mut files = Files::default();
     generator.generate(&mut resolve, world, &mut files).unwrap();
     files
@@ -47,7 +49,8 @@ fn same_in(folder: &str, files: &Files, left_out: &[&str]) {
 #[test]
 fn the_bindings_for_c_fit_the_interface() {
     let options = wit_bindgen_c::Opts { no_object_file: true, ..Default::default() };
-    same_in("examples/c-bot/bindings", &generated(options.build()), &[]);
+    same_in("examples/c-bot/bindings", &generated(options.clone().build(), CHATBOT), &[]);
+    same_in("examples/cpp-writer/bindings", &generated(options.build(), WRITER), &[]);
 }
 
 #[test]
@@ -55,5 +58,5 @@ fn the_bindings_for_go_fit_the_interface() {
     let options =
         wit_bindgen_go::Opts { format: wit_bindgen_go::Format::False, ..Default::default() };
     // `go.mod` says where the runtime of the bindings is, too.
-    same_in("examples/go-bot", &generated(options.build()), &["go.mod"]);
+    same_in("examples/go-bot", &generated(options.build(), CHATBOT), &["go.mod"]);
 }

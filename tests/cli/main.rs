@@ -18,6 +18,7 @@ mod outbox;
 mod plugin;
 mod plugin_add;
 mod plugin_asks;
+mod plugin_messages;
 mod plugin_new;
 mod proxies;
 mod release;

@@ -341,6 +341,55 @@ fn the_answers_of_a_platform_can_have_another_form() {
 }
 
 #[test]
+fn what_is_expected_of_an_answer_is_held_against_what_comes_of_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (answers, profile) =
+        (folder.path().join("answers.json"), folder.path().join("a.cpuprofile"));
+    let book = include_str!("../../docs/snippets/answers.json");
+    std::fs::write(&answers, book).expect("a file");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let number = port.local_addr().expect("an address").port().to_string();
+    let args = ["--answer", text(&answers), "--mock-port", &number, "--profile", text(&profile)];
+    let busy = test(&flawed(), &args);
+    assert_eq!(busy.code, 1, "{}", busy.shown());
+    assert!(busy.stderr.contains("another with --mock-port"), "{}", busy.shown());
+    drop(port);
+
+    let run = test(&flawed(), &args);
+    assert!(
+        run.stderr.contains(&format!("mock platform at http://127.0.0.1:{number}")),
+        "{}",
+        run.shown()
+    );
+    for wanted in [
+        "ok       answer 2 of --answer, 429: rate-limited, 2000 ms; the host sends it again after 2 s, not before",
+        "failed   answer 3 of --answer, 423: it is to be rate-limited, 2000 ms, and is invalid",
+        "ok       answer 4 of --answer, 202: posted",
+    ] {
+        assert!(run.stdout.contains(wanted), "{wanted}: {}", run.shown());
+    }
+    assert_eq!(run.stdout.matches("\nfailed ").count(), 1, "{}", run.shown());
+
+    let profile = std::fs::read(&profile).expect("a profile");
+    let profile: Value = serde_json::from_slice(&profile).expect("JSON");
+    let samples = profile["samples"].as_array().expect("samples").len();
+    assert!(run.stderr.contains(&format!(" has {samples} samples ")), "{}", run.shown());
+}
+
+#[test]
+fn where_no_note_gets_through_the_rest_is_told_in_one_line() {
+    let run = test(&test_guests().join("guest_spin.wasm"), &[]);
+    let moot = run.stdout.lines().filter(|line| line.contains("no note gets through to the mock"));
+    let moot: Vec<_> = moot.collect();
+    assert!(
+        matches!(*moot, [line] if line.starts_with("skipped  what comes of notes: ")),
+        "{}",
+        run.shown()
+    );
+    assert!(run.stdout.lines().count() < 60, "{}", run.shown());
+}
+
+#[test]
 fn components_that_misbehave_fail() {
     for (guest, wanted) in [
         ("trap", "failed   a webhook without a body: webhook: the plugin failed, trap: "),

@@ -19,7 +19,7 @@ use sidenote_sim::post_json;
 use sidenote_tests::{Person, Rig, Setup, binary, compiled, eventually};
 
 /// Built in every run.
-const ALWAYS: [&str; 4] = ["rust", "js", "python", "c"];
+const ALWAYS: [&str; 5] = ["rust", "js", "js-quickjs", "python", "c"];
 /// Built with `SIDENOTE_LANGUAGES=all`, and left alone where they are up to date.
 const ASKED_FOR: [&str; 2] = ["ts", "go"];
 
@@ -67,8 +67,8 @@ fn every_language_passes_the_contract_suite() {
 
 #[test]
 fn every_trigger_passes_the_contract_suite() {
-    for language in ["rust", "js"] {
-        let name = format!("my-{language}-trigger");
+    for (language, way) in [("rust", ""), ("js", ""), ("js", "-quickjs")] {
+        let name = format!("my-{language}-trigger{way}");
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/languages").join(&name);
         let output = Command::new(binary())
             .args(["plugin", "test", &format!("{name}.wasm")])
@@ -80,6 +80,30 @@ fn every_trigger_passes_the_contract_suite() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{language}:\n{shown}\n{said}");
         assert!(shown.contains("an offer for: the same click again and again"), "{shown}");
+    }
+}
+
+/// Writers in languages without a template.
+#[test]
+fn every_sample_passes_the_contract_suite() {
+    let runs = ["cpp-writer", "zig-writer"].map(|name| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/languages").join(name);
+        let component = folder.join("example-writer.wasm");
+        assert!(component.is_file(), "{} isn't built; run `cargo xtask test`", component.display());
+        let run = Command::new(binary())
+            .args(["plugin", "test", "example-writer.wasm", "--json"])
+            .current_dir(&folder)
+            .env("SIDENOTE_CACHE", compiled())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        (name, run)
+    });
+    for (name, run) in runs {
+        let output = run.wait_with_output().unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(output.status.success(), "{name}: {report:#}");
+        assert_eq!(report["counts"]["warning"], 0, "{name}: {report:#}");
     }
 }
 

@@ -1,5 +1,7 @@
 // What went wrong, and what the host is to do about it.
 
+import { u64 } from './engine.js';
+
 const SECOND_MS = 1_000;
 
 /**
@@ -48,6 +50,5 @@ function retryAfterMs(headers, now) {
   let pause = NaN;
   if (/^\d{1,10}(\.\d+)?$/.test(value)) pause = Math.ceil(Number(value)) * SECOND_MS;
   if (value.endsWith(' GMT')) pause = Math.max(0, Date.parse(value) - now);
-  // The interface's numbers of 64 bits are BigInt here.
-  return Number.isNaN(pause) ? undefined : BigInt(pause);
+  return Number.isNaN(pause) ? undefined : u64(pause);
 }

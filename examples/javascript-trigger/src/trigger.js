@@ -26,12 +26,17 @@ function isStuck(actions, clicks, seconds) {
     it.description === last.description && it.canonicalUrl === last.canonicalUrl;
   const times = row.map((action) => action.startedAt);
   // Without times nobody knows how fast it was.
-  if (!row.every(isSame) || times.includes(undefined)) return false;
+  if (!row.every(isSame) || times.some(isNone)) return false;
   return Math.max(...times) - Math.min(...times) <= seconds;
 }
 
 /** A whole number that the operator set. The host has checked it against the manifest. */
 function setting(name, otherwise) {
   const value = get(name);
-  return value === undefined ? otherwise : Number(value);
+  return isNone(value) ? otherwise : Number(value);
+}
+
+/** What isn't there is undefined on StarlingMonkey and null on QuickJS. */
+function isNone(value) {
+  return value === undefined || value === null;
 }

@@ -8,6 +8,8 @@
 //! | `call` | one call |
 //! | `suite` | the contract suite of `plugin test` |
 //! | `watch` | built, called and shown again at each change |
+//! | `profile` | what a component computes, as a file for profilers |
+//! | `wit` | the interface, for bindings generators |
 //! | `exchange` | what a component said to the mock, for people |
 
 mod bench;
@@ -16,8 +18,10 @@ mod core_module;
 mod exchange;
 mod new;
 mod pack;
+mod profile;
 mod suite;
 mod watch;
+mod wit;
 
 use std::process::ExitCode;
 
@@ -36,6 +40,8 @@ pub enum PluginCommand {
     Test(suite::TestArgs),
     /// Builds a component again whenever its sources change, and shows what it sends
     Watch(watch::WatchArgs),
+    /// Prints the interface in WIT, for the bindings generators of any language
+    Wit(wit::WitArgs),
 }
 
 /// Runs a command.
@@ -49,5 +55,6 @@ pub async fn plugin(command: PluginCommand) -> anyhow::Result<ExitCode> {
         PluginCommand::Pack(args) => pack::pack(&args).map(|()| ExitCode::SUCCESS),
         PluginCommand::Test(args) => suite::test(&args).await,
         PluginCommand::Watch(args) => watch::watch(args).await,
+        PluginCommand::Wit(args) => wit::wit(&args).map(|()| ExitCode::SUCCESS),
     }
 }

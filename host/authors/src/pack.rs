@@ -4,12 +4,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use sidenote::plugin::manifest::pack as packed;
 use sidenote::plugin::{Manifest, sha256};
 use sidenote_terminal::{about, output};
+use wit_component::StringEncoding;
 
-use super::core_module;
+use super::core_module::{self, World};
 
 /// What `plugin pack` takes.
 #[derive(Debug, Args)]
@@ -33,6 +34,30 @@ pub struct PackArgs {
     /// The world in --wit that the core module was built for
     #[arg(long, value_name = "NAME", requires = "wit")]
     world: Option<String>,
+    /// How the core module keeps text in its memory, where it doesn't carry its world
+    #[arg(long, value_enum, value_name = "ENCODING", requires = "wit", default_value_t = Text::Utf8)]
+    string_encoding: Text,
+}
+
+/// How a core module keeps text in its memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Text {
+    /// C, Go, Rust, Zig and most others
+    Utf8,
+    /// AssemblyScript, C#, Java, Kotlin, MoonBit
+    Utf16,
+    /// Latin-1 where that is enough, otherwise UTF-16
+    CompactUtf16,
+}
+
+impl From<Text> for StringEncoding {
+    fn from(text: Text) -> Self {
+        match text {
+            Text::Utf8 => Self::UTF8,
+            Text::Utf16 => Self::UTF16,
+            Text::CompactUtf16 => Self::CompactUTF16,
+        }
+    }
 }
 
 /// Packs a component. The output is written whole or not at all.
@@ -62,8 +87,9 @@ fn component(args: &PackArgs) -> anyhow::Result<Vec<u8>> {
     if !core_module::is_one(&read) {
         return Ok(read);
     }
-    let world = args.wit.as_deref().zip(args.world.as_deref());
-    core_module::component(read, world).with_context(|| {
+    let named = args.wit.as_deref().zip(args.world.as_deref());
+    let world = named.map(|(wit, name)| World { wit, name, encoding: args.string_encoding.into() });
+    core_module::component(read, world.as_ref()).with_context(|| {
         format!("{} is a core module and can't be made into a component", args.input.display())
     })
 }

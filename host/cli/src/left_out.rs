@@ -20,6 +20,8 @@ pub(crate) enum PluginCommand {
     Test(DemoArgs),
     #[command(hide = true, disable_help_flag = true)]
     Watch(DemoArgs),
+    #[command(hide = true, disable_help_flag = true)]
+    Wit(DemoArgs),
 }
 
 /// Whatever stands behind the command's name.
@@ -38,6 +40,7 @@ pub(crate) async fn plugin(command: PluginCommand) -> anyhow::Result<ExitCode> {
         PluginCommand::Pack(_) => "plugin pack",
         PluginCommand::Test(_) => "plugin test",
         PluginCommand::Watch(_) => "plugin watch",
+        PluginCommand::Wit(_) => "plugin wit",
     }))
 }
 
@@ -56,7 +59,7 @@ pub(crate) async fn replay(_: DemoArgs) -> anyhow::Result<()> {
 fn left_out(command: &str) -> anyhow::Error {
     let message = format!(
         "`sidenote {command}` isn't in this build, which leaves out what serves authors of plugins: demo, \
-         stream replay, and plugin call, new, pack, test and watch; use a build with the feature `authors`, as `cargo build --release \
+         stream replay, and plugin call, new, pack, test, watch and wit; use a build with the feature `authors`, as `cargo build --release \
          --package sidenote-cli` makes it"
     );
     Unusable(message).into()
@@ -83,6 +86,7 @@ mod tests {
             (&["sidenote", "call", "bot.wasm", "post-note", "--json"], "plugin call"),
             (&["sidenote", "pack", "in.wasm", "-o", "out.wasm"], "plugin pack"),
             (&["sidenote", "watch", "-h"], "plugin watch"),
+            (&["sidenote", "wit", "--out", "wit"], "plugin wit"),
         ] {
             let command = Line::try_parse_from(line).unwrap().command;
             let error = plugin(command).await.unwrap_err();
@@ -97,7 +101,7 @@ mod tests {
     #[test]
     fn the_help_lists_none_of_them() {
         let help = Line::command().render_long_help().to_string();
-        for name in ["call", "new", "pack", "test", "watch"] {
+        for name in ["call", "new", "pack", "test", "watch", "wit"] {
             assert!(!help.contains(&format!("  {name}")), "{help}");
         }
     }

@@ -23,7 +23,9 @@ pub use connector::{
 pub use demo::{DemoArgs, demo};
 pub use histogram::Histogram;
 pub use marker::Marker;
-pub use mock::{Form, FormError, Mock, MockExchange, MockTrouble, Struck};
+pub use mock::{
+    Form, FormError, Mock, MockExchange, MockExpectation, MockOutcome, MockTrouble, Struck,
+};
 pub use platform::{
     Ending, Exchange, Fault, Keep, Live, Message, Note, NoteAction, Opening, Platform,
     PlatformOptions, PlatformStats, QuickReply, Redacted, Scope, Trouble, WebhookError,

@@ -125,12 +125,12 @@ pub enum AdmitError {
     Imports(String),
     /// What it imports has other functions or types than the host's.
     #[error(
-        "link: {0}; build it against the interface of this host (`wit/` of what `sidenote plugin new` writes), and against a released WASI 0.2"
+        "link: {0}; build it against the interface of this host, which `sidenote plugin wit --out DIR` writes, and against a released WASI 0.2"
     )]
     Link(String),
     /// It exports nothing that is known.
     #[error(
-        "probe: it exports none of {known}; it exports {found}; export one of them: a world such as `writer-plugin` in the `wit/` that `sidenote plugin new` writes says what to export"
+        "probe: it exports none of {known}; it exports {found}; export one of them: `sidenote plugin wit` prints the interface, and a world such as `writer-plugin` in it says what to export"
     )]
     NoExports {
         /// The interfaces that the host calls.
@@ -140,12 +140,12 @@ pub enum AdmitError {
     },
     /// It exports our interfaces in another version.
     #[error(
-        "probe: it exports {0}, which is of another version of the interface than this host's, 0.1.0: build it against the files in `wit/` that `sidenote plugin new` writes, or run it on a host of that version"
+        "probe: it exports {0}, which is of another version of the interface than this host's, 0.1.0: build it against the files that `sidenote plugin wit --out DIR` writes, or run it on a host of that version"
     )]
     OtherVersion(String),
     /// An exported interface doesn't have the right functions or types.
     #[error(
-        "probe: its `{name}` doesn't fit: {cause}; its functions and types must be those of the interface to the field: build it against the files in `wit/` that `sidenote plugin new` writes, and put what is to be added under `extras`"
+        "probe: its `{name}` doesn't fit: {cause}; its functions and types must be those of the interface to the field: build it against the files that `sidenote plugin wit --out DIR` writes, and put what is to be added under `extras`"
     )]
     Export {
         /// The interface.

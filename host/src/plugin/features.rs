@@ -137,7 +137,7 @@ pub(super) const FEATURES: [Feature; 16] = [
             .union(WasmFeatures::CM_CANON_NAMES),
         name: "drafts of the component model: values, maps, error contexts, fixed-length lists",
         about: DRAFT,
-        instead: Some("use the types of the interface in `wit/`"),
+        instead: Some("use the types that `sidenote plugin wit` shows"),
     },
 ];
 

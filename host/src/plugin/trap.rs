@@ -119,7 +119,8 @@ fn done(error: &wasmtime::Error) -> String {
     let text = clean(&root.to_string(), 300);
     let text = if text.is_empty() { cause(error) } else { text };
     let next = if root.is::<std::str::Utf8Error>() || root.is::<std::string::FromUtf8Error>() {
-        "a text that it handed over is no UTF-8: have it write UTF-8, or have its toolchain say that it keeps UTF-16"
+        "a text that it handed over is no UTF-8: have it write UTF-8, or, where the language keeps text as UTF-16, \
+         make the component with `sidenote plugin pack --string-encoding utf16`"
     } else {
         match error.downcast_ref::<Trap>() {
             Some(Trap::StackOverflow) => {

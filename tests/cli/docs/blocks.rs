@@ -66,6 +66,7 @@ fn every_block_is_included_from_a_file_that_is_checked() {
             "service" => &[Some("ini")],
             // The container file.
             "" => &[Some("dockerfile")],
+            "wit" => &[Some("wit")],
             other => panic!("{page}: nothing is known of .{other}"),
         };
         assert!(languages.contains(&language.as_deref()), "{page}: {include:?} as {language:?}");

@@ -19,11 +19,12 @@ use sidenote::post::Post;
 use sidenote::session::packed::Packed;
 use tokio::time::Instant;
 
-const LANGUAGES: [(&str, &str); 6] = [
+const LANGUAGES: [(&str, &str); 7] = [
     ("c", "C"),
     ("rust", "Rust"),
     ("go", "Go"),
     ("js", "JavaScript"),
+    ("js-quickjs", "JavaScript, QuickJS"),
     ("ts", "TypeScript"),
     ("python", "Python"),
 ];

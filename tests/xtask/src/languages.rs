@@ -29,6 +29,8 @@ const WRITTEN_BY: [&str; 5] = [
 struct Language {
     word: &'static str,
     kind: &'static str,
+    /// Behind its name: which of several ways to build it this is.
+    way: &'static str,
     /// Its template.
     example: &'static str,
     /// What else its template is made of.
@@ -47,10 +49,11 @@ const NPM_CI: &[&str] = &["npm", "ci", "--no-audit", "--no-fund", "--loglevel=er
 const NODE: &str = "the plugins in JavaScript and TypeScript are built with Node.js 20 or later and npm; \
                     install them (https://nodejs.org, or on Debian: apt-get install nodejs npm), then run this again";
 
-const LANGUAGES: [Language; 8] = [
+const LANGUAGES: [Language; 10] = [
     Language {
         word: "rust",
         kind: "bot",
+        way: "",
         example: "examples/rust-bot",
         more: &["sdk-guest", "Cargo.toml"],
         fetch: None,
@@ -62,6 +65,7 @@ const LANGUAGES: [Language; 8] = [
     Language {
         word: "js",
         kind: "bot",
+        way: "",
         example: "examples/javascript-bot",
         more: &[],
         fetch: Some(NPM_CI),
@@ -71,8 +75,21 @@ const LANGUAGES: [Language; 8] = [
         check: || javascript::check_tools(NODE),
     },
     Language {
+        word: "js",
+        kind: "bot",
+        way: "-quickjs",
+        example: "examples/javascript-bot",
+        more: &[],
+        fetch: Some(NPM_CI),
+        build: &["npm", "run", "--silent", "build:quickjs"],
+        test: &["npm", "test", "--silent"],
+        always: true,
+        check: || javascript::check_tools(NODE),
+    },
+    Language {
         word: "ts",
         kind: "bot",
+        way: "",
         example: "examples/typescript-bot",
         more: &["examples/javascript-bot/test"],
         fetch: Some(NPM_CI),
@@ -84,6 +101,7 @@ const LANGUAGES: [Language; 8] = [
     Language {
         word: "python",
         kind: "bot",
+        way: "",
         example: "examples/python-bot",
         more: &[],
         fetch: None,
@@ -95,6 +113,7 @@ const LANGUAGES: [Language; 8] = [
     Language {
         word: "c",
         kind: "bot",
+        way: "",
         example: "examples/c-bot",
         more: &[],
         fetch: None,
@@ -109,6 +128,7 @@ const LANGUAGES: [Language; 8] = [
     Language {
         word: "go",
         kind: "bot",
+        way: "",
         example: "examples/go-bot",
         more: &[],
         fetch: None,
@@ -122,6 +142,7 @@ const LANGUAGES: [Language; 8] = [
     Language {
         word: "rust",
         kind: "trigger",
+        way: "",
         example: "examples/rust-trigger",
         more: &["sdk-guest", "Cargo.toml"],
         fetch: None,
@@ -133,6 +154,7 @@ const LANGUAGES: [Language; 8] = [
     Language {
         word: "js",
         kind: "trigger",
+        way: "",
         example: "examples/javascript-trigger",
         more: &[],
         fetch: Some(NPM_CI),
@@ -141,7 +163,22 @@ const LANGUAGES: [Language; 8] = [
         always: true,
         check: || javascript::check_tools(NODE),
     },
+    Language {
+        word: "js",
+        kind: "trigger",
+        way: "-quickjs",
+        example: "examples/javascript-trigger",
+        more: &[],
+        fetch: Some(NPM_CI),
+        build: &["npm", "run", "--silent", "build:quickjs"],
+        test: &["npm", "test", "--silent"],
+        always: true,
+        check: || javascript::check_tools(NODE),
+    },
 ];
+
+/// Writers in languages without a template, built by their `Makefile`s.
+const SAMPLES: [&str; 2] = ["cpp-writer", "zig-writer"];
 
 /// Builds the languages that every run of the tests has, and the others where they are asked for. A
 /// component that was made of the same files is left as it is. With `measured` all are built, and built
@@ -162,14 +199,67 @@ pub(crate) fn build(root: &Path, host: &Path, measured: bool) -> Result<(), Stri
             jobs.push(Job { name, run });
         }
     }
+    if let Some(job) = samples(root, host)? {
+        jobs.push(job);
+    }
     // Most of them download, or compile on one processor.
     side_by_side::run(&root.join(FOLDER).join("output"), if measured { 1 } else { LANES }, jobs)
+}
+
+/// Builds the samples that aren't up to date, one after the other: they share a compiler.
+fn samples<'a>(root: &'a Path, host: &'a Path) -> Result<Option<Job<'a>>, String> {
+    let mut stale = Vec::new();
+    for name in SAMPLES {
+        let own = format!("examples/{name}");
+        // One has the other's bindings.
+        let made_of = made_of(root, &[&own, "examples/cpp-writer", "wit/frozen/0.1.0"])?;
+        let stamp = root.join(FOLDER).join(format!("{name}.stamp"));
+        if !std::fs::read_to_string(&stamp).is_ok_and(|text| text == made_of) {
+            stale.push((name, stamp, made_of));
+        }
+    }
+    if stale.is_empty() {
+        return Ok(None);
+    }
+    there("make", "--version", "make")?;
+    there("python3", "--version", "Python 3.10 or later, with venv")?;
+    let run = Box::new(move |said: &File| {
+        for (name, stamp, made_of) in &stale {
+            let folder = root.join(FOLDER).join(name);
+            let failed = |error| format!("{}: {error}", folder.display());
+            if folder.is_dir() {
+                std::fs::remove_dir_all(&folder).map_err(failed)?;
+            }
+            copied(&root.join("examples").join(name), &folder).map_err(failed)?;
+            let mut make = Command::new("make");
+            make.arg("VENV=../samples-venv").current_dir(&folder).env("SIDENOTE", host);
+            crate::run_into(said, &mut make)?;
+            std::fs::write(stamp, made_of).map_err(failed)?;
+        }
+        Ok(())
+    });
+    Ok(Some(Job { name: "samples".to_owned(), run }))
+}
+
+/// Copies a folder, what its links lead to in place of the links.
+fn copied(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copied(&path, &target)?;
+        } else {
+            std::fs::copy(&path, &target)?;
+        }
+    }
+    Ok(())
 }
 
 /// A plugin that is begun in a language.
 struct Plugin<'a> {
     language: &'a Language,
-    /// `my-LANGUAGE`, of a trigger `my-LANGUAGE-trigger`, which is its folder's name as well.
+    /// `my-LANGUAGE`, of a trigger `my-LANGUAGE-trigger`, with the way it is built behind it; its folder's name as well.
     name: String,
     folder: PathBuf,
     /// A line with what it was made of; then, where that was measured, how many seconds the first build
@@ -181,8 +271,8 @@ struct Plugin<'a> {
 impl<'a> Plugin<'a> {
     fn of(root: &Path, language: &'a Language) -> Result<Self, String> {
         let name = match language.kind {
-            "bot" => format!("my-{}", language.word),
-            kind => format!("my-{}-{kind}", language.word),
+            "bot" => format!("my-{}{}", language.word, language.way),
+            kind => format!("my-{}-{kind}{}", language.word, language.way),
         };
         let places = [&WRITTEN_BY[..], &[language.example], language.more].concat();
         let folder = root.join(FOLDER).join(&name);

@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(asked, ("my-bot".to_owned(), Language::Python));
         let output = String::from_utf8(output).unwrap();
         assert_eq!(output.matches("What is the plugin called?").count(), 2, "{output}");
-        assert!(output.contains("(rust, js, ts, python, c, go)"), "{output}");
+        assert!(output.contains("(rust, js, ts, python, c, go, other)"), "{output}");
     }
 
     #[test]

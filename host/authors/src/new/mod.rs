@@ -14,6 +14,7 @@ use clap::{Args, ValueEnum};
 use sidenote_terminal::output;
 
 use templates::File;
+pub(super) use templates::WIT as INTERFACE;
 
 const MAX_NAME_BYTES: usize = 64;
 
@@ -72,6 +73,8 @@ pub(crate) enum Language {
     C,
     /// Go
     Go,
+    /// Any other that compiles to WebAssembly: the interface and the way from there, without a program
+    Other,
 }
 
 /// Writes a plugin's folder.
@@ -190,6 +193,7 @@ fn told(folder: &Path, name: &str, language: Language, kind: Kind) -> String {
         Language::Js | Language::Ts => "npm ci && npm run build",
         Language::Python => "python3 build.py",
         Language::C => "make",
+        Language::Other => return begun(folder, name),
     };
     let webhooks = match kind {
         Kind::Bot => " --webhook webhooks",
@@ -201,6 +205,19 @@ fn told(folder: &Path, name: &str, language: Language, kind: Kind) -> String {
            {build}\n  \
            sidenote plugin test {name}.wasm{webhooks}\n\n\
          README.md tells what is in there, sidenote.toml how it is configured.",
+        folder = folder.display()
+    )
+}
+
+/// What was made for a language that there is no template of.
+fn begun(folder: &Path, name: &str) -> String {
+    format!(
+        "{folder} holds the interface, a manifest, and no program yet. What to do next, as README.md says in full:\n\n  \
+           cd {folder}\n  \
+           1. generate bindings from wit/, for the world `chatbot-plugin` or one of your own\n  \
+           2. build a core module with them\n  \
+           3. sidenote plugin pack core.wasm --wit wit --world chatbot-plugin --manifest manifest.json -o {name}.wasm\n  \
+           4. sidenote plugin test {name}.wasm --webhook webhooks",
         folder = folder.display()
     )
 }

@@ -7,11 +7,11 @@ pub(super) const SDK_PLACE: &str = "../../sdk-guest";
 
 /// A file of a template.
 #[derive(Debug, Clone)]
-pub(super) struct File<T> {
+pub(crate) struct File<T> {
     /// Where it goes, below the plugin's folder.
-    pub(super) path: &'static str,
+    pub(crate) path: &'static str,
     /// What it holds.
-    pub(super) text: T,
+    pub(crate) text: T,
 }
 
 impl File<&str> {
@@ -32,7 +32,11 @@ pub(super) fn of(language: Language, kind: Kind) -> Option<&'static [File<&'stat
         (Language::Python, Kind::Bot) => Some(PYTHON),
         (Language::C, Kind::Bot) => Some(C),
         (Language::Go, Kind::Bot) => Some(GO),
-        (Language::Ts | Language::Python | Language::C | Language::Go, Kind::Trigger) => None,
+        (Language::Other, Kind::Bot) => Some(OTHER),
+        (
+            Language::Ts | Language::Python | Language::C | Language::Go | Language::Other,
+            Kind::Trigger,
+        ) => None,
     }
 }
 
@@ -74,7 +78,7 @@ const SHARED: &[File<&str>] = files! {
 };
 
 /// The interface.
-pub(super) const WIT: &[File<&str>] = files! {
+pub(crate) const WIT: &[File<&str>] = files! {
     "wit/frozen/0.1.0" => "wit/":
     "config.wit",
     "crypto.wit",
@@ -159,8 +163,10 @@ const JAVASCRIPT: &[File<&str>] = files! {
     "package-lock.json",
     "package.json",
     "src/bot.js",
+    "src/engine.js",
     "src/failure.js",
     "test/bot.test.mjs",
+    "test/engine.test.mjs",
     "test/host.mjs",
     "test/register.mjs",
 };
@@ -209,6 +215,13 @@ const C: &[File<&str>] = files! {
     "src/json.c",
     "src/json.h",
     "tests/json_test.c",
+};
+
+const OTHER: &[File<&str>] = files! {
+    "examples/other-bot" => "":
+    ".gitignore",
+    "AGENTS.md",
+    "README.md",
 };
 
 const GO: &[File<&str>] = files! {
@@ -301,6 +314,7 @@ mod tests {
             ("python", PYTHON),
             ("c", C),
             ("go", GO),
+            ("other", OTHER),
         ] {
             names_all(&format!("examples/{folder}-bot"), "", files, &[]);
         }

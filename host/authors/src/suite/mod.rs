@@ -7,6 +7,7 @@
 //! | `next_step` | what the host would do about an outcome, told by the outbox itself |
 //! | `arrived` | what of a text is found in a request, however it was written there |
 //! | `posting` | one note, its id, its key |
+//! | `answers` | what comes of the answers of --answer that something is expected of |
 //! | `refusals` | what a platform can answer instead of taking a note |
 //! | `breaks` | what can happen to an exchange |
 //! | `texts` | what people can write |
@@ -16,6 +17,7 @@
 //! | `incoming`, `samples`, `forgery` | webhooks: good ones, forged ones |
 //! | `report` | the lines and the JSON |
 
+mod answers;
 mod arrived;
 mod breaks;
 mod check;
@@ -38,11 +40,14 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 
+use self::answers::Expectation;
 use self::check::{Check, Mark, Verdict};
 use self::report::{Report, Row};
 pub(super) use self::stage::batch_of;
 use self::stage::{Needs, Stage};
 use super::bench::{Bench, BenchArgs};
+use super::profile;
+use sidenote::plugin::Samples;
 use sidenote_sim::{Form, Mock};
 use sidenote_terminal::{Unusable, output};
 
@@ -57,6 +62,12 @@ pub struct TestArgs {
     /// What the mock platform answers, a JSON list; without it everything is answered {"id": "…"}
     #[arg(long, value_name = "FILE")]
     answer: Option<PathBuf>,
+    /// The port of this machine that the mock platform listens on; any that is free by default
+    #[arg(long, value_name = "PORT")]
+    mock_port: Option<u16>,
+    /// Writes what the plugin computed, sampled every millisecond, as a .cpuprofile, which https://profiler.firefox.com opens
+    #[arg(long, value_name = "FILE")]
+    profile: Option<PathBuf>,
     /// A webhook of the platform as a JSON file, or a folder of them
     #[arg(long, value_name = "FILE")]
     webhook: Vec<PathBuf>,
@@ -69,12 +80,23 @@ pub struct TestArgs {
 pub(super) async fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
     let form = form(args.answer.as_deref())?;
     let samples = samples::read(&args.webhook)?;
-    let mock = Mock::start(form).await.context("the mock platform can't listen on this machine")?;
-    let bench = Bench::with_mock(&args.file, &args.bench, &mock.url(), None).await?;
+    let expectations = form.expectations();
+    let port = args.mock_port.unwrap_or(0);
+    let mock = Mock::start_at(port, form).await.with_context(|| match args.mock_port {
+        Some(port) => format!("the mock platform can't listen on port {port}; choose another with --mock-port, or leave it out"),
+        None => "the mock platform can't listen on this machine".to_owned(),
+    })?;
+    let computed = args.profile.is_some().then(Samples::begin);
+    let bench = Bench::with_mock(&args.file, &args.bench, &mock.url(), computed.clone()).await?;
     let mut report = Report::new(&args.file, &bench, &mock, args.json);
     report.begin()?;
     let stage = Stage::new(&bench, &mock, samples);
-    for check in checks(&stage) {
+    let mut moot = 0;
+    for check in checks(&stage, &expectations) {
+        if stage.is_moot(&check.needs) {
+            moot += 1;
+            continue;
+        }
         let verdict = run(&stage, &check).await;
         let ends = check.is_first && verdict.mark == Mark::Failed;
         let verdict = Verdict { detail: stage.in_words(&verdict.detail), ..verdict };
@@ -84,14 +106,30 @@ pub(super) async fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
             break;
         }
     }
+    if moot > 0 {
+        let why =
+            format!("{moot} checks, since no note gets through to the mock, see `posts a note`");
+        let verdict = Verdict::skipped(stage.in_words(&why));
+        report.add(Row::new(stage.in_words("what comes of notes"), verdict))?;
+    }
+    if let (Some(file), Some(computed)) = (&args.profile, computed) {
+        let samples = computed.so_far();
+        profile::write(file, &bench.name, &samples)?;
+        say(&format!(
+            "{} has {} samples of what it computed; open it in https://profiler.firefox.com, which keeps it on your machine",
+            file.display(),
+            samples.len()
+        ));
+    }
     report.end()
 }
 
 /// Every check, in the order in which they run.
-fn checks(stage: &Stage<'_>) -> Vec<Check> {
+fn checks(stage: &Stage<'_>, expectations: &[Expectation]) -> Vec<Check> {
     let mut checks = vec![Check::new("loads", Needs::Nothing, posting::loads).first()];
     checks.extend(posting::checks());
     checks.extend(texts::checks());
+    checks.extend(answers::checks(expectations));
     checks.extend(refusals::checks());
     checks.extend(breaks::checks());
     checks.extend(endurance::checks());

@@ -111,6 +111,16 @@ impl<'a> Stage<'a> {
         }
     }
 
+    /// Whether a check is of no use: a note was tried, and none gets through.
+    pub(super) fn is_moot(&self, needs: &Needs) -> bool {
+        let by_notes = match needs {
+            Needs::Posting => true,
+            Needs::Ids => matches!(self.subject, Subject::Note),
+            Needs::Nothing | Needs::Export(_) | Needs::Subject => false,
+        };
+        by_notes && self.bench.exports(self.interface()) && !self.posts.load(Relaxed)
+    }
+
     fn interface(&self) -> &'static str {
         match self.subject {
             Subject::Note => "writer",

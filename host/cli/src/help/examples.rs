@@ -35,6 +35,7 @@ pub(super) const EXAMPLES: &[(&str, &str)] = &[
     ("plugin pack", "sidenote plugin pack bot.wasm --manifest plugin.toml -o packed.wasm"),
     ("plugin test", "sidenote plugin test bot.wasm"),
     ("plugin watch", "sidenote plugin watch my-bot"),
+    ("plugin wit", "sidenote plugin wit --out wit"),
     ("stream retry", "sidenote stream retry main"),
     ("stream record", "sidenote stream record monday.ndjson --stream main --for 10m"),
     ("stream replay", "sidenote stream replay monday.ndjson --speed 10"),

@@ -31,6 +31,32 @@ struct Rule {
     headers: BTreeMap<String, String>,
     #[serde(default)]
     body: Value,
+    /// What is to come of it; without it, the answer is what the platform usually says.
+    expect: Option<MockExpectation>,
+}
+
+/// What a plugin is to make of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MockExpectation {
+    /// How the call ends.
+    pub outcome: MockOutcome,
+    /// How long the host is to wait, in milliseconds, where that matters.
+    pub retry_after_ms: Option<u64>,
+}
+
+/// How a call ends: a note is posted, or the kind of failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "they are the words of the interface")]
+pub enum MockOutcome {
+    Posted,
+    Transient,
+    RateLimited,
+    Auth,
+    NotFound,
+    Invalid,
+    Permanent,
 }
 
 fn ok() -> u16 {
@@ -64,7 +90,8 @@ impl Form {
     /// Reads a JSON list of answers: `method` and `path` say which requests one is for (`*` for any run of
     /// characters, anything where left out), `status`, `headers` and `body` what is answered. A body that
     /// is a text is sent as it is, any other as JSON. In its texts `{id}` and `{number}` stand for a fresh
-    /// id; a text that is `"{number}"` and nothing else becomes a number.
+    /// id; a text that is `"{number}"` and nothing else becomes a number. One with `expect` is given to nobody but the
+    /// note that it is tried out with.
     ///
     /// # Errors
     /// It isn't such a list, or an answer can't be sent.
@@ -93,9 +120,30 @@ impl Form {
         places.map(|(index, _)| index + 1).collect()
     }
 
-    pub(super) fn answer(&mut self, request: &MockExchange, count: u64) -> Filled {
+    /// The answers that something is expected of: their places from 1, their status, and what that is.
+    pub fn expectations(&self) -> Vec<(usize, u16, MockExpectation)> {
+        let rules = self.rules.iter().enumerate();
+        let expected = rules.filter_map(|(index, rule)| {
+            let expect = rule.expect.clone()?;
+            Some((index + 1, rule.status, expect))
+        });
+        expected.collect()
+    }
+
+    /// Answers as usual, or, where it fits the request, by the answer of a place that something is expected of.
+    pub(super) fn answer(
+        &mut self,
+        request: &MockExchange,
+        count: u64,
+        forced: Option<usize>,
+    ) -> Filled {
         let ids = Ids { id: format!("mock{count}id"), number: 7_000_000 + count };
-        let place = self.rules.iter().position(|rule| rule.fits(request));
+        let forced = forced
+            .map(|place| place - 1)
+            .filter(|place| self.rules.get(*place).is_some_and(|rule| rule.fits(request)));
+        let usual =
+            || self.rules.iter().position(|rule| rule.expect.is_none() && rule.fits(request));
+        let place = forced.or_else(usual);
         let rule = place.map(|place| {
             self.given[place] = true;
             &self.rules[place]
@@ -213,7 +261,7 @@ mod tests {
             ]"#,
         )
         .unwrap();
-        let mut told = |method, target| form.answer(&request(method, target), 3).told();
+        let mut told = |method, target| form.answer(&request(method, target), 3, None).told();
         let json = "content-type: application/json";
         assert_eq!(
             told("POST", "/c/1/parts?x=y"),
@@ -227,6 +275,25 @@ mod tests {
         assert_eq!(told("PUT", "/other"), format!("200\n{json}\n\n{{\"id\":\"mock3id\"}}"));
         assert_eq!(form.unused(), Vec::<usize>::new());
         assert_eq!(Form::read("[{}, {}]").unwrap().unused(), [1, 2]);
+    }
+
+    #[test]
+    fn an_answer_that_something_is_expected_of_is_given_where_it_is_asked_for() {
+        let mut form = Form::read(
+            r#"[{"method": "POST", "status": 423, "headers": {"retry-after": "2"},
+                "expect": {"outcome": "rate-limited", "retry_after_ms": 2000}}, {"body": "usual"}]"#,
+        )
+        .unwrap();
+        let expected =
+            MockExpectation { outcome: MockOutcome::RateLimited, retry_after_ms: Some(2000) };
+        assert_eq!(form.expectations(), [(1, 423, expected)]);
+        let status =
+            |form: &mut Form, method, forced| form.answer(&request(method, "/"), 1, forced).status;
+        assert_eq!(status(&mut form, "POST", None), 200);
+        assert_eq!(form.unused(), [1]);
+        assert_eq!(status(&mut form, "GET", Some(1)), 200, "it doesn't fit");
+        assert_eq!(status(&mut form, "POST", Some(1)), 423);
+        assert_eq!(form.unused(), Vec::<usize>::new());
     }
 
     #[test]

@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use super::serve::{Reset, Server};
 
 pub use exchange::MockExchange;
-pub use form::{Form, FormError};
+pub use form::{Form, FormError, MockExpectation, MockOutcome};
 pub use trouble::{MockTrouble, Struck};
 
 /// Largest request that is read, in bytes.
@@ -63,7 +63,15 @@ impl Mock {
     /// # Errors
     /// No port can be listened on.
     pub async fn start(form: Form) -> io::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        Self::start_at(0, form).await
+    }
+
+    /// The same on this port; 0 is any that is free.
+    ///
+    /// # Errors
+    /// It can't be listened on.
+    pub async fn start_at(port: u16, form: Form) -> io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         let addr = listener.local_addr()?;
         let desk = Desk { form, trouble: None, exchanges: Vec::new(), forgotten: 0, answers: 0 };
         let desk = Arc::new(Mutex::new(desk));
@@ -167,10 +175,14 @@ async fn answer(
         let trouble =
             trouble.filter(|(struck, _)| struck.holds(&exchange)).map(|(_, trouble)| trouble);
         let count = desk.answers;
-        let filled = desk.form.answer(&exchange, count);
+        let forced = match &trouble {
+            Some(MockTrouble::Form(place)) => Some(*place),
+            Some(_) | None => None,
+        };
+        let filled = desk.form.answer(&exchange, count, forced);
         exchange.answer = match &trouble {
+            Some(MockTrouble::Form(_)) | None => filled.told(),
             Some(trouble) => trouble.told(),
-            None => filled.told(),
         };
         exchange.id.clone_from(&filled.id);
         exchange.number = filled.number;

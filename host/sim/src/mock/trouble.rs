@@ -46,6 +46,8 @@ pub enum MockTrouble {
         /// The value of `Retry-After`.
         retry_after: Option<String>,
     },
+    /// The answer of this place of the mock's form, from 1, which something is expected of.
+    Form(usize),
     /// Success with this body, said to be JSON.
     Body(Vec<u8>),
     /// Success with a body of so many bytes, whose length isn't announced.
@@ -78,6 +80,7 @@ impl MockTrouble {
                 let headers: Vec<_> = retry_after.iter().map(header).collect();
                 told(*code, &headers, &error_body(*code))
             }
+            Self::Form(place) => format!("answer {place} of its form"),
             Self::Body(bytes) if bytes.is_empty() => "200 with an empty body".to_owned(),
             Self::Body(bytes) => told(200, &[], &String::from_utf8_lossy(bytes)),
             Self::Flood(bytes) => format!("200 with a body of {bytes} bytes"),
@@ -96,6 +99,8 @@ impl MockTrouble {
                 }
                 response
             }
+            // It is what was filled in.
+            Self::Form(_) => filled.into_response(),
             Self::Body(bytes) => json(200, whole(bytes)),
             Self::Flood(bytes) => json(200, flood(bytes)),
             Self::Half => json(200, half(filled.body.into())),
