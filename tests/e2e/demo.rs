@@ -1,6 +1,8 @@
 //! `sidenote demo`, as somebody without a terminal sees it.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use sidenote_tests::{binary, components};
@@ -72,4 +74,76 @@ fn a_missing_component_is_named_with_the_way_to_get_it() {
 
 fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).expect("it writes UTF-8")
+}
+
+/// The picture of the README: what the demo shows up to its first note, as a terminal has it.
+const PICTURE: &str = "docs/images/demo.svg";
+
+/// `SIDENOTE_PICTURE=write` draws it anew.
+#[test]
+fn the_picture_of_the_demo_shows_what_it_shows() {
+    let write = std::env::var_os("SIDENOTE_PICTURE").is_some_and(|what| what == "write");
+    let output = Command::new(binary())
+        .args(["demo", "--seconds", if write { "25" } else { "3" }, "--plugins"])
+        .arg(components())
+        .env_clear()
+        .output()
+        .expect("the binary runs");
+    let shown = text(output.stdout);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(PICTURE);
+    if write {
+        std::fs::write(&file, picture(shown.lines().take(LINES))).expect("the picture is written");
+    }
+    let picture = std::fs::read_to_string(&file).expect("the picture is there");
+    let drawn: Vec<_> =
+        picture.lines().filter_map(|line| Some(line.split_once("<tspan")?.1)).collect();
+    assert!(drawn.len() > LINES / 2, "{picture}");
+    let told: BTreeSet<_> = shown.lines().map(|line| steady(&escaped(line))).collect();
+    for line in drawn {
+        let line = line.split_once('>').and_then(|(_, rest)| rest.strip_suffix("</tspan>"));
+        let line = steady(line.expect("a line is one element"));
+        assert!(told.contains(&line), "the demo doesn't show {line:?}:\n{shown}");
+    }
+}
+
+/// Lines that are drawn.
+const LINES: usize = 26;
+
+fn picture<'a>(lines: impl Iterator<Item = &'a str>) -> String {
+    use std::fmt::Write;
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"820\" height=\"{}\" role=\"img\" aria-label=\"sidenote demo\">\n\
+         <rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"#10151d\"/>\n\
+         <text xml:space=\"preserve\" font-family=\"ui-monospace, monospace\" font-size=\"13\" fill=\"#d5dbe3\">\n",
+        LINES * 20 + 30
+    );
+    for (place, line) in lines.enumerate().filter(|(_, line)| !line.is_empty()) {
+        let colour = match line {
+            line if line.trim_start().starts_with('|') => "#9fd3a8",
+            line if line.contains("note n-") => "#6fc3ff",
+            _ => "#d5dbe3",
+        };
+        let y = place * 20 + 32;
+        writeln!(svg, "<tspan x=\"18\" y=\"{y}\" fill=\"{colour}\">{}</tspan>", escaped(line))
+            .expect("a text takes it");
+    }
+    svg + "</text>\n</svg>\n"
+}
+
+fn escaped(line: &str) -> String {
+    line.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// Without what differs from run to run: digits of ports, times and dates.
+fn steady(line: &str) -> String {
+    let (time, rest) = line.split_at_checked(8).unwrap_or(("", line));
+    let changing = rest.contains("http://127.0.0.1:") || rest.contains("timestamp: ");
+    let rest =
+        if changing { rest.replace(|c: char| c.is_ascii_digit(), "") } else { rest.to_owned() };
+    match time.trim_end().ends_with('s')
+        && time.trim_start().starts_with(|c: char| c.is_ascii_digit())
+    {
+        true => rest,
+        false => format!("{time}{rest}"),
+    }
 }

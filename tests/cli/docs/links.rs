@@ -29,7 +29,9 @@ fn every_plugin_has_a_page() {
 #[test]
 fn every_link_and_its_anchor_lead_somewhere() {
     let mut followed = 0;
-    for page in pages().iter().map(Page::expanded) {
+    let roots = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"];
+    let roots = roots.map(|name| Page::read(root().join(name)));
+    for page in pages().iter().chain(&roots).map(Page::expanded) {
         for link in page.links() {
             if link.starts_with("https://") {
                 continue;
@@ -48,4 +50,17 @@ fn every_link_and_its_anchor_lead_somewhere() {
         }
     }
     assert!(followed > 100, "{followed} links");
+}
+
+/// The README leads to the questions, and each answer to a page: two clicks.
+#[test]
+fn what_people_ask_first_is_answered_two_clicks_from_the_readme() {
+    let readme = Page::read(root().join("README.md"));
+    assert!(readme.links().iter().any(|link| link == "docs/src/questions.md"));
+    assert!(readme.text.lines().count() <= 200, "the README is for somebody who has ten minutes");
+    let questions = Page::read(src().join("questions.md"));
+    let rows = questions.text.lines().filter(|line| line.ends_with(" |") && line.contains("? |"));
+    let rows: Vec<_> = rows.collect();
+    assert_eq!(rows.len(), 12, "{rows:?}");
+    assert!(rows.iter().all(|row| row.contains("](")), "{rows:?}");
 }
