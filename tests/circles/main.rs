@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 
 /// The crates.
-const CRATES: [&str; 6] = ["core", ".", "cli", "authors", "sim", "terminal"];
+const CRATES: [&str; 7] = ["core", "sources", ".", "cli", "authors", "sim", "terminal"];
 
 /// A module's path in its crate; the crate itself has none.
 type Module = Vec<String>;

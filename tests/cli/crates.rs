@@ -19,8 +19,9 @@ const OF_SHELLS: &[&str] =
 /// A crate, how it is built, and what isn't in it.
 type Without = (&'static str, &'static [&'static str], &'static [&'static [&'static str]]);
 
-const WITHOUT: [Without; 5] = [
+const WITHOUT: [Without; 6] = [
     ("sidenote-core", &[], &[OF_SHELLS, OF_AUTHORS]),
+    ("sidenote-sources", &[], &[OF_SHELLS, OF_AUTHORS]),
     ("sidenote-cli", &["--no-default-features"], &[OF_AUTHORS, &["sidenote-sim"]]),
     ("sidenote-cli", &["--no-default-features", "--features", "demo"], &[OF_AUTHORS]),
     ("sidenote-sim", &[], &[OF_AUTHORS]),

@@ -1,0 +1,226 @@
+//! The way in: a batch of events becomes batches of actions.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+use sidenote_core::clock::Timestamp;
+use sidenote_core::session::event_time;
+use sidenote_core::session::identity::Names;
+use sidenote_core::session::payload::{Action, ActionsPayload};
+
+use crate::event::{Batch, Event, Kind};
+use crate::fold::fold;
+use crate::output::{Reason, Worded};
+use crate::page::Titles;
+use crate::people::People;
+use crate::rules::{Rules, Settings, SettingsError, Unsaid};
+use crate::told::Told;
+use crate::words;
+
+/// Most products whose pages' titles are remembered.
+const MOST_PRODUCTS: usize = 1024;
+/// A time may be so far ahead of the host's clock, in seconds; a later one is taken as now.
+const AHEAD: f64 = 60.0;
+
+/// What is remembered between batches: who is who, which session is whose, what the product calls itself. It is
+/// bounded, and can be stored.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Memory {
+    people: People,
+    titles: HashMap<String, Titles>,
+}
+
+impl std::fmt::Debug for Memory {
+    /// The people are left out.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Memory").field("products", &self.titles.len()).finish_non_exhaustive()
+    }
+}
+
+/// The words of one source: its rules, checked.
+#[derive(Debug, Clone)]
+pub struct Wording {
+    rules: Rules,
+    names: Names,
+}
+
+impl Wording {
+    /// Checks the rules.
+    ///
+    /// # Errors
+    /// One of them can't be used; its table is named.
+    ///
+    /// ```
+    /// use sidenote_sources::{Settings, Wording};
+    /// let wording = Wording::new(&Settings::default());
+    /// assert!(wording.is_ok());
+    /// ```
+    pub fn new(settings: &Settings) -> Result<Self, SettingsError> {
+        Ok(Self { rules: Rules::new(settings)?, names: Names::default() })
+    }
+
+    /// With the operator's own list of what names nobody (`[identity]`).
+    #[must_use]
+    pub fn with_names(mut self, names: Names) -> Self {
+        self.names = names;
+        self
+    }
+
+    /// Puts a batch into words. `product` is that of the key, where the batch names none; `now` is when it came.
+    ///
+    /// Repeats must have been left out before: what is told here is told. A batch without events and merges is none.
+    ///
+    /// ```
+    /// use sidenote_core::clock::Timestamp;
+    /// use sidenote_sources::{Batch, Event, Identity, Kind, Memory, Settings, Wording};
+    ///
+    /// let event = Event {
+    ///     kind: Kind::Page,
+    ///     url: "https://app.example.test/billing?token=t".into(),
+    ///     identity: Identity { session_id: Some("s-1".into()), ..Identity::default() },
+    ///     ..Event::default()
+    /// };
+    /// let batch = Batch { events: vec![event], ..Batch::default() };
+    /// let wording = Wording::new(&Settings::default())?;
+    /// let worded = wording.words(&mut Memory::default(), batch, "shop", Timestamp(0));
+    /// let action = &worded.sessions[0].actions[0];
+    /// assert_eq!(action.description, "Viewed billing");
+    /// assert_eq!(action.raw_url, "https://app.example.test/billing");
+    /// # Ok::<(), sidenote_sources::SettingsError>(())
+    /// ```
+    pub fn words(
+        &self,
+        memory: &mut Memory,
+        batch: Batch,
+        product: &str,
+        now: Timestamp,
+    ) -> Worded {
+        let product = batch
+            .product_id
+            .filter(|it| !it.trim().is_empty())
+            .unwrap_or_else(|| product.to_owned());
+        let mut worded = Worded::default();
+        let mut places: Vec<String> = Vec::new();
+        let mut events: HashMap<String, Vec<Event>> = HashMap::new();
+        for mut event in batch.events {
+            event.at = Some(self.time(&event, now));
+            let Some(place) = memory.people.place(&product, &event.identity, &self.names, now)
+            else {
+                worded.leave_out(Reason::Nobody, 1);
+                continue;
+            };
+            if !events.contains_key(&place) {
+                places.push(place.clone());
+            }
+            let of_place = events.entry(place).or_default();
+            of_place.push(event);
+        }
+        for merge in batch.merges {
+            memory.people.merge(&product, &merge.from, &merge.into, &self.names);
+            for session in memory.people.sessions_of(&product, &merge.into) {
+                if !places.contains(&session) {
+                    places.push(session);
+                }
+            }
+        }
+        // An event with both names joins them too: what else is this person's is told.
+        for place in places.clone() {
+            let user = memory.people.known(&product, &place).and_then(|it| it.user_id);
+            for session in user.iter().flat_map(|user| memory.people.sessions_of(&product, user)) {
+                if !places.contains(&session) {
+                    places.push(session);
+                }
+            }
+        }
+        if memory.titles.len() >= MOST_PRODUCTS && !memory.titles.contains_key(&product) {
+            memory.titles.clear();
+        }
+        for place in places {
+            let events = events.remove(&place).unwrap_or_default();
+            let titles = memory.titles.entry(product.clone()).or_default();
+            let conversation_id = conversation(&events, &self.names);
+            let actions = self.actions(events, titles, now, &mut worded);
+            let news = memory.people.news(&product, &place);
+            if actions.is_empty() && news.is_none() && conversation_id.is_none() {
+                continue;
+            }
+            let known = news.or_else(|| memory.people.known(&product, &place));
+            let (user_id, email) = known.map(|it| (it.user_id, it.email)).unwrap_or_default();
+            worded.sessions.push(ActionsPayload {
+                product_id: product.clone(),
+                session_id: Some(place),
+                user_id,
+                email,
+                conversation_id,
+                actions,
+                forwarded_at: now.as_secs_f64(),
+            });
+        }
+        worded
+    }
+
+    /// When an event happened: as it says, but not in the future.
+    fn time(&self, event: &Event, now: Timestamp) -> f64 {
+        let now = now.as_secs_f64();
+        event.at.and_then(event_time::usable).filter(|at| *at <= now + AHEAD).unwrap_or(now)
+    }
+
+    /// The actions of one session.
+    fn actions(
+        &self,
+        events: Vec<Event>,
+        titles: &mut Titles,
+        now: Timestamp,
+        worded: &mut Worded,
+    ) -> Vec<Action> {
+        let oldest = now.as_secs_f64() - self.rules.max_age;
+        let mut told: Vec<Told<'_>> = Vec::with_capacity(events.len());
+        for event in events {
+            if event.kind == Kind::Identity {
+                worded.leave_out(Reason::Identity, 1);
+            } else if event.at.is_some_and(|at| at < oldest) {
+                worded.leave_out(Reason::Old, 1);
+            } else {
+                told.push(Told::new(event, &self.rules, titles));
+            }
+        }
+        told.sort_by(|one, other| {
+            one.event.at.unwrap_or_default().total_cmp(&other.event.at.unwrap_or_default())
+        });
+        worded.leave_out(Reason::Folded, fold(&mut told));
+        let mut actions = Vec::with_capacity(told.len());
+        for told in &told {
+            match words::line(told, &self.rules) {
+                Ok(line) => actions.push(self.action(told, line, actions.len())),
+                Err(reason) => worded.leave_out(reason, 1),
+            }
+        }
+        actions
+    }
+
+    fn action(&self, told: &Told<'_>, line: words::Line, index: usize) -> Action {
+        let says_where = !told.rule.is_some_and(|it| it.hides(Unsaid::Url));
+        let keep = &self.rules.keep_query;
+        let canonical = match &told.canonical {
+            Some(form) => told.address.by_form(form),
+            None => told.address.canonical(keep),
+        };
+        Action {
+            title: line.title,
+            description: line.description,
+            canonical_url: if says_where { canonical } else { String::new() },
+            index: i64::try_from(index).unwrap_or(i64::MAX),
+            kind: told.event.kind.word().to_owned(),
+            timestamp_start: told.event.at,
+            raw_url: if says_where { told.address.raw(keep) } else { String::new() },
+            ..Action::default()
+        }
+    }
+}
+
+/// The conversation that the first event names which names one.
+fn conversation(events: &[Event], names: &Names) -> Option<String> {
+    let named = events.iter().filter_map(|it| it.conversation_id.as_deref());
+    named.map(str::trim).find(|it| it.len() <= 512 && names.names_somebody(it)).map(str::to_owned)
+}
