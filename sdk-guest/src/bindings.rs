@@ -80,3 +80,9 @@ exported!(
     "export_trigger",
     "::sidenote_plugin::bindings::trigger"
 );
+exported!(
+    source,
+    "package sidenote:sdk-source; world sdk-source { export sidenote:plugin/source@0.1.0; }",
+    "export_source",
+    "::sidenote_plugin::bindings::source"
+);

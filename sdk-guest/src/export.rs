@@ -3,6 +3,7 @@
 use crate::bindings as wit;
 use crate::help::{Offer, TriggerContext};
 use crate::sink::{Batch, Summary};
+use crate::source;
 use crate::webhook::{Event, Rejection, Request};
 use crate::{Call, Failure, Note, NoteId, Posted, Redaction};
 
@@ -66,6 +67,9 @@ macro_rules! export_interface {
     ($plugin:ident, Trigger) => {
         $crate::export_interface!($plugin, Trigger, trigger, export_trigger);
     };
+    ($plugin:ident, Source) => {
+        $crate::export_interface!($plugin, Source, source, export_source);
+    };
     ($plugin:ident, $interface:ident, $module:ident, $export:ident) => {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
@@ -77,7 +81,7 @@ macro_rules! export_interface {
         compile_error!(concat!(
             "a plugin can't export `",
             stringify!($other),
-            "`; the interfaces are Writer, Redactor, Finder, Webhook, Messenger, Sink and Trigger"
+            "`; the interfaces are Writer, Redactor, Finder, Webhook, Messenger, Sink, Trigger and Source"
         ));
     };
 }
@@ -178,6 +182,24 @@ pub trait Trigger {
     fn evaluate(context: TriggerContext) -> Option<Offer>;
 }
 
+/// Brings what people do, from somewhere else than the connector.
+pub trait Source {
+    /// Reads what was sent to `/sources/NAME/…`. Asked again with the same request, it says the same.
+    fn receive(request: source::Request) -> Result<source::Received, source::Rejection>;
+
+    /// What happened after `cursor`, or from the beginning. `about` is the person of a conversation that was
+    /// opened; without it everything is asked for, as often as the operator says. Unless it is written, there is
+    /// nothing to ask for.
+    fn poll(
+        call: Call,
+        about: Option<source::Subject>,
+        cursor: Option<String>,
+    ) -> Result<source::Page, Failure> {
+        let _ = (call, about, cursor);
+        Ok(source::Page::default())
+    }
+}
+
 impl<T: Writer> wit::writer::exports::sidenote::plugin::writer::Guest for T {
     fn post_note(call: Call, note: Note) -> Result<Posted, Failure> {
         T::post_note(call, note)
@@ -225,5 +247,19 @@ impl<T: Sink> wit::sink::exports::sidenote::plugin::sink::Guest for T {
 impl<T: Trigger> wit::trigger::exports::sidenote::plugin::trigger::Guest for T {
     fn evaluate(context: TriggerContext) -> Option<Offer> {
         T::evaluate(context)
+    }
+}
+
+impl<T: Source> wit::source::exports::sidenote::plugin::source::Guest for T {
+    fn receive(request: source::Request) -> Result<source::Received, source::Rejection> {
+        T::receive(request)
+    }
+
+    fn poll(
+        call: Call,
+        about: Option<source::Subject>,
+        cursor: Option<String>,
+    ) -> Result<source::Page, Failure> {
+        T::poll(call, about, cursor)
     }
 }

@@ -34,8 +34,8 @@
 //!
 //! What else a plugin can do is a trait each, and named in the macro: [`Webhook`] reads a platform's
 //! webhooks, [`Redactor`] redacts notes, [`Finder`] keeps a note from being sent twice, [`Messenger`]
-//! writes what the person sees, [`Sink`] takes what people do, [`Trigger`] says when to offer help:
-//! `export!(Bot: Writer, Webhook, Finder)`.
+//! writes what the person sees, [`Sink`] takes what people do, [`Trigger`] says when to offer help, [`Source`]
+//! brings what people do: `export!(Bot: Writer, Webhook, Finder)`.
 //!
 //! Off WebAssembly the same code runs against a host in memory ([`test::Host`]), so that a plugin's
 //! logic has ordinary unit tests.
@@ -54,6 +54,7 @@ pub mod http;
 pub mod json;
 pub mod log;
 pub mod sink;
+pub mod source;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod test;
 pub mod text;
@@ -65,7 +66,7 @@ pub use bindings::host::sidenote::plugin::types::{
 pub use bindings::redactor::exports::sidenote::plugin::redactor::Redaction;
 #[doc(hidden)]
 pub use export::bytes_of;
-pub use export::{Finder, Messenger, Redactor, Sink, Trigger, Webhook, Writer};
+pub use export::{Finder, Messenger, Redactor, Sink, Source, Trigger, Webhook, Writer};
 pub use failure::{LimitScope, Outlook};
 #[doc(hidden)]
 pub use wit_bindgen;

@@ -12,7 +12,7 @@
 //! assert_eq!(host.requests()[0].body, b"hello");
 //! ```
 //!
-//! [`call`], [`note`], [`batch`], [`summary`] and [`webhook`] make what the host would hand over.
+//! [`call`], [`note`], [`batch`], [`summary`], [`webhook`] and [`request`] make what the host would hand over.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -181,6 +181,27 @@ pub fn webhook(
         url: "https://sidenote.example/webhooks/test".to_owned(),
         headers: headers.iter().map(header).collect(),
         body: body.as_ref().to_vec(),
+    }
+}
+
+/// A request to this plugin's `/sources/test`, at the host's time: `target` is the path below it, with a query where
+/// there is one. Names are made lower case, as the host does.
+pub fn request(
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: impl AsRef<[u8]>,
+) -> crate::source::Request {
+    let header = |(name, value): &(&str, &str)| (name.to_ascii_lowercase(), (*value).to_owned());
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    crate::source::Request {
+        method: method.to_owned(),
+        path: path.to_owned(),
+        query: query.to_owned(),
+        headers: headers.iter().map(header).collect(),
+        body: body.as_ref().to_vec(),
+        received_at_ms: crate::clock::now_ms(),
+        extras: Vec::new(),
     }
 }
 

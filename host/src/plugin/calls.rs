@@ -390,7 +390,8 @@ async fn run<R>(
         | Interface::Finder
         | Interface::Messenger
         | Interface::Sink
-        | Interface::Trigger => Queue::Posts,
+        | Interface::Trigger
+        | Interface::Source => Queue::Posts,
     };
     let began = Instant::now();
     let span = place.as_ref().and_then(|place| place.begin("call"));

@@ -12,6 +12,7 @@ macro_rules! interfaces {
             messenger Messenger "messenger",
             sink Sink "sink",
             trigger Trigger "trigger",
+            source Source "source",
         }
     };
 }

@@ -12,8 +12,10 @@ use wit_parser::{
 /// Where the pages are, from the workspace's folder.
 const PAGES: &str = "docs/src/wit";
 
-/// The world that has every interface, for the host's bindings. It is left out of the pages.
-const EVERYTHING: &str = "host-side";
+/// The world that has every interface, for the host's bindings.
+const EVERYTHING: &str = "every-interface";
+/// The worlds that are the host's own. They are left out of the pages.
+const OF_THE_HOST: [&str; 2] = ["host-side", EVERYTHING];
 
 /// Writes the pages, and removes those of interfaces that aren't there any more.
 pub(crate) fn write(root: &Path) -> Result<(), String> {
@@ -50,7 +52,7 @@ fn pages(wit: &Path) -> Result<BTreeMap<String, String>, String> {
     for (name, id) in &package.interfaces {
         pages.insert(format!("{name}.md"), book.interface(name, *id)?);
     }
-    let worlds = package.worlds.iter().filter(|(name, _)| *name != EVERYTHING);
+    let worlds = package.worlds.iter().filter(|(name, _)| !OF_THE_HOST.contains(&name.as_str()));
     let worlds = worlds.map(|(_, id)| &resolve.worlds[*id]).collect::<Vec<_>>();
     pages.insert("worlds.md".to_owned(), book.worlds(&worlds));
     let title = package.name.to_string();

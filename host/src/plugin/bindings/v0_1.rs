@@ -2,7 +2,7 @@
 
 wasmtime::component::bindgen!({
     path: "../wit/frozen/0.1.0",
-    world: "host-side",
+    world: "every-interface",
     imports: { "sidenote:plugin/http.send": async },
     exports: { default: async },
     // What is handed to a guest is read where it stands: a note has some twenty texts.
