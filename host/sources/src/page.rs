@@ -13,6 +13,8 @@ use crate::mask::Masks;
 const LONGEST: usize = 60;
 /// So many parts of titles are remembered per product.
 const REMEMBERED: usize = 64;
+/// So many pages' names are remembered per product.
+const PAGES: usize = 256;
 /// What stands between a page's name and its product's.
 const BETWEEN: [&str; 8] = [" – ", " — ", " | ", " · ", " - ", " • ", " :: ", " « "];
 
@@ -21,6 +23,8 @@ const BETWEEN: [&str; 8] = [" – ", " — ", " | ", " · ", " - ", " • ", " :
 pub(crate) struct Titles {
     /// A part, and a title that it was seen in; whether it was seen in another one too.
     seen: VecDeque<(String, u64, bool)>,
+    /// What pages were called when they were viewed, by their address with the ids folded.
+    pages: VecDeque<(String, String)>,
 }
 
 impl Titles {
@@ -37,6 +41,36 @@ impl Titles {
             }
             self.seen.push_back(((*part).to_owned(), title, false));
         }
+    }
+
+    /// Remembers what a page is called.
+    fn learn_page(&mut self, address: &Address, name: &str) {
+        let page = address.canonical(&[]);
+        self.pages.retain(|(known, _)| *known != page);
+        if self.pages.len() == PAGES {
+            self.pages.pop_front();
+        }
+        self.pages.push_back((page, name.to_owned()));
+    }
+
+    /// Whether a name is another page's by its path: then the title is of before, since an address changes before the
+    /// title does.
+    fn is_of_before(&self, address: &Address, name: &str) -> bool {
+        if !address.is_known() || is_last_of(address, name) {
+            return false;
+        }
+        let page = address.canonical(&[]);
+        self.pages.iter().any(|(other, known)| {
+            *other != page
+                && split(name).contains(&&**known)
+                && is_last_of(&Address::read(other), known)
+        })
+    }
+
+    /// What a page was called.
+    fn page(&self, address: &Address) -> Option<&str> {
+        let page = address.canonical(&[]);
+        self.pages.iter().find(|(known, _)| *known == page).map(|(_, name)| &**name)
     }
 
     /// Whether a part stands in the titles of several pages.
@@ -72,8 +106,19 @@ pub(crate) fn name(
     if !title.is_empty() {
         let telling = of_title(&title, &event.heading, address, sites, titles);
         if !telling.is_empty() {
-            return cut_at(&telling, LONGEST);
+            let telling = cut_at(&telling, LONGEST);
+            if !titles.is_of_before(address, &telling) {
+                if address.is_known() && event.kind == Kind::Page {
+                    titles.learn_page(address, &telling);
+                }
+                return telling;
+            }
         }
+    }
+    if address.is_known()
+        && let Some(known) = titles.page(address)
+    {
+        return known.to_owned();
     }
     let parts = if address.is_known() { address.last_parts() } else { String::new() };
     cut_at(&masked(&parts), LONGEST)
@@ -120,6 +165,12 @@ fn split(title: &str) -> Vec<&str> {
     }
     parts.retain(|part| !part.trim().is_empty());
     parts.into_iter().map(str::trim).collect()
+}
+
+/// Whether the last part of an address's path is a name.
+fn is_last_of(address: &Address, name: &str) -> bool {
+    let last = address.last_parts();
+    is_same(last.rsplit('/').next().unwrap_or_default(), name)
 }
 
 /// Whether two names are the same but for capitals, spaces and signs.
@@ -169,6 +220,22 @@ mod tests {
         ] {
             assert_eq!(named(title, url, titles), page, "{title} {url}");
         }
+    }
+
+    #[test]
+    fn what_happens_on_a_page_that_was_viewed_has_its_name() {
+        let titles = &mut Titles::default();
+        let mut view = |title: &str, url: &str, kind| {
+            let event =
+                Event { page_title: title.into(), url: url.into(), kind, ..Event::default() };
+            name(&event, &Address::read(url), &[], titles, &Masks::default())
+        };
+        view("Acme – Billing", "https://x.example/billing?a=1", Kind::Page);
+        assert_eq!(view("", "https://x.example/billing?b=2", Kind::Click), "Billing");
+        // The address has changed, and the title not yet.
+        assert_eq!(view("Acme – Billing", "https://x.example/invoices", Kind::Page), "invoices");
+        assert_eq!(view("", "https://x.example/invoices", Kind::Click), "invoices");
+        assert_eq!(view("Acme – Billing", "https://x.example/team/billing", Kind::Page), "Billing");
     }
 
     #[test]

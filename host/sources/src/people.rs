@@ -69,8 +69,8 @@ pub(crate) struct People {
     made: LruCache<Scoped<Who>, Made>,
     /// Which name belongs to which person.
     merged: LruCache<Scoped<String>, String>,
-    /// The addresses of people.
-    addresses: LruCache<Scoped<String>, String>,
+    /// The addresses of people, and of visitors who left one.
+    addresses: LruCache<Scoped<Who>, String>,
 }
 
 /// Who a session is, where that is news.
@@ -117,8 +117,8 @@ impl People {
             (None, Some(visitor)) => Some(self.visitor(product, visitor)),
             (None, None) => address.as_ref().map(|it| Who::Address(it.to_lowercase())),
         };
-        if let (Some(Who::User(user)), Some(address)) = (&who, &address) {
-            self.addresses.put((product.to_owned(), user.clone()), address.clone());
+        if let (Some(who), Some(address)) = (&who, &address) {
+            self.addresses.put((product.to_owned(), who.clone()), address.clone());
         }
         let session_id = match (session, &who) {
             (Some(session), _) => self.of_tool(product, session, who.as_ref()),
@@ -141,21 +141,17 @@ impl People {
             return false;
         }
         self.merged.put((product.to_owned(), from.to_owned()), into.clone());
-        if let Some(address) = self.addresses.peek(&(product.to_owned(), from.to_owned())).cloned()
-        {
-            let key = (product.to_owned(), into.clone());
-            if self.addresses.peek(&key).is_none() {
-                self.addresses.put(key, address);
-            }
-        }
         let into = Who::User(into);
         for old in [Who::Visitor(from.to_owned()), Who::User(from.to_owned())] {
             let old = (product.to_owned(), old);
-            if let Some(made) = self.made.pop(&old) {
-                let new = (product.to_owned(), into.clone());
-                if self.made.peek(&new).is_none_or(|it| it.last < made.last) {
-                    self.made.put(new, made);
-                }
+            let new = (product.to_owned(), into.clone());
+            if let Some(address) = self.addresses.pop(&old) {
+                self.addresses.get_or_insert(new.clone(), || address);
+            }
+            if let Some(made) = self.made.pop(&old)
+                && self.made.peek(&new).is_none_or(|it| it.last < made.last)
+            {
+                self.made.put(new, made);
             }
             for id in self.of.pop(&old).unwrap_or_default() {
                 self.hand_over(product, &id, &into);
@@ -177,13 +173,11 @@ impl People {
     /// Who a session is.
     pub(crate) fn known(&self, product: &str, session_id: &str) -> Option<Known> {
         let session = self.sessions.peek(&(product.to_owned(), session_id.to_owned()))?;
+        let of = |who: &Who| self.addresses.peek(&(product.to_owned(), who.clone())).cloned();
         let (user_id, email) = match &session.owner {
-            Some(Who::User(user)) => {
-                let email = self.addresses.peek(&(product.to_owned(), user.clone())).cloned();
-                (Some(user.clone()), email)
-            }
-            Some(Who::Address(address)) => (None, Some(address.clone())),
-            Some(Who::Visitor(_)) | None => (None, None),
+            Some(who @ Who::User(user)) => (Some(user.clone()), of(who)),
+            Some(who @ (Who::Address(_) | Who::Visitor(_))) => (None, of(who)),
+            None => (None, None),
         };
         Some(Known { user_id, email })
     }
@@ -310,7 +304,7 @@ struct Stored {
     of: Vec<(Scoped<Who>, Vec<String>)>,
     made: Vec<(Scoped<Who>, Made)>,
     merged: Vec<(Scoped<String>, String)>,
-    addresses: Vec<(Scoped<String>, String)>,
+    addresses: Vec<(Scoped<Who>, String)>,
 }
 
 impl Serialize for People {

@@ -103,6 +103,12 @@ impl Wording {
         let mut worded = Worded::default();
         let mut places: Vec<String> = Vec::new();
         let mut events: HashMap<String, Vec<Event>> = HashMap::new();
+        // First, so that the event which says it finds the visitor's session rather than begin one of the person's.
+        let mut persons = Vec::new();
+        for merge in batch.merges {
+            memory.people.merge(&product, &merge.from, &merge.into, &self.names);
+            persons.push(merge.into);
+        }
         for mut event in batch.events {
             event.at = Some(self.time(&event, now));
             let Some(place) = memory.people.place(&product, &event.identity, &self.names, now)
@@ -116,9 +122,8 @@ impl Wording {
             let of_place = events.entry(place).or_default();
             of_place.push(event);
         }
-        for merge in batch.merges {
-            memory.people.merge(&product, &merge.from, &merge.into, &self.names);
-            for session in memory.people.sessions_of(&product, &merge.into) {
+        for into in &persons {
+            for session in memory.people.sessions_of(&product, into) {
                 if !places.contains(&session) {
                     places.push(session);
                 }
