@@ -57,11 +57,13 @@ pub enum Table {
     Audit,
     /// What ended and has no other row, by session: what sinks accepted, messages, redactions.
     Ended,
+    /// Where a source that is asked goes on, one row per source. Grouped by plugin.
+    Source,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Session,
         Self::Open,
         Self::Outbox,
@@ -86,6 +88,7 @@ impl Table {
         Self::Key,
         Self::Audit,
         Self::Ended,
+        Self::Source,
     ];
 }
 

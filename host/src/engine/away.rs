@@ -67,7 +67,9 @@ impl Journalled {
                 bytes: text.len(),
                 at: accepted_at.unwrap_or(now),
             }),
-            Command::Adopt(..)
+            // Who brings it is told to come again, and asks again.
+            Command::Page(_)
+            | Command::Adopt(..)
             | Command::Link(_)
             | Command::Decide(..)
             | Command::Erase(_)
@@ -246,7 +248,8 @@ fn is_accepting(input: &Input) -> bool {
 fn is_for_now(command: &Command) -> bool {
     matches!(
         command,
-        Command::Offer(_)
+        Command::Page(_)
+            | Command::Offer(_)
             | Command::Reply(_)
             | Command::Turn(_)
             | Command::Help(_)

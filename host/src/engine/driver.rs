@@ -409,6 +409,7 @@ impl Engine {
                 self.calls.abort_all();
             }
             Command::Actions { .. }
+            | Command::Page(_)
             | Command::Summary { .. }
             | Command::Adopt(..)
             | Command::Link(_)
@@ -460,6 +461,7 @@ impl Engine {
         let erased = commands(inputs).filter_map(|command| match command {
             Command::Erase(order) => Some(order.keys.clone()),
             Command::Actions { .. }
+            | Command::Page(_)
             | Command::Summary { .. }
             | Command::Adopt(..)
             | Command::Link(_)

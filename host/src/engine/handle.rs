@@ -10,20 +10,23 @@ use crate::engine::backlog;
 use crate::engine::core::audit::{Act, Deed, Subject, SubjectKind};
 use crate::engine::core::keys::KeyTable;
 use crate::engine::core::link::{LinkCommand, LinkError, Linked, Who};
-use crate::engine::core::{Backlog, Command, Counters, Decision, Gate, NoteRef, Settings};
+use crate::engine::core::rows::{read, source_group};
+use crate::engine::core::{
+    Backlog, Command, Counters, Decision, Gate, NoteRef, PollMark, Settings, SourcePage,
+};
 use crate::engine::feed::{Feed, Listeners};
 use crate::engine::inbox::{self, Asked, Change, Closed, Input, Reply, Summary, Swap};
 use crate::engine::latest::{Attempted, Latest};
 use crate::engine::progress::Turns;
 use crate::engine::state::StoreState;
 use crate::engine::tap::{Follower, Tap, TooMany};
-use crate::ids::{ProductId, SessionId, SessionKey, shown};
+use crate::ids::{PluginName, ProductId, SessionId, SessionKey, shown};
 use crate::outbox::account::AccountState;
 use crate::post::Post;
 use crate::session::payload::{ActionsPayload, Payload, SummaryPayload};
 use crate::session::state::Covers;
 use crate::session::text::printable;
-use crate::store::Store;
+use crate::store::{Store, StoreError, Table};
 
 /// Inputs that can wait.
 pub(super) const INBOX: usize = 1024;
@@ -170,6 +173,40 @@ impl Handle {
         let covers = Covers::Next(replaces);
         self.submit_summary(key, text, covers, forwarded_at, bytes, Some(reply)).await?;
         committed.await.map(|_| true).map_err(|_| Closed)
+    }
+
+    /// Hands over what a source brought, and where its next question goes on: all of it in one commit, after which it
+    /// returns. `mark` names the source. Batches of nobody, or of products that aren't configured, are counted and left
+    /// out.
+    ///
+    /// # Errors
+    /// The engine has ended.
+    pub async fn accept_page(
+        &self,
+        batches: Vec<(ActionsPayload, usize)>,
+        mark: Option<(PluginName, PollMark)>,
+    ) -> Result<(), Closed> {
+        let whole = batches.iter().map(|(_, bytes)| *bytes).sum();
+        let usable =
+            |(batch, bytes)| Some((self.named(&batch)?, ActionsPayload::printable(batch), bytes));
+        let batches: Vec<_> = batches.into_iter().filter_map(usable).collect();
+        if batches.is_empty() && mark.is_none() {
+            return Ok(());
+        }
+        let (accepted, committed) = oneshot::channel();
+        let command = Command::Page(SourcePage { batches, mark });
+        self.hand_over(command, Reply::Accepted(accepted), whole).await?;
+        committed.await.map_err(|_| Closed)
+    }
+
+    /// Where a source that is asked goes on, as it was committed last.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub async fn poll_mark(&self, plugin: &PluginName) -> Result<Option<PollMark>, StoreError> {
+        let rows = self.store.load(Table::Source, &[source_group(plugin)]).await?;
+        let row = rows.iter().flatten().find(|(number, _)| *number == 0);
+        Ok(row.and_then(|(number, value)| read(Table::Source, *number, value)))
     }
 
     /// Links a session to a conversation; returns after the commit.
@@ -323,26 +360,31 @@ impl Handle {
         bytes: usize,
         accepted: Option<oneshot::Sender<()>>,
     ) -> Result<Submitted, Closed> {
+        let Some(key) = self.named(&batch) else { return Ok(Submitted::Unusable) };
+        let batch = batch.printable();
+        let command = Command::Actions { key, batch, bytes, accepted_at: None };
+        let reply = accepted.map_or(Reply::Nobody, Reply::Accepted);
+        self.hand_over(command, reply, bytes).await?;
+        Ok(Submitted::Queued)
+    }
+
+    /// The session of a batch, where it can be used; counted and told of where not.
+    fn named(&self, batch: &ActionsPayload) -> Option<SessionKey> {
         let Some(session) = batch.session_id.as_deref().and_then(|id| self.session(id)) else {
-            count_drop(&self.counters.dropped_no_session, &batch, "it has no usable session id");
-            return Ok(Submitted::Unusable);
+            count_drop(&self.counters.dropped_no_session, batch, "it has no usable session id");
+            return None;
         };
         let product = ProductId::new(batch.product_id.as_str()).ok();
         let settings = self.settings();
         let Some(product) = product.filter(|id| settings.product(id).is_some()) else {
             count_drop(
                 &self.counters.dropped_unknown_product,
-                &batch,
+                batch,
                 "its product isn't configured",
             );
-            return Ok(Submitted::Unusable);
+            return None;
         };
-        let key = SessionKey { product, session };
-        let batch = batch.printable();
-        let command = Command::Actions { key, batch, bytes, accepted_at: None };
-        let reply = accepted.map_or(Reply::Nobody, Reply::Accepted);
-        self.hand_over(command, reply, bytes).await?;
-        Ok(Submitted::Queued)
+        Some(SessionKey { product, session })
     }
 
     async fn submit_summary(

@@ -1,5 +1,7 @@
 //! What the core is told, and what it answers.
 
+use serde::{Deserialize, Serialize};
+
 use super::audit::{Deed, Outcome};
 use super::call::Ended;
 use super::erase::{EraseOrder, Erased};
@@ -12,7 +14,7 @@ use super::snapshot::Imported;
 use super::switch::{PluginSwitch, SwitchError, Switched};
 use crate::access::KeyId;
 use crate::clock::Timestamp;
-use crate::ids::SessionKey;
+use crate::ids::{PluginName, SessionKey};
 use crate::offers::help::{Heard, Standing};
 use crate::offers::refusal::Refusal;
 use crate::replies::answer::{NotReplied, Replied, ReplyWish};
@@ -32,6 +34,8 @@ pub enum Command {
         /// When it was accepted, where that was before: it comes out of the journal.
         accepted_at: Option<Timestamp>,
     },
+    /// What a source brought at once, of any number of sessions.
+    Page(SourcePage),
     /// A summary of a session.
     Summary {
         /// Of which.
@@ -79,6 +83,23 @@ pub enum Command {
     Drain,
     /// End at once: calls under way are cut off, and put on record as not crashed.
     Stop,
+}
+
+/// What a source brought: all of it is stored in one transaction, with where its next question goes on.
+pub struct SourcePage {
+    /// Batches in the order in which they were done, each with its size in bytes.
+    pub batches: Vec<(SessionKey, ActionsPayload, usize)>,
+    /// The source that was asked, and where it goes on; `None` where it wasn't.
+    pub mark: Option<(PluginName, PollMark)>,
+}
+
+/// Where a source that is asked goes on: its row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PollMark {
+    /// What the plugin said; `None`: from the beginning.
+    pub cursor: Option<String>,
+    /// When that was.
+    pub at: Timestamp,
 }
 
 /// What is answered after the commit.

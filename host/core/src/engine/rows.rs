@@ -28,6 +28,11 @@ pub fn key_group(id: &KeyId) -> Group {
     Group(id.shared(), "".into())
 }
 
+/// The group of a source's row.
+pub fn source_group(plugin: &PluginName) -> Group {
+    Group(plugin.clone(), "".into())
+}
+
 /// The group of a journal's row.
 pub fn journal_group(id: &str) -> Group {
     Group(id.into(), "".into())

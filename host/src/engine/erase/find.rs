@@ -109,6 +109,7 @@ fn tells_of(table: Table, row: &Key, value: &[u8], person: &Person) -> bool {
         | Table::Key
         | Table::Audit
         | Table::Ended
+        | Table::Source
         | Table::Scrub => read::<Arc<Note>>(table, number, value),
     };
     note.is_some_and(|note| {

@@ -200,6 +200,7 @@ fn attempts_of(table: Table) -> Option<(Table, Table)> {
         | Table::Key
         | Table::Audit
         | Table::Ended
+        | Table::Source
         | Table::Kept
         | Table::Scrub => None,
     }

@@ -39,6 +39,7 @@ const fn definition(table: Table) -> Definition {
         Table::Key => "key",
         Table::Audit => "audit",
         Table::Ended => "ended",
+        Table::Source => "source",
     })
 }
 

@@ -77,6 +77,7 @@ fn name(table: Table) -> &'static str {
         Table::Key => "key",
         Table::Audit => "audit",
         Table::Ended => "ended",
+        Table::Source => "source",
     }
 }
 

@@ -164,6 +164,13 @@ impl Core {
                         needs.history.insert(key.clone());
                     }
                 }
+                Command::Page(page) => {
+                    let keys = || page.batches.iter().map(|(key, ..)| key.clone());
+                    needs.sessions.extend(keys());
+                    if self.settings.history.is_some() {
+                        needs.history.extend(keys());
+                    }
+                }
                 Command::Adopt(key, imported) => {
                     needs.sealed.insert(key.clone());
                     needs.sessions.insert(key.clone());

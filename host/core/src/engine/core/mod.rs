@@ -28,7 +28,7 @@ pub use load::Recovery;
 
 use super::audit::{Audit, Deed};
 use super::call::{Ended, Outcome};
-use super::command::{Answer, Command};
+use super::command::{Answer, Command, SourcePage};
 use super::counters::Counters;
 use super::deliveries::{Backlog, Deliveries, FirstAttempt, Sealer};
 use super::directory::Directory;
@@ -39,7 +39,7 @@ use super::history::{History, Place};
 use super::keys::Keys;
 use super::plugins::{Plugins, RolesAsked, writer_of};
 use super::retention::Retention;
-use super::rows::{delete, put, session_group};
+use super::rows::{delete, put, session_group, source_group};
 use super::scrub::Scrub;
 use super::sessions::Sessions;
 use super::settings::Settings;
@@ -157,6 +157,7 @@ impl Core {
             Command::Actions { key, batch, bytes, accepted_at } => {
                 self.accept(&key, batch, bytes, accepted_at, tx)
             }
+            Command::Page(page) => self.accept_page(page, tx),
             Command::Summary { key, text, covers, forwarded_at, accepted_at } => {
                 let arrived = accepted_at.map_or(tx.now, |at| at.min(tx.now));
                 let summarized = self.summarize(&key, text, covers, forwarded_at, arrived, tx);
@@ -283,6 +284,17 @@ impl Core {
         self.run_effects(key, effects, tx);
         if let Some(batch) = for_sinks {
             self.send_batch(key, &roles.sinks, batch, tx);
+        }
+        Answer::Accepted
+    }
+
+    /// Accepts what a source brought. Where its next question goes on is stored with it.
+    fn accept_page(&mut self, page: SourcePage, tx: &mut Tx) -> Answer {
+        for (key, batch, bytes) in page.batches {
+            self.accept(&key, batch, bytes, None, tx);
+        }
+        if let Some((plugin, mark)) = page.mark {
+            tx.push(put(Table::Source, source_group(&plugin), 0, &mark));
         }
         Answer::Accepted
     }
