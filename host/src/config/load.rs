@@ -10,8 +10,8 @@ use super::model::{Cache, Compile, Config, Plugin, Server, Store};
 use super::offers::Around;
 use super::section::{File, OVERLAY, Reader, Section, nearest};
 use super::{
-    context, dashboard, further, identity, llm, mcp, operator_events, plugins, products, scalar,
-    sections, tours, traces,
+    context, dashboard, further, identity, llm, mcp, operator_events, plugin_source, plugins,
+    products, scalar, sections, tours, traces,
 };
 use crate::ids::PluginName;
 use sidenote_core::engine::MAX_WAITING_BYTES;
@@ -250,7 +250,10 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
     let dashboard = dashboard::dashboard(top.section("dashboard"), &server, has_token);
     server.mcp = mcp::mcp(top.section("mcp"), &server, context.as_ref());
     let delivery = sections::delivery(top.section("delivery"), &Default::default());
-    let streams = sections::streams(&top, products::are_pushed_to(&top));
+    let streams = {
+        let is_fed = products::are_pushed_to(&top) || plugin_source::are_there(&top);
+        sections::streams(&top, is_fed)
+    };
     let plugins = plugins::plugins(top.section("plugins"));
     if let Some(fault) = plugins::too_large_body(&plugins, server.max_body_bytes) {
         top.reader.report(max_body, "server", fault);
@@ -261,6 +264,7 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
         has_model: top.peek("llm").is_present(),
     };
     let (products, ingest) = products::products(&top, around, &delivery);
+    plugin_source::check_products(&top, &plugins, products.keys());
     let llm = llm::llm(top.section("llm"));
     let summary = llm::summary(top.section("summary"), llm.is_some() && context.is_none());
     let events = operator_events::operator_events(top.section("operator_events"));

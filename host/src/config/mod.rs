@@ -16,6 +16,7 @@
 //! | `schema`, `tree`, `shape`, `trigger_rows` | the JSON Schema, made by asking the readers what they take |
 //! | `scalar` | one value: durations, sizes, numbers, text |
 //! | `sections`, `plugins`, `products`, `llm`, `mcp` | one function per table of the file |
+//! | `plugin_source` | `[plugins.NAME.source]` |
 //! | `context` | `[context]` |
 //! | `dashboard` | `[dashboard]` |
 //! | `offers` | `[products.ID.offers]`, and what is wrong with its triggers |
@@ -49,6 +50,7 @@ mod offers;
 mod operator_events;
 mod origin;
 mod plan;
+mod plugin_source;
 mod plugins;
 mod products;
 mod reply;
@@ -78,6 +80,7 @@ pub use model::{
 pub use operator_events::{EventWebhook, OperatorEvents};
 pub use origin::PageOrigin;
 pub use plan::{Changes, NeedsRestart, Plan};
+pub use plugin_source::{Origins, PluginSource, WriteKey};
 pub use scalar::parse_duration;
 pub use schema::schema;
 pub use secret::Secret;

@@ -12,6 +12,7 @@ use super::error::Warning;
 use super::llm::{Llm, Summary};
 use super::operator_events::OperatorEvents;
 use super::origin::PageOrigin;
+use super::plugin_source::PluginSource;
 use super::secret::Secret;
 use super::traces::Traces;
 use crate::ids::{PluginName, ProductId};
@@ -316,6 +317,8 @@ pub struct Plugin {
     pub breaker: Breaker,
     /// What its platform is believed (`user_ids`, `accept_claims`).
     pub belief: Belief,
+    /// What is accepted at `/sources/NAME`; `None` where it isn't one.
+    pub source: Option<PluginSource>,
 }
 
 impl Plugin {
@@ -333,6 +336,7 @@ impl Plugin {
             limits: PluginLimits::default(),
             breaker: Breaker::default(),
             belief: Belief::default(),
+            source: None,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::error::Fault;
 use super::host::{Host, Reach};
 use super::model::{Breaker, Isolation, Plugin, PluginLimits, PluginSecret, Sha256};
+use super::plugin_source::{PluginSource, plugin_source};
 use super::scalar::{self, Refusal, Scalar};
 use super::secret::{self, Secret};
 use super::section::Section;
@@ -48,6 +49,8 @@ const AROUND_A_BODY: usize = 64 << 10;
 fn plugin(section: Section<'_>, name: &str) -> Plugin {
     let file = section.scalar_or("file", format!("{name}.wasm"), file_name);
     let granted = grants(section.section("grants"));
+    let source = plugin_source(section.section("source"));
+    let limits = limits(section.section("limits"), source.as_ref());
     let plugin = Plugin {
         file,
         sha256: section.scalar("sha256", sha256),
@@ -57,12 +60,13 @@ fn plugin(section: Section<'_>, name: &str) -> Plugin {
         allow_private: granted.private,
         allow_stdout: granted.stdout,
         isolation: section.scalar_or("isolation", Isolation::default(), isolation),
-        limits: limits(section.section("limits")),
+        limits,
         breaker: breaker(section.section("breaker")),
         belief: Belief {
             user_ids: section.scalar_or("user_ids", UserIds::default(), user_ids),
             accept_claims: section.scalar_or("accept_claims", false, scalar::boolean),
         },
+        source,
     };
     section.finish();
     plugin
@@ -167,8 +171,8 @@ fn settings(section: Section<'_>) -> BTreeMap<String, String> {
         .collect()
 }
 
-fn limits(section: Section<'_>) -> PluginLimits {
-    let default = PluginLimits::default();
+fn limits(section: Section<'_>, source: Option<&PluginSource>) -> PluginLimits {
+    let default = source.map_or_else(PluginLimits::default, PluginSource::limits);
     let number = |key: &str, default: usize, most: u32| {
         section.scalar_or(key, default, |value| {
             scalar::up_to(value, most).map(|number| number as usize)

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 
+use serde_json::json;
 use toml::de::DeValue;
 
 use super::error::{Fault, SecretFault};
@@ -59,6 +60,21 @@ pub(super) fn of_any_text(section: &Section<'_>, key: &str) -> Option<Secret> {
     let value = value(section, key, &inner);
     inner.finish();
     value.map(|(value, _)| Secret::new(value))
+}
+
+/// A key that isn't kept from people, so that it may stand in the file as it is, or elsewhere as a secret does.
+pub(super) fn anywhere(section: &Section<'_>, key: &str) -> Option<Secret> {
+    section.knows(key);
+    if section.is_asked() {
+        let text = json!({"type": "string", "minLength": 1});
+        let elsewhere = |place: &str| json!({"type": "object", "properties": {place: text}, "required": [place], "additionalProperties": false});
+        section.tells(key, || json!({"oneOf": [text, elsewhere("env"), elsewhere("file")]}));
+        return None;
+    }
+    if matches!(section.value(key), Some(DeValue::String(_))) || section.is_overlaid(key) {
+        return section.scalar(key, scalar::text).map(Secret::new);
+    }
+    of_any_text(section, key)
 }
 
 /// The table of a secret, `{ env = "…" }` or `{ file = "…" }`, where it stands in the file.

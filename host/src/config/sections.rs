@@ -172,8 +172,8 @@ pub(super) fn delivery(section: Section<'_>, base: &Delivery) -> Delivery {
     delivery
 }
 
-/// `[streams.NAME]`: at least one, unless events are `pushed`; no two at the same address.
-pub(super) fn streams(top: &Section<'_>, pushed: bool) -> BTreeMap<String, Stream> {
+/// `[streams.NAME]`: at least one, unless events come in otherwise too (`is_fed`); no two at the same address.
+pub(super) fn streams(top: &Section<'_>, is_fed: bool) -> BTreeMap<String, Stream> {
     let parent = top.section("streams");
     let mut streams = BTreeMap::new();
     let mut owners: BTreeMap<String, String> = BTreeMap::new();
@@ -192,10 +192,10 @@ pub(super) fn streams(top: &Section<'_>, pushed: bool) -> BTreeMap<String, Strea
         }
         section.finish();
     }
-    if parent.names().is_empty() && !pushed {
+    if parent.names().is_empty() && !is_fed {
         let fault = Fault::MissingTable {
             table: "streams.NAME".to_owned(),
-            cause: "without a stream there is nothing to read, unless a product has an `ingest_secret`"
+            cause: "without a stream there is nothing to read, unless a product has an `ingest_secret` or a plugin is a source"
                 .to_owned(),
             example: "[streams.main]\nurl = \"https://connector.example.com/stream/PRODUCT\"\ntoken = { env = \"SIDENOTE_STREAM_TOKEN\" }".to_owned(),
         };

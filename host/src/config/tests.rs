@@ -5,6 +5,7 @@ mod offers;
 mod plan;
 mod reply;
 mod schema;
+mod sources;
 mod tours;
 mod ways_in;
 
@@ -54,7 +55,7 @@ fn errors(text: &str, env: &[(&str, &str)]) -> Vec<String> {
         .collect()
 }
 
-const REFERENCE_ENV: [(&str, &str); 8] = [
+const REFERENCE_ENV: [(&str, &str); 9] = [
     ("SIDENOTE_SERVER_TOKEN", "s"),
     ("SIDENOTE_STREAM_TOKEN", "t"),
     ("BOT_SIGNING_SECRET", "b"),
@@ -63,6 +64,7 @@ const REFERENCE_ENV: [(&str, &str); 8] = [
     ("SIDENOTE_TRACES_TOKEN", "c"),
     ("SIDENOTE_EVENTS_SECRET", "o"),
     ("ACME_INGEST_SECRET", "a"),
+    ("ACME_WRITE_KEY", "w"),
 ];
 
 #[test]
@@ -99,6 +101,10 @@ fn the_reference_file_states_the_defaults_of_the_code() {
     );
     assert!(std::mem::take(&mut reference.ingest)[&acme].expose() == "a");
     let plugin = reference.plugins.get_mut("webhook").unwrap();
+    let mut source = plugin.source.take().unwrap();
+    assert_eq!(std::mem::take(&mut source.keys)["website"].key.expose(), "w");
+    assert!(source.product.take().is_some() && source.poll_every.take().is_some());
+    assert_eq!(source, PluginSource::default());
     assert!(plugin.sha256.take().is_some());
     assert_eq!(std::mem::take(&mut plugin.hosts), ["bot.example.com"]);
     assert_eq!(std::mem::take(&mut plugin.config)["url"], "https://bot.example.com/notes");
