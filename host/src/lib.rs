@@ -20,6 +20,7 @@
 //! | [`plugin`] | components, instances, limits | sessions |
 //! | [`egress`] | the only door to the network for plugins | what is sent |
 //! | [`http`] | webhooks in, links in, health out | how notes are made |
+//! | [`sources`] | what people do, as other tools tell it through a plugin | how notes are made, what a tool's format is |
 //! | [`operator_events`] | what a person must see to, logged and sent to a webhook | how the host comes to stand so |
 //! | `dashboard` | the operators' pages, on a listener of their own | how notes are made |
 //! | [`traces`] | spans of deliveries, sent by OTLP | who delivers |
@@ -57,6 +58,7 @@ pub mod plugin;
 pub mod post;
 pub mod prompts;
 pub mod replying;
+pub mod sources;
 pub mod store;
 pub mod stream;
 pub mod summary;

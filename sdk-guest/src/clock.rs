@@ -29,6 +29,21 @@ pub fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// As [`parse`], with the fraction of the second.
+///
+/// ```
+/// use sidenote_plugin::clock;
+/// assert_eq!(clock::parse_exact("2021-03-25T05:09:27.250Z"), Some(1_616_648_967.25));
+/// ```
+pub fn parse_exact(text: &str) -> Option<f64> {
+    let whole = parse(text)? as f64;
+    let fraction = text.split_once('.').map_or("", |(_, rest)| rest);
+    let digits =
+        fraction.find(|c: char| !c.is_ascii_digit()).map_or(fraction, |at| &fraction[..at]);
+    let fraction: f64 = format!("0.{digits}0").parse().ok()?;
+    Some(whole + fraction)
+}
+
 /// The seconds since the Unix epoch of a time as in RFC 3339 (`2021-03-25T05:09:27Z`, with a fraction or
 /// an offset where there is one); `None` where it is none, or is before the epoch.
 pub fn parse(text: &str) -> Option<u64> {

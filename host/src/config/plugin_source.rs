@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
+use sidenote_sources::{Settings, SettingsError, Wording};
 use toml::de::{DeValue, ValueDeserializer};
 
 use super::mcp::origin;
@@ -38,7 +39,7 @@ pub struct PluginSource {
     /// Whether it is asked for what a person did when they open a conversation.
     pub ask_when_opened: bool,
     /// What the words are made by.
-    pub words: toml::Table,
+    pub words: Settings,
 }
 
 impl Default for PluginSource {
@@ -52,7 +53,7 @@ impl Default for PluginSource {
             max_bytes: 16 << 20,
             poll_every: None,
             ask_when_opened: false,
-            words: toml::Table::new(),
+            words: Settings::default(),
         }
     }
 }
@@ -203,25 +204,44 @@ fn interval(value: Scalar<'_>) -> Result<Duration, Refusal> {
     Ok(interval)
 }
 
-/// What the words are made by, as it stands there.
-fn words(section: &Section<'_>) -> toml::Table {
+/// What the words are made by, checked.
+fn words(section: &Section<'_>) -> Settings {
     const KEY: &str = "words";
     section.knows(KEY);
-    section.tells(KEY, || json!({"type": "object"}));
-    let Some(value) = section.value(KEY) else { return toml::Table::new() };
+    section.tells(KEY, words_schema);
+    let Some(value) = section.value(KEY) else { return Settings::default() };
     let DeValue::Table(_) = value else {
-        section.refuse(
-            KEY,
-            "it is no table",
-            format!("write [{}.words] and its keys below", section.name()),
-        );
-        return toml::Table::new();
+        let next = format!("write [{}.words] and its keys below", section.name());
+        section.refuse(KEY, "it is no table", next);
+        return Settings::default();
     };
     let spanned = toml::Spanned::new(0..0, value.clone());
-    toml::Table::deserialize(ValueDeserializer::from(spanned)).unwrap_or_else(|error| {
-        section.refuse(KEY, error.message().to_owned(), "see the book's page on sources");
-        toml::Table::new()
+    let table = toml::Table::deserialize(ValueDeserializer::from(spanned));
+    let read = table.map_err(|error| ("words".to_owned(), error.message().to_owned()));
+    let of = |error: SettingsError| (error.table, error.cause);
+    let read = read.and_then(|table| Settings::from_table(table).map_err(of));
+    let read = read.and_then(|words| Wording::new(&words).map(|_| words).map_err(of));
+    read.unwrap_or_else(|(table, cause)| {
+        section.refuse(
+            KEY,
+            format!("{table}: {cause}"),
+            "the book's page on the words has all keys",
+        );
+        Settings::default()
     })
+}
+
+/// The schema of the words, whole: it is put into another.
+fn words_schema() -> serde_json::Value {
+    let settings = schemars::generate::SchemaSettings::draft2020_12().with(|settings| {
+        settings.inline_subschemas = true;
+        settings.meta_schema = None;
+    });
+    let mut schema = settings.into_generator().into_root_schema_for::<Settings>();
+    schema.remove("title");
+    // Its keys are judged by whoever makes the words, so it isn't one of the tables of the readers here.
+    schema.insert("type".to_owned(), json!(["object"]));
+    schema.to_value()
 }
 
 /// Refuses sources whose products aren't configured.

@@ -8,7 +8,7 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 
 use crate::access::Actor;
 use crate::clock::{Clock, Timestamp};
-use crate::config::Config;
+use crate::config::{Config, PluginSource};
 use crate::context::Recent;
 use crate::engine::erase::kept::{self, KeptCursor, KeptFilter, KeptList};
 use crate::engine::erase::{EraseError, Erased, Erasure, Subject};
@@ -48,6 +48,7 @@ use crate::plugin::{
     self, Health, ReceiveError, Registry, WebhookEvent, WebhookRequest, WebhookTurn,
 };
 use crate::session::turn::Meaning;
+use crate::sources::{Refusal, Reply, Request as Sent, SourceService};
 use crate::store::{Journal, Store, StoreError};
 use crate::stream::{Interruption, State, Status};
 use crate::telemetry::Refusals;
@@ -65,6 +66,7 @@ pub(super) const BY_OPERATOR: &str = "it was disabled by an operator";
 pub(super) struct ApiBackend {
     engine: Handle,
     ingest: IngestService,
+    sources: SourceService,
     /// Read only: what changes goes through the engine.
     store: Arc<dyn Store>,
     journal: Option<Journal>,
@@ -99,6 +101,8 @@ impl ApiBackend {
         clock: Clock,
     ) -> Self {
         let (engine, closed) = (ingest.engine().clone(), Closed::default());
+        let refusals = ingest.refusals().clone();
+        let sources = SourceService::new(engine.clone(), registry.clone(), refusals, clock);
         let (store, journal) = store;
         let shown = RwLock::default();
         let claims_told = Mutex::default();
@@ -107,6 +111,7 @@ impl ApiBackend {
         Self {
             engine,
             ingest,
+            sources,
             store,
             journal,
             registry,
@@ -120,9 +125,11 @@ impl ApiBackend {
         }
     }
 
-    /// Accepts pushed events of the products of this configuration from here on, and shows its plugins.
+    /// Accepts pushed events of the products of this configuration from here on, and what its sources bring, and shows its
+    /// plugins.
     pub(super) fn change_products(&self, config: &Config) {
         self.ingest.change_secrets(config.ingest.clone());
+        self.sources.change(config);
         self.show(|shown| shown.plugins = config.plugins.keys().cloned().collect());
     }
 
@@ -164,6 +171,11 @@ impl ApiBackend {
 
     pub(super) fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// What is accepted of sources, and when they are asked.
+    pub(super) fn sources(&self) -> &SourceService {
+        &self.sources
     }
 
     pub(super) fn own_keys(&self) -> &Keys {
@@ -238,6 +250,9 @@ impl ApiBackend {
         let told = Identity::new(turn.external_user_id, turn.email);
         let word = Word::Platform(turn.vouched);
         let request = LinkCommand { plugin: plugin.into(), conversation, who, mode, told, word };
+        if mode == LinkMode::Auto {
+            self.ask_sources(&request);
+        }
         match self.engine.link(request).await {
             Ok(_) => Ok(()),
             Err(LinkError::Claimed) => {
@@ -257,6 +272,13 @@ impl ApiBackend {
                 Ok(())
             }
             Err(error @ (LinkError::Unavailable | LinkError::Closed)) => Err(error),
+        }
+    }
+
+    /// Has the sources asked that are asked when somebody opens a conversation.
+    fn ask_sources(&self, link: &LinkCommand) {
+        if let Who::Person { products, user_id: Some(user), .. } = &link.who {
+            self.sources.opened(products, user, link);
         }
     }
 
@@ -362,6 +384,24 @@ impl Backend for ApiBackend {
             return Some(PushAnswer::Unavailable { retry_after: RETRY_AFTER });
         }
         self.ingest.refuses(product, signed)
+    }
+
+    fn source_rules(&self, name: &str) -> Option<PluginSource> {
+        self.sources.rules(name)
+    }
+
+    fn refuses_source(&self, name: &str) -> Option<Refusal> {
+        if self.closed.get() {
+            return Some(Refusal::Unavailable { retry_after: RETRY_AFTER });
+        }
+        self.sources.refuses(name)
+    }
+
+    async fn receive(&self, sent: Sent) -> Reply {
+        if self.closed.get() {
+            return Reply::Refused(Refusal::Unavailable { retry_after: RETRY_AFTER });
+        }
+        self.sources.receive(sent).await
     }
 
     fn keys(&self) -> Option<Keys> {

@@ -5,6 +5,7 @@ use crate::engine::{LaneKind, StoreState, Totals};
 use crate::http::{Backend, StreamState};
 use crate::metrics::{Scrape, names};
 use crate::plugin::{Health, PluginState, PluginTotals};
+use crate::sources::{REASONS, REQUESTS};
 use crate::stream::Status;
 
 impl ApiBackend {
@@ -31,6 +32,7 @@ impl ApiBackend {
         for (why, total) in self.own_keys().refused() {
             scrape.count(&names::LOGINS_REFUSED, &[why.name()], total);
         }
+        self.source_metrics(&mut scrape);
         self.store_metrics(&mut scrape);
         self.llm_metrics(&mut scrape);
         let events = self.shown().events.as_ref().map(|counts| counts.get()).unwrap_or_default();
@@ -44,6 +46,20 @@ impl ApiBackend {
         self.plugin_metrics(&mut scrape);
         self.backlog_metrics(&mut scrape).await;
         scrape
+    }
+
+    fn source_metrics(&self, scrape: &mut Scrape) {
+        let totals = self.sources().totals();
+        for (outcome, total) in REQUESTS.iter().zip(totals.requests) {
+            scrape.count(&names::SOURCE_RECEIVED, &[outcome], total);
+        }
+        for (reason, total) in REASONS.iter().zip(totals.left_out) {
+            scrape.count(&names::SOURCE_LEFT_OUT, &[reason], total);
+        }
+        scrape.count(&names::SOURCE_EVENTS, &[], totals.accepted);
+        let answered = totals.polls.saturating_sub(totals.polls_failed);
+        scrape.count(&names::SOURCE_POLLS, &["answered"], answered);
+        scrape.count(&names::SOURCE_POLLS, &["failed"], totals.polls_failed);
     }
 
     fn stream_metrics(&self, status: &Status, scrape: &mut Scrape) {

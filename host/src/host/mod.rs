@@ -313,6 +313,11 @@ impl Host {
             events.run(looked_at, stopped).await;
             Ok(())
         });
+        let (sources, stopped) = (api.sources().clone(), stop.clone());
+        ingest.spawn(async move {
+            sources.run_polls(stopped).await;
+            Ok(())
+        });
         let (keys, stopped) = (api.own_keys().clone(), stop.clone());
         ingest.spawn(async move {
             keys.keep_uses(stopped).await;

@@ -14,6 +14,7 @@ use super::reload_record::{
 };
 use crate::access::Actor;
 use crate::clock::Timestamp;
+use crate::config::PluginSource;
 use crate::context::Recent;
 use crate::engine::core::resend::ResendError;
 use crate::engine::erase::kept::{KeptCursor, KeptFilter, KeptList};
@@ -37,6 +38,7 @@ use crate::outbox::account::Disabled;
 use crate::outbox::delivery_id::DeliveryId;
 use crate::outbox::trouble::LastError;
 use crate::plugin::{CacheTotals, Line, PluginState, ReloadTotals, WebhookRequest};
+use crate::sources::{Refusal, Reply, Request as Sent};
 use crate::store::{BackupError, StoreError};
 use crate::stream::push::PushError;
 use crate::telemetry::Refusals;
@@ -57,6 +59,23 @@ pub trait Backend: Send + Sync + 'static {
     /// signature at all.
     fn refuses_push(&self, _product: &str, _signed: bool) -> Option<PushAnswer> {
         None
+    }
+
+    /// What a source accepts, as it is configured; `None` where there is none of this name, as by default. Must not wait
+    /// for anything.
+    fn source_rules(&self, _name: &str) -> Option<PluginSource> {
+        None
+    }
+
+    /// Whether a request to a source is refused whatever it holds, as above.
+    fn refuses_source(&self, _name: &str) -> Option<Refusal> {
+        None
+    }
+
+    /// Has a source read a request, and accepts what it brings. Returns after the commit. As it is here, there is no
+    /// source.
+    async fn receive(&self, _sent: Sent) -> Reply {
+        Reply::Refused(Refusal::NoSource)
     }
 
     /// The keys by which somebody may ask; `None` where there is nothing but the token, as by default.

@@ -23,25 +23,34 @@ const LEAST_RATE: usize = 1024;
 
 /// Reads the body of `request`, up to `max` bytes.
 pub(crate) async fn read(request: Request, max: usize) -> Result<Bytes, Refused> {
+    read_within(request, max, "send less, or raise `max_body` in [server]").await
+}
+
+/// As [`read`]; `next` is what to do where it is larger.
+pub(super) async fn read_within(
+    request: Request,
+    max: usize,
+    next: &'static str,
+) -> Result<Bytes, Refused> {
     let declared = request
         .headers()
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|declared| declared > max) {
-        return Err(too_large(max));
+        return Err(too_large(max, next));
     }
     let permit = request.extensions().get::<Arc<ConnectionPermit>>().cloned();
     if let Some(permit) = &permit {
         permit.waits();
     }
-    let read = pieces(Limited::new(request.into_body(), max), max).await;
+    let read = pieces(Limited::new(request.into_body(), max), max, next).await;
     if let Some(permit) = &permit {
         permit.works();
     }
     read
 }
 
-async fn pieces(mut body: Limited<Body>, max: usize) -> Result<Bytes, Refused> {
+async fn pieces(mut body: Limited<Body>, max: usize, next: &'static str) -> Result<Bytes, Refused> {
     let (begun, mut read) = (Instant::now(), BytesMut::new());
     loop {
         match timeout_at(begun + allowed(read.len()), body.frame()).await {
@@ -51,7 +60,9 @@ async fn pieces(mut body: Limited<Body>, max: usize) -> Result<Bytes, Refused> {
                     read.extend_from_slice(&bytes);
                 }
             }
-            Ok(Some(Err(error))) if error.is::<LengthLimitError>() => return Err(too_large(max)),
+            Ok(Some(Err(error))) if error.is::<LengthLimitError>() => {
+                return Err(too_large(max, next));
+            }
             Ok(Some(Err(_))) => {
                 return Err(Refused::new(
                     StatusCode::BAD_REQUEST,
@@ -78,11 +89,12 @@ fn allowed(read: usize) -> Duration {
     (GRACE + Duration::from_millis(millis)).min(DEADLINE)
 }
 
-fn too_large(max: usize) -> Refused {
+/// Says that a body is larger than it may be.
+pub(super) fn too_large(max: usize, next: &'static str) -> Refused {
     Refused::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         "body_too_large",
         format!("the body is larger than {max} bytes"),
-        "send less, or raise `max_body` in [server]",
+        next,
     )
 }

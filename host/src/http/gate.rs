@@ -40,6 +40,8 @@ pub(super) enum Access {
     /// Anyone but web pages, by any name: what is signed tells whose it is. Proxies call the host by many
     /// names, and a signature fits by none but its own bytes.
     Signed,
+    /// Anyone, by any name: the source judges keys, and which web pages may send.
+    Source,
     /// Web pages of the configured origins, and programs; the address has a token of its own.
     Browser,
     /// Whoever has this scope, and may ask about the product that the request names so.
@@ -72,7 +74,7 @@ impl Access {
     pub(super) fn needs(self) -> Option<(Scope, Of)> {
         match self {
             Self::Needs(scope, of) | Self::Agents(scope, of) => Some((scope, of)),
-            Self::Anyone | Self::Signed | Self::Browser => None,
+            Self::Anyone | Self::Signed | Self::Source | Self::Browser => None,
         }
     }
 }
@@ -150,7 +152,7 @@ impl Gate {
         let asks_first = matches!(page, Asking::Page(_)) && head.method == Method::OPTIONS;
         let mut caller = None;
         match access {
-            Access::Anyone => return Ok(None),
+            Access::Anyone | Access::Source => return Ok(None),
             Access::Signed | Access::Browser => {}
             Access::Agents(..) if asks_first => {}
             Access::Needs(scope, of) | Access::Agents(scope, of) => {
@@ -214,7 +216,7 @@ impl Gate {
         let origins = match access {
             Access::Agents(..) => &*self.0.origins,
             Access::Browser => &*self.0.event_origins,
-            Access::Anyone | Access::Signed | Access::Needs(..) => &[],
+            Access::Anyone | Access::Signed | Access::Source | Access::Needs(..) => &[],
         };
         Asking::of(headers, origins)
     }
@@ -348,7 +350,8 @@ async fn admitted(gate: &Gate, access: Access, head: &mut Parts) -> Result<(), R
         }
         head.extensions.insert(caller);
     }
-    if access == Access::Signed && permit.is_reserved() && !permit.promoted().await {
+    let is_of_strangers = matches!(access, Access::Signed | Access::Source);
+    if is_of_strangers && permit.is_reserved() && !permit.promoted().await {
         let message = "all connections are in use";
         return Err(Refused::unavailable("too_many_connections", message, RETRY_AFTER));
     }

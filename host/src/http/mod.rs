@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `POST`, `GET`, `HEAD` `/webhooks/{plugin}` | the plugin verifies the raw bytes; answered after the commit |
 //! | `POST /ingest/{product_id}` | accepts an event that the connector signed; answered after the commit |
+//! | `/sources/{name}/…` | what people do, as a source's plugin reads it; answered after the commit |
 //! | `POST /sessions/link` | links a session to a conversation |
 //! | `GET`, `POST /sessions/{product_id}/{session_id}/help`, `GET /offers` | how sessions are helped, and what was decided of it |
 //! | `GET /outbox` | what waits and the dead letters |
@@ -70,6 +71,7 @@ mod reply;
 mod route;
 mod routes;
 mod server;
+mod sources;
 mod state;
 mod streams;
 mod tap;

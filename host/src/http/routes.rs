@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 
 use super::answer::{Refused, json_answer};
 use super::backend::Backend;
-use super::gate::Access::{Agents, Anyone, Browser, Needs, Signed};
+use super::gate::Access::{Agents, Anyone, Browser, Needs, Signed, Source};
 use super::gate::Of::{AnyProduct, Body, Filter, Host, Path, Tool, User};
 use super::mcp::{self, Mcp};
 use super::route::{GuardedRouter, Route};
 use super::state::ApiState;
 use super::{
     audit, backup, context, deliveries, erase, events, health, help, ingest, keys, link, metrics,
-    outbox, plugins, reload, reply, streams, tap, webhook,
+    outbox, plugins, reload, reply, sources, streams, tap, webhook,
 };
 use crate::access::Scope::{Admin, Operate, Read, Text};
 use crate::config::Server;
@@ -33,12 +33,16 @@ async fn document() -> Response {
 }
 
 /// Every address. The router, the list in a 404 and the tests of access are made of it.
-pub(super) fn table() -> [Route; 40] {
+pub(super) fn table() -> [Route; 43] {
     const GET: &[&str] = &["GET", "HEAD"];
     const POST: &[&str] = &["POST"];
+    const ANY: &[&str] = &[];
     [
         Route::new("/webhooks/{plugin}", &["GET", "HEAD", "POST"], Signed, webhook::webhook),
         Route::new("/ingest/{product_id}", POST, Signed, ingest::ingest),
+        Route::new("/sources/{name}", ANY, Source, sources::source),
+        Route::new("/sources/{name}/", ANY, Source, sources::source),
+        Route::new("/sources/{name}/{*rest}", ANY, Source, sources::source),
         Route::new("/sessions/link", POST, Needs(Operate, Body("product_id")), link::link),
         Route::new(HELP, GET, Needs(Read, Path), help::show),
         Route::new(HELP, POST, Needs(Operate, Path), help::change),

@@ -50,6 +50,7 @@ macro_rules! call {
             .await
     };
 }
+pub(super) use call;
 
 #[async_trait::async_trait]
 impl Post for Registry {
@@ -227,7 +228,8 @@ impl Registry {
         let actions = convert::actions(&context.actions);
         let context = convert::context(context, &actions);
         let evaluate = async |live: &mut Live, _| call!(live.trigger.call_evaluate(context));
-        let evaluated = run(&pool, Interface::Trigger, whole, None, evaluate, |_| "answered");
+        let evaluated =
+            run(&pool, (Queue::Posts, Interface::Trigger), whole, None, evaluate, |_| "answered");
         let offer = evaluated.await.map_err(post_error)?;
         offer.map(convert::given_offer).transpose().map_err(|odd| {
             pool.counters().failures.fetch_add(1, Relaxed);
@@ -274,9 +276,16 @@ impl Registry {
             let received = call!(live.webhook.call_receive(request))?;
             Ok((received, std::mem::take(&mut live.store.data_mut().verified)))
         };
-        let received = run(&pool, Interface::Webhook, whole, None, receive, |(received, _)| {
-            if received.is_ok() { "answered" } else { "rejected" }
-        });
+        let received = run(
+            &pool,
+            (Queue::Webhooks, Interface::Webhook),
+            whole,
+            None,
+            receive,
+            |(received, _)| {
+                if received.is_ok() { "answered" } else { "rejected" }
+            },
+        );
         let (received, verified) = received.await.map_err(|stopped| match stopped {
             Stopped::Busy { .. } | Stopped::Start { .. } => ReceiveError::Unavailable,
             Stopped::Crashed { crash, message } => {
@@ -326,7 +335,7 @@ impl Registry {
 
     /// Calls an export that takes a `call` and answers a result: leases an instance, calls it within
     /// the time of the call and of the plugin, counts and reads its failure.
-    async fn ask<R>(
+    pub(super) async fn ask<R>(
         &self,
         plugin: &str,
         interface: Interface,
@@ -340,7 +349,7 @@ impl Registry {
             let call = convert::call(&call, left, self.clock().now());
             export(live, call).await
         };
-        let answer = run(&pool, interface, whole, place, export, answer_outcome);
+        let answer = run(&pool, (Queue::Posts, interface), whole, place, export, answer_outcome);
         answer.await.map_err(post_error)?.map_err(|failure| {
             pool.counters().failures.fetch_add(1, Relaxed);
             PostError::Failed(convert::failure(failure))
@@ -375,24 +384,14 @@ impl Registry {
 
 /// Leases an instance, has it called with what is left of the time, and gives it back or drops it. Counts how the call
 /// ended, an answer by its `outcome`.
-async fn run<R>(
+pub(super) async fn run<R>(
     pool: &Pool,
-    interface: Interface,
+    (queue, interface): (Queue, Interface),
     whole: Duration,
     place: Option<TraceContext>,
     export: impl AsyncFnOnce(&mut Live, Duration) -> wasmtime::Result<R>,
     outcome: impl FnOnce(&R) -> &'static str,
 ) -> Result<R, Stopped> {
-    let queue = match interface {
-        Interface::Webhook => Queue::Webhooks,
-        Interface::Writer
-        | Interface::Redactor
-        | Interface::Finder
-        | Interface::Messenger
-        | Interface::Sink
-        | Interface::Trigger
-        | Interface::Source => Queue::Posts,
-    };
     let began = Instant::now();
     let span = place.as_ref().and_then(|place| place.begin("call"));
     let place = span.as_ref().map(Span::context).cloned().or(place);

@@ -45,7 +45,8 @@
 //! | [`manifest`] | what a plugin says of itself and asks for, and what it gets |
 //! | `component_info` | what a component says of itself without being compiled |
 //! | `kind` | what a file is by its first bytes, and the words for what is no component |
-//! | [`help`], [`webhook`] | offers and webhooks as the host sees them |
+//! | [`help`], [`webhook`], `receiving` | offers, webhooks and what sources bring as the host sees them |
+//! | `source_calls` | the functions of sources |
 //! | `samples` | what a plugin that is tried out computes |
 //! | `trap`, `backtrace` | what a call that ended in a trap is told as, and where in the guest it was |
 //! | `supervise` | pure: holds back a plugin that does nothing but trap |
@@ -96,12 +97,14 @@ pub mod manifest;
 mod memory;
 mod outbound;
 mod pool;
+mod receiving;
 pub mod registry;
 mod reload;
 pub mod review;
 mod samples;
 mod slot;
 mod source;
+mod source_calls;
 mod state;
 mod stdout;
 mod stopped;
@@ -124,11 +127,16 @@ pub use inspect::{Exports, Imports, InspectError, Inspection, inspect, inspect_b
 pub use kind::NotAComponent;
 pub use lines::Line;
 pub use manifest::{Manifest, ManifestError};
+pub use receiving::{
+    EventsPage, EventsReceived, KeyText, PollSubject, SourceAnswer, SourceError, SourceRejection,
+    SourceRequest,
+};
 pub use registry::Registry;
 pub use review::{Finding, exports_redactor, messenger, review, roles};
 pub use samples::{Sample, Samples};
 pub(crate) use source::Stamp;
 pub use source::{read, sha256};
+pub use source_calls::PollError;
 pub use state::{Health, InstanceState, LastTrap, PluginState, ReloadTotals};
 pub(crate) use watch::{Change, Watch};
 pub use webhook::{

@@ -48,7 +48,7 @@ fn what_is_wrong_with_a_source_is_named() {
         ),
         (SOURCE.replace("\"pk_live_1\"", "\"\""), "it is empty"),
         (SOURCE.replace("key = \"pk_live_1\"\n", ""), "the key itself is missing"),
-        (SOURCE.replace("\"pk_live_1\"", "\"sk\""), "it is that of \"jobs\" too"),
+        (SOURCE.replace("\"pk_live_1\"", "\"sk\""), "make another one"),
         (SOURCE.replacen("product = \"acme\"\n", "", 1), "which product's events come with it"),
         (SOURCE.replace("https://App", "App"), "this is no origin of a web page"),
         (SOURCE.replace("max_body", "poll_every = \"10ms\"\nmax_body"), "less than a second"),

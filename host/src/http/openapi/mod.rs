@@ -24,7 +24,7 @@ pub(super) fn document(table: &[Route]) -> Value {
         let of_route = rows.iter().filter(|(_, path, _)| *path == route.path);
         for (method, path, operation) in of_route {
             if route.takes(method) {
-                let address = paths.entry(*path).or_insert_with(|| json!({}));
+                let address = paths.entry(path.replace("{*", "{")).or_insert_with(|| json!({}));
                 address[method.to_ascii_lowercase()] = operation.written(path, route.access);
             }
         }

@@ -196,7 +196,9 @@ impl Operation {
 
 /// The names in an address.
 fn names(path: &str) -> impl Iterator<Item = &str> {
-    path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+    path.split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+        .map(|name| name.strip_prefix('*').unwrap_or(name))
 }
 
 fn path_parameter(name: &str) -> Value {
@@ -206,6 +208,7 @@ fn path_parameter(name: &str) -> Value {
         "user_id" => "The user, as the stream calls them.",
         "number" => "The delivery's number in its session: `3`, `sink-3` or `message-3`.",
         "plugin" | "name" => "The name in the configuration.",
+        "rest" => "The path that the tool calls.",
         _ => "The id.",
     };
     let schema = json!({ "type": "string", "minLength": 1 });
@@ -216,6 +219,7 @@ fn path_parameter(name: &str) -> Value {
 fn refused(access: Access) -> Vec<u16> {
     match access {
         Access::Anyone => vec![400, 431],
+        Access::Source => vec![400, 401, 403, 404, 405, 408, 413, 431, 503],
         Access::Signed => vec![400, 403, 431, 503],
         Access::Browser | Access::Needs(..) | Access::Agents(..) => vec![400, 401, 403, 431, 503],
     }

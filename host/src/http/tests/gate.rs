@@ -103,7 +103,7 @@ async fn without_a_token_a_foreign_name_and_a_proxy_get_health_and_what_is_signe
         heads.extend(PROXIES.map(|name| vec![("host", "localhost"), (name, "127.0.0.1")]));
         for headers in heads {
             let status = host.called(method, &path, &headers).await.status();
-            let open = matches!(route.access, Access::Anyone | Access::Signed);
+            let open = matches!(route.access, Access::Anyone | Access::Signed | Access::Source);
             assert_eq!(is_refused(status), !open, "{method} {path} {headers:?}: {status}");
         }
     }
@@ -119,7 +119,7 @@ async fn with_a_token_its_bearer_may_call_by_any_name_and_agents_by_the_hosts_ow
             let foreign = matches!(route.access, Access::Agents(..));
             assert_eq!(is_refused(status), foreign, "{method} {path} {name}: {status}");
             let status = host.called(method, &path, &[("host", name)]).await.status();
-            let open = matches!(route.access, Access::Anyone | Access::Signed);
+            let open = matches!(route.access, Access::Anyone | Access::Signed | Access::Source);
             assert_eq!(status == 401, !open, "{method} {path} {name}: {status}");
         }
     }
@@ -133,7 +133,7 @@ async fn web_pages_get_health_alone_with_and_without_a_token() {
             for page in PAGES {
                 let headers = [("host", "localhost"), BEARER, page];
                 let status = host.called(method, &path, &headers).await.status();
-                let open = route.access == Access::Anyone;
+                let open = matches!(route.access, Access::Anyone | Access::Source);
                 assert_eq!(is_refused(status), !open, "{method} {path} {page:?}: {status}");
             }
             if token.is_some() {
@@ -183,7 +183,7 @@ async fn without_a_token_what_speaks_as_an_old_proxy_gets_health_alone() {
     for (route, method, path) in calls() {
         for line in ["", "host: localhost\r\n"] {
             let answer = host.raw(format!("{method} {path} HTTP/1.0\r\n{line}\r\n")).await;
-            let open = matches!(route.access, Access::Anyone | Access::Signed);
+            let open = matches!(route.access, Access::Anyone | Access::Signed | Access::Source);
             assert_eq!(answer.status() == 401, !open, "{method} {path}");
         }
     }

@@ -39,7 +39,7 @@ enum Expected {
 
 fn expected(access: Access, kind: &Kind) -> Expected {
     let (scope, of) = match access {
-        Access::Anyone | Access::Signed => return Expected::Passes,
+        Access::Anyone | Access::Signed | Access::Source => return Expected::Passes,
         // It has a token of its own, and no key is one.
         Access::Browser => return Expected::Unauthorized,
         Access::Needs(scope, of) | Access::Agents(scope, of) => (scope, of),
@@ -183,6 +183,8 @@ fn nothing_is_open_but_health_and_a_product_in_an_address_is_judged() {
     };
     assert_eq!(paths(Access::Anyone), ["/healthz", "/readyz"]);
     assert_eq!(paths(Access::Signed), ["/webhooks/{plugin}", "/ingest/{product_id}"]);
+    let sources = ["/sources/{name}", "/sources/{name}/", "/sources/{name}/{*rest}"];
+    assert_eq!(paths(Access::Source), sources);
     assert_eq!(paths(Access::Browser), ["/sessions/{product_id}/{session_id}/events"]);
     for route in table() {
         let Some((_, of)) = route.access.needs() else { continue };

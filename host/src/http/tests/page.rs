@@ -17,6 +17,7 @@ fn rows() -> String {
         let (scope, product) = match route.access {
             Access::Anyone => ("none", "open to anyone".to_owned()),
             Access::Signed => ("none", "whoever signs the body".to_owned()),
+            Access::Source => ("none", "whoever has a write key of the source".to_owned()),
             Access::Browser => ("none", "a token of the session's own".to_owned()),
             Access::Needs(scope, of) | Access::Agents(scope, of) => (scope.name(), words(of)),
         };

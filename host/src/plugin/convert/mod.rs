@@ -3,6 +3,7 @@
 mod activity;
 mod help;
 mod note;
+mod source;
 mod webhook;
 
 use super::bindings::v0_1::sidenote::plugin::types as wit;
@@ -10,6 +11,7 @@ use super::bindings::v0_1::sidenote::plugin::types as wit;
 pub(super) use activity::{batch, context, summary};
 pub(super) use help::{given_offer, offer, quick_replies};
 pub(super) use note::{actions, call, failure, found, note, posted, redaction};
+pub(super) use source::{page, received, source_rejection, source_request, subject};
 pub(super) use webhook::{events, headers, rejection, request};
 
 const MAX_CODE_BYTES: usize = 64;

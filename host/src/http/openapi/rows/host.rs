@@ -20,6 +20,9 @@ pub(super) fn rows(schemas: &mut Schemas) -> Vec<Row> {
         ("GET", "/webhooks/{plugin}", webhook("getWebhook")),
         ("POST", "/webhooks/{plugin}", webhook("postWebhook").raw("*/*", json!({}))),
         ("POST", "/ingest/{product_id}", ingest()),
+        ("POST", "/sources/{name}", source("sendToSourceByName")),
+        ("POST", "/sources/{name}/", source("sendToSource")),
+        ("POST", "/sources/{name}/{*rest}", source("sendToSourceBelow")),
         (
             "GET",
             "/plugins",
@@ -151,6 +154,12 @@ fn ingest() -> Operation {
     )
     .raw("application/json", json!({ "type": "object" }))
     .refuses(&[401, 404])
+}
+
+fn source(id: &'static str) -> Operation {
+    Operation::plain(id, "Accepts what people did, as the source's plugin reads it; any method")
+        .raw("application/json", json!({}))
+        .by_plugin()
 }
 
 fn tap(id: &'static str, summary: &'static str) -> Operation {

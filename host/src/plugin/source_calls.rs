@@ -1,0 +1,113 @@
+//! The exports of sources that the host calls.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::admit::Live;
+use super::calls::{call, run};
+use super::convert;
+use super::interface::Interface;
+use super::pool::{Pool, Queue, Stopped};
+use super::receiving::{EventsPage, EventsReceived, PollSubject, SourceError, SourceRequest};
+use super::registry::{NoPool, Registry};
+use crate::outbox::note::{Call, PostError};
+
+impl Registry {
+    /// Whether a plugin can be handed requests, whatever they hold.
+    ///
+    /// # Errors
+    /// As of [`Registry::receive_events`], where it can't.
+    pub fn receives_events(&self, plugin: &str) -> Result<(), SourceError> {
+        self.source(plugin).map(drop)
+    }
+
+    /// Has a plugin read a request. Ends within the plugin's `call_timeout`.
+    ///
+    /// # Errors
+    /// [`SourceError`]; nothing may be done on account of such a request.
+    pub async fn receive_events(
+        &self,
+        plugin: &str,
+        request: &SourceRequest,
+    ) -> Result<EventsReceived, SourceError> {
+        let pool = self.source(plugin)?;
+        let headers = convert::headers(&request.headers);
+        let request = convert::source_request(request, &headers);
+        let whole = pool.call_timeout();
+        let receive = async |live: &mut Live, _| call!(live.source.call_receive(request));
+        // Whoever sends may be anyone, as with webhooks.
+        let queue = (Queue::Webhooks, Interface::Source);
+        let received = run(&pool, queue, whole, None, receive, |received| {
+            if received.is_ok() { "answered" } else { "rejected" }
+        });
+        let received = received.await.map_err(source_error)?;
+        let received = match received {
+            Ok(received) => convert::received(received),
+            Err(rejection) => Err(convert::source_rejection(rejection)),
+        };
+        if received.is_err() {
+            pool.counters().failures.fetch_add(1, Relaxed);
+        }
+        received
+    }
+
+    /// Asks a plugin for what happened after `cursor`, of everybody or of one person. `call` is as for
+    /// [`Post::post_note`](crate::post::Post::post_note).
+    ///
+    /// # Errors
+    /// As of [`Post::post_note`](crate::post::Post::post_note); an answer that can't be used is a crash.
+    pub async fn poll_events(
+        &self,
+        plugin: &str,
+        call: Call,
+        about: Option<&PollSubject>,
+        cursor: Option<&str>,
+    ) -> Result<EventsPage, PollError> {
+        let about = about.map(convert::subject);
+        let found = self.ask(plugin, Interface::Source, call, async |live, call| {
+            call!(live.source.call_poll(call, about, cursor))
+        });
+        let found = found.await.map_err(PollError::Call)?;
+        Ok(convert::page(found)?)
+    }
+
+    fn source(&self, plugin: &str) -> Result<Arc<Pool>, SourceError> {
+        let pool = self.pool(plugin, Queue::Webhooks).map_err(|missing| match missing {
+            NoPool::Unknown => SourceError::NoSource,
+            NoPool::Compiling | NoPool::Failed(_) => SourceError::Unavailable,
+        })?;
+        if pool.admitted().exports(Interface::Source) {
+            Ok(pool)
+        } else {
+            Err(SourceError::NoSource)
+        }
+    }
+}
+
+/// Why a source that was asked said nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum PollError {
+    /// The call failed, or ended without an answer.
+    #[error("source: the question failed: {}", words(.0))]
+    Call(PostError),
+    /// Its answer can't be used.
+    #[error(transparent)]
+    Answer(#[from] SourceError),
+}
+
+/// A failure, for people.
+fn words(error: &PostError) -> String {
+    match error {
+        PostError::Failed(failure) => format!("{}: {}", failure.code, failure.message),
+        PostError::Crashed { message, .. } | PostError::Unavailable { message } => message.clone(),
+    }
+}
+
+fn source_error(stopped: Stopped) -> SourceError {
+    match stopped {
+        Stopped::Busy { .. } | Stopped::Start { .. } => SourceError::Unavailable,
+        Stopped::Crashed { crash, message } => {
+            SourceError::Crashed { code: crash.code().to_owned(), message }
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Sources: what people do comes through a plugin. A request to `/sources/NAME/…`, or what a plugin found that was asked,
+//! becomes what the connector would have sent.
+//!
+//! ```text
+//! http -> keys, limits -> plugin (parses) -> seen (repeats) -> words (sidenote_sources) -> engine, one commit -> answer
+//! polls -> plugin (asks)  -----------------^
+//! ```
+//!
+//! | module | owns |
+//! |---|---|
+//! | `keys` | where a request has its key, and whose that is |
+//! | `cors` | which web pages may send, and what their browsers are told |
+//! | `unpack` | a body that was packed, within a bound |
+//! | `rates` | how much one key may send |
+//! | `seen` | which events were accepted before |
+//! | `counts` | what is counted |
+//! | `source` | one source: its rules, its words, what it remembers |
+//! | `service` | the way of a request, and of a page that was asked for |
+//! | `polls`, `subjects` | when plugins are asked, and about whom |
+//!
+//! A source remembers in memory which events it was told, and who is who; where a source that is asked goes on is in
+//! the store, in the commit that has the events.
+
+pub(crate) mod cors;
+mod counts;
+mod keys;
+mod polls;
+mod rates;
+mod seen;
+mod service;
+mod source;
+mod subjects;
+mod unpack;
+
+pub(crate) use counts::{REASONS, REQUESTS};
+pub(crate) use service::SourceService;
+pub use service::{Refusal, Reply, Request};
+pub(crate) use unpack::{TooLarge, Unpacked, unpack};
