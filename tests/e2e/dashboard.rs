@@ -4,15 +4,13 @@
 //! What the pages look like stays in `target/test-output/dashboard`.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use serde_json::{Value, json};
 use sidenote_sim::{Fault, Scope};
 use sidenote_tests::{DEADLINE, Person, Rig, Setup, npm_package};
 use thirtyfour::prelude::*;
-use thirtyfour::{ChromiumLikeCapabilities, LoggingPrefsLogLevel};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+
+use crate::driven::Driven;
 
 /// What is drawn: a name, a width, a height, and the colours.
 const VIEWS: [(&str, u32, u32, &str); 4] = [
@@ -31,63 +29,32 @@ axe.run().then(found => done(found.violations.map(it => ({
   id: it.id, impact: it.impact, nodes: it.nodes.map(node => node.html).slice(0, 3), why: it.nodes[0].failureSummary
 }))))";
 
-/// A browser, and the driver that it hangs on.
+/// A browser at the dashboard.
 struct Browser {
-    page: WebDriver,
+    driven: Driven,
     origin: String,
     axe: String,
     pictures: PathBuf,
-    _driver: Child,
-    _profile: tempfile::TempDir,
 }
 
 impl Browser {
     /// Starts one; `None` where there is none on this machine.
     async fn start(origin: String) -> Option<Self> {
-        let mut driver = Command::new("chromedriver");
-        driver.args(["--port=0"]).stdin(Stdio::null()).stdout(Stdio::piped());
-        driver.stderr(Stdio::null()).kill_on_drop(true);
-        let mut driver = driver.spawn().ok()?;
-        let mut lines = BufReader::new(driver.stdout.take().expect("it is piped")).lines();
-        let port = loop {
-            let line = lines.next_line().await.ok()??;
-            if let Some((_, port)) = line.split_once("successfully on port ") {
-                break port.trim_end_matches('.').to_owned();
-            }
-        };
-        let profile = tempfile::tempdir().expect("a folder");
-        let mut wanted = DesiredCapabilities::chrome();
-        let arguments = [
-            "--headless=new",
-            // As root, and in containers, it has no sandbox.
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--disable-extensions",
-            "--no-first-run",
-            "--window-size=1280,800",
-        ];
-        for argument in arguments {
-            wanted.add_arg(argument).expect("it is text");
-        }
-        let folder = format!("--user-data-dir={}", profile.path().display());
-        wanted.add_arg(&folder).expect("it is text");
-        wanted.set_browser_log_level(LoggingPrefsLogLevel::All).expect("it is a level");
-        let page = WebDriver::new(format!("http://127.0.0.1:{port}"), wanted).await.ok()?;
+        let driven = Driven::start().await?;
         let axe = npm_package("axe").await.join("node_modules/axe-core/axe.min.js");
         let pictures =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/test-output/dashboard");
         std::fs::create_dir_all(&pictures).expect("a folder in target");
         let axe = std::fs::read_to_string(axe).expect("axe is installed");
-        Some(Self { page, origin, axe, pictures, _driver: driver, _profile: profile })
+        Some(Self { driven, origin, axe, pictures })
     }
 
     async fn go(&self, path: &str) {
-        self.page.goto(format!("{}{path}", self.origin)).await.expect("the page loads");
+        self.driven.page.goto(format!("{}{path}", self.origin)).await.expect("the page loads");
     }
 
     async fn path(&self) -> String {
-        let url = self.page.current_url().await.expect("there is a page");
+        let url = self.driven.page.current_url().await.expect("there is a page");
         url.as_str().strip_prefix(&self.origin).expect("it is the dashboard's").to_owned()
     }
 
@@ -97,7 +64,7 @@ impl Browser {
     }
 
     async fn script(&self, script: &str) -> Value {
-        let ended = self.page.execute(script, Vec::new()).await.expect("the script runs");
+        let ended = self.driven.page.execute(script, Vec::new()).await.expect("the script runs");
         ended.json().clone()
     }
 
@@ -116,7 +83,7 @@ impl Browser {
     /// Presses a button or a link with these words.
     async fn press(&self, words: &str) {
         let by = format!("//main//*[self::a or self::button][normalize-space()={words:?}]");
-        let found = self.page.find(By::XPath(by)).await;
+        let found = self.driven.page.find(By::XPath(by)).await;
         let found = found.unwrap_or_else(|error| panic!("{words:?}: {error}"));
         found.click().await.expect("it can be pressed");
     }
@@ -124,7 +91,7 @@ impl Browser {
     /// Waits for the button that is called this, and finds it.
     async fn labelled(&self, label: &str) -> WebElement {
         let by = format!("//main//button[@aria-label={label:?}]");
-        let found = self.page.query(By::XPath(by)).wait(DEADLINE, PAUSE).first().await;
+        let found = self.driven.page.query(By::XPath(by)).wait(DEADLINE, PAUSE).first().await;
         found.unwrap_or_else(|error| panic!("{label:?}: {error}"))
     }
 
@@ -134,7 +101,7 @@ impl Browser {
     }
 
     async fn log_in(&self, key: &str) {
-        let field = self.page.find(By::Id("key")).await.expect("the login's field");
+        let field = self.driven.page.find(By::Id("key")).await.expect("the login's field");
         field.send_keys(key).await.expect("it takes text");
         self.press("Log in").await;
     }
@@ -144,7 +111,7 @@ impl Browser {
     async fn judge(&self, name: &str) {
         self.script(&self.axe).await;
         for (view, width, height, colours) in VIEWS {
-            let cdp = self.page.cdp();
+            let cdp = self.driven.page.cdp();
             let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500 });
             let send = |method: &'static str, what: Value| cdp.send_raw(method, what);
             send("Emulation.setDeviceMetricsOverride", size).await.expect("a size");
@@ -162,7 +129,8 @@ impl Browser {
             let over = self.script("return document.documentElement.scrollWidth - innerWidth");
             let over = over.await;
             assert!(over.as_i64().is_some_and(|over| over <= 0), "{name}, {view}: {over} too wide");
-            let found = self.page.execute_async(RUN_AXE, Vec::new()).await.expect("axe runs");
+            let found =
+                self.driven.page.execute_async(RUN_AXE, Vec::new()).await.expect("axe runs");
             let found = found.json().as_array().expect("a list").clone();
             let grave = found
                 .iter()
@@ -173,14 +141,14 @@ impl Browser {
             assert!(complaints.is_empty(), "{name}, {view}: {complaints:?}");
             self.asked_nobody_else().await;
         }
-        let cdp = self.page.cdp();
+        let cdp = self.driven.page.cdp();
         cdp.send_raw("Emulation.clearDeviceMetricsOverride", json!({})).await.expect("a size");
         cdp.send_raw("Emulation.setEmulatedMedia", json!({})).await.expect("colours");
     }
 
     /// What the browser complained of since it was asked last.
     async fn complaints(&self) -> Vec<String> {
-        let log = self.page.browser_log().await.expect("the browser's log");
+        let log = self.driven.page.browser_log().await.expect("the browser's log");
         log.into_iter().map(|entry| entry.message).collect()
     }
 
@@ -279,6 +247,7 @@ async fn an_operator_sees_what_happens_and_acts_on_it() {
     crate::offers::offers(&rig, &conversation, 1).await;
     browser.go("/").await;
     browser
+        .driven
         .page
         .find(By::Id("find"))
         .await
@@ -292,7 +261,7 @@ async fn an_operator_sees_what_happens_and_acts_on_it() {
     browser.press("v").await;
     browser.shows("action 1 accepted").await;
     browser.shows("by the trigger").await;
-    let source = browser.page.source().await.expect("the page");
+    let source = browser.driven.page.source().await.expect("the page");
     for personal in [person.marker(0), person.user_id(), person.email()] {
         assert!(!source.contains(&personal), "{personal} is hidden");
     }
@@ -304,7 +273,7 @@ async fn an_operator_sees_what_happens_and_acts_on_it() {
     browser.judge("session-with-text").await;
 
     // By the keyboard.
-    let body = browser.page.find(By::Tag("body")).await.expect("a body");
+    let body = browser.driven.page.find(By::Tag("body")).await.expect("a body");
     body.send_keys("/").await.expect("a key");
     assert_eq!(browser.script("return document.activeElement.id").await, json!("find"));
     browser.script("document.activeElement.blur()").await;
@@ -344,11 +313,12 @@ async fn an_operator_sees_what_happens_and_acts_on_it() {
 
     // Whoever logs out is out, in every window.
     browser.go("/").await;
-    let first = browser.page.window().await.expect("a window");
-    let second = browser.page.new_tab().await.expect("another one");
-    browser.page.switch_to_window(second).await.expect("it is there");
+    let first = browser.driven.page.window().await.expect("a window");
+    let second = browser.driven.page.new_tab().await.expect("another one");
+    browser.driven.page.switch_to_window(second).await.expect("it is there");
     browser.go("/plugins").await;
     browser
+        .driven
         .page
         .find(By::XPath("//button[.='Log out']"))
         .await
@@ -356,9 +326,9 @@ async fn an_operator_sees_what_happens_and_acts_on_it() {
         .click()
         .await
         .expect("it can be pressed");
-    browser.page.switch_to_window(first).await.expect("it is there");
+    browser.driven.page.switch_to_window(first).await.expect("it is there");
     browser.shows("Log in").await;
-    browser.page.quit().await.expect("it ends");
+    browser.driven.page.quit().await.expect("it ends");
     rig.stop().await;
 }
 
