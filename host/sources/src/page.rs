@@ -59,12 +59,11 @@ impl Titles {
         if !address.is_known() || is_last_of(address, name) {
             return false;
         }
-        let page = address.canonical(&[]);
-        self.pages.iter().any(|(other, known)| {
-            *other != page
-                && split(name).contains(&&**known)
-                && is_last_of(&Address::read(other), known)
-        })
+        let (page, parts) = (address.canonical(&[]), split(name));
+        let is_others = |(other, known): &(String, String)| {
+            parts.contains(&&**known) && *other != page && is_last_of(&Address::read(other), known)
+        };
+        self.pages.iter().any(is_others)
     }
 
     /// What a page was called.

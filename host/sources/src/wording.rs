@@ -1,6 +1,6 @@
 //! The way in: a batch of events becomes batches of actions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use sidenote_core::clock::Timestamp;
@@ -101,7 +101,7 @@ impl Wording {
             .filter(|it| !it.trim().is_empty())
             .unwrap_or_else(|| product.to_owned());
         let mut worded = Worded::default();
-        let mut places: Vec<String> = Vec::new();
+        let mut places = Places::default();
         let mut events: HashMap<String, Vec<Event>> = HashMap::new();
         // First, so that the event which says it finds the visitor's session rather than begin one of the person's.
         let mut persons = Vec::new();
@@ -111,37 +111,28 @@ impl Wording {
         }
         for mut event in batch.events {
             event.at = Some(self.time(&event, now));
-            let Some(place) = memory.people.place(&product, &event.identity, &self.names, now)
-            else {
+            let place = memory.people.place(&product, &event.identity, &self.names, now);
+            let Some(place) = place else {
                 worded.leave_out(Reason::Nobody, 1);
                 continue;
             };
-            if !events.contains_key(&place) {
-                places.push(place.clone());
-            }
-            let of_place = events.entry(place).or_default();
-            of_place.push(event);
-        }
-        for into in &persons {
-            for session in memory.people.sessions_of(&product, into) {
-                if !places.contains(&session) {
-                    places.push(session);
-                }
-            }
+            places.add(&place);
+            events.entry(place).or_default().push(event);
         }
         // An event with both names joins them too: what else is this person's is told.
-        for place in places.clone() {
-            let user = memory.people.known(&product, &place).and_then(|it| it.user_id);
-            for session in user.iter().flat_map(|user| memory.people.sessions_of(&product, user)) {
-                if !places.contains(&session) {
-                    places.push(session);
-                }
-            }
+        let of_events =
+            places.listed.iter().filter_map(|place| memory.people.known(&product, place)?.user_id);
+        let persons: HashSet<String> = of_events.chain(persons).collect();
+        let mut sessions: Vec<String> =
+            persons.iter().flat_map(|person| memory.people.sessions_of(&product, person)).collect();
+        sessions.sort_unstable();
+        for session in &sessions {
+            places.add(session);
         }
         if memory.titles.len() >= MOST_PRODUCTS && !memory.titles.contains_key(&product) {
             memory.titles.clear();
         }
-        for place in places {
+        for place in places.listed {
             let events = events.remove(&place).unwrap_or_default();
             let titles = memory.titles.entry(product.clone()).or_default();
             let conversation_id = conversation(&events, &self.names);
@@ -220,6 +211,21 @@ impl Wording {
             timestamp_start: told.event.at,
             raw_url: if says_where { told.address.raw(keep) } else { String::new() },
             ..Action::default()
+        }
+    }
+}
+
+/// Sessions, each once, in the order in which they came up.
+#[derive(Default)]
+struct Places {
+    listed: Vec<String>,
+    known: HashSet<String>,
+}
+
+impl Places {
+    fn add(&mut self, place: &str) {
+        if self.known.insert(place.to_owned()) {
+            self.listed.push(place.to_owned());
         }
     }
 }

@@ -197,3 +197,19 @@ fn many_and_deep_properties_cost_nothing_that_is_told() {
     assert_eq!(worded.sessions[0].actions.len(), 10);
     assert_eq!(worded.sessions[0].actions[0].description, "E");
 }
+
+/// As many sessions and names of one person as a request holds, each joined with the one before: looking for
+/// each among all the others would take minutes.
+#[test]
+fn many_sessions_and_names_of_one_person_are_all_told() {
+    let event = |at: usize| {
+        let session_id = Some(format!("s{at}"));
+        let identity = Identity { session_id, user_id: Some("u".into()), ..Identity::default() };
+        Event { name: "E".into(), identity, ..Event::default() }
+    };
+    let merge = |at: usize| Merge { from: format!("v{at}"), into: format!("v{}", at + 1) };
+    let merges = (0..5000).map(merge).collect();
+    let batch = Batch { events: (0..5000).map(event).collect(), merges, ..Batch::default() };
+    let worded = wording().words(&mut Memory::default(), batch, "p", Timestamp(0));
+    assert_eq!(worded.sessions.len(), 5000);
+}
