@@ -28,6 +28,8 @@ const SESSIONS: usize = 16;
 const LONGEST: usize = 512;
 /// So long may nothing happen in a session that is made here, in seconds.
 const GAP: f64 = 30.0 * 60.0;
+/// So long it is told again who a session is, in seconds: as clients send again what wasn't accepted.
+const LATELY: f64 = 10.0 * 60.0;
 /// So many names lead on to one another at most.
 const STEPS: usize = 8;
 
@@ -49,6 +51,8 @@ struct Session {
     /// The id under which it is told.
     /// Who was told to be its person: user id, address.
     told: (Option<String>, Option<String>),
+    /// When that was told first, in seconds.
+    told_at: f64,
 }
 
 /// A session that is made here.
@@ -160,13 +164,22 @@ impl People {
         true
     }
 
-    /// Who a session is, where that wasn't told yet.
-    pub(crate) fn news(&mut self, product: &str, session_id: &str) -> Option<Known> {
+    /// Who a session is, where that wasn't told yet, or was told lately: the commit may have failed, and then the same
+    /// comes again.
+    pub(crate) fn news(
+        &mut self,
+        product: &str,
+        session_id: &str,
+        now: Timestamp,
+    ) -> Option<Known> {
         let known = self.known(product, session_id)?;
         let session = self.sessions.peek_mut(&(product.to_owned(), session_id.to_owned()))?;
-        let now = (known.user_id.clone(), known.email.clone());
-        let is_news = now != (None, None) && session.told != now;
-        session.told = now;
+        let who = (known.user_id.clone(), known.email.clone());
+        let now = now.as_secs_f64();
+        if session.told != who {
+            (session.told, session.told_at) = (who, now);
+        }
+        let is_news = session.told != (None, None) && now - session.told_at < LATELY;
         is_news.then_some(known)
     }
 
@@ -244,7 +257,7 @@ impl People {
     /// Puts down whose a session is.
     fn own(&mut self, product: &str, session_id: &str, who: Option<&Who>) {
         let key = (product.to_owned(), session_id.to_owned());
-        let fresh = || Session { owner: None, told: (None, None) };
+        let fresh = || Session { owner: None, told: (None, None), told_at: 0.0 };
         let session = self.sessions.get_or_insert_mut(key, fresh);
         let Some(who) = who else { return };
         let replaces = match (&session.owner, who) {

@@ -137,7 +137,7 @@ impl Wording {
             let titles = memory.titles.entry(product.clone()).or_default();
             let conversation_id = conversation(&events, &self.names);
             let actions = self.actions(events, titles, now, &mut worded);
-            let news = memory.people.news(&product, &place);
+            let news = memory.people.news(&product, &place, now);
             if actions.is_empty() && news.is_none() && conversation_id.is_none() {
                 continue;
             }

@@ -237,7 +237,7 @@ impl Session {
     }
 
     /// Takes a batch, of which these are the actions, packed; `bytes` is its size on the wire. A batch without actions
-    /// only tells who it is.
+    /// only tells who it is: that is nothing which somebody did, and the session isn't the latest of a person by it.
     pub fn on_actions(
         &mut self,
         batch: &ActionsPayload,
@@ -247,7 +247,9 @@ impl Session {
         sealing: Sealing,
     ) -> Vec<Effect> {
         let mut effects = Vec::new();
-        self.touch(now, &mut effects);
+        if !batch.actions.is_empty() || self.record.active_at == Timestamp::default() {
+            self.touch(now, &mut effects);
+        }
         self.identify(batch.user_id.as_deref(), batch.email.as_deref(), &mut effects);
         let share = bytes / packed.len().max(1);
         for actions in packed.chunks(rules.max_note_actions) {

@@ -40,8 +40,10 @@ fn a_visitors_session_becomes_the_persons() {
     assert_eq!(test.user("s"), None);
     assert!(test.merge("v", "u-1"));
     assert_eq!(test.user("s").as_deref(), Some("u-1"));
-    assert!(test.people.news("p", "s").is_some());
-    assert!(test.people.news("p", "s").is_none(), "it was told");
+    let mut news = |now| test.people.news("p", "s", Timestamp::from_secs_f64(now)).is_some();
+    assert!(news(1000.0));
+    assert!(news(1300.0), "what was told may not have been stored");
+    assert!(!news(1700.0), "it was told");
     assert_eq!(test.place("s", "v", ""), "s", "what comes late is the person's too");
     assert_eq!(test.place("s", "", "u-1"), "s");
 }

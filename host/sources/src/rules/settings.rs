@@ -30,6 +30,7 @@ const MOST: usize = 256;
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(transform = without_examples)]
 pub struct Settings {
     /// What the product calls itself in the titles of its pages; it is left out of their names. What stands in
     /// the titles of several pages, or in the host's name, is left out by itself.
@@ -102,6 +103,7 @@ impl Default for Settings {
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(transform = without_examples)]
 pub struct PageSettings {
     /// The path, or with `://` the whole address without query and fragment. `*` stands for anything, `:word` for one
     /// part of the path, and behind `re:` stands a regular expression.
@@ -159,6 +161,7 @@ pub enum Unsaid {
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(transform = without_examples)]
 pub struct RuleSettings {
     /// The kind, or several of them.
     ///
@@ -234,7 +237,7 @@ pub struct RuleSettings {
     /// The properties that are told of this event, instead of the source's `show`.
     ///
     /// ```
-    /// sidenote_sources::Settings::parse("[[rules]]\nname = 'Seat Added'\nshow = ['n']")?;
+    /// sidenote_sources::Settings::parse("[[rules]]\nname = 'Row Imported'\nshow = ['n']")?;
     /// # Ok::<(), sidenote_sources::SettingsError>(())
     /// ```
     pub show: Option<Vec<String>>,
@@ -245,6 +248,22 @@ pub struct RuleSettings {
     /// # Ok::<(), sidenote_sources::SettingsError>(())
     /// ```
     pub mask: Vec<Unsaid>,
+}
+
+/// A schema says what a key is for; the examples are for whoever reads the code.
+fn without_examples(schema: &mut schemars::Schema) {
+    fn cut(description: Option<&mut serde_json::Value>) {
+        if let Some(serde_json::Value::String(text)) = description
+            && let Some(end) = text.find("\n\n```")
+        {
+            text.truncate(end);
+        }
+    }
+    cut(schema.get_mut("description"));
+    let properties = schema.get_mut("properties").and_then(serde_json::Value::as_object_mut);
+    for property in properties.into_iter().flat_map(|it| it.values_mut()) {
+        cut(property.get_mut("description"));
+    }
 }
 
 /// One, or a list.

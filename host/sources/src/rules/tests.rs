@@ -61,3 +61,15 @@ fn a_property_is_a_scalar_also_within_objects() {
         assert_eq!(property(&properties, name).as_deref(), value, "{name}");
     }
 }
+
+#[test]
+fn the_schema_says_what_each_key_is_for_and_leaves_the_examples_out() {
+    let schema = schemars::schema_for!(Settings).to_value();
+    let text = schema.to_string();
+    assert!(!text.contains("```") && !text.contains("parse("), "{text}");
+    let general = schema["properties"].as_object().unwrap();
+    let rule = schema["$defs"]["RuleSettings"]["properties"].as_object().unwrap();
+    for (key, property) in general.iter().chain(rule) {
+        assert!(property["description"].as_str().is_some_and(|it| it.len() > 10), "{key}");
+    }
+}
