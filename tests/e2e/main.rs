@@ -39,6 +39,7 @@ mod replies;
 mod restart;
 mod sdks;
 mod sinks;
+mod sources;
 mod specs;
 mod starting;
 mod stream_faults;

@@ -22,7 +22,7 @@ mod tests {
     const ADDED: [(&str, &str, &str); 1] = [(
         "0.1.0",
         "source.wit",
-        "5a117dfce4bbab3a38b47a8bb8c0b09bd44ea6a77f331ba8b9416d3cecb3b1da",
+        "94c9296198bdefa12568022e90b9dec2fb0ffdf19973614fc92648695135d3ac",
     )];
 
     fn wit() -> PathBuf {
