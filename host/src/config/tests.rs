@@ -104,6 +104,8 @@ fn the_reference_file_states_the_defaults_of_the_code() {
     let mut source = plugin.source.take().unwrap();
     assert_eq!(std::mem::take(&mut source.keys)["website"].key.expose(), "w");
     assert!(source.product.take().is_some() && source.poll_every.take().is_some());
+    assert_eq!(std::mem::take(&mut source.words.pages).len(), 1);
+    assert_eq!(std::mem::take(&mut source.words.rules).len(), 1);
     assert_eq!(source, PluginSource::default());
     assert!(plugin.sha256.take().is_some());
     assert_eq!(std::mem::take(&mut plugin.hosts), ["bot.example.com"]);

@@ -209,6 +209,26 @@ fn a_session_that_is_there_on_nobodys_word_leaves_when_somebody_vouches_for_anot
 }
 
 #[test]
+fn a_session_of_which_only_the_person_is_told_is_not_the_latest_by_it() {
+    let mut world = World::new(settings());
+    let (nobody, ann) = ((None, None), (Some("ann"), Some("ann@p.example")));
+    world.tell(acts_of("yesterday", nobody, &["looked"]));
+    world.pass(86_400 * SECOND);
+    world.tell(acts_of("today", nobody, &["looked"]));
+    world.pass(SECOND);
+    // Both turn out to be hers, in the other order.
+    world.tell(acts_of("today", ann, &[]));
+    world.tell(acts_of("yesterday", ann, &[]));
+    let done = linked(&mut world, person("c", None, Some("ann@p.example"))).unwrap();
+    assert_eq!(done.key, key("today"));
+    // One of which nothing else is known is found all the same.
+    world.pass(SECOND);
+    world.tell(acts_of("fresh", (Some("bob"), None), &[]));
+    let done = linked(&mut world, person("d", Some("bob"), None)).unwrap();
+    assert_eq!(done.key, key("fresh"));
+}
+
+#[test]
 fn a_session_named_without_its_product_is_the_one_that_is_known() {
     let products = ["p", "q"].map(|id| {
         let (plugins, delivery) = (vec![CHAT.into()], Delivery::default());
