@@ -25,6 +25,7 @@ mod release;
 mod sidenote;
 mod sinks;
 mod smoke_test;
+mod sources;
 mod stream;
 mod suite;
 mod supervisor;

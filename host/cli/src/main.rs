@@ -27,6 +27,7 @@ mod plugin;
 mod reload;
 mod run;
 mod smoke_test;
+mod sources;
 mod stream;
 mod supervisor;
 mod table;
@@ -126,6 +127,9 @@ enum Command {
     /// Shows which offers of help were made and refused, and tries recorded events
     #[command(subcommand)]
     Offers(offers::OffersCommand),
+    /// Tries what a source makes of a recorded request
+    #[command(subcommand)]
+    Sources(sources::SourcesCommand),
     /// Erases what is known of a person or a session, and redacts their notes
     Erase(erase::EraseArgs),
     /// Makes, lists and revokes keys of the API, each for some scopes and products
@@ -172,6 +176,7 @@ impl Command {
             Self::Demo(_) => "demo",
             Self::Outbox(_) => "outbox",
             Self::Offers(_) => "offers",
+            Self::Sources(_) => "sources",
             Self::Erase(_) => "erase",
             Self::Key(_) => "key",
             Self::Audit(_) => "audit",
@@ -203,6 +208,7 @@ impl Command {
             | Self::Check(_)
             | Self::Outbox(_)
             | Self::Offers(_)
+            | Self::Sources(_)
             | Self::Erase(_)
             | Self::Key(_)
             | Self::Audit(_)
@@ -227,6 +233,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => block_on(authors::demo(args)).map(|()| ExitCode::SUCCESS),
         Command::Outbox(command) => block_on(outbox::run(command)),
         Command::Offers(command) => block_on(offers::offers(command)),
+        Command::Sources(command) => block_on(sources::sources(command)),
         Command::Erase(args) => block_on(erase::erase(args)),
         Command::Key(command) => block_on(key::run(command)),
         Command::Audit(args) => block_on(audit::audit(args)),

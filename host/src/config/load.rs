@@ -10,8 +10,8 @@ use super::model::{Cache, Compile, Config, Plugin, Server, Store};
 use super::offers::Around;
 use super::section::{File, OVERLAY, Reader, Section, nearest};
 use super::{
-    context, dashboard, further, identity, llm, mcp, operator_events, plugin_source, plugins,
-    products, scalar, sections, tours, traces,
+    context, dashboard, further, identity, llm, mcp, operator_events, plugins, products, scalar,
+    sections, sources, tours, traces,
 };
 use crate::ids::PluginName;
 use sidenote_core::engine::MAX_WAITING_BYTES;
@@ -251,7 +251,7 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
     server.mcp = mcp::mcp(top.section("mcp"), &server, context.as_ref());
     let delivery = sections::delivery(top.section("delivery"), &Default::default());
     let streams = {
-        let is_fed = products::are_pushed_to(&top) || plugin_source::are_there(&top);
+        let is_fed = products::are_pushed_to(&top) || sources::are_there(&top);
         sections::streams(&top, is_fed)
     };
     let plugins = plugins::plugins(top.section("plugins"));
@@ -264,7 +264,7 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
         has_model: top.peek("llm").is_present(),
     };
     let (products, ingest) = products::products(&top, around, &delivery);
-    plugin_source::check_products(&top, &plugins, products.keys());
+    sources::check_products(&top, &plugins, products.keys());
     let llm = llm::llm(top.section("llm"));
     let summary = llm::summary(top.section("summary"), llm.is_some() && context.is_none());
     let events = operator_events::operator_events(top.section("operator_events"));

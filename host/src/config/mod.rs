@@ -16,7 +16,7 @@
 //! | `schema`, `tree`, `shape`, `trigger_rows` | the JSON Schema, made by asking the readers what they take |
 //! | `scalar` | one value: durations, sizes, numbers, text |
 //! | `sections`, `plugins`, `products`, `llm`, `mcp` | one function per table of the file |
-//! | `plugin_source` | `[plugins.NAME.source]` |
+//! | `plugin_source`, `sources` | `[plugins.NAME.source]`: what it holds, and reading it |
 //! | `context` | `[context]` |
 //! | `dashboard` | `[dashboard]` |
 //! | `offers` | `[products.ID.offers]`, and what is wrong with its triggers |
@@ -61,6 +61,7 @@ mod section;
 mod sections;
 mod shape;
 mod source;
+mod sources;
 mod tours;
 mod traces;
 mod tree;

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use super::error::Fault;
 use super::host::{Host, Reach};
 use super::model::{Breaker, Isolation, Plugin, PluginLimits, PluginSecret, Sha256};
-use super::plugin_source::{PluginSource, plugin_source};
+use super::plugin_source::PluginSource;
 use super::scalar::{self, Refusal, Scalar};
 use super::secret::{self, Secret};
 use super::section::Section;
+use super::sources::{self, plugin_source};
 use crate::ids::PluginName;
 use crate::session::identity::{Belief, UserIds};
 
@@ -172,7 +173,7 @@ fn settings(section: Section<'_>) -> BTreeMap<String, String> {
 }
 
 fn limits(section: Section<'_>, source: Option<&PluginSource>) -> PluginLimits {
-    let default = source.map_or_else(PluginLimits::default, PluginSource::limits);
+    let default = source.map_or_else(PluginLimits::default, sources::limits);
     let number = |key: &str, default: usize, most: u32| {
         section.scalar_or(key, default, |value| {
             scalar::up_to(value, most).map(|number| number as usize)

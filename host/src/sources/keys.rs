@@ -10,7 +10,7 @@ use crate::config::WriteKey;
 use crate::ids::ProductId;
 
 /// The names in a query under which tools send it.
-const IN_QUERY: [&str; 5] = ["writeKey", "api_key", "token", "key", "write_key"];
+const IN_QUERY: [&str; 4] = ["writeKey", "api_key", "token", "key"];
 /// The header for one's own programs.
 const HEADER: &str = "x-sidenote-key";
 /// So many texts of one request are looked at.

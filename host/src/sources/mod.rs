@@ -16,6 +16,7 @@
 //! | `counts` | what is counted |
 //! | `source` | one source: its rules, its words, what it remembers |
 //! | `service` | the way of a request, and of a page that was asked for |
+//! | [`rehearsal`] | what would come of a request, for whoever tries a source out |
 //! | `polls`, `subjects` | when plugins are asked, and about whom |
 //!
 //! A source remembers in memory which events it was told, and who is who; where a source that is asked goes on is in
@@ -26,6 +27,7 @@ mod counts;
 mod keys;
 mod polls;
 mod rates;
+pub mod rehearsal;
 mod seen;
 mod service;
 mod source;
@@ -35,4 +37,5 @@ mod unpack;
 pub(crate) use counts::{REASONS, REQUESTS};
 pub(crate) use service::SourceService;
 pub use service::{Refusal, Reply, Request};
+pub use unpack::unpacked;
 pub(crate) use unpack::{TooLarge, Unpacked, unpack};

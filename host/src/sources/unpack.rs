@@ -39,6 +39,20 @@ pub(crate) fn unpack(body: Bytes, most: usize) -> Result<Unpacked, TooLarge> {
     }
 }
 
+/// As a host unpacks a body, for whoever tries one out.
+///
+/// # Errors
+/// Why it would be refused, in words.
+pub fn unpacked(body: Bytes, most: usize) -> Result<Bytes, String> {
+    match unpack(body, most) {
+        Ok(Unpacked::Whole(body)) => Ok(body),
+        Ok(Unpacked::Broken) => {
+            Err("the body begins as one packed with gzip, and can't be unpacked".to_owned())
+        }
+        Err(TooLarge) => Err(format!("the body is larger than `max_body` ({most} bytes)")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;

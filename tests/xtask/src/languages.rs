@@ -49,7 +49,7 @@ const NPM_CI: &[&str] = &["npm", "ci", "--no-audit", "--no-fund", "--loglevel=er
 const NODE: &str = "the plugins in JavaScript and TypeScript are built with Node.js 20 or later and npm; \
                     install them (https://nodejs.org, or on Debian: apt-get install nodejs npm), then run this again";
 
-const LANGUAGES: [Language; 10] = [
+const LANGUAGES: [Language; 11] = [
     Language {
         word: "rust",
         kind: "bot",
@@ -144,6 +144,18 @@ const LANGUAGES: [Language; 10] = [
         kind: "trigger",
         way: "",
         example: "examples/rust-trigger",
+        more: &["sdk-guest", "Cargo.toml"],
+        fetch: None,
+        build: &["./build.sh"],
+        test: &["cargo", "test", "--quiet"],
+        always: true,
+        check: || Ok(()),
+    },
+    Language {
+        word: "rust",
+        kind: "source",
+        way: "",
+        example: "examples/rust-source",
         more: &["sdk-guest", "Cargo.toml"],
         fetch: None,
         build: &["./build.sh"],

@@ -28,7 +28,7 @@ pub struct NewArgs {
     /// The language. Asked for on a terminal
     #[arg(long, value_enum, value_name = "LANGUAGE")]
     lang: Option<Language>,
-    /// What it is for: `bot` writes notes, `trigger` says when to offer help
+    /// What it is for: `bot` writes notes, `trigger` says when to offer help, `source` brings what people do
     #[arg(long, value_enum, value_name = "KIND", default_value_t = Kind::Bot)]
     kind: Kind,
     /// The folder to write to, which must be empty or not there. Default: NAME
@@ -46,6 +46,8 @@ pub(crate) enum Kind {
     Bot,
     /// When to offer help: in Rust and JavaScript
     Trigger,
+    /// What people do, from somewhere else than the connector: in Rust
+    Source,
 }
 
 impl Kind {
@@ -54,6 +56,7 @@ impl Kind {
         match self {
             Self::Bot => "example-bot",
             Self::Trigger => "example-trigger",
+            Self::Source => "example-source",
         }
     }
 }
@@ -84,8 +87,12 @@ pub(super) fn new(args: &NewArgs) -> anyhow::Result<()> {
     let kind = args.kind;
     if templates::of(language, kind).is_none() {
         let word = language.to_possible_value().map_or_else(String::new, |it| it.get_name().into());
+        let (what, languages) = match kind {
+            Kind::Source => ("source", "--lang rust"),
+            Kind::Bot | Kind::Trigger => ("trigger", "--lang rust or --lang js"),
+        };
         bail!(
-            "there is no template of a trigger for --lang {word}; take --lang rust or --lang js, or begin with a bot and export `trigger` in place of `writer`"
+            "there is no template of a {what} for --lang {word}; take {languages}, or begin with a bot and export `{what}` in place of `writer`"
         );
     }
     if args.sdk_path.is_some() && language != Language::Rust {
@@ -198,6 +205,7 @@ fn told(folder: &Path, name: &str, language: Language, kind: Kind) -> String {
     let webhooks = match kind {
         Kind::Bot => " --webhook webhooks",
         Kind::Trigger => "",
+        Kind::Source => " --webhook requests",
     };
     format!(
         "{folder} holds a plugin that works. What to do next:\n\n  \
@@ -239,19 +247,21 @@ mod tests {
 
     #[test]
     fn nothing_of_the_examples_name_is_left() {
-        let kinds = [Kind::Bot, Kind::Trigger];
+        let kinds = [Kind::Bot, Kind::Trigger, Kind::Source];
         let all = kinds.into_iter().flat_map(|kind| {
             let there = move |it: &&Language| templates::of(**it, kind).is_some();
             Language::value_variants().iter().filter(there).map(move |it| (it, kind))
         });
         let all: Vec<_> = all.collect();
-        assert_eq!(all.len(), Language::value_variants().len() + 2);
+        assert_eq!(all.len(), Language::value_variants().len() + 3);
         for (language, kind) in all {
             let files = files(*language, kind, "my-own", None).unwrap();
             for file in &files {
-                for example in ["example-bot", "example_bot", "example-trigger", "example_trigger"]
+                for example in ["bot", "trigger", "source"]
+                    .iter()
+                    .flat_map(|kind| [format!("example-{kind}"), format!("example_{kind}")])
                 {
-                    assert!(!file.text.contains(example), "{language:?} {}", file.path);
+                    assert!(!file.text.contains(&example), "{language:?} {}", file.path);
                 }
                 assert!(!file.text.contains("../.."), "{language:?} {}: leads out", file.path);
             }

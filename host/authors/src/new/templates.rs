@@ -26,12 +26,14 @@ pub(super) fn of(language: Language, kind: Kind) -> Option<&'static [File<&'stat
     match (language, kind) {
         (Language::Rust, Kind::Bot) => Some(RUST),
         (Language::Rust, Kind::Trigger) => Some(RUST_TRIGGER),
+        (Language::Rust, Kind::Source) => Some(RUST_SOURCE),
         (Language::Js, Kind::Bot) => Some(JAVASCRIPT),
         (Language::Js, Kind::Trigger) => Some(JAVASCRIPT_TRIGGER),
         (Language::Ts, Kind::Bot) => Some(TYPESCRIPT),
         (Language::Python, Kind::Bot) => Some(PYTHON),
         (Language::C, Kind::Bot) => Some(C),
         (Language::Go, Kind::Bot) => Some(GO),
+        (_, Kind::Source) => None,
         (Language::Other, Kind::Bot) => Some(OTHER),
         (
             Language::Ts | Language::Python | Language::C | Language::Go | Language::Other,
@@ -45,6 +47,8 @@ pub(super) fn shared(kind: Kind) -> &'static [File<&'static str>] {
     match kind {
         Kind::Bot => SHARED,
         Kind::Trigger => SHARED_TRIGGER,
+        // There is one language of it.
+        Kind::Source => &[],
     }
 }
 
@@ -138,6 +142,21 @@ const RUST_TRIGGER: &[File<&str>] = files! {
     "Cargo.toml",
     "README.md",
     "build.sh",
+    "src/lib.rs",
+    "src/tests.rs",
+};
+
+const RUST_SOURCE: &[File<&str>] = files! {
+    "examples/rust-source" => "":
+    ".gitignore",
+    "AGENTS.md",
+    "Cargo.toml",
+    "INTERFACE.md",
+    "README.md",
+    "build.sh",
+    "manifest.json",
+    "requests/paid.json",
+    "sidenote.toml",
     "src/lib.rs",
     "src/tests.rs",
 };
@@ -321,6 +340,7 @@ mod tests {
             names_all(&format!("examples/{folder}-bot"), "", files, &[]);
         }
         names_all("examples/rust-trigger", "", RUST_TRIGGER, &[]);
+        names_all("examples/rust-source", "", RUST_SOURCE, &[]);
         names_all("examples/javascript-trigger", "", JAVASCRIPT_TRIGGER, &[]);
         names_all("examples/shared", "", SHARED, &[]);
         names_all("examples/shared-trigger", "", SHARED_TRIGGER, &[]);

@@ -14,6 +14,7 @@
 //! | `endurance` | many calls, on one instance and at the same time |
 //! | `other_exports` | the other exports: finder, redactor, messenger, sink |
 //! | `triggers` | triggers: what they answer, and to what |
+//! | `sources` | sources: what they make of what anybody can send, and of being asked |
 //! | `incoming`, `samples`, `forgery` | webhooks: good ones, forged ones |
 //! | `report` | the lines and the JSON |
 
@@ -30,6 +31,7 @@ pub(super) mod posting;
 mod refusals;
 mod report;
 pub(super) mod samples;
+mod sources;
 mod stage;
 mod texts;
 mod triggers;
@@ -135,6 +137,7 @@ fn checks(stage: &Stage<'_>, expectations: &[Expectation]) -> Vec<Check> {
     checks.extend(endurance::checks());
     checks.extend(other_exports::checks());
     checks.extend(triggers::checks());
+    checks.extend(sources::checks(&stage.samples));
     checks.extend(incoming::checks());
     checks.extend(forgery::checks(&stage.samples));
     checks

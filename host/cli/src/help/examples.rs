@@ -20,6 +20,7 @@ pub(super) const EXAMPLES: &[(&str, &str)] = &[
     ("backup", "sidenote backup /var/backups/sidenote-monday.redb"),
     ("offers list", "sidenote offers list --json"),
     ("offers try", "sidenote offers try --config sidenote.toml recorded.jsonl"),
+    ("sources try", "sidenote sources try --source events body.json"),
     ("erase", "sidenote erase --product shop --user 4711 --dry-run"),
     ("reload", "sidenote reload"),
     ("plugin inspect", "sidenote plugin inspect plugins/intercom.wasm"),
