@@ -265,6 +265,7 @@ fn the_example_files_pass_once_their_secrets_are_set() {
         ("SIDENOTE_LLM_KEY", "f"),
         ("SIDENOTE_TRACES_TOKEN", "g"),
         ("SIDENOTE_EVENTS_SECRET", "h"),
+        ("ACME_WRITE_KEY", "i"),
     ];
     for name in ["sidenote.toml", "other-servers.toml"] {
         let folder = tempfile::tempdir().unwrap();

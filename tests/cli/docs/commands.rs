@@ -112,6 +112,7 @@ fn commands_in_the_text_are_commands() {
 
 /// Words of the operators' pages that look like keys: states of a note, codes of an answer, fields of a judge's.
 const NO_KEYS: &[&str] = &[
+    "received_at_ms",
     "user_page_dwell",
     "short_user_message",
     "what_to_send",
