@@ -3,15 +3,20 @@
 //!
 //! The page's test needs Chromium and its driver; without them it says so and shows nothing.
 
+use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Path;
+use axum::http::StatusCode;
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE};
 use axum::response::Html;
 use axum::routing::get;
 use sidenote_sim::Opening;
 use sidenote_tests::{DEADLINE, Rig, Setup, eventually, npm_package};
+use thirtyfour::prelude::*;
 use tokio::process::Command;
 use tokio::task::JoinSet;
 
@@ -90,35 +95,49 @@ async fn what_servers_sdks_send_ends_beside_the_conversation_of_whom_it_is() {
     rig.stop().await;
 }
 
-/// The shop's page, on an origin of its own, with posthog-js beside it. The browser goes to it by the name that
+/// The shop's pages, on an origin of their own, with SDKs beside them. The browser goes to it by the name that
 /// `localhost` is, so that it isn't the host's site.
 struct Shop {
     origin: String,
-    page: std::sync::Arc<std::sync::OnceLock<String>>,
+    pages: Arc<OnceLock<[String; 2]>>,
     _tasks: JoinSet<()>,
 }
 
 impl Shop {
-    async fn start(script: String) -> Self {
-        let page: std::sync::Arc<std::sync::OnceLock<String>> = std::sync::Arc::default();
-        let html = page.clone();
-        let show = move || async move { Html(html.get().cloned().unwrap_or_default()) };
-        let headers = [(CONTENT_TYPE, "text/javascript"), (ACCESS_CONTROL_ALLOW_ORIGIN, "*")];
-        let script = get(move || async move { (headers, script.clone()) });
-        let app = Router::new().route("/array.js", script).fallback(get(show));
+    /// One that serves the packages in this folder.
+    async fn start(packages: PathBuf) -> Self {
+        let pages: Arc<OnceLock<[String; 2]>> = Arc::default();
+        let script = |file: PathBuf| {
+            let headers = [(CONTENT_TYPE, "text/javascript"), (ACCESS_CONTROL_ALLOW_ORIGIN, "*")];
+            std::fs::read(&file).map(|bytes| (headers, bytes)).map_err(|_| StatusCode::NOT_FOUND)
+        };
+        let show = |which: usize| {
+            let pages = pages.clone();
+            get(move || async move {
+                pages.get().map(|it| Html(it[which].clone())).ok_or(StatusCode::NOT_FOUND)
+            })
+        };
+        let snippets = packages.join("posthog-js/dist/array.full.js");
+        let app = Router::new()
+            .route("/array.js", get(move || async move { script(snippets) }))
+            .route(
+                "/sdks/{*file}",
+                get(move |Path(file): Path<String>| async move { script(packages.join(file)) }),
+            )
+            .route("/others/billing", show(1))
+            .fallback(show(0));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { axum::serve(listener, app).await.expect("it serves") });
-        Self { origin: format!("http://localhost:{port}"), page, _tasks: tasks }
+        Self { origin: format!("http://localhost:{port}"), pages, _tasks: tasks }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_somebody_does_on_a_page_with_posthogs_snippet_ends_beside_their_conversation() {
-    let script = npm_package("sdks").await.join("node_modules/posthog-js/dist/array.full.js");
-    let script = std::fs::read_to_string(script).expect("posthog-js is installed");
-    let shop = Shop::start(script).await;
+async fn what_somebody_does_on_a_page_ends_beside_their_conversation() {
+    let packages = npm_package("sdks").await.join("node_modules");
+    let shop = Shop::start(packages).await;
     let rig = start(&shop.origin, &format!("{}/array.js", shop.origin)).await;
     let Some(browser) = Driven::start().await else {
         use std::io::Write as _;
@@ -126,9 +145,13 @@ async fn what_somebody_does_on_a_page_with_posthogs_snippet_ends_beside_their_co
         std::io::stderr().write_all(line).expect("the line can be written");
         return rig.stop().await;
     };
-    let html =
-        include_str!("../sdks/page.html").replace("ADDRESS", &rig.url("")).replace("KEY", KEY);
-    shop.page.set(html).expect("it is set once");
+    let host = rig.url("");
+    let pages =
+        [include_str!("../sdks/page.html"), include_str!("../sdks/others.html")].map(|it| {
+            let it = it.replace("ADDRESS", &host).replace("KEY", KEY);
+            it.replace("HOST", host.trim_start_matches("http://"))
+        });
+    shop.pages.set(pages).expect("they are set once");
 
     let address = format!("{}/billing?invite_token=tok_invented_31c#totals", shop.origin);
     browser.page.goto(&address).await.expect("the page loads");
@@ -161,6 +184,38 @@ async fn what_somebody_does_on_a_page_with_posthogs_snippet_ends_beside_their_co
     let text = told(&rig, "page@example.test", &lines).await;
     for secret in ["tok_invented", "hunter2", "Mara", "#totals"] {
         assert!(!text.contains(secret), "{secret}: {text}");
+    }
+
+    // The other tools' SDKs, beside one another.
+    browser
+        .page
+        .goto(&format!("{}/others/billing?invite_token=tok_invented_31c", shop.origin))
+        .await
+        .expect("the page loads");
+    let ready = By::Css("body[data-ready]");
+    browser
+        .page
+        .query(ready)
+        .wait(DEADLINE, Duration::from_millis(50))
+        .first()
+        .await
+        .expect("the SDKs load");
+    browser.click("#export").await;
+    browser.page.execute("signIn()", Vec::new()).await.expect("the script runs");
+    for (email, lines) in [
+        ("segment.page@example.test", &["Viewed Billing", "Invoice Exported (format csv)"][..]),
+        ("rudder.page@example.test", &["Viewed Billing", "Invoice Exported (format csv)"]),
+        (
+            "amplitude.page@example.test",
+            &[
+                "Viewed Billing",
+                "Clicked \"Export CSV\" (Billing)",
+                "Invoice Exported (format csv)",
+            ],
+        ),
+    ] {
+        let text = told(&rig, email, lines).await;
+        assert!(!text.contains("tok_invented"), "{text}");
     }
     browser.page.quit().await.expect("the browser ends");
     rig.stop().await;

@@ -26,6 +26,10 @@ pub(crate) fn answer(request: &Request, path: &str) -> Result<Received, Rejectio
             only(request, &["GET"])?;
             Ok(keyless(Response::json(remote().to_string())))
         }
+        ["array", key, "config.js"] if is_plain(key) => {
+            only(request, &["GET"])?;
+            Ok(keyless(script(key)))
+        }
         ["flags"] | ["decide"] => {
             only(request, &["POST"])?;
             let old = path == "/decide" || query(request, "config").is_some();
@@ -64,6 +68,25 @@ pub(crate) fn answer(request: &Request, path: &str) -> Result<Received, Rejectio
 
 fn keyless(response: Response) -> Received {
     Received::keyless(response)
+}
+
+/// The remote configuration as the script that posthog-js looks for first.
+fn script(key: &str) -> Response {
+    let body = format!(
+        "(window._POSTHOG_REMOTE_CONFIG = window._POSTHOG_REMOTE_CONFIG || {{}})[\"{key}\"] = {{config: {}, siteApps: []}};\n",
+        remote()
+    );
+    Response {
+        status: 200,
+        headers: vec![("content-type".to_owned(), "text/javascript".to_owned())],
+        body: body.into_bytes(),
+    }
+}
+
+/// Whether a part of a path stands for itself in a script.
+fn is_plain(part: &str) -> bool {
+    !part.is_empty()
+        && part.bytes().all(|it| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'_'))
 }
 
 fn array_js() -> String {

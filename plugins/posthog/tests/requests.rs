@@ -24,7 +24,14 @@ fn posthog_js_is_told_that_it_may_capture() {
     assert_eq!(config["hasFeatureFlags"], false);
     let old: Value = serde_json::from_slice(&post("/decide/", "").unwrap().response.body).unwrap();
     assert_eq!(old["autocapture_opt_out"], false);
-    assert_eq!(get("/array/phc_any/config.js").unwrap_err().kind, RejectionKind::NotFound);
+    let script = get("/array/phc_any/config.js").unwrap();
+    assert!(script.keyless);
+    let script = String::from_utf8(script.response.body).unwrap();
+    assert!(script.contains(r#"["phc_any"] = {config: {"#), "{script}");
+    for key in ["a%22b", "a\"b", "</script>"] {
+        let refused = get(&format!("/array/{key}/config.js")).unwrap_err();
+        assert_eq!(refused.kind, RejectionKind::NotFound);
+    }
 }
 
 #[test]

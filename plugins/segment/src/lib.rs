@@ -25,9 +25,9 @@ impl Source for Segment {
     fn receive(request: Request) -> Result<Received, Rejection> {
         let parts: Vec<&str> = path(&request).trim_start_matches('/').split('/').collect();
         match parts[..] {
-            ["v1", "projects", _, "settings"] => {
+            ["v1", "projects", key, "settings"] => {
                 only(&request, &["GET"])?;
-                Ok(Received::keyless(Response::json(r#"{"integrations":{"Segment.io":{}}}"#)))
+                Ok(Received::keyless(Response::json(settings(key))))
             }
             ["sourceConfig"] => {
                 only(&request, &["GET"])?;
@@ -84,6 +84,14 @@ fn read(request: &Request, kind: Option<&'static str>) -> Result<Received, Rejec
     let calls = Calls { request, whole, kind };
     gathered.read(items, |item, batch| calls.read(item, batch));
     Ok(gathered.answer(answer()))
+}
+
+/// Settings that let the SDK send to its own address and nowhere else. It sends with the key that it is told here, which
+/// is the one that it asked with.
+fn settings(key: &str) -> String {
+    let plain = |it: char| it.is_ascii_alphanumeric() || matches!(it, '-' | '_' | '.' | '~');
+    let key = if key.chars().all(plain) { format!(r#""apiKey":"{key}""#) } else { String::new() };
+    format!(r#"{{"integrations":{{"Segment.io":{{{key}}}}}}}"#)
 }
 
 fn answer() -> Response {

@@ -12,9 +12,11 @@ fn post(path: &str, body: &str) -> Result<Received, Rejection> {
 
 #[test]
 fn sdks_are_told_that_they_may_send() {
-    for (path, needs) in
-        [("/v1/projects/k/settings", r#""Segment.io":{}"#), ("/sourceConfig/", r#""enabled":true"#)]
-    {
+    for (path, needs) in [
+        ("/v1/projects/k-1/settings", r#""Segment.io":{"apiKey":"k-1"}"#),
+        ("/v1/projects/%22/settings", r#""Segment.io":{}"#),
+        ("/sourceConfig/", r#""enabled":true"#),
+    ] {
         let answer = Segment::receive(request("GET", path, &[], "")).unwrap();
         assert!(answer.keyless && answer.batches.is_empty(), "{path}");
         assert!(String::from_utf8_lossy(&answer.response.body).contains(needs), "{path}");
