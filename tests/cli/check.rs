@@ -270,6 +270,7 @@ fn the_example_files_pass_once_their_secrets_are_set() {
     for name in ["sidenote.toml", "other-servers.toml"] {
         let folder = tempfile::tempdir().unwrap();
         let webhook = put(components().join("webhook.wasm"), folder.path(), "webhook.wasm");
+        put(components().join("events.wasm"), folder.path(), "events.wasm");
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name);
         // The example pins nothing that was ever built: the hash of an empty file.
         let text = std::fs::read_to_string(example).unwrap();

@@ -155,6 +155,31 @@ fn what_cant_be_tried_is_named() {
 }
 
 #[test]
+fn check_tells_of_sources_that_nobody_can_send_to() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = configured(folder.path());
+    let checked = |text: &str| {
+        let file = write(folder.path(), "sidenote.toml", text);
+        sidenote(&["check", "--config", &file], &[])
+    };
+    let text = std::fs::read_to_string(config).expect("it was written");
+    let run = checked(&text);
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{}", run.shown());
+    let key = "[plugins.events.source.keys.website]\nkey = \"pk\"\nproduct = \"acme\"\n";
+    let streams = "[streams.main]\nurl = \"https://connector.example.com/stream/acme\"\n";
+    let run = checked(&text.replace(key, "[plugins.events.source]\n"));
+    assert!(run.stderr.contains("it has no key, so that nothing is accepted"), "{}", run.shown());
+    let run = checked(&text.replace(key, &format!("[plugins.events]\n{streams}")));
+    assert!(run.stderr.contains("nothing is accepted at its address"), "{}", run.shown());
+    assert_eq!(run.code, 0, "{}", run.shown());
+    let run = checked(
+        &text.replace("[plugins.console]", "[plugins.console.source]\nask_when_opened = true"),
+    );
+    assert!(run.stderr.contains("doesn't export `source`"), "{}", run.shown());
+    assert_eq!(run.code, 1, "{}", run.shown());
+}
+
+#[test]
 fn a_source_is_begun_in_rust() {
     let folder = tempfile::tempdir().expect("a folder");
     let place = folder.path().join("rust");

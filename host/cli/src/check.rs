@@ -14,7 +14,7 @@ use sidenote::config::{
 use sidenote::host::mutes;
 use sidenote::ids::{PluginName, ProductId};
 use sidenote::outbox::sink_delivery::Roles;
-use sidenote::plugin::{Finding, review, roles};
+use sidenote::plugin::{Finding, exports_source, review, roles};
 use sidenote_terminal::{exit, output};
 
 /// What `check` takes.
@@ -149,7 +149,30 @@ fn told(config: &Config, name: &PluginName, plugin: &Plugin) -> Vec<Told> {
             Some(Told { section: section.clone(), problem, message })
         }
     };
-    review(&path, name, plugin).into_iter().filter_map(told).collect()
+    let of_source = source(name, plugin, exports_source(&path));
+    review(&path, name, plugin).into_iter().filter_map(told).chain(of_source).collect()
+}
+
+/// What there is to tell of a source: one of whose table nothing can come, and one that nobody can send to.
+fn source(name: &PluginName, plugin: &Plugin, exports: Option<bool>) -> Option<Told> {
+    let section = format!("plugins.{name}");
+    match (exports?, plugin.source.is_some()) {
+        (true, false) => Some(Told {
+            section,
+            problem: false,
+            message: format!(
+                "it exports `source`, and nothing is accepted at its address; add [plugins.{name}.source]"
+            ),
+        }),
+        (false, true) => Some(Told {
+            section: format!("{section}.source"),
+            problem: true,
+            message:
+                "the plugin doesn't export `source`; remove the table, or take a plugin that does"
+                    .to_owned(),
+        }),
+        (true, true) | (false, false) => None,
+    }
 }
 
 impl Told {

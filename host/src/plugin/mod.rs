@@ -132,7 +132,7 @@ pub use receiving::{
     SourceRequest,
 };
 pub use registry::Registry;
-pub use review::{Finding, exports_redactor, messenger, review, roles};
+pub use review::{Finding, exports_redactor, exports_source, messenger, review, roles};
 pub use samples::{Sample, Samples};
 pub(crate) use source::Stamp;
 pub use source::{read, sha256};

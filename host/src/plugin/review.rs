@@ -70,6 +70,14 @@ pub fn exports_redactor(path: &Path) -> Option<bool> {
     Some(exports.iter().any(|name| name == Interface::Redactor.full()))
 }
 
+/// Whether the plugin of a file is a source, by its exports' names; `None` for a file that can't be read. Waits for the
+/// disk.
+pub fn exports_source(path: &Path) -> Option<bool> {
+    let source = Source::read(path).ok()?;
+    let exports = ComponentInfo::of(&source.bytes).ok()?.interfaces();
+    Some(exports.iter().any(|name| name == Interface::Source.full()))
+}
+
 /// What the plugin of a file can say to a person, as it is configured; `None` for a file that can't be read. Waits for
 /// the disk.
 pub fn messenger(path: &Path, config: &PluginConfig) -> Option<Messenger> {

@@ -324,13 +324,9 @@ impl SourceService {
                     SourceRejection::Unavailable => unavailable(),
                 };
                 let why = word(&refusal);
+                // What it says is the sender's to read: it may name what the sender wrote.
                 self.0.refusals.say("source", name, why, || {
-                    tracing::warn!(
-                        source = name,
-                        why,
-                        said = message,
-                        "source: refused by the plugin"
-                    );
+                    tracing::warn!(source = name, why, "source: refused by the plugin");
                 });
                 refusal
             }

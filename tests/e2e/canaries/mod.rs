@@ -51,6 +51,7 @@ impl Trial {
             ("LINES_TOKEN", "a sink's token"),
             ("LINES_SIGNING", "a sink's signing secret"),
             ("INGEST_D", "ingest_secret"),
+            ("WRITE_KEY", "the key of a source"),
             ("EVENTS", "operator_events.secret"),
             ("TRACES", "traces.token"),
             ("TRACES_KEY", "a header of traces"),
@@ -77,7 +78,7 @@ impl Trial {
             delivery: "debounce = \"20ms\"\nmax_wait = \"200ms\"\nretry_initial = \"20ms\"\nretry_max = \"50ms\"".to_owned(),
             bot: String::new(),
             messages: true,
-            files: &["jsonl-http.wasm", "guest_trap.wasm"],
+            files: &["jsonl-http.wasm", "events.wasm", "guest_trap.wasm"],
             process: true,
             connector: connector.clone(),
             platform: platform.clone(),
@@ -174,6 +175,10 @@ file = "guest_trap.wasm"
 [plugins.trap.secrets]
 spare = {{ env = "DESK_SPARE", hosts = [] }}
 
+[plugins.events.source.keys.website]
+key = {{ env = "WRITE_KEY" }}
+product = "d"
+
 [products.d]
 plugins = ["desk", "lines"]
 ingest_secret = {{ env = "INGEST_D" }}
@@ -197,6 +202,7 @@ async fn nothing_secret_and_nothing_of_people_comes_out_unasked_on_any_way() {
     trial.people_write().await;
     trial.odd_events_come().await;
     trial.a_connector_pushes().await;
+    trial.a_tool_sends().await;
     trial.a_plugin_traps().await;
     let (_, document) = trial.rig.ask(Method::GET, "/openapi.json", Some(&trial.token)).await;
     trial.everybody_asks_everything(trial.rig.url("").trim_end_matches('/'), &document).await;

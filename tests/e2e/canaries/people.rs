@@ -277,6 +277,45 @@ impl Trial {
         self.reaches(LINES, "event: ").await;
     }
 
+    /// What a tool tells a source, what a stranger does, and what nobody can read.
+    pub(super) async fn a_tool_sends(&self) {
+        let personal = |what: &str| self.canaries.personal(format!("a source: {what}"));
+        let good = serde_json::json!({
+            "id": personal("an event's id"), "name": personal("an event"), "description": personal("a line"),
+            "user": personal("a user"), "anonymous": personal("a visitor"), "session": self.canaries.id("a source: a session"),
+            "email": format!("{}@example.com", personal("an address")), "page_title": personal("a title"),
+            "url": format!("https://app.example.com/{}?{}#{}", personal("a path"), personal("a query"), personal("a fragment")),
+            "properties": { "format": personal("a property"), personal("the name of a property"): 1 },
+        });
+        let odd = [
+            format!("{{\"{}\": 1}}", personal("the name of a field")),
+            format!(
+                "{{\"name\": \"a\", \"user\": 1, \"at\": \"{}\"}}",
+                personal("a time that is none")
+            ),
+            format!("{{nope {}", personal("no JSON")),
+            format!("[\"{}\"]", personal("a list of texts")),
+        ];
+        let (key, url) = (self.secret("WRITE_KEY"), self.rig.url("/sources/events/"));
+        let wrong = self.canaries.secret("a source: a wrong key");
+        let cookie = self.canaries.secret("a source: a cookie");
+        for body in odd.iter().chain([&good.to_string()]) {
+            for key in [&*wrong, key] {
+                let sent = self.client.post(format!("{url}?v={}", personal("a query of a tool")));
+                let sent = sent.bearer_auth(key).header("cookie", &cookie).body(body.clone());
+                let status = sent.send().await.expect("the host answers").status();
+                assert!(!status.is_server_error(), "{status}: {body}");
+                assert_eq!(
+                    status == 200,
+                    *body == good.to_string() && key != wrong,
+                    "{status}: {body}"
+                );
+            }
+        }
+        self.canaries.arrived(key);
+        self.canaries.arrived(&self.canaries.missing("a source: ").join(" "));
+    }
+
     pub(super) async fn a_plugin_traps(&self) {
         let session = self.person("t").await;
         // It cries out the whole note.

@@ -76,9 +76,17 @@ pub(super) fn checks(samples: &[Sample]) -> Vec<Check> {
 
 /// Whatever it is sent, it answers or refuses, and invents nobody's events.
 async fn survives(stage: &Stage<'_>, stranger: &Stranger) -> Verdict {
+    // Where it reads something at all, as far as that is known.
+    let path = match stage.samples.is_empty() || stranger.path != "/" {
+        true => stranger.path.to_owned(),
+        false => match sent(stage, 0) {
+            Ok(sample) => sample.path,
+            Err(why) => return Verdict::failed(why),
+        },
+    };
     let request = SourceRequest {
         method: stranger.method.to_owned(),
-        path: stranger.path.to_owned(),
+        path,
         query: String::new(),
         headers: vec![("content-type".to_owned(), "application/json".to_owned())],
         body: (stranger.body)().into(),
