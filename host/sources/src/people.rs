@@ -21,11 +21,11 @@ use sidenote_core::session::identity::Names;
 use crate::event::Identity;
 
 /// So many sessions, names and people are remembered.
-const REMEMBERED: NonZeroUsize = NonZeroUsize::new(50_000).expect("it isn't zero");
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(20_000).expect("it isn't zero");
 /// So many sessions of one person are told of a new name.
 const SESSIONS: usize = 16;
 /// Longest id that is believed to be one, in bytes.
-const LONGEST: usize = 512;
+const LONGEST: usize = 256;
 /// So long may nothing happen in a session that is made here, in seconds.
 const GAP: f64 = 30.0 * 60.0;
 /// So long it is told again who a session is, in seconds: as clients send again what wasn't accepted.
@@ -87,13 +87,7 @@ pub(crate) struct Known {
 
 impl Default for People {
     fn default() -> Self {
-        Self {
-            sessions: LruCache::new(REMEMBERED),
-            of: LruCache::new(REMEMBERED),
-            made: LruCache::new(REMEMBERED),
-            merged: LruCache::new(REMEMBERED),
-            addresses: LruCache::new(REMEMBERED),
-        }
+        Self { sessions: empty(), of: empty(), made: empty(), merged: empty(), addresses: empty() }
     }
 }
 
@@ -346,13 +340,20 @@ impl<'de> Deserialize<'de> for People {
     }
 }
 
+/// A cache that is bounded and takes no memory before it has something in it.
+fn empty<K: std::hash::Hash + Eq, V>() -> LruCache<K, V> {
+    let mut cache = LruCache::unbounded();
+    cache.resize(REMEMBERED);
+    cache
+}
+
 /// The entries, what was used the longest time ago first.
 fn entries<K: Clone + std::hash::Hash + Eq, V: Clone>(cache: &LruCache<K, V>) -> Vec<(K, V)> {
     cache.iter().rev().map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 fn cache<K: std::hash::Hash + Eq, V>(entries: Vec<(K, V)>) -> LruCache<K, V> {
-    let mut cache = LruCache::new(REMEMBERED);
+    let mut cache = empty();
     for (key, value) in entries {
         cache.put(key, value);
     }

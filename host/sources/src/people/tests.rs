@@ -136,3 +136,17 @@ fn what_is_remembered_can_be_stored() {
     assert_eq!(test.place("s9", "v", ""), "s9");
     assert_eq!(test.user("s9").as_deref(), Some("u-1"));
 }
+
+#[test]
+fn what_is_remembered_is_bounded() {
+    let mut people = People::default();
+    for n in 0..REMEMBERED.get() + 100 {
+        let told = identity(&format!("s{n}"), &format!("v{n}"), "", &format!("a{n}@p.example"));
+        people.place("p", &told, &Names::default(), Timestamp(0));
+    }
+    assert_eq!(people.sessions.len(), REMEMBERED.get());
+    assert_eq!(people.of.len(), REMEMBERED.get());
+    assert_eq!(people.addresses.len(), REMEMBERED.get());
+    assert!(people.known("p", "s0").is_none(), "the oldest is forgotten");
+    assert!(people.known("p", &format!("s{}", REMEMBERED.get())).is_some());
+}
