@@ -19,7 +19,8 @@ const OF_SHELLS: &[&str] =
 /// A crate, how it is built, and what isn't in it.
 type Without = (&'static str, &'static [&'static str], &'static [&'static [&'static str]]);
 
-const WITHOUT: [Without; 6] = [
+const WITHOUT: [Without; 7] = [
+    ("sidenote-cluster", &[], &[OF_SHELLS, OF_AUTHORS]),
     ("sidenote-core", &[], &[OF_SHELLS, OF_AUTHORS]),
     ("sidenote-sources", &[], &[OF_SHELLS, OF_AUTHORS]),
     ("sidenote-cli", &["--no-default-features"], &[OF_AUTHORS, &["sidenote-sim"]]),
