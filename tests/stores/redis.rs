@@ -6,6 +6,7 @@ mod relay;
 mod rights;
 mod rows;
 mod settings;
+mod shared;
 mod snapshots;
 mod tls;
 

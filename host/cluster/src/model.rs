@@ -279,6 +279,11 @@ impl Server {
         self.slots.get(&Resource::Partition(partition)).map_or(Offset::START, |slot| slot.added)
     }
 
+    /// A lease runs out.
+    pub fn expire(&mut self, of: &Resource) {
+        self.slot(of).lease = None;
+    }
+
     /// All of it, as lines to be compared with what a real server has.
     #[must_use]
     pub fn lines(&self, now: u64) -> Vec<String> {
@@ -287,25 +292,20 @@ impl Server {
             let tag = of.tag();
             let text = |member: Option<&Member>| member.map_or(String::new(), Member::to_string);
             let mark = slot.mark.map_or(String::new(), |mark| mark.to_string());
-            lines.push(format!(
-                "{tag} lease {} epoch {} holder {} seq {} offset {} added {} mark {mark} next {}",
-                text(slot.lease_at(now)),
-                slot.epoch,
-                text(slot.holder.as_ref()),
-                slot.seq,
-                slot.offset.number(),
-                slot.added.number(),
-                text(slot.next.as_ref().map(|(member, _)| member)),
-            ));
-            for entry in slot.inbox.values() {
-                lines.push(format!(
-                    "{tag} inbox {} {:?}",
-                    entry.offset.number(),
-                    entry.payload.bytes()
-                ));
+            lines.push(format!("{tag} lease {}", text(slot.lease_at(now))));
+            let (epoch, holder, seq) = (slot.epoch, text(slot.holder.as_ref()), slot.seq);
+            lines.push(format!("{tag} epoch {epoch} holder {holder} seq {seq} mark {mark}"));
+            let (offset, added) = (slot.offset, slot.added);
+            lines.push(format!("{tag} offset {} {}", offset.number(), offset.at()));
+            lines.push(format!("{tag} added {} {}", added.number(), added.at()));
+            let (next, at) = slot.next.as_ref().map_or((None, 0), |(next, at)| (Some(next), *at));
+            lines.push(format!("{tag} next {} {at}", text(next)));
+            for Entry { offset, before, payload } in slot.inbox.values() {
+                let (number, at, bytes) = (offset.number(), offset.at(), payload.bytes());
+                lines.push(format!("{tag} inbox {number} {at} {before} {bytes:?}"));
             }
-            for (producer, (last, _)) in &slot.producers {
-                lines.push(format!("{tag} producer {producer} {last}"));
+            for (producer, (last, at)) in &slot.producers {
+                lines.push(format!("{tag} producer {producer} {last}:{at}"));
             }
             for (stream, epoch) in &slot.readers {
                 lines.push(format!("{tag} reader {} {epoch}", stream.as_str()));
@@ -313,14 +313,12 @@ impl Server {
             for (key, value) in &slot.rows {
                 let (first, second) = &key.group;
                 let (table, number) = (&key.table, key.number);
-                lines.push(format!(
-                    "{tag} row {table} {first:?} {second:?} {number} {:?}",
-                    value.bytes()
-                ));
+                let value = value.bytes();
+                lines.push(format!("{tag} row {table} {first}|{second} {number} {value:?}"));
             }
         }
-        for (member, (standing, weight, _)) in &self.beats {
-            lines.push(format!("member {member} {standing:?} {weight}"));
+        for (member, (standing, weight, at)) in &self.beats {
+            lines.push(format!("member {member} {standing:?} {weight} {at}"));
         }
         lines.sort();
         lines
@@ -329,6 +327,6 @@ impl Server {
 
 impl Slot {
     fn lease_at(&self, now: u64) -> Option<&Member> {
-        self.lease.as_ref().filter(|(_, until)| *until > now).map(|(member, _)| member)
+        self.lease.as_ref().filter(|(_, until)| *until >= now).map(|(member, _)| member)
     }
 }

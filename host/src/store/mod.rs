@@ -9,7 +9,9 @@ mod journal;
 mod memory;
 mod redis;
 
-pub use self::redis::{OpenError as RedisOpenError, RedisStore, Warning as RedisWarning};
+pub use self::redis::{
+    OpenError as RedisOpenError, RedisStore, SharedServer, Warning as RedisWarning,
+};
 pub use embedded::{Disk, EmbeddedStore, FORMAT, FileReport, OpenError, inspect};
 pub use journal::{Journal, JournalError};
 pub use memory::MemoryStore;

@@ -83,7 +83,7 @@ fn name(table: Table) -> &'static str {
 
 /// Letters, digits and a few signs stay, so that a person can read the key; `|`, `%`, braces and all else
 /// become `%` and two digits.
-fn escape(key: &mut String, text: &str) {
+pub(super) fn escape(key: &mut String, text: &str) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'@' | b':' | b'/') {
             key.push(char::from(byte));

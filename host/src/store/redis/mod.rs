@@ -23,6 +23,7 @@
 //! A commit touches several sessions at once, so one server holds everything: a Redis Cluster is refused.
 
 mod checks;
+mod cluster;
 mod commit;
 mod failure;
 mod keys;
@@ -33,5 +34,6 @@ mod server;
 mod snapshots;
 
 pub use checks::Warning;
+pub use cluster::SharedServer;
 pub use failure::OpenError;
 pub use rows::RedisStore;

@@ -1,0 +1,171 @@
+//! The server where several hosts share it: each call of [`sidenote_cluster`] as one script, of keys in one slot.
+//!
+//! | key | type | what is in it |
+//! |---|---|---|
+//! | `NS:{pNNN}:lease`, `NS:{s:STREAM}:lease` | string, expires | who has the partition, or adds the stream |
+//! | `NS:{pNNN}:fence`, `NS:{s:STREAM}:fence` | hash | `epoch`, `holder`, `seq`: the last commit; `offset`, `offset_at`: the last entry that was read; `added`, `added_at`: the last one of the inbox; `mark`, `next`, `next_at`: of a stream; `layout`, `partitions` |
+//! | `NS:{pNNN}:inbox` | stream, ids `N-0` | what is added and not read yet |
+//! | `NS:{pNNN}:producers` | hash | each producer's last number, and when it last added |
+//! | `NS:{pNNN}:readers` | hash | of each stream, the epoch of the latest reader that added |
+//! | `NS:{pNNN}:index:TABLE` | sorted set, all scores 0 | the groups of the table that have rows |
+//! | `NS:{pNNN}:rows:TABLE:FIRST\|SECOND` | hash | the rows of one group: number → value |
+//! | `NS:fence` | hash | `layout`: 2, and `partitions`: how many, for ever. The key is that of the layout before, whose hosts see that it isn't theirs |
+//! | `NS:{hosts}:beats`, `NS:{hosts}:standings` | sorted set, hash | when each host last said that it is there, and how it goes on |
+//!
+//! No time of a host is in it: leases end, epochs begin and entries are dated by the server's clock.
+//!
+//! The running host doesn't use this yet: [`super`] is one writer with all others standing by.
+
+mod names;
+mod scripts;
+
+use std::time::Duration;
+
+use sidenote_cluster::call::{Answer, Call, Entry, LAYOUT, Load, Loaded, Read};
+use sidenote_cluster::ids::{Offset, Payload, Producer};
+use sidenote_cluster::partition::Partitions;
+use sidenote_cluster::row::RowKey;
+
+use super::failure::OpenError;
+use super::keys;
+use super::server::Server;
+use crate::config;
+use crate::store::StoreError;
+use names::Names;
+use scripts::Scripts;
+
+/// How many groups are read at once.
+const GROUPS: usize = 256;
+
+/// A server that several hosts share.
+pub struct SharedServer {
+    server: Server,
+    names: Names,
+    scripts: Scripts,
+    tables: Vec<String>,
+}
+
+impl SharedServer {
+    /// Connects. `lease`: how long leases last; `tables`: all that rows can be in.
+    ///
+    /// # Errors
+    /// Where the address isn't one, or nobody answers there, or not to this user.
+    pub async fn open(
+        config: &config::Redis,
+        lease: Duration,
+        tables: &[&str],
+    ) -> Result<Self, OpenError> {
+        let (server, _) = Server::connect(config).await?;
+        let names = Names::new(&config.namespace);
+        let scripts = Scripts::new(names.clone(), lease);
+        let tables = tables.iter().map(|table| (*table).to_owned()).collect();
+        Ok(Self { server, names, scripts, tables })
+    }
+
+    /// Takes the namespace for partitions, so many for ever. Where it is new, hosts of the layout before refuse it from
+    /// now on.
+    ///
+    /// # Errors
+    /// Where it has rows of another layout, or another number of partitions. And as [`SharedServer::call`].
+    pub async fn lay_out(&self, partitions: Partitions) -> Result<(), StoreError> {
+        let (layout, count): (u32, u16) =
+            self.server.run(&self.scripts.layout(partitions), 0).await?;
+        if layout != LAYOUT {
+            return Err(StoreError::Fatal(format!(
+                "the namespace is of layout {layout}, and hosts that share it need layout {LAYOUT}: use another \
+                 `store.namespace`"
+            )));
+        }
+        if count != partitions.count() {
+            let wanted = partitions.count();
+            return Err(StoreError::Fatal(format!(
+                "the namespace has {count} partitions, and this host was told {wanted}: the number never changes; \
+                 tell it {count}, or use another `store.namespace`"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Asks the server, once.
+    ///
+    /// # Errors
+    /// Where it doesn't answer in time, refuses, or answers what this release doesn't know. What was asked may have been
+    /// done all the same.
+    pub async fn call(&self, call: &Call) -> Result<Answer, StoreError> {
+        let Some((script, bytes)) = self.scripts.invocation(call) else {
+            return self.look(call).await;
+        };
+        let value: redis::Value = self.server.run(&script, bytes).await?;
+        scripts::answer(call, &value).ok_or_else(unknown)
+    }
+
+    /// What changes nothing.
+    async fn look(&self, call: &Call) -> Result<Answer, StoreError> {
+        match call {
+            Call::Load(load) => self.load(load).await.map(Answer::Load),
+            Call::Read(read) => self.read(read).await.map(Answer::Read),
+            Call::Acquire(_)
+            | Call::Renew(_)
+            | Call::Release(_)
+            | Call::Commit(_)
+            | Call::Add(_)
+            | Call::Beat(_) => Err(unknown()),
+        }
+    }
+
+    async fn read(&self, read: &Read) -> Result<Vec<Entry>, StoreError> {
+        let mut command = redis::cmd("XRANGE");
+        command.arg(self.names.inbox(read.partition));
+        command.arg(format!("({}-0", read.after.number())).arg("+");
+        command.arg("COUNT").arg(read.limit);
+        let entries: Vec<(String, Vec<Vec<u8>>)> = self.server.query(&command).await?;
+        entries.iter().map(|(id, fields)| entry(id, fields).ok_or_else(unknown)).collect()
+    }
+
+    async fn load(&self, load: &Load) -> Result<Loaded, StoreError> {
+        let script = self.scripts.load(load, &self.tables);
+        let value: redis::Value = self.server.run(&script, 0).await?;
+        let (offset, producers, indexes) = scripts::loaded(&value).ok_or_else(unknown)?;
+        let mut groups = Vec::new();
+        for (table, members) in self.tables.iter().zip(indexes) {
+            for member in members {
+                let group = keys::group(&member).ok_or_else(unknown)?;
+                groups.push(RowKey::new(table, &group.0, &group.1, 0));
+            }
+        }
+        let mut rows = Vec::new();
+        for some in groups.chunks(GROUPS) {
+            let mut commands = redis::pipe();
+            for group in some {
+                commands.cmd("HGETALL").arg(self.names.rows(load.partition, group));
+            }
+            let found: Vec<Vec<(u64, Vec<u8>)>> = self.server.query_all(&commands).await?;
+            for (group, found) in some.iter().zip(found) {
+                let of = |number| RowKey { number, ..group.clone() };
+                rows.extend(found.into_iter().map(|(it, value)| (of(it), Payload::new(&value))));
+            }
+        }
+        rows.sort();
+        Ok(Loaded { rows, offset, producers })
+    }
+}
+
+fn unknown() -> StoreError {
+    StoreError::Fatal(
+        "the Redis server answers what this release doesn't know: the namespace is another release's, or something \
+         else writes to its keys"
+            .to_owned(),
+    )
+}
+
+/// An entry of an inbox, from its id and its fields.
+fn entry(id: &str, fields: &[Vec<u8>]) -> Option<Entry> {
+    let number = id.strip_suffix("-0")?.parse().ok()?;
+    let [_, at, _, before, _, payload] = fields else { return None };
+    let millis = |bytes: &Vec<u8>| std::str::from_utf8(bytes).ok()?.parse().ok();
+    let offset = Offset::new(number, millis(at)?);
+    Some(Entry { offset, before: millis(before)?, payload: Payload::new(payload) })
+}
+
+/// The producers of a partition, each with how long ago it added.
+type Producers = Vec<(Producer, u64)>;
