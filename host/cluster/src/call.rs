@@ -10,6 +10,9 @@ use crate::row::{Change, RowKey};
 /// How the rows of a partition are laid out. A host refuses what it doesn't know.
 pub const LAYOUT: u32 = 2;
 
+/// How many leases long a host that is silent is still told of.
+pub const TOLD: u64 = 10;
+
 /// What is asked. It is sent once, and comes back to the host with its answer, or without one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {

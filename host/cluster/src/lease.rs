@@ -30,6 +30,8 @@ enum State {
     },
     Asking {
         sent: Moment,
+        /// It was let go meanwhile: it is asked for again at once.
+        again: bool,
     },
     Held(Held),
     /// Nothing is done with it any more, but the server may not know yet.
@@ -140,6 +142,21 @@ impl Lease {
         self.turn = now;
     }
 
+    /// Whether the work hangs: it took no turn for so long that the lease isn't renewed.
+    #[must_use]
+    pub fn hangs(&self, now: Moment) -> bool {
+        self.epoch().is_some() && self.turn + self.times.stall() < now
+    }
+
+    /// Somebody let it go: it is asked for at once, also where an answer to an earlier question is still to come.
+    pub fn freed(&mut self, now: Moment) {
+        match &mut self.state {
+            State::Free { ask_at } => *ask_at = now,
+            State::Asking { again, .. } => *again = true,
+            State::Held(_) | State::Releasing { .. } => {}
+        }
+    }
+
     /// Asks for it, where it is due. `from`: see [`Acquire`]; `is_gone`: whether a member's host isn't there any more.
     pub fn acquire(
         &mut self,
@@ -151,7 +168,7 @@ impl Lease {
         if now < ask_at {
             return None;
         }
-        self.state = State::Asking { sent: now };
+        self.state = State::Asking { sent: now, again: false };
         // A host that beats and doesn't renew may be in a failover; after one more lease it is hung.
         let over = self.expired.as_ref().and_then(|(member, since)| {
             (is_gone(member) || *since + self.times.lease() <= now).then(|| member.clone())
@@ -162,8 +179,9 @@ impl Lease {
 
     /// It was asked for, and this is the answer, or there is none.
     pub fn acquired(&mut self, now: Moment, answer: Option<Acquired>) -> Asked {
-        let State::Asking { sent } = self.state else { return Asked::NotYet(None) };
-        self.state = State::Free { ask_at: now + self.times.ask() };
+        let State::Asking { sent, again } = self.state else { return Asked::NotYet(None) };
+        let ask_at = if again { now } else { now + self.times.ask() };
+        self.state = State::Free { ask_at };
         match answer {
             None => Asked::NotYet(None),
             Some(Acquired::Ours { epoch, mark, released }) => {
@@ -380,6 +398,22 @@ mod tests {
         assert!(lease.release(at(3350)).is_some());
         lease.released(at(3400), Epoch::new(5), Some(true));
         assert!(lease.is_free());
+    }
+
+    #[test]
+    fn a_notice_is_never_swallowed() {
+        let mut lease = lease();
+        lease.acquire(at(0), None, |_| false);
+        lease.freed(at(1));
+        lease.acquired(at(2), Some(Acquired::Held { by: member("b"), mark: None }));
+        assert!(
+            lease.acquire(at(2), None, |_| false).is_some(),
+            "the answer was older than the notice"
+        );
+        lease.acquired(at(3), Some(Acquired::Held { by: member("b"), mark: None }));
+        assert!(lease.acquire(at(4), None, |_| false).is_none());
+        lease.freed(at(4));
+        assert!(lease.acquire(at(4), None, |_| false).is_some());
     }
 
     #[test]

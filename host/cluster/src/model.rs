@@ -4,16 +4,13 @@ use std::collections::BTreeMap;
 
 use crate::call::{
     Acquire, Acquired, Add, Added, Answer, Beat, Call, Commit, Committed, Entry, LAYOUT, Loaded,
-    Read, Release, Renew, Renewed, Seen, Standing,
+    Read, Release, Renew, Renewed, Seen, Standing, TOLD,
 };
 use crate::ids::{
     Epoch, Mark, Member, Number, Offset, Partition, Payload, Producer, Resource, StreamId,
 };
 use crate::row::{Change, RowKey};
 use crate::rules::{Rule, Rules};
-
-/// How many leases long a member that is silent is still told of.
-pub const TOLD: u64 = 10;
 
 /// How many entries an inbox keeps where a test trims it by its length.
 const SHORT: usize = 6;

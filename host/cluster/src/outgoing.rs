@@ -16,7 +16,10 @@ const BATCH: usize = 64;
 const BATCH_BYTES: usize = 1 << 20;
 
 /// How many wait and are kept at most.
-const BOUND: usize = 16_384;
+const BOUND: usize = 65_536;
+
+/// How many bytes of them.
+const BOUND_BYTES: usize = 64 << 20;
 
 /// Nothing more is accepted until some of what waits is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -36,6 +39,10 @@ pub struct Outgoing<T> {
     /// The number of the first that is kept.
     first: Number,
     kept: VecDeque<Kept<T>>,
+    /// Of what is kept.
+    bytes: usize,
+    /// How many at the beginning are in.
+    leading: usize,
     in_flight: Vec<InFlight>,
     send_at: Moment,
     /// No name of the producer had such a number before it was in these hands.
@@ -88,6 +95,8 @@ impl<T: Clone> Outgoing<T> {
             reader,
             first: Number::new(1),
             kept: VecDeque::new(),
+            bytes: 0,
+            leading: 0,
             in_flight: Vec::new(),
             send_at: Moment::default(),
             least: 0,
@@ -112,7 +121,7 @@ impl<T: Clone> Outgoing<T> {
     /// # Errors
     /// Where too many wait.
     pub fn push(&mut self, payload: Payload, tag: T) -> Result<(), Full> {
-        if self.kept.len() >= BOUND {
+        if self.kept.len() >= BOUND || self.bytes + payload.bytes().len() > BOUND_BYTES {
             return Err(Full);
         }
         self.put(payload, tag);
@@ -121,6 +130,7 @@ impl<T: Clone> Outgoing<T> {
 
     /// One more that is a row already: its bound is that of the rows.
     pub(crate) fn put(&mut self, payload: Payload, tag: T) {
+        self.bytes += payload.bytes().len();
         self.kept.push_back(Kept { payload, tag, answered: None, told: false });
     }
 
@@ -165,7 +175,7 @@ impl<T: Clone> Outgoing<T> {
         };
         let waits =
             |place: &usize| self.kept[*place].answered.is_none() && !flying(self.number(*place));
-        let from = (0..self.kept.len()).find(waits);
+        let from = (self.leading..self.kept.len()).find(waits);
         let (from, to) = match from {
             Some(from) => {
                 let (mut to, mut bytes) = (from, 0);
@@ -231,6 +241,10 @@ impl<T: Clone> Outgoing<T> {
                 outcomes.push(Outcome::In(kept.tag.clone()));
             }
         }
+        let is_in = |kept: &Kept<T>| kept.answered.is_some();
+        while self.kept.get(self.leading).is_some_and(is_in) {
+            self.leading += 1;
+        }
         let window = match self.rules.holds(Rule::ResendWindow) {
             true => self.times.window(),
             false => std::time::Duration::ZERO,
@@ -242,6 +256,8 @@ impl<T: Clone> Outgoing<T> {
         };
         while self.kept.front().is_some_and(settled) {
             if let Some(kept) = self.kept.pop_front() {
+                self.bytes -= kept.payload.bytes().len();
+                self.leading = self.leading.saturating_sub(1);
                 outcomes.push(Outcome::Settled(kept.tag));
                 self.first = self.first.next();
             }
@@ -258,9 +274,11 @@ impl<T: Clone> Outgoing<T> {
             self.first = Number::new(1);
             self.kept.iter_mut().for_each(|kept| kept.answered = None);
             self.in_flight.clear();
+            self.leading = 0;
             return;
         }
         let place = usize::try_from(last.next().get() - self.first.get()).unwrap_or(usize::MAX);
+        self.leading = self.leading.min(place);
         self.kept.iter_mut().skip(place).for_each(|kept| kept.answered = None);
     }
 }
@@ -358,5 +376,9 @@ mod tests {
         while outgoing.push(Payload::default(), 0).is_ok() {}
         assert_eq!(outgoing.kept.len(), BOUND);
         assert!(outgoing.tick(at(0)).unwrap().payloads.len() <= BATCH);
+        let mut large = super::tests::outgoing();
+        while large.push(Payload::new(&[0; 1 << 20]), 0).is_ok() {}
+        assert_eq!(large.kept.len(), 3 + 63);
+        assert_eq!(large.tick(at(0)).unwrap().payloads.len(), 3, "a large one goes alone");
     }
 }

@@ -73,6 +73,8 @@ pub struct Owner<W> {
     applied: Offset,
     stored: Offset,
     reading: bool,
+    /// It rang while an answer was still to come.
+    rung: bool,
     read_at: Moment,
     seq: CommitSeq,
     acknowledged: CommitSeq,
@@ -144,6 +146,7 @@ impl<W: Work> Owner<W> {
             applied: loaded.offset,
             stored: loaded.offset,
             reading: false,
+            rung: false,
             read_at: Moment::default(),
             seq: CommitSeq::default(),
             acknowledged: CommitSeq::default(),
@@ -200,6 +203,11 @@ impl<W: Work> Owner<W> {
     #[must_use]
     pub const fn has_read(&self, end: Offset) -> bool {
         self.read.number() >= end.number()
+    }
+
+    /// The inbox may have something new, also where an answer is still to come.
+    pub fn rings(&mut self) {
+        (self.read_at, self.rung) = (Moment::default(), self.reading);
     }
 
     /// The inbox has entries up to here.
@@ -346,7 +354,8 @@ impl<W: Work> Owner<W> {
             return true;
         };
         let full = entries.len() == READ as usize;
-        self.read_at = if full { now } else { now + self.settings.times.poll() };
+        let again = std::mem::take(&mut self.rung) || full;
+        self.read_at = if again { now } else { now + self.settings.times.poll() };
         for entry in entries {
             let follows =
                 entry.before == self.read.at() && entry.offset.number() == self.read.number() + 1;

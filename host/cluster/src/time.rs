@@ -83,6 +83,11 @@ impl Times {
         self.lease / 2
     }
 
+    /// A host whose work hung gets nothing for so long.
+    pub(crate) fn apart(&self) -> Duration {
+        self.lease * 6
+    }
+
     /// What is left between a call's deadline and the lease's end.
     pub(crate) fn margin(&self) -> Duration {
         self.lease / 10
@@ -113,9 +118,9 @@ impl Times {
         self.remember
     }
 
-    /// How often an inbox is read unasked.
+    /// How often an inbox is read unasked. Renewals tell of entries too, and whoever runs a host rings.
     pub(crate) fn poll(&self) -> Duration {
-        self.lease / 20
+        self.lease / 2
     }
 
     /// When what failed is tried again.

@@ -59,6 +59,9 @@ pub struct Node<W> {
     wanted: BTreeSet<Partition>,
     reads: BTreeSet<StreamId>,
     standing: Standing,
+    /// Some work hung: until then the others are to have what this host had.
+    hung: Option<Moment>,
+    ticked: Moment,
 }
 
 impl<W: Work> Node<W> {
@@ -82,6 +85,8 @@ impl<W: Work> Node<W> {
             wanted: BTreeSet::new(),
             reads: BTreeSet::new(),
             standing: Standing::Working,
+            hung: None,
+            ticked: Moment::default(),
             settings,
         }
     }
@@ -154,8 +159,50 @@ impl<W: Work> Node<W> {
         reader.is_none_or(|reader| reader.received(now, id, to, payload))
     }
 
+    /// Something was added for a partition. Where nobody rings, its owner finds it a little later.
+    pub fn rung(&mut self, partition: Partition) {
+        if let Some(owner) = self.partitions.get_mut(&partition).and_then(Slot::owner_mut) {
+            owner.rings();
+        }
+    }
+
+    /// Somebody let a lease go. Where nobody says so, who is to have it finds out a little later.
+    pub fn freed(&mut self, now: Moment, of: &Resource) {
+        let lease = match of {
+            Resource::Partition(it) => self.partitions.get_mut(it).map(|it| &mut it.lease),
+            Resource::Stream(it) => self.streams.get_mut(it).map(|it| &mut it.lease),
+        };
+        if let Some(lease) = lease {
+            lease.freed(now);
+        }
+    }
+
+    /// Whether the work of a partition hangs, or did lately, so that the host hands over what it has.
+    #[must_use]
+    pub const fn hangs(&self) -> bool {
+        self.hung.is_some()
+    }
+
+    fn watch_work(&mut self, now: Moment) {
+        // The whole host stood still: that says nothing of its work.
+        if self.ticked + self.settings.times.beat() < now {
+            self.partitions.values_mut().for_each(|slot| slot.lease.worked(now));
+        }
+        self.ticked = now;
+        let hung = self.hung.is_some();
+        if self.partitions.values().any(|slot| slot.lease.hangs(now)) {
+            self.hung = Some(now + self.settings.times.apart());
+        }
+        self.hung = self.hung.filter(|until| now < *until);
+        if self.standing == Standing::Working && hung != self.hung.is_some() {
+            let standing = if hung { Standing::Working } else { Standing::Draining };
+            self.members.stand(standing);
+        }
+    }
+
     /// What is due: beats, leases, adds.
     pub fn tick(&mut self, now: Moment) -> Vec<Effect> {
+        self.watch_work(now);
         let mut effects = Vec::new();
         effects.extend(self.members.tick(now).map(|beat| Effect::Call(Call::Beat(beat))));
         if self.members.has_heard() && self.standing != Standing::Leaving {

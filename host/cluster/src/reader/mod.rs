@@ -20,6 +20,9 @@ use crate::time::{Moment, Times};
 /// How many events a ring has at most.
 const BOUND: usize = 65_536;
 
+/// How many bytes of them.
+const BOUND_BYTES: usize = 128 << 20;
+
 /// A reader of a stream.
 #[derive(Debug)]
 pub struct Reader {
@@ -27,6 +30,8 @@ pub struct Reader {
     rules: Rules,
     stream: StreamId,
     ring: VecDeque<Event>,
+    /// Of the ring.
+    bytes: usize,
     /// The number of the ring's first event; they are counted as they are read.
     base: u64,
     mark: Option<Mark>,
@@ -70,6 +75,7 @@ impl Reader {
             rules,
             stream,
             ring: VecDeque::new(),
+            bytes: 0,
             base: 0,
             mark: None,
             behind_mark: 0,
@@ -130,18 +136,25 @@ impl Reader {
         partition: Partition,
         payload: Payload,
     ) -> bool {
-        if self.ring.len() >= BOUND {
+        while self.ring.len() >= BOUND || self.bytes > BOUND_BYTES {
             // While it adds, reading waits before it comes to this.
-            self.ring.pop_front();
-            self.base += 1;
+            self.drop_first();
             self.overrun += 1;
             self.ready = false;
         }
+        self.bytes += payload.bytes().len();
         self.ring.push_back(Event { id, at: now, partition, payload, is_in: false });
         if let Some(mark) = self.ahead.take_if(|mark| mark.event() == id) {
             self.found(mark, self.ring.len() - 1);
         }
-        self.adding.is_none() || self.ring.len() + BOUND / 8 < BOUND
+        self.adding.is_none() || self.ring.len() < BOUND / 8 * 7 && self.bytes < BOUND_BYTES / 8 * 7
+    }
+
+    fn drop_first(&mut self) {
+        if let Some(event) = self.ring.pop_front() {
+            self.bytes -= event.payload.bytes().len();
+            self.base += 1;
+        }
     }
 
     /// The first event that it has, where it isn't ready and has one: what it would begin with.
@@ -231,8 +244,7 @@ impl Reader {
             && self.base < self.behind_mark
             && event.at + ring <= now
         {
-            self.ring.pop_front();
-            self.base += 1;
+            self.drop_first();
         }
         let Some(adding) = &mut self.adding else { return Vec::new() };
         if now >= adding.begin_at {

@@ -77,7 +77,7 @@ impl World {
 
     pub(super) fn fault(&mut self) {
         let host = usize::try_from(self.chance.below(HOSTS as u64)).unwrap();
-        let fault = self.chance.below(8);
+        let fault = self.chance.below(9);
         self.trace(|| format!("fault {fault} at h{host}"));
         match fault {
             0 | 1 => {
@@ -103,6 +103,15 @@ impl World {
                 let partition = Partition::new(u16::try_from(self.chance.below(4)).unwrap());
                 let until = self.now + self.chance.between(LEASE, LEASE * 3);
                 self.hosts[host].hangs.insert(partition, until);
+            }
+            7 => {
+                // The server is away, and has all when it is back.
+                let shard = usize::try_from(self.chance.below(SHARDS as u64)).unwrap();
+                if !self.shards[shard].is_away && self.shards[shard].replica.is_none() {
+                    self.shards[shard].is_away = true;
+                    let back = self.now + self.chance.between(LEASE / 2, LEASE * 2);
+                    self.at(back, Happening::IsBack { shard });
+                }
             }
             _ if self.fails_over => {
                 let shard = usize::try_from(self.chance.below(SHARDS as u64)).unwrap();

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use sidenote_cluster::call::{Answer, Call};
-use sidenote_cluster::ids::{Partition, Resource, StreamId};
+use sidenote_cluster::ids::{Epoch, Partition, Resource, StreamId};
 use sidenote_cluster::input::Input;
 use sidenote_cluster::model::Server;
 use sidenote_cluster::node::{Effect, Node};
@@ -34,6 +34,8 @@ const TICK: u64 = LEASE / 40;
 const TIMEOUT: u64 = LEASE / 2;
 /// Faults end then.
 const CHAOS: u64 = 3000;
+/// Every partition must have an owner by then.
+const OWNED: u64 = CHAOS + 5 * LEASE;
 /// And by then all must be well.
 const END: u64 = CHAOS + 12_000;
 
@@ -59,6 +61,12 @@ enum Happening {
     Reads {
         host: usize,
         start: u64,
+    },
+    /// A lease was let go, or something was added.
+    Rings {
+        host: usize,
+        start: u64,
+        of: Resource,
     },
     Sent,
     Fault,
@@ -215,12 +223,16 @@ impl World {
             self.at(at, Happening::Fault);
         }
         self.at(CHAOS, Happening::Calm);
-        let mut looked = 0;
+        let (mut looked, mut owned) = (0, false);
         while let Some(Reverse((time, _, place))) = self.queue.pop() {
             self.now = time;
             self.judge.clock(time);
             if time > CHAOS && time > looked + 50 {
                 looked = time;
+                owned |= self.owned() == usize::from(PARTITIONS);
+                if time > OWNED && !owned {
+                    return Err(format!("{} partitions have an owner", self.owned()));
+                }
                 match self.unsettled() {
                     None => return self.verdict(),
                     Some(what) if time > END => return Err(format!("never settled: {what}")),
@@ -286,6 +298,16 @@ impl World {
                     return Ok(());
                 }
                 self.reads(host);
+            }
+            Happening::Rings { host, start, of } => {
+                let (moment, awake) = (self.moment(host), self.awake(host) == self.now);
+                let it = &mut self.hosts[host];
+                if let Some(node) = it.node.as_mut().filter(|_| awake && it.start == start) {
+                    node.freed(moment, &of);
+                    if let Resource::Partition(partition) = of {
+                        node.rung(partition);
+                    }
+                }
             }
             Happening::Sent => self.sends(),
             Happening::Fault => self.fault(),
@@ -385,9 +407,23 @@ impl World {
         }
     }
 
+    /// Whether the server agrees that a partition is owned since this epoch.
+    fn owns(&self, partition: Partition, epoch: Epoch) -> bool {
+        let server = &self.shards[shard_of_partition(partition)].server;
+        let (stored, holder) = server.held(self.now, &Resource::Partition(partition));
+        epoch == stored && holder.is_some()
+    }
+
+    /// How many partitions have an owner.
+    fn owned(&self) -> usize {
+        let nodes = self.hosts.iter().filter_map(|host| host.node.as_ref());
+        let owners =
+            nodes.flat_map(Node::owned).filter(|(it, owner)| self.owns(*it, owner.epoch()));
+        owners.map(|(partition, _)| partition).collect::<BTreeSet<_>>().len()
+    }
+
     /// What isn't as it should be at the end, if something isn't.
     fn unsettled(&self) -> Option<String> {
-        let mut owners: BTreeSet<Partition> = BTreeSet::new();
         let (mut adder, mut unread) = (false, 0);
         for host in &self.hosts {
             let Some(node) = &host.node else {
@@ -397,17 +433,10 @@ impl World {
                 return Some("a host has inputs".to_owned());
             }
             for (partition, owner) in node.owned() {
-                let of = Resource::Partition(partition);
                 let server = &self.shards[shard_of_partition(partition)].server;
-                let (epoch, holder) = server.held(self.now, &of);
-                if epoch != owner.epoch() || holder.is_none() {
-                    continue;
-                }
-                owners.insert(partition);
-                if !owner.is_idle()
-                    || !owner.has_read(server.end(partition))
-                    || owner.claims().waiting() > 0
-                {
+                let is_idle = owner.is_idle() && owner.has_read(server.end(partition));
+                let waits = owner.claims().waiting() > 0;
+                if self.owns(partition, owner.epoch()) && (!is_idle || waits) {
                     return Some(format!("{partition} has something left to do"));
                 }
             }
@@ -421,13 +450,13 @@ impl World {
                 }
             }
         }
-        let owned = owners.len() == usize::from(PARTITIONS);
+        let owned = self.owned() == usize::from(PARTITIONS);
         let draining = self.hosts.iter().any(|host| host.drains);
         match (owned, draining) {
             (true, false) if adder || unread == 0 => None,
             (true, false) => Some("nobody adds what was read".to_owned()),
             (true, true) => Some("a host drains".to_owned()),
-            (false, _) => Some(format!("{} partitions have an owner", owners.len())),
+            (false, _) => Some(format!("{} partitions have an owner", self.owned())),
         }
     }
 

@@ -4,7 +4,7 @@ use sidenote_cluster::call::{Added, Answer, Call, Committed};
 use sidenote_cluster::ids::{Partition, Resource};
 
 use super::{
-    Happening, LEASE, PARTITIONS, TIMEOUT, World, partitions, shard_of, shard_of_partition,
+    HOSTS, Happening, LEASE, PARTITIONS, TIMEOUT, World, partitions, shard_of, shard_of_partition,
 };
 
 impl World {
@@ -78,14 +78,31 @@ impl World {
             (Call::Commit(_), Answer::Commit(Committed::TakenOver(_) | Committed::Stale)) => {
                 self.judge.tally.stale += 1;
             }
-            (Call::Add(add), Answer::Add(Added::In(_))) => self.judge.added(add),
+            (Call::Add(add), Answer::Add(Added::In(_))) => {
+                self.judge.added(add);
+                self.rings(Resource::Partition(add.partition));
+            }
             (Call::Acquire(acquire), Answer::Acquire(answer)) => {
                 self.judge.asked(acquire, answer)?;
             }
             (Call::Renew(renew), Answer::Renew(answer)) => self.judge.renewed(renew, answer)?,
-            (Call::Release(release), Answer::Release(true)) => self.judge.released(release),
+            (Call::Release(release), Answer::Release(true)) => {
+                self.judge.released(release);
+                self.rings(release.of.clone());
+            }
             _ => {}
         }
         Ok(answer)
+    }
+
+    /// Hosts hear that there is something new, most of the time.
+    fn rings(&mut self, of: Resource) {
+        for host in 0..HOSTS {
+            if self.chance.percent(80) {
+                let (start, of) = (self.hosts[host].start, of.clone());
+                let at = self.now + 1 + self.chance.below(5);
+                self.at(at, Happening::Rings { host, start, of });
+            }
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use redis::{FromRedisValue, Script, ScriptInvocation, Value};
 use sidenote_cluster::call::{
     Acquire, Acquired, Add, Added, Answer, Beat, Call, Commit, Committed, LAYOUT, Load, Release,
-    Renew, Renewed, Seen, Standing,
+    Renew, Renewed, Seen, Standing, TOLD,
 };
 use sidenote_cluster::ids::{Epoch, Mark, Member, Number, Offset, Payload, Producer, Resource};
 use sidenote_cluster::partition::Partitions;
@@ -19,9 +19,6 @@ use crate::store::Group;
 
 /// What a row is to the server beside its value, in bytes of value.
 const ROW: usize = 64;
-
-/// For how many leases a host that is silent is told of.
-const TOLD: u64 = 10;
 
 /// How hosts stand, as it is written.
 const STANDINGS: [(Standing, &str); 3] = [
