@@ -1,5 +1,6 @@
 //! The Redis store against a real server.
 
+mod hosts;
 mod lease;
 mod outage;
 mod relay;

@@ -32,6 +32,8 @@ pub struct Reader {
     ring: VecDeque<Event>,
     /// Of the ring.
     bytes: usize,
+    /// The ids of events that left the ring, the latest ones: a mark among them is behind this reader, not ahead.
+    dropped: VecDeque<Once>,
     /// The number of the ring's first event; they are counted as they are read.
     base: u64,
     mark: Option<Mark>,
@@ -76,6 +78,7 @@ impl Reader {
             stream,
             ring: VecDeque::new(),
             bytes: 0,
+            dropped: VecDeque::new(),
             base: 0,
             mark: None,
             behind_mark: 0,
@@ -154,6 +157,10 @@ impl Reader {
         if let Some(event) = self.ring.pop_front() {
             self.bytes -= event.payload.bytes().len();
             self.base += 1;
+            if self.dropped.len() >= BOUND {
+                self.dropped.pop_front();
+            }
+            self.dropped.push_back(event.id);
         }
     }
 
@@ -169,9 +176,13 @@ impl Reader {
         if self.adding.is_some() || self.mark == mark && self.ahead.is_none() {
             return;
         }
-        self.mark = mark;
-        self.ahead = None;
-        match self.ring.iter().rposition(|event| event.id == new.event()) {
+        let place = self.ring.iter().rposition(|event| event.id == new.event());
+        // This reader knows more than was told of it.
+        if place.is_none() && self.dropped.contains(&new.event()) {
+            return;
+        }
+        (self.mark, self.ahead) = (mark, None);
+        match place {
             Some(place) => self.found(new, place),
             // All behind the mark before was read, so this one is still to come.
             None if self.ready => self.ahead = Some(new),

@@ -130,3 +130,20 @@ fn a_ring_keeps_what_is_not_in_and_for_two_leases_what_is() {
     reads(&mut second, 0..BOUND as u64);
     assert_eq!((second.ring.len(), second.overrun() > 0, second.is_ready()), (BOUND, true, false));
 }
+
+#[test]
+fn a_mark_that_is_behind_is_no_news() {
+    let mut first = reader();
+    first.acquired(at(0), Epoch::new(1), None);
+    reads(&mut first, 1..=3);
+    let add = first.tick(at(3)).remove(0);
+    first.answered(at(4), &add, Some(Added::In(Number::new(3))));
+    first.tick(at(90_000));
+    assert!(first.is_empty());
+    // The renewal that would have told of 3 never arrived.
+    first.lost();
+    first.acquired(at(90_000), Epoch::new(2), mark(1));
+    assert_eq!(first.mark(), mark(3));
+    reads(&mut first, [4]);
+    assert_eq!(first.tick(at(90_001))[0].payloads.len(), 1);
+}

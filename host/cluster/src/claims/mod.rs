@@ -13,6 +13,9 @@
 //! | release | subject | frees it, if it is of that generation |
 //! | verify | session | releases what the session doesn't know of |
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
