@@ -20,6 +20,8 @@ pub struct Members {
     answered: Option<Moment>,
     /// Nobody could beat for a while: until then, who was alive before counts as alive.
     spared: Moment,
+    /// A later start of this host was seen.
+    replaced: bool,
 }
 
 #[derive(Debug)]
@@ -45,6 +47,7 @@ impl Members {
             beat_at: Moment::default(),
             answered: None,
             spared: Moment::default(),
+            replaced: false,
         }
     }
 
@@ -77,6 +80,8 @@ impl Members {
         self.answered = Some(now);
         let lease = millis(self.times.lease());
         for Seen { member, standing, weight, age } in seen {
+            let is_later = member.incarnation() > self.me.incarnation();
+            self.replaced |= member.host() == self.me.host() && is_later;
             let left = std::time::Duration::from_millis(lease.saturating_sub(age));
             let until = asked + left;
             let new = Known { standing, weight: Weight::new(weight), until, member };
@@ -124,6 +129,13 @@ impl Members {
             .map(|(host, known)| (host.clone(), weight(known.standing, known.weight)))
             .chain([(self.me.host().clone(), weight(self.standing, self.weight))])
             .collect()
+    }
+
+    /// Whether a later start of this host is there: two hosts have one name, or this one stood still while it was started
+    /// again.
+    #[must_use]
+    pub const fn is_replaced(&self) -> bool {
+        self.replaced
     }
 
     /// Whether this host ever heard of the others. Before that it would want everything.
@@ -188,6 +200,15 @@ mod tests {
         assert!(!all.is_alive(at(1), &member("b", 1)) && all.is_alive(at(1), &member("b", 2)));
         beat(&mut all, 1000, Some(vec![seen("b", 1, 0)]));
         assert!(all.is_alive(at(1001), &member("b", 2)), "the older one is no news");
+    }
+
+    #[test]
+    fn a_start_that_was_replaced_hears_of_it() {
+        let mut all = members();
+        beat(&mut all, 0, Some(vec![seen("a", 1, 0), seen("b", 9, 0)]));
+        assert!(!all.is_replaced());
+        beat(&mut all, 1000, Some(vec![seen("a", 1, 0), seen("a", 2, 0)]));
+        assert!(all.is_replaced());
     }
 
     #[test]

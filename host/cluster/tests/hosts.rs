@@ -1,10 +1,6 @@
 //! Hosts that work together, and what an operator sees of it: how partitions are spread, how long one has no owner, who is
 //! taken over. Nothing fails here by chance; that is the simulation's.
-#![expect(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "what a test calls is a test as well"
-)]
+#![expect(clippy::unwrap_used, reason = "what a test calls is a test as well")]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

@@ -171,7 +171,7 @@ async fn what_is_accepted_is_there_once_though_a_host_is_killed_and_another_one_
         }
         Effect::Lost(_, Some(Loss::TakenOver(_))) => taken_over += 1,
         Effect::Lost(..) | Effect::Connect(_) | Effect::Disconnect(_) | Effect::Drained => {}
-        Effect::Call(_) | Effect::Layout(..) => panic!("{name}: {effect:?}"),
+        Effect::Call(_) | Effect::Layout(..) | Effect::Replaced => panic!("{name}: {effect:?}"),
     };
     let mut sent: BTreeMap<u64, &str> = BTreeMap::new();
     for number in 0..600_u64 {

@@ -42,6 +42,8 @@ pub enum Effect {
     Disconnect(StreamId),
     /// All is handed over; the host can end.
     Drained,
+    /// Another start of this host is there, later than this one: this one asks for nothing any more, and must end.
+    Replaced,
     /// The namespace is laid out in another way, in so many partitions: the host must end.
     Layout(u32, u16),
 }
@@ -204,6 +206,9 @@ impl<W: Work> Node<W> {
     pub fn tick(&mut self, now: Moment) -> Vec<Effect> {
         self.watch_work(now);
         let mut effects = Vec::new();
+        if self.members.is_replaced() {
+            return effects;
+        }
         effects.extend(self.members.tick(now).map(|beat| Effect::Call(Call::Beat(beat))));
         if self.members.has_heard() && self.standing != Standing::Leaving {
             self.look_around(now);
@@ -279,7 +284,13 @@ impl<W: Work> Node<W> {
     pub fn answered(&mut self, now: Moment, call: &Call, answer: Option<Answer>) -> Vec<Effect> {
         let mut effects = Vec::new();
         match call {
-            Call::Beat(_) => self.members.answered(now, answer.and_then(Answer::beat)),
+            Call::Beat(_) => {
+                let before = self.members.is_replaced();
+                self.members.answered(now, answer.and_then(Answer::beat));
+                if self.members.is_replaced() && !before {
+                    effects.push(Effect::Replaced);
+                }
+            }
             Call::Acquire(acquire) => {
                 let answer = answer.and_then(Answer::acquire);
                 match &acquire.of {

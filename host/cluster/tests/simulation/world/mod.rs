@@ -400,7 +400,7 @@ impl World {
                         self.start(host);
                     }
                 }
-                Effect::Owned(..) => {}
+                Effect::Owned(..) | Effect::Replaced => {}
                 Effect::Lost(partition, _) => self.judge.cuts(partition, start),
                 Effect::Layout(..) => unreachable!("all have the same"),
             }
