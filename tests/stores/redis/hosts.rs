@@ -118,17 +118,14 @@ async fn host(
             },
         };
         for effect in effects {
-            match effect {
-                Effect::Call(call) => {
-                    let server = Arc::clone(&server);
-                    calls.spawn(async move {
-                        let answer = timeout(LEASE / 2, server.call(&call)).await;
-                        (call, answer.ok().and_then(Result::ok))
-                    });
-                }
-                effect => {
-                    told.send((name, effect)).unwrap();
-                }
+            if let Effect::Call(call) = effect {
+                let server = Arc::clone(&server);
+                calls.spawn(async move {
+                    let answer = timeout(LEASE / 2, server.call(&call)).await;
+                    (call, answer.ok().and_then(Result::ok))
+                });
+            } else {
+                told.send((name, effect)).unwrap();
             }
         }
     }

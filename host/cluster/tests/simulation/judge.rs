@@ -285,11 +285,13 @@ impl Judge {
         self.gone.contains(&note.start) && self.failovers.iter().any(hit)
     }
 
-    /// The server lost it, and the reader that would have added it again isn't the reader any more.
+    /// The server lost it, and the reader that would have added it again isn't the reader any more, or is gone.
     fn went_with_its_reader(&self, event: &Event) -> bool {
         event.added.iter().any(|(at, shard)| {
             let hit = |it: &Failover| it.shard == *shard && it.since <= *at && *at <= it.at;
-            self.failovers.iter().any(hit) && self.readers.iter().any(|since| since >= at)
+            let is_gone = event.sent_to.iter().any(|start| self.gone.contains(start));
+            let is_another = self.readers.iter().any(|since| since >= at);
+            self.failovers.iter().any(hit) && (is_gone || is_another)
         })
     }
 }
