@@ -34,8 +34,9 @@ const TICK: u64 = LEASE / 40;
 const TIMEOUT: u64 = LEASE / 2;
 /// Faults end then.
 const CHAOS: u64 = 3000;
-/// Every partition must have an owner by then.
-const OWNED: u64 = CHAOS + 5 * LEASE;
+/// Every partition must have an owner by then. A call of before can be three leases late, and bring a lease back that its
+/// host doesn't know of.
+const OWNED: u64 = CHAOS + 8 * LEASE;
 /// And by then all must be well.
 const END: u64 = CHAOS + 12_000;
 
