@@ -41,6 +41,9 @@ pub struct Acquire {
     pub of: Resource,
     /// For whom.
     pub by: Member,
+    /// The latest epoch that this host knows of: where there is a later one, nothing is given. So a call that is late, or
+    /// a client's own repeat, gives nobody a lease that they don't know of.
+    pub seen: Epoch,
     /// Whose lease may be ended where it ran out: its host is gone.
     pub over: Option<Member>,
     /// Whether it has all that the holder hasn't added yet. Of partitions it is always so.
@@ -229,6 +232,8 @@ pub enum Acquired {
     Held {
         /// Who.
         by: Member,
+        /// Since, or until, this epoch.
+        epoch: Epoch,
         /// How far the stream was added.
         mark: Option<Mark>,
     },
@@ -236,11 +241,22 @@ pub enum Acquired {
     Expired {
         /// Who.
         by: Member,
+        /// Since, or until, this epoch.
+        epoch: Epoch,
         /// How far the stream was added.
         mark: Option<Mark>,
     },
     /// It is free for whoever has all that the holder before hadn't added.
     Free {
+        /// The latest epoch.
+        epoch: Epoch,
+        /// How far the stream was added.
+        mark: Option<Mark>,
+    },
+    /// It could be given, but in another epoch than the one that was named: it is asked for again.
+    Moved {
+        /// The latest epoch.
+        epoch: Epoch,
         /// How far the stream was added.
         mark: Option<Mark>,
     },

@@ -17,6 +17,8 @@ pub struct Lease {
     me: Member,
     partitions: Partitions,
     state: State,
+    /// The latest epoch, as far as is known.
+    seen: Epoch,
     /// Whose lease ran out without an end of its host, and since when that is known.
     expired: Option<(Member, Moment)>,
     /// When the work last took a turn.
@@ -104,7 +106,16 @@ impl Lease {
     #[must_use]
     pub fn new(times: Times, of: Resource, me: Member, partitions: Partitions) -> Self {
         let state = State::Free { ask_at: Moment::default() };
-        Self { times, of, me, partitions, state, expired: None, turn: Moment::default() }
+        Self {
+            times,
+            of,
+            me,
+            partitions,
+            state,
+            seen: Epoch::default(),
+            expired: None,
+            turn: Moment::default(),
+        }
     }
 
     /// The epoch, where it is held, run out or not: nothing but an answer of the server says that it is lost.
@@ -174,7 +185,7 @@ impl Lease {
             (is_gone(member) || *since + self.times.lease() <= now).then(|| member.clone())
         });
         let (of, by, partitions) = (self.of.clone(), self.me.clone(), self.partitions);
-        Some(Acquire { of, by, over, ready: from.is_none(), from, partitions })
+        Some(Acquire { of, by, seen: self.seen, over, ready: from.is_none(), from, partitions })
     }
 
     /// It was asked for, and this is the answer, or there is none.
@@ -188,10 +199,11 @@ impl Lease {
                 let until = sent + self.times.lease();
                 let renew_at = sent + self.times.renewal();
                 self.state = State::Held(Held { epoch, until, renewing: None, renew_at });
-                (self.expired, self.turn) = (None, now);
+                (self.seen, self.expired, self.turn) = (epoch, None, now);
                 Asked::Ours { epoch, mark, released }
             }
-            Some(Acquired::Expired { by, mark }) => {
+            Some(Acquired::Expired { by, epoch, mark }) => {
+                self.seen = epoch;
                 let is_known = self.expired.as_ref().is_some_and(|(member, _)| *member == by);
                 if !is_known {
                     // Perhaps it is known already that it is gone.
@@ -200,11 +212,19 @@ impl Lease {
                 }
                 Asked::NotYet(mark)
             }
-            Some(Acquired::Held { mark, .. }) => {
-                self.expired = None;
+            Some(Acquired::Held { epoch, mark, .. }) => {
+                (self.seen, self.expired) = (epoch, None);
                 Asked::NotYet(mark)
             }
-            Some(Acquired::Free { mark }) => Asked::NotYet(mark),
+            Some(Acquired::Free { epoch, mark }) => {
+                self.seen = epoch;
+                Asked::NotYet(mark)
+            }
+            Some(Acquired::Moved { epoch, mark }) => {
+                self.seen = epoch;
+                self.state = State::Free { ask_at: now };
+                Asked::NotYet(mark)
+            }
             Some(Acquired::Layout { layout, partitions }) => Asked::Layout { layout, partitions },
         }
     }
@@ -401,16 +421,32 @@ mod tests {
     }
 
     #[test]
+    fn an_epoch_is_named_that_the_server_said() {
+        let mut lease = lease();
+        let asked = lease.acquire(at(0), None, |_| false).unwrap();
+        assert_eq!(asked.seen, Epoch::default());
+        lease.acquired(at(0), Some(Acquired::Moved { epoch: Epoch::new(7), mark: None }));
+        let asked = lease.acquire(at(0), None, |_| false).unwrap();
+        assert_eq!(asked.seen, Epoch::new(7), "at once");
+    }
+
+    #[test]
     fn a_notice_is_never_swallowed() {
         let mut lease = lease();
         lease.acquire(at(0), None, |_| false);
         lease.freed(at(1));
-        lease.acquired(at(2), Some(Acquired::Held { by: member("b"), mark: None }));
+        lease.acquired(
+            at(2),
+            Some(Acquired::Held { by: member("b"), epoch: Epoch::new(4), mark: None }),
+        );
         assert!(
             lease.acquire(at(2), None, |_| false).is_some(),
             "the answer was older than the notice"
         );
-        lease.acquired(at(3), Some(Acquired::Held { by: member("b"), mark: None }));
+        lease.acquired(
+            at(3),
+            Some(Acquired::Held { by: member("b"), epoch: Epoch::new(4), mark: None }),
+        );
         assert!(lease.acquire(at(4), None, |_| false).is_none());
         lease.freed(at(4));
         assert!(lease.acquire(at(4), None, |_| false).is_some());
@@ -419,7 +455,7 @@ mod tests {
     #[test]
     fn a_holder_that_beats_is_spared_for_one_more_lease() {
         let mut lease = lease();
-        let expired = Some(Acquired::Expired { by: member("b"), mark: None });
+        let expired = Some(Acquired::Expired { by: member("b"), epoch: Epoch::new(4), mark: None });
         lease.acquire(at(0), None, |_| false);
         lease.acquired(at(0), expired.clone());
         let asks = |lease: &mut Lease, ms, gone| {

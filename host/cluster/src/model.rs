@@ -85,21 +85,26 @@ impl Server {
         if let Some((layout, partitions)) = slot.layout.filter(|stored| *stored != layout) {
             return Acquired::Layout { layout, partitions };
         }
-        let mark = slot.mark;
+        let (mark, latest) = (slot.mark, Epoch::new(slot.epoch));
         match (slot.lease_at(now), &slot.holder) {
             (Some(by), _) if *by != acquire.by => {
                 let by = by.clone();
                 if acquire.ready && matches!(acquire.of, Resource::Stream(_)) {
                     slot.next = Some((acquire.by.clone(), now));
                 }
-                return Acquired::Held { by, mark };
+                return Acquired::Held { by, epoch: latest, mark };
             }
             (Some(_), _) => {}
-            (None, None) if mark.is_some() && !acquire.ready => return Acquired::Free { mark },
+            (None, None) if mark.is_some() && !acquire.ready => {
+                return Acquired::Free { epoch: latest, mark };
+            }
             (None, Some(by)) if *by != acquire.by && Some(by) != acquire.over.as_ref() => {
-                return Acquired::Expired { by: by.clone(), mark };
+                return Acquired::Expired { by: by.clone(), epoch: latest, mark };
             }
             (None, _) => {}
+        }
+        if latest != acquire.seen {
+            return Acquired::Moved { epoch: latest, mark };
         }
         let released = slot.holder.is_none();
         let epoch = slot.epoch + 1;

@@ -164,6 +164,7 @@ impl Draw {
             0..14 => Call::Acquire(Acquire {
                 of,
                 by,
+                seen: epoch,
                 over: self.one_in(2).then(|| self.member()),
                 ready: self.one_in(2),
                 from: self.one_in(3).then(|| Once::new(7)),
@@ -370,6 +371,7 @@ async fn the_scripts_do_what_the_model_does() {
             "Held",
             "Expired",
             "Free",
+            "Moved",
             "Layout",
             "Done",
             "TakenOver",
@@ -400,11 +402,12 @@ fn kind(answer: &Answer) -> String {
         .collect()
 }
 
-fn acquire(by: &str, over: Option<&str>) -> Call {
+fn acquire(by: &str, over: Option<&str>, seen: Epoch) -> Call {
     let member = |name| Member::new(HostId::new(name).unwrap(), Incarnation::new(1));
     Call::Acquire(Acquire {
         of: Resource::Partition(Partition::new(5)),
         by: member(by),
+        seen,
         over: over.map(member),
         ready: true,
         from: None,
@@ -417,12 +420,18 @@ async fn a_lease_ends_by_itself_and_its_holder_is_named_before_it_is_taken_over(
     let Some(server) = RedisServer::start(&[]).await else { return };
     let lease = Duration::from_millis(300);
     let shared = SharedServer::open(&server.config(), lease, &TABLES).await.unwrap();
-    let asks = async |by, over| shared.call(&acquire(by, over)).await.unwrap().acquire().unwrap();
-    let Acquired::Ours { epoch: first, .. } = asks("a", None).await else { panic!() };
-    assert!(matches!(asks("b", None).await, Acquired::Held { .. }));
+    let asks = async |by, over, seen| {
+        shared.call(&acquire(by, over, seen)).await.unwrap().acquire().unwrap()
+    };
+    let Acquired::Ours { epoch: first, .. } = asks("a", None, Epoch::default()).await else {
+        panic!()
+    };
+    assert!(matches!(asks("b", None, first).await, Acquired::Held { .. }));
     tokio::time::sleep(lease + Duration::from_millis(50)).await;
-    assert!(matches!(asks("b", None).await, Acquired::Expired { .. }));
-    let Acquired::Ours { epoch: second, .. } = asks("b", Some("a")).await else { panic!() };
+    assert!(matches!(asks("b", None, first).await, Acquired::Expired { .. }));
+    let Acquired::Ours { epoch: second, .. } = asks("b", Some("a"), first).await else { panic!() };
+    // The same call once more, late: its host may not wait for it any more.
+    assert!(matches!(asks("b", Some("a"), first).await, Acquired::Moved { .. }));
     assert!(second > first);
     // The time of the server, so that a server that lost the first one doesn't give it again.
     assert!(first.get() > 1_700_000_000_000, "{first}");
@@ -433,7 +442,7 @@ async fn a_key_of_another_kind_leaves_a_commit_undone() {
     let Some(server) = RedisServer::start(&[]).await else { return };
     let shared = SharedServer::open(&server.config(), LEASE, &TABLES).await.unwrap();
     let mut beside = client(&server.config()).await;
-    let acquired = shared.call(&acquire("a", None)).await.unwrap().acquire();
+    let acquired = shared.call(&acquire("a", None, Epoch::default())).await.unwrap().acquire();
     let Some(Acquired::Ours { epoch, .. }) = acquired else { panic!() };
     let _: () = send(&mut beside, &["SET", "sidenote:{p005}:rows:session:acme|s-2", "x"]).await;
     let put = |second| Change::Put(RowKey::new("session", "acme", second, 0), Payload::new(b"v"));

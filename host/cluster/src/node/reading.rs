@@ -187,6 +187,7 @@ impl Reading {
                 Acquired::Ours { .. }
                 | Acquired::Held { .. }
                 | Acquired::Expired { .. }
+                | Acquired::Moved { .. }
                 | Acquired::Layout { .. },
             ) => self.free_since = None,
         }

@@ -82,7 +82,7 @@ impl Scripts {
         call.arg(acquire.by.to_string()).arg(self.lease).arg(LAYOUT);
         call.arg(acquire.partitions.count()).arg(text(acquire.over.as_ref()));
         call.arg(u8::from(acquire.ready)).arg(text(acquire.from.as_ref()));
-        call.arg(u8::from(matches!(acquire.of, Resource::Stream(_))));
+        call.arg(u8::from(matches!(acquire.of, Resource::Stream(_)))).arg(acquire.seen.get());
         call
     }
 
@@ -230,9 +230,22 @@ fn acquired(value: &Value) -> Option<Acquired> {
             mark: mark(at)?,
             released: released == "1",
         },
-        ["held", by, at] => Acquired::Held { by: Member::parse(by)?, mark: mark(at)? },
-        ["expired", by, at] => Acquired::Expired { by: Member::parse(by)?, mark: mark(at)? },
-        ["free", at] => Acquired::Free { mark: mark(at)? },
+        ["held", by, at, epoch] => Acquired::Held {
+            by: Member::parse(by)?,
+            epoch: Epoch::new(epoch.parse().ok()?),
+            mark: mark(at)?,
+        },
+        ["expired", by, at, epoch] => Acquired::Expired {
+            by: Member::parse(by)?,
+            epoch: Epoch::new(epoch.parse().ok()?),
+            mark: mark(at)?,
+        },
+        ["free", at, epoch] => {
+            Acquired::Free { epoch: Epoch::new(epoch.parse().ok()?), mark: mark(at)? }
+        }
+        ["moved", at, epoch] => {
+            Acquired::Moved { epoch: Epoch::new(epoch.parse().ok()?), mark: mark(at)? }
+        }
         ["layout", layout, partitions] => {
             Acquired::Layout { layout: layout.parse().ok()?, partitions: partitions.parse().ok()? }
         }
