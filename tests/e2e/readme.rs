@@ -59,6 +59,19 @@ fn the_webhook_plugins_block_is_a_configuration_also_with_its_options_on() {
     }
 }
 
+/// What a page does by these two blocks is shown with a real browser, in `sdks`.
+#[test]
+fn the_page_and_the_host_of_the_posthog_path_fit_together() {
+    let (host, page) = (blocks("toml").nth(1).unwrap(), blocks("js").next().unwrap());
+    let rest = "\n[plugins.bot]\nfile = \"webhook.wasm\"\n[products.my-product]\nplugins = [\"bot\"]\n";
+    let config = Config::from_toml(&(host + rest), Path::new("."), &|_| None).unwrap();
+    let source = format!("{:?}", config.plugins["posthog"].source);
+    assert!(source.contains("my-product") && source.contains("https://app.example.com"), "{source}");
+    let key = page.split('"').nth(1).unwrap();
+    assert!(README.contains(&format!("key = \"{key}\", product")), "{key}");
+    assert!(page.contains("/sources/posthog\""), "{page}");
+}
+
 /// The section "Run it", step by step, with the addresses of this test in place of the examples'.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_section_that_runs_it_works_as_written() {
