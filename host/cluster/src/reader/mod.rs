@@ -248,6 +248,13 @@ impl Reader {
         })
     }
 
+    /// Whether all that it added is in for long enough: the server doesn't lose it any more.
+    #[must_use]
+    pub fn has_settled(&self) -> bool {
+        let adding = self.adding.as_ref();
+        adding.is_none_or(|adding| adding.producers.values().all(Outgoing::is_empty))
+    }
+
     /// The adds that are due.
     pub fn tick(&mut self, now: Moment) -> Vec<Add> {
         let ring = self.times.ring();

@@ -269,6 +269,7 @@ impl World {
                     return Ok(());
                 }
                 let moment = self.moment(host);
+                self.trace(|| format!("h{host}#{start} hears {answer:?} to {call:?}"));
                 if self.hosts[host].start == start
                     && let Some(node) = &mut self.hosts[host].node
                 {
@@ -446,7 +447,9 @@ impl World {
                 let (stored, holder) = self.shards[STREAMS].server.held(self.now, &of);
                 adder |= epoch == Some(stored) && holder.is_some();
                 unread += reader.len();
-                if !host.sent.is_empty() || epoch.is_some() && !reader.is_in() {
+                if !host.sent.is_empty()
+                    || epoch.is_some() && !(reader.is_in() && reader.has_settled())
+                {
                     return Some("a reader has something to add".to_owned());
                 }
             }

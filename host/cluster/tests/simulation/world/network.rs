@@ -26,7 +26,15 @@ impl World {
             let copy = Happening::Arrives { host, start, call: call.clone(), ends: None };
             self.at(later, copy);
         }
-        self.at(self.now + slow, Happening::Arrives { host, start, call, ends: Some(ends) });
+        let arrives = self.now + slow;
+        if arrives < ends {
+            self.at(arrives, Happening::Arrives { host, start, call, ends: Some(ends) });
+        } else {
+            // Nobody waits for it any more, and it is done all the same.
+            let late = Happening::Arrives { host, start, call: call.clone(), ends: None };
+            self.at(arrives, late);
+            self.at(ends, Happening::Answered { host, start, call, answer: None });
+        }
     }
 
     pub(super) fn arrives(
