@@ -31,6 +31,9 @@ enum After {
     Another,
     /// Let go then. This reader stays until another one, once it has it, has added up to here.
     LetGo(Moment, Option<u64>),
+    /// Let go then on a quiet stream, where nobody could find the mark. This reader stays for a lease, in case that
+    /// something comes.
+    Quiet(Moment),
 }
 
 /// How the host stands, for all its streams.
@@ -117,7 +120,11 @@ impl Reading {
             self.lease.let_go(now, reader.mark());
             reader.lost();
             self.next_seen = None;
-            self.after = if ends { After::Another } else { After::LetGo(now, None) };
+            self.after = match (ends, self.closes) {
+                (true, true) => After::Another,
+                (true, false) => After::Quiet(now),
+                (false, _) => After::LetGo(now, None),
+            };
         }
     }
 
@@ -136,6 +143,7 @@ impl Reading {
         let comes_back = match self.after {
             After::Another => false,
             After::LetGo(since, _) => since + lease / 4 <= now,
+            After::Quiet(since) => since + lease / 4 <= now && reader.added() < reader.read(),
         };
         let from = if reader.is_ready() { None } else { reader.from() };
         if !place.wanted && !comes_back || !reader.is_ready() && from.is_none() {
@@ -162,7 +170,14 @@ impl Reading {
         };
         self.unwanted = (!place.wanted).then(|| self.unwanted.unwrap_or(now));
         let long = self.unwanted.is_some_and(|since| since + stays <= now);
-        if (self.closes || long) && self.lease.is_free() && self.after == After::Another {
+        let has_all = self.reader.as_ref().is_none_or(|it| it.added() >= it.read());
+        let is_over = match self.after {
+            After::Another => true,
+            After::LetGo(..) => false,
+            After::Quiet(since) => since + settings.times.lease() <= now && has_all,
+        };
+        if (self.closes || long) && self.lease.is_free() && is_over {
+            self.after = After::Another;
             (self.reader, self.free_since, self.unwanted) = (None, None, None);
             if !std::mem::take(&mut self.closes) {
                 effects.push(Effect::Disconnect(self.stream.clone()));
@@ -199,7 +214,12 @@ impl Reading {
             (Asked::Ours { mark, .. }, None) => self.lease.let_go(now, mark),
             (Asked::NotYet(mark), Some(reader)) => {
                 reader.told(mark);
-                if let (After::LetGo(since, to), true) = (self.after, is_held) {
+                let let_go = match self.after {
+                    After::LetGo(since, to) if is_held => Some((since, to)),
+                    After::Quiet(since) if is_held => Some((since, None)),
+                    After::Another | After::LetGo(..) | After::Quiet(_) => None,
+                };
+                if let Some((since, to)) = let_go {
                     let to = to.unwrap_or(reader.read());
                     let goes_on = reader.added() < to;
                     self.after =
