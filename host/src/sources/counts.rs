@@ -122,7 +122,9 @@ mod tests {
             Reason::Nobody,
         ];
         all.iter().for_each(|reason| counts.unsaid(*reason, 1));
-        [Left::Plugin, Left::Repeated, Left::Product].map(|left| counts.leave_out(left, 1));
+        for left in [Left::Plugin, Left::Repeated, Left::Product] {
+            counts.leave_out(left, 1);
+        }
         assert_eq!(counts.totals().left_out, [1; REASONS.len()]);
         counts.request(Outcome::Unavailable);
         assert_eq!(counts.totals().requests, [0, 0, 0, 0, 1]);

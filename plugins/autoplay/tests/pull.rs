@@ -1,7 +1,5 @@
 //! What is asked of the connector, and what becomes of its answer.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use sidenote_autoplay::Autoplay;
 use sidenote_plugin::source::{EventKind, Page, Subject};
 use sidenote_plugin::test::{self, Host};

@@ -90,7 +90,9 @@ fn whole(value: Value) -> Result<Body, Rejection> {
             }
             match events {
                 Some(Value::Array(events)) => Ok(Body { key, events: numbered(events) }),
-                _ => Err(Rejection::malformed("`events` isn't a list")),
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+                    Err(Rejection::malformed("`events` isn't a list"))
+                }
             }
         }
         Value::Object(_) => Ok(Body { key: None, events: vec![(Place::Alone, Ok(value))] }),
