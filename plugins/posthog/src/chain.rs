@@ -124,8 +124,8 @@ mod tests {
     #[test]
     fn a_value_may_end_in_a_backslash_and_begin_or_end_with_a_quote() {
         for (chain, elements) in [
-            (r#"a:text="C:\"nth-child="1";b:text="x""#, &[r"a 'C:\'", "b 'x'"][..]),
-            (r#"a:nth-child="1"text="C:\";b:text="x""#, &[r"a 'C:\'", "b 'x'"]),
+            (r#"a:text="x\"nth-child="1";b:text="x""#, &[r"a 'x\'", "b 'x'"][..]),
+            (r#"a:nth-child="1"text="x\";b:text="x""#, &[r"a 'x\'", "b 'x'"]),
             (r#"a:text="\"hi\"; bye";b:text="x""#, &[r#"a '"hi"; bye'"#, "b 'x'"]),
             (r#"a:text="\"hi\"";b:text="x""#, &[r#"a '"hi"'"#, "b 'x'"]),
             (r#"a;b.c;d:text="x""#, &["a ''", "b ''", "d 'x'"]),
