@@ -90,15 +90,15 @@ fn whole(value: Value) -> Result<Body, Rejection> {
             }
             match events {
                 Some(Value::Array(events)) => Ok(Body { key, events: numbered(events) }),
-                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-                    Err(Rejection::malformed("`events` isn't a list"))
-                }
+                _ => Err(Rejection::malformed("`events` isn't a list")),
             }
         }
         Value::Object(_) => Ok(Body { key: None, events: vec![(Place::Alone, Ok(value))] }),
-        _ => Err(Rejection::malformed(
-            "the body is neither an event, nor a list of them, nor lines of them",
-        )),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            Err(Rejection::malformed(
+                "the body is neither an event, nor a list of them, nor lines of them",
+            ))
+        }
     }
 }
 

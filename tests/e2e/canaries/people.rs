@@ -299,17 +299,14 @@ impl Trial {
         let (key, url) = (self.secret("WRITE_KEY"), self.rig.url("/sources/events/"));
         let wrong = self.canaries.secret("a source: a wrong key");
         let cookie = self.canaries.secret("a source: a cookie");
-        for body in odd.iter().chain([&good.to_string()]) {
+        let good = good.to_string();
+        for body in odd.iter().chain([&good]) {
             for key in [&*wrong, key] {
                 let sent = self.client.post(format!("{url}?v={}", personal("a query of a tool")));
                 let sent = sent.bearer_auth(key).header("cookie", &cookie).body(body.clone());
                 let status = sent.send().await.expect("the host answers").status();
                 assert!(!status.is_server_error(), "{status}: {body}");
-                assert_eq!(
-                    status == 200,
-                    *body == good.to_string() && key != wrong,
-                    "{status}: {body}"
-                );
+                assert_eq!(status == 200, *body == good && key != wrong, "{status}: {body}");
             }
         }
         self.canaries.arrived(key);
