@@ -10,6 +10,7 @@
 //! or a device that two people use never makes them one. What is remembered is bounded; what was used the longest time
 //! ago is forgotten first.
 
+use std::collections::HashSet;
 use std::num::NonZeroUsize;
 
 use lru::LruCache;
@@ -32,6 +33,17 @@ const GAP: f64 = 30.0 * 60.0;
 const LATELY: f64 = 10.0 * 60.0;
 /// So many names lead on to one another at most.
 const STEPS: usize = 8;
+
+/// Somebody who is to be forgotten.
+#[derive(Clone, Copy)]
+pub enum Whom<'a> {
+    /// By their user id.
+    User(&'a str),
+    /// By their e-mail address, capitals or not.
+    Email(&'a str),
+    /// By a session of theirs.
+    Session(&'a str),
+}
 
 /// Somebody, by the name that counts.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -193,6 +205,55 @@ impl People {
     pub(crate) fn sessions_of(&self, product: &str, name: &str) -> Vec<String> {
         let user = self.resolve(product, name.trim().to_owned());
         self.of.peek(&(product.to_owned(), Who::User(user))).cloned().unwrap_or_default()
+    }
+
+    /// Forgets somebody, under every name that led to them: what comes later is told without what was known.
+    pub(crate) fn forget(&mut self, product: &str, whom: &Whom<'_>) {
+        let here = |it: &str| it == product;
+        let mut gone: HashSet<Who> = match whom {
+            Whom::User(name) => {
+                let name = name.trim().to_owned();
+                HashSet::from([Who::User(self.resolve(product, name.clone())), Who::User(name)])
+            }
+            Whom::Email(address) => {
+                let address = address.trim().to_lowercase();
+                let same = |known: &String| known.trim().to_lowercase() == address;
+                let owners =
+                    self.addresses.iter().filter(|((of, _), known)| here(of) && same(known));
+                let owners: Vec<_> = owners.map(|((_, who), _)| who.clone()).collect();
+                owners.into_iter().chain([Who::Address(address)]).collect()
+            }
+            // Whose it was is still somebody.
+            Whom::Session(_) => HashSet::new(),
+        };
+        let leads: Vec<_> = self.merged.iter().filter(|((of, _), _)| here(of)).collect();
+        let leads =
+            leads.into_iter().filter(|(_, into)| gone.contains(&Who::User((*into).clone())));
+        let names: Vec<String> = leads.map(|((_, from), _)| from.clone()).collect();
+        gone.extend(
+            names.iter().cloned().flat_map(|name| [Who::Visitor(name.clone()), Who::User(name)]),
+        );
+        let theirs = |(of, session): &(&Scoped<String>, &Session)| {
+            let named = matches!(whom, Whom::Session(id) if of.1 == *id);
+            here(&of.0) && (named || session.owner.as_ref().is_some_and(|who| gone.contains(who)))
+        };
+        let sessions: Vec<_> =
+            self.sessions.iter().filter(theirs).map(|(key, _)| key.clone()).collect();
+        for key in &sessions {
+            self.sessions.pop(key);
+            for (_, ids) in self.of.iter_mut().filter(|((of, _), _)| here(of)) {
+                ids.retain(|id| *id != key.1);
+            }
+        }
+        for name in names {
+            self.merged.pop(&(product.to_owned(), name));
+        }
+        for who in gone {
+            let key = (product.to_owned(), who);
+            self.of.pop(&key);
+            self.made.pop(&key);
+            self.addresses.pop(&key);
+        }
     }
 
     /// The name that a name leads to.

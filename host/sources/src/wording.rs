@@ -12,7 +12,7 @@ use crate::event::{Batch, Event, Kind};
 use crate::fold::fold;
 use crate::output::{Reason, Worded};
 use crate::page::Titles;
-use crate::people::People;
+use crate::people::{People, Whom};
 use crate::rules::{Rules, Settings, SettingsError, Unsaid};
 use crate::told::Told;
 use crate::words;
@@ -29,6 +29,13 @@ const AHEAD: f64 = 60.0;
 pub struct Memory {
     people: People,
     titles: HashMap<String, Titles>,
+}
+
+impl Memory {
+    /// Forgets somebody who is erased: names, addresses, sessions. What they did isn't remembered here.
+    pub fn forget(&mut self, product: &str, whom: &Whom<'_>) {
+        self.people.forget(product, whom);
+    }
 }
 
 impl std::fmt::Debug for Memory {

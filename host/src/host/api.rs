@@ -632,7 +632,12 @@ impl Backend for ApiBackend {
         }
         match dry_run {
             true => self.engine.preview_erase(erasure).await,
-            false => self.engine.on_behalf_of(by.clone()).erase(erasure).await,
+            false => {
+                let erased = self.engine.on_behalf_of(by.clone()).erase(erasure).await;
+                // Whatever became of the rows: it can be asked for again.
+                self.sources.forget(erasure);
+                erased
+            }
         }
     }
 
@@ -738,6 +743,7 @@ impl Backend for ApiBackend {
             let subject = Subject::User(id.to_owned());
             let erasure = Erasure { product: product.clone(), subject, keep_notes: true };
             erased.add(engine.reset(&erasure).await?);
+            self.sources.forget(&erasure);
         }
         if let Some(recent) = self.recent() {
             recent.caught_up(self.engine.feed_position()).await;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use sidenote_sources::Batch;
+use sidenote_sources::{Batch, Whom};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
@@ -17,6 +17,7 @@ use super::subjects::Subjects;
 use crate::clock::Clock;
 use crate::config::{Config, PluginSource};
 use crate::engine::core::PollMark;
+use crate::engine::erase::{Erasure, Subject};
 use crate::engine::{Handle, StoreState};
 use crate::ids::{PluginName, ProductId};
 use crate::plugin::{
@@ -139,6 +140,16 @@ impl SourceService {
     /// What a source accepts, as it is configured; `None` where there is none of this name.
     pub(crate) fn rules(&self, name: &str) -> Option<PluginSource> {
         self.sources().get(name).map(|source| source.rules.clone())
+    }
+
+    /// Forgets somebody who is erased: what comes of them later is told without what was known.
+    pub(crate) fn forget(&self, erasure: &Erasure) {
+        let whom = match &erasure.subject {
+            Subject::User(id) => Whom::User(id),
+            Subject::Email(address) => Whom::Email(address),
+            Subject::Session(id) => Whom::Session(id.as_str()),
+        };
+        self.sources().values().for_each(|source| source.forget(&erasure.product, &whom));
     }
 
     pub(crate) fn totals(&self) -> super::counts::Totals {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sidenote_sources::{Batch, Memory, SettingsError, Wording};
+use sidenote_sources::{Batch, Memory, SettingsError, Whom, Wording};
 
 use super::counts::{Counts, Left};
 use super::keys::Keys;
@@ -65,6 +65,12 @@ impl Source {
         let rate = Rate { requests: f64::from(max_requests), bytes: max_bytes as f64 };
         let mut rates = self.remembered.rates.lock().unwrap_or_else(PoisonError::into_inner);
         rates.take(key, bytes, rate, now)
+    }
+
+    /// Forgets somebody who is erased.
+    pub(super) fn forget(&self, product: &ProductId, whom: &Whom<'_>) {
+        let mut memory = self.remembered.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.forget(product.as_str(), whom);
     }
 
     /// The products that its events may be of.

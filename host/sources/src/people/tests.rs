@@ -150,3 +150,30 @@ fn what_is_remembered_is_bounded() {
     assert!(people.known("p", "s0").is_none(), "the oldest is forgotten");
     assert!(people.known("p", &format!("s{}", REMEMBERED.get())).is_some());
 }
+
+#[test]
+fn somebody_who_is_erased_is_forgotten_under_every_name() {
+    for whom in [Whom::User("u-1"), Whom::User(" v "), Whom::Email("ANN@example.com")] {
+        let mut test = Test::default();
+        test.place("s", "v", "");
+        test.place("other", "w", "u-2");
+        let ann = identity("s", "v", "u-1", "ann@example.com");
+        test.people.place("p", &ann, &Names::default(), Timestamp::from_secs_f64(0.0));
+        test.people.forget("elsewhere", &whom);
+        assert_eq!(test.user("s").as_deref(), Some("u-1"), "another product's");
+        test.people.forget("p", &whom);
+        assert!(test.people.known("p", "s").is_none());
+        assert_eq!(test.place("s", "v", ""), "s");
+        let known = test.people.known("p", "s").unwrap();
+        assert_eq!((known.user_id, known.email), (None, None), "a visitor, as at first");
+        assert_eq!(test.user("other").as_deref(), Some("u-2"));
+        let left = serde_json::to_string(&test.people).unwrap();
+        assert!(!left.contains("u-1") && !left.contains("ann@"), "{left}");
+    }
+    let mut test = Test::default();
+    test.place("s", "v", "u-1");
+    test.place("t", "v", "u-1");
+    test.people.forget("p", &Whom::Session("s"));
+    assert!(test.people.known("p", "s").is_none());
+    assert_eq!(test.people.sessions_of("p", "u-1"), ["t"]);
+}
