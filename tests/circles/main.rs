@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 
 /// The crates.
-const CRATES: [&str; 8] =
-    ["cluster", "core", "sources", ".", "cli", "authors", "sim", "terminal"];
+const CRATES: [&str; 8] = ["cluster", "core", "sources", ".", "cli", "authors", "sim", "terminal"];
 
 /// A module's path in its crate; the crate itself has none.
 type Module = Vec<String>;

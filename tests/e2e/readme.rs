@@ -63,10 +63,14 @@ fn the_webhook_plugins_block_is_a_configuration_also_with_its_options_on() {
 #[test]
 fn the_page_and_the_host_of_the_posthog_path_fit_together() {
     let (host, page) = (blocks("toml").nth(1).unwrap(), blocks("js").next().unwrap());
-    let rest = "\n[plugins.bot]\nfile = \"webhook.wasm\"\n[products.my-product]\nplugins = [\"bot\"]\n";
+    let rest =
+        "\n[plugins.bot]\nfile = \"webhook.wasm\"\n[products.my-product]\nplugins = [\"bot\"]\n";
     let config = Config::from_toml(&(host + rest), Path::new("."), &|_| None).unwrap();
     let source = format!("{:?}", config.plugins["posthog"].source);
-    assert!(source.contains("my-product") && source.contains("https://app.example.com"), "{source}");
+    assert!(
+        source.contains("my-product") && source.contains("https://app.example.com"),
+        "{source}"
+    );
     let key = page.split('"').nth(1).unwrap();
     assert!(README.contains(&format!("key = \"{key}\", product")), "{key}");
     assert!(page.contains("/sources/posthog\""), "{page}");

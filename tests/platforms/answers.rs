@@ -536,6 +536,8 @@ fn every_plugin_that_calls_a_platform_has_rows() {
     let rows = rows();
     for (folder, manifest) in manifests() {
         let calls = manifest["hosts"].as_array().is_some_and(|hosts| !hosts.is_empty());
+        // It asks a connector; its own tests have what that answers.
+        let calls = calls && folder != "autoplay";
         let has_rows = rows.iter().any(|row| row.folder == folder);
         assert_eq!(calls, has_rows, "plugins/{folder}");
     }

@@ -107,38 +107,44 @@ fn elsewhere(address: String) -> Response {
 /// The remote configuration: capturing is allowed, packing is, and everything that tells nothing of what people do is
 /// off.
 fn remote() -> serde_json::Value {
+    // In the order of the alphabet, so that it is the same text whatever order a map has.
     json!({
-        "supportedCompression": ["gzip-js"],
-        "autocapture_opt_out": false,
-        "hasFeatureFlags": false,
-        "captureDeadClicks": true,
+        "analytics": {"endpoint": "/i/v0/e/"},
         "autocaptureExceptions": true,
+        "autocapture_opt_out": false,
+        "captureDeadClicks": true,
         "capturePerformance": false,
+        "hasFeatureFlags": false,
         "heatmaps": false,
         "sessionRecording": false,
-        "surveys": false,
         "siteApps": [],
-        "analytics": {"endpoint": "/i/v0/e/"},
+        "supportedCompression": ["gzip-js"],
+        "surveys": false,
     })
 }
 
 /// No flags; to old clients the configuration is told here.
 fn flags(old: bool) -> serde_json::Value {
-    let mut answer = json!({
-        "flags": {},
-        "featureFlags": {},
-        "featureFlagPayloads": {},
-        "errorsWhileComputingFlags": false,
-    });
     if old {
-        answer["config"] = json!({"enable_collect_everything": true});
-        answer["supportedCompression"] = json!(["gzip-js"]);
-        answer["autocapture_opt_out"] = json!(false);
-        answer["isAuthenticated"] = json!(false);
-        answer["sessionRecording"] = json!(false);
-        answer["surveys"] = json!(false);
-        answer["toolbarParams"] = json!({});
-        answer["siteApps"] = json!([]);
+        return json!({
+            "autocapture_opt_out": false,
+            "config": {"enable_collect_everything": true},
+            "errorsWhileComputingFlags": false,
+            "featureFlagPayloads": {},
+            "featureFlags": {},
+            "flags": {},
+            "isAuthenticated": false,
+            "sessionRecording": false,
+            "siteApps": [],
+            "supportedCompression": ["gzip-js"],
+            "surveys": false,
+            "toolbarParams": {},
+        });
     }
-    answer
+    json!({
+        "errorsWhileComputingFlags": false,
+        "featureFlagPayloads": {},
+        "featureFlags": {},
+        "flags": {},
+    })
 }

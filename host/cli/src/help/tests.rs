@@ -13,6 +13,7 @@ const WITHOUT_JSON: &[(&str, &str)] = &[
     ("plugin new", "what it makes are files"),
     ("plugin pack", "what it makes is a file"),
     ("plugin watch", "for a person at work; `plugin call --json` is for programs"),
+    ("plugin wit", "what it prints is WIT"),
     ("stream record", "what it makes is a file, each line of which is an object"),
     ("stream replay", "what it prints is TOML to paste"),
     ("generate completions", "what it prints is a script"),
