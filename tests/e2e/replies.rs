@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sidenote_sim::{Fault, Message, PlatformOptions, Scope};
 use sidenote_tests::llm::{Behaviour, LlmServer, Shape};
-use sidenote_tests::{Person, Rig, Setup, eventually};
+use sidenote_tests::{Person, Rig, Setup, counts, eventually};
 
 use crate::replays::INCOMING;
 
@@ -166,7 +166,7 @@ async fn an_answer_that_the_platform_refuses_for_good_is_told_to_people() {
     noted(&rig, &conversation, "the platform didn't accept it").await;
     noted(&rig, &conversation, "Open Settings.").await;
     assert_eq!(rig.platform.messages(&conversation).len(), before);
-    assert_eq!(rig.host().counters().replies_failed, 1);
+    counts(rig.host(), "replies failed", |totals| totals.replies_failed, 1).await;
     rig.stop().await;
 }
 

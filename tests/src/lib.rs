@@ -36,7 +36,7 @@ pub use binary::binary;
 pub use components::{compiled, components, test_guests};
 pub use files::files_with;
 pub use npm::npm_package;
-pub use patience::{DEADLINE, eventually};
+pub use patience::{DEADLINE, counts, eventually};
 pub use process::{Feed, Log};
 pub use pypi::pypi_package;
 pub use redis_server::RedisServer;
