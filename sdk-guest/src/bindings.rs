@@ -10,7 +10,7 @@ macro_rules! exported {
         #[expect(missing_docs, reason = "generated from documented WIT; aliases carry no text")]
         pub mod $name {
             wit_bindgen::generate!({
-                path: "../wit",
+                path: "wit",
                 inline: $inline,
                 pub_export_macro: true,
                 export_macro_name: $export,
@@ -28,7 +28,7 @@ macro_rules! exported {
 #[expect(missing_docs, reason = "generated from documented WIT; aliases carry no text")]
 pub mod host {
     wit_bindgen::generate!({
-        path: "../wit",
+        path: "wit",
         inline: "package sidenote:sdk-host; world sdk-host { include sidenote:plugin/imports@0.1.0; }",
         pub_export_macro: true,
         generate_unused_types: true,

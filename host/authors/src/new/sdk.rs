@@ -7,11 +7,17 @@ use toml::{Table, Value};
 use super::templates::{File, SDK};
 
 const SDK_MANIFEST: &str = include_str!("../../../../sdk-guest/Cargo.toml");
+/// Where the crate has the interface's files.
+const OWN_WIT: &str = "path: \"wit\"";
 const WORKSPACE: &str = include_str!("../../../../Cargo.toml");
 
 /// The SDK's files, with a `Cargo.toml` that needs no workspace.
 pub(super) fn files() -> anyhow::Result<Vec<File<String>>> {
     let mut files: Vec<_> = SDK.iter().map(File::owned).collect();
+    for file in &mut files {
+        // A plugin has the interface's files already.
+        file.text = file.text.replace(OWN_WIT, "path: \"../wit\"");
+    }
     let text = standalone(SDK_MANIFEST, WORKSPACE).context("the SDK's Cargo.toml")?;
     files.push(File { path: "sidenote-plugin/Cargo.toml", text });
     Ok(files)
@@ -75,6 +81,14 @@ mod tests {
         assert!(table["dependencies"]["wit-bindgen"].is_str(), "{}", cargo.text);
         let native = &table["target"]["cfg(not(target_arch = \"wasm32\"))"]["dependencies"];
         assert!(native["sha2"].is_str(), "{}", cargo.text);
+    }
+
+    #[test]
+    fn the_copy_has_the_interface_of_the_plugin_beside_it() {
+        let files = files().unwrap();
+        let file = files.iter().find(|file| file.path.ends_with("bindings.rs")).unwrap();
+        assert_eq!(file.text.matches("path: \"../wit\"").count(), 2, "{}", file.text);
+        assert!(!file.text.contains(OWN_WIT));
     }
 
     #[test]

@@ -345,6 +345,6 @@ mod tests {
         names_all("examples/shared", "", SHARED, &[]);
         names_all("examples/shared-trigger", "", SHARED_TRIGGER, &[]);
         names_all("wit/frozen/0.1.0", "wit/", WIT, &["SHA256SUMS"]);
-        names_all("sdk-guest", "sidenote-plugin/", SDK, &["Cargo.toml"]);
+        names_all("sdk-guest", "sidenote-plugin/", SDK, &["Cargo.toml", "README.md"]);
     }
 }
