@@ -23,6 +23,8 @@ pub(super) struct Report<'a> {
     masks: Masks,
     json: bool,
     rows: Vec<Row>,
+    /// How many of the last rows were skipped for one reason, and aren't printed yet.
+    alike: usize,
 }
 
 /// One check and what came of it.
@@ -40,7 +42,7 @@ impl Row {
 impl<'a> Report<'a> {
     pub(super) fn new(file: &Path, bench: &'a Bench, mock: &'a Mock, json: bool) -> Self {
         let masks = Masks::of(bench);
-        Self { file: file.to_owned(), bench, mock, masks, json, rows: Vec::new() }
+        Self { file: file.to_owned(), bench, mock, masks, json, rows: Vec::new(), alike: 0 }
     }
 
     /// Says what is tried out, and what was chosen for it.
@@ -55,28 +57,54 @@ impl<'a> Report<'a> {
         Ok(())
     }
 
-    /// Prints a check.
+    /// Prints a check. What is skipped for one reason is told in one line, when the next check is another.
     pub(super) fn add(&mut self, row: Row) -> anyhow::Result<()> {
-        if !self.json {
-            let Verdict { mark, detail, exchanges } = &row.verdict;
-            let detail = self.masks.mask(detail);
-            output::data(&format!("{:<8} {}: {}", mark.word(), row.name, indented(&detail)))?;
-            if *mark == Mark::Failed {
-                for exchange in exchanges.iter().take(SHOWN) {
-                    output::data(&shown(exchange, &self.masks))?;
-                }
-                if exchanges.len() > SHOWN {
-                    let more = exchanges.len() - SHOWN;
-                    output::data(&format!("           and {more} more requests"))?;
-                }
+        if row.verdict.mark == Mark::Skipped {
+            let last = self.rows.last().filter(|_| self.alike > 0);
+            if last.is_some_and(|last| last.verdict.detail != row.verdict.detail) {
+                self.tell_skipped()?;
             }
+            self.alike += 1;
+        } else {
+            self.tell_skipped()?;
+            self.tell(&row.name, &row.verdict)?;
         }
         self.rows.push(row);
         Ok(())
     }
 
+    /// Prints what was skipped and isn't printed yet.
+    fn tell_skipped(&mut self) -> anyhow::Result<()> {
+        let alike = std::mem::take(&mut self.alike);
+        match self.rows.last() {
+            Some(row) if alike == 1 => self.tell(&row.name, &row.verdict),
+            Some(row) if alike > 1 => self.tell(&format!("{alike} checks"), &row.verdict),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn tell(&self, name: &str, verdict: &Verdict) -> anyhow::Result<()> {
+        if self.json {
+            return Ok(());
+        }
+        let Verdict { mark, detail, exchanges } = verdict;
+        let detail = self.masks.mask(detail);
+        output::data(&format!("{:<8} {name}: {}", mark.word(), indented(&detail)))?;
+        if *mark == Mark::Failed {
+            for exchange in exchanges.iter().take(SHOWN) {
+                output::data(&shown(exchange, &self.masks))?;
+            }
+            if exchanges.len() > SHOWN {
+                let more = exchanges.len() - SHOWN;
+                output::data(&format!("           and {more} more requests"))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Prints the sum. Success where no check failed.
-    pub(super) fn end(self) -> anyhow::Result<ExitCode> {
+    pub(super) fn end(mut self) -> anyhow::Result<ExitCode> {
+        self.tell_skipped()?;
         let count = |mark| self.rows.iter().filter(|row| row.verdict.mark == mark).count();
         let (ok, failed) = (count(Mark::Ok), count(Mark::Failed));
         let (warnings, skipped) = (count(Mark::Warning), count(Mark::Skipped));
