@@ -1,13 +1,13 @@
 //! What a supervisor passes to the host and is told by it. A socket of the test's own is in the place of systemd's.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use sidenote_tests::{DEADLINE, binary, compiled, components};
+use sidenote_tests::{DEADLINE, binary, compiled, components, free_address};
 use tokio::time::Instant;
 
 use crate::sidenote::sidenote;
@@ -36,13 +36,6 @@ struct Passed<'a> {
     /// The name of a socket, and where it is open; by default where the configuration says.
     socket: Option<(&'a str, Option<SocketAddr>)>,
     watchdog: Option<Duration>,
-}
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .expect("a step of the test")
-        .local_addr()
-        .expect("a step of the test")
 }
 
 /// A connector pushes, and the console has what people did.
@@ -101,18 +94,21 @@ impl Service {
     }
 
     /// The next word to the supervisor that begins so, with all that is said beside it.
-    fn says(&self, wanted: &str) -> String {
+    fn says(&mut self, wanted: &str) -> String {
         let began = Instant::now();
         let mut buffer = [0; 4096];
         while began.elapsed() < DEADLINE {
             let length = self.told.recv(&mut buffer);
-            let length = length.unwrap_or_else(|error| panic!("{wanted} isn't said: {error}"));
+            let Ok(length) = length else { break };
             let said = String::from_utf8_lossy(&buffer[..length]).into_owned();
             if said.lines().any(|line| line.starts_with(wanted)) {
                 return said;
             }
         }
-        panic!("{wanted} isn't said");
+        self.signal("-KILL");
+        let mut log = String::new();
+        let read = self.child.stderr.take().map(|mut it| it.read_to_string(&mut log));
+        panic!("{wanted} isn't said: {read:?}\n{log}");
     }
 
     fn signal(&self, signal: &str) {
@@ -144,7 +140,7 @@ impl Drop for Service {
 #[test]
 fn the_supervisor_is_told_when_the_host_starts_reloads_goes_on_and_stops() {
     let watchdog = Some(Duration::from_millis(600));
-    let service = Service::start(Passed { watchdog, ..Passed::default() });
+    let mut service = Service::start(Passed { watchdog, ..Passed::default() });
     let starting = service.says("STATUS=starting");
     assert!(starting.contains("EXTEND_TIMEOUT_USEC=30000000"), "{starting}");
     service.says("READY=1");
@@ -165,7 +161,8 @@ fn the_supervisor_is_told_when_the_host_starts_reloads_goes_on_and_stops() {
 
 #[test]
 fn a_socket_that_was_opened_for_the_host_is_the_one_that_it_serves() {
-    let service = Service::start(Passed { socket: Some(("server", None)), ..Passed::default() });
+    let mut service =
+        Service::start(Passed { socket: Some(("server", None)), ..Passed::default() });
     // The socket is open before the host runs: who calls meanwhile waits.
     service.says("READY=1");
     let mut call = TcpStream::connect(service.listen).unwrap();

@@ -100,7 +100,7 @@ async fn the_section_that_runs_it_works_as_written() {
     std::fs::copy(components().join(file), folder.path().join("my-plugins").join(file)).unwrap();
 
     // Step 3: the configuration.
-    let port = free_port();
+    let port = sidenote_tests::free_address().port();
     let listen = format!("\n[server]\nlisten = \"127.0.0.1:{port}\"\n\n[streams.main]\n");
     let toml = blocks("toml").next().unwrap();
     let toml = replaced(&toml, "\n[streams.main]\n", &listen);
@@ -230,9 +230,4 @@ fn console(part: &str) -> String {
 fn replaced(text: &str, from: &str, to: &str) -> String {
     assert!(text.contains(from), "the README says `{from}` no more: {text}");
     text.replace(from, to)
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("a bound port").port()
 }

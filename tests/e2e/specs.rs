@@ -4,7 +4,6 @@
 //! The descriptions aren't part of this repository. Where they aren't at hand, nothing is held against them,
 //! and the test says so.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -161,8 +160,7 @@ struct Prism {
 impl Prism {
     async fn start(spec: &Path) -> Self {
         let program = npm_package("prism").await.join(PRISM);
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let port = free.expect("a free port").port();
+        let port = sidenote_tests::free_address().port();
         let mut command = Command::new("node");
         command.arg(program).args(["mock", "--errors", "--host", "127.0.0.1", "--port"]);
         command.arg(port.to_string()).arg(spec).stdout(Stdio::null()).stderr(Stdio::null());

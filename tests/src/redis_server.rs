@@ -1,6 +1,5 @@
 //! A real Redis server of a test's own: killed, stopped and started again as the test likes.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -12,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
 use crate::patience::DEADLINE;
+use crate::ports::free_address;
 
 /// How often a server that starts is asked whether it is there.
 const INTERVAL: Duration = Duration::from_millis(10);
@@ -43,7 +43,7 @@ impl RedisServer {
             options.iter().flat_map(|(name, value)| [format!("--{name}"), (*value).to_owned()]);
         let mut server = Self { folder, port: 0, options: options.collect(), child: None };
         for _ in 0..ATTEMPTS {
-            server.port = free_port();
+            server.port = free_address().port();
             if server.restart().await {
                 return Some(server);
             }
@@ -183,11 +183,6 @@ fn left_out(why: &str) {
 fn is_installed() -> bool {
     let asked = Command::new("redis-server").arg("--version").stdout(Stdio::null()).status();
     asked.is_ok_and(|status| status.success())
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a loopback port is free");
-    listener.local_addr().expect("it listens").port()
 }
 
 fn texts(value: &redis::Value) -> String {

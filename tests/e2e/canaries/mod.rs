@@ -17,8 +17,6 @@ mod requests;
 mod settings;
 mod table;
 
-use std::net::TcpListener;
-
 use reqwest::Method;
 use sidenote_sim::{ConnectorOptions, PlatformOptions};
 use sidenote_tests::{Rig, Setup};
@@ -69,8 +67,7 @@ impl Trial {
             ..PlatformOptions::default()
         };
         // The log says where the API listens, and it is asked for nothing else.
-        let dashboard = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
-        let dashboard = dashboard.expect("a free port").to_string();
+        let dashboard = sidenote_tests::free_address().to_string();
         env.push(("SIDENOTE_LOG", "debug,sidenote=trace,sidenote_core=trace".to_owned()));
         let setup = Setup {
             tables: tables(&mirror.url(), &dashboard),

@@ -91,8 +91,7 @@ async fn a_real_prometheus_reads_the_metrics_with_the_configuration_of_the_examp
     std::fs::write(&file, config).expect("the folder is ours");
     assert_fine(&promtool(&["check", "config", &file.to_string_lossy()], ""));
 
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
-    let addr = port.expect("a free port").to_string();
+    let addr = sidenote_tests::free_address().to_string();
     let mut prometheus = tokio::process::Command::new("prometheus");
     let mut prometheus = prometheus
         .arg(format!("--config.file={}", file.display()))

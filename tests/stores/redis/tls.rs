@@ -1,4 +1,3 @@
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
@@ -20,7 +19,7 @@ async fn a_server_behind_tls_is_reached_where_its_certificate_is_trusted() {
         println!("left out: openssl isn't there, which makes the certificate");
         return;
     }
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let port = sidenote_tests::free_address().port().to_string();
     let (certificate, key) = (certificate.to_str().unwrap(), key.to_str().unwrap());
     let options = [
         ("tls-port", &*port),
