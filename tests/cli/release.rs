@@ -42,7 +42,8 @@ fn unpacked(archive: &Path, to: &Path) -> PathBuf {
 
 /// A program in a root that has nothing but what is in this folder, as nobody in particular.
 fn inside(root: &Path, program: &str) -> Command {
-    let mut command = Command::new("chroot");
+    // By its path: the program in the root has no environment, so neither has what looks for it.
+    let mut command = Command::new("/usr/sbin/chroot");
     command.args(["--userspec=65532:65532"]).arg(root).arg(program).env_clear();
     command
 }
@@ -78,11 +79,7 @@ fn first_note(root: &Path, program: &str, plugins: &str) -> Duration {
         std::fs::create_dir(&data).expect("a step of the test");
         std::os::unix::fs::chown(&data, Some(NOBODY), Some(NOBODY)).expect("this needs root");
     }
-    let address = std::net::TcpListener::bind("127.0.0.1:0")
-        .expect("a step of the test")
-        .local_addr()
-        .expect("a step of the test");
-    let address = address.to_string();
+    let address = sidenote_tests::free_address().to_string();
     let init = inside(root, program)
         .args([
             "init",
@@ -133,6 +130,8 @@ fn on_an_empty_root_the_archive_alone_shows_the_demo_and_posts_a_first_note() {
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let began = Instant::now();
     let root = unpacked(&archive, folder.path());
+    // As where nobody in particular unpacks it.
+    std::os::unix::fs::chown(&root, Some(NOBODY), Some(NOBODY)).expect("this needs root");
     println!("unpacked in {:?}", began.elapsed());
     let mut sums = Command::new("sha256sum");
     sums.args(["--check", "--quiet", "SHA256SUMS"]).current_dir(&root);

@@ -45,7 +45,10 @@ impl Stage {
     /// Starts both simulators, then the host on them, which serves these products.
     pub(super) async fn set(plugins: &Path, products: &[String]) -> Result<Self> {
         // A folder of its own: the demo needs one component and leaves the others alone.
-        let folder = tempfile::tempdir().context("demo: no temporary folder for the store")?;
+        // A root that has nothing but the program has no /tmp.
+        let folder = tempfile::tempdir().or_else(|_| tempfile::tempdir_in(".")).context(
+            "demo: the store can be written neither to the temporary folder nor here; name a folder by TMPDIR",
+        )?;
         let component = plugins.join(COMPONENT);
         std::fs::copy(&component, folder.path().join(COMPONENT)).with_context(|| {
             format!(

@@ -61,7 +61,13 @@ impl Compiler {
     pub fn of_this_program() -> std::io::Result<Self> {
         // This way leads to the program that runs even when another one was put into its place since.
         let own = PathBuf::from("/proc/self/exe");
-        Ok(Self::child(if own.exists() { own } else { std::env::current_exe()? }))
+        if own.exists() {
+            return Ok(Self::child(own));
+        }
+        // Without /proc, as in a root that has nothing but the program: by the path that it was started with.
+        let started = std::env::args_os().next().map(PathBuf::from);
+        let started = started.filter(|path| path.is_absolute() && path.is_file());
+        std::env::current_exe().or_else(|error| started.ok_or(error)).map(Self::child)
     }
 
     /// With other limits.
