@@ -30,17 +30,17 @@ use clap::Subcommand;
 /// What `plugin` can do for authors.
 #[derive(Debug, Subcommand)]
 pub enum PluginCommand {
-    /// Makes one call of a component, with the grants of its configuration
+    /// Make one call of a component, with the grants of its configuration
     Call(call::CallArgs),
-    /// Begins a plugin in a language of your choice
+    /// Begin a plugin in a language of your choice
     New(new::NewArgs),
-    /// Puts a manifest into a component
+    /// Put a manifest into a component
     Pack(pack::PackArgs),
-    /// Runs a component against a mock platform and checks what it does
+    /// Run a component against a mock platform and check what it does
     Test(suite::TestArgs),
-    /// Builds a component again whenever its sources change, and shows what it sends
+    /// Rebuild a component whenever its sources change, and show what it sends
     Watch(watch::WatchArgs),
-    /// Prints the interface in WIT, for the bindings generators of any language
+    /// Print the interface in WIT, for the bindings generators of any language
     Wit(wit::WitArgs),
 }
 

@@ -16,13 +16,13 @@ const PROGRAM: &str = "sidenote";
 /// What is made.
 #[derive(Debug, Subcommand)]
 pub(crate) enum GenerateCommand {
-    /// Makes a shell's completions
+    /// Generate a shell's completions
     Completions(CompletionsArgs),
-    /// Makes the pages of the manual
+    /// Generate the pages of the manual
     Man(ManArgs),
-    /// Writes the OpenAPI document of the HTTP API, for programs that make clients
+    /// Write the OpenAPI document of the HTTP API, for programs that make clients
     Openapi(OpenapiArgs),
-    /// Writes the JSON Schema of the configuration, for editors
+    /// Write the JSON Schema of the configuration, for editors
     ConfigSchema(ConfigSchemaArgs),
 }
 

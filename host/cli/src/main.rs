@@ -112,56 +112,56 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Asks six questions and writes a configuration that works
+    /// Answer six questions and get a configuration that works
     Init(init::InitArgs),
-    /// Reads the streams and writes the notes, until it is told to stop
+    /// Run the host: read the streams and write the notes, until it is told to stop
     Run(run::RunArgs),
-    /// Says everything that is wrong with a configuration, or what it amounts to
+    /// Validate the configuration and print the effective settings
     Check(check::CheckArgs),
-    /// Shows notes arriving, with no account anywhere: a connector and a chat platform on this machine
+    /// See notes arrive with no account anywhere: a connector and a chat platform on this machine
     #[command(hide = cfg!(not(feature = "demo")), disable_help_flag = cfg!(not(feature = "demo")))]
     Demo(authors::DemoArgs),
-    /// Shows the notes that wait and the dead letters, has them sent again, or removes them
+    /// List waiting notes and dead letters, send them again, or remove them
     #[command(subcommand)]
     Outbox(outbox::OutboxCommand),
-    /// Shows which offers of help were made and refused, and tries recorded events
+    /// List which offers of help were made and refused, and try rules on recorded events
     #[command(subcommand)]
     Offers(offers::OffersCommand),
-    /// Tries what a source makes of a recorded request
+    /// Try what a source makes of a recorded request
     #[command(subcommand)]
     Sources(sources::SourcesCommand),
-    /// Erases what is known of a person or a session, and redacts their notes
+    /// Erase a person or a session, and redact their notes at the platforms
     Erase(erase::EraseArgs),
-    /// Makes, lists and revokes keys of the API, each for some scopes and products
+    /// Make, list and revoke keys of the API, each for some scopes and products
     #[command(subcommand)]
     Key(key::KeyCommand),
-    /// Shows what people changed, and who they were
+    /// List what people changed, when, and who they were
     Audit(audit::AuditArgs),
-    /// Says whether a running host lives, or is ready, by its exit code: for containers
+    /// Exit with 0 if a running host lives, or is ready: for containers
     Health(health::HealthArgs),
-    /// Copies the store into a file, while the host runs
+    /// Copy the store into a file while the host runs
     Backup(backup::BackupArgs),
-    /// Looks at configuration, hosts, store, keys, plugins and the running host, and says what to do
+    /// Check configuration, hosts, store, keys, plugins and the running host, with what to do
     Doctor(doctor::DoctorArgs),
-    /// Has a running host read its configuration again, and says what that changed
+    /// Reload the configuration of a running host, and print what changed
     Reload(reload::ReloadArgs),
-    #[cfg_attr(feature = "authors", doc = "Looks at components and packs them")]
-    #[cfg_attr(not(feature = "authors"), doc = "Looks at components")]
+    #[cfg_attr(feature = "authors", doc = "Inspect, add, write and test plugins")]
+    #[cfg_attr(not(feature = "authors"), doc = "Inspect, add and remove plugins")]
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
-    /// Has a running host ask connectors at once that it waits for or that refused
+    /// Reconnect, record and replay streams
     #[command(subcommand)]
     Stream(stream::StreamCommand),
-    /// Shows live what happens in a running host: events, notes, attempts, links, offers
+    /// Watch live what happens in a running host: events, notes, attempts, links, offers
     Tap(tap::TapArgs),
-    /// Shows how a running host does: streams, plugins, what waits, each second anew
+    /// Watch the load of a running host: streams, plugins, what waits, each second anew
     Top(top::TopArgs),
-    /// Tries a connector's stream: connection, first payload, session id
+    /// Try a connector's stream: connection, first payload, session id
     SmokeTest(smoke_test::SmokeTestArgs),
-    /// Makes completions for a shell, or pages of the manual
+    /// Generate completions, the manual, and schemas
     #[command(subcommand)]
     Generate(generate::GenerateCommand),
-    /// Compiles a component, for a host that has this program do it
+    /// Compile a component, for a host that has this program do it
     #[command(hide = true)]
     CompileComponent(compile::CompileArgs),
 }

@@ -21,7 +21,7 @@ use sidenote_terminal::output;
 /// What `sources` does.
 #[derive(Debug, Subcommand)]
 pub(crate) enum SourcesCommand {
-    /// Says which lines a recorded request becomes, and what is left out and why; nothing is sent
+    /// Print which lines a recorded request becomes, and what is left out and why; nothing is sent
     Try(TryArgs),
 }
 

@@ -22,11 +22,11 @@ use crate::table;
 /// What `key` does.
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
-    /// Makes a key, and shows its secret: this once
+    /// Make a key, and show its secret, this once
     New(NewArgs),
-    /// Lists the keys, without their secrets
+    /// List the keys, without their secrets
     List(ListArgs),
-    /// Has a key open nothing any more, from this moment on
+    /// Revoke a key: it opens nothing from this moment on
     Revoke(RevokeArgs),
 }
 

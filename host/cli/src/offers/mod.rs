@@ -10,9 +10,9 @@ use clap::Subcommand;
 /// What `offers` does.
 #[derive(Debug, Subcommand)]
 pub(crate) enum OffersCommand {
-    /// Lists what was decided of offers lately, made and refused, with the reasons
+    /// List the latest decisions about offers, made and refused, with the reasons
     List(list::ListArgs),
-    /// Says what would have been offered of recorded events, when, and why not; nothing is sent
+    /// Print what would have been offered on recorded events, when, and why not; nothing is sent
     Try(rehearse::TryArgs),
 }
 

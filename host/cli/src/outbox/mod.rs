@@ -29,17 +29,17 @@ use self::way::Way;
 /// What `outbox` does.
 #[derive(Debug, Subcommand)]
 pub(crate) enum OutboxCommand {
-    /// Shows the notes that wait, and the dead letters
+    /// List the notes that wait, and the dead letters
     List(ListArgs),
-    /// Shows one delivery: where it stands, every attempt at it, what the platform said, what happens next
+    /// Show one delivery: where it stands, every attempt at it, what the platform said, what happens next
     Show(ShowArgs),
-    /// Shows what is known of a session, in the order of time
+    /// Show what is known of a session, in the order of time
     Timeline(TimelineArgs),
-    /// Has notes sent again: dead letters are queued, those that wait for another try are due at once
+    /// Send notes again: dead letters are queued, those that wait for another try are due at once
     Retry(DecideArgs),
-    /// Has a note that was delivered sent once more, as a note of its own
+    /// Send a delivered note once more, as a note of its own
     Resend(ResendArgs),
-    /// Removes notes for good
+    /// Remove notes for good
     Purge(PurgeArgs),
 }
 

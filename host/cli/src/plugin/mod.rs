@@ -16,19 +16,19 @@ use crate::authors;
 /// What `plugin` can do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
-    /// Says what a component is, what it asks for, and whether this host would take it
+    /// Show what a component is, what it asks for, and whether this host would accept it
     Inspect(inspect::InspectArgs),
-    /// Lists the plugins of the running host, and how they are
+    /// List the plugins of the running host, and how they are
     List(list::ListArgs),
-    /// Shows the latest lines that a plugin wrote; they may tell what people did
+    /// Show the latest lines that a plugin wrote; they may tell what people did
     Logs(logs::LogsArgs),
-    /// Adds a component: its file, its table, its secrets; all of it or nothing
+    /// Add a component: its file, its table, its secrets; all of it or nothing
     Add(add::AddArgs),
-    /// Removes what `plugin add` made
+    /// Remove what `plugin add` made
     Remove(remove::RemoveArgs),
-    /// Has a plugin not called any more: what is for it waits until it is enabled
+    /// Disable a plugin: what is for it waits until it is enabled
     Disable(switch::DisableArgs),
-    /// Has a plugin called again that was disabled, by a person or after days without a success
+    /// Enable a plugin that was disabled, by a person or after days without a success
     Enable(switch::EnableArgs),
     #[command(flatten)]
     Authors(authors::PluginCommand),

@@ -14,11 +14,11 @@ use crate::authors::{ReplayArgs, replay};
 /// What `stream` does.
 #[derive(Debug, Subcommand)]
 pub(crate) enum StreamCommand {
-    /// Has streams that wait, or were refused, connect at once
+    /// Connect at once the streams that wait or were refused
     Retry(retry::RetryArgs),
-    /// Writes what a connector sends into a file, with people's data masked
+    /// Record what a connector sends into a file, with people's data masked
     Record(record::RecordArgs),
-    /// Serves a recording as a connector does, for a host to read
+    /// Serve a recording as a connector does, for a host to read
     #[command(hide = cfg!(not(feature = "demo")), disable_help_flag = cfg!(not(feature = "demo")))]
     Replay(ReplayArgs),
 }
