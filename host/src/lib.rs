@@ -31,7 +31,7 @@
 //! ([`engine::core`]).
 //!
 //! [`post`] is the way to the plugins as the engine sees it, [`clock`] is time as a value, [`ids`] the typed names that everything is keyed by, [`access`] who may do what, [`keys`] the keys that say so, [`address`] where a request
-//! goes and how far away that is, [`once`] what comes again and counts once, [`backoff`] the pauses between attempts,
+//! goes and how far away that is, [`once`] what comes again and counts once, [`backoff`] the pauses between attempts, [`see`] where a message leads in the book,
 //! `http_client` what the host's own HTTP clients have in common, [`telemetry`] the log's set-up and what keeps it
 //! short, [`tls`] the one provider of it, [`visible`] which characters may be shown.
 
@@ -68,5 +68,5 @@ pub mod traces;
 pub mod visible;
 
 pub use sidenote_core::{
-    access, backoff, histogram, ids, offers, outbox, replies, rules, session, triggers,
+    access, backoff, histogram, ids, offers, outbox, replies, rules, see, session, triggers,
 };

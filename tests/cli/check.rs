@@ -374,7 +374,7 @@ fn a_secret_file_that_others_can_read_is_warned_of() {
     let run = check(folder.path(), RIGHT, &[], &[("API", "hunter2")]);
     let file = folder.path().join("stream.secret").display().to_string();
     let warning = format!(
-        "[streams.main] warning: \"token\": the file {file} can be read by others (mode 644); chmod 600 {file}"
+        "[streams.main] warning: \"token\": the file {file} can be read by others (mode 644) (docs: errors#secret-readable); chmod 600 {file}"
     );
     assert_eq!(run.code, 0);
     assert!(run.stderr.lines().any(|line| line == warning), "{}", run.stderr);

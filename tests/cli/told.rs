@@ -77,7 +77,8 @@ fn a_start_that_fails_and_a_wrong_command_line_are_told_as_objects() {
     let lines = lines(&run);
     let fields = &lines.last().expect("a line")["fields"];
     assert_eq!((&fields["stage"], &fields["subject"]), (&"server".into(), &addr.as_str().into()));
-    assert_eq!(fields["next"], "Choose another `server.listen`");
+    let next = "Choose another `server.listen` (docs: errors#address-in-use)";
+    assert_eq!(fields["next"], next);
 
     let run = sidenote(&["--log-json", "run", "--nonsense"], &[]);
     assert_eq!((run.code, self::lines(&run).len()), (2, 1), "{}", run.stderr);

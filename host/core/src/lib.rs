@@ -13,6 +13,7 @@
 //! | [`access`] | scopes, products, who asks |
 //! | [`ids`] | the typed names that everything is keyed by |
 //! | [`backoff`] | the pauses between attempts |
+//! | [`see`] | where a message leads in the book |
 //! | [`clock`] | time as a value |
 //! | [`histogram`] | how long things took, for people |
 //!
@@ -32,5 +33,6 @@ pub mod outbox;
 pub mod replies;
 pub mod rows;
 pub mod rules;
+pub mod see;
 pub mod session;
 pub mod triggers;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::see::See;
+
 /// Every problem that was found in a configuration; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigErrors {
@@ -117,7 +119,7 @@ pub enum Fault {
         cause: String,
     },
     /// A key that means nothing here.
-    #[error("unknown key \"{key}\"{} Keys here: {}", Question(.meant), .known.join(", "))]
+    #[error("unknown key \"{key}\"{} Keys here: {} {}", Question(.meant), .known.join(", "), See::UnknownKey)]
     UnknownKey {
         /// The key as written.
         key: String,

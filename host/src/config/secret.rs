@@ -9,6 +9,7 @@ use toml::de::DeValue;
 use super::error::{Fault, SecretFault};
 use super::scalar;
 use super::section::Section;
+use crate::see::See;
 use crate::session::text::is_invisible;
 
 /// Longest secret taken from a file, in bytes: a file that is longer isn't one.
@@ -120,9 +121,10 @@ pub(super) fn value(
                 Ok((value, mode)) => {
                     if mode & OTHERS != 0 {
                         let message = format!(
-                            "\"{key}\": the file {} can be read by others (mode {:o}); chmod 600 {}",
+                            "\"{key}\": the file {} can be read by others (mode {:o}) {}; chmod 600 {}",
                             path.display(),
                             mode & 0o777,
+                            See::SecretReadable,
                             path.display()
                         );
                         section.reader.warn_exposed(

@@ -3,6 +3,7 @@
 use super::asked::Patterns;
 use crate::address::{self, Origin, RefusedAddress};
 use crate::ids::PluginName;
+use crate::see::See;
 
 /// A list of origins, as in `hosts = […]`.
 #[derive(Debug, Clone, Default)]
@@ -126,7 +127,7 @@ impl Grants {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denial {
     /// The host isn't on the plugin's list.
-    #[error("egress: {origin} isn't granted to this plugin; to grant it:\n{toml}")]
+    #[error("egress: {origin} isn't granted to this plugin {see}; to grant it:\n{toml}", see = See::GrantMissing)]
     Host {
         /// Where the plugin wanted to go.
         origin: Origin,
@@ -225,7 +226,7 @@ mod tests {
             admit(&grants(&["a.example"], false), "https://api.example.com/notes").unwrap_err();
         assert_eq!(
             denial.to_string(),
-            "egress: api.example.com isn't granted to this plugin; to grant it:\n\
+            "egress: api.example.com isn't granted to this plugin (docs: errors#grant-missing); to grant it:\n\
              [plugins.bot.grants]\nhosts = [\"a.example\", \"api.example.com\"]"
         );
         let denial = admit(&grants(&[], false), "http://127.0.0.1:8080/").unwrap_err();

@@ -17,6 +17,7 @@ use super::traces::Traces;
 use crate::address::Origin;
 use crate::config::{PluginSecret, Secret};
 use crate::ids::PluginName;
+use crate::see::See;
 
 const OPEN: &[u8] = b"{{secret:";
 static OPENING: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(OPEN));
@@ -234,7 +235,7 @@ pub enum SecretError {
         toml: String,
     },
     /// The secret may not go to this host.
-    #[error("secrets: `{name}` isn't granted to {origin}; to grant it:\n{toml}")]
+    #[error("secrets: `{name}` isn't granted to {origin} {see}; to grant it:\n{toml}", see = See::GrantMissing)]
     NotGranted {
         /// The name.
         name: String,
@@ -319,7 +320,7 @@ mod tests {
         let error = secret_store.fill(b"{{secret:key}}", &api).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "secrets: `key` isn't granted to api.example.com; to grant it:\n\
+            "secrets: `key` isn't granted to api.example.com (docs: errors#grant-missing); to grant it:\n\
              [plugins.bot.secrets.key]\nhosts = [\"api.example.com\"]"
         );
     }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use crate::clock::Timestamp;
 use crate::engine::driver::{Engine, EngineError, FULL_PAUSE};
 use crate::engine::state::StoreState;
+use crate::see::See;
 use crate::store::{Change, StoreError};
 
 impl Engine {
@@ -51,7 +52,8 @@ impl Engine {
         if self.store.is_short() {
             match self.paused {
                 None => tracing::error!(
-                    "store: the disk is full; nothing is accepted until there is space, what is under way goes on"
+                    "store: the disk is full; nothing is accepted until there is space, what is under way goes on {}",
+                    See::DiskFull
                 ),
                 Some(look) if look > now => return,
                 Some(_) if self.store.has_room().await => return self.resume(),

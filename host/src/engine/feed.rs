@@ -1,4 +1,5 @@
-//! What was committed of sessions, told to whoever follows: in order, and never waited for.
+//! What was committed of sessions, told to whoever follows: in order. A slow subscriber is dropped to a
+//! resync, never back-pressured.
 //!
 //! The engine tells it after the commit. What a follower hasn't read yet is bounded by count and by bytes;
 //! one that falls further behind is told so ([`Next::Behind`]) and reads the store again: nothing is missed

@@ -1,4 +1,4 @@
-//! What happens, told live to operators who watch: behind the commit, and never waited for.
+//! What happens, told live to operators who watch: behind the commit. A slow follower misses things and is told so.
 //!
 //! What a follower hasn't read yet is bounded by count; of one that falls further behind the oldest is left out, and it
 //! is told how much. While nobody follows, a transaction costs one atomic load and nothing is put down.

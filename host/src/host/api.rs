@@ -47,6 +47,7 @@ use crate::outbox::trouble::{FaultKind, LastError};
 use crate::plugin::{
     self, Health, ReceiveError, Registry, WebhookEvent, WebhookRequest, WebhookTurn,
 };
+use crate::see::See;
 use crate::session::turn::Meaning;
 use crate::sources::{Refusal, Reply, Request as Sent, SourceService};
 use crate::store::{Journal, Store, StoreError};
@@ -301,7 +302,8 @@ impl ApiBackend {
         drop(told);
         tracing::warn!(
             plugin,
-            "webhook: nothing was linked: who wrote is only what a visitor says of himself, and the platform vouches for none of it; where the plugin has the setting, switch the platform's identity verification on and say so, or accept what visitors say of themselves; further ones are counted (sidenote_webhooks_unlinked_total):\n{}",
+            "webhook: nothing was linked: who wrote is only what a visitor says of himself, and the platform vouches for none of it; where the plugin has the setting, switch the platform's identity verification on and say so, or accept what visitors say of themselves; further ones are counted (sidenote_webhooks_unlinked_total) {}:\n{}",
+            See::ClaimsOnly,
             plugin::manifest::belief(plugin)
         );
     }
@@ -474,7 +476,8 @@ impl Backend for ApiBackend {
                         status,
                         code,
                         said = message,
-                        "webhook: refused by the plugin"
+                        "webhook: refused by the plugin {}",
+                        See::WebhookRefused
                     );
                 });
                 let message = "the plugin refuses the request".to_owned();

@@ -39,6 +39,7 @@ use crate::llm::SetupError;
 use crate::operator_events::{self, OperatorEvents};
 use crate::outbox::lane::DeadLetter;
 use crate::plugin::{Compiler, LoadError, Registry};
+use crate::see::See;
 use crate::store::{
     EmbeddedStore, Journal, JournalError, Key, MemoryStore, OpenError, RedisOpenError, RedisStore,
     Store, StoreError, Table,
@@ -116,7 +117,7 @@ pub enum StartError {
     #[error(transparent)]
     Plugins(#[from] LoadError),
     /// The address can't be listened on.
-    #[error("{table}: {addr} can't be listened on: {cause}. Choose another `{table}.listen`")]
+    #[error("{table}: {addr} can't be listened on: {cause}. Choose another `{table}.listen` {see}", see = See::AddressInUse)]
     Listen {
         /// The table that names it.
         table: &'static str,

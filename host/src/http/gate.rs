@@ -21,6 +21,7 @@ use super::permits::ConnectionPermit;
 use super::products;
 use crate::access::{Actor, Caller, Scope};
 use crate::config::{PageOrigin, Server};
+use crate::see::See;
 
 /// Most bytes of a request's head: its first line and its headers, with their line breaks.
 pub(crate) const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -104,7 +105,7 @@ pub(super) fn lacks(caller: &Caller, needed: Scope) -> Refused {
         StatusCode::FORBIDDEN,
         "scope",
         format!("this needs the scope {needed}, and the key has {has}"),
-        "use a key that has it; `sidenote key new` makes one",
+        format!("use a key that has it; `sidenote key new` makes one {}", See::ScopeMissing),
     )
 }
 

@@ -8,6 +8,7 @@ use super::kind::NotAComponent;
 use super::manifest::{ConfigError, ManifestError};
 use crate::config::Sha256;
 use crate::egress::{BadGrant, NetworkError};
+use crate::see::See;
 
 /// Why there are no plugins at all. A plugin that can't be used is no such error: see
 /// [`PluginState::failed`](super::PluginState::failed).
@@ -100,7 +101,8 @@ pub enum AdmitError {
     Changing,
     /// It isn't the content that is pinned.
     #[error(
-        "pin: its sha256 is {found}, and `sha256` wants {wanted}; put the right file there, or, if this one is wanted, write its hash into `sha256`"
+        "pin: its sha256 is {found}, and `sha256` wants {wanted}; put the right file there, or, if this one is wanted, write its hash into `sha256` {}",
+        See::PinMismatch
     )]
     Pinned {
         /// The hash of the file.
@@ -120,7 +122,8 @@ pub enum AdmitError {
     CompileTimeout(Duration),
     /// It imports what the host doesn't have.
     #[error(
-        "link: it imports {0}, which no host gives a plugin: that is sidenote:plugin@0.1.0 and WASI 0.2 (cli, clocks, io, random, http; filesystem and sockets over nothing). Leave it out of its world and of its libraries, ask by `http` of sidenote:plugin instead, or build it for WASI 0.2 where that is an interface of another version"
+        "link: it imports {0}, which no host gives a plugin: that is sidenote:plugin@0.1.0 and WASI 0.2 (cli, clocks, io, random, http; filesystem and sockets over nothing). Leave it out of its world and of its libraries, ask by `http` of sidenote:plugin instead, or build it for WASI 0.2 where that is an interface of another version {see}",
+        see = See::OtherInterface
     )]
     Imports(String),
     /// What it imports has other functions or types than the host's.
@@ -130,7 +133,8 @@ pub enum AdmitError {
     Link(String),
     /// It exports nothing that is known.
     #[error(
-        "probe: it exports none of {known}; it exports {found}; export one of them: `sidenote plugin wit` prints the interface, and a world such as `writer-plugin` in it says what to export"
+        "probe: it exports none of {known}; it exports {found}; export one of them: `sidenote plugin wit` prints the interface, and a world such as `writer-plugin` in it says what to export {see}",
+        see = See::OtherInterface
     )]
     NoExports {
         /// The interfaces that the host calls.
@@ -140,7 +144,8 @@ pub enum AdmitError {
     },
     /// It exports our interfaces in another version.
     #[error(
-        "probe: it exports {0}, which is of another version of the interface than this host's, 0.1.0: build it against the files that `sidenote plugin wit --out DIR` writes, or run it on a host of that version"
+        "probe: it exports {0}, which is of another version of the interface than this host's, 0.1.0: build it against the files that `sidenote plugin wit --out DIR` writes, or run it on a host of that version {see}",
+        see = See::OtherInterface
     )]
     OtherVersion(String),
     /// An exported interface doesn't have the right functions or types.

@@ -3,6 +3,8 @@
 
 use wasmparser::{Validator, WasmFeatures};
 
+use crate::see::See;
+
 /// A part of WebAssembly or of the component model.
 pub(super) struct Feature {
     flags: WasmFeatures,
@@ -171,7 +173,7 @@ pub(super) fn missing(component: &[u8]) -> Option<String> {
             missing.push(format!("it uses {name}, which this host doesn't run ({why}); {instead}"));
         }
     }
-    (!missing.is_empty()).then(|| missing.join("; "))
+    (!missing.is_empty()).then(|| format!("{} {}", missing.join("; "), See::OtherInterface))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use super::instance::{CpuUsedUp, State};
 use super::memory::Refused;
 use crate::config::PluginLimits;
 use crate::outbox::note::Crash;
+use crate::see::See;
 
 /// A call that ended in a trap, for people.
 pub(super) struct Told {
@@ -27,7 +28,8 @@ impl Told {
     pub(super) fn too_late(state: &State) -> Self {
         let (name, limit) = (&state.ground.name, state.ground.limits.call_timeout);
         let message = format!(
-            "the plugin didn't answer in time and was stopped; see what it waits for, or raise `call_timeout` ({limit:?}) in [plugins.{name}.limits]"
+            "the plugin didn't answer in time and was stopped; see what it waits for, or raise `call_timeout` ({limit:?}) in [plugins.{name}.limits] {}",
+            See::CallTimeout
         );
         Self { crash: Crash::Timeout, message, functions: Vec::new() }
     }
@@ -39,7 +41,11 @@ pub(super) fn told(error: &wasmtime::Error, state: &State) -> Told {
     let (crash, what) = match met(error, state.memory.refused(), limits) {
         Some(Bound { crash, key, what, instead }) => {
             let name = &state.ground.name;
-            (crash, format!("{what}; {instead}, or raise `{key}` in [plugins.{name}.limits]"))
+            let see = match crash {
+                Crash::Memory => format!(" {}", See::MemoryLimit),
+                Crash::Trap | Crash::Cpu | Crash::Timeout => String::new(),
+            };
+            (crash, format!("{what}; {instead}, or raise `{key}` in [plugins.{name}.limits]{see}"))
         }
         None => (Crash::Trap, done(error)),
     };

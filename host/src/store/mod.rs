@@ -22,21 +22,23 @@ pub use sidenote_core::rows::{Change, Group, Key, Rows, Table};
 
 use crate::histogram::Distribution;
 use crate::ids::SessionId;
+use crate::see::See;
 
 /// Why the store didn't do it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// There is no space. Nothing of the commit was stored; it can be tried again.
-    #[error("store: there is no space: {0}. Free some; the host goes on by itself")]
+    #[error("store: there is no space: {0}. Free some; the host goes on by itself {see}", see = See::DiskFull)]
     Full(String),
     /// The store can't be reached. A commit may have been stored all the same: the same changes must be
     /// tried again before any others.
-    #[error("store: it can't be reached: {0}. The host goes on by itself when it is back")]
+    #[error("store: it can't be reached: {0}. The host goes on by itself when it is back {see}", see = See::RedisAway)]
     Away(String),
     /// The store lets the host do less than it needs, and will until a person sees to it: this doesn't pass by
     /// waiting. A commit can be tried again with the same changes, before any others.
     #[error(
-        "store: it refuses what the host needs: {0}. Nothing is accepted meanwhile; the host goes on by itself when it is let"
+        "store: it refuses what the host needs: {0}. Nothing is accepted meanwhile; the host goes on by itself when it is let {see}",
+        see = See::RedisRefused
     )]
     Refused(String),
     /// It can't be said whether the last commit was stored. The process must end and start again.

@@ -19,6 +19,7 @@ use super::waits::Waits;
 use crate::clock::Clock;
 use crate::config;
 use crate::http_client::{self, PLAIN, describe};
+use crate::see::See;
 
 /// A reader of one connector's event stream.
 ///
@@ -218,15 +219,16 @@ impl Client {
             let wait_ms = wait.total().as_millis() as u64;
             if !is_refusal {
                 told = None;
-                tracing::warn!(stream = %name, why = %why, wait_ms, "stream interrupted, connecting again");
+                tracing::warn!(stream = %name, why = %why, wait_ms, "stream interrupted, connecting again {}", See::StreamUnreachable);
             } else if told.as_ref() != Some(&why) {
                 told = Some(why.clone());
                 tracing::error!(
                     stream = %name,
                     wait_ms,
                     "stream {name}: refused: {why}. It is asked again ever more seldom, at last every {:?}; \
-                     `sidenote stream retry {name}` asks at once",
-                    config.refused_retry_max
+                     `sidenote stream retry {name}` asks at once {}",
+                    config.refused_retry_max,
+                    See::StreamRefused
                 );
             } else {
                 tracing::debug!(stream = %name, wait_ms, "stream still refused");

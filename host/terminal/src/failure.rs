@@ -146,7 +146,10 @@ mod tests {
         let addr = "127.0.0.1:8787".parse().unwrap();
         let failure = only(StartError::Listen { table: "server", addr, cause }.into());
         assert_eq!((&*failure.stage, &*failure.subject), ("server", "127.0.0.1:8787"));
-        assert_eq!(failure.next.as_deref(), Some("Choose another `server.listen`"));
+        assert_eq!(
+            failure.next.as_deref(),
+            Some("Choose another `server.listen` (docs: errors#address-in-use)")
+        );
         assert!(failure.cause.contains("can't be listened on"), "{}", failure.cause);
     }
 

@@ -15,28 +15,15 @@ const TESTED: [&str; 4] = ["examples", "plugins", "sdk-guest", "wit"];
 /// The book's own snippets: every kind of file in it has its check.
 const SNIPPETS: &str = "docs/snippets";
 
-/// Includes of the pages, with the language of the block; `None` outside of a block.
-fn includes() -> Vec<(String, Option<String>, Include)> {
+/// Includes of the pages.
+fn includes() -> Vec<(String, Include)> {
     let mut found = Vec::new();
     for page in pages() {
-        let (blocks, lines) = page.parts();
-        for block in blocks {
-            let include = match &*block.lines {
-                [line] => page.include(line),
-                _ => None,
-            };
+        for block in page.own().parts().0 {
             let shown = block.lines.join("\n");
-            let include = include.unwrap_or_else(|| {
-                panic!("{}: a block that isn't one include: {shown}", page.name())
-            });
-            found.push((page.name(), Some(block.language.to_owned()), include));
+            panic!("{}: a block that isn't included from a file: {shown}", page.name());
         }
-        for line in lines {
-            match page.include(line) {
-                Some(include) => found.push((page.name(), None, include)),
-                None => assert!(!line.contains("{{#"), "{}: {line}", page.name()),
-            }
-        }
+        found.extend(page.includes().into_iter().map(|include| (page.name(), include)));
     }
     assert!(found.len() > 20, "the book has {} includes", found.len());
     found
@@ -44,32 +31,19 @@ fn includes() -> Vec<(String, Option<String>, Include)> {
 
 #[test]
 fn every_block_is_included_from_a_file_that_is_checked() {
-    for (page, language, include) in includes() {
-        let content = include.content();
-        assert!(!content.trim().is_empty(), "{page}: {include:?} is empty");
+    for (page, include) in includes() {
+        assert!(!include.shown.trim().is_empty(), "{page}: {include:?} is empty");
         let file = include.file.strip_prefix(root()).expect("includes stay in the workspace");
         let tested = TESTED.iter().any(|folder| file.starts_with(folder));
         assert!(tested || file.starts_with(SNIPPETS), "{page}: who checks {}?", file.display());
         let extension = file.extension().and_then(|it| it.to_str()).unwrap_or_default();
-        let languages: &[Option<&str>] = match extension {
-            "md" => &[None],
-            "rs" => &[Some("rust,ignore")],
-            "toml" => &[Some("toml")],
-            "json" | "jsonl" => &[Some("json")],
-            "js" | "mjs" => &[Some("js")],
-            "ts" => &[Some("ts")],
-            "py" => &[Some("python")],
-            "go" => &[Some("go")],
-            "c" => &[Some("c")],
-            "console" => &[Some("console")],
-            "yml" => &[Some("yaml")],
-            "service" => &[Some("ini")],
-            // The container file.
-            "" => &[Some("dockerfile")],
-            "wit" => &[Some("wit")],
-            other => panic!("{page}: nothing is known of .{other}"),
-        };
-        assert!(languages.contains(&language.as_deref()), "{page}: {include:?} as {language:?}");
+        let checked = [
+            "md", "rs", "toml", "json", "jsonl", "js", "mjs", "ts", "py", "go", "c", "console",
+            "yml", "service", "wit", // The transcript.
+            "txt", // And the container file.
+            "",
+        ];
+        assert!(checked.contains(&extension), "{page}: nothing is known of .{extension}");
     }
 }
 
@@ -87,7 +61,7 @@ pub(super) fn snippets(extension: &str) -> Vec<PathBuf> {
 
 #[test]
 fn every_snippet_is_in_the_book() {
-    let used: BTreeSet<_> = includes().into_iter().map(|(_, _, include)| include.file).collect();
+    let used: BTreeSet<_> = includes().into_iter().map(|(_, include)| include.file).collect();
     for extension in ["rs", "toml", "console"] {
         for file in snippets(extension) {
             assert!(used.contains(&file), "{} isn't shown", file.display());

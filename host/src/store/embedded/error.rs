@@ -1,6 +1,7 @@
 //! Why the file can't be used.
 
 use super::format::FORMAT;
+use crate::see::See;
 
 /// The file can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -15,12 +16,14 @@ pub enum OpenError {
     },
     /// Another process has it open.
     #[error(
-        "store: `{0}` is open in another process. Stop that one, or choose another `store.path`"
+        "store: `{0}` is open in another process. Stop that one, or choose another `store.path` {see}",
+        see = See::StoreInUse
     )]
     InUse(String),
     /// There is no space to open it in, though the reserve was freed.
     #[error(
-        "store: `{path}` can't be opened: the disk is full: {cause}. Free space and start again"
+        "store: `{path}` can't be opened: the disk is full: {cause}. Free space and start again {see}",
+        see = See::DiskFull
     )]
     Full {
         /// The file.

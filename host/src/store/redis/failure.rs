@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
+use crate::see::See;
 use crate::store::StoreError;
 
 /// A server that can't be used as a store.
@@ -19,7 +20,8 @@ pub enum OpenError {
     Namespace(String),
     /// It doesn't answer.
     #[error(
-        "store: the Redis server at {server} can't be reached: {cause}. Start it, or correct `store.url`"
+        "store: the Redis server at {server} can't be reached: {cause}. Start it, or correct `store.url` {see}",
+        see = See::RedisAway
     )]
     Unreachable {
         /// Where.
@@ -29,7 +31,8 @@ pub enum OpenError {
     },
     /// It doesn't let us in.
     #[error(
-        "store: the Redis server at {server} refuses the login: {cause}. Correct `store.user` and `store.password`"
+        "store: the Redis server at {server} refuses the login: {cause}. Correct `store.user` and `store.password` {see}",
+        see = See::RedisRefused
     )]
     Refused {
         /// Where.
@@ -39,7 +42,8 @@ pub enum OpenError {
     },
     /// Its user may not do what is needed.
     #[error(
-        "store: the Redis server at {server} doesn't let its user do what the host needs: {missing}. {next}"
+        "store: the Redis server at {server} doesn't let its user do what the host needs {see}: {missing}. {next}",
+        see = See::RedisRefused
     )]
     NotAllowed {
         /// Where.

@@ -27,7 +27,7 @@ pub(crate) const BINARY: &str = "sidenote-cli";
 const TARGET: &str = "x86_64-unknown-linux-musl";
 
 /// What of the sources is put beside the binary as it is: from, to.
-const AS_IT_IS: [(&str, &str); 9] = [
+const AS_IT_IS: [(&str, &str); 11] = [
     ("README.md", "README.md"),
     ("CHANGELOG.md", "CHANGELOG.md"),
     ("LICENSE", "LICENSE"),
@@ -37,6 +37,9 @@ const AS_IT_IS: [(&str, &str); 9] = [
     ("examples/other-servers.toml", "examples/other-servers.toml"),
     ("examples/monitoring", "examples/monitoring"),
     ("examples/deploy", "examples/deploy"),
+    // Messages name parts of its page of errors.
+    ("docs/src", "docs/src"),
+    ("docs/images", "docs/images"),
 ];
 
 /// The shells that completions are made for.

@@ -1,5 +1,7 @@
 //! Whether this machine's clock goes by those that it talks to.
 
+use sidenote::see::See;
+
 use crate::doctor::facts::Facts;
 use crate::doctor::finding::Finding;
 
@@ -23,7 +25,10 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
 fn one(name: String, ahead: f64) -> Finding {
     let which = if ahead > 0.0 { "ahead of" } else { "behind" };
     let found = format!("its clock is {:.0} s {which} ours", ahead.abs());
-    let next = "set this machine's clock, best by NTP; if it is right, the other is wrong";
+    let next = format!(
+        "set this machine's clock, best by NTP; if it is right, the other is wrong {}",
+        See::ClockOff
+    );
     match ahead.abs() {
         off if off > WRONG => Finding::error(name, found, next),
         off if off > ODD => Finding::warning(name, found, next),

@@ -20,6 +20,7 @@ use crate::outbox::lane::{self, DeadLetter, IN_MEMORY, Lane, Progress, Queued};
 use crate::outbox::note::{Note, PostError, Posted};
 use crate::rows::{Change, Key, Rows};
 use crate::rules::Delivery;
+use crate::see::See;
 
 /// Rows that are read at once when one of several lanes is refilled: those of others stand between them.
 const AMONG_OTHERS: usize = 64;
@@ -260,6 +261,10 @@ impl<K: Kind> Waiting for Lanes<K> {
     fn dead_letter(&mut self, key: &SessionKey, dead: DeadLetter<K>, tx: &mut Tx) {
         let (plugin, seq) = (dead.note.plugin(), dead.note.seq());
         let id = DeliveryId { key: key.clone(), kind: K::ID, seq }.to_string();
+        let see = match dead.reason.starts_with("expired") {
+            true => See::Expired,
+            false => See::DeadLetter,
+        };
         tracing::error!(
             %plugin,
             product = shown(key.product.as_str()),
@@ -270,7 +275,7 @@ impl<K: Kind> Waiting for Lanes<K> {
             attempts = dead.attempts,
             reason = %dead.reason,
             holds_lane = dead.holds_lane,
-            "{}", K::DEAD
+            "{} {see}", K::DEAD
         );
         let attempts = dead.attempts;
         tx.happens(key, || Happening::Dead { job: Job::in_lane(K::LANE, seq, plugin), attempts });
