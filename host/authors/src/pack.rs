@@ -25,7 +25,7 @@ pub struct PackArgs {
     /// `sidenote_plugin::export!` puts into a core module of it
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
-    /// Puts the manifest in the place of one that is there
+    /// Put the manifest in the place of one that is there
     #[arg(long, requires = "manifest")]
     replace: bool,
     /// The interface's folder, for a core module that doesn't carry its world

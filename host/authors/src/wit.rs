@@ -11,7 +11,7 @@ use crate::new::INTERFACE;
 /// What `plugin wit` takes.
 #[derive(Debug, Args)]
 pub struct WitArgs {
-    /// Writes one file per interface into this folder, which is what generators take with --wit; by default all of it
+    /// Write one file per interface into this folder, which is what generators take with --wit; by default all of it
     /// goes to stdout as one document
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,

@@ -23,11 +23,11 @@ pub(crate) struct CheckArgs {
     /// The configuration
     #[arg(long, value_name = "FILE", env = "SIDENOTE_CONFIG", default_value = "sidenote.toml")]
     config: PathBuf,
-    /// Says instead which format the store has, and what a start of this build would do with it. No host may be running
+    /// Print instead which format the store has, and what a start of this build would do with it. No host may be running
     /// on it, and nothing is changed
     #[arg(long)]
     upgrade: bool,
-    /// Looks at this file, such as a copy, in place of the store of the configuration
+    /// Look at this file, such as a copy, in place of the store of the configuration
     #[arg(long, value_name = "FILE", requires = "upgrade")]
     store: Option<PathBuf>,
     /// The result as one JSON object on stdout

@@ -32,7 +32,7 @@ pub(crate) struct CompletionsArgs {
     /// The shell
     #[arg(value_enum)]
     shell: Shell,
-    /// Writes a file into this folder, under the name that the shell looks for; by default to stdout
+    /// Write a file into this folder, under the name that the shell looks for; by default to stdout
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -40,7 +40,7 @@ pub(crate) struct CompletionsArgs {
 /// What `generate man` takes.
 #[derive(Debug, Args)]
 pub(crate) struct ManArgs {
-    /// Writes a page for each command into this folder; by default the first page to stdout
+    /// Write a page for each command into this folder; by default the first page to stdout
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -48,7 +48,7 @@ pub(crate) struct ManArgs {
 /// What `generate openapi` takes.
 #[derive(Debug, Args)]
 pub(crate) struct OpenapiArgs {
-    /// Writes this file; by default to stdout
+    /// Write this file; by default to stdout
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -56,7 +56,7 @@ pub(crate) struct OpenapiArgs {
 /// What `generate config-schema` takes.
 #[derive(Debug, Args)]
 pub(crate) struct ConfigSchemaArgs {
-    /// Writes this file; by default to stdout
+    /// Write this file; by default to stdout
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }

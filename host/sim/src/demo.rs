@@ -32,7 +32,7 @@ pub struct DemoArgs {
     #[arg(long, value_name = "N", default_value_t = 25, value_parser = clap::value_parser!(u64).range(2..=3600))]
     seconds: u64,
 
-    /// Plays this recording, as `sidenote stream record` made it, in place of the story: everybody in it asks for help
+    /// Play this recording, as `sidenote stream record` made it, in place of the story: everybody in it asks for help
     #[arg(long, value_name = "FILE", conflicts_with = "seconds")]
     replay: Option<PathBuf>,
 }

@@ -35,7 +35,7 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", value_parser = loopback)]
     listen: SocketAddr,
 
-    /// Plays the demo with it, in place of serving it for a host of yours
+    /// Play the demo with it, in place of serving it for a host of yours
     #[arg(long, conflicts_with = "listen")]
     to_demo: bool,
 

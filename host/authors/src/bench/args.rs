@@ -27,7 +27,7 @@ pub(crate) struct BenchArgs {
     /// A setting, over what is in --config
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     pub(super) set: Vec<(String, String)>,
-    /// Leads what the plugin sends to a host elsewhere, for one that has no setting for its platform's
+    /// Lead what the plugin sends to a host elsewhere, for one that has no setting for its platform's
     /// address: grants and secrets stay those of the host
     #[arg(long = "host", value_name = "HOST=ADDRESS", value_parser = pair)]
     pub(super) hosts: Vec<(String, String)>,

@@ -49,7 +49,7 @@ pub struct CallArgs {
     /// How long the call may take
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
     timeout: u64,
-    /// Prints the requests that the call would send, and sends nothing
+    /// Print the requests that the call would send, and send nothing
     #[arg(long)]
     dry_run: bool,
     /// The result as one JSON object on stdout

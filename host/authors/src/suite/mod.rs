@@ -67,7 +67,7 @@ pub struct TestArgs {
     /// The port of this machine that the mock platform listens on; any that is free by default
     #[arg(long, value_name = "PORT")]
     mock_port: Option<u16>,
-    /// Writes what the plugin computed, sampled every millisecond, as a .cpuprofile, which https://profiler.firefox.com opens
+    /// Write what the plugin computed, sampled every millisecond, as a .cpuprofile, which https://profiler.firefox.com opens
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
     /// A webhook of the platform as a JSON file, or a folder of them

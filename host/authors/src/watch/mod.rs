@@ -35,7 +35,7 @@ pub struct WatchArgs {
     /// A folder of sources, or a component that something else builds
     #[arg(value_name = "FOLDER|FILE.wasm")]
     path: PathBuf,
-    /// Builds the component, run by `sh` in the folder; without it the folder's own way is used: build.sh,
+    /// Build the component, run by `sh` in the folder; without it the folder's own way is used: build.sh,
     /// a Makefile, the script `build` of package.json, build.py, Cargo.toml
     #[arg(long, value_name = "COMMAND")]
     build: Option<String>,

@@ -20,7 +20,7 @@ pub(crate) struct HostArgs {
     /// read
     #[arg(long, value_name = "FILE", env = "SIDENOTE_CONFIG", default_value = USUAL)]
     pub(crate) config: PathBuf,
-    /// Asks the host at this address; by default the one at `server.listen`, where it runs
+    /// Ask the host at this address; by default the one at `server.listen`, where it runs
     #[arg(long, value_name = "URL", value_parser = host_address)]
     pub(crate) host: Option<Url>,
     /// The host's token, in place of `server.token`; better set in the environment, since others can see a

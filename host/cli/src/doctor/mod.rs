@@ -30,10 +30,10 @@ use crate::client::HostArgs;
 pub(crate) struct DoctorArgs {
     #[command(flatten)]
     host: HostArgs,
-    /// Asks nobody beyond this machine: no name is resolved, no connection made but to the running host
+    /// Ask nobody beyond this machine: no name is resolved, no connection made but to the running host
     #[arg(long)]
     offline: bool,
-    /// Applies the treatments that harm nothing: takes others' rights to secrets and folders away, makes folders that
+    /// Apply the treatments that harm nothing: take others' rights to secrets and folders away, make folders that
     /// are missing. Without it they are only shown
     #[arg(long)]
     fix: bool,

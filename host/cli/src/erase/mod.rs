@@ -27,7 +27,7 @@ pub(crate) struct EraseArgs {
     product: Option<ProductId>,
     #[command(flatten)]
     subject: WhomArgs,
-    /// Leaves the notes at the platform; otherwise they are redacted where the platform can
+    /// Leave the notes at the platform; otherwise they are redacted where the platform can
     #[arg(long, conflicts_with = "list")]
     keep_notes: bool,
     /// Only counts what would be erased
@@ -56,7 +56,7 @@ struct WhomArgs {
     /// This session
     #[arg(long, value_name = "ID", value_parser = session)]
     session: Option<SessionId>,
-    /// Erases nobody: lists the notes that stayed at the platforms, and why
+    /// Erase nobody: list the notes that stayed at the platforms, and why
     #[arg(long)]
     list: bool,
 }

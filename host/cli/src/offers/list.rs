@@ -24,7 +24,7 @@ pub(crate) struct ListArgs {
     /// The session's product
     #[arg(long, value_name = "ID")]
     product: Option<String>,
-    /// Goes on with what is decided from here on, until it is ended
+    /// Go on with what is decided from here on, until it is ended
     #[arg(long)]
     follow: bool,
     /// Each decision as a JSON object on a line of its own

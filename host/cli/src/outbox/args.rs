@@ -61,7 +61,7 @@ pub(crate) struct PurgeArgs {
 pub(crate) struct SourceArgs {
     #[command(flatten)]
     pub(crate) host: HostArgs,
-    /// Opens the store itself; no host may be running on it
+    /// Open the store itself; no host may be running on it
     #[arg(long, conflicts_with = "host")]
     pub(crate) offline: bool,
 }

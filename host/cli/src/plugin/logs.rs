@@ -23,7 +23,7 @@ pub(crate) struct LogsArgs {
     /// At most so many lines; the host has the latest 200 of each plugin, since its start
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=200))]
     lines: u64,
-    /// Goes on with what comes, until it is stopped
+    /// Go on with what comes, until it is stopped
     #[arg(long)]
     follow: bool,
     /// One JSON object per line on stdout

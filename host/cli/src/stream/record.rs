@@ -36,19 +36,19 @@ pub(crate) struct RecordArgs {
     /// The stream, as [streams.NAME] of the configuration calls it; needed where there are several
     #[arg(long, value_name = "NAME")]
     stream: Option<String>,
-    /// Ends after this time, for example 10m; by default with Ctrl-C
+    /// End after this time, for example 10m; by default with Ctrl-C
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     lasts: Option<Duration>,
-    /// Ends after so many events
+    /// End after so many events
     #[arg(long, value_name = "N", default_value_t = MAX_EVENTS, value_parser = clap::value_parser!(u64).range(1..=MAX_EVENTS))]
     events: u64,
-    /// Keeps product ids as they come; all else is masked as without it
+    /// Keep product ids as they come; all else is masked as without it
     #[arg(long)]
     keep_products: bool,
-    /// Keeps everything as it comes: the file holds people's data
+    /// Keep everything as it comes: the file holds people's data
     #[arg(long, conflicts_with = "keep_products")]
     no_mask: bool,
-    /// Replaces a file that is there
+    /// Replace a file that is there
     #[arg(long)]
     force: bool,
 }

@@ -42,10 +42,10 @@ pub(crate) struct AddArgs {
     /// A secret: NAME=env:VARIABLE, NAME=file:PATH, or NAME=- for the first line of stdin; can be given again
     #[arg(long, value_name = "NAME=SOURCE")]
     secret: Vec<String>,
-    /// Grants the plugin this host; can be given again
+    /// Grant the plugin this host; can be given again
     #[arg(long, value_name = "HOST")]
     grant: Vec<String>,
-    /// Grants every host that the manifest names
+    /// Grant every host that the manifest names
     #[arg(long)]
     grant_all: bool,
     /// The product that it is to serve; can be given again
