@@ -159,6 +159,3 @@ pub(crate) const ALLOWED: &[Allowed] = &[
         reason: "what somebody buys in the demo's product",
     },
 ];
-
-/// Where the words are still to be changed: how a path begins.
-pub(crate) const PENDING: &[&str] = &["host/cli/", "tests/cli/snapshots/cli__help__help"];

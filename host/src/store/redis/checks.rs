@@ -10,6 +10,7 @@ use super::keys::Keys;
 use super::needs;
 use super::server::Server;
 use crate::config;
+use crate::see::See;
 
 /// The oldest version that has every command that is used.
 const OLDEST: (u32, u32) = (6, 2);
@@ -110,7 +111,7 @@ pub(super) async fn look(server: &Server, name: &str) -> Result<Vec<Warning>, Op
     }
     warnings.extend(risks(&settings));
     for warning in &warnings {
-        tracing::warn!("store: redis at {name}: {warning}");
+        tracing::warn!("store: redis at {name}: {warning} {}", See::RedisRefused);
     }
     Ok(warnings)
 }

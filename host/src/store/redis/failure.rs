@@ -55,7 +55,8 @@ pub enum OpenError {
     },
     /// It lacks commands that are needed.
     #[error(
-        "store: the Redis server at {server} is version {version}; 6.2 or later is needed. Update it"
+        "store: the Redis server at {server} is version {version}; 6.2 or later is needed. Update it {see}",
+        see = See::RedisRefused
     )]
     TooOld {
         /// Where.
@@ -66,7 +67,8 @@ pub enum OpenError {
     /// It is part of a cluster.
     #[error(
         "store: the Redis server at {server} is part of a cluster, in which several sessions can't be \
-         changed in one step. Use a single server, with replicas if you like"
+         changed in one step. Use a single server, with replicas if you like {see}",
+        see = See::RedisRefused
     )]
     Cluster {
         /// Where.

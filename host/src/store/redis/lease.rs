@@ -6,6 +6,7 @@ use redis::Script;
 
 use super::keys::Keys;
 use super::server::Server;
+use crate::see::See;
 use crate::store::StoreError;
 
 /// A host that shows no sign of life for so long is taken over.
@@ -69,7 +70,8 @@ impl Lease {
                     if !told {
                         tracing::info!(
                             "store: redis: another host writes; this one stands by and takes over when that \
-                             one ends"
+                             one ends {}",
+                            See::StoreInUse
                         );
                     }
                     told = true;
