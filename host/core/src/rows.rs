@@ -59,11 +59,15 @@ pub enum Table {
     Ended,
     /// Where a source that is asked goes on, one row per source. Grouped by plugin.
     Source,
+    /// What a source's events were known by that it brought lately, some in a row. Grouped by plugin.
+    SourceSeen,
+    /// What a source knows of people, a row each. Grouped by plugin and product.
+    SourcePerson,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::Session,
         Self::Open,
         Self::Outbox,
@@ -89,6 +93,8 @@ impl Table {
         Self::Audit,
         Self::Ended,
         Self::Source,
+        Self::SourceSeen,
+        Self::SourcePerson,
     ];
 }
 

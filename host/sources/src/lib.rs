@@ -36,6 +36,6 @@ mod words;
 pub use event::{Batch, Element, Event, Identity, Kind, Merge};
 pub use mask::Masks;
 pub use output::{Reason, Worded};
-pub use people::Whom;
+pub use people::{Whom, forgotten};
 pub use rules::{OneOrMany, PageSettings, RuleSettings, Settings, SettingsError, Unsaid};
 pub use wording::{Memory, Wording};

@@ -2,8 +2,6 @@
 
 use std::collections::VecDeque;
 
-use serde::{Deserialize, Serialize};
-
 use crate::address::{Address, decoded};
 use crate::event::{Event, Kind};
 use crate::label::{cut_at, look};
@@ -19,7 +17,7 @@ const PAGES: usize = 256;
 const BETWEEN: [&str; 8] = [" – ", " — ", " | ", " · ", " - ", " • ", " :: ", " « "];
 
 /// Parts of titles that were seen, to tell the product's name from the pages'.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Titles {
     /// A part, and a title that it was seen in; whether it was seen in another one too.
     seen: VecDeque<(String, u64, bool)>,
@@ -190,7 +188,7 @@ fn is_of_host(part: &str, host: &str) -> bool {
 }
 
 fn hash(text: &str) -> u64 {
-    // FNV-1a: the same in each build, as it is stored.
+    // FNV-1a.
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })

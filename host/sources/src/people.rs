@@ -8,88 +8,61 @@
 //!
 //! Two names are one person's only where an event has both, or the tool says it ([`Merge`](crate::Merge)): a session
 //! or a device that two people use never makes them one. What is remembered is bounded; what was used the longest time
-//! ago is forgotten first.
+//! ago is forgotten first. Somebody is one row of the store ([`Person`]), which is written when they change.
 
-use std::collections::HashSet;
-use std::num::NonZeroUsize;
+mod person;
+mod stored;
+
+use std::collections::{BTreeSet, HashMap};
 
 use lru::LruCache;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sidenote_core::clock::Timestamp;
+use sidenote_core::engine::rows::decode;
+use sidenote_core::rows::Change;
 use sidenote_core::session::identity::Names;
+
+pub use person::Whom;
+use person::{Cursor, Left, Made, Person, Session, Who};
+pub use stored::forgotten;
 
 use crate::event::Identity;
 
-/// So many sessions, names and people are remembered.
-const REMEMBERED: NonZeroUsize = NonZeroUsize::new(20_000).expect("it isn't zero");
-/// So many sessions of one person are told of a new name.
-const SESSIONS: usize = 16;
+/// So many people and visitors are remembered.
+const REMEMBERED: usize = 20_000;
+/// So many sessions and further names of all of them.
+const NAMES: usize = 60_000;
+/// So many sessions of one person, and so many further names.
+const OF_ONE: usize = 16;
 /// Longest id that is believed to be one, in bytes.
 const LONGEST: usize = 256;
+/// Longest cursor of a person that is remembered, in bytes.
+const LONGEST_CURSOR: usize = 1024;
 /// So long may nothing happen in a session that is made here, in seconds.
 const GAP: f64 = 30.0 * 60.0;
+/// So exactly it is stored when something happened in such a session last, in seconds.
+const MINUTE: f64 = 60.0;
+/// So exactly it is stored when somebody turned up last.
+const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);
 /// So long it is told again who a session is, in seconds: as clients send again what wasn't accepted.
 const LATELY: f64 = 10.0 * 60.0;
-/// So many names lead on to one another at most.
-const STEPS: usize = 8;
 
-/// Somebody who is to be forgotten.
-#[derive(Clone, Copy)]
-pub enum Whom<'a> {
-    /// By their user id.
-    User(&'a str),
-    /// By their e-mail address, capitals or not.
-    Email(&'a str),
-    /// By a session of theirs.
-    Session(&'a str),
-}
-
-/// Somebody, by the name that counts.
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) enum Who {
-    /// A person, as the product names them.
-    User(String),
-    /// A visitor whom nobody knows.
-    Visitor(String),
-    /// A person of whom only the address is known, in small letters.
-    Address(String),
-}
-
-/// Whose a session is.
-#[derive(Clone, Serialize, Deserialize)]
-struct Session {
-    owner: Option<Who>,
-    /// The id under which it is told.
-    /// Who was told to be its person: user id, address.
-    told: (Option<String>, Option<String>),
-    /// When that was told first, in seconds.
-    told_at: f64,
-}
-
-/// A session that is made here.
-#[derive(Clone, Serialize, Deserialize)]
-struct Made {
-    id: String,
-    last: f64,
-}
-
+/// Within a product.
 type Scoped<T> = (String, T);
 
 /// What is remembered of people and sessions, per product.
 pub(crate) struct People {
-    /// By the session's id.
-    sessions: LruCache<Scoped<String>, Session>,
-    /// The ids of somebody's latest sessions.
-    of: LruCache<Scoped<Who>, Vec<String>>,
-    made: LruCache<Scoped<Who>, Made>,
+    people: LruCache<Scoped<Who>, Person>,
+    /// Whose a session is, by its id.
+    owners: HashMap<Scoped<String>, Who>,
     /// Which name belongs to which person.
-    merged: LruCache<Scoped<String>, String>,
-    /// The addresses of people, and of visitors who left one.
-    addresses: LruCache<Scoped<Who>, String>,
+    merged: HashMap<Scoped<String>, String>,
+    /// Those whose rows aren't as they are.
+    changed: BTreeSet<Scoped<Who>>,
 }
 
-/// Who a session is, where that is news.
+/// Who a session is.
+#[derive(Default)]
 pub(crate) struct Known {
     /// The person.
     pub user_id: Option<String>,
@@ -99,11 +72,45 @@ pub(crate) struct Known {
 
 impl Default for People {
     fn default() -> Self {
-        Self { sessions: empty(), of: empty(), made: empty(), merged: empty(), addresses: empty() }
+        Self {
+            people: LruCache::unbounded(),
+            owners: HashMap::new(),
+            merged: HashMap::new(),
+            changed: BTreeSet::new(),
+        }
     }
 }
 
 impl People {
+    /// What was stored, each with its product. What can't be read is left out.
+    pub(crate) fn load<'a>(rows: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+        let rows = rows.into_iter();
+        let mut read: Vec<(&str, Person)> =
+            rows.filter_map(|(product, row)| Some((product, decode(row).ok()?))).collect();
+        read.sort_by_key(|(_, person)| person.at);
+        let mut people = Self::default();
+        for (product, person) in read {
+            for session in &person.sessions {
+                people.owners.insert((product.to_owned(), session.id.clone()), person.who.clone());
+            }
+            if let Who::User(user) = &person.who {
+                for name in &person.names {
+                    people.merged.insert((product.to_owned(), name.clone()), user.clone());
+                }
+            }
+            people.people.put((product.to_owned(), person.who.clone()), person);
+        }
+        people.bound();
+        people
+    }
+
+    /// The rows of those who changed since it was asked last, of a source of this name.
+    pub(crate) fn changes(&mut self, source: &str) -> Vec<Change> {
+        let changed = std::mem::take(&mut self.changed).into_iter();
+        let row = |key: Scoped<Who>| stored::change(source, &key.0, &key.1, self.people.peek(&key));
+        changed.map(row).collect()
+    }
+
     /// Takes in who an event is of, and names its session; `None` where it is nobody's.
     pub(crate) fn place(
         &mut self,
@@ -120,53 +127,80 @@ impl People {
         let (user, visitor) = (id(&identity.user_id), id(&identity.anonymous_id));
         let session = id(&identity.session_id);
         if let (Some(visitor), Some(user)) = (&visitor, &user) {
-            self.merge(product, visitor, user, names);
+            self.merge(product, (visitor, user), names, now);
         }
         let who = match (user, visitor) {
-            (Some(user), _) => Some(Who::User(self.resolve(product, user))),
-            (None, Some(visitor)) => Some(self.visitor(product, visitor)),
-            (None, None) => address.as_ref().map(|it| Who::Address(it.to_lowercase())),
+            (Some(user), _) => Who::User(self.resolve(product, user)),
+            (None, Some(visitor)) => self.visitor(product, visitor),
+            (None, None) => match &address {
+                Some(address) => Who::Address(address.to_lowercase()),
+                None => return session,
+            },
         };
-        if let (Some(who), Some(address)) = (&who, &address) {
-            self.addresses.put((product.to_owned(), who.clone()), address.clone());
+        let person = self.person(product, &who, now);
+        if address.is_some() && person.address != address {
+            person.address = address;
+            self.change(product, &who);
         }
-        let session_id = match (session, &who) {
-            (Some(session), _) => self.of_tool(product, session, who.as_ref()),
-            (None, Some(who)) => self.of_gap(product, who, now),
-            (None, None) => return None,
+        let session_id = match session {
+            Some(session) => self.of_tool(product, session, &who),
+            None => self.of_gap(product, &who, now),
         };
-        self.own(product, &session_id, who.as_ref());
+        self.own(product, &session_id, &who);
+        self.bound();
         Some(session_id)
     }
 
-    /// Joins two names. A visitor's sessions become the person's, and what comes with the old name later too.
-    pub(crate) fn merge(&mut self, product: &str, from: &str, into: &str, names: &Names) -> bool {
+    /// Joins two names, the old one and the person's. A visitor's sessions become the person's, and what comes with the old
+    /// name later too.
+    pub(crate) fn merge(
+        &mut self,
+        product: &str,
+        (from, into): (&str, &str),
+        names: &Names,
+        now: Timestamp,
+    ) -> bool {
         let (from, into) = (from.trim(), into.trim());
         let usable = |it: &str| it.len() <= LONGEST && names.names_somebody(it);
         if !usable(from) || !usable(into) {
             return false;
         }
         let into = self.resolve(product, into.to_owned());
-        if from == into || self.resolve(product, from.to_owned()) == into {
+        let before = self.resolve(product, from.to_owned());
+        if from == into || before == into {
             return false;
         }
-        self.merged.put((product.to_owned(), from.to_owned()), into.clone());
-        let into = Who::User(into);
-        for old in [Who::Visitor(from.to_owned()), Who::User(from.to_owned())] {
-            let old = (product.to_owned(), old);
-            let new = (product.to_owned(), into.clone());
-            if let Some(address) = self.addresses.pop(&old) {
-                self.addresses.get_or_insert(new.clone(), || address);
-            }
-            if let Some(made) = self.made.pop(&old)
-                && self.made.peek(&new).is_none_or(|it| it.last < made.last)
-            {
-                self.made.put(new, made);
-            }
-            for id in self.of.pop(&old).unwrap_or_default() {
-                self.hand_over(product, &id, &into);
-            }
+        // Whoever had the name last has it.
+        let before = Who::User(before);
+        if let Some(person) = self.people.peek_mut(&(product.to_owned(), before.clone())) {
+            person.names.retain(|it| it != from);
+            self.change(product, &before);
         }
+        let who = Who::User(into);
+        let mut further = vec![from.to_owned()];
+        let mut sessions = Vec::new();
+        let (mut address, mut made): (Option<String>, Option<Made>) = (None, None);
+        for old in [Who::Visitor(from.to_owned()), Who::User(from.to_owned())] {
+            let Some(old) = self.people.pop(&(product.to_owned(), old)) else { continue };
+            self.change(product, &old.who);
+            further.splice(0..0, old.names);
+            sessions.extend(old.sessions);
+            address = address.or(old.address);
+            made = later(made, old.made);
+        }
+        let person = self.person(product, &who, now);
+        if person.address.is_none() {
+            person.address = address;
+        }
+        person.made = later(person.made.take(), made);
+        for session in sessions {
+            self.add_session(product, &who, session);
+        }
+        for name in further {
+            self.add_name(product, &who, name);
+        }
+        self.change(product, &who);
+        self.bound();
         true
     }
 
@@ -179,169 +213,219 @@ impl People {
         now: Timestamp,
     ) -> Option<Known> {
         let known = self.known(product, session_id)?;
-        let session = self.sessions.peek_mut(&(product.to_owned(), session_id.to_owned()))?;
-        let who = (known.user_id.clone(), known.email.clone());
+        let who = self.owners.get(&(product.to_owned(), session_id.to_owned()))?.clone();
+        let person = self.people.peek_mut(&(product.to_owned(), who.clone()))?;
+        let session = person.sessions.iter_mut().find(|it| it.id == session_id)?;
+        let told = (known.user_id.clone(), known.email.clone());
         let now = now.as_secs_f64();
-        if session.told != who {
-            (session.told, session.told_at) = (who, now);
+        let is_other = session.told != told;
+        if is_other {
+            (session.told, session.told_at) = (told, now);
         }
         let is_news = session.told != (None, None) && now - session.told_at < LATELY;
+        if is_other {
+            self.change(product, &who);
+        }
         is_news.then_some(known)
     }
 
-    /// Who a session is.
+    /// Who a session is; `None` where it is nobody's.
     pub(crate) fn known(&self, product: &str, session_id: &str) -> Option<Known> {
-        let session = self.sessions.peek(&(product.to_owned(), session_id.to_owned()))?;
-        let of = |who: &Who| self.addresses.peek(&(product.to_owned(), who.clone())).cloned();
-        let (user_id, email) = match &session.owner {
-            Some(who @ Who::User(user)) => (Some(user.clone()), of(who)),
-            Some(who @ (Who::Address(_) | Who::Visitor(_))) => (None, of(who)),
-            None => (None, None),
+        let who = self.owners.get(&(product.to_owned(), session_id.to_owned()))?;
+        let person = self.people.peek(&(product.to_owned(), who.clone()))?;
+        let user_id = match who {
+            Who::User(user) => Some(user.clone()),
+            Who::Address(_) | Who::Visitor(_) => None,
         };
-        Some(Known { user_id, email })
+        Some(Known { user_id, email: person.address.clone() })
     }
 
     /// The latest sessions of the person that a name belongs to.
     pub(crate) fn sessions_of(&self, product: &str, name: &str) -> Vec<String> {
         let user = self.resolve(product, name.trim().to_owned());
-        self.of.peek(&(product.to_owned(), Who::User(user))).cloned().unwrap_or_default()
+        let person = self.people.peek(&(product.to_owned(), Who::User(user)));
+        person.map(|it| it.sessions.iter().map(|it| it.id.clone()).collect()).unwrap_or_default()
     }
 
-    /// Forgets somebody, under every name that led to them: what comes later is told without what was known.
-    pub(crate) fn forget(&mut self, product: &str, whom: &Whom<'_>) {
-        let here = |it: &str| it == product;
-        let mut gone: HashSet<Who> = match whom {
-            Whom::User(name) => {
-                let name = name.trim().to_owned();
-                HashSet::from([Who::User(self.resolve(product, name.clone())), Who::User(name)])
-            }
-            Whom::Email(address) => {
-                let address = address.trim().to_lowercase();
-                let same = |known: &String| known.trim().to_lowercase() == address;
-                let owners =
-                    self.addresses.iter().filter(|((of, _), known)| here(of) && same(known));
-                let owners: Vec<_> = owners.map(|((_, who), _)| who.clone()).collect();
-                owners.into_iter().chain([Who::Address(address)]).collect()
-            }
-            // Whose it was is still somebody.
-            Whom::Session(_) => HashSet::new(),
-        };
-        let leads: Vec<_> = self.merged.iter().filter(|((of, _), _)| here(of)).collect();
-        let leads =
-            leads.into_iter().filter(|(_, into)| gone.contains(&Who::User((*into).clone())));
-        let names: Vec<String> = leads.map(|((_, from), _)| from.clone()).collect();
-        gone.extend(
-            names.iter().cloned().flat_map(|name| [Who::Visitor(name.clone()), Who::User(name)]),
-        );
-        let theirs = |(of, session): &(&Scoped<String>, &Session)| {
-            let named = matches!(whom, Whom::Session(id) if of.1 == *id);
-            here(&of.0) && (named || session.owner.as_ref().is_some_and(|who| gone.contains(who)))
-        };
-        let sessions: Vec<_> =
-            self.sessions.iter().filter(theirs).map(|(key, _)| key.clone()).collect();
-        for key in &sessions {
-            self.sessions.pop(key);
-            for (_, ids) in self.of.iter_mut().filter(|((of, _), _)| here(of)) {
-                ids.retain(|id| *id != key.1);
-            }
+    /// Where the next question about a person goes on.
+    pub(crate) fn cursor(&self, product: &str, user: &str) -> Option<&str> {
+        let who = Who::User(self.resolve(product, user.to_owned()));
+        let cursor = self.people.peek(&(product.to_owned(), who))?.cursor.as_ref()?;
+        (cursor.user == user).then_some(&*cursor.text)
+    }
+
+    /// The next question about a person goes on there.
+    pub(crate) fn set_cursor(&mut self, product: &str, user: &str, text: String, now: Timestamp) {
+        if user.len() > LONGEST || text.len() > LONGEST_CURSOR {
+            return;
         }
-        for name in names {
-            self.merged.pop(&(product.to_owned(), name));
+        let who = Who::User(self.resolve(product, user.to_owned()));
+        self.person(product, &who, now).cursor = Some(Cursor { user: user.to_owned(), text });
+        self.change(product, &who);
+        self.bound();
+    }
+
+    /// Forgets somebody, under every name that led to them: what comes later is told without what was known. `false`:
+    /// nothing was known.
+    pub(crate) fn forget(&mut self, product: &str, whom: &Whom<'_>) -> bool {
+        let theirs = self.people.iter_mut().filter(|((of, _), _)| of == product);
+        let found: Vec<(Who, Left)> = theirs
+            .map(|((_, who), person)| (who.clone(), person.forget(whom)))
+            .filter(|(_, left)| *left != Left::All)
+            .collect();
+        for (who, left) in &found {
+            if *left == Left::Nothing
+                && let Some(person) = self.people.pop(&(product.to_owned(), who.clone()))
+            {
+                self.drop_names(product, &person);
+            }
+            self.change(product, who);
         }
-        for who in gone {
-            let key = (product.to_owned(), who);
-            self.of.pop(&key);
-            self.made.pop(&key);
-            self.addresses.pop(&key);
+        if let Whom::Session(id) = whom {
+            self.owners.remove(&(product.to_owned(), (*id).to_owned()));
         }
+        !found.is_empty()
     }
 
     /// The name that a name leads to.
     fn resolve(&self, product: &str, name: String) -> String {
-        let mut name = name;
-        for _ in 0..STEPS {
-            match self.merged.peek(&(product.to_owned(), name.clone())) {
-                Some(next) => name = next.clone(),
-                None => break,
-            }
-        }
-        name
+        let key = (product.to_owned(), name);
+        self.merged.get(&key).cloned().unwrap_or(key.1)
     }
 
-    fn visitor(&mut self, product: &str, visitor: String) -> Who {
-        // A name that is used isn't forgotten.
-        if self.merged.get(&(product.to_owned(), visitor.clone())).is_some() {
-            return Who::User(self.resolve(product, visitor));
+    fn visitor(&self, product: &str, visitor: String) -> Who {
+        match self.merged.get(&(product.to_owned(), visitor.clone())) {
+            Some(user) => Who::User(user.clone()),
+            None => Who::Visitor(visitor),
         }
-        Who::Visitor(visitor)
+    }
+
+    fn change(&mut self, product: &str, who: &Who) {
+        self.changed.insert((product.to_owned(), who.clone()));
+    }
+
+    /// Somebody who turned up.
+    fn person(&mut self, product: &str, who: &Who, now: Timestamp) -> &mut Person {
+        let key = (product.to_owned(), who.clone());
+        let is_stored = self.people.peek(&key).is_some_and(|it| now.since(it.at) < HOUR);
+        if !is_stored {
+            self.changed.insert(key.clone());
+        }
+        let person = self.people.get_or_insert_mut(key, || Person::new(who.clone(), now));
+        if !is_stored {
+            person.at = now;
+        }
+        person
     }
 
     /// The tool's session, or one beside it where that is somebody else's.
-    fn of_tool(&mut self, product: &str, session: String, who: Option<&Who>) -> String {
-        let Some(who) = who else { return session };
-        let owner = self
-            .sessions
-            .get(&(product.to_owned(), session.clone()))
-            .and_then(|it| it.owner.clone());
-        match owner {
-            Some(owner) if owner != *who && !is_same_by_address(&owner, who) => {
-                let beside = format!("{session}~");
-                let theirs = self.of.get(&(product.to_owned(), who.clone())).into_iter().flatten();
-                let known = theirs.into_iter().find(|it| it.starts_with(&beside)).cloned();
+    fn of_tool(&self, product: &str, session: String, who: &Who) -> String {
+        let key = (product.to_owned(), session);
+        match self.owners.get(&key) {
+            Some(owner) if owner != who && !is_same_by_address(owner, who) => {
+                let beside = format!("{}~", key.1);
+                let theirs = self.people.peek(&(key.0, who.clone()));
+                let theirs = theirs.into_iter().flat_map(|it| &it.sessions);
+                let known = theirs.map(|it| &it.id).find(|it| it.starts_with(&beside)).cloned();
                 known.unwrap_or_else(|| beside + &mark(product, who))
             }
-            Some(_) | None => session,
+            Some(_) | None => key.1,
         }
     }
 
     /// The session of somebody whose tool has none.
-    fn of_gap(&mut self, product: &str, who: &Who, now: Timestamp) -> String {
-        let now = now.as_secs_f64();
-        let key = (product.to_owned(), who.clone());
-        if let Some(made) = self.made.get_mut(&key)
+    fn of_gap(&mut self, product: &str, who: &Who, at: Timestamp) -> String {
+        let now = at.as_secs_f64();
+        let person = self.person(product, who, at);
+        if let Some(made) = &mut person.made
             && now - made.last < GAP
         {
             made.last = made.last.max(now);
-            return made.id.clone();
+            let id = made.id.clone();
+            if made.last - made.stored >= MINUTE {
+                made.stored = made.last;
+                self.change(product, who);
+            }
+            return id;
         }
         let id = format!("made-{}-{:.0}", mark(product, who), now);
-        self.made.put(key, Made { id: id.clone(), last: now });
+        person.made = Some(Made { id: id.clone(), last: now, stored: now });
+        self.change(product, who);
         id
     }
 
     /// Puts down whose a session is.
-    fn own(&mut self, product: &str, session_id: &str, who: Option<&Who>) {
-        let key = (product.to_owned(), session_id.to_owned());
-        let fresh = || Session { owner: None, told: (None, None), told_at: 0.0 };
-        let session = self.sessions.get_or_insert_mut(key, fresh);
-        let Some(who) = who else { return };
-        let replaces = match (&session.owner, who) {
-            (None, _) => true,
+    fn own(&mut self, product: &str, session_id: &str, who: &Who) {
+        let owner = self.owners.get(&(product.to_owned(), session_id.to_owned())).cloned();
+        let session = match (owner, who) {
+            (None, _) => Session { id: session_id.to_owned(), told: (None, None), told_at: 0.0 },
             // Somebody whose address was known, and now their name.
-            (Some(Who::Address(_)), Who::User(_)) => true,
-            (Some(_), _) => false,
-        };
-        if replaces {
-            session.owner = Some(who.clone());
-            self.remember(product, who, session_id);
-        }
-    }
-
-    fn hand_over(&mut self, product: &str, session_id: &str, to: &Who) {
-        if let Some(session) = self.sessions.get_mut(&(product.to_owned(), session_id.to_owned())) {
-            session.owner = Some(to.clone());
-            self.remember(product, to, session_id);
-        }
-    }
-
-    fn remember(&mut self, product: &str, who: &Who, session_id: &str) {
-        let ids = self.of.get_or_insert_mut((product.to_owned(), who.clone()), Vec::new);
-        if !ids.iter().any(|it| it == session_id) {
-            if ids.len() == SESSIONS {
-                ids.remove(0);
+            (Some(before @ Who::Address(_)), Who::User(_)) => {
+                let Some(session) = self.take_session(product, &before, session_id) else { return };
+                session
             }
-            ids.push(session_id.to_owned());
+            (Some(_), _) => return,
+        };
+        self.add_session(product, who, session);
+    }
+
+    fn take_session(&mut self, product: &str, who: &Who, session_id: &str) -> Option<Session> {
+        let person = self.people.peek_mut(&(product.to_owned(), who.clone()))?;
+        let at = person.sessions.iter().position(|it| it.id == session_id)?;
+        let session = person.sessions.remove(at);
+        self.change(product, who);
+        Some(session)
+    }
+
+    fn add_session(&mut self, product: &str, who: &Who, session: Session) {
+        let Some(person) = self.people.peek_mut(&(product.to_owned(), who.clone())) else { return };
+        let id = session.id.clone();
+        person.sessions.push(session);
+        let over = person.sessions.len().saturating_sub(OF_ONE);
+        for gone in person.sessions.drain(..over) {
+            self.owners.remove(&(product.to_owned(), gone.id));
         }
+        self.owners.insert((product.to_owned(), id), who.clone());
+        self.change(product, who);
+    }
+
+    fn add_name(&mut self, product: &str, who: &Who, name: String) {
+        let Who::User(user) = who else { return };
+        let Some(person) = self.people.peek_mut(&(product.to_owned(), who.clone())) else { return };
+        person.names.retain(|it| *it != name);
+        person.names.push(name.clone());
+        let over = person.names.len().saturating_sub(OF_ONE);
+        for gone in person.names.drain(..over) {
+            self.merged.remove(&(product.to_owned(), gone));
+        }
+        self.merged.insert((product.to_owned(), name), user.clone());
+    }
+
+    /// Forgets those who were used the longest time ago, where there are too many.
+    fn bound(&mut self) {
+        while self.people.len() > REMEMBERED || self.owners.len() + self.merged.len() > NAMES {
+            let Some(((product, who), person)) = self.people.pop_lru() else { return };
+            self.drop_names(&product, &person);
+            self.change(&product, &who);
+        }
+    }
+
+    /// Has nothing lead to somebody any more.
+    fn drop_names(&mut self, product: &str, person: &Person) {
+        for session in &person.sessions {
+            self.owners.remove(&(product.to_owned(), session.id.clone()));
+        }
+        for name in &person.names {
+            self.merged.remove(&(product.to_owned(), name.clone()));
+        }
+    }
+}
+
+/// The session in which something happened last.
+fn later(one: Option<Made>, other: Option<Made>) -> Option<Made> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(if other.last > one.last { other } else { one }),
+        (one, other) => one.or(other),
     }
 }
 
@@ -362,63 +446,6 @@ fn is_same_by_address(owner: &Who, who: &Who) -> bool {
         (Who::Address(_), Who::User(_)) | (Who::User(_), Who::Address(_)) => true,
         (Who::User(_) | Who::Visitor(_) | Who::Address(_), _) => false,
     }
-}
-
-/// What is remembered, as it is stored.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(default)]
-struct Stored {
-    sessions: Vec<(Scoped<String>, Session)>,
-    of: Vec<(Scoped<Who>, Vec<String>)>,
-    made: Vec<(Scoped<Who>, Made)>,
-    merged: Vec<(Scoped<String>, String)>,
-    addresses: Vec<(Scoped<Who>, String)>,
-}
-
-impl Serialize for People {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Stored {
-            sessions: entries(&self.sessions),
-            of: entries(&self.of),
-            made: entries(&self.made),
-            merged: entries(&self.merged),
-            addresses: entries(&self.addresses),
-        }
-        .serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for People {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let stored = Stored::deserialize(deserializer)?;
-        Ok(Self {
-            sessions: cache(stored.sessions),
-            of: cache(stored.of),
-            made: cache(stored.made),
-            merged: cache(stored.merged),
-            addresses: cache(stored.addresses),
-        })
-    }
-}
-
-/// A cache that is bounded and takes no memory before it has something in it.
-fn empty<K: std::hash::Hash + Eq, V>() -> LruCache<K, V> {
-    let mut cache = LruCache::unbounded();
-    cache.resize(REMEMBERED);
-    cache
-}
-
-/// The entries, what was used the longest time ago first.
-fn entries<K: Clone + std::hash::Hash + Eq, V: Clone>(cache: &LruCache<K, V>) -> Vec<(K, V)> {
-    cache.iter().rev().map(|(key, value)| (key.clone(), value.clone())).collect()
-}
-
-fn cache<K: std::hash::Hash + Eq, V>(entries: Vec<(K, V)>) -> LruCache<K, V> {
-    let mut cache = empty();
-    for (key, value) in entries {
-        cache.put(key, value);
-    }
-    cache
 }
 
 #[cfg(test)]

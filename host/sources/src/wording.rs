@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde::{Deserialize, Serialize};
 use sidenote_core::clock::Timestamp;
+use sidenote_core::rows::Change;
 use sidenote_core::session::event_time;
 use sidenote_core::session::identity::Names;
 use sidenote_core::session::payload::{Action, ActionsPayload};
@@ -23,18 +23,53 @@ const MOST_PRODUCTS: usize = 1024;
 const AHEAD: f64 = 60.0;
 
 /// What is remembered between batches: who is who, which session is whose, what the product calls itself. It is
-/// bounded, and can be stored.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(default)]
+/// bounded. Who is who can be stored; what pages are called is learned again.
+#[derive(Default)]
 pub struct Memory {
     people: People,
     titles: HashMap<String, Titles>,
 }
 
 impl Memory {
-    /// Forgets somebody who is erased: names, addresses, sessions. What they did isn't remembered here.
-    pub fn forget(&mut self, product: &str, whom: &Whom<'_>) {
-        self.people.forget(product, whom);
+    /// Who is who, as it was stored: rows of [`Table::SourcePerson`](sidenote_core::rows::Table::SourcePerson) with their
+    /// products. What can't be read is left out.
+    pub fn load<'a>(rows: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+        Self { people: People::load(rows), titles: HashMap::new() }
+    }
+
+    /// The rows of whoever changed since it was asked last, of a source of this name. They belong into the commit of what
+    /// was put into words since.
+    ///
+    /// ```
+    /// use sidenote_core::clock::Timestamp;
+    /// use sidenote_core::rows::Change;
+    /// use sidenote_sources::Memory;
+    ///
+    /// let mut memory = Memory::default();
+    /// memory.set_cursor("shop", "u-1", "page 7".into(), Timestamp(0));
+    /// let changes = memory.changes("crm");
+    /// let [Change::Put(key, row)] = &*changes else { panic!("{changes:?}") };
+    /// let memory = Memory::load([(&*key.group.1, &**row)]);
+    /// assert_eq!(memory.cursor("shop", "u-1"), Some("page 7"));
+    /// ```
+    pub fn changes(&mut self, source: &str) -> Vec<Change> {
+        self.people.changes(source)
+    }
+
+    /// Where the next question about a person goes on, whom the product names so.
+    pub fn cursor(&self, product: &str, user: &str) -> Option<&str> {
+        self.people.cursor(product, user)
+    }
+
+    /// The next question about a person goes on there. A cursor of more than 1 KiB isn't remembered.
+    pub fn set_cursor(&mut self, product: &str, user: &str, cursor: String, now: Timestamp) {
+        self.people.set_cursor(product, user, cursor, now);
+    }
+
+    /// Forgets somebody who is erased: names, addresses, sessions. What they did isn't remembered here. `false`: nothing
+    /// was known of them.
+    pub fn forget(&mut self, product: &str, whom: &Whom<'_>) -> bool {
+        self.people.forget(product, whom)
     }
 }
 
@@ -113,7 +148,7 @@ impl Wording {
         // First, so that the event which says it finds the visitor's session rather than begin one of the person's.
         let mut persons = Vec::new();
         for merge in batch.merges {
-            memory.people.merge(&product, &merge.from, &merge.into, &self.names);
+            memory.people.merge(&product, (&merge.from, &merge.into), &self.names, now);
             persons.push(merge.into);
         }
         for mut event in batch.events {

@@ -28,6 +28,8 @@ pub struct PluginSource {
     pub poll_every: Option<Duration>,
     /// Whether it is asked for what a person did when they open a conversation.
     pub ask_when_opened: bool,
+    /// How long after that it is asked once more: what they did may still be on its way to whoever is asked.
+    pub ask_again_after: Duration,
     /// What the words are made by.
     pub words: Settings,
 }
@@ -43,6 +45,7 @@ impl Default for PluginSource {
             max_bytes: 16 << 20,
             poll_every: None,
             ask_when_opened: false,
+            ask_again_after: Duration::from_secs(30),
             words: Settings::default(),
         }
     }

@@ -39,6 +39,7 @@ pub(super) fn plugin_source(section: Section<'_>) -> Option<PluginSource> {
             default.ask_when_opened,
             scalar::boolean,
         ),
+        ask_again_after: section.scalar_or("ask_again_after", default.ask_again_after, again),
         words: words(&section),
     };
     if section.is_present() && !section.is_asked() {
@@ -121,6 +122,15 @@ fn interval(value: Scalar<'_>) -> Result<Duration, Refusal> {
         return Err(Refusal::value("it is less than a second", "write \"1s\" or more"));
     }
     Ok(interval)
+}
+
+/// Not so late that nobody waits for it.
+fn again(value: Scalar<'_>) -> Result<Duration, Refusal> {
+    let pause = scalar::duration(value)?;
+    if pause > Duration::from_secs(600) {
+        return Err(Refusal::value("it is more than ten minutes", "write \"10m\" or less"));
+    }
+    Ok(pause)
 }
 
 /// What the words are made by, checked.

@@ -10,23 +10,20 @@ use crate::engine::backlog;
 use crate::engine::core::audit::{Act, Deed, Subject, SubjectKind};
 use crate::engine::core::keys::KeyTable;
 use crate::engine::core::link::{LinkCommand, LinkError, Linked, Who};
-use crate::engine::core::rows::{read, source_group};
-use crate::engine::core::{
-    Backlog, Command, Counters, Decision, Gate, NoteRef, PollMark, Settings, SourcePage,
-};
+use crate::engine::core::{Backlog, Command, Counters, Decision, Gate, NoteRef, Settings};
 use crate::engine::feed::{Feed, Listeners};
 use crate::engine::inbox::{self, Asked, Change, Closed, Input, Reply, Summary, Swap};
 use crate::engine::latest::{Attempted, Latest};
 use crate::engine::progress::Turns;
 use crate::engine::state::StoreState;
 use crate::engine::tap::{Follower, Tap, TooMany};
-use crate::ids::{PluginName, ProductId, SessionId, SessionKey, shown};
+use crate::ids::{ProductId, SessionId, SessionKey, shown};
 use crate::outbox::account::AccountState;
 use crate::post::Post;
 use crate::session::payload::{ActionsPayload, Payload, SummaryPayload};
 use crate::session::state::Covers;
 use crate::session::text::printable;
-use crate::store::{Store, StoreError, Table};
+use crate::store::Store;
 
 /// Inputs that can wait.
 pub(super) const INBOX: usize = 1024;
@@ -173,40 +170,6 @@ impl Handle {
         let covers = Covers::Next(replaces);
         self.submit_summary(key, text, covers, forwarded_at, bytes, Some(reply)).await?;
         committed.await.map(|_| true).map_err(|_| Closed)
-    }
-
-    /// Hands over what a source brought, and where its next question goes on: all of it in one commit, after which it
-    /// returns. `mark` names the source. Batches of nobody, or of products that aren't configured, are counted and left
-    /// out.
-    ///
-    /// # Errors
-    /// The engine has ended.
-    pub async fn accept_page(
-        &self,
-        batches: Vec<(ActionsPayload, usize)>,
-        mark: Option<(PluginName, PollMark)>,
-    ) -> Result<(), Closed> {
-        let whole = batches.iter().map(|(_, bytes)| *bytes).sum();
-        let usable =
-            |(batch, bytes)| Some((self.named(&batch)?, ActionsPayload::printable(batch), bytes));
-        let batches: Vec<_> = batches.into_iter().filter_map(usable).collect();
-        if batches.is_empty() && mark.is_none() {
-            return Ok(());
-        }
-        let (accepted, committed) = oneshot::channel();
-        let command = Command::Page(SourcePage { batches, mark });
-        self.hand_over(command, Reply::Accepted(accepted), whole).await?;
-        committed.await.map_err(|_| Closed)
-    }
-
-    /// Where a source that is asked goes on, as it was committed last.
-    ///
-    /// # Errors
-    /// The store can't be read.
-    pub async fn poll_mark(&self, plugin: &PluginName) -> Result<Option<PollMark>, StoreError> {
-        let rows = self.store.load(Table::Source, &[source_group(plugin)]).await?;
-        let row = rows.iter().flatten().find(|(number, _)| *number == 0);
-        Ok(row.and_then(|(number, value)| read(Table::Source, *number, value)))
     }
 
     /// Links a session to a conversation; returns after the commit.
@@ -369,7 +332,7 @@ impl Handle {
     }
 
     /// The session of a batch, where it can be used; counted and told of where not.
-    fn named(&self, batch: &ActionsPayload) -> Option<SessionKey> {
+    pub(super) fn named(&self, batch: &ActionsPayload) -> Option<SessionKey> {
         let Some(session) = batch.session_id.as_deref().and_then(|id| self.session(id)) else {
             count_drop(&self.counters.dropped_no_session, batch, "it has no usable session id");
             return None;
@@ -407,7 +370,12 @@ impl Handle {
     }
 
     /// Puts a command of so many bytes into the inbox, as soon as it has the capacity.
-    async fn hand_over(&self, command: Command, reply: Reply, bytes: usize) -> Result<(), Closed> {
+    pub(super) async fn hand_over(
+        &self,
+        command: Command,
+        reply: Reply,
+        bytes: usize,
+    ) -> Result<(), Closed> {
         let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).clamp(1, INBOX_KIB);
         let capacity = self.capacity.clone().acquire_many_owned(kib).await.map_err(|_| Closed)?;
         let asked = Asked { command, reply, capacity: Some(capacity), deed: None };

@@ -17,6 +17,7 @@
 
 mod away;
 mod backlog;
+mod brought;
 mod calls;
 mod commit;
 mod driver;

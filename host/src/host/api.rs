@@ -638,7 +638,7 @@ impl Backend for ApiBackend {
             false => {
                 let erased = self.engine.on_behalf_of(by.clone()).erase(erasure).await;
                 // Whatever became of the rows: it can be asked for again.
-                self.sources.forget(erasure);
+                self.sources.forget(erasure).await?;
                 erased
             }
         }
@@ -746,7 +746,7 @@ impl Backend for ApiBackend {
             let subject = Subject::User(id.to_owned());
             let erasure = Erasure { product: product.clone(), subject, keep_notes: true };
             erased.add(engine.reset(&erasure).await?);
-            self.sources.forget(&erasure);
+            self.sources.forget(&erasure).await?;
         }
         if let Some(recent) = self.recent() {
             recent.caught_up(self.engine.feed_position()).await;

@@ -13,15 +13,18 @@
 //! | `unpack` | a body that was packed, within a bound |
 //! | `rates` | how much one key may send |
 //! | `seen` | which events were accepted before |
+//! | `told` | what a source remembers, read from the store when it is needed first |
+//! | `commits` | one commit for all that came, with what is remembered of it |
 //! | `counts` | what is counted |
 //! | `source` | one source: its rules, its words, what it remembers |
 //! | `service` | the way of a request, and of a page that was asked for |
 //! | [`rehearsal`] | what would come of a request, for whoever tries a source out |
 //! | `polls`, `subjects` | when plugins are asked, and about whom |
 //!
-//! A source remembers in memory which events it was told, and who is who; where a source that is asked goes on is in
-//! the store, in the commit that has the events.
+//! Which events a source was told, who is who, and where one that is asked goes on are rows of the store, in the commit that has
+//! the events.
 
+mod commits;
 pub(crate) mod cors;
 mod counts;
 mod keys;
@@ -32,6 +35,7 @@ mod seen;
 mod service;
 mod source;
 mod subjects;
+mod told;
 mod unpack;
 
 pub(crate) use counts::{REASONS, REQUESTS};

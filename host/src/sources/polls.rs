@@ -9,8 +9,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::commits::{GoesOn, NotAccepted};
 use super::counts::Left;
-use super::service::{NotAccepted, SourceService};
+use super::service::SourceService;
 use super::source::Source;
 use crate::backoff::Backoff;
 use crate::engine::core::PollMark;
@@ -30,8 +31,6 @@ const COMMIT: Duration = Duration::from_secs(30);
 const PAGES: usize = 1000;
 /// Longest pause behind failures, where the source is asked more often.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-/// When a person is asked about once more: what they did may still be on its way to whoever is asked.
-const AGAIN: Duration = Duration::from_secs(30);
 
 /// When a source is asked next.
 struct Turn {
@@ -165,7 +164,7 @@ impl SourceService {
             let page = self.ask_once(source, None, cursor.as_deref()).await?;
             let next = page.cursor.clone().or_else(|| cursor.clone());
             let moves = next != cursor;
-            let mark = || PollMark { cursor: next.clone(), at: self.clock().now() };
+            let mark = || GoesOn::All(PollMark { cursor: next.clone(), at: self.clock().now() });
             let more = page.more;
             self.take_page(source, page, &usual, moves.then(mark)).await?;
             // What says that there is more and doesn't go on would be asked for ever.
@@ -190,7 +189,7 @@ impl SourceService {
                 let Some(asking) = self.subjects().begin(name, &subject) else { continue };
                 let (service, source, link) = (self.clone(), source.clone(), link.clone());
                 self.under_way().spawn(async move {
-                    for pause in [Duration::ZERO, AGAIN] {
+                    for pause in [Duration::ZERO, source.rules.ask_again_after] {
                         sleep(pause).await;
                         service.ask_about(&source, &subject, &link).await;
                     }
@@ -202,8 +201,11 @@ impl SourceService {
 
     async fn ask_about(&self, source: &Arc<Source>, subject: &PollSubject, link: &LinkCommand) {
         let asked = async {
-            let page = self.ask_once(source, Some(subject), None).await?;
-            self.take_page(source, page, &subject.product, None).await
+            let cursor = self.cursor_of(source, subject).await?;
+            let page = self.ask_once(source, Some(subject), cursor.as_deref()).await?;
+            let next = page.cursor.clone().filter(|next| Some(next) != cursor.as_ref());
+            let goes_on = next.map(|next| GoesOn::Of(subject.clone(), next));
+            self.take_page(source, page, &subject.product, goes_on).await
         };
         match asked.await {
             Ok(()) => {
@@ -213,6 +215,17 @@ impl SourceService {
             }
             Err(error) => self.tell(&source.name, &error),
         }
+    }
+
+    /// Where the question about a person goes on.
+    async fn cursor_of(
+        &self,
+        source: &Source,
+        subject: &PollSubject,
+    ) -> Result<Option<String>, NotAccepted> {
+        let turn = source.told.turn(self.engine(), &source.name).await?;
+        let cursor = turn.memory.cursor(subject.product.as_str(), &subject.user);
+        Ok(cursor.map(str::to_owned))
     }
 
     async fn ask_once(
@@ -237,12 +250,12 @@ impl SourceService {
         source: &Arc<Source>,
         page: EventsPage,
         usual: &ProductId,
-        mark: Option<PollMark>,
+        goes_on: Option<GoesOn>,
     ) -> Result<(), NotAsked> {
         let left_out = page.ignored.iter().map(|(_, count)| u64::from(*count)).sum();
         self.counts().leave_out(Left::Plugin, left_out);
-        let products = source.products();
-        self.accept(source, page.batches, (usual, &products), mark, COMMIT).await?;
+        let (products, deadline) = (source.products(), Instant::now() + COMMIT);
+        self.accept(source, page.batches, (usual, products), goes_on, deadline).await?;
         Ok(())
     }
 }

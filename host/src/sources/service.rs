@@ -4,22 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use sidenote_sources::{Batch, Whom};
-use tokio::sync::{Semaphore, oneshot};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use super::counts::{Counts, Left, Outcome};
 use super::keys::Holder;
-use super::seen::UnderWay;
-use super::source::{Ready, Source};
+use super::source::Source;
 use super::subjects::Subjects;
 use crate::clock::Clock;
 use crate::config::{Config, PluginSource};
-use crate::engine::core::PollMark;
-use crate::engine::erase::{Erasure, Subject};
 use crate::engine::{Handle, StoreState};
-use crate::ids::{PluginName, ProductId};
+use crate::ids::PluginName;
 use crate::plugin::{
     EventsReceived, Registry, SourceAnswer, SourceError, SourceRejection, SourceRequest,
 };
@@ -31,8 +27,6 @@ const TOGETHER: usize = 256;
 const PATIENCE: Duration = Duration::from_secs(9);
 /// When a client shall send again what could not be accepted.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
-/// So many events are put into words beside other work; more of them on a thread of their own.
-const FEW: usize = 200;
 
 /// A request to a source. Nothing of it was checked but that its body is within the bound.
 #[derive(Debug, Clone)]
@@ -92,15 +86,6 @@ struct Shared {
     subjects: Subjects,
 }
 
-/// What couldn't be accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NotAccepted {
-    /// The same events are being accepted.
-    UnderWay,
-    /// The store takes nothing, or takes too long.
-    Store,
-}
-
 impl SourceService {
     pub(crate) fn new(
         engine: Handle,
@@ -140,16 +125,6 @@ impl SourceService {
     /// What a source accepts, as it is configured; `None` where there is none of this name.
     pub(crate) fn rules(&self, name: &str) -> Option<PluginSource> {
         self.sources().get(name).map(|source| source.rules.clone())
-    }
-
-    /// Forgets somebody who is erased: what comes of them later is told without what was known.
-    pub(crate) fn forget(&self, erasure: &Erasure) {
-        let whom = match &erasure.subject {
-            Subject::User(id) => Whom::User(id),
-            Subject::Email(address) => Whom::Email(address),
-            Subject::Session(id) => Whom::Session(id.as_str()),
-        };
-        self.sources().values().for_each(|source| source.forget(&erasure.product, &whom));
     }
 
     pub(crate) fn totals(&self) -> super::counts::Totals {
@@ -252,9 +227,8 @@ impl SourceService {
         }
         let left_out = ignored.iter().map(|(_, count)| u64::from(*count)).sum();
         self.0.counts.leave_out(Left::Plugin, left_out);
-        let products = BTreeSet::from([&holder.product]);
-        let left = deadline.saturating_duration_since(Instant::now());
-        let accepted = self.accept(&source, batches, (&holder.product, &products), None, left);
+        let products = BTreeSet::from([holder.product.clone()]);
+        let accepted = self.accept(&source, batches, (&holder.product, products), None, deadline);
         let accepted = accepted.await;
         tracing::debug!(source = %name, key = holder.name, late = ?now, "source: a request was dealt with");
         drop(permit);
@@ -271,54 +245,6 @@ impl SourceService {
             });
             Refusal::Unavailable { retry_after }
         })
-    }
-
-    /// Stores what events mean, and where a source goes on, in one commit. Waits for it as long as `patience` is; it goes
-    /// on beyond that.
-    pub(super) async fn accept(
-        &self,
-        source: &Arc<Source>,
-        batches: Vec<Batch>,
-        (usual, allowed): (&ProductId, &BTreeSet<&ProductId>),
-        mark: Option<PollMark>,
-        patience: Duration,
-    ) -> Result<(), NotAccepted> {
-        let now = self.0.clock.now();
-        let events: usize = batches.iter().map(|batch| batch.events.len()).sum();
-        let ready = if events <= FEW {
-            source.ready(batches, (usual, allowed), &self.0.counts, now)
-        } else {
-            let (service, source) = (self.clone(), source.clone());
-            let (usual, allowed) =
-                (usual.clone(), allowed.iter().map(|it| (*it).clone()).collect());
-            let worded = tokio::task::spawn_blocking(move || {
-                let allowed: BTreeSet<ProductId> = allowed;
-                let allowed = allowed.iter().collect();
-                source.ready(batches, (&usual, &allowed), service.counts(), now)
-            });
-            worded.await.map_err(|_| NotAccepted::Store)?
-        };
-        let Ready { batches, claim } = ready.map_err(|UnderWay| NotAccepted::UnderWay)?;
-        let mark = mark.map(|mark| (source.name.clone(), mark));
-        if batches.is_empty() && mark.is_none() {
-            claim.keep();
-            return Ok(());
-        }
-        let (told, committed) = oneshot::channel();
-        let engine = self.0.engine.clone();
-        self.0.under_way.spawn(async move {
-            let accepted = engine.accept_page(batches, mark).await;
-            if accepted.is_ok() {
-                claim.keep();
-            }
-            if told.send(accepted.is_ok()).is_err() {
-                tracing::debug!("source: who sent something didn't wait for its commit");
-            }
-        });
-        match timeout(patience, committed).await {
-            Ok(Ok(true)) => Ok(()),
-            Ok(Ok(false) | Err(_)) | Err(_) => Err(NotAccepted::Store),
-        }
     }
 
     /// What a plugin's failure is to the sender. Nothing that it says is told but its words for a body that it can't read.

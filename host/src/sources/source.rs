@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sidenote_sources::{Batch, Memory, SettingsError, Whom, Wording};
+use sidenote_sources::{Batch, Memory, SettingsError, Wording};
 
 use super::counts::{Counts, Left};
 use super::keys::Keys;
 use super::rates::{Rate, Rates};
 use super::seen::{Claim, Seen, UnderWay};
+use super::told::Told;
 use crate::clock::Timestamp;
 use crate::config::PluginSource;
 use crate::ids::{PluginName, ProductId};
@@ -22,21 +23,14 @@ pub(super) struct Source {
     pub(super) rules: PluginSource,
     pub(super) keys: Keys,
     wording: Wording,
-    remembered: Remembered,
-}
-
-/// What stays when the configuration changes.
-#[derive(Clone, Default)]
-struct Remembered {
-    seen: Seen,
-    memory: Arc<Mutex<Memory>>,
+    /// What it was told so far, and who is who.
+    pub(super) told: Told,
     rates: Arc<Mutex<Rates>>,
 }
 
 /// Batches of actions that wait for their commit, each with its size.
 pub(super) struct Ready {
     pub(super) batches: Vec<(ActionsPayload, usize)>,
-    /// To be kept behind the commit.
     pub(super) claim: Claim,
 }
 
@@ -52,8 +46,9 @@ impl Source {
         before: Option<&Self>,
     ) -> Result<Self, SettingsError> {
         let wording = Wording::new(&rules.words)?.with_names(names.clone());
-        let remembered = before.map(|it| it.remembered.clone()).unwrap_or_default();
-        Ok(Self { name, keys: Keys::of(&rules.keys), rules, wording, remembered })
+        let told = before.map(|it| it.told.clone()).unwrap_or_default();
+        let rates = before.map(|it| it.rates.clone()).unwrap_or_default();
+        Ok(Self { name, keys: Keys::of(&rules.keys), rules, wording, told, rates })
     }
 
     /// Takes a request of so many bytes from what a key may send.
@@ -63,20 +58,14 @@ impl Source {
     pub(super) fn take(&self, key: &str, bytes: usize, now: Timestamp) -> Result<(), Duration> {
         let PluginSource { max_requests, max_bytes, .. } = self.rules;
         let rate = Rate { requests: f64::from(max_requests), bytes: max_bytes as f64 };
-        let mut rates = self.remembered.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         rates.take(key, bytes, rate, now)
     }
 
-    /// Forgets somebody who is erased.
-    pub(super) fn forget(&self, product: &ProductId, whom: &Whom<'_>) {
-        let mut memory = self.remembered.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        memory.forget(product.as_str(), whom);
-    }
-
     /// The products that its events may be of.
-    pub(super) fn products(&self) -> BTreeSet<&ProductId> {
+    pub(super) fn products(&self) -> BTreeSet<ProductId> {
         let of_keys = self.rules.keys.values().map(|key| &key.product);
-        of_keys.chain(&self.rules.product).collect()
+        of_keys.chain(&self.rules.product).cloned().collect()
     }
 
     /// Makes what is to be stored of batches: without repeats and without those of products that aren't `allowed`, in
@@ -86,8 +75,9 @@ impl Source {
     /// [`UnderWay`]; nothing is remembered then.
     pub(super) fn ready(
         &self,
+        (seen, memory): (&Seen, &mut Memory),
         mut batches: Vec<Batch>,
-        (usual, allowed): (&ProductId, &BTreeSet<&ProductId>),
+        (usual, allowed): (&ProductId, &BTreeSet<ProductId>),
         counts: &Counts,
         now: Timestamp,
     ) -> Result<Ready, UnderWay> {
@@ -99,14 +89,13 @@ impl Source {
                 batch.merges.clear();
             }
         }
-        let (claim, repeats) = self.remembered.seen.claim(&mut batches)?;
+        let (claim, repeats) = seen.claim(&mut batches)?;
         counts.leave_out(Left::Repeated, repeats);
         let mut ready = Vec::new();
-        let mut memory = self.remembered.memory.lock().unwrap_or_else(PoisonError::into_inner);
         for batch in batches.into_iter().filter(|it| !it.events.is_empty() || !it.merges.is_empty())
         {
             let events = batch.events.len() as u64;
-            let worded = self.wording.words(&mut memory, batch, usual.as_str(), now);
+            let worded = self.wording.words(memory, batch, usual.as_str(), now);
             let mut unsaid = 0;
             for (reason, count) in worded.left_out {
                 counts.unsaid(reason, u64::from(count));

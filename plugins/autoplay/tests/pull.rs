@@ -52,6 +52,29 @@ fn a_person_is_asked_about_and_each_action_is_known_again() {
 }
 
 #[test]
+fn what_was_found_long_before_is_left_out_and_what_may_have_come_late_is_not() {
+    let action = |at: u32| format!(r#"{{"title": "At {at}", "timestamp_start": {at}}}"#);
+    let told = [1_000_000, 1_000_700, 1_001_000, 4_000_000_000].map(action).join(",");
+    let told = format!(r#"{{"actions": [{told}, {{"title": "Timeless"}}]}}"#);
+    host().respond(200, &told).respond(200, &told).respond(200, &told).respond(404, "").install();
+    let ask = |cursor: Option<&str>| {
+        let page = Autoplay::poll(test::call(), asked("u"), cursor.map(str::to_owned)).unwrap();
+        let titles: Vec<_> = page.batches.iter().flat_map(|batch| &batch.events).collect();
+        let titles: Vec<_> = titles.into_iter().map(|event| event.title.clone()).collect();
+        (titles, page.ignored.iter().map(|it| it.count).sum::<u32>(), page.cursor)
+    };
+    let (titles, ignored, cursor) = ask(None);
+    assert_eq!((titles.len(), ignored), (5, 0));
+    let ahead: f64 = cursor.unwrap().parse().unwrap();
+    assert!(ahead < 4e9, "a clock that is ahead hides nothing: {ahead}");
+    let (titles, ignored, cursor) = ask(Some("1001000.5"));
+    assert_eq!(titles, ["At 1000700", "At 1001000", "At 4000000000", "Timeless"]);
+    assert_eq!((ignored, cursor.unwrap().parse::<f64>().unwrap() < 4e9), (1, true));
+    assert_eq!(ask(Some("no number")).0.len(), 5);
+    assert_eq!(ask(Some("7")).2, None, "nobody is known there any more; the host keeps its own");
+}
+
+#[test]
 fn nobody_is_an_empty_page_and_a_wrong_key_a_failure() {
     host().respond(404, "").respond(200, "{}").respond(401, "").respond(200, "no").install();
     assert_eq!(Autoplay::poll(test::call(), asked("u"), None), Ok(Page::default()));

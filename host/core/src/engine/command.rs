@@ -18,6 +18,7 @@ use crate::ids::{PluginName, SessionKey};
 use crate::offers::help::{Heard, Standing};
 use crate::offers::refusal::Refusal;
 use crate::replies::answer::{NotReplied, Replied, ReplyWish};
+use crate::rows::Change;
 use crate::session::payload::ActionsPayload;
 use crate::session::state::{Covers, Summarized};
 
@@ -85,12 +86,30 @@ pub enum Command {
     Stop,
 }
 
-/// What a source brought: all of it is stored in one transaction, with where its next question goes on.
+/// What a source brought: all of it is stored in one transaction, with what it knows from there on.
 pub struct SourcePage {
     /// Batches in the order in which they were done, each with its size in bytes.
     pub batches: Vec<(SessionKey, ActionsPayload, usize)>,
-    /// The source that was asked, and where it goes on; `None` where it wasn't.
+    /// What is stored beside them.
+    pub beside: SourceRows,
+}
+
+/// What a source knows behind what it brought.
+#[derive(Debug, Default)]
+pub struct SourceRows {
+    /// The source that was asked for everything, and where it goes on; `None` where it wasn't.
     pub mark: Option<(PluginName, PollMark)>,
+    /// The rows of what it remembers.
+    pub remembered: Vec<Change>,
+    /// Whether they leave out somebody who is erased.
+    pub erases: bool,
+}
+
+impl SourceRows {
+    /// Whether there is nothing to store.
+    pub fn is_empty(&self) -> bool {
+        self.mark.is_none() && self.remembered.is_empty()
+    }
 }
 
 /// Where a source that is asked goes on: its row.

@@ -14,7 +14,7 @@ use crate::outbox::lane::{DeadLetter, Item, Progress, State};
 use crate::outbox::note::{Note, SentNote};
 use crate::outbox::redaction::{ErasureId, Job};
 use crate::outbox::sink_delivery::SinkDelivery;
-use crate::rows::Table;
+use crate::rows::{Change, Table};
 use crate::session::batch::Entry;
 use crate::session::state::{Record, Target};
 
@@ -43,6 +43,8 @@ pub struct EraseOrder {
     pub keys: Vec<SessionKey>,
     /// Under whom they were found, beside what their records say.
     pub persons: Vec<Person>,
+    /// What becomes of the rows in which sources remember them.
+    pub remembered: Vec<Change>,
     /// Whether the notes at the platform are left there.
     pub keep_notes: bool,
     /// The erasure's name.

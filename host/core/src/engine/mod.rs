@@ -53,7 +53,7 @@ mod view;
 
 pub use self::core::{Core, Recovery};
 pub use call::{Call, Ended, Outcome, Work};
-pub use command::{Answer, Command, PollMark, SourcePage};
+pub use command::{Answer, Command, PollMark, SourcePage, SourceRows};
 pub use counters::{Count, Counters, RefusalCounts, Totals};
 pub use deliveries::{Backlog, MAX_SENT};
 pub use gate::{EngineId, Gate};

@@ -17,7 +17,7 @@ const PAGE: usize = 4096;
 const LARGE_PAGE: usize = 256;
 
 /// Tables whose rows expire.
-const TABLES: [(Table, usize); 9] = [
+const TABLES: [(Table, usize); 11] = [
     (Table::Session, PAGE),
     (Table::Dead, LARGE_PAGE),
     (Table::SinkDead, LARGE_PAGE),
@@ -27,6 +27,8 @@ const TABLES: [(Table, usize); 9] = [
     (Table::Talk, PAGE),
     (Table::OfferTimes, LARGE_PAGE),
     (Table::Ended, PAGE),
+    (Table::SourceSeen, LARGE_PAGE),
+    (Table::SourcePerson, PAGE),
 ];
 
 /// When the rows are looked at for what has expired, and how far each table was.
@@ -37,7 +39,7 @@ pub(super) struct Retention {
     after: [Option<Key>; TABLES.len()],
 }
 
-/// What is read of a batch or a summary that is kept.
+/// What is read of a row for how old it is.
 #[derive(Deserialize)]
 pub(super) struct Age {
     pub(super) at: Timestamp,

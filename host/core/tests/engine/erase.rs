@@ -340,7 +340,8 @@ fn a_session_that_is_erased_is_found_under_none_of_the_names_it_had() {
     world.rows.retain(|key, _| key.table != Table::Attempt);
     let keys = vec![key("s")];
     let persons = Person::of(Some("other"), None).collect();
-    let order = EraseOrder { keys, persons, keep_notes: false, id: ERASURE };
+    let order =
+        EraseOrder { keys, persons, remembered: Vec::new(), keep_notes: false, id: ERASURE };
     world.tell(Command::Erase(order));
     assert_eq!((world.count(Table::Person), world.count(Table::Conversation)), (0, 0));
 }

@@ -20,6 +20,7 @@ mod replies;
 mod resends;
 mod sealing;
 mod sinks;
+mod sources;
 mod standing;
 mod tear_down;
 mod unloaded;

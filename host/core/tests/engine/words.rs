@@ -94,7 +94,8 @@ pub(crate) fn link(session: &str, to: &str) -> LinkCommand {
 
 pub(crate) fn erase(sessions: &[&str], keep_notes: bool) -> Command {
     let keys = sessions.iter().map(|session| key(session)).collect();
-    Command::Erase(EraseOrder { keys, persons: Vec::new(), keep_notes, id: ERASURE })
+    let (persons, remembered) = (Vec::new(), Vec::new());
+    Command::Erase(EraseOrder { keys, persons, remembered, keep_notes, id: ERASURE })
 }
 
 pub(crate) fn decide(decision: Decision, session: &str, seqs: &[u64]) -> Command {

@@ -1,3 +1,5 @@
+use sidenote_core::rows::Change;
+
 use super::*;
 
 fn identity(session: &str, visitor: &str, user: &str, email: &str) -> Identity {
@@ -25,11 +27,11 @@ impl Test {
     }
 
     fn merge(&mut self, from: &str, into: &str) -> bool {
-        self.people.merge("p", from, into, &Names::default())
+        self.people.merge("p", (from, into), &Names::default(), Timestamp::from_secs_f64(self.now))
     }
 
     fn user(&self, session: &str) -> Option<String> {
-        self.people.known("p", session).unwrap().user_id
+        self.people.known("p", session).unwrap_or_default().user_id
     }
 }
 
@@ -125,30 +127,129 @@ fn an_address_is_known_of_later_sessions_too() {
     assert_eq!(people.known("q", "s2").unwrap().email, None, "another product's person");
 }
 
+/// What the store has, as it follows the changes.
+#[derive(Default)]
+struct Rows(std::collections::BTreeMap<(String, u64), Vec<u8>>);
+
+impl Rows {
+    /// Takes in what changed. How many rows that were.
+    fn follow(&mut self, people: &mut People) -> usize {
+        let changes = people.changes("events");
+        for change in &changes {
+            let key = change.key();
+            assert_eq!(&*key.group.0, "events");
+            let place = (key.group.1.to_string(), key.number);
+            match change {
+                Change::Put(_, value) => drop(self.0.insert(place, value.clone())),
+                Change::Delete(_) => drop(self.0.remove(&place)),
+            }
+        }
+        changes.len()
+    }
+
+    fn loaded(&self) -> People {
+        People::load(self.0.iter().map(|((product, _), row)| (&**product, &**row)))
+    }
+
+    /// Somebody is erased where no source is at work.
+    fn erase(&mut self, product: &str, whom: &Whom<'_>) {
+        for (place, row) in self.0.clone() {
+            let group = sidenote_core::rows::Group("events".into(), place.0.as_str().into());
+            let table = sidenote_core::rows::Table::SourcePerson;
+            let key = sidenote_core::rows::Key { table, group, number: place.1 };
+            match forgotten(&key, &row, whom).filter(|_| place.0 == product) {
+                Some(Change::Put(_, value)) => drop(self.0.insert(place, value)),
+                Some(Change::Delete(_)) => drop(self.0.remove(&place)),
+                None => {}
+            }
+        }
+    }
+}
+
 #[test]
-fn what_is_remembered_can_be_stored() {
-    let mut test = Test::default();
-    test.place("s", "v", "");
-    test.merge("v", "u-1");
-    let stored = serde_json::to_string(&test.people).unwrap();
-    test.people = serde_json::from_str(&stored).unwrap();
+fn a_visitor_of_before_a_restart_is_joined_behind_it() {
+    let (mut test, mut rows) = (Test { now: 1e6, ..Test::default() }, Rows::default());
+    let first = test.place("", "v", "");
+    test.place("s", "w", "");
+    rows.follow(&mut test.people);
+    test.people = rows.loaded();
+    test.now += 60.0;
+    assert_eq!(test.place("", "v", "u-1"), first, "the visitor's session goes on as the person's");
+    test.merge("w", "u-1");
     assert_eq!(test.user("s").as_deref(), Some("u-1"));
-    assert_eq!(test.place("s9", "v", ""), "s9");
-    assert_eq!(test.user("s9").as_deref(), Some("u-1"));
+    rows.follow(&mut test.people);
+    assert_eq!(rows.0.len(), 1, "the visitors are the person's row");
+    test.people = rows.loaded();
+    assert_eq!(test.place("late", "v", ""), "late");
+    assert_eq!(test.user("late").as_deref(), Some("u-1"));
+    assert_eq!(test.place("", "", "u-1"), first);
+}
+
+#[test]
+fn a_row_is_written_when_something_changes_and_not_with_each_event() {
+    let (mut test, mut rows) = (Test { now: 1e6, ..Test::default() }, Rows::default());
+    test.place("", "v", "");
+    assert_eq!(rows.follow(&mut test.people), 1);
+    let mut written = 0;
+    for _ in 0..600 {
+        test.now += 1.0;
+        test.place("", "v", "");
+        written += rows.follow(&mut test.people);
+    }
+    assert!((9..=11).contains(&written), "{written}: once a minute, for the session's end");
+    test.people = rows.loaded();
+    let first = test.place("", "v", "");
+    test.now += 29.0 * 60.0;
+    assert_eq!(test.place("", "v", ""), first);
+    test.now += 3600.0;
+    assert_eq!(rows.follow(&mut test.people), 1);
+    test.place("s", "v", "");
+    assert_eq!(rows.follow(&mut test.people), 1);
+    test.place("s", "v", "");
+    assert_eq!(rows.follow(&mut test.people), 0);
+}
+
+#[test]
+fn a_cursor_is_of_the_name_that_was_asked_about() {
+    let (mut test, mut rows) = (Test::default(), Rows::default());
+    test.people.set_cursor("p", "u-1", "7".to_owned(), Timestamp(0));
+    rows.follow(&mut test.people);
+    test.people = rows.loaded();
+    assert_eq!(test.people.cursor("p", "u-1"), Some("7"));
+    assert_eq!(test.people.cursor("q", "u-1"), None);
+    test.merge("u-2", "u-1");
+    assert_eq!(test.people.cursor("p", "u-2"), None);
+    test.people.set_cursor("p", "u-1", "x".repeat(LONGEST_CURSOR + 1), Timestamp(0));
+    assert_eq!(test.people.cursor("p", "u-1"), Some("7"), "one that is too long is none");
 }
 
 #[test]
 fn what_is_remembered_is_bounded() {
-    let mut people = People::default();
-    for n in 0..REMEMBERED.get() + 100 {
+    let (mut people, mut rows) = (People::default(), Rows::default());
+    for n in 0..REMEMBERED + 100 {
         let told = identity(&format!("s{n}"), &format!("v{n}"), "", &format!("a{n}@p.example"));
         people.place("p", &told, &Names::default(), Timestamp(0));
     }
-    assert_eq!(people.sessions.len(), REMEMBERED.get());
-    assert_eq!(people.of.len(), REMEMBERED.get());
-    assert_eq!(people.addresses.len(), REMEMBERED.get());
+    assert_eq!((people.people.len(), people.owners.len()), (REMEMBERED, REMEMBERED));
     assert!(people.known("p", "s0").is_none(), "the oldest is forgotten");
-    assert!(people.known("p", &format!("s{}", REMEMBERED.get())).is_some());
+    assert!(people.known("p", &format!("s{}", REMEMBERED)).is_some());
+    rows.follow(&mut people);
+    assert_eq!(rows.0.len(), REMEMBERED);
+    people.place("p", &identity("", "new", "", ""), &Names::default(), Timestamp(0));
+    assert_eq!(rows.follow(&mut people), 2, "one comes and one goes");
+    assert_eq!(rows.0.len(), REMEMBERED);
+    for n in 0..NAMES {
+        let told = identity(&format!("t{n}"), &format!("w{n}"), &format!("u{}", n % 3000), "");
+        people.place("p", &told, &Names::default(), Timestamp(0));
+    }
+    assert!(people.owners.len() + people.merged.len() <= NAMES);
+    let theirs = people.people.iter().map(|(_, it)| it.sessions.len().max(it.names.len()));
+    assert_eq!(theirs.max(), Some(OF_ONE));
+    let sessions: usize = people.people.iter().map(|(_, it)| it.sessions.len()).sum();
+    let names: usize = people.people.iter().map(|(_, it)| it.names.len()).sum();
+    assert_eq!((people.owners.len(), people.merged.len()), (sessions, names));
+    rows.follow(&mut people);
+    assert_eq!(rows.0.len(), people.people.len());
 }
 
 #[test]
@@ -167,8 +268,11 @@ fn somebody_who_is_erased_is_forgotten_under_every_name() {
         let known = test.people.known("p", "s").unwrap();
         assert_eq!((known.user_id, known.email), (None, None), "a visitor, as at first");
         assert_eq!(test.user("other").as_deref(), Some("u-2"));
-        let left = serde_json::to_string(&test.people).unwrap();
-        assert!(!left.contains("u-1") && !left.contains("ann@"), "{left}");
+        let mut rows = Rows::default();
+        rows.follow(&mut test.people);
+        let left: Vec<u8> = rows.0.into_values().flatten().collect();
+        let left = String::from_utf8_lossy(&left);
+        assert!(left.contains("u-2") && !left.contains("u-1") && !left.contains("ann@"), "{left}");
     }
     let mut test = Test::default();
     test.place("s", "v", "u-1");
@@ -176,4 +280,28 @@ fn somebody_who_is_erased_is_forgotten_under_every_name() {
     test.people.forget("p", &Whom::Session("s"));
     assert!(test.people.known("p", "s").is_none());
     assert_eq!(test.people.sessions_of("p", "u-1"), ["t"]);
+}
+
+#[test]
+fn somebody_is_erased_from_the_rows_as_from_memory() {
+    for whom in
+        [Whom::User("u-1"), Whom::User("v"), Whom::Email("ANN@example.com"), Whom::Session("s")]
+    {
+        let (mut test, mut rows) = (Test::default(), Rows::default());
+        test.place("s", "v", "");
+        test.place("other", "w", "u-2");
+        let ann = identity("s", "v", "u-1", "ann@example.com");
+        test.people.place("p", &ann, &Names::default(), Timestamp::from_secs_f64(0.0));
+        rows.follow(&mut test.people);
+        rows.erase("elsewhere", &whom);
+        assert!(rows.loaded().known("p", "s").is_some());
+        rows.erase("p", &whom);
+        test.people.forget("p", &whom);
+        let mut of_memory = Rows::default();
+        of_memory.0.clone_from(&rows.0);
+        of_memory.follow(&mut test.people);
+        assert_eq!(rows.0, of_memory.0);
+        assert!(rows.loaded().known("p", "s").is_none());
+        assert!(rows.loaded().known("p", "other").is_some());
+    }
 }

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use sidenote_sources::forgotten;
+
 use super::{Erasure, Subject};
 use crate::engine::core::erase::{OF_SESSION, SessionRows, of_delivery};
 use crate::engine::core::history;
@@ -13,7 +15,7 @@ use crate::ids::{ProductId, SessionKey};
 use crate::outbox::lane::DeadLetter;
 use crate::outbox::note::Note;
 use crate::outbox::sink_delivery::SinkDelivery;
-use crate::store::{Group, Key, Store, StoreError, Table};
+use crate::store::{Change, Group, Key, Store, StoreError, Table};
 
 /// Rows that are read at once: they hold whole notes.
 const PAGE: usize = 256;
@@ -42,6 +44,26 @@ pub(super) async fn sessions(
     let mut keys: Vec<_> = keys.into_iter().collect();
     keys.sort();
     Ok(keys)
+}
+
+/// What becomes of the rows in which sources remember somebody, whether such a source is configured or not.
+pub(super) async fn remembered(
+    store: &dyn Store,
+    erasure: &Erasure,
+) -> Result<Vec<Change>, StoreError> {
+    let mut changes = Vec::new();
+    let mut after = None;
+    loop {
+        let rows = store.scan(Table::SourcePerson, after, PAGE).await?;
+        let at_end = rows.len() < PAGE;
+        after = rows.last().map(|(last, _)| last.clone());
+        let of_product = rows.iter().filter(|(row, _)| *row.group.1 == *erasure.product.as_str());
+        let whom = erasure.subject.whom();
+        changes.extend(of_product.filter_map(|(row, value)| forgotten(row, value, &whom)));
+        if at_end {
+            return Ok(changes);
+        }
+    }
 }
 
 async fn by_rows(
@@ -110,6 +132,8 @@ fn tells_of(table: Table, row: &Key, value: &[u8], person: &Person) -> bool {
         | Table::Audit
         | Table::Ended
         | Table::Source
+        | Table::SourceSeen
+        | Table::SourcePerson
         | Table::Scrub => read::<Arc<Note>>(table, number, value),
     };
     note.is_some_and(|note| {

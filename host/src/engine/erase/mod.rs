@@ -1,7 +1,7 @@
 //! Erasing a person, or a session, of a product.
 //!
 //! What is found of them goes in one transaction per few sessions: open batches, queued and dead notes,
-//! what was remembered of sent ones, the index. Notes at the platform are redacted like those that a
+//! what was remembered of sent ones, the index, what sources know of them. Notes at the platform are redacted like those that a
 //! summary replaces; what that needs to know (plugin, conversation, the note's name) is all that is left,
 //! and goes with the last note. What stays at the platform is put on record by the same three, so that it can
 //! be looked up. Then the store's files are written anew, so that free pages tell nothing.
@@ -13,6 +13,7 @@ pub mod kept;
 
 pub use crate::engine::core::erase::Erased;
 
+use sidenote_sources::Whom;
 use tokio::sync::oneshot;
 
 use crate::engine::core::Command;
@@ -103,18 +104,23 @@ impl Handle {
     async fn erase_as(&self, erasure: &Erasure, act: Act) -> Result<Erased, EraseError> {
         erasure.subject.check(self.settings().names())?;
         let keys = find::sessions(&*self.store, erasure).await?;
+        let mut remembered = find::remembered(&*self.store, erasure).await?;
         let mut erased = Erased::default();
         let id = ErasureId(rand::random());
         let deed = self.deed(act, Some(&erasure.product));
         let deed = deed.map(|deed| Deed { order: Some(rand::random()), ..deed });
-        if let Some(deed) = deed.clone().filter(|_| keys.is_empty()) {
+        let mut chunks: Vec<_> = keys.chunks(CHUNK).map(<[_]>::to_vec).collect();
+        if chunks.is_empty() && !remembered.is_empty() {
+            chunks.push(Vec::new());
+        }
+        if let Some(deed) = deed.clone().filter(|_| chunks.is_empty()) {
             self.record(deed, Outcome::Done { affected: Some(0) }).await?;
         }
-        for keys in keys.chunks(CHUNK) {
+        for keys in chunks {
             let (reply, answer) = oneshot::channel();
             let persons = erasure.subject.person().into_iter().collect();
-            let (keys, keep_notes) = (keys.to_vec(), erasure.keep_notes);
-            let order = EraseOrder { keys, persons, keep_notes, id };
+            let (keep_notes, remembered) = (erasure.keep_notes, std::mem::take(&mut remembered));
+            let order = EraseOrder { keys, persons, remembered, keep_notes, id };
             self.order(Command::Erase(order), deed.clone(), Reply::Erased(reply)).await?;
             erased.add(answer.await.map_err(|_| Closed)?);
         }
@@ -178,6 +184,15 @@ impl Subject {
             }
             // An earlier version may have stored a session under any id.
             Self::Session(_) | Self::User(_) | Self::Email(_) => Ok(()),
+        }
+    }
+
+    /// As sources know them.
+    pub(crate) fn whom(&self) -> Whom<'_> {
+        match self {
+            Self::User(id) => Whom::User(id),
+            Self::Email(address) => Whom::Email(address),
+            Self::Session(id) => Whom::Session(id.as_str()),
         }
     }
 

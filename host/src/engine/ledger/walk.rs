@@ -201,6 +201,8 @@ fn attempts_of(table: Table) -> Option<(Table, Table)> {
         | Table::Audit
         | Table::Ended
         | Table::Source
+        | Table::SourceSeen
+        | Table::SourcePerson
         | Table::Kept
         | Table::Scrub => None,
     }

@@ -22,7 +22,7 @@ mod tests {
     const ADDED: [(&str, &str, &str); 1] = [(
         "0.1.0",
         "source.wit",
-        "94c9296198bdefa12568022e90b9dec2fb0ffdf19973614fc92648695135d3ac",
+        "c8c8b8e128630b53afe6c01bef80a664d57aa072f72e7f7ff158a4a1754162d1",
     )];
 
     fn wit() -> PathBuf {

@@ -40,6 +40,8 @@ const fn definition(table: Table) -> Definition {
         Table::Audit => "audit",
         Table::Ended => "ended",
         Table::Source => "source",
+        Table::SourceSeen => "source_seen",
+        Table::SourcePerson => "source_person",
     })
 }
 

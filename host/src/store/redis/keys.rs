@@ -78,6 +78,8 @@ fn name(table: Table) -> &'static str {
         Table::Audit => "audit",
         Table::Ended => "ended",
         Table::Source => "source",
+        Table::SourceSeen => "source_seen",
+        Table::SourcePerson => "source_person",
     }
 }
 

@@ -1,15 +1,16 @@
 //! Exports every interface. What it was given is the id that it answers, or in the log where an answer
-//! has no id. It misbehaves where the conversation, the session or the text says so: `trap`, `sleep`,
-//! `fail`, `limit`, `odd`.
+//! has no id. It misbehaves where the conversation, the session, the person or the text says so: `trap`, `sleep`,
+//! `fail`, `limit`, `odd`; a source's body also says `hoard`, or which bound is passed.
 
 use std::time::Duration;
 
 use sidenote_plugin::help::{Offer, TriggerContext};
 use sidenote_plugin::sink::{Batch, Summary};
+use sidenote_plugin::source::{self, EventKind, Merge, Page, Received, Response, Subject};
 use sidenote_plugin::webhook::{Answer, Event, Rejection, Request};
 use sidenote_plugin::{
     Action, Call, Failure, Finder, LimitScope, Messenger, Note, Posted, Redaction, Redactor, Sent,
-    Sink, Trigger, Webhook, Writer,
+    Sink, Source, Trigger, Webhook, Writer,
 };
 
 /// The plugin.
@@ -133,4 +134,61 @@ impl Trigger for Echo {
     }
 }
 
-sidenote_plugin::export!(Echo: Writer, Redactor, Finder, Webhook, Messenger, Sink, Trigger);
+/// An event that says what was given, of a person.
+fn event(given: &[&str]) -> source::Event {
+    let mut event = source::Event::new(EventKind::Custom, given.join("|"));
+    event.id = given.join("|");
+    event.identity.user_id = Some("u".to_owned());
+    event
+}
+
+impl Source for Echo {
+    fn receive(request: source::Request) -> Result<Received, source::Rejection> {
+        let body = String::from_utf8_lossy(&request.body);
+        obey(&body).map_err(|failure| source::Rejection::malformed(failure.message))?;
+        let told = event(&[&request.method, &request.path, &request.query, &body]);
+        let mut received = Received::new(Response::ok());
+        let one = || source::Batch::of([event(&["one"])]);
+        match &*body {
+            "hoard" => {
+                let mut hoard = Vec::new();
+                loop {
+                    hoard.push(std::hint::black_box(vec![1_u8; 1 << 20]));
+                }
+            }
+            "batches" => received.batches = (0..1001).map(|_| one()).collect(),
+            "events" => {
+                let nameless = || source::Event::new(EventKind::Custom, "");
+                received.batches = vec![source::Batch::of((0..100_001).map(|_| nameless()))];
+            }
+            "merges" => {
+                let merge = |n: u32| Merge { from: format!("v{n}"), into: "u".to_owned() };
+                received.batches =
+                    vec![source::Batch { merges: (0..10_001).map(merge).collect(), ..one() }];
+            }
+            "answer" => received.response.body = vec![b' '; (1 << 20) + 1],
+            "odd" => received.response.status = 99,
+            _ => received.batches = vec![source::Batch::of([told])],
+        }
+        Ok(received)
+    }
+
+    fn poll(call: Call, about: Option<Subject>, cursor: Option<String>) -> Result<Page, Failure> {
+        let person = about.map_or(String::new(), |it| format!("{}/{}", it.product_id, it.user_id));
+        let word = person.rsplit('/').next().unwrap_or_default();
+        obey(word)?;
+        let mut page = Page::default();
+        match word {
+            "cursor" => page.cursor = Some("c".repeat((64 << 10) + 1)),
+            _ => {
+                let cursor = cursor.unwrap_or_default();
+                let told = told(&call, &[&person, &cursor]);
+                page.batches = vec![source::Batch::of([event(&[&told])])];
+                page.cursor = Some(format!("{cursor}+"));
+            }
+        }
+        Ok(page)
+    }
+}
+
+sidenote_plugin::export!(Echo: Writer, Redactor, Finder, Webhook, Messenger, Sink, Trigger, Source);

@@ -16,15 +16,17 @@ use crate::rows::Rows;
 use crate::session::state::Target;
 
 impl Core {
-    pub(super) fn erase(&mut self, order: EraseOrder, tx: &mut Tx) -> Erased {
+    pub(super) fn erase(&mut self, mut order: EraseOrder, tx: &mut Tx) -> Erased {
         let wanted = Wanted { why: Why::Erased, erasure: Some(order.id), now: tx.now };
         let mut erased = Erased::default();
         for key in &order.keys {
             erased.add(self.erase_session(key, &order, wanted, tx));
         }
-        if erased.sessions > 0 {
+        let remembered = std::mem::take(&mut order.remembered);
+        if erased.sessions > 0 || !remembered.is_empty() {
             self.scrub.want(tx, &self.counters);
         }
+        tx.extend(remembered);
         self.counters.sessions_erased.add(erased.sessions);
         erased
     }

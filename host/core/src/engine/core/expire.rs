@@ -80,6 +80,8 @@ impl Core {
         self.expire_talks(of(Table::Talk), tx);
         self.expire_times(of(Table::OfferTimes), tx);
         self.expire_ended(of(Table::Ended), tx);
+        self.expire_remembered(of(Table::SourceSeen), tx);
+        self.expire_remembered(of(Table::SourcePerson), tx);
         self.keys.expire(tx);
         self.audit.expire(tx);
         let looked_at =
@@ -203,6 +205,17 @@ impl Core {
             let age = read::<Age>(Table::Ended, row.number, value);
             if age.is_some_and(|age| age.at < oldest) {
                 tx.push(delete(Table::Ended, row.group.clone(), row.number));
+            }
+        }
+    }
+
+    /// What sources remember, as long as sessions are kept: of people who don't turn up, and what no tool sends again.
+    fn expire_remembered(&self, page: &Page, tx: &mut Tx) {
+        let oldest = tx.now - self.settings.retention.sessions;
+        for (row, value) in page {
+            let age = read::<Age>(row.table, row.number, value);
+            if age.is_some_and(|age| age.at < oldest) {
+                tx.push(delete(row.table, row.group.clone(), row.number));
             }
         }
     }

@@ -28,7 +28,7 @@ pub use load::Recovery;
 
 use super::audit::{Audit, Deed};
 use super::call::{Ended, Outcome};
-use super::command::{Answer, Command, SourcePage};
+use super::command::{Answer, Command, SourcePage, SourceRows};
 use super::counters::Counters;
 use super::deliveries::{Backlog, Deliveries, FirstAttempt, Sealer};
 use super::directory::Directory;
@@ -288,13 +288,18 @@ impl Core {
         Answer::Accepted
     }
 
-    /// Accepts what a source brought. Where its next question goes on is stored with it.
+    /// Accepts what a source brought. What it knows behind it is stored with it.
     fn accept_page(&mut self, page: SourcePage, tx: &mut Tx) -> Answer {
         for (key, batch, bytes) in page.batches {
             self.accept(&key, batch, bytes, None, tx);
         }
-        if let Some((plugin, mark)) = page.mark {
+        let SourceRows { mark, remembered, erases } = page.beside;
+        if let Some((plugin, mark)) = mark {
             tx.push(put(Table::Source, source_group(&plugin), 0, &mark));
+        }
+        tx.extend(remembered);
+        if erases {
+            self.scrub.want(tx, &self.counters);
         }
         Answer::Accepted
     }
