@@ -3,14 +3,14 @@
 
 use serde_json::{Value, json};
 use sidenote::session::payload::{ActionsPayload, SummaryPayload};
-use sidenote_sim::{Event, Fault, Scope};
+use sidenote_sim::{Event, Fault, Scope, post_json};
 use sidenote_tests::{
     DEADLINE, Person, RedisServer, Rig, Setup, StoreKind, eventually, files_with,
 };
 use tokio::time::{Instant, sleep};
 
 /// What came to pass in each of somebody's sessions.
-const SESSIONS: [&str; 5] = ["sent", "open", "dead", "waiting", "pushed"];
+const SESSIONS: [&str; 6] = ["sent", "open", "dead", "waiting", "pushed", "told"];
 
 /// Nobody listens where the sink's lines go to: they wait.
 const TABLES: &str = r#"
@@ -26,6 +26,10 @@ url = "http://127.0.0.1:1/lines"
 [plugins.jsonl-http.grants]
 hosts = ["http://127.0.0.1:1"]
 private = true
+
+[plugins.events.source.keys.website]
+key = "pk_of_the_website"
+product = "p"
 "#;
 
 /// Somebody of the product `p`: everything of them has their name in it.
@@ -97,8 +101,22 @@ impl Somebody {
             false => Err(format!("nothing of {}'s was sent", self.name)),
         })
         .await;
+        self.tells_a_source(rig).await;
         self.is_told(rig).await;
         conversations
+    }
+
+    /// As a visitor first, then by name: the source remembers both.
+    async fn tells_a_source(&self, rig: &Rig) {
+        let (visitor, session) =
+            (format!("{}-visitor", self.name), self.in_session("told").session);
+        let events = json!([
+            {"id": format!("{}-1", self.name), "name": format!("{}-text told", self.name), "anonymous": visitor, "session": session},
+            {"kind": "identity", "anonymous": visitor, "session": session, "user": self.user_id(), "email": format!("{}@Mail.example", self.name)},
+        ]);
+        let key = [("x-sidenote-key", "pk_of_the_website")];
+        let answer = post_json(&rig.url("/sources/events"), &key, events.to_string().into()).await;
+        assert_eq!(answer.expect("the host answers").status, 200);
     }
 
     async fn context(&self, rig: &Rig) -> (u16, Value) {
@@ -154,7 +172,7 @@ fn setup(store: StoreKind) -> Setup {
         delivery: "retry_initial = \"10m\"\nretry_max = \"10m\"".to_owned(),
         tables: TABLES.to_owned(),
         beside: &["jsonl-http"],
-        files: &["jsonl-http.wasm"],
+        files: &["jsonl-http.wasm", "events.wasm"],
         ..Setup::default()
     }
 }

@@ -25,6 +25,7 @@ mod rig;
 pub mod sinks;
 mod store_kind;
 pub mod summing;
+pub mod telling;
 pub mod throughput;
 pub mod trial;
 pub mod vendor;

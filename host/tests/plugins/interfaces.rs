@@ -8,7 +8,8 @@ use sidenote::outbox::note::{
     Crash, FailureKind, Found, LimitScope, Pause, PostError, Posted, Redaction, Sent,
 };
 use sidenote::plugin::{
-    Offer, QuickReply, ReceiveError, Registry, TriggerContext, WebhookEvent, WebhookRequest,
+    Offer, PollError, PollSubject, QuickReply, ReceiveError, Registry, SourceError,
+    SourceRejection, SourceRequest, TriggerContext, WebhookEvent, WebhookRequest,
 };
 use sidenote::post::Post;
 use sidenote::session::payload::{Action, ActionsPayload, SummaryPayload};
@@ -89,7 +90,7 @@ fn echoed(outcome: Result<(), PostError>) -> String {
 #[tokio::test]
 async fn every_interface_is_found() {
     let state = &echo().await.states()[0];
-    let all = ["writer", "redactor", "finder", "webhook", "messenger", "sink", "trigger"];
+    let all = ["writer", "redactor", "finder", "webhook", "messenger", "sink", "trigger", "source"];
     assert_eq!(state.interfaces, all);
 }
 
@@ -145,6 +146,44 @@ async fn each_export_gets_what_it_was_given_and_its_answer_comes_back() {
     let events = echo.receive("echo", webhook("")).await.unwrap();
     let [WebhookEvent::Challenge(answer)] = &*events else { panic!("{events:?}") };
     assert_eq!(answer.body, b"https://notes.example/webhooks/echo");
+
+    let received = echo.receive_events("echo", &told("what was \u{fc}")).await.unwrap();
+    let event = &received.batches[0].events[0];
+    assert_eq!(event.name, "POST|/v1/t|a=b|what was \u{fc}");
+    assert_eq!((event.id.as_str(), event.identity.user_id.as_deref()), (&*event.name, Some("u")));
+    for (about, cursor, name, next) in [
+        (None, None, "key-1#1 |", "+"),
+        (None, Some("7"), "key-1#1 |7", "7+"),
+        (Some(subject("u/1")), Some("8"), "key-1#1 shop/u/1|8", "8+"),
+    ] {
+        let page = echo.poll_events("echo", call(TIME), about.as_ref(), cursor).await.unwrap();
+        assert_eq!(page.batches[0].events[0].name, name);
+        assert_eq!(page.cursor.as_deref(), Some(next));
+    }
+}
+
+fn told(body: &str) -> SourceRequest {
+    SourceRequest {
+        method: "POST".to_owned(),
+        path: "/v1/t".to_owned(),
+        query: "a=b".to_owned(),
+        headers: Vec::new(),
+        body: body.as_bytes().to_vec().into(),
+        received_at: Timestamp(0),
+    }
+}
+
+fn subject(user: &str) -> PollSubject {
+    PollSubject { product: ProductId::new("shop").unwrap(), user: user.to_owned() }
+}
+
+/// What came of a question to a source, as of the other exports that take a `call`.
+async fn polled(echo: &Registry, word: &str, time: Duration) -> Result<(), PostError> {
+    match echo.poll_events("echo", call(time), Some(&subject(word)), None).await {
+        Ok(_) => Ok(()),
+        Err(PollError::Call(error)) => Err(error),
+        Err(PollError::Answer(error)) => panic!("{error}"),
+    }
 }
 
 fn webhook(body: &str) -> WebhookRequest {
@@ -176,6 +215,7 @@ async fn all(echo: &Registry, word: &str, time: Duration) -> Vec<(&'static str, 
     failed!("reply", echo.reply("echo", call(time), &there, "hello"));
     failed!("write-actions", echo.write_actions("echo", call(time), &batch(word)));
     failed!("write-summary", echo.write_summary("echo", call(time), &summary(word, "t")));
+    failed!("poll", polled(echo, word, time));
     outcomes
 }
 
@@ -200,7 +240,10 @@ async fn a_failure_of_any_export_is_told_as_it_is() {
     };
     assert_eq!((failure.kind, failure.sent), (FailureKind::Invalid, Sent::NotSent));
     assert_eq!(failure.message, "the text of its offer is empty");
-    assert_eq!(echo.states()[0].failures, 16);
+    let rejected = echo.receive_events("echo", &told("fail")).await;
+    let Err(SourceError::Rejected { kind, message }) = rejected else { panic!("{rejected:?}") };
+    assert_eq!((kind, &*message), (SourceRejection::Malformed, "asked to fail"));
+    assert_eq!(echo.states()[0].failures, 19);
 }
 
 #[tokio::test]
@@ -217,7 +260,9 @@ async fn a_trap_in_any_export_is_a_crash_and_the_next_call_gets_a_fresh_instance
     }
     let received = echo.receive("echo", webhook("trap")).await;
     assert!(matches!(received, Err(ReceiveError::Crashed { .. })), "{received:?}");
-    assert_eq!(echo.states()[0].traps, 9);
+    let received = echo.receive_events("echo", &told("trap")).await;
+    assert!(matches!(received, Err(SourceError::Crashed { .. })), "{received:?}");
+    assert_eq!(echo.states()[0].traps, 11);
     assert!(post(&echo, "echo", "hello").await.is_ok());
 }
 
@@ -231,6 +276,47 @@ async fn any_export_is_stopped_at_the_deadline() {
     for (name, error) in outcomes {
         let stopped = matches!(error, PostError::Crashed { crash: Crash::Timeout, .. });
         assert!(stopped, "{name}: {error:?}");
+    }
+    assert!(post(&echo, "echo", "hello").await.is_ok());
+    let mut hasty = plugin("guest_echo.wasm");
+    hasty.limits.call_timeout = short;
+    let echo = registry([("echo", hasty)]).await;
+    let received = echo.receive_events("echo", &told("sleep")).await;
+    let Err(SourceError::Crashed { code, .. }) = received else { panic!("{received:?}") };
+    assert_eq!(code, Crash::Timeout.code());
+    assert!(echo.receive_events("echo", &told("hello")).await.is_ok());
+}
+
+#[tokio::test]
+async fn what_a_source_brings_is_bounded() {
+    let mut echo = plugin("guest_echo.wasm");
+    echo.limits.memory_bytes = 512 << 20;
+    echo.limits.max_handover_bytes = 512 << 20;
+    let echo = registry([("echo", echo)]).await;
+    for (word, told_of) in [
+        ("batches", "more than 1000 batches"),
+        ("events", "100000 events"),
+        ("merges", "10000 merges"),
+        ("answer", "too large"),
+        ("odd", "status"),
+    ] {
+        let received = echo.receive_events("echo", &told(word)).await;
+        let Err(SourceError::Crashed { message, .. }) = received else { panic!("{word}") };
+        assert!(message.contains(told_of), "{word}: {message}");
+        assert!(echo.receive_events("echo", &told("hello")).await.is_ok(), "after {word}");
+    }
+    let page = echo.poll_events("echo", call(TIME), Some(&subject("cursor")), None).await;
+    let Err(PollError::Answer(error)) = page else { panic!("a cursor of more than 64 KiB") };
+    assert!(error.to_string().contains("its cursor is longer than 65536 bytes"), "{error}");
+}
+
+#[tokio::test]
+async fn a_source_that_takes_all_memory_or_hands_over_too_much_is_stopped() {
+    let echo = echo().await;
+    for word in ["hoard", "events"] {
+        let received = echo.receive_events("echo", &told(word)).await;
+        assert!(matches!(received, Err(SourceError::Crashed { .. })), "{word}: {received:?}");
+        assert!(echo.receive_events("echo", &told("hello")).await.is_ok(), "after {word}");
     }
     assert!(post(&echo, "echo", "hello").await.is_ok());
 }
@@ -252,6 +338,10 @@ async fn what_a_plugin_does_not_export_is_told() {
     assert_eq!(written, Err(unavailable("sink")));
     let evaluated = only_writer.evaluate("echo", &context("yes"), TIME).await;
     assert_eq!(evaluated, Err(unavailable("trigger")));
+    let received = only_writer.receive_events("echo", &told("hello")).await;
+    assert!(matches!(received, Err(SourceError::NoSource)), "{received:?}");
+    let polled = polled(&only_writer, "u", TIME).await;
+    assert_eq!(polled, Err(unavailable("source")));
 
     let mut nobodys = batch("s");
     nobodys.session_id = None;

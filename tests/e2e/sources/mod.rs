@@ -2,6 +2,7 @@
 //! note beside the conversation.
 
 mod polls;
+mod restarts;
 
 use std::io::Write;
 
@@ -17,6 +18,10 @@ const PAGE: &str = "https://app.example.com";
 
 /// A host with the source `events` for the product `p`.
 async fn rig(more: &str) -> Rig {
+    Rig::start(setup(more)).await
+}
+
+fn setup(more: &str) -> Setup {
     let tables = format!(
         r#"
 [plugins.events.source]
@@ -33,14 +38,13 @@ product = "q"
 show = ["format"]
 "#
     );
-    Rig::start(Setup {
+    Setup {
         tables,
         files: &["events.wasm"],
         delivery: "debounce = \"20ms\"".to_owned(),
         platform: PlatformOptions::default(),
         ..Setup::default()
-    })
-    .await
+    }
 }
 
 /// Sends something to a source's address.

@@ -30,6 +30,8 @@ type Shared = Arc<Mutex<Asked>>;
 struct Asked {
     cursors: Vec<String>,
     people: Vec<String>,
+    /// The cursors of questions about people.
+    about: Vec<String>,
     /// What the people did.
     actions: Vec<Value>,
 }
@@ -69,6 +71,13 @@ async fn page(
     Query(query): Query<BTreeMap<String, String>>,
 ) -> Json<Value> {
     let cursor = query.get("cursor").cloned().unwrap_or_default();
+    if let Some(user) = query.get("about") {
+        let mut asked = lock(&asked);
+        asked.about.push(cursor);
+        let number = asked.about.len();
+        let event = json!({"name": format!("Page {number}"), "user": user});
+        return Json(json!({"events": [event], "cursor": number.to_string()}));
+    }
     lock(&asked).cursors.push(cursor.clone());
     let number: usize = cursor.parse().unwrap_or(0);
     if number >= PAGES {
@@ -206,5 +215,57 @@ max_age_hours = 1000000
         asked => Err(format!("{asked} of 2 questions")),
     })
     .await;
+    rig.end().await;
+}
+
+/// Waits until so many questions about people were asked. Their cursors.
+async fn asked_about(tool: &Tool, times: usize) -> Vec<String> {
+    eventually(|| match tool.asked(|asked| asked.about.len()) {
+        asked if asked >= times => Ok(()),
+        asked => Err(format!("{asked} of {times} questions")),
+    })
+    .await;
+    tool.asked(|asked| asked.about.clone())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_is_asked_about_twice_and_each_question_goes_on_where_the_last_page_ended() {
+    let tool = Tool::start().await;
+    let url = tool.url.clone();
+    let tables = format!(
+        r#"
+[plugins.asked]
+file = "guest_source.wasm"
+[plugins.asked.config]
+url = "{url}/pages"
+[plugins.asked.grants]
+hosts = ["{url}"]
+private = true
+[plugins.asked.source]
+product = "p"
+ask_when_opened = true
+ask_again_after = "300ms"
+"#
+    );
+    let delivery = "debounce = \"20ms\"".to_owned();
+    let files = &["guest_source.wasm"];
+    let mut rig =
+        Rig::start(Setup { tables, delivery, files, process: true, ..Setup::default() }).await;
+    let conversation = rig.platform.open(by_user("u-1")).await.expect("the host takes it");
+    assert_eq!(asked_about(&tool, 2).await, ["", "1"]);
+    // Its events have no ids: a page that came twice would be told twice.
+    arrive(&rig, &conversation, &["Page 1", "Page 2"]).await;
+    rig.kill_host().await;
+    rig.start_host().await;
+    let next = rig.platform.open(by_user("u-1")).await.expect("the host takes it");
+    assert_eq!(asked_about(&tool, 4).await, ["", "1", "2", "3"]);
+    eventually(|| match [&conversation, &next].map(|it| lines(&rig, it)).concat() {
+        lines if lines.len() >= 4 => Ok(()),
+        lines => Err(format!("{lines:?}")),
+    })
+    .await;
+    let mut found = [&conversation, &next].map(|it| lines(&rig, it)).concat();
+    found.sort();
+    assert_eq!(found, ["Page 1", "Page 2", "Page 3", "Page 4"], "each once");
     rig.end().await;
 }

@@ -1,6 +1,6 @@
 //! The benchmarks: the same work by a host and by a program that does it by hand; what each store lets through, the
 //! embedded one with `[context]` as well; how late notes are at half of the notes that it lets through; what triggers cost;
-//! and what a session costs.
+//! what a session costs; and what is accepted through a source's plugin.
 //!
 //! The host is a process of its own; its figures are its alone. The connector and the platform run in this
 //! process and need a good part of the processor: what is measured is the machine with both.
@@ -14,6 +14,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use sidenote_tests::comparison::{Figures, Of, Programs, ROWS, Row, Worker};
 use sidenote_tests::idle::{Idle, idle};
+use sidenote_tests::telling::{Telling, ToldFigures, through_source, through_stream};
 use sidenote_tests::throughput::{CROWD_OFFERS, Load, NOTE_ACTIONS, Outcome, Place, Triggers, run};
 use sidenote_tests::{StoreKind, vitals};
 
@@ -26,12 +27,16 @@ struct Args {
     /// Only these rows of the comparison.
     #[arg(long, value_name = "NAME")]
     row: Vec<String>,
-    /// How often each row of the comparison is run, one worker after the other each time; the middle counts.
+    /// How often each row of the comparison and of the sources is run, one worker after the other each time; the middle
+    /// counts.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Writes the figures of the comparison here, in JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Writes the figures of the sources here, in JSON.
+    #[arg(long, value_name = "FILE")]
+    sources_json: Option<PathBuf>,
     /// Figures that an earlier run wrote, to compare with.
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
@@ -68,6 +73,8 @@ enum Part {
     Crowd,
     /// What idle sessions cost.
     Idle,
+    /// What is accepted through a source's plugin, beside the stream.
+    Sources,
 }
 
 impl Args {
@@ -110,7 +117,73 @@ async fn bench(args: &Args) -> Result<()> {
         let cost = idle(args.idle_sessions, StoreKind::Embedded, taker, plugins).await?;
         say(&idle_report(&cost));
     }
+    if args.wants(Part::Sources) {
+        sources(args).await?;
+    }
     Ok(())
+}
+
+/// The same actions through the plugin `events` and through the stream, flat out, on the embedded store.
+async fn sources(args: &Args) -> Result<()> {
+    let telling = Telling {
+        taker: program("taker")?,
+        components: args.plugins.clone(),
+        store: StoreKind::Embedded,
+        sessions: u64::from(args.sessions),
+        batch: u64::from(args.batch),
+        body: 500,
+        senders: 4,
+        time: Duration::from_secs(args.seconds),
+    };
+    say(&format!(
+        "events through the plugin `events`, {} in a body, beside the stream, {} in an event; {} sessions that nobody has opened, {} s each; {} cores",
+        telling.body,
+        telling.batch,
+        telling.sessions,
+        args.seconds,
+        cores()
+    ));
+    let names = ["", "events/s", "µs/event", "host", "simulators", "commits/s", "MiB"];
+    say(&told_row(names.map(str::to_owned)));
+    let (mut by_source, mut by_stream) = (Vec::new(), Vec::new());
+    for _ in 0..args.rounds {
+        by_source.push(through_source(&telling).await?);
+        by_stream.push(through_stream(&telling).await?);
+    }
+    let figures: BTreeMap<&str, ToldFigures> =
+        [("source", middle(by_source)?), ("stream", middle(by_stream)?)].into();
+    for (name, told) in &figures {
+        say(&told_row([
+            (*name).to_owned(),
+            format!("{:.0}", told.events_per_second),
+            format!("{:.1}", told.micros_per_event),
+            format!("{:.2} cores", told.host_cores),
+            format!("{:.2} cores", told.own_cores),
+            format!("{:.0}", told.commits_per_second),
+            format!("{:.0}", told.peak),
+        ]));
+    }
+    let (source, stream) = (figures["source"], figures["stream"]);
+    say(&format!(
+        "an event of the source takes {:.2} times the processor time of one of the stream, and {:.2} times as many are accepted",
+        source.micros_per_event / stream.micros_per_event,
+        source.events_per_second / stream.events_per_second,
+    ));
+    if let Some(file) = &args.sources_json {
+        std::fs::write(file, serde_json::to_vec_pretty(&figures)?)?;
+    }
+    Ok(())
+}
+
+/// The run in the middle, by what was accepted in a second.
+fn middle(mut runs: Vec<ToldFigures>) -> Result<ToldFigures> {
+    runs.sort_by(|one, other| one.events_per_second.total_cmp(&other.events_per_second));
+    runs.get(runs.len() / 2).copied().context("it is run once at least")
+}
+
+fn told_row(cells: [String; 7]) -> String {
+    let [first, rest @ ..] = cells;
+    rest.iter().fold(format!("{first:<10}"), |line, cell| format!("{line}{cell:>13}"))
 }
 
 /// The figures of each worker, by row.

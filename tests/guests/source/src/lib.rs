@@ -45,11 +45,10 @@ impl Source for Flawed {
 
     fn poll(_: Call, about: Option<Subject>, cursor: Option<String>) -> Result<Page, Failure> {
         let url = config::require("url")?;
-        let asked = match (&about, &cursor) {
-            (Some(about), _) => format!("{url}?about={}", http::encode(&about.user_id)),
-            (None, Some(cursor)) => format!("{url}?cursor={}", http::encode(cursor)),
-            (None, None) => url,
-        };
+        let about = about.map(|about| format!("about={}", http::encode(&about.user_id)));
+        let cursor = cursor.map(|cursor| format!("cursor={}", http::encode(&cursor)));
+        let asked: Vec<_> = about.into_iter().chain(cursor).collect();
+        let asked = format!("{url}?{}", asked.join("&"));
         let answer: Value = http::Request::get(asked).send()?.error_for_status()?.json()?;
         let events = answer["events"].as_array().cloned().unwrap_or_default();
         Ok(Page {
