@@ -108,18 +108,20 @@ fn every_sample_passes_the_contract_suite() {
 }
 
 #[test]
-fn a_source_passes_the_contract_suite() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/languages/my-rust-source");
-    let output = Command::new(binary())
-        .args(["plugin", "test", "my-rust-source.wasm", "--webhook", "requests"])
-        .current_dir(&folder)
-        .env("SIDENOTE_CACHE", compiled())
-        .output()
-        .unwrap();
-    let shown = String::from_utf8_lossy(&output.stdout);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{shown}\n{said}");
-    assert!(shown.contains("a source reads paid: 2 events, the same each time"), "{shown}");
+fn every_source_passes_the_contract_suite() {
+    for name in ["my-rust-source", "my-js-source-quickjs", "my-python-source"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/languages").join(name);
+        let output = Command::new(binary())
+            .args(["plugin", "test", &format!("{name}.wasm"), "--webhook", "requests"])
+            .current_dir(&folder)
+            .env("SIDENOTE_CACHE", compiled())
+            .output()
+            .unwrap();
+        let shown = String::from_utf8_lossy(&output.stdout);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name}:\n{shown}\n{said}");
+        assert!(shown.contains("a source reads paid: 2 events, the same each time"), "{shown}");
+    }
 }
 
 #[test]

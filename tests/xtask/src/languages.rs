@@ -17,12 +17,13 @@ const FOLDER: &str = "target/languages";
 /// Has every language built, also those whose toolchain is left out otherwise: `all`.
 const WHICH: &str = "SIDENOTE_LANGUAGES";
 /// What writes the folders.
-const WRITTEN_BY: [&str; 5] = [
+const WRITTEN_BY: [&str; 6] = [
     "host/authors/src/new",
     "host/authors/src/core_module.rs",
     "wit/frozen/0.1.0",
     "examples/shared",
     "examples/shared-trigger",
+    "examples/shared-source",
 ];
 
 /// How a language builds, with the words of `--lang` and `--kind`.
@@ -49,7 +50,7 @@ const NPM_CI: &[&str] = &["npm", "ci", "--no-audit", "--no-fund", "--loglevel=er
 const NODE: &str = "the plugins in JavaScript and TypeScript are built with Node.js 20 or later and npm; \
                     install them (https://nodejs.org, or on Debian: apt-get install nodejs npm), then run this again";
 
-const LANGUAGES: [Language; 11] = [
+const LANGUAGES: [Language; 14] = [
     Language {
         word: "rust",
         kind: "bot",
@@ -162,6 +163,42 @@ const LANGUAGES: [Language; 11] = [
         test: &["cargo", "test", "--quiet"],
         always: true,
         check: || Ok(()),
+    },
+    Language {
+        word: "js",
+        kind: "source",
+        way: "",
+        example: "examples/javascript-source",
+        more: &["examples/javascript-bot/src", "examples/javascript-bot/test"],
+        fetch: Some(NPM_CI),
+        build: &["npm", "run", "--silent", "build"],
+        test: &["npm", "test", "--silent"],
+        always: false,
+        check: || javascript::check_tools(NODE),
+    },
+    Language {
+        word: "js",
+        kind: "source",
+        way: "-quickjs",
+        example: "examples/javascript-source",
+        more: &["examples/javascript-bot/src", "examples/javascript-bot/test"],
+        fetch: Some(NPM_CI),
+        build: &["npm", "run", "--silent", "build:quickjs"],
+        test: &["npm", "test", "--silent"],
+        always: true,
+        check: || javascript::check_tools(NODE),
+    },
+    Language {
+        word: "python",
+        kind: "source",
+        way: "",
+        example: "examples/python-source",
+        more: &[],
+        fetch: None,
+        build: &["python3", "build.py"],
+        test: &["python3", "build.py", "test"],
+        always: true,
+        check: || there("python3", "--version", "Python 3.10 or later, with venv"),
     },
     Language {
         word: "js",
@@ -337,6 +374,7 @@ impl<'a> Plugin<'a> {
             "src/lib.rs",
             "src/bot.js",
             "src/trigger.js",
+            "src/source.js",
             "src/bot.ts",
             "app.py",
             "src/bot.c",

@@ -46,7 +46,7 @@ pub(crate) enum Kind {
     Bot,
     /// When to offer help: in Rust and JavaScript
     Trigger,
-    /// What people do, from somewhere else than the connector: in Rust
+    /// What people do, from somewhere else than the connector: in Rust, JavaScript and Python
     Source,
 }
 
@@ -88,7 +88,7 @@ pub(super) fn new(args: &NewArgs) -> anyhow::Result<()> {
     if templates::of(language, kind).is_none() {
         let word = language.to_possible_value().map_or_else(String::new, |it| it.get_name().into());
         let (what, languages) = match kind {
-            Kind::Source => ("source", "--lang rust"),
+            Kind::Source => ("source", "--lang rust, --lang js or --lang python"),
             Kind::Bot | Kind::Trigger => ("trigger", "--lang rust or --lang js"),
         };
         bail!(
@@ -253,7 +253,7 @@ mod tests {
             Language::value_variants().iter().filter(there).map(move |it| (it, kind))
         });
         let all: Vec<_> = all.collect();
-        assert_eq!(all.len(), Language::value_variants().len() + 3);
+        assert_eq!(all.len(), Language::value_variants().len() + 5);
         for (language, kind) in all {
             let files = files(*language, kind, "my-own", None).unwrap();
             for file in &files {

@@ -29,12 +29,14 @@ pub(super) fn of(language: Language, kind: Kind) -> Option<&'static [File<&'stat
         (Language::Rust, Kind::Source) => Some(RUST_SOURCE),
         (Language::Js, Kind::Bot) => Some(JAVASCRIPT),
         (Language::Js, Kind::Trigger) => Some(JAVASCRIPT_TRIGGER),
+        (Language::Js, Kind::Source) => Some(JAVASCRIPT_SOURCE),
         (Language::Ts, Kind::Bot) => Some(TYPESCRIPT),
         (Language::Python, Kind::Bot) => Some(PYTHON),
+        (Language::Python, Kind::Source) => Some(PYTHON_SOURCE),
         (Language::C, Kind::Bot) => Some(C),
         (Language::Go, Kind::Bot) => Some(GO),
-        (_, Kind::Source) => None,
         (Language::Other, Kind::Bot) => Some(OTHER),
+        (Language::Ts | Language::C | Language::Go | Language::Other, Kind::Source) => None,
         (
             Language::Ts | Language::Python | Language::C | Language::Go | Language::Other,
             Kind::Trigger,
@@ -47,8 +49,7 @@ pub(super) fn shared(kind: Kind) -> &'static [File<&'static str>] {
     match kind {
         Kind::Bot => SHARED,
         Kind::Trigger => SHARED_TRIGGER,
-        // There is one language of it.
-        Kind::Source => &[],
+        Kind::Source => SHARED_SOURCE,
     }
 }
 
@@ -66,6 +67,14 @@ const SHARED_TRIGGER: &[File<&str>] = files! {
     "examples/shared-trigger" => "":
     "INTERFACE.md",
     "manifest.json",
+    "sidenote.toml",
+};
+
+const SHARED_SOURCE: &[File<&str>] = files! {
+    "examples/shared-source" => "":
+    "INTERFACE.md",
+    "manifest.json",
+    "requests/paid.json",
     "sidenote.toml",
 };
 
@@ -151,12 +160,8 @@ const RUST_SOURCE: &[File<&str>] = files! {
     ".gitignore",
     "AGENTS.md",
     "Cargo.toml",
-    "INTERFACE.md",
     "README.md",
     "build.sh",
-    "manifest.json",
-    "requests/paid.json",
-    "sidenote.toml",
     "src/lib.rs",
     "src/tests.rs",
 };
@@ -173,6 +178,34 @@ const JAVASCRIPT_TRIGGER: &[File<&str>] = files! {
     "test/host.mjs",
     "test/register.mjs",
     "test/trigger.test.mjs",
+};
+
+const JAVASCRIPT_SOURCE: &[File<&str>] = files! {
+    "examples/javascript-source" => "":
+    ".gitignore",
+    "AGENTS.md",
+    "README.md",
+    "build.mjs",
+    "package-lock.json",
+    "package.json",
+    "src/engine.js",
+    "src/source.js",
+    "test/engine.test.mjs",
+    "test/host.mjs",
+    "test/register.mjs",
+    "test/source.test.mjs",
+};
+
+const PYTHON_SOURCE: &[File<&str>] = files! {
+    "examples/python-source" => "":
+    ".gitignore",
+    "AGENTS.md",
+    "README.md",
+    "app.py",
+    "build.py",
+    "requirements-build.txt",
+    "requirements.txt",
+    "tests/test_source.py",
 };
 
 const JAVASCRIPT: &[File<&str>] = files! {
@@ -342,7 +375,10 @@ mod tests {
         names_all("examples/rust-trigger", "", RUST_TRIGGER, &[]);
         names_all("examples/rust-source", "", RUST_SOURCE, &[]);
         names_all("examples/javascript-trigger", "", JAVASCRIPT_TRIGGER, &[]);
+        names_all("examples/javascript-source", "", JAVASCRIPT_SOURCE, &[]);
+        names_all("examples/python-source", "", PYTHON_SOURCE, &[]);
         names_all("examples/shared", "", SHARED, &[]);
+        names_all("examples/shared-source", "", SHARED_SOURCE, &[]);
         names_all("examples/shared-trigger", "", SHARED_TRIGGER, &[]);
         names_all("wit/frozen/0.1.0", "wit/", WIT, &["SHA256SUMS"]);
         names_all("sdk-guest", "sidenote-plugin/", SDK, &["Cargo.toml", "README.md"]);

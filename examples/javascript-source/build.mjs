@@ -1,0 +1,42 @@
+// Makes the component: `npm run build` with StarlingMonkey, `npm run build:quickjs` with QuickJS.
+
+import { spawnSync } from 'node:child_process';
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+
+const NAME = 'example-source';
+const SOURCE = 'src/source.js';
+const WORLD = 'source-plugin';
+const SIDENOTE = process.env.SIDENOTE ?? 'sidenote';
+
+const ENGINES = {
+  async starlingmonkey() {
+    const { componentize } = await import('@bytecodealliance/componentize-js');
+    return componentize({
+      sourcePath: SOURCE,
+      witPath: 'wit',
+      worldName: WORLD,
+      // What isn't used here isn't imported, either.
+      disableFeatures: ['stdio', 'random', 'http', 'fetch-event'],
+    });
+  },
+  async quickjs() {
+    const { componentize } = await import('componentize-qjs');
+    const jsSource = await readFile(SOURCE, 'utf8');
+    const [jsPath, moduleRoot, witPath] = [SOURCE, '.', 'wit'].map((path) => resolve(path));
+    // A host calls synchronous exports.
+    return componentize({ jsSource, jsPath, moduleRoot, witPath, world: WORLD, sync: true });
+  },
+};
+
+const { component } = await ENGINES[process.argv[2] ?? 'starlingmonkey']();
+// The manifest goes in last, so that a folder that a host watches never sees a plugin without it.
+const part = `${NAME}.part`;
+await writeFile(part, component);
+const words = ['plugin', 'pack', part, '--manifest', 'manifest.json', '-o', `${NAME}.wasm`];
+const packed = spawnSync(SIDENOTE, words, { stdio: 'inherit' });
+await rm(part);
+if (packed.error) {
+  console.error(`build: ${SIDENOTE} can't be run (${packed.error.code}): put sidenote on the PATH, or set SIDENOTE to its file`);
+}
+process.exitCode = packed.status ?? 1;

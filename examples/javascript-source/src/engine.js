@@ -1,0 +1,1 @@
+../../javascript-bot/src/engine.js

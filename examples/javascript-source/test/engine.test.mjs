@@ -1,0 +1,1 @@
+../../javascript-bot/test/engine.test.mjs
