@@ -86,6 +86,8 @@ product = "{PRODUCT}"
     );
     let mut rig = Rig::start(Setup { tables, files: &["events.wasm"], ..setup(telling) }).await;
     let feed = rig.feed();
+    // Whatever is asked: a client isn't made without.
+    rustls::crypto::ring::default_provider().install_default().ok();
     let client = reqwest::Client::builder().no_proxy().build()?;
     let url = Arc::<str>::from(rig.url("/sources/events"));
     // Until its plugin is compiled.

@@ -636,10 +636,9 @@ impl Backend for ApiBackend {
         match dry_run {
             true => self.engine.preview_erase(erasure).await,
             false => {
-                let erased = self.engine.on_behalf_of(by.clone()).erase(erasure).await;
-                // Whatever became of the rows: it can be asked for again.
+                let erased = self.engine.on_behalf_of(by.clone()).erase(erasure).await?;
                 self.sources.forget(erasure).await?;
-                erased
+                Ok(erased)
             }
         }
     }
