@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sidenote_sim::Opening;
 use sidenote_tests::{DEADLINE, RedisServer, Rig, Setup, StoreKind, eventually};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::{KEY, arrive, lines, setup};
@@ -51,13 +52,12 @@ async fn what_a_tool_repeats_behind_a_kill_counts_once_and_a_visitor_of_before_i
         let body = Value::Array((0..EVENTS).map(event).collect());
         let url = rig.url("/sources/events");
         // Before it is read, while it is stored, when it is answered.
-        let sent = tokio::spawn({
-            let (url, body) = (url.clone(), body.clone());
-            async move { try_send(&url, &body).await }
-        });
+        let mut sent = JoinSet::new();
+        let (of, asked) = (url.clone(), body.clone());
+        sent.spawn(async move { try_send(&of, &asked).await });
         sleep(Duration::from_millis([0, 4, 12, 200][kill])).await;
         rig.kill_host().await;
-        let answer = sent.await.expect("it ends");
+        let answer = sent.join_next().await.expect("it was sent").expect("it ends");
         assert!(answer.is_none_or(|(status, _)| status == 200), "nothing is refused");
         rig.start_host().await;
         accepted(&rig.url("/sources/events"), &body).await;
@@ -94,10 +94,9 @@ async fn while_redis_is_away_a_tool_is_told_to_come_again_and_what_it_repeats_co
     accepted(&url, &event(0)).await;
     server.pause();
     // This one is under way when nobody knows yet that the server is away: its commit may come late.
-    let first = tokio::spawn({
-        let (url, event) = (url.clone(), event(1));
-        async move { try_send(&url, &event).await }
-    });
+    let mut first = JoinSet::new();
+    let (of, asked) = (url.clone(), event(1));
+    first.spawn(async move { try_send(&of, &asked).await });
     eventually(|| match rig.host().counters().store_away {
         0 => Err("the host doesn't know that its store is away".to_owned()),
         _ => Ok(()),
@@ -108,7 +107,8 @@ async fn while_redis_is_away_a_tool_is_told_to_come_again_and_what_it_repeats_co
         assert_eq!((status, wait.as_deref()), (503, Some("2")), "at once, and with when to come");
     }
     server.resume();
-    let first = first.await.expect("it ends").expect("the host answers");
+    let first = first.join_next().await.expect("it was sent").expect("it ends");
+    let first = first.expect("the host answers");
     assert!([200, 503].contains(&first.0), "{first:?}");
     for n in [1, 2, 1] {
         accepted(&url, &event(n)).await;
