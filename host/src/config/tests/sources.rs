@@ -72,6 +72,11 @@ fn a_source_that_nobody_can_send_to_is_told_of() {
     );
     let asked = format!("{lonely}[plugins.events.source]\nask_when_opened = true\n");
     assert_eq!(load(&asked, &[]).unwrap().warnings.len(), 1, "one that is asked needs no key");
+    let again = |pause: &str| format!("{asked}ask_again_after = \"{pause}\"\n");
+    assert!(errors(&again("11m"), &[])[0].contains("more than ten minutes"));
+    let config = load(&again("90s"), &[]).unwrap();
+    let source = config.plugins["events"].source.clone().unwrap();
+    assert_eq!(source.ask_again_after, std::time::Duration::from_secs(90));
     let asked = lonely.replace("source]\n", "source]\npoll_every = \"1m\"\n");
     assert!(errors(&asked, &[])[0].contains("whose the events are"));
 }
