@@ -107,7 +107,7 @@ plugins = ["eu"]
 #[test]
 fn a_right_file_is_summed_up_without_its_secrets() {
     let folder = right_folder();
-    put(test_guests().join("guest_echo.wasm"), folder.path(), "chat.wasm");
+    put(test_guests().join("guest_trap.wasm"), folder.path(), "chat.wasm");
     let run = check(folder.path(), RIGHT, &[], &[("API", "hunter2")]);
     assert_eq!(run.code, 0);
     assert!(!run.stdout.contains("hunter2"), "{}", run.stdout);
@@ -162,7 +162,7 @@ fn a_product_that_none_of_its_plugins_can_speak_for_is_refused_with_the_reason()
 #[test]
 fn tables_in_the_folder_beside_the_file_are_checked_with_it() {
     let folder = right_folder();
-    put(test_guests().join("guest_echo.wasm"), folder.path(), "chat.wasm");
+    put(test_guests().join("guest_trap.wasm"), folder.path(), "chat.wasm");
     std::fs::create_dir(folder.path().join("plugins.d")).expect("a folder can be made");
     let write = |text: &str| {
         let file = folder.path().join("plugins.d/more.toml");

@@ -132,7 +132,7 @@ async fn a_manifest_bounds_what_is_granted_and_checks_the_settings() {
 async fn an_inspection_tells_what_a_component_is() {
     let bytes = component("guest_echo.wasm");
     let echo = inspected("echo.wasm", &bytes).await;
-    let all = ["writer", "redactor", "finder", "webhook", "messenger", "sink", "trigger"];
+    let all = ["writer", "redactor", "finder", "webhook", "messenger", "sink", "trigger", "source"];
     assert_eq!((echo.refused, &*echo.exports.known), (None, &all[..]));
     assert_eq!((echo.exports.unknown.len(), echo.imports.other.len()), (0, 0));
     assert!(echo.imports.sidenote.contains(&"sidenote:plugin/types@0.1.0".to_owned()));
