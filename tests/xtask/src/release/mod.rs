@@ -67,7 +67,7 @@ pub(crate) fn release(args: &[String]) -> Result<(), String> {
     let Release { version, commit, target, out, .. } = &release;
     say(&format!("release: {version}, commit {commit}, for {target}"));
     let plugins = build::plugins(&shipped()?[1..])?;
-    let binary = build::binary(target, commit)?;
+    let binary = build::binary(target, commit, release.time)?;
     let name = format!("sidenote-{version}-{target}");
     let folder = out.join(&name);
     if folder.exists() {
