@@ -42,7 +42,9 @@ pub(crate) fn deny() -> Result<PathBuf, String> {
 /// mdBook, built here once, in the time of the processors that others leave: nobody that the project knows publishes it
 /// built.
 pub(crate) fn mdbook() -> Result<PathBuf, String> {
-    let built = folder().join("bin/mdbook");
+    // Of its own: pip puts nothing into a `bin` that is there already.
+    let place = folder().join("mdbook");
+    let built = place.join("bin/mdbook");
     let wanted = format!("mdbook v{MDBOOK}");
     let fits = |program: &Path| version(program).is_some_and(|it| it == wanted);
     for candidate in [PathBuf::from("mdbook"), built.clone()] {
@@ -62,7 +64,7 @@ pub(crate) fn mdbook() -> Result<PathBuf, String> {
         "--locked",
         "--no-default-features",
     ]);
-    install.args(["--features", "search", "--root"]).arg(folder());
+    install.args(["--features", "search", "--root"]).arg(place);
     // Quick enough to run, and built in a fraction of the time of a release.
     install.env("CARGO_PROFILE_DEV_DEBUG", "0");
     crate::run(install.arg(format!("mdbook@{MDBOOK}")))?;
