@@ -32,7 +32,7 @@
 //!
 //! [`post`] is the way to the plugins as the engine sees it, [`clock`] is time as a value, [`ids`] the typed names that everything is keyed by, [`access`] who may do what, [`keys`] the keys that say so, [`address`] where a request
 //! goes and how far away that is, [`once`] what comes again and counts once, [`backoff`] the pauses between attempts, [`see`] where a message leads in the book,
-//! `http_client` what the host's own HTTP clients have in common, [`telemetry`] the log's set-up and what keeps it
+//! [`http_client`] what the host's own HTTP clients have in common, [`telemetry`] the log's set-up and what keeps it
 //! short, [`tls`] the one provider of it, [`visible`] which characters may be shown.
 
 // The one exception is in `plugin::artifact`, which loads what was compiled before.
@@ -47,7 +47,7 @@ pub mod egress;
 pub mod engine;
 pub mod host;
 pub mod http;
-mod http_client;
+pub mod http_client;
 pub mod keys;
 pub mod llm;
 pub mod metrics;

@@ -3,6 +3,7 @@
 mod architecture;
 mod bindings;
 mod call;
+mod certificates;
 mod check;
 mod connector;
 mod crates;

@@ -16,11 +16,12 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::ClientConfig;
+use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 use tokio::net::TcpStream;
 use tower::Service;
 
+use super::grant::Origins;
 use crate::address::{self, Origin, RefusedAddress};
 
 /// For the name, the connection and TLS together.
@@ -48,6 +49,8 @@ pub struct Network {
     private: Client,
     /// Empty but where a plugin is tried out: no configuration fills it.
     detours: Arc<[Detour]>,
+    /// Why no server can be verified: then nothing is reached by https.
+    unverified: Option<NetworkError>,
 }
 
 /// A host whose requests are led to a fake, so that a plugin that knows one host only can be tried
@@ -61,18 +64,48 @@ pub struct Detour {
     pub to: Origin,
 }
 
+impl Default for Network {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Network {
-    /// Builds the clients. Fails where the system's certificates can't be read.
-    pub fn new() -> Result<Self, NetworkError> {
+    /// Builds the clients. Where the system has no CA certificates there is plain HTTP only: what needs more is
+    /// refused by [`Network::reaches`].
+    #[must_use]
+    pub fn new() -> Self {
         Self::with_lookup(&(Arc::new(ask_system) as Lookup))
     }
 
     /// The same over another resolver.
-    fn with_lookup(lookup: &Lookup) -> Result<Self, NetworkError> {
+    fn with_lookup(lookup: &Lookup) -> Self {
         crate::tls::install_provider();
-        let tls = ClientConfig::builder().with_platform_verifier()?.with_no_client_auth();
+        let (tls, unverified) = match ClientConfig::builder().with_platform_verifier() {
+            Ok(verifying) => (verifying, None),
+            // No server passes this.
+            Err(error) => {
+                let nobody = ClientConfig::builder().with_root_certificates(RootCertStore::empty());
+                (nobody, Some(NetworkError(error)))
+            }
+        };
+        let tls = tls.with_no_client_auth();
         let client = |allow_private| client(lookup, allow_private, tls.clone());
-        Ok(Self { public: client(false), private: client(true), detours: Arc::default() })
+        let (public, private) = (client(false), client(true));
+        Self { public, private, detours: Arc::default(), unverified }
+    }
+
+    /// Whether what is granted can be reached at all.
+    ///
+    /// # Errors
+    /// One of the origins is asked by https, and the system has no CA certificates.
+    pub fn reaches(&self, origins: &Origins) -> Result<(), NetworkError> {
+        let fake = |origin: &Origin| self.detours.iter().find(|detour| detour.from == *origin);
+        let asked = origins.iter().map(|origin| fake(origin).map_or(origin, |detour| &detour.to));
+        match &self.unverified {
+            Some(error) if asked.clone().any(|origin| origin.https) => Err(error.clone()),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// The same, with some hosts stood in for. For trying plugins out only.
@@ -107,10 +140,12 @@ impl Network {
     }
 }
 
-/// Why there is no network.
-#[derive(Debug, thiserror::Error)]
-#[error("egress: the HTTP client can't be built: {0}; are the system's CA certificates installed?")]
-pub struct NetworkError(#[from] rustls::Error);
+/// Why no server can be verified.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error(
+    "egress: no server can be verified, and a host is granted by https: {0}; install the system's CA certificates (`ca-certificates`) or name a file of them in SSL_CERT_FILE, then start the host again"
+)]
+pub struct NetworkError(rustls::Error);
 
 fn client(lookup: &Lookup, allow_private: bool, tls: ClientConfig) -> Client {
     let mut http =
@@ -289,7 +324,7 @@ mod tests {
                 };
                 Box::pin(async { Ok(answer) })
             };
-            let network = Network::with_lookup(&(Arc::new(lookup) as Lookup)).unwrap();
+            let network = Network::with_lookup(&(Arc::new(lookup) as Lookup));
             let grants = Grants::new("bot".into(), &[self.origin(name)], private).unwrap();
             let secret_store = SecretStore::new("bot".into(), &Default::default()).unwrap();
             EgressClient::new(
@@ -440,6 +475,24 @@ mod tests {
         assert!(resolver(true).call("localhost".parse().unwrap()).await.is_ok());
     }
 
+    #[test]
+    fn without_certificates_what_is_asked_by_https_is_out_of_reach() {
+        let origins = |list: &[&str]| {
+            Origins::parse(&list.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap()
+        };
+        let https = origins(&["http://127.0.0.1:9", "bot.example"]);
+        assert!(Network::new().reaches(&https).is_ok());
+        let none = NetworkError(rustls::Error::General("none".to_owned()));
+        let network = Network { unverified: Some(none), ..Network::new() };
+        assert!(network.reaches(&origins(&["http://127.0.0.1:9"])).is_ok());
+        assert!(network.reaches(&https).is_err());
+        let detour = Detour {
+            from: Origin::parse("bot.example").unwrap(),
+            to: Origin::parse("http://127.0.0.1:9").unwrap(),
+        };
+        assert!(network.with_detours(vec![detour]).reaches(&https).is_ok());
+    }
+
     #[tokio::test]
     async fn a_detour_leads_what_was_admitted_to_its_stand_in_and_opens_nothing() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -449,7 +502,7 @@ mod tests {
             to: Origin::parse(&format!("http://127.0.0.1:{port}")).unwrap(),
         };
         let detours = vec![detour("api.example.com"), detour("b.example:8443")];
-        let network = Network::new().unwrap().with_detours(detours);
+        let network = Network::new().with_detours(detours);
         let granted = ["api.example.com".to_owned()];
         let secret = |hosts: &[&str]| crate::config::PluginSecret {
             value: crate::config::Secret::new("s3cr3t"),

@@ -1,4 +1,4 @@
-//! What the host's own HTTP clients have in common, of streams and of language models. Plugins have the egress.
+//! What the host's own HTTP clients have in common, of streams, of language models and of commands. Plugins have the egress.
 //!
 //! They send a secret to the configured address and nowhere else: redirects and proxies are off. Each asks for a
 //! plain body, and says so in words where it gets another.
@@ -17,9 +17,9 @@ pub(crate) use retry_after::retry_after;
 /// How long making a connection may take, name lookup and TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A client for one address. Root certificates are only asked for where they are needed, so that plain HTTP on
+/// A client for one address: it follows no redirect and asks no proxy, so that a secret goes nowhere else. Root certificates are only asked for where they are needed, so that plain HTTP on
 /// loopback runs on a system without any.
-pub(crate) fn builder(url: &Url) -> ClientBuilder {
+pub fn builder(url: &Url) -> ClientBuilder {
     crate::tls::install_provider();
     let builder = Client::builder()
         .redirect(redirect::Policy::none())

@@ -29,9 +29,6 @@ pub enum LoadError {
         /// Why not.
         cause: std::io::Error,
     },
-    /// There is no network.
-    #[error(transparent)]
-    Network(#[from] NetworkError),
 }
 
 /// Why a file is no plugin: stage, cause, next step. The file and the plugin are told by whoever knows
@@ -173,6 +170,9 @@ pub enum AdmitError {
     /// A grant can't be read.
     #[error("grants: {0}")]
     Grant(#[from] BadGrant),
+    /// What is granted can't be reached.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
 }
 
 /// The error with its causes on one line, cut.

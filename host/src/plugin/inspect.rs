@@ -86,8 +86,7 @@ pub async fn inspect_by(compiler: Compiler, path: &Path) -> Result<Inspection, I
     let (exports, imports) = (exports(&component_info), imports(&component_info));
     let name = plugin_name(&file, manifest.as_ref());
     let toml = manifest::toml(&name, &clean(&file, 100), &sha256, manifest.as_ref());
-    let network = Network::new().map_err(LoadError::from)?;
-    let loader = Loader::new(None, compiler, network)?;
+    let loader = Loader::new(None, compiler, Network::new())?;
     let refused = try_out(&loader, bytes).await.err().map(|error| error.to_string());
     let file = clean(&file, MAX_NAME_BYTES);
     Ok(Inspection { file, size, sha256, exports, imports, manifest, toml, refused })

@@ -208,6 +208,7 @@ impl Loader {
         let limits = &config.limits;
         let Effective { grants, secret_store, mismatches } =
             manifest::effective(name, config, compiled.manifest.as_deref())?;
+        self.network.reaches(grants.hosts())?;
         for mismatch in &mismatches {
             if mismatch.is_harmless() {
                 tracing::info!(plugin = %name, "{mismatch}");

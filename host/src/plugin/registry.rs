@@ -69,7 +69,7 @@ impl Registry {
         plugins: &BTreeMap<PluginName, PluginConfig>,
         cache: Option<&Cache>,
     ) -> Result<Self, LoadError> {
-        Self::with(Loader::new(cache, compiler, Network::new()?)?, from, plugins)
+        Self::with(Loader::new(cache, compiler, Network::new())?, from, plugins)
     }
 
     /// As [`Registry::open`], with a loader.

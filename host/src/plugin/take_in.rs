@@ -76,7 +76,7 @@ impl Registry {
         cache: Option<&Cache>,
         samples: Option<Samples>,
     ) -> Result<Self, LoadError> {
-        let network = Network::new()?.with_detours(detours);
+        let network = Network::new().with_detours(detours);
         let registry =
             Self::with(Loader::new(cache, compiler, network)?.sampled(samples), from, plugins)?;
         registry.take_in_wanted().await;

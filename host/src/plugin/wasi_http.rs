@@ -129,7 +129,7 @@ mod tests {
             name: "bot".into(),
             config: Default::default(),
             limits: PluginLimits::default(),
-            egress: EgressClient::new(Network::new().unwrap(), grants, secret_store, bounds),
+            egress: EgressClient::new(Network::new(), grants, secret_store, bounds),
             stdout: None,
             permits: Arc::new(crate::plugin::cpu_permits::CpuPermits::new()),
             lines: Arc::default(),

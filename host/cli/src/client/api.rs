@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sidenote::config::Secret;
+use sidenote::http_client;
 use sidenote_terminal::output::escaped;
 
 /// How long a connection may take to be made.
@@ -52,13 +53,7 @@ pub(crate) enum Presence {
 impl Client {
     /// The API at an address.
     pub(super) fn new(url: Url, token: Option<Secret>) -> anyhow::Result<Self> {
-        // Neither a redirect nor a proxy may carry the token elsewhere.
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .connect_timeout(CONNECT)
-            .timeout(ANSWER)
-            .build();
+        let client = http_client::builder(&url).connect_timeout(CONNECT).timeout(ANSWER).build();
         let client = client.context("the HTTP client can't be set up")?;
         Ok(Self { client, url, token })
     }

@@ -186,7 +186,7 @@ async fn running(args: &HostArgs) -> Option<Running> {
 
 /// Asks `public_url` as anybody would: without a token.
 async fn public(url: &str) -> Option<Public> {
-    let client = reach::client()?;
+    let client = reach::client(&Url::parse(url).ok()?)?;
     let ask = async |path: &str| {
         let address = format!("{}{path}", url.trim_end_matches('/'));
         let answer = client.get(address).timeout(PATIENCE).send().await;

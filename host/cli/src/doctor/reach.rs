@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::Url;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -55,9 +56,8 @@ pub(super) async fn reach(host: &str, port: u16, tls: bool, clock: Clock) -> (Wa
 }
 
 /// A client that carries nothing along, and follows nothing.
-pub(super) fn client() -> Option<reqwest::Client> {
-    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
-    client.timeout(PATIENCE).build().ok()
+pub(super) fn client(url: &Url) -> Option<reqwest::Client> {
+    sidenote::http_client::builder(url).timeout(PATIENCE).build().ok()
 }
 
 /// The innermost cause of an error: the ones around it say only that a request failed.
@@ -72,7 +72,8 @@ pub(super) fn cause(error: &dyn Error) -> String {
 /// What the host's `Date` says of its clock. Whole seconds: half of one is added.
 async fn ahead(host: &str, port: u16, tls: bool, clock: Clock) -> Option<f64> {
     let scheme = if tls { "https" } else { "http" };
-    let asked = client()?.head(format!("{scheme}://{host}:{port}/")).send().await.ok()?;
+    let url = Url::parse(&format!("{scheme}://{host}:{port}/")).ok()?;
+    let asked = client(&url)?.head(url).send().await.ok()?;
     let date = asked.headers().get(http::header::DATE)?.to_str().ok()?.to_owned();
     let there =
         httpdate::parse_http_date(&date).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;

@@ -240,9 +240,7 @@ pub(crate) async fn connect(
     token: Option<&str>,
     patience: Duration,
 ) -> Result<Response, Trouble> {
-    // Neither a redirect nor a proxy may carry the token elsewhere.
-    let client =
-        reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build();
+    let client = sidenote::http_client::builder(url).build();
     let client = client.map_err(|error| Trouble::Setup(deepest(&error)))?;
     let mut request = client
         .get(url.clone())
