@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sidenote::config::{Config, Plugin};
+use sidenote::config::{Cache, Config, Plugin};
 use sidenote::host::Host;
 use sidenote::ids::PluginName;
 use sidenote::plugin::Registry;
@@ -11,7 +11,7 @@ use sidenote_sim::{Answer, Connector, ConnectorOptions, Emitted, Event, post_jso
 
 use super::contract::Vendor;
 use super::server::VendorServer;
-use crate::components::components;
+use crate::components::{compiled, components};
 use crate::patience::{DEADLINE, eventually};
 
 const STREAM: &str = "all";
@@ -89,7 +89,8 @@ impl VendorRig {
     /// # Panics
     /// When it doesn't run.
     pub async fn registry(&self) -> Registry {
-        let registry = Registry::load(self.folder.path(), &self.plugins).await;
+        let (from, cache) = (self.folder.path(), Cache::at(compiled()));
+        let registry = Registry::load_cached(from, &self.plugins, &cache).await;
         let registry = registry.unwrap_or_else(|error| panic!("{error}"));
         for state in registry.states() {
             assert_eq!(state.failed, None, "{}", state.name);
@@ -157,6 +158,7 @@ fn configuration(vendor: &VendorServer, connector: &Connector, delivery: &str) -
     format!(
         r#"
 plugins_folder = "."
+cache_folder = {cache:?}
 
 [server]
 listen = "127.0.0.1:0"
@@ -176,6 +178,7 @@ token = {{ env = "STREAM_TOKEN" }}
 [products.p]
 plugins = ["{name}"]
 "#,
+        cache = compiled(),
         stream = connector.stream_url(STREAM),
         plugin = vendor.vendor().configuration(&vendor.url()),
         name = vendor.vendor().name(),
