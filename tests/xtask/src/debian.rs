@@ -28,6 +28,22 @@ pub(crate) fn musl(run: impl Fn(&mut Command) -> Result<(), String>) -> Result<(
     install("musl-tools", run)
 }
 
+/// Installs what runs programs of other processors where it is missing and this machine lets us.
+pub(crate) fn qemu(
+    program: &str,
+    run: impl Fn(&mut Command) -> Result<(), String>,
+) -> Result<(), String> {
+    if is_there(program) {
+        return Ok(());
+    }
+    if !can_install() {
+        return Err(format!(
+            "a binary for another processor is run by {program}: install qemu-user-static (on Debian: apt-get install qemu-user-static), then run this again"
+        ));
+    }
+    install("qemu-user-static", run)
+}
+
 /// Installs Chromium and its driver where they are missing and this machine lets us. Where they can't be had, the tests that need
 /// them say so and are left out.
 pub(crate) fn chromium(

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::built::{Kept, copied};
 use crate::javascript;
 use crate::made_of::made_of;
 use crate::side_by_side::{self, Job};
@@ -17,7 +18,8 @@ const FOLDER: &str = "target/languages";
 /// Has every language built, also those whose toolchain is left out otherwise: `all`.
 const WHICH: &str = "SIDENOTE_LANGUAGES";
 /// What writes the folders.
-const WRITTEN_BY: [&str; 6] = [
+const WRITTEN_BY: [&str; 7] = [
+    "rust-toolchain.toml",
     "host/authors/src/new",
     "host/authors/src/core_module.rs",
     "wit/frozen/0.1.0",
@@ -241,7 +243,9 @@ pub(crate) fn build(root: &Path, host: &Path, measured: bool) -> Result<(), Stri
             continue;
         }
         plugin.remove()?;
-        if all || language.always {
+        if !measured && plugin.kept().fetch(&plugin.folder)? {
+            plugin.stamp(None)?;
+        } else if all || language.always {
             (language.check)()?;
             let (name, making) = (plugin.name.clone(), plugin);
             let run = Box::new(move |said: &File| making.make(root, host, measured, said));
@@ -264,7 +268,17 @@ fn samples<'a>(root: &'a Path, host: &'a Path) -> Result<Option<Job<'a>>, String
         let made_of = made_of(root, &[&own, "examples/cpp-writer", "wit/frozen/0.1.0"])?;
         let stamp = root.join(FOLDER).join(format!("{name}.stamp"));
         if !std::fs::read_to_string(&stamp).is_ok_and(|text| text == made_of) {
-            stale.push((name, stamp, made_of));
+            let kept = Kept::of(name, &made_of);
+            let folder = root.join(FOLDER).join(name);
+            let failed = |error| format!("{}: {error}", folder.display());
+            if folder.is_dir() {
+                std::fs::remove_dir_all(&folder).map_err(failed)?;
+            }
+            if kept.fetch(&folder)? {
+                std::fs::write(&stamp, made_of).map_err(failed)?;
+            } else {
+                stale.push((name, folder, stamp, made_of, kept));
+            }
         }
     }
     if stale.is_empty() {
@@ -273,36 +287,18 @@ fn samples<'a>(root: &'a Path, host: &'a Path) -> Result<Option<Job<'a>>, String
     there("make", "--version", "make")?;
     there("python3", "--version", "Python 3.10 or later, with venv")?;
     let run = Box::new(move |said: &File| {
-        for (name, stamp, made_of) in &stale {
-            let folder = root.join(FOLDER).join(name);
+        for (name, folder, stamp, made_of, kept) in &stale {
             let failed = |error| format!("{}: {error}", folder.display());
-            if folder.is_dir() {
-                std::fs::remove_dir_all(&folder).map_err(failed)?;
-            }
-            copied(&root.join("examples").join(name), &folder).map_err(failed)?;
+            copied(&root.join("examples").join(name), folder).map_err(failed)?;
             let mut make = Command::new("make");
-            make.arg("VENV=../samples-venv").current_dir(&folder).env("SIDENOTE", host);
+            make.arg("VENV=../samples-venv").current_dir(folder).env("SIDENOTE", host);
             crate::run_into(said, &mut make)?;
+            kept.keep(folder);
             std::fs::write(stamp, made_of).map_err(failed)?;
         }
         Ok(())
     });
     Ok(Some(Job { name: "samples".to_owned(), run }))
-}
-
-/// Copies a folder, what its links lead to in place of the links.
-fn copied(from: &Path, to: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(to)?;
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
-        let (path, target) = (entry.path(), to.join(entry.file_name()));
-        if path.is_dir() {
-            copied(&path, &target)?;
-        } else {
-            std::fs::copy(&path, &target)?;
-        }
-    }
-    Ok(())
 }
 
 /// A plugin that is begun in a language.
@@ -359,9 +355,22 @@ impl<'a> Plugin<'a> {
         }
         let first = self.step(root, host, said, self.language.build)?;
         self.step(root, host, said, self.language.test)?;
-        let mut stamp = format!("{}\n", self.made_of);
         if measured {
             let again = self.rebuilt(root, host, said)?;
+            return self.stamp(Some((first, again)));
+        }
+        self.kept().keep(&self.folder);
+        self.stamp(None)
+    }
+
+    fn kept(&self) -> Kept {
+        Kept::of(&self.name, &self.made_of)
+    }
+
+    /// Says what it was made of, and how long the first build and another one took where that was measured.
+    fn stamp(&self, took: Option<(Duration, Duration)>) -> Result<(), String> {
+        let mut stamp = format!("{}\n", self.made_of);
+        if let Some((first, again)) = took {
             stamp += &format!("{:.1}\n{:.1}\n", first.as_secs_f64(), again.as_secs_f64());
         }
         std::fs::write(&self.stamp, stamp)

@@ -14,7 +14,9 @@ pub(crate) fn made_of(root: &Path, places: &[&str]) -> Result<String, String> {
     let mut hasher = DefaultHasher::new();
     for file in found {
         let bytes = std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-        for part in [file.as_os_str().as_encoded_bytes(), &bytes] {
+        // Wherever the checkout lies.
+        let name = file.strip_prefix(root).unwrap_or(&file);
+        for part in [name.as_os_str().as_encoded_bytes(), &bytes] {
             hasher.write_usize(part.len());
             hasher.write(part);
         }

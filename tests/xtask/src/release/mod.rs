@@ -141,7 +141,7 @@ impl Release {
             let into = folder.join(into);
             std::fs::create_dir_all(&into)
                 .map_err(|error| format!("{}: {error}", into.display()))?;
-            let mut command = Command::new(&sidenote);
+            let mut command = build::runs(&self.target, &sidenote)?;
             output(command.arg("generate").args(what).arg("--out").arg(into)).map(drop)
         };
         generate(&["man"], "man")?;
