@@ -32,7 +32,7 @@ use clap::Subcommand;
 pub enum PluginCommand {
     /// Make one call of a component, with the grants of its configuration
     Call(call::CallArgs),
-    /// Begin a plugin in a language of your choice
+    /// Start a plugin in a language of your choice
     New(new::NewArgs),
     /// Put a manifest into a component
     Pack(pack::PackArgs),

@@ -21,20 +21,20 @@ pub struct PackArgs {
     /// The component with its manifest; it may be the same file
     #[arg(short, long, value_name = "OUT.wasm")]
     output: PathBuf,
-    /// The manifest, .toml or .json. Without it the one that the component brings along is used, which
-    /// `sidenote_plugin::export!` puts into a core module of it
+    /// The manifest, .toml or .json. Default: the one that `sidenote_plugin::export!` embedded in
+    /// the component
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
-    /// Put the manifest in the place of one that is there
+    /// Replace an existing manifest
     #[arg(long, requires = "manifest")]
     replace: bool,
-    /// The interface's folder, for a core module that doesn't carry its world
+    /// The interface's folder, for a core module without its world
     #[arg(long, value_name = "DIR", requires = "world")]
     wit: Option<PathBuf>,
     /// The world in --wit that the core module was built for
     #[arg(long, value_name = "NAME", requires = "wit")]
     world: Option<String>,
-    /// How the core module keeps text in its memory, where it doesn't carry its world
+    /// The text encoding in the core module's memory, for a module without its world
     #[arg(long, value_enum, value_name = "ENCODING", requires = "wit", default_value_t = Text::Utf8)]
     string_encoding: Text,
 }

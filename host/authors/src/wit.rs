@@ -11,8 +11,8 @@ use crate::new::INTERFACE;
 /// What `plugin wit` takes.
 #[derive(Debug, Args)]
 pub struct WitArgs {
-    /// Write one file per interface into this folder, which is what generators take with --wit; by default all of it
-    /// goes to stdout as one document
+    /// Write one file per interface into this folder, for a generator's --wit; default: one
+    /// document on stdout
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }

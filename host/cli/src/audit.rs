@@ -23,7 +23,7 @@ const PAGE: usize = 1000;
 pub(crate) struct AuditArgs {
     #[command(flatten)]
     source: SourceArgs,
-    /// At most so many, the newest
+    /// Maximum number of entries, the newest
     #[arg(long, value_name = "N", default_value = "100", value_parser = limit)]
     limit: usize,
     /// One JSON object per entry on stdout

@@ -28,10 +28,10 @@ const PIECE: usize = 64 << 10;
 pub(crate) struct BackupArgs {
     #[command(flatten)]
     source: SourceArgs,
-    /// Where the copy goes, on this machine; a file that is there isn't replaced
+    /// The copy, on this machine; an existing file isn't overwritten
     #[arg(value_name = "FILE")]
     to: PathBuf,
-    /// What was copied, as a JSON object on stdout
+    /// The result, as a JSON object on stdout
     #[arg(long)]
     json: bool,
 }

@@ -23,11 +23,11 @@ pub(crate) struct CheckArgs {
     /// The configuration
     #[arg(long, value_name = "FILE", env = "SIDENOTE_CONFIG", default_value = "sidenote.toml")]
     config: PathBuf,
-    /// Print instead which format the store has, and what a start of this build would do with it. No host may be running
-    /// on it, and nothing is changed
+    /// Print instead the store's format, and what a start of this build would do with it. No host
+    /// may be running on it, and nothing is changed
     #[arg(long)]
     upgrade: bool,
-    /// Look at this file, such as a copy, in place of the store of the configuration
+    /// Inspect this file, such as a copy, instead of the configured store
     #[arg(long, value_name = "FILE", requires = "upgrade")]
     store: Option<PathBuf>,
     /// The result as one JSON object on stdout

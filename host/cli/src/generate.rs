@@ -18,7 +18,7 @@ const PROGRAM: &str = "sidenote";
 pub(crate) enum GenerateCommand {
     /// Generate a shell's completions
     Completions(CompletionsArgs),
-    /// Generate the pages of the manual
+    /// Generate the man pages
     Man(ManArgs),
     /// Write the OpenAPI document of the HTTP API, for programs that make clients
     Openapi(OpenapiArgs),
@@ -32,7 +32,7 @@ pub(crate) struct CompletionsArgs {
     /// The shell
     #[arg(value_enum)]
     shell: Shell,
-    /// Write a file into this folder, under the name that the shell looks for; by default to stdout
+    /// Write a file into this folder, under the name that the shell expects; default: stdout
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -40,7 +40,7 @@ pub(crate) struct CompletionsArgs {
 /// What `generate man` takes.
 #[derive(Debug, Args)]
 pub(crate) struct ManArgs {
-    /// Write a page for each command into this folder; by default the first page to stdout
+    /// Write a page for each command into this folder; default: the first page on stdout
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -48,7 +48,7 @@ pub(crate) struct ManArgs {
 /// What `generate openapi` takes.
 #[derive(Debug, Args)]
 pub(crate) struct OpenapiArgs {
-    /// Write this file; by default to stdout
+    /// Write this file; default: stdout
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -56,7 +56,7 @@ pub(crate) struct OpenapiArgs {
 /// What `generate config-schema` takes.
 #[derive(Debug, Args)]
 pub(crate) struct ConfigSchemaArgs {
-    /// Write this file; by default to stdout
+    /// Write this file; default: stdout
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }

@@ -15,10 +15,11 @@ use super::client::HostArgs;
 pub(crate) struct HealthArgs {
     #[command(flatten)]
     host: HostArgs,
-    /// Whether streams, store and plugins are ready; otherwise only whether the process answers
+    /// Check whether streams, store and plugins are ready; by default only whether the process
+    /// responds
     #[arg(long)]
     ready: bool,
-    /// What the host says, as a JSON object on stdout
+    /// The host's response, as a JSON object on stdout
     #[arg(long)]
     json: bool,
 }

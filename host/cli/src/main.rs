@@ -112,36 +112,36 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Answer six questions and get a configuration that works
+    /// Write a working configuration from six questions
     Init(init::InitArgs),
-    /// Run the host: read the streams and write the notes, until it is told to stop
+    /// Run the host: read the streams and write the notes, until SIGTERM or Ctrl-C
     Run(run::RunArgs),
     /// Validate the configuration and print the effective settings
     Check(check::CheckArgs),
-    /// See notes arrive with no account anywhere: a connector and a chat platform on this machine
+    /// Run a demo with a connector and a chat platform on this machine; needs no account
     #[command(hide = cfg!(not(feature = "demo")), disable_help_flag = cfg!(not(feature = "demo")))]
     Demo(authors::DemoArgs),
     /// List waiting notes and dead letters, send them again, or remove them
     #[command(subcommand)]
     Outbox(outbox::OutboxCommand),
-    /// List which offers of help were made and refused, and try rules on recorded events
+    /// List offers of help, made and refused, and try triggers on recorded events
     #[command(subcommand)]
     Offers(offers::OffersCommand),
-    /// Try what a source makes of a recorded request
+    /// Print the lines of a recorded request
     #[command(subcommand)]
     Sources(sources::SourcesCommand),
     /// Erase a person or a session, and redact their notes at the platforms
     Erase(erase::EraseArgs),
-    /// Make, list and revoke keys of the API, each for some scopes and products
+    /// Make, list and revoke API keys with scopes and products
     #[command(subcommand)]
     Key(key::KeyCommand),
     /// List what people changed, when, and who they were
     Audit(audit::AuditArgs),
-    /// Exit with 0 if a running host lives, or is ready: for containers
+    /// Exit with 0 if a running host is alive, or ready: for containers
     Health(health::HealthArgs),
     /// Copy the store into a file while the host runs
     Backup(backup::BackupArgs),
-    /// Check configuration, hosts, store, keys, plugins and the running host, with what to do
+    /// Check configuration, hosts, store, keys, plugins and the running host, and print remedies
     Doctor(doctor::DoctorArgs),
     /// Reload the configuration of a running host, and print what changed
     Reload(reload::ReloadArgs),
@@ -152,13 +152,13 @@ enum Command {
     /// Reconnect, record and replay streams
     #[command(subcommand)]
     Stream(stream::StreamCommand),
-    /// Watch live what happens in a running host: events, notes, attempts, links, offers
+    /// Follow a running host live: events, notes, attempts, links, offers
     Tap(tap::TapArgs),
-    /// Watch the load of a running host: streams, plugins, what waits, each second anew
+    /// Watch the load of a running host: streams, plugins, what waits, each second
     Top(top::TopArgs),
-    /// Try a connector's stream: connection, first payload, session id
+    /// Test a connector's stream: connection, first payload, session id
     SmokeTest(smoke_test::SmokeTestArgs),
-    /// Generate completions, the manual, and schemas
+    /// Generate completions, man pages and schemas
     #[command(subcommand)]
     Generate(generate::GenerateCommand),
     /// Compile a component, for a host that has this program do it

@@ -20,10 +20,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct ReloadArgs {
     #[command(flatten)]
     host: HostArgs,
-    /// Only shows what became of the last reload
+    /// Only show the result of the last reload
     #[arg(long)]
     last: bool,
-    /// What became of it as one JSON object on stdout
+    /// The result as one JSON object on stdout
     #[arg(long)]
     json: bool,
 }

@@ -21,7 +21,7 @@ use sidenote_terminal::output;
 /// What `sources` does.
 #[derive(Debug, Subcommand)]
 pub(crate) enum SourcesCommand {
-    /// Print which lines a recorded request becomes, and what is left out and why; nothing is sent
+    /// Print the lines of a recorded request, and what is left out and why; send nothing
     Try(TryArgs),
 }
 
@@ -31,16 +31,16 @@ pub(crate) struct TryArgs {
     /// The request: a body as it was sent, or an object in JSON with `method`, `path`, `query`, `headers`,
     /// `received_at_ms` and `body_text` or `body_base64`
     file: PathBuf,
-    /// The configuration, with the source and its words
+    /// The configuration, with the source and its rules
     #[arg(long, value_name = "FILE", env = "SIDENOTE_CONFIG", default_value = "sidenote.toml")]
     config: PathBuf,
-    /// The source, where there are several
+    /// The source, if there are several
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
-    /// Words in place of the configured ones: a file with what stands below [plugins.NAME.source.words]
+    /// Rules instead of the configured ones: a file with the content of [plugins.NAME.source.words]
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
-    /// The path that a body is sent to, below /sources/NAME
+    /// The path of a body's request, below /sources/NAME
     #[arg(long, value_name = "PATH", default_value = "/")]
     path: String,
     /// The result as one JSON object on stdout

@@ -28,11 +28,12 @@ pub struct DemoArgs {
     #[arg(long, value_name = "DIR", default_value = "target/plugins")]
     plugins: PathBuf,
 
-    /// How long the story takes. The last notes may need a few seconds more.
+    /// How long the demo runs. The last notes may need a few seconds more.
     #[arg(long, value_name = "N", default_value_t = 25, value_parser = clap::value_parser!(u64).range(2..=3600))]
     seconds: u64,
 
-    /// Play this recording, as `sidenote stream record` made it, in place of the story: everybody in it asks for help
+    /// Play this recording of `sidenote stream record` instead of the built-in story: everybody in
+    /// it asks for help
     #[arg(long, value_name = "FILE", conflicts_with = "seconds")]
     replay: Option<PathBuf>,
 }

@@ -24,18 +24,18 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// What `stream replay` is told on the command line.
 #[derive(Debug, Clone, Args)]
 pub struct ReplayArgs {
-    /// The recording, as `sidenote stream record` made it
+    /// The recording of `sidenote stream record`
     file: PathBuf,
 
-    /// How fast: as it was recorded, ten times as fast, or as fast as it is read
+    /// The speed: as recorded, ten times as fast, or as fast as the host reads
     #[arg(long, value_enum, default_value_t = Speed::Recorded)]
     speed: Speed,
 
-    /// Where it is served; on this machine alone, for it isn't encrypted
+    /// The address to listen on; only on this machine, because it isn't encrypted
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", value_parser = loopback)]
     listen: SocketAddr,
 
-    /// Play the demo with it, in place of serving it for a host of yours
+    /// Play the demo with it, instead of serving it to a host of yours
     #[arg(long, conflicts_with = "listen")]
     to_demo: bool,
 

@@ -204,114 +204,114 @@ metrics! {
         BUILD: Info "build" by [VERSION] = "The version that runs.";
         READY: Gauge "ready" = "1 while `/readyz` answers 200.";
         LOGINS_REFUSED: Counter "logins_refused" by [LOGINS] = "Requests of the API that were refused for their key or token.";
-        CONFIG_RELOADS: Counter "config_reloads" by [RELOADS] = "Times that the configuration was read again.";
+        CONFIG_RELOADS: Counter "config_reloads" by [RELOADS] = "Reloads of the configuration.";
     }
     "Streams" {
-        STREAM_STATE: Gauge "stream_state" by [STREAM, STREAM_STATES] = "1 for how the stream's connection stands, else 0.";
-        STREAM_EVENT_AGE: Gauge "stream_last_event_age" in Seconds by [STREAM] = "How long ago the stream's last good event came, heartbeats included.";
-        STREAM_LAG: Gauge "stream_lag" in Seconds by [STREAM] = "How old the stream's last batch or summary was when it came, by the connector's clock.";
-        STREAM_PAUSED: Gauge "stream_paused" in Seconds by [STREAM] = "For how long the stream isn't read because the inbox is full; 0 while it is read.";
-        STREAM_EVENTS: Counter "stream_events" by [STREAM] = "Batches and summaries that were handed over.";
+        STREAM_STATE: Gauge "stream_state" by [STREAM, STREAM_STATES] = "1 for the state of the stream's connection, else 0.";
+        STREAM_EVENT_AGE: Gauge "stream_last_event_age" in Seconds by [STREAM] = "Time since the stream's last valid event, heartbeats included.";
+        STREAM_LAG: Gauge "stream_lag" in Seconds by [STREAM] = "Age of the stream's last batch or summary on arrival, by the connector's clock.";
+        STREAM_PAUSED: Gauge "stream_paused" in Seconds by [STREAM] = "Time for which the stream has been paused because the inbox is full; 0 while it is read.";
+        STREAM_EVENTS: Counter "stream_events" by [STREAM] = "Batches and summaries passed to the engine.";
         STREAM_HEARTBEATS: Counter "stream_heartbeats" by [STREAM] = "Heartbeats.";
         STREAM_SKIPPED: Counter "stream_events_skipped" by [STREAM, SKIPPED] = "Events of the stream that were skipped.";
-        STREAM_ACTIONS_DROPPED: Counter "stream_actions_dropped" by [STREAM] = "Single actions that were left out of their batch because they can't be used.";
+        STREAM_ACTIONS_DROPPED: Counter "stream_actions_dropped" by [STREAM] = "Single actions that were left out of their batch because they are invalid.";
         STREAM_RECONNECTS: Counter "stream_reconnects" by [STREAM] = "Attempts to connect after the first.";
-        STREAM_PAUSES: Counter "stream_pauses" by [STREAM] = "Times that reading was paused because the inbox was full.";
+        STREAM_PAUSES: Counter "stream_pauses" by [STREAM] = "Pauses of the stream because the inbox was full.";
     }
     "What comes in" {
         ACTIONS_ACCEPTED: Counter "actions_accepted" = "Actions accepted: committed to the store.";
         ACTIONS_DROPPED: Counter "actions_dropped" by [DROPPED] = "Actions dropped: without a usable session, of a product that isn't configured, out of the window before a conversation opened, or unusable in a pushed event.";
         PUSHED: Counter "pushes" by [PUSHES] = "Pushed events.";
-        SOURCE_RECEIVED: Counter "source_requests" by [SOURCE_REQUESTS] = "Requests to sources: accepted, answered without a key, refused for their key or their source's name, unusable for their plugin, or told to come again.";
-        SOURCE_POLLS: Counter "source_polls" by [POLLS] = "Questions to sources that are asked.";
+        SOURCE_RECEIVED: Counter "source_requests" by [SOURCE_REQUESTS] = "Requests to sources: accepted, answered without a key, refused for their key or their source's name, unusable for their plugin, or answered with a retry.";
+        SOURCE_POLLS: Counter "source_polls" by [POLLS] = "Polls of sources.";
         SOURCE_EVENTS: Counter "source_events_accepted" = "Events of sources that have a line.";
-        SOURCE_LEFT_OUT: Counter "source_events_left_out" by [LEFT_OUT] = "Events of sources without a line of their own: left out by the plugin, accepted before, of another product than their key's, or by what the words make of them.";
+        SOURCE_LEFT_OUT: Counter "source_events_left_out" by [LEFT_OUT] = "Events of sources without a line of their own: left out by the plugin, accepted before, of another product than their key's, or left out by the rules for lines.";
         LINKED: Counter "links" by [LINKS] = "Links of sessions to conversations.";
-        WEBHOOKS_UNLINKED: Counter "webhooks_unlinked" by [UNLINKED] = "Webhook events that linked nothing: who it is was only claimed, or nobody known was named.";
-        NOBODY_IDS: Counter "nobody_ids" = "Values that name nobody (`undefined`, `null`, blanks) and were read as missing.";
+        WEBHOOKS_UNLINKED: Counter "webhooks_unlinked" by [UNLINKED] = "Webhook events that linked nothing: the identity was only claimed, or names nobody known.";
+        NOBODY_IDS: Counter "nobody_ids" = "Ids that identify nobody (`undefined`, `null`, blanks) and count as missing.";
         INBOX_INPUTS: Gauge "inbox_inputs" = "Inputs that wait for the engine.";
-        INBOX_BYTES: Gauge "inbox" in Bytes = "What came in and isn't committed yet.";
+        INBOX_BYTES: Gauge "inbox" in Bytes = "Bytes of inputs that aren't committed yet.";
         SESSIONS_IN_MEMORY: Gauge "sessions_in_memory" = "Sessions in memory.";
         SESSIONS_EXPIRED: Counter "sessions_expired" = "Sessions removed from the store after their retention.";
-        SESSIONS_ERASED: Counter "sessions_erased" = "Sessions erased because somebody wished it.";
+        SESSIONS_ERASED: Counter "sessions_erased" = "Sessions erased on request.";
     }
     "Notes and sinks" {
-        WAITING: Gauge "deliveries_waiting" by [WAITS_FOR, DELIVERED] = "Notes, or what is for a sink, that can be delivered and aren't yet.";
-        OLDEST_WAITING: Gauge "delivery_oldest_waiting" in Seconds by [WAITS_FOR, DELIVERED] = "For how long the oldest of them waits; 0 where nothing does.";
-        DELIVERY_TIME: Histogram "delivery" in Seconds by [DELIVERED] = "From when it could be delivered (its oldest action accepted, and for a note its session linked; a dead letter sent again) until it was.";
+        WAITING: Gauge "deliveries_waiting" by [WAITS_FOR, DELIVERED] = "Notes or sink deliveries that can be delivered and aren't yet.";
+        OLDEST_WAITING: Gauge "delivery_oldest_waiting" in Seconds by [WAITS_FOR, DELIVERED] = "Waiting time of the oldest of them; 0 if nothing waits.";
+        DELIVERY_TIME: Histogram "delivery" in Seconds by [DELIVERED] = "Time from when it could be delivered (its oldest action accepted, and for a note its session linked; a dead letter sent again) until it was.";
         NOTES_SEALED: Counter "notes_sealed" = "Notes sealed.";
-        NOTES_GATHERED: Counter "notes_gathered" = "Notes sealed in which actions gathered while the platform took nothing.";
+        NOTES_GATHERED: Counter "notes_gathered" = "Notes sealed that gathered actions while the platform was unavailable.";
         NOTES_POSTED: Counter "notes_posted" = "Notes posted.";
-        NOTES_FOUND: Counter "notes_found" = "Notes that the platform had after an attempt without an outcome, as its plugin found.";
+        NOTES_FOUND: Counter "notes_found" = "Notes that `finder` found at the platform after an attempt of unknown outcome.";
         NOTE_ATTEMPTS_FAILED: Counter "note_attempts_failed" = "Attempts at a note that are followed by another.";
         NOTES_DEAD: Counter "notes_dead" = "Notes that became dead letters.";
-        NOTES_REQUEUED: Counter "notes_requeued" = "Dead letters that a person had sent again, those of sinks included.";
-        NOTES_PURGED: Counter "notes_purged" = "Notes that a person removed, and what waited for sinks.";
+        NOTES_REQUEUED: Counter "notes_requeued" = "Dead letters that a person requeued, those of sinks included.";
+        NOTES_PURGED: Counter "notes_purged" = "Notes and sink deliveries that a person purged.";
         DEAD_EXPIRED: Counter "dead_letters_expired" = "Dead letters, those of sinks included, removed after their retention.";
-        SINK_DELIVERIES: Counter "sink_deliveries" by [SINKS] = "What was stored for a sink, what joined it while it waited, and what the sink was given or not.";
-        SINK_ATTEMPTS_FAILED: Counter "sink_attempts_failed" = "Attempts at handing something to a sink that are followed by another.";
+        SINK_DELIVERIES: Counter "sink_deliveries" by [SINKS] = "Sink deliveries that were stored, that gathered actions while they waited, that the sink accepted, and that died.";
+        SINK_ATTEMPTS_FAILED: Counter "sink_attempts_failed" = "Attempts at a sink delivery that are followed by another.";
     }
     "Redactions and summaries" {
-        REDACTED: Counter "redactions" by [REDACTIONS] = "Notes that were to be redacted, and what came of it.";
+        REDACTED: Counter "redactions" by [REDACTIONS] = "Notes to redact, and their outcomes.";
         REDACTIONS_FAILED: Counter "redaction_attempts_failed" = "Attempts at redacting a note that are followed by another.";
         REDACTIONS_WAITING: Gauge "redactions_waiting" = "Notes that wait to be redacted, as far as they are in memory.";
-        SUMMED_UP: Counter "summaries" by [SUMMARIES] = "Summaries that became notes, were of a session without a conversation or of no use; and those that a model was asked for.";
+        SUMMED_UP: Counter "summaries" by [SUMMARIES] = "Summaries that became notes, were of a session without a conversation or of no use; and those requested from a model.";
     }
-    "Offers and answers" {
-        OFFERED: Counter "offers" by [OFFERS] = "What was decided of offers. One that is made has another decision when it ended.";
+    "Offers and replies" {
+        OFFERED: Counter "offers" by [OFFERS] = "Decisions on offers. An offer that is made has another decision at its end.";
         OFFERS_REFUSED: Counter "offers_refused" by [REFUSALS] = "Offers that were refused before they were made.";
-        TRIGGERS_EVALUATED: Counter "triggers_evaluated" = "Times that the triggers of a product were evaluated.";
+        TRIGGERS_EVALUATED: Counter "triggers_evaluated" = "Evaluations of a product's triggers.";
         TRIGGERS_FAILED: Counter "triggers_failed" = "Triggers that failed or took too long.";
-        JUDGE: Counter "judge_questions" by [JUDGED] = "Questions to a model whether an offer helps, and those that it said no to or gave no answer to.";
-        TOURS_SHOWN: Counter "tours_shown" = "Tours that people wanted to see.";
-        OPTIONS_CHOSEN: Counter "options_chosen" = "Answers of offers that people chose.";
-        REPLIED: Counter "replies" by [REPLIES] = "Messages of people that wait for an answer, and what came of each.";
-        REPLY_QUESTIONS_FAILED: Counter "reply_questions_failed" = "Questions to the model for an answer that got none.";
-        MESSAGES_EXPIRED: Counter "messages_expired" = "Messages to a person that ended for want of time.";
-        MESSAGE_ATTEMPTS_FAILED: Counter "message_attempts_failed" = "Attempts at a message that are followed by another, or by a question for it.";
-        LLM_CALLS: Counter "llm_calls" = "Tries at asking the language model.";
-        LLM_FAILURES: Counter "llm_failures" = "Tries that failed.";
-        OPERATOR_EVENTS: Counter "operator_events" by [SENT_OUTCOMES] = "Operator events that the webhook was sent, that were dropped because too many waited, and that it never accepted.";
-        SPANS: Counter "trace_spans" by [SENT_OUTCOMES] = "Spans that the collector was sent, that were dropped because too many waited, and that it refused or couldn't be sent.";
-        LLM_TOKENS: Counter "llm_tokens" by [TOKENS] = "Tokens of questions and of answers, as far as the provider says.";
+        JUDGE: Counter "judge_questions" by [JUDGED] = "Requests to a model that judges an offer, and those that it refused or failed to answer.";
+        TOURS_SHOWN: Counter "tours_shown" = "Tours that people accepted.";
+        OPTIONS_CHOSEN: Counter "options_chosen" = "Answers of offers that people clicked or wrote.";
+        REPLIED: Counter "replies" by [REPLIES] = "Messages of people that wait for a reply, and the result of each.";
+        REPLY_QUESTIONS_FAILED: Counter "reply_questions_failed" = "Failed requests to the model for a reply.";
+        MESSAGES_EXPIRED: Counter "messages_expired" = "Messages to a person that expired.";
+        MESSAGE_ATTEMPTS_FAILED: Counter "message_attempts_failed" = "Attempts at a message that are followed by another, or by a lookup.";
+        LLM_CALLS: Counter "llm_calls" = "Requests to the language model.";
+        LLM_FAILURES: Counter "llm_failures" = "Requests to the language model that failed.";
+        OPERATOR_EVENTS: Counter "operator_events" by [SENT_OUTCOMES] = "Operator events that were sent to the webhook, that were dropped because too many waited, and that it never accepted.";
+        SPANS: Counter "trace_spans" by [SENT_OUTCOMES] = "Spans that were sent to the collector, that were dropped because too many waited, and that it refused or didn't receive.";
+        LLM_TOKENS: Counter "llm_tokens" by [TOKENS] = "Tokens of requests and of responses, as far as the provider reports them.";
     }
     "The store" {
-        STORE_STATE: Gauge "store_state" by [STORE_STATES] = "1 for how the store serves, else 0.";
+        STORE_STATE: Gauge "store_state" by [STORE_STATES] = "1 for the state of the store, else 0.";
         COMMITS: Counter "store_commits" = "Commits to the store.";
-        COMMIT_TIME: Histogram "store_commit" in Seconds = "How long commits took that succeeded.";
-        SYNC_TIME: Histogram "store_sync" in Seconds = "How long the syncs of the embedded store's file took (fsync). A commit takes at least one.";
+        COMMIT_TIME: Histogram "store_commit" in Seconds = "Duration of successful commits.";
+        SYNC_TIME: Histogram "store_sync" in Seconds = "Duration of the syncs of the embedded store's file (fsync). A commit needs at least one.";
         STORE_BYTES: Gauge "store_file" in Bytes = "The length of the embedded store's file.";
         JOURNAL_RECORDS: Gauge "journal_records" = "Batches and summaries in the local journal that wait for the store.";
-        JOURNAL_BYTES: Gauge "journal" in Bytes = "How much of the local journal's capacity is used.";
-        SCRUBS: Counter "store_scrubs" = "Times that the store's files were written anew after something was erased.";
-        SCRUB_DUE: Gauge "store_scrub_due" = "1 while something of what was erased may be left in the store's files.";
-        SNAPSHOTS_LEFT: Counter "snapshots_left" = "Sessions shared with autoplay-sdk that could not be brought up to date.";
-        HISTORY_DROPPED: Counter "history_dropped" = "Actions of the history that went for later ones of their session.";
-        HISTORY_EXPIRED: Counter "history_expired" = "Rows of the history removed after their time.";
-        CONTEXT_FORGOTTEN: Counter "context_forgotten" = "Sessions that were left out of the contexts in memory, which were full.";
-        CONTEXT_REREAD: Counter "context_reread" = "Times that the contexts fell behind and were read from the store again.";
+        JOURNAL_BYTES: Gauge "journal" in Bytes = "Used bytes of the local journal's capacity.";
+        SCRUBS: Counter "store_scrubs" = "Rewrites of the store's files after an erasure.";
+        SCRUB_DUE: Gauge "store_scrub_due" = "1 while erased data may be left in the store's files.";
+        SNAPSHOTS_LEFT: Counter "snapshots_left" = "Sessions shared with autoplay-sdk that couldn't be updated.";
+        HISTORY_DROPPED: Counter "history_dropped" = "Actions of the history that were replaced by later ones of their session.";
+        HISTORY_EXPIRED: Counter "history_expired" = "Rows of the history removed after their retention.";
+        CONTEXT_FORGOTTEN: Counter "context_forgotten" = "Sessions evicted from the contexts in memory.";
+        CONTEXT_REREAD: Counter "context_reread" = "Resyncs of the contexts from the store because they fell behind.";
     }
     "Plugins" {
-        PLUGIN_STATE: Gauge "plugin_state" by [PLUGIN, PLUGIN_STATES] = "1 for how the plugin is, else 0.";
+        PLUGIN_STATE: Gauge "plugin_state" by [PLUGIN, PLUGIN_STATES] = "1 for the state of the plugin, else 0.";
         PLUGIN_WEBHOOKS_TRAP: Gauge "plugin_webhooks_trap" by [PLUGIN] = "1 while webhooks make the plugin trap again and again.";
-        PLUGIN_CALLS: Counter "plugin_calls" by [PLUGIN, INTERFACE, CALLS] = "Calls of the plugin's exports that ended, by what came of them. `busy` and `not_started` never reached the plugin.";
-        PLUGIN_CALL_TIME: Histogram "plugin_call" in Seconds by [PLUGIN, INTERFACE] = "How long those calls took, waiting for an instance included.";
+        PLUGIN_CALLS: Counter "plugin_calls" by [PLUGIN, INTERFACE, CALLS] = "Calls of the plugin's exports, by outcome. `busy` and `not_started` never reached the plugin.";
+        PLUGIN_CALL_TIME: Histogram "plugin_call" in Seconds by [PLUGIN, INTERFACE] = "Duration of those calls, waiting for an instance included.";
         PLUGIN_CALLS_BEGUN: Counter "plugin_calls_begun" by [PLUGIN] = "Calls that were begun.";
         PLUGIN_FAILURES: Counter "plugin_failures" by [PLUGIN] = "Calls that the plugin answered with a failure or a rejection.";
         PLUGIN_TRAPS: Counter "plugin_traps" by [PLUGIN] = "Calls that ended in a trap or at a limit, and instances that didn't start.";
         PLUGIN_REQUESTS: Counter "plugin_requests" by [PLUGIN, REQUESTS] = "HTTP requests of the plugin: the class of the platform's status, or why there is none.";
-        PLUGIN_SLOTS: Gauge "plugin_slots" by [PLUGIN, QUEUE] = "Calls that may be under way at the same time: the host's own, and webhooks.";
-        PLUGIN_SLOTS_BUSY: Gauge "plugin_slots_busy" by [PLUGIN, QUEUE] = "Calls that are under way.";
-        PLUGIN_STARTS: Counter "plugin_instance_starts" by [PLUGIN] = "Instances that were started anew.";
+        PLUGIN_SLOTS: Gauge "plugin_slots" by [PLUGIN, QUEUE] = "Maximum number of concurrent calls: the host's own, and webhooks.";
+        PLUGIN_SLOTS_BUSY: Gauge "plugin_slots_busy" by [PLUGIN, QUEUE] = "Calls under way.";
+        PLUGIN_STARTS: Counter "plugin_instance_starts" by [PLUGIN] = "Instances that were started.";
         PLUGIN_SWAPS: Counter "plugin_swaps" by [PLUGIN] = "Versions that were swapped in.";
-        WEBHOOKS_REPEATED: Counter "plugin_webhooks_repeated" by [PLUGIN] = "Webhooks that were accepted before, and so meant nothing.";
-        COMPILE_TIME: Histogram "plugin_compile" in Seconds = "How long it took to compile plugins, those that were refused included.";
-        PLUGIN_FILES: Counter "plugin_files" by [FILES] = "What was seen of changed files, and what became of them.";
-        PLUGIN_CACHE: Counter "plugin_cache" by [CACHE] = "What the cache of compiled plugins did.";
-        BREAKER_STATE: Gauge "breaker_state" by [PLUGIN, BREAKER_STATES] = "1 for how the breaker of the plugin's account stands, else 0.";
+        WEBHOOKS_REPEATED: Counter "plugin_webhooks_repeated" by [PLUGIN] = "Webhooks that were accepted before, and so had no effect.";
+        COMPILE_TIME: Histogram "plugin_compile" in Seconds = "Duration of compiling plugins, refused ones included.";
+        PLUGIN_FILES: Counter "plugin_files" by [FILES] = "Changes of plugin files, and their results.";
+        PLUGIN_CACHE: Counter "plugin_cache" by [CACHE] = "Events of the cache of compiled plugins.";
+        BREAKER_STATE: Gauge "breaker_state" by [PLUGIN, BREAKER_STATES] = "1 for the state of the breaker of the plugin's account, else 0.";
         BREAKER_FAILURES: Gauge "breaker_failures" by [PLUGIN] = "Failures since the last success.";
-        LIMITED: Gauge "rate_limited" in Seconds by [PLUGIN] = "For how long the platform asks for nothing more to be sent; 0 where it doesn't.";
-        BREAKERS_OPENED: Counter "breakers_opened" = "Breakers that were opened.";
+        LIMITED: Gauge "rate_limited" in Seconds by [PLUGIN] = "Remaining time of the platform's rate limit; 0 without one.";
+        BREAKERS_OPENED: Counter "breakers_opened" = "Times that a breaker opened.";
         PLUGINS_DISABLED: Gauge "plugins_disabled" = "Plugins that are disabled: a person must enable them.";
     }
 }

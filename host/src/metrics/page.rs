@@ -13,8 +13,8 @@ file, not this one. -->
 
 # Every metric
 
-What [`GET /metrics`](watching.md#metrics) tells. A histogram `NAME` has the series `NAME_bucket`, `NAME_sum` and \
-`NAME_count`. Counters begin at 0 with each start of the process. What nothing is known of has no series: the store's file \
+[`GET /metrics`](watching.md#metrics) returns these. A histogram `NAME` has the series `NAME_bucket`, `NAME_sum` and \
+`NAME_count`. Counters begin at 0 with each start of the process. A metric without a value has no series: the store's file \
 with a store that has none, an export that was never called.
 ";
 
@@ -28,7 +28,7 @@ pub(super) fn page() -> String {
             add(
                 &mut page,
                 format_args!(
-                    "\n## {group}\n\n| metric | kind | labels | what |\n|---|---|---|---|\n"
+                    "\n## {group}\n\n| metric | kind | labels | meaning |\n|---|---|---|---|\n"
                 ),
             );
         }

@@ -149,8 +149,16 @@ pub(crate) fn link(from: &Path, to: &Path) -> String {
     up.chain(down).collect::<Vec<_>>().join("/")
 }
 
-/// Markdown with each relative link outside of blocks replaced, or without the link where `replaced` has none.
-pub(crate) fn with_links(text: &str, mut replaced: impl FnMut(&str) -> Option<String>) -> String {
+/// What stands in the place of a relative link.
+pub(crate) enum Shown {
+    /// The link's words, leading here.
+    Link(String),
+    /// The path, for what can't be led to.
+    Path(String),
+}
+
+/// Markdown with each relative link outside of blocks replaced.
+pub(crate) fn with_links(text: &str, mut replaced: impl FnMut(&str) -> Shown) -> String {
     let (mut relinked, mut block) = (String::new(), false);
     for line in text.lines() {
         block ^= line.trim_start().starts_with("```");
@@ -158,11 +166,11 @@ pub(crate) fn with_links(text: &str, mut replaced: impl FnMut(&str) -> Option<St
         while let Some((before, behind)) = rest.split_once("](").filter(|_| !block) {
             let (link, behind) = behind.split_once(')').unwrap_or((behind, ""));
             let outside = link.starts_with('#') || link.contains("://");
-            let link = if outside { Some(link.to_owned()) } else { replaced(link) };
+            let link = if outside { Shown::Link(link.to_owned()) } else { replaced(link) };
             let (ahead, words) = before.rsplit_once('[').unwrap_or((before, ""));
             relinked.push_str(&match link {
-                Some(link) => format!("{before}]({link})"),
-                None => format!("{ahead}{words}"),
+                Shown::Link(link) => format!("{before}]({link})"),
+                Shown::Path(path) => format!("{ahead}{}", with_path(words, &path)),
             });
             rest = behind;
         }
@@ -172,11 +180,20 @@ pub(crate) fn with_links(text: &str, mut replaced: impl FnMut(&str) -> Option<St
     relinked
 }
 
+/// The words of a link that can't be led to, with the path in code; the path alone where the words are a part of it.
+fn with_path(words: &str, path: &str) -> String {
+    let bare = words.trim_matches('`').trim_end_matches('/');
+    match path.starts_with(bare) || path.ends_with(bare) {
+        true => format!("`{path}`"),
+        false => format!("{words} (`{path}`)"),
+    }
+}
+
 fn relinked(text: &str, file: &Path, page: &Path) -> String {
     with_links(text, |it| {
         let (path, anchor) = it.split_once('#').map_or((it, None), |(path, it)| (path, Some(it)));
         let anchor = anchor.map(|it| format!("#{it}")).unwrap_or_default();
-        Some(link(page, &led(file, path)) + &anchor)
+        Shown::Link(link(page, &led(file, path)) + &anchor)
     })
 }
 
@@ -220,10 +237,14 @@ mod tests {
     }
 
     #[test]
-    fn a_link_without_a_target_is_its_words() {
+    fn a_link_without_a_target_says_the_path() {
+        let shown = |link: &str| match link {
+            "c" => Shown::Link("x".to_owned()),
+            other => Shown::Path(other.to_owned()),
+        };
         assert_eq!(
-            with_links("a [b](c), [`d`](e) f\n", |it| (it == "c").then(|| "x".to_owned())),
-            "a [b](x), `d` f\n"
+            with_links("a [b](c), [`d`](e/d), [the crate `f`](g), [`h/`](h)\n", shown),
+            "a [b](x), `e/d`, the crate `f` (`g`), `h`\n"
         );
     }
 

@@ -18,24 +18,23 @@ const OVERLAY: &str = "SIDENOTE__";
 /// What a component is given.
 #[derive(Args)]
 pub(crate) struct BenchArgs {
-    /// A file with its table [plugins.NAME]; what else is in there doesn't matter
+    /// A file with its table [plugins.NAME]; other content is ignored
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Which table of --config is meant, where there are several
+    /// The table of --config, if there are several
     #[arg(long, value_name = "NAME", requires = "config")]
     plugin: Option<String>,
-    /// A setting, over what is in --config
+    /// A setting, which overrides --config
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     pub(super) set: Vec<(String, String)>,
-    /// Lead what the plugin sends to a host elsewhere, for one that has no setting for its platform's
-    /// address: grants and secrets stay those of the host
+    /// Redirect the plugin's requests to a host, for a plugin without a setting for its platform's
+    /// URL: the grants and secrets of the host still apply
     #[arg(long = "host", value_name = "HOST=ADDRESS", value_parser = pair)]
     pub(super) hosts: Vec<(String, String)>,
-    /// A secret of no worth. Others can see a command line: true ones belong in --config
+    /// A worthless secret. Others can see a command line: put real ones into --config
     #[arg(long = "secret", value_name = "NAME=VALUE", value_parser = pair)]
     pub(super) secrets: Vec<(String, String)>,
-    /// Where compiled components are kept, so that the same file needn't be compiled again; `sidenote` in the
-    /// user's cache folder by default
+    /// The cache folder of compiled components; `sidenote` in the user's cache folder by default
     #[arg(long, value_name = "DIR", env = "SIDENOTE_CACHE", hide_env_values = true)]
     cache: Option<PathBuf>,
 }

@@ -40,13 +40,13 @@ pub struct CallArgs {
     /// The note's id: redact-note
     #[arg(long, value_name = "ID")]
     note_id: Option<String>,
-    /// The idempotency key, for the same thing again: post-note, find-note, write-actions, write-summary
+    /// The idempotency key, to repeat a call: post-note, find-note, write-actions, write-summary
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
     /// An answer to click: offer
     #[arg(long = "quick-reply", value_name = "LABEL")]
     quick_replies: Vec<String>,
-    /// How long the call may take
+    /// Maximum time of the call
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
     timeout: u64,
     /// Print the requests that the call would send, and send nothing
@@ -66,7 +66,7 @@ pub(crate) struct EventArgs {
     /// The text
     #[arg(long, default_value = "clicked \"Pay\"")]
     pub(super) text: String,
-    /// A webhook, as `plugin test --webhook` takes it
+    /// A webhook, as for `plugin test --webhook`
     #[arg(long, value_name = "FILE")]
     pub(super) request: Option<PathBuf>,
 }

@@ -21,20 +21,21 @@ const MAX_NAME_BYTES: usize = 64;
 /// What `plugin new` takes.
 #[derive(Debug, Args)]
 pub struct NewArgs {
-    /// What the plugin is called: a lower-case letter, then such letters, digits and single `-`. Asked for on a
-    /// terminal
+    /// The plugin's name: a lower-case letter, then lower-case letters, digits and single `-`. The
+    /// command asks for it at a terminal
     #[arg(value_name = "NAME")]
     name: Option<String>,
-    /// The language. Asked for on a terminal
+    /// The language. The command asks for it at a terminal
     #[arg(long, value_enum, value_name = "LANGUAGE")]
     lang: Option<Language>,
-    /// What it is for: `bot` writes notes, `trigger` says when to offer help, `source` brings what people do
+    /// Its purpose: `bot` writes notes, `trigger` decides when to offer help, `source` receives
+    /// events
     #[arg(long, value_enum, value_name = "KIND", default_value_t = Kind::Bot)]
     kind: Kind,
-    /// The folder to write to, which must be empty or not there. Default: NAME
+    /// The folder to write to, which must be empty or missing. Default: NAME
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// Rust only: the SDK's folder, in place of the copy that is written along
+    /// Rust only: the SDK's folder, instead of the copy in the new folder
     #[arg(long, value_name = "DIR")]
     sdk_path: Option<PathBuf>,
 }

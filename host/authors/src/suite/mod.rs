@@ -61,13 +61,14 @@ pub struct TestArgs {
     file: PathBuf,
     #[command(flatten)]
     bench: BenchArgs,
-    /// What the mock platform answers, a JSON list; without it everything is answered {"id": "…"}
+    /// The mock platform's responses, a JSON list; default: {"id": "…"} to everything
     #[arg(long, value_name = "FILE")]
     answer: Option<PathBuf>,
-    /// The port of this machine that the mock platform listens on; any that is free by default
+    /// The port of this machine that the mock platform listens on; default: any free one
     #[arg(long, value_name = "PORT")]
     mock_port: Option<u16>,
-    /// Write what the plugin computed, sampled every millisecond, as a .cpuprofile, which https://profiler.firefox.com opens
+    /// Write a CPU profile of the plugin, sampled every millisecond, as a .cpuprofile for
+    /// https://profiler.firefox.com
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
     /// A webhook of the platform as a JSON file, or a folder of them

@@ -35,18 +35,18 @@ pub struct WatchArgs {
     /// A folder of sources, or a component that something else builds
     #[arg(value_name = "FOLDER|FILE.wasm")]
     path: PathBuf,
-    /// Build the component, run by `sh` in the folder; without it the folder's own way is used: build.sh,
-    /// a Makefile, the script `build` of package.json, build.py, Cargo.toml
+    /// The build command, run by `sh` in the folder; default: build.sh, a Makefile, the script
+    /// `build` of package.json, build.py or Cargo.toml
     #[arg(long, value_name = "COMMAND")]
     build: Option<String>,
-    /// The component that is built; without it the youngest .wasm that the build leaves in the folder
+    /// The built component; default: the newest .wasm in the folder
     #[arg(long, value_name = "FILE.wasm")]
     component: Option<PathBuf>,
     #[command(flatten)]
     event: EventArgs,
     #[command(flatten)]
     bench: BenchArgs,
-    /// What the mock platform answers, as for `plugin test`
+    /// The mock platform's responses, as for `plugin test`
     #[arg(long, value_name = "FILE")]
     answer: Option<PathBuf>,
 }

@@ -16,15 +16,15 @@ const USUAL: &str = "sidenote.toml";
 /// Where the host is.
 #[derive(Args)]
 pub(crate) struct HostArgs {
-    /// The configuration. A running host is asked with what `[server]` says; no other secret of the file is
-    /// read
+    /// The configuration. The command uses `[server]` to reach a running host; no other secret of
+    /// the file is read
     #[arg(long, value_name = "FILE", env = "SIDENOTE_CONFIG", default_value = USUAL)]
     pub(crate) config: PathBuf,
-    /// Ask the host at this address; by default the one at `server.listen`, where it runs
+    /// The running host's URL; default: the host at `server.listen`, if it runs
     #[arg(long, value_name = "URL", value_parser = host_address)]
     pub(crate) host: Option<Url>,
-    /// The host's token, in place of `server.token`; better set in the environment, since others can see a
-    /// command line
+    /// The host's token, instead of `server.token`; set it in the environment, because others can
+    /// see a command line
     #[arg(long, value_name = "TOKEN", env = "SIDENOTE_TOKEN", hide_env_values = true, value_parser = token)]
     token: Option<String>,
 }

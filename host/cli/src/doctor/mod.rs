@@ -30,11 +30,11 @@ use crate::client::HostArgs;
 pub(crate) struct DoctorArgs {
     #[command(flatten)]
     host: HostArgs,
-    /// Ask nobody beyond this machine: no name is resolved, no connection made but to the running host
+    /// Make no request beyond this machine: resolve no name, connect only to the running host
     #[arg(long)]
     offline: bool,
-    /// Apply the treatments that harm nothing: take others' rights to secrets and folders away, make folders that
-    /// are missing. Without it they are only shown
+    /// Apply the safe remedies: remove other users' permissions on secrets and folders, create
+    /// missing folders. Without it they are only shown
     #[arg(long)]
     fix: bool,
     /// The findings as one JSON object on stdout

@@ -18,16 +18,16 @@ const PAGE: usize = 1000;
 /// Which of them are listed.
 #[derive(Debug, Args)]
 pub(super) struct KeptArgs {
-    /// With --list: what stayed of this erasure, by the name that it answered
+    /// With --list: notes of this erasure, by the name that it printed
     #[arg(long, value_name = "NAME", conflicts_with_all = ["user", "email", "session"])]
     erasure: Option<ErasureId>,
-    /// With --list: what this plugin posted
+    /// With --list: notes of this plugin
     #[arg(long, value_name = "NAME", value_parser = plugin, conflicts_with_all = ["user", "email", "session"])]
     plugin: Option<PluginName>,
-    /// With --list: those too that a summary was to replace
+    /// With --list: also notes that a summary was to replace
     #[arg(long, conflicts_with_all = ["user", "email", "session"])]
     replaced: bool,
-    /// With --list: at most so many notes
+    /// With --list: maximum number of notes
     #[arg(long, value_name = "N", default_value = "100", value_parser = limit, conflicts_with_all = ["user", "email", "session"])]
     limit: usize,
 }

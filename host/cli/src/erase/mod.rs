@@ -27,13 +27,13 @@ pub(crate) struct EraseArgs {
     product: Option<ProductId>,
     #[command(flatten)]
     subject: WhomArgs,
-    /// Leave the notes at the platform; otherwise they are redacted where the platform can
+    /// Leave the notes at the platform; by default they are redacted if the platform can
     #[arg(long, conflicts_with = "list")]
     keep_notes: bool,
-    /// Only counts what would be erased
+    /// Only count what would be erased
     #[arg(long, conflicts_with = "list")]
     dry_run: bool,
-    /// Doesn't ask; needed without a terminal
+    /// Don't ask for confirmation; required without a terminal
     #[arg(long, conflicts_with = "list")]
     yes: bool,
     #[command(flatten)]
@@ -56,7 +56,7 @@ struct WhomArgs {
     /// This session
     #[arg(long, value_name = "ID", value_parser = session)]
     session: Option<SessionId>,
-    /// Erase nobody: list the notes that stayed at the platforms, and why
+    /// Erase nothing: list the notes that stayed at the platforms, and why
     #[arg(long)]
     list: bool,
 }

@@ -13,9 +13,9 @@ not this page. -->
 
 # Every command
 
-Data goes to standard output, everything said about it to standard error. A command ends with 0 when what was asked for is \
-done, with 1 when it isn't, with 2 when the command line or the configuration can't be used. With `--log-json` every line \
-of standard error is a JSON object.
+Commands write data to standard output, and messages to standard error. They exit with 0 on success, with 1 on failure, and \
+with 2 if the command line or the configuration is invalid. With `--log-json` every line of standard error is a JSON \
+object.
 ";
 
 /// The page.
@@ -86,7 +86,7 @@ fn what(argument: &Arg) -> String {
     let defaults = argument.get_default_values().iter().map(|value| value.to_string_lossy());
     let defaults: Vec<_> = defaults.collect();
     if argument.get_action().takes_values() && !defaults.is_empty() {
-        write!(what, "; `{}` by default", defaults.join(" "))
+        write!(what, "; default: `{}`", defaults.join(" "))
             .expect("text can be added to a string");
     }
     if let Some(variable) = argument.get_env() {

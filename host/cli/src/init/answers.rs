@@ -14,7 +14,7 @@ use sidenote_terminal::output;
 use super::InitArgs;
 use crate::ask::{line, unseen};
 
-/// Where the host listens by default: this machine alone.
+/// The address that the host listens on by default: this machine alone.
 const LISTEN: &str = "127.0.0.1:8787";
 
 /// The files of secrets.

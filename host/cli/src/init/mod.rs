@@ -21,32 +21,32 @@ const SECRETS: &str = "secrets";
 /// What `init` takes.
 #[derive(Debug, Args)]
 pub(crate) struct InitArgs {
-    /// The configuration that is written; one that is there isn't replaced
+    /// The configuration to write; an existing file isn't overwritten
     #[arg(value_name = "FILE", env = "SIDENOTE_CONFIG", default_value = "sidenote.toml")]
     file: PathBuf,
-    /// What the connector calls the product
+    /// The product's id at the connector
     #[arg(long, value_name = "ID")]
     product: Option<String>,
-    /// The connector's stream; without it, its events are pushed to the host
+    /// The connector's stream; without it, the connector pushes its events
     #[arg(long, value_name = "URL")]
     stream: Option<String>,
-    /// Events are pushed: there is no stream
+    /// The connector pushes its events: there is no stream
     #[arg(long, conflicts_with = "stream")]
     pushed: bool,
-    /// The stream's token, or with --pushed what the connector signs with: env:VARIABLE, file:PATH, or - for the first line
-    /// of stdin. Where events are pushed and it isn't given, one is made
+    /// The stream's token, or with --pushed the connector's signing secret: env:VARIABLE,
+    /// file:PATH, or - for the first line of stdin. With --pushed the default is a new secret
     #[arg(long, value_name = "SOURCE")]
     connector_secret: Option<String>,
-    /// The bot that notes are posted to; without it they are written to the standard output
+    /// The bot that notes are posted to; without it they are written to standard output
     #[arg(long, value_name = "URL")]
     bot: Option<String>,
     /// The folder with webhook.wasm and console.wasm
     #[arg(long, value_name = "DIR")]
     plugins: Option<PathBuf>,
-    /// Where the host listens
+    /// The address that the host listens on
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
-    /// What was written, as a JSON object on stdout
+    /// The written files, as a JSON object on stdout
     #[arg(long)]
     json: bool,
 }

@@ -22,11 +22,11 @@ use crate::table;
 /// What `key` does.
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
-    /// Make a key, and show its secret, this once
+    /// Make a key, and print its secret once
     New(NewArgs),
     /// List the keys, without their secrets
     List(ListArgs),
-    /// Revoke a key: it opens nothing from this moment on
+    /// Revoke a key: it is invalid at once
     Revoke(RevokeArgs),
 }
 
@@ -35,22 +35,22 @@ pub(crate) enum KeyCommand {
 pub(crate) struct NewArgs {
     #[command(flatten)]
     source: SourceArgs,
-    /// What people call it: no other key in use has the name
+    /// A name for people, unique among live keys
     #[arg(value_name = "NAME", value_parser = name)]
     name: KeyName,
-    /// What it may do: read, text, operate, admin; none includes another
+    /// Its scope: read, text, operate, admin; none includes another
     #[arg(long, value_name = "SCOPE", value_delimiter = ',', required = true, value_parser = scope)]
     scope: Vec<Scope>,
-    /// With this product alone; can be given again
+    /// Limit it to this product; repeatable
     #[arg(long, value_name = "ID", value_parser = product, required_unless_present = "all_products")]
     product: Vec<ProductId>,
-    /// With all products, and with the host itself
+    /// For all products, and for the host itself
     #[arg(long, conflicts_with = "product")]
     all_products: bool,
-    /// Until when, from now on, for example 90d (units: s, m, h, d); otherwise until it is revoked
+    /// When it expires, from now, for example 90d (units: s, m, h, d); by default never
     #[arg(long, value_name = "AGE", value_parser = age)]
     expires: Option<Duration>,
-    /// The key and its secret as a JSON object on stdout; otherwise the secret alone
+    /// The key and its secret as a JSON object on stdout; by default only the secret
     #[arg(long)]
     json: bool,
 }
@@ -70,10 +70,10 @@ pub(crate) struct ListArgs {
 pub(crate) struct RevokeArgs {
     #[command(flatten)]
     source: SourceArgs,
-    /// The key's id: what stands behind `sn_` in it
+    /// The key's id: the part after `sn_`
     #[arg(value_name = "ID", value_parser = id)]
     id: KeyId,
-    /// What was revoked, as a JSON object on stdout
+    /// The revoked key, as a JSON object on stdout
     #[arg(long)]
     json: bool,
 }

@@ -24,7 +24,7 @@ pub(crate) struct ListArgs {
     /// The session's product
     #[arg(long, value_name = "ID")]
     product: Option<String>,
-    /// Go on with what is decided from here on, until it is ended
+    /// Continue with new decisions, until Ctrl-C
     #[arg(long)]
     follow: bool,
     /// Each decision as a JSON object on a line of its own

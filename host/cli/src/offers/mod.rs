@@ -12,7 +12,7 @@ use clap::Subcommand;
 pub(crate) enum OffersCommand {
     /// List the latest decisions about offers, made and refused, with the reasons
     List(list::ListArgs),
-    /// Print what would have been offered on recorded events, when, and why not; nothing is sent
+    /// Print what would have been offered for recorded events, when, and why not; send nothing
     Try(rehearse::TryArgs),
 }
 

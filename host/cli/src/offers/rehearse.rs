@@ -29,17 +29,17 @@ const LONGEST: usize = 16 << 20;
 /// What `offers try` takes.
 #[derive(Debug, Args)]
 pub(crate) struct TryArgs {
-    /// The recording: a JSON object on each line, an event as the stream sends it, with `at` (seconds since
-    /// 1970) or its own `forwarded_at`; or what happened in the session's conversation, as {"at": 1.0,
-    /// "product_id": "p", "session_id": "s", "happened": "person_wrote", "text": "Yes"}; or the link of a session,
-    /// as {"at": 1.0, "product_id": "p", "session_id": "s", "linked": "conversation-1"}, with a "plugin" where it
-    /// isn't the product's first one. Where no link is recorded, every session counts as linked from its first
-    /// event on
+    /// The recording: a JSON object on each line, an event as the stream sends it, with `at`
+    /// (seconds since 1970) or its own `forwarded_at`; or what happened in the session's
+    /// conversation, as {"at": 1.0, "product_id": "p", "session_id": "s", "happened":
+    /// "person_wrote", "text": "Yes"}; or the link of a session, as {"at": 1.0, "product_id": "p",
+    /// "session_id": "s", "linked": "conversation-1"}, with a "plugin" where it isn't the product's
+    /// first one. Without a recorded link, every session counts as linked from its first event on
     file: PathBuf,
     /// The configuration, with the triggers and the limits
     #[arg(long, value_name = "FILE", env = "SIDENOTE_CONFIG", default_value = "sidenote.toml")]
     config: PathBuf,
-    /// What the judge says to whatever it would be asked
+    /// The judge's answer to every request
     #[arg(long, value_enum, default_value_t = Judge::Yes)]
     judge: Judge,
     /// Each decision as a JSON object on a line of its own

@@ -16,11 +16,11 @@ pub(crate) struct ListArgs {
     pub(super) source: SourceArgs,
     #[command(flatten)]
     pub(super) filter: FilterArgs,
-    /// At most so many notes
+    /// Maximum number of notes
     #[arg(long, value_name = "N", default_value = "100", value_parser = limit)]
     pub(super) limit: usize,
-    /// With the notes' texts: what people did in the product. A running host gives them only to
-    /// who has its token, or a key with the scope `text`
+    /// Print the notes' texts too: what people did in the product. A running host returns them only
+    /// for its token, or a key with the scope `text`
     #[arg(long)]
     pub(super) show_text: bool,
     /// One JSON object per note on stdout
@@ -35,10 +35,10 @@ pub(crate) struct DecideArgs {
     pub(super) source: SourceArgs,
     #[command(flatten)]
     pub(super) filter: FilterArgs,
-    /// Every note; needed where no filter is given
+    /// Every note; required without a filter
     #[arg(long, conflicts_with = "filters")]
     pub(super) all: bool,
-    /// Only shows which notes are meant
+    /// Only show which notes match
     #[arg(long)]
     pub(super) dry_run: bool,
     /// The counts, or with --dry-run the notes, as JSON objects on stdout
@@ -51,7 +51,7 @@ pub(crate) struct DecideArgs {
 pub(crate) struct PurgeArgs {
     #[command(flatten)]
     pub(super) decide: DecideArgs,
-    /// Doesn't ask; needed without a terminal
+    /// Don't ask for confirmation; required without a terminal
     #[arg(long)]
     pub(super) yes: bool,
 }
@@ -70,10 +70,10 @@ pub(crate) struct SourceArgs {
 #[derive(Debug, Args)]
 #[group(id = "filters", multiple = true)]
 pub(crate) struct FilterArgs {
-    /// This one, as `outbox list` has it
+    /// The delivery with this id, as `outbox list` prints it
     #[arg(long, value_name = "ID", value_parser = id)]
     id: Option<DeliveryId>,
-    /// In one of these states: due, in_flight, retry_at, held_until, given_up (holds those behind it), dead
+    /// In this state: due, in_flight, retry_at, held_until, given_up (holds those behind it), dead
     #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = state)]
     state: Vec<EntryState>,
     /// Of this product
@@ -88,7 +88,7 @@ pub(crate) struct FilterArgs {
     /// For this conversation
     #[arg(long, value_name = "ID", value_parser = conversation)]
     conversation: Option<ConversationId>,
-    /// Dead-lettered, or failed last, for a reason with this text in it
+    /// Whose reason of the dead letter, or of the last failure, contains this text
     #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     reason: Option<String>,
     /// Sealed longer ago than this, for example 2h (units: s, m, h, d)

@@ -31,13 +31,13 @@ use self::way::Way;
 pub(crate) enum OutboxCommand {
     /// List the notes that wait, and the dead letters
     List(ListArgs),
-    /// Show one delivery: where it stands, every attempt at it, what the platform said, what happens next
+    /// Show one delivery: its state, every attempt, the platform's responses, the next step
     Show(ShowArgs),
-    /// Show what is known of a session, in the order of time
+    /// Show everything known of a session, in the order of time
     Timeline(TimelineArgs),
-    /// Send notes again: dead letters are queued, those that wait for another try are due at once
+    /// Send notes again: requeue dead letters, retry waiting notes at once
     Retry(DecideArgs),
-    /// Send a delivered note once more, as a note of its own
+    /// Send a delivered note once more, as a new note
     Resend(ResendArgs),
     /// Remove notes for good
     Purge(PurgeArgs),

@@ -14,18 +14,19 @@ use super::way::Way;
 /// What `resend` takes.
 #[derive(Debug, Args)]
 pub(crate) struct ResendArgs {
-    /// The note, as `outbox list`, `outbox timeline` and the log have it
+    /// The note's id, as `outbox list`, `outbox timeline` and the log print it
     #[arg(value_name = "ID", value_parser = id)]
     id: DeliveryId,
     #[command(flatten)]
     source: SourceArgs,
-    /// Only shows what would be sent
+    /// Only show what would be sent
     #[arg(long)]
     dry_run: bool,
-    /// With its text: what people did in the product. A running host gives it only where `server.token` is set
+    /// Print its text too: what people did in the product. A running host returns it only if
+    /// `server.token` is set
     #[arg(long)]
     show_text: bool,
-    /// Doesn't ask; needed without a terminal
+    /// Don't ask for confirmation; required without a terminal
     #[arg(long)]
     yes: bool,
     /// A JSON object on stdout

@@ -18,13 +18,13 @@ use crate::when::utc;
 /// What `show` takes.
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
-    /// The delivery, as `outbox list` has it
+    /// The delivery's id, as `outbox list` prints it
     #[arg(value_name = "ID", value_parser = id)]
     id: DeliveryId,
     #[command(flatten)]
     source: SourceArgs,
-    /// With its text, where that is kept: what people did in the product. A running host gives it only where
-    /// `server.token` is set
+    /// Print its text too, if it is kept: what people did in the product. A running host returns it
+    /// only if `server.token` is set
     #[arg(long)]
     show_text: bool,
     /// A JSON object on stdout

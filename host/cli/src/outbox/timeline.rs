@@ -25,7 +25,8 @@ pub(crate) struct TimelineArgs {
     session: SessionId,
     #[command(flatten)]
     source: SourceArgs,
-    /// With what people did, as far as it is kept. A running host gives it only where `server.token` is set
+    /// Print what people did too, as far as it is kept. A running host returns it only if
+    /// `server.token` is set
     #[arg(long)]
     show_text: bool,
     /// One JSON object per moment on stdout

@@ -16,14 +16,14 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// What `plugin logs` takes.
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
-    /// The plugin, as [plugins.NAME] of the configuration calls it
+    /// The plugin's name, as in [plugins.NAME] of the configuration
     name: String,
     #[command(flatten)]
     host: HostArgs,
-    /// At most so many lines; the host has the latest 200 of each plugin, since its start
+    /// Maximum number of lines; the host keeps the latest 200 of each plugin, since its start
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=200))]
     lines: u64,
-    /// Go on with what comes, until it is stopped
+    /// Continue with new lines, until Ctrl-C
     #[arg(long)]
     follow: bool,
     /// One JSON object per line on stdout

@@ -16,17 +16,17 @@ use crate::authors;
 /// What `plugin` can do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
-    /// Show what a component is, what it asks for, and whether this host would accept it
+    /// Show a component's exports and requests, and whether this host accepts it
     Inspect(inspect::InspectArgs),
-    /// List the plugins of the running host, and how they are
+    /// List the plugins of the running host, and their states
     List(list::ListArgs),
-    /// Show the latest lines that a plugin wrote; they may tell what people did
+    /// Show the latest log lines of a plugin; they may contain what people did
     Logs(logs::LogsArgs),
     /// Add a component: its file, its table, its secrets; all of it or nothing
     Add(add::AddArgs),
-    /// Remove what `plugin add` made
+    /// Remove what `plugin add` created
     Remove(remove::RemoveArgs),
-    /// Disable a plugin: what is for it waits until it is enabled
+    /// Disable a plugin: its deliveries wait until it is enabled
     Disable(switch::DisableArgs),
     /// Enable a plugin that was disabled, by a person or after days without a success
     Enable(switch::EnableArgs),

@@ -15,20 +15,20 @@ use crate::client::{HostArgs, Presence};
 /// What `plugin remove` takes.
 #[derive(Debug, Args)]
 pub(crate) struct RemoveArgs {
-    /// The plugin, as [plugins.NAME] of the configuration calls it
+    /// The plugin's name, as in [plugins.NAME] of the configuration
     name: String,
     #[command(flatten)]
     host: HostArgs,
-    /// Also where a product uses it, whose table you then change
+    /// Also if a product uses it; change that product's table afterwards
     #[arg(long)]
     force: bool,
-    /// Doesn't ask; needed without a terminal
+    /// Don't ask for confirmation; required without a terminal
     #[arg(long)]
     yes: bool,
-    /// Only shows what would be removed
+    /// Only show what would be removed
     #[arg(long)]
     dry_run: bool,
-    /// What was removed as a JSON object on stdout
+    /// The removed files as a JSON object on stdout
     #[arg(long)]
     json: bool,
 }

@@ -11,14 +11,14 @@ use crate::client::HostArgs;
 /// What `plugin disable` takes.
 #[derive(Debug, Args)]
 pub(crate) struct DisableArgs {
-    /// The plugin, as [plugins.NAME] of the configuration calls it
+    /// The plugin's name, as in [plugins.NAME] of the configuration
     name: String,
-    /// Why, for those who look at it later; at most 200 characters, and nothing about people
+    /// The reason, for others; at most 200 characters, and nothing about people
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     #[command(flatten)]
     host: HostArgs,
-    /// The answer as a JSON object on stdout
+    /// The response as a JSON object on stdout
     #[arg(long)]
     json: bool,
 }
@@ -26,11 +26,11 @@ pub(crate) struct DisableArgs {
 /// What `plugin enable` takes.
 #[derive(Debug, Args)]
 pub(crate) struct EnableArgs {
-    /// The plugin, as [plugins.NAME] of the configuration calls it
+    /// The plugin's name, as in [plugins.NAME] of the configuration
     name: String,
     #[command(flatten)]
     host: HostArgs,
-    /// The answer as a JSON object on stdout
+    /// The response as a JSON object on stdout
     #[arg(long)]
     json: bool,
 }

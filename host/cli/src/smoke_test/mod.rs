@@ -15,10 +15,10 @@ use self::probe::Trouble;
 /// What `smoke-test` takes.
 #[derive(Args)]
 pub(crate) struct SmokeTestArgs {
-    /// The stream's address, for example https://connector.example.com/stream/PRODUCT
+    /// The stream's URL, for example https://connector.example.com/stream/PRODUCT
     #[arg(long, value_parser = web_address)]
     url: Url,
-    /// The stream's bearer token; better set in the environment, since others can see a command line
+    /// The stream's bearer token; set it in the environment, because others can see a command line
     #[arg(long, env = "SIDENOTE_STREAM_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// How long to wait for the connection, and then for the first payload

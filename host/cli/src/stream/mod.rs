@@ -14,7 +14,7 @@ use crate::authors::{ReplayArgs, replay};
 /// What `stream` does.
 #[derive(Debug, Subcommand)]
 pub(crate) enum StreamCommand {
-    /// Connect at once the streams that wait or were refused
+    /// Reconnect at once the streams that wait or were refused
     Retry(retry::RetryArgs),
     /// Record what a connector sends into a file, with people's data masked
     Record(record::RecordArgs),

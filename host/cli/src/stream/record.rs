@@ -28,27 +28,27 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// What `stream record` takes.
 #[derive(Debug, Args)]
 pub(crate) struct RecordArgs {
-    /// The file that is made, a line of JSON for each event; only its owner may read it
+    /// The file to write, a line of JSON for each event; only its owner may read it
     file: PathBuf,
     /// The configuration. Of its secrets only the streams' tokens are read
     #[arg(long, value_name = "FILE", env = "SIDENOTE_CONFIG", default_value = "sidenote.toml")]
     config: PathBuf,
-    /// The stream, as [streams.NAME] of the configuration calls it; needed where there are several
+    /// The stream's name, as in [streams.NAME] of the configuration; required if there are several
     #[arg(long, value_name = "NAME")]
     stream: Option<String>,
     /// End after this time, for example 10m; by default with Ctrl-C
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     lasts: Option<Duration>,
-    /// End after so many events
+    /// End after this number of events
     #[arg(long, value_name = "N", default_value_t = MAX_EVENTS, value_parser = clap::value_parser!(u64).range(1..=MAX_EVENTS))]
     events: u64,
-    /// Keep product ids as they come; all else is masked as without it
+    /// Don't mask product ids; everything else is masked
     #[arg(long)]
     keep_products: bool,
-    /// Keep everything as it comes: the file holds people's data
+    /// Mask nothing: the file contains people's data
     #[arg(long, conflicts_with = "keep_products")]
     no_mask: bool,
-    /// Replace a file that is there
+    /// Overwrite an existing file
     #[arg(long)]
     force: bool,
 }

@@ -12,11 +12,11 @@ use crate::client::HostArgs;
 /// What `stream retry` takes.
 #[derive(Debug, Args)]
 pub(crate) struct RetryArgs {
-    /// The stream, as [streams.NAME] of the configuration calls it; by default all
+    /// The stream's name, as in [streams.NAME] of the configuration; default: all
     name: Option<String>,
     #[command(flatten)]
     host: HostArgs,
-    /// The answer as a JSON object on stdout
+    /// The response as a JSON object on stdout
     #[arg(long)]
     json: bool,
 }

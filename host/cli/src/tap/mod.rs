@@ -27,19 +27,19 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(8
 pub(crate) struct TapArgs {
     #[command(flatten)]
     host: HostArgs,
-    /// Only what happens in sessions of this product
+    /// Only sessions of this product
     #[arg(long, value_name = "PRODUCT")]
     product: Option<String>,
-    /// Only what happens in this session
+    /// Only this session
     #[arg(long, value_name = "ID")]
     session: Option<String>,
-    /// Only what this plugin is to do or did
+    /// Only this plugin
     #[arg(long, value_name = "NAME")]
     plugin: Option<String>,
-    /// Only these kinds, with commas between them; by default all
+    /// Only these kinds, separated by commas; default: all
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KINDS")]
     only: Vec<Kind>,
-    /// With the titles of what people did. The host tells them to the bearer of its token only
+    /// Print the titles of actions too. The host sends them only to the bearer of its token
     #[arg(long)]
     show_text: bool,
     /// A JSON object a line on stdout

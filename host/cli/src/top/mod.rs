@@ -33,7 +33,7 @@ const KEYS: Duration = Duration::from_millis(50);
 pub(crate) struct TopArgs {
     #[command(flatten)]
     host: HostArgs,
-    /// One table of the next second, and no more
+    /// Print one table, of the next second, and exit
     #[arg(long)]
     once: bool,
     /// The same as one JSON object on stdout

@@ -31,30 +31,31 @@ pub(crate) struct AddArgs {
     /// The component
     #[arg(value_name = "FILE.wasm")]
     file: PathBuf,
-    /// What the configuration calls it; by default as the file is called
+    /// Its name in the configuration; default: the file's name
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     #[command(flatten)]
     host: HostArgs,
-    /// A setting; can be given again
+    /// A setting; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// A secret: NAME=env:VARIABLE, NAME=file:PATH, or NAME=- for the first line of stdin; can be given again
+    /// A secret: NAME=env:VARIABLE, NAME=file:PATH, or NAME=- for the first line of stdin;
+    /// repeatable
     #[arg(long, value_name = "NAME=SOURCE")]
     secret: Vec<String>,
-    /// Grant the plugin this host; can be given again
+    /// Grant the plugin this host; repeatable
     #[arg(long, value_name = "HOST")]
     grant: Vec<String>,
     /// Grant every host that the manifest names
     #[arg(long)]
     grant_all: bool,
-    /// The product that it is to serve; can be given again
+    /// A product that it serves; repeatable
     #[arg(long, value_name = "ID")]
     product: Vec<String>,
-    /// Only shows what would be written
+    /// Only show what would be written
     #[arg(long)]
     dry_run: bool,
-    /// What was done as a JSON object on stdout
+    /// The result as a JSON object on stdout
     #[arg(long)]
     json: bool,
 }
