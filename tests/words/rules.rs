@@ -81,6 +81,55 @@ pub(crate) const RULES: &[Rule] = &[
         glossary: &[],
     },
     Rule {
+        pattern: r"\b(sum(s|med)?|summing) (it |them |sessions |a session )?up\b",
+        unless_before: &[],
+        say: "summarize",
+        glossary: &["summary"],
+    },
+    Rule {
+        pattern: r"\bplay(s|ed|ing)? (it )?back\b",
+        unless_before: &[],
+        say: "replay",
+        glossary: &[],
+    },
+    Rule {
+        pattern: r"\bburn(s|ed|t|ing)?\b",
+        unless_before: &[],
+        say: "use up (an attempt)",
+        glossary: &["attempt"],
+    },
+    Rule {
+        pattern: r"\bwhat (becomes|became) of\b|\bamount(s|ed)? to\b",
+        unless_before: &[],
+        say: "the outcome, the result; of settings: the effective settings",
+        glossary: &["outcome"],
+    },
+    Rule {
+        pattern: r"\bthe way out\b",
+        unless_before: &[],
+        say: "the remedy; of a request: when it is sent",
+        glossary: &[],
+    },
+    Rule {
+        pattern: r"\bnobody's word\b|\bvisitor's word\b",
+        unless_before: &[],
+        say: "without verification, a claim",
+        glossary: &["verified", "claimed"],
+    },
+    Rule {
+        pattern: r"\bput(s)? into words\b",
+        unless_before: &[],
+        say: "turn into lines",
+        glossary: &["line"],
+    },
+    Rule {
+        // As a word: the constant of the compiler's weights has it in capitals.
+        pattern: r"(?-i:\b[Ss]eldom\b)",
+        unless_before: &[],
+        say: "at growing intervals; of what happens: rare",
+        glossary: &[],
+    },
+    Rule {
         // As types: the words themselves are English.
         pattern: r"(?-i:`(Shelf|Roster|Desk|Board|Teller|Whom|Wish|Door|Vault|Anatomy|Front|Intake|Inlet)\b|\b(Shelf|Roster|Teller|Wish|Vault|Anatomy|Inlet)::)",
         unless_before: &[],
@@ -110,7 +159,18 @@ pub(crate) const EXAMPLES: &[(&str, &[&str])] = &[
     ("four seats", &[RULES[9].say]),
     ("no room in the inbox; no mushroom", &[RULES[10].say]),
     ("Platforms are spared; no one gets in; it is never waited for", &[RULES[11].say; 3]),
-    ("`Shelf` and `Desk`, on a desk; `DeskTop`", &[RULES[12].say, RULES[12].say]),
+    ("sessions are summed up; it sums them up; 5 sums, up to 7", &[RULES[12].say, RULES[12].say]),
+    ("the journal is played back; it plays back", &[RULES[13].say, RULES[13].say]),
+    ("no attempt is burned", &[RULES[14].say]),
+    (
+        "what became of a note; what the file amounts to; the amount",
+        &[RULES[15].say, RULES[15].say],
+    ),
+    ("with the way out; put in on the way out; on its way", &[RULES[16].say, RULES[16].say]),
+    ("there on nobody's word", &[RULES[17].say]),
+    ("not yet put into words", &[RULES[18].say]),
+    ("ever more seldom; SELDOM", &[RULES[19].say]),
+    ("`Shelf` and `Desk`, on a desk; `DeskTop`", &[RULES[20].say, RULES[20].say]),
 ];
 
 /// A place that may say what a rule refuses.
@@ -124,6 +184,11 @@ pub(crate) struct Allowed {
 }
 
 pub(crate) const ALLOWED: &[Allowed] = &[
+    Allowed {
+        file: "host/src/prompts/summary.md",
+        text: " up",
+        reason: "the prompt's words are its version's",
+    },
     Allowed {
         file: "plugins/intercom/README.md",
         text: "a seat of its own is best",

@@ -1,4 +1,4 @@
-//! `sidenote check`: everything that is wrong, or what the configuration amounts to.
+//! `sidenote check`: everything that is wrong, or the effective settings.
 
 mod upgrade;
 
@@ -107,7 +107,7 @@ fn aimless(config: &Config, id: &ProductId, product: &Product) -> Option<Told> {
     })
 }
 
-/// What becomes of what people do in a product, as far as the files of its plugins tell.
+/// Where a product's actions go, as far as the files of its plugins tell.
 #[derive(PartialEq, Eq)]
 enum Kind {
     /// Notes, and what its sinks are given.
@@ -209,7 +209,7 @@ fn problem_json(problem: &Problem) -> Value {
     json!({"file": file, "line": line, "variable": variable, "section": problem.section, "message": problem.fault.to_string()})
 }
 
-/// What the configuration amounts to, for people.
+/// The effective settings, for people.
 fn summary(file: &Path, further: &[PathBuf], config: &Config, complete: bool) -> String {
     let mut text = String::new();
     let mut line =

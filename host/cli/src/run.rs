@@ -44,7 +44,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
     supervisor::ready();
     let reloader = host.reloader();
     let reloading = async {
-        // What became of it is told in the log.
+        // The result is in the log.
         while hangup.recv().await.is_some() {
             supervisor::reloading();
             reloader.reload().await;

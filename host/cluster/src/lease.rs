@@ -53,7 +53,7 @@ struct Held {
     renew_at: Moment,
 }
 
-/// What became of asking for a lease.
+/// The outcome of asking for a lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
     /// It is ours.
@@ -76,7 +76,7 @@ pub enum Asked {
     },
 }
 
-/// What became of keeping a lease.
+/// The outcome of renewing a lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kept {
     /// Nobody knows; it is tried again.

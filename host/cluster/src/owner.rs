@@ -40,7 +40,7 @@ pub trait Work {
     /// Does what an input says.
     fn apply(&mut self, input: &Payload, tx: &mut Tx);
 
-    /// Hears what became of a session's claim.
+    /// Hears the outcome of a session's claim.
     fn told(&mut self, told: &Told, tx: &mut Tx);
 }
 

@@ -24,7 +24,7 @@ pub enum Table {
     Sent,
     /// One row per plugin: the platform's limits and the breaker. Grouped by plugin.
     Account,
-    /// One row per journal: how far it was played back. Grouped by the journal's id.
+    /// One row per journal: how far it was replayed. Grouped by the journal's id.
     Journal,
     /// Notes that are to be redacted, by session, each under its note's number.
     Redact,

@@ -34,7 +34,7 @@ pub struct Delivery {
     pub call_timeout: Duration,
     /// A note that could not be delivered for so long is dead-lettered, however often it was tried.
     pub max_age: Duration,
-    /// What becomes of the notes behind a dead letter.
+    /// What happens to the notes behind a dead letter.
     pub dead_head: DeadHead,
     /// While so many deliveries of a session wait for a sink, or the sink takes none, further actions join the last one.
     pub max_lane_notes: usize,
@@ -42,7 +42,7 @@ pub struct Delivery {
     pub max_gathered_actions: usize,
 }
 
-/// What becomes of the notes behind a dead letter.
+/// What happens to the notes behind a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeadHead {
     /// They go on without it.

@@ -1,4 +1,4 @@
-//! What a source's plugin tells: events as the tool has them, parsed but not yet put into words.
+//! What a source's plugin tells: events as the tool has them, parsed but not yet turned into lines.
 //!
 //! The types are those of `wit/source.wit`, where each field is described.
 

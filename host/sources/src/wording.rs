@@ -37,8 +37,8 @@ impl Memory {
         Self { people: People::load(rows), titles: HashMap::new() }
     }
 
-    /// The rows of whoever changed since it was asked last, of a source of this name. They belong into the commit of what
-    /// was put into words since.
+    /// The rows of whoever changed since it was asked last, of a source of this name. They belong
+    /// into the commit of what was turned into a line since.
     ///
     /// ```
     /// use sidenote_core::clock::Timestamp;

@@ -180,7 +180,7 @@ pub enum Fault {
         key: String,
         /// Why not.
         cause: String,
-        /// The way out.
+        /// The remedy.
         next: String,
     },
     /// A name that names nothing.
@@ -217,7 +217,7 @@ pub struct Warning {
     pub place: Place,
     /// In which table.
     pub section: String,
-    /// What, and the way out.
+    /// What, and the remedy.
     pub message: String,
     /// The file of a secret that others can read, where it is about one.
     pub exposed: Option<PathBuf>,

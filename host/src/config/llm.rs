@@ -90,14 +90,14 @@ impl Provider {
     }
 }
 
-/// `[summary]`: when a session is summed up.
+/// `[summary]`: when a session is summarized.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
-    /// Whether sessions are summed up, where there is a model.
+    /// Whether sessions are summarized, where there is a model.
     pub enabled: bool,
-    /// A session is summed up when so many actions of it wait for that.
+    /// A session is summarized when so many actions of it wait for that.
     pub threshold: usize,
-    /// Sessions that are summed up at the same time.
+    /// Sessions that are summarized at the same time.
     pub parallel: usize,
     /// Most actions in one prompt.
     pub max_prompt_actions: usize,
@@ -188,7 +188,8 @@ pub(super) fn llm(section: Section<'_>) -> Option<Llm> {
     Some(llm)
 }
 
-/// `[summary]`. `without_history`: there is a model, and no history that sessions could be summed up from.
+/// `[summary]`. `without_history`: there is a model, and no history that sessions could be
+/// summarized from.
 pub(super) fn summary(section: Section<'_>, without_history: bool) -> Summary {
     let default = Summary::default();
     let number = |key: &str, default: usize, most: u32| {
@@ -211,7 +212,7 @@ pub(super) fn summary(section: Section<'_>, without_history: bool) -> Summary {
     if summary.enabled && without_history {
         let fault = Fault::MissingTable {
             table: "context".to_owned(),
-            cause: "sessions are summed up from what is kept of them".to_owned(),
+            cause: "sessions are summarized from what is kept of them".to_owned(),
             example:
                 "[context]\n\nor, for answers without summaries,\n\n[summary]\nenabled = false"
                     .to_owned(),

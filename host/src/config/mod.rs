@@ -2,7 +2,7 @@
 //! half right.
 //!
 //! [`Config::load`] parses, validates and builds. It reports every problem that it finds, each with
-//! its line, its key and the way out; a [`Config`] that exists is valid.
+//! its line, its key and the remedy; a [`Config`] that exists is valid.
 //!
 //! | file | what it does |
 //! |---|---|

@@ -153,7 +153,7 @@ impl Address {
 }
 
 impl EgressClient {
-    /// The way out with one plugin's grants and secrets.
+    /// The network access of one plugin, with its grants and secrets.
     pub fn new(
         network: Network,
         grants: Grants,
@@ -394,7 +394,7 @@ async fn chunk(body: &mut Body) -> Result<Option<Bytes>, hyper::Error> {
     Ok(None)
 }
 
-/// What a message amounts to: its headers and its body hold secrets and people's words.
+/// A message as it may be shown: its headers and its body hold secrets and people's words.
 fn outline(
     f: &mut std::fmt::Formatter<'_>,
     what: &str,

@@ -1,4 +1,4 @@
-//! A plugin's secrets: put in on the way out, taken out of what comes back, never handed over.
+//! A plugin's secrets: put into requests, removed from responses, never handed over.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

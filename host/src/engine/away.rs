@@ -1,5 +1,6 @@
-//! While the store can't be reached: actions are accepted into the local journal, links are refused, and
-//! nothing else happens. When it is back, the journal is played back in order before anything newer.
+//! While the store can't be reached: actions are accepted into the local journal, links are
+//! refused, and nothing else happens. When it is back, the journal is replayed in order before
+//! anything newer.
 //!
 //! A store that refuses what the host needs isn't away: it may do so for ever, so nothing is accepted into the
 //! journal, the streams are paused, and the host isn't ready until a person has seen to it.
@@ -27,9 +28,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 const REFUSED_PAUSE: Duration = Duration::from_secs(2);
 /// Batches that are put into the journal at once: each time is an fsync.
 const TOGETHER: usize = 256;
-/// Bytes of the journal that are played back in one round.
+/// Bytes of the journal that are replayed in one round.
 const PAGE: usize = 1 << 20;
-/// The number of the row that says how far a journal was played back.
+/// The number of the row that says how far a journal was replayed.
 const MARK: u64 = 0;
 
 /// A batch or a summary in the journal.
@@ -197,7 +198,7 @@ impl Engine {
         self.journal.as_ref().is_some_and(|journal| !journal.is_empty())
     }
 
-    /// Reads how far this journal was played back: the host may have ended before it was emptied.
+    /// Reads how far this journal was replayed: the host may have ended before it was emptied.
     pub(super) async fn find_place_in_journal(&mut self) -> Result<(), StoreError> {
         let Some(journal) = &self.journal else { return Ok(()) };
         let rows = self.store.load(Table::Journal, &[journal_group(journal.id())]).await?;

@@ -57,7 +57,7 @@ pub struct Engine {
     pub(super) put_off: Vec<Input>,
     pub(super) journal: Option<Journal>,
     shared: Option<Shared>,
-    /// How far the journal was played back, as far as is known.
+    /// How far the journal was replayed, as far as is known.
     pub(super) played: Option<u64>,
     /// How the store serves, as everybody sees it.
     pub(super) state: State,

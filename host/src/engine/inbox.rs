@@ -23,7 +23,7 @@ use crate::session::state::Summarized;
 #[error("the engine has ended")]
 pub struct Closed;
 
-/// What became of a summary that was handed over.
+/// The outcome of a summary that was handed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Summary {
     /// The engine took it.

@@ -241,8 +241,8 @@ pub trait Backend: Send + Sync + 'static {
         Ok(Erased::default())
     }
 
-    /// Has the configuration read again, and tells what became of it. It goes on when nobody waits for it. As it
-    /// is here, there is no file that could be read.
+    /// Has the configuration read again, and returns the result. It goes on when nobody waits for
+    /// it. As it is here, there is no file that could be read.
     async fn reload(&self, _by: &Actor) -> Reload {
         let problem = ReloadProblem::of("", "this host reads no file");
         let refusal = ReloadRefusal { code: RefusalCode::NoFile, problems: vec![problem] };
@@ -255,7 +255,7 @@ pub trait Backend: Send + Sync + 'static {
         Err(BackupFailure::Store(BackupError::NoFile))
     }
 
-    /// What became of reloads so far. By default there were none.
+    /// The results of reloads so far. By default there were none.
     fn reloads(&self) -> Reloads {
         Reloads::default()
     }
@@ -346,7 +346,7 @@ pub enum NoProduct {
 pub struct PluginsReport {
     /// Every plugin, by name.
     pub plugins: Vec<PluginReport>,
-    /// What became of files that changed.
+    /// The results of files that changed.
     pub reloads: ReloadTotals,
     /// What the cache of compiled plugins did.
     pub cache: CacheTotals,

@@ -1,4 +1,4 @@
-//! `POST /reload` and `GET /reload`: the configuration is read again, and what became of that.
+//! `POST /reload` and `GET /reload`: the configuration is read again, and the result of that.
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ use crate::access::Caller;
 /// How long a reload is waited for before its asker is sent to `GET /reload`. A plugin may have to be compiled.
 const PATIENCE: Duration = Duration::from_secs(50);
 
-/// Has the configuration read again and answers what became of it. It names files: not for everybody.
+/// Has the configuration read again and answers the result. It names files: not for everybody.
 pub(super) async fn reload(
     State(api): State<ApiState>,
     Extension(caller): Extension<Caller>,
 ) -> Response {
     let Ok(reload) = tokio::time::timeout(PATIENCE, api.backend.reload(&caller.actor)).await else {
-        let next = "it goes on; GET /reload tells what becomes of it";
+        let next = "it goes on; GET /reload returns the result";
         return json_answer(StatusCode::ACCEPTED, &json!({"result": "under_way", "next": next}));
     };
     let ReloadOutcome::Refused(refusal) = &reload.outcome else {
@@ -33,7 +33,7 @@ pub(super) async fn reload(
     json_answer(status(code), &json!({"error": error, "reload": reload}))
 }
 
-/// What became of reloads so far. It names files, too.
+/// The results of reloads so far. It names files, too.
 pub(super) async fn last(State(api): State<ApiState>) -> Response {
     json_answer(StatusCode::OK, &json!(api.backend.reloads()))
 }

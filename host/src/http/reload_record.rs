@@ -1,4 +1,4 @@
-//! What became of reloads, as it is told.
+//! The results of reloads, as they are reported.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::config::{Place, Plan, Problem};
 /// What `GET /reload` answers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Reloads {
-    /// What became of them since the start.
+    /// Their results since the start.
     pub totals: ReloadCounts,
     /// The last one; `None` before the first.
     pub last: Option<Reload>,
@@ -38,7 +38,7 @@ pub struct Reload {
     pub seconds: f64,
     /// Who asked for it.
     pub by: AskedBy,
-    /// What became of it.
+    /// Its result.
     #[serde(flatten)]
     pub outcome: ReloadOutcome,
 }
@@ -55,7 +55,7 @@ pub enum AskedBy {
     Folder,
 }
 
-/// What became of a reload.
+/// The result of a reload.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum ReloadOutcome {
@@ -110,7 +110,7 @@ pub struct ReloadProblem {
     pub variable: Option<String>,
     /// The table; empty for none.
     pub section: String,
-    /// What is wrong, and the way out.
+    /// What is wrong, and the remedy.
     pub message: String,
 }
 
@@ -158,7 +158,7 @@ impl std::fmt::Display for ReloadRefusal {
 }
 
 impl RefusalCode {
-    /// The way out.
+    /// The remedy.
     pub fn next(self) -> &'static str {
         match self {
             Self::Configuration | Self::Plugin | Self::Part => {

@@ -37,7 +37,7 @@ use crate::telemetry::REFUSALS_WINDOW;
 const DRAIN: Duration = Duration::from_secs(10);
 /// How long answered connections may take to send what is left, and idle ones to go.
 const FLUSH: Duration = Duration::from_millis(500);
-/// The pause after a failed accept: without it, running out of files would burn a core.
+/// The pause after a failed accept: without it, running out of files would keep a core busy.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What the client of a reserved permit has for its head.
 const SHORT_HEADER_TIMEOUT: Duration = Duration::from_secs(2);

@@ -262,7 +262,7 @@ metrics! {
         OFFERS_REFUSED: Counter "offers_refused" by [REFUSALS] = "Offers that were refused before they were made.";
         TRIGGERS_EVALUATED: Counter "triggers_evaluated" = "Evaluations of a product's triggers.";
         TRIGGERS_FAILED: Counter "triggers_failed" = "Triggers that failed or took too long.";
-        JUDGE: Counter "judge_questions" by [JUDGED] = "Requests to a model that judges an offer, and those that it refused or failed to answer.";
+        JUDGE: Counter "judge_questions" by [JUDGED] = "Requests to a model that judges an offer, and those that it answered with no or failed to answer.";
         TOURS_SHOWN: Counter "tours_shown" = "Tours that people accepted.";
         OPTIONS_CHOSEN: Counter "options_chosen" = "Answers of offers that people clicked or wrote.";
         REPLIED: Counter "replies" by [REPLIES] = "Messages of people that wait for a reply, and the result of each.";

@@ -455,13 +455,13 @@ fn busy(waited: Duration) -> Failure {
     Failure {
         retry_after: Some(BUSY_PAUSE),
         scope: LimitScope::Conversation,
-        // It burns no attempt: the call is as good as before, there are only too many at a time.
+        // It uses up no attempt: the call is as good as before, there are only too many at a time.
         ..never_sent(FailureKind::RateLimited, "busy", message)
     }
 }
 
 /// It isn't the platform that is away, and the plugin is there in a moment: no breaker opens, no attempt is
-/// burned, and nobody asks meanwhile.
+/// used up, and nobody asks meanwhile.
 fn compiling(plugin: &str) -> Failure {
     Failure {
         retry_after: Some(COMPILING_PAUSE),

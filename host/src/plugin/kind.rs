@@ -1,7 +1,7 @@
 //! What a file is by its first bytes and its sections, before anything is read of it: the same words wherever
 //! a file is no component.
 
-/// Why the bytes of a file are no component, with the way out.
+/// Why the bytes of a file are no component, with the remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotAComponent {
     /// There is nothing in it.
@@ -29,7 +29,7 @@ pub enum NotAComponent {
     Other {
         /// What it is.
         what: &'static str,
-        /// The way out.
+        /// The remedy.
         next: &'static str,
     },
     /// Something else.
@@ -45,7 +45,7 @@ const COMPONENT: [u8; 4] = [13, 0, 1, 0];
 /// The version and layer of a core module.
 const CORE: [u8; 4] = [1, 0, 0, 0];
 
-/// What is met in the place of a component: how it begins, what it is, and the way out.
+/// What is found instead of a component: how it begins, what it is, and the remedy.
 const OTHERS: [(&[u8], &str, &str); 11] = [
     (b"\x1f\x8b", "compressed with gzip", "unpack it first: `gunzip`, or `tar -xzf`"),
     (b"PK\x03\x04", "a zip archive", "unpack it first, and put the .wasm in it there"),

@@ -58,8 +58,9 @@ pub(super) enum NoPool {
 }
 
 impl Registry {
-    /// A registry that has yet to read what is configured: [`Registry::watch`] does. Until a plugin is
-    /// compiled, its calls are answered as those of a platform that asks for a pause: no attempt is burned.
+    /// A registry that has yet to read what is configured: [`Registry::watch`] does. Until a plugin
+    /// is compiled, its calls are answered as those of a platform that asks for a pause: no attempt
+    /// is used up.
     ///
     /// # Errors
     /// As [`Registry::load`].
@@ -230,7 +231,7 @@ impl Registry {
         Some(self.slot(plugin)?.shared.lines().behind(behind, limit))
     }
 
-    /// What became of changed files since the start.
+    /// The results of changed files since the start.
     pub fn reloads(&self) -> ReloadTotals {
         self.reloads.totals()
     }

@@ -49,7 +49,7 @@ pub(super) enum Absent {
     Failed(AdmitError),
 }
 
-/// What became of a file for one of its users.
+/// The result of a file for one of its users.
 pub(super) enum Outcome {
     /// It can be swapped in.
     Loaded(Box<Pool>),
@@ -99,7 +99,7 @@ impl Slot {
         }
     }
 
-    /// Takes what became of its file.
+    /// Takes the result of its file.
     pub(super) fn settle(&self, outcome: Outcome, reloads: &Tally<ReloadTotals>) {
         let file = &self.config.file;
         let before = self.current.read().unwrap_or_else(PoisonError::into_inner).plugin.clone();

@@ -122,7 +122,7 @@ pub enum Health {
     HeldBack,
 }
 
-/// What became of changed files since the start.
+/// The results of changed files since the start.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
 )]

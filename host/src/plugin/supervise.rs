@@ -66,7 +66,7 @@ impl Supervisor {
         }
     }
 
-    /// Whether a call may begin. After a pause one may; the others wait for what becomes of it, and where
+    /// Whether a call may begin. After a pause one may; the others wait for its result, and where
     /// nothing does (it was cancelled), for as long as the pause was.
     pub(super) fn admit(&mut self, now: Instant) -> bool {
         match &mut self.state {

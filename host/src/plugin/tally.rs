@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-/// Totals of what happens seldom: they are counted under a lock.
+/// Totals of rare events: they are counted under a lock.
 #[derive(Default)]
 pub(super) struct Tally<T>(Mutex<T>);
 

@@ -17,7 +17,7 @@ const EDGE: &str = "+++";
 /// Which prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// Sums up a session.
+    /// Summarizes a session.
     Summary,
     /// Answers a question.
     Reply,

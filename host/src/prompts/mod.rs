@@ -37,7 +37,7 @@ pub const HAND_OVER: &str = "[[HANDOVER]]";
 /// All prompts, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prompts {
-    /// Sums up a session.
+    /// Summarizes a session.
     pub summary: PromptFile,
     /// Answers a question.
     pub reply: PromptFile,

@@ -18,7 +18,7 @@ use crate::engine::erase::Erasure;
 use crate::ids::ProductId;
 use crate::plugin::PollSubject;
 
-/// So many events are put into words beside other work; more of them on a thread of their own.
+/// So many events are turned into lines beside other work; more of them on a thread of their own.
 const FEW: usize = 200;
 
 /// Where a source goes on that was asked.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use sidenote_sources::Reason;
 
-/// What becomes of a request, in the order of its counters.
+/// The outcomes of a request, in the order of their counters.
 pub(crate) const REQUESTS: [&str; 5] =
     ["accepted", "keyless", "refused", "unusable", "unavailable"];
 
@@ -22,7 +22,7 @@ pub(crate) const REASONS: [&str; 10] = [
     "nobody",
 ];
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Accepted,

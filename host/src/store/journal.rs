@@ -1,6 +1,6 @@
 //! What is accepted while the store is away: records in one file, first in, first out.
 //!
-//! The journal doesn't know what a record is. Whoever plays it back notes in the store, in the same commit
+//! The journal doesn't know what a record is. Whoever replays it notes in the store, in the same commit
 //! as what a record led to, up to which number it was played (`Table::Journal`, under [`Journal::id`]);
 //! numbers never repeat over the file's life, so no record is played twice.
 

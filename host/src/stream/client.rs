@@ -225,7 +225,7 @@ impl Client {
                 tracing::error!(
                     stream = %name,
                     wait_ms,
-                    "stream {name}: refused: {why}. It is asked again ever more seldom, at last every {:?}; \
+                    "stream {name}: refused: {why}. It is asked again at growing intervals, at last every {:?}; \
                      `sidenote stream retry {name}` asks at once {}",
                     config.refused_retry_max,
                     See::StreamRefused

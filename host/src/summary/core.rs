@@ -1,4 +1,4 @@
-//! When which session is summed up. Inputs and `now` in, effects out.
+//! When which session is summarized. Inputs and `now` in, effects out.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
@@ -23,7 +23,7 @@ const MAX_ENDS: usize = 1024;
 /// What decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
-    /// A session is summed up when so many of its actions wait; at least 1.
+    /// A session is summarized when so many of its actions wait; at least 1.
     pub threshold: u64,
     /// Questions at the same time; at least 1.
     pub parallel: usize,

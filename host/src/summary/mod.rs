@@ -1,4 +1,4 @@
-//! Sums sessions up: when enough actions of a session wait, a model is asked, and its text takes the place of
+//! Summarizes sessions: when enough actions of a session wait, a model is asked, and its text takes the place of
 //! the notes that tell of them.
 //!
 //! ```text

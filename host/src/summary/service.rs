@@ -177,7 +177,7 @@ impl Summarizer {
                 self.fail(id, of_service, error.retry_after());
             }
             Ended::Unread(id, error) => {
-                tracing::warn!("summary: what is to be summed up can't be read: {error}");
+                tracing::warn!("summary: what is to be summarized can't be read: {error}");
                 self.fail(id, false, None);
             }
             Ended::HandedOver(id) => {
@@ -223,7 +223,7 @@ impl Summarizer {
                     self.answers.remove(&id);
                     self.engine.counters().summaries_discarded.add(1);
                     tracing::info!(
-                        "summary: an answer is of no use any more: its session was erased or is summed up already"
+                        "summary: an answer is of no use any more: its session was erased or is summarized already"
                     );
                 }
             }

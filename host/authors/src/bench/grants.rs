@@ -119,7 +119,7 @@ fn secret(
     PluginSecret { value: Secret::new(value), hosts }
 }
 
-/// A secret of no worth, which stands nowhere else.
+/// A worthless secret, which stands nowhere else.
 pub(super) fn made_up(name: &str) -> String {
     let name: String = name.chars().filter(char::is_ascii_alphanumeric).take(32).collect();
     format!("made-up-{name}-{:016x}", rand::random::<u64>())

@@ -75,7 +75,7 @@ async fn broken(stage: &Stage<'_>, trouble: MockTrouble) -> Verdict {
     outcome_unknown(stage, tried)
 }
 
-/// The request left, and nobody knows what became of it.
+/// The request left, and its outcome is unknown.
 fn outcome_unknown(stage: &Stage<'_>, tried: Try) -> Verdict {
     let failed = |text: String| Verdict::failed(text).with(tried.exchanges.clone());
     let failure = match &tried.outcome {

@@ -22,7 +22,7 @@ pub(crate) struct NextStep {
     pub(crate) text: String,
 }
 
-/// What becomes of the note next.
+/// What happens to the note next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
     /// It counts as posted.

@@ -86,8 +86,7 @@ fn what(argument: &Arg) -> String {
     let defaults = argument.get_default_values().iter().map(|value| value.to_string_lossy());
     let defaults: Vec<_> = defaults.collect();
     if argument.get_action().takes_values() && !defaults.is_empty() {
-        write!(what, "; default: `{}`", defaults.join(" "))
-            .expect("text can be added to a string");
+        write!(what, "; default: `{}`", defaults.join(" ")).expect("text can be added to a string");
     }
     if let Some(variable) = argument.get_env() {
         write!(what, "; or `{}` in the environment", variable.to_string_lossy())

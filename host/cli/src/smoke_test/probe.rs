@@ -19,7 +19,7 @@ use crate::events::deepest;
 /// Most bytes that are read in all: a stream that sends more without a payload isn't a connector's.
 const MOST_BYTES: usize = 2 << 20;
 
-/// Why a step failed, with the way out. No tokens, no addresses, nothing that people did.
+/// Why a step failed, with the remedy. No tokens, no addresses, nothing that people did.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Trouble {
     #[error(

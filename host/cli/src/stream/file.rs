@@ -20,7 +20,7 @@ pub(super) struct Recording {
     bytes: usize,
 }
 
-/// What became of an event.
+/// The outcome of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Written {
     /// It is in the file.

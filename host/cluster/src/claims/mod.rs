@@ -67,7 +67,7 @@ pub enum Message {
     Verify(Claim),
 }
 
-/// What became of a session.
+/// The outcome of a session's claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {
     /// It has the subject.

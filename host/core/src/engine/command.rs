@@ -128,9 +128,9 @@ pub enum Answer {
     None,
     /// The actions are accepted.
     Accepted,
-    /// What became of a summary.
+    /// The outcome of a summary.
     Summarized(Summarized),
-    /// What became of a link.
+    /// The outcome of a link.
     Linked(Result<Linked, LinkError>),
     /// For how many deliveries a decision was carried out.
     Decided(usize),

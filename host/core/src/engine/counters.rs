@@ -59,7 +59,7 @@ counters! {
     summaries_made,
     /// Questions for a summary that got no answer; they are asked again.
     summaries_failed,
-    /// Answers that were of no use any more: their session was erased, or summed up already.
+    /// Answers that were of no use any more: their session was erased, or summarized already.
     summaries_discarded,
     /// Offers of help that were made: put on their way.
     offers_made,

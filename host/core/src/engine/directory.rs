@@ -78,7 +78,7 @@ impl Directory {
         Ok(wanted.iter().filter_map(|person| self.persons.get(person)).flatten().cloned().collect())
     }
 
-    /// The sessions that are in a conversation on nobody's word, as far as they were read.
+    /// The sessions that are in a conversation without verification, as far as they were read.
     pub(super) fn unverified_owners(&self, target: &Target) -> Vec<SessionKey> {
         self.owners.get(target).into_iter().flat_map(Owners::unverified).cloned().collect()
     }

@@ -43,7 +43,7 @@ pub struct EraseOrder {
     pub keys: Vec<SessionKey>,
     /// Under whom they were found, beside what their records say.
     pub persons: Vec<Person>,
-    /// What becomes of the rows in which sources remember them.
+    /// What happens to the rows in which sources remember them.
     pub remembered: Vec<Change>,
     /// Whether the notes at the platform are left there.
     pub keep_notes: bool,

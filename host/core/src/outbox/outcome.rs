@@ -44,7 +44,8 @@ pub enum PostError {
         /// What happened, for people.
         message: String,
     },
-    /// There is no such plugin at the moment, or it can't be called. Nothing was sent; burns no attempt.
+    /// There is no such plugin at the moment, or it can't be called. Nothing was sent; uses up no
+    /// attempt.
     Unavailable {
         /// What a person must do.
         message: String,
@@ -109,7 +110,7 @@ impl Crash {
     }
 }
 
-/// What became of a note that was to be redacted.
+/// The outcome of a note that was to be redacted.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
 )]
@@ -156,7 +157,7 @@ pub struct Failure {
 pub enum FailureKind {
     /// Try again later.
     Transient,
-    /// Try again when the limit allows; burns no attempt.
+    /// Try again when the limit allows; uses up no attempt.
     RateLimited,
     /// The credentials were refused: try again later, a person must act.
     Auth,

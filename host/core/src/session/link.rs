@@ -176,8 +176,8 @@ impl Owners {
         self.0.retain(|owner| owner.key != *key);
     }
 
-    /// The sessions of other people than the party's that are here on nobody's word, where the party's link
-    /// rests on more.
+    /// The sessions of other people than the party's that are here without verification, where the
+    /// party's link rests on more.
     pub fn outranked_by(&self, party: Party<'_>, names: &Names) -> Vec<SessionKey> {
         let is_outranked = |owner: &&Owner| {
             owner.basis == Basis::Unverified
@@ -187,7 +187,7 @@ impl Owners {
         self.0.iter().filter(is_outranked).map(|owner| owner.key.clone()).collect()
     }
 
-    /// The sessions that are here on nobody's word.
+    /// The sessions that are here without verification.
     pub fn unverified(&self) -> impl Iterator<Item = &SessionKey> {
         let unverified = self.0.iter().filter(|owner| owner.basis == Basis::Unverified);
         unverified.map(|owner| &owner.key)

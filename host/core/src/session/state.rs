@@ -138,7 +138,7 @@ pub enum Covers {
     Through(u64),
 }
 
-/// What became of a summary.
+/// The outcome of a summary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Summarized {
     /// It is a note of the session's lane.

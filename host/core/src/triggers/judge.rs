@@ -230,7 +230,7 @@ impl std::fmt::Debug for Judgement {
     }
 }
 
-/// What becomes of hits that waited for a judge.
+/// What happens to hits that waited for a judge.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
     /// This is offered.

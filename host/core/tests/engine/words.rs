@@ -114,7 +114,7 @@ pub(crate) enum Said {
     Took(Option<&'static str>),
     /// As [`Said::Took`], and nothing more for a while.
     Pauses(Posted),
-    /// What became of a note that was to be redacted.
+    /// The outcome of a note that was to be redacted.
     Redacted(Redaction),
     /// It failed.
     Failed(PostError),

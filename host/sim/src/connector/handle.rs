@@ -35,7 +35,7 @@ pub struct Connector {
     server: Arc<Server>,
 }
 
-/// What became of an event.
+/// The outcome of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Emitted {

@@ -52,7 +52,7 @@ pub(super) struct Begun {
     pub(super) exchange: Option<Number>,
 }
 
-/// What became of a note.
+/// The outcome of a note.
 pub(super) enum Taken {
     First { id: String, note: Option<Arc<Note>> },
     Repeat { id: String },

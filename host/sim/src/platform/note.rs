@@ -56,7 +56,7 @@ pub struct NoteAction {
     pub timestamp_start: Option<f64>,
 }
 
-/// The fields that decide what becomes of a note; read without copying the rest.
+/// The fields that decide the outcome of a note; read without copying the rest.
 #[derive(Debug, Deserialize)]
 pub(super) struct Envelope<'a> {
     #[serde(borrow)]

@@ -9,7 +9,8 @@ use super::person::{Left, Person, Who, Whom};
 /// The table.
 const TABLE: Table = Table::SourcePerson;
 
-/// What becomes of a row when somebody is forgotten; `None`: it stays as it is. A row that can't be read stays too.
+/// What happens to a row when somebody is forgotten; `None`: it stays as it is. A row that can't be
+/// read stays too.
 ///
 /// ```
 /// use sidenote_core::rows::{Group, Key, Table};

@@ -70,7 +70,7 @@ fn the_schema_is_one_of_its_dialect_and_says_what_keys_are_for() {
     let limits = &schema["properties"]["plugins"]["additionalProperties"]["properties"]["limits"];
     let said = limits["properties"]["tables"]["description"].as_str();
     assert!(
-        said.is_some_and(|said| said.starts_with("Elements of all")),
+        said.is_some_and(|said| said.starts_with("Maximum number of elements")),
         "it is shared: {limits:#}"
     );
     let store = &schema["properties"]["store"]["properties"];

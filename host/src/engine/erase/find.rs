@@ -46,7 +46,8 @@ pub(super) async fn sessions(
     Ok(keys)
 }
 
-/// What becomes of the rows in which sources remember somebody, whether such a source is configured or not.
+/// What happens to the rows in which sources remember somebody, whether such a source is configured
+/// or not.
 pub(super) async fn remembered(
     store: &dyn Store,
     erasure: &Erasure,

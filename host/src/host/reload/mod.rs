@@ -51,7 +51,7 @@ impl ReloadHandle {
         (Self { requests: sender, record }, requests)
     }
 
-    /// Has it read again, and tells what became of it. It goes on when nobody waits for it.
+    /// Has it read again, and returns the result. It goes on when nobody waits for it.
     pub(super) async fn ask(&self, by: AskedBy) -> Reload {
         self.ask_as(by, None).await
     }
@@ -78,7 +78,7 @@ impl ReloadHandle {
         })
     }
 
-    /// What became of them so far.
+    /// Their results so far.
     pub(super) fn record(&self) -> Reloads {
         self.record.get()
     }

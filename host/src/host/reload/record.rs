@@ -1,4 +1,4 @@
-//! What became of reloads, for whoever asks, and one log line for each.
+//! The results of reloads, for whoever asks, and one log line for each.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

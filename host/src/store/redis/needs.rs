@@ -34,7 +34,7 @@ const NEEDS: [(Kind, &[&str]); 5] = [
 /// What is needed beside: the scripts, and how the server says what it is and what time it has.
 const BESIDE: [&str; 5] = ["evalsha", "script|load", "info", "config|get", "time"];
 
-/// The way out: what an administrator of the server pastes, and the way without the SDK's keys.
+/// The remedy: what an administrator of the server pastes, and the setting without the SDK's keys.
 pub(super) fn line(config: &config::Redis) -> String {
     let user = config.user.as_deref().unwrap_or("default");
     let mut patterns = vec![format!("~{}:*", config.namespace)];

@@ -8,7 +8,7 @@ use crate::doctor::finding::Finding;
 /// Judges each plugin.
 pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     let one = |(name, said): (&String, &Vec<(bool, String)>)| {
-        let next = "the message has the way out; `sidenote check` shows it with the TOML to paste";
+        let next = "the message has the remedy; `sidenote check` shows it with the TOML to paste";
         let told: Vec<_> = said
             .iter()
             .map(|(problem, text)| {

@@ -65,7 +65,8 @@ impl Core {
         erased
     }
 
-    /// What becomes of a note at the platform whose session is erased. `posting` is the one whose post is under way.
+    /// What happens to a note at the platform whose session is erased. `posting` is the one whose
+    /// post is under way.
     fn redact_erased(
         &mut self,
         key: &SessionKey,

@@ -20,8 +20,8 @@ impl Core {
         self.link_to(&key, &(plugin, conversation), mode, (&told, tie), tx)
     }
 
-    /// Links this very session. The conversation's owners must be in memory, and those that are there on
-    /// nobody's word with their sessions. `tie` says how the session was found, `told` whom the platform
+    /// Links this very session. The conversation's owners must be in memory, and those that are there
+    /// without verification with their sessions. `tie` says how the session was found, `told` whom the platform
     /// vouches for.
     pub(super) fn link_to(
         &mut self,

@@ -47,7 +47,7 @@ pub(super) fn rows(schemas: &mut Schemas) -> Vec<Row> {
         (
             "GET",
             "/reload",
-            Operation::new("getReloads", "What became of reloads", schemas.of::<Reloads>()),
+            Operation::new("getReloads", "The results of reloads", schemas.of::<Reloads>()),
         ),
         ("POST", "/reload", reload(schemas)),
         (
@@ -183,7 +183,7 @@ fn reload(schemas: &mut Schemas) -> Operation {
     // The gate's own errors have no `reload`.
     let perhaps = json!({ "anyOf": [refused, of] });
     Operation::new("reload", "Has the configuration read again", reload)
-        .answers(202, "It takes long; GET tells what becomes of it.", waits)
+        .answers(202, "It takes long; GET returns the result.", waits)
         .answers(409, "It needs a restart, or there is no file.", refused.clone())
         .answers(422, "Something is wrong with it; all goes on as before.", refused)
         .answers(503, "Not at the moment.", perhaps)
