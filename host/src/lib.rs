@@ -66,5 +66,5 @@ pub mod traces;
 pub mod visible;
 
 pub use sidenote_core::{
-    access, backoff, histogram, ids, offers, outbox, replies, rules, see, session, triggers,
+    access, backoff, histogram, ids, kv, offers, outbox, replies, rules, see, session, triggers,
 };

@@ -29,7 +29,7 @@ macro_rules! exported {
 pub mod host {
     wit_bindgen::generate!({
         path: "wit",
-        inline: "package sidenote:sdk-host; world sdk-host { include sidenote:plugin/imports@0.1.0; }",
+        inline: "package sidenote:sdk-host; world sdk-host { include sidenote:plugin/imports@0.1.0; import sidenote:plugin/kv@0.1.0; }",
         pub_export_macro: true,
         generate_unused_types: true,
         generate_all,

@@ -37,6 +37,8 @@
 //! writes what the person sees, [`Sink`] takes what people do, [`Trigger`] says when to offer help, [`Source`]
 //! brings what people do: `export!(Bot: Writer, Webhook, Finder)`.
 //!
+//! What is to be there in a later call is kept by the host: [`kv`].
+//!
 //! Off WebAssembly the same code runs against a host in memory ([`test::Host`]), so that a plugin's
 //! logic has ordinary unit tests.
 
@@ -52,6 +54,7 @@ mod failure;
 pub mod help;
 pub mod http;
 pub mod json;
+pub mod kv;
 pub mod log;
 pub mod sink;
 pub mod source;

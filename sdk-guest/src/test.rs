@@ -23,6 +23,7 @@ use hmac::Mac;
 
 use crate::bindings::host::sidenote::plugin::http as wit;
 use crate::crypto::{Encoding, Hash};
+use crate::kv::{self, Scope};
 use crate::log::Level;
 use crate::sink::{Batch, Summary};
 use crate::{Action, Call, Note, NoteKind, Sent};
@@ -45,6 +46,7 @@ struct State {
     requests: Vec<Request>,
     lines: Vec<(Level, String)>,
     now: Option<u64>,
+    kept: BTreeMap<(u8, String), Vec<u8>>,
 }
 
 impl Host {
@@ -85,6 +87,19 @@ impl Host {
     pub fn respond_with(self, answer: Result<Response, Error>) -> Self {
         self.0.borrow_mut().answers.push_back(answer);
         self
+    }
+
+    /// Has a value under a key, of the plugin or of the only session that there is.
+    pub fn keeping(self, scope: Scope, key: &str, value: impl AsRef<[u8]>) -> Self {
+        let value = value.as_ref().to_vec();
+        self.0.borrow_mut().kept.insert((scope as u8, key.to_owned()), value);
+        self
+    }
+
+    /// What the plugin keeps under a key. What a call wrote that failed is here too; the host would drop it where the
+    /// failure passes.
+    pub fn kept(&self, scope: Scope, key: &str) -> Option<Vec<u8>> {
+        self.0.borrow().kept.get(&(scope as u8, key.to_owned())).cloned()
     }
 
     /// Makes this the host of the thread, in place of the one before.
@@ -211,6 +226,48 @@ fn with<R>(f: impl FnOnce(&mut State) -> R) -> R {
 
 pub(crate) fn config(key: &str) -> Option<String> {
     with(|host| host.config.get(key).cloned())
+}
+
+pub(crate) fn kv_get(scope: Scope, key: &str) -> Result<Option<Vec<u8>>, kv::Error> {
+    check_key(key)?;
+    Ok(with(|host| host.kept.get(&(scope as u8, key.to_owned())).cloned()))
+}
+
+pub(crate) fn kv_set(scope: Scope, key: &str, value: &[u8]) -> Result<(), kv::Error> {
+    check_key(key)?;
+    with(|host| host.kept.insert((scope as u8, key.to_owned()), value.to_vec()));
+    Ok(())
+}
+
+pub(crate) fn kv_delete(scope: Scope, key: &str) -> Result<(), kv::Error> {
+    check_key(key)?;
+    with(|host| host.kept.remove(&(scope as u8, key.to_owned())));
+    Ok(())
+}
+
+pub(crate) fn kv_list_keys(
+    scope: Scope,
+    prefix: &str,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<kv::Page, kv::Error> {
+    let keys: Vec<String> = with(|host| {
+        let of_scope = host.kept.keys().filter(|(of, _)| *of == scope as u8).map(|(_, key)| key);
+        let behind = of_scope.filter(|key| after.is_none_or(|after| key.as_str() > after));
+        behind.filter(|key| key.starts_with(prefix)).cloned().collect()
+    });
+    let limit = usize::try_from(limit.min(100)).unwrap_or(100);
+    let more = keys.len() > limit;
+    Ok(kv::Page { keys: keys.into_iter().take(limit).collect(), more })
+}
+
+/// As the host's.
+fn check_key(key: &str) -> Result<(), kv::Error> {
+    if key.is_empty() || key.len() > 256 || key.chars().any(char::is_control) {
+        let message = "the key is empty, longer than 256 bytes or has control characters";
+        return Err(kv::Error { kind: kv::ErrorKind::Invalid, message: message.to_owned() });
+    }
+    Ok(())
 }
 
 pub(crate) fn now_ms() -> Option<u64> {

@@ -15,6 +15,7 @@ mod erase;
 mod formats;
 mod identity;
 mod kills;
+mod kv;
 mod languages;
 mod limits;
 mod llm;

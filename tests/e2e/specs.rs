@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sidenote::clock::Timestamp;
 use sidenote::ids::{ConversationId, ProductId, SessionId, SessionKey};
+use sidenote::kv::CallKv;
 use sidenote::outbox::note::{Call, Note, NoteKind};
 use sidenote::plugin::{Offer, QuickReply, Registry};
 use sidenote::post::Post;
@@ -124,6 +125,7 @@ fn call(key: &str) -> Call {
         attempt: 1,
         timeout: Duration::from_secs(10),
         traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned(),
+        kv: CallKv::default(),
     }
 }
 

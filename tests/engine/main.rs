@@ -10,6 +10,7 @@ mod erase;
 mod formats;
 mod gate;
 mod history;
+mod kv;
 mod nobody;
 mod one_round;
 mod outbox;

@@ -242,6 +242,9 @@ fn summary(file: &Path, further: &[PathBuf], config: &Config, complete: bool) ->
         if plugin.allow_stdout {
             line("            may write to the standard output".to_owned());
         }
+        if plugin.allow_kv {
+            line("            may keep something under keys".to_owned());
+        }
         for (name, secret) in &plugin.secrets {
             line(format!("            secret {name} may go to: {}", listed(&secret.hosts)));
         }
@@ -282,6 +285,7 @@ fn summary_json(config: &Config) -> Value {
             "hosts": plugin.hosts,
             "private": plugin.allow_private,
             "stdout": plugin.allow_stdout,
+            "kv": plugin.allow_kv,
             "secrets": secrets,
             "products": users(config, name),
         })

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use sidenote::clock::{Clock, Timestamp};
 use sidenote::config::{Config, PluginSource};
 use sidenote::ids::PluginName;
-use sidenote::plugin::{Compiler, Registry, SourceRequest};
+use sidenote::plugin::{Compiler, Registry, SourceRequest, TrialKv};
 use sidenote::session::payload::ActionsPayload;
 use sidenote::sources::rehearsal::{Rehearsed, rehearse, words};
 use sidenote::sources::unpacked;
@@ -103,7 +103,8 @@ async fn registry(config: &Config, name: &PluginName) -> anyhow::Result<Registry
     let compiler = Compiler::of_this_program().context("the program's own file can't be told")?;
     let compiler = compiler.within(config.compile.clone());
     let (folder, cache) = (&config.plugins_folder, Some(&config.cache));
-    Ok(Registry::load_by(compiler, folder, &plugins, cache).await?)
+    let registry = Registry::load_by(compiler, folder, &plugins, cache).await?;
+    Ok(registry.with_store(TrialKv::default().store()))
 }
 
 /// The request of a file, unpacked as a host does.

@@ -10,6 +10,7 @@
 //! | [`triggers`] | what is a reason to offer help, and what a judge is asked about it |
 //! | [`rules`] | what a configuration says of them |
 //! | [`rows`] | the form in which everything is kept |
+//! | [`kv`] | what plugins keep under keys of their own |
 //! | [`access`] | scopes, products, who asks |
 //! | [`ids`] | the typed names that everything is keyed by |
 //! | [`backoff`] | the pauses between attempts |
@@ -28,6 +29,7 @@ pub mod clock;
 pub mod engine;
 pub mod histogram;
 pub mod ids;
+pub mod kv;
 pub mod offers;
 pub mod outbox;
 pub mod replies;

@@ -63,11 +63,15 @@ pub enum Table {
     SourceSeen,
     /// What a source knows of people, a row each. Grouped by plugin and product.
     SourcePerson,
+    /// What plugins keep, a row for each key; under no key how much that is. Grouped by plugin and key.
+    PluginValue,
+    /// What plugins keep of a session, a row for each key of each plugin.
+    SessionValue,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::Session,
         Self::Open,
         Self::Outbox,
@@ -95,6 +99,8 @@ impl Table {
         Self::Source,
         Self::SourceSeen,
         Self::SourcePerson,
+        Self::PluginValue,
+        Self::SessionValue,
     ];
 }
 

@@ -75,8 +75,8 @@ pub use error::{ConfigErrors, Fault, Place, Problem, SecretFault, Warning};
 pub use llm::{Llm, Provider, Summary};
 pub use model::{
     Breaker, Cache, Compile, Config, Context, Dashboard, DeadHead, Delivery, History, Isolation,
-    Mcp, Offers, Plugin, PluginLimits, PluginSecret, Product, Redis, Retention, Server, Sha256,
-    Store, Stream,
+    KvLimits, Mcp, Offers, Plugin, PluginLimits, PluginSecret, Product, Redis, Retention, Server,
+    Sha256, Store, Stream,
 };
 pub use operator_events::{EventWebhook, OperatorEvents};
 pub use origin::PageOrigin;

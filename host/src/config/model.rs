@@ -309,6 +309,8 @@ pub struct Plugin {
     pub allow_private: bool,
     /// Whether what it prints goes to the host's standard output, and not to the log.
     pub allow_stdout: bool,
+    /// Whether it may keep something under keys (`kv`).
+    pub allow_kv: bool,
     /// How long an instance lives.
     pub isolation: Isolation,
     /// Limits of the plugin.
@@ -332,6 +334,7 @@ impl Plugin {
             hosts: Vec::new(),
             allow_private: false,
             allow_stdout: false,
+            allow_kv: false,
             isolation: Isolation::default(),
             limits: PluginLimits::default(),
             breaker: Breaker::default(),
@@ -414,6 +417,35 @@ pub struct PluginLimits {
     pub max_handover_bytes: usize,
     /// Most log text of one call, in bytes.
     pub max_log_bytes: usize,
+    /// What it may keep under keys.
+    pub kv: KvLimits,
+}
+
+/// What a plugin may keep under keys. Keys count as well as values; calls at the same time may go past it together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KvLimits {
+    /// Keys of the plugin's, those of sessions left out.
+    pub keys: usize,
+    /// Bytes of those keys and their values.
+    pub bytes: usize,
+    /// Largest value, in bytes.
+    pub value_bytes: usize,
+    /// Keys of each session.
+    pub session_keys: usize,
+    /// Bytes of those keys and their values.
+    pub session_bytes: usize,
+}
+
+impl Default for KvLimits {
+    fn default() -> Self {
+        Self {
+            keys: 1000,
+            bytes: 1 << 20,
+            value_bytes: 16 << 10,
+            session_keys: 32,
+            session_bytes: 32 << 10,
+        }
+    }
 }
 
 impl Default for PluginLimits {
@@ -437,6 +469,7 @@ impl Default for PluginLimits {
             max_header_bytes: 64 << 10,
             max_handover_bytes: (4 << 20) + (128 << 10),
             max_log_bytes: 64 << 10,
+            kv: KvLimits::default(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::error::Fault;
 use super::host::{Host, Reach};
-use super::model::{Breaker, Isolation, Plugin, PluginLimits, PluginSecret, Sha256};
+use super::model::{Breaker, Isolation, KvLimits, Plugin, PluginLimits, PluginSecret, Sha256};
 use super::plugin_source::PluginSource;
 use super::scalar::{self, Refusal, Scalar};
 use super::secret::{self, Secret};
@@ -60,6 +60,7 @@ fn plugin(section: Section<'_>, name: &str) -> Plugin {
         hosts: granted.hosts.iter().map(Host::to_string).collect(),
         allow_private: granted.private,
         allow_stdout: granted.stdout,
+        allow_kv: granted.kv,
         isolation: section.scalar_or("isolation", Isolation::default(), isolation),
         limits,
         breaker: breaker(section.section("breaker")),
@@ -77,6 +78,7 @@ struct Grants {
     hosts: Vec<Host>,
     private: bool,
     stdout: bool,
+    kv: bool,
     /// The table's name, for errors elsewhere.
     table: String,
 }
@@ -84,6 +86,7 @@ struct Grants {
 fn grants(section: Section<'_>) -> Grants {
     let private = section.scalar_or("private", false, scalar::boolean);
     let stdout = section.scalar_or("stdout", false, scalar::boolean);
+    let kv = section.scalar_or("kv", false, scalar::boolean);
     let hosts = section.list("hosts", HOSTS, Host::read).unwrap_or_default();
     let mut seen: Vec<Host> = Vec::new();
     for (place, host) in hosts {
@@ -109,7 +112,7 @@ fn grants(section: Section<'_>) -> Grants {
     }
     let table = section.name();
     section.finish();
-    Grants { hosts: seen, private, stdout, table }
+    Grants { hosts: seen, private, stdout, kv, table }
 }
 
 const HOSTS: &str = "a list of hosts, for example [\"api.example.com\"]";
@@ -203,6 +206,13 @@ fn limits(section: Section<'_>, source: Option<&PluginSource>) -> PluginLimits {
         max_header_bytes: size("max_header", default.max_header_bytes),
         max_handover_bytes: size("max_handover", default.max_handover_bytes),
         max_log_bytes: size("max_log", default.max_log_bytes),
+        kv: KvLimits {
+            keys: number("kv_keys", default.kv.keys, 100_000),
+            bytes: size("kv_bytes", default.kv.bytes),
+            value_bytes: size("kv_value", default.kv.value_bytes),
+            session_keys: number("kv_session_keys", default.kv.session_keys, 1000),
+            session_bytes: size("kv_session_bytes", default.kv.session_bytes),
+        },
     };
     // A request passes from the guest to the host in one piece.
     let least = limits.max_request_bytes.saturating_add(limits.max_header_bytes);

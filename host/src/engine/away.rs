@@ -82,6 +82,7 @@ impl Journalled {
             | Command::Key(_)
             | Command::Switch(_)
             | Command::KeysUsed(_)
+            | Command::ClearKv(_)
             | Command::Audit(..)
             | Command::Scrubbed(_)
             | Command::Ended(_)
@@ -258,6 +259,7 @@ fn is_for_now(command: &Command) -> bool {
             | Command::Key(_)
             | Command::Switch(_)
             | Command::KeysUsed(_)
+            | Command::ClearKv(_)
             | Command::Audit(..)
     )
 }

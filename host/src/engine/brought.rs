@@ -40,7 +40,8 @@ impl Handle {
             Change::Delete(_) => 0,
         };
         let of_batches = batches.iter().map(|(_, bytes)| *bytes);
-        let whole = of_batches.chain(beside.remembered.iter().map(size)).sum();
+        let whole = of_batches.chain(beside.remembered.iter().map(size)).sum::<usize>()
+            + beside.written.iter().map(|(_, written)| written.bytes()).sum::<usize>();
         let usable =
             |(batch, bytes)| Some((self.named(&batch)?, ActionsPayload::printable(batch), bytes));
         let batches: Vec<_> = batches.into_iter().filter_map(usable).collect();

@@ -5,7 +5,8 @@ use futures_util::future::BoxFuture;
 use crate::clock::Clock;
 use crate::engine::core::{Call, Ended, Outcome, Work};
 use crate::engine::traced::Traced;
-use crate::ids::{PluginName, SessionKey};
+use crate::ids::SessionKey;
+use crate::kv::CallKv;
 use crate::outbox::attempt::{Asked, Course};
 use crate::outbox::message::{Content, Message, Sending};
 use crate::outbox::note::{
@@ -26,31 +27,29 @@ pub(super) fn make(
     Box::pin(async move {
         let (probe, began) = (call.probe, clock.now());
         // Another may take over while it runs: a call is answered by the one that it began with.
-        let version = post.version(plugin(&call.work));
-        let (outcome, asked) = run(&*post, call, traced.traceparent()).await;
+        let version = post.version(call.work.plugin());
+        let kv = CallKv::stored(Some(call.work.session().clone()));
+        let (outcome, asked) = run(&*post, call, traced.traceparent(), &kv).await;
         let took = clock.now().since(began);
         traced.end(&outcome);
-        Ended { outcome, course: Course { probe, random: jitter(), version, took, asked } }
+        let course = Course { probe, random: jitter(), version, took, asked };
+        Ended { outcome, course, written: kv.written() }
     })
 }
 
-/// By which plugin it is done.
-fn plugin(work: &Work) -> &PluginName {
-    match work {
-        Work::Note { note, .. } => &note.plugin,
-        Work::Sink(delivery) => &delivery.plugin,
-        Work::Message { message, .. } => &message.plugin,
-        Work::Redaction { note, .. } => &note.plugin,
-    }
-}
-
 /// What came of it, and of the question before it whether the platform has it already.
-async fn run(post: &dyn Post, call: Call, traceparent: String) -> (Outcome, Option<Asked>) {
+async fn run(
+    post: &dyn Post,
+    call: Call,
+    traceparent: String,
+    kv: &CallKv,
+) -> (Outcome, Option<Asked>) {
     let attempt = |idempotency_key: &str| note::Call {
         idempotency_key: idempotency_key.to_owned(),
         attempt: call.attempt,
         timeout: call.timeout,
         traceparent: traceparent.clone(),
+        kv: kv.clone(),
     };
     match call.work {
         Work::Note { note, unknown } => {

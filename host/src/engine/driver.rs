@@ -423,6 +423,7 @@ impl Engine {
             | Command::Key(_)
             | Command::Switch(_)
             | Command::KeysUsed(_)
+            | Command::ClearKv(_)
             | Command::Audit(..)
             | Command::Scrubbed(_)
             | Command::Ended(_) => {}
@@ -474,6 +475,7 @@ impl Engine {
             | Command::Key(_)
             | Command::Switch(_)
             | Command::KeysUsed(_)
+            | Command::ClearKv(_)
             | Command::Audit(..)
             | Command::Scrubbed(_)
             | Command::Ended(_)

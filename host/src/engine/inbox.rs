@@ -80,6 +80,7 @@ pub(super) enum Reply {
     Helped(oneshot::Sender<Result<Standing, HelpError>>),
     Keyed(oneshot::Sender<Result<KeyRow, KeyError>>),
     Switched(oneshot::Sender<Result<Switched, SwitchError>>),
+    Cleared(oneshot::Sender<u64>),
     /// Only that it is committed.
     Done(oneshot::Sender<()>),
 }
@@ -102,6 +103,7 @@ impl Reply {
             (Self::Helped(reply), Answer::Helped(helped)) => drop(reply.send(helped)),
             (Self::Keyed(reply), Answer::Keyed(keyed)) => drop(reply.send(keyed)),
             (Self::Switched(reply), Answer::Switched(done)) => drop(reply.send(done)),
+            (Self::Cleared(reply), Answer::Cleared(values)) => drop(reply.send(values)),
             (Self::Done(reply), _) => drop(reply.send(())),
             (
                 Self::Nobody
@@ -116,7 +118,8 @@ impl Reply {
                 | Self::Heard(_)
                 | Self::Helped(_)
                 | Self::Keyed(_)
-                | Self::Switched(_),
+                | Self::Switched(_)
+                | Self::Cleared(_),
                 _,
             ) => {}
         }
@@ -142,6 +145,7 @@ impl Reply {
             | Self::Helped(_)
             | Self::Keyed(_)
             | Self::Switched(_)
+            | Self::Cleared(_)
             | Self::Done(_) => {}
         }
     }

@@ -27,6 +27,7 @@ mod handle;
 pub mod helping;
 pub mod history;
 mod inbox;
+pub mod kv;
 pub mod latest;
 pub mod ledger;
 pub mod people;

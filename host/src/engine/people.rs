@@ -12,7 +12,7 @@ use crate::engine::core::Command;
 use crate::engine::core::rows::read;
 use crate::engine::handle::Handle;
 use crate::engine::inbox::{Closed, Reply};
-use crate::ids::ProductId;
+use crate::ids::{PluginName, ProductId};
 use crate::outbox::account::Disabled;
 use crate::store::{Group, Key, Store, StoreError, Table};
 
@@ -85,6 +85,16 @@ impl Handle {
         let deed = self.deed(act, None);
         let switched = self.ask(Command::Switch(switch), deed, Reply::Switched).await;
         switched.unwrap_or(Err(SwitchError::Unavailable))
+    }
+
+    /// Removes what a plugin keeps under keys, but for what it keeps of sessions. Returns after the commit: how many
+    /// values there were.
+    ///
+    /// # Errors
+    /// The engine has ended, or waits for its store: nothing is removed.
+    pub async fn clear_kv(&self, plugin: PluginName) -> Result<u64, Closed> {
+        let deed = self.deed(Act::KvCleared { plugin: plugin.clone() }, None);
+        self.ask(Command::ClearKv(plugin), deed, Reply::Cleared).await
     }
 
     /// That a person has a plugin not called.

@@ -15,6 +15,7 @@ use crate::engine::erase::{EraseError, Erased, Erasure, Subject};
 use crate::engine::feed::{Next, What};
 use crate::engine::helping::commands::{HelpCommand, HelpError, Turn};
 use crate::engine::helping::{Decisions, Helped};
+use crate::engine::kv::{self, KvListing, KvWant};
 use crate::engine::ledger::{
     self, Account, By, Decided, Delivery, Filter, LedgerError, Listing, Order, Repeat,
     ResendFailure, Timeline, TimelineWant, Want,
@@ -437,6 +438,19 @@ impl Backend for ApiBackend {
             (_, false) => {}
         }
         Ok(switched)
+    }
+
+    async fn plugin_kv(&self, want: &KvWant) -> Result<KvListing, StoreError> {
+        kv::list(&*self.store, want).await
+    }
+
+    async fn clear_plugin_kv(&self, plugin: PluginName, by: &Actor) -> Option<u64> {
+        if self.closed.get() {
+            return None;
+        }
+        let values = self.engine.on_behalf_of(by.clone()).clear_kv(plugin.clone()).await.ok()?;
+        tracing::warn!(%plugin, by = by.words(), values, "plugins: a person removed what it kept");
+        Some(values)
     }
 
     async fn backup(&self, by: &Actor) -> Result<Backup, BackupFailure> {

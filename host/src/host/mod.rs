@@ -250,7 +250,7 @@ impl Host {
             Some(&config.cache),
         )?;
         let (traces, sending) = traced(&config, clock)?;
-        let registry = Arc::new(registry.with_traces(traces.clone()));
+        let registry = Arc::new(registry.with_traces(traces.clone()).with_store(store.clone()));
         let settings = engine::settings(&config);
         let (engine, service) = Engine::new(store.clone(), registry.clone(), settings, clock);
         let mut service = service.with_traces(traces);

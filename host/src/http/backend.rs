@@ -21,6 +21,7 @@ use crate::engine::erase::kept::{KeptCursor, KeptFilter, KeptList};
 use crate::engine::erase::{EraseError, Erased, Erasure};
 use crate::engine::helping::commands::{HelpCommand, HelpError};
 use crate::engine::helping::{Decisions, Helped};
+use crate::engine::kv::{KvListing, KvWant};
 use crate::engine::ledger::{
     Decided, Delivery, Filter, LedgerError, Listing, Order, Repeat, ResendFailure, Timeline,
     TimelineWant, Want,
@@ -95,6 +96,17 @@ pub trait Backend: Send + Sync + 'static {
         _by: &Actor,
     ) -> Result<Switched, SwitchError> {
         Err(SwitchError::Unknown)
+    }
+
+    /// What a plugin keeps under keys. By default nothing.
+    async fn plugin_kv(&self, _want: &KvWant) -> Result<KvListing, StoreError> {
+        Ok(KvListing::default())
+    }
+
+    /// Removes what a plugin keeps under keys, but for what it keeps of sessions. Returns after the commit: how many values
+    /// there were; `None` where nothing can be removed at the moment. By default there are none.
+    async fn clear_plugin_kv(&self, _plugin: PluginName, _by: &Actor) -> Option<u64> {
+        Some(0)
     }
 
     /// What people changed, the newest first. By default nothing is known.

@@ -1,4 +1,5 @@
-//! `GET /plugins`, `GET /plugins/{name}/logs`, `POST /plugins/{name}/disable` and `POST /plugins/{name}/enable`.
+//! `GET /plugins`, `GET /plugins/{name}/logs`, `POST /plugins/{name}/disable` and `POST /plugins/{name}/enable`; `GET` and
+//! `DELETE /plugins/{name}/kv`.
 
 use std::time::Duration;
 
@@ -16,11 +17,15 @@ use super::products;
 use super::query::{self, Asked, Query};
 use super::state::ApiState;
 use crate::access::Caller;
+use crate::engine::kv::KvWant;
 use crate::engine::people::{MOST_REASON, PluginSwitch, SwitchError, SwitchTo};
 use crate::session::text::printable_line;
 
 /// When to ask again while the store takes nothing.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// Values of one answer at most.
+const MOST_VALUES: usize = 100;
 
 /// How every plugin is. It names files and says why something failed: not for everybody.
 pub(super) async fn list(State(api): State<ApiState>) -> Response {
@@ -72,6 +77,73 @@ impl Asked for Since {
             Some(_) => Err(products::whole_host(&caller.products)),
         }
     }
+}
+
+/// What a plugin keeps under keys: anything may stand in them.
+pub(super) async fn kept(
+    State(api): State<ApiState>,
+    Path(name): Path<String>,
+    Query(Kept { after, limit, values }): Query<Kept>,
+) -> Result<Response, Refused> {
+    let want = KvWant { plugin: name.as_str().into(), after, limit, values };
+    let listing = api.within_deadline(api.backend.plugin_kv(&want)).await?;
+    let listing = listing.map_err(|error| {
+        // Its words can name files and addresses: they are the operator's.
+        tracing::error!("http: what a plugin keeps can't be read: {error}");
+        refused(SwitchError::Unavailable)
+    })?;
+    Ok(json_answer(StatusCode::OK, &json!(listing)))
+}
+
+/// Which of the keys.
+pub(super) struct Kept {
+    after: Option<String>,
+    limit: usize,
+    values: bool,
+}
+
+impl Asked for Kept {
+    fn read(uri: &Uri) -> Result<Self, Refused> {
+        const NEXT: &str = "send, for example, ?limit=20&after=KEY&values=true, with `next` of the answer before, or nothing";
+        let bad = |message: &'static str| {
+            Refused::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_query", message, NEXT)
+        };
+        let mut kept = Self { after: None, limit: 100, values: false };
+        for (name, value) in query::pairs(uri, NEXT)? {
+            match (name.as_str(), value.as_str()) {
+                ("limit", _) => kept.limit = query::limit(&value, NEXT)?,
+                ("after", _) => kept.after = Some(value),
+                ("values", "true") => kept.values = true,
+                ("values", "false") => kept.values = false,
+                ("values", _) => return Err(bad("values must be true or false")),
+                _ => return Err(bad("the keys take limit, after and values, and nothing else")),
+            }
+        }
+        // Whole values are in the answer, each of them of some size.
+        if kept.values {
+            kept.limit = kept.limit.min(MOST_VALUES);
+        }
+        Ok(kept)
+    }
+
+    fn within(self, caller: &Caller) -> Result<Self, Refused> {
+        match caller.products.limit() {
+            None => Ok(self),
+            Some(_) => Err(products::whole_host(&caller.products)),
+        }
+    }
+}
+
+/// Removes what a plugin keeps, but for what it keeps of sessions.
+pub(super) async fn clear_kept(
+    State(api): State<ApiState>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+) -> Result<Response, Refused> {
+    let cleared = api.backend.clear_plugin_kv(name.as_str().into(), &caller.actor);
+    let cleared = api.within_deadline(cleared).await?;
+    let cleared = cleared.ok_or_else(|| refused(SwitchError::Unavailable))?;
+    Ok(json_answer(StatusCode::OK, &json!({"plugin": name, "removed": cleared})))
 }
 
 /// Has a plugin not called any more.

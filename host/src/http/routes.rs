@@ -33,7 +33,7 @@ async fn document() -> Response {
 }
 
 /// Every address. The router, the list in a 404 and the tests of access are made of it.
-pub(super) fn table() -> [Route; 43] {
+pub(super) fn table() -> [Route; 45] {
     const GET: &[&str] = &["GET", "HEAD"];
     const POST: &[&str] = &["POST"];
     const ANY: &[&str] = &[];
@@ -61,6 +61,8 @@ pub(super) fn table() -> [Route; 43] {
         Route::new("/plugins/{name}/logs", GET, Needs(Text, Host), plugins::logs),
         Route::new("/plugins/{name}/disable", POST, Needs(Operate, Host), plugins::disable),
         Route::new("/plugins/{name}/enable", POST, Needs(Operate, Host), plugins::enable),
+        Route::new("/plugins/{name}/kv", GET, Needs(Text, Host), plugins::kept),
+        Route::new("/plugins/{name}/kv", &["DELETE"], Needs(Operate, Host), plugins::clear_kept),
         Route::new("/metrics", GET, Needs(Read, Host), metrics::metrics),
         Route::new("/tap", &["GET"], Needs(Read, Filter("product")), tap::tap),
         Route::new("/tap/text", &["GET"], Needs(Text, Filter("product")), tap::text),

@@ -303,6 +303,8 @@ metrics! {
         PLUGIN_SLOTS: Gauge "plugin_slots" by [PLUGIN, QUEUE] = "Maximum number of concurrent calls: the host's own, and webhooks.";
         PLUGIN_SLOTS_BUSY: Gauge "plugin_slots_busy" by [PLUGIN, QUEUE] = "Calls under way.";
         PLUGIN_STARTS: Counter "plugin_instance_starts" by [PLUGIN] = "Instances that were started.";
+        KV_WRITTEN: Counter "kv_keys_written" = "Keys that plugins wrote: stored with the outcomes of their calls.";
+        KV_DROPPED: Counter "kv_keys_dropped" = "Keys that plugins wrote of sessions that were erased or had expired meanwhile.";
         PLUGIN_SWAPS: Counter "plugin_swaps" by [PLUGIN] = "Versions that were swapped in.";
         WEBHOOKS_REPEATED: Counter "plugin_webhooks_repeated" by [PLUGIN] = "Webhooks that were accepted before, and so had no effect.";
         COMPILE_TIME: Histogram "plugin_compile" in Seconds = "Duration of compiling plugins, refused ones included.";

@@ -419,7 +419,7 @@ fn succeeded(call: Call) -> Ended {
             Outcome::Redaction { key, seq, note, result: Ok(Redaction::Removed) }
         }
     };
-    Ended { outcome, course: Course::of(call.probe, 0.5) }
+    Ended::of(outcome, Course::of(call.probe, 0.5))
 }
 
 fn fetch(rows: &BTreeMap<Key, Vec<u8>>, missing: Missing, view: &mut View) {

@@ -11,6 +11,7 @@ use super::error::{AdmitError, cause};
 use super::exports::{Exports, Indices, Interface, Misfit};
 use super::ground::Ground;
 use super::instance::{self, State};
+use super::kv::KvOfCall;
 use super::trap;
 
 /// The imports that every plugin is linked to.
@@ -18,7 +19,7 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
-    v0_1::EveryInterface::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    v0_1::EveryInterfaceAndKv::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     Ok(linker)
 }
 
@@ -55,7 +56,7 @@ pub(super) async fn admit(
     }
     let deadline = Instant::now() + ground.limits.call_timeout;
     let mut store = admitted.store(ground);
-    instance::begin_call(&mut store, deadline, None);
+    instance::begin_call(&mut store, deadline, None, KvOfCall::none());
     let instance =
         match tokio::time::timeout_at(deadline, admitted.pre.instantiate_async(&mut store)).await {
             Ok(Ok(instance)) => instance,

@@ -13,10 +13,12 @@ use super::convert;
 use super::counters::{answer_outcome, stopped_outcome};
 use super::exports::Interface;
 use super::help::{Offer, QuickReply, TriggerContext};
+use super::kv::KvOfCall;
 use super::pool::{Pool, Queue, Stopped};
 use super::registry::{NoPool, Registry};
 use super::webhook::{ReceiveError, Received, WebhookEvent, WebhookRequest};
 use crate::ids::{ConversationId, PluginName};
+use crate::kv::{CallKv, Writes};
 use crate::offers::content::OfferOption;
 use crate::once::Claimed;
 use crate::outbox::message::{self, Message};
@@ -225,11 +227,12 @@ impl Registry {
     ) -> Result<Option<Offer>, PostError> {
         let pool = self.callable(plugin, Interface::Trigger)?;
         let whole = timeout.min(pool.call_timeout());
+        let kv = self.kv(&CallKv::read_only(Some(context.key.clone())));
         let actions = convert::actions(&context.actions);
         let context = convert::context(context, &actions);
         let evaluate = async |live: &mut Live, _| call!(live.trigger.call_evaluate(context));
-        let evaluated =
-            run(&pool, (Queue::Posts, Interface::Trigger), whole, None, evaluate, |_| "answered");
+        let queue = (Queue::Posts, Interface::Trigger);
+        let evaluated = run(&pool, queue, whole, (None, kv), evaluate, |_| "answered");
         let offer = evaluated.await.map_err(post_error)?;
         offer.map(convert::given_offer).transpose().map_err(|odd| {
             pool.counters().failures.fetch_add(1, Relaxed);
@@ -276,11 +279,12 @@ impl Registry {
             let received = call!(live.webhook.call_receive(request))?;
             Ok((received, std::mem::take(&mut live.store.data_mut().verified)))
         };
+        let kv = self.kv(&CallKv::read_only(None));
         let received = run(
             &pool,
             (Queue::Webhooks, Interface::Webhook),
             whole,
-            None,
+            (None, kv),
             receive,
             |(received, _)| {
                 if received.is_ok() { "answered" } else { "rejected" }
@@ -345,12 +349,21 @@ impl Registry {
         let pool = self.callable(plugin, interface)?;
         let whole = call.timeout.min(pool.call_timeout());
         let place = self.traces().place(&call.traceparent);
+        let (kv, at) = (self.kv(&call.kv), (Queue::Posts, interface));
+        let mut written = Writes::default();
         let export = async |live: &mut Live, left| {
             let call = convert::call(&call, left, self.clock().now());
-            export(live, call).await
+            let answer = export(live, call).await?;
+            written = live.store.data_mut().kv.take_written();
+            Ok(answer)
         };
-        let answer = run(&pool, (Queue::Posts, interface), whole, place, export, answer_outcome);
-        answer.await.map_err(post_error)?.map_err(|failure| {
+        let answer = run(&pool, at, whole, (place, kv), export, answer_outcome).await;
+        let answer = answer.map_err(post_error)?;
+        // A call that is made again writes again.
+        if answer.as_ref().err().is_none_or(convert::is_final) {
+            call.kv.keep(written);
+        }
+        answer.map_err(|failure| {
             pool.counters().failures.fetch_add(1, Relaxed);
             PostError::Failed(convert::failure(failure))
         })
@@ -388,14 +401,14 @@ pub(super) async fn run<R>(
     pool: &Pool,
     (queue, interface): (Queue, Interface),
     whole: Duration,
-    place: Option<TraceContext>,
+    (place, kv): (Option<TraceContext>, KvOfCall),
     export: impl AsyncFnOnce(&mut Live, Duration) -> wasmtime::Result<R>,
     outcome: impl FnOnce(&R) -> &'static str,
 ) -> Result<R, Stopped> {
     let began = Instant::now();
     let span = place.as_ref().and_then(|place| place.begin("call"));
     let place = span.as_ref().map(Span::context).cloned().or(place);
-    let ended = call_instance(pool, queue, whole, place, export).await;
+    let ended = call_instance(pool, queue, whole, (place, kv), export).await;
     let outcome = ended.as_ref().map_or_else(stopped_outcome, outcome);
     pool.counters().ended(interface, outcome, began.elapsed());
     if let Some(mut span) = span {
@@ -411,11 +424,11 @@ async fn call_instance<R>(
     pool: &Pool,
     queue: Queue,
     whole: Duration,
-    place: Option<TraceContext>,
+    (place, kv): (Option<TraceContext>, KvOfCall),
     export: impl AsyncFnOnce(&mut Live, Duration) -> wasmtime::Result<R>,
 ) -> Result<R, Stopped> {
     let log = pool.span(place.as_ref());
-    let mut lease = pool.lease(queue, whole, place).await?;
+    let mut lease = pool.lease(queue, whole, place, kv).await?;
     let deadline = lease.deadline;
     let left = deadline.saturating_duration_since(Instant::now());
     let called = export(&mut lease.warm.live, left).instrument(log.clone());

@@ -72,7 +72,17 @@ pub enum ComponentError {
     },
 }
 
+/// Whether an import is `kv`, of whatever version.
+pub(super) fn is_kv(name: &str) -> bool {
+    name.starts_with("sidenote:plugin/kv@")
+}
+
 impl<'a> ComponentInfo<'a> {
+    /// Whether it imports `kv`.
+    pub(super) fn imports_kv(&self) -> bool {
+        self.imports.iter().any(|name| is_kv(name))
+    }
+
     /// Reads the parts of a component. Nothing is validated beyond what reading needs.
     pub(super) fn of(bytes: &'a [u8]) -> Result<Self, ComponentError> {
         kind::look(bytes)?;

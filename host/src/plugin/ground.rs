@@ -18,6 +18,8 @@ pub(super) struct Ground {
     pub(super) config: BTreeMap<String, String>,
     pub(super) limits: PluginLimits,
     pub(super) egress: EgressClient,
+    /// Whether it may keep something under keys.
+    pub(super) kv: bool,
     /// The host's standard output, where it is granted.
     pub(super) stdout: Option<Stdout>,
     pub(super) permits: Arc<CpuPermits>,

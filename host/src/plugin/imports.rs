@@ -1,10 +1,10 @@
-//! What a guest can ask of the host: `config`, `log`, `http`, `crypto`.
+//! What a guest can ask of the host: `config`, `log`, `http`, `crypto`, `kv`.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 use tracing::Level;
 
-use super::bindings::v0_1::sidenote::plugin::{config, crypto, http as wit, log, types};
+use super::bindings::v0_1::sidenote::plugin::{config, crypto, http as wit, kv, log, types};
 use super::clean::clean;
 use super::hmac;
 use super::instance::State;
@@ -75,6 +75,47 @@ impl wit::Host for State {
         let outcome = self.outbound.send(request, &mut self.alarm).await;
         self.cpu.waited(started.elapsed());
         outcome.map(response).map_err(|error| failed(&error))
+    }
+}
+
+impl kv::Host for State {
+    async fn get(&mut self, scope: kv::Scope, key: String) -> Result<Option<Vec<u8>>, kv::Error> {
+        let (started, ground) = (Instant::now(), self.ground.clone());
+        let value = self.kv.get(&ground, scope.into(), &key).await;
+        self.cpu.waited(started.elapsed());
+        value
+    }
+
+    async fn set(
+        &mut self,
+        scope: kv::Scope,
+        key: String,
+        value: Vec<u8>,
+    ) -> Result<(), kv::Error> {
+        let (started, ground) = (Instant::now(), self.ground.clone());
+        let set = self.kv.set(&ground, scope.into(), &key, value).await;
+        self.cpu.waited(started.elapsed());
+        set
+    }
+
+    async fn delete(&mut self, scope: kv::Scope, key: String) -> Result<(), kv::Error> {
+        let (started, ground) = (Instant::now(), self.ground.clone());
+        let deleted = self.kv.delete(&ground, scope.into(), &key).await;
+        self.cpu.waited(started.elapsed());
+        deleted
+    }
+
+    async fn list_keys(
+        &mut self,
+        scope: kv::Scope,
+        prefix: String,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<kv::Page, kv::Error> {
+        let (started, ground) = (Instant::now(), self.ground.clone());
+        let listed = self.kv.list(&ground, scope.into(), &prefix, after.as_deref(), limit).await;
+        self.cpu.waited(started.elapsed());
+        listed
     }
 }
 

@@ -13,6 +13,7 @@ use super::engine::TICK;
 use super::ground::Ground;
 use super::guest_log::GuestLog;
 use super::handles::Handles;
+use super::kv::KvOfCall;
 use super::memory::MemoryBound;
 use super::outbound::{Capacity, Outbound};
 use super::verified::Verified;
@@ -28,6 +29,8 @@ pub(super) struct State {
     pub(super) outbound: Outbound,
     pub(super) cpu: Cpu,
     pub(super) memory: MemoryBound,
+    /// What the call under way keeps under keys.
+    pub(super) kv: KvOfCall,
     /// What the call under way had verified.
     pub(super) verified: Verified,
     /// For the requests of our own `http`, of which there is one at a time.
@@ -99,6 +102,7 @@ pub(super) fn store(engine: &Engine, ground: &Arc<Ground>) -> Store<State> {
         log,
         cpu: Cpu::with(limits.cpu_time),
         memory: MemoryBound::new(limits),
+        kv: KvOfCall::none(),
         verified: Verified::default(),
         alarm: Alarm::default(),
         wasi,
@@ -129,11 +133,17 @@ pub(super) fn store(engine: &Engine, ground: &Arc<Ground>) -> Store<State> {
 }
 
 /// Readies a store for one call.
-pub(super) fn begin_call(store: &mut Store<State>, deadline: Instant, place: Option<TraceContext>) {
+pub(super) fn begin_call(
+    store: &mut Store<State>,
+    deadline: Instant,
+    place: Option<TraceContext>,
+    kv: KvOfCall,
+) {
     store.set_epoch_deadline(1);
     let state = store.data_mut();
     state.cpu = Cpu { ticks: 0, forgiven: false, ..state.cpu };
     state.verified = Verified::default();
+    state.kv = kv;
     state.outbound.deadline = deadline;
     state.outbound.place = place;
     state.log.begin();

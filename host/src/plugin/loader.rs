@@ -15,6 +15,7 @@ use super::blocking::{Ended, on_thread};
 use super::cache::{Cache, CacheTotals};
 use super::compiler::Compiler;
 use super::component_info::ComponentInfo;
+use super::component_info::is_kv;
 use super::cpu_permits::CpuPermits;
 use super::engine;
 use super::error::{AdmitError, LoadError, cause};
@@ -209,7 +210,12 @@ impl Loader {
         let Effective { grants, secret_store, mismatches } =
             manifest::effective(name, config, compiled.manifest.as_deref())?;
         self.network.reaches(grants.hosts())?;
-        for mismatch in &mismatches {
+        let imports_kv = || {
+            let ty = compiled.component.component_type();
+            ty.imports(compiled.component.engine()).any(|(name, _)| is_kv(name))
+        };
+        let kv = manifest::kv_not_granted(name, config, imports_kv);
+        for mismatch in mismatches.iter().chain(&kv) {
             if mismatch.is_harmless() {
                 tracing::info!(plugin = %name, "{mismatch}");
             } else {
@@ -226,6 +232,7 @@ impl Loader {
             config: config.config.clone(),
             limits: limits.clone(),
             egress: EgressClient::new(self.network.clone(), grants, secret_store, bounds),
+            kv: config.allow_kv,
             stdout: config.allow_stdout.then(|| self.stdout.clone()),
             permits: self.permits.clone(),
             counters: shared.counters().clone(),

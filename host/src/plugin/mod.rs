@@ -24,6 +24,7 @@
 //! | `imports` | what a guest can ask of the host |
 //! | `exports` | which of the interfaces a component has |
 //! | `convert` | between the host's types and the interface's; bounds on what a guest says |
+//! | `kv` | what a guest keeps under keys: reads of the store, the writes of the call under way |
 //! | `instance` | the state of one instance and its limits |
 //! | `wasi_http` | `wasi:http`, led to the same egress as our `http` |
 //! | `outbound` | what goes out of an instance, and how much of it the host holds |
@@ -48,6 +49,7 @@
 //! | [`help`], [`webhook`], `receiving` | offers, webhooks and what sources bring as the host sees them |
 //! | `source_calls` | the functions of sources |
 //! | `samples` | what a plugin that is tried out computes |
+//! | `trial` | what plugins keep while they are tried out |
 //! | `trap`, `backtrace` | what a call that ended in a trap is told as, and where in the guest it was |
 //! | `supervise` | pure: holds back a plugin that does nothing but trap |
 //! | `verified` | what a webhook is known by, so that a repeat means nothing |
@@ -56,7 +58,7 @@
 //! | `bindings` | the plugin interface, generated, one module per frozen version |
 //! | `clean` | a stranger's text, for one line of a log or a terminal |
 //!
-//! Below them all are the egress, the configuration and the core: payloads and the outcomes of calls are the
+//! Below them all are the egress, the store, the configuration and the core: payloads and the outcomes of calls are the
 //! core's types, and `convert` is where they meet the interface's.
 //!
 //! Nothing that a guest does stops another: an instance that traps, hangs, loops or eats memory is
@@ -91,6 +93,7 @@ pub mod inspect;
 mod instance;
 mod interface;
 mod kind;
+mod kv;
 mod lines;
 mod loader;
 pub mod manifest;
@@ -112,6 +115,7 @@ mod supervise;
 mod take_in;
 mod tally;
 mod trap;
+mod trial;
 mod verified;
 mod wasi_http;
 mod watch;
@@ -132,12 +136,13 @@ pub use receiving::{
     SourceRequest,
 };
 pub use registry::Registry;
-pub use review::{Finding, exports_redactor, exports_source, messenger, review, roles};
+pub use review::{Finding, exports_redactor, exports_source, imports_kv, messenger, review, roles};
 pub use samples::{Sample, Samples};
 pub(crate) use source::Stamp;
 pub use source::{read, sha256};
 pub use source_calls::PollError;
 pub use state::{Health, InstanceState, LastTrap, PluginState, ReloadTotals};
+pub use trial::TrialKv;
 pub(crate) use watch::{Change, Watch};
 pub use webhook::{
     ReceiveError, Received, WebhookAnswer, WebhookEvent, WebhookRequest, WebhookTurn,

@@ -12,6 +12,7 @@ use super::admit::{Admitted, Live};
 use super::counters::{Counters, PluginTotals, Slots};
 use super::ground::Ground;
 use super::instance;
+use super::kv::KvOfCall;
 use super::lines::Lines;
 use super::source;
 use super::state::InstanceState;
@@ -276,6 +277,7 @@ impl Pool {
         queue: Queue,
         whole: Duration,
         place: Option<TraceContext>,
+        kv: KvOfCall,
     ) -> Result<Lease<'_>, Stopped> {
         self.counters().calls.fetch_add(1, Relaxed);
         let began = Instant::now();
@@ -302,14 +304,14 @@ impl Pool {
             None => self.start(by, deadline).await?,
         };
         warm.calls += 1;
-        instance::begin_call(&mut warm.live.store, deadline, place);
+        instance::begin_call(&mut warm.live.store, deadline, place, kv);
         Ok(Lease { pool: self, warm, by, deadline, _permit: permit })
     }
 
     async fn start(&self, by: By, deadline: Instant) -> Result<Warm, Stopped> {
         self.counters().starts.fetch_add(1, Relaxed);
         let mut store = self.admitted.store(&self.ground);
-        instance::begin_call(&mut store, deadline, None);
+        instance::begin_call(&mut store, deadline, None, KvOfCall::none());
         let failed = |message| {
             self.trapped(by);
             Stopped::Start { message }

@@ -12,6 +12,7 @@ use super::compiler::Compiler;
 use super::counters::PluginTotals;
 use super::error::LoadError;
 use super::folder::{self, Look};
+use super::kv::KvOfCall;
 use super::lines::Line;
 use super::loader::Loader;
 use super::pool::{Pool, Queue};
@@ -24,7 +25,9 @@ use crate::config::{Cache, Plugin as PluginConfig};
 use crate::egress::Network;
 use crate::histogram::Distribution;
 use crate::ids::PluginName;
+use crate::kv::CallKv;
 use crate::outbox::sink_delivery::Roles;
+use crate::store::Store;
 use crate::traces::{SpanTotals, Traces};
 
 /// Every plugin, by the name that it is configured under.
@@ -45,6 +48,8 @@ pub struct Registry {
     pub(super) reloads: Tally<ReloadTotals>,
     clock: Clock,
     traces: Traces,
+    /// Where what plugins keep under keys is read; without one they keep nothing.
+    store: Option<Arc<dyn Store>>,
 }
 
 /// Why a plugin can't be called.
@@ -102,6 +107,7 @@ impl Registry {
             reloads: Tally::default(),
             clock: Clock::system(),
             traces: Traces::off(),
+            store: None,
         })
     }
 
@@ -110,6 +116,18 @@ impl Registry {
     pub fn with_traces(mut self, traces: Traces) -> Self {
         self.traces = traces;
         self
+    }
+
+    /// Has plugins read here what they keep under keys. Who makes their calls stores what they write.
+    #[must_use]
+    pub fn with_store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// What a call may read and write of what its plugin keeps.
+    pub(super) fn kv(&self, call: &CallKv) -> KvOfCall {
+        self.store.clone().map_or_else(KvOfCall::none, |store| KvOfCall::of(store, call))
     }
 
     /// How many spans became what.

@@ -78,6 +78,11 @@ pub fn exports_source(path: &Path) -> Option<bool> {
     Some(exports.iter().any(|name| name == Interface::Source.full()))
 }
 
+/// Whether a component imports `kv`, as far as it can be read.
+pub fn imports_kv(component: &[u8]) -> bool {
+    ComponentInfo::of(component).is_ok_and(|info| info.imports_kv())
+}
+
 /// What the plugin of a file can say to a person, as it is configured; `None` for a file that can't be read. Waits for
 /// the disk.
 pub fn messenger(path: &Path, config: &PluginConfig) -> Option<Messenger> {
@@ -100,12 +105,13 @@ fn mismatches(
         manifest.validate(&config.config)?;
     }
     let effective = manifest::effective(name, config, manifest.as_ref())?;
+    let kv = manifest::kv_not_granted(name, config, || imports_kv(&source.bytes));
     let judge = |mismatch: Mismatch| match manifest.as_ref() {
         Some(manifest) if is_useless(&mismatch, manifest) => Finding::Useless(mismatch),
         Some(_) | None if mismatch.is_harmless() => Finding::Harmless(mismatch),
         Some(_) | None => Finding::Odd(mismatch),
     };
-    Ok(effective.mismatches.into_iter().map(judge).collect())
+    Ok(effective.mismatches.into_iter().chain(kv).map(judge).collect())
 }
 
 /// Whether nothing is left of what was asked for. An operator may well grant one host of several: those of
@@ -118,6 +124,7 @@ fn is_useless(mismatch: &Mismatch, manifest: &Manifest) -> bool {
         }
         Mismatch::SecretNotSet { optional, .. } => !optional,
         Mismatch::NoManifest
+        | Mismatch::KvNotGranted { .. }
         | Mismatch::WebhooksRefused { .. }
         | Mismatch::PeopleUnverified { .. }
         | Mismatch::HostNotAsked { .. }

@@ -10,6 +10,7 @@ use super::interface::Interface;
 use super::pool::{Pool, Queue, Stopped};
 use super::receiving::{EventsPage, EventsReceived, PollSubject, SourceError, SourceRequest};
 use super::registry::{NoPool, Registry};
+use crate::kv::{CallKv, Writes};
 use crate::outbox::note::{Call, PostError};
 
 impl Registry {
@@ -21,7 +22,8 @@ impl Registry {
         self.source(plugin).map(drop)
     }
 
-    /// Has a plugin read a request. Ends within the plugin's `call_timeout`.
+    /// Has a plugin read a request. Ends within the plugin's `call_timeout`. `kv` is what it may keep, and has what it
+    /// wrote: to be stored with what it brings.
     ///
     /// # Errors
     /// [`SourceError`]; nothing may be done on account of such a request.
@@ -29,20 +31,29 @@ impl Registry {
         &self,
         plugin: &str,
         request: &SourceRequest,
+        kv: &CallKv,
     ) -> Result<EventsReceived, SourceError> {
         let pool = self.source(plugin)?;
         let headers = convert::headers(&request.headers);
         let request = convert::source_request(request, &headers);
         let whole = pool.call_timeout();
-        let receive = async |live: &mut Live, _| call!(live.source.call_receive(request));
+        let mut written = Writes::default();
+        let receive = async |live: &mut Live, _| {
+            let received = call!(live.source.call_receive(request))?;
+            written = live.store.data_mut().kv.take_written();
+            Ok(received)
+        };
         // Whoever sends may be anyone, as with webhooks.
         let queue = (Queue::Webhooks, Interface::Source);
-        let received = run(&pool, queue, whole, None, receive, |received| {
+        let received = run(&pool, queue, whole, (None, self.kv(kv)), receive, |received| {
             if received.is_ok() { "answered" } else { "rejected" }
         });
         let received = received.await.map_err(source_error)?;
         let received = match received {
-            Ok(received) => convert::received(received),
+            Ok(received) => {
+                kv.keep(written);
+                convert::received(received)
+            }
             Err(rejection) => Err(convert::source_rejection(rejection)),
         };
         if received.is_err() {

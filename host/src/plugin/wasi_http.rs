@@ -126,6 +126,7 @@ mod tests {
         let secret_store = SecretStore::new("bot".into(), &Default::default()).unwrap();
         let bounds = Bounds { request: 100, headers: 100, response: 100 };
         let ground = Ground {
+            kv: false,
             name: "bot".into(),
             config: Default::default(),
             limits: PluginLimits::default(),

@@ -16,6 +16,7 @@ use crate::engine::Closed;
 use crate::engine::core::{PollMark, SourceRows};
 use crate::engine::erase::Erasure;
 use crate::ids::ProductId;
+use crate::kv::Writes;
 use crate::plugin::PollSubject;
 
 /// So many events are turned into lines beside other work; more of them on a thread of their own.
@@ -54,14 +55,14 @@ impl From<NotNow> for NotAccepted {
 }
 
 impl SourceService {
-    /// Stores what events mean, and where a source goes on, in one commit. Waits for it until `deadline`; it goes on
+    /// Stores what events mean, where a source goes on, and what its plugin wrote under keys, in one commit. Waits for it until `deadline`; it goes on
     /// beyond that.
     pub(super) async fn accept(
         &self,
         source: &Arc<Source>,
         batches: Vec<Batch>,
         (usual, allowed): (&ProductId, BTreeSet<ProductId>),
-        goes_on: Option<GoesOn>,
+        (goes_on, written): (Option<GoesOn>, Writes),
         deadline: Instant,
     ) -> Result<(), NotAccepted> {
         let now = self.clock().now();
@@ -91,7 +92,8 @@ impl SourceService {
             None => None,
         };
         remembered.extend(turn.memory.changes(&source.name));
-        let beside = SourceRows { mark, remembered, erases: false };
+        let written = Some((source.name.clone(), written)).filter(|(_, it)| !it.is_empty());
+        let beside = SourceRows { mark, remembered, erases: false, written };
         let (told, committed) = oneshot::channel();
         let engine = self.engine().clone();
         self.under_way().spawn(async move {
@@ -128,7 +130,7 @@ impl SourceService {
             }
             let remembered = turn.memory.changes(&source.name);
             let commit = turn.seen.commit();
-            let beside = SourceRows { mark: None, remembered, erases: true };
+            let beside = SourceRows { remembered, erases: true, ..SourceRows::default() };
             let committed = self.engine().hand_over_page(Vec::new(), beside).await?;
             drop(turn);
             committed.await?;

@@ -17,6 +17,7 @@ use crate::backoff::Backoff;
 use crate::engine::core::PollMark;
 use crate::engine::link::LinkCommand;
 use crate::ids::{PluginName, ProductId};
+use crate::kv::{CallKv, Writes};
 use crate::outbox::note::{Call, PostError};
 use crate::plugin::{EventsPage, PollError, PollSubject};
 use crate::store::StoreError;
@@ -31,6 +32,9 @@ const COMMIT: Duration = Duration::from_secs(30);
 const PAGES: usize = 1000;
 /// Longest pause behind failures, where the source is asked more often.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// What a question brought, and what the plugin wrote under its keys.
+type Asked = (EventsPage, Writes);
 
 /// When a source is asked next.
 struct Turn {
@@ -161,12 +165,12 @@ impl SourceService {
         let stored = self.engine().poll_mark(&source.name).await?;
         let mut cursor = stored.and_then(|mark| mark.cursor);
         for _ in 0..PAGES {
-            let page = self.ask_once(source, None, cursor.as_deref()).await?;
-            let next = page.cursor.clone().or_else(|| cursor.clone());
+            let asked = self.ask_once(source, None, cursor.as_deref()).await?;
+            let next = asked.0.cursor.clone().or_else(|| cursor.clone());
             let moves = next != cursor;
             let mark = || GoesOn::All(PollMark { cursor: next.clone(), at: self.clock().now() });
-            let more = page.more;
-            self.take_page(source, page, &usual, moves.then(mark)).await?;
+            let more = asked.0.more;
+            self.take_page(source, asked, &usual, moves.then(mark)).await?;
             // What says that there is more and doesn't go on would be asked for ever.
             if !more || !moves {
                 break;
@@ -202,10 +206,10 @@ impl SourceService {
     async fn ask_about(&self, source: &Arc<Source>, subject: &PollSubject, link: &LinkCommand) {
         let asked = async {
             let cursor = self.cursor_of(source, subject).await?;
-            let page = self.ask_once(source, Some(subject), cursor.as_deref()).await?;
-            let next = page.cursor.clone().filter(|next| Some(next) != cursor.as_ref());
+            let asked = self.ask_once(source, Some(subject), cursor.as_deref()).await?;
+            let next = asked.0.cursor.clone().filter(|next| Some(next) != cursor.as_ref());
             let goes_on = next.map(|next| GoesOn::Of(subject.clone(), next));
-            self.take_page(source, page, &subject.product, goes_on).await
+            self.take_page(source, asked, &subject.product, goes_on).await
         };
         match asked.await {
             Ok(()) => {
@@ -233,29 +237,32 @@ impl SourceService {
         source: &Source,
         about: Option<&PollSubject>,
         cursor: Option<&str>,
-    ) -> Result<EventsPage, NotAsked> {
+    ) -> Result<Asked, NotAsked> {
         let call = Call {
             idempotency_key: format!("poll-{:032x}", rand::random::<u128>()),
             attempt: 1,
             timeout: QUESTION,
             traceparent: traceparent(),
+            kv: CallKv::stored(None),
         };
+        let kv = call.kv.clone();
         let page = self.registry().poll_events(&source.name, call, about, cursor).await;
         self.counts().polled(page.is_err());
-        Ok(page?)
+        Ok((page?, kv.written()))
     }
 
     async fn take_page(
         &self,
         source: &Arc<Source>,
-        page: EventsPage,
+        (page, written): Asked,
         usual: &ProductId,
         goes_on: Option<GoesOn>,
     ) -> Result<(), NotAsked> {
         let left_out = page.ignored.iter().map(|(_, count)| u64::from(*count)).sum();
         self.counts().leave_out(Left::Plugin, left_out);
         let (products, deadline) = (source.products(), Instant::now() + COMMIT);
-        self.accept(source, page.batches, (usual, products), goes_on, deadline).await?;
+        let beside = (goes_on, written);
+        self.accept(source, page.batches, (usual, products), beside, deadline).await?;
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ use sidenote_sources::{Memory, Settings, SettingsError, Wording};
 
 use super::keys::Keys;
 use crate::config::PluginSource;
+use crate::kv::CallKv;
 use crate::plugin::{EventsReceived, Registry, SourceError, SourceRequest};
 use crate::session::identity::Names;
 use crate::session::payload::ActionsPayload;
@@ -50,7 +51,7 @@ pub async fn rehearse(
     request: &SourceRequest,
 ) -> Result<Rehearsed, SourceError> {
     let keys = Keys::of(&rules.keys);
-    let received = registry.receive_events(name, request).await?;
+    let received = registry.receive_events(name, request, &CallKv::stored(None)).await?;
     let EventsReceived { key, keyless, batches, ignored, answer } = received;
     let holder = keys.holder_in(&request.query, &request.headers);
     let holder = holder.or_else(|| keys.holder(&key.as_ref()?.0));

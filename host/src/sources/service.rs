@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::config::{Config, PluginSource};
 use crate::engine::{Handle, StoreState};
 use crate::ids::PluginName;
+use crate::kv::CallKv;
 use crate::plugin::{
     EventsReceived, Registry, SourceAnswer, SourceError, SourceRejection, SourceRequest,
 };
@@ -211,7 +212,8 @@ impl SourceService {
             self.take(&source, holder, bytes)?;
         }
         let is_counted = holder.is_some();
-        let received = self.0.registry.receive_events(&name, &request).await;
+        let kv = CallKv::stored(None);
+        let received = self.0.registry.receive_events(&name, &request, &kv).await;
         let EventsReceived { key, keyless, batches, ignored, answer } =
             received.map_err(|error| self.failed(&name, error))?;
         let of_body = || source.keys.holder(&key.as_ref()?.0);
@@ -228,7 +230,8 @@ impl SourceService {
         let left_out = ignored.iter().map(|(_, count)| u64::from(*count)).sum();
         self.0.counts.leave_out(Left::Plugin, left_out);
         let products = BTreeSet::from([holder.product.clone()]);
-        let accepted = self.accept(&source, batches, (&holder.product, products), None, deadline);
+        let beside = (None, kv.written());
+        let accepted = self.accept(&source, batches, (&holder.product, products), beside, deadline);
         let accepted = accepted.await;
         tracing::debug!(source = %name, key = holder.name, late = ?now, "source: a request was dealt with");
         drop(permit);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sidenote::clock::Timestamp;
 use sidenote::config::{Cache, Plugin, PluginLimits, PluginSecret, Secret};
 use sidenote::ids::{ConversationId, ProductId, SessionId, SessionKey};
+use sidenote::kv::CallKv;
 use sidenote::outbox::note::{Call, Note, NoteKind, PostError, Posted};
 use sidenote::plugin::Registry;
 use sidenote::post::Post;
@@ -142,6 +143,7 @@ pub(crate) fn call(timeout: Duration) -> Call {
         attempt: 1,
         timeout,
         traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned(),
+        kv: CallKv::default(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sidenote::clock::Timestamp;
 use sidenote::ids::{ConversationId, ProductId, SessionId, SessionKey};
+use sidenote::kv::CallKv;
 use sidenote::outbox::note::{
     Crash, FailureKind, Found, LimitScope, Pause, PostError, Posted, Redaction, Sent,
 };
@@ -147,7 +148,8 @@ async fn each_export_gets_what_it_was_given_and_its_answer_comes_back() {
     let [WebhookEvent::Challenge(answer)] = &*events else { panic!("{events:?}") };
     assert_eq!(answer.body, b"https://notes.example/webhooks/echo");
 
-    let received = echo.receive_events("echo", &told("what was \u{fc}")).await.unwrap();
+    let received =
+        echo.receive_events("echo", &told("what was \u{fc}"), &CallKv::default()).await.unwrap();
     let event = &received.batches[0].events[0];
     assert_eq!(event.name, "POST|/v1/t|a=b|what was \u{fc}");
     assert_eq!((event.id.as_str(), event.identity.user_id.as_deref()), (&*event.name, Some("u")));
@@ -240,7 +242,7 @@ async fn a_failure_of_any_export_is_told_as_it_is() {
     };
     assert_eq!((failure.kind, failure.sent), (FailureKind::Invalid, Sent::NotSent));
     assert_eq!(failure.message, "the text of its offer is empty");
-    let rejected = echo.receive_events("echo", &told("fail")).await;
+    let rejected = echo.receive_events("echo", &told("fail"), &CallKv::default()).await;
     let Err(SourceError::Rejected { kind, message }) = rejected else { panic!("{rejected:?}") };
     assert_eq!((kind, &*message), (SourceRejection::Malformed, "asked to fail"));
     assert_eq!(echo.states()[0].failures, 19);
@@ -260,7 +262,7 @@ async fn a_trap_in_any_export_is_a_crash_and_the_next_call_gets_a_fresh_instance
     }
     let received = echo.receive("echo", webhook("trap")).await;
     assert!(matches!(received, Err(ReceiveError::Crashed { .. })), "{received:?}");
-    let received = echo.receive_events("echo", &told("trap")).await;
+    let received = echo.receive_events("echo", &told("trap"), &CallKv::default()).await;
     assert!(matches!(received, Err(SourceError::Crashed { .. })), "{received:?}");
     assert_eq!(echo.states()[0].traps, 11);
     assert!(post(&echo, "echo", "hello").await.is_ok());
@@ -281,10 +283,10 @@ async fn any_export_is_stopped_at_the_deadline() {
     let mut hasty = plugin("guest_echo.wasm");
     hasty.limits.call_timeout = short;
     let echo = registry([("echo", hasty)]).await;
-    let received = echo.receive_events("echo", &told("sleep")).await;
+    let received = echo.receive_events("echo", &told("sleep"), &CallKv::default()).await;
     let Err(SourceError::Crashed { code, .. }) = received else { panic!("{received:?}") };
     assert_eq!(code, Crash::Timeout.code());
-    assert!(echo.receive_events("echo", &told("hello")).await.is_ok());
+    assert!(echo.receive_events("echo", &told("hello"), &CallKv::default()).await.is_ok());
 }
 
 #[tokio::test]
@@ -300,10 +302,13 @@ async fn what_a_source_brings_is_bounded() {
         ("answer", "too large"),
         ("odd", "status"),
     ] {
-        let received = echo.receive_events("echo", &told(word)).await;
+        let received = echo.receive_events("echo", &told(word), &CallKv::default()).await;
         let Err(SourceError::Crashed { message, .. }) = received else { panic!("{word}") };
         assert!(message.contains(told_of), "{word}: {message}");
-        assert!(echo.receive_events("echo", &told("hello")).await.is_ok(), "after {word}");
+        assert!(
+            echo.receive_events("echo", &told("hello"), &CallKv::default()).await.is_ok(),
+            "after {word}"
+        );
     }
     let page = echo.poll_events("echo", call(TIME), Some(&subject("cursor")), None).await;
     let Err(PollError::Answer(error)) = page else { panic!("a cursor of more than 64 KiB") };
@@ -314,9 +319,12 @@ async fn what_a_source_brings_is_bounded() {
 async fn a_source_that_takes_all_memory_or_hands_over_too_much_is_stopped() {
     let echo = echo().await;
     for word in ["hoard", "events"] {
-        let received = echo.receive_events("echo", &told(word)).await;
+        let received = echo.receive_events("echo", &told(word), &CallKv::default()).await;
         assert!(matches!(received, Err(SourceError::Crashed { .. })), "{word}: {received:?}");
-        assert!(echo.receive_events("echo", &told("hello")).await.is_ok(), "after {word}");
+        assert!(
+            echo.receive_events("echo", &told("hello"), &CallKv::default()).await.is_ok(),
+            "after {word}"
+        );
     }
     assert!(post(&echo, "echo", "hello").await.is_ok());
 }
@@ -338,7 +346,7 @@ async fn what_a_plugin_does_not_export_is_told() {
     assert_eq!(written, Err(unavailable("sink")));
     let evaluated = only_writer.evaluate("echo", &context("yes"), TIME).await;
     assert_eq!(evaluated, Err(unavailable("trigger")));
-    let received = only_writer.receive_events("echo", &told("hello")).await;
+    let received = only_writer.receive_events("echo", &told("hello"), &CallKv::default()).await;
     assert!(matches!(received, Err(SourceError::NoSource)), "{received:?}");
     let polled = polled(&only_writer, "u", TIME).await;
     assert_eq!(polled, Err(unavailable("source")));

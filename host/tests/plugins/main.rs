@@ -12,6 +12,7 @@ mod first_party;
 mod forgeries;
 mod guests;
 mod interfaces;
+mod kv;
 mod languages;
 mod limits;
 mod log;

@@ -6,6 +6,8 @@ mod failures;
 mod first;
 #[path = "../../../docs/snippets/incoming.rs"]
 mod incoming;
+#[path = "../../../docs/snippets/keeping.rs"]
+mod keeping;
 #[path = "../../../docs/snippets/sending.rs"]
 mod sending;
 

@@ -13,6 +13,7 @@ use clap::Parser;
 use sidenote::clock::Timestamp;
 use sidenote::config::{Cache, Isolation, Plugin, PluginSecret, Secret};
 use sidenote::ids::{ConversationId, ProductId, SessionId, SessionKey};
+use sidenote::kv::CallKv;
 use sidenote::outbox::note::{Call, Note, NoteKind};
 use sidenote::plugin::Registry;
 use sidenote::post::Post;
@@ -165,6 +166,7 @@ async fn post(registry: &Registry) -> Result<()> {
         attempt: 1,
         timeout: Duration::from_secs(10),
         traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned(),
+        kv: CallKv::default(),
     };
     let posted =
         registry.post_note(call, &note).await.map_err(|error| anyhow::anyhow!("{error:?}"))?;

@@ -13,7 +13,7 @@ use sidenote::config::{Cache, Plugin as PluginConfig};
 use sidenote::egress::Detour;
 use sidenote::ids::PluginName;
 use sidenote::plugin::manifest::effective;
-use sidenote::plugin::{Compiler, Manifest, PluginState, Registry, Samples};
+use sidenote::plugin::{Compiler, Manifest, PluginState, Registry, Samples, TrialKv, imports_kv};
 use sidenote_terminal::{Unusable, about};
 
 pub(super) use args::BenchArgs;
@@ -34,6 +34,10 @@ pub(super) struct Bench {
     pub(super) manifest: Option<Manifest>,
     /// What was chosen for it, a line each.
     pub(super) chosen: Vec<String>,
+    /// What it keeps under keys.
+    pub(super) kept: TrialKv,
+    /// Whether it keeps anything.
+    pub(super) imports_kv: bool,
     /// Whether anything that it was given leads to the mock.
     pub(super) pointed: bool,
     /// The folder that its file was copied to: other files beside it are nobody's business.
@@ -109,6 +113,9 @@ impl Bench {
         }
         let folder = tempfile::tempdir().context("no folder for the component can be made")?;
         config.file = "plugin.wasm".to_owned();
+        // It keeps it in memory here, and nothing of it stays.
+        config.allow_kv = true;
+        let (kept, imports_kv) = (TrialKv::default(), imports_kv(component));
         let copy = folder.path().join(&config.file);
         std::fs::write(&copy, component)
             .with_context(|| format!("the component can't be copied to {}", copy.display()))?;
@@ -123,9 +130,9 @@ impl Bench {
             cache.as_ref(),
             samples,
         );
-        let registry = registry.await?;
+        let registry = registry.await?.with_store(kept.store());
         let (chosen, pointed) = (Vec::new(), false);
-        Ok(Self { registry, name, config, manifest, chosen, pointed, folder })
+        Ok(Self { registry, name, config, manifest, chosen, kept, imports_kv, pointed, folder })
     }
 
     /// How the plugin is.

@@ -10,6 +10,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use sidenote::clock::Clock;
 use sidenote::ids::{ConversationId, ProductId, SessionId, SessionKey};
+use sidenote::kv::CallKv;
 use sidenote::outbox::note::{Call, Note, NoteKind};
 use sidenote::plugin::{Offer, QuickReply};
 use sidenote::post::Post;
@@ -229,10 +230,7 @@ async fn receive(bench: &Bench, event: &EventArgs) -> anyhow::Result<Answer> {
 fn note(bench: &Bench, event: &EventArgs, key: Option<&str>) -> Result<Note, Unusable> {
     let conversation = ConversationId::new(event.conversation.as_str())
         .map_err(|error| Unusable(format!("--conversation: {error}")))?;
-    let session = SessionKey {
-        product: ProductId::new("product-1").expect("it is an id"),
-        session: SessionId::new("session-1").expect("it is an id"),
-    };
+    let session = session();
     let sealed_at = Clock::system().now();
     let made = || Note::idempotency_key(&session, 1, sealed_at);
     Ok(Note {
@@ -259,6 +257,14 @@ fn note(bench: &Bench, event: &EventArgs, key: Option<&str>) -> Result<Note, Unu
     })
 }
 
+/// Whose all of it is.
+fn session() -> SessionKey {
+    SessionKey {
+        product: ProductId::new("product-1").expect("it is an id"),
+        session: SessionId::new("session-1").expect("it is an id"),
+    }
+}
+
 fn usual_call(key: &str, timeout: Duration) -> Call {
     Call {
         idempotency_key: key.to_owned(),
@@ -269,5 +275,6 @@ fn usual_call(key: &str, timeout: Duration) -> Call {
             rand::random::<u128>(),
             rand::random::<u64>()
         ),
+        kv: CallKv::stored(Some(session())),
     }
 }

@@ -16,6 +16,7 @@
 //! | `triggers` | triggers: what they answer, and to what |
 //! | `sources` | sources: what they make of what anybody can send, and of being asked |
 //! | `incoming`, `samples`, `forgery` | webhooks: good ones, forged ones |
+//! | `kv` | what it keeps between calls, and that nothing can be kept |
 //! | `report` | the lines and the JSON |
 
 mod answers;
@@ -25,6 +26,7 @@ mod check;
 mod endurance;
 mod forgery;
 pub(super) mod incoming;
+mod kv;
 pub(super) mod next_step;
 mod other_exports;
 pub(super) mod posting;
@@ -137,6 +139,7 @@ fn checks(stage: &Stage<'_>, expectations: &[Expectation]) -> Vec<Check> {
     checks.extend(breaks::checks());
     checks.extend(endurance::checks());
     checks.extend(other_exports::checks());
+    checks.extend(kv::checks(stage));
     checks.extend(triggers::checks());
     checks.extend(sources::checks(&stage.samples));
     checks.extend(incoming::checks());
@@ -150,6 +153,7 @@ async fn run(stage: &Stage<'_>, check: &Check) -> Verdict {
     }
     stage.reset();
     let mut verdict = check.run(stage).await;
+    stage.keep_written().await;
     // Whatever the check was about: a plugin that traps has failed.
     if let Some(crash) = stage.crash()
         && verdict.mark != Mark::Failed

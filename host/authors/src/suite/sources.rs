@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sidenote::kv::CallKv;
 use sidenote::plugin::{EventsReceived, PollError, PollSubject, SourceError, SourceRequest};
 
 use super::check::{Check, Verdict};
@@ -172,7 +173,11 @@ async fn receive(
     stage: &Stage<'_>,
     request: &SourceRequest,
 ) -> Result<EventsReceived, SourceError> {
-    let received = stage.bench.registry.receive_events(&stage.bench.name, request).await;
+    let received = stage
+        .bench
+        .registry
+        .receive_events(&stage.bench.name, request, &CallKv::stored(None))
+        .await;
     if let Err(SourceError::Crashed { code, message }) = &received {
         stage.crashed(code, message);
     }

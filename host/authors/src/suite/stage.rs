@@ -7,6 +7,7 @@ use std::time::Duration;
 use sidenote::clock::Clock;
 use sidenote::config::Delivery;
 use sidenote::ids::{ConversationId, ProductId, SessionId, SessionKey};
+use sidenote::kv::CallKv;
 use sidenote::outbox::note::{Call, Crash, Note, NoteKind, PostError, Posted};
 use sidenote::post::Post;
 use sidenote::session::packed::Packed;
@@ -35,6 +36,8 @@ pub(super) struct Stage<'a> {
     posts: AtomicBool,
     /// The first crash of the check that runs.
     crash: Mutex<Option<String>>,
+    /// What calls wrote under keys and isn't stored yet.
+    written: Mutex<Vec<CallKv>>,
 }
 
 /// Without what a check can't run.
@@ -87,6 +90,7 @@ impl<'a> Stage<'a> {
             notes: AtomicU64::new(0),
             posts: AtomicBool::new(false),
             crash: Mutex::default(),
+            written: Mutex::default(),
         }
     }
 
@@ -170,10 +174,7 @@ impl<'a> Stage<'a> {
 
     /// A note with this body.
     pub(super) fn plain_note(&self, count: u64, body: String) -> Note {
-        let key = SessionKey {
-            product: ProductId::new("product-1").expect("it is an id"),
-            session: SessionId::new("session-1").expect("it is an id"),
-        };
+        let key = session();
         let sealed_at = self.clock.now();
         Note {
             idempotency_key: Note::idempotency_key(&key, count, sealed_at),
@@ -205,6 +206,8 @@ impl<'a> Stage<'a> {
 
     /// A call at a note.
     pub(super) fn call(&self, key: &str, attempt: u32, timeout: Duration) -> Call {
+        let kv = CallKv::stored(Some(session()));
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).push(kv.clone());
         Call {
             idempotency_key: key.to_owned(),
             attempt,
@@ -214,6 +217,17 @@ impl<'a> Stage<'a> {
                 rand::random::<u128>(),
                 rand::random::<u64>()
             ),
+            kv,
+        }
+    }
+
+    /// Stores what calls wrote under keys, as the host does with their outcomes.
+    pub(super) async fn keep_written(&self) {
+        let written =
+            std::mem::take(&mut *self.written.lock().unwrap_or_else(PoisonError::into_inner));
+        for kv in written {
+            // While the store is away nothing is stored, as it would be.
+            drop(self.bench.kept.keep(&self.bench.name, &kv).await);
         }
     }
 
@@ -266,8 +280,10 @@ impl<'a> Stage<'a> {
                 taken.map(|()| Posted { note_id: None, pause: None })
             }
         };
+        let took = began.elapsed();
+        self.keep_written().await;
         self.look_for_crash(&outcome);
-        (outcome, began.elapsed())
+        (outcome, took)
     }
 
     /// Remembers a crash. To be stopped at the deadline is none: a platform can cause it.
@@ -277,6 +293,14 @@ impl<'a> Stage<'a> {
             Err(PostError::Crashed { crash, message }) => self.crashed(crash.code(), message),
             Ok(_) | Err(PostError::Failed(_) | PostError::Unavailable { .. }) => {}
         }
+    }
+}
+
+/// Whose all of it is.
+fn session() -> SessionKey {
+    SessionKey {
+        product: ProductId::new("product-1").expect("it is an id"),
+        session: SessionId::new("session-1").expect("it is an id"),
     }
 }
 

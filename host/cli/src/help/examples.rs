@@ -29,6 +29,7 @@ pub(super) const EXAMPLES: &[(&str, &str)] = &[
     ("plugin remove", "sidenote plugin remove intercom --dry-run"),
     ("plugin disable", "sidenote plugin disable intercom"),
     ("plugin enable", "sidenote plugin enable intercom"),
+    ("plugin kv", "sidenote plugin kv intercom --limit 20"),
     ("plugin logs", "sidenote plugin logs intercom --lines 50"),
     ("doctor", "sidenote doctor --config sidenote.toml"),
     ("plugin call", "sidenote plugin call bot.wasm post-note"),

@@ -2,6 +2,7 @@
 
 mod add;
 mod inspect;
+mod kv;
 mod list;
 mod logs;
 mod remove;
@@ -22,6 +23,8 @@ pub(crate) enum PluginCommand {
     List(list::ListArgs),
     /// Show the latest log lines of a plugin; they may contain what people did
     Logs(logs::LogsArgs),
+    /// Show what a plugin keeps under keys, or remove it
+    Kv(kv::KvArgs),
     /// Add a component: its file, its table, its secrets; all of it or nothing
     Add(add::AddArgs),
     /// Remove what `plugin add` created
@@ -40,6 +43,7 @@ pub(super) async fn plugin(command: PluginCommand) -> anyhow::Result<ExitCode> {
         PluginCommand::Inspect(args) => inspect::inspect(&args).await,
         PluginCommand::List(args) => list::run(args).await.map(|()| ExitCode::SUCCESS),
         PluginCommand::Logs(args) => logs::logs(args).await.map(|()| ExitCode::SUCCESS),
+        PluginCommand::Kv(args) => kv::kv(args).await.map(|()| ExitCode::SUCCESS),
         PluginCommand::Add(args) => add::add(args).await,
         PluginCommand::Remove(args) => remove::remove(args).await,
         PluginCommand::Disable(args) => switch::disable(args).await.map(|()| ExitCode::SUCCESS),

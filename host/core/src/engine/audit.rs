@@ -122,6 +122,11 @@ pub enum Act {
         /// Which.
         plugin: PluginName,
     },
+    /// Removes what a plugin keeps.
+    KvCleared {
+        /// Which.
+        plugin: PluginName,
+    },
     /// Has streams connect at once.
     StreamsRetry {
         /// Which; `None`: all.
@@ -146,6 +151,7 @@ impl Act {
             Self::Backup => "backup",
             Self::PluginDisabled { .. } => "plugin_disabled",
             Self::PluginEnabled { .. } => "plugin_enabled",
+            Self::KvCleared { .. } => "kv_cleared",
             Self::StreamsRetry { .. } => "streams_retry",
         }
     }

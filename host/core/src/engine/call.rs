@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::ids::SessionKey;
+use crate::ids::{PluginName, SessionKey};
+use crate::kv::Writes;
 use crate::outbox::attempt::Course;
 use crate::outbox::message::{Message, Sending};
 use crate::outbox::note::{Note, PostError, Posted, Redaction, SentNote};
@@ -60,6 +61,8 @@ pub struct Ended {
     pub outcome: Outcome,
     /// How the call went.
     pub course: Course,
+    /// What the plugin wrote under its keys; it is stored with the outcome.
+    pub written: Writes,
 }
 
 /// The outcome of a call, by what it did.
@@ -96,4 +99,55 @@ pub enum Outcome {
         /// What the plugin answered.
         result: Result<Redaction, PostError>,
     },
+}
+
+impl Work {
+    /// The session that it is about.
+    pub fn session(&self) -> &SessionKey {
+        match self {
+            Self::Note { note, .. } => &note.key,
+            Self::Sink(delivery) => &delivery.key,
+            Self::Message { message, .. } => &message.key,
+            Self::Redaction { key, .. } => key,
+        }
+    }
+
+    /// The plugin by which it is done.
+    pub fn plugin(&self) -> &PluginName {
+        match self {
+            Self::Note { note, .. } => &note.plugin,
+            Self::Sink(delivery) => &delivery.plugin,
+            Self::Message { message, .. } => &message.plugin,
+            Self::Redaction { note, .. } => &note.plugin,
+        }
+    }
+}
+
+impl Ended {
+    /// Of a call that wrote nothing.
+    pub fn of(outcome: Outcome, course: Course) -> Self {
+        Self { outcome, course, written: Writes::default() }
+    }
+}
+
+impl Outcome {
+    /// The session that it is about.
+    pub fn session(&self) -> &SessionKey {
+        match self {
+            Self::Note { note, .. } => &note.key,
+            Self::Sink { delivery, .. } => &delivery.key,
+            Self::Message { message, .. } => &message.key,
+            Self::Redaction { key, .. } => key,
+        }
+    }
+
+    /// The plugin by which it was done.
+    pub fn plugin(&self) -> &PluginName {
+        match self {
+            Self::Note { note, .. } => &note.plugin,
+            Self::Sink { delivery, .. } => &delivery.plugin,
+            Self::Message { message, .. } => &message.plugin,
+            Self::Redaction { note, .. } => &note.plugin,
+        }
+    }
 }

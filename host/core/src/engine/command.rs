@@ -15,6 +15,7 @@ use super::switch::{PluginSwitch, SwitchError, Switched};
 use crate::access::KeyId;
 use crate::clock::Timestamp;
 use crate::ids::{PluginName, SessionKey};
+use crate::kv::Writes;
 use crate::offers::help::{Heard, Standing};
 use crate::offers::refusal::Refusal;
 use crate::replies::answer::{NotReplied, Replied, ReplyWish};
@@ -74,6 +75,8 @@ pub enum Command {
     Switch(PluginSwitch),
     /// When keys were used last.
     KeysUsed(Vec<(KeyId, Timestamp)>),
+    /// What a plugin keeps is to be removed, but for what it keeps of sessions.
+    ClearKv(PluginName),
     /// Somebody did something that no other command carries out.
     Audit(Deed, Outcome),
     /// The store's files were written anew, or why not.
@@ -103,12 +106,15 @@ pub struct SourceRows {
     pub remembered: Vec<Change>,
     /// Whether they leave out somebody who is erased.
     pub erases: bool,
+    /// What the plugin wrote under its keys when it said all that.
+    pub written: Option<(PluginName, Writes)>,
 }
 
 impl SourceRows {
     /// Whether there is nothing to store.
     pub fn is_empty(&self) -> bool {
-        self.mark.is_none() && self.remembered.is_empty()
+        let wrote = self.written.as_ref().is_some_and(|(_, writes)| !writes.is_empty());
+        self.mark.is_none() && self.remembered.is_empty() && !wrote
     }
 }
 
@@ -148,6 +154,8 @@ pub enum Answer {
     Helped(Result<Standing, HelpError>),
     /// The key that was made or revoked, or why none was.
     Keyed(Result<KeyRow, KeyError>),
+    /// How many values of a plugin's were removed.
+    Cleared(u64),
     /// How a plugin stands now, or why nothing was switched.
     Switched(Result<Switched, SwitchError>),
 }
@@ -159,6 +167,7 @@ impl Answer {
         match self {
             Self::Decided(notes) => done(Some(*notes as u64)),
             Self::Erased(erased) => done(Some(erased.sessions)),
+            Self::Cleared(values) => done(Some(*values)),
             Self::Linked(Ok(_)) | Self::Helped(Ok(_)) | Self::Keyed(Ok(_)) => done(None),
             Self::Switched(Ok(_)) => done(None),
             Self::Switched(Err(error)) => Outcome::refused(error.code()),

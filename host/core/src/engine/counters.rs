@@ -133,6 +133,10 @@ counters! {
     redactions_expired,
     /// Notes that wait to be redacted at this moment, as far as they are in memory.
     redactions_waiting,
+    /// Keys that plugins wrote, stored with the outcomes of their calls.
+    kv_written,
+    /// Keys that plugins wrote of sessions that were erased or had expired meanwhile: nothing of it is stored.
+    kv_dropped,
     /// Notes sealed.
     notes_sealed,
     /// Notes sealed in which actions gathered while the platform took nothing.

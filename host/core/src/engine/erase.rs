@@ -19,7 +19,7 @@ use crate::session::batch::Entry;
 use crate::session::state::{Record, Target};
 
 /// The tables that are grouped by session.
-pub const OF_SESSION: [Table; 14] = [
+pub const OF_SESSION: [Table; 15] = [
     Table::Session,
     Table::Open,
     Table::Outbox,
@@ -34,6 +34,7 @@ pub const OF_SESSION: [Table; 14] = [
     Table::Help,
     Table::Message,
     Table::Ended,
+    Table::SessionValue,
 ];
 
 /// Sessions that are to be erased.

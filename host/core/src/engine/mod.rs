@@ -11,6 +11,7 @@
 //!   keys         the keys of the API
 //!   audit        what people changed
 //!   scrub        what erasures leave in files
+//!   values       what plugins keep under keys
 //! tx           rows, events, calls: filled by the rooms, spent by the driver
 //! view         rows that were read for a transaction
 //! gate         per process, shared by all engines: slots, rate limits, breaker of each account
@@ -49,6 +50,7 @@ pub mod switch;
 pub mod tap;
 mod timers;
 mod tx;
+pub mod values;
 mod view;
 
 pub use self::core::{Core, Recovery};

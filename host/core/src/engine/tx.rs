@@ -110,6 +110,11 @@ impl Tx {
         self.changes.push(change);
     }
 
+    /// What is to be stored so far, in order.
+    pub fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
     pub(super) fn extend(&mut self, changes: impl IntoIterator<Item = Change>) {
         self.changes.extend(changes);
     }

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
 use crate::ids::{ConversationId, PluginName, SessionKey};
+use crate::kv::CallKv;
 use crate::outbox::attempt::Attempts;
 use crate::session::packed::Packed;
 
@@ -94,6 +95,8 @@ pub struct Call {
     pub timeout: Duration,
     /// W3C trace context of the attempt.
     pub traceparent: String,
+    /// What the plugin may read and write of what it keeps.
+    pub kv: CallKv,
 }
 
 /// A note that the platform took, as it is remembered so that it can be redacted.

@@ -4,6 +4,7 @@ use sidenote_core::engine::erase::{EraseOrder, Erased, OF_SESSION, SessionRows};
 use sidenote_core::engine::kept::{KeptCount, KeptRow, Reason};
 use sidenote_core::engine::rows::{Person, session_group};
 use sidenote_core::engine::{Answer, Command, MAX_SENT};
+use sidenote_core::kv::{Scope, Writes};
 use sidenote_core::outbox::note::{Crash, Failure, FailureKind, Redaction, Sent, SentNote};
 use sidenote_core::outbox::redaction::{Job, State, Why};
 use sidenote_core::rows::{Key, Table};
@@ -12,7 +13,7 @@ use sidenote_core::session::state::{Covers, Record};
 
 use crate::words::{
     CHAT, ERASURE, Said, acts, acts_of, crashed, ended, erase, failed, fails, failure, key, names,
-    settings, settings_of, summary, took,
+    settings, settings_of, summary, took, wrote,
 };
 use crate::world::{DAY, HOUR, MOMENT, SECOND, World};
 
@@ -34,6 +35,10 @@ fn full(keep: History) -> World {
     let who = (Some("ann"), Some("ann@a.example"));
     world.tell(acts_of("s", who, &["one"]));
     world.pass(MOMENT);
+    let call = world.calls.remove(0);
+    let mut written = Writes::default();
+    written.put(Scope::Session, "last", Some(b"one".to_vec()));
+    world.tell(wrote(&call, took(), written));
     world.answer_all(took);
     world.tell(acts_of("s", who, &["two"]));
     world.pass(MOMENT);

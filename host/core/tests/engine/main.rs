@@ -6,6 +6,7 @@ mod backlog;
 mod erase;
 mod gate;
 mod history;
+mod kv;
 mod links;
 mod memory;
 mod offers;

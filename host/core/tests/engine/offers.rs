@@ -300,7 +300,7 @@ fn an_offer_that_may_have_come_is_asked_for_and_never_made_again() {
             Some(false) | None => {
                 let sending = if found.is_some() { Sending::NotThere } else { Sending::CantTell };
                 let outcome = Outcome::Message { message, result: Ok(sending) };
-                world.tell(Command::Ended(Ended { outcome, course: Course::of(call.probe, 0.5) }));
+                world.tell(Command::Ended(Ended::of(outcome, Course::of(call.probe, 0.5))));
             }
         }
         let wanted = match found {
@@ -546,7 +546,7 @@ fn an_offer_whose_outcome_nobody_knows_shortens_no_cooldown() {
     let call = world.calls.remove(0);
     let Work::Message { message, .. } = call.work.clone() else { panic!() };
     let outcome = Outcome::Message { message, result: Ok(Sending::NotThere) };
-    world.tell(Command::Ended(Ended { outcome, course: Course::of(call.probe, 0.5) }));
+    world.tell(Command::Ended(Ended::of(outcome, Course::of(call.probe, 0.5))));
     world.pass(SECOND * 290);
     assert_eq!(refused(&mut world, "s", "b"), "v2_cooldown_active");
 }

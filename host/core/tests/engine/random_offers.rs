@@ -420,7 +420,7 @@ impl Life {
         };
         let at = matches!(sending, Sending::Posted(_)).then(|| self.unknown_since(message));
         let outcome = Outcome::Message { message: message.clone(), result: Ok(sending) };
-        self.world.tell(Command::Ended(Ended { outcome, course: Course::of(call.probe, 0.5) }));
+        self.world.tell(Command::Ended(Ended::of(outcome, Course::of(call.probe, 0.5))));
         self.over(message, at);
     }
 

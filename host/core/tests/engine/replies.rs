@@ -232,7 +232,7 @@ fn an_answer_that_may_have_come_is_asked_for_and_never_sent_again() {
             Some(false) | None => {
                 let sending = if found.is_some() { Sending::NotThere } else { Sending::CantTell };
                 let outcome = Outcome::Message { message, result: Ok(sending) };
-                world.tell(Command::Ended(Ended { outcome, course: Course::of(call.probe, 0.5) }));
+                world.tell(Command::Ended(Ended::of(outcome, Course::of(call.probe, 0.5))));
             }
         }
         world.pass(SECOND * 600);

@@ -35,7 +35,7 @@ fn what_a_source_knows_is_in_the_transaction_of_what_it_brought() {
     let mut world = World::new(settings());
     let now = Timestamp(0);
     let mark = Some(("s".into(), PollMark { cursor: Some("1".to_owned()), at: now }));
-    let beside = SourceRows { mark, remembered: rows(now), erases: false };
+    let beside = SourceRows { mark, remembered: rows(now), ..SourceRows::default() };
     assert!(matches!(world.transaction(vec![page("a", beside)])[..], [Answer::Accepted]));
     for table in [Table::Source, Table::SourceSeen, Table::SourcePerson, Table::Session] {
         assert_eq!(world.count(table), 1, "{table:?}");
@@ -44,7 +44,7 @@ fn what_a_source_knows_is_in_the_transaction_of_what_it_brought() {
     let remembered = vec![delete(Table::SourcePerson, Group("s".into(), "p".into()), 7)];
     let nothing = SourcePage {
         batches: Vec::new(),
-        beside: SourceRows { mark: None, remembered, erases: true },
+        beside: SourceRows { remembered, erases: true, ..SourceRows::default() },
     };
     world.transaction(vec![Command::Page(nothing)]);
     assert_eq!((world.count(Table::SourcePerson), world.count(Table::SourceSeen)), (0, 1));

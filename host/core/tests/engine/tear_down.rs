@@ -147,7 +147,7 @@ fn a_removal_that_fails_is_told_and_the_session_goes_on() {
     let call = unsupported.calls.remove(0);
     let Work::Message { message, .. } = call.work.clone() else { panic!("it is a removal") };
     let outcome = Outcome::Message { message, result: Ok(Sending::CantTell) };
-    unsupported.tell(Command::Ended(Ended { outcome, course: Course::of(call.probe, 0.5) }));
+    unsupported.tell(Command::Ended(Ended::of(outcome, Course::of(call.probe, 0.5))));
     for mut world in [refused, down, unsupported] {
         assert_eq!(decided(&world), ["made", "delivered", "tear_down_failed"]);
         assert_eq!((world.totals().tear_downs_failed, world.count(Table::Message)), (1, 0));

@@ -8,6 +8,7 @@ use sidenote_core::engine::{
     Answer, Call, Command, Decision, Ended, LaneKind, NoteRef, Outcome, Settings, Work,
 };
 use sidenote_core::ids::{ConversationId, ProductId, SessionId, SessionKey};
+use sidenote_core::kv::Writes;
 use sidenote_core::outbox::attempt::Course;
 use sidenote_core::outbox::message::Sending;
 use sidenote_core::outbox::note::{
@@ -155,6 +156,11 @@ pub(crate) fn crashed(crash: Crash) -> Said {
 
 /// What came of a call.
 pub(crate) fn ended(call: &Call, said: Said) -> Command {
+    wrote(call, said, Writes::default())
+}
+
+/// What came of a call that wrote something under keys.
+pub(crate) fn wrote(call: &Call, said: Said, written: Writes) -> Command {
     let outcome = match call.work.clone() {
         Work::Note { note, .. } => Outcome::Note { note, result: said.posted() },
         Work::Sink(delivery) => Outcome::Sink { delivery, result: said.posted().map(drop) },
@@ -177,6 +183,7 @@ pub(crate) fn ended(call: &Call, said: Said) -> Command {
             version: Some(VERSION.into()),
             ..Course::of(call.probe, 0.5)
         },
+        written,
     })
 }
 

@@ -135,6 +135,8 @@ fn tells_of(table: Table, row: &Key, value: &[u8], person: &Person) -> bool {
         | Table::Source
         | Table::SourceSeen
         | Table::SourcePerson
+        | Table::PluginValue
+        | Table::SessionValue
         | Table::Scrub => read::<Arc<Note>>(table, number, value),
     };
     note.is_some_and(|note| {

@@ -203,6 +203,8 @@ fn attempts_of(table: Table) -> Option<(Table, Table)> {
         | Table::Source
         | Table::SourceSeen
         | Table::SourcePerson
+        | Table::PluginValue
+        | Table::SessionValue
         | Table::Kept
         | Table::Scrub => None,
     }

@@ -2,8 +2,14 @@
 
 wasmtime::component::bindgen!({
     path: "../wit/frozen/0.1.0",
-    world: "every-interface",
-    imports: { "sidenote:plugin/http.send": async },
+    world: "every-interface-and-kv",
+    imports: {
+        "sidenote:plugin/http.send": async,
+        "sidenote:plugin/kv.get": async,
+        "sidenote:plugin/kv.set": async,
+        "sidenote:plugin/kv.delete": async,
+        "sidenote:plugin/kv.list-keys": async,
+    },
     exports: { default: async },
     // What is handed to a guest is read where it stands: a note has some twenty texts.
     ownership: Borrowing { duplicate_if_necessary: true },

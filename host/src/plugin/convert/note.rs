@@ -117,6 +117,18 @@ fn extra<'a>(extras: &'a wit::ExtrasResult, key: &str) -> Option<&'a str> {
     extras.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
 }
 
+/// Whether the call isn't made again.
+pub(in crate::plugin) fn is_final(failure: &wit::Failure) -> bool {
+    match failure.kind {
+        wit::FailureKind::Transient | wit::FailureKind::RateLimited | wit::FailureKind::Auth => {
+            false
+        }
+        wit::FailureKind::NotFound | wit::FailureKind::Invalid | wit::FailureKind::Permanent => {
+            true
+        }
+    }
+}
+
 pub(in crate::plugin) fn failure(failure: wit::Failure) -> Failure {
     Failure {
         kind: match failure.kind {

@@ -11,11 +11,17 @@ use crate::egress::grant::toml_key;
 use crate::plugin::clean::clean;
 
 /// `[plugins.NAME]` and its tables for a file, with words in capitals where only the operator knows what
-/// to write. Without a manifest it grants nothing.
-pub fn toml(plugin: &str, file: &str, sha256: &str, manifest: Option<&Manifest>) -> String {
+/// to write. Without a manifest it grants nothing but `kv`, where that is imported.
+pub fn toml(
+    plugin: &str,
+    file: &str,
+    sha256: &str,
+    (manifest, imports_kv): (Option<&Manifest>, bool),
+) -> String {
     let key = toml_key(plugin);
     let mut text = format!("[plugins.{key}]\nfile = {}\nsha256 = \"{sha256}\"\n", quoted(file));
     let Some(manifest) = manifest else {
+        grants(&mut text, plugin, &[], imports_kv);
         return text;
     };
     let asked = manifest.asked();
@@ -26,9 +32,7 @@ pub fn toml(plugin: &str, file: &str, sha256: &str, manifest: Option<&Manifest>)
             hosts.push(example);
         }
     }
-    if !hosts.is_empty() {
-        add(&mut text, format_args!("\n{}\nhosts = {}\n", grants_table(plugin), list(&hosts)));
-    }
+    grants(&mut text, plugin, &hosts, imports_kv);
     if let Some(schema) = &manifest.config {
         add(&mut text, format_args!("\n[plugins.{key}.config]\n"));
         for (setting, property) in schema::properties(schema) {
@@ -46,6 +50,20 @@ pub fn toml(plugin: &str, file: &str, sha256: &str, manifest: Option<&Manifest>)
         add(&mut text, format_args!("\n{about}{mark}{secret}\n"));
     }
     text
+}
+
+/// The table of grants, where there is anything in it.
+fn grants(text: &mut String, plugin: &str, hosts: &[String], kv: bool) {
+    if hosts.is_empty() && !kv {
+        return;
+    }
+    add(text, format_args!("\n{}\n", grants_table(plugin)));
+    if !hosts.is_empty() {
+        add(text, format_args!("hosts = {}\n", list(hosts)));
+    }
+    if kv {
+        text.push_str("kv = true\n");
+    }
 }
 
 /// What an operator writes so that people are linked by what a plugin's platform tells of them: either of the

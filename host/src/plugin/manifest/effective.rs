@@ -59,6 +59,11 @@ pub enum Mismatch {
         /// The table with them.
         toml: String,
     },
+    /// The plugin imports `kv`, and may keep nothing.
+    KvNotGranted {
+        /// The table with it.
+        toml: String,
+    },
     /// A host is granted that the plugin doesn't ask for.
     HostNotAsked {
         /// As a grant is written.
@@ -117,6 +122,7 @@ impl Mismatch {
             Self::NoManifest => true,
             Self::SecretNotSet { optional, .. } => *optional,
             Self::HostsNotGranted { .. }
+            | Self::KvNotGranted { .. }
             | Self::HostNotAsked { .. }
             | Self::WebhooksRefused { .. }
             | Self::PeopleUnverified { .. }
@@ -136,6 +142,9 @@ impl fmt::Display for Mismatch {
             Self::HostsNotGranted { hosts, toml } => {
                 let hosts = hosts.join(", ");
                 write!(f, "manifest: it asks to reach {hosts}, which isn't granted; to grant it:\n{toml}")
+            }
+            Self::KvNotGranted { toml } => {
+                write!(f, "kv: it imports it, and may keep nothing; to grant it:\n{toml}")
             }
             Self::HostNotAsked { host } => write!(
                 f,
@@ -172,6 +181,16 @@ impl fmt::Display for Mismatch {
             ),
         }
     }
+}
+
+/// That a plugin imports `kv`, and isn't granted it.
+pub fn kv_not_granted(
+    plugin: &PluginName,
+    config: &PluginConfig,
+    imports_kv: impl FnOnce() -> bool,
+) -> Option<Mismatch> {
+    let toml = || format!("{}\nkv = true", config_snippet::grants_table(plugin));
+    (!config.allow_kv && imports_kv()).then(|| Mismatch::KvNotGranted { toml: toml() })
 }
 
 fn mismatches(

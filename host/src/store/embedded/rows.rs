@@ -42,6 +42,8 @@ const fn definition(table: Table) -> Definition {
         Table::Source => "source",
         Table::SourceSeen => "source_seen",
         Table::SourcePerson => "source_person",
+        Table::PluginValue => "plugin_value",
+        Table::SessionValue => "session_value",
     })
 }
 

@@ -80,6 +80,8 @@ fn name(table: Table) -> &'static str {
         Table::Source => "source",
         Table::SourceSeen => "source_seen",
         Table::SourcePerson => "source_person",
+        Table::PluginValue => "plugin_value",
+        Table::SessionValue => "session_value",
     }
 }
 

@@ -49,6 +49,9 @@ pub(crate) struct AddArgs {
     /// Grant every host that the manifest names
     #[arg(long)]
     grant_all: bool,
+    /// Let the plugin keep values between its calls (kv)
+    #[arg(long)]
+    grant_kv: bool,
     /// A product that it serves; repeatable
     #[arg(long, value_name = "ID")]
     product: Vec<String>,
@@ -96,6 +99,13 @@ pub(super) async fn add(args: AddArgs) -> anyhow::Result<ExitCode> {
         component: copied.then(|| wasm.clone()),
         secrets: answers.made.iter().map(|(secret, _)| secret.clone()).collect(),
     };
+    let wants_kv =
+        inspection.imports.sidenote.iter().any(|it| it.starts_with("sidenote:plugin/kv@"));
+    if wants_kv && !args.grant_kv {
+        output::say(
+            "it imports kv, to keep something between its calls, and may not: --grant-kv lets it",
+        );
+    }
     let text = table::text(&name, &wasm, &inspection.sha256, &answers, &head, &mine);
     if args.dry_run {
         output::say(&format!("{} would be written:", table_file.display()));

@@ -63,9 +63,14 @@ pub(super) fn text(
     };
     let mut text = head.written();
     text += &format!("\n[plugins.{name}]\nfile = {}\nsha256 = \"{sha256}\"\n", quoted(file));
+    if !answers.hosts.is_empty() || answers.kv {
+        text += &format!("\n[plugins.{name}.grants]\n");
+    }
     if !answers.hosts.is_empty() {
-        let hosts = list(&mut answers.hosts.iter());
-        text += &format!("\n[plugins.{name}.grants]\nhosts = {hosts}\n");
+        text += &format!("hosts = {}\n", list(&mut answers.hosts.iter()));
+    }
+    if answers.kv {
+        text += "kv = true\n";
     }
     if !answers.settings.is_empty() {
         text += &format!("\n[plugins.{name}.config]\n");

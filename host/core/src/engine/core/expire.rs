@@ -51,8 +51,10 @@ impl Core {
         let gone = self.old_sessions(of(Table::Session), tx.now);
         let groups: Vec<_> = gone.iter().map(|(key, _)| session_group(key)).collect();
         // The last read.
-        let [open, sent, kept, help] =
-            view.load_all([Table::Open, Table::Sent, Table::History, Table::Help], &groups)?;
+        let [open, sent, kept, help, values] = view.load_all(
+            [Table::Open, Table::Sent, Table::History, Table::Help, Table::SessionValue],
+            &groups,
+        )?;
         self.expire_records(of(Table::Session), tx);
         for (place, (key, record)) in gone.iter().enumerate() {
             let group = session_group(key);
@@ -64,6 +66,8 @@ impl Core {
             }
             tx.extend(sent[place].iter().map(|(row, _)| delete(Table::Sent, group.clone(), *row)));
             tx.extend(help[place].iter().map(|(row, _)| delete(Table::Help, group.clone(), *row)));
+            let values = values[place].iter();
+            tx.extend(values.map(|(row, _)| delete(Table::SessionValue, group.clone(), *row)));
             history::remove_all(tx, &group, kept[place]);
             self.history.forget(key);
             self.helping.forget(key);

@@ -17,8 +17,9 @@ use crate::engine::resend;
 use crate::engine::rows::{Person, decode, read, session_group, session_key};
 use crate::engine::scrub;
 use crate::engine::tx::Tx;
+use crate::engine::values;
 use crate::engine::view::{Missing, View};
-use crate::ids::{ProductId, SessionKey};
+use crate::ids::{PluginName, ProductId, SessionKey};
 use crate::outbox::account::Account;
 use crate::outbox::note::{Note, NoteKind, SentNote};
 use crate::rows::{Change, Group, Key, Rows, Table};
@@ -53,6 +54,8 @@ struct Needs {
     turns: HashSet<Target>,
     /// Sessions of whose open batches notes may be sealed.
     sealed: HashSet<SessionKey>,
+    /// Plugins whose values are cleared.
+    cleared: HashSet<PluginName>,
 }
 
 /// How far a start is. It is taken up page by page.
@@ -81,9 +84,10 @@ impl Core {
         commands: impl IntoIterator<Item = &'a Command>,
         tx: &mut Tx,
     ) -> Result<Vec<SessionKey>, Missing> {
-        let needs = self.needs(commands);
+        let commands: Vec<_> = commands.into_iter().collect();
+        let needs = self.needs(commands.iter().copied());
         let view = std::mem::take(&mut tx.view);
-        let prepared = self.bring_in(needs, &view, tx);
+        let prepared = load_values(&commands, &view).and_then(|()| self.bring_in(needs, &view, tx));
         tx.view = view;
         prepared
     }
@@ -96,7 +100,10 @@ impl Core {
     ) -> Result<Vec<SessionKey>, Missing> {
         let Needs { sessions: mut keys, owners, persons, decided, sent, erased, history, .. } =
             needs;
-        let Needs { mut helped, offered, turns, mut sealed, resent, .. } = needs;
+        let Needs { mut helped, offered, turns, mut sealed, resent, cleared, .. } = needs;
+        for plugin in &cleared {
+            values::load_all(view, plugin)?;
+        }
         let found = self.directory.load_persons(view, &persons)?;
         keys.extend(found.iter().cloned());
         sealed.extend(found);
@@ -237,6 +244,7 @@ impl Core {
                 }
                 Command::Resend(order) => drop(needs.resent.insert(order.key.clone())),
                 Command::Help(command) => drop(needs.helped.insert(command.key.clone())),
+                Command::ClearKv(plugin) => drop(needs.cleared.insert(plugin.clone())),
                 Command::Key(_)
                 | Command::Switch(_)
                 | Command::KeysUsed(_)
@@ -476,6 +484,26 @@ impl Core {
             self.deliveries.forget_lanes(key);
         }
     }
+}
+
+/// Has the rows read that are changed by what plugins wrote.
+fn load_values(commands: &[&Command], view: &View) -> Result<(), Missing> {
+    let mut missing = Missing::default();
+    let mut want = |loaded: Result<(), Missing>| {
+        if let Err(more) = loaded {
+            missing.groups.extend(more.groups);
+        }
+    };
+    for command in commands {
+        if let Command::Ended(Ended { outcome, written, .. }) = command {
+            want(values::load(view, outcome.plugin(), Some(outcome.session()), written));
+        } else if let Command::Page(page) = command
+            && let Some((plugin, written)) = &page.beside.written
+        {
+            want(values::load(view, plugin, None, written));
+        }
+    }
+    if missing.groups.is_empty() { Ok(()) } else { Err(missing) }
 }
 
 fn groups(keys: &HashSet<SessionKey>) -> Vec<Group> {

@@ -47,12 +47,14 @@ use super::snapshot::Imported;
 use super::switch::{PluginSwitch, SwitchError, Switched};
 use super::tap::Happening;
 use super::tx::{Spent, Tx};
+use super::values;
 use crate::clock::Timestamp;
 use crate::ids::{ConversationId, PluginName, ProductId, SessionKey, shown};
+use crate::kv::Scope;
 use crate::outbox::attempt::Asked;
 use crate::outbox::note::{Note, NoteKind, Redaction};
 use crate::outbox::sink_delivery::Content;
-use crate::rows::Table;
+use crate::rows::{Key, Table};
 use crate::session::identity::{Identity, Tie};
 use crate::session::link::LinkMode;
 use crate::session::note::body;
@@ -193,6 +195,7 @@ impl Core {
                 self.keys.used(uses, tx);
                 Answer::None
             }
+            Command::ClearKv(plugin) => Answer::Cleared(values::clear(&plugin, tx)),
             Command::Audit(deed, outcome) => {
                 self.audit.add(deed, outcome, tx);
                 Answer::None
@@ -293,11 +296,15 @@ impl Core {
         for (key, batch, bytes) in page.batches {
             self.accept(&key, batch, bytes, None, tx);
         }
-        let SourceRows { mark, remembered, erases } = page.beside;
+        let SourceRows { mark, remembered, erases, written } = page.beside;
         if let Some((plugin, mark)) = mark {
             tx.push(put(Table::Source, source_group(&plugin), 0, &mark));
         }
         tx.extend(remembered);
+        if let Some((plugin, written)) = written {
+            self.counters.kv_written.add(written.len() as u64);
+            values::store_of_plugin(&plugin, &written, tx);
+        }
         if erases {
             self.scrub.want(tx, &self.counters);
         }
@@ -419,6 +426,7 @@ impl Core {
     fn end(&mut self, ended: Ended, tx: &mut Tx) {
         tx.next = None;
         let told = tx.is_watched().then(|| Happening::ended(&ended));
+        self.keep_written(&ended, tx);
         self.take_in(ended, tx);
         if let Some((key, ended)) = told {
             let next = tx.next.take();
@@ -426,11 +434,30 @@ impl Core {
         }
     }
 
+    /// Stores what the plugin wrote under its keys. Of a session that was erased or has expired meanwhile nothing is
+    /// stored: nothing would ever remove it.
+    fn keep_written(&self, ended: &Ended, tx: &mut Tx) {
+        let Ended { outcome, written, .. } = ended;
+        if written.is_empty() {
+            return;
+        }
+        let (plugin, session) = (outcome.plugin(), outcome.session());
+        values::store_of_plugin(plugin, written, tx);
+        let mut stored = written.of(Scope::Plugin).count();
+        let of_session = written.len() - stored;
+        if self.deliveries.is_under_way(outcome) && is_on_record(session, tx) {
+            values::store_of_session(plugin, session, written, tx);
+            stored += of_session;
+        }
+        self.counters.kv_written.add(stored as u64);
+        self.counters.kv_dropped.add((written.len() - stored) as u64);
+    }
+
     fn take_in(&mut self, ended: Ended, tx: &mut Tx) {
         let gate = (&self.gate, self.engine);
         self.deliveries.heard(gate, &ended, tx, &self.counters);
         let counters = &self.counters;
-        let Ended { outcome, course } = ended;
+        let Ended { outcome, course, written: _ } = ended;
         let course = &course;
         match outcome {
             Outcome::Note { note, result } => {
@@ -761,6 +788,12 @@ fn note_of(
         begun: first == FirstAttempt::Begins,
         resent_of: sealed.resent_of,
     })
+}
+
+/// Whether a session has a record, or has one with this transaction.
+fn is_on_record(session: &SessionKey, tx: &Tx) -> bool {
+    let key = Key { table: Table::Session, group: session_group(session), number: 0 };
+    tx.records.contains(session) || tx.row(&key).is_some()
 }
 
 /// The conversation that an adopted session's link would go to.

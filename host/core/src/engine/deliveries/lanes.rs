@@ -154,6 +154,15 @@ impl<K: Kind> Lanes<K> {
         self.0.iter().any(|place| waits(place) && place.unsealed.is_some())
     }
 
+    /// Whether an attempt at this very item is under way.
+    pub(super) fn is_in_flight(&self, item: &K) -> bool {
+        let place = self.0.iter().find(|place| place.is_of(item.plugin()));
+        place.and_then(|place| place.lane.head()).is_some_and(|head| {
+            head.note.idempotency_key() == item.idempotency_key()
+                && head.progress.state == lane::State::InFlight
+        })
+    }
+
     /// Ends the attempt at the head of an item's lane.
     pub(super) fn finish(
         &mut self,

@@ -140,6 +140,13 @@ impl Messages {
         self.blocked = front.zip(first_note).is_some_and(|(after, first)| first <= after);
     }
 
+    /// Whether an attempt at this very message is under way.
+    pub(super) fn is_in_flight(&self, message: &Message) -> bool {
+        self.jobs.iter().any(|job| {
+            job.message.idempotency_key == message.idempotency_key && job.state == State::InFlight
+        })
+    }
+
     /// Takes what came of an attempt.
     pub(super) fn finish(
         &mut self,

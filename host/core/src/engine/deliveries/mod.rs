@@ -337,6 +337,25 @@ impl Deliveries {
         done
     }
 
+    /// Whether what a call was made for still is what it was: its session wasn't erased meanwhile.
+    pub(super) fn is_under_way(&self, outcome: &Outcome) -> bool {
+        match outcome {
+            Outcome::Note { note, .. } => {
+                self.notes.get(&note.key).is_some_and(|lanes| lanes.is_in_flight(&**note))
+            }
+            Outcome::Sink { delivery, .. } => {
+                self.sinks.get(&delivery.key).is_some_and(|lanes| lanes.is_in_flight(&**delivery))
+            }
+            Outcome::Message { message, .. } => {
+                let messages = self.messages.get(&message.key);
+                messages.is_some_and(|messages| messages.is_in_flight(message))
+            }
+            Outcome::Redaction { key, seq, .. } => {
+                self.redactions.job(key, *seq).is_some_and(|job| job.why != Why::Erased)
+            }
+        }
+    }
+
     /// The account learns what came of a call.
     pub(super) fn heard(
         &self,
@@ -345,7 +364,7 @@ impl Deliveries {
         tx: &mut Tx,
         counters: &Counters,
     ) {
-        let Ended { outcome, course } = ended;
+        let Ended { outcome, course, .. } = ended;
         let (plugin, conversation, kind, heard) = match outcome {
             Outcome::Note { note, result, .. } => {
                 (&note.plugin, Some(&note.conversation), CallKind::Post, Heard::of(result))

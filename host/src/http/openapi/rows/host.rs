@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Operation, Row, Schemas};
 use crate::access::{Actor, Scope};
+use crate::engine::kv::KvListing;
 use crate::engine::people::{Act, MOST_REASON, Outcome};
 use crate::http::openapi::schema::{
     beside, count, limit, list, map, nullable, number, object, object_with, one_of, text, told,
@@ -34,6 +35,27 @@ pub(super) fn rows(schemas: &mut Schemas) -> Vec<Row> {
             "POST",
             "/plugins/{name}/enable",
             Operation::new("enablePlugin", "Has a plugin called again", switched()).refuses(&[404]),
+        ),
+        (
+            "GET",
+            "/plugins/{name}/kv",
+            Operation::new(
+                "listPluginKv",
+                "What a plugin keeps under keys, its sessions' left out",
+                schemas.of::<KvListing>(),
+            )
+            .query("limit", &limit(), "Keys of an answer at most; 100 where values are wanted.")
+            .query("after", &text(), "`next` of the answer before.")
+            .query("values", &truth(), "Whether the values are told too."),
+        ),
+        (
+            "DELETE",
+            "/plugins/{name}/kv",
+            Operation::new(
+                "clearPluginKv",
+                "Removes what a plugin keeps under keys, its sessions' left out",
+                object(&[("plugin", text()), ("removed", count())]),
+            ),
         ),
         (
             "GET",
