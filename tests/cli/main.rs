@@ -19,6 +19,7 @@ mod outbox;
 mod plugin;
 mod plugin_add;
 mod plugin_asks;
+mod plugin_kv;
 mod plugin_messages;
 mod plugin_new;
 mod proxies;

@@ -15,7 +15,7 @@ use sidenote::http::decision_json;
 use sidenote::ids::PluginName;
 use sidenote::offering::ask_plugin;
 use sidenote::offering::rehearsal::{AskPlugin, Links, Rehearsal, Step};
-use sidenote::plugin::{Compiler, Registry, TriggerContext};
+use sidenote::plugin::{Compiler, Registry, TrialKv, TriggerContext};
 use sidenote::session::payload::{Payload, parse_event};
 use sidenote::session::turn::Meaning;
 use sidenote::triggers::Answer;
@@ -88,7 +88,7 @@ async fn plugins(config: &Config, settings: &Settings) -> anyhow::Result<Box<Ask
     let compiler = compiler.within(config.compile.clone());
     let (folder, cache) = (&config.plugins_folder, Some(&config.cache));
     let registry = match Registry::load_by(compiler, folder, &configured, cache).await {
-        Ok(registry) => registry,
+        Ok(registry) => registry.with_store(TrialKv::default().store()),
         Err(error) => {
             let why = error.to_string();
             return Ok(Box::new(move |_: &PluginName, _: &TriggerContext| {
