@@ -8,22 +8,25 @@
 //! chat platform --webhook--> http -> plugin (parse) -> engine (link)
 //! ```
 //!
-//! | module | owns | knows nothing of | |---|---|---| | [`stream`] | the connection, resume,
-//! back-off | sessions | | [`engine`] | the single writer: loads rows, runs the core, commits, then
-//! acts | what is decided, how rows are stored, how notes are posted | | [`context`] | what people
-//! did lately, as text for a chatbot: read from the engine's history, then told by its feed |
-//! sockets, prompts | | [`llm`] | language models: one question, one text back | what is asked | |
-//! [`prompts`] | what models are asked, checked at the start | who asks | | [`summary`] | when a
-//! session is summarized (pure), and the calls of the model | how notes are made | | [`store`] |
-//! rows, one transaction per commit | the meaning of the rows | | [`plugin`] | components,
-//! instances, limits | sessions | | [`egress`] | the only door to the network for plugins | what is
-//! sent | | [`http`] | webhooks in, links in, health out | how notes are made | | [`sources`] |
-//! what people do, as other tools tell it through a plugin | how notes are made, what a tool's
-//! format is | | [`operator_events`] | what a person must see to, logged and sent to a webhook |
-//! how the host comes to stand so | | `dashboard` | the operators' pages, on a listener of their
-//! own | how notes are made | | [`traces`] | spans of deliveries, sent by OTLP | who delivers | |
-//! [`config`] | the TOML file: parse, validate, build | what runs | | [`host`] | builds the stages
-//! from a configuration, starts and stops them in order | what they do |
+//! | module | owns | knows nothing of |
+//! |---|---|---|
+//! | [`stream`] | the connection, resume, back-off | sessions |
+//! | [`engine`] | the single writer: loads rows, runs the core, commits, then acts | what is decided, how rows are stored, how notes are posted |
+//! | [`context`] | what people did lately, as text for a chatbot: read from the engine's history, then told by its feed | sockets, prompts |
+//! | [`llm`] | language models: one question, one text back | what is asked |
+//! | [`prompts`] | what models are asked, checked at the start | who asks |
+//! | [`summary`] | when a session is summarized (pure), and the calls of the model | how notes are made |
+//! | [`store`] | rows, one transaction per commit | the meaning of the rows |
+//! | [`plugin`] | components, instances, limits | sessions |
+//! | [`oci`] | components in registries: asked for within bounds, believed by their digests | what runs |
+//! | [`egress`] | the only door to the network for plugins | what is sent |
+//! | [`http`] | webhooks in, links in, health out | how notes are made |
+//! | [`sources`] | what people do, as other tools tell it through a plugin | how notes are made, what a tool's format is |
+//! | [`operator_events`] | what a person must see to, logged and sent to a webhook | how the host comes to stand so |
+//! | `dashboard` | the operators' pages, on a listener of their own | how notes are made |
+//! | [`traces`] | spans of deliveries, sent by OTLP | who delivers |
+//! | [`config`] | the TOML file: parse, validate, build | what runs |
+//! | [`host`] | builds the stages from a configuration, starts and stops them in order | what they do |
 //!
 //! What is decided is in a crate of its own, `sidenote_core`: [`session`], [`offers`], [`outbox`], [`rules`], [`ids`] and the engine's core
 //! ([`engine::core`]).
@@ -49,6 +52,7 @@ pub mod http_client;
 pub mod keys;
 pub mod llm;
 pub mod metrics;
+pub mod oci;
 pub mod offering;
 pub mod once;
 pub mod operator_events;

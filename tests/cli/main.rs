@@ -23,6 +23,7 @@ mod plugin_kv;
 mod plugin_messages;
 mod plugin_new;
 mod proxies;
+mod registries;
 mod release;
 mod sidenote;
 mod sinks;

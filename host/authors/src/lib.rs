@@ -10,6 +10,7 @@
 //! | `watch` | built, called and shown again at each change |
 //! | `profile` | what a component computes, as a file for profilers |
 //! | `wit` | the interface, for bindings generators |
+//! | `push` | a component goes into a registry, signed where that is wanted |
 //! | `exchange` | what a component said to the mock, for people |
 
 mod bench;
@@ -19,6 +20,7 @@ mod exchange;
 mod new;
 mod pack;
 mod profile;
+mod push;
 mod suite;
 mod watch;
 mod wit;
@@ -36,6 +38,8 @@ pub enum PluginCommand {
     New(new::NewArgs),
     /// Put a manifest into a component
     Pack(pack::PackArgs),
+    /// Push a component into a registry, signed where that is wanted
+    Push(push::PushArgs),
     /// Run a component against a mock platform and check what it does
     Test(suite::TestArgs),
     /// Rebuild a component whenever its sources change, and show what it sends
@@ -53,6 +57,7 @@ pub async fn plugin(command: PluginCommand) -> anyhow::Result<ExitCode> {
         PluginCommand::Call(args) => call::call(&args).await,
         PluginCommand::New(args) => new::new(&args).map(|()| ExitCode::SUCCESS),
         PluginCommand::Pack(args) => pack::pack(&args).map(|()| ExitCode::SUCCESS),
+        PluginCommand::Push(args) => push::push(&args).await.map(|()| ExitCode::SUCCESS),
         PluginCommand::Test(args) => suite::test(&args).await,
         PluginCommand::Watch(args) => watch::watch(args).await,
         PluginCommand::Wit(args) => wit::wit(&args).map(|()| ExitCode::SUCCESS),

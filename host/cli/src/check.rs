@@ -134,7 +134,7 @@ fn kind(config: &Config, product: &Product) -> Kind {
 fn told(config: &Config, name: &PluginName, plugin: &Plugin) -> Vec<Told> {
     let section = format!("plugins.{name}");
     let path = config.plugin_path(plugin);
-    if !path.is_file() {
+    if plugin.registry.is_none() && !path.is_file() {
         let message = format!(
             "the file {} isn't there; build it or copy it there, or set `file` or `plugins_folder`",
             path.display()
@@ -144,13 +144,13 @@ fn told(config: &Config, name: &PluginName, plugin: &Plugin) -> Vec<Told> {
     let told = |finding: Finding| match finding {
         // Nobody has to do anything about it.
         Finding::Harmless(_) => None,
-        Finding::Refused(_) | Finding::Useless(_) | Finding::Odd(_) => {
+        Finding::Refused(_) | Finding::ToBePulled(_) | Finding::Useless(_) | Finding::Odd(_) => {
             let (problem, message) = (finding.is_problem(), finding.to_string());
             Some(Told { section: section.clone(), problem, message })
         }
     };
     let of_source = source(name, plugin, exports_source(&path));
-    review(&path, name, plugin).into_iter().filter_map(told).chain(of_source).collect()
+    review(config, name, plugin).into_iter().filter_map(told).chain(of_source).collect()
 }
 
 /// What there is to tell of a source: one of whose table nothing can come, and one that nobody can send to.
@@ -234,9 +234,17 @@ fn summary(file: &Path, further: &[PathBuf], config: &Config, complete: bool) ->
     }
     for (name, plugin) in &config.plugins {
         let path = config.plugin_path(plugin);
-        let found = if path.is_file() { "found" } else { "MISSING" };
+        let found = match (path.is_file(), &plugin.registry) {
+            (true, _) => "found",
+            (false, None) => "MISSING",
+            (false, Some(_)) => "to be pulled",
+        };
+        let shown = match &plugin.registry {
+            None => path.display().to_string(),
+            Some(pinned) => pinned.to_string(),
+        };
         let used = if users(config, name).is_empty() { ", not used by any product" } else { "" };
-        line(format!("plugin    {name}: {} ({found}){used}", path.display()));
+        line(format!("plugin    {name}: {shown} ({found}){used}"));
         let private = if plugin.allow_private { ", private addresses too" } else { "" };
         line(format!("            may reach: {}{private}", listed(&plugin.hosts)));
         if plugin.allow_stdout {
@@ -282,6 +290,7 @@ fn summary_json(config: &Config) -> Value {
         json!({
             "path": path.display().to_string(),
             "found": path.is_file(),
+            "registry": plugin.registry.as_ref().map(ToString::to_string),
             "hosts": plugin.hosts,
             "private": plugin.allow_private,
             "stdout": plugin.allow_stdout,

@@ -17,6 +17,8 @@ pub(crate) enum PluginCommand {
     #[command(hide = true, disable_help_flag = true)]
     Pack(DemoArgs),
     #[command(hide = true, disable_help_flag = true)]
+    Push(DemoArgs),
+    #[command(hide = true, disable_help_flag = true)]
     Test(DemoArgs),
     #[command(hide = true, disable_help_flag = true)]
     Watch(DemoArgs),
@@ -38,6 +40,7 @@ pub(crate) async fn plugin(command: PluginCommand) -> anyhow::Result<ExitCode> {
         PluginCommand::Call(_) => "plugin call",
         PluginCommand::New(_) => "plugin new",
         PluginCommand::Pack(_) => "plugin pack",
+        PluginCommand::Push(_) => "plugin push",
         PluginCommand::Test(_) => "plugin test",
         PluginCommand::Watch(_) => "plugin watch",
         PluginCommand::Wit(_) => "plugin wit",

@@ -102,8 +102,7 @@ async fn registry(config: &Config, name: &PluginName) -> anyhow::Result<Registry
     let plugins = BTreeMap::from([(name.clone(), plugin)]);
     let compiler = Compiler::of_this_program().context("the program's own file can't be told")?;
     let compiler = compiler.within(config.compile.clone());
-    let (folder, cache) = (&config.plugins_folder, Some(&config.cache));
-    let registry = Registry::load_by(compiler, folder, &plugins, cache).await?;
+    let registry = Registry::load_of(compiler, config, &plugins).await?;
     Ok(registry.with_store(TrialKv::default().store()))
 }
 

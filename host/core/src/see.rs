@@ -20,6 +20,12 @@ pub enum See {
     Expired,
     /// A plugin's file isn't the pinned one.
     PinMismatch,
+    /// No registry gives a plugin's component.
+    RegistryAway,
+    /// What a registry gives isn't what was asked for.
+    RegistryTampered,
+    /// A component isn't signed by a key that is trusted.
+    NotSigned,
     /// A plugin asks for what it wasn't granted.
     GrantMissing,
     /// A plugin was built for another interface.
@@ -54,7 +60,7 @@ pub enum See {
 
 impl See {
     /// Each of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 25] = [
         Self::StreamRefused,
         Self::StreamUnreachable,
         Self::CredentialsRefused,
@@ -62,6 +68,9 @@ impl See {
         Self::DeadLetter,
         Self::Expired,
         Self::PinMismatch,
+        Self::RegistryAway,
+        Self::RegistryTampered,
+        Self::NotSigned,
         Self::GrantMissing,
         Self::OtherInterface,
         Self::MemoryLimit,
@@ -89,6 +98,9 @@ impl See {
             Self::DeadLetter => "dead-letter",
             Self::Expired => "expired",
             Self::PinMismatch => "pin-mismatch",
+            Self::RegistryAway => "registry-away",
+            Self::RegistryTampered => "registry-tampered",
+            Self::NotSigned => "not-signed",
             Self::GrantMissing => "grant-missing",
             Self::OtherInterface => "other-interface",
             Self::MemoryLimit => "memory-limit",

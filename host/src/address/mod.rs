@@ -4,4 +4,4 @@ mod origin;
 mod reach;
 
 pub use origin::Origin;
-pub use reach::{Reach, RefusedAddress, admit, reach};
+pub use reach::{Reach, RefusedAddress, admit, is_on_this_machine, reach};

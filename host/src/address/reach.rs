@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use url::{Host, Url};
+
 /// How far an address may be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
@@ -32,6 +34,16 @@ pub fn admit(address: IpAddr, allow_private: bool) -> Result<(), RefusedAddress>
         Reach::Private(_) if allow_private => Ok(()),
         Reach::Private(kind) => Err(RefusedAddress { address, kind, grantable: true }),
         Reach::Never(kind) => Err(RefusedAddress { address, kind, grantable: false }),
+    }
+}
+
+/// Whether a URL names this machine, by a loopback address or as `localhost`.
+pub fn is_on_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
     }
 }
 

@@ -10,8 +10,8 @@ use super::model::{Cache, Compile, Config, Plugin, Server, Store};
 use super::offers::Around;
 use super::section::{File, OVERLAY, Reader, Section, nearest};
 use super::{
-    context, dashboard, further, identity, llm, mcp, operator_events, plugins, products, scalar,
-    sections, sources, tours, traces,
+    context, dashboard, further, identity, llm, mcp, operator_events, plugins, products,
+    registries, scalar, sections, sources, tours, traces,
 };
 use crate::ids::PluginName;
 use sidenote_core::engine::MAX_WAITING_BYTES;
@@ -238,6 +238,7 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
             "name another folder",
         );
     }
+    let supply = registries::supply(&top);
     let compile = compile(&top);
     let waiting_memory = top.scalar_or("waiting_memory", MAX_WAITING_BYTES, scalar::size);
     let mut server = sections::server(top.section("server"));
@@ -283,6 +284,7 @@ pub(super) fn config(top: Section<'_>, base: &Path) -> Config {
         streams,
         plugins_folder,
         cache,
+        supply,
         compile,
         waiting_memory,
         plugins,

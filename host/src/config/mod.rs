@@ -16,6 +16,7 @@
 //! | `schema`, `tree`, `shape`, `trigger_rows` | the JSON Schema, made by asking the readers what they take |
 //! | `scalar` | one value: durations, sizes, numbers, text |
 //! | `sections`, `plugins`, `products`, `llm`, `mcp` | one function per table of the file |
+//! | `registries` | where components in registries lie, what registries are asked with, whose signatures are trusted |
 //! | `plugin_source`, `sources` | `[plugins.NAME.source]`: what it holds, and reading it |
 //! | `context` | `[context]` |
 //! | `dashboard` | `[dashboard]` |
@@ -27,6 +28,7 @@
 //! | `operator_events` | `[operator_events]` |
 //! | `origin` | the web pages that may ask |
 //! | `secret` | what is secret, and its value from the environment or a file, never from the text itself |
+//! | `sha256` | what a content is known by |
 //! | `host` | the hosts that a plugin may reach |
 //! | `error` | what can be wrong |
 //!
@@ -53,12 +55,14 @@ mod plan;
 mod plugin_source;
 mod plugins;
 mod products;
+mod registries;
 mod reply;
 mod scalar;
 mod schema;
 mod secret;
 mod section;
 mod sections;
+mod sha256;
 mod shape;
 mod source;
 mod sources;
@@ -76,14 +80,18 @@ pub use llm::{Llm, Provider, Summary};
 pub use model::{
     Breaker, Cache, Compile, Config, Context, Dashboard, DeadHead, Delivery, History, Isolation,
     KvLimits, Mcp, Offers, Plugin, PluginLimits, PluginSecret, Product, Redis, Retention, Server,
-    Sha256, Store, Stream,
+    Store, Stream,
 };
 pub use operator_events::{EventWebhook, OperatorEvents};
 pub use origin::PageOrigin;
 pub use plan::{Changes, NeedsRestart, Plan};
 pub use plugin_source::{Origins, PluginSource, WriteKey};
+pub use registries::{
+    BadReference, Credentials, Pinned, Reference, RegistryAccess, SCHEME, Supply, TrustedKey,
+};
 pub use scalar::parse_duration;
 pub use schema::schema;
 pub use secret::Secret;
+pub use sha256::Sha256;
 pub use source::Source;
 pub use traces::Traces;

@@ -13,7 +13,9 @@ use super::llm::{Llm, Summary};
 use super::operator_events::OperatorEvents;
 use super::origin::PageOrigin;
 use super::plugin_source::PluginSource;
+use super::registries::{Pinned, Supply};
 use super::secret::Secret;
+use super::sha256::Sha256;
 use super::traces::Traces;
 use crate::ids::{PluginName, ProductId};
 use crate::offers::tours::Tours;
@@ -41,6 +43,8 @@ pub struct Config {
     pub plugins_folder: PathBuf,
     /// Where compiled plugins are kept (`cache_folder`, `cache_max`).
     pub cache: Cache,
+    /// Where plugins come from, and whose signatures they must have (`trusted_keys`, `[registries."HOST"]`).
+    pub supply: Supply,
     /// Within which bounds plugins are compiled (`compile_memory`, `compile_timeout`).
     pub compile: Compile,
     /// Bytes of memory that what waits for its note may take (`waiting_memory`); what is more is in the store alone.
@@ -71,9 +75,12 @@ pub struct Config {
 }
 
 impl Config {
-    /// The file of a plugin, in the plugins folder.
+    /// The file of a plugin: in the plugins folder, or where what was pulled from a registry is kept.
     pub fn plugin_path(&self, plugin: &Plugin) -> PathBuf {
-        self.plugins_folder.join(&plugin.file)
+        match &plugin.registry {
+            None => self.plugins_folder.join(&plugin.file),
+            Some(pinned) => self.cache.pulled().join(format!("{}.wasm", pinned.digest)),
+        }
     }
 }
 
@@ -90,6 +97,11 @@ impl Cache {
     /// This folder, with the default size.
     pub fn at(folder: impl Into<PathBuf>) -> Self {
         Self { folder: folder.into(), max_bytes: 1 << 30 }
+    }
+
+    /// Where what was pulled from registries is kept.
+    pub fn pulled(&self) -> PathBuf {
+        self.folder.join("pulled")
     }
 }
 
@@ -297,6 +309,8 @@ impl Stream {
 pub struct Plugin {
     /// File name in the plugins folder; `NAME.wasm` by default.
     pub file: String,
+    /// Where in a registry `file` lies, where it doesn't lie in the plugins folder.
+    pub registry: Option<Pinned>,
     /// The SHA-256 that the file must have, where it is pinned.
     pub sha256: Option<Sha256>,
     /// What `config.get` answers.
@@ -328,6 +342,7 @@ impl Plugin {
     pub fn of(file: impl Into<String>) -> Self {
         Self {
             file: file.into(),
+            registry: None,
             sha256: None,
             config: BTreeMap::new(),
             secrets: BTreeMap::new(),
@@ -352,23 +367,6 @@ pub enum Isolation {
     Instance,
     /// One call: nothing of it is there in the next one.
     Call,
-}
-
-/// A SHA-256.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Sha256(pub [u8; 32]);
-
-impl std::fmt::Display for Sha256 {
-    /// Lower-case hexadecimal digits.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&hex::encode(self.0))
-    }
-}
-
-impl std::fmt::Debug for Sha256 {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{self}")
-    }
 }
 
 /// A secret and where it may go.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::model::{Cache, Compile, Config, Mcp, Redis, Server, Store};
+use super::registries::Supply;
 
 /// What a configuration changes of the one that is in force.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -58,6 +59,7 @@ impl Config {
             streams,
             plugins_folder,
             cache,
+            supply,
             compile,
             waiting_memory,
             plugins,
@@ -78,6 +80,9 @@ impl Config {
         let Cache { folder, max_bytes } = cache;
         fixed.top("cache_folder", *folder == next.cache.folder);
         fixed.top("cache_max", *max_bytes == next.cache.max_bytes);
+        let Supply { trusted_keys, registries } = supply;
+        fixed.top("trusted_keys", *trusted_keys == next.supply.trusted_keys);
+        fixed.top("[registries]", *registries == next.supply.registries);
         let Compile { memory_bytes, timeout } = compile;
         fixed.top("compile_memory", *memory_bytes == next.compile.memory_bytes);
         fixed.top("compile_timeout", *timeout == next.compile.timeout);

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use super::error::Fault;
 use super::host::{Host, Reach};
-use super::model::{Breaker, Isolation, KvLimits, Plugin, PluginLimits, PluginSecret, Sha256};
+use super::model::{Breaker, Isolation, KvLimits, Plugin, PluginLimits, PluginSecret};
 use super::plugin_source::PluginSource;
+use super::registries::{self, Pinned, SCHEME};
 use super::scalar::{self, Refusal, Scalar};
 use super::secret::{self, Secret};
 use super::section::Section;
+use super::sha256::Sha256;
 use super::sources::{self, plugin_source};
 use crate::ids::PluginName;
 use crate::session::identity::{Belief, UserIds};
@@ -48,12 +50,14 @@ pub(super) fn too_large_body(
 const AROUND_A_BODY: usize = 64 << 10;
 
 fn plugin(section: Section<'_>, name: &str) -> Plugin {
-    let file = section.scalar_or("file", format!("{name}.wasm"), file_name);
+    let (file, registry) =
+        section.scalar_or("file", (format!("{name}.wasm"), None), file_or_reference);
     let granted = grants(section.section("grants"));
     let source = plugin_source(section.section("source"));
     let limits = limits(section.section("limits"), source.as_ref());
     let plugin = Plugin {
         file,
+        registry,
         sha256: section.scalar("sha256", sha256),
         config: settings(section.section("config")),
         secrets: secrets(section.section("secrets"), &granted),
@@ -285,14 +289,20 @@ fn sha256(value: Scalar<'_>) -> Result<Sha256, Refusal> {
     Ok(Sha256(digest))
 }
 
-/// A file of the plugins folder, not a path out of it.
-fn file_name(value: Scalar<'_>) -> Result<String, Refusal> {
-    value.is(serde_json::json!({"pattern": "^[^/\\\\]+\\.wasm$"}));
+/// A file of the plugins folder, not a path out of it; or a component in a registry, by its digest.
+fn file_or_reference(value: Scalar<'_>) -> Result<(String, Option<Pinned>), Refusal> {
+    value.is(serde_json::json!({
+        "pattern": "^([^/\\\\]+\\.wasm|oci://[^/]+/[^@]+@sha256:[0-9a-f]{64})$"
+    }));
     let text = scalar::text(value)?;
+    if text.starts_with(SCHEME) {
+        let pinned = registries::pinned(&text)?;
+        return Ok((text, Some(pinned)));
+    }
     if text.contains(['/', '\\']) {
         return Err(Refusal::value(
             format!("\"{text}\" is a path"),
-            "write a file's name; the folder is `plugins_folder`",
+            "write a file's name; the folder is `plugins_folder`, and what lies in a registry begins with \"oci://\"",
         ));
     }
     if !text.ends_with(".wasm") || text.len() <= ".wasm".len() {
@@ -301,5 +311,5 @@ fn file_name(value: Scalar<'_>) -> Result<String, Refusal> {
             "write, for example, \"webhook.wasm\"",
         ));
     }
-    Ok(text)
+    Ok((text, None))
 }

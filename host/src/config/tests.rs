@@ -131,6 +131,8 @@ fn the_reference_file_states_the_defaults_of_the_code() {
     let plain = load(&format!("{MINIMAL}[traces]\nendpoint = \"{}\"", traces.endpoint), &[]);
     let plain = plain.unwrap().traces.expect("the table is there");
     assert_eq!((traces.sample, &traces.service_name), (plain.sample, &plain.service_name));
+    let registries = std::mem::take(&mut reference.supply.registries);
+    assert_eq!(registries["localhost:5000"], RegistryAccess::default());
     assert_eq!(format!("{reference:#?}"), format!("{minimal:#?}"));
 }
 
@@ -561,6 +563,15 @@ const MISTAKES: &[Mistake] = &[
     ("[identity]\nsomebody = [\"ann\"]", &[]),
     ("[identity]\nnobody = [\"0\"]\nsomebody = [\"0\"]", &[]),
     ("[plugins.webhook]\nsha256 = \"0123\"", &[]),
+    // Registries.
+    ("[plugins.webhook]\nfile = \"oci://ghcr.io/acme/desk:1.2\"", &[]),
+    ("[plugins.webhook]\nfile = \"oci://acme/desk@sha256:00\"", &[]),
+    ("[plugins.webhook]\nfile = \"oci://ann:hidden@ghcr.io/acme/desk\"", &[]),
+    ("trusted_keys = []", &[]),
+    ("trusted_keys = [\"RWQ\"]", &[]),
+    ("[registries.\"ghcr.io\"]\nuser = \"ann\"", &[]),
+    ("[registries.\"ghcr.io\"]\nuser = \"ann\"\npassword = \"hidden\"", &[]),
+    ("[registries.\"https://ghcr.io\"]\nplain_http = false", &[]),
     ("cache_folder = \"plugins\"", &[]),
     ("compile_memory = \"1MiB\"", &[]),
     ("compile_timeout = 120", &[]),

@@ -243,12 +243,8 @@ impl Host {
         let journal = open_journal(&config.store).await?;
         let store = open_store(config.store.clone(), journal.as_ref()).await?;
         store.hold().await.map_err(StartError::Hold)?;
-        let registry = Registry::open(
-            compiler.within(config.compile.clone()),
-            &config.plugins_folder,
-            &config.plugins,
-            Some(&config.cache),
-        )?;
+        let compiler = compiler.within(config.compile.clone());
+        let registry = Registry::open_of(compiler, &config, &config.plugins)?;
         let (traces, sending) = traced(&config, clock)?;
         let registry = Arc::new(registry.with_traces(traces.clone()).with_store(store.clone()));
         let settings = engine::settings(&config);

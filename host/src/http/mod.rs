@@ -1,24 +1,29 @@
 //! HTTP: webhooks and links in, health out.
 //!
-//! | route | what | |---|---| | `POST`, `GET`, `HEAD` `/webhooks/{plugin}` | the plugin verifies
-//! the raw bytes; answered after the commit | | `POST /ingest/{product_id}` | accepts an event that
-//! the connector signed; answered after the commit | | `/sources/{name}/…` | what people do, as a
-//! source's plugin reads it; answered after the commit | | `POST /sessions/link` | links a session
-//! to a conversation | | `GET`, `POST /sessions/{product_id}/{session_id}/help`, `GET /offers` |
-//! how sessions are helped, and what was decided of it | | `GET /outbox` | what waits and the dead
-//! letters | | `POST /outbox/retry`, `/outbox/purge` | has notes sent again, or removes them for
-//! good | | `POST`, `GET /erase` | erases a person or a session of a product; what stays of it | |
-//! `GET /plugins`, `GET /metrics` | how every plugin is; what is counted and measured, for
-//! Prometheus | | `POST /admin/reset/{user_id}` | erases a user's sessions; posted notes stay | |
-//! `GET /context/{user_id}` | what a user did lately, as text | | `GET
-//! /users/{product_id}/{user_id}/live-activity` | the same as a list | | `GET /reply/{user_id}` | a
-//! language model's answer to a user's question | | `POST /streams/retry`, `/streams/{name}/retry`
-//! | has streams that wait connect at once | | `/mcp` | what a user did for agents, as a tool of
-//! the Model Context Protocol | | `POST /reload`, `GET /reload` | has the configuration read again;
-//! the result of that | | `GET`, `POST /keys`, `DELETE /keys/{id}` | the keys of the API | | `POST
-//! /backup` | a copy of the store | | `GET /audit` | what people changed | | `GET /openapi.json` |
-//! what the API is, for programs | | `GET /healthz` | 200 while the process lives, with the
-//! streams' state | | `GET /readyz` | 200 when streams, store and plugins are ready, else 503 |
+//! | route | what |
+//! |---|---|
+//! | `POST`, `GET`, `HEAD` `/webhooks/{plugin}` | the plugin verifies the raw bytes; answered after the commit |
+//! | `POST /ingest/{product_id}` | accepts an event that the connector signed; answered after the commit |
+//! | `/sources/{name}/…` | what people do, as a source's plugin reads it; answered after the commit |
+//! | `POST /sessions/link` | links a session to a conversation |
+//! | `GET`, `POST /sessions/{product_id}/{session_id}/help`, `GET /offers` | how sessions are helped, and what was decided of it |
+//! | `GET /outbox` | what waits and the dead letters |
+//! | `POST /outbox/retry`, `/outbox/purge` | has notes sent again, or removes them for good |
+//! | `POST`, `GET /erase` | erases a person or a session of a product; what stays of it |
+//! | `GET /plugins`, `GET /metrics` | how every plugin is; what is counted and measured, for Prometheus |
+//! | `POST /admin/reset/{user_id}` | erases a user's sessions; posted notes stay |
+//! | `GET /context/{user_id}` | what a user did lately, as text |
+//! | `GET /users/{product_id}/{user_id}/live-activity` | the same as a list |
+//! | `GET /reply/{user_id}` | a language model's answer to a user's question |
+//! | `POST /streams/retry`, `/streams/{name}/retry` | has streams that wait connect at once |
+//! | `/mcp` | what a user did for agents, as a tool of the Model Context Protocol |
+//! | `POST /reload`, `GET /reload` | has the configuration read again; the result of that |
+//! | `GET`, `POST /keys`, `DELETE /keys/{id}` | the keys of the API |
+//! | `POST /backup` | a copy of the store |
+//! | `GET /audit` | what people changed |
+//! | `GET /openapi.json` | what the API is, for programs |
+//! | `GET /healthz` | 200 while the process lives, with the streams' state |
+//! | `GET /readyz` | 200 when streams, store and plugins are ready, else 503 |
 //!
 //! Who may is said by each row's rule: a scope, and how the request names its product (`gate`). Who asks is told by the
 //! token or a key (`auth`), and travels with the request as a `Caller`; `products` narrows what they ask for.

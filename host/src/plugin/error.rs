@@ -8,6 +8,7 @@ use super::kind::NotAComponent;
 use super::manifest::{ConfigError, ManifestError};
 use crate::config::Sha256;
 use crate::egress::{BadGrant, NetworkError};
+use crate::oci::RegistryError;
 use crate::see::See;
 
 /// Why there are no plugins at all. A plugin that can't be used is no such error: see
@@ -107,6 +108,55 @@ pub enum AdmitError {
         /// The pinned one.
         wanted: Sha256,
     },
+    /// No registry gave it.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// It is being pulled, and that takes its time.
+    #[error(
+        "registry: it is still being pulled from {0}; it runs as soon as it is there, and nothing else waits for it"
+    )]
+    Pulling(String),
+    /// What was pulled can't be kept.
+    #[error(
+        "registry: what was pulled can't be kept in {}: {cause}; look at the folder's disk and permissions, or name another `cache_folder`",
+        .folder.display()
+    )]
+    NotKept {
+        /// The folder.
+        folder: PathBuf,
+        /// The system's words.
+        cause: String,
+    },
+    /// There is no folder for what is pulled.
+    #[error("registry: there is no folder to keep it in; set `cache_folder`")]
+    NowhereKept,
+    /// It has no signature, and needs one.
+    #[error(
+        "signature: it has none, and without one by a key of `trusted_keys` nothing runs; put one beside it as NAME.wasm.minisig, or have it pushed with `sidenote plugin push --sign` {}",
+        See::NotSigned
+    )]
+    NotSigned,
+    /// What should be its signature is none.
+    #[error(
+        "signature: what should be one can't be read as one of minisign; sign it again with `minisign -S` or `sidenote plugin push --sign` {}",
+        See::NotSigned
+    )]
+    BadSignature,
+    /// Its signature can't be read.
+    #[error("signature: {0}; check the permissions of the .minisig file")]
+    SignatureUnreadable(String),
+    /// Somebody else signed it.
+    #[error(
+        "signature: no key of `trusted_keys` made it; have it signed by somebody who is trusted, or add the key of whoever signed it, once you know whose it is {}",
+        See::NotSigned
+    )]
+    NotTrusted,
+    /// The signature is by a key that is trusted, and not of this content.
+    #[error(
+        "signature: it is by a trusted key, and of another content or of minisign's old form: the component was changed, or the signature is another version's. Don't use it before you know which {}",
+        See::NotSigned
+    )]
+    SignedOtherwise,
     /// What the compiler made doesn't fit this host.
     #[error(
         "compile: what the compiler made can't be used: {0}; where sidenote was upgraded while it runs, start it again"

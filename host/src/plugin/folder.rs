@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::clean::clean;
 use super::error::{AdmitError, LoadError};
+use super::signed::EXTENSION as SIGNATURE;
 use super::source::Stamp;
 
 /// Most files of the folder that are looked at.
@@ -13,13 +14,18 @@ const MAX_FILES: usize = 256;
 /// A look at the folder.
 #[derive(Debug, Default)]
 pub(super) struct Look {
-    /// The files whose names end in `.wasm`, and those that are configured.
+    /// The files whose names end in `.wasm`, those that are configured, and the signatures beside these.
     pub(super) files: BTreeMap<String, Stamp>,
     /// Files beyond the most that are looked at.
     pub(super) left_out: usize,
 }
 
 impl Look {
+    /// The components among the files.
+    pub(super) fn components(&self) -> BTreeSet<String> {
+        self.files.keys().filter(|file| !file.ends_with(SIGNATURE)).cloned().collect()
+    }
+
     /// Says where more is left out than before.
     pub(super) fn warn_of_left_out(&self, before: usize) {
         if self.left_out > before {
@@ -50,7 +56,9 @@ pub(super) fn look(folder: &Path, configured: &BTreeSet<String>) -> Result<Look,
         }
     }
     let left_out = others.len().saturating_sub(MAX_FILES);
+    let signatures = configured.iter().map(|file| format!("{file}{SIGNATURE}"));
     let names = others.into_iter().take(MAX_FILES).chain(configured.iter().cloned());
+    let names = names.chain(signatures);
     let stamped = names.filter_map(|name| {
         let about = path(folder, &name).ok()?.metadata().ok()?;
         Some((name, Stamp::of(&about)))

@@ -11,6 +11,7 @@ use super::compiler::Compiler;
 use super::component_info::ComponentInfo;
 use super::error::{AdmitError, LoadError};
 use super::exports::Interface;
+use super::kind;
 use super::loader::Loader;
 use super::manifest::{self, Manifest};
 use super::pool::Shared;
@@ -91,6 +92,18 @@ pub async fn inspect_by(compiler: Compiler, path: &Path) -> Result<Inspection, I
     let refused = try_out(&loader, bytes).await.err().map(|error| error.to_string());
     let file = clean(&file, MAX_NAME_BYTES);
     Ok(Inspection { file, size, sha256, exports, imports, manifest, toml, refused })
+}
+
+/// The names of what a component exports and imports, as it has them; nothing is compiled.
+///
+/// # Errors
+/// It is no component.
+pub fn names_of(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), AdmitError> {
+    let kept = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    kind::look(bytes)?;
+    let component_info =
+        ComponentInfo::of(bytes).map_err(|error| AdmitError::Compile(error.to_string()))?;
+    Ok((kept(&component_info.exports), kept(&component_info.imports)))
 }
 
 /// Why there is nothing to tell of a file.

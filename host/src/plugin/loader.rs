@@ -1,6 +1,5 @@
 //! From a file to a pool: the way that every version of every plugin goes.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,11 +22,14 @@ use super::exports::roles_of;
 use super::ground::Ground;
 use super::instance::State;
 use super::manifest::{self, Effective, Manifest};
+use super::place::Place;
 use super::pool::{Pool, Shared};
+use super::pulled::Kept;
 use super::samples::Samples;
+use super::signed;
 use super::source::Source;
 use super::stdout::Stdout;
-use crate::config::{Cache as CacheConfig, Plugin as PluginConfig, Sha256};
+use crate::config::{Cache as CacheConfig, Plugin as PluginConfig, Sha256, Supply};
 use crate::egress::client::Bounds;
 use crate::egress::{EgressClient, Network};
 use crate::histogram::{Distribution, Histogram};
@@ -37,6 +39,8 @@ use crate::outbox::sink_delivery::Roles;
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Files that are held in memory at the same time, before their turn to be compiled. Those of Python have 18 MB.
 const READ_AT_ONCE: usize = 4;
+/// Components that are pulled at the same time: each is held in memory until it is whole.
+const PULLED_AT_ONCE: usize = 4;
 
 /// What loading needs.
 pub(super) struct Loader {
@@ -44,6 +48,10 @@ pub(super) struct Loader {
     linker: Linker<State>,
     network: Network,
     cache: Option<Arc<Cache>>,
+    /// What was pulled from registries.
+    kept: Option<Kept>,
+    /// Whose signatures are trusted, and what registries are asked with.
+    supply: Arc<Supply>,
     /// The engine's version and settings.
     environment: Key,
     compiler: Compiler,
@@ -51,6 +59,8 @@ pub(super) struct Loader {
     compilers: Arc<Semaphore>,
     /// One permit per file that is looked at.
     readers: Semaphore,
+    /// One permit per component that is pulled.
+    pullers: Semaphore,
     permits: Arc<CpuPermits>,
     stdout: Stdout,
     /// Where what plugins compute is kept, while they are tried out.
@@ -93,6 +103,7 @@ impl Loader {
         let permits = Arc::new(CpuPermits::new());
         let engine = engine::start(&permits).map_err(engine_error)?;
         let linker = admit::linker(&engine).map_err(engine_error)?;
+        let kept = cache.map(|config| Kept::at(config.pulled()));
         let cache = cache.and_then(|config| match Cache::open(config) {
             Ok(cache) => Some(Arc::new(cache)),
             Err(error) => {
@@ -103,21 +114,40 @@ impl Loader {
         let environment = artifact::environment(&engine);
         let compilers = Arc::new(Semaphore::new(compiler.at_once()));
         let readers = Semaphore::new(READ_AT_ONCE);
+        let pullers = Semaphore::new(PULLED_AT_ONCE);
         let stdout = Stdout::default();
         Ok(Self {
             engine,
             linker,
             network,
             cache,
+            kept,
+            supply: Arc::default(),
             environment,
             compiler,
             compilers,
             readers,
+            pullers,
             permits,
             stdout,
             samples: None,
             compile_times: Histogram::default(),
         })
+    }
+
+    /// The same, which runs nothing but what these keys signed, and asks registries so.
+    pub(super) fn supplied(self, supply: &Supply) -> Self {
+        Self { supply: Arc::new(supply.clone()), ..self }
+    }
+
+    /// Whose signatures are trusted, and what registries are asked with.
+    pub(super) fn supply(&self) -> &Supply {
+        &self.supply
+    }
+
+    /// Where what is pulled is kept.
+    pub(super) fn kept(&self) -> Option<&Kept> {
+        self.kept.as_ref()
     }
 
     /// The same, which keeps samples of what plugins compute.
@@ -130,16 +160,21 @@ impl Loader {
         self.readers.acquire().await.expect("the semaphore is never closed")
     }
 
+    /// Waits for a turn to pull: a slow registry holds up no file.
+    pub(super) async fn pull_turn(&self) -> SemaphorePermit<'_> {
+        self.pullers.acquire().await.expect("the semaphore is never closed")
+    }
+
     /// Waits for a turn to compile. Every turn ends by its limits.
     pub(super) async fn turn(&self) -> OwnedSemaphorePermit {
         self.compilers.clone().acquire_owned().await.expect("the semaphore is never closed")
     }
 
-    /// Reads a file, and what its exports say that it does.
-    pub(super) async fn read(&self, path: &Path) -> Result<(Source, Option<Roles>), AdmitError> {
-        let path = path.to_owned();
+    /// Reads a file, and what its exports say that it does. Nobody gets one that isn't signed where that is wanted.
+    pub(super) async fn read(&self, place: &Place) -> Result<(Source, Option<Roles>), AdmitError> {
+        let (place, supply) = (place.clone(), self.supply.clone());
         let read = move || {
-            let source = Source::read(&path)?;
+            let source = admissible(&place, &supply)?;
             let component_info = ComponentInfo::of(&source.bytes).ok();
             let roles = component_info.map(|component_info| roles_of(&component_info.interfaces()));
             Ok((source, roles))
@@ -254,6 +289,16 @@ impl Loader {
     pub(super) fn cache_totals(&self) -> CacheTotals {
         self.cache.as_ref().map(|cache| cache.totals()).unwrap_or_default()
     }
+}
+
+/// Reads a component that is what its place says, and signed where that is wanted. Waits for the disk.
+pub(super) fn admissible(place: &Place, supply: &Supply) -> Result<Source, AdmitError> {
+    let source = Source::read(&place.path)?;
+    if place.sha256.is_some_and(|wanted| wanted != source.version) {
+        return Err(AdmitError::Changing);
+    }
+    signed::check(&supply.trusted_keys, &place.path, &place.signed, &source.bytes)?;
+    Ok(source)
 }
 
 /// Refuses a file that isn't the pinned one.

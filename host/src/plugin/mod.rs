@@ -41,6 +41,10 @@
 //! | `watch` | pure: which files of the folder changed and have come to rest |
 //! | `folder` | which files are plugins, and under which name |
 //! | `source` | a file's bytes, and which version they are |
+//! | `fetch` | finds a component, and pulls what isn't kept |
+//! | `place` | where a component is on this machine: in the folder, or pulled and kept |
+//! | `pulled` | what was pulled from registries, kept by its digest |
+//! | `signed` | whether somebody who is trusted signed a component |
 //! | `blocking` | work that blocks, on a thread of its own |
 //! | `error` | why a file is no plugin, and why there are no plugins at all |
 //! | [`manifest`] | what a plugin says of itself and asks for, and what it gets |
@@ -82,6 +86,7 @@ mod engine;
 mod error;
 mod exports;
 mod features;
+mod fetch;
 mod folder;
 mod ground;
 mod guest_log;
@@ -99,12 +104,15 @@ mod loader;
 pub mod manifest;
 mod memory;
 mod outbound;
+mod place;
 mod pool;
+mod pulled;
 mod receiving;
 pub mod registry;
 mod reload;
 pub mod review;
 mod samples;
+mod signed;
 mod slot;
 mod source;
 mod source_calls;
@@ -127,7 +135,7 @@ pub use configure::Prepared;
 pub use counters::{CALL_OUTCOMES, CALLED, CallTotals, PluginTotals, REQUEST_OUTCOMES, Slots};
 pub use error::{AdmitError, LoadError};
 pub use help::{Offer, QuickReply, TriggerContext};
-pub use inspect::{Exports, Imports, InspectError, Inspection, inspect, inspect_by};
+pub use inspect::{Exports, Imports, InspectError, Inspection, inspect, inspect_by, names_of};
 pub use kind::NotAComponent;
 pub use lines::Line;
 pub use manifest::{Manifest, ManifestError};
@@ -138,8 +146,9 @@ pub use receiving::{
 pub use registry::Registry;
 pub use review::{Finding, exports_redactor, exports_source, imports_kv, messenger, review, roles};
 pub use samples::{Sample, Samples};
+pub use signed::{beside as signature_file, by_one_of as signed_by, read as read_signature};
 pub(crate) use source::Stamp;
-pub use source::{read, sha256};
+pub use source::{MAX_COMPONENT_BYTES, read, sha256};
 pub use source_calls::PollError;
 pub use state::{Health, InstanceState, LastTrap, PluginState, ReloadTotals};
 pub use trial::TrialKv;

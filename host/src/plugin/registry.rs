@@ -21,7 +21,7 @@ use super::state::{InstanceState, PluginState, ReloadTotals};
 use super::supervise::Condition;
 use super::tally::Tally;
 use crate::clock::Clock;
-use crate::config::{Cache, Plugin as PluginConfig};
+use crate::config::{Cache, Config, Plugin as PluginConfig, Sha256};
 use crate::egress::Network;
 use crate::histogram::Distribution;
 use crate::ids::PluginName;
@@ -78,6 +78,19 @@ impl Registry {
         Self::with(Loader::new(cache, compiler, Network::new())?, from, plugins)
     }
 
+    /// As [`Registry::open`], of these plugins of a configuration, by its rules of where they may come from.
+    ///
+    /// # Errors
+    /// As [`Registry::load`].
+    pub fn open_of(
+        compiler: Compiler,
+        config: &Config,
+        plugins: &BTreeMap<PluginName, PluginConfig>,
+    ) -> Result<Self, LoadError> {
+        let loader = Loader::new(Some(&config.cache), compiler, Network::new())?;
+        Self::with(loader.supplied(&config.supply), &config.plugins_folder, plugins)
+    }
+
     /// As [`Registry::open`], with a loader.
     pub(super) fn with(
         loader: Loader,
@@ -88,7 +101,7 @@ impl Registry {
         // Before anything is read: what changes while it is read is seen as a change.
         let look = folder::look(from, &files)?;
         look.warn_of_left_out(0);
-        let found: BTreeSet<_> = look.files.keys().cloned().collect();
+        let found = look.components();
         for file in found.difference(&files) {
             folder::tell_stray(file);
         }
@@ -271,6 +284,12 @@ impl Registry {
 
     pub(super) fn slots(&self) -> Vec<Arc<Slot>> {
         self.slots.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// What is in use of what was pulled.
+    pub(super) fn pinned(&self) -> BTreeSet<Sha256> {
+        let slots = self.slots();
+        slots.iter().filter_map(|slot| Some(slot.config.registry.as_ref()?.digest)).collect()
     }
 
     /// Who uses a file.

@@ -9,6 +9,7 @@ use super::blocking::{Ended, on_thread};
 use super::error::{AdmitError, LoadError};
 use super::folder::{self, Look};
 use super::registry::Registry;
+use super::signed::EXTENSION as SIGNATURE;
 use super::watch::{Change, Watch};
 
 /// How long a look at the folder may take before it is said to be unreadable.
@@ -58,7 +59,7 @@ impl Registry {
             readable = true;
             look.warn_of_left_out(left_out);
             left_out = look.left_out;
-            self.found(look.files.keys().cloned().collect());
+            self.found(look.components());
             for change in watch.look(look.files) {
                 self.change(change);
             }
@@ -81,6 +82,15 @@ impl Registry {
     }
 
     fn change(&self, change: Change) {
+        let (Change::Seen(file) | Change::AtRest(file) | Change::Gone(file)) = &change;
+        if let Some(signed) = file.strip_suffix(SIGNATURE) {
+            // Only where one is wanted does it change anything. One that is replaced is gone for a moment.
+            let is_wanted = !self.loader.supply().trusted_keys.is_empty();
+            if is_wanted && matches!(change, Change::AtRest(_)) {
+                self.want(signed);
+            }
+            return;
+        }
         match change {
             Change::Seen(file) => {
                 self.reloads.count(|totals| totals.seen += 1);

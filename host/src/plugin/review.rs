@@ -6,10 +6,12 @@ use std::path::Path;
 use super::component_info::ComponentInfo;
 use super::error::AdmitError;
 use super::exports::{Interface, roles_of};
-use super::loader::check_pin;
+use super::loader::{admissible, check_pin};
 use super::manifest::{self, Manifest, Messenger, Mismatch};
+use super::place::Place;
+use super::pulled::Kept;
 use super::source::Source;
-use crate::config::Plugin as PluginConfig;
+use crate::config::{Config, Plugin as PluginConfig, Supply};
 use crate::ids::PluginName;
 use crate::outbox::sink_delivery::Roles;
 
@@ -19,6 +21,8 @@ use crate::outbox::sink_delivery::Roles;
 pub enum Finding {
     /// The plugin won't run.
     Refused(AdmitError),
+    /// It was never pulled on this machine: a start asks this registry for it. Nothing else is known of it.
+    ToBePulled(String),
     /// It will run, and can't do what it is for: nothing that it asks for is granted, or a secret that it
     /// needs isn't set.
     Useless(Mismatch),
@@ -33,7 +37,7 @@ impl Finding {
     pub fn is_problem(&self) -> bool {
         match self {
             Self::Refused(_) | Self::Useless(_) => true,
-            Self::Odd(_) | Self::Harmless(_) => false,
+            Self::ToBePulled(_) | Self::Odd(_) | Self::Harmless(_) => false,
         }
     }
 }
@@ -42,6 +46,10 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(error) => error.fmt(f),
+            Self::ToBePulled(host) => write!(
+                f,
+                "it was never pulled on this machine, so what it asks for isn't known; the start pulls it from {host}"
+            ),
             Self::Useless(mismatch) | Self::Odd(mismatch) | Self::Harmless(mismatch) => {
                 mismatch.fmt(f)
             }
@@ -51,8 +59,19 @@ impl fmt::Display for Finding {
 
 /// Reads a plugin's file and holds its manifest against its configuration, in the order of a start: what
 /// would refuse it ends the review. Waits for the disk.
-pub fn review(path: &Path, name: &PluginName, config: &PluginConfig) -> Vec<Finding> {
-    mismatches(path, name, config).unwrap_or_else(|refused| vec![Finding::Refused(refused)])
+pub fn review(config: &Config, name: &PluginName, plugin: &PluginConfig) -> Vec<Finding> {
+    let place = match &plugin.registry {
+        None => Place::file(config.plugin_path(plugin)),
+        Some(pinned) => {
+            let kept = Kept::at(config.cache.pulled());
+            let Some(layer) = kept.find(pinned) else {
+                return vec![Finding::ToBePulled(pinned.reference.host.clone())];
+            };
+            Place::kept(&kept, pinned, layer)
+        }
+    };
+    mismatches(&place, &config.supply, name, plugin)
+        .unwrap_or_else(|refused| vec![Finding::Refused(refused)])
 }
 
 /// What the plugin of a file can do with what people do, by its exports' names; `None` for a file that
@@ -94,11 +113,12 @@ pub fn messenger(path: &Path, config: &PluginConfig) -> Option<Messenger> {
 }
 
 fn mismatches(
-    path: &Path,
+    place: &Place,
+    supply: &Supply,
     name: &PluginName,
     config: &PluginConfig,
 ) -> Result<Vec<Finding>, AdmitError> {
-    let source = Source::read(path)?;
+    let source = admissible(place, supply)?;
     check_pin(&source, config)?;
     let manifest = Manifest::read(&source.bytes)?;
     if let Some(manifest) = &manifest {

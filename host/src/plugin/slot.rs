@@ -120,8 +120,13 @@ impl Slot {
                 self.swaps.fetch_add(1, Relaxed);
                 reloads.count(|totals| totals.swapped += 1);
             }
-            (Outcome::Refused(error), before) => {
-                let goes_on = before.ok().map(|pool| source::short(pool.version()));
+            (Outcome::Refused(error), Err(_)) => {
+                tracing::error!(plugin = %self.name, file, %error, "plugins: it can't be used yet; the others go on");
+                self.refuse(error);
+                reloads.count(|totals| totals.refused += 1);
+            }
+            (Outcome::Refused(error), Ok(before)) => {
+                let goes_on = source::short(before.version());
                 tracing::error!(plugin = %self.name, file, %error, goes_on, "plugins: the file can't be used; what runs goes on");
                 self.refuse(error);
                 reloads.count(|totals| totals.refused += 1);

@@ -13,7 +13,7 @@ use super::kind;
 use crate::config::Sha256;
 
 /// Largest component, in bytes. Python ones are 18 MB.
-pub(super) const MAX_COMPONENT_BYTES: u64 = 64 << 20;
+pub const MAX_COMPONENT_BYTES: u64 = 64 << 20;
 /// So many digits tell two versions apart.
 const SHORT: usize = 12;
 /// Digits of it in the log of attempts, which has many of them.

@@ -13,7 +13,7 @@ use crate::ids::PluginName;
 pub struct PluginState {
     /// Its name.
     pub name: PluginName,
-    /// Its file in the plugins folder.
+    /// Its file in the plugins folder, or where in a registry it lies.
     pub file: String,
     /// The version that runs: the first twelve digits of the file's SHA-256.
     pub version: Option<String>,

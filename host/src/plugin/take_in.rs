@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -13,14 +14,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::compiler::Compiler;
 use super::error::{AdmitError, LoadError};
-use super::folder;
 use super::loader::{self, Compiled, Loader};
+use super::place::Place;
 use super::registry::Registry;
 use super::samples::Samples;
 use super::slot::{Outcome, Slot};
-use crate::config::{Cache, Plugin as PluginConfig, Sha256};
+use crate::config::{Cache, Config, Plugin as PluginConfig, Sha256};
 use crate::egress::{Detour, Network};
 use crate::ids::PluginName;
+
+/// How soon a registry is asked again that didn't give a component, at first and after many times.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 impl Registry {
     /// Loads what is configured. A file that can't be used stops nothing else. Everything is compiled, on a
@@ -59,6 +64,20 @@ impl Registry {
         cache: Option<&Cache>,
     ) -> Result<Self, LoadError> {
         let registry = Self::open(compiler, from, plugins, cache)?;
+        registry.take_in_wanted().await;
+        Ok(registry)
+    }
+
+    /// As [`Registry::load_by`], of these plugins of a configuration, by its rules of where they may come from.
+    ///
+    /// # Errors
+    /// As [`Registry::load`].
+    pub async fn load_of(
+        compiler: Compiler,
+        config: &Config,
+        plugins: &BTreeMap<PluginName, PluginConfig>,
+    ) -> Result<Self, LoadError> {
+        let registry = Self::open_of(compiler, config, plugins)?;
         registry.take_in_wanted().await;
         Ok(registry)
     }
@@ -106,7 +125,7 @@ impl Registry {
                     before.cancel();
                 }
                 under_way.push(async move {
-                    replaced.run_until_cancelled(self.take_in_file(&file)).await;
+                    replaced.run_until_cancelled(self.take_in_file(&file, always)).await;
                     (file, own)
                 });
             }
@@ -124,12 +143,25 @@ impl Registry {
         }
     }
 
-    async fn take_in_file(&self, file: &str) {
-        let users = self.users(file);
-        for (slot, outcome) in self.load_file(file, users).await {
-            slot.settle(outcome, &self.reloads);
+    /// Takes a file in, `again` where its registry doesn't give it.
+    async fn take_in_file(&self, file: &str, again: bool) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let outcomes = self.load_file(file, self.users(file)).await;
+            let is_away = |(_, outcome): &(_, Outcome)| {
+                matches!(outcome, Outcome::Refused(AdmitError::Registry(_)))
+            };
+            let wanted = again && outcomes.iter().any(is_away);
+            for (slot, outcome) in outcomes {
+                slot.settle(outcome, &self.reloads);
+            }
+            self.progressed();
+            if !wanted {
+                return;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (2 * pause).min(LONGEST_PAUSE);
         }
-        self.progressed();
     }
 
     /// Loads a file for everybody who uses it. What one of them is refused for stops no other.
@@ -138,13 +170,13 @@ impl Registry {
         file: &str,
         users: Vec<Arc<Slot>>,
     ) -> Vec<(Arc<Slot>, Outcome)> {
-        let path = match folder::path(&self.folder, file) {
-            Ok(path) => path,
+        let place = match self.place(file, &users).await {
+            Ok(place) => place,
             Err(error) => return refused(users, &error),
         };
         let (mut outcomes, mut fitting) = (Vec::new(), Vec::new());
         let capacity = self.loader.capacity().await;
-        let (source, roles) = match self.loader.read(&path).await {
+        let (source, roles) = match self.loader.read(&place).await {
             Ok(read) => read,
             Err(error) => return refused(users, &error),
         };
@@ -168,7 +200,7 @@ impl Registry {
                 let version = source.version;
                 // Many may wait for their turn, and a file may be large.
                 drop((source, capacity));
-                self.compile(&path, version).await
+                self.compile(&place, version).await
             }
             Ok(Some(compiled)) => {
                 drop((source, capacity));
@@ -189,9 +221,9 @@ impl Registry {
     }
 
     /// Compiles a file in its turn, where it is still what it was.
-    async fn compile(&self, path: &Path, version: Sha256) -> Result<Compiled, AdmitError> {
+    async fn compile(&self, place: &Place, version: Sha256) -> Result<Compiled, AdmitError> {
         let turn = self.loader.turn().await;
-        let (source, _) = self.loader.read(path).await?;
+        let (source, _) = self.loader.read(place).await?;
         if source.version != version {
             return Err(AdmitError::Changing);
         }

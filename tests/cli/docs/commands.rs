@@ -13,7 +13,7 @@ use super::book::{Page, pages, root};
 use crate::sidenote::sidenote;
 
 /// Commands that would listen, wait or call somebody: only their arguments are looked at.
-const NOT_RUN: [&str; 4] = ["run", "demo", "smoke-test", "watch"];
+const NOT_RUN: [&str; 5] = ["run", "demo", "smoke-test", "watch", "pull"];
 
 /// A command of a console snippet, and what is shown below it.
 struct Shown {

@@ -17,6 +17,21 @@ pub(crate) fn redis(run: impl Fn(&mut Command) -> Result<(), String>) -> Result<
     if is_there("redis-server") { Ok(()) } else { Err(BY_HAND.to_owned()) }
 }
 
+/// Installs an OCI registry where it is missing and this machine lets us.
+pub(crate) fn registry(run: impl Fn(&mut Command) -> Result<(), String>) -> Result<(), String> {
+    const BY_HAND: &str =
+        "install docker-registry (on Debian: apt-get install docker-registry), then run this again";
+    if is_there("docker-registry") {
+        return Ok(());
+    }
+    if !can_install() {
+        return Err(format!("the tests need an OCI registry: {BY_HAND}"));
+    }
+    // The tests start their own; none is to run as a service.
+    install("docker-registry", run)?;
+    if is_there("docker-registry") { Ok(()) } else { Err(BY_HAND.to_owned()) }
+}
+
 /// Installs a C compiler for static binaries where it is missing and this machine lets us.
 pub(crate) fn musl(run: impl Fn(&mut Command) -> Result<(), String>) -> Result<(), String> {
     if is_there("musl-gcc") {

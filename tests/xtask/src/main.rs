@@ -90,6 +90,7 @@ fn test() -> Result<(), String> {
 fn test_steps(steps: &mut Steps) -> Result<(), String> {
     steps.take("formatting", || cargo(["fmt", "--all", "--check"]))?;
     steps.take("redis-server", || debian::redis(run))?;
+    steps.take("docker-registry", || debian::registry(run))?;
     steps.take("chromium", || debian::chromium(run, say))?;
     steps.take("prometheus", || debian::prometheus(run, say))?;
     steps.take("building the components", guests)?;

@@ -98,6 +98,16 @@ fn named(config: &Config) -> BTreeMap<(String, u16), Named> {
         for host in &plugin.hosts {
             add(host, format!("plugin {name}"), false);
         }
+        // What was pulled once is never asked for again.
+        if let Some(pinned) = &plugin.registry
+            && !config.plugin_path(plugin).is_file()
+        {
+            let host = &pinned.reference.host;
+            let local = pinned.reference.is_on_this_machine();
+            let plain = local || config.supply.access(host).plain_http;
+            let scheme = if plain { "http" } else { "https" };
+            add(&format!("{scheme}://{host}"), format!("registry of plugin {name}"), false);
+        }
     }
     all
 }
@@ -136,13 +146,13 @@ fn existing(path: &Path) -> PathBuf {
 fn plugins(config: &Config) -> BTreeMap<String, Vec<(bool, String)>> {
     let said = |finding: PluginFinding| match &finding {
         PluginFinding::Harmless(_) => None,
-        PluginFinding::Refused(_) | PluginFinding::Useless(_) | PluginFinding::Odd(_) => {
-            Some((finding.is_problem(), finding.to_string()))
-        }
+        PluginFinding::Refused(_)
+        | PluginFinding::ToBePulled(_)
+        | PluginFinding::Useless(_)
+        | PluginFinding::Odd(_) => Some((finding.is_problem(), finding.to_string())),
     };
     let one = |(name, plugin)| {
-        let path = config.plugin_path(plugin);
-        let told = review(&path, name, plugin).into_iter().filter_map(said).collect();
+        let told = review(config, name, plugin).into_iter().filter_map(said).collect();
         (name.to_string(), told)
     };
     config.plugins.iter().map(one).collect()

@@ -86,8 +86,7 @@ async fn plugins(config: &Config, settings: &Settings) -> anyhow::Result<Box<Ask
     }
     let compiler = Compiler::of_this_program().context("the program's own file can't be told")?;
     let compiler = compiler.within(config.compile.clone());
-    let (folder, cache) = (&config.plugins_folder, Some(&config.cache));
-    let registry = match Registry::load_by(compiler, folder, &configured, cache).await {
+    let registry = match Registry::load_of(compiler, config, &configured).await {
         Ok(registry) => registry.with_store(TrialKv::default().store()),
         Err(error) => {
             let why = error.to_string();

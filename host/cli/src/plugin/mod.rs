@@ -5,8 +5,10 @@ mod inspect;
 mod kv;
 mod list;
 mod logs;
+mod pull;
 mod remove;
 mod switch;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -33,6 +35,10 @@ pub(crate) enum PluginCommand {
     Disable(switch::DisableArgs),
     /// Enable a plugin that was disabled, by a person or after days without a success
     Enable(switch::EnableArgs),
+    /// Pull a component from a registry into a file
+    Pull(pull::PullArgs),
+    /// Verify the signature of a component, in a file or in a registry
+    Verify(verify::VerifyArgs),
     #[command(flatten)]
     Authors(authors::PluginCommand),
 }
@@ -48,6 +54,8 @@ pub(super) async fn plugin(command: PluginCommand) -> anyhow::Result<ExitCode> {
         PluginCommand::Remove(args) => remove::remove(args).await,
         PluginCommand::Disable(args) => switch::disable(args).await.map(|()| ExitCode::SUCCESS),
         PluginCommand::Enable(args) => switch::enable(args).await.map(|()| ExitCode::SUCCESS),
+        PluginCommand::Pull(args) => pull::pull(&args).await.map(|()| ExitCode::SUCCESS),
+        PluginCommand::Verify(args) => verify::verify(&args).await.map(|()| ExitCode::SUCCESS),
         PluginCommand::Authors(command) => authors::plugin(command).await,
     }
 }

@@ -132,6 +132,12 @@ fn what_cannot_be_swapped_is_named_and_nothing_else_is_planned() {
         ("cache_max = \"1GiB\"", "cache_max = \"2GiB\"", "cache_max"),
         ("compile_memory = \"1GiB\"", "compile_memory = \"2GiB\"", "compile_memory"),
         ("compile_timeout = \"30s\"", "compile_timeout = \"31s\"", "compile_timeout"),
+        (
+            "cache_max = ",
+            "trusted_keys = [\"RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3\"]\ncache_max = ",
+            "trusted_keys",
+        ),
+        ("[store]", "[registries.\"a.example\"]\nplain_http = true\n[store]", "[registries]"),
         ("127.0.0.1:1", "127.0.0.1:2", "listen of [server]"),
         ("header_timeout = \"1s\"", "header_timeout = \"2s\"", "header_timeout of [server]"),
         ("max_body = \"1KiB\"", "max_body = \"2KiB\"", "max_body of [server]"),
