@@ -251,6 +251,23 @@ fn the_generic_webhook_plugin_passes_and_each_line_says_what_was_seen() {
 }
 
 #[test]
+fn a_plugin_that_keeps_something_is_tried_with_a_store_and_without() {
+    let keeper = test_guests().join("guest_keeper.wasm");
+    let run = test(&keeper, &["--set", "url={mock}"]);
+    let line = |name: &str| {
+        let found = run.stdout.lines().find(|line| line.contains(name));
+        found.unwrap_or_else(|| panic!("no line for {name}:\n{}", run.stdout)).to_owned()
+    };
+    let kept = line("what it keeps: ");
+    assert!(kept.starts_with("ok ") && kept.contains("1 keys of the plugin's by now"), "{kept}");
+    let away = line("nothing can be kept: ");
+    assert!(away.starts_with("ok ") && away.contains("it fails for now"), "{away}");
+    // Nothing is said of it where nothing is kept.
+    let run = test(&test_guests().join("guest_sink.wasm"), &[]);
+    assert!(!run.stdout.contains("nothing can be kept"), "{}", run.stdout);
+}
+
+#[test]
 fn a_failure_shows_what_was_said_and_no_secret() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("plugin.toml");

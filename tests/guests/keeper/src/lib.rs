@@ -14,6 +14,8 @@
 //! | `trap`, `sleep` | none |
 //!
 //! `SCOPE` is `p` or `s`; what is refused answers its kind and its message.
+//!
+//! With a `url` it is a writer like others: it posts the note there, and keeps which one it posted last.
 
 use std::time::Duration;
 
@@ -24,7 +26,7 @@ use sidenote_plugin::source::{self, EventKind, Page, Received, Response, Subject
 use sidenote_plugin::webhook::{Answer, Event, Rejection, Request};
 use sidenote_plugin::{
     Action, Call, Failure, Finder, Messenger, Note, Posted, Redaction, Redactor, Sink, Source,
-    Trigger, Webhook, Writer,
+    Trigger, Webhook, Writer, config, http, json,
 };
 
 /// The plugin.
@@ -102,8 +104,23 @@ fn told(actions: &[Action]) -> String {
 }
 
 impl Writer for Keeper {
-    fn post_note(_: Call, note: Note) -> Result<Posted, Failure> {
-        obey(&note.body).map(Posted::with_id)
+    fn post_note(call: Call, note: Note) -> Result<Posted, Failure> {
+        let Some(url) = config::get("url") else {
+            return obey(&note.body).map(Posted::with_id);
+        };
+        let before = kv::get_text(Scope::Session, "last")?.unwrap_or_default();
+        let answer = http::Request::post(url)
+            .header("idempotency-key", &call.idempotency_key)
+            .header("x-last", before)
+            .json(&serde_json::json!({ "text": note.body }))?
+            .send()?
+            .error_for_status()?;
+        kv::set(Scope::Session, "last", &call.idempotency_key)?;
+        kv::set(Scope::Plugin, "last", &call.idempotency_key)?;
+        Ok(match answer.json::<serde_json::Value>() {
+            Ok(answer) => json::id(&answer["id"]).map_or_else(Posted::without_id, Posted::with_id),
+            Err(_) => Posted::without_id(),
+        })
     }
 }
 
