@@ -6,7 +6,8 @@ use std::time::Duration;
 use sidenote::config::{Breaker, Delivery};
 use sidenote::engine::Settings;
 use sidenote::outbox::note::{Crash, FailureKind, LimitScope, Pause, PostError, Posted};
-use sidenote::store::{MemoryStore, Store};
+use sidenote::store::Store;
+use sidenote_tests::fresh_store;
 use sidenote_tests::world::{Answer, BEGIN, Platform, World, failed, limited, settings, wait};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -24,7 +25,7 @@ fn start(store: &Arc<dyn Store>, wall: f64, script: Vec<Answer>, settings: Setti
 }
 
 fn memory() -> Arc<dyn Store> {
-    Arc::new(MemoryStore::new())
+    fresh_store()
 }
 
 fn down(times: usize) -> Vec<Answer> {

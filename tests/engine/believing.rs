@@ -1,7 +1,5 @@
 //! Whom a platform is believed: what links, what outranks what, and what a visitor's word can't do.
 
-use std::sync::Arc;
-
 use sidenote::config::Delivery;
 use sidenote::engine::core::rows::decode;
 use sidenote::engine::link::{
@@ -10,7 +8,8 @@ use sidenote::engine::link::{
 use sidenote::ids::{ConversationId, SessionId, SessionKey};
 use sidenote::session::identity::{Basis, Belief, UserIds};
 use sidenote::session::payload::ActionsPayload;
-use sidenote::store::{MemoryStore, Table};
+use sidenote::store::Table;
+use sidenote_tests::fresh_store;
 use sidenote_tests::world::{
     BEGIN, Platform, World, action, batch, ok_after, product, settings, wait, wish,
 };
@@ -25,7 +24,7 @@ const SESSION: Vouched = Vouched { session_id: true, ..NOTHING };
 
 fn believing(belief: Belief) -> World {
     let settings = settings(&Delivery::default()).with_belief("bot", belief);
-    World::start_with(BEGIN, Arc::new(MemoryStore::new()), Platform::new([]), settings)
+    World::start_with(BEGIN, fresh_store(), Platform::new([]), settings)
 }
 
 fn with_ids(user_ids: UserIds) -> World {
@@ -258,7 +257,7 @@ async fn a_verified_person_outranks_whatever_a_visitor_linked_before() {
 async fn what_was_sealed_for_the_claimed_conversation_is_sent_in_its_order() {
     let settings = settings(&Delivery::default());
     let platform = Platform::new([ok_after(1.0)]);
-    let world = World::start_with(BEGIN, Arc::new(MemoryStore::new()), platform, settings);
+    let world = World::start_with(BEGIN, fresh_store(), platform, settings);
     act(&world, "s", "victim", "").await;
     hook(&world, "mallorys", Told { session: "s", ..Told::default() }).await.unwrap();
     let truth = Told { user_id: "victim", vouched: USER, ..Told::default() };

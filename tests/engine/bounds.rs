@@ -11,13 +11,14 @@ use sidenote::ids::{ConversationId, SessionId};
 use sidenote::outbox::attempt::Attempts;
 use sidenote::outbox::note::{NoteKind, Redaction, SentNote};
 use sidenote::outbox::redaction::{Job, Why};
-use sidenote::store::{Change, Group, Key, MemoryStore, Store, Table};
+use sidenote::store::{Change, Group, Key, Store, Table};
+use sidenote_tests::fresh_store;
 use sidenote_tests::world::{
     BEGIN, Platform, World, ok_after, product, settings, settings_with, wait,
 };
 
 fn memory() -> Arc<dyn Store> {
-    Arc::new(MemoryStore::new())
+    fresh_store()
 }
 
 fn erasure(session: &str) -> Erasure {

@@ -7,7 +7,8 @@ use sidenote::config::{DeadHead, Delivery};
 use sidenote::engine::{Decision, NoteRef};
 use sidenote::ids::{SessionId, SessionKey};
 use sidenote::outbox::note::FailureKind;
-use sidenote::store::{MemoryStore, Store, Table};
+use sidenote::store::{Store, Table};
+use sidenote_tests::fresh_store;
 use sidenote_tests::world::{
     Answer, Platform, World, each_sealed, failed, ok_after, product, wait,
 };
@@ -21,7 +22,7 @@ fn hold() -> Delivery {
 }
 
 fn world(script: impl IntoIterator<Item = Answer>, rules: Delivery) -> World {
-    World::start(Arc::new(MemoryStore::new()), Platform::new(script), rules)
+    World::start(fresh_store(), Platform::new(script), rules)
 }
 
 fn note(seq: u64) -> NoteRef {
@@ -75,7 +76,7 @@ async fn dead_letters_that_are_sent_again_go_in_order_before_what_waits() {
 
 #[tokio::test(start_paused = true)]
 async fn a_decision_survives_a_crash() {
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let store: Arc<dyn Store> = fresh_store();
     let platform = Platform::new([refused(), ok_after(3600.0)]);
     let world = World::start(store, platform, Delivery::default());
     acts(&world, &["0"]).await;
@@ -90,7 +91,7 @@ async fn a_decision_survives_a_crash() {
 
 #[tokio::test(start_paused = true)]
 async fn where_the_rules_say_so_a_dead_head_holds_its_lane_over_restarts_until_a_person_decides() {
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let store: Arc<dyn Store> = fresh_store();
     let world = World::start(store, Platform::new([refused()]), each_sealed(hold()));
     acts(&world, &["0"]).await;
     world.link("s", "c").await.unwrap();

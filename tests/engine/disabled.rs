@@ -7,7 +7,8 @@ use sidenote::access::Actor;
 use sidenote::config::{Breaker, Delivery};
 use sidenote::engine::people::{Act, Outcome, PluginSwitch, SwitchError, SwitchTo, audited};
 use sidenote::outbox::note::FailureKind;
-use sidenote::store::{MemoryStore, Store};
+use sidenote::store::Store;
+use sidenote_tests::fresh_store;
 use sidenote_tests::world::{BEGIN, Platform, World, failed, settings, wait};
 
 fn disabled(reason: Option<&str>) -> PluginSwitch {
@@ -20,7 +21,7 @@ fn enabled() -> PluginSwitch {
 }
 
 fn store() -> Arc<dyn Store> {
-    Arc::new(MemoryStore::new())
+    fresh_store()
 }
 
 #[tokio::test(start_paused = true)]

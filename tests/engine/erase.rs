@@ -11,15 +11,15 @@ use sidenote::ids::SessionId;
 use sidenote::outbox::note::{FailureKind, Redaction};
 use sidenote::outbox::redaction::{ErasureId, Why};
 use sidenote::session::payload::ActionsPayload;
-use sidenote::store::{MemoryStore, RedisStore, Store, Table};
+use sidenote::store::{RedisStore, Store, Table};
 use sidenote_tests::world::{
     Answer, Platform, World, action, batch, crashed, each_sealed, embedded, failed, ok_after,
     product, wait,
 };
-use sidenote_tests::{RedisServer, files_with};
+use sidenote_tests::{RedisServer, files_with, fresh_store};
 
 fn memory() -> Arc<dyn Store> {
-    Arc::new(MemoryStore::new())
+    fresh_store()
 }
 
 fn start(script: impl IntoIterator<Item = Answer>) -> World {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use sidenote::config::{Breaker, Delivery};
 use sidenote::engine::{Gate, Settings};
 use sidenote::outbox::note::{FailureKind, LimitScope};
-use sidenote::store::{MemoryStore, Store};
+use sidenote::store::Store;
+use sidenote_tests::fresh_store;
 use sidenote_tests::world::{Answer, Platform, World, failed, limited, ok_after, settings, wait};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -16,7 +17,7 @@ fn engines(n: usize, script: Vec<Answer>, settings: Settings) -> Vec<World> {
     let settings = Arc::new(settings);
     let (gate, platform) = (Gate::new(settings.clone()), Platform::new(script));
     let start = |_| {
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let store: Arc<dyn Store> = fresh_store();
         World::start_through(&gate, store, platform.clone(), settings.clone())
     };
     (0..n).map(start).collect()

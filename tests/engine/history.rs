@@ -14,8 +14,9 @@ use sidenote::engine::feed::{Next, What};
 use sidenote::ids::{SessionId, SessionKey};
 use sidenote::outbox::note::FailureKind;
 use sidenote::session::payload::{ActionsPayload, Payload};
-use sidenote::store::{Change, Group, Key, MemoryStore, Store, Table};
+use sidenote::store::{Change, Group, Key, Store, Table};
 use sidenote_tests::files_with;
+use sidenote_tests::fresh_store;
 use sidenote_tests::world::{
     Answer, BEGIN, Platform, World, action, batch, embedded, failed, ok_after, product, settings,
     wait,
@@ -23,7 +24,7 @@ use sidenote_tests::world::{
 use tokio::task::JoinSet;
 
 fn memory() -> Arc<dyn Store> {
-    Arc::new(MemoryStore::new())
+    fresh_store()
 }
 
 fn keeping(rules: History) -> Settings {

@@ -27,13 +27,14 @@ use std::time::Duration;
 use sidenote::config::Delivery;
 use sidenote::engine::link::{LinkEvent, LinkMode};
 use sidenote::outbox::note::{FailureKind, PostError};
-use sidenote::store::{MemoryStore, Store, Table};
+use sidenote::store::{Store, Table};
+use sidenote_tests::fresh_store;
 use sidenote_tests::world::{
     Answer, Platform, World, crashed, each_sealed, embedded, failed, ok_after, wait, wish,
 };
 
 fn world(script: impl IntoIterator<Item = Answer>, rules: Delivery) -> World {
-    World::start(Arc::new(MemoryStore::new()), Platform::new(script), rules)
+    World::start(fresh_store(), Platform::new(script), rules)
 }
 
 #[tokio::test(start_paused = true)]
@@ -97,7 +98,7 @@ async fn pauses_grow_while_the_plugin_is_away_and_no_attempt_is_burned() {
 
 #[tokio::test(start_paused = true)]
 async fn a_host_that_stops_in_the_middle_of_a_post_leaves_no_crash_mark() {
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let store: Arc<dyn Store> = fresh_store();
     for _ in 0..5 {
         let platform = Platform::new([ok_after(3600.0)]);
         let mut world = World::start(store.clone(), platform, Delivery::default());
@@ -155,7 +156,7 @@ async fn a_move_sends_what_waits_to_the_old_conversation() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lane_longer_than_what_is_in_memory_is_sent_in_order_over_a_crash() {
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let store: Arc<dyn Store> = fresh_store();
     let slow = (0..5).map(|_| ok_after(30.0));
     let world = World::start(store, Platform::new(slow), each_sealed(Delivery::default()));
     world.link("s", "c").await.unwrap();
@@ -197,7 +198,7 @@ async fn no_control_character_of_an_action_or_a_summary_reaches_a_platform_or_a_
     platform.sinks.add(&["sink"]);
     let rules = Delivery::default();
     let settings = sidenote_tests::world::settings_with(&rules, &["bot", "sink"]);
-    let store = Arc::new(MemoryStore::new());
+    let store = fresh_store();
     let world = World::start_with(sidenote_tests::world::BEGIN, store, platform, settings);
     let odd: String = (0..0x20)
         .chain(0x7F..0xA0)

@@ -12,7 +12,8 @@ use sidenote::engine::link::{Identity, LinkCommand, LinkError, LinkMode, Who};
 use sidenote::ids::{ConversationId, SessionId, SessionKey};
 use sidenote::session::identity::Names;
 use sidenote::session::payload::{Action, ActionsPayload, Payload, parse_event};
-use sidenote::store::{Change, Group, Key, MemoryStore, Store, Table};
+use sidenote::store::{Change, Group, Key, Store, Table};
+use sidenote_tests::fresh_store;
 use sidenote_tests::world::{BEGIN, Platform, World, action, batch, product, settings, wait, wish};
 use tokio::task::JoinSet;
 
@@ -35,7 +36,7 @@ const NOBODIES: [&str; 14] = [
 ];
 
 fn start() -> World {
-    on(Arc::new(MemoryStore::new()))
+    on(fresh_store())
 }
 
 fn on(store: Arc<dyn Store>) -> World {
@@ -146,7 +147,7 @@ async fn numbers_that_name_nobody_name_nobody_either() {
 async fn what_the_operator_lists_names_nobody_and_what_is_taken_off_somebody() {
     let names = Names::default().with_list(["demo"], ["guest"]);
     let settings = settings(&Delivery::default()).with_names(names);
-    let store = Arc::new(MemoryStore::new());
+    let store = fresh_store();
     let world = World::start_with(BEGIN, store, Platform::new([]), settings);
     world.take(ActionsPayload { email: None, ..named("a", "demo") }).await;
     world.take(ActionsPayload { email: None, ..named("b", "guest") }).await;
@@ -206,7 +207,7 @@ async fn what_a_platform_tells_of_nobody_teaches_nothing() {
 async fn rows_that_an_earlier_version_stored_under_nobody_link_nobody() {
     // Such a version took every value: the operator's list is empty but for this.
     let before = Names::default().with_list([], ["undefined"]);
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let store: Arc<dyn Store> = fresh_store();
     let settings = settings(&Delivery::default()).with_history(History::default());
     let old = settings.clone().with_names(before);
     let world = World::start_with(BEGIN, store.clone(), Platform::new([]), old);
@@ -236,7 +237,7 @@ async fn rows_that_an_earlier_version_stored_under_nobody_link_nobody() {
 /// What a hand that isn't ours put into the store.
 #[tokio::test(start_paused = true)]
 async fn an_owner_that_is_nobody_keeps_nobody_out() {
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let store: Arc<dyn Store> = fresh_store();
     let group = Group("bot".into(), "c".into());
     let owner = json!({"key": {"product": "p", "session": "old"}, "user_id": "undefined",
         "email": null, "since": 0});

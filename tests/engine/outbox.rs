@@ -6,13 +6,14 @@ use std::time::Duration;
 use sidenote::config::Delivery;
 use sidenote::engine::core::rows::decode;
 use sidenote::outbox::note::{Crash, FailureKind, PostError};
-use sidenote::store::{MemoryStore, Store, Table};
+use sidenote::store::{Store, Table};
+use sidenote_tests::fresh_store;
 use sidenote_tests::world::{
     Answer, BEGIN, Platform, World, crashed, failed, ok_after, settings, wait,
 };
 
 fn memory() -> Arc<dyn Store> {
-    Arc::new(MemoryStore::new())
+    fresh_store()
 }
 
 async fn one_note(world: &World) -> String {

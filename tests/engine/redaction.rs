@@ -9,11 +9,12 @@ use sidenote::outbox::note::{
     Crash, Failure, FailureKind, LimitScope, PostError, Posted, Redaction, Sent,
 };
 use sidenote::outbox::redaction::{Job, State};
-use sidenote::store::{MemoryStore, Store, Table};
+use sidenote::store::{Store, Table};
+use sidenote_tests::fresh_store;
 use sidenote_tests::world::{BEGIN, Platform, RedactionAnswer, World, settings, wait};
 
 fn memory() -> Arc<dyn Store> {
-    Arc::new(MemoryStore::new())
+    fresh_store()
 }
 
 fn refused(kind: FailureKind) -> RedactionAnswer {

@@ -17,7 +17,8 @@ use sidenote::replies::answer::HandOver;
 use sidenote::replying::Replying;
 use sidenote::rules::Reply;
 use sidenote::session::turn::Meaning;
-use sidenote::store::{MemoryStore, Store, Table};
+use sidenote::store::{Store, Table};
+use sidenote_tests::fresh_store;
 use sidenote_tests::world::{BEGIN, Platform, World, wait};
 use tokio::task::JoinSet;
 
@@ -84,7 +85,7 @@ impl Desk {
 
 /// A world of which session `s` did something and is linked to the conversation `c`.
 async fn begin(rules: Reply) -> World {
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let store: Arc<dyn Store> = fresh_store();
     let world = World::start_with(BEGIN, store, Platform::new([]), settings(rules));
     world.act("s", "opened billing").await;
     world.link("s", "c").await.expect("a link");
@@ -250,7 +251,7 @@ async fn a_question_that_the_model_refuses_goes_to_people_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn about_whom_nothing_is_known_the_model_isnt_asked() {
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let store: Arc<dyn Store> = fresh_store();
     let world = World::start_with(BEGIN, store, Platform::new([]), settings(Reply::default()));
     world.link("s", "c").await.expect("a link");
     let desk = Desk::start(BEGIN, &world, |_| (0.0, Ok("Hello.")));

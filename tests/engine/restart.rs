@@ -6,7 +6,8 @@ use std::time::Duration;
 use sidenote::config::{Delivery, Product};
 use sidenote::engine::Settings;
 use sidenote::outbox::note::FailureKind;
-use sidenote::store::{MemoryStore, Store, Table};
+use sidenote::store::{Store, Table};
+use sidenote_tests::fresh_store;
 use sidenote_tests::world::{
     BEGIN, Platform, World, crashed, failed, ok_after, product, settings, wait,
 };
@@ -113,5 +114,5 @@ async fn what_expires_with_its_session_is_counted_as_dropped() {
 }
 
 fn store() -> Arc<dyn Store> {
-    Arc::new(MemoryStore::new())
+    fresh_store()
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use sidenote::config::{Breaker, Delivery, History, Product};
 use sidenote::engine::{Closed, Settings, Unchanged};
 use sidenote::outbox::note::FailureKind;
-use sidenote::store::{MemoryStore, Store, Table};
+use sidenote::store::{Store, Table};
+use sidenote_tests::fresh_store;
 use sidenote_tests::world::{
     BEGIN, Platform, World, action, batch, failed, ok_after, product, settings, wait,
 };
@@ -15,7 +16,7 @@ use sidenote_tests::world::{
 const PATIENCE: Duration = Duration::from_secs(1);
 
 fn memory() -> Arc<dyn Store> {
-    Arc::new(MemoryStore::new())
+    fresh_store()
 }
 
 fn slow() -> Delivery {

@@ -8,13 +8,14 @@ use sidenote::engine::Summary;
 use sidenote::engine::link::LinkMode;
 use sidenote::outbox::note::{FailureKind, NoteKind};
 use sidenote::session::state::Summarized;
-use sidenote::store::{MemoryStore, Store, Table};
+use sidenote::store::{Store, Table};
+use sidenote_tests::fresh_store;
 use sidenote_tests::world::{
     Answer, Platform, World, action, batch, embedded, failed, ok_after, wait, wish,
 };
 
 fn memory() -> Arc<dyn Store> {
-    Arc::new(MemoryStore::new())
+    fresh_store()
 }
 
 fn start(script: impl IntoIterator<Item = Answer>) -> World {

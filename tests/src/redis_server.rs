@@ -92,6 +92,16 @@ impl RedisServer {
             && (answer.starts_with(b"+PONG") || answer.starts_with(b"-NOAUTH"))
     }
 
+    /// Its port.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Whether it was started and not ended since.
+    pub(crate) fn runs(&self) -> bool {
+        self.child.is_some()
+    }
+
     /// Its address.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)

@@ -1,8 +1,10 @@
 //! The Redis store against a real server.
 
+mod cluster;
 mod hosts;
 mod lease;
 mod outage;
+mod partition;
 mod relay;
 mod rights;
 mod rows;

@@ -14,7 +14,7 @@ use crate::rules::{Rule, Rules};
 use crate::time::{Moment, Times};
 
 /// Their table.
-pub const TABLE: &str = "message";
+pub const TABLE: &str = "told";
 
 /// The messages of a partition to others.
 #[derive(Debug)]

@@ -112,7 +112,9 @@ impl Engine {
         let state = match error {
             StoreError::Away(_) => StoreState::Away,
             StoreError::Refused(_) => StoreState::Refused,
-            StoreError::Full(_) | StoreError::Fatal(_) => return Err(error.into()),
+            StoreError::Full(_) | StoreError::Lost(_) | StoreError::Fatal(_) => {
+                return Err(error.into());
+            }
         };
         let refused = state == StoreState::Refused;
         if self.state.get() != state {

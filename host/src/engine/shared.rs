@@ -68,7 +68,7 @@ impl Shared {
         let ids: Vec<SessionId> = fresh.iter().map(|key| key.session.clone()).collect();
         let stored = match self.snapshots.read(&ids).await {
             Ok(stored) => stored,
-            Err(error @ StoreError::Away(_)) => return Err(error),
+            Err(error @ (StoreError::Away(_) | StoreError::Lost(_))) => return Err(error),
             // Whatever stands under autoplay-sdk's keys, it stops nothing of ours.
             Err(
                 StoreError::Full(error) | StoreError::Refused(error) | StoreError::Fatal(error),

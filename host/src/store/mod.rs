@@ -10,7 +10,8 @@ mod memory;
 mod redis;
 
 pub use self::redis::{
-    OpenError as RedisOpenError, RedisStore, SharedServer, Warning as RedisWarning,
+    Beside, OpenError as RedisOpenError, Owner, PartitionStore, RedisStore, SharedServer,
+    Warning as RedisWarning,
 };
 pub use embedded::{Disk, EmbeddedStore, FORMAT, FileReport, OpenError, inspect};
 pub use journal::{Journal, JournalError};
@@ -41,9 +42,35 @@ pub enum StoreError {
         see = See::RedisRefused
     )]
     Refused(String),
+    /// Somebody else has the rows now, or the server has others. Nothing is stored through this store any more: its
+    /// engine ends, and with it whatever else it works for.
+    #[error(
+        "store: {0}. This host has ended its work with these rows; start it again to have it go on from what is stored"
+    )]
+    Lost(Lost),
     /// It can't be said whether the last commit was stored. The process must end and start again.
     #[error("store: {0}. The process must be restarted; check the disk")]
     Fatal(String),
+}
+
+/// Why a host must not write any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Lost {
+    /// Another host, or another start of this one, has the lease.
+    #[error(
+        "another host has taken over (epoch {stored}, this one's is {own}); nothing more is stored by this one"
+    )]
+    TakenOver {
+        /// In which epoch this one wrote.
+        own: u64,
+        /// In which epoch the other one has it.
+        stored: u64,
+    },
+    /// The server has less than it acknowledged.
+    #[error(
+        "the Redis server came back without commits that it had acknowledged; what it has is what counts"
+    )]
+    ByServer,
 }
 
 /// Why there is no copy of the store. It goes on as it was.

@@ -1,13 +1,13 @@
 //! Crashes, traps, a plugin that can't be loaded, a breaker.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use sidenote::config::{Breaker, Delivery};
 use sidenote::engine::erase::{Erased, Erasure, Subject};
 use sidenote::outbox::note::{FailureKind, Sent};
 use sidenote::session::payload::ActionsPayload;
-use sidenote::store::{MemoryStore, Table};
+use sidenote::store::Table;
+use sidenote_tests::fresh_store;
 use sidenote_tests::world::{
     BEGIN, Platform, World, action, batch, embedded, product, settings_with, wait,
 };
@@ -51,7 +51,7 @@ async fn after_a_kill_everything_is_there_and_what_was_in_flight_comes_again_und
 
 #[tokio::test(start_paused = true)]
 async fn an_ordered_stop_counts_as_no_crash() {
-    let store = Arc::new(MemoryStore::new());
+    let store = fresh_store();
     let platform = Platform::new([]);
     for _ in 0..5 {
         platform.sinks.script("sink", [after(1000.0)]);
@@ -100,7 +100,7 @@ async fn what_can_not_be_delivered_for_a_day_is_given_up() {
 
 #[tokio::test(start_paused = true)]
 async fn a_sink_that_can_not_be_loaded_misses_nothing_across_a_restart_too() {
-    let store = Arc::new(MemoryStore::new());
+    let store = fresh_store();
     let platform = Platform::new([]);
     let world = start(store.clone(), &["sink"], &Delivery::default(), platform.clone());
     world.act("s", "a").await;
@@ -138,7 +138,7 @@ async fn a_sink_that_is_away_is_asked_by_one_call_at_a_time_and_burns_no_attempt
     let platform = Platform::new([]);
     platform.sinks.add(&["sink"]);
     platform.sinks.script("sink", (0..10_000).map(|_| unavailable()));
-    let world = World::start_with(BEGIN, Arc::new(MemoryStore::new()), platform.clone(), settings);
+    let world = World::start_with(BEGIN, fresh_store(), platform.clone(), settings);
     for n in numbers(0..100) {
         world.act(&format!("s{n}"), &n).await;
     }

@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use sidenote::config::Delivery;
 use sidenote::outbox::note::{Crash, Failure, FailureKind, LimitScope, PostError, Sent};
-use sidenote::store::{MemoryStore, Store};
+use sidenote::store::Store;
+use sidenote_tests::fresh_store;
 use sidenote_tests::sinks::SinkAnswer;
 use sidenote_tests::world::{BEGIN, Platform, World, settings_with};
 
 /// A world whose product has these plugins; those named `sink…` are sinks, the others write.
 fn world(plugins: &[&str], rules: &Delivery) -> World {
-    start(Arc::new(MemoryStore::new()), plugins, rules, Platform::new([]))
+    start(fresh_store(), plugins, rules, Platform::new([]))
 }
 
 fn start(

@@ -1,14 +1,14 @@
 //! Random lives: whatever sinks answer and however often the host is killed, each sink has everything, in
 //! order.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sidenote::config::Delivery;
 use sidenote::outbox::note::{Crash, FailureKind, PostError, Sent};
-use sidenote::store::{MemoryStore, Table};
+use sidenote::store::Table;
+use sidenote_tests::fresh_store;
 use sidenote_tests::sinks::SinkAnswer;
 use sidenote_tests::world::{BEGIN, Platform, World, settings_with, wait};
 
@@ -45,7 +45,7 @@ async fn live(seed: u64) {
         max_attempts: 1000,
         ..Delivery::default()
     };
-    let store = Arc::new(MemoryStore::new());
+    let store = fresh_store();
     let platform = Platform::new([]);
     platform.sinks.add(&SINKS);
     let begin = |at: f64| {

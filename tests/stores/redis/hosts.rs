@@ -65,7 +65,7 @@ fn partition_of(session: u64) -> Partition {
 }
 
 async fn open(config: &config::Redis) -> Arc<SharedServer> {
-    let tables = ["log", "message", "seen", "claim", "directory"];
+    let tables = ["log", "told", "seen", "claim", "directory"];
     Arc::new(SharedServer::open(config, LEASE, &tables).await.unwrap())
 }
 

@@ -2,12 +2,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sidenote::store::{RedisStore, Store, StoreError, Table};
+use sidenote::store::{Lost, RedisStore, Store, StoreError, Table};
 use sidenote_tests::{DEADLINE, RedisServer, eventually};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::{client, held, put, row, rows, send};
+
+fn is_lost(result: Result<(), StoreError>) -> Lost {
+    match result {
+        Err(StoreError::Lost(lost)) => lost,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn is_taken_over(result: Result<(), StoreError>) {
+    let lost = is_lost(result);
+    assert!(matches!(lost, Lost::TakenOver { .. }), "{lost}");
+}
 
 fn is_fatal(result: Result<(), StoreError>, words: &str) {
     match result {
@@ -95,8 +107,8 @@ async fn a_host_that_was_taken_over_changes_nothing_any_more() {
     let second = held(&server.config()).await;
     second.commit(row(1, "second")).await.unwrap();
 
-    is_fatal(first.commit(row(1, "stale")).await, "another host has taken over");
-    is_fatal(first.commit(row(2, "stale")).await, "another host has taken over");
+    is_taken_over(first.commit(row(1, "stale")).await);
+    is_taken_over(first.commit(row(2, "stale")).await);
     assert_eq!(rows(&second).await.unwrap(), [(1, "second".to_owned())]);
     // Nor does it give back what isn't its own.
     first.release().await;
@@ -210,7 +222,7 @@ async fn a_server_that_lost_acknowledged_commits_ends_the_host() {
                 other => break other,
             }
         };
-        is_fatal(outcome, "came back without commits");
+        assert_eq!(is_lost(outcome), Lost::ByServer);
         let left: Vec<_> =
             snapshot.then(|| (1, "before the snapshot".to_owned())).into_iter().collect();
         assert_eq!(rows(&store).await.unwrap(), left);
@@ -229,7 +241,7 @@ async fn a_host_from_before_the_server_lost_everything_changes_nothing() {
         second.commit(row(1, "second")).await.unwrap();
     }
     for _ in 0..6 {
-        is_fatal(first.commit(row(1, "stale")).await, "another host has taken over");
+        is_taken_over(first.commit(row(1, "stale")).await);
     }
     assert_eq!(rows(&second).await.unwrap(), [(1, "second".to_owned())]);
 }

@@ -167,7 +167,7 @@ async fn all_keys_of_a_session_are_in_one_slot() {
 }
 
 /// The slot of a key, as the cluster specification has it: CRC16 (XMODEM) of the hash tag.
-fn slot(key: &str) -> u16 {
+pub(super) fn slot(key: &str) -> u16 {
     let tag = key.split_once('{').and_then(|(_, behind)| behind.split_once('}'));
     let hashed = tag.map(|(tag, _)| tag).filter(|tag| !tag.is_empty()).unwrap_or(key);
     let crc = hashed.bytes().fold(0u16, |crc, byte| {

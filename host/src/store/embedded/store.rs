@@ -270,9 +270,10 @@ impl Shared {
             .map_err(|refused| failed(refused.while_running()))?;
         fresh.run(|to| rows::copy(&reading, to)).map_err(|error| match error {
             StoreError::Full(cause) => BackupError::Full(cause),
-            error @ (StoreError::Away(_) | StoreError::Refused(_) | StoreError::Fatal(_)) => {
-                failed(error)
-            }
+            error @ (StoreError::Away(_)
+            | StoreError::Refused(_)
+            | StoreError::Lost(_)
+            | StoreError::Fatal(_)) => failed(error),
         })?;
         drop(fresh);
         Ok(file)
@@ -333,18 +334,21 @@ impl Shared {
     /// Lets go of the file after a failure: until it is opened again, or for ever.
     fn give_up(&self, error: StoreError) -> StoreError {
         let mut state = self.file.write().unwrap_or_else(PoisonError::into_inner);
-        match &error {
+        let cause = match &error {
             StoreError::Full(_) => {
                 // Another call may have opened it again since.
                 if matches!(&*state, State::Open(file) if file.has_failed()) {
                     *state = State::Closed;
                 }
+                return error;
             }
             StoreError::Fatal(cause) | StoreError::Away(cause) | StoreError::Refused(cause) => {
-                if !matches!(&*state, State::Failed(_)) {
-                    *state = State::Failed(cause.clone());
-                }
+                cause.clone()
             }
+            StoreError::Lost(lost) => lost.to_string(),
+        };
+        if !matches!(&*state, State::Failed(_)) {
+            *state = State::Failed(cause);
         }
         error
     }

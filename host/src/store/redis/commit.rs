@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use redis::Script;
 
-use super::keys::{self, Keys};
+use super::keys::{self, Keys, Places as _};
 use super::lease;
 use super::server::Server;
-use crate::store::{Change, Group, StoreError, Table};
+use crate::store::{Change, Group, Lost, StoreError, Table};
 
 /// The server closes the connection at 1,048,576 arguments; a row takes two, a group five.
 const MAX_ARGUMENTS: usize = 1_000_000;
@@ -104,11 +104,11 @@ impl Committer {
                 held.acknowledged = held.seq;
                 Ok(())
             }
-            TAKEN_OVER => Err(StoreError::Fatal(lease::taken_over(held.epoch, stored))),
+            TAKEN_OVER => Err(StoreError::Lost(Lost::TakenOver { own: held.epoch, stored })),
             STALE => Err(StoreError::Away(
                 "the Redis server has a later commit of this host than this one".to_owned(),
             )),
-            LOST => Err(StoreError::Fatal(lease::LOST.to_owned())),
+            LOST => Err(StoreError::Lost(Lost::ByServer)),
             other => Err(StoreError::Fatal(format!("the script of a commit answers {other}"))),
         }
     }

@@ -82,6 +82,8 @@ pub(super) enum Failure {
     Timeout(Duration),
     /// The server's, or the connection's.
     Error(RedisError),
+    /// A cluster moves what was asked for from node to node, or lacks one, and went on doing so for as long as was waited.
+    Moving(RedisError),
 }
 
 impl Failure {
@@ -90,6 +92,8 @@ impl Failure {
     pub(super) fn is_of_the_line(&self) -> bool {
         match self {
             Self::Timeout(_) => true,
+            // The client looks around by itself.
+            Self::Moving(_) => false,
             // A login that was refused is tried on a new line only.
             Self::Error(error) => {
                 matches!(
@@ -103,6 +107,12 @@ impl Failure {
         }
     }
 
+    /// Whether the server doesn't know the script that was called by its hash.
+    pub(super) fn is_of_the_script(&self) -> bool {
+        let Self::Error(error) = self else { return false };
+        error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
+    }
+
     /// What is known of the rows.
     pub(super) fn into_store_error(self) -> StoreError {
         match self {
@@ -110,6 +120,9 @@ impl Failure {
                 StoreError::Away(format!("the Redis server didn't answer within {timeout:?}"))
             }
             Self::Error(error) => store_error(&error),
+            Self::Moving(error) => {
+                StoreError::Away(format!("the Redis Cluster: {}", plain(&error)))
+            }
         }
     }
 
@@ -125,7 +138,9 @@ impl Failure {
             Self::Error(error) if Nature::of(&error) == Nature::Lasting => {
                 OpenError::Refused { server, cause: plain(&error) }
             }
-            Self::Error(error) => OpenError::Unreachable { server, cause: plain(&error) },
+            Self::Error(error) | Self::Moving(error) => {
+                OpenError::Unreachable { server, cause: plain(&error) }
+            }
         }
     }
 }
@@ -253,6 +268,8 @@ mod tests {
                 StoreError::Away(_) => nature == Nature::Passing,
                 StoreError::Refused(_) => nature == Nature::Lasting,
                 StoreError::Fatal(_) => nature == Nature::Final,
+                // No answer of a server's says it: a commit's epoch does.
+                StoreError::Lost(_) => false,
             };
             assert!(fits, "{error}");
         }

@@ -5,6 +5,15 @@ use std::fmt::Write as _;
 use crate::ids::SessionId;
 use crate::store::{Group, Table};
 
+/// Where a layout puts rows.
+pub(super) trait Places: Send + Sync {
+    /// The groups of a table: a sorted set of [`member`]s, all scores 0.
+    fn index(&self, table: Table) -> String;
+
+    /// The rows of a group: a hash, number to value.
+    fn rows(&self, table: Table, group: &Group) -> String;
+}
+
 /// The names of one namespace.
 #[derive(Clone)]
 pub(super) struct Keys {
@@ -25,14 +34,14 @@ impl Keys {
     pub(super) fn fence(&self) -> String {
         format!("{}:fence", self.namespace)
     }
+}
 
-    /// The groups of a table.
-    pub(super) fn index(&self, table: Table) -> String {
+impl Places for Keys {
+    fn index(&self, table: Table) -> String {
         format!("{}:index:{}", self.namespace, name(table))
     }
 
-    /// The rows of a group.
-    pub(super) fn rows(&self, table: Table, Group(first, second): &Group) -> String {
+    fn rows(&self, table: Table, Group(first, second): &Group) -> String {
         let mut key = format!("{}:{{", self.namespace);
         escape(&mut key, first);
         key.push('|');
@@ -51,7 +60,8 @@ pub(super) fn snapshot(session: &SessionId) -> String {
 /// What a namespace must not begin with: autoplay-sdk's keys begin so.
 pub(super) const SNAPSHOTS: &str = "autoplay:session_state";
 
-fn name(table: Table) -> &'static str {
+/// What a table is called in keys.
+pub(super) fn name(table: Table) -> &'static str {
     match table {
         Table::Session => "session",
         Table::Open => "open",

@@ -7,7 +7,7 @@ use redis::Script;
 use super::keys::Keys;
 use super::server::Server;
 use crate::see::See;
-use crate::store::StoreError;
+use crate::store::{Lost, StoreError};
 
 /// A host that shows no sign of life for so long is taken over.
 pub(super) const LEASE: Duration = Duration::from_secs(10);
@@ -89,7 +89,11 @@ impl Lease {
                     }
                     away = true;
                 }
-                Err(error @ (StoreError::Refused(_) | StoreError::Fatal(_))) => return Err(error),
+                Err(
+                    error @ (StoreError::Refused(_) | StoreError::Lost(_) | StoreError::Fatal(_)),
+                ) => {
+                    return Err(error);
+                }
             }
             tokio::time::sleep(STANDBY).await;
         }
@@ -106,9 +110,11 @@ impl Lease {
                 Ok((true, _)) => away = false,
                 // The next commit ends this host.
                 Ok((false, stored)) => {
-                    let why =
-                        if stored < epoch { LOST.to_owned() } else { taken_over(epoch, stored) };
-                    tracing::error!("store: redis: {why}");
+                    let lost = match stored < epoch {
+                        true => Lost::ByServer,
+                        false => Lost::TakenOver { own: epoch, stored },
+                    };
+                    tracing::error!("store: redis: {lost}");
                     return;
                 }
                 Err(error) => {
@@ -133,17 +139,6 @@ impl Lease {
         }
     }
 }
-
-/// Why a host of `epoch` must not write where another one holds the lease as the `stored`th.
-pub(super) fn taken_over(epoch: u64, stored: u64) -> String {
-    format!(
-        "another host has taken over (epoch {stored}, this one's is {epoch}); nothing more is stored by \
-         this one"
-    )
-}
-
-/// Why a host must not write to a server that has less than it acknowledged.
-pub(super) const LOST: &str = "the Redis server came back without commits that it had acknowledged; what it has is what counts";
 
 pub(super) fn millis() -> u64 {
     LEASE.as_millis() as u64

@@ -28,12 +28,14 @@ mod commit;
 mod failure;
 mod keys;
 mod lease;
+mod line;
 mod needs;
+mod reading;
 mod rows;
 mod server;
 mod snapshots;
 
 pub use checks::Warning;
-pub use cluster::SharedServer;
+pub use cluster::{Beside, Owner, PartitionStore, SharedServer};
 pub use failure::OpenError;
 pub use rows::RedisStore;

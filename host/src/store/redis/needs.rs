@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::keys::{self, Keys};
+use super::keys::{self, Keys, Places as _};
 use crate::config;
 use crate::ids::SessionId;
 use crate::store::{Group, Table};
@@ -123,7 +123,9 @@ mod tests {
             sent.extend(quoted(script, "redis.call(", '\''));
             sent.extend(quoted(script, "redis.pcall(", '\''));
         }
-        for source in [include_str!("rows.rs"), include_str!("snapshots.rs")] {
+        for source in
+            [include_str!("reading.rs"), include_str!("rows.rs"), include_str!("snapshots.rs")]
+        {
             sent.extend(quoted(source, "cmd(", '"'));
         }
         assert!(sent.len() > 20, "{sent:?}");

@@ -2,25 +2,20 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use redis::{cmd, pipe};
+use redis::cmd;
 use tokio::task::JoinSet;
 
 use super::checks::{self, Warning};
 use super::commit::Committer;
 use super::failure::OpenError;
-use super::keys::{self, Keys};
+use super::keys::Keys;
 use super::lease::Lease;
+use super::reading;
 use super::server::Server;
 use super::snapshots::SharedSnapshots;
 use crate::clock::Timestamp;
 use crate::config;
 use crate::store::{Change, Group, Key, Rows, Snapshots, Store, StoreError, Table};
-
-/// Groups that are asked for at once.
-const PAGE: usize = 256;
-
-/// Space that must be there again after the memory was full, in bytes, where the server has that much.
-const RESERVE: u64 = 8 << 20;
 
 /// A store on a Redis server. Nothing is written before [`Store::hold`].
 pub struct RedisStore {
@@ -81,79 +76,12 @@ impl RedisStore {
         let (seconds, micros): (u64, u64) = self.server.query(&cmd("TIME")).await?;
         Ok(Timestamp::from_secs_f64(seconds as f64 + micros as f64 / 1e6))
     }
-
-    /// The numbers of the rows of each group.
-    async fn numbers(&self, table: Table, groups: &[Group]) -> Result<Vec<Vec<u64>>, StoreError> {
-        let mut asked = pipe();
-        for group in groups {
-            asked.cmd("HKEYS").arg(self.keys.rows(table, group));
-        }
-        let mut numbers: Vec<Vec<u64>> = self.server.query_all(&asked).await?;
-        for of_group in &mut numbers {
-            of_group.sort_unstable();
-        }
-        Ok(numbers)
-    }
-
-    /// These rows, without those that have gone.
-    async fn values(
-        &self,
-        table: Table,
-        wanted: &[(Group, Vec<u64>)],
-    ) -> Result<Vec<(Key, Vec<u8>)>, StoreError> {
-        let mut asked = pipe();
-        for (group, numbers) in wanted {
-            asked.cmd("HMGET").arg(self.keys.rows(table, group)).arg(numbers);
-        }
-        let values: Vec<Vec<Option<Vec<u8>>>> = self.server.query_all(&asked).await?;
-        let mut rows = Vec::new();
-        for ((group, numbers), values) in wanted.iter().zip(values) {
-            for (&number, value) in numbers.iter().zip(values) {
-                let key = Key { table, group: group.clone(), number };
-                rows.extend(value.map(|value| (key, value)));
-            }
-        }
-        Ok(rows)
-    }
-
-    /// The groups of `table` behind `after`, up to [`PAGE`] of them.
-    async fn groups(
-        &self,
-        table: Table,
-        after: Option<&Group>,
-        limit: usize,
-    ) -> Result<Vec<Group>, StoreError> {
-        let from = match after {
-            None => b"-".to_vec(),
-            Some(group) => [b"(".to_vec(), keys::member(group)].concat(),
-        };
-        let mut asked = cmd("ZRANGE");
-        asked.arg(self.keys.index(table)).arg(from).arg("+").arg("BYLEX");
-        asked.arg("LIMIT").arg(0).arg(limit.min(PAGE));
-        let members: Vec<Vec<u8>> = self.server.query(&asked).await?;
-        let groups = members.iter().map(|member| keys::group(member)).collect::<Option<_>>();
-        groups.ok_or_else(|| {
-            StoreError::Fatal("an index on the Redis server holds what is no group".to_owned())
-        })
-    }
 }
 
 #[async_trait::async_trait]
 impl Store for RedisStore {
     async fn load(&self, table: Table, groups: &[Group]) -> Result<Vec<Rows>, StoreError> {
-        let mut loaded = Vec::with_capacity(groups.len());
-        for page in groups.chunks(PAGE) {
-            let mut asked = pipe();
-            for group in page {
-                asked.cmd("HGETALL").arg(self.keys.rows(table, group));
-            }
-            let mut rows: Vec<Rows> = self.server.query_all(&asked).await?;
-            for of_group in &mut rows {
-                of_group.sort_unstable_by_key(|(number, _)| *number);
-            }
-            loaded.append(&mut rows);
-        }
-        Ok(loaded)
+        reading::load(&self.server, &self.keys, table, groups).await
     }
 
     async fn scan(
@@ -162,40 +90,7 @@ impl Store for RedisStore {
         after: Option<Key>,
         limit: usize,
     ) -> Result<Vec<(Key, Vec<u8>)>, StoreError> {
-        let mut scanned = Vec::new();
-        // The group of `after` may have rows behind it.
-        let (mut groups, mut behind) = match after {
-            None => (self.groups(table, None, limit).await?, None),
-            Some(key) => (vec![key.group], Some(key.number)),
-        };
-        while scanned.len() < limit
-            && let Some(last) = groups.last().cloned()
-        {
-            let mut wanted = Vec::new();
-            let mut room = limit - scanned.len();
-            for (group, mut numbers) in groups.iter().zip(self.numbers(table, &groups).await?) {
-                if let Some(number) = behind.take() {
-                    numbers.retain(|&of_group| of_group > number);
-                }
-                numbers.truncate(room);
-                room -= numbers.len();
-                if !numbers.is_empty() {
-                    wanted.push((group.clone(), numbers));
-                }
-            }
-            if !wanted.is_empty() {
-                scanned.append(&mut self.values(table, &wanted).await?);
-            }
-            // Where rows went while they were read, those behind them come in their place.
-            groups = match wanted.pop() {
-                Some((group, numbers)) if room == 0 && scanned.len() < limit => {
-                    behind = numbers.last().copied();
-                    vec![group]
-                }
-                _ => self.groups(table, Some(&last), limit).await?,
-            };
-        }
-        Ok(scanned)
+        reading::scan(&self.server, &self.keys, table, after, limit).await
     }
 
     async fn commit(&self, changes: Arc<[Change]>) -> Result<(), StoreError> {
@@ -224,12 +119,7 @@ impl Store for RedisStore {
         let Ok(info) = self.server.query::<String>(cmd("INFO").arg("memory")).await else {
             return false;
         };
-        let bytes = |field: &str| {
-            let line = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-            line.and_then(|value| value.trim().parse::<u64>().ok()).unwrap_or(0)
-        };
-        let limit = bytes("maxmemory");
-        limit == 0 || bytes("used_memory") + RESERVE.min(limit / 16) < limit
+        reading::has_room(&info)
     }
 
     fn snapshots(&self) -> Option<Arc<dyn Snapshots>> {

@@ -3,21 +3,18 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::io::tcp::TcpSettings;
 use redis::{
     Client, Cmd, ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError,
-    ScriptInvocation,
+    ScriptInvocation, cmd,
 };
 
 use super::failure::{Failure, OpenError, plain};
 use super::keys::SNAPSHOTS;
+use super::line::{self, Connection, Way};
 use super::needs;
 use crate::config;
 use crate::store::StoreError;
-
-/// Commands that wait to be written while the server reads nothing. A commit can be 8 MiB.
-const WAITING_COMMANDS: usize = 4;
 
 /// A large commit has this much longer per MiB.
 const PER_MIB: Duration = Duration::from_millis(250);
@@ -25,7 +22,7 @@ const PER_MIB: Duration = Duration::from_millis(250);
 /// The connection to the server. Cloning shares it.
 #[derive(Clone)]
 pub(super) struct Server {
-    client: Client,
+    way: Way,
     line: Arc<RwLock<Line>>,
     timeout: Duration,
 }
@@ -33,7 +30,7 @@ pub(super) struct Server {
 /// The connection of the moment.
 #[derive(Clone)]
 struct Line {
-    connection: ConnectionManager,
+    connection: Connection,
     /// How many there were before.
     number: u64,
 }
@@ -48,22 +45,38 @@ impl Server {
         let name = info.addr().to_string();
         crate::tls::install_provider();
         let client = Client::open(info).map_err(|error| OpenError::Address(plain(&error)))?;
-        let settings = settings(config.timeout);
-        let connecting = ConnectionManager::new_with_config(client.clone(), settings);
-        let connected = tokio::time::timeout(config.timeout, connecting).await;
-        let connection = match connected {
-            Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => {
-                return Err(Failure::Error(error).into_open_error(name, &needs::line(config)));
-            }
-            Err(_) => {
-                let failure = Failure::Timeout(config.timeout);
-                return Err(failure.into_open_error(name, &needs::line(config)));
-            }
-        };
-        let line = Arc::new(RwLock::new(Line { connection, number: 0 }));
-        let server = Self { client, line, timeout: config.timeout };
+        let server = Self::reach(Way::One(Box::new(client)), config, &name).await?;
         Ok((server, name))
+    }
+
+    /// As [`Server::connect`], and where the server is a node of a cluster, to all of that.
+    pub(super) async fn connect_any(config: &config::Redis) -> Result<(Self, String), OpenError> {
+        let (one, name) = Self::connect(config).await?;
+        let refused =
+            |failure: Failure| failure.into_open_error(name.clone(), &needs::line(config));
+        let about: String = one.ask(cmd("INFO").arg("cluster")).await.map_err(refused)?;
+        if !about.lines().any(|line| line.trim() == "cluster_enabled:1") {
+            return Ok((one, name));
+        }
+        let told: String = one.ask(cmd("CLUSTER").arg("NODES")).await.map_err(refused)?;
+        let nodes = line::nodes(&connection_info(config)?, &told);
+        let way = nodes.and_then(|nodes| Way::to_cluster(nodes, config.timeout));
+        let way = way.map_err(|error| OpenError::Address(plain(&error)))?;
+        let all = Self::reach(way, config, &name).await?;
+        Ok((all, name))
+    }
+
+    async fn reach(way: Way, config: &config::Redis, name: &str) -> Result<Self, OpenError> {
+        let timeout = config.timeout;
+        let failure = match tokio::time::timeout(timeout, way.connect(timeout)).await {
+            Ok(Ok(connection)) => {
+                let line = Arc::new(RwLock::new(Line { connection, number: 0 }));
+                return Ok(Self { way, line, timeout });
+            }
+            Ok(Err(error)) => Failure::Error(error),
+            Err(_) => Failure::Timeout(timeout),
+        };
+        Err(failure.into_open_error(name.to_owned(), &needs::line(config)))
     }
 
     /// One command.
@@ -92,9 +105,23 @@ impl Server {
         call: &ScriptInvocation<'_>,
         bytes: usize,
     ) -> Result<T, StoreError> {
-        let timeout = self.timeout + PER_MIB * u32::try_from(bytes >> 20).unwrap_or(u32::MAX);
         let asking = async |connection: &mut _| call.invoke_async(connection).await;
-        self.within(timeout, asking).await.map_err(Failure::into_store_error)
+        self.within(self.patience(bytes), asking).await.map_err(Failure::into_store_error)
+    }
+
+    /// How long a command of so many bytes may take.
+    fn patience(&self, bytes: usize) -> Duration {
+        self.timeout + PER_MIB * u32::try_from(bytes >> 20).unwrap_or(u32::MAX)
+    }
+
+    /// One command with `bytes` of values, with what the server said to it.
+    pub(super) async fn ask_long<T: FromRedisValue>(
+        &self,
+        command: &Cmd,
+        bytes: usize,
+    ) -> Result<T, Failure> {
+        let asking = async |connection: &mut _| command.query_async(connection).await;
+        self.within(self.patience(bytes), asking).await
     }
 
     /// A small script, with what the server said to it.
@@ -109,13 +136,16 @@ impl Server {
     async fn within<T>(
         &self,
         timeout: Duration,
-        asking: impl AsyncFnOnce(&mut ConnectionManager) -> Result<T, RedisError>,
+        asking: impl AsyncFnOnce(&mut Connection) -> Result<T, RedisError>,
     ) -> Result<T, Failure> {
         let Line { mut connection, number } =
             self.line.read().unwrap_or_else(PoisonError::into_inner).clone();
         let failure = match tokio::time::timeout(timeout, asking(&mut connection)).await {
             Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) => Failure::Error(error),
+            Ok(Err(error)) => match &self.way {
+                Way::Cluster(_) if error.is_cluster_error() => Failure::Moving(error),
+                Way::Cluster(_) | Way::One(_) => Failure::Error(error),
+            },
             Err(_) => Failure::Timeout(timeout),
         };
         if failure.is_of_the_line() {
@@ -131,22 +161,11 @@ impl Server {
         if line.number != number {
             return;
         }
-        let settings = settings(self.timeout);
-        match ConnectionManager::new_lazy_with_config(self.client.clone(), settings) {
+        match self.way.connect_later(self.timeout) {
             Ok(connection) => *line = Line { connection, number: number + 1 },
             Err(error) => tracing::warn!("store: redis: the connection is kept: {}", plain(&error)),
         }
     }
-}
-
-/// A command that finds the connection gone tries once to make another. The waiting and the trying again
-/// is the engine's, and the time-out of a command is [`Server::within`]'s.
-fn settings(timeout: Duration) -> ConnectionManagerConfig {
-    ConnectionManagerConfig::new()
-        .set_connection_timeout(Some(timeout))
-        .set_response_timeout(None)
-        .set_number_of_retries(0)
-        .set_pipeline_buffer_size(WAITING_COMMANDS)
 }
 
 fn connection_info(config: &config::Redis) -> Result<ConnectionInfo, OpenError> {

@@ -14,28 +14,38 @@
 //!
 //! No time of a host is in it: leases end, epochs begin and entries are dated by the server's clock.
 //!
-//! The running host doesn't use this yet: [`super`] is one writer with all others standing by.
+//! The server can be one, or a Redis Cluster. The running host doesn't use this yet: [`super`] is one writer with all others
+//! standing by.
 
 mod names;
+mod script;
 mod scripts;
+mod store;
+
+pub use store::{Beside, Owner, PartitionStore};
 
 use std::time::Duration;
 
+use redis::FromRedisValue;
 use sidenote_cluster::call::{Answer, Call, Entry, LAYOUT, Load, Loaded, Read};
-use sidenote_cluster::ids::{Offset, Payload, Producer};
+use sidenote_cluster::ids::{Offset, Partition, Payload, Producer};
 use sidenote_cluster::partition::Partitions;
 use sidenote_cluster::row::RowKey;
 
-use super::failure::OpenError;
+use super::failure::{Failure, OpenError};
 use super::keys;
 use super::server::Server;
 use crate::config;
 use crate::store::StoreError;
 use names::Names;
+use script::Invocation;
 use scripts::Scripts;
 
 /// How many groups are read at once.
 const GROUPS: usize = 256;
+
+/// The server closes the connection at 1,048,576 words of one command.
+const MAX_WORDS: usize = 1_000_000;
 
 /// A server that several hosts share.
 pub struct SharedServer {
@@ -46,7 +56,8 @@ pub struct SharedServer {
 }
 
 impl SharedServer {
-    /// Connects. `lease`: how long leases last; `tables`: all that rows can be in.
+    /// Connects, to one server or, where the address is that of a node, to a Redis Cluster. `lease`: how long leases last;
+    /// `tables`: those of which [`Call::Load`] reads all rows.
     ///
     /// # Errors
     /// Where the address isn't one, or nobody answers there, or not to this user.
@@ -55,7 +66,7 @@ impl SharedServer {
         lease: Duration,
         tables: &[&str],
     ) -> Result<Self, OpenError> {
-        let (server, _) = Server::connect(config).await?;
+        let (server, _) = Server::connect_any(config).await?;
         let names = Names::new(&config.namespace);
         let scripts = Scripts::new(names.clone(), lease);
         let tables = tables.iter().map(|table| (*table).to_owned()).collect();
@@ -68,8 +79,7 @@ impl SharedServer {
     /// # Errors
     /// Where it has rows of another layout, or another number of partitions. And as [`SharedServer::call`].
     pub async fn lay_out(&self, partitions: Partitions) -> Result<(), StoreError> {
-        let (layout, count): (u32, u16) =
-            self.server.run(&self.scripts.layout(partitions), 0).await?;
+        let (layout, count): (u32, u16) = self.run(&self.scripts.layout(partitions), 0).await?;
         if layout != LAYOUT {
             return Err(StoreError::Fatal(format!(
                 "the namespace is of layout {layout}, and hosts that share it need layout {LAYOUT}: use another \
@@ -95,8 +105,32 @@ impl SharedServer {
         let Some((script, bytes)) = self.scripts.invocation(call) else {
             return self.look(call).await;
         };
-        let value: redis::Value = self.server.run(&script, bytes).await?;
+        let value: redis::Value = self.run(&script, bytes).await?;
         scripts::answer(call, &value).ok_or_else(unknown)
+    }
+
+    /// Runs a script with `bytes` of values, and tells the server the script where it doesn't know that.
+    async fn run<T: FromRedisValue>(
+        &self,
+        call: &Invocation<'_>,
+        bytes: usize,
+    ) -> Result<T, StoreError> {
+        if call.words() > MAX_WORDS {
+            // Trying again would meet the same end.
+            return Err(StoreError::Fatal(
+                "a commit of more rows than the Redis server takes at once".to_owned(),
+            ));
+        }
+        let mut answer = self.server.ask_long(&call.by_hash(), bytes).await;
+        if answer.as_ref().is_err_and(Failure::is_of_the_script) {
+            answer = self.server.ask_long(&call.whole(), bytes).await;
+        }
+        answer.map_err(Failure::into_store_error)
+    }
+
+    /// How the memory of the server is used that has a partition.
+    async fn memory(&self, of: Partition) -> Result<String, StoreError> {
+        self.run(&self.scripts.memory(of), 0).await
     }
 
     /// What changes nothing.
@@ -122,9 +156,16 @@ impl SharedServer {
         entries.iter().map(|(id, fields)| entry(id, fields).ok_or_else(unknown)).collect()
     }
 
+    /// How far an inbox was read, and who added to it.
+    async fn load_without_rows(&self, load: &Load) -> Result<Loaded, StoreError> {
+        let value: redis::Value = self.run(&self.scripts.load(load, &[]), 0).await?;
+        let (offset, producers, _) = scripts::loaded(&value).ok_or_else(unknown)?;
+        Ok(Loaded { rows: Vec::new(), offset, producers })
+    }
+
     async fn load(&self, load: &Load) -> Result<Loaded, StoreError> {
         let script = self.scripts.load(load, &self.tables);
-        let value: redis::Value = self.server.run(&script, 0).await?;
+        let value: redis::Value = self.run(&script, 0).await?;
         let (offset, producers, indexes) = scripts::loaded(&value).ok_or_else(unknown)?;
         let mut groups = Vec::new();
         for (table, members) in self.tables.iter().zip(indexes) {

@@ -3,18 +3,21 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use redis::{FromRedisValue, Script, ScriptInvocation, Value};
+use redis::{FromRedisValue, Value};
 use sidenote_cluster::call::{
     Acquire, Acquired, Add, Added, Answer, Beat, Call, Commit, Committed, LAYOUT, Load, Release,
     Renew, Renewed, Seen, Standing, TOLD,
 };
-use sidenote_cluster::ids::{Epoch, Mark, Member, Number, Offset, Payload, Producer, Resource};
+use sidenote_cluster::ids::{
+    Epoch, Mark, Member, Number, Offset, Partition, Payload, Producer, Resource,
+};
 use sidenote_cluster::partition::Partitions;
 use sidenote_cluster::row::{Change, RowKey};
 
 use super::super::keys;
 use super::Producers;
 use super::names::Names;
+use super::script::{Invocation, Script};
 use crate::store::Group;
 
 /// What a row is to the server beside its value, in bytes of value.
@@ -39,6 +42,7 @@ pub(super) struct Scripts {
     beat: Script,
     load: Script,
     layout: Script,
+    memory: Script,
 }
 
 impl Scripts {
@@ -54,11 +58,12 @@ impl Scripts {
             beat: Script::new(include_str!("beat.lua")),
             load: Script::new(include_str!("load.lua")),
             layout: Script::new(include_str!("layout.lua")),
+            memory: Script::new(include_str!("memory.lua")),
         }
     }
 
     /// The script of a call, with how many bytes of values it is given. Loading and reading are apart.
-    pub(super) fn invocation(&self, call: &Call) -> Option<(ScriptInvocation<'_>, usize)> {
+    pub(super) fn invocation(&self, call: &Call) -> Option<(Invocation<'_>, usize)> {
         Some(match call {
             Call::Acquire(acquire) => (self.acquire(acquire), 0),
             Call::Renew(renew) => (self.renew(renew), 0),
@@ -71,13 +76,13 @@ impl Scripts {
     }
 
     /// A script with the keys of a lease.
-    fn of<'s>(&self, script: &'s Script, of: &Resource) -> ScriptInvocation<'s> {
+    fn of<'s>(&self, script: &'s Script, of: &Resource) -> Invocation<'s> {
         let mut call = script.key(self.names.lease(of));
         call.key(self.names.fence(of));
         call
     }
 
-    fn acquire(&self, acquire: &Acquire) -> ScriptInvocation<'_> {
+    fn acquire(&self, acquire: &Acquire) -> Invocation<'_> {
         let mut call = self.of(&self.acquire, &acquire.of);
         call.arg(acquire.by.to_string()).arg(self.lease).arg(LAYOUT);
         call.arg(acquire.partitions.count()).arg(text(acquire.over.as_ref()));
@@ -86,21 +91,21 @@ impl Scripts {
         call
     }
 
-    fn renew(&self, renew: &Renew) -> ScriptInvocation<'_> {
+    fn renew(&self, renew: &Renew) -> Invocation<'_> {
         let mut call = self.of(&self.renew, &renew.of);
         call.arg(renew.by.to_string()).arg(self.lease).arg(renew.epoch.get());
         call.arg(renew.acknowledged.get()).arg(text(renew.mark.as_ref()));
         call
     }
 
-    fn release(&self, release: &Release) -> ScriptInvocation<'_> {
+    fn release(&self, release: &Release) -> Invocation<'_> {
         let mut call = self.of(&self.release, &release.of);
         call.arg(release.by.to_string()).arg(release.epoch.get());
         call.arg(text(release.mark.as_ref()));
         call
     }
 
-    fn commit(&self, commit: &Commit) -> (ScriptInvocation<'_>, usize) {
+    fn commit(&self, commit: &Commit) -> (Invocation<'_>, usize) {
         let of = commit.partition;
         let groups = by_group(&commit.changes);
         let mut tables: Vec<&str> = groups.keys().map(|group| &*group.table).collect();
@@ -137,7 +142,7 @@ impl Scripts {
         (call, bytes)
     }
 
-    fn add(&self, add: &Add) -> (ScriptInvocation<'_>, usize) {
+    fn add(&self, add: &Add) -> (Invocation<'_>, usize) {
         let of = add.partition;
         let mut call = self.add.key(self.names.fence(&Resource::Partition(of)));
         call.key(self.names.inbox(of)).key(self.names.producers(of)).key(self.names.readers(of));
@@ -154,7 +159,7 @@ impl Scripts {
         (call, bytes)
     }
 
-    fn beat(&self, beat: &Beat) -> ScriptInvocation<'_> {
+    fn beat(&self, beat: &Beat) -> Invocation<'_> {
         let mut call = self.beat.key(self.names.beats());
         call.key(self.names.standings());
         let standing = STANDINGS.iter().find(|(it, _)| *it == beat.standing).map_or("", |it| it.1);
@@ -163,13 +168,17 @@ impl Scripts {
         call
     }
 
-    pub(super) fn layout(&self, partitions: Partitions) -> ScriptInvocation<'_> {
+    pub(super) fn layout(&self, partitions: Partitions) -> Invocation<'_> {
         let mut call = self.layout.key(self.names.layout());
         call.arg(LAYOUT).arg(partitions.count());
         call
     }
 
-    pub(super) fn load(&self, load: &Load, tables: &[String]) -> ScriptInvocation<'_> {
+    pub(super) fn memory(&self, of: Partition) -> Invocation<'_> {
+        self.memory.key(self.names.fence(&Resource::Partition(of)))
+    }
+
+    pub(super) fn load(&self, load: &Load, tables: &[String]) -> Invocation<'_> {
         let of = load.partition;
         let mut call = self.load.key(self.names.fence(&Resource::Partition(of)));
         call.key(self.names.producers(of));
