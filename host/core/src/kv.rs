@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 use crate::ids::SessionKey;
 
 /// Longest key, in bytes.
 pub const MAX_KEY: usize = 256;
 
 /// Whose a value is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Scope {
     /// The plugin's.
     Plugin,
@@ -18,7 +20,7 @@ pub enum Scope {
 }
 
 /// What a call wrote, by scope and key; `None` where it deleted something.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Writes(BTreeMap<(Scope, Arc<str>), Option<Vec<u8>>>);
 
 impl Writes {

@@ -1,10 +1,12 @@
 //! Rows: the form in which everything is kept, whatever the store. A row has a [`Table`], a [`Group`] (two names,
 //! such as product and session) and a number in its group.
 
+use serde::{Deserialize, Serialize};
+
 use std::sync::Arc;
 
 /// What a row belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Table {
     /// One row per session: who, linked where.
     Session,
@@ -105,11 +107,11 @@ impl Table {
 }
 
 /// What rows are grouped by: a pair of names that is never glued into one string.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Group(pub Arc<str>, pub Arc<str>);
 
 /// The place of a row.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Key {
     /// Its table.
     pub table: Table,
@@ -120,7 +122,7 @@ pub struct Key {
 }
 
 /// A change of one row.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change {
     /// Insert or replace.
     Put(Key, Vec<u8>),

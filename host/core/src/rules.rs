@@ -1,5 +1,7 @@
 //! The rules that deliveries, accounts and rows go by, each with its default: what a configuration says of them.
 
+use serde::{Deserialize, Serialize};
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -224,7 +226,7 @@ impl Default for Retention {
 }
 
 /// What is stored of each session for `[context]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     /// For so long at most.
     pub keep: Duration,

@@ -29,7 +29,7 @@ const PAGE: usize = 1000;
 const UNDER_WAY: usize = 16;
 
 /// Something that a person does, to be put on record with what came of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deed {
     /// Who.
     pub by: Actor,

@@ -23,7 +23,9 @@ use crate::rows::Change;
 use crate::session::payload::ActionsPayload;
 use crate::session::state::{Covers, Summarized};
 
-/// Something that happened, or that somebody wants.
+/// Something that happened, or that somebody wants. Those that are skipped are never sent to another partition: see
+/// [`Command::place`].
+#[derive(Serialize, Deserialize)]
 pub enum Command {
     /// A batch of a session.
     Actions {
@@ -52,6 +54,7 @@ pub enum Command {
         accepted_at: Option<Timestamp>,
     },
     /// A session that is seen for the first time is taken over from autoplay-sdk.
+    #[serde(skip)]
     Adopt(SessionKey, Imported),
     /// A session is to be linked.
     Link(LinkCommand),
@@ -80,16 +83,21 @@ pub enum Command {
     /// Somebody did something that no other command carries out.
     Audit(Deed, Outcome),
     /// The store's files were written anew, or why not.
+    #[serde(skip)]
     Scrubbed(Result<(), String>),
     /// A call ended.
+    #[serde(skip)]
     Ended(Ended),
     /// Seal what is open, send what is queued, and begin nothing new.
+    #[serde(skip)]
     Drain,
     /// End at once: calls under way are cut off, and put on record as not crashed.
+    #[serde(skip)]
     Stop,
 }
 
 /// What a source brought: all of it is stored in one transaction, with what it knows from there on.
+#[derive(Serialize, Deserialize)]
 pub struct SourcePage {
     /// Batches in the order in which they were done, each with its size in bytes.
     pub batches: Vec<(SessionKey, ActionsPayload, usize)>,
@@ -98,7 +106,7 @@ pub struct SourcePage {
 }
 
 /// What a source knows behind what it brought.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct SourceRows {
     /// The source that was asked for everything, and where it goes on; `None` where it wasn't.
     pub mark: Option<(PluginName, PollMark)>,
@@ -128,7 +136,7 @@ pub struct PollMark {
 }
 
 /// What is answered after the commit.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub enum Answer {
     /// Nothing: nobody asked, or what was asked for can't be done any more.
     None,

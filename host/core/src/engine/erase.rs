@@ -38,7 +38,7 @@ pub const OF_SESSION: [Table; 15] = [
 ];
 
 /// Sessions that are to be erased.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct EraseOrder {
     /// Which.
     pub keys: Vec<SessionKey>,

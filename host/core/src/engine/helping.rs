@@ -1,6 +1,8 @@
 //! Helping people: how each session and each conversation stands, and how often help was offered. In memory as far as
 //! something happened lately; what waits for a moment stays there until then.
 
+use serde::{Deserialize, Serialize};
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -28,7 +30,7 @@ const STATE: u64 = 0;
 const LOG: u64 = 1;
 
 /// What a trigger wants to be offered.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct OfferWish {
     /// Whose session.
     pub key: SessionKey,
@@ -41,7 +43,7 @@ pub struct OfferWish {
 }
 
 /// What a verdict is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AsOf {
     /// The version of the session's [`Help`]; 0 where it had none.
     pub version: u64,
@@ -50,7 +52,7 @@ pub struct AsOf {
 }
 
 /// Something that happened in a conversation.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Turn {
     /// The plugin that told of it.
     pub plugin: PluginName,
@@ -78,7 +80,7 @@ impl std::fmt::Debug for Turn {
 }
 
 /// How a session is helped is to be changed by the program around the product, or by an operator.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct HelpCommand {
     /// Whose session.
     pub key: SessionKey,
@@ -89,7 +91,7 @@ pub struct HelpCommand {
 }
 
 /// A change of how a session is helped.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum HelpChange {
     /// The person did something.
     Interaction(Interaction),
@@ -123,7 +125,7 @@ impl HelpChange {
 }
 
 /// Why nothing changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum HelpError {
     /// Nothing is known of the session.
     #[error("help: no such session is known; check the product's and the session's id")]

@@ -1,5 +1,7 @@
 //! The keys of the API: a row each. Nothing of a key's secret is here but its hash.
 
+use serde::{Deserialize, Serialize};
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +22,7 @@ pub const MOST_KEYS: usize = 1000;
 const LISTED: Duration = Duration::from_secs(90 * 86_400);
 
 /// A change of the keys.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KeyChange {
     /// A key is made.
     New {
@@ -34,7 +36,7 @@ pub enum KeyChange {
 }
 
 /// Why the keys weren't changed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum KeyError {
     /// Another live key has this name.
     #[error("there is a key of this name already; choose another name, or revoke that key first")]

@@ -1,5 +1,7 @@
 //! What links a session to a conversation, and what can come of it.
 
+use serde::{Deserialize, Serialize};
+
 pub use crate::session::identity::{Vouched, Word};
 pub use crate::session::link::{Identity, LinkEvent, LinkMode};
 
@@ -9,7 +11,7 @@ use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::session::identity::{Tie, UserIds};
 
 /// A session is to be linked to a conversation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkCommand {
     /// The plugin that posts into the conversation.
     pub plugin: PluginName,
@@ -27,7 +29,7 @@ pub struct LinkCommand {
 }
 
 /// How a session was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Found {
     /// By its id.
     Session,
@@ -105,7 +107,7 @@ impl LinkCommand {
 }
 
 /// How the session is named.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Who {
     /// By its key.
     Session(SessionKey),
@@ -133,7 +135,7 @@ impl std::fmt::Debug for Who {
 }
 
 /// What came of a [`LinkCommand`], after the commit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Linked {
     /// The session.
     pub key: SessionKey,
@@ -144,7 +146,8 @@ pub struct Linked {
 }
 
 /// Why a session wasn't linked. Nothing changed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize)]
+#[serde(into = "Written")]
 pub enum LinkError {
     /// No product or session fits.
     #[error("no session fits: {0}")]
@@ -167,4 +170,65 @@ pub enum LinkError {
     /// The host is shutting down.
     #[error("the host is shutting down")]
     Closed,
+}
+
+/// What [`LinkError::NotFound`] says, where an engine says it.
+pub(super) mod not_found {
+    pub(in super::super) const PRODUCT: &str = "its product isn't configured";
+    pub(in super::super) const SESSION: &str = "no product of this plugin knows the session";
+    pub(in super::super) const PERSON: &str = "no session of this person is known";
+
+    /// The same text, as this release has it; another release may say it in other words.
+    pub(super) fn of(text: &str) -> &'static str {
+        let known = [PRODUCT, SESSION, PERSON].into_iter().find(|it| *it == text);
+        known.unwrap_or("none is known")
+    }
+}
+
+/// A [`LinkError`] as it is written.
+#[derive(Clone, Serialize, Deserialize)]
+enum Written {
+    NotFound(String),
+    Ambiguous,
+    Nobody(String),
+    Claimed,
+    Foreign,
+    Unavailable,
+    Closed,
+}
+
+impl From<LinkError> for Written {
+    fn from(error: LinkError) -> Self {
+        match error {
+            LinkError::NotFound(why) => Self::NotFound(why.to_owned()),
+            LinkError::Ambiguous => Self::Ambiguous,
+            LinkError::Nobody(whose) => Self::Nobody(whose.to_owned()),
+            LinkError::Claimed => Self::Claimed,
+            LinkError::Foreign => Self::Foreign,
+            LinkError::Unavailable => Self::Unavailable,
+            LinkError::Closed => Self::Closed,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for LinkError {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Written::deserialize(deserializer).map(Self::from)
+    }
+}
+
+impl From<Written> for LinkError {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::NotFound(why) => Self::NotFound(not_found::of(&why)),
+            Written::Ambiguous => Self::Ambiguous,
+            Written::Nobody(whose) => {
+                Self::Nobody(if whose == "session" { "session" } else { "conversation" })
+            }
+            Written::Claimed => Self::Claimed,
+            Written::Foreign => Self::Foreign,
+            Written::Unavailable => Self::Unavailable,
+            Written::Closed => Self::Closed,
+        }
+    }
 }

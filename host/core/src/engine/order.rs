@@ -6,7 +6,7 @@ use crate::ids::SessionKey;
 use crate::outbox::delivery_id::DeliveryKind;
 
 /// What a person decides about deliveries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Decision {
     /// Dead letters are queued again, as if never tried; what waits is due at once.
     Retry,
@@ -15,7 +15,7 @@ pub enum Decision {
 }
 
 /// One note, or what waits for a sink; waiting or dead.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct NoteRef {
     /// Its session.
     pub key: SessionKey,

@@ -1,5 +1,7 @@
 //! Sending a note once more on purpose: what is to be sent is made of what the session's history has.
 
+use serde::{Deserialize, Serialize};
+
 use std::time::Duration;
 
 use super::history_row::{KeptBatch, KeptSummary, SUMMARY};
@@ -14,7 +16,7 @@ use crate::session::repeat::Repeat;
 use crate::session::state::Target;
 
 /// A note that was delivered is to be sent once more, as a note of its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResendOrder {
     /// Its session.
     pub key: SessionKey,
@@ -23,7 +25,7 @@ pub struct ResendOrder {
 }
 
 /// A note that waits because another one was to be sent once more.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resent {
     /// Its number.
     pub seq: u64,
@@ -32,7 +34,7 @@ pub struct Resent {
 }
 
 /// Why a note isn't sent once more. Nothing was changed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum ResendError {
     /// Nothing is known of it.
     #[error(

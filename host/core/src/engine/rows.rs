@@ -65,7 +65,7 @@ pub fn session_number(key: &SessionKey) -> u64 {
 }
 
 /// What a person is found by.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Person {
     /// The user id of the activity source.
     User(String),

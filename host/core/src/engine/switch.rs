@@ -1,5 +1,7 @@
 //! A person has a plugin not called, or called again.
 
+use serde::{Deserialize, Serialize};
+
 use crate::ids::PluginName;
 use crate::outbox::account::Disabled;
 
@@ -7,7 +9,7 @@ use crate::outbox::account::Disabled;
 pub const MOST_REASON: usize = 200;
 
 /// What a person wants of a plugin.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PluginSwitch {
     /// Which.
     pub plugin: PluginName,
@@ -16,7 +18,7 @@ pub struct PluginSwitch {
 }
 
 /// Whether a plugin is called.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SwitchTo {
     /// It isn't: what is for it waits.
     Disabled {
@@ -28,7 +30,7 @@ pub enum SwitchTo {
 }
 
 /// How a plugin stands behind a switch.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Switched {
     /// Whether it stood otherwise before.
     pub changed: bool,
@@ -37,7 +39,7 @@ pub struct Switched {
 }
 
 /// Why nothing was switched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum SwitchError {
     /// No plugin of this name is configured.
     #[error("no plugin of this name is configured; `sidenote plugin list` shows those that are")]

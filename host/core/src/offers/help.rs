@@ -76,7 +76,7 @@ pub struct Over {
 }
 
 /// What a turn of the conversation was to the session.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Heard {
     /// Nothing changed.
     Nothing,
@@ -91,7 +91,7 @@ pub enum Heard {
 }
 
 /// How a session stands.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Standing {
     /// As [`Help::version`]; 0 where nothing was ever known.
     pub version: u64,

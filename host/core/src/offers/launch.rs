@@ -1,6 +1,6 @@
 //! The event that has a browser show a tour.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::ids::SessionKey;
 
@@ -18,7 +18,7 @@ use crate::ids::SessionKey;
 /// );
 /// # Ok::<(), sidenote_core::ids::InvalidId>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "usertour_trigger")]
 pub struct LaunchEvent {
     /// The product.

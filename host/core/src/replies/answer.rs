@@ -10,7 +10,7 @@ use crate::session::text::printable;
 pub const MAX_CHARS: usize = 4000;
 
 /// What is to become of a question.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplyWish {
     /// Whose session.
     pub key: SessionKey,
@@ -21,7 +21,7 @@ pub struct ReplyWish {
 }
 
 /// What was found to be the right response to a question.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Response {
     /// This is to be answered.
     Text(ReplyText),
@@ -47,7 +47,7 @@ impl std::fmt::Debug for Response {
 }
 
 /// Why a person of the team is to see to a question.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HandOver {
     /// Whoever asked wants to speak with a human.
     Wished,
@@ -105,7 +105,7 @@ pub struct Reply {
 }
 
 /// What is under way after a wish.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Replied {
     /// The answer is the session's message of this number.
     Sending(u64),
@@ -114,7 +114,7 @@ pub enum Replied {
 }
 
 /// Why nothing is answered and nothing noted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum NotReplied {
     /// The product has no replies.
     #[error("reply: people of this product aren't answered; see [products.ID.reply]")]

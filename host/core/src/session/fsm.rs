@@ -83,7 +83,7 @@ pub struct Assistance {
 }
 
 /// Something the person did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Interaction {
     /// Wrote a message.
     Message,
@@ -387,7 +387,7 @@ impl Fsm {
 }
 
 /// A change that the state doesn't allow. Nothing changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum FsmError {
     /// Help starts only while nobody is being helped.
     #[error("session: can't go from {} to {}; help ends by itself when the session is idle", from.as_str(), to.as_str())]

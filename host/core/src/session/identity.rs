@@ -129,7 +129,7 @@ pub struct Belief {
 }
 
 /// What a platform vouches for of what it tells; the rest is claimed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vouched {
     /// The session's id.
     pub session_id: bool,
@@ -160,7 +160,7 @@ impl Vouched {
 }
 
 /// Whose word a wish to link is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Word {
     /// The operator's: it is believed.
     Operator,

@@ -72,7 +72,7 @@ pub struct LinkRequest<'a> {
 }
 
 /// What to do when the session is linked to another conversation already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LinkMode {
     /// The link is sticky: keep the first conversation, unless what the request rests on is surer than what
     /// the link rests on.
@@ -85,7 +85,7 @@ pub enum LinkMode {
 }
 
 /// What happened to the link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LinkEvent {
     /// The conversation wasn't known; the session goes to it.
     New,

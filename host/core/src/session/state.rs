@@ -139,7 +139,7 @@ pub enum Covers {
 }
 
 /// The outcome of a summary.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Summarized {
     /// It is a note of the session's lane.
     Queued {

@@ -9,6 +9,8 @@
 //! | a human agent | [`Meaning::AgentWrote`] | [`Meaning::AgentTypes`] | nothing | it closed or opened again |
 //! | a bot | nothing | nothing | nothing | it closed or opened again |
 
+use serde::{Deserialize, Serialize};
+
 /// Who is behind a turn: the key `author` of its extras.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Author {
@@ -38,7 +40,7 @@ pub enum Happened {
 }
 
 /// What a turn means for the host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Meaning {
     /// The person wrote, or clicked an answer. The only one that links a session, that tells who somebody is, and
     /// that can be answered.

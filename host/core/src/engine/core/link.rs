@@ -1,7 +1,7 @@
 //! Links: which session is meant, and what it does to those that are in the conversation already.
 
 use crate::engine::core::Core;
-use crate::engine::link::{Found, LinkCommand, LinkError, Linked, Who};
+use crate::engine::link::{Found, LinkCommand, LinkError, Linked, Who, not_found};
 use crate::engine::rows::Person;
 use crate::engine::tx::Tx;
 use crate::ids::SessionKey;
@@ -13,7 +13,7 @@ impl Core {
     pub(super) fn link(&mut self, command: LinkCommand, tx: &mut Tx) -> Result<Linked, LinkError> {
         let (key, found) = self.resolve(&command)?;
         if self.settings.delivery(&key.product).is_none() {
-            return Err(LinkError::NotFound("its product isn't configured"));
+            return Err(LinkError::NotFound(not_found::PRODUCT));
         }
         let tie = command.tie(found);
         let LinkCommand { plugin, conversation, mode, told, .. } = command;
@@ -115,9 +115,7 @@ impl Core {
                 match (known.next(), known.next()) {
                     (Some(key), None) => Ok((key.clone(), Found::Session)),
                     (Some(_), Some(_)) => Err(LinkError::Ambiguous),
-                    (None, _) => {
-                        Err(LinkError::NotFound("no product of this plugin knows the session"))
-                    }
+                    (None, _) => Err(LinkError::NotFound(not_found::SESSION)),
                 }
             }
             Who::Person { products, user_id, email } => {
@@ -129,7 +127,7 @@ impl Core {
                         return Ok((key.clone(), found));
                     }
                 }
-                Err(LinkError::NotFound("no session of this person is known"))
+                Err(LinkError::NotFound(not_found::PERSON))
             }
         }
     }
