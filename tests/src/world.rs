@@ -20,7 +20,7 @@ use sidenote::outbox::sink_delivery::{Roles, SinkDelivery};
 use sidenote::post::Post;
 use sidenote::session::payload::{Action, ActionsPayload, Payload, SummaryPayload};
 use sidenote::session::state::Record;
-use sidenote::store::{EmbeddedStore, Group, Journal, OpenError, Store, Table};
+use sidenote::store::{EmbeddedStore, Group, Journal, OpenError, PartitionStore, Store, Table};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -418,6 +418,18 @@ impl World {
         let settings = settings(&Delivery::default()).with_history(History::default());
         let (handle, service) = Engine::new(store.clone(), platform.clone(), settings, clock);
         Self::run(handle, service.with_journal(journal), store, platform)
+    }
+
+    /// Starts an engine at [`BEGIN`] that works a partition.
+    pub fn of_partition(
+        store: Arc<PartitionStore>,
+        platform: Arc<Platform>,
+        rules: Delivery,
+    ) -> Self {
+        let clock = Clock::starting_at(Timestamp::from_secs_f64(BEGIN));
+        let settings = settings(&rules);
+        let (handle, service) = Engine::new(store.clone(), platform.clone(), settings, clock);
+        Self::run(handle, service.of_partition(store.clone()), store, platform)
     }
 
     /// Starts an engine at [`BEGIN`] that shares this gate with others.

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod hosts;
+mod intake;
 mod lease;
 mod outage;
 mod partition;

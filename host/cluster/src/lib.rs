@@ -14,6 +14,7 @@
 //! | [`call`] | what is asked of the server, and what that answers |
 //! | [`lease`] | a lease: asked for, kept, let go, lost |
 //! | [`outgoing`] | what one producer adds to one inbox |
+//! | [`inbox`] | what is read of a partition's inbox |
 //! | [`input`], [`row`] | the form of what is in inboxes and rows |
 //! | [`seen`] | which events a partition has seen |
 //! | [`claims`] | which session has a conversation or a person's name |
@@ -31,6 +32,7 @@
 pub mod call;
 pub mod claims;
 pub mod ids;
+pub mod inbox;
 pub mod input;
 pub mod lease;
 pub mod members;

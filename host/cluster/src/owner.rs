@@ -3,11 +3,10 @@
 //! A commit is in flight at most once. One that may have been stored is tried again with the same changes and a higher
 //! number before anything else is stored.
 
-use std::collections::VecDeque;
-
 use crate::call::{Add, Added, Call, Commit, Committed, Entry, Loaded, Read};
 use crate::claims::{self, Claims, Told};
 use crate::ids::{CommitSeq, Epoch, Member, Offset, Partition, Payload, Producer};
+use crate::inbox::Inbox;
 use crate::input::{Body, Input};
 use crate::lease::Loss;
 use crate::outbox::{self, Numbered, Outbox};
@@ -16,12 +15,6 @@ use crate::row::{Change, RowKey, Tx};
 use crate::rules::{Rule, Rules};
 use crate::seen::{self, SeenEvents};
 use crate::time::{Moment, Times, millis};
-
-/// How many entries are read at once.
-const READ: u32 = 256;
-
-/// No more is read while so many wait.
-const WAITING: usize = 1024;
 
 /// How many inputs one commit has at most.
 const ROUND: usize = 128;
@@ -67,15 +60,10 @@ pub struct Owner<W> {
     claims: Claims,
     seen: SeenEvents,
     outbox: Outbox,
-    waiting: VecDeque<Entry>,
-    /// Up to where the inbox was read, applied and stored.
-    read: Offset,
+    inbox: Inbox,
+    /// Up to where the inbox was applied and stored.
     applied: Offset,
     stored: Offset,
-    reading: bool,
-    /// It rang while an answer was still to come.
-    rung: bool,
-    read_at: Moment,
     seq: CommitSeq,
     acknowledged: CommitSeq,
     commit: Option<InFlight>,
@@ -141,13 +129,9 @@ impl<W: Work> Owner<W> {
             claims,
             seen,
             outbox,
-            waiting: VecDeque::new(),
-            read: loaded.offset,
+            inbox: Inbox::new(times, rules, partition, loaded.offset),
             applied: loaded.offset,
             stored: loaded.offset,
-            reading: false,
-            rung: false,
-            read_at: Moment::default(),
             seq: CommitSeq::default(),
             acknowledged: CommitSeq::default(),
             commit: None,
@@ -196,25 +180,23 @@ impl<W: Work> Owner<W> {
     /// Whether there is nothing left to do.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.is_quiet() && self.waiting.is_empty() && self.outbox.is_empty()
+        self.is_quiet() && self.inbox.is_empty() && self.outbox.is_empty()
     }
 
     /// Whether it read all up to this entry.
     #[must_use]
     pub const fn has_read(&self, end: Offset) -> bool {
-        self.read.number() >= end.number()
+        self.inbox.has_read(end)
     }
 
     /// The inbox may have something new, also where an answer is still to come.
     pub fn rings(&mut self) {
-        (self.read_at, self.rung) = (Moment::default(), self.reading);
+        self.inbox.rings();
     }
 
     /// The inbox has entries up to here.
     pub fn rung(&mut self, end: Offset) {
-        if end.number() > self.read.number() {
-            self.read_at = Moment::default();
-        }
+        self.inbox.rung(end);
     }
 
     /// A turn: what is to be read, stored and told now. `stops`: nothing new is to be stored.
@@ -224,13 +206,8 @@ impl<W: Work> Owner<W> {
             self.round(now);
         }
         calls.extend(self.send(now));
-        if !self.reading && !stops && now >= self.read_at && self.waiting.len() < WAITING {
-            self.reading = true;
-            calls.push(Call::Read(Read {
-                partition: self.partition,
-                after: self.read,
-                limit: READ,
-            }));
+        if !stops {
+            calls.extend(self.inbox.tick(now).map(Call::Read));
         }
         calls.extend(self.outbox.tick(now).into_iter().map(Call::Add));
         calls
@@ -241,7 +218,7 @@ impl<W: Work> Owner<W> {
         let mut tx = Tx::default();
         let mut count = 0;
         while count < ROUND && self.unreadable.is_none() {
-            let Some(entry) = self.waiting.front() else { break };
+            let Some(entry) = self.inbox.first() else { break };
             let Some(input) = Input::decode(&entry.payload) else {
                 self.unreadable = Some(entry.offset);
                 break;
@@ -257,7 +234,7 @@ impl<W: Work> Owner<W> {
                 },
             };
             self.applied = entry.offset;
-            self.waiting.pop_front();
+            self.inbox.pop();
             count += 1;
             self.apply(&input, message, &mut tx);
         }
@@ -345,27 +322,7 @@ impl<W: Work> Owner<W> {
     /// it, and the partition must be loaded anew.
     #[must_use]
     pub fn read(&mut self, now: Moment, read: &Read, answer: Option<Vec<Entry>>) -> bool {
-        if !self.reading || read.after != self.read {
-            return true;
-        }
-        self.reading = false;
-        let Some(entries) = answer else {
-            self.read_at = now + self.settings.times.retry();
-            return true;
-        };
-        let full = entries.len() == READ as usize;
-        let again = std::mem::take(&mut self.rung) || full;
-        self.read_at = if again { now } else { now + self.settings.times.poll() };
-        for entry in entries {
-            let follows =
-                entry.before == self.read.at() && entry.offset.number() == self.read.number() + 1;
-            if !follows && self.settings.rules.holds(Rule::OffsetChecked) {
-                return false;
-            }
-            self.read = entry.offset;
-            self.waiting.push_back(entry);
-        }
-        true
+        self.inbox.answered(now, read, answer)
     }
 
     /// An add of a message was answered, or wasn't.

@@ -67,6 +67,12 @@ impl Tx {
         self.changes.push(Change::Delete(key));
     }
 
+    /// The changes so far, in order; what is told isn't among them.
+    #[must_use]
+    pub fn into_changes(self) -> Vec<Change> {
+        self.changes
+    }
+
     /// Another partition, or this one, is told something once this is stored.
     pub fn tell(&mut self, partition: Partition, message: Payload) {
         self.messages.push((partition, message));

@@ -134,9 +134,7 @@ impl Engine {
             tokio::select! {
                 () = tokio::time::sleep_until(until) => return Ok(()),
                 Some(order) = self.control.recv() => {
-                    if let Input::Command(asked) = &order
-                        && let Command::Stop = asked.command
-                    {
+                    if let Some(Command::Stop) = order.command() {
                         self.stopping = true;
                         return Err(error.into());
                     }
@@ -167,7 +165,8 @@ impl Engine {
                     }
                     None => self.put_off.push(Input::Command(asked)),
                 },
-                other @ Input::Settings(_) => self.put_off.push(other),
+                // A partition has no journal of its own.
+                other @ (Input::Settings(_) | Input::Entry(_)) => self.put_off.push(other),
             }
             next = if kept.len() < TOGETHER {
                 self.inbox.try_recv()

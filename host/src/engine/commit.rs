@@ -8,22 +8,30 @@ use crate::clock::Timestamp;
 use crate::engine::driver::{Engine, EngineError, FULL_PAUSE};
 use crate::engine::state::StoreState;
 use crate::see::See;
-use crate::store::{Change, StoreError};
+use crate::store::{Beside, Change, StoreError};
 
 impl Engine {
-    /// Stores changes, however long that takes.
+    /// Stores changes, and in a partition what was read of its inbox, however long that takes.
     ///
     /// # Errors
     /// The store failed for good, or somebody wants the host to end.
-    pub(super) async fn commit(&mut self, changes: Vec<Change>) -> Result<(), EngineError> {
-        if changes.is_empty() {
+    pub(super) async fn commit(
+        &mut self,
+        changes: Vec<Change>,
+        read: &Beside,
+    ) -> Result<(), EngineError> {
+        if changes.is_empty() && read.is_empty() {
             return Ok(());
         }
         self.counters.commits.add(1);
         let changes: Arc<[Change]> = changes.into();
         loop {
             let began = Instant::now();
-            match self.store.commit(changes.clone()).await {
+            let stored = match &self.partition {
+                Some(partition) => partition.commit_with(&changes, read).await,
+                None => self.store.commit(changes.clone()).await,
+            };
+            match stored {
                 Ok(()) => {
                     self.counters.commit_times.observe(began.elapsed());
                     break;

@@ -24,7 +24,7 @@ use crate::engine::{backlog, calls, tap, traced};
 use crate::ids::PluginName;
 use crate::outbox::sink_delivery::Roles;
 use crate::post::Post;
-use crate::store::{self, Journal, JournalError, Store, StoreError};
+use crate::store::{self, Beside, Journal, JournalError, PartitionStore, Store, StoreError};
 use crate::traces::Traces;
 
 /// Inputs of one round at most.
@@ -47,6 +47,8 @@ pub(super) const FULL_PAUSE: Duration = Duration::from_secs(1);
 pub struct Engine {
     pub(super) core: Core,
     pub(super) store: Arc<dyn Store>,
+    /// The same, where it is one of a partition.
+    pub(super) partition: Option<Arc<PartitionStore>>,
     post: Arc<dyn Post>,
     pub(super) clock: Clock,
     pub(super) in_force: watch::Sender<Arc<Settings>>,
@@ -157,6 +159,7 @@ impl Engine {
         let engine = Self {
             core: Core::new(settings, counters.clone(), plugins, (gate, engine), clock.now()),
             store,
+            partition: None,
             post,
             clock,
             in_force: force,
@@ -191,6 +194,14 @@ impl Engine {
     #[must_use]
     pub fn with_journal(mut self, journal: Journal) -> Self {
         self.journal = Some(journal);
+        self
+    }
+
+    /// Works a partition: stores through this, which is its store, and with each commit how far the inbox was read.
+    #[must_use]
+    pub fn of_partition(mut self, store: Arc<PartitionStore>) -> Self {
+        self.store = store.clone();
+        self.partition = Some(store);
         self
     }
 
@@ -259,7 +270,7 @@ impl Engine {
             let mut tx = self.begin(now);
             match self.read(&mut tx, |core, tx| core.recover(&mut recovery, tx)).await {
                 Ok(true) => {
-                    self.end(tx, Vec::new()).await?;
+                    self.end(tx, Vec::new(), &Beside::default()).await?;
                     self.core.evict_waiting(now);
                 }
                 Ok(false) => break,
@@ -379,23 +390,30 @@ impl Engine {
         for command in adopted {
             self.core.handle(command, &mut tx);
         }
-        let (mut told, mut changes) = (Vec::new(), Vec::new());
+        let (mut told, mut changes, mut read) = (Vec::new(), Vec::new(), Beside::default());
         for input in inputs {
-            match input {
-                Input::Command(asked) => {
-                    let Asked { command, reply, capacity, deed } = *asked;
-                    self.note_end(&command);
-                    let answer = self.core.handle(command, &mut tx);
-                    if let Some(deed) = deed {
-                        self.core.audit(deed, &answer, &mut tx);
-                    }
-                    told.push((reply, answer, capacity));
+            let asked = match input {
+                Input::Command(asked) => Some(*asked),
+                Input::Entry(entry) => {
+                    read.add(entry.beside);
+                    entry.asked
                 }
-                Input::Settings(change) => changes.push(change),
+                Input::Settings(change) => {
+                    changes.push(change);
+                    None
+                }
+            };
+            if let Some(Asked { command, reply, capacity, deed }) = asked {
+                self.note_end(&command);
+                let answer = self.core.handle(command, &mut tx);
+                if let Some(deed) = deed {
+                    self.core.audit(deed, &answer, &mut tx);
+                }
+                told.push((reply, answer, capacity));
             }
         }
         self.core.run_due(&mut tx);
-        self.end(tx, told).await?;
+        self.end(tx, told, &read).await?;
         changes.into_iter().for_each(|change| self.change_settings(change));
         Ok(())
     }
@@ -507,7 +525,7 @@ impl Engine {
     async fn expire(&mut self, now: Timestamp) -> Result<bool, EngineError> {
         let mut tx = self.begin(now);
         match self.read(&mut tx, Core::expire).await {
-            Ok(true) => self.end(tx, Vec::new()).await.map(|()| true),
+            Ok(true) => self.end(tx, Vec::new(), &Beside::default()).await.map(|()| true),
             Ok(false) => Ok(false),
             Err(StoreError::Away(_) | StoreError::Refused(_)) => {
                 self.core.put_off_expiry(now);
@@ -517,12 +535,12 @@ impl Engine {
         }
     }
 
-    /// Ends a transaction: commits it, and then tells and acts.
-    async fn end(&mut self, tx: Tx, told: Vec<Told>) -> Result<(), EngineError> {
+    /// Ends a transaction: commits it with what was read of the inbox, and then tells and acts.
+    async fn end(&mut self, tx: Tx, told: Vec<Told>, read: &Beside) -> Result<(), EngineError> {
         let now = tx.now();
         let Spent { changes, events, calls, undelivered, happened, accepted, records, keys } =
             self.core.finish(tx);
-        self.commit(changes).await?;
+        self.commit(changes, read).await?;
         if keys.is_some() {
             self.keys.send_replace(keys);
         }
@@ -588,10 +606,7 @@ impl Engine {
 type Told = (inbox::Reply, Answer, Option<tokio::sync::OwnedSemaphorePermit>);
 
 fn commands(inputs: &[Input]) -> impl Iterator<Item = &Command> {
-    inputs.iter().filter_map(|input| match input {
-        Input::Command(asked) => Some(&asked.command),
-        Input::Settings(_) => None,
-    })
+    inputs.iter().filter_map(Input::command)
 }
 
 /// Reads what a view lacks.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::access::Actor;
 use crate::engine::backlog;
@@ -12,7 +12,7 @@ use crate::engine::core::keys::KeyTable;
 use crate::engine::core::link::{LinkCommand, LinkError, Linked, Who};
 use crate::engine::core::{Backlog, Command, Counters, Decision, Gate, NoteRef, Settings};
 use crate::engine::feed::{Feed, Listeners};
-use crate::engine::inbox::{self, Asked, Change, Closed, Input, Reply, Summary, Swap};
+use crate::engine::inbox::{self, Asked, Change, Closed, Entry, Input, Reply, Summary, Swap};
 use crate::engine::latest::{Attempted, Latest};
 use crate::engine::progress::Turns;
 use crate::engine::state::StoreState;
@@ -376,10 +376,27 @@ impl Handle {
         reply: Reply,
         bytes: usize,
     ) -> Result<(), Closed> {
-        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).clamp(1, INBOX_KIB);
-        let capacity = self.capacity.clone().acquire_many_owned(kib).await.map_err(|_| Closed)?;
+        let capacity = self.capacity_for(bytes).await?;
         let asked = Asked { command, reply, capacity: Some(capacity), deed: None };
         self.inbox.send(asked.into()).await.map_err(|_| Closed)
+    }
+
+    /// Puts what was read of a partition's inbox into the engine's, as soon as that has the capacity.
+    pub(super) async fn hand_over_entry(
+        &self,
+        mut entry: Entry,
+        bytes: usize,
+    ) -> Result<(), Closed> {
+        if let Some(asked) = &mut entry.asked {
+            asked.capacity = Some(self.capacity_for(bytes).await?);
+        }
+        self.inbox.send(Input::Entry(Box::new(entry))).await.map_err(|_| Closed)
+    }
+
+    /// Waits until so many bytes may come in.
+    async fn capacity_for(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Closed> {
+        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).clamp(1, INBOX_KIB);
+        self.capacity.clone().acquire_many_owned(kib).await.map_err(|_| Closed)
     }
 
     /// Whether a session's id can be used: two people whose programs know of none are not one session.

@@ -2,13 +2,14 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::engine::core::audit::Deed;
 use crate::engine::core::erase::Erased;
 use crate::engine::core::helping::HelpError;
 use crate::engine::core::keys::{KeyError, KeyRow};
 use crate::engine::core::link::{LinkError, Linked};
+use crate::engine::core::message::ReplyTo;
 use crate::engine::core::resend::{ResendError, Resent};
 use crate::engine::core::switch::{SwitchError, Switched};
 use crate::engine::core::{Answer, Command, Settings};
@@ -17,6 +18,7 @@ use crate::offers::help::{Heard, Standing};
 use crate::offers::refusal::Refusal;
 use crate::replies::answer::{NotReplied, Replied};
 use crate::session::state::Summarized;
+use crate::store::Beside;
 
 /// The engine has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -38,8 +40,29 @@ pub enum Summary {
 pub(super) enum Input {
     /// A command for the core.
     Command(Box<Asked>),
+    /// An entry of the partition's inbox.
+    Entry(Box<Entry>),
     /// Other settings, in force from the next round on.
     Settings(Change),
+}
+
+/// What was read of a partition's inbox. That it was read is stored with what it leads to.
+pub(super) struct Entry {
+    /// What is to be done; `None`: it was done before.
+    pub(super) asked: Option<Asked>,
+    /// What is stored with it.
+    pub(super) beside: Beside,
+}
+
+impl Input {
+    /// The command in it.
+    pub(super) fn command(&self) -> Option<&Command> {
+        match self {
+            Self::Command(asked) => Some(&asked.command),
+            Self::Entry(entry) => entry.asked.as_ref().map(|asked| &asked.command),
+            Self::Settings(_) => None,
+        }
+    }
 }
 
 /// A command, and who waits for it.
@@ -83,6 +106,8 @@ pub(super) enum Reply {
     Cleared(oneshot::Sender<u64>),
     /// Only that it is committed.
     Done(oneshot::Sender<()>),
+    /// Somebody who asked by a message, of whichever host.
+    Sent(ReplyTo, mpsc::Sender<(ReplyTo, Answer)>),
 }
 
 impl Reply {
@@ -105,6 +130,8 @@ impl Reply {
             (Self::Switched(reply), Answer::Switched(done)) => drop(reply.send(done)),
             (Self::Cleared(reply), Answer::Cleared(values)) => drop(reply.send(values)),
             (Self::Done(reply), _) => drop(reply.send(())),
+            // Where there is no capacity, whoever waits isn't told, and asks again.
+            (Self::Sent(to, answers), answer) => drop(answers.try_send((to, answer))),
             (
                 Self::Nobody
                 | Self::Accepted(_)
@@ -146,6 +173,7 @@ impl Reply {
             | Self::Keyed(_)
             | Self::Switched(_)
             | Self::Cleared(_)
+            | Self::Sent(..)
             | Self::Done(_) => {}
         }
     }

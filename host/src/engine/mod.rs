@@ -27,6 +27,7 @@ mod handle;
 pub mod helping;
 pub mod history;
 mod inbox;
+mod intake;
 pub mod kv;
 pub mod latest;
 pub mod ledger;
@@ -41,6 +42,7 @@ mod traced;
 pub use driver::{Engine, EngineError};
 pub use handle::{Handle, InboxLevel, Unchanged};
 pub use inbox::{Closed, Summary};
+pub use intake::{Intake, IntakeError};
 pub use sidenote_core::engine as core;
 pub use sidenote_core::engine::{
     Backlog, Count, Counters, Decision, Gate, LaneKind, NoteRef, Settings, Totals, link,

@@ -6,9 +6,10 @@
 
 use std::sync::Arc;
 
-use sidenote_cluster::call::{Call, Commit, Committed, Load};
+use sidenote_cluster::call::{Answer, Call, Commit, Committed, Load};
 use sidenote_cluster::ids::{CommitSeq, Epoch, Member, Offset, Partition, Payload, Producer};
 use sidenote_cluster::row::{self, RowKey};
+use sidenote_cluster::seen::{self, SeenEvents};
 
 use super::super::keys::{self, Places};
 use super::super::reading;
@@ -52,6 +53,13 @@ pub struct Beside {
 }
 
 impl Beside {
+    /// What was read behind this, with it.
+    pub fn add(&mut self, behind: Self) {
+        self.read = behind.read.or(self.read);
+        self.rows.extend(behind.rows);
+        self.forget.extend(behind.forget);
+    }
+
     /// Whether there is nothing to store.
     pub fn is_empty(&self) -> bool {
         self.read.is_none() && self.rows.is_empty() && self.forget.is_empty()
@@ -105,6 +113,28 @@ impl PartitionStore {
     /// clock.
     pub fn producers(&self) -> &[(Producer, u64)] {
         &self.producers
+    }
+
+    /// Which events were seen, as [`SeenEvents`] keeps them.
+    ///
+    /// # Errors
+    /// As [`SharedServer::call`].
+    pub async fn seen(&self) -> Result<SeenEvents, StoreError> {
+        let of = self.owner.partition;
+        let mut command = redis::cmd("HGETALL");
+        command.arg(self.shared.names.rows(of, &RowKey::new(seen::TABLE, "", "", 0)));
+        let rows: Vec<(u64, Vec<u8>)> = self.shared.server.query(&command).await?;
+        let mut seen = SeenEvents::default();
+        rows.iter().for_each(|(number, value)| seen.load(*number, &Payload::new(value)));
+        Ok(seen)
+    }
+
+    /// Asks the server of this partition.
+    ///
+    /// # Errors
+    /// As [`SharedServer::call`].
+    pub async fn call(&self, call: &Call) -> Result<Answer, StoreError> {
+        self.shared.call(call).await
     }
 
     /// How far the inbox was read, as of the last commit that was acknowledged. Waits for the one that is on its way.
@@ -194,7 +224,7 @@ fn of_protocol(change: &Change) -> row::Change {
 
 #[cfg(test)]
 mod tests {
-    use sidenote_cluster::{claims, outbox, seen};
+    use sidenote_cluster::{claims, outbox};
 
     use super::*;
 
