@@ -3,6 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
+use tokio::sync::Mutex;
+
+/// One installs at a time: two tests may want the same package.
+static INSTALLING: Mutex<()> = Mutex::const_new(());
 
 /// Installs the package of a folder of this one where it isn't yet, as it is locked. The folder that it is
 /// installed in, below `target`.
@@ -10,6 +14,7 @@ use tokio::process::Command;
 /// # Panics
 /// When it can't be installed.
 pub async fn npm_package(folder: &str) -> PathBuf {
+    let _alone = INSTALLING.lock().await;
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (from, to) = (own.join(folder), own.join("../target").join(folder));
     let (lock, stamp) = (from.join("package-lock.json"), to.join("installed-lock.json"));
