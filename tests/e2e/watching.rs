@@ -147,7 +147,7 @@ async fn what_happens_is_told_live_with_its_filters_and_texts_for_whoever_asks()
     let wrong = command(&rig, "tap", &[]).env("SIDENOTE_TOKEN", "wrong").output().await;
     let wrong = wrong.expect("it runs");
     assert_eq!(wrong.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&wrong.stderr).contains("401"));
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("401 Unauthorized"));
     drop(attempts);
     rig.stop().await;
 }

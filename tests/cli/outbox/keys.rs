@@ -50,7 +50,7 @@ async fn a_key_that_was_made_offline_opens_the_host_that_is_started_then() {
     assert!(!products.is_empty() && products.iter().all(|id| id == "p"), "{products:?}");
     for args in [&["outbox", "list", "--product", "q"][..], &["plugin", "list"], &["audit"]] {
         let refused = run(&filled, args, &by_key);
-        let said = refused.stderr.contains("403");
+        let said = refused.stderr.contains("403 Forbidden");
         assert!(refused.code == 1 && said, "{args:?}: {} {}", refused.stdout, refused.stderr);
     }
     let purge = ["outbox", "purge", "--product", "p", "--state", "dead", "--yes"];

@@ -56,7 +56,7 @@ async fn a_wrong_token_is_refused_and_shown_nowhere() {
     for args in [&["list"][..], &["retry", "--all"], &["purge", "--all", "--yes"]] {
         let run = filled.outbox_with(args, &env);
         assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{args:?}");
-        assert!(run.stderr.contains("401"), "{args:?}: {}", run.stderr);
+        assert!(run.stderr.contains("401 Unauthorized"), "{args:?}: {}", run.stderr);
         assert!(run.stderr.contains("isn't the right one"), "{args:?}: {}", run.stderr);
         assert!(!run.stderr.contains("hunter2") && !run.stderr.contains(TOKEN), "{}", run.stderr);
     }
