@@ -67,6 +67,9 @@ pub struct Figures {
     pub late_median: f64,
     /// 99 of 100 did.
     pub late_p99: f64,
+    /// The longest time without an arrival, in milliseconds.
+    #[serde(default)]
+    pub longest_pause: f64,
     /// The largest resident size of the program under test, in MiB.
     pub peak: f64,
     /// Commits of its store for a note, where that is known.
@@ -164,6 +167,7 @@ impl Figures {
             micros_per_note: outcome.cost_of_a_note().unwrap_or_default().as_secs_f64() * 1e6,
             late_median: millis(outcome.late[0]),
             late_p99: millis(outcome.late[1]),
+            longest_pause: millis(outcome.longest_pause),
             peak: outcome.peak_memory.unwrap_or_default() as f64 / f64::from(1 << 20),
             commits_per_note: commits,
         }
@@ -184,6 +188,7 @@ impl Figures {
             micros_per_note: of(|run| run.micros_per_note),
             late_median: of(|run| run.late_median),
             late_p99: of(|run| run.late_p99),
+            longest_pause: of(|run| run.longest_pause),
             peak: of(|run| run.peak),
             commits_per_note: first
                 .commits_per_note

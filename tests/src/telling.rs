@@ -155,7 +155,7 @@ fn setup(telling: &Telling) -> Setup {
 }
 
 /// A measurement under way.
-struct Measure {
+pub(crate) struct Measure {
     began: Instant,
     feed: Feed,
     accepted: u64,
@@ -165,7 +165,7 @@ struct Measure {
 }
 
 impl Measure {
-    async fn begin(rig: &Rig, mut feed: Feed) -> Self {
+    pub(crate) async fn begin(rig: &Rig, mut feed: Feed) -> Self {
         let counters = feed.counters().await;
         Self {
             accepted: counters["actions_accepted"],
@@ -258,7 +258,7 @@ fn line(Named { session, number }: &Named, now: Timestamp) -> String {
 }
 
 /// The same as the connector sends it.
-fn event(session: u64, first: u64, count: u64, now: Timestamp) -> Event {
+pub(crate) fn event(session: u64, first: u64, count: u64, now: Timestamp) -> Event {
     let mut json = String::with_capacity(200 + count as usize * 320);
     let at = now.as_secs_f64();
     let mut write = |text: std::fmt::Arguments<'_>| {

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -106,6 +107,8 @@ pub struct Outcome {
     pub arrived_in: Duration,
     /// What arrived.
     pub totals: Totals,
+    /// The longest time without an arrival, from the first one to the last.
+    pub longest_pause: Duration,
     /// How late notes came after they were due: median, 99th percentile, latest.
     pub late: [Duration; 3],
     /// Notes sent twice and recognised by their key.
@@ -146,6 +149,7 @@ pub async fn run(load: &Load) -> Result<Outcome> {
 
     let process = rig.host_process();
     let before = (vitals::cpu_time(process), vitals::cpu_time(None), vitals::machine_time());
+    let watch = Watch::begin(&rig);
     let mut began = Instant::now();
     let emitted = emit(&rig, load, &names).await;
     let sent_in = began.elapsed();
@@ -156,6 +160,7 @@ pub async fn run(load: &Load) -> Result<Outcome> {
         link(&rig, load, &names).await?;
     }
     let arrived_in = arrive(&rig, emitted, began).await;
+    let longest_pause = watch.end().await;
     let used = |after: Option<Duration>, before: Option<Duration>| {
         after.zip(before).map(|(after, before)| after.saturating_sub(before))
     };
@@ -176,6 +181,7 @@ pub async fn run(load: &Load) -> Result<Outcome> {
         sent_in,
         arrived_in,
         totals: rig.platform.tally(|tally| tally.totals()),
+        longest_pause,
         late: rig.platform.tally(|tally| {
             let late = tally.lateness();
             [50.0, 99.0, 100.0].map(|percent| late.percentile(percent))
@@ -431,6 +437,40 @@ fn event(session: &str, first: u64, count: u64, now: Timestamp) -> Event {
     }
     write(format_args!(r#"],"count":{count},"forwarded_at":{at:.3}}}"#));
     Event::data(json)
+}
+
+/// Looks for a time in which nothing arrives.
+struct Watch {
+    longest: JoinSet<Duration>,
+    ended: Arc<AtomicBool>,
+}
+
+impl Watch {
+    fn begin(rig: &Arc<Rig>) -> Self {
+        let (rig, ended, mut longest) =
+            (rig.clone(), Arc::new(AtomicBool::new(false)), JoinSet::new());
+        let until = ended.clone();
+        longest.spawn(async move {
+            let count = || rig.platform.tally(|tally| tally.totals().arrived);
+            let (none, mut longest, mut last) = (count(), Duration::ZERO, None);
+            let mut before = none;
+            while !until.load(Relaxed) {
+                let (arrived, now) = (count(), Instant::now());
+                if arrived != before {
+                    let pause = last.replace(now).map_or(Duration::ZERO, |last| now - last);
+                    (before, longest) = (arrived, longest.max(pause));
+                }
+                sleep(Duration::from_millis(5)).await;
+            }
+            longest
+        });
+        Self { longest, ended }
+    }
+
+    async fn end(mut self) -> Duration {
+        self.ended.store(true, Relaxed);
+        self.longest.join_next().await.and_then(Result::ok).expect("it only counts")
+    }
 }
 
 /// Waits until everything has arrived, or nothing comes any more; how long after `began` the last came.

@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use sidenote_tests::comparison::{Figures, Of, Programs, ROWS, Row, Worker};
+use sidenote_tests::growth::{Crowd, growth};
 use sidenote_tests::idle::{Idle, idle};
 use sidenote_tests::telling::{Telling, ToldFigures, through_source, through_stream};
 use sidenote_tests::throughput::{CROWD_OFFERS, Load, NOTE_ACTIONS, Outcome, Place, Triggers, run};
@@ -55,6 +56,12 @@ struct Args {
     /// Actions in one event of the stream.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     batch: u32,
+    /// Sessions that are known in the last line of `--part growth`.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1000..))]
+    known_sessions: u64,
+    /// Notes that wait there while the host starts.
+    #[arg(long, default_value_t = 100_000)]
+    waiting: u64,
     /// Sessions that go idle; 0 leaves that part out.
     #[arg(long, default_value_t = 100_000)]
     idle_sessions: u32,
@@ -75,11 +82,13 @@ enum Part {
     Idle,
     /// What is accepted through a source's plugin, beside the stream.
     Sources,
+    /// What a host needs as the sessions that it knows become more. Not among those that run by default.
+    Growth,
 }
 
 impl Args {
     fn wants(&self, part: Part) -> bool {
-        self.part.is_empty() || self.part.contains(&part)
+        (self.part.is_empty() && part != Part::Growth) || self.part.contains(&part)
     }
 }
 
@@ -120,7 +129,59 @@ async fn bench(args: &Args) -> Result<()> {
     if args.wants(Part::Sources) {
         sources(args).await?;
     }
+    if args.wants(Part::Growth) {
+        grow(args).await?;
+    }
     Ok(())
+}
+
+/// From a thousand sessions to as many as are asked for, ten times as many each time.
+async fn grow(args: &Args) -> Result<()> {
+    say(
+        "sessions that the host knows; embedded store; the last line with notes that wait for the platform while it starts",
+    );
+    let names = [
+        "",
+        "few: µs/action",
+        "all: µs/action",
+        "idle MiB",
+        "in memory",
+        "file MiB",
+        "stopped",
+        "killed",
+    ];
+    say(&grown_row(names.map(str::to_owned)));
+    let mut sessions = 1000;
+    while sessions <= args.known_sessions {
+        let crowd = Crowd {
+            taker: program("taker")?,
+            components: args.plugins.clone(),
+            sessions,
+            waiting: if sessions == args.known_sessions { args.waiting.min(sessions) } else { 0 },
+        };
+        let needs = growth(&crowd).await?;
+        let mebibytes = |bytes: u64| format!("{:.0}", bytes as f64 / f64::from(1 << 20));
+        let ready = |nth: usize| {
+            needs.ready.map_or(String::new(), |it| format!("{:.2} s", it[nth].as_secs_f64()))
+        };
+        say(&grown_row([
+            sessions.to_string(),
+            format!("{:.1}", needs.micros_of_a_few),
+            format!("{:.1}", needs.micros_of_all),
+            mebibytes(needs.resident),
+            needs.left_in_memory.to_string(),
+            mebibytes(needs.stored),
+            ready(0),
+            ready(1),
+        ]));
+        sessions *= 10;
+    }
+    Ok(())
+}
+
+fn grown_row(cells: [String; 8]) -> String {
+    let [first, rest @ ..] = cells;
+    rest.iter().fold(format!("{first:<10}"), |line, cell| format!("{line}{cell:>16}"))
 }
 
 /// The same actions through the plugin `events` and through the stream, flat out, on the embedded store.
@@ -212,6 +273,7 @@ async fn compare(args: &Args) -> Result<()> {
             "µs/note",
             "p50",
             "p99",
+            "pause",
             "MiB",
             "commits",
             "ratio",
@@ -252,7 +314,7 @@ fn cells(
     figures: &Figures,
     peer: &Figures,
     before: Option<&Figures>,
-) -> [String; 12] {
+) -> [String; 13] {
     let compared = match row.of {
         Of::Actions => "actions/s",
         Of::Notes => "notes/s",
@@ -267,6 +329,7 @@ fn cells(
         format!("{:.0}", figures.micros_per_note),
         format!("{:.0} ms", figures.late_median),
         format!("{:.0} ms", figures.late_p99),
+        format!("{:.0} ms", figures.longest_pause),
         format!("{:.0}", figures.peak),
         figures.commits_per_note.map_or(String::new(), |commits| format!("{commits:.2}")),
         format!("{:.2} {compared}", row.ratio(figures, peer)),
@@ -274,7 +337,7 @@ fn cells(
     ]
 }
 
-fn comparison_row(cells: [String; 12]) -> String {
+fn comparison_row(cells: [String; 13]) -> String {
     let [first, rest @ ..] = cells;
     rest.iter().fold(format!("{first:<14}"), |line, cell| format!("{line}{cell:>11}"))
 }

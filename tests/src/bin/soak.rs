@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
+use sidenote_tests::steady::{Steady, steady};
 use sidenote_tests::trial::{End, Moment, Plan, Trial, Verdict};
 use sidenote_tests::{StoreArgs, vitals};
 use tokio::time::Instant;
@@ -25,6 +26,9 @@ struct Args {
     /// People who act at the same time.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(8..))]
     sessions: u32,
+    /// No faults, but work at a steady rate, of so many notes a second: memory must stay flat.
+    #[arg(long, value_name = "RATE")]
+    steady: Option<u64>,
     /// The seed of an earlier run.
     #[arg(long)]
     seed: Option<u64>,
@@ -33,6 +37,8 @@ struct Args {
 const MINUTE: Duration = Duration::from_secs(60);
 /// Of every so many lives, one ends in good order.
 const IN_ORDER: u64 = 4;
+/// Minutes until sessions leave memory as fast as others come into it, pools and caches are filled.
+const WARM_UP: u32 = 6;
 /// How long the host lives undisturbed before it is weighed.
 const WEIGHED_AFTER: Duration = Duration::from_secs(5);
 /// What was needed in the first minute may grow by half, and by this.
@@ -56,6 +62,9 @@ async fn soak(args: Args) -> Result<()> {
     if !taker.exists() {
         bail!("`taker` isn't built; run `cargo xtask soak`");
     }
+    if let Some(rate) = args.steady {
+        return flat(args, taker, rate).await;
+    }
     let seed = args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
     say(&format!("soak: {}, {} minutes, --seed {seed}", args.store.kind().name(), args.minutes));
     let plan = Plan {
@@ -74,6 +83,43 @@ async fn soak(args: Args) -> Result<()> {
         weight.check(first.get_or_insert(weight))?;
     }
     trial.end().await;
+    Ok(())
+}
+
+/// Work at a steady rate: the host's memory is weighed, and must stay flat.
+async fn flat(args: Args, taker: PathBuf, rate: u64) -> Result<()> {
+    let work = Steady {
+        taker,
+        components: args.plugins,
+        store: args.store.kind(),
+        sessions: u64::from(args.sessions),
+        rate,
+        time: MINUTE * args.minutes as u32,
+        warm_up: MINUTE * WARM_UP.min(args.minutes as u32 / 3),
+        every: Duration::from_secs(10),
+    };
+    say(&format!(
+        "soak: {}, {} minutes, {rate} notes/s of {} sessions in turn",
+        work.store.name(),
+        args.minutes,
+        work.sessions
+    ));
+    let growth = steady(&work, |look| {
+        say(&format!(
+            "{:>5} s: host {}, store {}, {} sessions in memory, {} notes",
+            look.at.as_secs(),
+            vitals::mebibytes(Some(look.resident)),
+            vitals::mebibytes(Some(look.stored)),
+            look.in_memory,
+            look.notes
+        ));
+    })
+    .await?;
+    say(&format!(
+        "memory: {:+.2} % in ten minutes, by the line through all looks after {} s",
+        growth * 1e2,
+        work.warm_up.as_secs()
+    ));
     Ok(())
 }
 
