@@ -58,6 +58,10 @@ async fn a_running_host_is_told_to_ask_its_streams_at_once() {
     assert!(unknown.stderr.contains("there is no stream of this name"), "{}", unknown.stderr);
     let wrong = retry(&[], "hunter2");
     assert_eq!(wrong.code, 1);
-    assert!(wrong.stderr.contains("401 Unauthorized") && !wrong.stderr.contains("hunter2"), "{}", wrong.stderr);
+    assert!(
+        wrong.stderr.contains("401 Unauthorized") && !wrong.stderr.contains("hunter2"),
+        "{}",
+        wrong.stderr
+    );
     host.shutdown(Duration::from_secs(5)).await.expect("the host stops");
 }

@@ -1,9 +1,22 @@
 //! Programs of Debian that some tests need.
 
 use std::process::Command;
+use std::sync::OnceLock;
+
+/// Installs what the tests use. Fails where something is missing that they can't be without.
+pub(crate) fn programs(
+    run: fn(&mut Command) -> Result<(), String>,
+    say: fn(&str),
+) -> Result<(), String> {
+    redis(run)?;
+    registry(run)?;
+    chromium(run, say);
+    prometheus(run, say);
+    Ok(())
+}
 
 /// Installs `redis-server` where it is missing and this machine lets us.
-pub(crate) fn redis(run: impl Fn(&mut Command) -> Result<(), String>) -> Result<(), String> {
+fn redis(run: impl Fn(&mut Command) -> Result<(), String>) -> Result<(), String> {
     const BY_HAND: &str =
         "install redis-server (on Debian: apt-get install redis-server), then run this again";
     if is_there("redis-server") {
@@ -18,7 +31,7 @@ pub(crate) fn redis(run: impl Fn(&mut Command) -> Result<(), String>) -> Result<
 }
 
 /// Installs an OCI registry where it is missing and this machine lets us.
-pub(crate) fn registry(run: impl Fn(&mut Command) -> Result<(), String>) -> Result<(), String> {
+fn registry(run: impl Fn(&mut Command) -> Result<(), String>) -> Result<(), String> {
     const BY_HAND: &str =
         "install docker-registry (on Debian: apt-get install docker-registry), then run this again";
     if is_there("docker-registry") {
@@ -61,10 +74,7 @@ pub(crate) fn qemu(
 
 /// Installs Chromium and its driver where they are missing and this machine lets us. Where they can't be had, the tests that need
 /// them say so and are left out.
-pub(crate) fn chromium(
-    run: impl Fn(&mut Command) -> Result<(), String>,
-    say: impl Fn(&str),
-) -> Result<(), String> {
+fn chromium(run: impl Fn(&mut Command) -> Result<(), String>, say: impl Fn(&str)) {
     const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
     for (package, is_here) in [
         ("chromium", NAMES.into_iter().any(is_there)),
@@ -85,17 +95,13 @@ pub(crate) fn chromium(
             "no Chromium is here and none can be installed: what a page in a browser hears isn't tested",
         );
     }
-    Ok(())
 }
 
 /// Installs Prometheus and its `promtool` where they are missing and this machine lets us. Where they can't be had, the tests
 /// that need them say so and show nothing.
-pub(crate) fn prometheus(
-    run: impl Fn(&mut Command) -> Result<(), String>,
-    say: impl Fn(&str),
-) -> Result<(), String> {
+fn prometheus(run: impl Fn(&mut Command) -> Result<(), String>, say: impl Fn(&str)) {
     if is_there("promtool") {
-        return Ok(());
+        return;
     }
     let installed = if can_install() { install("prometheus", run) } else { Ok(()) };
     if let Err(error) = installed {
@@ -106,14 +112,15 @@ pub(crate) fn prometheus(
             "no Prometheus is here and none can be installed: whether it reads the metrics isn't tested",
         );
     }
-    Ok(())
 }
 
 fn install(package: &str, run: impl Fn(&mut Command) -> Result<(), String>) -> Result<(), String> {
     let apt_get = |args: &[&str]| {
         run(Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").arg("-qq").args(args))
     };
-    apt_get(&["update"])?;
+    // Once is enough for all of them.
+    static LISTS: OnceLock<Result<(), String>> = OnceLock::new();
+    LISTS.get_or_init(|| apt_get(&["update"])).clone()?;
     apt_get(&["install", "--yes", "--no-install-recommends", package])
 }
 

@@ -89,13 +89,16 @@ fn test() -> Result<(), String> {
 
 fn test_steps(steps: &mut Steps) -> Result<(), String> {
     steps.take("formatting", || cargo(["fmt", "--all", "--check"]))?;
-    steps.take("redis-server", || debian::redis(run))?;
-    steps.take("docker-registry", || debian::registry(run))?;
-    steps.take("chromium", || debian::chromium(run, say))?;
-    steps.take("prometheus", || debian::prometheus(run, say))?;
-    steps.take("building the components", guests)?;
-    steps.take("building the component in JavaScript", || javascript::build(&root(), run))?;
-    let programs = steps.take("building the tests", || programs::build(&root()))?;
+    let programs = std::thread::scope(|scope| {
+        // They come while cargo builds.
+        let of_debian = scope.spawn(|| debian::programs(run, say));
+        steps.take("building the components", guests)?;
+        steps.take("building the component in JavaScript", || javascript::build(&root(), run))?;
+        let programs = steps.take("building the tests", || programs::build(&root()))?;
+        steps
+            .take("programs of Debian", || side_by_side::ended(of_debian, "programs of Debian"))?;
+        Ok::<_, String>(programs)
+    })?;
     steps.take("a plugin in each language, the book, testing and lints", || {
         programs::test(&root(), &host(), programs)
     })?;

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread::ScopedJoinHandle;
 
 use serde_json::Value;
 
@@ -88,8 +87,8 @@ pub(crate) fn test(root: &Path, host: &Path, mut programs: Vec<Program>) -> Resu
         command.env("CARGO_MANIFEST_DIR", &program.folder).env("SIDENOTE_BINARY", host);
         command.current_dir(&program.folder);
         if std::env::var_os(THREADS).is_none() {
-            // What runs by itself may use what waits.
-            let threads = if program.name == LAST { 2 * processors } else { processors };
+            // Most tests wait for sockets and timers; what runs by itself may use all of what they leave.
+            let threads = if program.name == LAST { 3 * processors } else { 2 * processors };
             command.env(THREADS, threads.to_string());
         }
         // Two programs can have one name.
@@ -118,18 +117,13 @@ pub(crate) fn test(root: &Path, host: &Path, mut programs: Vec<Program>) -> Resu
         let book = scope.spawn(|| book::build(root));
         let done = [
             side_by_side::run(&output, processors, others),
-            ended(languages, "languages"),
+            side_by_side::ended(languages, "languages"),
             side_by_side::run(&output, 1, last.into_iter().map(job).collect()),
-            ended(book, "the book"),
+            side_by_side::ended(book, "the book"),
         ];
-        (done, ended(lints, "lints"))
+        (done, side_by_side::ended(lints, "lints"))
     });
     let alone = side_by_side::run(&output, 1, alone.into_iter().map(job).collect());
     let failed = done.into_iter().chain([lints, alone]).filter_map(Result::err).collect::<Vec<_>>();
     if failed.is_empty() { Ok(()) } else { Err(failed.join(", and ")) }
-}
-
-/// What ran beside.
-fn ended(it: ScopedJoinHandle<'_, Result<(), String>>, what: &str) -> Result<(), String> {
-    it.join().unwrap_or_else(|_| Err(format!("failed: {what}")))
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Mutex;
+use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
 /// What a job does, given the file for all that it says.
@@ -45,4 +46,12 @@ pub(crate) fn run(folder: &Path, lanes: usize, jobs: Vec<Job<'_>>) -> Result<(),
 
 fn next<'a>(waiting: &Mutex<VecDeque<Job<'a>>>) -> Option<Job<'a>> {
     waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop_front()
+}
+
+/// What ran beside, by its name.
+pub(crate) fn ended(
+    it: ScopedJoinHandle<'_, Result<(), String>>,
+    what: &str,
+) -> Result<(), String> {
+    it.join().unwrap_or_else(|_| Err(format!("failed: {what}")))
 }
