@@ -19,6 +19,7 @@ token = {{ env = "API_TOKEN" }}
 
 [store]
 {store}
+{store_keys}
 
 [delivery]
 {delivery}
@@ -61,6 +62,7 @@ plugins = ["bot"]
         cache = compiled(),
         server = setup.server,
         store = setup.store.keys(),
+        store_keys = setup.store_keys,
         delivery = setup.delivery,
         stream = setup.stream,
         bot = setup.bot,

@@ -42,6 +42,8 @@ pub struct Setup {
     /// Keeps the host's files in memory where the machine offers that (`/dev/shm`), for measurements that
     /// aren't of the disk.
     pub in_memory_files: bool,
+    /// Further keys of `[store]`.
+    pub store_keys: String,
     /// Keys of `[server]`.
     pub server: String,
     /// Keys of `[delivery]`.

@@ -93,6 +93,8 @@ const PRODUCT: &str = "p";
 const LINKS: usize = 64;
 /// The host's default for the actions of one note.
 pub const NOTE_ACTIONS: usize = 100;
+/// The host's default for the actions of a note that waits for its turn.
+const GATHERED_ACTIONS: usize = 500;
 
 /// What a run came to.
 #[derive(Debug, Clone)]
@@ -269,7 +271,18 @@ fn setup(load: &Load) -> Setup {
         },
         components: load.components.clone(),
         limits: format!("concurrency = {}", load.concurrency),
-        delivery: format!("max_note_actions = {}", load.note_actions),
+        store_keys: match &load.store {
+            // What an earlier run left there isn't this one's.
+            StoreKind::Redis { .. } => {
+                format!("namespace = \"bench-{:08x}\"", rand::random::<u32>())
+            }
+            StoreKind::Memory | StoreKind::Embedded => String::new(),
+        },
+        delivery: format!(
+            "max_note_actions = {}\nmax_gathered_actions = {}",
+            load.note_actions,
+            if load.note_actions == NOTE_ACTIONS { GATHERED_ACTIONS } else { load.note_actions }
+        ),
         tables: tables(load),
         messages: load.triggers != Triggers::None,
         files: if load.triggers == Triggers::Wasm { &["guest_echo.wasm"] } else { &[] },
