@@ -446,3 +446,63 @@ async fn where_keys_are_trusted_nothing_else_runs_from_wherever_it_came() {
     let told = told.shown();
     assert!(told.contains("@sha256:") && !told.contains("signature"), "{told}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_component_in_a_registry_is_added_by_its_digest_and_signed_as_the_host_wants_it() {
+    let Some(registry) = DockerRegistry::start(&Guard::Nobody).await else { return };
+    let (desk, host) = (Desk::new(), registry.host());
+    let pinned = desk.pushed(&host);
+    let tag = format!("{host}/acme/desk:1.2");
+    let config = desk.text("sidenote.toml");
+    let env = [("SIGNING", "of nobody")];
+    let configure = |key: &str| {
+        let listen = free_address();
+        let text = format!(
+            "plugins_folder = \"plugins\"\ntrusted_keys = [\"{key}\"]\n[server]\nlisten = \"{listen}\"\n[store]\nkind = \"memory\"\n[streams.main]\nurl = \"http://127.0.0.1:9/stream/p\"\n[plugins.other]\n[products.shop]\nplugins = [\"other\"]\n"
+        );
+        std::fs::write(&config, text).unwrap();
+    };
+    let add = |subject: &str, name: &str| {
+        let url = "url=http://127.0.0.1:9/notes";
+        let args = ["plugin", "add", subject, "--name", name, "--config", &config, "--set", url];
+        sidenote(&[&args[..], &["--secret", "signing=env:SIGNING", "--json"]].concat(), &env)
+    };
+
+    configure(&desk.other);
+    for subject in [tag.as_str(), &desk.text("desk.wasm")] {
+        failed(&add(subject, "front"), "signature: ");
+        assert!(!desk.at("plugins.d").exists() && !desk.at("plugins").exists());
+    }
+
+    configure(&desk.key);
+    let run = add(&tag, "front");
+    assert_eq!(run.code, 0, "{}", run.shown());
+    let told: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((&told["reference"], &told["component"]), (&json!(pinned), &Value::Null));
+    let table = std::fs::read_to_string(desk.at("plugins.d/front.toml")).unwrap();
+    assert!(table.contains(&format!("[plugins.front]\nfile = \"{pinned}\"\n")), "{table}");
+    assert!(!desk.at("plugins").exists(), "the host pulls it by itself");
+
+    // A file is added with its signature beside it.
+    let file = desk.text("signed.wasm");
+    let run = sidenote(&["plugin", "pull", &pinned, "--out", &file], &[]);
+    assert_eq!(run.code, 0, "{}", run.shown());
+    let run = add(&file, "side");
+    assert_eq!(run.code, 0, "{}", run.shown());
+    assert_eq!(
+        std::fs::read(desk.at("plugins/side.wasm.minisig")).unwrap(),
+        std::fs::read(desk.at("signed.wasm.minisig")).unwrap()
+    );
+    let run =
+        sidenote(&["plugin", "verify", &desk.text("plugins/side.wasm"), "--config", &config], &env);
+    assert_eq!(run.code, 0, "{}", run.shown());
+
+    for (name, left) in [("front", "side.toml"), ("side", "")] {
+        let args = ["plugin", "remove", name, "--config", &config, "--yes"];
+        let run = sidenote(&args, &env);
+        assert_eq!(run.code, 0, "{}", run.shown());
+        assert!(left.is_empty() || desk.at("plugins.d").join(left).exists(), "{name}");
+    }
+    let stays: Vec<_> = std::fs::read_dir(desk.at("plugins")).unwrap().flatten().collect();
+    assert!(stays.is_empty(), "{stays:?}");
+}

@@ -10,9 +10,11 @@ mod remove;
 mod switch;
 mod verify;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use sidenote::config::{Reference, SCHEME};
 
 use crate::authors;
 
@@ -27,7 +29,7 @@ pub(crate) enum PluginCommand {
     Logs(logs::LogsArgs),
     /// Show what a plugin keeps under keys, or remove it
     Kv(kv::KvArgs),
-    /// Add a component: its file, its table, its secrets; all of it or nothing
+    /// Add a component, a file or one in a registry: its table, its secrets; all of it or nothing
     Add(add::AddArgs),
     /// Remove what `plugin add` created
     Remove(remove::RemoveArgs),
@@ -58,4 +60,10 @@ pub(super) async fn plugin(command: PluginCommand) -> anyhow::Result<ExitCode> {
         PluginCommand::Verify(args) => verify::verify(&args).await.map(|()| ExitCode::SUCCESS),
         PluginCommand::Authors(command) => authors::plugin(command).await,
     }
+}
+
+/// Whether a component is named by its file. A name that could be both is a file's where there is such a file.
+fn is_file(subject: &str) -> bool {
+    !subject.starts_with(SCHEME)
+        && (Path::new(subject).exists() || Reference::parse(subject).is_err())
 }

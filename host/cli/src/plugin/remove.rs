@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::{Value, json};
 use sidenote::config::Config;
+use sidenote::plugin::signature_file;
 use sidenote_terminal::{exit, output};
 
 use super::add::{self, Head, secrets_folder};
@@ -98,7 +99,10 @@ fn files(config: &Config, name: &str, folder: &Path, table: PathBuf, head: &Head
         let others = config.plugins.iter().filter(|(other, _)| &***other != name);
         match others.into_iter().any(|(_, plugin)| plugin.file == *file) {
             true => output::say(&format!("{file} stays: another plugin uses it")),
-            false => gone.push(config.plugins_folder.join(file)),
+            false => {
+                let component = config.plugins_folder.join(file);
+                gone.extend([signature_file(&component), component]);
+            }
         }
     }
     gone.retain(|file| file.exists());

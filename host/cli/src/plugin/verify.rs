@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use serde_json::json;
-use sidenote::config::{Config, Reference, SCHEME, TrustedKey};
+use sidenote::config::{Config, Reference, TrustedKey};
 use sidenote::oci::Pulled;
 use sidenote::plugin::{
     AdmitError, MAX_COMPONENT_BYTES, read, read_signature, sha256, signature_file, signed_by,
 };
 use sidenote_terminal::{RegistryArgs, Unusable, about, output, reference};
+
+use super::is_file;
 
 /// What `plugin verify` takes.
 #[derive(Debug, Args)]
@@ -71,12 +73,6 @@ pub(super) async fn verify(args: &VerifyArgs) -> anyhow::Result<()> {
         output::say(&format!("the line for [plugins.NAME]: file = \"{pinned}\""));
     }
     Ok(())
-}
-
-/// A name that could be both is a file's where there is such a file.
-fn is_file(subject: &str) -> bool {
-    !subject.starts_with(SCHEME)
-        && (Path::new(subject).exists() || Reference::parse(subject).is_err())
 }
 
 fn keys(args: &VerifyArgs) -> anyhow::Result<(Vec<TrustedKey>, Option<Config>)> {

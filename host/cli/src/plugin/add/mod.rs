@@ -1,11 +1,14 @@
-//! `sidenote plugin add`: a component into the plugins folder, and its table into `plugins.d`; all of it or nothing.
+//! `sidenote plugin add`: a component into the plugins folder, or the reference of one in a registry, and its table into
+//! `plugins.d`; all of it or nothing.
 //!
 //! | file | what |
 //! |---|---|
+//! | `component` | where the component comes from, whether its signature is right, and what the table says of it |
 //! | `answers` | settings, secrets and grants: from the command line, or from whoever sits at the terminal |
 //! | `table` | the table file, and what its head says for `plugin remove` |
 
 mod answers;
+mod component;
 mod table;
 
 use crate::placed::Placed;
@@ -18,20 +21,21 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::json;
 use sidenote::config::Config;
-use sidenote::plugin::{Compiler, Inspection};
+use sidenote::plugin::{Compiler, Inspection, signature_file};
 use sidenote_terminal::output;
 
 use self::answers::Answers;
+use self::component::{Component, Place};
 use crate::client::{HostArgs, Presence};
 use crate::reload;
 
 /// What `plugin add` takes.
 #[derive(Debug, Args)]
 pub(crate) struct AddArgs {
-    /// The component
-    #[arg(value_name = "FILE.wasm")]
-    file: PathBuf,
-    /// Its name in the configuration; default: the file's name
+    /// The component: a file, or HOST/REPOSITORY with :TAG or @sha256:DIGEST
+    #[arg(value_name = "FILE|REF")]
+    subject: String,
+    /// Its name in the configuration; default: the file's or the repository's name
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     #[command(flatten)]
@@ -66,15 +70,17 @@ pub(crate) struct AddArgs {
 /// Adds a plugin.
 pub(super) async fn add(args: AddArgs) -> anyhow::Result<ExitCode> {
     let config = Config::load(&args.host.config)?;
+    let component = Component::fetch(&args.subject, &config).await?;
     let compiler = Compiler::of_this_program().context("the program's own file can't be told")?;
-    let inspection = sidenote::plugin::inspect_by(compiler, &args.file).await?;
+    let inspection = component.inspect(compiler).await?;
     if let Some(why) = &inspection.refused {
-        bail!("this host doesn't take {}: {why}", args.file.display());
+        bail!("this host doesn't take {}: {why}", component.told);
     }
-    let name = name(&args)?;
+    let name = name(&args, &component)?;
     if config.plugins.contains_key(&*name) {
         bail!("there is a plugin {name} already; choose another name with --name");
     }
+    component.verify(&config.supply.trusted_keys)?;
     say_manifest(&name, &inspection);
     let answers = Answers::gather(&args, inspection.manifest.as_ref())?;
     let folder = plugins_d(&args.host.config);
@@ -82,21 +88,11 @@ pub(super) async fn add(args: AddArgs) -> anyhow::Result<ExitCode> {
     if table_file.exists() {
         bail!("{} is there already; move it away, or choose another name", table_file.display());
     }
-    let wasm = format!("{name}.wasm");
-    let component = config.plugins_folder.join(&wasm);
-    let bytes = std::fs::read(&args.file).with_context(|| args.file.display().to_string())?;
-    let copied = match std::fs::read(&component) {
-        Ok(there) if there == bytes => false,
-        Ok(_) => bail!(
-            "{} is there already, and is another component; choose another name",
-            component.display()
-        ),
-        Err(_) => true,
-    };
+    let place = component.place(&name, &config.plugins_folder)?;
     let (mine, others): (Vec<_>, Vec<_>) =
         args.product.iter().partition(|id| !config.products.keys().any(|it| it.as_str() == **id));
     let head = Head {
-        component: copied.then(|| wasm.clone()),
+        component: place.as_ref().filter(|place| place.is_new).map(|place| place.name.clone()),
         secrets: answers.made.iter().map(|(secret, _)| secret.clone()).collect(),
     };
     let wants_kv =
@@ -106,21 +102,15 @@ pub(super) async fn add(args: AddArgs) -> anyhow::Result<ExitCode> {
             "it imports kv, to keep something between its calls, and may not: --grant-kv lets it",
         );
     }
-    let text = table::text(&name, &wasm, &inspection.sha256, &answers, &head, &mine);
+    let file = component.written(&name, &inspection.sha256);
+    let text = table::text(&name, &file, &answers, &head, &mine);
     if args.dry_run {
         output::say(&format!("{} would be written:", table_file.display()));
         output::data(text.trim_end())?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut placed = Placed::default();
-    let put = put_all(
-        &mut placed,
-        &args,
-        (&folder, &name),
-        (&component, copied, &bytes),
-        &answers,
-        &text,
-    );
+    let put = put_all(&mut placed, (&folder, &name), (&component, place.as_ref()), &answers, &text);
     if let Err(error) = put.and_then(|()| check(&args.host.config)) {
         placed.undo();
         return Err(error.context("nothing was added; everything is as it was"));
@@ -132,8 +122,13 @@ pub(super) async fn add(args: AddArgs) -> anyhow::Result<ExitCode> {
         ));
     }
     if args.json {
-        let done =
-            json!({"plugin": name, "table": table_file, "component": component, "copied": copied});
+        let done = json!({
+            "plugin": name,
+            "table": table_file,
+            "component": place.as_ref().map(|place| &place.file),
+            "reference": component.reference(),
+            "copied": place.as_ref().is_some_and(|place| place.is_new),
+        });
         output::data(&done.to_string())?;
     }
     output::say(&format!("{name} is added: {}", table_file.display()));
@@ -164,15 +159,18 @@ pub(super) fn check(config: &Path) -> anyhow::Result<()> {
 
 fn put_all(
     placed: &mut Placed,
-    args: &AddArgs,
     (folder, name): (&Path, &str),
-    (component, copied, bytes): (&Path, bool, &[u8]),
+    (component, place): (&Component, Option<&Place>),
     answers: &Answers,
     text: &str,
 ) -> anyhow::Result<()> {
-    if copied {
-        placed.folder(component.parent().unwrap_or(&args.file), 0o755)?;
-        placed.file(component, bytes, 0o644)?;
+    if let Some(place) = place.filter(|place| place.is_new) {
+        placed.folder(place.file.parent().unwrap_or(Path::new("")), 0o755)?;
+        // The signature first: a host that watches the folder reads both when the component is there.
+        if let Some(signature) = &component.signature {
+            placed.file(&signature_file(&place.file), signature.as_bytes(), 0o644)?;
+        }
+        placed.file(&place.file, &component.bytes, 0o644)?;
     }
     placed.folder(folder, 0o755)?;
     if !answers.made.is_empty() {
@@ -185,9 +183,8 @@ fn put_all(
     placed.file(&folder.join(format!("{name}.toml")), text.as_bytes(), 0o644)
 }
 
-fn name(args: &AddArgs) -> anyhow::Result<String> {
-    let stem = args.file.file_stem().map(|it| it.to_string_lossy().into_owned());
-    let name = args.name.clone().or(stem).unwrap_or_default();
+fn name(args: &AddArgs, component: &Component) -> anyhow::Result<String> {
+    let name = args.name.clone().unwrap_or_else(|| component.stem.clone());
     let usual = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
     if name.is_empty() || name.len() > 64 || !name.chars().all(usual) {
         bail!(

@@ -49,11 +49,10 @@ pub(in crate::plugin) fn secrets_folder(plugin: &str) -> String {
     format!("{plugin}.secrets")
 }
 
-/// The table file.
+/// The table file, with these lines of the component.
 pub(super) fn text(
     name: &str,
-    file: &str,
-    sha256: &str,
+    component: &str,
     answers: &Answers,
     head: &Head,
     products: &[&String],
@@ -62,7 +61,7 @@ pub(super) fn text(
         format!("[{}]", items.map(|it| quoted(it)).collect::<Vec<_>>().join(", "))
     };
     let mut text = head.written();
-    text += &format!("\n[plugins.{name}]\nfile = {}\nsha256 = \"{sha256}\"\n", quoted(file));
+    text += &format!("\n[plugins.{name}]\n{component}");
     if !answers.hosts.is_empty() || answers.kv {
         text += &format!("\n[plugins.{name}.grants]\n");
     }
@@ -105,7 +104,7 @@ mod tests {
     #[test]
     fn the_head_says_what_add_made_and_names_no_other_folder() {
         let head = Head { component: Some("b.wasm".into()), secrets: vec!["token".into()] };
-        let text = text("b", "b.wasm", "00", &Answers::default(), &head, &[]);
+        let text = text("b", "file = \"b.wasm\"\n", &Answers::default(), &head, &[]);
         assert_eq!(Head::of(&text), Some(head));
         assert_eq!(Head::of("# by hand\n[plugins.b]\n"), None);
         let odd = format!("{MARK}\n{SECRET}../../etc/passwd\n{COMPONENT}/x.wasm\n");
