@@ -85,7 +85,7 @@ impl Blocks {
                 *chunk = &chunk[1..];
                 continue;
             }
-            let end = chunk.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+            let end = memchr::memchr2(b'\r', b'\n', chunk);
             let (piece, rest) = chunk.split_at(end.unwrap_or(chunk.len()));
             *chunk = rest;
             if self.take(piece) {
