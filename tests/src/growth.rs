@@ -183,6 +183,8 @@ async fn idle(feed: &mut Feed) -> u64 {
 
 /// Starts the host, until it says that it is ready.
 async fn ready(rig: &mut Rig) -> Result<Duration> {
+    // Whatever is asked: a client isn't made without.
+    rustls::crypto::ring::default_provider().install_default().ok();
     let client = reqwest::Client::builder().no_proxy().build()?;
     let began = Instant::now();
     rig.start_host().await;

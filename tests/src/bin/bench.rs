@@ -56,6 +56,9 @@ struct Args {
     /// Actions in one event of the stream.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     batch: u32,
+    /// Sessions that are known in the first line of `--part growth`; in each further one they are ten times as many.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1000..))]
+    first_sessions: u64,
     /// Sessions that are known in the last line of `--part growth`.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1000..))]
     known_sessions: u64,
@@ -151,7 +154,7 @@ async fn grow(args: &Args) -> Result<()> {
         "killed",
     ];
     say(&grown_row(names.map(str::to_owned)));
-    let mut sessions = 1000;
+    let mut sessions = args.first_sessions;
     while sessions <= args.known_sessions {
         let crowd = Crowd {
             taker: program("taker")?,

@@ -9,6 +9,7 @@ mod words;
 mod world;
 
 use std::alloc::System;
+use std::collections::BTreeMap;
 
 use cap::Cap;
 use sidenote_core::engine::Command;
@@ -44,6 +45,16 @@ fn busy(world: &mut World, round: usize) {
     (world.events, world.fresh) = (Vec::new(), Vec::new());
 }
 
+/// Bytes of a session's rows, their keys included, by table.
+fn stored_by_table(world: &World) -> BTreeMap<String, usize> {
+    let mut tables = BTreeMap::new();
+    for (key, row) in &world.rows {
+        let key_bytes = key.group.0.len() + key.group.1.len() + size_of::<u64>();
+        *tables.entry(format!("{:?}", key.table)).or_default() += key_bytes + row.len();
+    }
+    tables.into_iter().map(|(table, bytes): (_, usize)| (table, bytes / SESSIONS)).collect()
+}
+
 /// Bytes of memory that sessions take beside their rows, which the test has in memory.
 fn held(world: &mut World, empty: usize) -> usize {
     drop(std::mem::take(&mut world.rows));
@@ -57,10 +68,8 @@ fn an_idle_session_takes_little_and_nothing_is_left_of_it_in_memory() {
     let mut left = Vec::new();
     for round in 0..4 {
         busy(&mut world, round);
-        let of_row = |(key, row): (&sidenote_core::rows::Key, &Vec<u8>)| {
-            key.group.0.len() + key.group.1.len() + size_of::<u64>() + row.len()
-        };
-        let stored = world.rows.iter().map(of_row).sum::<usize>() / SESSIONS;
+        let tables = stored_by_table(&world);
+        let stored = tables.values().sum::<usize>();
         assert!(stored <= STORED, "{stored} bytes are stored of a session");
         let idle = held(&mut world, empty);
         assert!(idle <= IN_MEMORY, "an idle session takes {idle} bytes of memory");
@@ -68,7 +77,9 @@ fn an_idle_session_takes_little_and_nothing_is_left_of_it_in_memory() {
         world.sweep_at(world.now);
         assert_eq!(world.totals().sessions_in_memory, 0);
         left.push(held(&mut world, empty));
-        println!("round {round}: {idle} bytes in memory, {stored} stored, {left:?} afterwards");
+        println!(
+            "round {round}: {idle} bytes in memory, {stored} stored, {left:?} afterwards: {tables:?}"
+        );
     }
     assert!(left.iter().all(|bytes| *bytes <= AFTERWARDS), "{left:?} bytes afterwards");
     assert!(left[3] <= left[1] + 16, "memory grows with the sessions that were: {left:?}");
