@@ -2,18 +2,19 @@
 
 import { spawnSync } from 'node:child_process';
 import { readFile, rm, writeFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { build } from 'esbuild';
 
 const NAME = 'example-source';
 const SOURCE = 'src/source.js';
 const WORLD = 'source-plugin';
+const BUNDLE = 'build/plugin.js';
 const SIDENOTE = process.env.SIDENOTE ?? 'sidenote';
 
 const ENGINES = {
   async starlingmonkey() {
     const { componentize } = await import('@bytecodealliance/componentize-js');
     return componentize({
-      sourcePath: SOURCE,
+      sourcePath: BUNDLE,
       witPath: 'wit',
       worldName: WORLD,
       // What isn't used here isn't imported, either.
@@ -22,12 +23,14 @@ const ENGINES = {
   },
   async quickjs() {
     const { componentize } = await import('componentize-qjs');
-    const jsSource = await readFile(SOURCE, 'utf8');
-    const [jsPath, moduleRoot, witPath] = [SOURCE, '.', 'wit'].map((path) => resolve(path));
+    const jsSource = await readFile(BUNDLE, 'utf8');
     // A host calls synchronous exports.
-    return componentize({ jsSource, jsPath, moduleRoot, witPath, world: WORLD, sync: true });
+    return componentize({ jsSource, witPath: 'wit', world: WORLD, sync: true });
   },
 };
+
+// One file with all that it imports, but for the interface: StarlingMonkey reads no `node_modules`.
+await build({ entryPoints: [SOURCE], outfile: BUNDLE, bundle: true, format: 'esm', external: ['sidenote:*'] });
 
 const { component } = await ENGINES[process.argv[2] ?? 'starlingmonkey']();
 // The manifest goes in last, so that a folder that a host watches never sees a plugin without it.

@@ -3,12 +3,17 @@
 import { spawnSync } from 'node:child_process';
 import { rm, writeFile } from 'node:fs/promises';
 import { componentize } from '@bytecodealliance/componentize-js';
+import { build } from 'esbuild';
 
 const NAME = 'example-bot';
+const BUNDLE = 'build/plugin.js';
 const SIDENOTE = process.env.SIDENOTE ?? 'sidenote';
 
+// One file with all that it imports, but for the interface: StarlingMonkey reads no `node_modules`.
+await build({ entryPoints: ['build/bot.js'], outfile: BUNDLE, bundle: true, format: 'esm', external: ['sidenote:*'] });
+
 const { component } = await componentize({
-  sourcePath: 'build/bot.js',
+  sourcePath: BUNDLE,
   witPath: 'wit',
   worldName: 'chatbot-plugin',
   // A plugin posts through `sidenote:plugin/http`. What isn't used here isn't imported, either.

@@ -119,6 +119,10 @@ fn the_sdk_can_be_published() {
     for file in ["README.md", "src/lib.rs", "wit/source.wit", "wit/types.wit"] {
         assert!(listed.lines().any(|line| line == file), "{file} is missing:\n{listed}");
     }
+    for line in listed.lines() {
+        let is_anothers = line.starts_with("js/") || line.starts_with("python/");
+        assert!(!is_anothers, "{line} is another package's");
+    }
     let verify = std::env::var_os("SIDENOTE_RELEASE").is_some();
     let rest = if verify { &[][..] } else { &["--no-verify"] };
     let said = cargo(&[&["publish", "--dry-run"], rest].concat());

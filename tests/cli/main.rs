@@ -16,6 +16,7 @@ mod help;
 mod init;
 mod offers;
 mod outbox;
+mod packages;
 mod plugin;
 mod plugin_add;
 mod plugin_asks;

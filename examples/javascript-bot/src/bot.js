@@ -3,17 +3,16 @@
 // What is exported here is what the plugin can do: `writer` posts notes, `webhook` reads what comes in.
 // Values are those of the interface in `wit/`, in camelCase; a thrown failure or rejection is its error.
 
-import { get } from 'sidenote:plugin/config@0.1.0';
-import { hmacVerify } from 'sidenote:plugin/crypto@0.1.0';
-import { send } from 'sidenote:plugin/http@0.1.0';
 import { write } from 'sidenote:plugin/log@0.1.0';
 
-import { fromError, fromStatus, failure } from './failure.js';
+import { required } from '@sidenote/plugin/config';
+import { posted } from '@sidenote/plugin/failure';
+import { exchange, secret, throwForStatus } from '@sidenote/plugin/http';
+import { id, object, parse } from '@sidenote/plugin/values';
+import { ignored, opened, readJson, rejection, replied, turn, verify } from '@sidenote/plugin/webhook';
 
-/** The header of the webhook's signature: `sha256=` and the hex HMAC of the raw body. */
-const SIGNATURE = 'x-bot-signature';
-/** The secret that the bot signs with. */
-const SECRET = 'incoming';
+/** How the bot signs: the hex HMAC of the raw body, under the secret `incoming`. */
+const SIGNATURE = { header: 'x-bot-signature', prefix: 'sha256=', secret: 'incoming' };
 /** The fields that tell whose a conversation is, and what the host calls them. */
 const FIELDS = [
   ['session', 'session-id'],
@@ -23,131 +22,61 @@ const FIELDS = [
 
 export const writer = {
   postNote(call, note) {
-    const url = get('url');
-    if (!url) throw failure('invalid', 'config', '`url` is missing in the configuration', 'not-sent');
     const response = exchange({
-      method: 'POST',
-      url,
-      headers: [
-        ['content-type', 'application/json'],
-        // The host puts the secret in its place, for hosts that it is granted to.
-        ['authorization', 'Bearer {{secret:token}}'],
-      ],
-      body: new TextEncoder().encode(
-        JSON.stringify({ conversation: note.conversationId, text: note.body, key: call.idempotencyKey }),
-      ),
-      // The text holds what people typed: a placeholder in it stays text.
-      secretsInBody: false,
-      timeoutMs: undefined,
+      url: required('url'),
+      // The host puts the secret in its place, for hosts that it is granted to.
+      headers: [['authorization', `Bearer ${secret('token')}`]],
+      json: { conversation: note.conversationId, text: note.body, key: call.idempotencyKey },
     });
-    if (response.status < 200 || response.status > 299) throw fromStatus(response);
+    throwForStatus(response);
     write('debug', 'posted', [['status', String(response.status)]]);
-    return { noteId: idIn(response.body), extras: [] };
+    return posted(idIn(response.body));
   },
 };
 
 export const webhook = {
   receive(request) {
     if (request.method !== 'POST') throw rejection(405, 'method', 'only POST is accepted');
-    verify(request);
-    const body = parsed(request.body);
-    const turn = () => ({
-      conversationId: text(body, 'conversation') ?? missing('conversation'),
-      sessionId: text(body, 'session'),
-      externalUserId: text(body, 'user'),
-      email: text(body, 'email'),
-      productId: text(body, 'product'),
-      text: text(body, 'text'),
-      extras: vouched(body),
-    });
-    switch (text(body, 'event')) {
+    // Nothing of the request means anything before.
+    verify(request, SIGNATURE);
+    const body = readJson(request);
+    switch (body.event) {
       case 'opened':
-        return [{ tag: 'opened', val: turn() }];
+        return [opened(told(body))];
       case 'replied':
-        return [{ tag: 'replied', val: turn() }];
+        return [replied(told(body))];
       default:
-        return [{ tag: 'ignored' }];
+        return [ignored()];
     }
   },
 };
 
-/** One request, one response. The host decides about trying again. */
-function exchange(request) {
-  try {
-    return send(request);
-  } catch (error) {
-    throw fromError(error.payload ?? error);
-  }
-}
-
 /** What the bot calls the note. It has the note also where it doesn't say, so nothing here fails. */
-function idIn(body) {
+function idIn(answer) {
   try {
-    const { id } = JSON.parse(new TextDecoder().decode(body));
-    return typeof id === 'string' || typeof id === 'number' ? String(id) || undefined : undefined;
+    return id(object(parse(answer))?.id);
   } catch {
     return undefined;
   }
 }
 
-/** Refuses a request that the bot didn't sign. Nothing of it means anything before. */
-function verify({ headers, body }) {
-  const values = headers.filter(([name]) => name.toLowerCase() === SIGNATURE);
-  if (values.length !== 1) {
-    throw rejection(401, 'signature', `the header ${SIGNATURE} is missing, or there twice`);
-  }
-  const [scheme, hex] = values[0][1].split('=', 2);
-  let genuine;
-  try {
-    genuine = scheme === 'sha256' && hmacVerify(SECRET, 'sha256', 'hex', body, hex ?? '');
-  } catch (error) {
-    // The operator gave no such secret: nothing can be verified.
-    throw rejection(503, 'secret', String(error.payload ?? error));
-  }
-  if (!genuine) {
-    throw rejection(401, 'signature', `the signature doesn't fit the body and the secret \`${SECRET}\``);
-  }
-}
-
-function parsed(bytes) {
-  let body;
-  try {
-    body = JSON.parse(new TextDecoder().decode(bytes));
-  } catch {
-    throw rejection(400, 'body', "the body isn't JSON");
-  }
-  if (body === null || typeof body !== 'object' || Array.isArray(body)) {
-    throw rejection(400, 'body', "the body isn't a JSON object");
-  }
-  return body;
-}
-
-/** A text of the body, or a whole number as text. A blank one, or anything else, says as little as none. */
-function text(body, name) {
-  const value = body[name];
-  if (Number.isSafeInteger(value)) return String(value);
-  if (typeof value !== 'string' || value.trim() === '') return undefined;
-  // Half of a surrogate pair, which JSON can say and UTF-8 can't, becomes U+FFFD.
-  return new TextDecoder().decode(new TextEncoder().encode(value));
+/** A turn of what the bot tells. */
+function told(body) {
+  return turn(id(body.conversation), {
+    sessionId: id(body.session),
+    externalUserId: id(body.user),
+    email: id(body.email),
+    productId: id(body.product),
+    text: id(body.text),
+    verified: vouched(body),
+  });
 }
 
 /**
  * Which of what it says of the person the bot vouches for. It is yours and signs, so all of it, unless the body says
  * `"verified": false`, or lists the fields. What isn't vouched for links nothing by itself.
  */
-function vouched(body) {
-  const { verified } = body;
-  const names = FIELDS.filter(([field]) => {
-    const yes = verified === undefined || verified === null || verified === true;
-    return (yes || (Array.isArray(verified) && verified.includes(field))) && text(body, field) !== undefined;
-  }).map(([, name]) => name);
-  return names.length > 0 ? [['verified', names.join(' ')]] : [];
-}
-
-function missing(name) {
-  throw rejection(400, 'body', `\`${name}\` is missing`);
-}
-
-function rejection(status, code, message) {
-  return { status, code, message };
+function vouched({ verified = true }) {
+  const isVouched = ([field]) => verified === true || verified === null || (Array.isArray(verified) && verified.includes(field));
+  return FIELDS.filter(isVouched).map(([, name]) => name);
 }

@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { answer, error, host, reset, signature } from '@sidenote/plugin/testing';
+
 import { webhook, writer } from '#bot';
-import { host, reset, signature } from './host.mjs';
 
 const bytes = (text) => new TextEncoder().encode(text);
-const answer = (status, body = '', headers = []) => ({ status, headers, body: bytes(body) });
 const call = { idempotencyKey: 'k1', attempt: 1, deadlineMs: 0n, traceparent: '', extras: [] };
 const note = { conversationId: 'c1', body: 'he typed {{secret:token}} ✓', actions: [], extras: [] };
 
@@ -42,46 +42,21 @@ test('an answer without an id is no failure', () => {
   for (const [body, id] of cases) assert.equal(post(answer(200, body)).noteId, id, body);
 });
 
-test('statuses become failures', () => {
-  const cases = [
-    [429, 'rate-limited', 'sent'],
-    [401, 'auth', 'sent'],
-    [403, 'auth', 'sent'],
-    [404, 'not-found', 'sent'],
-    [410, 'not-found', 'sent'],
-    [408, 'transient', 'unknown'],
-    [500, 'transient', 'unknown'],
-    [503, 'transient', 'sent'],
-    [301, 'invalid', 'sent'],
-    [422, 'invalid', 'sent'],
-  ];
-  for (const [status, kind, sent] of cases) {
-    const failure = thrown(() => post(answer(status)));
-    assert.deepEqual([failure.kind, failure.code, failure.sent], [kind, String(status), sent]);
-  }
-});
-
-test('retry-after is read as seconds or a date', () => {
-  const cases = [
-    ['7', 7000n],
-    ['0.5', 1000n],
-    [' 30 ', 30_000n],
-    ['-1', undefined],
-    ['soon', undefined],
-    ['Sun, 06 Nov 1994 08:49:37 GMT', 0n],
-  ];
-  for (const [value, wait] of cases) {
-    const failure = thrown(() => post(answer(429, '', [['retry-after', value]])));
-    assert.equal(failure.retryAfterMs, wait, value);
-  }
+test('a refusal is a failure, with the pause that the bot asks for', () => {
+  const limited = thrown(() => post(answer(429, '', [['retry-after', '7']])));
+  assert.deepEqual([limited.kind, limited.sent, limited.retryAfterMs], ['rate-limited', 'sent', 7000n]);
+  assert.equal(thrown(() => post(answer(500))).sent, 'unknown');
 });
 
 test('no response is a failure that says whether the request may have arrived', () => {
-  const payload = (kind, sent) => ({ payload: { kind, message: 'why', sent } });
-  const denied = thrown(() => post(payload('denied', 'not-sent')));
-  assert.deepEqual([denied.kind, denied.code, denied.sent], ['auth', 'http-denied', 'not-sent']);
-  const lost = thrown(() => post(payload('io', 'unknown')));
+  const lost = thrown(() => post(error({ kind: 'io', message: 'why', sent: 'unknown' })));
   assert.deepEqual([lost.kind, lost.code, lost.sent], ['transient', 'http-io', 'unknown']);
+});
+
+test('without its address nothing is sent', () => {
+  reset();
+  const missing = thrown(() => writer.postNote(call, note));
+  assert.deepEqual([missing.code, missing.sent, host.requests], ['config', 'not-sent', []]);
 });
 
 function receive(body, { secret = 's', method = 'POST', times = 1 } = {}) {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { reset } from '@sidenote/plugin/testing';
+
 import { source } from '#source';
-import { reset } from './host.mjs';
 
 function send(body, { method = 'POST', path = '/orders' } = {}) {
   const bytes = new TextEncoder().encode(body);

@@ -1,19 +1,20 @@
 // A Sidenote plugin that says when to offer help: somebody does the same thing again and again.
 
-import { get } from 'sidenote:plugin/config@0.1.0';
+import { number, setting } from '@sidenote/plugin/config';
+import { isNone } from '@sidenote/plugin/engine';
 
 const TEXT = 'Is something not working? We can help.';
 
 export const trigger = {
   evaluate(context) {
-    const clicks = setting('clicks', 4);
-    const seconds = setting('seconds', 10);
+    const clicks = number('clicks', 4);
+    const seconds = number('seconds', 10);
     if (!isStuck(context.actions, clicks, seconds)) return undefined;
     const quickReplies = [
       { id: 'yes', label: 'Yes, please' },
       { id: 'no', label: 'No, thanks' },
     ];
-    return { text: get('text') ?? TEXT, quickReplies, extras: [] };
+    return { text: setting('text') ?? TEXT, quickReplies, extras: [] };
   },
 };
 
@@ -28,15 +29,4 @@ function isStuck(actions, clicks, seconds) {
   // Without times nobody knows how fast it was.
   if (!row.every(isSame) || times.some(isNone)) return false;
   return Math.max(...times) - Math.min(...times) <= seconds;
-}
-
-/** A whole number that the operator set. The host has checked it against the manifest. */
-function setting(name, otherwise) {
-  const value = get(name);
-  return isNone(value) ? otherwise : Number(value);
-}
-
-/** What isn't there is undefined on StarlingMonkey and null on QuickJS. */
-function isNone(value) {
-  return value === undefined || value === null;
 }

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { reset } from '@sidenote/plugin/testing';
+
 import { trigger } from '#trigger';
-import { reset } from './host.mjs';
 
 function context(actions) {
   const action = ([description, startedAt], index) => ({

@@ -2,9 +2,8 @@
 
 import json
 import unittest
-from unittest.mock import patch
 
-from componentize_py_types import Err
+from sidenote_plugin.testing import HostCase
 from wit_world.exports.source import EventKind, Ignored, RejectionKind, Request
 
 from app import Source
@@ -13,20 +12,12 @@ PAID = '{"event": "Paid", "number": 2, "customer": "c-7", "at": 1700000004.5, "a
 VISITED = '{"event": "visited", "number": 1, "customer": 7, "page": "https://shop.example.com/cart"}'
 
 
-class Shop(unittest.TestCase):
-    def setUp(self):
-        self.settings = {}
-        patcher = patch("wit_world.imports.config.get", lambda key: self.settings.get(key))
-        patcher.start()
-        self.addCleanup(patcher.stop)
-
+class Shop(HostCase):
     def send(self, body, method="POST", path="/orders"):
         return Source().receive(Request(method, path, "", [], body.encode(), 0, []))
 
     def refused(self, *args, **more):
-        with self.assertRaises(Err) as raised:
-            self.send(*args, **more)
-        return raised.exception.value.kind
+        return self.raised(self.send, *args, **more).kind
 
     def test_what_a_customer_did_is_told_and_what_is_nobodys_is_left_out(self):
         received = self.send(f'[{VISITED}, {PAID}, {{"event": "Paid"}}, {{"event": "Paid", "customer": " "}}, 7, null]')

@@ -48,6 +48,8 @@ struct Language {
     check: fn() -> Result<(), String>,
 }
 
+/// What the SDK for Rust is made of.
+const RUST_SDK: &[&str] = &["sdk-guest/src", "sdk-guest/Cargo.toml", "Cargo.toml"];
 const NPM_CI: &[&str] = &["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"];
 const NODE: &str = "the plugins in JavaScript and TypeScript are built with Node.js 20 or later and npm; \
                     install them (https://nodejs.org, or on Debian: apt-get install nodejs npm), then run this again";
@@ -58,7 +60,7 @@ const LANGUAGES: [Language; 14] = [
         kind: "bot",
         way: "",
         example: "examples/rust-bot",
-        more: &["sdk-guest", "Cargo.toml"],
+        more: RUST_SDK,
         fetch: None,
         build: &["./build.sh"],
         test: &["cargo", "test", "--quiet"],
@@ -147,7 +149,7 @@ const LANGUAGES: [Language; 14] = [
         kind: "trigger",
         way: "",
         example: "examples/rust-trigger",
-        more: &["sdk-guest", "Cargo.toml"],
+        more: RUST_SDK,
         fetch: None,
         build: &["./build.sh"],
         test: &["cargo", "test", "--quiet"],
@@ -159,7 +161,7 @@ const LANGUAGES: [Language; 14] = [
         kind: "source",
         way: "",
         example: "examples/rust-source",
-        more: &["sdk-guest", "Cargo.toml"],
+        more: RUST_SDK,
         fetch: None,
         build: &["./build.sh"],
         test: &["cargo", "test", "--quiet"],
@@ -171,7 +173,7 @@ const LANGUAGES: [Language; 14] = [
         kind: "source",
         way: "",
         example: "examples/javascript-source",
-        more: &["examples/javascript-bot/src", "examples/javascript-bot/test"],
+        more: &[],
         fetch: Some(NPM_CI),
         build: &["npm", "run", "--silent", "build"],
         test: &["npm", "test", "--silent"],
@@ -183,7 +185,7 @@ const LANGUAGES: [Language; 14] = [
         kind: "source",
         way: "-quickjs",
         example: "examples/javascript-source",
-        more: &["examples/javascript-bot/src", "examples/javascript-bot/test"],
+        more: &[],
         fetch: Some(NPM_CI),
         build: &["npm", "run", "--silent", "build:quickjs"],
         test: &["npm", "test", "--silent"],

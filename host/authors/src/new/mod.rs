@@ -97,7 +97,7 @@ pub(super) fn new(args: &NewArgs) -> anyhow::Result<()> {
         );
     }
     if args.sdk_path.is_some() && language != Language::Rust {
-        bail!("--sdk-path is for --lang rust; the other languages need no SDK");
+        bail!("--sdk-path is for --lang rust");
     }
     let folder = args.dir.clone().unwrap_or_else(|| PathBuf::from(&name));
     check_empty(&folder)?;
@@ -120,6 +120,7 @@ fn files(
     let own = templates::of(language, kind).context("there is no template of this kind")?;
     let mut files: Vec<_> = own.iter().chain(templates::shared(kind)).map(named).collect();
     files.extend(templates::WIT.iter().map(File::owned));
+    files.extend(templates::package(language).iter().map(File::owned));
     if language == Language::Rust {
         let place = match sdk {
             Some(folder) => folder.to_str().context("--sdk-path must be UTF-8")?,
@@ -269,6 +270,45 @@ mod tests {
             for needed in ["README.md", "AGENTS.md", "manifest.json", "sidenote.toml", ".gitignore"]
             {
                 assert!(files.iter().any(|file| file.path == needed), "{language:?} {needed}");
+            }
+        }
+    }
+
+    /// A plugin's own source is what its author writes; what every plugin needs comes from the package.
+    #[test]
+    fn what_a_plugin_shares_with_others_is_in_the_package_beside_it() {
+        for (language, kinds, needs) in [
+            (Language::Js, &[Kind::Bot, Kind::Trigger, Kind::Source][..], "src/failure.js"),
+            (Language::Ts, &[Kind::Bot], "src/failure.d.ts"),
+            (Language::Python, &[Kind::Bot, Kind::Source], "src/sidenote_plugin/failure.py"),
+        ] {
+            for kind in kinds {
+                let files = files(language, *kind, "my-own", None).unwrap();
+                let (package, own): (Vec<_>, Vec<_>) =
+                    files.iter().partition(|file| file.path.starts_with("sidenote-plugin/"));
+                let needed = format!("sidenote-plugin/{needs}");
+                assert!(package.iter().any(|file| file.path == needed), "{language:?} {kind:?}");
+                let named = ["package.json", "requirements.txt"].map(|name| {
+                    own.iter().find(|file| file.path == name).map(|file| file.text.as_str())
+                });
+                let names = named.into_iter().flatten().any(|text| {
+                    text.contains("\"file:sidenote-plugin\"")
+                        || text.contains("./sidenote-plugin\n")
+                });
+                assert!(names, "{language:?} {kind:?}: nothing names the copy");
+                for copied in
+                    ["retry-after", "TOO_LARGE", "too-large", "fromCharCode", "hmac_verify"]
+                {
+                    let is_code = |file: &&&File<String>| {
+                        file.path.ends_with("js")
+                            || file.path.ends_with("ts")
+                            || file.path.ends_with("py")
+                    };
+                    let source = own.iter().filter(is_code).filter(|it| !it.path.contains("test"));
+                    for file in source {
+                        assert!(!file.text.contains(copied), "{}: {copied}", file.path);
+                    }
+                }
             }
         }
     }

@@ -44,6 +44,15 @@ pub(super) fn of(language: Language, kind: Kind) -> Option<&'static [File<&'stat
     }
 }
 
+/// The package of a language that its templates import, as a copy; Rust's is put together in `sdk`.
+pub(super) fn package(language: Language) -> &'static [File<&'static str>] {
+    match language {
+        Language::Js | Language::Ts => NPM,
+        Language::Python => PYPI,
+        Language::Rust | Language::C | Language::Go | Language::Other => &[],
+    }
+}
+
 /// What every language of a kind has.
 pub(super) fn shared(kind: Kind) -> &'static [File<&'static str>] {
     match kind {
@@ -135,6 +144,58 @@ pub(super) const SDK: &[File<&str>] = files! {
     "src/webhook.rs",
 };
 
+/// The package for JavaScript and TypeScript, as npm has it.
+pub(super) const NPM: &[File<&str>] = files! {
+    "sdk-guest/js" => "sidenote-plugin/":
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "README.md",
+    "package.json",
+    "src/config.d.ts",
+    "src/config.js",
+    "src/engine.d.ts",
+    "src/engine.js",
+    "src/failure.d.ts",
+    "src/failure.js",
+    "src/http.d.ts",
+    "src/http.js",
+    "src/source.d.ts",
+    "src/source.js",
+    "src/text.d.ts",
+    "src/text.js",
+    "src/types.d.ts",
+    "src/values.d.ts",
+    "src/values.js",
+    "src/webhook.d.ts",
+    "src/webhook.js",
+    "testing/imports/config.js",
+    "testing/imports/crypto.js",
+    "testing/imports/http.js",
+    "testing/imports/log.js",
+    "testing/index.d.ts",
+    "testing/index.js",
+    "testing/register.js",
+};
+
+/// The package for Python, as its source distribution has it.
+pub(super) const PYPI: &[File<&str>] = files! {
+    "sdk-guest/python" => "sidenote-plugin/":
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "README.md",
+    "pyproject.toml",
+    "src/sidenote_plugin/__init__.py",
+    "src/sidenote_plugin/config.py",
+    "src/sidenote_plugin/failure.py",
+    "src/sidenote_plugin/http.py",
+    "src/sidenote_plugin/py.typed",
+    "src/sidenote_plugin/source.py",
+    "src/sidenote_plugin/testing.py",
+    "src/sidenote_plugin/text.py",
+    "src/sidenote_plugin/values.py",
+    "src/sidenote_plugin/webhook.py",
+};
+
 const RUST: &[File<&str>] = files! {
     "examples/rust-bot" => "":
     ".gitignore",
@@ -177,8 +238,6 @@ const JAVASCRIPT_TRIGGER: &[File<&str>] = files! {
     "package-lock.json",
     "package.json",
     "src/trigger.js",
-    "test/host.mjs",
-    "test/register.mjs",
     "test/trigger.test.mjs",
 };
 
@@ -190,11 +249,7 @@ const JAVASCRIPT_SOURCE: &[File<&str>] = files! {
     "build.mjs",
     "package-lock.json",
     "package.json",
-    "src/engine.js",
     "src/source.js",
-    "test/engine.test.mjs",
-    "test/host.mjs",
-    "test/register.mjs",
     "test/source.test.mjs",
 };
 
@@ -219,12 +274,7 @@ const JAVASCRIPT: &[File<&str>] = files! {
     "package-lock.json",
     "package.json",
     "src/bot.js",
-    "src/engine.js",
-    "src/failure.js",
     "test/bot.test.mjs",
-    "test/engine.test.mjs",
-    "test/host.mjs",
-    "test/register.mjs",
 };
 
 const TYPESCRIPT: &[File<&str>] = files! {
@@ -236,10 +286,7 @@ const TYPESCRIPT: &[File<&str>] = files! {
     "package-lock.json",
     "package.json",
     "src/bot.ts",
-    "src/failure.ts",
     "test/bot.test.mjs",
-    "test/host.mjs",
-    "test/register.mjs",
     "tsconfig.json",
 };
 
@@ -250,7 +297,6 @@ const PYTHON: &[File<&str>] = files! {
     "README.md",
     "app.py",
     "build.py",
-    "failure.py",
     "requirements-build.txt",
     "requirements.txt",
     "tests/test_bot.py",
@@ -383,6 +429,10 @@ mod tests {
         names_all("examples/shared-source", "", SHARED_SOURCE, &[]);
         names_all("examples/shared-trigger", "", SHARED_TRIGGER, &[]);
         names_all("wit/frozen/0.1.0", "wit/", WIT, &["SHA256SUMS"]);
-        names_all("sdk-guest", "sidenote-plugin/", SDK, &["Cargo.toml", "README.md"]);
+        let others = ["Cargo.toml", "README.md", "js", "python"];
+        names_all("sdk-guest", "sidenote-plugin/", SDK, &others);
+        let left_out = [".gitignore", "node_modules", "test"];
+        names_all("sdk-guest/js", "sidenote-plugin/", NPM, &left_out);
+        names_all("sdk-guest/python", "sidenote-plugin/", PYPI, &[".gitignore", "tests"]);
     }
 }

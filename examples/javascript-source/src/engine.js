@@ -1,1 +1,0 @@
-../../javascript-bot/src/engine.js

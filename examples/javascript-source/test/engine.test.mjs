@@ -1,1 +1,0 @@
-../../javascript-bot/test/engine.test.mjs

@@ -1,1 +1,0 @@
-../../javascript-bot/test/host.mjs

@@ -1,0 +1,3 @@
+import { host } from '../index.js';
+
+export const get = (key) => host.config[key];

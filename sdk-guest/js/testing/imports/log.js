@@ -1,0 +1,3 @@
+import { host } from '../index.js';
+
+export const write = (level, message, fields) => void host.lines.push([level, message, fields]);
