@@ -1,5 +1,6 @@
 //! The Redis store against a real server.
 
+mod all;
 mod cluster;
 mod hosts;
 mod intake;

@@ -79,6 +79,12 @@ impl Partitions {
         self.0
     }
 
+    /// The one that has what is of the namespace as a whole: there is always a first one.
+    #[must_use]
+    pub const fn of_namespace(self) -> Partition {
+        Partition::new(0)
+    }
+
     /// Each of them.
     pub fn all(self) -> impl Iterator<Item = Partition> {
         (0..self.0).map(Partition::new)

@@ -10,8 +10,8 @@ mod memory;
 mod redis;
 
 pub use self::redis::{
-    Beside, OpenError as RedisOpenError, Owner, PartitionStore, RedisStore, SharedServer,
-    Warning as RedisWarning,
+    AllPartitions, AnswerPlace, Bells, Beside, OpenError as RedisOpenError, Owner, PartitionStore,
+    RedisStore, SharedServer, Warning as RedisWarning,
 };
 pub use embedded::{Disk, EmbeddedStore, FORMAT, FileReport, OpenError, inspect};
 pub use journal::{Journal, JournalError};

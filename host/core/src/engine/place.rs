@@ -18,6 +18,7 @@ use super::erase::EraseOrder;
 use super::link::Who;
 use super::rows::Person;
 use crate::ids::{ConversationId, PluginName, ProductId, SessionKey};
+use crate::rows::Table;
 
 /// Which partition has what a command is about.
 #[derive(Clone, PartialEq, Eq)]
@@ -36,6 +37,54 @@ pub enum Place {
     Namespace,
     /// None. It is never sent.
     Here,
+}
+
+/// Where the rows of a table are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowsOf {
+    /// In the partition of the session that they are grouped by.
+    Session,
+    /// In the one that holds what is the namespace's.
+    Namespace,
+    /// In each partition those that its own sessions led to.
+    Each,
+}
+
+impl RowsOf {
+    /// Those of a table.
+    pub const fn table(table: Table) -> Self {
+        match table {
+            Table::Session
+            | Table::Open
+            | Table::Outbox
+            | Table::Attempt
+            | Table::Dead
+            | Table::Sent
+            | Table::Redact
+            | Table::SinkQueue
+            | Table::SinkAttempt
+            | Table::SinkDead
+            | Table::History
+            | Table::Help
+            | Table::Message
+            | Table::Ended
+            | Table::SessionValue => Self::Session,
+            Table::Key
+            | Table::Audit
+            | Table::Journal
+            | Table::Scrub
+            | Table::Source
+            | Table::SourceSeen
+            | Table::SourcePerson => Self::Namespace,
+            Table::Conversation
+            | Table::Person
+            | Table::Account
+            | Table::Kept
+            | Table::Talk
+            | Table::OfferTimes
+            | Table::PluginValue => Self::Each,
+        }
+    }
 }
 
 impl Command {
@@ -135,6 +184,10 @@ impl Answer {
         Some(match (self, other) {
             (Self::Accepted, Self::Accepted) => Self::Accepted,
             (Self::Decided(one), Self::Decided(other)) => Self::Decided(one + other),
+            (Self::Heard(mut all), Self::Heard(more)) => {
+                all.extend(more);
+                Self::Heard(all)
+            }
             (Self::Erased(mut all), Self::Erased(more)) => {
                 all.add(more);
                 Self::Erased(all)

@@ -1,9 +1,10 @@
 //! A connection to one server, or to the nodes of a cluster: commands go the same way over both.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
+use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig, PubSub};
 use redis::cluster::{ClusterClient, ClusterConfig};
 use redis::cluster_async::ClusterConnection;
 use redis::{
@@ -25,8 +26,8 @@ const PAUSES: (u64, u64) = (20, 200);
 pub(super) enum Way {
     /// To one server.
     One(Box<Client>),
-    /// To the masters of a cluster.
-    Cluster(Box<ClusterClient>),
+    /// To the masters of a cluster, with the nodes that were told of at the start.
+    Cluster(Box<ClusterClient>, Arc<[ConnectionInfo]>),
 }
 
 /// A connection. Cloning shares it.
@@ -48,6 +49,7 @@ impl Way {
         timeout: Duration,
     ) -> Result<Self, RedisError> {
         let (shortest, longest) = PAUSES;
+        let all = nodes.clone().into();
         // How long a command takes in all is bounded by whoever sends it, who knows how large it is.
         let builder = ClusterClient::builder(nodes)
             .retries(RETRIES)
@@ -57,7 +59,7 @@ impl Way {
             .connection_timeout(timeout)
             .response_timeout(Duration::MAX)
             .overall_response_timeout(None);
-        builder.build().map(|client| Self::Cluster(Box::new(client)))
+        builder.build().map(|client| Self::Cluster(Box::new(client), all))
     }
 
     /// A connection that stands.
@@ -68,7 +70,21 @@ impl Way {
                     .await
                     .map(Connection::One)
             }
-            Self::Cluster(client) => client.get_async_connection().await.map(Connection::Cluster),
+            Self::Cluster(client, _) => {
+                client.get_async_connection().await.map(Connection::Cluster)
+            }
+        }
+    }
+
+    /// A connection over which notices are heard. What is published at one node of a cluster is heard at each: the `n`th
+    /// try goes to the `n`th.
+    pub(super) async fn listen(&self, n: usize) -> Result<PubSub, RedisError> {
+        match self {
+            Self::One(client) => client.get_async_pubsub().await,
+            Self::Cluster(_, nodes) => {
+                let node = nodes[n % nodes.len()].clone();
+                Client::open(node)?.get_async_pubsub().await
+            }
         }
     }
 
@@ -79,7 +95,7 @@ impl Way {
                 ConnectionManager::new_lazy_with_config((**client).clone(), settings(timeout))
                     .map(Connection::One)
             }
-            Self::Cluster(client) => {
+            Self::Cluster(client, _) => {
                 let later = client.get_pending_async_connection_with_config(ClusterConfig::new());
                 Ok(Connection::Cluster(later))
             }

@@ -36,6 +36,6 @@ mod server;
 mod snapshots;
 
 pub use checks::Warning;
-pub use cluster::{Beside, Owner, PartitionStore, SharedServer};
+pub use cluster::{AllPartitions, AnswerPlace, Bells, Beside, Owner, PartitionStore, SharedServer};
 pub use failure::OpenError;
 pub use rows::RedisStore;

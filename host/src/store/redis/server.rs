@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use redis::aio::PubSub;
 use redis::io::tcp::TcpSettings;
 use redis::{
     Client, Cmd, ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError,
@@ -109,6 +110,21 @@ impl Server {
         self.within(self.patience(bytes), asking).await.map_err(Failure::into_store_error)
     }
 
+    /// A connection over which notices are heard; see [`Way::listen`].
+    pub(super) async fn listen(&self, n: usize) -> Result<PubSub, StoreError> {
+        let failure = match tokio::time::timeout(self.timeout, self.way.listen(n)).await {
+            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Err(error)) => Failure::Error(error),
+            Err(_) => Failure::Timeout(self.timeout),
+        };
+        Err(failure.into_store_error())
+    }
+
+    /// How long a command may take.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// How long a command of so many bytes may take.
     fn patience(&self, bytes: usize) -> Duration {
         self.timeout + PER_MIB * u32::try_from(bytes >> 20).unwrap_or(u32::MAX)
@@ -143,8 +159,8 @@ impl Server {
         let failure = match tokio::time::timeout(timeout, asking(&mut connection)).await {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(error)) => match &self.way {
-                Way::Cluster(_) if error.is_cluster_error() => Failure::Moving(error),
-                Way::Cluster(_) | Way::One(_) => Failure::Error(error),
+                Way::Cluster(..) if error.is_cluster_error() => Failure::Moving(error),
+                Way::Cluster(..) | Way::One(_) => Failure::Error(error),
             },
             Err(_) => Failure::Timeout(timeout),
         };

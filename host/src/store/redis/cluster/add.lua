@@ -2,6 +2,7 @@
 --   in, the producer's last number
 --   gap, the producer's last number: the first one isn't behind it, and nothing is added
 --   fenced, the epoch of a later reader of the stream: nothing is added
+-- What is new is told on the channel that is called as the inbox is.
 -- An entry has when it was added (t), when the one before it was (b), and what was added (d).
 -- KEYS: fence, inbox, producers, readers. ARGV: producer, number of the first, stream, the reader's epoch, payloads.
 local fence, inbox, producers, readers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -37,4 +38,6 @@ end
 redis.call('HSET', fence, 'added', string.format('%.0f', number), 'added_at', before)
 last = math.max(last, first + #ARGV - 5)
 redis.call('HSET', producers, producer, string.format('%.0f:%s', last, now))
+-- Whoever owns the partition hears of it; a notice that isn't let through costs time and nothing else.
+redis.pcall('PUBLISH', inbox, '')
 return {'in', string.format('%.0f', last)}

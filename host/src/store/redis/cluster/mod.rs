@@ -10,25 +10,32 @@
 //! | `NS:{pNNN}:index:TABLE` | sorted set, all scores 0 | the groups of the table that have rows |
 //! | `NS:{pNNN}:rows:TABLE:FIRST\|SECOND` | hash | the rows of one group: number → value |
 //! | `NS:fence` | hash | `layout`: 2, and `partitions`: how many, for ever. The key is that of the layout before, whose hosts see that it isn't theirs |
+//! | `NS:{a:HOST#START}:answers` | stream, expires | what the requests of a host were answered, and it hasn't read yet |
 //! | `NS:{hosts}:beats`, `NS:{hosts}:standings` | sorted set, hash | when each host last said that it is there, and how it goes on |
+//!
+//! What is added to an inbox or to a host's answers is told on a channel that is called as the key is.
 //!
 //! No time of a host is in it: leases end, epochs begin and entries are dated by the server's clock.
 //!
 //! The server can be one, or a Redis Cluster. The running host doesn't use this yet: [`super`] is one writer with all others
 //! standing by.
 
+mod all;
+mod bells;
 mod names;
 mod script;
 mod scripts;
 mod store;
 
+pub use all::AllPartitions;
+pub use bells::Bells;
 pub use store::{Beside, Owner, PartitionStore};
 
 use std::time::Duration;
 
 use redis::FromRedisValue;
 use sidenote_cluster::call::{Answer, Call, Entry, LAYOUT, Load, Loaded, Read};
-use sidenote_cluster::ids::{Offset, Partition, Payload, Producer};
+use sidenote_cluster::ids::{Member, Offset, Partition, Payload, Producer};
 use sidenote_cluster::partition::Partitions;
 use sidenote_cluster::row::RowKey;
 
@@ -107,6 +114,56 @@ impl SharedServer {
         };
         let value: redis::Value = self.run(&script, bytes).await?;
         scripts::answer(call, &value).ok_or_else(unknown)
+    }
+
+    /// Leaves answers for a host that waits for them; it has so long to read them.
+    ///
+    /// # Errors
+    /// As [`SharedServer::call`]. What was left may be left again: whoever waits is told once.
+    pub async fn answer(
+        &self,
+        to: &Member,
+        kept: Duration,
+        answers: &[Vec<u8>],
+    ) -> Result<(), StoreError> {
+        let ms = u64::try_from(kept.as_millis()).unwrap_or(u64::MAX);
+        let (script, bytes) = self.scripts.answer(to, ms, answers);
+        self.run(&script, bytes).await.map(|_: u64| ())
+    }
+
+    /// What a host was answered behind `after`, at most so many, each with its place. What is not behind it is removed.
+    ///
+    /// # Errors
+    /// As [`SharedServer::call`].
+    pub async fn answers(
+        &self,
+        of: &Member,
+        after: AnswerPlace,
+        limit: usize,
+    ) -> Result<Vec<(AnswerPlace, Vec<u8>)>, StoreError> {
+        let key = self.names.answers(of);
+        let AnswerPlace(ms, number) = after;
+        let mut asked = redis::pipe();
+        let next = format!("{ms}-{}", number.saturating_add(1));
+        asked.cmd("XTRIM").arg(&key).arg("MINID").arg("=").arg(&next).ignore();
+        asked.cmd("XRANGE").arg(&key).arg(&next).arg("+").arg("COUNT").arg(limit);
+        let (found,): (Vec<(String, Vec<Vec<u8>>)>,) = self.server.query_all(&asked).await?;
+        let answer = |(id, mut fields): (String, Vec<Vec<u8>>)| {
+            let (ms, number) = id.split_once('-')?;
+            let place = AnswerPlace(ms.parse().ok()?, number.parse().ok()?);
+            Some((place, fields.pop()?))
+        };
+        found.into_iter().map(|it| answer(it).ok_or_else(unknown)).collect()
+    }
+
+    /// Whether the server answers.
+    ///
+    /// # Errors
+    /// As [`SharedServer::call`].
+    pub async fn is_there(&self) -> Result<(), StoreError> {
+        let mut command = redis::cmd("EXISTS");
+        command.arg(self.names.layout());
+        self.server.query(&command).await.map(|_: u64| ())
     }
 
     /// Runs a script with `bytes` of values, and tells the server the script where it doesn't know that.
@@ -190,6 +247,10 @@ impl SharedServer {
         Ok(Loaded { rows, offset, producers })
     }
 }
+
+/// A place among the answers of a host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AnswerPlace(u64, u64);
 
 fn unknown() -> StoreError {
     StoreError::Fatal(

@@ -1,7 +1,7 @@
 //! What things are called on the server where several hosts share it. All keys of a partition have its tag, so that
 //! they lie in one slot.
 
-use sidenote_cluster::ids::{Partition, Resource};
+use sidenote_cluster::ids::{Member, Partition, Resource};
 use sidenote_cluster::row::RowKey;
 
 use super::super::keys::escape;
@@ -54,6 +54,11 @@ impl Names {
         name.push('|');
         escape(&mut name, &key.group.1);
         name
+    }
+
+    /// What a host that waits is answered.
+    pub(super) fn answers(&self, of: &Member) -> String {
+        format!("{}:{{a:{of}}}:answers", self.namespace)
     }
 
     /// How the namespace is laid out.

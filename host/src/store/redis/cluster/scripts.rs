@@ -23,6 +23,9 @@ use crate::store::Group;
 /// What a row is to the server beside its value, in bytes of value.
 const ROW: usize = 64;
 
+/// So many answers are kept for a host that doesn't read them.
+const MOST_ANSWERS: u32 = 4096;
+
 /// How hosts stand, as it is written.
 const STANDINGS: [(Standing, &str); 3] = [
     (Standing::Working, "working"),
@@ -39,6 +42,7 @@ pub(super) struct Scripts {
     release: Script,
     commit: Script,
     add: Script,
+    answer: Script,
     beat: Script,
     load: Script,
     layout: Script,
@@ -55,6 +59,7 @@ impl Scripts {
             release: Script::new(include_str!("release.lua")),
             commit: Script::new(include_str!("commit.lua")),
             add: Script::new(include_str!("add.lua")),
+            answer: Script::new(include_str!("answer.lua")),
             beat: Script::new(include_str!("beat.lua")),
             load: Script::new(include_str!("load.lua")),
             layout: Script::new(include_str!("layout.lua")),
@@ -157,6 +162,21 @@ impl Scripts {
             call.arg(payload.bytes());
         }
         (call, bytes)
+    }
+
+    /// Leaves answers for a host, for so many milliseconds; with how many bytes they are.
+    pub(super) fn answer(
+        &self,
+        to: &Member,
+        ms: u64,
+        answers: &[Vec<u8>],
+    ) -> (Invocation<'_>, usize) {
+        let mut call = self.answer.key(self.names.answers(to));
+        call.arg(MOST_ANSWERS).arg(ms);
+        for answer in answers {
+            call.arg(answer.as_slice());
+        }
+        (call, answers.iter().map(Vec::len).sum())
     }
 
     fn beat(&self, beat: &Beat) -> Invocation<'_> {
