@@ -108,7 +108,7 @@ impl History {
                                 ..SummaryPayload::default()
                             });
                             answers.spawn(async move {
-                                let answered = handle.accept_through(payload, 100).await;
+                                let answered = handle.accept_through(payload, 100, None).await;
                                 (n, Answered::Summary(summary, answered.map(|_| None)))
                             });
                             continue;
@@ -192,7 +192,10 @@ impl History {
             Some(Answer::Accepted(Summarized::Stale)) => stale,
             Some(Answer::Accepted(Summarized::Unlinked)) => !stale && session.linked.is_none(),
             Some(Answer::Accepted(Summarized::Queued { .. })) => !stale && session.linked.is_some(),
-            Some(Answer::Journalled | Answer::Unusable) => false,
+            // One host, one partition, and each summary is sent once.
+            Some(Answer::Journalled | Answer::Unusable | Answer::Known | Answer::Unanswered) => {
+                false
+            }
         };
         if !fits {
             return Err(format!("answered {answered:?}, and of the session is known {session:?}"));

@@ -8,6 +8,7 @@ mod lease;
 mod outage;
 mod partition;
 mod relay;
+mod requests;
 mod rights;
 mod rows;
 mod settings;

@@ -142,7 +142,27 @@ impl<T: Clone> Outgoing<T> {
     /// Whether all are in.
     #[must_use]
     pub fn is_in(&self) -> bool {
-        self.kept.iter().all(|kept| kept.answered.is_some())
+        self.leading == self.kept.len()
+    }
+
+    /// Whether all are in and nothing is in flight: what is pushed now is sent at once.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.in_flight.is_empty() && self.is_in()
+    }
+
+    /// When [`tick`](Self::tick) has something, where nothing happens before; `None` while an add is in flight, or nothing
+    /// is kept.
+    #[must_use]
+    pub fn due(&self) -> Option<Moment> {
+        if !self.in_flight.is_empty() {
+            return None;
+        }
+        if !self.is_in() {
+            return Some(self.send_at);
+        }
+        let first = self.kept.front()?.answered?;
+        Some(self.send_at.max(first + self.times.window()))
     }
 
     /// Whether nothing is kept.
@@ -355,6 +375,24 @@ mod tests {
         let outcomes = outgoing.answered(at(10_001), &check, Some(Added::In(number(3))));
         assert_eq!(outcomes, [1, 2, 3].map(Outcome::Settled));
         assert!(outgoing.is_empty() && outgoing.tick(at(90_000)).is_none());
+    }
+
+    #[test]
+    fn it_says_when_something_is_due() {
+        let mut outgoing = outgoing();
+        assert_eq!((outgoing.due(), outgoing.is_idle()), (Some(at(0)), false));
+        let add = outgoing.tick(at(0)).unwrap();
+        assert_eq!((outgoing.due(), outgoing.is_idle()), (None, false), "it is in flight");
+        outgoing.answered(at(10), &add, None);
+        let again = outgoing.due().unwrap();
+        assert!(again > at(10));
+        let add = outgoing.tick(again).unwrap();
+        outgoing.answered(again, &add, Some(Added::In(number(3))));
+        let check = outgoing.due().unwrap();
+        assert!(outgoing.is_idle() && check == again + Times::default().window());
+        let add = outgoing.tick(check).unwrap();
+        outgoing.answered(check, &add, Some(Added::In(number(3))));
+        assert_eq!(outgoing.due(), None, "nothing is kept");
     }
 
     #[test]

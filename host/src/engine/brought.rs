@@ -30,7 +30,7 @@ impl Handle {
     ///
     /// # Errors
     /// The engine has ended.
-    pub(crate) async fn hand_over_page(
+    pub async fn hand_over_page(
         &self,
         batches: Vec<(ActionsPayload, usize)>,
         beside: SourceRows,
@@ -50,7 +50,7 @@ impl Handle {
         } else {
             let (accepted, committed) = oneshot::channel();
             let command = Command::Page(SourcePage { batches, beside });
-            self.hand_over(command, Reply::Accepted(accepted), whole).await?;
+            self.hand_over(command, Reply::Accepted(accepted), whole, None).await?;
             Some(committed)
         };
         Ok(async {

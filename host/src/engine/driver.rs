@@ -7,6 +7,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::{Clock, Timestamp};
+use crate::engine::backlog::Askers;
 use crate::engine::core::keys::KeyTable;
 use crate::engine::core::{
     Answer, Command, Core, Counters, Gate, Missing, PageOf, Plugins, Recovery, Settings, Spent, Tx,
@@ -16,6 +17,7 @@ use crate::engine::feed::Publisher;
 use crate::engine::handle::{CONTROL, Handle, INBOX, INBOX_KIB};
 use crate::engine::inbox::{self, Asked, Change, Input};
 use crate::engine::latest::Latest;
+use crate::engine::process::Process;
 use crate::engine::progress::Turns;
 use crate::engine::shared::Shared;
 use crate::engine::state::{State, StoreState};
@@ -67,7 +69,7 @@ pub struct Engine {
     /// The keys of the API as they were committed last; `None` before they were read.
     keys: watch::Sender<Option<Arc<KeyTable>>>,
     publisher: Publisher,
-    tap: tap::Teller,
+    tap: Arc<tap::Teller>,
     backlog: backlog::Teller,
     traces: Traces,
     latest: Latest,
@@ -121,17 +123,27 @@ impl Engine {
         settings: Arc<Settings>,
         clock: Clock,
     ) -> (Handle, Self) {
+        Self::among(&Process::new(gate), store, post, settings, clock)
+    }
+
+    /// An engine among others of a process, and the handle on it alone.
+    pub fn among(
+        process: &Process,
+        store: Arc<dyn Store>,
+        post: Arc<dyn Post>,
+        settings: Arc<Settings>,
+        clock: Clock,
+    ) -> (Handle, Self) {
         let (sender, inbox) = mpsc::channel(INBOX);
         let (orders, control) = mpsc::channel(CONTROL);
         let (force, in_force) = watch::channel(settings.clone());
-        let counters = Arc::new(Counters::default());
+        let Process { gate, counters, publisher, tap, latest, .. } = process.clone();
         let (scrub, scrub_due) = watch::channel(false);
         let (keys, told_keys) = watch::channel(None);
         let (state, store_state) = State::new(counters.clone());
-        let (publisher, latest) = (Publisher::new(), Latest::default());
         let turns = Turns::default();
-        let tap = tap::Teller::default();
         let (teller, asker) = backlog::channel();
+        process.add(asker.clone());
         let slot = Arc::new(Notify::new());
         let wake = slot.clone();
         let engine = gate.admit(move || wake.notify_one());
@@ -150,7 +162,7 @@ impl Engine {
             tap: tap.tap(),
             latest: latest.clone(),
             turns: turns.clone(),
-            backlog: asker,
+            backlog: Askers::One(asker),
             keys: told_keys,
             by: None,
         };
@@ -396,6 +408,7 @@ impl Engine {
                 Input::Command(asked) => Some(*asked),
                 Input::Entry(entry) => {
                     read.add(entry.beside);
+                    told.extend(entry.known.map(|reply| (reply, Answer::Accepted, None)));
                     entry.asked
                 }
                 Input::Settings(change) => {
@@ -403,7 +416,7 @@ impl Engine {
                     None
                 }
             };
-            if let Some(Asked { command, reply, capacity, deed }) = asked {
+            if let Some(Asked { command, reply, capacity, deed, once: _ }) = asked {
                 self.note_end(&command);
                 let answer = self.core.handle(command, &mut tx);
                 if let Some(deed) = deed {

@@ -5,8 +5,8 @@
 //! one that falls further behind is told so ([`Next::Behind`]) and reads the store again: nothing is missed
 //! in silence.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
@@ -76,11 +76,14 @@ impl Feed {
     }
 }
 
-/// The engine's end of the feed. With it the feed ends.
+/// The engines' end of the feed. With the last one the feed ends.
+#[derive(Clone)]
 pub(super) struct Publisher {
     sender: broadcast::Sender<Option<Arc<Committed>>>,
     told: Arc<AtomicU64>,
     waiting: Arc<AtomicUsize>,
+    /// Held while one thing is told: its position is that of its place.
+    turn: Arc<Mutex<()>>,
 }
 
 /// What the handles have of it.
@@ -108,7 +111,8 @@ impl Listeners {
 
 impl Publisher {
     pub(super) fn new() -> Self {
-        Self { sender: broadcast::Sender::new(MOST), told: Arc::default(), waiting: Arc::default() }
+        let sender = broadcast::Sender::new(MOST);
+        Self { sender, told: Arc::default(), waiting: Arc::default(), turn: Arc::default() }
     }
 
     pub(super) fn listeners(&self) -> Listeners {
@@ -117,6 +121,7 @@ impl Publisher {
 
     /// Tells what was committed.
     pub(super) fn tell(&self, (key, what): (SessionKey, What)) {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let position = self.told.load(Ordering::Acquire) + 1;
         // Before it is sent: who subscribes in between counts what it hasn't received.
         self.told.store(position, Ordering::Release);

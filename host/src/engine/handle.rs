@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::access::Actor;
-use crate::engine::backlog;
+use crate::engine::backlog::Askers;
 use crate::engine::core::audit::{Act, Deed, Subject, SubjectKind};
 use crate::engine::core::keys::KeyTable;
 use crate::engine::core::link::{LinkCommand, LinkError, Linked, Who};
@@ -55,7 +55,7 @@ pub struct Handle {
     pub(super) tap: Tap,
     pub(super) latest: Latest,
     pub(super) turns: Turns,
-    pub(super) backlog: backlog::Asker,
+    pub(super) backlog: Askers,
     pub(super) keys: watch::Receiver<Option<Arc<KeyTable>>>,
     /// On whose account; `None`: the host's own.
     pub(super) by: Option<Actor>,
@@ -91,21 +91,22 @@ impl Handle {
     /// full: that is what pauses the stream. What can't be used is counted, never an error.
     pub async fn accept(&self, payload: Payload, bytes: usize) -> Result<(), Closed> {
         match payload {
-            Payload::Actions(batch) => self.submit(batch, bytes, None).await.map(drop),
-            Payload::Summary(summary) => {
+            Payload::Actions(batch) => self.submit(batch, bytes, None, None).await.map(drop),
+            Payload::Summary(told) => {
                 let SummaryPayload {
                     product_id,
                     session_id,
                     summary: text,
                     replaces,
                     forwarded_at,
-                } = summary;
+                } = told;
                 let Some(key) = self.key(&product_id, session_id.as_deref()) else {
                     self.counters.summaries_ignored.add(1);
                     return Ok(());
                 };
                 let covers = Covers::Next(replaces);
-                self.submit_summary(key, text, covers, forwarded_at, bytes, None).await
+                let command = summary(key, text, covers, forwarded_at);
+                self.submit_summary(command, bytes, None, None).await
             }
         }
     }
@@ -130,7 +131,7 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         let bytes = text.len();
         let covers = Covers::Through(covers);
-        self.submit_summary(key, text, covers, 0.0, bytes, Some(reply)).await?;
+        self.submit_summary(summary(key, text, covers, 0.0), bytes, Some(reply), None).await?;
         answer.await.map_err(|_| Closed)
     }
 
@@ -140,36 +141,46 @@ impl Handle {
         batch: ActionsPayload,
         bytes: usize,
     ) -> Result<(), Closed> {
-        self.accept_through(Payload::Actions(batch), bytes).await.map(drop)
+        self.accept_through(Payload::Actions(batch), bytes, None).await.map(drop)
     }
 
     /// As [`Handle::accept`], but returns only after the commit, of a summary too. `false`: nothing of it
-    /// can be used, and that is counted.
+    /// can be used, and that is counted. `once`: what it is known again by where it may come through several hosts; the
+    /// owner of its partition accepts it once, while it remembers it. Where there is one host, whoever calls this
+    /// knows what comes again.
     ///
     /// # Errors
-    /// The engine has ended.
-    pub async fn accept_through(&self, payload: Payload, bytes: usize) -> Result<bool, Closed> {
-        let summary = match payload {
+    /// The engine has ended, or nobody has answered in time.
+    pub async fn accept_through(
+        &self,
+        payload: Payload,
+        bytes: usize,
+        once: Option<u64>,
+    ) -> Result<bool, Closed> {
+        let told = match payload {
             Payload::Actions(batch) => {
                 let (accepted, committed) = oneshot::channel();
-                return match self.submit(batch, bytes, Some(accepted)).await? {
+                return match self.submit(batch, bytes, Some(accepted), once).await? {
                     Submitted::Queued => committed.await.map(|()| true).map_err(|_| Closed),
                     Submitted::Unusable => Ok(false),
                 };
             }
-            Payload::Summary(summary) => summary,
+            Payload::Summary(told) => told,
         };
-        let SummaryPayload { product_id, session_id, summary: text, replaces, forwarded_at } =
-            summary;
+        let SummaryPayload { product_id, session_id, summary: text, replaces, forwarded_at } = told;
         let key = self.key(&product_id, session_id.as_deref());
         let Some(key) = key.filter(|_| !text.trim().is_empty()) else {
             self.counters.summaries_ignored.add(1);
             return Ok(false);
         };
         let (reply, committed) = oneshot::channel();
-        let covers = Covers::Next(replaces);
-        self.submit_summary(key, text, covers, forwarded_at, bytes, Some(reply)).await?;
-        committed.await.map(|_| true).map_err(|_| Closed)
+        let command = summary(key, text, Covers::Next(replaces), forwarded_at);
+        self.submit_summary(command, bytes, Some(reply), once).await?;
+        match committed.await {
+            Ok(Summary::Accepted(_) | Summary::Journalled | Summary::Known) => Ok(true),
+            Ok(Summary::Unusable) => Ok(false),
+            Ok(Summary::Unanswered) | Err(_) => Err(Closed),
+        }
     }
 
     /// Links a session to a conversation; returns after the commit.
@@ -183,7 +194,7 @@ impl Handle {
         }
         let submit = async {
             let (command, reply) = (Command::Link(command), Reply::Link(reply));
-            let asked = Asked { command, reply, capacity: None, deed };
+            let asked = Asked { command, reply, capacity: None, deed, once: None };
             self.inbox.send(asked.into()).await.map_err(|_| LinkError::Closed)?;
             answer.await.map_err(|_| LinkError::Closed)?
         };
@@ -270,7 +281,7 @@ impl Handle {
         deed: Option<Deed>,
         reply: Reply,
     ) -> Result<(), Closed> {
-        let order = Asked { command, reply, capacity: None, deed };
+        let order = Asked { command, reply, capacity: None, deed, once: None };
         self.control.send(order.into()).await.map_err(|_| Closed)
     }
 
@@ -322,12 +333,13 @@ impl Handle {
         batch: ActionsPayload,
         bytes: usize,
         accepted: Option<oneshot::Sender<()>>,
+        once: Option<u64>,
     ) -> Result<Submitted, Closed> {
         let Some(key) = self.named(&batch) else { return Ok(Submitted::Unusable) };
         let batch = batch.printable();
         let command = Command::Actions { key, batch, bytes, accepted_at: None };
         let reply = accepted.map_or(Reply::Nobody, Reply::Accepted);
-        self.hand_over(command, reply, bytes).await?;
+        self.hand_over(command, reply, bytes, once).await?;
         Ok(Submitted::Queued)
     }
 
@@ -352,21 +364,17 @@ impl Handle {
 
     async fn submit_summary(
         &self,
-        key: SessionKey,
-        text: String,
-        covers: Covers,
-        forwarded_at: f64,
+        summary: Option<Command>,
         bytes: usize,
         reply: Option<oneshot::Sender<Summary>>,
+        once: Option<u64>,
     ) -> Result<(), Closed> {
         // A text that says nothing must not take the place of anything.
-        if text.trim().is_empty() {
+        let Some(command) = summary else {
             self.counters.summaries_ignored.add(1);
             return Ok(());
-        }
-        let text = printable(&text).into_owned();
-        let command = Command::Summary { key, text, covers, forwarded_at, accepted_at: None };
-        self.hand_over(command, reply.map_or(Reply::Nobody, Reply::Summary), bytes).await
+        };
+        self.hand_over(command, reply.map_or(Reply::Nobody, Reply::Summary), bytes, once).await
     }
 
     /// Puts a command of so many bytes into the inbox, as soon as it has the capacity.
@@ -375,9 +383,10 @@ impl Handle {
         command: Command,
         reply: Reply,
         bytes: usize,
+        once: Option<u64>,
     ) -> Result<(), Closed> {
         let capacity = self.capacity_for(bytes).await?;
-        let asked = Asked { command, reply, capacity: Some(capacity), deed: None };
+        let asked = Asked { command, reply, capacity: Some(capacity), deed: None, once };
         self.inbox.send(asked.into()).await.map_err(|_| Closed)
     }
 
@@ -443,6 +452,15 @@ impl Handle {
 enum Submitted {
     Queued,
     Unusable,
+}
+
+/// A summary as a command; `None` where it says nothing.
+fn summary(key: SessionKey, text: String, covers: Covers, forwarded_at: f64) -> Option<Command> {
+    if text.trim().is_empty() {
+        return None;
+    }
+    let text = printable(&text).into_owned();
+    Some(Command::Summary { key, text, covers, forwarded_at, accepted_at: None })
 }
 
 /// Counts a drop and says so, with the ids of its event.

@@ -255,7 +255,8 @@ impl Handle {
             return Err(Closed);
         }
         let (sender, answer) = oneshot::channel();
-        let asked = Asked { command, reply: reply(sender), capacity: None, deed };
+        let reply = reply(sender);
+        let asked = Asked { command, reply, capacity: None, deed, once: None };
         let asked = async {
             self.inbox.send(asked.into()).await.map_err(|_| Closed)?;
             answer.await.map_err(|_| Closed)

@@ -34,6 +34,10 @@ pub enum Summary {
     Journalled,
     /// It has no text, or its product isn't configured. Nothing of it is kept.
     Unusable,
+    /// It was accepted before.
+    Known,
+    /// The owner of its partition hasn't answered in time: it may be accepted still.
+    Unanswered,
 }
 
 /// An input of the loop.
@@ -50,6 +54,8 @@ pub(super) enum Input {
 pub(super) struct Entry {
     /// What is to be done; `None`: it was done before.
     pub(super) asked: Option<Asked>,
+    /// Who is told that it was done before.
+    pub(super) known: Option<Reply>,
     /// What is stored with it.
     pub(super) beside: Beside,
 }
@@ -73,6 +79,8 @@ pub(super) struct Asked {
     pub(super) capacity: Option<OwnedSemaphorePermit>,
     /// What a person does by it, to be put on record with what comes of it.
     pub(super) deed: Option<Deed>,
+    /// What the owner of its partition knows it again by, where it may come again through another host.
+    pub(super) once: Option<u64>,
 }
 
 impl From<Asked> for Input {
@@ -84,7 +92,7 @@ impl From<Asked> for Input {
 impl From<Command> for Input {
     /// A command that nobody waits for.
     fn from(command: Command) -> Self {
-        Asked { command, reply: Reply::Nobody, capacity: None, deed: None }.into()
+        Asked { command, reply: Reply::Nobody, capacity: None, deed: None, once: None }.into()
     }
 }
 
@@ -117,6 +125,9 @@ impl Reply {
             (Self::Accepted(reply), Answer::Accepted) => drop(reply.send(())),
             (Self::Summary(reply), Answer::Summarized(summarized)) => {
                 reply.send(Summary::Accepted(summarized)).ok();
+            }
+            (Self::Summary(reply), Answer::Accepted) => {
+                reply.send(Summary::Known).ok();
             }
             (Self::Link(reply), Answer::Linked(linked)) => drop(reply.send(linked)),
             (Self::Decided(reply), Answer::Decided(count)) => drop(reply.send(count)),
@@ -154,6 +165,30 @@ impl Reply {
 }
 
 impl Reply {
+    /// Nobody has answered in time. Most find that the answer is dropped, and ask again.
+    pub(super) fn unanswered(self) {
+        match self {
+            Self::Link(reply) => drop(reply.send(Err(LinkError::Unavailable))),
+            Self::Summary(reply) => {
+                reply.send(Summary::Unanswered).ok();
+            }
+            Self::Nobody
+            | Self::Accepted(_)
+            | Self::Decided(_)
+            | Self::Resent(_)
+            | Self::Erased(_)
+            | Self::Offered(_)
+            | Self::Replied(_)
+            | Self::Heard(_)
+            | Self::Helped(_)
+            | Self::Keyed(_)
+            | Self::Switched(_)
+            | Self::Cleared(_)
+            | Self::Sent(..)
+            | Self::Done(_) => {}
+        }
+    }
+
     /// What was handed over is in the journal, and so accepted.
     pub(super) fn journalled(self) {
         match self {

@@ -116,7 +116,7 @@ impl Intake {
         Ok(())
     }
 
-    /// What an entry is to the engine. An event that was seen is nothing but read.
+    /// What an entry is to the engine. An event that was seen is nothing but read, and is accepted with that.
     fn entry(&mut self, (sent, request): (Sent, Request), offset: Offset) -> Entry {
         let mut tx = Tx::default();
         let at = offset.at();
@@ -128,8 +128,11 @@ impl Intake {
             Some(to) => Reply::Sent(to, self.answers.clone()),
             None => Reply::Nobody,
         };
-        let asked = new.then_some(Asked { command, reply, capacity: None, deed });
-        Entry { asked, beside }
+        if !new {
+            return Entry { asked: None, known: Some(reply), beside };
+        }
+        let asked = Asked { command, reply, capacity: None, deed, once: None };
+        Entry { asked: Some(asked), known: None, beside }
     }
 
     fn now(&self) -> Moment {

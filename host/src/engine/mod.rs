@@ -26,12 +26,14 @@ pub mod feed;
 mod handle;
 pub mod helping;
 pub mod history;
+pub mod hosts;
 mod inbox;
 mod intake;
 pub mod kv;
 pub mod latest;
 pub mod ledger;
 pub mod people;
+mod process;
 mod progress;
 mod sessions;
 mod shared;
@@ -43,6 +45,7 @@ pub use driver::{Engine, EngineError};
 pub use handle::{Handle, InboxLevel, Unchanged};
 pub use inbox::{Closed, Summary};
 pub use intake::{Intake, IntakeError};
+pub use process::Process;
 pub use sidenote_core::engine as core;
 pub use sidenote_core::engine::{
     Backlog, Count, Counters, Decision, Gate, LaneKind, NoteRef, Settings, Totals, link,

@@ -133,7 +133,7 @@ impl IngestService {
         let (told, committed) = oneshot::channel();
         let (engine, clock) = (self.engine.clone(), self.clock);
         self.under_way.spawn(async move {
-            let accepted = engine.accept_through(payload, bytes).await;
+            let accepted = engine.accept_through(payload, bytes, claim.number()).await;
             if accepted == Ok(true) {
                 engine.counters().pushes_accepted.add(1);
                 engine.counters().pushed_actions_dropped.add(dropped_actions as u64);

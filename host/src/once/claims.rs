@@ -63,6 +63,12 @@ impl Claims {
 }
 
 impl Claim {
+    /// A number that it is known again by, the same in every process; `None` for what can't be known again.
+    pub fn number(&self) -> Option<u64> {
+        let first = self.digests.first()?.first_chunk::<8>()?;
+        Some(u64::from_be_bytes(*first))
+    }
+
     /// It was accepted: what comes again is a repeat.
     pub fn keep(self, now: Timestamp) {
         let mut memory = self.claims.memory();

@@ -338,7 +338,7 @@ fn engine(takes: Duration) -> (Handle, tokio::task::JoinHandle<Asked>) {
         tap: crate::engine::tap::Teller::default().tap(),
         latest: Latest::default(),
         turns: crate::engine::progress::Turns::default(),
-        backlog: crate::engine::backlog::channel().1,
+        backlog: crate::engine::backlog::Askers::One(crate::engine::backlog::channel().1),
         keys: tokio::sync::watch::channel(None).1,
         by: None,
     };
