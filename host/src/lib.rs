@@ -70,5 +70,6 @@ pub mod traces;
 pub mod visible;
 
 pub use sidenote_core::{
-    access, backoff, histogram, ids, kv, offers, outbox, replies, rules, see, session, triggers,
+    access, backoff, bytes, histogram, ids, kv, offers, outbox, replies, rules, see, session,
+    timer, triggers,
 };

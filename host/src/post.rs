@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::ids::{ConversationId, PluginName};
+use crate::outbox::due_timer::DueTimer;
 use crate::outbox::message::Message;
 use crate::outbox::note::{Call, Found, Note, PostError, Posted, Redaction};
 use crate::outbox::sink_delivery::{Roles, SinkDelivery};
@@ -37,6 +38,12 @@ pub trait Post: Send + Sync + 'static {
     async fn write_sink(&self, call: Call, delivery: &SinkDelivery) -> Result<(), PostError> {
         let (_, plugin) = (call, &delivery.plugin);
         Err(PostError::Unavailable { message: format!("the plugin `{plugin}` is no sink") })
+    }
+
+    /// Calls a plugin for its timer, once. Ends as [`Post::post_note`] does.
+    async fn wake(&self, call: Call, timer: &DueTimer) -> Result<(), PostError> {
+        let (_, plugin) = (call, &timer.plugin);
+        Err(PostError::Unavailable { message: format!("the plugin `{plugin}` has no timers") })
     }
 
     /// Sends a message that the person sees, once. Ends as [`Post::post_note`] does.

@@ -29,7 +29,7 @@ macro_rules! exported {
 pub mod host {
     wit_bindgen::generate!({
         path: "wit",
-        inline: "package sidenote:sdk-host; world sdk-host { include sidenote:plugin/imports@0.1.0; import sidenote:plugin/kv@0.1.0; }",
+        inline: "package sidenote:sdk-host; world sdk-host { include sidenote:plugin/imports@0.1.0; import sidenote:plugin/kv@0.1.0; import sidenote:plugin/timer@0.1.0; }",
         pub_export_macro: true,
         generate_unused_types: true,
         generate_all,
@@ -85,4 +85,10 @@ exported!(
     "package sidenote:sdk-source; world sdk-source { export sidenote:plugin/source@0.1.0; }",
     "export_source",
     "::sidenote_plugin::bindings::source"
+);
+exported!(
+    on_timer,
+    "package sidenote:sdk-on-timer; world sdk-on-timer { export sidenote:plugin/on-timer@0.1.0; }",
+    "export_on_timer",
+    "::sidenote_plugin::bindings::on_timer"
 );

@@ -4,6 +4,7 @@ use crate::bindings as wit;
 use crate::help::{Offer, TriggerContext};
 use crate::sink::{Batch, Summary};
 use crate::source;
+use crate::timer::DueTimer;
 use crate::webhook::{Event, Rejection, Request};
 use crate::{Call, Failure, Note, NoteId, Posted, Redaction};
 
@@ -70,6 +71,9 @@ macro_rules! export_interface {
     ($plugin:ident, Source) => {
         $crate::export_interface!($plugin, Source, source, export_source);
     };
+    ($plugin:ident, OnTimer) => {
+        $crate::export_interface!($plugin, OnTimer, on_timer, export_on_timer);
+    };
     ($plugin:ident, $interface:ident, $module:ident, $export:ident) => {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
@@ -81,7 +85,7 @@ macro_rules! export_interface {
         compile_error!(concat!(
             "a plugin can't export `",
             stringify!($other),
-            "`; the interfaces are Writer, Redactor, Finder, Webhook, Messenger, Sink, Trigger and Source"
+            "`; the interfaces are Writer, Redactor, Finder, Webhook, Messenger, Sink, Trigger, Source and OnTimer"
         ));
     };
 }
@@ -200,6 +204,12 @@ pub trait Source {
     }
 }
 
+/// Is called later, for the timers that it set: see [`timer`](crate::timer).
+pub trait OnTimer {
+    /// Does what a timer was set for. The host decides about trying again, as for a note.
+    fn wake(call: Call, timer: DueTimer) -> Result<(), Failure>;
+}
+
 impl<T: Writer> wit::writer::exports::sidenote::plugin::writer::Guest for T {
     fn post_note(call: Call, note: Note) -> Result<Posted, Failure> {
         T::post_note(call, note)
@@ -261,5 +271,11 @@ impl<T: Source> wit::source::exports::sidenote::plugin::source::Guest for T {
         cursor: Option<String>,
     ) -> Result<source::Page, Failure> {
         T::poll(call, about, cursor)
+    }
+}
+
+impl<T: OnTimer> wit::on_timer::exports::sidenote::plugin::on_timer::Guest for T {
+    fn wake(call: Call, timer: DueTimer) -> Result<(), Failure> {
+        T::wake(call, timer)
     }
 }

@@ -37,7 +37,8 @@
 //! writes what the person sees, [`Sink`] takes what people do, [`Trigger`] says when to offer help, [`Source`]
 //! brings what people do: `export!(Bot: Writer, Webhook, Finder)`.
 //!
-//! What is to be there in a later call is kept by the host: [`kv`].
+//! What is to be there in a later call is kept by the host: [`kv`]. A plugin that has something to do later sets a
+//! [`timer`], and implements [`OnTimer`].
 //!
 //! Off WebAssembly the same code runs against a host in memory ([`test::Host`]), so that a plugin's
 //! logic has ordinary unit tests.
@@ -61,6 +62,7 @@ pub mod source;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod test;
 pub mod text;
+pub mod timer;
 pub mod webhook;
 
 pub use bindings::host::sidenote::plugin::types::{
@@ -69,7 +71,7 @@ pub use bindings::host::sidenote::plugin::types::{
 pub use bindings::redactor::exports::sidenote::plugin::redactor::Redaction;
 #[doc(hidden)]
 pub use export::bytes_of;
-pub use export::{Finder, Messenger, Redactor, Sink, Source, Trigger, Webhook, Writer};
+pub use export::{Finder, Messenger, OnTimer, Redactor, Sink, Source, Trigger, Webhook, Writer};
 pub use failure::{LimitScope, Outlook};
 #[doc(hidden)]
 pub use wit_bindgen;

@@ -26,6 +26,7 @@ use crate::crypto::{Encoding, Hash};
 use crate::kv::{self, Scope};
 use crate::log::Level;
 use crate::sink::{Batch, Summary};
+use crate::timer::{self, DueTimer, Moment};
 use crate::{Action, Call, Note, NoteKind, Sent};
 
 pub use wit::{Error, Request, Response};
@@ -47,6 +48,7 @@ struct State {
     lines: Vec<(Level, String)>,
     now: Option<u64>,
     kept: BTreeMap<(u8, String), Vec<u8>>,
+    timers: BTreeMap<String, (u64, Vec<u8>)>,
 }
 
 impl Host {
@@ -100,6 +102,26 @@ impl Host {
     /// failure passes.
     pub fn kept(&self, scope: Scope, key: &str) -> Option<Vec<u8>> {
         self.0.borrow().kept.get(&(scope as u8, key.to_owned())).cloned()
+    }
+
+    /// Timers that the plugin set and didn't cancel, taken out: the one that is due first comes first. Hand them to
+    /// [`OnTimer::wake`](crate::OnTimer::wake). They are of the only session that there is, in conversation `c-1`.
+    pub fn take_timers(&self) -> Vec<DueTimer> {
+        let timers = std::mem::take(&mut self.0.borrow_mut().timers);
+        let due = |(name, (at_ms, payload)): (String, (u64, Vec<u8>))| DueTimer {
+            name,
+            payload,
+            at_ms,
+            product_id: "p-1".to_owned(),
+            session_id: "s-1".to_owned(),
+            conversation_id: Some("c-1".to_owned()),
+            user_id: Some("u-1".to_owned()),
+            email: Some("ann@example.com".to_owned()),
+            extras: Vec::new(),
+        };
+        let mut due: Vec<_> = timers.into_iter().map(due).collect();
+        due.sort_by_key(|timer| timer.at_ms);
+        due
     }
 
     /// Makes this the host of the thread, in place of the one before.
@@ -268,6 +290,44 @@ fn check_key(key: &str) -> Result<(), kv::Error> {
         return Err(kv::Error { kind: kv::ErrorKind::Invalid, message: message.to_owned() });
     }
     Ok(())
+}
+
+pub(crate) fn timer_set(name: &str, moment: Moment, payload: &[u8]) -> Result<(), timer::Error> {
+    check_name(name)?;
+    let now = crate::clock::now_ms();
+    let at = match moment {
+        Moment::AfterMs(ms) => now.saturating_add(ms),
+        Moment::AtMs(ms) => ms,
+    };
+    let timer = (at.max(now.saturating_add(1000)), payload.to_vec());
+    with(|host| host.timers.insert(name.to_owned(), timer));
+    Ok(())
+}
+
+pub(crate) fn timer_cancel(name: &str) -> Result<(), timer::Error> {
+    check_name(name)?;
+    with(|host| host.timers.remove(name));
+    Ok(())
+}
+
+pub(crate) fn timers() -> Result<Vec<timer::Waiting>, timer::Error> {
+    let waiting = |(name, (at_ms, payload)): (&String, &(u64, Vec<u8>))| timer::Waiting {
+        name: name.clone(),
+        at_ms: *at_ms,
+        payload: payload.clone(),
+    };
+    Ok(with(|host| host.timers.iter().map(waiting).collect()))
+}
+
+/// As the host's.
+fn check_name(name: &str) -> Result<(), timer::Error> {
+    match check_key(name) {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            let message = error.message.replace("the key", "the name");
+            Err(timer::Error { kind: timer::ErrorKind::Invalid, message })
+        }
+    }
 }
 
 pub(crate) fn now_ms() -> Option<u64> {

@@ -139,28 +139,6 @@ fn the_npm_package_does_what_its_tests_say() {
     assert_eq!((number("# fail "), number("# skipped ")), (0, 0), "{told}");
 }
 
-/// Its tests import what componentize-py makes of the interface, as the plugins of `target/languages` have it.
-#[test]
-fn the_python_package_does_what_its_tests_say() {
-    let (mut there, mut named) = (BTreeSet::new(), BTreeSet::new());
-    below(&python_package().join("tests"), &python_package().join("tests"), &mut there);
-    there.retain(|name| name.ends_with(".py"));
-    let bot = ["config", "failure", "http", "readme", "text", "values", "webhook"];
-    for (plugin, modules) in [("my-python", &bot[..]), ("my-python-source", &["source"])] {
-        let bindings = root().join("target/languages").join(plugin).join("bindings");
-        assert!(bindings.is_dir(), "{} isn't there; run `cargo xtask test`", bindings.display());
-        let paths = [bindings.canonicalize().unwrap(), "../src".into(), ".".into()];
-        let modules = modules.iter().map(|name| format!("test_{name}"));
-        named.extend(modules.clone().map(|name| format!("{name}.py")));
-        let mut python = Command::new("python3");
-        python.args(["-W", "error", "-m", "unittest"]).args(modules);
-        python.env("PYTHONPATH", std::env::join_paths(paths).unwrap());
-        let (_, said) = run(&python_package().join("tests"), &mut python);
-        assert!(said.ends_with("OK\n") && !said.contains("Ran 0"), "{said}");
-    }
-    assert_eq!(there, named, "every file of tests is run");
-}
-
 /// A Python with pip of its own, which is kept.
 fn python(packages: &[&str]) -> PathBuf {
     let venv = root().join("target/python-packages");

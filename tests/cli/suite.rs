@@ -268,6 +268,23 @@ fn a_plugin_that_keeps_something_is_tried_with_a_store_and_without() {
 }
 
 #[test]
+fn a_plugin_that_sets_timers_is_called_for_them_and_tried_without() {
+    let line = |run: &str, name: &str| {
+        let found = run.lines().find(|line| line.contains(name));
+        found.unwrap_or_else(|| panic!("no line for {name}:\n{run}")).to_owned()
+    };
+    let run = test(&test_guests().join("guest_waker.wasm"), &["--set", "url={mock}"]);
+    let called = line(&run.stdout, "is called for its timers: ");
+    assert!(called.starts_with("ok ") && called.contains("1 of the timers"), "{called}");
+    assert!(line(&run.stdout, "is called for an odd timer: ").starts_with("ok "), "{}", run.stdout);
+    let full = line(&run.stdout, "no timer can be set: ");
+    assert!(full.starts_with("ok ") && full.contains("it fails for now"), "{full}");
+    // Nothing is said of it where none is set.
+    let run = test(&test_guests().join("guest_sink.wasm"), &[]);
+    assert!(!run.stdout.contains("timer"), "{}", run.stdout);
+}
+
+#[test]
 fn a_failure_shows_what_was_said_and_no_secret() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("plugin.toml");

@@ -29,12 +29,12 @@ const LONG: Duration = Duration::from_secs(20);
 const NOTES: u64 = 2;
 
 /// A store whose process dies at a commit: before it, or when it is stored and nobody knows.
-struct Mortal {
-    inner: Arc<dyn Store>,
+pub(crate) struct Mortal {
+    pub(crate) inner: Arc<dyn Store>,
     /// Commits until then.
-    left: AtomicUsize,
-    is_stored: bool,
-    died: Arc<Notify>,
+    pub(crate) left: AtomicUsize,
+    pub(crate) is_stored: bool,
+    pub(crate) died: Arc<Notify>,
 }
 
 #[async_trait::async_trait]

@@ -20,6 +20,7 @@ mod restart;
 mod settings;
 mod sinks;
 mod summaries;
+mod timers;
 
 use std::sync::Arc;
 use std::time::Duration;

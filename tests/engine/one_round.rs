@@ -59,6 +59,9 @@ impl Ends {
     }
 }
 
+/// The plugins of these tests set none.
+const NO_TIMERS: &str = "nobody sets a timer here";
+
 /// What is left when a first attempt ended so and a person decided so in the same round: for how many it was
 /// carried out, how many calls were made, and what rows there are: waiting, attempts, dead letters.
 async fn in_one_round(
@@ -69,6 +72,7 @@ async fn in_one_round(
     let plugin = match lane {
         LaneKind::Note => "bot",
         LaneKind::Sink => "sink",
+        LaneKind::Timer => panic!("{NO_TIMERS}"),
     };
     let rules = Delivery {
         retry_initial: Duration::from_secs(3600),
@@ -87,6 +91,7 @@ async fn in_one_round(
             platform.sinks.add(&["sink"]);
             platform.sinks.script("sink", [(latency, ends.answer())]);
         }
+        LaneKind::Timer => panic!("{NO_TIMERS}"),
     }
     let world = World::start_with(BEGIN, store.clone(), platform, settings_with(&rules, &[plugin]));
     world.act("s", "a").await;
@@ -123,10 +128,12 @@ async fn in_one_round(
             let handed = world.platform.sinks.handed_to("sink");
             handed.iter().filter(|handed| handed.delivery.key.session.as_str() == "s").count()
         }
+        LaneKind::Timer => panic!("{NO_TIMERS}"),
     };
     let tables = match lane {
         LaneKind::Note => [Table::Outbox, Table::Attempt, Table::Dead],
         LaneKind::Sink => [Table::SinkQueue, Table::SinkAttempt, Table::SinkDead],
+        LaneKind::Timer => panic!("{NO_TIMERS}"),
     };
     let mut rows = [0; 3];
     for (rows, table) in rows.iter_mut().zip(tables) {

@@ -19,6 +19,7 @@ impl History {
         let named = match lane {
             LaneKind::Note => rows::notes(&self.store, session).await,
             LaneKind::Sink => rows::sink_deliveries(&self.store, session).await,
+            LaneKind::Timer => unreachable!("nobody sets a timer"),
         };
         if named.is_empty() {
             return Ok(());
@@ -33,6 +34,7 @@ impl History {
         let calls = match lane {
             LaneKind::Note => self.platform.posts().len(),
             LaneKind::Sink => self.platform.sinks.handed().len(),
+            LaneKind::Timer => unreachable!("nobody sets a timer"),
         };
         let (era, answered) = (self.sessions[session].era, self.platform.start().elapsed());
         self.orders.push(Order { session, era, lane, decision, named, done, calls, answered });

@@ -104,6 +104,8 @@ pub async fn growth(crowd: &Crowd) -> Result<Needs> {
         // A note of each waits.
         rig.platform.fail(Scope::Any, Fault::status(503), u32::MAX);
         open(&rig, crowd.waiting).await?;
+        // What they did before is older by now than what a note begins with.
+        act(&rig, &mut feed, 0..crowd.waiting, crowd.waiting, 1).await?;
         let mut rig = Arc::into_inner(rig).context("a task still holds the rig")?;
         drop(feed);
         rig.stop_host().await;

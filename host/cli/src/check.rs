@@ -253,6 +253,9 @@ fn summary(file: &Path, further: &[PathBuf], config: &Config, complete: bool) ->
         if plugin.allow_kv {
             line("            may keep something under keys".to_owned());
         }
+        if plugin.allow_timer {
+            line("            may set timers".to_owned());
+        }
         for (name, secret) in &plugin.secrets {
             line(format!("            secret {name} may go to: {}", listed(&secret.hosts)));
         }
@@ -295,6 +298,7 @@ fn summary_json(config: &Config) -> Value {
             "private": plugin.allow_private,
             "stdout": plugin.allow_stdout,
             "kv": plugin.allow_kv,
+            "timer": plugin.allow_timer,
             "secrets": secrets,
             "products": users(config, name),
         })

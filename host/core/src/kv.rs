@@ -1,4 +1,4 @@
-//! What plugins keep under keys of their own: whose a value is, and what a call wrote.
+//! What plugins keep under keys of their own: whose a value is, and what a call wrote, its timers included.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::SessionKey;
+use crate::timer::SetTimer;
 
 /// Longest key, in bytes.
 pub const MAX_KEY: usize = 256;
@@ -19,29 +20,36 @@ pub enum Scope {
     Session,
 }
 
-/// What a call wrote, by scope and key; `None` where it deleted something.
+/// What a call wrote: values by scope and key, `None` where it deleted something; timers of its session by name, `None`
+/// where it cancelled one.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Writes(BTreeMap<(Scope, Arc<str>), Option<Vec<u8>>>);
+#[serde(transparent)]
+pub struct Writes {
+    values: BTreeMap<(Scope, Arc<str>), Option<Vec<u8>>>,
+    /// Only calls about a session set timers, and what came of those is never sent.
+    #[serde(skip)]
+    timers: BTreeMap<Arc<str>, Option<SetTimer>>,
+}
 
 impl Writes {
     /// Has a value, or nothing, under a key: what was written there before is forgotten.
     pub fn put(&mut self, scope: Scope, key: &str, value: Option<Vec<u8>>) {
-        self.0.insert((scope, key.into()), value);
+        self.values.insert((scope, key.into()), value);
     }
 
     /// Forgets what was written under a key.
     pub fn forget(&mut self, scope: Scope, key: &str) {
-        self.0.remove(&(scope, key.into()));
+        self.values.remove(&(scope, key.into()));
     }
 
     /// What was written under a key; `Some(None)`: it was deleted.
     pub fn get(&self, scope: Scope, key: &str) -> Option<Option<&[u8]>> {
-        self.0.get(&(scope, key.into())).map(Option::as_deref)
+        self.values.get(&(scope, key.into())).map(Option::as_deref)
     }
 
     /// What was written in a scope, in the order of the keys.
     pub fn of(&self, scope: Scope) -> impl Iterator<Item = (&Arc<str>, Option<&[u8]>)> {
-        let of_scope = self.0.iter().filter(move |((of, _), _)| *of == scope);
+        let of_scope = self.values.iter().filter(move |((of, _), _)| *of == scope);
         of_scope.map(|((_, key), value)| (key, value.as_deref()))
     }
 
@@ -52,12 +60,27 @@ impl Writes {
 
     /// Whether nothing was written.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.values.is_empty() && self.timers.is_empty()
     }
 
     /// How many keys were written.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.values.len()
+    }
+
+    /// Sets a timer, or cancels it: what was asked before under its name is forgotten.
+    pub fn put_timer(&mut self, name: &str, timer: Option<SetTimer>) {
+        self.timers.insert(name.into(), timer);
+    }
+
+    /// Forgets what was asked of a timer.
+    pub fn forget_timer(&mut self, name: &str) {
+        self.timers.remove(name);
+    }
+
+    /// Timers that were set, and those that were cancelled, in the order of their names.
+    pub fn timers(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, Option<&SetTimer>)> {
+        self.timers.iter().map(|(name, timer)| (name, timer.as_ref()))
     }
 
     /// How many bytes of keys and values that is.
@@ -65,14 +88,14 @@ impl Writes {
         let of = |((_, key), value): (&(Scope, Arc<str>), &Option<Vec<u8>>)| {
             size(key, value.as_deref().unwrap_or_default())
         };
-        self.0.iter().map(of).sum()
+        self.values.iter().map(of).sum()
     }
 }
 
 impl std::fmt::Debug for Writes {
     /// Keys and values are left out: they may tell of people.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Writes({} keys)", self.len())
+        write!(f, "Writes({} keys, {} timers)", self.len(), self.timers.len())
     }
 }
 

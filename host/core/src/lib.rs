@@ -10,7 +10,8 @@
 //! | [`triggers`] | what is a reason to offer help, and what a judge is asked about it |
 //! | [`rules`] | what a configuration says of them |
 //! | [`rows`] | the form in which everything is kept |
-//! | [`kv`] | what plugins keep under keys of their own |
+//! | [`kv`], [`timer`] | what plugins keep under keys of their own, and the timers that they set |
+//! | [`bytes`] | bytes in rows |
 //! | [`access`] | scopes, products, who asks |
 //! | [`ids`] | the typed names that everything is keyed by |
 //! | [`backoff`] | the pauses between attempts |
@@ -25,6 +26,7 @@
 
 pub mod access;
 pub mod backoff;
+pub mod bytes;
 pub mod clock;
 pub mod engine;
 pub mod histogram;
@@ -37,4 +39,5 @@ pub mod rows;
 pub mod rules;
 pub mod see;
 pub mod session;
+pub mod timer;
 pub mod triggers;

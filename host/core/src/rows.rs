@@ -69,11 +69,19 @@ pub enum Table {
     PluginValue,
     /// What plugins keep of a session, a row for each key of each plugin.
     SessionValue,
+    /// Timers that plugins set and that aren't due, by session.
+    Timer,
+    /// Due timers that wait for their plugins, by session; a row never changes.
+    TimerQueue,
+    /// How far the attempts at a row of `TimerQueue` are, under the same group and number.
+    TimerAttempt,
+    /// Due timers whose calls aren't tried any more, by session.
+    TimerDead,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 33] = [
         Self::Session,
         Self::Open,
         Self::Outbox,
@@ -103,6 +111,10 @@ impl Table {
         Self::SourcePerson,
         Self::PluginValue,
         Self::SessionValue,
+        Self::Timer,
+        Self::TimerQueue,
+        Self::TimerAttempt,
+        Self::TimerDead,
     ];
 }
 

@@ -80,7 +80,7 @@ pub use llm::{Llm, Provider, Summary};
 pub use model::{
     Breaker, Cache, Compile, Config, Context, Dashboard, DeadHead, Delivery, History, Isolation,
     KvLimits, Mcp, Offers, Plugin, PluginLimits, PluginSecret, Product, Redis, Retention, Server,
-    Store, Stream,
+    Store, Stream, TimerLimits,
 };
 pub use operator_events::{EventWebhook, OperatorEvents};
 pub use origin::PageOrigin;

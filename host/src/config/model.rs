@@ -325,6 +325,8 @@ pub struct Plugin {
     pub allow_stdout: bool,
     /// Whether it may keep something under keys (`kv`).
     pub allow_kv: bool,
+    /// Whether it may set timers (`timer`).
+    pub allow_timer: bool,
     /// How long an instance lives.
     pub isolation: Isolation,
     /// Limits of the plugin.
@@ -350,6 +352,7 @@ impl Plugin {
             allow_private: false,
             allow_stdout: false,
             allow_kv: false,
+            allow_timer: false,
             isolation: Isolation::default(),
             limits: PluginLimits::default(),
             breaker: Breaker::default(),
@@ -417,6 +420,32 @@ pub struct PluginLimits {
     pub max_log_bytes: usize,
     /// What it may keep under keys.
     pub kv: KvLimits,
+    /// Which timers it may set.
+    pub timer: TimerLimits,
+}
+
+/// Which timers a plugin may set. Calls at the same time may go past the numbers together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimerLimits {
+    /// Timers of all sessions that wait.
+    pub timers: usize,
+    /// Timers of each session that wait.
+    pub of_session: usize,
+    /// Largest payload, in bytes.
+    pub payload_bytes: usize,
+    /// So far ahead at most.
+    pub ahead: Duration,
+}
+
+impl Default for TimerLimits {
+    fn default() -> Self {
+        Self {
+            timers: 10_000,
+            of_session: 8,
+            payload_bytes: 4 << 10,
+            ahead: Duration::from_secs(24 * 3600),
+        }
+    }
 }
 
 /// What a plugin may keep under keys. Keys count as well as values; calls at the same time may go past it together.
@@ -468,6 +497,7 @@ impl Default for PluginLimits {
             max_handover_bytes: (4 << 20) + (128 << 10),
             max_log_bytes: 64 << 10,
             kv: KvLimits::default(),
+            timer: TimerLimits::default(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::error::Fault;
 use super::host::{Host, Reach};
-use super::model::{Breaker, Isolation, KvLimits, Plugin, PluginLimits, PluginSecret};
+use super::model::{Breaker, Isolation, KvLimits, Plugin, PluginLimits, PluginSecret, TimerLimits};
 use super::plugin_source::PluginSource;
 use super::registries::{self, Pinned, SCHEME};
 use super::scalar::{self, Refusal, Scalar};
@@ -65,6 +65,7 @@ fn plugin(section: Section<'_>, name: &str) -> Plugin {
         allow_private: granted.private,
         allow_stdout: granted.stdout,
         allow_kv: granted.kv,
+        allow_timer: granted.timer,
         isolation: section.scalar_or("isolation", Isolation::default(), isolation),
         limits,
         breaker: breaker(section.section("breaker")),
@@ -83,6 +84,7 @@ struct Grants {
     private: bool,
     stdout: bool,
     kv: bool,
+    timer: bool,
     /// The table's name, for errors elsewhere.
     table: String,
 }
@@ -91,6 +93,7 @@ fn grants(section: Section<'_>) -> Grants {
     let private = section.scalar_or("private", false, scalar::boolean);
     let stdout = section.scalar_or("stdout", false, scalar::boolean);
     let kv = section.scalar_or("kv", false, scalar::boolean);
+    let timer = section.scalar_or("timer", false, scalar::boolean);
     let hosts = section.list("hosts", HOSTS, Host::read).unwrap_or_default();
     let mut seen: Vec<Host> = Vec::new();
     for (place, host) in hosts {
@@ -116,7 +119,7 @@ fn grants(section: Section<'_>) -> Grants {
     }
     let table = section.name();
     section.finish();
-    Grants { hosts: seen, private, stdout, kv, table }
+    Grants { hosts: seen, private, stdout, kv, timer, table }
 }
 
 const HOSTS: &str = "a list of hosts, for example [\"api.example.com\"]";
@@ -216,6 +219,12 @@ fn limits(section: Section<'_>, source: Option<&PluginSource>) -> PluginLimits {
             value_bytes: size("kv_value", default.kv.value_bytes),
             session_keys: number("kv_session_keys", default.kv.session_keys, 1000),
             session_bytes: size("kv_session_bytes", default.kv.session_bytes),
+        },
+        timer: TimerLimits {
+            timers: number("timers", default.timer.timers, 1_000_000),
+            of_session: number("timers_session", default.timer.of_session, 1000),
+            payload_bytes: size("timer_payload", default.timer.payload_bytes),
+            ahead: time("timer_ahead", default.timer.ahead),
         },
     };
     // A request passes from the guest to the host in one piece.

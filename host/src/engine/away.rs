@@ -83,6 +83,7 @@ impl Journalled {
             | Command::Switch(_)
             | Command::KeysUsed(_)
             | Command::ClearKv(_)
+            | Command::RemoveTimers(..)
             | Command::Audit(..)
             | Command::Scrubbed(_)
             | Command::Ended(_)
@@ -261,6 +262,7 @@ fn is_for_now(command: &Command) -> bool {
             | Command::Switch(_)
             | Command::KeysUsed(_)
             | Command::ClearKv(_)
+            | Command::RemoveTimers(..)
             | Command::Audit(..)
     )
 }

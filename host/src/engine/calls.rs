@@ -69,6 +69,10 @@ async fn run(
             let result = post.write_sink(attempt(&delivery.idempotency_key), &delivery).await;
             (Outcome::Sink { delivery, result }, None)
         }
+        Work::Timer(timer) => {
+            let result = post.wake(attempt(&timer.idempotency_key), &timer).await;
+            (Outcome::Timer { timer, result }, None)
+        }
         Work::Message { message, unknown } => {
             let attempt = attempt(&message.idempotency_key);
             let result = match (&message.content, unknown) {

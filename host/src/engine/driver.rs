@@ -27,6 +27,7 @@ use crate::ids::PluginName;
 use crate::outbox::sink_delivery::Roles;
 use crate::post::Post;
 use crate::store::{self, Beside, Journal, JournalError, PartitionStore, Store, StoreError};
+use crate::timer::TimersHeld;
 use crate::traces::Traces;
 
 /// Inputs of one round at most.
@@ -214,6 +215,13 @@ impl Engine {
     pub fn of_partition(mut self, store: Arc<PartitionStore>) -> Self {
         self.store = store.clone();
         self.partition = Some(store);
+        self
+    }
+
+    /// Counts the plugins' timers here, for whoever makes their calls.
+    #[must_use]
+    pub fn with_timers(mut self, timers: TimersHeld) -> Self {
+        self.core.tell_timers(timers);
         self
     }
 
@@ -455,6 +463,7 @@ impl Engine {
             | Command::Switch(_)
             | Command::KeysUsed(_)
             | Command::ClearKv(_)
+            | Command::RemoveTimers(..)
             | Command::Audit(..)
             | Command::Scrubbed(_)
             | Command::Ended(_) => {}
@@ -507,6 +516,7 @@ impl Engine {
             | Command::Switch(_)
             | Command::KeysUsed(_)
             | Command::ClearKv(_)
+            | Command::RemoveTimers(..)
             | Command::Audit(..)
             | Command::Scrubbed(_)
             | Command::Ended(_)

@@ -51,6 +51,9 @@ impl Latest {
                 let SinkDelivery { key, plugin, .. } = &**delivery;
                 (key, plugin, "sink", result.as_ref().err())
             }
+            Outcome::Timer { timer, result } => {
+                (&timer.key, &timer.plugin, "timer", result.as_ref().err())
+            }
             Outcome::Message { message, result } => {
                 (&message.key, &message.plugin, "message", result.as_ref().err())
             }

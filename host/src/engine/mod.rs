@@ -39,6 +39,7 @@ mod sessions;
 mod shared;
 mod state;
 pub mod tap;
+pub mod timers;
 mod traced;
 
 pub use driver::{Engine, EngineError};

@@ -12,6 +12,7 @@ use crate::engine::core::Command;
 use crate::engine::core::rows::read;
 use crate::engine::handle::Handle;
 use crate::engine::inbox::{Closed, Reply};
+use crate::engine::timers;
 use crate::ids::{PluginName, ProductId};
 use crate::outbox::account::Disabled;
 use crate::store::{Group, Key, Store, StoreError, Table};
@@ -95,6 +96,32 @@ impl Handle {
     pub async fn clear_kv(&self, plugin: PluginName) -> Result<u64, Closed> {
         let deed = self.deed(Act::KvCleared { plugin: plugin.clone() }, None);
         self.ask(Command::ClearKv(plugin), deed, Reply::Cleared).await
+    }
+
+    /// Removes the timers that a plugin set and that aren't due. Returns after the last commit: how many there were.
+    ///
+    /// # Errors
+    /// The engine has ended, or waits for its store: some may be removed.
+    pub async fn remove_timers(&self, plugin: &PluginName) -> Result<u64, Closed> {
+        let deed = self.deed(Act::TimersRemoved { plugin: plugin.clone() }, None);
+        // All its commits are one row of the audit log.
+        let deed = deed.map(|deed| Deed { order: Some(rand::random()), ..deed });
+        let (mut removed, mut after, mut asked) = (0, None, false);
+        loop {
+            let page = timers::sessions(&*self.store, plugin, after).await;
+            let (keys, next) = page.map_err(|_| Closed)?;
+            let is_last = next.is_none();
+            // Where there are none, that somebody wanted it is on record all the same.
+            if !keys.is_empty() || (is_last && !asked) {
+                let command = Command::RemoveTimers(plugin.clone(), keys);
+                removed += self.ask(command, deed.clone(), Reply::Cleared).await?;
+                asked = true;
+            }
+            if is_last {
+                return Ok(removed);
+            }
+            after = next;
+        }
     }
 
     /// That a person has a plugin not called.

@@ -46,6 +46,7 @@ impl Traced {
         let error = match outcome {
             Outcome::Note { result, .. } => result.as_ref().err(),
             Outcome::Sink { result, .. } => result.as_ref().err(),
+            Outcome::Timer { result, .. } => result.as_ref().err(),
             Outcome::Message { result, .. } => result.as_ref().err(),
             Outcome::Redaction { result, .. } => result.as_ref().err(),
         };
@@ -91,6 +92,9 @@ impl<'a> About<'a> {
                 ("note", &note.plugin, &note.idempotency_key, since, note.sealed_at)
             }
             Work::Sink(it) => ("sink", &it.plugin, &it.idempotency_key, it.sealed_at, it.sealed_at),
+            Work::Timer(it) => {
+                ("timer", &it.plugin, &it.idempotency_key, it.sealed_at, it.sealed_at)
+            }
             Work::Message { message: it, .. } => {
                 ("message", &it.plugin, &it.idempotency_key, it.made_at, it.made_at)
             }

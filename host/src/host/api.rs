@@ -25,6 +25,7 @@ use crate::engine::people::{
     Act, AuditCursor, AuditPage, Outcome, PluginSwitch, SwitchError, Switched, audited,
 };
 use crate::engine::tap::{Follower, TooMany};
+use crate::engine::timers::{self, TimerListing, TimersWant};
 use crate::engine::{self, Handle, StoreState};
 use crate::host::Closed;
 use crate::host::backup::Backups;
@@ -451,6 +452,20 @@ impl Backend for ApiBackend {
         let values = self.engine.on_behalf_of(by.clone()).clear_kv(plugin.clone()).await.ok()?;
         tracing::warn!(%plugin, by = by.words(), values, "plugins: a person removed what it kept");
         Some(values)
+    }
+
+    async fn plugin_timers(&self, want: &TimersWant) -> Result<TimerListing, StoreError> {
+        let listing = timers::list(&*self.store, want).await?;
+        Ok(TimerListing { timers: self.registry.timers_of(&want.plugin), ..listing })
+    }
+
+    async fn remove_plugin_timers(&self, plugin: PluginName, by: &Actor) -> Option<u64> {
+        if self.closed.get() {
+            return None;
+        }
+        let timers = self.engine.on_behalf_of(by.clone()).remove_timers(&plugin).await.ok()?;
+        tracing::warn!(%plugin, by = by.words(), timers, "plugins: a person removed its timers");
+        Some(timers)
     }
 
     async fn backup(&self, by: &Actor) -> Result<Backup, BackupFailure> {

@@ -57,7 +57,7 @@ impl Look for ApiBackend {
 
     async fn has_more_dead_letters(&self, than: usize) -> Option<bool> {
         let mut found = 0;
-        for table in [Table::Dead, Table::SinkDead] {
+        for table in [Table::Dead, Table::SinkDead, Table::TimerDead] {
             let rows = self.store().scan(table, None, than + 1 - found).await;
             found += rows.map_err(|_: StoreError| ()).ok()?.len();
             if found > than {

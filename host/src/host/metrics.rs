@@ -28,6 +28,8 @@ impl ApiBackend {
         }
         scrape.times(&names::DELIVERY_TIME, &["note"], counters.note_times.distribution());
         scrape.times(&names::DELIVERY_TIME, &["sink"], counters.sink_times.distribution());
+        scrape.times(&names::DELIVERY_TIME, &["timer"], counters.timer_times.distribution());
+        scrape.level(&names::TIMERS_WAITING, &[], self.registry().timers() as f64);
         scrape.times(&names::COMMIT_TIME, &[], counters.commit_times.distribution());
         for (why, total) in self.own_keys().refused() {
             scrape.count(&names::LOGINS_REFUSED, &[why.name()], total);
@@ -172,7 +174,9 @@ impl ApiBackend {
                 (waiting + it.waiting, it.oldest.into_iter().chain(oldest).min())
             })
         };
-        for (kind, word) in [(LaneKind::Note, "note"), (LaneKind::Sink, "sink")] {
+        let kinds =
+            [(LaneKind::Note, "note"), (LaneKind::Sink, "sink"), (LaneKind::Timer, "timer")];
+        for (kind, word) in kinds {
             let mut tell = |plugin: &str, (waiting, oldest): (u64, Option<_>)| {
                 let age = oldest.map(|oldest| now.since(oldest)).unwrap_or_default();
                 scrape.level(&names::WAITING, &[plugin, word], waiting as f64);
@@ -278,6 +282,16 @@ fn counted(totals: Totals, scrape: &mut Scrape) {
         redactions_waiting,
         kv_written,
         kv_dropped,
+        timers_set,
+        timers_cancelled,
+        timers_due,
+        timers_called,
+        timer_attempts_failed,
+        timers_dead,
+        timers_erased,
+        timers_expired,
+        timers_dropped,
+        timers_removed,
         notes_sealed,
         notes_gathered,
         notes_posted,
@@ -397,6 +411,16 @@ fn counted(totals: Totals, scrape: &mut Scrape) {
         (&names::MESSAGE_ATTEMPTS_FAILED, &[], message_attempts_failed),
         (&names::KV_WRITTEN, &[], kv_written),
         (&names::KV_DROPPED, &[], kv_dropped),
+        (&names::TIMERS_TOTAL, &["set"], timers_set),
+        (&names::TIMERS_TOTAL, &["cancelled"], timers_cancelled),
+        (&names::TIMERS_TOTAL, &["due"], timers_due),
+        (&names::TIMERS_TOTAL, &["called"], timers_called),
+        (&names::TIMERS_TOTAL, &["dead"], timers_dead),
+        (&names::TIMERS_DROPPED, &["erased"], timers_erased),
+        (&names::TIMERS_DROPPED, &["expired"], timers_expired),
+        (&names::TIMERS_DROPPED, &["session_gone"], timers_dropped),
+        (&names::TIMERS_DROPPED, &["removed"], timers_removed),
+        (&names::TIMER_ATTEMPTS_FAILED, &[], timer_attempts_failed),
         (&names::COMMITS, &[], commits),
         (&names::SCRUBS, &[], scrubs),
         (&names::SNAPSHOTS_LEFT, &[], snapshots_left),

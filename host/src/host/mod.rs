@@ -47,6 +47,7 @@ use crate::store::{
 use crate::stream::StreamError;
 use crate::stream::push::WebhookVerifier;
 use crate::summary::InvalidRules;
+use crate::timer::TimersHeld;
 use crate::traces::{Traces, TracesError};
 pub use listeners::Sockets;
 pub use messengers::{Mute, Mutes, mutes};
@@ -246,10 +247,12 @@ impl Host {
         let compiler = compiler.within(config.compile.clone());
         let registry = Registry::open_of(compiler, &config, &config.plugins)?;
         let (traces, sending) = traced(&config, clock)?;
-        let registry = Arc::new(registry.with_traces(traces.clone()).with_store(store.clone()));
+        let timers = TimersHeld::default();
+        let registry = registry.with_traces(traces.clone()).with_store(store.clone());
+        let registry = Arc::new(registry.with_timers(timers.clone()));
         let settings = engine::settings(&config);
         let (engine, service) = Engine::new(store.clone(), registry.clone(), settings, clock);
-        let mut service = service.with_traces(traces);
+        let mut service = service.with_traces(traces).with_timers(timers);
         if let Some(journal) = journal.clone() {
             service = service.with_journal(journal);
         }
@@ -438,22 +441,24 @@ impl Host {
     /// Says how much is left to the next start.
     async fn say_what_waits(&self) {
         let waiting = tokio::time::timeout(LAST_LOOK, ledger::waiting(&*self.store)).await;
-        let Ok(Ok(Waiting { notes, for_sinks, more })) = waiting else {
+        let Ok(Ok(Waiting { notes, for_sinks, timers, more })) = waiting else {
             tracing::info!(
                 "host: stopped; what waits is in the store and is sent after the next start"
             );
             return;
         };
-        if notes.is_empty() && for_sinks.is_empty() {
+        if notes.is_empty() && for_sinks.is_empty() && timers.is_empty() {
             tracing::info!("host: stopped; no note waits");
             return;
         }
-        let plugins: BTreeSet<_> = notes.keys().chain(for_sinks.keys()).collect();
+        let plugins: BTreeSet<_> =
+            notes.keys().chain(for_sinks.keys()).chain(timers.keys()).collect();
         for plugin in plugins {
             tracing::info!(
                 %plugin,
                 notes = notes.get(plugin).copied().unwrap_or_default(),
                 for_sink = for_sinks.get(plugin).copied().unwrap_or_default(),
+                due_timers = timers.get(plugin).copied().unwrap_or_default(),
                 more,
                 "host: stopped; so many notes wait in the store, and are sent after the next start"
             );

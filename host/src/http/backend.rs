@@ -29,6 +29,7 @@ use crate::engine::ledger::{
 use crate::engine::link::{LinkError, LinkMode, Linked};
 use crate::engine::people::{AuditCursor, AuditPage, PluginSwitch, SwitchError, Switched};
 use crate::engine::tap::{Follower, TooMany};
+use crate::engine::timers::{TimerListing, TimersWant};
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::keys::{KeyChange, KeyError, KeyRow, Keys};
 use crate::llm::Replies;
@@ -106,6 +107,17 @@ pub trait Backend: Send + Sync + 'static {
     /// Removes what a plugin keeps under keys, but for what it keeps of sessions. Returns after the commit: how many values
     /// there were; `None` where nothing can be removed at the moment. By default there are none.
     async fn clear_plugin_kv(&self, _plugin: PluginName, _by: &Actor) -> Option<u64> {
+        Some(0)
+    }
+
+    /// Timers of a plugin that aren't due. By default there are none.
+    async fn plugin_timers(&self, _want: &TimersWant) -> Result<TimerListing, StoreError> {
+        Ok(TimerListing::default())
+    }
+
+    /// Removes the timers of a plugin that aren't due. Returns after the commits: how many there were; `None` where nothing
+    /// can be removed at the moment. By default there are none.
+    async fn remove_plugin_timers(&self, _plugin: PluginName, _by: &Actor) -> Option<u64> {
         Some(0)
     }
 

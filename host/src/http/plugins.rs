@@ -1,5 +1,5 @@
 //! `GET /plugins`, `GET /plugins/{name}/logs`, `POST /plugins/{name}/disable` and `POST /plugins/{name}/enable`; `GET` and
-//! `DELETE /plugins/{name}/kv`.
+//! `DELETE` of `/plugins/{name}/kv` and of `/plugins/{name}/timers`.
 
 use std::time::Duration;
 
@@ -19,12 +19,13 @@ use super::state::ApiState;
 use crate::access::Caller;
 use crate::engine::kv::KvWant;
 use crate::engine::people::{MOST_REASON, PluginSwitch, SwitchError, SwitchTo};
+use crate::engine::timers::{TimerCursor, TimersWant};
 use crate::session::text::printable_line;
 
 /// When to ask again while the store takes nothing.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// Values of one answer at most.
+/// Values, or payloads, of one answer at most.
 const MOST_VALUES: usize = 100;
 
 /// How every plugin is. It names files and says why something failed: not for everybody.
@@ -144,6 +145,78 @@ pub(super) async fn clear_kept(
     let cleared = api.within_deadline(cleared).await?;
     let cleared = cleared.ok_or_else(|| refused(SwitchError::Unavailable))?;
     Ok(json_answer(StatusCode::OK, &json!({"plugin": name, "removed": cleared})))
+}
+
+/// Timers of a plugin: anything may stand in their names.
+pub(super) async fn timers(
+    State(api): State<ApiState>,
+    Path(name): Path<String>,
+    Query(Timers { after, limit, payloads }): Query<Timers>,
+) -> Result<Response, Refused> {
+    let want = TimersWant { plugin: name.as_str().into(), after, limit, payloads };
+    let listing = api.within_deadline(api.backend.plugin_timers(&want)).await?;
+    let listing = listing.map_err(|error| {
+        tracing::error!("http: the timers of a plugin can't be read: {error}");
+        refused(SwitchError::Unavailable)
+    })?;
+    Ok(json_answer(StatusCode::OK, &json!(listing)))
+}
+
+/// Which of the timers.
+pub(super) struct Timers {
+    after: Option<TimerCursor>,
+    limit: usize,
+    payloads: bool,
+}
+
+impl Asked for Timers {
+    fn read(uri: &Uri) -> Result<Self, Refused> {
+        const NEXT: &str = "send, for example, ?limit=20&after=NEXT&payloads=true, with `next` of the answer before, or nothing";
+        let bad = |message: String| {
+            Refused::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_query", message, NEXT)
+        };
+        let mut timers = Self { after: None, limit: 100, payloads: false };
+        for (name, value) in query::pairs(uri, NEXT)? {
+            match (name.as_str(), value.as_str()) {
+                ("limit", _) => timers.limit = query::limit(&value, NEXT)?,
+                ("after", _) => {
+                    let after = TimerCursor::try_from(value);
+                    timers.after = Some(after.map_err(|error| bad(format!("after: {error}")))?);
+                }
+                ("payloads", "true") => timers.payloads = true,
+                ("payloads", "false") => timers.payloads = false,
+                ("payloads", _) => return Err(bad("payloads must be true or false".to_owned())),
+                _ => {
+                    let message = "timers take limit, after and payloads, and nothing else";
+                    return Err(bad(message.to_owned()));
+                }
+            }
+        }
+        // Whole payloads are in the answer, each of them of some size.
+        if timers.payloads {
+            timers.limit = timers.limit.min(MOST_VALUES);
+        }
+        Ok(timers)
+    }
+
+    fn within(self, caller: &Caller) -> Result<Self, Refused> {
+        match caller.products.limit() {
+            None => Ok(self),
+            Some(_) => Err(products::whole_host(&caller.products)),
+        }
+    }
+}
+
+/// Removes the timers of a plugin that aren't due.
+pub(super) async fn remove_timers(
+    State(api): State<ApiState>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+) -> Result<Response, Refused> {
+    let removed = api.backend.remove_plugin_timers(name.as_str().into(), &caller.actor);
+    let removed = api.within_deadline(removed).await?;
+    let removed = removed.ok_or_else(|| refused(SwitchError::Unavailable))?;
+    Ok(json_answer(StatusCode::OK, &json!({"plugin": name, "removed": removed})))
 }
 
 /// Has a plugin not called any more.

@@ -33,7 +33,7 @@ async fn document() -> Response {
 }
 
 /// Every address. The router, the list in a 404 and the tests of access are made of it.
-pub(super) fn table() -> [Route; 45] {
+pub(super) fn table() -> [Route; 47] {
     const GET: &[&str] = &["GET", "HEAD"];
     const POST: &[&str] = &["POST"];
     const ANY: &[&str] = &[];
@@ -63,6 +63,13 @@ pub(super) fn table() -> [Route; 45] {
         Route::new("/plugins/{name}/enable", POST, Needs(Operate, Host), plugins::enable),
         Route::new("/plugins/{name}/kv", GET, Needs(Text, Host), plugins::kept),
         Route::new("/plugins/{name}/kv", &["DELETE"], Needs(Operate, Host), plugins::clear_kept),
+        Route::new("/plugins/{name}/timers", GET, Needs(Text, Host), plugins::timers),
+        Route::new(
+            "/plugins/{name}/timers",
+            &["DELETE"],
+            Needs(Operate, Host),
+            plugins::remove_timers,
+        ),
         Route::new("/metrics", GET, Needs(Read, Host), metrics::metrics),
         Route::new("/tap", &["GET"], Needs(Read, Filter("product")), tap::tap),
         Route::new("/tap/text", &["GET"], Needs(Text, Filter("product")), tap::text),

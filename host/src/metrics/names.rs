@@ -127,7 +127,9 @@ static LEFT_OUT: Label = one_of("reason", &crate::sources::REASONS);
 static POLLS: Label = one_of("outcome", &["answered", "failed"]);
 static UNLINKED: Label = one_of("reason", &["claimed", "unresolved"]);
 static LINKS: Label = one_of("outcome", &["made", "refused", "outranked"]);
-static DELIVERED: Label = one_of("kind", &["note", "sink"]);
+static DELIVERED: Label = one_of("kind", &["note", "sink", "timer"]);
+static TIMERS: Label = one_of("outcome", &["set", "cancelled", "due", "called", "dead"]);
+static LOST_TIMERS: Label = one_of("reason", &["erased", "expired", "session_gone", "removed"]);
 static SINKS: Label = one_of("outcome", &["made", "joined", "accepted", "dead"]);
 static SENT_OUTCOMES: Label = one_of("outcome", &["sent", "dropped", "failed"]);
 static SUMMARIES: Label =
@@ -236,7 +238,7 @@ metrics! {
         SESSIONS_ERASED: Counter "sessions_erased" = "Sessions erased on request.";
     }
     "Notes and sinks" {
-        WAITING: Gauge "deliveries_waiting" by [WAITS_FOR, DELIVERED] = "Notes or sink deliveries that can be delivered and aren't yet.";
+        WAITING: Gauge "deliveries_waiting" by [WAITS_FOR, DELIVERED] = "Notes, sink deliveries or due timers that can be delivered and aren't yet.";
         OLDEST_WAITING: Gauge "delivery_oldest_waiting" in Seconds by [WAITS_FOR, DELIVERED] = "Waiting time of the oldest of them; 0 if nothing waits.";
         DELIVERY_TIME: Histogram "delivery" in Seconds by [DELIVERED] = "Time from when it could be delivered (its oldest action accepted, and for a note its session linked; a dead letter sent again) until it was.";
         NOTES_SEALED: Counter "notes_sealed" = "Notes sealed.";
@@ -245,9 +247,9 @@ metrics! {
         NOTES_FOUND: Counter "notes_found" = "Notes that `finder` found at the platform after an attempt of unknown outcome.";
         NOTE_ATTEMPTS_FAILED: Counter "note_attempts_failed" = "Attempts at a note that are followed by another.";
         NOTES_DEAD: Counter "notes_dead" = "Notes that became dead letters.";
-        NOTES_REQUEUED: Counter "notes_requeued" = "Dead letters that a person requeued, those of sinks included.";
-        NOTES_PURGED: Counter "notes_purged" = "Notes and sink deliveries that a person purged.";
-        DEAD_EXPIRED: Counter "dead_letters_expired" = "Dead letters, those of sinks included, removed after their retention.";
+        NOTES_REQUEUED: Counter "notes_requeued" = "Dead letters that a person requeued, those of sinks and timers included.";
+        NOTES_PURGED: Counter "notes_purged" = "Notes, sink deliveries and due timers that a person purged.";
+        DEAD_EXPIRED: Counter "dead_letters_expired" = "Dead letters, those of sinks and timers included, removed after their retention.";
         SINK_DELIVERIES: Counter "sink_deliveries" by [SINKS] = "Sink deliveries that were stored, that gathered actions while they waited, that the sink accepted, and that died.";
         SINK_ATTEMPTS_FAILED: Counter "sink_attempts_failed" = "Attempts at a sink delivery that are followed by another.";
     }
@@ -305,6 +307,10 @@ metrics! {
         PLUGIN_STARTS: Counter "plugin_instance_starts" by [PLUGIN] = "Instances that were started.";
         KV_WRITTEN: Counter "kv_keys_written" = "Keys that plugins wrote: stored with the outcomes of their calls.";
         KV_DROPPED: Counter "kv_keys_dropped" = "Keys that plugins wrote of sessions that were erased or had expired meanwhile.";
+        TIMERS_TOTAL: Counter "timers" by [TIMERS] = "Timers that plugins set and cancelled, that were due, that their plugins were called for, and that died.";
+        TIMERS_DROPPED: Counter "timers_dropped" by [LOST_TIMERS] = "Timers that were dropped: with a session that was erased or expired, because it was gone when a call that set them ended, or by a person.";
+        TIMERS_WAITING: Gauge "timers_waiting" = "Timers that aren't due.";
+        TIMER_ATTEMPTS_FAILED: Counter "timer_attempts_failed" = "Attempts at calling a plugin for its timer that are followed by another.";
         PLUGIN_SWAPS: Counter "plugin_swaps" by [PLUGIN] = "Versions that were swapped in.";
         WEBHOOKS_REPEATED: Counter "plugin_webhooks_repeated" by [PLUGIN] = "Webhooks that were accepted before, and so had no effect.";
         COMPILE_TIME: Histogram "plugin_compile" in Seconds = "Duration of compiling plugins, refused ones included.";

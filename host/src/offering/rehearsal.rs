@@ -412,6 +412,7 @@ fn succeeded(call: Call) -> Ended {
     let outcome = match call.work {
         Work::Note { note, .. } => Outcome::Note { note, result: Ok(posted()) },
         Work::Sink(delivery) => Outcome::Sink { delivery, result: Ok(()) },
+        Work::Timer(timer) => Outcome::Timer { timer, result: Ok(()) },
         Work::Message { message, .. } => {
             Outcome::Message { message, result: Ok(Sending::Posted(posted())) }
         }

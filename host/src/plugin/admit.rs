@@ -19,7 +19,7 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
-    v0_1::EveryInterfaceAndKv::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    v0_1::EveryInterfaceKvAndTimer::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     Ok(linker)
 }
 

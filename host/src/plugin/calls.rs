@@ -21,6 +21,7 @@ use crate::ids::{ConversationId, PluginName};
 use crate::kv::{CallKv, Writes};
 use crate::offers::content::OfferOption;
 use crate::once::Claimed;
+use crate::outbox::due_timer::DueTimer;
 use crate::outbox::message::{self, Message};
 use crate::outbox::note::{
     Call, Failure, FailureKind, Found, LimitScope, Note, PostError, Posted, Redaction, Sent,
@@ -100,6 +101,18 @@ impl Post for Registry {
             Content::Actions(batch) => self.write_actions(&delivery.plugin, call, batch).await,
             Content::Summary(summary) => self.write_summary(&delivery.plugin, call, summary).await,
         }
+    }
+
+    async fn wake(&self, call: Call, timer: &DueTimer) -> Result<(), PostError> {
+        let plugin = &*timer.plugin;
+        if !self.exports(plugin, Interface::OnTimer)? {
+            let message = "the plugin doesn't export `on-timer` any more".to_owned();
+            return Err(PostError::Failed(never_sent(FailureKind::Invalid, "on-timer", message)));
+        }
+        let woken = self.ask(plugin, Interface::OnTimer, call, async |live, call| {
+            call!(live.on_timer.call_wake(call, convert::timer(timer)))
+        });
+        woken.await
     }
 
     fn redacts(&self, plugin: &PluginName) -> Option<bool> {

@@ -72,15 +72,31 @@ pub enum ComponentError {
     },
 }
 
-/// Whether an import is `kv`, of whatever version.
-pub(super) fn is_kv(name: &str) -> bool {
-    name.starts_with("sidenote:plugin/kv@")
+/// Which of the imports are there that need a grant by their name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OwnImports {
+    /// `kv`.
+    pub kv: bool,
+    /// `timer`.
+    pub timer: bool,
+}
+
+impl OwnImports {
+    /// Of these names, of whatever version.
+    pub(super) fn among<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut all = Self::default();
+        for name in names {
+            all.kv |= name.starts_with("sidenote:plugin/kv@");
+            all.timer |= name.starts_with("sidenote:plugin/timer@");
+        }
+        all
+    }
 }
 
 impl<'a> ComponentInfo<'a> {
-    /// Whether it imports `kv`.
-    pub(super) fn imports_kv(&self) -> bool {
-        self.imports.iter().any(|name| is_kv(name))
+    /// What it imports that needs a grant.
+    pub(super) fn own_imports(&self) -> OwnImports {
+        OwnImports::among(self.imports.iter().copied())
     }
 
     /// Reads the parts of a component. Nothing is validated beyond what reading needs.

@@ -20,6 +20,10 @@ pub(super) struct Ground {
     pub(super) egress: EgressClient,
     /// Whether it may keep something under keys.
     pub(super) kv: bool,
+    /// Whether it may set timers.
+    pub(super) timer: bool,
+    /// Whether it exports what is called for a timer.
+    pub(super) wakes: bool,
     /// The host's standard output, where it is granted.
     pub(super) stdout: Option<Stdout>,
     pub(super) permits: Arc<CpuPermits>,

@@ -1,10 +1,10 @@
-//! What a guest can ask of the host: `config`, `log`, `http`, `crypto`, `kv`.
+//! What a guest can ask of the host: `config`, `log`, `http`, `crypto`, `kv`, `timer`.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 use tracing::Level;
 
-use super::bindings::v0_1::sidenote::plugin::{config, crypto, http as wit, kv, log, types};
+use super::bindings::v0_1::sidenote::plugin::{config, crypto, http as wit, kv, log, timer, types};
 use super::clean::clean;
 use super::hmac;
 use super::instance::State;
@@ -114,6 +114,34 @@ impl kv::Host for State {
     ) -> Result<kv::Page, kv::Error> {
         let (started, ground) = (Instant::now(), self.ground.clone());
         let listed = self.kv.list(&ground, scope.into(), &prefix, after.as_deref(), limit).await;
+        self.cpu.waited(started.elapsed());
+        listed
+    }
+}
+
+impl timer::Host for State {
+    async fn set(
+        &mut self,
+        name: String,
+        moment: timer::Moment,
+        payload: Vec<u8>,
+    ) -> Result<(), timer::Error> {
+        let (started, ground) = (Instant::now(), self.ground.clone());
+        let set = self.kv.set_timer(&ground, &name, moment, payload).await;
+        self.cpu.waited(started.elapsed());
+        set
+    }
+
+    async fn cancel(&mut self, name: String) -> Result<(), timer::Error> {
+        let (started, ground) = (Instant::now(), self.ground.clone());
+        let cancelled = self.kv.cancel_timer(&ground, &name).await;
+        self.cpu.waited(started.elapsed());
+        cancelled
+    }
+
+    async fn list_timers(&mut self) -> Result<Vec<timer::Waiting>, timer::Error> {
+        let (started, ground) = (Instant::now(), self.ground.clone());
+        let listed = self.kv.list_timers(&ground).await;
         self.cpu.waited(started.elapsed());
         listed
     }

@@ -86,8 +86,8 @@ pub async fn inspect_by(compiler: Compiler, path: &Path) -> Result<Inspection, I
     let manifest = Manifest::read(&bytes).ok().flatten();
     let (exports, imports) = (exports(&component_info), imports(&component_info));
     let name = plugin_name(&file, manifest.as_ref());
-    let imports_kv = component_info.imports_kv();
-    let toml = manifest::toml(&name, &clean(&file, 100), &sha256, (manifest.as_ref(), imports_kv));
+    let own = component_info.own_imports();
+    let toml = manifest::toml(&name, &clean(&file, 100), &sha256, (manifest.as_ref(), own));
     let loader = Loader::new(None, compiler, Network::new())?;
     let refused = try_out(&loader, bytes).await.err().map(|error| error.to_string());
     let file = clean(&file, MAX_NAME_BYTES);

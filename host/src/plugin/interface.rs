@@ -13,6 +13,7 @@ macro_rules! interfaces {
             sink Sink "sink",
             trigger Trigger "trigger",
             source Source "source",
+            on_timer OnTimer "on-timer",
         }
     };
 }

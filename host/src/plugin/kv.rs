@@ -6,25 +6,39 @@ use std::sync::Arc;
 
 use super::bindings::v0_1::sidenote::plugin::kv as wit;
 use super::ground::Ground;
+use crate::clock::Clock;
+use crate::engine::core::plugin_timers::TimerRow;
 use crate::engine::core::rows::{read, session_group};
 use crate::engine::core::values::{PluginValue, SessionValue, Usage, VALUE, usage, value_group};
 use crate::ids::{PluginName, SessionKey};
 use crate::kv::{CallKv, MAX_KEY, Scope, Writes, size};
 use crate::store::{Key, Store, StoreError, Table};
+use crate::timer::TimersHeld;
 
 /// Keys of one page at most.
 const MAX_PAGE: usize = 100;
 
-/// What the call under way keeps under keys.
+/// What the call under way keeps under keys, and its timers.
 #[derive(Default)]
-pub(super) struct KvOfCall(Option<Open>);
+pub(super) struct KvOfCall(pub(super) Option<Open>);
+
+/// What a call knows of its plugin's timers: see `timer`.
+pub(super) struct TimersOfCall {
+    pub(super) clock: Clock,
+    /// How many each plugin has.
+    pub(super) held: TimersHeld,
+    /// The plugin's of the session, as they are stored, once they were read.
+    pub(super) stored: Option<BTreeMap<Arc<str>, TimerRow>>,
+}
 
 /// Of a call that can keep something.
-struct Open {
-    store: Arc<dyn Store>,
-    session: Option<SessionKey>,
-    is_stored: bool,
-    written: Writes,
+pub(super) struct Open {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) session: Option<SessionKey>,
+    pub(super) is_stored: bool,
+    pub(super) written: Writes,
+    /// What is known of the plugin's timers.
+    pub(super) timers: TimersOfCall,
     /// What is stored, as far as it was read: how much the plugin keeps, how long what is under keys that were written is,
     /// and all that it keeps of the session.
     usage: Option<Usage>,
@@ -42,9 +56,10 @@ impl KvOfCall {
     }
 
     /// Of a call with what was written so far.
-    pub(super) fn of(store: Arc<dyn Store>, call: &CallKv) -> Self {
+    pub(super) fn of(store: Arc<dyn Store>, call: &CallKv, timers: TimersOfCall) -> Self {
         Self(Some(Open {
             store,
+            timers,
             session: call.session().cloned(),
             is_stored: call.is_stored(),
             written: call.written(),

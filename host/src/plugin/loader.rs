@@ -13,12 +13,11 @@ use super::artifact::{self, Key};
 use super::blocking::{Ended, on_thread};
 use super::cache::{Cache, CacheTotals};
 use super::compiler::Compiler;
-use super::component_info::ComponentInfo;
-use super::component_info::is_kv;
+use super::component_info::{ComponentInfo, OwnImports};
 use super::cpu_permits::CpuPermits;
 use super::engine;
 use super::error::{AdmitError, LoadError, cause};
-use super::exports::roles_of;
+use super::exports::{Interface, roles_of};
 use super::ground::Ground;
 use super::instance::State;
 use super::manifest::{self, Effective, Manifest};
@@ -245,12 +244,11 @@ impl Loader {
         let Effective { grants, secret_store, mismatches } =
             manifest::effective(name, config, compiled.manifest.as_deref())?;
         self.network.reaches(grants.hosts())?;
-        let imports_kv = || {
-            let ty = compiled.component.component_type();
-            ty.imports(compiled.component.engine()).any(|(name, _)| is_kv(name))
-        };
-        let kv = manifest::kv_not_granted(name, config, imports_kv);
-        for mismatch in mismatches.iter().chain(&kv) {
+        let ty = compiled.component.component_type();
+        let imports = ty.imports(compiled.component.engine());
+        let imports = OwnImports::among(imports.map(|(name, _)| name));
+        let imports = manifest::imports_not_granted(name, config, imports);
+        for mismatch in mismatches.iter().chain(&imports) {
             if mismatch.is_harmless() {
                 tracing::info!(plugin = %name, "{mismatch}");
             } else {
@@ -268,6 +266,10 @@ impl Loader {
             limits: limits.clone(),
             egress: EgressClient::new(self.network.clone(), grants, secret_store, bounds),
             kv: config.allow_kv,
+            timer: config.allow_timer,
+            wakes: ty
+                .exports(compiled.component.engine())
+                .any(|(name, _)| name == Interface::OnTimer.full()),
             stdout: config.allow_stdout.then(|| self.stdout.clone()),
             permits: self.permits.clone(),
             counters: shared.counters().clone(),

@@ -25,6 +25,7 @@
 //! | `exports` | which of the interfaces a component has |
 //! | `convert` | between the host's types and the interface's; bounds on what a guest says |
 //! | `kv` | what a guest keeps under keys: reads of the store, the writes of the call under way |
+//! | `timer` | the timers that a guest sets, in the same way |
 //! | `instance` | the state of one instance and its limits |
 //! | `wasi_http` | `wasi:http`, led to the same egress as our `http` |
 //! | `outbound` | what goes out of an instance, and how much of it the host holds |
@@ -122,6 +123,7 @@ mod stopped;
 mod supervise;
 mod take_in;
 mod tally;
+mod timer;
 mod trap;
 mod trial;
 mod verified;
@@ -131,6 +133,7 @@ pub mod webhook;
 
 pub use cache::CacheTotals;
 pub use compiler::Compiler;
+pub use component_info::OwnImports;
 pub use configure::Prepared;
 pub use counters::{CALL_OUTCOMES, CALLED, CallTotals, PluginTotals, REQUEST_OUTCOMES, Slots};
 pub use error::{AdmitError, LoadError};
@@ -144,7 +147,9 @@ pub use receiving::{
     SourceRequest,
 };
 pub use registry::Registry;
-pub use review::{Finding, exports_redactor, exports_source, imports_kv, messenger, review, roles};
+pub use review::{
+    Finding, exports_redactor, exports_source, messenger, own_imports, review, roles,
+};
 pub use samples::{Sample, Samples};
 pub use signed::{beside as signature_file, by_one_of as signed_by, read as read_signature};
 pub(crate) use source::Stamp;

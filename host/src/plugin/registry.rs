@@ -12,7 +12,7 @@ use super::compiler::Compiler;
 use super::counters::PluginTotals;
 use super::error::LoadError;
 use super::folder::{self, Look};
-use super::kv::KvOfCall;
+use super::kv::{KvOfCall, TimersOfCall};
 use super::lines::Line;
 use super::loader::Loader;
 use super::pool::{Pool, Queue};
@@ -28,6 +28,7 @@ use crate::ids::PluginName;
 use crate::kv::CallKv;
 use crate::outbox::sink_delivery::Roles;
 use crate::store::Store;
+use crate::timer::TimersHeld;
 use crate::traces::{SpanTotals, Traces};
 
 /// Every plugin, by the name that it is configured under.
@@ -50,6 +51,8 @@ pub struct Registry {
     traces: Traces,
     /// Where what plugins keep under keys is read; without one they keep nothing.
     store: Option<Arc<dyn Store>>,
+    /// How many timers each plugin has.
+    timers: TimersHeld,
 }
 
 /// Why a plugin can't be called.
@@ -121,6 +124,7 @@ impl Registry {
             clock: Clock::system(),
             traces: Traces::off(),
             store: None,
+            timers: TimersHeld::default(),
         })
     }
 
@@ -138,9 +142,28 @@ impl Registry {
         self
     }
 
+    /// Has plugins' timers counted here, by whoever stores them.
+    #[must_use]
+    pub fn with_timers(mut self, timers: TimersHeld) -> Self {
+        self.timers = timers;
+        self
+    }
+
+    /// How many timers of a plugin wait.
+    pub fn timers_of(&self, plugin: &str) -> u64 {
+        self.timers.of(plugin)
+    }
+
+    /// How many timers of all plugins wait.
+    pub fn timers(&self) -> u64 {
+        self.timers.all()
+    }
+
     /// What a call may read and write of what its plugin keeps.
     pub(super) fn kv(&self, call: &CallKv) -> KvOfCall {
-        self.store.clone().map_or_else(KvOfCall::none, |store| KvOfCall::of(store, call))
+        let Some(store) = self.store.clone() else { return KvOfCall::none() };
+        let timers = TimersOfCall { clock: self.clock, held: self.timers.clone(), stored: None };
+        KvOfCall::of(store, call, timers)
     }
 
     /// How many spans became what.

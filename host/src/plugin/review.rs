@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use super::component_info::ComponentInfo;
+use super::component_info::{ComponentInfo, OwnImports};
 use super::error::AdmitError;
 use super::exports::{Interface, roles_of};
 use super::loader::{admissible, check_pin};
@@ -97,9 +97,9 @@ pub fn exports_source(path: &Path) -> Option<bool> {
     Some(exports.iter().any(|name| name == Interface::Source.full()))
 }
 
-/// Whether a component imports `kv`, as far as it can be read.
-pub fn imports_kv(component: &[u8]) -> bool {
-    ComponentInfo::of(component).is_ok_and(|info| info.imports_kv())
+/// What a component imports that needs a grant by its name, as far as it can be read.
+pub fn own_imports(component: &[u8]) -> OwnImports {
+    ComponentInfo::of(component).map(|info| info.own_imports()).unwrap_or_default()
 }
 
 /// What the plugin of a file can say to a person, as it is configured; `None` for a file that can't be read. Waits for
@@ -125,13 +125,13 @@ fn mismatches(
         manifest.validate(&config.config)?;
     }
     let effective = manifest::effective(name, config, manifest.as_ref())?;
-    let kv = manifest::kv_not_granted(name, config, || imports_kv(&source.bytes));
+    let imports = manifest::imports_not_granted(name, config, own_imports(&source.bytes));
     let judge = |mismatch: Mismatch| match manifest.as_ref() {
         Some(manifest) if is_useless(&mismatch, manifest) => Finding::Useless(mismatch),
         Some(_) | None if mismatch.is_harmless() => Finding::Harmless(mismatch),
         Some(_) | None => Finding::Odd(mismatch),
     };
-    Ok(effective.mismatches.into_iter().chain(kv).map(judge).collect())
+    Ok(effective.mismatches.into_iter().chain(imports).map(judge).collect())
 }
 
 /// Whether nothing is left of what was asked for. An operator may well grant one host of several: those of
@@ -145,6 +145,7 @@ fn is_useless(mismatch: &Mismatch, manifest: &Manifest) -> bool {
         Mismatch::SecretNotSet { optional, .. } => !optional,
         Mismatch::NoManifest
         | Mismatch::KvNotGranted { .. }
+        | Mismatch::TimerNotGranted { .. }
         | Mismatch::WebhooksRefused { .. }
         | Mismatch::PeopleUnverified { .. }
         | Mismatch::HostNotAsked { .. }

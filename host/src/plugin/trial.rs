@@ -4,10 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::clock::Timestamp;
-use crate::engine::core::{Missing, Tx, values};
-use crate::ids::PluginName;
+use crate::engine::core::plugin_timers::TimerRow;
+use crate::engine::core::rows::{put, read, session_group, session_key};
+use crate::engine::core::values::Bytes;
+use crate::engine::core::{Missing, Tx, plugin_timers, values};
+use crate::ids::{PluginName, SessionKey};
 use crate::kv::CallKv;
 use crate::store::{Change, Group, Key, MemoryStore, Rows, Store, StoreError, Table};
+
+/// Timers that are taken out at once.
+const MOST_TIMERS: usize = 10_000;
 
 /// A store in memory for plugins that are tried out. Cloning shares it.
 #[derive(Clone, Default)]
@@ -40,11 +46,55 @@ impl TrialKv {
         while let Err(missing) = values::load(&tx.view, plugin, session, &writes) {
             self.fetch(missing, &mut tx).await?;
         }
+        if let Some(session) = session {
+            while let Err(missing) = plugin_timers::load(&tx.view, session, &writes) {
+                self.fetch(missing, &mut tx).await?;
+            }
+        }
         values::store_of_plugin(plugin, &writes, &mut tx);
         if let Some(session) = session {
             values::store_of_session(plugin, session, &writes, &mut tx);
+            let timers = plugin_timers::changes(plugin, session, &writes, &tx);
+            timers.into_iter().for_each(|change| tx.push(change));
         }
         self.0.commit(tx.changes().into()).await
+    }
+
+    /// Has a session have so many timers.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn fill_timers(
+        &self,
+        plugin: &PluginName,
+        session: &SessionKey,
+        timers: usize,
+    ) -> Result<(), StoreError> {
+        let timer = |number: u64| {
+            let row = TimerRow {
+                plugin: plugin.clone(),
+                name: format!("there before {number}").into(),
+                at: Timestamp(i64::MAX),
+                set_at: None,
+                payload: Bytes(Vec::new()),
+            };
+            put(Table::Timer, session_group(session), number, &row)
+        };
+        self.0.commit((1..=timers as u64).map(timer).collect()).await
+    }
+
+    /// The timers that calls set, taken out: they are due.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn take_timers(&self) -> Result<Vec<(SessionKey, TimerRow)>, StoreError> {
+        let rows = self.0.scan(Table::Timer, None, MOST_TIMERS).await?;
+        let gone: Arc<[Change]> = rows.iter().map(|(key, _)| Change::Delete(key.clone())).collect();
+        self.0.commit(gone).await?;
+        let timer = |(key, row): (Key, Vec<u8>)| {
+            Some((session_key(&key.group)?, read::<TimerRow>(Table::Timer, key.number, &row)?))
+        };
+        Ok(rows.into_iter().filter_map(timer).collect())
     }
 
     async fn fetch(&self, missing: Missing, tx: &mut Tx) -> Result<(), StoreError> {

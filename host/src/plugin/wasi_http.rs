@@ -127,6 +127,8 @@ mod tests {
         let bounds = Bounds { request: 100, headers: 100, response: 100 };
         let ground = Ground {
             kv: false,
+            timer: false,
+            wakes: false,
             name: "bot".into(),
             config: Default::default(),
             limits: PluginLimits::default(),

@@ -22,4 +22,5 @@ mod secrets;
 mod server;
 mod ssrf;
 mod supervision;
+mod timers;
 mod webhook_plugin;

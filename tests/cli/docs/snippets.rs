@@ -10,6 +10,8 @@ mod incoming;
 mod keeping;
 #[path = "../../../docs/snippets/sending.rs"]
 mod sending;
+#[path = "../../../docs/snippets/timing.rs"]
+mod timing;
 
 use std::collections::BTreeSet;
 

@@ -26,7 +26,7 @@ async fn somebody_is_erased_from_a_store_and_from_its_files() {
     let dry = counts(&erase(&filled, &[&who[..], &["--dry-run", "--json"]].concat()));
     // The one that was in flight at a crash may be at the platform.
     let expected = json!({
-        "sessions": 3, "actions": 0, "notes": 3, "sink_deliveries": 0, "redactions": 1, "left": 0, "kept": [],
+        "sessions": 3, "actions": 0, "notes": 3, "sink_deliveries": 0, "timers": 0, "redactions": 1, "left": 0, "kept": [],
         "erasure": null, "dry_run": true,
     });
     assert_eq!(dry, expected);

@@ -13,9 +13,10 @@ use wit_parser::{
 const PAGES: &str = "docs/src/wit";
 
 /// The world that has every interface, for the host's bindings.
-const EVERYTHING: &str = "every-interface-and-kv";
+const EVERYTHING: &str = "every-interface-kv-and-timer";
 /// The worlds that are the host's own. They are left out of the pages.
-const OF_THE_HOST: [&str; 3] = ["host-side", "every-interface", EVERYTHING];
+const OF_THE_HOST: [&str; 4] =
+    ["host-side", "every-interface", "every-interface-and-kv", EVERYTHING];
 
 /// Writes the pages, and removes those of interfaces that aren't there any more.
 pub(crate) fn write(root: &Path) -> Result<(), String> {

@@ -13,7 +13,9 @@ use sidenote::config::{Cache, Plugin as PluginConfig};
 use sidenote::egress::Detour;
 use sidenote::ids::PluginName;
 use sidenote::plugin::manifest::effective;
-use sidenote::plugin::{Compiler, Manifest, PluginState, Registry, Samples, TrialKv, imports_kv};
+use sidenote::plugin::{
+    Compiler, Manifest, OwnImports, PluginState, Registry, Samples, TrialKv, own_imports,
+};
 use sidenote_terminal::{Unusable, about};
 
 pub(super) use args::BenchArgs;
@@ -38,6 +40,8 @@ pub(super) struct Bench {
     pub(super) kept: TrialKv,
     /// Whether it keeps anything.
     pub(super) imports_kv: bool,
+    /// Whether it imports `timer`.
+    pub(super) imports_timer: bool,
     /// Whether anything that it was given leads to the mock.
     pub(super) pointed: bool,
     /// The folder that its file was copied to: other files beside it are nobody's business.
@@ -114,8 +118,9 @@ impl Bench {
         let folder = tempfile::tempdir().context("no folder for the component can be made")?;
         config.file = "plugin.wasm".to_owned();
         // It keeps it in memory here, and nothing of it stays.
-        config.allow_kv = true;
-        let (kept, imports_kv) = (TrialKv::default(), imports_kv(component));
+        (config.allow_kv, config.allow_timer) = (true, true);
+        let kept = TrialKv::default();
+        let OwnImports { kv: imports_kv, timer: imports_timer } = own_imports(component);
         let copy = folder.path().join(&config.file);
         std::fs::write(&copy, component)
             .with_context(|| format!("the component can't be copied to {}", copy.display()))?;
@@ -132,7 +137,18 @@ impl Bench {
         );
         let registry = registry.await?.with_store(kept.store());
         let (chosen, pointed) = (Vec::new(), false);
-        Ok(Self { registry, name, config, manifest, chosen, kept, imports_kv, pointed, folder })
+        Ok(Self {
+            registry,
+            name,
+            config,
+            manifest,
+            chosen,
+            kept,
+            imports_kv,
+            imports_timer,
+            pointed,
+            folder,
+        })
     }
 
     /// How the plugin is.

@@ -113,6 +113,7 @@ pub(crate) const WIT: &[File<&str>] = files! {
     "redactor.wit",
     "sink.wit",
     "source.wit",
+    "timer.wit",
     "trigger.wit",
     "types.wit",
     "webhook.wit",
@@ -141,6 +142,7 @@ pub(super) const SDK: &[File<&str>] = files! {
     "src/source.rs",
     "src/test.rs",
     "src/text.rs",
+    "src/timer.rs",
     "src/webhook.rs",
 };
 

@@ -17,6 +17,7 @@
 //! | `sources` | sources: what they make of what anybody can send, and of being asked |
 //! | `incoming`, `samples`, `forgery` | webhooks: good ones, forged ones |
 //! | `kv` | what it keeps between calls, and that nothing can be kept |
+//! | `timers` | the timers that it sets: that it is called for them, and that none can be set |
 //! | `report` | the lines and the JSON |
 
 mod answers;
@@ -36,6 +37,7 @@ pub(super) mod samples;
 mod sources;
 mod stage;
 mod texts;
+mod timers;
 mod triggers;
 
 use std::path::PathBuf;
@@ -140,6 +142,7 @@ fn checks(stage: &Stage<'_>, expectations: &[Expectation]) -> Vec<Check> {
     checks.extend(endurance::checks());
     checks.extend(other_exports::checks());
     checks.extend(kv::checks(stage));
+    checks.extend(timers::checks(stage));
     checks.extend(triggers::checks());
     checks.extend(sources::checks(&stage.samples));
     checks.extend(incoming::checks());

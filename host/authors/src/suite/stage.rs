@@ -297,7 +297,7 @@ impl<'a> Stage<'a> {
 }
 
 /// Whose all of it is.
-fn session() -> SessionKey {
+pub(super) fn session() -> SessionKey {
     SessionKey {
         product: ProductId::new("product-1").expect("it is an id"),
         session: SessionId::new("session-1").expect("it is an id"),

@@ -104,8 +104,17 @@ fn say(erased: &Erased, dry_run: bool) {
 
 /// What was erased or would be, in words.
 fn lines(erased: &Erased, dry_run: bool) -> Vec<String> {
-    let Erased { sessions, actions, notes, sink_deliveries, redactions, left, kept, erasure } =
-        erased;
+    let Erased {
+        sessions,
+        actions,
+        notes,
+        sink_deliveries,
+        timers,
+        redactions,
+        left,
+        kept,
+        erasure,
+    } = erased;
     let mut lines = vec![format!(
         "{}, {} that waited for a note, {} that waited or were dead letters: {}",
         counted(*sessions, "session"),
@@ -116,6 +125,12 @@ fn lines(erased: &Erased, dry_run: bool) -> Vec<String> {
     if *sink_deliveries > 0 {
         lines.push(format!(
             "for sinks: {sink_deliveries} that waited or were dead letters; what they were given stays there"
+        ));
+    }
+    if *timers > 0 {
+        lines.push(format!(
+            "of plugins: {} that waited, were due or dead",
+            counted(*timers, "timer")
         ));
     }
     lines.push(match dry_run {

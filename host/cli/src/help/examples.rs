@@ -30,6 +30,7 @@ pub(super) const EXAMPLES: &[(&str, &str)] = &[
     ("plugin disable", "sidenote plugin disable intercom"),
     ("plugin enable", "sidenote plugin enable intercom"),
     ("plugin kv", "sidenote plugin kv intercom --limit 20"),
+    ("plugin timers", "sidenote plugin timers intercom --limit 20"),
     ("plugin logs", "sidenote plugin logs intercom --lines 50"),
     ("plugin pull", "sidenote plugin pull ghcr.io/acme/desk:1.2 --out desk.wasm"),
     ("plugin verify", "sidenote plugin verify desk.wasm --key minisign.pub"),

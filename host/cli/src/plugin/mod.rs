@@ -8,6 +8,7 @@ mod logs;
 mod pull;
 mod remove;
 mod switch;
+mod timers;
 mod verify;
 
 use std::path::Path;
@@ -29,6 +30,8 @@ pub(crate) enum PluginCommand {
     Logs(logs::LogsArgs),
     /// Show what a plugin keeps under keys, or remove it
     Kv(kv::KvArgs),
+    /// Show the timers that a plugin set, or remove them
+    Timers(timers::TimersArgs),
     /// Add a component, a file or one in a registry: its table, its secrets; all of it or nothing
     Add(add::AddArgs),
     /// Remove what `plugin add` created
@@ -52,6 +55,7 @@ pub(super) async fn plugin(command: PluginCommand) -> anyhow::Result<ExitCode> {
         PluginCommand::List(args) => list::run(args).await.map(|()| ExitCode::SUCCESS),
         PluginCommand::Logs(args) => logs::logs(args).await.map(|()| ExitCode::SUCCESS),
         PluginCommand::Kv(args) => kv::kv(args).await.map(|()| ExitCode::SUCCESS),
+        PluginCommand::Timers(args) => timers::timers(args).await.map(|()| ExitCode::SUCCESS),
         PluginCommand::Add(args) => add::add(args).await,
         PluginCommand::Remove(args) => remove::remove(args).await,
         PluginCommand::Disable(args) => switch::disable(args).await.map(|()| ExitCode::SUCCESS),

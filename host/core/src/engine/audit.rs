@@ -127,6 +127,11 @@ pub enum Act {
         /// Which.
         plugin: PluginName,
     },
+    /// Removes the timers that a plugin set.
+    TimersRemoved {
+        /// Which.
+        plugin: PluginName,
+    },
     /// Has streams connect at once.
     StreamsRetry {
         /// Which; `None`: all.
@@ -152,6 +157,7 @@ impl Act {
             Self::PluginDisabled { .. } => "plugin_disabled",
             Self::PluginEnabled { .. } => "plugin_enabled",
             Self::KvCleared { .. } => "kv_cleared",
+            Self::TimersRemoved { .. } => "timers_removed",
             Self::StreamsRetry { .. } => "streams_retry",
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::ids::{PluginName, SessionKey};
 use crate::kv::Writes;
 use crate::outbox::attempt::Course;
+use crate::outbox::due_timer::DueTimer;
 use crate::outbox::message::{Message, Sending};
 use crate::outbox::note::{Note, PostError, Posted, Redaction, SentNote};
 use crate::outbox::sink_delivery::SinkDelivery;
@@ -35,6 +36,8 @@ pub enum Work {
     },
     /// Hands something to its sink.
     Sink(Arc<SinkDelivery>),
+    /// Calls a plugin for its timer.
+    Timer(Arc<DueTimer>),
     /// Sends a message that the person sees.
     Message {
         /// The message.
@@ -61,7 +64,7 @@ pub struct Ended {
     pub outcome: Outcome,
     /// How the call went.
     pub course: Course,
-    /// What the plugin wrote under its keys; it is stored with the outcome.
+    /// What the plugin wrote under its keys, and its timers; it is stored with the outcome.
     pub written: Writes,
 }
 
@@ -78,6 +81,13 @@ pub enum Outcome {
     Sink {
         /// What it was handed.
         delivery: Arc<SinkDelivery>,
+        /// What the plugin answered.
+        result: Result<(), PostError>,
+    },
+    /// Of a timer.
+    Timer {
+        /// The timer.
+        timer: Arc<DueTimer>,
         /// What the plugin answered.
         result: Result<(), PostError>,
     },
@@ -107,6 +117,7 @@ impl Work {
         match self {
             Self::Note { note, .. } => &note.key,
             Self::Sink(delivery) => &delivery.key,
+            Self::Timer(timer) => &timer.key,
             Self::Message { message, .. } => &message.key,
             Self::Redaction { key, .. } => key,
         }
@@ -117,6 +128,7 @@ impl Work {
         match self {
             Self::Note { note, .. } => &note.plugin,
             Self::Sink(delivery) => &delivery.plugin,
+            Self::Timer(timer) => &timer.plugin,
             Self::Message { message, .. } => &message.plugin,
             Self::Redaction { note, .. } => &note.plugin,
         }
@@ -136,6 +148,7 @@ impl Outcome {
         match self {
             Self::Note { note, .. } => &note.key,
             Self::Sink { delivery, .. } => &delivery.key,
+            Self::Timer { timer, .. } => &timer.key,
             Self::Message { message, .. } => &message.key,
             Self::Redaction { key, .. } => key,
         }
@@ -146,6 +159,7 @@ impl Outcome {
         match self {
             Self::Note { note, .. } => &note.plugin,
             Self::Sink { delivery, .. } => &delivery.plugin,
+            Self::Timer { timer, .. } => &timer.plugin,
             Self::Message { message, .. } => &message.plugin,
             Self::Redaction { note, .. } => &note.plugin,
         }

@@ -80,6 +80,8 @@ pub enum Command {
     KeysUsed(Vec<(KeyId, Timestamp)>),
     /// What a plugin keeps is to be removed, but for what it keeps of sessions.
     ClearKv(PluginName),
+    /// The timers that a plugin set of these sessions, and that aren't due, are to be removed.
+    RemoveTimers(PluginName, Vec<SessionKey>),
     /// Somebody did something that no other command carries out.
     Audit(Deed, Outcome),
     /// The store's files were written anew, or why not.
@@ -162,7 +164,7 @@ pub enum Answer {
     Helped(Result<Standing, HelpError>),
     /// The key that was made or revoked, or why none was.
     Keyed(Result<KeyRow, KeyError>),
-    /// How many values of a plugin's were removed.
+    /// How many values of a plugin's were removed, or timers.
     Cleared(u64),
     /// How a plugin stands now, or why nothing was switched.
     Switched(Result<Switched, SwitchError>),

@@ -20,6 +20,8 @@ macro_rules! counters {
             pub note_times: Histogram,
             /// From the acceptance of a batch or summary until a sink had it.
             pub sink_times: Histogram,
+            /// From the moment at which a timer was found to be due until its plugin had been called.
+            pub timer_times: Histogram,
             /// How long commits took that succeeded.
             pub commit_times: Histogram,
         }
@@ -137,6 +139,26 @@ counters! {
     kv_written,
     /// Keys that plugins wrote of sessions that were erased or had expired meanwhile: nothing of it is stored.
     kv_dropped,
+    /// Timers that plugins set, stored with the outcomes of their calls.
+    timers_set,
+    /// Timers that plugins cancelled.
+    timers_cancelled,
+    /// Timers that were due: each became one delivery.
+    timers_due,
+    /// Due timers that their plugins were called for and answered.
+    timers_called,
+    /// Attempts at calling a plugin for its timer that are followed by another.
+    timer_attempts_failed,
+    /// Due timers that their plugins weren't called for in the end.
+    timers_dead,
+    /// Timers, due ones included, of sessions that were erased.
+    timers_erased,
+    /// Timers of sessions that expired.
+    timers_expired,
+    /// Timers that a call set of a session that was erased or had expired meanwhile: nothing of it is stored.
+    timers_dropped,
+    /// Timers that a person removed before they were due.
+    timers_removed,
     /// Notes sealed.
     notes_sealed,
     /// Notes sealed in which actions gathered while the platform took nothing.

@@ -10,6 +10,7 @@ use super::deliveries::MAX_SENT;
 use super::kept::{self, KeptCount, Reason};
 use super::rows::{Person, read};
 use crate::ids::{PluginName, SessionKey};
+use crate::outbox::due_timer::DueTimer;
 use crate::outbox::lane::{DeadLetter, Item, Progress, State};
 use crate::outbox::note::{Note, SentNote};
 use crate::outbox::redaction::{ErasureId, Job};
@@ -19,7 +20,7 @@ use crate::session::batch::Entry;
 use crate::session::state::{Record, Target};
 
 /// The tables that are grouped by session.
-pub const OF_SESSION: [Table; 15] = [
+pub const OF_SESSION: [Table; 19] = [
     Table::Session,
     Table::Open,
     Table::Outbox,
@@ -35,6 +36,10 @@ pub const OF_SESSION: [Table; 15] = [
     Table::Message,
     Table::Ended,
     Table::SessionValue,
+    Table::Timer,
+    Table::TimerQueue,
+    Table::TimerAttempt,
+    Table::TimerDead,
 ];
 
 /// Sessions that are to be erased.
@@ -64,6 +69,9 @@ pub struct Erased {
     /// Batches and summaries that waited for sinks, and dead letters of them. What sinks were given stays there.
     #[serde(default)]
     pub sink_deliveries: u64,
+    /// Timers of plugins: those that waited, due ones, and dead letters of them.
+    #[serde(default)]
+    pub timers: u64,
     /// Notes that are to be redacted at the platform: those sent, and those of which it isn't known. What
     /// stays of them in the end is found in the ledger of what is kept.
     pub redactions: u64,
@@ -84,6 +92,7 @@ impl Erased {
         self.actions += more.actions;
         self.notes += more.notes;
         self.sink_deliveries += more.sink_deliveries;
+        self.timers += more.timers;
         self.redactions += more.redactions;
         self.left += more.left;
         for KeptCount { plugin, reason, notes } in more.kept {
@@ -141,6 +150,8 @@ impl SessionRows {
         let sealed: BTreeSet<_> = waiting.map(|(number, _)| number).collect();
         let waiting = self.of(Table::SinkQueue).chain(self.of(Table::SinkDead));
         let sink_deliveries: BTreeSet<_> = waiting.map(|(number, _)| number).collect();
+        let due = self.of(Table::TimerQueue).chain(self.of(Table::TimerDead));
+        let due: BTreeSet<_> = due.map(|(number, _)| number).collect();
         let actions = self.read::<Entry>(Table::Open).map(|(_, entry)| entry.actions.len() as u64);
         let mut kept = Vec::new();
         for note in notes {
@@ -156,6 +167,7 @@ impl SessionRows {
             actions: actions.sum(),
             notes: sealed.len() as u64,
             sink_deliveries: sink_deliveries.len() as u64,
+            timers: (self.of(Table::Timer).count() + due.len()) as u64,
             redactions: notes.iter().filter(|note| note.kept.is_none()).count() as u64,
             left: kept.iter().map(|count| count.notes).sum(),
             kept,
@@ -233,6 +245,14 @@ impl SessionRows {
         waiting.chain(dead).flat_map(|delivery| of_delivery(&delivery).collect::<Vec<_>>())
     }
 
+    /// Of whom due timers, or dead ones, tell.
+    pub(super) fn in_timers(&self) -> impl Iterator<Item = Person> {
+        let dead =
+            self.read::<DeadLetter<DueTimer>>(Table::TimerDead).map(|(_, letter)| letter.note);
+        let waiting = self.read::<Arc<DueTimer>>(Table::TimerQueue).map(|(_, timer)| timer);
+        waiting.chain(dead).flat_map(|timer| of_timer(&timer).collect::<Vec<_>>())
+    }
+
     /// The notes that wait and of which it isn't known whether the platform has them.
     pub(super) fn unknown(&self) -> impl Iterator<Item = Arc<Note>> {
         let progress: BTreeMap<u64, Progress> = self.read(Table::Attempt).collect();
@@ -257,4 +277,9 @@ impl SessionRows {
 pub fn of_delivery(delivery: &SinkDelivery) -> impl Iterator<Item = Person> {
     let (user, email) = delivery.person();
     Person::of(user, email)
+}
+
+/// Of whom a due timer tells.
+pub fn of_timer(timer: &DueTimer) -> impl Iterator<Item = Person> {
+    Person::of(timer.user_id.as_deref(), timer.email.as_deref())
 }

@@ -37,6 +37,7 @@ pub struct EngineId(u64);
 pub(super) enum CallKind {
     Post,
     Redaction,
+    /// To a sink, or of a timer: not what people wait for.
     Sink,
 }
 

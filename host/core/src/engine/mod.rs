@@ -4,7 +4,7 @@
 //! core         handle(command, &mut Tx): it routes, and the rooms own their state
 //!   sessions     record, link, open batch
 //!   directory    whose sessions, whose conversation
-//!   deliveries   one pipeline for every kind: note, sink delivery, message, redaction
+//!   deliveries   one pipeline for every kind: note, sink delivery, due timer, message, redaction
 //!   helping      how each session is helped, what is known of its conversation, limits of offers
 //!   history      what is kept for context
 //!   retention    what expires
@@ -12,6 +12,7 @@
 //!   audit        what people changed
 //!   scrub        what erasures leave in files
 //!   values       what plugins keep under keys
+//!   plugin_timers  the timers that plugins set, until they are due
 //! tx           rows, events, calls: filled by the rooms, spent by the driver
 //! view         rows that were read for a transaction
 //! gate         per process, shared by all engines: slots, rate limits, breaker of each account
@@ -40,6 +41,7 @@ pub mod link;
 pub mod message;
 mod order;
 pub mod place;
+pub mod plugin_timers;
 mod plugins;
 pub mod resend;
 mod retention;

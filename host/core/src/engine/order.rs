@@ -36,6 +36,8 @@ pub enum LaneKind {
     Note,
     /// Batches and summaries, on their way to a sink.
     Sink,
+    /// Due timers, on their way to the plugins that set them.
+    Timer,
 }
 
 impl From<LaneKind> for DeliveryKind {
@@ -43,6 +45,7 @@ impl From<LaneKind> for DeliveryKind {
         match lane {
             LaneKind::Note => Self::Note,
             LaneKind::Sink => Self::Sink,
+            LaneKind::Timer => Self::Timer,
         }
     }
 }

@@ -7,7 +7,7 @@
 //! | link, by a session's id | the session's; of several products' sessions, the one that is known |
 //! | link, by a person | those of the person's names, the surest first |
 //! | turn of a conversation | the conversation's |
-//! | decision, erasure, page of a source | each session's; what is beside the sessions: the namespace's |
+//! | decision, erasure, removed timers, page of a source | each session's; what is beside the sessions: the namespace's |
 //! | key, use of keys, switch, what a plugin keeps, audit | the namespace's |
 //! | the outcome of a call, an end, a take-over from autoplay-sdk | none: it is of the host that runs the engine |
 
@@ -68,7 +68,11 @@ impl RowsOf {
             | Table::Help
             | Table::Message
             | Table::Ended
-            | Table::SessionValue => Self::Session,
+            | Table::SessionValue
+            | Table::Timer
+            | Table::TimerQueue
+            | Table::TimerAttempt
+            | Table::TimerDead => Self::Session,
             Table::Key
             | Table::Audit
             | Table::Journal
@@ -111,7 +115,9 @@ impl Command {
                 }
             },
             Self::Turn(turn) => Place::Conversation(turn.plugin.clone(), turn.conversation.clone()),
-            Self::Page(_) | Self::Decide(..) | Self::Erase(_) => Place::Each,
+            Self::Page(_) | Self::Decide(..) | Self::Erase(_) | Self::RemoveTimers(..) => {
+                Place::Each
+            }
             Self::Key(_)
             | Self::KeysUsed(_)
             | Self::ClearKv(_)
@@ -155,6 +161,11 @@ impl Command {
                 }
                 parts
             }
+            Self::RemoveTimers(plugin, keys) => {
+                let parts = grouped(keys, |key| of(key)).into_iter();
+                let part = |(at, keys)| (at, Self::RemoveTimers(plugin.clone(), keys));
+                parts.map(part).collect()
+            }
             whole @ (Self::Actions { .. }
             | Self::Summary { .. }
             | Self::Adopt(..)
@@ -188,6 +199,7 @@ impl Answer {
                 all.extend(more);
                 Self::Heard(all)
             }
+            (Self::Cleared(one), Self::Cleared(other)) => Self::Cleared(one + other),
             (Self::Erased(mut all), Self::Erased(more)) => {
                 all.add(more);
                 Self::Erased(all)
@@ -243,6 +255,22 @@ mod tests {
         let sum = Answer::Decided(2).and(Answer::Decided(1));
         assert!(matches!(sum, Some(Answer::Decided(3))));
         assert!(Answer::Decided(2).and(Answer::Accepted).is_none());
+    }
+
+    #[test]
+    fn removed_timers_are_parted_by_their_sessions() {
+        let keys = ["s2", "s1", "s2"].map(key).to_vec();
+        let parts = Command::RemoveTimers("bot".into(), keys).split(of, 0);
+        let counts: Vec<_> = parts
+            .iter()
+            .map(|(at, part)| {
+                let Command::RemoveTimers(_, keys) = part else { panic!() };
+                (*at, keys.len())
+            })
+            .collect();
+        assert_eq!(counts, [(1, 1), (2, 2)]);
+        let sum = Answer::Cleared(2).and(Answer::Cleared(1));
+        assert!(matches!(sum, Some(Answer::Cleared(3))));
     }
 
     #[test]

@@ -17,10 +17,11 @@ const PAGE: usize = 4096;
 const LARGE_PAGE: usize = 256;
 
 /// Tables whose rows expire.
-const TABLES: [(Table, usize); 11] = [
+const TABLES: [(Table, usize); 12] = [
     (Table::Session, PAGE),
     (Table::Dead, LARGE_PAGE),
     (Table::SinkDead, LARGE_PAGE),
+    (Table::TimerDead, LARGE_PAGE),
     (Table::Redact, PAGE),
     (Table::Kept, PAGE),
     (Table::History, LARGE_PAGE),

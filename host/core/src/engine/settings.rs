@@ -160,6 +160,11 @@ impl Settings {
         self.product(product)?.reply.as_ref()
     }
 
+    /// Whether anything is posted.
+    pub fn posts(&self) -> bool {
+        self.posting
+    }
+
     /// Whether a plugin is configured.
     pub fn has_plugin(&self, plugin: &str) -> bool {
         self.concurrency.contains_key(plugin)

@@ -228,6 +228,7 @@ impl Happening {
         let (key, job) = match &call.work {
             Work::Note { note, .. } => (&note.key, Job::new("note", note.seq, &note.plugin)),
             Work::Sink(it) => (&it.key, Job::new("sink", it.seq, &it.plugin)),
+            Work::Timer(it) => (&it.key, Job::new("timer", it.seq, &it.plugin)),
             Work::Message { message, .. } => {
                 (&message.key, Job::new("message", message.seq, &message.plugin))
             }
@@ -247,6 +248,10 @@ impl Happening {
             }
             Outcome::Sink { delivery: it, result } => {
                 let job = Job::new("sink", it.seq, &it.plugin);
+                (&it.key, job, outcome(result.as_ref().map(|()| "ok")))
+            }
+            Outcome::Timer { timer: it, result } => {
+                let job = Job::new("timer", it.seq, &it.plugin);
                 (&it.key, job, outcome(result.as_ref().map(|()| "ok")))
             }
             Outcome::Message { message, result } => {
@@ -307,6 +312,7 @@ impl Job {
         let job = match lane {
             LaneKind::Note => "note",
             LaneKind::Sink => "sink",
+            LaneKind::Timer => "timer",
         };
         Self::new(job, seq, plugin)
     }

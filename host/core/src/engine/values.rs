@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::de::{SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::rows::{delete, put, read, session_group};
 use super::tx::Tx;
 use super::view::{Missing, View};
+pub use crate::bytes::Bytes;
 use crate::ids::{PluginName, SessionKey};
 use crate::kv::{Scope, Writes, size};
 use crate::rows::{Group, Key, Rows, Table};
@@ -26,10 +26,6 @@ pub const VALUE: u64 = 1;
 pub fn value_group(plugin: &PluginName, key: &str) -> Group {
     Group(plugin.clone(), key.into())
 }
-
-/// Bytes that are stored as they are.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Bytes(pub Vec<u8>);
 
 /// A plugin's value: its row.
 #[derive(Serialize, Deserialize)]
@@ -208,49 +204,4 @@ pub(super) fn clear(plugin: &PluginName, tx: &mut Tx) -> u64 {
     tx.extend(gone.into_iter().map(|group| delete(Table::PluginValue, group, VALUE)));
     tx.push(delete(Table::PluginValue, value_group(plugin, ""), 0));
     count
-}
-
-impl std::fmt::Debug for Bytes {
-    /// The value is left out: it may tell of people.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Bytes({})", self.0.len())
-    }
-}
-
-impl Serialize for Bytes {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Bytes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_byte_buf(AsBytes)
-    }
-}
-
-struct AsBytes;
-
-impl<'de> Visitor<'de> for AsBytes {
-    type Value = Bytes;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("bytes")
-    }
-
-    fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Bytes, E> {
-        Ok(Bytes(bytes.to_vec()))
-    }
-
-    fn visit_byte_buf<E: serde::de::Error>(self, bytes: Vec<u8>) -> Result<Bytes, E> {
-        Ok(Bytes(bytes))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Bytes, A::Error> {
-        let mut bytes = Vec::new();
-        while let Some(byte) = list.next_element()? {
-            bytes.push(byte);
-        }
-        Ok(Bytes(bytes))
-    }
 }

@@ -12,7 +12,8 @@ use crate::ids::{ProductId, SessionId, SessionKey};
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// A delivery: its session, what it is, and its number. As text `PRODUCT/SESSION/NUMBER`, each part escaped as in an
-/// address: `acme/s-17/3` is a note, `acme/s-17/sink-3` something for a sink, `acme/s-17/message-3` an offer or an answer.
+/// address: `acme/s-17/3` is a note, `acme/s-17/sink-3` something for a sink, `acme/s-17/timer-3` a due timer,
+/// `acme/s-17/message-3` an offer or an answer.
 #[derive(
     Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
 )]
@@ -47,6 +48,8 @@ pub enum DeliveryKind {
     Note,
     /// A batch or a summary, to a sink.
     Sink,
+    /// A timer that is due, to the plugin that set it.
+    Timer,
     /// What the person sees: an offer, an answer, or that an offer is removed.
     Message,
 }
@@ -64,6 +67,7 @@ impl DeliveryKind {
         match self {
             Self::Note => "",
             Self::Sink => "sink-",
+            Self::Timer => "timer-",
             Self::Message => "message-",
         }
     }
@@ -86,7 +90,8 @@ impl DeliveryId {
     /// # Errors
     /// A part can't be one of an id.
     pub fn of_parts(product: &str, session: &str, number: &str) -> Result<Self, InvalidDeliveryId> {
-        let kinds = [DeliveryKind::Sink, DeliveryKind::Message, DeliveryKind::Note];
+        let kinds =
+            [DeliveryKind::Sink, DeliveryKind::Timer, DeliveryKind::Message, DeliveryKind::Note];
         let kind =
             kinds.into_iter().find_map(|kind| Some((kind, number.strip_prefix(kind.prefix())?)));
         let (kind, digits) = kind.ok_or(InvalidDeliveryId)?;
@@ -141,7 +146,12 @@ mod tests {
     fn an_id_is_read_as_it_was_written_whatever_is_in_it() {
         let names = ["s", "a/b", "a%2Fb", "ü ?#&=+\"'\u{1b}", "..", "12", "message-1"];
         for (product, session) in names.into_iter().flat_map(|one| names.map(|two| (one, two))) {
-            let kinds = [DeliveryKind::Note, DeliveryKind::Sink, DeliveryKind::Message];
+            let kinds = [
+                DeliveryKind::Note,
+                DeliveryKind::Sink,
+                DeliveryKind::Timer,
+                DeliveryKind::Message,
+            ];
             for kind in kinds {
                 let key = SessionKey {
                     product: ProductId::new(product).unwrap(),

@@ -1,4 +1,4 @@
-//! What ended and has no other row: something that a sink accepted, a message, a redaction. It is kept for a while, so that
+//! What ended and has no other row: something that a sink accepted, a timer, a message, a redaction. It is kept for a while, so that
 //! people see where it went and every attempt at it. Neither text nor person is in it.
 
 use serde::{Deserialize, Serialize};
@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::ids::{ConversationId, PluginName};
 use crate::outbox::attempt::Attempts;
+use crate::outbox::due_timer::DueTimer;
 use crate::outbox::message::{self, Content};
 use crate::outbox::note::{NoteKind, Redaction};
 use crate::outbox::redaction;
@@ -29,6 +30,8 @@ pub struct EndedDelivery {
 pub enum What {
     /// A sink accepted it.
     Sink(EndedSink),
+    /// A plugin was called for its timer.
+    Timer(EndedTimer),
     /// It came to the person, or doesn't any more.
     Message(Box<EndedMessage>),
     /// A note that a summary replaced was redacted, or stays.
@@ -47,6 +50,22 @@ pub struct EndedSink {
     /// How many actions it held.
     pub actions: u32,
     /// When it was made.
+    pub made: Timestamp,
+    /// Its key.
+    pub idempotency_key: String,
+    /// The attempts.
+    #[serde(rename = "log")]
+    pub tries: Attempts,
+}
+
+/// A timer that its plugin was called for. What the plugin said of it isn't kept.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedTimer {
+    /// As [`DueTimer::seq`].
+    pub seq: u64,
+    /// The plugin.
+    pub plugin: PluginName,
+    /// When it was found to be due.
     pub made: Timestamp,
     /// Its key.
     pub idempotency_key: String,
@@ -139,6 +158,18 @@ impl EndedDelivery {
         Self { at, what }
     }
 
+    /// A timer that its plugin was called for.
+    pub fn timer(timer: &DueTimer, tries: Attempts, at: Timestamp) -> Self {
+        let what = What::Timer(EndedTimer {
+            seq: timer.seq,
+            plugin: timer.plugin.clone(),
+            made: timer.sealed_at,
+            idempotency_key: timer.idempotency_key.clone(),
+            tries,
+        });
+        Self { at, what }
+    }
+
     /// A message. `ended`: how; `None` where it wasn't wanted any more.
     pub fn message(job: &message::Job, ended: Option<&message::Ended>, at: Timestamp) -> Self {
         let (how, note_id, failure) = match ended {
@@ -178,6 +209,7 @@ impl EndedDelivery {
     pub fn number(&self) -> u64 {
         match &self.what {
             What::Sink(sink) => number(EndedKind::Sink, sink.seq),
+            What::Timer(timer) => number(EndedKind::Timer, timer.seq),
             What::Message(message) => number(EndedKind::Message, message.seq),
             What::Redaction(redaction) => number(EndedKind::Redaction, redaction.seq),
         }
@@ -211,6 +243,8 @@ impl MessageKind {
 pub enum EndedKind {
     /// [`What::Sink`].
     Sink,
+    /// [`What::Timer`].
+    Timer,
     /// [`What::Message`].
     Message,
     /// [`What::Redaction`].
@@ -220,6 +254,7 @@ pub enum EndedKind {
 /// The number of the row of what has this number in its session.
 pub fn number(kind: EndedKind, seq: u64) -> u64 {
     let code = match kind {
+        EndedKind::Timer => 0,
         EndedKind::Sink => 1,
         EndedKind::Message => 2,
         EndedKind::Redaction => 3,
@@ -238,11 +273,11 @@ mod tests {
 
     #[test]
     fn each_kind_is_numbered_on_its_own() {
-        let kinds = [EndedKind::Sink, EndedKind::Message, EndedKind::Redaction];
+        let kinds = [EndedKind::Timer, EndedKind::Sink, EndedKind::Message, EndedKind::Redaction];
         let mut numbers: Vec<_> =
             (1..=3).flat_map(|seq| kinds.map(|kind| number(kind, seq))).collect();
         numbers.dedup();
-        assert_eq!(numbers, [5, 6, 7, 9, 10, 11, 13, 14, 15]);
+        assert_eq!(numbers, [4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
         assert_eq!(outlived_by(number(EndedKind::Message, MAX_ENDED)), Some(2));
         assert_eq!(
             outlived_by(number(EndedKind::Sink, MAX_ENDED + 7)),

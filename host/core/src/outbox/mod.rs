@@ -5,6 +5,7 @@ pub mod account;
 pub mod attempt;
 pub mod breaker;
 pub mod delivery_id;
+pub mod due_timer;
 pub mod ended;
 pub mod lane;
 pub mod message;

@@ -47,7 +47,7 @@ pub struct Record {
     pub past: Vec<Target>,
     /// How many notes were sealed.
     pub notes: u64,
-    /// How many sink deliveries were made for sinks.
+    /// How many sink deliveries and due timers were numbered.
     #[serde(rename = "parcels")]
     pub sink_deliveries: u64,
     /// Ordinal of the last action that left the open batch, for a note or for nothing. The actions of a
@@ -178,14 +178,14 @@ impl Session {
         self
     }
 
-    /// The same session where sink deliveries up to this number are in the store without being part of it.
+    /// The same session where sink deliveries and due timers up to this number are in the store without being part of it.
     #[must_use]
     pub fn with_sink_deliveries_taken(mut self, last_sink: u64) -> Self {
         self.record.sink_deliveries = self.record.sink_deliveries.max(last_sink);
         self
     }
 
-    /// The number of the session's next sink delivery. The record must be stored with the sink delivery.
+    /// The number of the session's next sink delivery, or due timer. The record must be stored with it.
     pub fn number_sink_delivery(&mut self) -> u64 {
         self.record.sink_deliveries += 1;
         self.record.sink_deliveries

@@ -58,8 +58,9 @@ fn full(keep: History) -> World {
 #[test]
 fn nothing_of_an_erased_session_is_left_but_what_is_to_become_of_its_notes() {
     let mut world = full(History::default());
-    // Offers are looked at in `offers.rs`.
-    let elsewhere = [Table::Redact, Table::Help, Table::Message];
+    // Offers are looked at in `offers.rs`, timers in `timers.rs`.
+    let of_timers = [Table::Timer, Table::TimerQueue, Table::TimerAttempt, Table::TimerDead];
+    let elsewhere = [&[Table::Redact, Table::Help, Table::Message][..], &of_timers].concat();
     for table in OF_SESSION {
         assert!(elsewhere.contains(&table) || !world.numbers(table, "s").is_empty(), "{table:?}");
     }
@@ -75,6 +76,7 @@ fn nothing_of_an_erased_session_is_left_but_what_is_to_become_of_its_notes() {
             actions: 2,
             notes: 3,
             sink_deliveries: 4,
+            timers: 0,
             redactions: 2,
             left: 0,
             kept: Vec::new(),
@@ -447,6 +449,7 @@ fn what_is_left_of_an_erasure_is_counted_with_what_it_was_added_to() {
         actions: 4,
         notes: 6,
         sink_deliveries: 8,
+        timers: 0,
         redactions: 6,
         left: 2,
         kept: vec![kept(CHAT, Reason::Wished, 2), kept("other", Reason::Wished, 4)],

@@ -24,6 +24,7 @@ mod sinks;
 mod sources;
 mod standing;
 mod tear_down;
+mod timers;
 mod unloaded;
 mod words;
 mod world;

@@ -315,7 +315,7 @@ impl Life {
                 self.platform.remove(&note.idempotency_key);
                 false
             }
-            Work::Sink(_) | Work::Message { .. } => false,
+            Work::Sink(_) | Work::Timer(_) | Work::Message { .. } => false,
         }
     }
 
@@ -345,7 +345,11 @@ impl Life {
                     self.sunk.entry(of).or_default().extend(held(delivery));
                 }
             }
-            Work::Note { .. } | Work::Sink(_) | Work::Message { .. } | Work::Redaction { .. } => {}
+            Work::Note { .. }
+            | Work::Sink(_)
+            | Work::Timer(_)
+            | Work::Message { .. }
+            | Work::Redaction { .. } => {}
         }
         let command = match (ended(&call, said), found) {
             (Command::Ended(mut ended), true) => {
@@ -538,7 +542,7 @@ impl Life {
                     let first = self.world.numbers(Table::SinkQueue, of)[0];
                     assert!(first == delivery.seq || self.requeued, "the first goes first");
                 }
-                Work::Sink(_) | Work::Message { .. } | Work::Redaction { .. } => {}
+                Work::Sink(_) | Work::Timer(_) | Work::Message { .. } | Work::Redaction { .. } => {}
             }
         }
         let chat = self.world.calls.iter().filter(|call| !matches!(call.work, Work::Sink(_)));

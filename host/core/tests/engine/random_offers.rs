@@ -380,7 +380,7 @@ impl Life {
         match call.work.clone() {
             Work::Message { message, unknown: true } => self.say_whether(&call, &message, how),
             Work::Message { message, unknown: false } => self.end_sending(&call, &message, how),
-            Work::Note { .. } | Work::Sink(_) | Work::Redaction { .. } => {
+            Work::Note { .. } | Work::Sink(_) | Work::Timer(_) | Work::Redaction { .. } => {
                 self.world.tell(ended(&call, said(how)));
             }
         }

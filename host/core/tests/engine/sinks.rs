@@ -131,7 +131,9 @@ fn what_waits_for_a_sink_that_takes_nothing_is_joined_up_to_a_bound() {
     let sent = world.answer_all(took);
     let texts = sent.iter().map(|call| match &call.work {
         Work::Sink(delivery) => delivery.actions(),
-        Work::Note { .. } | Work::Message { .. } | Work::Redaction { .. } => panic!("for a sink"),
+        Work::Note { .. } | Work::Timer(_) | Work::Message { .. } | Work::Redaction { .. } => {
+            panic!("for a sink")
+        }
     });
     assert_eq!(texts.collect::<Vec<_>>(), [3, 1, 1, 0, 1]);
 }

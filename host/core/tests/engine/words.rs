@@ -103,6 +103,11 @@ pub(crate) fn decide(decision: Decision, session: &str, seqs: &[u64]) -> Command
     Command::Decide(decision, seqs.iter().map(|seq| NoteRef::note(key(session), *seq)).collect())
 }
 
+pub(crate) fn decide_timer(decision: Decision, session: &str, seqs: &[u64]) -> Command {
+    let named = |seq: &u64| NoteRef { key: key(session), lane: LaneKind::Timer, seq: *seq };
+    Command::Decide(decision, seqs.iter().map(named).collect())
+}
+
 pub(crate) fn decide_sink(decision: Decision, session: &str, seqs: &[u64]) -> Command {
     let named = |seq: &u64| NoteRef { key: key(session), lane: LaneKind::Sink, seq: *seq };
     Command::Decide(decision, seqs.iter().map(named).collect())
@@ -164,6 +169,7 @@ pub(crate) fn wrote(call: &Call, said: Said, written: Writes) -> Command {
     let outcome = match call.work.clone() {
         Work::Note { note, .. } => Outcome::Note { note, result: said.posted() },
         Work::Sink(delivery) => Outcome::Sink { delivery, result: said.posted().map(drop) },
+        Work::Timer(timer) => Outcome::Timer { timer, result: said.posted().map(drop) },
         Work::Message { message, .. } => {
             Outcome::Message { message, result: said.posted().map(Sending::Posted) }
         }
@@ -202,7 +208,9 @@ impl Said {
 pub(crate) fn note(call: &Call) -> &Note {
     match &call.work {
         Work::Note { note, .. } => note,
-        Work::Sink(_) | Work::Message { .. } | Work::Redaction { .. } => panic!("it is no post"),
+        Work::Sink(_) | Work::Timer(_) | Work::Message { .. } | Work::Redaction { .. } => {
+            panic!("it is no post")
+        }
     }
 }
 
@@ -216,6 +224,9 @@ pub(crate) fn name(call: &Call) -> String {
         Work::Sink(delivery) => {
             let (session, seq) = (&delivery.key.session, delivery.seq);
             format!("send {session}/{seq} to {}", delivery.plugin)
+        }
+        Work::Timer(timer) => {
+            format!("wake {}/{} for {}", timer.key.session, timer.seq, timer.name)
         }
         Work::Message { message, unknown } => {
             let what = if *unknown { "ask for" } else { "say" };

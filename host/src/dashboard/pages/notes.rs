@@ -5,9 +5,8 @@ use maud::{Markup, html};
 use super::layout::{cell, chip, heads};
 use crate::clock::Timestamp;
 use crate::dashboard::wording::{self, count, moment, span_of};
-use crate::engine::ledger::{Entry, EntryState};
+use crate::engine::ledger::{Entry, EntryKind, EntryState};
 use crate::ids::SessionKey;
-use crate::outbox::note::NoteKind;
 
 /// A state, as it is shown.
 pub(super) fn state(state: EntryState) -> Markup {
@@ -58,10 +57,11 @@ pub(super) fn table(caption: &str, entries: &[Entry], now: Timestamp) -> Markup 
 }
 
 /// What a note is made of.
-pub(super) fn kind(kind: NoteKind) -> &'static str {
+pub(super) fn kind(kind: EntryKind) -> &'static str {
     match kind {
-        NoteKind::Actions => "note",
-        NoteKind::Summary => "summary",
-        NoteKind::ForPeople => "note for people",
+        EntryKind::Actions => "note",
+        EntryKind::Summary => "summary",
+        EntryKind::ForPeople => "note for people",
+        EntryKind::Timer => "timer",
     }
 }

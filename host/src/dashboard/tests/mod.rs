@@ -31,7 +31,8 @@ use crate::engine::erase::{EraseError, Erased, Erasure};
 use crate::engine::latest::Attempted;
 use crate::engine::ledger::Timeline;
 use crate::engine::ledger::{
-    Decided, Entry, EntryState, Failure, Failures, Filter, LedgerError, Listing, Order, Want,
+    Decided, Entry, EntryKind, EntryState, Failure, Failures, Filter, LedgerError, Listing, Order,
+    Want,
 };
 use crate::engine::link::{LinkError, Linked};
 use crate::engine::{Decision, LaneKind};
@@ -40,7 +41,6 @@ use crate::http::{
 };
 use crate::ids::{ProductId, SessionId, SessionKey};
 use crate::outbox::delivery_id::DeliveryId;
-use crate::outbox::note::NoteKind;
 use crate::plugin::{CacheTotals, ReloadTotals, WebhookRequest};
 use crate::session::state::Record;
 use crate::store::StoreError;
@@ -74,7 +74,7 @@ fn entry(of: &str) -> Entry {
         seq: 1,
         plugin: "bot".into(),
         conversation: None,
-        kind: NoteKind::Actions,
+        kind: EntryKind::Actions,
         state: EntryState::Dead,
         attempts: 1,
         crashes: None,

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use sidenote_sources::forgotten;
 
 use super::{Erasure, Subject};
-use crate::engine::core::erase::{OF_SESSION, SessionRows, of_delivery};
+use crate::engine::core::erase::{OF_SESSION, SessionRows, of_delivery, of_timer};
 use crate::engine::core::history;
 use crate::engine::core::rows::{
     Person, PersonRow, person_group, read, session_group, session_key,
 };
 use crate::ids::{ProductId, SessionKey};
+use crate::outbox::due_timer::DueTimer;
 use crate::outbox::lane::DeadLetter;
 use crate::outbox::note::Note;
 use crate::outbox::sink_delivery::SinkDelivery;
@@ -38,7 +39,15 @@ pub(super) async fn sessions(
     let rows = rows.iter().flatten();
     let indexed = rows.filter_map(|(n, value)| read::<PersonRow>(Table::Person, *n, value));
     let mut keys: HashSet<_> = indexed.map(|row| row.key).collect();
-    for table in [Table::Outbox, Table::Dead, Table::SinkQueue, Table::SinkDead, Table::History] {
+    for table in [
+        Table::Outbox,
+        Table::Dead,
+        Table::SinkQueue,
+        Table::SinkDead,
+        Table::TimerQueue,
+        Table::TimerDead,
+        Table::History,
+    ] {
         by_rows(store, table, product, &person, &mut keys).await?;
     }
     let mut keys: Vec<_> = keys.into_iter().collect();
@@ -112,6 +121,15 @@ fn tells_of(table: Table, row: &Key, value: &[u8], person: &Person) -> bool {
             return delivery
                 .is_some_and(|delivery| of_delivery(&delivery).any(|known| known == *person));
         }
+        Table::TimerQueue | Table::TimerDead => {
+            let timer = match table == Table::TimerQueue {
+                true => read::<Arc<DueTimer>>(table, number, value),
+                false => {
+                    read::<DeadLetter<DueTimer>>(table, number, value).map(|letter| letter.note)
+                }
+            };
+            return timer.is_some_and(|timer| of_timer(&timer).any(|known| known == *person));
+        }
         Table::Dead => read::<DeadLetter>(table, number, value).map(|letter| letter.note),
         Table::Session
         | Table::Open
@@ -137,6 +155,8 @@ fn tells_of(table: Table, row: &Key, value: &[u8], person: &Person) -> bool {
         | Table::SourcePerson
         | Table::PluginValue
         | Table::SessionValue
+        | Table::Timer
+        | Table::TimerAttempt
         | Table::Scrub => read::<Arc<Note>>(table, number, value),
     };
     note.is_some_and(|note| {

@@ -131,6 +131,7 @@ impl Handle {
             actions = erased.actions,
             notes = erased.notes,
             sink_deliveries = erased.sink_deliveries,
+            timers = erased.timers,
             redactions = erased.redactions,
             left = erased.left,
             erasure = erased.erasure.map(tracing::field::display),

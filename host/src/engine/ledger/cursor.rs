@@ -8,8 +8,14 @@ use crate::store::{Group, Key, Table};
 
 /// The tables that are read, in this order: what waits first. So a dead letter that is queued again while
 /// the reading is under way isn't met a second time.
-pub(super) const TABLES: [Table; 4] =
-    [Table::Outbox, Table::SinkQueue, Table::Dead, Table::SinkDead];
+pub(super) const TABLES: [Table; 6] = [
+    Table::Outbox,
+    Table::SinkQueue,
+    Table::TimerQueue,
+    Table::Dead,
+    Table::SinkDead,
+    Table::TimerDead,
+];
 
 /// A place among the rows; opaque text for whoever asks in pages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -6,18 +6,19 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::attempt::{AttemptEntry, entries};
-use super::entry::{Entry, EntryState, Listed, Text};
+use super::entry::{Entry, EntryKind, EntryState, Listed, Text};
 use super::rows::SessionRows;
 use crate::clock::Timestamp;
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::outbox::attempt::Attempts;
 use crate::outbox::delivery_id::{DeliveryId, DeliveryKind};
+use crate::outbox::due_timer::DueTimer;
 use crate::outbox::ended::{
     self, EndedDelivery, EndedKind, MessageEnd, MessageKind, What as Ended,
 };
 use crate::outbox::lane::{DeadLetter, Progress};
 use crate::outbox::message::{Content, Job as MessageJob, State as MessageState};
-use crate::outbox::note::{Note, NoteKind, Redaction, SentNote};
+use crate::outbox::note::{Note, Redaction, SentNote};
 use crate::outbox::redaction::{Job, State as RedactionState, Why};
 use crate::outbox::sink_delivery::SinkDelivery;
 use crate::store::{Store, StoreError, Table};
@@ -193,6 +194,10 @@ pub async fn delivery(
             Some(delivery) => Ok(Some(delivery)),
             None => Ok(rows.ended(EndedKind::Sink).await?.map(|row| ended(&id.key, &row))),
         },
+        DeliveryKind::Timer => match rows.in_lanes::<DueTimer>(TIMER_TABLES).await? {
+            Some(delivery) => Ok(Some(delivery)),
+            None => Ok(rows.ended(EndedKind::Timer).await?.map(|row| ended(&id.key, &row))),
+        },
         DeliveryKind::Message => rows.message().await,
         DeliveryKind::Note => match rows.in_lanes::<Note>(NOTE_TABLES).await? {
             Some(delivery) => Ok(Some(delivery)),
@@ -204,6 +209,8 @@ pub async fn delivery(
 /// What waits, how far the attempts are, and dead letters.
 pub(super) const NOTE_TABLES: [Table; 3] = [Table::Outbox, Table::Attempt, Table::Dead];
 pub(super) const SINK_TABLES: [Table; 3] = [Table::SinkQueue, Table::SinkAttempt, Table::SinkDead];
+pub(super) const TIMER_TABLES: [Table; 3] =
+    [Table::TimerQueue, Table::TimerAttempt, Table::TimerDead];
 
 struct Found<'a> {
     store: &'a dyn Store,
@@ -370,6 +377,15 @@ pub(super) fn ended(key: &SessionKey, row: &EndedDelivery) -> Delivery {
             attempts_left_out: sink.tries.left_out(),
             ..bare(key, DeliveryKind::Sink, sink.seq, &sink.plugin, DeliveryState::Delivered)
         },
+        Ended::Timer(timer) => Delivery {
+            kind: kind(EntryKind::Timer).to_owned(),
+            made_at: Some(timer.made.as_secs_f64()),
+            idempotency_key: timer.idempotency_key.clone(),
+            delivered_at: Some(at),
+            attempts: entries(&timer.tries),
+            attempts_left_out: timer.tries.left_out(),
+            ..bare(key, DeliveryKind::Timer, timer.seq, &timer.plugin, DeliveryState::Delivered)
+        },
         Ended::Message(message) => {
             let state = match message.how {
                 MessageEnd::Delivered => DeliveryState::Delivered,
@@ -472,11 +488,12 @@ pub(super) fn message(job: &MessageJob, text: bool) -> Delivery {
     }
 }
 
-fn kind(kind: NoteKind) -> &'static str {
-    match kind {
-        NoteKind::Actions => "actions",
-        NoteKind::Summary => "summary",
-        NoteKind::ForPeople => "for_people",
+fn kind(kind: impl Into<EntryKind>) -> &'static str {
+    match kind.into() {
+        EntryKind::Actions => "actions",
+        EntryKind::Summary => "summary",
+        EntryKind::ForPeople => "for_people",
+        EntryKind::Timer => "timer",
     }
 }
 

@@ -8,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::engine::core::LaneKind;
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::outbox::delivery_id::DeliveryId;
+use crate::outbox::due_timer::DueTimer;
 use crate::outbox::lane::{DeadLetter, Item, Progress, State};
 use crate::outbox::note::{Note, NoteKind};
 use crate::outbox::sink_delivery::SinkDelivery;
@@ -23,17 +24,17 @@ pub struct Entry {
     pub product: ProductId,
     /// The session that the note tells of.
     pub session: SessionId,
-    /// What it is: a note, or a batch or summary for a sink. Each is numbered on its own.
+    /// What it is: a note, a batch or summary for a sink, or a due timer.
     #[serde(default)]
     pub lane: LaneKind,
     /// Its number among those of the session, from 1.
     pub seq: u64,
-    /// The plugin that posts it, or the sink.
+    /// The plugin that posts it, or the sink, or the plugin that set the timer.
     pub plugin: PluginName,
     /// The conversation that it goes to; `None` for what goes to a sink.
     pub conversation: Option<ConversationId>,
     /// What it is made of.
-    pub kind: NoteKind,
+    pub kind: EntryKind,
     /// Where it stands.
     pub state: EntryState,
     /// Attempts that count.
@@ -59,6 +60,30 @@ pub struct Entry {
     /// The text, where it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<Text>,
+}
+
+/// What an entry is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EntryKind {
+    /// Raw actions.
+    Actions,
+    /// A summary of actions.
+    Summary,
+    /// A note of the host's own for the people who answer.
+    ForPeople,
+    /// A timer of a plugin.
+    Timer,
+}
+
+impl From<NoteKind> for EntryKind {
+    fn from(kind: NoteKind) -> Self {
+        match kind {
+            NoteKind::Actions => Self::Actions,
+            NoteKind::Summary => Self::Summary,
+            NoteKind::ForPeople => Self::ForPeople,
+        }
+    }
 }
 
 /// Where a note stands.
@@ -183,12 +208,12 @@ impl Entry {
     }
 }
 
-/// What is listed: a note, or what a sink is sent.
+/// What is listed: a note, what a sink is sent, or a due timer.
 pub(super) trait Listed: Item {
     /// What stands in the lanes of its kind.
     const LANE: LaneKind;
 
-    fn kind(&self) -> NoteKind;
+    fn kind(&self) -> EntryKind;
     fn actions(&self) -> usize;
     /// The ordinal of the last action; 0 where that isn't known.
     fn through(&self) -> u64 {
@@ -204,8 +229,8 @@ pub(super) trait Listed: Item {
 impl Listed for Note {
     const LANE: LaneKind = LaneKind::Note;
 
-    fn kind(&self) -> NoteKind {
-        self.kind
+    fn kind(&self) -> EntryKind {
+        self.kind.into()
     }
 
     fn actions(&self) -> usize {
@@ -228,12 +253,28 @@ impl Listed for Note {
 impl Listed for SinkDelivery {
     const LANE: LaneKind = LaneKind::Sink;
 
-    fn kind(&self) -> NoteKind {
-        Self::kind(self)
+    fn kind(&self) -> EntryKind {
+        Self::kind(self).into()
     }
 
     fn actions(&self) -> usize {
         Self::actions(self)
+    }
+
+    fn text(&self) -> Cow<'_, str> {
+        Cow::Owned(Self::text(self))
+    }
+}
+
+impl Listed for DueTimer {
+    const LANE: LaneKind = LaneKind::Timer;
+
+    fn kind(&self) -> EntryKind {
+        EntryKind::Timer
+    }
+
+    fn actions(&self) -> usize {
+        0
     }
 
     fn text(&self) -> Cow<'_, str> {

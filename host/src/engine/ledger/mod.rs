@@ -30,7 +30,7 @@ pub use attempt::{AttemptEntry, BytesLeft, Decision as AttemptDecision};
 pub use cursor::{Cursor, InvalidCursor};
 pub use decide::{By, Decided, LedgerError, MOST_SHOWN, Order, carry_out, preview};
 pub use delivery::{Delivery, DeliveryState, RedactionEnd, RedactionEntry, delivery};
-pub use entry::{Entry, EntryState, Text};
+pub use entry::{Entry, EntryKind, EntryState, Text};
 pub use failures::{Failure, Failures, failures};
 pub use filter::{Filter, FilterError};
 pub use list::{Listing, Want, list};

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::attempt::AttemptEntry;
 use super::delivery::{
-    Delivery, DeliveryState, NOTE_TABLES, RedactionEntry, SINK_TABLES, dead_letter, delivered,
-    ended, message, redacted, waiting,
+    Delivery, DeliveryState, NOTE_TABLES, RedactionEntry, SINK_TABLES, TIMER_TABLES, dead_letter,
+    delivered, ended, message, redacted, waiting,
 };
 use super::entry::{Listed, Text};
 use super::rows::SessionRows;
@@ -16,6 +16,7 @@ use crate::engine::core::rows::read;
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::offers::log::{Decided, Log};
 use crate::outbox::delivery_id::{DeliveryId, DeliveryKind};
+use crate::outbox::due_timer::DueTimer;
 use crate::outbox::ended::{EndedDelivery, MessageEnd, What as Ended};
 use crate::outbox::lane::{DeadLetter, Progress};
 use crate::outbox::message::Job as MessageJob;
@@ -273,6 +274,7 @@ pub async fn timeline(
     told.history().await?;
     told.lanes::<Note>(NOTE_TABLES).await?;
     told.lanes::<SinkDelivery>(SINK_TABLES).await?;
+    told.lanes::<DueTimer>(TIMER_TABLES).await?;
     told.at_platform().await?;
     told.ended().await?;
     told.help().await?;
@@ -428,6 +430,7 @@ impl Told<'_> {
             let (id, state) = (delivery.id.clone(), delivery.state);
             match &row.what {
                 Ended::Sink(sink) => self.delivery(sink.made, delivery),
+                Ended::Timer(timer) => self.delivery(timer.made, delivery),
                 Ended::Message(message) => {
                     self.delivery(message.made, delivery);
                     if message.how != MessageEnd::Delivered {

@@ -20,11 +20,13 @@ pub struct Waiting {
     pub notes: BTreeMap<PluginName, u64>,
     /// How many batches and summaries for sinks, by sink.
     pub for_sinks: BTreeMap<PluginName, u64>,
+    /// How many due timers, by plugin.
+    pub timers: BTreeMap<PluginName, u64>,
     /// Whether there are more than were counted.
     pub more: bool,
 }
 
-/// The plugin of a note or of what is for a sink.
+/// The plugin of a note, of what is for a sink, or of a timer.
 #[derive(Deserialize)]
 struct Of {
     plugin: PluginName,
@@ -37,7 +39,8 @@ struct Of {
 pub async fn waiting(store: &dyn Store) -> Result<Waiting, StoreError> {
     let (notes, more_notes) = counted(store, Table::Outbox).await?;
     let (for_sinks, more_for_sinks) = counted(store, Table::SinkQueue).await?;
-    Ok(Waiting { notes, for_sinks, more: more_notes || more_for_sinks })
+    let (timers, more_timers) = counted(store, Table::TimerQueue).await?;
+    Ok(Waiting { notes, for_sinks, timers, more: more_notes || more_for_sinks || more_timers })
 }
 
 async fn counted(

@@ -1,5 +1,5 @@
-//! Reading the rows in order, a page at a time: first what waits, notes and then what is for sinks, then
-//! the dead letters of both.
+//! Reading the rows in order, a page at a time: first what waits, notes and then what is for sinks and due timers, then
+//! the dead letters of them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use super::entry::{Entry, EntryState, Listed, Text};
 use super::filter::Filter;
 use crate::clock::Timestamp;
 use crate::engine::core::rows::{decode, session_key};
+use crate::outbox::due_timer::DueTimer;
 use crate::outbox::lane::{DeadLetter, Progress, State};
 use crate::outbox::note::Note;
 use crate::outbox::sink_delivery::SinkDelivery;
@@ -180,6 +181,7 @@ fn attempts_of(table: Table) -> Option<(Table, Table)> {
     match table {
         Table::Outbox => Some((Table::Attempt, Table::Dead)),
         Table::SinkQueue => Some((Table::SinkAttempt, Table::SinkDead)),
+        Table::TimerQueue => Some((Table::TimerAttempt, Table::TimerDead)),
         Table::Session
         | Table::Open
         | Table::Attempt
@@ -205,15 +207,20 @@ fn attempts_of(table: Table) -> Option<(Table, Table)> {
         | Table::SourcePerson
         | Table::PluginValue
         | Table::SessionValue
+        | Table::Timer
+        | Table::TimerAttempt
+        | Table::TimerDead
         | Table::Kept
         | Table::Scrub => None,
     }
 }
 
-/// Reads a row; `None` where it is no note or sink delivery, or another one than its place says.
+/// Reads a row; `None` where it is no note, sink delivery or due timer, or another one than its place says.
 fn read(row: &Key, value: &[u8], progress: Progress, now: Timestamp, text: bool) -> Option<Entry> {
     if row.table == Table::SinkQueue || row.table == Table::SinkDead {
         read_as::<SinkDelivery>(row, value, progress, now, text)
+    } else if row.table == Table::TimerQueue || row.table == Table::TimerDead {
+        read_as::<DueTimer>(row, value, progress, now, text)
     } else {
         read_as::<Note>(row, value, progress, now, text)
     }

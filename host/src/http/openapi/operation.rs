@@ -206,7 +206,9 @@ fn path_parameter(name: &str) -> Value {
         "product_id" => "The product.",
         "session_id" => "The session.",
         "user_id" => "The user, as the stream calls them.",
-        "number" => "The delivery's number in its session: `3`, `sink-3` or `message-3`.",
+        "number" => {
+            "The delivery's number in its session: `3`, `sink-3`, `timer-3` or `message-3`."
+        }
         "plugin" | "name" => "The name in the configuration.",
         "rest" => "The path that the tool calls.",
         _ => "The id.",

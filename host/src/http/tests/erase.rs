@@ -17,6 +17,7 @@ pub(super) fn erased(dry_run: bool) -> Erased {
         actions: 2,
         notes: 3,
         sink_deliveries: 4,
+        timers: 1,
         redactions,
         left: 5,
         kept,
@@ -56,7 +57,8 @@ async fn an_erasure_is_carried_out_and_counted() {
     let answer = host.erase(&json!({"product_id": "p", "user_id": "u"})).await;
     assert_eq!(answer.status(), 200);
     let expected = json!({
-        "sessions": 1, "actions": 2, "notes": 3, "sink_deliveries": 4, "redactions": 4, "left": 5, "dry_run": false,
+        "sessions": 1, "actions": 2, "notes": 3, "sink_deliveries": 4, "timers": 1, "redactions": 4, "left": 5,
+        "dry_run": false,
         "kept": [{"plugin": "bot", "reason": "no_redactor", "notes": 5}], "erasure": "0000000000000abc",
     });
     assert_eq!(answer.json(), expected);

@@ -2,13 +2,16 @@
 
 wasmtime::component::bindgen!({
     path: "../wit/frozen/0.1.0",
-    world: "every-interface-and-kv",
+    world: "every-interface-kv-and-timer",
     imports: {
         "sidenote:plugin/http.send": async,
         "sidenote:plugin/kv.get": async,
         "sidenote:plugin/kv.set": async,
         "sidenote:plugin/kv.delete": async,
         "sidenote:plugin/kv.list-keys": async,
+        "sidenote:plugin/timer.set": async,
+        "sidenote:plugin/timer.cancel": async,
+        "sidenote:plugin/timer.list-timers": async,
     },
     exports: { default: async },
     // What is handed to a guest is read where it stands: a note has some twenty texts.

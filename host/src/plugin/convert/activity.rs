@@ -1,7 +1,8 @@
 //! What people do, for plugins that take or judge it.
 
 use super::wit;
-use crate::plugin::bindings::v0_1::exports::sidenote::plugin::{sink, trigger};
+use crate::outbox::due_timer::DueTimer;
+use crate::plugin::bindings::v0_1::exports::sidenote::plugin::{on_timer, sink, trigger};
 use crate::plugin::help::TriggerContext;
 use crate::session::payload::{ActionsPayload, SummaryPayload};
 
@@ -48,6 +49,20 @@ pub(in crate::plugin) fn context<'a>(
         actions,
         summary: context.summary.as_deref(),
         now_ms: context.now.as_millis(),
+        extras: &[],
+    }
+}
+
+pub(in crate::plugin) fn timer(timer: &DueTimer) -> on_timer::DueTimer<'_> {
+    on_timer::DueTimer {
+        name: &timer.name,
+        payload: &timer.payload.0,
+        at_ms: timer.at.as_millis(),
+        product_id: timer.key.product.as_str(),
+        session_id: timer.key.session.as_str(),
+        conversation_id: timer.conversation.as_ref().map(|id| id.as_str()),
+        user_id: timer.user_id.as_deref(),
+        email: timer.email.as_deref(),
         extras: &[],
     }
 }

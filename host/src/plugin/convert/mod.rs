@@ -8,7 +8,7 @@ mod webhook;
 
 use super::bindings::v0_1::sidenote::plugin::types as wit;
 
-pub(super) use activity::{batch, context, summary};
+pub(super) use activity::{batch, context, summary, timer};
 pub(super) use help::{given_offer, offer, quick_replies};
 pub(super) use note::{actions, call, failure, found, is_final, note, posted, redaction};
 pub(super) use source::{page, received, source_rejection, source_request, subject};

@@ -9,19 +9,20 @@ use super::schema;
 use crate::egress::Patterns;
 use crate::egress::grant::toml_key;
 use crate::plugin::clean::clean;
+use crate::plugin::component_info::OwnImports;
 
 /// `[plugins.NAME]` and its tables for a file, with words in capitals where only the operator knows what
-/// to write. Without a manifest it grants nothing but `kv`, where that is imported.
+/// to write. Without a manifest it grants nothing but `kv` and `timer`, where they are imported.
 pub fn toml(
     plugin: &str,
     file: &str,
     sha256: &str,
-    (manifest, imports_kv): (Option<&Manifest>, bool),
+    (manifest, imports): (Option<&Manifest>, OwnImports),
 ) -> String {
     let key = toml_key(plugin);
     let mut text = format!("[plugins.{key}]\nfile = {}\nsha256 = \"{sha256}\"\n", quoted(file));
     let Some(manifest) = manifest else {
-        grants(&mut text, plugin, &[], imports_kv);
+        grants(&mut text, plugin, &[], imports);
         return text;
     };
     let asked = manifest.asked();
@@ -32,7 +33,7 @@ pub fn toml(
             hosts.push(example);
         }
     }
-    grants(&mut text, plugin, &hosts, imports_kv);
+    grants(&mut text, plugin, &hosts, imports);
     if let Some(schema) = &manifest.config {
         add(&mut text, format_args!("\n[plugins.{key}.config]\n"));
         for (setting, property) in schema::properties(schema) {
@@ -53,16 +54,19 @@ pub fn toml(
 }
 
 /// The table of grants, where there is anything in it.
-fn grants(text: &mut String, plugin: &str, hosts: &[String], kv: bool) {
-    if hosts.is_empty() && !kv {
+fn grants(text: &mut String, plugin: &str, hosts: &[String], imports: OwnImports) {
+    if hosts.is_empty() && imports == OwnImports::default() {
         return;
     }
     add(text, format_args!("\n{}\n", grants_table(plugin)));
     if !hosts.is_empty() {
         add(text, format_args!("hosts = {}\n", list(hosts)));
     }
-    if kv {
+    if imports.kv {
         text.push_str("kv = true\n");
+    }
+    if imports.timer {
+        text.push_str("timer = true\n");
     }
 }
 

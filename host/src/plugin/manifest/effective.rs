@@ -9,6 +9,7 @@ use crate::config::{Plugin as PluginConfig, PluginSecret};
 use crate::egress::{Asked, BadGrant, Grants, Origins, Pattern, Patterns, SecretStore};
 use crate::ids::PluginName;
 use crate::plugin::clean::clean;
+use crate::plugin::component_info::OwnImports;
 
 /// What a plugin really gets.
 #[derive(Debug)]
@@ -61,6 +62,11 @@ pub enum Mismatch {
     },
     /// The plugin imports `kv`, and may keep nothing.
     KvNotGranted {
+        /// The table with it.
+        toml: String,
+    },
+    /// The plugin imports `timer`, and may set none.
+    TimerNotGranted {
         /// The table with it.
         toml: String,
     },
@@ -123,6 +129,7 @@ impl Mismatch {
             Self::SecretNotSet { optional, .. } => *optional,
             Self::HostsNotGranted { .. }
             | Self::KvNotGranted { .. }
+            | Self::TimerNotGranted { .. }
             | Self::HostNotAsked { .. }
             | Self::WebhooksRefused { .. }
             | Self::PeopleUnverified { .. }
@@ -145,6 +152,9 @@ impl fmt::Display for Mismatch {
             }
             Self::KvNotGranted { toml } => {
                 write!(f, "kv: it imports it, and may keep nothing; to grant it:\n{toml}")
+            }
+            Self::TimerNotGranted { toml } => {
+                write!(f, "timer: it imports it, and may set none; to grant it:\n{toml}")
             }
             Self::HostNotAsked { host } => write!(
                 f,
@@ -183,14 +193,17 @@ impl fmt::Display for Mismatch {
     }
 }
 
-/// That a plugin imports `kv`, and isn't granted it.
-pub fn kv_not_granted(
+/// What a plugin imports that isn't granted.
+pub fn imports_not_granted(
     plugin: &PluginName,
     config: &PluginConfig,
-    imports_kv: impl FnOnce() -> bool,
-) -> Option<Mismatch> {
-    let toml = || format!("{}\nkv = true", config_snippet::grants_table(plugin));
-    (!config.allow_kv && imports_kv()).then(|| Mismatch::KvNotGranted { toml: toml() })
+    imports: OwnImports,
+) -> Vec<Mismatch> {
+    let toml = |key| format!("{}\n{key} = true", config_snippet::grants_table(plugin));
+    let kv = (imports.kv && !config.allow_kv).then(|| Mismatch::KvNotGranted { toml: toml("kv") });
+    let timer = (imports.timer && !config.allow_timer)
+        .then(|| Mismatch::TimerNotGranted { toml: toml("timer") });
+    kv.into_iter().chain(timer).collect()
 }
 
 fn mismatches(

@@ -21,7 +21,7 @@ mod pack;
 mod schema;
 
 pub use config_snippet::{belief, settings, toml};
-pub use effective::{Effective, Mismatch, effective, kv_not_granted};
+pub use effective::{Effective, Mismatch, effective, imports_not_granted};
 pub use error::{ConfigError, ManifestError, Violation};
 pub use messenger::{Messenger, NoMessage};
 pub use model::{Manifest, MessengerAsk, SecretAsk};

@@ -43,6 +43,10 @@ const fn definition(table: Table) -> Definition {
         Table::SourceSeen => "source_seen",
         Table::SourcePerson => "source_person",
         Table::PluginValue => "plugin_value",
+        Table::Timer => "timer",
+        Table::TimerQueue => "timer_queue",
+        Table::TimerAttempt => "timer_attempt",
+        Table::TimerDead => "timer_dead",
         Table::SessionValue => "session_value",
     })
 }

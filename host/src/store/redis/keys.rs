@@ -91,6 +91,10 @@ pub(super) fn name(table: Table) -> &'static str {
         Table::SourceSeen => "source_seen",
         Table::SourcePerson => "source_person",
         Table::PluginValue => "plugin_value",
+        Table::Timer => "timer",
+        Table::TimerQueue => "timer_queue",
+        Table::TimerAttempt => "timer_attempt",
+        Table::TimerDead => "timer_dead",
         Table::SessionValue => "session_value",
     }
 }

@@ -34,6 +34,8 @@ pub(super) struct Answers {
     pub(super) hosts: BTreeSet<String>,
     /// Whether it may keep something under keys.
     pub(super) kv: bool,
+    /// Whether it may set timers.
+    pub(super) timer: bool,
     /// Where secrets come from, and to which hosts they may go.
     pub(super) secrets: BTreeMap<String, (Kept, Vec<String>)>,
     /// Secrets that files are made of.
@@ -44,7 +46,7 @@ impl Answers {
     /// Takes what the command line says, and asks for the rest where somebody sits there.
     pub(super) fn gather(args: &AddArgs, manifest: Option<&Manifest>) -> anyhow::Result<Self> {
         let asks = io::stdin().is_terminal() && !args.dry_run;
-        let mut answers = Self { kv: args.grant_kv, ..Self::default() };
+        let mut answers = Self { kv: args.grant_kv, timer: args.grant_timer, ..Self::default() };
         let given = pairs(&args.set, "--set KEY=VALUE")?;
         answers.take_settings(given, manifest, asks)?;
         answers.take_grants(args, manifest, asks)?;

@@ -1,4 +1,4 @@
-//! `sidenote plugin add`: a component into the plugins folder, or the reference of one in a registry, and its table into
+//! `sidenote plugin add`: a component into the plugins folder, or the name of one in a registry, and its table into
 //! `plugins.d`; all of it or nothing.
 //!
 //! | file | what |
@@ -56,6 +56,9 @@ pub(crate) struct AddArgs {
     /// Let the plugin keep values between its calls (kv)
     #[arg(long)]
     grant_kv: bool,
+    /// Let the plugin set timers (timer)
+    #[arg(long)]
+    grant_timer: bool,
     /// A product that it serves; repeatable
     #[arg(long, value_name = "ID")]
     product: Vec<String>,
@@ -95,12 +98,14 @@ pub(super) async fn add(args: AddArgs) -> anyhow::Result<ExitCode> {
         component: place.as_ref().filter(|place| place.is_new).map(|place| place.name.clone()),
         secrets: answers.made.iter().map(|(secret, _)| secret.clone()).collect(),
     };
-    let wants_kv =
-        inspection.imports.sidenote.iter().any(|it| it.starts_with("sidenote:plugin/kv@"));
-    if wants_kv && !args.grant_kv {
+    let wants = |import: &str| inspection.imports.sidenote.iter().any(|it| it.starts_with(import));
+    if wants("sidenote:plugin/kv@") && !args.grant_kv {
         output::say(
             "it imports kv, to keep something between its calls, and may not: --grant-kv lets it",
         );
+    }
+    if wants("sidenote:plugin/timer@") && !args.grant_timer {
+        output::say("it imports timer, to be called later, and may not: --grant-timer lets it");
     }
     let file = component.written(&name, &inspection.sha256);
     let text = table::text(&name, &file, &answers, &head, &mine);

@@ -62,7 +62,7 @@ pub(super) fn text(
     };
     let mut text = head.written();
     text += &format!("\n[plugins.{name}]\n{component}");
-    if !answers.hosts.is_empty() || answers.kv {
+    if !answers.hosts.is_empty() || answers.kv || answers.timer {
         text += &format!("\n[plugins.{name}.grants]\n");
     }
     if !answers.hosts.is_empty() {
@@ -70,6 +70,9 @@ pub(super) fn text(
     }
     if answers.kv {
         text += "kv = true\n";
+    }
+    if answers.timer {
+        text += "timer = true\n";
     }
     if !answers.settings.is_empty() {
         text += &format!("\n[plugins.{name}.config]\n");

@@ -28,6 +28,7 @@ impl Core {
         }
         tx.extend(remembered);
         self.counters.sessions_erased.add(erased.sessions);
+        self.counters.timers_erased.add(erased.timers);
         erased
     }
 
@@ -116,6 +117,7 @@ impl Core {
         tx.records.remove(key);
         self.history.forget(key);
         self.helping.forget(key);
+        self.timers.forget(key);
         tx.tell(key, What::Gone);
         let posting = self.deliveries.forget_lanes(key);
         let record = self.sessions.begin_anew(key, tx.now).unwrap_or_default();
@@ -129,6 +131,7 @@ impl Core {
             known.extend(Person::of(note.user_id.as_deref(), note.email.as_deref()));
         }
         known.extend(rows.in_sink_deliveries());
+        known.extend(rows.in_timers());
         targets.extend(rows.sent().map(|(_, sent)| (sent.plugin, sent.conversation)));
         targets.iter().for_each(|target| self.directory.leave(target, key, tx));
         known.iter().for_each(|person| self.directory.forget_person(key, person, tx));

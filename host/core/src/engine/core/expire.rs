@@ -14,6 +14,7 @@ use crate::engine::view::{Missing, Page, View};
 use crate::ids::SessionKey;
 use crate::offers::talk::Talk;
 use crate::offers::window::{DAY, Window};
+use crate::outbox::due_timer::DueTimer;
 use crate::outbox::lane::DeadLetter;
 use crate::outbox::note::Note;
 use crate::outbox::redaction::{Job, State, Why};
@@ -51,8 +52,15 @@ impl Core {
         let gone = self.old_sessions(of(Table::Session), tx.now);
         let groups: Vec<_> = gone.iter().map(|(key, _)| session_group(key)).collect();
         // The last read.
-        let [open, sent, kept, help, values] = view.load_all(
-            [Table::Open, Table::Sent, Table::History, Table::Help, Table::SessionValue],
+        let [open, sent, kept, help, values, timers] = view.load_all(
+            [
+                Table::Open,
+                Table::Sent,
+                Table::History,
+                Table::Help,
+                Table::SessionValue,
+                Table::Timer,
+            ],
             &groups,
         )?;
         self.expire_records(of(Table::Session), tx);
@@ -68,6 +76,9 @@ impl Core {
             tx.extend(help[place].iter().map(|(row, _)| delete(Table::Help, group.clone(), *row)));
             let values = values[place].iter();
             tx.extend(values.map(|(row, _)| delete(Table::SessionValue, group.clone(), *row)));
+            let timers = timers[place].iter();
+            tx.extend(timers.map(|(row, _)| delete(Table::Timer, group.clone(), *row)));
+            self.counters.timers_expired.add(self.timers.forget(key));
             history::remove_all(tx, &group, kept[place]);
             self.history.forget(key);
             self.helping.forget(key);
@@ -78,6 +89,7 @@ impl Core {
         self.counters.sessions_expired.add(gone.len() as u64);
         self.expire_dead::<Note>(of(Table::Dead), tx);
         self.expire_dead::<SinkDelivery>(of(Table::SinkDead), tx);
+        self.expire_dead::<DueTimer>(of(Table::TimerDead), tx);
         self.expire_redactions(of(Table::Redact), tx);
         self.expire_kept(of(Table::Kept), tx);
         self.expire_history(of(Table::History), tx);

@@ -13,6 +13,7 @@ use crate::engine::helping::{times_of_person, times_of_product};
 use crate::engine::history::actions_in;
 use crate::engine::link::Who;
 use crate::engine::order::NoteRef;
+use crate::engine::plugin_timers;
 use crate::engine::resend;
 use crate::engine::rows::{Person, decode, read, session_group, session_key};
 use crate::engine::scrub;
@@ -56,6 +57,8 @@ struct Needs {
     sealed: HashSet<SessionKey>,
     /// Plugins whose values are cleared.
     cleared: HashSet<PluginName>,
+    /// Sessions whose timers are removed.
+    timed: HashSet<SessionKey>,
 }
 
 /// How far a start is. It is taken up page by page.
@@ -66,13 +69,15 @@ pub struct Recovery {
     after_audit: Option<Key>,
     accounts: bool,
     after_account: Option<Key>,
+    timers: bool,
+    after_timer: Option<Key>,
     step: usize,
     after: Option<Key>,
 }
 
 /// The tables whose rows say that a session has work to do.
-const WORK: [Table; 5] =
-    [Table::Outbox, Table::Open, Table::SinkQueue, Table::Message, Table::Help];
+const WORK: [Table; 6] =
+    [Table::Outbox, Table::Open, Table::SinkQueue, Table::TimerQueue, Table::Message, Table::Help];
 
 impl Core {
     /// Brings into memory what commands are about. Returns the sessions among them that nothing was known of.
@@ -100,7 +105,11 @@ impl Core {
     ) -> Result<Vec<SessionKey>, Missing> {
         let Needs { sessions: mut keys, owners, persons, decided, sent, erased, history, .. } =
             needs;
-        let Needs { mut helped, offered, turns, mut sealed, resent, cleared, .. } = needs;
+        let Needs { mut helped, offered, turns, mut sealed, resent, cleared, timed, .. } = needs;
+        let due = self.sessions_with_due_timers(tx);
+        let of_timers: Vec<_> = due.iter().chain(&timed).map(session_group).collect();
+        view.load_all([Table::Session, Table::Timer], &of_timers)?;
+        keys.extend(due);
         for plugin in &cleared {
             values::load_all(view, plugin)?;
         }
@@ -245,6 +254,7 @@ impl Core {
                 Command::Resend(order) => drop(needs.resent.insert(order.key.clone())),
                 Command::Help(command) => drop(needs.helped.insert(command.key.clone())),
                 Command::ClearKv(plugin) => drop(needs.cleared.insert(plugin.clone())),
+                Command::RemoveTimers(_, keys) => needs.timed.extend(keys.iter().cloned()),
                 Command::Key(_)
                 | Command::Switch(_)
                 | Command::KeysUsed(_)
@@ -320,8 +330,16 @@ impl Core {
             true => Some(view.load_all([Table::SinkQueue, Table::SinkAttempt], &groups)?),
             false => None,
         };
+        let timers = match self.deliveries.has_timers() {
+            true => Some(view.load_all([Table::TimerQueue, Table::TimerAttempt], &groups)?),
+            false => None,
+        };
         // The last read.
-        let given = given(view, &groups, &records, sinks.is_some())?;
+        let others = [
+            (Table::SinkDead, self.deliveries.has_sinks()),
+            (Table::TimerDead, self.deliveries.has_timers()),
+        ];
+        let given = given(view, &groups, &records, others)?;
         let names = self.settings.names().clone();
         let mut fresh = Vec::new();
         for (place, (key, group)) in missing.into_iter().zip(groups).enumerate() {
@@ -357,6 +375,10 @@ impl Core {
             if let Some([queued, attempts]) = &sinks {
                 last_sink = last_sink.max(last(queued[place]));
                 self.deliveries.load_sinks(&key, queued[place], attempts[place], now);
+            }
+            if let Some([queued, attempts]) = &timers {
+                last_sink = last_sink.max(last(queued[place]));
+                self.deliveries.load_timers(&key, queued[place], attempts[place], now);
             }
             let session = Session::load(key.clone(), record, entries)
                 .with_numbers_taken(next_row, last_note, given.last_action)
@@ -398,6 +420,12 @@ impl Core {
         }
         if !recovery.accounts {
             self.recover_accounts(recovery, view, tx)?;
+            return Ok(true);
+        }
+        if !recovery.timers {
+            let after = recovery.after_timer.clone();
+            recovery.after_timer = self.recover_timers(after, view, tx)?;
+            recovery.timers = recovery.after_timer.is_none();
             return Ok(true);
         }
         let Some(table) = WORK.get(recovery.step) else { return Ok(false) };
@@ -453,11 +481,17 @@ impl Core {
         tx: &mut Tx,
     ) -> Result<(), Missing> {
         let sinks = [Table::SinkQueue, Table::SinkDead].map(|table| view.scan(table, None, 1));
+        let timers = [Table::TimerQueue, Table::TimerDead].map(|table| view.scan(table, None, 1));
         let scrub = view.load(Table::Scrub, &[scrub::group()])?;
         let rows = view.scan(Table::Account, recovery.after_account.clone(), PAGE)?;
         for page in sinks {
             if !page?.is_empty() {
                 self.deliveries.expect_sinks();
+            }
+        }
+        for page in timers {
+            if !page?.is_empty() {
+                self.deliveries.expect_timers();
             }
         }
         let mut accounts = self.gate.open();
@@ -497,6 +531,7 @@ fn load_values(commands: &[&Command], view: &View) -> Result<(), Missing> {
     for command in commands {
         if let Command::Ended(Ended { outcome, written, .. }) = command {
             want(values::load(view, outcome.plugin(), Some(outcome.session()), written));
+            want(plugin_timers::load(view, outcome.session(), written));
         } else if let Command::Page(page) = command
             && let Some((plugin, written)) = &page.beside.written
         {
@@ -529,7 +564,7 @@ fn given(
     view: &View,
     groups: &[Group],
     records: &[&Rows],
-    has_sinks: bool,
+    others: [(Table, bool); 2],
 ) -> Result<HashMap<Group, Given>, Missing> {
     let (mut fresh, mut unreadable) = (Vec::new(), Vec::new());
     for (group, rows) in groups.iter().zip(records) {
@@ -551,9 +586,10 @@ fn given(
         let last_note = last(dead[place]).max(last(redact[place]));
         given.entry(group.clone()).or_default().last_note = last_note;
     }
-    if has_sinks {
-        for (group, rows) in fresh.iter().zip(view.load(Table::SinkDead, &fresh)?) {
-            given.entry(group.clone()).or_default().last_sink = last(rows);
+    for (dead, _) in others.into_iter().filter(|(_, may_have_some)| *may_have_some) {
+        for (group, rows) in fresh.iter().zip(view.load(dead, &fresh)?) {
+            let last_sink = &mut given.entry(group.clone()).or_default().last_sink;
+            *last_sink = last(rows).max(*last_sink);
         }
     }
     if unreadable.is_empty() {

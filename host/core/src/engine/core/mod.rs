@@ -11,6 +11,7 @@
 //! | `reply` | what people write and is answered |
 //! | `resend` | sending a note once more |
 //! | `tear_down` | removing an offer that nobody answered |
+//! | `timers` | timers of plugins |
 
 mod erase;
 mod expire;
@@ -20,6 +21,7 @@ mod load;
 mod reply;
 mod resend;
 mod tear_down;
+mod timers;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -37,6 +39,7 @@ use super::gate::{EngineId, Gate};
 use super::helping::Helping;
 use super::history::{History, Place};
 use super::keys::Keys;
+use super::plugin_timers::PluginTimers;
 use super::plugins::{Plugins, RolesAsked, writer_of};
 use super::retention::Retention;
 use super::rows::{delete, put, session_group, source_group};
@@ -83,6 +86,7 @@ pub struct Core {
     scrub: Scrub,
     keys: Keys,
     audit: Audit,
+    timers: PluginTimers,
     roles: RolesAsked,
     /// Sessions in whose open batches something was put in this transaction.
     grown: Vec<SessionKey>,
@@ -125,6 +129,7 @@ impl Core {
             scrub: Scrub::default(),
             keys: Keys::default(),
             audit: Audit::default(),
+            timers: PluginTimers::default(),
             roles: RolesAsked::default(),
             grown: Vec::new(),
             unloaded: HashSet::new(),
@@ -196,6 +201,9 @@ impl Core {
                 Answer::None
             }
             Command::ClearKv(plugin) => Answer::Cleared(values::clear(&plugin, tx)),
+            Command::RemoveTimers(plugin, keys) => {
+                Answer::Cleared(self.remove_timers(&plugin, &keys, tx))
+            }
             Command::Audit(deed, outcome) => {
                 self.audit.add(deed, outcome, tx);
                 Answer::None
@@ -434,9 +442,9 @@ impl Core {
         }
     }
 
-    /// Stores what the plugin wrote under its keys. Of a session that was erased or has expired meanwhile nothing is
-    /// stored: nothing would ever remove it.
-    fn keep_written(&self, ended: &Ended, tx: &mut Tx) {
+    /// Stores what the plugin wrote under its keys, and its timers. Of a session that was erased or has expired meanwhile
+    /// nothing is stored: nothing would ever remove it.
+    fn keep_written(&mut self, ended: &Ended, tx: &mut Tx) {
         let Ended { outcome, written, .. } = ended;
         if written.is_empty() {
             return;
@@ -448,6 +456,10 @@ impl Core {
         if self.deliveries.is_under_way(outcome) && is_on_record(session, tx) {
             values::store_of_session(plugin, session, written, tx);
             stored += of_session;
+            self.timers.store(plugin, session, written, tx, &self.counters);
+        } else {
+            let set = written.timers().filter(|(_, timer)| timer.is_some()).count();
+            self.counters.timers_dropped.add(set as u64);
         }
         self.counters.kv_written.add(stored as u64);
         self.counters.kv_dropped.add((written.len() - stored) as u64);
@@ -483,6 +495,11 @@ impl Core {
                 self.sessions.touch(&delivery.key, tx.now);
                 let rules = self.settings.rules(&delivery.key.product);
                 self.deliveries.end_sink(&delivery, result, course, rules, tx, counters);
+            }
+            Outcome::Timer { timer, result } => {
+                self.sessions.touch(&timer.key, tx.now);
+                let rules = self.settings.rules(&timer.key.product);
+                self.deliveries.end_timer(&timer, result, course, rules, tx, counters);
             }
             Outcome::Message { message, result } => {
                 let rules = self.settings.rules(&message.key.product);
@@ -559,6 +576,7 @@ impl Core {
         for key in self.sessions.take_due(tx.now) {
             self.run_timer(key, false, tx);
         }
+        self.run_timers(tx);
         // A note for people that comes of it stands behind what was done before.
         let is_ready = |key: &SessionKey| {
             let loaded = self.sessions.is_loaded(key);
@@ -676,6 +694,7 @@ impl Core {
             self.deliveries.next_timer(&self.gate.open(), now),
             self.scrub.next_timer(),
             self.helping.next_timer(),
+            self.timers.next().filter(|_| !self.rests()),
         ];
         timers.into_iter().flatten().min()
     }
@@ -808,6 +827,7 @@ fn stays(outcome: &Outcome) -> Option<&SessionKey> {
         Outcome::Redaction { .. }
         | Outcome::Note { .. }
         | Outcome::Sink { .. }
+        | Outcome::Timer { .. }
         | Outcome::Message { .. } => None,
     }
 }

@@ -15,7 +15,7 @@ use crate::ids::{PluginName, SessionKey};
 pub struct Backlog {
     /// The plugin.
     pub plugin: PluginName,
-    /// Notes, or what is for a sink.
+    /// Notes, what is for a sink, or due timers.
     pub kind: LaneKind,
     /// How many wait, those in flight and batches that are due included.
     pub waiting: u64,
@@ -31,6 +31,7 @@ impl Deliveries {
     ) -> Vec<Backlog> {
         let mut backlog = of_kind(LaneKind::Note, &self.notes, open);
         backlog.extend(of_kind(LaneKind::Sink, &self.sinks, |_| None));
+        backlog.extend(of_kind(LaneKind::Timer, &self.timers, |_| None));
         backlog
     }
 }

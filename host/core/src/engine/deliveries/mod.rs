@@ -4,14 +4,15 @@
 //! |---|---|
 //! | `pipeline` | queue, attempts, retries, expiry, dead letters: once, for every kind |
 //! | `lanes`, `kind` | what waits in order: a lane of a session, or of each plugin of it |
-//! | `notes`, `sinks` | the kinds that wait in lanes: a file and a triple of tables each |
+//! | `notes`, `sinks`, `timers` | the kinds that wait in lanes: a file and a triple of tables each |
 //! | `messages` | the kind that the person sees: one at a time, never sent twice |
 //! | `redactions` | the kind that waits in no order |
 //! | `orders` | what a person decides |
 //! | `ended` | what ended, kept for a while |
 //! | `call` | what is called, and what comes of it |
 //!
-//! Each kind has queues of its own: a sink that is slow or away holds up neither notes nor other sinks.
+//! Each kind has queues of its own: a sink that is slow or away holds up neither notes nor other sinks, and a timer holds
+//! up neither.
 
 mod backlog;
 mod ended;
@@ -23,6 +24,7 @@ mod orders;
 mod pipeline;
 mod redactions;
 mod sinks;
+mod timers;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -52,6 +54,7 @@ use crate::clock::Timestamp;
 use crate::ids::{PluginName, SessionKey};
 use crate::outbox::account::Heard;
 use crate::outbox::attempt::{Attempts, Course};
+use crate::outbox::due_timer::DueTimer;
 use crate::outbox::ended::EndedDelivery;
 use crate::outbox::lane::{Lane, State as Attempt};
 use crate::outbox::message::{self, Job as MessageJob, Message, Sending};
@@ -71,10 +74,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 pub(super) struct Deliveries {
     notes: Pipeline<Lanes<Note>>,
     sinks: Pipeline<Lanes<SinkDelivery>>,
+    timers: Pipeline<Lanes<DueTimer>>,
     messages: AllMessages,
     redactions: Redactions,
     /// Whether anything may wait for a sink: where not, nobody looks.
     has_sinks: bool,
+    /// The same of due timers.
+    has_timers: bool,
     /// Sessions whose lanes have something in the store only.
     hungry: Vec<SessionKey>,
     /// Plugins that are being made ready, and for which something waits.
@@ -101,6 +107,7 @@ pub(super) fn tables_of(lane: LaneKind) -> [Table; 2] {
     let tables = match lane {
         LaneKind::Note => <Note as Kind>::TABLES,
         LaneKind::Sink => <SinkDelivery as Kind>::TABLES,
+        LaneKind::Timer => <DueTimer as Kind>::TABLES,
     };
     [tables.queued, tables.dead]
 }
@@ -114,6 +121,16 @@ impl Deliveries {
     /// Whether anything may wait for a sink.
     pub(super) fn has_sinks(&self) -> bool {
         self.has_sinks
+    }
+
+    /// Due timers may wait from here on.
+    pub(super) fn expect_timers(&mut self) {
+        self.has_timers = true;
+    }
+
+    /// Whether any due timer may wait.
+    pub(super) fn has_timers(&self) -> bool {
+        self.has_timers
     }
 
     /// Takes up the notes of a session that were read.
@@ -138,6 +155,17 @@ impl Deliveries {
         self.sinks.put(key, Lanes::load(items, attempts, now));
     }
 
+    /// Takes up the due timers of a session.
+    pub(super) fn load_timers(
+        &mut self,
+        key: &SessionKey,
+        items: &Rows,
+        attempts: &Rows,
+        now: Timestamp,
+    ) {
+        self.timers.put(key, Lanes::load(items, attempts, now));
+    }
+
     /// Whether something is to be read before it can go on.
     pub(super) fn is_hungry(&self) -> bool {
         !self.hungry.is_empty() || self.redactions.is_hungry()
@@ -153,6 +181,7 @@ impl Deliveries {
         for key in &self.hungry {
             self.notes.refill(view, key)?;
             self.sinks.refill(view, key)?;
+            self.timers.refill(view, key)?;
         }
         Ok(())
     }
@@ -216,6 +245,16 @@ impl Deliveries {
         place.lane.push(delivery.clone());
         place.last = Some(delivery);
         counters.sink_deliveries_made.add(1);
+    }
+
+    /// A timer is due and waits for its plugin from here on.
+    pub(super) fn add_timer(&mut self, timer: DueTimer, tx: &mut Tx, counters: &Counters) {
+        let timer = Arc::new(timer);
+        tx.push(put(Table::TimerQueue, session_group(&timer.key), timer.seq, &*timer));
+        tx.touched.push(timer.key.clone());
+        self.has_timers = true;
+        self.timers.open(&timer.key).of(&timer.plugin).lane.push(timer.clone());
+        counters.timers_due.add(1);
     }
 
     /// Adds a batch to the sink delivery that waits last, where enough wait already or the sink takes none.
@@ -330,6 +369,7 @@ impl Deliveries {
         let done = match of.lane {
             LaneKind::Note => self.notes.decide(decision, of, tx, counters, enable),
             LaneKind::Sink => self.sinks.decide(decision, of, tx, counters, enable),
+            LaneKind::Timer => self.timers.decide(decision, of, tx, counters, enable),
         };
         if done {
             tx.touched.push(of.key.clone());
@@ -345,6 +385,9 @@ impl Deliveries {
             }
             Outcome::Sink { delivery, .. } => {
                 self.sinks.get(&delivery.key).is_some_and(|lanes| lanes.is_in_flight(&**delivery))
+            }
+            Outcome::Timer { timer, .. } => {
+                self.timers.get(&timer.key).is_some_and(|lanes| lanes.is_in_flight(&**timer))
             }
             Outcome::Message { message, .. } => {
                 let messages = self.messages.get(&message.key);
@@ -372,6 +415,10 @@ impl Deliveries {
             Outcome::Sink { delivery, result } => {
                 let result = result.clone().map(|()| Posted { note_id: None, pause: None });
                 (&delivery.plugin, None, CallKind::Sink, Heard::of(&result))
+            }
+            Outcome::Timer { timer, result } => {
+                let result = result.clone().map(|()| Posted { note_id: None, pause: None });
+                (&timer.plugin, None, CallKind::Sink, Heard::of(&result))
             }
             Outcome::Message { message, result } => {
                 let heard = match result {
@@ -426,6 +473,23 @@ impl Deliveries {
         let accepted = ended(&mut self.sinks, delivery, result, course, rules, tx, counters);
         if let Some((_, tries)) = accepted {
             ended::keep(&delivery.key, &EndedDelivery::sink(delivery, tries, tx.now), tx);
+        }
+    }
+
+    /// Takes what came of calling a plugin for its timer.
+    pub(super) fn end_timer(
+        &mut self,
+        timer: &DueTimer,
+        result: Result<(), PostError>,
+        course: &Course,
+        rules: &Delivery,
+        tx: &mut Tx,
+        counters: &Counters,
+    ) {
+        let result = result.map(|()| Posted { note_id: None, pause: None });
+        let called = ended(&mut self.timers, timer, result, course, rules, tx, counters);
+        if let Some((_, tries)) = called {
+            ended::keep(&timer.key, &EndedDelivery::timer(timer, tries, tx.now), tx);
         }
     }
 
@@ -621,6 +685,7 @@ impl Deliveries {
     ) {
         poisoned(&mut self.notes, key, rules, tx, counters);
         poisoned(&mut self.sinks, key, rules, tx, counters);
+        poisoned(&mut self.timers, key, rules, tx, counters);
     }
 
     /// What could not be delivered for too long is dead. Returns the messages that ended for want of time; those of
@@ -637,6 +702,9 @@ impl Deliveries {
         }
         for key in self.sinks.take_due(tx.now) {
             self.sinks.expire(&key, settings.rules(&key.product), tx, counters);
+        }
+        for key in self.timers.take_due(tx.now) {
+            self.timers.expire(&key, settings.rules(&key.product), tx, counters);
         }
         let mut ended = Vec::new();
         let late = std::mem::take(&mut self.late);
@@ -667,6 +735,7 @@ impl Deliveries {
         }
         self.notes.enqueue(key, now);
         self.sinks.enqueue(key, now);
+        self.timers.enqueue(key, now);
         if let Some(messages) = self.messages.get_mut(key) {
             let heads = self.notes.get(key).into_iter().flat_map(Lanes::iter);
             messages.wait_for(heads.filter_map(Lane::head).map(|head| head.note.seq).min());
@@ -703,13 +772,14 @@ impl Deliveries {
         turns.extend(self.notes.begin(&mut pass, tx));
         pass.notes_wait = self.notes.wanted().cloned().collect();
         turns.extend(self.sinks.begin(&mut pass, tx));
+        turns.extend(self.timers.begin(&mut pass, tx));
         turns.extend(self.redactions.pipeline.begin(&mut pass, tx));
         tx.touched.extend(turns);
     }
 
     fn wanted(&self) -> impl Iterator<Item = &PluginName> {
         let messages = self.messages.wanted();
-        let in_lanes = self.notes.wanted().chain(self.sinks.wanted());
+        let in_lanes = self.notes.wanted().chain(self.sinks.wanted()).chain(self.timers.wanted());
         in_lanes.chain(messages).chain(self.redactions.pipeline.wanted())
     }
 
@@ -721,12 +791,14 @@ impl Deliveries {
     /// Sets the session's timers, and has its lanes refilled before the next transaction where they must be.
     pub(super) fn settle(&mut self, key: &SessionKey, rules: &Delivery) {
         let hungry = self.notes.get(key).is_some_and(Lanes::is_hungry)
-            || self.sinks.get(key).is_some_and(Lanes::is_hungry);
+            || self.sinks.get(key).is_some_and(Lanes::is_hungry)
+            || self.timers.get(key).is_some_and(Lanes::is_hungry);
         if hungry {
             self.hungry.push(key.clone());
         }
         self.notes.settle(key, rules);
         self.sinks.settle(key, rules);
+        self.timers.settle(key, rules);
         self.messages.settle(key, rules);
         self.redactions.pipeline.settle(key, rules);
     }
@@ -740,6 +812,7 @@ impl Deliveries {
         let own = [
             self.notes.next_timer(),
             self.sinks.next_timer(),
+            self.timers.next_timer(),
             self.messages.next_timer(),
             self.redactions.pipeline.next_timer(),
         ];
@@ -748,9 +821,11 @@ impl Deliveries {
 
     /// Whether nothing of a session's lanes waits for anything. `hard`: for anything but a person.
     pub(super) fn is_idle(&self, key: &SessionKey, timers_too: bool, hard: bool) -> bool {
-        let waits = self.notes.has_timer(key) || self.sinks.has_timer(key);
+        let waits =
+            self.notes.has_timer(key) || self.sinks.has_timer(key) || self.timers.has_timer(key);
         let idle = self.notes.get(key).is_none_or(|lanes| lanes.is_idle(hard))
             && self.sinks.get(key).is_none_or(|lanes| lanes.is_idle(hard))
+            && self.timers.get(key).is_none_or(|lanes| lanes.is_idle(hard))
             && self.messages.get(key).is_none_or(Messages::is_idle);
         idle && !(timers_too && waits)
     }
@@ -758,6 +833,7 @@ impl Deliveries {
     /// Takes a session's lanes out of memory. Returns which note of it is being posted at this moment.
     pub(super) fn forget_lanes(&mut self, key: &SessionKey) -> Option<Posting> {
         self.sinks.remove(key);
+        self.timers.remove(key);
         self.messages.remove(key);
         let lanes = self.notes.remove(key)?;
         let mut posting = lanes.iter().filter_map(Lane::head);
@@ -769,6 +845,7 @@ impl Deliveries {
     pub(super) fn cut(&mut self, tx: &mut Tx) {
         tx.extend(self.notes.cut());
         tx.extend(self.sinks.cut());
+        tx.extend(self.timers.cut());
         tx.extend(self.messages.cut());
         tx.extend(self.redactions.pipeline.cut());
     }

@@ -157,6 +157,7 @@ pub(in crate::engine) fn commands() -> Vec<Command> {
         Command::Key(KeyChange::New { id: id.clone(), row: key_row() }),
         Command::Key(KeyChange::Revoke(id.clone())),
         Command::ClearKv("web".into()),
+        Command::RemoveTimers("bot".into(), vec![key("s1"), key("s2")]),
         Command::Switch(PluginSwitch {
             plugin: "bot".into(),
             to: SwitchTo::Disabled { reason: Some("it is down".into()) },

@@ -6,6 +6,7 @@ use super::{Operation, Row, Schemas};
 use crate::access::{Actor, Scope};
 use crate::engine::kv::KvListing;
 use crate::engine::people::{Act, MOST_REASON, Outcome};
+use crate::engine::timers::TimerListing;
 use crate::http::openapi::schema::{
     beside, count, limit, list, map, nullable, number, object, object_with, one_of, text, told,
     truth,
@@ -54,6 +55,27 @@ pub(super) fn rows(schemas: &mut Schemas) -> Vec<Row> {
             Operation::new(
                 "clearPluginKv",
                 "Removes what a plugin keeps under keys, its sessions' left out",
+                object(&[("plugin", text()), ("removed", count())]),
+            ),
+        ),
+        (
+            "GET",
+            "/plugins/{name}/timers",
+            Operation::new(
+                "listPluginTimers",
+                "Timers of a plugin that aren't due, in the order of their sessions",
+                schemas.of::<TimerListing>(),
+            )
+            .query("limit", &limit(), "Timers of an answer at most; 100 where payloads are wanted.")
+            .query("after", &text(), "`next` of the answer before.")
+            .query("payloads", &truth(), "Whether the payloads are told too."),
+        ),
+        (
+            "DELETE",
+            "/plugins/{name}/timers",
+            Operation::new(
+                "removePluginTimers",
+                "Removes the timers of a plugin that aren't due",
                 object(&[("plugin", text()), ("removed", count())]),
             ),
         ),
