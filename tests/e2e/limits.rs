@@ -14,7 +14,7 @@ retry_max = "200ms"
 "#;
 
 /// How long the platform takes nothing: long enough for two starts of the host.
-const HOLD: Duration = Duration::from_secs(6);
+const HOLD: Duration = Duration::from_secs(10);
 /// Sessions with a conversation each.
 const PEOPLE: u64 = 20;
 /// Calls of the plugin at the same time.

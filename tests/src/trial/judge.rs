@@ -11,7 +11,7 @@ use super::evidence::{Batch, Evidence, Kill, LinkWish};
 
 /// A host may need so long from the platform's answer to the commit that remembers it. A note whose answer is
 /// younger than that at a kill was in flight for the host, though not for the platform.
-const OUTCOME: Duration = Duration::from_secs(1);
+const OUTCOME: Duration = Duration::from_secs(3);
 
 /// What the judge found. All of [`Verdict::faults`] must be zero.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
