@@ -66,7 +66,7 @@ async fn a_bad_file_says_why_and_stops_no_other() {
         ("core", "compile: it is a core module"),
         (
             "empty",
-            "probe: it exports none of sidenote:plugin/writer@0.1.0, sidenote:plugin/redactor@0.1.0, sidenote:plugin/finder@0.1.0, sidenote:plugin/webhook@0.1.0, sidenote:plugin/messenger@0.1.0, sidenote:plugin/sink@0.1.0, sidenote:plugin/trigger@0.1.0, sidenote:plugin/source@0.1.0; it exports nothing",
+            "probe: it exports none of sidenote:plugin/writer@0.1.0, sidenote:plugin/redactor@0.1.0, sidenote:plugin/finder@0.1.0, sidenote:plugin/webhook@0.1.0, sidenote:plugin/messenger@0.1.0, sidenote:plugin/sink@0.1.0, sidenote:plugin/trigger@0.1.0, sidenote:plugin/source@0.1.0, sidenote:plugin/on-timer@0.1.0; it exports nothing",
         ),
         ("text", "compile: it is no WebAssembly component"),
         ("artifact", "compile: it is no WebAssembly component"),

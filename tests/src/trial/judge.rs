@@ -375,7 +375,7 @@ mod tests {
         broken.exchanges[1].end = Some((at(1996), Ending::Broken));
         assert_eq!(of(judge(&broken)), (1, 0, 1));
         // Answered long before the kill; or no kill between the two.
-        assert_eq!(judge(&again(2000, 3500)).unexplained, 1);
+        assert_eq!(judge(&again(2000, 5500)).unexplained, 1);
         assert_eq!(judge(&again(2000, 9500)).unexplained, 1);
         // The platform took it and answered 500: the host can't know.
         let mut unknown = again(2000, 9500);
