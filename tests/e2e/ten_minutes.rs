@@ -154,7 +154,7 @@ fn rounded(took: Duration) -> Option<String> {
 
 /// A transcript without times, numbers and random names.
 fn shape(text: &str) -> Vec<String> {
-    let changing = Regex::new(r"[0-9a-f]{8,}|[0-9]+").unwrap();
+    let changing = Regex::new(r"[0-9a-f]{8,}|[0-9]+(?:\.[0-9]+)?").unwrap();
     let lines = text.lines().filter(|line| !line.starts_with('[') || !line.ends_with(']'));
     // Columns are as wide as what is in them.
     let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -67,6 +67,11 @@ impl Kept {
     }
 }
 
+/// Where the hosts of the tests keep the components that they compiled, named by what they were compiled from and for.
+pub(crate) fn compiled() -> Option<PathBuf> {
+    folder().map(|folder| folder.join("compiled"))
+}
+
 fn folder() -> Option<PathBuf> {
     match std::env::var_os(PLACE) {
         Some(place) => (!place.is_empty()).then(|| PathBuf::from(place)),

@@ -86,10 +86,12 @@ pub(crate) fn test(root: &Path, host: &Path, mut programs: Vec<Program>) -> Resu
         let mut command = Command::new(&program.executable);
         command.env("CARGO_MANIFEST_DIR", &program.folder).env("SIDENOTE_BINARY", host);
         command.current_dir(&program.folder);
+        if let Some(place) = crate::built::compiled() {
+            command.env("SIDENOTE_COMPILED", place);
+        }
         if std::env::var_os(THREADS).is_none() {
-            // Most tests wait for sockets and timers; what runs by itself may use all of what they leave.
-            let threads = if program.name == LAST { 3 * processors } else { 2 * processors };
-            command.env(THREADS, threads.to_string());
+            // Most tests wait for sockets and timers.
+            command.env(THREADS, (2 * processors).to_string());
         }
         // Two programs can have one name.
         let package = program.folder.file_name().unwrap_or_default().to_string_lossy();
