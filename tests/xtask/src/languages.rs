@@ -257,6 +257,9 @@ pub(crate) fn build(root: &Path, host: &Path, measured: bool) -> Result<(), Stri
     if let Some(job) = samples(root, host)? {
         jobs.push(job);
     }
+    if let Some(job) = toolchains(root, host, all)? {
+        jobs.push(job);
+    }
     // Most of them download, or compile on one processor.
     side_by_side::run(&root.join(FOLDER).join("output"), if measured { 1 } else { LANES }, jobs)
 }
@@ -301,6 +304,54 @@ fn samples<'a>(root: &'a Path, host: &'a Path) -> Result<Option<Job<'a>>, String
         Ok(())
     });
     Ok(Some(Job { name: "samples".to_owned(), run }))
+}
+
+/// Builds writers by toolchains that no template has, where they are asked for; what was built of the same files is
+/// fetched anyhow.
+fn toolchains<'a>(root: &'a Path, host: &'a Path, all: bool) -> Result<Option<Job<'a>>, String> {
+    let own = "tests/toolchains";
+    let made_of = made_of(root, &[own, "examples/cpp-writer/bindings", "wit/frozen/0.1.0"])?;
+    let stamp = root.join(FOLDER).join("toolchains.stamp");
+    if std::fs::read_to_string(&stamp).is_ok_and(|text| text == made_of) {
+        return Ok(None);
+    }
+    let kept = Kept::of("toolchains", &made_of);
+    let folder = root.join(FOLDER).join("toolchains");
+    let failed = |error| format!("{}: {error}", folder.display());
+    if folder.is_dir() {
+        std::fs::remove_dir_all(&folder).map_err(failed)?;
+    }
+    if kept.fetch(&folder)? {
+        std::fs::write(&stamp, made_of).map_err(failed)?;
+        return Ok(None);
+    }
+    if !all {
+        return Ok(None);
+    }
+    javascript::check_tools(NODE)?;
+    there("nim", "--version", "Nim 1.6 or later (on Debian: apt-get install nim)")?;
+    there("make", "--version", "make")?;
+    let run = Box::new(move |said: &File| {
+        let failed = |error| format!("{}: {error}", folder.display());
+        let work = root.join(FOLDER);
+        let mut make = Command::new("make");
+        for (name, place) in [
+            ("OUT", &folder),
+            ("VENV", &work.join("samples-venv")),
+            ("CARGO_OUT", &work.join("cargo")),
+            ("SIDENOTE", &host.to_path_buf()),
+        ] {
+            make.arg(format!("{name}={}", place.display()));
+        }
+        crate::run_into(said, make.current_dir(root.join(own)))?;
+        // What they were made in isn't wanted any more.
+        for part in ["nim", "assemblyscript", "bin"] {
+            std::fs::remove_dir_all(folder.join(part)).map_err(failed)?;
+        }
+        kept.keep(&folder);
+        std::fs::write(&stamp, &made_of).map_err(failed)
+    });
+    Ok(Some(Job { name: "toolchains".to_owned(), run }))
 }
 
 /// A plugin that is begun in a language.
