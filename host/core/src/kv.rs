@@ -163,3 +163,106 @@ impl PartialEq for CallKv {
             && self.written() == other.written()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ids::{ProductId, SessionId};
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Put(Scope, String, Option<Vec<u8>>),
+        Forget(Scope, String),
+    }
+
+    fn scope() -> impl Strategy<Value = Scope> {
+        prop_oneof![Just(Scope::Plugin), Just(Scope::Session)]
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let value = proptest::option::of(proptest::collection::vec(any::<u8>(), 0..4));
+        let put =
+            (scope(), "[ab]{1,2}", value).prop_map(|(of, key, value)| Step::Put(of, key, value));
+        let forget = (scope(), "[ab]{1,2}").prop_map(|(of, key)| Step::Forget(of, key));
+        proptest::collection::vec(prop_oneof![3 => put, 1 => forget], 0..24)
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_last_is_what_is_there(steps in steps()) {
+            let mut writes = Writes::default();
+            let mut model = BTreeMap::new();
+            for step in steps {
+                match step {
+                    Step::Put(of, key, value) => {
+                        writes.put(of, &key, value.clone());
+                        model.insert((of, key), value);
+                    }
+                    Step::Forget(of, key) => {
+                        writes.forget(of, &key);
+                        model.remove(&(of, key));
+                    }
+                }
+            }
+            for of in [Scope::Plugin, Scope::Session] {
+                for key in ["a", "b", "aa", "ab", "ba", "bb"] {
+                    let wanted = model.get(&(of, key.to_owned())).map(Option::as_deref);
+                    prop_assert_eq!(writes.get(of, key), wanted);
+                }
+                let wanted: Vec<_> = model.iter().filter(|((it, _), _)| *it == of).collect();
+                let wanted: Vec<_> = wanted.iter().map(|((_, key), value)| (&**key, value.as_deref())).collect();
+                let found: Vec<_> = writes.of(of).map(|(key, value)| (&**key, value)).collect();
+                prop_assert_eq!(writes.has_none_of(of), wanted.is_empty());
+                prop_assert_eq!(found, wanted);
+            }
+            prop_assert_eq!(writes.len(), model.len());
+            prop_assert_eq!(writes.is_empty(), model.is_empty());
+            let value = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, Vec::len);
+            let bytes: usize = model.iter().map(|((_, key), it)| key.len() + value(it)).sum();
+            prop_assert_eq!(writes.bytes(), bytes);
+        }
+    }
+
+    #[test]
+    fn a_timer_alone_is_something_written_until_it_is_forgotten() {
+        let mut writes = Writes::default();
+        writes.put_timer("later", None);
+        assert!(!writes.is_empty() && writes.len() == 0);
+        assert_eq!(writes.timers().map(|(name, _)| &**name).collect::<Vec<_>>(), ["later"]);
+        writes.forget_timer("later");
+        assert!(writes.is_empty());
+        assert_eq!(writes.timers().len(), 0);
+    }
+
+    #[test]
+    fn neither_keys_nor_values_are_shown() {
+        let mut writes = Writes::default();
+        writes.put(Scope::Session, "ada@example.com", Some(b"secret".to_vec()));
+        assert_eq!(format!("{writes:?}"), "Writes(1 keys, 0 timers)");
+        let kv = CallKv::stored(None);
+        kv.keep(writes);
+        assert_eq!(format!("{kv:?}"), "CallKv { is_stored: true, .. }");
+    }
+
+    #[test]
+    fn what_is_stored_is_shared_by_its_clones_and_what_isnt_is_dropped() {
+        let product = ProductId::new("acme").unwrap();
+        let session = SessionKey { product, session: SessionId::new("s1").unwrap() };
+        let mut writes = Writes::default();
+        writes.put(Scope::Plugin, "k", None);
+        let stored = CallKv::stored(Some(session.clone()));
+        let clone = stored.clone();
+        clone.keep(writes.clone());
+        assert_eq!((stored.session(), stored.is_stored()), (Some(&session), true));
+        assert_eq!(stored.written(), writes);
+        assert_eq!(stored, clone);
+
+        let read_only = CallKv::read_only(Some(session));
+        read_only.keep(writes);
+        assert!(!read_only.is_stored() && read_only.written().is_empty());
+        assert_ne!(stored, read_only);
+        assert_ne!(CallKv::stored(None), CallKv::read_only(None));
+    }
+}
