@@ -31,6 +31,8 @@ const SAMPLES: [&str; 2] = ["cpp-writer", "zig-writer"];
 /// Of `tests/toolchains`, by toolchains that no template has. Built with `SIDENOTE_LANGUAGES=all`, and left alone where they
 /// are up to date.
 const TOOLCHAINS: [&str; 6] = ["assemblyscript", "bare", "composed", "nim", "waki", "wstd"];
+/// Beside them, the engines of a writer in JavaScript that keeps values and sets timers.
+const KEEPERS: [&str; 2] = ["starlingmonkey", "quickjs"];
 
 /// Where what `cargo xtask test` built lies.
 fn built() -> PathBuf {
@@ -143,7 +145,7 @@ macro_rules! writers_that_pass {
             #[test]
             fn none_is_left_out() {
                 let mut tested = [$($name),*];
-                let mut known: Vec<_> = super::SAMPLES.into_iter().chain(super::TOOLCHAINS).collect();
+                let mut known: Vec<_> = super::SAMPLES.into_iter().chain(super::TOOLCHAINS).chain(super::KEEPERS).collect();
                 tested.sort_unstable();
                 known.sort_unstable();
                 assert_eq!(known, tested);
@@ -162,6 +164,8 @@ writers_that_pass! {
     // It keeps a handle of each request, so its instance is replaced now and then.
     rust_with_waki: "waki", 1;
     two_components_composed_by_wac: "composed", 0;
+    javascript_on_starlingmonkey_that_keeps_values_and_sets_timers: "starlingmonkey", 0;
+    javascript_on_quickjs_that_keeps_values_and_sets_timers: "quickjs", 0;
 }
 
 #[test]

@@ -36,6 +36,11 @@ export function misconfigured(message: string): Failure;
 export function fromStatus(response: { status: number; headers: [string, string][] }): Failure;
 /** What it means that there is no response: of what `send` of the interface threw. Anything else is thrown again. */
 export function fromError(thrown: unknown): Failure;
+/**
+ * What it means that `kv` or `timer` (`what`) refused, of what its functions throw: right where nothing was sent before.
+ * Anything else is thrown again.
+ */
+export function refusal(what: string, thrown: unknown): Failure;
 /** The pause that `Retry-After` asks for, in seconds or up to a date; undefined where it says nothing. */
 export function retryAfterMs(headers: [string, string][], now?: number): number | undefined;
 /** Whether it passes by itself: transient and rate-limited do. */

@@ -59,6 +59,24 @@ export function fromError(thrown) {
   return failure(KINDS[kind], `http-${kind}`, message, { sent });
 }
 
+/** What the host does about each reason why `kv` or `timer` refuses. */
+const REFUSALS = {
+  denied: 'auth',
+  unhandled: 'invalid',
+  'no-session': 'invalid',
+  'read-only': 'invalid',
+  invalid: 'invalid',
+  // The operator or time can mend these two.
+  full: 'transient',
+  unavailable: 'transient',
+};
+
+export function refusal(what, thrown) {
+  const { kind, message } = thrown.payload ?? thrown;
+  if (!(kind in REFUSALS)) throw thrown;
+  return failure(REFUSALS[kind], `${what}-${kind}`, message, { sent: 'not-sent' });
+}
+
 export function retryAfterMs(headers, now = Date.now()) {
   const value = headers.find(([name]) => name.toLowerCase() === 'retry-after')?.[1].trim();
   if (value === undefined) return undefined;

@@ -27,6 +27,14 @@ export interface Host {
   requests: Request[];
   /** What was logged: level, message, fields. */
   lines: [string, string, [string, string][]][];
+  /** What is under the keys of each scope. */
+  values: Record<'plugin' | 'session', Record<string, Uint8Array>>;
+  /** The timers that wait, by name. */
+  timers: Record<string, { atMs: number; payload: Uint8Array }>;
+  /** The moment that it is for timers, in milliseconds since the Unix epoch. */
+  now: number;
+  /** What every call of `kv` and `timer` throws. */
+  refused?: Thrown;
 }
 
 export const host: Host;

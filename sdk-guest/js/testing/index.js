@@ -6,7 +6,8 @@ import { createHmac } from 'node:crypto';
 export const host = {};
 
 export function reset(settings = {}) {
-  Object.assign(host, { config: {}, secrets: {}, answers: [], requests: [], lines: [] }, settings);
+  const kept = { values: { plugin: {}, session: {} }, timers: {}, now: Date.now(), refused: undefined };
+  Object.assign(host, { config: {}, secrets: {}, answers: [], requests: [], lines: [], ...kept }, settings);
 }
 
 reset();

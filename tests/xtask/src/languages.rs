@@ -310,7 +310,10 @@ fn samples<'a>(root: &'a Path, host: &'a Path) -> Result<Option<Job<'a>>, String
 /// fetched anyhow.
 fn toolchains<'a>(root: &'a Path, host: &'a Path, all: bool) -> Result<Option<Job<'a>>, String> {
     let own = "tests/toolchains";
-    let made_of = made_of(root, &[own, "examples/cpp-writer/bindings", "wit/frozen/0.1.0"])?;
+    let made_of = made_of(
+        root,
+        &[own, "examples/cpp-writer/bindings", "sdk-guest/js/src", "wit/frozen/0.1.0"],
+    )?;
     let stamp = root.join(FOLDER).join("toolchains.stamp");
     if std::fs::read_to_string(&stamp).is_ok_and(|text| text == made_of) {
         return Ok(None);
@@ -345,7 +348,7 @@ fn toolchains<'a>(root: &'a Path, host: &'a Path, all: bool) -> Result<Option<Jo
         }
         crate::run_into(said, make.current_dir(root.join(own)))?;
         // What they were made in isn't wanted any more.
-        for part in ["nim", "assemblyscript", "bin"] {
+        for part in ["nim", "assemblyscript", "javascript", "bin"] {
             std::fs::remove_dir_all(folder.join(part)).map_err(failed)?;
         }
         kept.keep(&folder);
