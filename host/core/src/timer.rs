@@ -27,6 +27,11 @@ pub struct SetTimer {
 pub struct TimersHeld(Arc<Mutex<HashMap<PluginName, u64>>>);
 
 impl TimersHeld {
+    /// A plugin has so many timers, and no other has any.
+    pub fn holding(plugin: &PluginName, timers: u64) -> Self {
+        Self(Arc::new(Mutex::new(HashMap::from([(plugin.clone(), timers)]))))
+    }
+
     /// How many timers of a plugin wait, those that are due left out.
     pub fn of(&self, plugin: &str) -> u64 {
         self.open().get(plugin).copied().unwrap_or_default()

@@ -103,6 +103,11 @@ impl Cache {
     pub fn pulled(&self) -> PathBuf {
         self.folder.join("pulled")
     }
+
+    /// Where the components of shadows are kept.
+    pub fn shadows(&self) -> PathBuf {
+        self.folder.join("shadows")
+    }
 }
 
 /// Within which bounds a plugin is compiled.

@@ -1,5 +1,9 @@
 //! One request of one plugin, through every gate.
 
+mod tape;
+
+pub(crate) use tape::{Asked, Exchange, Played, Player, Recorder, Tape};
+
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -26,9 +30,10 @@ const USER_AGENT: &str = concat!("sidenote/", env!("CARGO_PKG_VERSION"));
 
 /// The way to the network of one plugin.
 pub struct EgressClient {
-    network: Network,
-    grants: Grants,
-    secret_store: SecretStore,
+    /// `None`: nothing leaves, whatever is asked.
+    network: Option<Network>,
+    grants: Arc<Grants>,
+    secret_store: Arc<SecretStore>,
     bounds: Bounds,
     /// What was asked last: many plugins ask one address again and again, and reading it is a twentieth of
     /// what a call costs.
@@ -72,6 +77,7 @@ pub struct Outgoing {
 }
 
 /// The whole response, with the plugin's secrets taken out where they stand as they are.
+#[derive(Clone)]
 pub struct Incoming {
     /// The status.
     pub status: u16,
@@ -160,7 +166,20 @@ impl EgressClient {
         secret_store: SecretStore,
         bounds: Bounds,
     ) -> Self {
-        Self { network, grants, secret_store, bounds, last: Mutex::default() }
+        let (grants, secret_store) = (Arc::new(grants), Arc::new(secret_store));
+        Self { network: Some(network), grants, secret_store, bounds, last: Mutex::default() }
+    }
+
+    /// The same grants and secrets over no network: requests are judged as they would be, and answered from a recording
+    /// alone.
+    pub(crate) fn without_network(&self) -> Self {
+        Self {
+            network: None,
+            grants: self.grants.clone(),
+            secret_store: self.secret_store.clone(),
+            bounds: self.bounds,
+            last: Mutex::default(),
+        }
     }
 
     /// How large an exchange may be.
@@ -174,7 +193,7 @@ impl EgressClient {
     }
 
     /// Sends one request and waits for the whole response, or for as much of its body as is allowed. The
-    /// alarm is for its time, and may have been used before.
+    /// alarm is for its time, and may have been used before. What stands on the tape, or comes on it, is said in `tape`.
     ///
     /// # Errors
     /// [`SendError`]; its [`SendError::may_have_arrived`] says whether the request may have arrived.
@@ -182,20 +201,54 @@ impl EgressClient {
         &self,
         mut request: Outgoing,
         alarm: &mut Alarm,
+        tape: &Tape,
     ) -> Result<Incoming, SendError> {
+        match (&self.network, tape) {
+            (Some(network), Tape::None) => self.exchange(network, request, alarm).await,
+            (Some(network), Tape::Record(recorder)) => {
+                let place = recorder.asks(&request);
+                let outcome = self.exchange(network, request, alarm).await;
+                recorder.answered(place, &outcome);
+                outcome
+            }
+            (Some(_) | None, Tape::Play(player)) => {
+                let (asked, timeout) = (Asked::of(&request), request.timeout);
+                let judged = self.judge(&mut request).map(|address| address.origin.clone());
+                player.answer(asked, judged, timeout)
+            }
+            (None, Tape::None | Tape::Record(_)) => {
+                let origin = self.judge(&mut request)?.origin.clone();
+                let cause = "nothing of a shadow is sent".to_owned();
+                Err(SendError::Connect { origin, cause })
+            }
+        }
+    }
+
+    /// Where a request goes, if it may; what is the host's is put in.
+    fn judge(&self, request: &mut Outgoing) -> Result<Arc<Address>, SendError> {
         let address = self.address(&request.url)?;
+        self.grants.admit(&address.origin)?;
+        self.prepare(request, &address.origin)?;
+        Ok(address)
+    }
+
+    async fn exchange(
+        &self,
+        network: &Network,
+        mut request: Outgoing,
+        alarm: &mut Alarm,
+    ) -> Result<Incoming, SendError> {
+        let address = self.judge(&mut request)?;
         let origin = &address.origin;
-        self.grants.admit(origin)?;
-        self.prepare(&mut request, origin)?;
 
         let mut prepared = http::Request::new(Full::new(request.body));
         *prepared.method_mut() = request.method;
         *prepared.uri_mut() = address.uri.clone();
         *prepared.headers_mut() = request.headers;
         // A fake is on this machine.
-        let allow_private = self.network.lead(origin, &mut prepared) || self.grants.allow_private();
+        let allow_private = network.lead(origin, &mut prepared) || self.grants.allow_private();
         let exchange = async {
-            let response = self.network.client(allow_private).request(prepared).await;
+            let response = network.client(allow_private).request(prepared).await;
             self.receive(response.map_err(|error| self.broken(origin, error))?, origin).await
         };
         let deadline = Instant::now() + request.timeout;

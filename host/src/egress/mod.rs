@@ -9,6 +9,9 @@
 //! (`forms`, `traces`) before the plugin sees it; so how an answer is packed, and how much of it is
 //! asked for, is the host's to say.
 //!
+//! A shadow of a plugin has a client without a network: its requests are judged in the same way, and answered from what was
+//! recorded of the live call.
+//!
 //! Redirects are not followed and no proxy is used: either would reach a host that nobody granted.
 
 mod alarm;
@@ -23,6 +26,7 @@ mod traces;
 
 pub(crate) use alarm::Alarm;
 pub use asked::{Asked, Pattern, Patterns};
+pub(crate) use client::{Asked as AskedRequest, Exchange, Played, Player, Recorder, Tape};
 pub use client::{EgressClient, Incoming, Outgoing, SendError};
 pub use grant::{BadGrant, Denial, Grants, Origins};
 pub use network::{Detour, Network, NetworkError};

@@ -272,7 +272,7 @@ mod tests {
 
     use super::*;
     use crate::egress::alarm::Alarm;
-    use crate::egress::client::{Bounds, Incoming, Outgoing};
+    use crate::egress::client::{Bounds, Incoming, Outgoing, Tape};
     use crate::egress::{Denial, EgressClient, Grants, SecretStore, SendError};
 
     /// Public by its kind, and given to nobody: the packets end at the first router.
@@ -348,7 +348,7 @@ mod tests {
                 secrets_in_body: false,
                 timeout: Duration::from_millis(500),
             };
-            client.send(request, &mut Alarm::default()).await
+            client.send(request, &mut Alarm::default(), &Tape::None).await
         }
 
         /// Each listener's queue is in order: once one's own connect is counted, all before it are.
@@ -523,7 +523,7 @@ mod tests {
             let (method, url) = (Method::GET, url.to_owned());
             let secrets_in_body = false;
             let request = Outgoing { method, url, headers, body, secrets_in_body, timeout };
-            client.send(request, &mut Alarm::default()).await
+            client.send(request, &mut Alarm::default(), &Tape::None).await
         };
         for (url, token) in [
             ("https://b.example:8443/", "x"),

@@ -246,6 +246,7 @@ impl Host {
         store.hold().await.map_err(StartError::Hold)?;
         let compiler = compiler.within(config.compile.clone());
         let registry = Registry::open_of(compiler, &config, &config.plugins)?;
+        registry.finish_promotions();
         let (traces, sending) = traced(&config, clock)?;
         let timers = TimersHeld::default();
         let registry = registry.with_traces(traces.clone()).with_store(store.clone());
@@ -342,6 +343,11 @@ impl Host {
         };
         let reloader = Reloader::new(source, config, parts, requests, record, clock);
         ingest.spawn(reloader.run(stop.clone()));
+        let (shadowed, stopped) = (registry.clone(), stop.clone());
+        ingest.spawn(async move {
+            stopped.run_until_cancelled(shadowed.resume_shadows()).await;
+            Ok(())
+        });
         let (loading, stopped) = (registry.clone(), stop.clone());
         ingest.spawn(async move {
             if stopped.run_until_cancelled(loading.loaded()).await.is_some() {

@@ -13,6 +13,7 @@ use super::ground::Ground;
 use super::instance::{self, State};
 use super::kv::KvOfCall;
 use super::trap;
+use crate::egress::Tape;
 
 /// The imports that every plugin is linked to.
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
@@ -56,7 +57,7 @@ pub(super) async fn admit(
     }
     let deadline = Instant::now() + ground.limits.call_timeout;
     let mut store = admitted.store(ground);
-    instance::begin_call(&mut store, deadline, None, KvOfCall::none());
+    instance::begin_call(&mut store, deadline, None, KvOfCall::none(), Tape::None);
     let instance =
         match tokio::time::timeout_at(deadline, admitted.pre.instantiate_async(&mut store)).await {
             Ok(Ok(instance)) => instance,

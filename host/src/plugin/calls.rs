@@ -11,11 +11,12 @@ use super::admit::Live;
 use super::bindings::v0_1::sidenote::plugin::types as wit;
 use super::convert;
 use super::counters::{answer_outcome, stopped_outcome};
-use super::exports::Interface;
+use super::exports::{Interface, call};
 use super::help::{Offer, QuickReply, TriggerContext};
-use super::kv::KvOfCall;
-use super::pool::{Pool, Queue, Stopped};
+use super::pool::{Around, Pool, Queue, Stopped};
 use super::registry::{NoPool, Registry};
+use super::shadow::input::{Input, Says, good, of_offer, of_result, of_webhook};
+use super::shadow::meter::metered;
 use super::webhook::{ReceiveError, Received, WebhookEvent, WebhookRequest};
 use crate::ids::{ConversationId, PluginName};
 use crate::kv::{CallKv, Writes};
@@ -29,7 +30,7 @@ use crate::outbox::note::{
 use crate::outbox::sink_delivery::{Content, Roles, SinkDelivery};
 use crate::post::Post;
 use crate::session::payload::{ActionsPayload, SummaryPayload};
-use crate::traces::{Span, TraceContext};
+use crate::traces::Span;
 
 /// What a plugin that was too busy asks for.
 const BUSY_PAUSE: Duration = Duration::from_millis(250);
@@ -41,25 +42,12 @@ fn quick_reply(option: &OfferOption) -> QuickReply {
     QuickReply { id: option.id.clone(), label: option.label.clone() }
 }
 
-/// Calls an export of an instance, which is known to have it.
-macro_rules! call {
-    ($live:ident.$interface:ident.$function:ident($($argument:expr),*)) => {
-        $live
-            .exports
-            .$interface
-            .as_ref()
-            .expect("an instance has the exports of its component, which were asked for before")
-            .$function(&mut $live.store, $($argument),*)
-            .await
-    };
-}
-pub(super) use call;
-
 #[async_trait::async_trait]
 impl Post for Registry {
     async fn post_note(&self, call: Call, note: &Note) -> Result<Posted, PostError> {
         let plugin = &*note.plugin;
-        let posted = self.ask(plugin, Interface::Writer, call, async |live, call| {
+        let given = |call| Input::Note(call, Box::new(note.clone()));
+        let posted = self.ask(plugin, Interface::Writer, call, given, async |live, call| {
             let list = note.actions.list();
             let actions = convert::actions(&list);
             call!(live.writer.call_post_note(call, convert::note(note, &actions)))
@@ -73,7 +61,8 @@ impl Post for Registry {
             return Ok(Found::Unsupported);
         }
         let (conversation, key) = (note.conversation.as_str(), &*note.idempotency_key);
-        let found = self.ask(plugin, Interface::Finder, call, async |live, call| {
+        let given = |call| Input::Find(call, note.conversation.clone(), key.to_owned());
+        let found = self.ask(plugin, Interface::Finder, call, given, async |live, call| {
             call!(live.finder.call_find_note(call, conversation, key))
         });
         Ok(kept(plugin, convert::found(found.await?)))
@@ -89,8 +78,9 @@ impl Post for Registry {
         if !self.exports(plugin, Interface::Redactor)? {
             return Ok(Redaction::Unsupported);
         }
+        let given = |call| Input::Redact(call, conversation.clone(), note_id.to_owned());
         let (conversation, note_id) = (conversation.as_str(), note_id.to_owned());
-        let redaction = self.ask(plugin, Interface::Redactor, call, async |live, call| {
+        let redaction = self.ask(plugin, Interface::Redactor, call, given, async |live, call| {
             call!(live.redactor.call_redact_note(call, conversation, &note_id))
         });
         redaction.await.map(convert::redaction)
@@ -109,7 +99,8 @@ impl Post for Registry {
             let message = "the plugin doesn't export `on-timer` any more".to_owned();
             return Err(PostError::Failed(never_sent(FailureKind::Invalid, "on-timer", message)));
         }
-        let woken = self.ask(plugin, Interface::OnTimer, call, async |live, call| {
+        let given = |call| Input::Wake(call, Box::new(timer.clone()));
+        let woken = self.ask(plugin, Interface::OnTimer, call, given, async |live, call| {
             call!(live.on_timer.call_wake(call, convert::timer(timer)))
         });
         woken.await
@@ -168,8 +159,9 @@ impl Registry {
         offer: &Offer,
     ) -> Result<Posted, PostError> {
         let quick_replies = convert::quick_replies(&offer.quick_replies);
+        let given = |call| Input::Offer(call, conversation.clone(), offer.clone());
         let (conversation, offer) = (conversation.as_str(), convert::offer(offer, &quick_replies));
-        let posted = self.ask(plugin, Interface::Messenger, call, async |live, call| {
+        let posted = self.ask(plugin, Interface::Messenger, call, given, async |live, call| {
             call!(live.messenger.call_offer(call, conversation, offer))
         });
         Ok(kept(plugin, convert::posted(posted.await?)))
@@ -186,8 +178,9 @@ impl Registry {
         conversation: &ConversationId,
         text: &str,
     ) -> Result<Posted, PostError> {
+        let given = |call| Input::Reply(call, conversation.clone(), text.to_owned());
         let conversation = conversation.as_str();
-        let posted = self.ask(plugin, Interface::Messenger, call, async |live, call| {
+        let posted = self.ask(plugin, Interface::Messenger, call, given, async |live, call| {
             call!(live.messenger.call_reply(call, conversation, text))
         });
         Ok(kept(plugin, convert::posted(posted.await?)))
@@ -203,9 +196,10 @@ impl Registry {
         call: Call,
         batch: &ActionsPayload,
     ) -> Result<(), PostError> {
+        let given = |call| Input::Actions(call, Box::new(batch.clone()));
         let actions = convert::actions(&batch.actions);
         let batch = convert::batch(batch, &actions).ok_or_else(no_session)?;
-        let written = self.ask(plugin, Interface::Sink, call, async |live, call| {
+        let written = self.ask(plugin, Interface::Sink, call, given, async |live, call| {
             call!(live.sink.call_write_actions(call, batch))
         });
         written.await
@@ -221,8 +215,9 @@ impl Registry {
         call: Call,
         summary: &SummaryPayload,
     ) -> Result<(), PostError> {
+        let given = |call| Input::Summary(call, Box::new(summary.clone()));
         let summary = convert::summary(summary).ok_or_else(no_session)?;
-        let written = self.ask(plugin, Interface::Sink, call, async |live, call| {
+        let written = self.ask(plugin, Interface::Sink, call, given, async |live, call| {
             call!(live.sink.call_write_summary(call, summary))
         });
         written.await
@@ -240,13 +235,23 @@ impl Registry {
     ) -> Result<Option<Offer>, PostError> {
         let pool = self.callable(plugin, Interface::Trigger)?;
         let whole = timeout.min(pool.call_timeout());
-        let kv = self.kv(&CallKv::read_only(Some(context.key.clone())));
+        let kv = CallKv::read_only(Some(context.key.clone()));
+        let (around, watch) = self.around(&pool, &kv, None);
+        let given = || Input::Evaluate(Box::new(context.clone()));
         let actions = convert::actions(&context.actions);
         let context = convert::context(context, &actions);
-        let evaluate = async |live: &mut Live, _| call!(live.trigger.call_evaluate(context));
+        let evaluate = async |live: &mut Live, left| {
+            if let Some(watch) = &watch {
+                watch.begins(left, self.clock().now());
+            }
+            call!(live.trigger.call_evaluate(context))
+        };
         let queue = (Queue::Posts, Interface::Trigger);
-        let evaluated = run(&pool, queue, whole, (None, kv), evaluate, |_| "answered");
-        let offer = evaluated.await.map_err(post_error)?;
+        let evaluated = run(&pool, queue, whole, around, evaluate, |_| "answered").await;
+        if let Some(watch) = watch {
+            watch.ends(given, evaluated.as_ref().map(of_offer), Writes::default());
+        }
+        let offer = evaluated.map_err(post_error)?;
         offer.map(convert::given_offer).transpose().map_err(|odd| {
             pool.counters().failures.fetch_add(1, Relaxed);
             PostError::Failed(never_sent(FailureKind::Invalid, "answer", odd.to_owned()))
@@ -285,25 +290,28 @@ impl Registry {
         request: WebhookRequest,
     ) -> Result<Received, ReceiveError> {
         let pool = self.webhook_reader(plugin)?;
+        let (around, watch) = self.around(&pool, &CallKv::read_only(None), None);
+        let given = || Input::Webhook(request.clone());
         let headers = convert::headers(&request.headers);
         let request = convert::request(&request, &headers);
         let whole = pool.call_timeout();
-        let receive = async |live: &mut Live, _| {
+        let receive = async |live: &mut Live, left| {
+            if let Some(watch) = &watch {
+                watch.begins(left, self.clock().now());
+            }
             let received = call!(live.webhook.call_receive(request))?;
             Ok((received, std::mem::take(&mut live.store.data_mut().verified)))
         };
-        let kv = self.kv(&CallKv::read_only(None));
-        let received = run(
-            &pool,
-            (Queue::Webhooks, Interface::Webhook),
-            whole,
-            (None, kv),
-            receive,
-            |(received, _)| {
-                if received.is_ok() { "answered" } else { "rejected" }
-            },
-        );
-        let (received, verified) = received.await.map_err(|stopped| match stopped {
+        let queue = (Queue::Webhooks, Interface::Webhook);
+        let received = run(&pool, queue, whole, around, receive, |(received, _)| {
+            if received.is_ok() { "answered" } else { "rejected" }
+        });
+        let received = received.await;
+        if let Some(watch) = watch {
+            let ended = received.as_ref().map(|(received, _)| of_webhook(received));
+            watch.ends(given, ended, Writes::default());
+        }
+        let (received, verified) = received.map_err(|stopped| match stopped {
             Stopped::Busy { .. } | Stopped::Start { .. } => ReceiveError::Unavailable,
             Stopped::Crashed { crash, message } => {
                 ReceiveError::Crashed { code: crash.code().to_owned(), message }
@@ -351,26 +359,36 @@ impl Registry {
     }
 
     /// Calls an export that takes a `call` and answers a result: leases an instance, calls it within
-    /// the time of the call and of the plugin, counts and reads its failure.
-    pub(super) async fn ask<R>(
+    /// the time of the call and of the plugin, counts and reads its failure. What it was `given` is asked for where a
+    /// shadow is to be given the same.
+    pub(super) async fn ask<R: Says>(
         &self,
         plugin: &str,
         interface: Interface,
         call: Call,
+        given: impl FnOnce(Call) -> Input,
         export: impl AsyncFnOnce(&mut Live, wit::Call<'_>) -> wasmtime::Result<Result<R, wit::Failure>>,
     ) -> Result<R, PostError> {
         let pool = self.callable(plugin, interface)?;
         let whole = call.timeout.min(pool.call_timeout());
-        let place = self.traces().place(&call.traceparent);
-        let (kv, at) = (self.kv(&call.kv), (Queue::Posts, interface));
+        let (around, watch) = self.around(&pool, &call.kv, self.traces().place(&call.traceparent));
+        let at = (Queue::Posts, interface);
         let mut written = Writes::default();
         let export = async |live: &mut Live, left| {
-            let call = convert::call(&call, left, self.clock().now());
+            let now = self.clock().now();
+            if let Some(watch) = &watch {
+                watch.begins(left, now);
+            }
+            let call = convert::call(&call, left, now);
             let answer = export(live, call).await?;
             written = live.store.data_mut().kv.take_written();
             Ok(answer)
         };
-        let answer = run(&pool, at, whole, (place, kv), export, answer_outcome).await;
+        let answer = run(&pool, at, whole, around, export, answer_outcome).await;
+        if let Some(watch) = watch {
+            let ended = answer.as_ref().map(|answer| of_result(answer, good(interface)));
+            watch.ends(|| given(call.clone()), ended, written.clone());
+        }
         let answer = answer.map_err(post_error)?;
         // A call that is made again writes again.
         if answer.as_ref().err().is_none_or(convert::is_final) {
@@ -414,14 +432,14 @@ pub(super) async fn run<R>(
     pool: &Pool,
     (queue, interface): (Queue, Interface),
     whole: Duration,
-    (place, kv): (Option<TraceContext>, KvOfCall),
+    around: Around,
     export: impl AsyncFnOnce(&mut Live, Duration) -> wasmtime::Result<R>,
     outcome: impl FnOnce(&R) -> &'static str,
 ) -> Result<R, Stopped> {
     let began = Instant::now();
-    let span = place.as_ref().and_then(|place| place.begin("call"));
-    let place = span.as_ref().map(Span::context).cloned().or(place);
-    let ended = call_instance(pool, queue, whole, (place, kv), export).await;
+    let span = around.place.as_ref().and_then(|place| place.begin("call"));
+    let place = span.as_ref().map(Span::context).cloned().or(around.place);
+    let ended = call_instance(pool, queue, whole, Around { place, ..around }, export).await;
     let outcome = ended.as_ref().map_or_else(stopped_outcome, outcome);
     pool.counters().ended(interface, outcome, began.elapsed());
     if let Some(mut span) = span {
@@ -437,15 +455,20 @@ async fn call_instance<R>(
     pool: &Pool,
     queue: Queue,
     whole: Duration,
-    (place, kv): (Option<TraceContext>, KvOfCall),
+    around: Around,
     export: impl AsyncFnOnce(&mut Live, Duration) -> wasmtime::Result<R>,
 ) -> Result<R, Stopped> {
-    let log = pool.span(place.as_ref());
-    let mut lease = pool.lease(queue, whole, place, kv).await?;
+    let log = pool.span(around.place.as_ref());
+    let watch = around.watch.clone();
+    let mut lease = pool.lease(queue, whole, around).await?;
     let deadline = lease.deadline;
     let left = deadline.saturating_duration_since(Instant::now());
     let called = export(&mut lease.warm.live, left).instrument(log.clone());
+    let called = metered(watch.as_deref().map(|watch| &watch.meter), called);
     let outcome = lease.warm.alarm.until(deadline, called).await;
+    if let Some(watch) = watch {
+        watch.returns(lease.warm.live.store.data().memory.bytes());
+    }
     // What the guest left without a line break is logged now.
     log.in_scope(|| lease.settle(outcome))
 }

@@ -57,6 +57,20 @@ macro_rules! exports {
 
 interfaces!(exports);
 
+/// Calls an export of an instance, which is known to have it.
+macro_rules! call {
+    ($live:ident.$interface:ident.$function:ident($($argument:expr),*)) => {
+        $live
+            .exports
+            .$interface
+            .as_ref()
+            .expect("an instance has the exports of its component, which were asked for before")
+            .$function(&mut $live.store, $($argument),*)
+            .await
+    };
+}
+pub(super) use call;
+
 /// An exported interface that isn't what its name says.
 pub(super) struct Misfit {
     /// Which one.

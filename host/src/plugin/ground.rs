@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::counters::Counters;
 use super::cpu_permits::CpuPermits;
 use super::lines::Lines;
+use super::manifest::Mismatch;
 use super::samples::Samples;
+use super::shadow::moment::Moment;
 use super::stdout::Stdout;
 use crate::config::PluginLimits;
 use crate::egress::EgressClient;
@@ -32,4 +34,30 @@ pub(super) struct Ground {
     pub(super) samples: Option<Samples>,
     /// What it wrote lately.
     pub(super) lines: Arc<Lines>,
+    /// What it asks for and isn't granted.
+    pub(super) unmet: Vec<Mismatch>,
+    /// The clock of a shadow, which reaches nobody; `None` of what runs.
+    pub(super) moment: Option<Moment>,
+}
+
+impl Ground {
+    /// The same for a shadow: what it asks for leads nowhere, and what it does is counted by nobody.
+    pub(super) fn shadowed(&self, moment: Moment) -> Self {
+        Self {
+            name: self.name.clone(),
+            config: self.config.clone(),
+            limits: self.limits.clone(),
+            egress: self.egress.without_network(),
+            kv: self.kv,
+            timer: self.timer,
+            wakes: self.wakes,
+            stdout: None,
+            permits: Arc::new(CpuPermits::new()),
+            counters: Arc::default(),
+            samples: None,
+            lines: Arc::default(),
+            unmet: self.unmet.clone(),
+            moment: Some(moment),
+        }
+    }
 }

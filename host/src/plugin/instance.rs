@@ -16,8 +16,9 @@ use super::handles::Handles;
 use super::kv::KvOfCall;
 use super::memory::MemoryBound;
 use super::outbound::{Capacity, Outbound};
+use super::shadow::meter::thread_time;
 use super::verified::Verified;
-use crate::egress::Alarm;
+use crate::egress::{Alarm, Tape};
 use crate::traces::TraceContext;
 
 const MAX_RANDOM_BYTES: u64 = 1 << 20;
@@ -46,12 +47,19 @@ pub(super) struct Cpu {
     budget: u32,
     /// The next tick passed while the guest waited for the host.
     forgiven: bool,
+    /// What its thread had computed when the call began, where that counts in the place of ticks.
+    since: Option<Duration>,
 }
 
 impl Cpu {
     fn with(budget: Duration) -> Self {
         let ticks = budget.as_nanos().div_ceil(TICK.as_nanos());
-        Self { ticks: 0, budget: u32::try_from(ticks).unwrap_or(u32::MAX), forgiven: false }
+        Self {
+            ticks: 0,
+            budget: u32::try_from(ticks).unwrap_or(u32::MAX),
+            forgiven: false,
+            since: None,
+        }
     }
 
     /// Called after a wait in the host, which took this long.
@@ -62,6 +70,10 @@ impl Cpu {
     fn tick(&mut self) -> Result<(), CpuUsedUp> {
         if !std::mem::take(&mut self.forgiven) {
             self.ticks += 1;
+        }
+        if let Some(since) = self.since {
+            let computed = thread_time().saturating_sub(since);
+            return if computed > TICK * self.budget { Err(CpuUsedUp) } else { Ok(()) };
         }
         if self.ticks > self.budget { Err(CpuUsedUp) } else { Ok(()) }
     }
@@ -89,6 +101,9 @@ pub(super) fn store(engine: &Engine, ground: &Arc<Ground>) -> Store<State> {
         Some(stdout) => wasi.stdout(stdout.of(&ground.name)),
         None => wasi.stdout(log.stdout()),
     };
+    if let Some(moment) = &ground.moment {
+        wasi.wall_clock(moment.clone());
+    }
     let wasi = wasi.build();
     let state = State {
         ground: ground.clone(),
@@ -97,6 +112,7 @@ pub(super) fn store(engine: &Engine, ground: &Arc<Ground>) -> Store<State> {
             log: log.clone(),
             deadline: Instant::now(),
             place: None,
+            tape: Tape::None,
             capacity: Capacity::new(limits.max_response_bytes),
         },
         log,
@@ -138,14 +154,18 @@ pub(super) fn begin_call(
     deadline: Instant,
     place: Option<TraceContext>,
     kv: KvOfCall,
+    tape: Tape,
 ) {
     store.set_epoch_deadline(1);
     let state = store.data_mut();
-    state.cpu = Cpu { ticks: 0, forgiven: false, ..state.cpu };
+    // A shadow may wait for its turn at a processor for long: what it computes itself counts.
+    let since = state.ground.moment.is_some().then(thread_time);
+    state.cpu = Cpu { ticks: 0, forgiven: false, since, ..state.cpu };
     state.verified = Verified::default();
     state.kv = kv;
     state.outbound.deadline = deadline;
     state.outbound.place = place;
+    state.outbound.tape = tape;
     state.log.begin();
 }
 

@@ -1,5 +1,6 @@
 //! From a file to a pool: the way that every version of every plugin goes.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use super::place::Place;
 use super::pool::{Pool, Shared};
 use super::pulled::Kept;
 use super::samples::Samples;
+use super::shadow::moment::Moment;
 use super::signed;
 use super::source::Source;
 use super::stdout::Stdout;
@@ -49,6 +51,8 @@ pub(super) struct Loader {
     cache: Option<Arc<Cache>>,
     /// What was pulled from registries.
     kept: Option<Kept>,
+    /// The components of shadows.
+    shadows: Option<PathBuf>,
     /// Whose signatures are trusted, and what registries are asked with.
     supply: Arc<Supply>,
     /// The engine's version and settings.
@@ -103,6 +107,7 @@ impl Loader {
         let engine = engine::start(&permits).map_err(engine_error)?;
         let linker = admit::linker(&engine).map_err(engine_error)?;
         let kept = cache.map(|config| Kept::at(config.pulled()));
+        let shadows = cache.map(CacheConfig::shadows);
         let cache = cache.and_then(|config| match Cache::open(config) {
             Ok(cache) => Some(Arc::new(cache)),
             Err(error) => {
@@ -121,6 +126,7 @@ impl Loader {
             network,
             cache,
             kept,
+            shadows,
             supply: Arc::default(),
             environment,
             compiler,
@@ -147,6 +153,11 @@ impl Loader {
     /// Where what is pulled is kept.
     pub(super) fn kept(&self) -> Option<&Kept> {
         self.kept.as_ref()
+    }
+
+    /// Where the components of shadows are kept.
+    pub(super) fn shadows(&self) -> Option<&Path> {
+        self.shadows.as_deref()
     }
 
     /// The same, which keeps samples of what plugins compute.
@@ -239,6 +250,7 @@ impl Loader {
         name: &PluginName,
         config: &PluginConfig,
         shared: Arc<Shared>,
+        shadow: Option<Moment>,
     ) -> Result<Pool, AdmitError> {
         let limits = &config.limits;
         let Effective { grants, secret_store, mismatches } =
@@ -260,7 +272,8 @@ impl Loader {
             headers: limits.max_header_bytes,
             response: limits.max_response_bytes,
         };
-        let ground = Arc::new(Ground {
+        let unmet = mismatches.into_iter().chain(imports).collect();
+        let ground = Ground {
             name: name.clone(),
             config: config.config.clone(),
             limits: limits.clone(),
@@ -275,6 +288,12 @@ impl Loader {
             counters: shared.counters().clone(),
             samples: self.samples.clone(),
             lines: shared.lines().clone(),
+            unmet,
+            moment: None,
+        };
+        let ground = Arc::new(match shadow {
+            Some(moment) => ground.shadowed(moment),
+            None => ground,
         });
         let manifest = compiled.manifest.as_deref();
         let version = (compiled.version, manifest.map(|manifest| &*manifest.version));

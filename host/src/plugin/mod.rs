@@ -54,6 +54,7 @@
 //! | [`help`], [`webhook`], `receiving` | offers, webhooks and what sources bring as the host sees them |
 //! | `source_calls` | the functions of sources |
 //! | `samples` | what a plugin that is tried out computes |
+//! | `shadow` | new versions that are given what live calls are given, and reach nobody |
 //! | `trial` | what plugins keep while they are tried out |
 //! | `trap`, `backtrace` | what a call that ended in a trap is told as, and where in the guest it was |
 //! | `supervise` | pure: holds back a plugin that does nothing but trap |
@@ -113,6 +114,7 @@ pub mod registry;
 mod reload;
 pub mod review;
 mod samples;
+mod shadow;
 mod signed;
 mod slot;
 mod source;
@@ -151,6 +153,10 @@ pub use review::{
     Finding, exports_redactor, exports_source, messenger, own_imports, review, roles,
 };
 pub use samples::{Sample, Samples};
+pub use shadow::{
+    Becomes, CostReport, Difference, ExportReport, OldAndNew, Promoted, Quantiles, SeenDifference,
+    SeenTrap, ShadowError, ShadowReport, ShadowState, ShadowTotals, What,
+};
 pub use signed::{beside as signature_file, by_one_of as signed_by, read as read_signature};
 pub(crate) use source::Stamp;
 pub use source::{MAX_COMPONENT_BYTES, read, sha256};

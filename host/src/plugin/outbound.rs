@@ -9,7 +9,7 @@ use url::Url;
 
 use super::ground::Ground;
 use super::guest_log::GuestLog;
-use crate::egress::{Alarm, Incoming, Outgoing, SendError};
+use crate::egress::{Alarm, Incoming, Outgoing, SendError, Tape};
 use crate::traces::{Span, TraceContext};
 
 /// Requests of one instance whose bodies the host holds at a time.
@@ -27,6 +27,8 @@ pub(super) struct Outbound {
     pub(super) deadline: Instant,
     /// Where in a trace the call is.
     pub(super) place: Option<TraceContext>,
+    /// What its requests are recorded on, or answered from.
+    pub(super) tape: Tape,
     /// What `wasi:http` may hold of the host's memory for this instance.
     pub(super) capacity: Capacity,
 }
@@ -57,7 +59,7 @@ impl Outbound {
         if let Some(place) = span.as_ref().map(Span::context).or(self.place.as_ref()) {
             request.headers.insert("traceparent", place.header());
         }
-        let outcome = self.ground.egress.send(request, alarm).await;
+        let outcome = self.ground.egress.send(request, alarm, &self.tape).await;
         let word = self.ground.counters.requested(&outcome);
         if let Some(mut span) = span {
             if let Ok(answer) = &outcome {

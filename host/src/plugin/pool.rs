@@ -14,13 +14,14 @@ use super::ground::Ground;
 use super::instance;
 use super::kv::KvOfCall;
 use super::lines::Lines;
+use super::shadow::watch::Watch;
 use super::source;
 use super::state::InstanceState;
 pub(super) use super::stopped::Stopped;
 use super::supervise::{Condition, Supervisor};
 use super::trap::{self, Told};
 use crate::config::{Isolation, PluginLimits, Sha256};
-use crate::egress::Alarm;
+use crate::egress::{Alarm, Tape};
 use crate::once::{Claims, Limits};
 use crate::outbox::note::Crash;
 use crate::traces::TraceContext;
@@ -73,6 +74,16 @@ pub(super) enum Queue {
     Posts,
     /// Webhooks: a quarter as many beside them. Whoever sends one may be anyone.
     Webhooks,
+}
+
+/// What a call has beside what it is given.
+pub(super) struct Around {
+    /// Where in a trace it is.
+    pub(super) place: Option<TraceContext>,
+    /// What it may keep.
+    pub(super) kv: KvOfCall,
+    /// What watches it for a shadow.
+    pub(super) watch: Option<Arc<Watch>>,
 }
 
 /// An instance, how often it was called, and since when it is there.
@@ -245,6 +256,16 @@ impl Pool {
         drop(worn);
     }
 
+    /// What its instances share.
+    pub(super) fn ground(&self) -> &Arc<Ground> {
+        &self.ground
+    }
+
+    /// How long its instances live.
+    pub(super) fn isolation(&self) -> Isolation {
+        self.isolation
+    }
+
     /// What is exported.
     pub(super) fn admitted(&self) -> &Admitted {
         &self.admitted
@@ -276,8 +297,7 @@ impl Pool {
         &self,
         queue: Queue,
         whole: Duration,
-        place: Option<TraceContext>,
-        kv: KvOfCall,
+        around: Around,
     ) -> Result<Lease<'_>, Stopped> {
         self.counters().calls.fetch_add(1, Relaxed);
         let began = Instant::now();
@@ -304,14 +324,16 @@ impl Pool {
             None => self.start(by, deadline).await?,
         };
         warm.calls += 1;
-        instance::begin_call(&mut warm.live.store, deadline, place, kv);
+        let Around { place, kv, watch } = around;
+        let tape = watch.map_or(Tape::None, |watch| Tape::Record(watch.recorder.clone()));
+        instance::begin_call(&mut warm.live.store, deadline, place, kv, tape);
         Ok(Lease { pool: self, warm, by, deadline, _permit: permit })
     }
 
     async fn start(&self, by: By, deadline: Instant) -> Result<Warm, Stopped> {
         self.counters().starts.fetch_add(1, Relaxed);
         let mut store = self.admitted.store(&self.ground);
-        instance::begin_call(&mut store, deadline, None, KvOfCall::none());
+        instance::begin_call(&mut store, deadline, None, KvOfCall::none(), Tape::None);
         let failed = |message| {
             self.trapped(by);
             Stopped::Start { message }

@@ -15,7 +15,10 @@ use super::folder::{self, Look};
 use super::kv::{KvOfCall, TimersOfCall};
 use super::lines::Line;
 use super::loader::Loader;
-use super::pool::{Pool, Queue};
+use super::pool::{Around, Pool, Queue};
+use super::shadow::reads::Remembering;
+use super::shadow::shadows::Shadows;
+use super::shadow::watch::Watch;
 use super::slot::{Absent, Slot};
 use super::state::{InstanceState, PluginState, ReloadTotals};
 use super::supervise::Condition;
@@ -29,7 +32,7 @@ use crate::kv::CallKv;
 use crate::outbox::sink_delivery::Roles;
 use crate::store::Store;
 use crate::timer::TimersHeld;
-use crate::traces::{SpanTotals, Traces};
+use crate::traces::{SpanTotals, TraceContext, Traces};
 
 /// Every plugin, by the name that it is configured under.
 pub struct Registry {
@@ -53,6 +56,8 @@ pub struct Registry {
     store: Option<Arc<dyn Store>>,
     /// How many timers each plugin has.
     timers: TimersHeld,
+    /// New versions that are tried on live calls.
+    pub(super) shadows: Shadows,
 }
 
 /// Why a plugin can't be called.
@@ -125,6 +130,7 @@ impl Registry {
             traces: Traces::off(),
             store: None,
             timers: TimersHeld::default(),
+            shadows: Shadows::default(),
         })
     }
 
@@ -149,6 +155,11 @@ impl Registry {
         self
     }
 
+    /// Where plugins read what they keep.
+    pub(super) fn store(&self) -> Option<&Arc<dyn Store>> {
+        self.store.as_ref()
+    }
+
     /// How many timers of a plugin wait.
     pub fn timers_of(&self, plugin: &str) -> u64 {
         self.timers.of(plugin)
@@ -159,9 +170,26 @@ impl Registry {
         self.timers.all()
     }
 
+    /// What a call of a plugin has beside what it is given, and what watches it for a shadow where there is one.
+    pub(super) fn around(
+        &self,
+        pool: &Pool,
+        call: &CallKv,
+        place: Option<TraceContext>,
+    ) -> (Around, Option<Arc<Watch>>) {
+        let shadow = self.shadows.of(pool.name(), pool.version());
+        let watch = shadow.map(|it| Arc::new(it.watch(call, self.timers.of(pool.name()))));
+        let kv = self.kv(call, watch.as_deref());
+        (Around { place, kv, watch: watch.clone() }, watch)
+    }
+
     /// What a call may read and write of what its plugin keeps.
-    pub(super) fn kv(&self, call: &CallKv) -> KvOfCall {
+    fn kv(&self, call: &CallKv, watch: Option<&Watch>) -> KvOfCall {
         let Some(store) = self.store.clone() else { return KvOfCall::none() };
+        let store = match watch {
+            Some(watch) => Arc::new(Remembering { store, reads: watch.reads.clone() }),
+            None => store,
+        };
         let timers = TimersOfCall { clock: self.clock, held: self.timers.clone(), stored: None };
         KvOfCall::of(store, call, timers)
     }

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::admit::Live;
-use super::calls::{call, run};
+use super::calls::run;
 use super::convert;
+use super::exports::call;
 use super::interface::Interface;
 use super::pool::{Pool, Queue, Stopped};
 use super::receiving::{EventsPage, EventsReceived, PollSubject, SourceError, SourceRequest};
 use super::registry::{NoPool, Registry};
+use super::shadow::input::{Input, of_received};
 use crate::kv::{CallKv, Writes};
 use crate::outbox::note::{Call, PostError};
 
@@ -34,21 +36,30 @@ impl Registry {
         kv: &CallKv,
     ) -> Result<EventsReceived, SourceError> {
         let pool = self.source(plugin)?;
+        let (around, watch) = self.around(&pool, kv, None);
+        let given = || Input::Receive(request.clone());
         let headers = convert::headers(&request.headers);
         let request = convert::source_request(request, &headers);
         let whole = pool.call_timeout();
         let mut written = Writes::default();
-        let receive = async |live: &mut Live, _| {
+        let receive = async |live: &mut Live, left| {
+            if let Some(watch) = &watch {
+                watch.begins(left, self.clock().now());
+            }
             let received = call!(live.source.call_receive(request))?;
             written = live.store.data_mut().kv.take_written();
             Ok(received)
         };
         // Whoever sends may be anyone, as with webhooks.
         let queue = (Queue::Webhooks, Interface::Source);
-        let received = run(&pool, queue, whole, (None, self.kv(kv)), receive, |received| {
+        let received = run(&pool, queue, whole, around, receive, |received| {
             if received.is_ok() { "answered" } else { "rejected" }
         });
-        let received = received.await.map_err(source_error)?;
+        let received = received.await;
+        if let Some(watch) = watch {
+            watch.ends(given, received.as_ref().map(of_received), written.clone());
+        }
+        let received = received.map_err(source_error)?;
         let received = match received {
             Ok(received) => {
                 kv.keep(written);
@@ -74,8 +85,9 @@ impl Registry {
         about: Option<&PollSubject>,
         cursor: Option<&str>,
     ) -> Result<EventsPage, PollError> {
+        let given = |call| Input::Poll(call, about.cloned(), cursor.map(str::to_owned));
         let about = about.map(convert::subject);
-        let found = self.ask(plugin, Interface::Source, call, async |live, call| {
+        let found = self.ask(plugin, Interface::Source, call, given, async |live, call| {
             call!(live.source.call_poll(call, about, cursor))
         });
         let found = found.await.map_err(PollError::Call)?;

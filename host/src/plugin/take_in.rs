@@ -156,6 +156,7 @@ impl Registry {
                 slot.settle(outcome, &self.reloads);
             }
             self.progressed();
+            self.follow_shadows().await;
             if !wanted {
                 return;
             }
@@ -235,7 +236,7 @@ async fn admit(slot: &Slot, loader: &Loader, compiled: &Compiled) -> Outcome {
     if let Err(error) = compiled.check_settings(&slot.config) {
         return Outcome::Refused(error);
     }
-    match loader.pool(compiled, &slot.name, &slot.config, slot.shared.clone()).await {
+    match loader.pool(compiled, &slot.name, &slot.config, slot.shared.clone(), None).await {
         Ok(pool) => Outcome::Loaded(Box::new(pool)),
         Err(error) => Outcome::Refused(error),
     }

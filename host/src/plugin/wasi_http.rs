@@ -136,6 +136,8 @@ mod tests {
             stdout: None,
             permits: Arc::new(crate::plugin::cpu_permits::CpuPermits::new()),
             lines: Arc::default(),
+            unmet: Vec::new(),
+            moment: None,
             counters: Arc::default(),
             samples: None,
         };
@@ -144,6 +146,7 @@ mod tests {
             log: GuestLog::new("bot".into(), 1000, Arc::default()),
             deadline: Instant::now() + CALL,
             place: None,
+            tape: crate::egress::Tape::None,
             capacity: Capacity::new(100),
         }
     }
