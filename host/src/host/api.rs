@@ -47,7 +47,8 @@ use crate::operator_events::EventCounts;
 use crate::outbox::delivery_id::DeliveryId;
 use crate::outbox::trouble::{FaultKind, LastError};
 use crate::plugin::{
-    self, Health, ReceiveError, Registry, WebhookEvent, WebhookRequest, WebhookTurn,
+    self, Health, Promoted, ReceiveError, Registry, ShadowError, ShadowReport, WebhookEvent,
+    WebhookRequest, WebhookTurn,
 };
 use crate::see::See;
 use crate::session::turn::Meaning;
@@ -452,6 +453,38 @@ impl Backend for ApiBackend {
         let values = self.engine.on_behalf_of(by.clone()).clear_kv(plugin.clone()).await.ok()?;
         tracing::warn!(%plugin, by = by.words(), values, "plugins: a person removed what it kept");
         Some(values)
+    }
+
+    async fn start_shadow(
+        &self,
+        plugin: &str,
+        file: &str,
+        by: &Actor,
+    ) -> Result<ShadowReport, ShadowError> {
+        let started = self.registry.shadow(plugin, file).await;
+        let version = started.as_ref().ok().map(|report| report.version.clone());
+        let act = Act::ShadowStarted { plugin: plugin.into(), version };
+        record(&self.engine, by, act, shadow_outcome(started.as_ref().err())).await;
+        started
+    }
+
+    fn shadow(&self, plugin: &str) -> Option<ShadowReport> {
+        self.registry.shadow_report(plugin)
+    }
+
+    async fn promote_shadow(&self, plugin: &str, by: &Actor) -> Result<Promoted, ShadowError> {
+        let promoted = self.registry.promote_shadow(plugin).await;
+        let version = promoted.as_ref().ok().map(|promoted| promoted.version.clone());
+        let act = Act::ShadowPromoted { plugin: plugin.into(), version };
+        record(&self.engine, by, act, shadow_outcome(promoted.as_ref().err())).await;
+        promoted
+    }
+
+    async fn drop_shadow(&self, plugin: &str, by: &Actor) -> Result<(), ShadowError> {
+        let dropped = self.registry.drop_shadow(plugin).await;
+        let act = Act::ShadowDropped { plugin: plugin.into() };
+        record(&self.engine, by, act, shadow_outcome(dropped.as_ref().err())).await;
+        dropped
     }
 
     async fn plugin_timers(&self, want: &TimersWant) -> Result<TimerListing, StoreError> {
@@ -875,6 +908,13 @@ impl Backend for ApiBackend {
             reloads: self.registry.reloads(),
             cache: self.registry.cache(),
         }
+    }
+}
+
+fn shadow_outcome(error: Option<&ShadowError>) -> Outcome {
+    match error {
+        None => Outcome::Done { affected: None },
+        Some(error) => Outcome::refused(error.code()),
     }
 }
 

@@ -4,7 +4,7 @@ use super::api::ApiBackend;
 use crate::engine::{LaneKind, StoreState, Totals};
 use crate::http::{Backend, StreamState};
 use crate::metrics::{Scrape, names};
-use crate::plugin::{Health, PluginState, PluginTotals};
+use crate::plugin::{Health, PluginState, PluginTotals, ShadowTotals};
 use crate::sources::{REASONS, REQUESTS};
 use crate::stream::Status;
 
@@ -139,6 +139,9 @@ impl ApiBackend {
         for (name, totals) in registry.totals() {
             plugin_totals(&name, totals, scrape);
         }
+        for (name, totals) in registry.shadow_totals() {
+            shadow_totals(&name, &totals, scrape);
+        }
         scrape.times(&names::COMPILE_TIME, &[], registry.compile_times());
         let files = registry.reloads();
         scrape.count(&names::PLUGIN_FILES, &["seen"], files.seen);
@@ -229,6 +232,19 @@ fn plugin_totals(name: &str, totals: PluginTotals, scrape: &mut Scrape) {
         scrape.level(&names::PLUGIN_SLOTS_BUSY, &[name, queue], slots.busy as f64);
     }
     scrape.count(&names::PLUGIN_STARTS, &[name], totals.starts);
+}
+
+fn shadow_totals(name: &str, totals: &ShadowTotals, scrape: &mut Scrape) {
+    for (result, count) in
+        [("same", totals.same), ("different", totals.different), ("by_chance", totals.by_chance)]
+    {
+        scrape.count(&names::SHADOW_COMPARED, &[name, result], count);
+    }
+    for (reason, count) in &totals.not_compared {
+        scrape.count(&names::SHADOW_NOT_COMPARED, &[name, reason], *count);
+    }
+    scrape.count(&names::SHADOW_REFUSED, &[name], totals.refused_requests);
+    scrape.count(&names::SHADOW_TRAPS, &[name], totals.traps);
 }
 
 /// What the engine counts. Every field is named, so that none is forgotten.

@@ -39,7 +39,10 @@ use crate::offers::launch::LaunchEvent;
 use crate::outbox::account::Disabled;
 use crate::outbox::delivery_id::DeliveryId;
 use crate::outbox::trouble::LastError;
-use crate::plugin::{CacheTotals, Line, PluginState, ReloadTotals, WebhookRequest};
+use crate::plugin::{
+    CacheTotals, Line, PluginState, Promoted, ReloadTotals, ShadowError, ShadowReport,
+    WebhookRequest,
+};
 use crate::sources::{Refusal, Reply, Request as Sent};
 use crate::store::{BackupError, StoreError};
 use crate::stream::push::PushError;
@@ -108,6 +111,31 @@ pub trait Backend: Send + Sync + 'static {
     /// there were; `None` where nothing can be removed at the moment. By default there are none.
     async fn clear_plugin_kv(&self, _plugin: PluginName, _by: &Actor) -> Option<u64> {
         Some(0)
+    }
+
+    /// Starts a shadow of a plugin with a file of the plugins folder. By default there is no plugin.
+    async fn start_shadow(
+        &self,
+        _plugin: &str,
+        _file: &str,
+        _by: &Actor,
+    ) -> Result<ShadowReport, ShadowError> {
+        Err(ShadowError::Unknown)
+    }
+
+    /// How the shadow of a plugin is. By default there is none. Must not wait for anything.
+    fn shadow(&self, _plugin: &str) -> Option<ShadowReport> {
+        None
+    }
+
+    /// Has the shadow of a plugin take its place. By default there is none.
+    async fn promote_shadow(&self, _plugin: &str, _by: &Actor) -> Result<Promoted, ShadowError> {
+        Err(ShadowError::None)
+    }
+
+    /// Ends the shadow of a plugin. By default there is none.
+    async fn drop_shadow(&self, _plugin: &str, _by: &Actor) -> Result<(), ShadowError> {
+        Err(ShadowError::None)
     }
 
     /// Timers of a plugin that aren't due. By default there are none.

@@ -20,6 +20,7 @@ use crate::access::Caller;
 use crate::engine::kv::KvWant;
 use crate::engine::people::{MOST_REASON, PluginSwitch, SwitchError, SwitchTo};
 use crate::engine::timers::{TimerCursor, TimersWant};
+use crate::plugin::{Promoted, ShadowError};
 use crate::session::text::printable_line;
 
 /// When to ask again while the store takes nothing.
@@ -217,6 +218,104 @@ pub(super) async fn remove_timers(
     let removed = api.within_deadline(removed).await?;
     let removed = removed.ok_or_else(|| refused(SwitchError::Unavailable))?;
     Ok(json_answer(StatusCode::OK, &json!({"plugin": name, "removed": removed})))
+}
+
+/// How the shadow of a plugin is: what the new version does differently.
+pub(super) async fn shadow(
+    State(api): State<ApiState>,
+    Path(name): Path<String>,
+) -> Result<Response, Refused> {
+    let report = api.backend.shadow(&name);
+    let report = report.ok_or_else(|| shadow_refused(&name, &ShadowError::None))?;
+    Ok(json_answer(StatusCode::OK, &json!(report)))
+}
+
+/// Has a new version of a plugin given what live calls are given.
+pub(super) async fn start_shadow(
+    State(api): State<ApiState>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+    Json(ShadowFile { file }): Json<ShadowFile>,
+) -> Result<Response, Refused> {
+    let started = api.backend.start_shadow(&name, &file, &caller.actor);
+    let started = api.within_deadline(started).await?;
+    let report = started.map_err(|error| shadow_refused(&name, &error))?;
+    Ok(json_answer(StatusCode::OK, &json!(report)))
+}
+
+/// Has the shadow of a plugin take its place.
+pub(super) async fn promote_shadow(
+    State(api): State<ApiState>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+) -> Result<Response, Refused> {
+    // It goes on where nobody waits any more: a promotion is carried out whole.
+    let (backend, plugin, actor) = (api.backend.clone(), name.clone(), caller.actor.clone());
+    let promoting = tokio::spawn(async move { backend.promote_shadow(&plugin, &actor).await });
+    let promoted = api.within_deadline(promoting).await?;
+    let promoted = promoted.map_err(|_| shadow_refused(&name, &ShadowError::NotRunning))?;
+    let Promoted { before, version } = promoted.map_err(|error| shadow_refused(&name, &error))?;
+    let value = json!({"plugin": name, "before": before, "version": version});
+    Ok(json_answer(StatusCode::OK, &value))
+}
+
+/// Ends the shadow of a plugin.
+pub(super) async fn drop_shadow(
+    State(api): State<ApiState>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+) -> Result<Response, Refused> {
+    let dropped = api.within_deadline(api.backend.drop_shadow(&name, &caller.actor)).await?;
+    dropped.map_err(|error| shadow_refused(&name, &error))?;
+    Ok(json_answer(StatusCode::OK, &json!({"plugin": name, "dropped": true})))
+}
+
+/// The new version of a plugin.
+pub(super) struct ShadowFile {
+    file: String,
+}
+
+impl Wanted for ShadowFile {
+    const EXAMPLE: &'static str =
+        "send, for example, {\"file\": \"desk-2.wasm\"}, a file of the plugins folder";
+
+    fn names() -> Vec<&'static str> {
+        vec!["file"]
+    }
+
+    fn read(fields: &Fields) -> Result<Self, Refused> {
+        match fields.get("file") {
+            Some(Value::String(file)) if !file.is_empty() => Ok(Self { file: file.clone() }),
+            _ => Err(fields.unusable("invalid_body", "file must be a file's name".to_owned())),
+        }
+    }
+
+    fn within(self, caller: &Caller) -> Result<Self, Refused> {
+        match caller.products.limit() {
+            None => Ok(self),
+            Some(_) => Err(products::whole_host(&caller.products)),
+        }
+    }
+}
+
+fn shadow_refused(plugin: &str, error: &ShadowError) -> Refused {
+    let status = match error {
+        ShadowError::Unknown | ShadowError::None => StatusCode::NOT_FOUND,
+        ShadowError::NotRunning
+        | ShadowError::Exists
+        | ShadowError::Same
+        | ShadowError::NotComparing
+        | ShadowError::OfRegistry(_)
+        | ShadowError::Pinned { .. }
+        | ShadowError::Shared(_) => StatusCode::CONFLICT,
+        ShadowError::Component(_) | ShadowError::AsksMore(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        ShadowError::Nowhere | ShadowError::NotKept(_) | ShadowError::NotPlaced(_) => {
+            tracing::error!(plugin, "{error}");
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    };
+    let next = "GET /plugins lists the plugins, GET /plugins/{name}/shadow tells of a shadow";
+    Refused::new(status, error.code(), error.to_string(), next)
 }
 
 /// Has a plugin not called any more.

@@ -33,7 +33,7 @@ async fn document() -> Response {
 }
 
 /// Every address. The router, the list in a 404 and the tests of access are made of it.
-pub(super) fn table() -> [Route; 47] {
+pub(super) fn table() -> [Route; 51] {
     const GET: &[&str] = &["GET", "HEAD"];
     const POST: &[&str] = &["POST"];
     const ANY: &[&str] = &[];
@@ -70,6 +70,10 @@ pub(super) fn table() -> [Route; 47] {
             Needs(Operate, Host),
             plugins::remove_timers,
         ),
+        Route::new(SHADOW, GET, Needs(Read, Host), plugins::shadow),
+        Route::new(SHADOW, POST, Needs(Operate, Host), plugins::start_shadow),
+        Route::new(SHADOW, &["DELETE"], Needs(Operate, Host), plugins::drop_shadow),
+        Route::new("/plugins/{name}/promote", POST, Needs(Operate, Host), plugins::promote_shadow),
         Route::new("/metrics", GET, Needs(Read, Host), metrics::metrics),
         Route::new("/tap", &["GET"], Needs(Read, Filter("product")), tap::tap),
         Route::new("/tap/text", &["GET"], Needs(Text, Filter("product")), tap::text),
@@ -95,6 +99,7 @@ pub(super) fn table() -> [Route; 47] {
 }
 
 pub(super) const EVENTS: &str = "/sessions/{product_id}/{session_id}/events";
+pub(super) const SHADOW: &str = "/plugins/{name}/shadow";
 pub(super) const HELP: &str = "/sessions/{product_id}/{session_id}/help";
 pub(super) const TIMELINE: &str = "/sessions/{product_id}/{session_id}/timeline";
 pub(super) const DELIVERY: &str = "/deliveries/{product_id}/{session_id}/{number}";

@@ -177,6 +177,9 @@ static BREAKER_STATES: Label = one_of("state", &["closed", "open", "probing", "d
 static FILES: Label = one_of("event", &["seen", "read", "swapped", "refused", "gone"]);
 static CACHE: Label = one_of("event", &["used", "stored", "unsound", "removed"]);
 static LOGINS: Label = one_of("reason", &REFUSED_LOGINS);
+static SHADOW_CALLS: Label = one_of("result", &["same", "different", "by_chance"]);
+static SHADOW_LEFT_OUT: Label =
+    one_of("reason", &["queue_full", "too_large", "live_stopped", "shadow_paused"]);
 static RELOADS: Label = one_of("outcome", &["applied", "unchanged", "refused"]);
 static TOKENS: Label = one_of("direction", &["in", "out"]);
 
@@ -314,6 +317,10 @@ metrics! {
         PLUGIN_SWAPS: Counter "plugin_swaps" by [PLUGIN] = "Versions that were swapped in.";
         WEBHOOKS_REPEATED: Counter "plugin_webhooks_repeated" by [PLUGIN] = "Webhooks that were accepted before, and so had no effect.";
         COMPILE_TIME: Histogram "plugin_compile" in Seconds = "Duration of compiling plugins, refused ones included.";
+        SHADOW_COMPARED: Counter "plugin_shadow_calls" by [PLUGIN, SHADOW_CALLS] = "Live calls that the plugin's shadow was given, by what came of it. A restart, a reload and a new shadow begin at 0.";
+        SHADOW_NOT_COMPARED: Counter "plugin_shadow_calls_not_compared" by [PLUGIN, SHADOW_LEFT_OUT] = "Live calls that the plugin's shadow was not given.";
+        SHADOW_REFUSED: Counter "plugin_shadow_requests_refused" by [PLUGIN] = "Requests of the plugin's shadow without a recorded response. They were refused; nothing was sent.";
+        SHADOW_TRAPS: Counter "plugin_shadow_traps" by [PLUGIN] = "Calls in which the plugin's shadow trapped or exceeded a limit.";
         PLUGIN_FILES: Counter "plugin_files" by [FILES] = "Changes of plugin files, and their results.";
         PLUGIN_CACHE: Counter "plugin_cache" by [CACHE] = "Events of the cache of compiled plugins.";
         BREAKER_STATE: Gauge "breaker_state" by [PLUGIN, BREAKER_STATES] = "1 for the state of the breaker of the plugin's account, else 0.";

@@ -132,6 +132,25 @@ pub enum Act {
         /// Which.
         plugin: PluginName,
     },
+    /// Has a new version of a plugin given what live calls are given, without anything leaving.
+    ShadowStarted {
+        /// Which plugin.
+        plugin: PluginName,
+        /// The new version, by the first digits of its hash; `None` where it was refused before that was known.
+        version: Option<String>,
+    },
+    /// Has a version that was compared run.
+    ShadowPromoted {
+        /// Of which plugin.
+        plugin: PluginName,
+        /// The version that runs from there on; `None` where it was refused.
+        version: Option<String>,
+    },
+    /// Ends the comparison of a new version.
+    ShadowDropped {
+        /// Of which plugin.
+        plugin: PluginName,
+    },
     /// Has streams connect at once.
     StreamsRetry {
         /// Which; `None`: all.
@@ -158,6 +177,9 @@ impl Act {
             Self::PluginEnabled { .. } => "plugin_enabled",
             Self::KvCleared { .. } => "kv_cleared",
             Self::TimersRemoved { .. } => "timers_removed",
+            Self::ShadowStarted { .. } => "shadow_started",
+            Self::ShadowPromoted { .. } => "shadow_promoted",
+            Self::ShadowDropped { .. } => "shadow_dropped",
             Self::StreamsRetry { .. } => "streams_retry",
         }
     }

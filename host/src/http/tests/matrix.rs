@@ -99,6 +99,7 @@ fn request(route: &Route, method: &str) -> (String, String) {
             body = json!({"name": "k", "scopes": ["admin"], "all_products": true});
         }
         ("/plugins/{name}/disable", "POST") => body = json!({}),
+        ("/plugins/{name}/shadow", "POST") => body = json!({"file": "x.wasm"}),
         ("/sessions/{product_id}/{session_id}/help", "POST") => {
             body = json!({"change": "to_proactive"});
         }

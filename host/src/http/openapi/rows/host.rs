@@ -14,6 +14,7 @@ use crate::http::openapi::schema::{
 use crate::http::{PluginsReport, Reload, Reloads, keys, plugins, routes};
 use crate::keys::ListedKey;
 use crate::metrics::Format;
+use crate::plugin::ShadowReport;
 
 pub(super) fn rows(schemas: &mut Schemas) -> Vec<Row> {
     let ready = ready();
@@ -78,6 +79,47 @@ pub(super) fn rows(schemas: &mut Schemas) -> Vec<Row> {
                 "Removes the timers of a plugin that aren't due",
                 object(&[("plugin", text()), ("removed", count())]),
             ),
+        ),
+        (
+            "GET",
+            routes::SHADOW,
+            Operation::new(
+                "getPluginShadow",
+                "What a new version of a plugin does differently",
+                schemas.of::<ShadowReport>(),
+            )
+            .refuses(&[404]),
+        ),
+        (
+            "POST",
+            routes::SHADOW,
+            Operation::new(
+                "startPluginShadow",
+                "Gives a new version of a plugin what live calls are given; nothing of it leaves",
+                schemas.of::<ShadowReport>(),
+            )
+            .body::<plugins::ShadowFile>(&["file"], &[("file", text())])
+            .refuses(&[404, 409, 422, 500]),
+        ),
+        (
+            "DELETE",
+            routes::SHADOW,
+            Operation::new(
+                "dropPluginShadow",
+                "Ends the shadow of a plugin",
+                object(&[("plugin", text()), ("dropped", truth())]),
+            )
+            .refuses(&[404, 500]),
+        ),
+        (
+            "POST",
+            "/plugins/{name}/promote",
+            Operation::new(
+                "promotePluginShadow",
+                "Has the shadow of a plugin take its place",
+                object(&[("plugin", text()), ("before", text()), ("version", text())]),
+            )
+            .refuses(&[404, 409, 422, 500]),
         ),
         (
             "GET",
