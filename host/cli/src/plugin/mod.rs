@@ -7,6 +7,7 @@ mod list;
 mod logs;
 mod pull;
 mod remove;
+mod shadow;
 mod switch;
 mod timers;
 mod verify;
@@ -40,6 +41,12 @@ pub(crate) enum PluginCommand {
     Disable(switch::DisableArgs),
     /// Enable a plugin that was disabled, by a person or after days without a success
     Enable(switch::EnableArgs),
+    /// Give a new version of a plugin every live call without sending anything, or show what it does differently
+    Shadow(shadow::ShadowArgs),
+    /// Run the new version that a shadow was started with
+    Promote(shadow::PromoteArgs),
+    /// End a plugin's shadow; the plugin runs as before
+    Drop(shadow::DropArgs),
     /// Pull a component from a registry into a file
     Pull(pull::PullArgs),
     /// Verify the signature of a component, in a file or in a registry
@@ -60,6 +67,9 @@ pub(super) async fn plugin(command: PluginCommand) -> anyhow::Result<ExitCode> {
         PluginCommand::Remove(args) => remove::remove(args).await,
         PluginCommand::Disable(args) => switch::disable(args).await.map(|()| ExitCode::SUCCESS),
         PluginCommand::Enable(args) => switch::enable(args).await.map(|()| ExitCode::SUCCESS),
+        PluginCommand::Shadow(args) => shadow::shadow(args).await.map(|()| ExitCode::SUCCESS),
+        PluginCommand::Promote(args) => shadow::promote(args).await.map(|()| ExitCode::SUCCESS),
+        PluginCommand::Drop(args) => shadow::drop_it(args).await.map(|()| ExitCode::SUCCESS),
         PluginCommand::Pull(args) => pull::pull(&args).await.map(|()| ExitCode::SUCCESS),
         PluginCommand::Verify(args) => verify::verify(&args).await.map(|()| ExitCode::SUCCESS),
         PluginCommand::Authors(command) => authors::plugin(command).await,
