@@ -23,6 +23,7 @@ mod plugin_asks;
 mod plugin_kv;
 mod plugin_messages;
 mod plugin_new;
+mod plugin_shadow;
 mod plugin_timers;
 mod proxies;
 mod registries;

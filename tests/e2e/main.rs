@@ -40,6 +40,7 @@ mod replays;
 mod replies;
 mod restart;
 mod sdks;
+mod shadow;
 mod sinks;
 mod sources;
 mod specs;

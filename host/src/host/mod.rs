@@ -345,7 +345,7 @@ impl Host {
         ingest.spawn(reloader.run(stop.clone()));
         let (shadowed, stopped) = (registry.clone(), stop.clone());
         ingest.spawn(async move {
-            stopped.run_until_cancelled(shadowed.resume_shadows()).await;
+            shadowed.run_shadows(stopped).await;
             Ok(())
         });
         let (loading, stopped) = (registry.clone(), stop.clone());

@@ -6,7 +6,7 @@
 //! list here, never from a stream, a platform or a person.
 
 use crate::keys::REFUSED_LOGINS;
-use crate::plugin::{CALL_OUTCOMES, CALLED, REQUEST_OUTCOMES};
+use crate::plugin::{CALL_OUTCOMES, CALLED, NOT_COMPARED, REQUEST_OUTCOMES};
 use sidenote_core::offers::refusal::Refusal;
 
 /// What every name begins with.
@@ -178,8 +178,7 @@ static FILES: Label = one_of("event", &["seen", "read", "swapped", "refused", "g
 static CACHE: Label = one_of("event", &["used", "stored", "unsound", "removed"]);
 static LOGINS: Label = one_of("reason", &REFUSED_LOGINS);
 static SHADOW_CALLS: Label = one_of("result", &["same", "different", "by_chance"]);
-static SHADOW_LEFT_OUT: Label =
-    one_of("reason", &["queue_full", "too_large", "live_stopped", "shadow_paused"]);
+static SHADOW_LEFT_OUT: Label = one_of("reason", &NOT_COMPARED);
 static RELOADS: Label = one_of("outcome", &["applied", "unchanged", "refused"]);
 static TOKENS: Label = one_of("direction", &["in", "out"]);
 

@@ -467,7 +467,8 @@ async fn call_instance<R>(
     let called = metered(watch.as_deref().map(|watch| &watch.meter), called);
     let outcome = lease.warm.alarm.until(deadline, called).await;
     if let Some(watch) = watch {
-        watch.returns(lease.warm.live.store.data().memory.bytes());
+        let state = lease.warm.live.store.data();
+        watch.returns(state.memory.bytes(), state.moment.take());
     }
     // What the guest left without a line break is logged now.
     log.in_scope(|| lease.settle(outcome))

@@ -88,7 +88,7 @@ impl Prepared {
             }
         }
         registry.progressed();
-        tokio::spawn(async move { registry.follow_shadows().await });
+        registry.shadows.follow();
     }
 }
 

@@ -8,7 +8,6 @@ use super::cpu_permits::CpuPermits;
 use super::lines::Lines;
 use super::manifest::Mismatch;
 use super::samples::Samples;
-use super::shadow::moment::Moment;
 use super::stdout::Stdout;
 use crate::config::PluginLimits;
 use crate::egress::EgressClient;
@@ -36,13 +35,13 @@ pub(super) struct Ground {
     pub(super) lines: Arc<Lines>,
     /// What it asks for and isn't granted.
     pub(super) unmet: Vec<Mismatch>,
-    /// The clock of a shadow, which reaches nobody; `None` of what runs.
-    pub(super) moment: Option<Moment>,
+    /// Whether it is a shadow's, which reaches nobody.
+    pub(super) is_shadow: bool,
 }
 
 impl Ground {
     /// The same for a shadow: what it asks for leads nowhere, and what it does is counted by nobody.
-    pub(super) fn shadowed(&self, moment: Moment) -> Self {
+    pub(super) fn shadowed(&self) -> Self {
         Self {
             name: self.name.clone(),
             config: self.config.clone(),
@@ -57,7 +56,7 @@ impl Ground {
             samples: None,
             lines: Arc::default(),
             unmet: self.unmet.clone(),
-            moment: Some(moment),
+            is_shadow: true,
         }
     }
 }

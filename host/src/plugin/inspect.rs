@@ -122,7 +122,7 @@ async fn try_out(loader: &Loader, bytes: Vec<u8>) -> Result<(), AdmitError> {
     let compiled = loader.compile(Source::of(bytes)?, loader.turn().await).await?;
     let (name, config) = (PluginName::from("inspected"), PluginConfig::of("inspected.wasm"));
     let shared = Arc::new(Shared::new(1));
-    loader.pool(&compiled, &name, &config, shared, None).await.map(drop)
+    loader.pool(&compiled, &name, &config, shared, false).await.map(drop)
 }
 
 fn exports(component_info: &ComponentInfo<'_>) -> Exports {

@@ -17,6 +17,7 @@ use super::kv::KvOfCall;
 use super::memory::MemoryBound;
 use super::outbound::{Capacity, Outbound};
 use super::shadow::meter::thread_time;
+use super::shadow::moment::Moment;
 use super::verified::Verified;
 use crate::egress::{Alarm, Tape};
 use crate::traces::TraceContext;
@@ -36,6 +37,8 @@ pub(super) struct State {
     pub(super) verified: Verified,
     /// For the requests of our own `http`, of which there is one at a time.
     pub(super) alarm: Alarm,
+    /// The clock that the guest sees.
+    pub(super) moment: Moment,
     wasi: WasiCtx,
     wasi_http: WasiHttpCtx,
     handles: Handles,
@@ -101,9 +104,8 @@ pub(super) fn store(engine: &Engine, ground: &Arc<Ground>) -> Store<State> {
         Some(stdout) => wasi.stdout(stdout.of(&ground.name)),
         None => wasi.stdout(log.stdout()),
     };
-    if let Some(moment) = &ground.moment {
-        wasi.wall_clock(moment.clone());
-    }
+    let moment = Moment::default();
+    wasi.wall_clock(moment.clone());
     let wasi = wasi.build();
     let state = State {
         ground: ground.clone(),
@@ -121,6 +123,7 @@ pub(super) fn store(engine: &Engine, ground: &Arc<Ground>) -> Store<State> {
         kv: KvOfCall::none(),
         verified: Verified::default(),
         alarm: Alarm::default(),
+        moment,
         wasi,
         wasi_http,
         handles: Handles::new(limits),
@@ -159,12 +162,18 @@ pub(super) fn begin_call(
     store.set_epoch_deadline(1);
     let state = store.data_mut();
     // A shadow may wait for its turn at a processor for long: what it computes itself counts.
-    let since = state.ground.moment.is_some().then(thread_time);
+    let since = state.ground.is_shadow.then(thread_time);
     state.cpu = Cpu { ticks: 0, forgiven: false, since, ..state.cpu };
     state.verified = Verified::default();
     state.kv = kv;
     state.outbound.deadline = deadline;
     state.outbound.place = place;
+    match tape {
+        // Its clock was set before.
+        Tape::Play(_) => {}
+        Tape::Record(_) => state.moment.begin(true),
+        Tape::None => state.moment.begin(false),
+    }
     state.outbound.tape = tape;
     state.log.begin();
 }

@@ -26,7 +26,6 @@ use super::place::Place;
 use super::pool::{Pool, Shared};
 use super::pulled::Kept;
 use super::samples::Samples;
-use super::shadow::moment::Moment;
 use super::signed;
 use super::source::Source;
 use super::stdout::Stdout;
@@ -250,7 +249,7 @@ impl Loader {
         name: &PluginName,
         config: &PluginConfig,
         shared: Arc<Shared>,
-        shadow: Option<Moment>,
+        is_shadow: bool,
     ) -> Result<Pool, AdmitError> {
         let limits = &config.limits;
         let Effective { grants, secret_store, mismatches } =
@@ -289,12 +288,9 @@ impl Loader {
             samples: self.samples.clone(),
             lines: shared.lines().clone(),
             unmet,
-            moment: None,
+            is_shadow,
         };
-        let ground = Arc::new(match shadow {
-            Some(moment) => ground.shadowed(moment),
-            None => ground,
-        });
+        let ground = Arc::new(if is_shadow { ground.shadowed() } else { ground });
         let manifest = compiled.manifest.as_deref();
         let version = (compiled.version, manifest.map(|manifest| &*manifest.version));
         let (admitted, tried) = admit::admit(&self.linker, &compiled.component, &ground).await?;

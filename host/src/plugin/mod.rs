@@ -154,8 +154,8 @@ pub use review::{
 };
 pub use samples::{Sample, Samples};
 pub use shadow::{
-    Becomes, CostReport, Difference, ExportReport, OldAndNew, Promoted, Quantiles, SeenDifference,
-    SeenTrap, ShadowError, ShadowReport, ShadowState, ShadowTotals, What,
+    Becomes, CostReport, Difference, ExportReport, NOT_COMPARED, OldAndNew, Promoted, Quantiles,
+    SeenDifference, SeenTrap, ShadowError, ShadowReport, ShadowState, ShadowTotals, What,
 };
 pub use signed::{beside as signature_file, by_one_of as signed_by, read as read_signature};
 pub(crate) use source::Stamp;

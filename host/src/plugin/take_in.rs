@@ -156,7 +156,7 @@ impl Registry {
                 slot.settle(outcome, &self.reloads);
             }
             self.progressed();
-            self.follow_shadows().await;
+            self.shadows.follow();
             if !wanted {
                 return;
             }
@@ -236,7 +236,7 @@ async fn admit(slot: &Slot, loader: &Loader, compiled: &Compiled) -> Outcome {
     if let Err(error) = compiled.check_settings(&slot.config) {
         return Outcome::Refused(error);
     }
-    match loader.pool(compiled, &slot.name, &slot.config, slot.shared.clone(), None).await {
+    match loader.pool(compiled, &slot.name, &slot.config, slot.shared.clone(), false).await {
         Ok(pool) => Outcome::Loaded(Box::new(pool)),
         Err(error) => Outcome::Refused(error),
     }

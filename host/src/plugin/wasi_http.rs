@@ -137,7 +137,7 @@ mod tests {
             permits: Arc::new(crate::plugin::cpu_permits::CpuPermits::new()),
             lines: Arc::default(),
             unmet: Vec::new(),
-            moment: None,
+            is_shadow: false,
             counters: Arc::default(),
             samples: None,
         };

@@ -15,7 +15,7 @@
 //! | `input` | what a call is given, and how it ends |
 //! | `reads` | what a call read of the store |
 //! | `worker` | gives the new version what was recorded, on a thread of its own |
-//! | `moment` | the clock that the new version sees |
+//! | `moment` | the clock that a guest sees, and sees again |
 //! | `meter` | how long a call computes |
 //! | `difference` | pure: two versions held against each other |
 //! | `sums` | pure: what was found so far, and the report |
@@ -36,5 +36,6 @@ pub use difference::{Becomes, Difference, What};
 pub use orders::{Promoted, ShadowError};
 pub use shadows::{ShadowReport, ShadowState};
 pub use sums::{
-    CostReport, ExportReport, OldAndNew, Quantiles, SeenDifference, SeenTrap, ShadowTotals,
+    CostReport, ExportReport, NOT_COMPARED, OldAndNew, Quantiles, SeenDifference, SeenTrap,
+    ShadowTotals,
 };

@@ -1,30 +1,71 @@
-//! The wall clock of a shadow: it shows the time at which the live call was made, and goes on from there.
+//! The wall clock of an instance. What a live call reads of it is recorded, where the call is watched, and a shadow's call
+//! reads the same.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use wasmtime_wasi::HostWallClock;
 
 use crate::clock::{Clock, Timestamp};
 
-/// The clock of a shadow's instances. Cloning shares it.
-#[derive(Clone)]
-pub(in crate::plugin) struct Moment(Arc<Mutex<Clock>>);
+/// Readings of one call that are recorded.
+const MOST: usize = 256;
 
-impl Default for Moment {
-    fn default() -> Self {
-        Self(Arc::new(Mutex::new(Clock::system())))
-    }
+/// The clock of one instance. Cloning shares it.
+#[derive(Clone, Default)]
+pub(in crate::plugin) struct Moment(Arc<Mutex<Shows>>);
+
+#[derive(Default)]
+enum Shows {
+    /// The system's time.
+    #[default]
+    System,
+    /// The same, and remembers what it showed.
+    Remembered(Vec<Timestamp>),
+    /// What it showed before, and then what a clock shows that begins with the last of it.
+    Again { readings: Arc<[Timestamp]>, next: usize, then: Clock },
 }
 
 impl Moment {
-    /// Shows this time at this moment.
-    pub(super) fn set(&self, at: Timestamp) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Clock::starting_at(at);
+    /// From here on it shows the system's time, and remembers that where it is recorded.
+    pub(in crate::plugin) fn begin(&self, recorded: bool) {
+        *self.open() = if recorded { Shows::Remembered(Vec::new()) } else { Shows::System };
+    }
+
+    /// What it showed since.
+    pub(in crate::plugin) fn take(&self) -> Vec<Timestamp> {
+        match std::mem::take(&mut *self.open()) {
+            Shows::Remembered(readings) => readings,
+            Shows::System | Shows::Again { .. } => Vec::new(),
+        }
+    }
+
+    /// From here on it shows what it showed in a call that was made `at` this time.
+    pub(super) fn again(&self, readings: Arc<[Timestamp]>, at: Timestamp) {
+        let then = Clock::starting_at(readings.last().copied().unwrap_or(at));
+        *self.open() = Shows::Again { readings, next: 0, then };
     }
 
     fn shown(&self) -> Timestamp {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).now()
+        match &mut *self.open() {
+            Shows::System => Clock::system().now(),
+            Shows::Remembered(readings) => {
+                let now = Clock::system().now();
+                if readings.len() < MOST {
+                    readings.push(now);
+                }
+                now
+            }
+            Shows::Again { readings, next, then } => {
+                let reading = readings.get(*next).copied();
+                *next += 1;
+                reading.unwrap_or_else(|| then.now())
+            }
+        }
+    }
+
+    fn open(&self) -> MutexGuard<'_, Shows> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -43,10 +84,19 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn it_shows_what_it_was_set_to_and_goes_on() {
-        let moment = Moment::default();
-        moment.set(Timestamp(5_000_000));
+    async fn what_a_call_read_is_read_again_and_goes_on_from_there() {
+        let live = Moment::default();
+        live.begin(true);
+        let read = [live.now(), live.now()];
+        let readings = live.take();
+        assert_eq!(readings.len(), 2);
+        assert!(live.take().is_empty() && live.now() >= read[1], "it goes on");
+        let shadow = Moment::default();
+        shadow.again(readings.into(), Timestamp(0));
         tokio::time::advance(Duration::from_secs(2)).await;
-        assert_eq!(moment.now(), Duration::from_secs(7));
+        assert_eq!([shadow.now(), shadow.now()], read);
+        assert_eq!(shadow.now(), read[1] + Duration::from_secs(2));
+        shadow.again(Arc::new([]), Timestamp(5_000_000));
+        assert_eq!(shadow.now(), Duration::from_secs(5));
     }
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::files::{Folder, Kept};
-use super::moment::Moment;
 use super::shadows::{Entry, Running, ShadowReport, Stage};
 use super::sums::ShadowTotals;
 use super::watch::Comparison;
@@ -127,12 +126,8 @@ impl Registry {
     ///
     /// # Errors
     /// Nothing was started.
-    pub async fn shadow(
-        self: &Arc<Self>,
-        plugin: &str,
-        file: &str,
-    ) -> Result<ShadowReport, ShadowError> {
-        let changing = self.shadows.changing.lock().await;
+    pub async fn shadow(&self, plugin: &str, file: &str) -> Result<ShadowReport, ShadowError> {
+        let _changing = self.shadows.changing.lock().await;
         let slot = self.slot(plugin).ok_or(ShadowError::Unknown)?;
         let live = slot.pool().map_err(|_| ShadowError::NotRunning)?;
         if self.shadows.plugins().contains(&slot.name) {
@@ -164,9 +159,7 @@ impl Registry {
             version = source::short(version),
             "shadow: a new version is tried on live calls; nothing of it leaves"
         );
-        drop(changing);
-        let registry = self.clone();
-        tokio::spawn(async move { registry.follow_shadows().await });
+        self.shadows.follow();
         self.shadow_report(plugin).ok_or(ShadowError::None)
     }
 
@@ -261,8 +254,21 @@ impl Registry {
         }
     }
 
-    /// Goes on with the shadows that there were before a restart, once the plugins run.
-    pub async fn resume_shadows(&self) {
+    /// Works on the shadows until it is told to stop: goes on with those that there were before a restart once the plugins
+    /// run, and has each follow what its plugin becomes.
+    pub async fn run_shadows(&self, stop: CancellationToken) {
+        let always = async {
+            self.resume_shadows().await;
+            loop {
+                self.follow_shadows().await;
+                self.shadows.changed.notified().await;
+            }
+        };
+        stop.run_until_cancelled(always).await;
+        self.shadows.rest();
+    }
+
+    async fn resume_shadows(&self) {
         let Some(folder) = self.shadow_folder() else { return };
         let Ok(all) = on_disk(move || folder.all()).await else { return };
         {
@@ -276,11 +282,10 @@ impl Registry {
             }
         }
         self.loaded().await;
-        self.follow_shadows().await;
     }
 
     /// Has every shadow be of its plugin as that is now.
-    pub(in crate::plugin) async fn follow_shadows(&self) {
+    async fn follow_shadows(&self) {
         if self.shadows.plugins().is_empty() {
             return;
         }
@@ -353,9 +358,8 @@ impl Registry {
         };
         drop(capacity);
         compiled.check_settings(&slot.config)?;
-        let (moment, shared) = (Moment::default(), Arc::new(Shared::new(1)));
-        let new =
-            self.loader.pool(&compiled, &slot.name, &slot.config, shared, Some(moment.clone()));
+        let shared = Arc::new(Shared::new(1));
+        let new = self.loader.pool(&compiled, &slot.name, &slot.config, shared, true);
         let new = Arc::new(new.await?);
         let more = more(&new.ground().unmet, &live.ground().unmet);
         if !more.is_empty() {
@@ -366,8 +370,8 @@ impl Registry {
         let missing = missing.filter(|name| !exported.contains(name)).map(str::to_owned);
         let missing_exports = missing.collect();
         let (comparison, recordings) = Comparison::of(live.version());
-        let (stop, store) = (CancellationToken::new(), self.store().cloned());
-        let versions = Versions { new, live, moment, store };
+        let (stop, store) = (CancellationToken::new(), self.store().map(Arc::downgrade));
+        let versions = Versions { new, live, store };
         worker::start(comparison.clone(), recordings, versions, stop.clone())
             .map_err(|error| AdmitError::Read(error.to_string()))?;
         let since = self.clock().now().as_secs_f64();

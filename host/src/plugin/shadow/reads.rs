@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::store::{Change, Group, Key, Rows, Store, StoreError, Table};
 
@@ -58,8 +58,8 @@ pub(in crate::plugin) struct Remembering {
 
 /// A store that answers as it did before, and what wasn't asked before as it is now. Nothing is written.
 pub(in crate::plugin) struct Remembered {
-    /// The store.
-    pub(in crate::plugin) store: Arc<dyn Store>,
+    /// The store, as long as the host has it open.
+    pub(in crate::plugin) store: Weak<dyn Store>,
     /// What was read before.
     pub(in crate::plugin) reads: Reads,
     /// Groups and pages that weren't.
@@ -111,6 +111,12 @@ impl Store for Remembering {
     }
 }
 
+impl Remembered {
+    fn open(&self) -> Result<Arc<dyn Store>, StoreError> {
+        self.store.upgrade().ok_or_else(|| StoreError::Away("the host is shutting down".to_owned()))
+    }
+}
+
 #[async_trait::async_trait]
 impl Store for Remembered {
     async fn load(&self, table: Table, groups: &[Group]) -> Result<Vec<Rows>, StoreError> {
@@ -121,7 +127,7 @@ impl Store for Remembered {
                 Some(rows) => rows,
                 None => {
                     self.beyond.fetch_add(1, Relaxed);
-                    let now = self.store.load(table, std::slice::from_ref(group)).await?;
+                    let now = self.open()?.load(table, std::slice::from_ref(group)).await?;
                     now.into_iter().next().unwrap_or_default()
                 }
             });
@@ -140,7 +146,7 @@ impl Store for Remembered {
             return Ok(page);
         }
         self.beyond.fetch_add(1, Relaxed);
-        self.store.scan(table, after, limit).await
+        self.open()?.scan(table, after, limit).await
     }
 
     async fn commit(&self, _changes: Arc<[Change]>) -> Result<(), StoreError> {
@@ -179,7 +185,8 @@ mod tests {
         put(&store, "none", b"new").await;
         put(&store, "other", b"new").await;
         let beyond = Arc::new(AtomicU64::new(0));
-        let again = Remembered { store: store.clone(), reads, beyond: beyond.clone() };
+        let now: Arc<dyn Store> = store.clone();
+        let again = Remembered { store: Arc::downgrade(&now), reads, beyond: beyond.clone() };
         let groups = [group("a"), group("none")];
         assert_eq!(again.load(Table::PluginValue, &groups).await.unwrap(), before);
         assert_eq!(again.scan(Table::PluginValue, None, 10).await.unwrap(), page);

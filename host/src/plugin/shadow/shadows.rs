@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::files::Kept;
@@ -23,6 +24,8 @@ pub(in crate::plugin) struct Shadows {
     any: AtomicBool,
     /// One at a time starts, ends and follows what its plugin became.
     pub(super) changing: tokio::sync::Mutex<()>,
+    /// Told when a plugin may have become another one, or a shadow is to be started.
+    pub(super) changed: Notify,
 }
 
 /// A shadow, or what became of the last one.
@@ -135,6 +138,16 @@ impl Entry {
 }
 
 impl Shadows {
+    /// A plugin may have become another one: its shadow is to follow.
+    pub(in crate::plugin) fn follow(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Ends the work on all of them. What is kept stays.
+    pub(super) fn rest(&self) {
+        self.change(std::mem::take);
+    }
+
     /// The shadow that calls of this version of a plugin are recorded for.
     pub(in crate::plugin) fn of(&self, plugin: &str, version: Sha256) -> Option<Arc<Comparison>> {
         if !self.any.load(Relaxed) {

@@ -37,12 +37,8 @@ pub(in crate::plugin) enum Why {
 }
 
 impl Why {
-    /// All of them.
-    pub(in crate::plugin) const ALL: [Self; 4] =
-        [Self::QueueFull, Self::TooLarge, Self::LiveStopped, Self::ShadowPaused];
-
     /// In a word.
-    pub(in crate::plugin) fn word(self) -> &'static str {
+    pub(in crate::plugin) const fn word(self) -> &'static str {
         match self {
             Self::QueueFull => "queue_full",
             Self::TooLarge => "too_large",
@@ -51,6 +47,14 @@ impl Why {
         }
     }
 }
+
+/// Why live calls weren't compared, in a word each.
+pub const NOT_COMPARED: [&str; 4] = [
+    Why::QueueFull.word(),
+    Why::TooLarge.word(),
+    Why::LiveStopped.word(),
+    Why::ShadowPaused.word(),
+];
 
 /// What was found in one call.
 pub(in crate::plugin) struct Compared {

@@ -49,6 +49,8 @@ pub(in crate::plugin) struct Recording {
     pub(in crate::plugin) timers: u64,
     /// When the export was called.
     pub(in crate::plugin) at: Timestamp,
+    /// What its clock showed.
+    pub(in crate::plugin) readings: Arc<[Timestamp]>,
     /// What was left of its time.
     pub(in crate::plugin) left: Duration,
     /// What it asked the network.
@@ -72,6 +74,7 @@ pub(in crate::plugin) struct Watch {
     begun: OnceLock<(Timestamp, Duration)>,
     ended: AtomicBool,
     memory_bytes: AtomicUsize,
+    readings: OnceLock<Vec<Timestamp>>,
     /// Records what it asks the network.
     pub(in crate::plugin) recorder: Recorder,
     /// What it reads of the store.
@@ -103,6 +106,7 @@ impl Comparison {
             begun: OnceLock::new(),
             ended: AtomicBool::new(false),
             memory_bytes: AtomicUsize::new(0),
+            readings: OnceLock::new(),
             recorder: Recorder::default(),
             reads: Reads::default(),
             meter: Meter::default(),
@@ -150,12 +154,13 @@ impl Comparison {
 impl Watch {
     /// The export is called at this moment, with what is left of the call's time.
     pub(in crate::plugin) fn begins(&self, left: Duration, at: Timestamp) {
-        drop(self.begun.set((at, left)));
+        self.begun.set((at, left)).ok();
     }
 
-    /// The guest has returned, and its instance has so much memory.
-    pub(in crate::plugin) fn returns(&self, memory_bytes: usize) {
+    /// The guest has returned, its instance has so much memory, and its clock showed this.
+    pub(in crate::plugin) fn returns(&self, memory_bytes: usize, readings: Vec<Timestamp>) {
         self.memory_bytes.store(memory_bytes, Relaxed);
+        self.readings.set(readings).ok();
     }
 
     /// The call has ended, so. What it was given is asked for only where it is kept.
@@ -208,6 +213,7 @@ impl Watch {
             kv: self.kv.clone(),
             timers: self.timers,
             at,
+            readings: self.readings.get().map(|it| it.as_slice().into()).unwrap_or_default(),
             left,
             exchanges: exchanges.into(),
             reads: self.reads.clone(),

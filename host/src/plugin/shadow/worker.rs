@@ -4,8 +4,8 @@
 //! Where something differs, the version that runs is called with the same, too: what differs even then is by chance, such
 //! as a random number in a body, and says nothing of the new version.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -16,7 +16,6 @@ use tracing::Dispatch;
 use super::difference::{Both, Ending, NewRequest, compare};
 use super::input::{no_export, of_crash};
 use super::meter::{Meter, metered};
-use super::moment::Moment;
 use super::reads::Remembered;
 use super::sums::{Compared, Cost};
 use super::watch::{Comparison, Recording, as_it_stands};
@@ -47,17 +46,14 @@ pub(in crate::plugin) struct Versions {
     pub(in crate::plugin) new: Arc<Pool>,
     /// The one that runs.
     pub(in crate::plugin) live: Arc<Pool>,
-    /// The clock of the new one's instances.
-    pub(in crate::plugin) moment: Moment,
     /// What both keep.
-    pub(in crate::plugin) store: Option<Arc<dyn Store>>,
+    pub(in crate::plugin) store: Option<Weak<dyn Store>>,
 }
 
 /// A version, ready to be given what was recorded.
 struct Stage {
     pool: Arc<Pool>,
     ground: Arc<Ground>,
-    moment: Moment,
     /// An instance between two calls, and how often it was called.
     warm: Option<(Live, u64)>,
     /// Whether it is used again.
@@ -88,7 +84,7 @@ pub(in crate::plugin) fn start(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("plugin-shadow".to_owned()).spawn(move || {
         // Only this thread's. It works without, at the expense of others.
-        drop(rustix::process::nice(NICE));
+        rustix::process::nice(NICE).ok();
         // What a shadow logs would stand beside what the live call logged, and may tell what people did.
         let _quiet = tracing::dispatcher::set_default(&Dispatch::none());
         let worked = stop.run_until_cancelled(work(comparison, recordings, versions));
@@ -102,17 +98,15 @@ async fn work(
     mut recordings: mpsc::Receiver<Recording>,
     versions: Versions,
 ) {
-    let Versions { new, live, moment, store } = versions;
-    let control = Moment::default();
+    let Versions { new, live, store } = versions;
     let mut live = Stage {
-        ground: Arc::new(live.ground().shadowed(control.clone())),
+        ground: Arc::new(live.ground().shadowed()),
         pool: live,
-        moment: control,
         warm: None,
         is_kept: false,
     };
     let is_kept = new.isolation() != Isolation::Call;
-    let mut new = Stage { ground: new.ground().clone(), pool: new, moment, warm: None, is_kept };
+    let mut new = Stage { ground: new.ground().clone(), pool: new, warm: None, is_kept };
     let mut traps = 0;
     while let Some(recording) = recordings.recv().await {
         let done = new.play(&recording, store.as_ref()).await;
@@ -132,7 +126,7 @@ async fn held_against(
     recording: Recording,
     done: Done,
     live: &mut Stage,
-    store: Option<&Arc<dyn Store>>,
+    store: Option<&Weak<dyn Store>>,
 ) -> Compared {
     let private = recording.input.private();
     let mut differences = compare(&both(&recording, &done, &private));
@@ -174,7 +168,7 @@ fn both<'a>(recording: &'a Recording, done: &'a Done, private: &'a [String]) -> 
 
 impl Stage {
     /// Gives it what was recorded.
-    async fn play(&mut self, recording: &Recording, store: Option<&Arc<dyn Store>>) -> Done {
+    async fn play(&mut self, recording: &Recording, store: Option<&Weak<dyn Store>>) -> Done {
         let mut done = Done {
             requests: Vec::new(),
             is_whole: true,
@@ -187,7 +181,6 @@ impl Stage {
         if !self.pool.admitted().exports(recording.input.interface()) {
             return done;
         }
-        self.moment.set(recording.at);
         let deadline = Instant::now() + recording.left;
         let (mut live, calls) = match self.instance(deadline).await {
             Ok(warm) => warm,
@@ -199,6 +192,7 @@ impl Stage {
         let player = Player::of(recording.exchanges.clone());
         let beyond = Arc::new(AtomicU64::new(0));
         let kv = self.kv(recording, store, beyond.clone());
+        live.store.data().moment.again(recording.readings.clone(), recording.at);
         instance::begin_call(&mut live.store, deadline, None, kv, Tape::Play(player.clone()));
         let meter = Meter::default();
         let made = recording.input.make(&mut live, recording.left, recording.at);
@@ -247,7 +241,7 @@ impl Stage {
     fn kv(
         &self,
         recording: &Recording,
-        store: Option<&Arc<dyn Store>>,
+        store: Option<&Weak<dyn Store>>,
         beyond: Arc<AtomicU64>,
     ) -> KvOfCall {
         let Some(store) = store.cloned() else { return KvOfCall::none() };
