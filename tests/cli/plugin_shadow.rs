@@ -21,6 +21,20 @@ fn another(component: &[u8]) -> Vec<u8> {
     [component, &[0, 3, 2, b'v', b'2']].concat()
 }
 
+/// The same component with a manifest that asks for another host.
+fn greedy(folder: &Path, component: &str) -> String {
+    let (manifest, out) = (folder.join("manifest.json"), folder.join("greedy.wasm"));
+    let text = json!({"name": "bot", "version": "3.0.0", "hosts": ["elsewhere.example"]});
+    std::fs::write(&manifest, text.to_string()).expect("a file");
+    let [manifest, out] = [&manifest, &out].map(|path| path.to_str().expect("a path"));
+    let run = sidenote(
+        &["plugin", "pack", component, "-o", out, "--manifest", manifest, "--replace"],
+        &[],
+    );
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    out.to_owned()
+}
+
 async fn plugin(rig: &Rig, args: &[&str]) -> Run {
     let (url, config) = (rig.url("/"), rig.plugins_folder().join("sidenote.toml"));
     let args: Vec<String> = ["plugin"].iter().chain(args).map(|arg| (*arg).to_owned()).collect();
@@ -58,6 +72,12 @@ async fn a_new_version_is_tried_told_of_and_promoted_or_dropped() {
     assert!(run.code == 1 && run.stderr.contains("no plugin of this name"), "{}", run.stderr);
     let run = plugin(&rig, &["shadow", "bot", file.to_str().expect("a path")]).await;
     assert!(run.code == 1 && run.stderr.contains("the version that runs"), "{}", run.stderr);
+
+    let greedy = greedy(new.path(), new_file);
+    let run = plugin(&rig, &["shadow", "bot", &greedy]).await;
+    assert!(run.code == 1 && run.stderr.contains("asks for more"), "{}", run.stderr);
+    assert!(run.stderr.contains("elsewhere.example"), "{}", run.stderr);
+    assert!(plugin(&rig, &["shadow", "bot"]).await.stderr.contains("starts one"));
 
     let run = plugin(&rig, &["shadow", "bot", new_file]).await;
     assert_eq!((run.code, &*run.stdout), (0, ""), "{}", run.stderr);

@@ -12,6 +12,7 @@ use sidenote_sim::{Fault, PlatformOptions, Scope};
 use sidenote_tests::{DEADLINE, Person, Rig, Setup, test_guests};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::kills::from_environment;
@@ -36,6 +37,7 @@ struct Wire {
     connections: Arc<AtomicU64>,
     /// What the host sent, all connections together.
     sent: Arc<Mutex<Vec<u8>>>,
+    _passing: JoinSet<()>,
 }
 
 impl Wire {
@@ -45,13 +47,15 @@ impl Wire {
         let address = format!("http://{}", listener.local_addr().expect("it listens"));
         let (connections, sent) = (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(Vec::new())));
         let (counted, seen) = (connections.clone(), sent.clone());
-        tokio::spawn(async move {
+        let mut passing = JoinSet::new();
+        passing.spawn(async move {
+            let mut each = JoinSet::new();
             while let Ok((from, _)) = listener.accept().await {
                 counted.fetch_add(1, Relaxed);
-                tokio::spawn(pass(from, to.clone(), seen.clone()));
+                each.spawn(pass(from, to.clone(), seen.clone()));
             }
         });
-        Self { address, connections, sent }
+        Self { address, connections, sent, _passing: passing }
     }
 
     /// How many requests the host sent, by their first lines.

@@ -249,11 +249,9 @@ pub(super) async fn promote_shadow(
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
 ) -> Result<Response, Refused> {
-    // It goes on where nobody waits any more: a promotion is carried out whole.
-    let (backend, plugin, actor) = (api.backend.clone(), name.clone(), caller.actor.clone());
-    let promoting = tokio::spawn(async move { backend.promote_shadow(&plugin, &actor).await });
-    let promoted = api.within_deadline(promoting).await?;
-    let promoted = promoted.map_err(|_| shadow_refused(&name, &ShadowError::NotRunning))?;
+    // Where nobody waits any more, its files are put in place all the same, and whoever watches the folder does the rest.
+    let promoted = api.backend.promote_shadow(&name, &caller.actor);
+    let promoted = api.within_deadline(promoted).await?;
     let Promoted { before, version } = promoted.map_err(|error| shadow_refused(&name, &error))?;
     let value = json!({"plugin": name, "before": before, "version": version});
     Ok(json_answer(StatusCode::OK, &value))

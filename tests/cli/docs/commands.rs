@@ -176,6 +176,11 @@ const NO_KEYS: &[&str] = &[
     "clear_cooldown",
     "handed_over",
     "left_to_agent",
+    // Why calls aren't compared with a shadow's.
+    "queue_full",
+    "too_large",
+    "live_stopped",
+    "shadow_paused",
     // What traces and their lines have.
     "trace_id",
     "span_id",

@@ -1,4 +1,4 @@
-//! What one call asked of the network and was answered: recorded where requests leave, and played back to a call that
+//! What one call asked of the network and was answered: recorded where requests leave, and replayed to a call that
 //! must reach nobody.
 //!
 //! A recording has requests as the guest wrote them, before secrets are put in, and answers as the guest got them, after
@@ -61,7 +61,7 @@ struct Recorded {
     is_short: bool,
 }
 
-/// Plays a recording back, and keeps what was asked. Cloning shares it.
+/// Answers from a recording, and keeps what was asked. Cloning shares it.
 #[derive(Clone)]
 pub(crate) struct Player(Arc<Mutex<Playing>>);
 

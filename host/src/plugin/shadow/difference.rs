@@ -35,7 +35,7 @@ pub struct Difference {
     /// The name of the header, the JSON pointer into the body (`*`: any element, or a name that may be about somebody), or
     /// the field of the answer.
     pub at: Option<String>,
-    /// What became of it in the new version.
+    /// How it changed in the new version.
     pub change: Option<Becomes>,
     /// The word for how the call ends in the version that runs.
     pub from: Option<String>,
@@ -69,7 +69,7 @@ pub enum What {
     Timer,
 }
 
-/// What something became.
+/// How something changed.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
 )]
@@ -324,7 +324,7 @@ fn writes([old, new]: [&Writes; 2], found: &mut Found<'_>) {
     }
 }
 
-/// What became of the entries, each kind of it once.
+/// How the entries changed, each kind of change once.
 fn changes<K: Ord, V>(
     old: &BTreeMap<K, V>,
     new: &BTreeMap<K, V>,

@@ -1,4 +1,4 @@
-//! What people order of shadows, and what becomes of a shadow when its plugin changes.
+//! What people order of shadows, and how a shadow follows changes of its plugin.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -413,20 +413,28 @@ fn asked_by(slot: &Slot, component: &[u8]) -> Result<Vec<Mismatch>, AdmitError> 
 /// What the new version isn't granted, but for what the one that runs isn't granted either: an operator who left a host
 /// out did so for both.
 fn more(new: &[Mismatch], live: &[Mismatch]) -> Vec<String> {
+    let hosts_before = || {
+        live.iter().flat_map(|mismatch| match mismatch {
+            Mismatch::HostsNotGranted { hosts, .. } => hosts.as_slice(),
+            Mismatch::NoManifest
+            | Mismatch::KvNotGranted { .. }
+            | Mismatch::TimerNotGranted { .. }
+            | Mismatch::HostNotAsked { .. }
+            | Mismatch::SecretNotSet { .. }
+            | Mismatch::WebhooksRefused { .. }
+            | Mismatch::PeopleUnverified { .. }
+            | Mismatch::SecretNotGranted { .. }
+            | Mismatch::SecretNotAsked { .. }
+            | Mismatch::SecretHostNotAsked { .. } => &[],
+        })
+    };
     let known = |mismatch: &Mismatch| match mismatch {
         Mismatch::HostsNotGranted { hosts, .. } => {
-            let before = live.iter().filter_map(|it| match it {
-                Mismatch::HostsNotGranted { hosts, .. } => Some(hosts),
-                _ => None,
-            });
-            let before: Vec<_> = before.flatten().collect();
-            hosts.iter().all(|host| before.contains(&host))
+            hosts.iter().all(|host| hosts_before().any(|before| before == host))
         }
-        Mismatch::SecretNotGranted { name, hosts, .. } => live.iter().any(|it| match it {
-            Mismatch::SecretNotGranted { name: of, hosts: before, .. } => {
-                of == name && hosts.iter().all(|host| before.contains(host))
-            }
-            _ => false,
+        Mismatch::SecretNotGranted { name, hosts, .. } => live.iter().any(|it| {
+            matches!(it, Mismatch::SecretNotGranted { name: of, hosts: before, .. }
+                if of == name && hosts.iter().all(|host| before.contains(host)))
         }),
         Mismatch::SecretNotSet { name, optional, .. } => {
             let is_of =

@@ -28,7 +28,7 @@ pub(in crate::plugin) struct Shadows {
     pub(super) changed: Notify,
 }
 
-/// A shadow, or what became of the last one.
+/// A shadow, or the last one and how it ended.
 pub(super) struct Entry {
     /// What is kept of it.
     pub(super) kept: Kept,
