@@ -337,7 +337,7 @@ mod tests {
                2  answer: `retry_after_ms` changed, 2000 → none
                2  further differences
                1  trap, in inner ← outer
-          cost, half/99 % of calls: computing 0.25/0.50 ms → 0.50/2.00 ms, memory 1.0 MiB → 2.0 MiB
+          cost, half/99 % of calls: computing 0.25/1.00 ms → 0.50/2.00 ms, memory 1.0 MiB → 2.0 MiB
         ");
     }
 }
