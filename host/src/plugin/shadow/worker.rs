@@ -4,6 +4,7 @@
 //! Where something differs, the version that runs is called with the same, too: what differs even then is by chance, such
 //! as a random number in a body, and says nothing of the new version.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Dispatch;
 
-use super::difference::{Both, Ending, NewRequest, compare};
+use super::difference::{Both, Difference, Ending, NewRequest, compare};
 use super::input::{no_export, of_crash};
 use super::meter::{Meter, metered};
 use super::reads::Remembered;
@@ -40,6 +41,12 @@ const TRAPS: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
+/// So often it is found out of a difference whether it is by chance, and then once in a few calls.
+const ENOUGH: u32 = 8;
+const AGAIN: u32 = 16;
+/// Differences of which that is remembered.
+const MOST_KNOWN: usize = 1000;
+
 /// The versions that are held against each other.
 pub(in crate::plugin) struct Versions {
     /// The new one.
@@ -58,6 +65,13 @@ struct Stage {
     warm: Option<(Live, u64)>,
     /// Whether it is used again.
     is_kept: bool,
+}
+
+/// How often each difference of an export was one of the new version, and by chance, as far as that was found out.
+#[derive(Default)]
+struct Known {
+    seen: BTreeMap<(&'static str, Difference), [u32; 2]>,
+    calls: u32,
 }
 
 /// What a version did.
@@ -101,17 +115,19 @@ async fn work(
     let Versions { new, live, store } = versions;
     let mut live = Stage {
         ground: Arc::new(live.ground().shadowed()),
+        is_kept: live.isolation() != Isolation::Call,
         pool: live,
         warm: None,
-        is_kept: false,
     };
     let is_kept = new.isolation() != Isolation::Call;
+    let mut known = Known::default();
     let mut new = Stage { ground: new.ground().clone(), pool: new, warm: None, is_kept };
     let mut traps = 0;
     while let Some(recording) = recordings.recv().await {
         let done = new.play(&recording, store.as_ref()).await;
         let has_trapped = done.trap.is_some();
-        comparison.add(held_against(recording, done, &mut live, store.as_ref()).await);
+        let compared = held_against(recording, done, &mut live, &mut known, store.as_ref()).await;
+        comparison.add(compared);
         traps = if has_trapped { traps + 1 } else { 0 };
         if traps >= TRAPS {
             let times = 1_u32 << (traps - TRAPS).min(10);
@@ -126,20 +142,27 @@ async fn held_against(
     recording: Recording,
     done: Done,
     live: &mut Stage,
+    known: &mut Known,
     store: Option<&Weak<dyn Store>>,
 ) -> Compared {
     let private = recording.input.private();
     let mut differences = compare(&both(&recording, &done, &private));
-    let mut by_chance = 0;
-    if !differences.is_empty() {
+    let export = recording.input.export();
+    let before = differences.len();
+    if known.is_settled(export, differences.keys()) {
+        differences.retain(|difference, _| !known.is_of_chance(export, difference));
+    } else {
         let again = live.play(&recording, store).await;
         let of_chance = compare(&both(&recording, &again, &private));
-        let before = differences.len();
-        differences.retain(|difference, _| !of_chance.contains_key(difference));
-        by_chance = before - differences.len();
+        differences.retain(|difference, _| {
+            let is_of_chance = of_chance.contains_key(difference);
+            known.add(export, difference, is_of_chance);
+            !is_of_chance
+        });
     }
+    let by_chance = before - differences.len();
     Compared {
-        export: recording.input.export(),
+        export,
         example: recording.input.example(),
         differences,
         by_chance,
@@ -163,6 +186,39 @@ fn both<'a>(recording: &'a Recording, done: &'a Done, private: &'a [String]) -> 
         endings: [&recording.ending, &done.ending],
         writes: [&recording.written, &done.written],
         private,
+    }
+}
+
+impl Known {
+    /// Whether it is known of all of these whether they are by chance, so that nobody needs to be called for it. What was
+    /// both at times is never settled, and one call in a few is made all the same.
+    fn is_settled<'a>(
+        &mut self,
+        export: &'static str,
+        mut differences: impl Iterator<Item = &'a Difference>,
+    ) -> bool {
+        self.calls += 1;
+        let is_known = |difference: &Difference| {
+            let seen = self.seen.get(&(export, difference.clone()));
+            seen.is_some_and(|[real, chance]| {
+                real + chance >= ENOUGH && (*real == 0 || *chance == 0)
+            })
+        };
+        let mut differences = differences.by_ref().peekable();
+        differences.peek().is_none()
+            || (!self.calls.is_multiple_of(AGAIN) && differences.all(is_known))
+    }
+
+    fn is_of_chance(&self, export: &'static str, difference: &Difference) -> bool {
+        let seen = self.seen.get(&(export, difference.clone()));
+        seen.is_some_and(|[_, chance]| *chance > 0)
+    }
+
+    fn add(&mut self, export: &'static str, difference: &Difference, is_of_chance: bool) {
+        let key = (export, difference.clone());
+        if self.seen.len() < MOST_KNOWN || self.seen.contains_key(&key) {
+            self.seen.entry(key).or_default()[usize::from(is_of_chance)] += 1;
+        }
     }
 }
 
@@ -259,5 +315,34 @@ impl Done {
     fn stopped(&mut self, told: Told) {
         self.ending = of_crash(told.crash);
         self.trap = Some((told.crash.code(), told.functions));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::difference::What;
+    use super::*;
+
+    #[test]
+    fn what_is_known_of_a_difference_needs_no_further_call_and_what_varies_does() {
+        let mut known = Known::default();
+        let of =
+            |what| Difference { what, request: None, at: None, change: None, from: None, to: None };
+        let (real, chance, varies) = (of(What::Header), of(What::Body), of(What::Answer));
+        for n in 0..2 * ENOUGH {
+            known.add("post-note", &real, false);
+            known.add("post-note", &chance, true);
+            known.add("post-note", &varies, n % 2 == 0);
+        }
+        let mut settled = |found: &[&Difference]| {
+            (0..AGAIN - 1).filter(|_| known.is_settled("post-note", found.iter().copied())).count()
+        };
+        assert_eq!(settled(&[]), 15);
+        assert!(settled(&[&real, &chance]) >= 14);
+        assert_eq!(settled(&[&real, &varies]), 0);
+        assert!(
+            known.is_of_chance("post-note", &chance) && !known.is_of_chance("post-note", &real)
+        );
+        assert!(!known.is_settled("wake", std::iter::once(&real)), "another export");
     }
 }
