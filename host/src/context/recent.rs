@@ -11,7 +11,7 @@ use super::users::{Seen, UserSettings, Users};
 use crate::clock::{Clock, Timestamp};
 use crate::config;
 use crate::engine::feed::{Committed, What};
-use crate::engine::history::{History, KeptSummary};
+use crate::engine::history::{History, KeptBatch, KeptSummary};
 use crate::ids::SessionKey;
 use crate::session::identity::Names;
 use crate::session::payload::{Action, ActionsPayload};
@@ -251,7 +251,7 @@ impl Recent {
         let mut state = self.state();
         match &committed.what {
             What::Batch(kept) => {
-                state.contexts.add_numbered(&place, &kept.batch.actions, kept.first, kept.at);
+                state.contexts.add_kept(&place, kept);
                 let user = kept.batch.user_id.as_deref().unwrap_or_default();
                 let seen = Seen { place, at: kept.at };
                 let users = state.users(committed.key.product.as_str(), &self.shared.users);
@@ -300,10 +300,10 @@ impl Recent {
             state.contexts.summarize_through(&place, text, *covers, now.min(*at));
         }
         for kept in &history.batches {
-            let at = now.min(kept.at);
             let mut batch = kept.batch.clone();
             self.shared.users.names.clean_batch(&mut batch);
-            state.contexts.add_numbered(&place, &batch.actions, kept.first, at);
+            let kept = KeptBatch { first: kept.first, at: now.min(kept.at), batch };
+            state.contexts.add_kept(&place, &Arc::new(kept));
         }
         // Of a session all of which is summarized, the record says when it was active.
         let at = history.batches.last().map_or(record.active_at, |kept| kept.at).min(now);

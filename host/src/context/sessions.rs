@@ -8,6 +8,7 @@ use std::time::Duration;
 use lru::LruCache;
 
 use crate::clock::Timestamp;
+use crate::engine::history::KeptBatch;
 use crate::session::payload::{Action, ActionsPayload};
 
 /// So many actions of one session are kept at most, the latest.
@@ -145,6 +146,10 @@ pub struct Contexts {
 #[derive(Default)]
 struct Context {
     actions: VecDeque<Numbered>,
+    /// About so many bytes are in them.
+    held: usize,
+    /// Whether one may count from an earlier moment than one in front of it.
+    mixed: bool,
     summary: Option<(Timestamp, String)>,
     /// The ordinal of the last action that is known.
     last: u64,
@@ -158,7 +163,24 @@ struct Context {
 struct Numbered {
     ordinal: u64,
     at: Timestamp,
-    action: Action,
+    /// The batch that it came in, which is in memory once for all of its actions, and for whoever else reads it.
+    batch: Arc<KeptBatch>,
+    /// Its place there.
+    place: usize,
+}
+
+impl Numbered {
+    fn action(&self) -> &Action {
+        &self.batch.batch.actions[self.place]
+    }
+
+    /// About so many bytes.
+    fn size(&self) -> usize {
+        let Action { title, description, canonical_url, kind, raw_url, .. } = self.action();
+        let texts = [title, description, canonical_url, kind, raw_url];
+        let text = texts.iter().map(|text| text.len()).sum::<usize>();
+        size_of::<Self>() + size_of::<Action>() + text
+    }
 }
 
 impl Contexts {
@@ -191,33 +213,28 @@ impl Contexts {
         let Some(place) = Place::of(batch) else { return };
         let first = self.open(place.clone()).last + 1;
         let at = sent_at(batch.forwarded_at, now);
-        self.insert(&place, &batch.actions, first, at, now);
+        self.insert(&place, &Arc::new(KeptBatch { first, at, batch: batch.clone() }), now);
     }
 
-    /// Takes actions of this very session that were accepted at `at`, `first` being the ordinal of the first of
-    /// them. Actions that are known, or that a summary covers, change nothing: they may come twice.
-    pub fn add_numbered(&mut self, place: &Place, actions: &[Action], first: u64, at: Timestamp) {
-        self.insert(place, actions, first, at, at);
+    /// Takes a batch of this very session, as it was accepted. Actions that are known, or that a summary covers,
+    /// change nothing: they may come twice.
+    pub fn add_kept(&mut self, place: &Place, batch: &Arc<KeptBatch>) {
+        self.insert(place, batch, batch.at);
     }
 
-    fn insert(
-        &mut self,
-        place: &Place,
-        actions: &[Action],
-        first: u64,
-        at: Timestamp,
-        now: Timestamp,
-    ) {
+    fn insert(&mut self, session: &Place, batch: &Arc<KeptBatch>, now: Timestamp) {
         let lookback = self.settings.lookback;
-        self.change(place, |context| {
-            for (ordinal, action) in (first..).zip(actions) {
+        self.change(session, |context| {
+            for (place, (ordinal, _)) in batch.actions().enumerate() {
                 if ordinal > context.last {
                     context.last = ordinal;
-                    context.actions.push_back(Numbered { ordinal, at, action: action.clone() });
+                    let (at, batch) = (batch.at, batch.clone());
+                    context.push(Numbered { ordinal, at, batch, place });
                 }
             }
-            let over = context.actions.len().saturating_sub(MAX_KEPT);
-            context.actions.drain(..over);
+            while context.actions.len() > MAX_KEPT {
+                context.pop();
+            }
             context.expire(lookback, now);
         });
     }
@@ -240,7 +257,7 @@ impl Contexts {
             }
             context.covered = through;
             context.last = context.last.max(through);
-            context.actions.retain(|known| known.ordinal > through);
+            context.retain(|known| known.ordinal > through);
             context.summary = (!text.is_empty()).then(|| (at, text.to_owned()));
         });
     }
@@ -283,7 +300,7 @@ impl Contexts {
         now: Timestamp,
     ) -> Vec<(Timestamp, Action)> {
         let Some(context) = self.sessions.get(place) else { return Vec::new() };
-        context.shown(view, now).map(|known| (known.at, known.action.clone())).collect()
+        context.shown(view, now).map(|known| (known.at, known.action().clone())).collect()
     }
 
     /// Forgets this very session.
@@ -409,19 +426,39 @@ impl std::fmt::Debug for Contexts {
 
 impl Context {
     fn size(&self) -> usize {
-        let of_action = |known: &Numbered| {
-            let Action { title, description, canonical_url, kind, raw_url, .. } = &known.action;
-            let texts = [title, description, canonical_url, kind, raw_url];
-            size_of::<Numbered>() + texts.iter().map(|text| text.len()).sum::<usize>()
-        };
         let summary = self.summary.as_ref().map_or(0, |(_, text)| text.len());
-        size_of::<Self>() + summary + self.actions.iter().map(of_action).sum::<usize>()
+        size_of::<Self>() + summary + self.held
+    }
+
+    fn push(&mut self, known: Numbered) {
+        self.mixed |= self.actions.back().is_some_and(|last| known.at < last.at);
+        self.held += known.size();
+        self.actions.push_back(known);
+    }
+
+    fn pop(&mut self) {
+        if let Some(known) = self.actions.pop_front() {
+            self.held -= known.size();
+        }
+    }
+
+    fn retain(&mut self, wanted: impl Fn(&Numbered) -> bool) {
+        self.actions.retain(wanted);
+        self.held = self.actions.iter().map(Numbered::size).sum();
+        self.mixed = !self.actions.iter().is_sorted_by_key(|known| known.at);
     }
 
     fn expire(&mut self, lookback: Option<Duration>, now: Timestamp) {
         let Some(lookback) = lookback else { return };
-        self.actions.retain(|known| now.since(known.at) <= lookback);
-        self.summary.take_if(|(at, _)| now.since(*at) > lookback);
+        let is_old = |at: Timestamp| now.since(at) > lookback;
+        // What comes in order, as nearly all does, leaves in order: the others aren't looked at.
+        while self.actions.front().is_some_and(|known| is_old(known.at)) {
+            self.pop();
+        }
+        if self.mixed {
+            self.retain(|known| !is_old(known.at));
+        }
+        self.summary.take_if(|(at, _)| is_old(*at));
     }
 
     fn shown(&self, view: View, now: Timestamp) -> impl Iterator<Item = &Numbered> {
@@ -444,7 +481,7 @@ impl Context {
         if view.include_actions {
             let lines: Vec<_> = (1..)
                 .zip(self.shown(view, now))
-                .map(|(place, known)| format!("{place}. {}", known.action.to_text()))
+                .map(|(place, known)| format!("{place}. {}", known.action().to_text()))
                 .collect();
             if !lines.is_empty() {
                 parts.push(format!("Recent activity:\n{}", lines.join("\n")));

@@ -29,6 +29,47 @@ fn contexts(settings: Settings) -> Contexts {
     Contexts::new(settings).unwrap()
 }
 
+/// An action of the session `s`, its ordinal, and when it was accepted.
+fn kept((did, first, seconds): (&str, u64, f64)) -> Arc<KeptBatch> {
+    Arc::new(KeptBatch { first, at: at(seconds), batch: batch("p", "s", &[did]) })
+}
+
+#[test]
+fn what_is_old_goes_in_whichever_order_it_came_and_what_is_held_is_counted() {
+    let lookback = Some(Duration::from_secs(10));
+    let mut contexts = contexts(Settings { lookback, ..Settings::default() });
+    let here = place("p", "s");
+    let moments = [0.0, 5.0, 2.0, 9.0, 8.0, 11.0, 13.0, 12.5, 16.0, 30.0];
+    for (n, moment) in moments.into_iter().enumerate() {
+        contexts.add_kept(&here, &kept((&"x".repeat(n), n as u64 + 1, moment)));
+        let mut wanted: Vec<_> = moments[..=n].to_vec();
+        // Each that came let what was old by then go.
+        for passed in &moments[..=n] {
+            wanted.retain(|known| *known > *passed || passed - known <= 10.0);
+        }
+        let context = contexts.sessions.peek(&here).unwrap();
+        let left: Vec<_> = context.actions.iter().map(|known| known.at).collect();
+        assert_eq!(left, wanted.into_iter().map(at).collect::<Vec<_>>());
+        let held: usize = context.actions.iter().map(Numbered::size).sum();
+        assert_eq!((context.held, contexts.bytes), (held, context.size()));
+    }
+    contexts.summarize_through(&here, "", 100, at(30.0));
+    assert_eq!(contexts.sessions.peek(&here).unwrap().held, 0);
+}
+
+#[test]
+fn a_batch_is_in_memory_once_and_as_long_as_one_of_its_actions() {
+    let mut contexts = contexts(Settings::default());
+    let here = place("p", "s");
+    let both = Arc::new(KeptBatch { first: 1, at: at(0.0), batch: batch("p", "s", &["a", "b"]) });
+    contexts.add_kept(&here, &both);
+    assert_eq!(Arc::strong_count(&both), 3);
+    contexts.summarize_through(&here, "did a", 1, at(1.0));
+    assert_eq!(Arc::strong_count(&both), 2);
+    contexts.forget(&here);
+    assert_eq!(Arc::strong_count(&both), 1);
+}
+
 #[test]
 fn a_summary_takes_the_place_of_the_actions_that_it_covers() {
     let mut contexts = contexts(Settings::default());
@@ -126,16 +167,16 @@ fn all_sessions_together_are_bounded_by_bytes_and_the_one_used_longest_ago_goes(
 fn what_comes_twice_changes_nothing() {
     let mut contexts = contexts(Settings::default());
     let here = place("p", "s");
-    let [a, b, c] = ["a", "b", "c"].map(|did| batch("p", "s", &[did]).actions);
-    contexts.add_numbered(&here, &a, 1, at(0.0));
-    contexts.add_numbered(&here, &b, 2, at(0.0));
+    let [a, b, c] = [("a", 1, 0.0), ("b", 2, 0.0), ("c", 3, 1.0)].map(kept);
+    contexts.add_kept(&here, &a);
+    contexts.add_kept(&here, &b);
     contexts.summarize_through(&here, "did a", 1, at(1.0));
     let told = text(&mut contexts, Some("p"), "s", 1.0);
-    contexts.add_numbered(&here, &a, 1, at(0.0));
-    contexts.add_numbered(&here, &b, 2, at(0.0));
+    contexts.add_kept(&here, &a);
+    contexts.add_kept(&here, &b);
     contexts.summarize_through(&here, "nothing", 0, at(0.5));
     assert_eq!(text(&mut contexts, Some("p"), "s", 1.0), told);
-    contexts.add_numbered(&here, &c, 3, at(1.0));
+    contexts.add_kept(&here, &c);
     assert_eq!(
         text(&mut contexts, Some("p"), "s", 1.0),
         "Summary: did a\n\nRecent activity:\n1. [0] : b — \n2. [0] : c — "
