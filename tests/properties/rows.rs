@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
+use sidenote::engine::core::history::KeptBatch;
 use sidenote::engine::core::rows::decode;
 use sidenote::ids::SessionKey;
 use sidenote::outbox::lane::DeadLetter;
 use sidenote::outbox::note::Note;
 use sidenote::outbox::sink_delivery::SinkDelivery;
-use sidenote::session::batch::Entry;
+use sidenote::session::batch::StoredEntry;
 use sidenote::session::link::Owner;
 use sidenote::session::payload::Action;
 use sidenote::session::state::Record;
@@ -22,8 +23,21 @@ use crate::store::Faulty;
 
 /// The actions that wait in a session's open batch, in order.
 pub(crate) async fn open(store: &Faulty, session: usize) -> Vec<usize> {
-    let entries: Vec<Entry> = rows(store, Table::Open, session_group(session)).await;
-    entries.iter().flat_map(|entry| entry.actions.unpack()).map(|action| number(&action)).collect()
+    let group = session_group(session);
+    let entries: Vec<StoredEntry> = rows(store, Table::Open, group.clone()).await;
+    let kept = store.load(Table::History, &[group]).await.expect("the store answers").remove(0);
+    let actions = |entry: &StoredEntry| match (&entry.actions, entry.kept_under()) {
+        (Some(here), None) => here.unpack(),
+        (None, Some(number)) => {
+            let row = kept.iter().find(|(kept, _)| *kept == number);
+            let (_, row) = row.expect("the history has what waits for a note");
+            let batch: KeptBatch = decode(row).expect("a row can be read");
+            assert_eq!(batch.batch.actions.len(), entry.count());
+            batch.batch.actions
+        }
+        stored => panic!("it is stored once: {}", stored.1.is_some()),
+    };
+    entries.iter().flat_map(actions).map(|action| number(&action)).collect()
 }
 
 /// What is stored of a session.

@@ -16,7 +16,7 @@ use crate::outbox::note::{Note, SentNote};
 use crate::outbox::redaction::{ErasureId, Job};
 use crate::outbox::sink_delivery::SinkDelivery;
 use crate::rows::{Change, Table};
-use crate::session::batch::Entry;
+use crate::session::batch::StoredEntry;
 use crate::session::state::{Record, Target};
 
 /// The tables that are grouped by session.
@@ -152,7 +152,7 @@ impl SessionRows {
         let sink_deliveries: BTreeSet<_> = waiting.map(|(number, _)| number).collect();
         let due = self.of(Table::TimerQueue).chain(self.of(Table::TimerDead));
         let due: BTreeSet<_> = due.map(|(number, _)| number).collect();
-        let actions = self.read::<Entry>(Table::Open).map(|(_, entry)| entry.actions.len() as u64);
+        let actions = self.read::<StoredEntry>(Table::Open).map(|(_, entry)| entry.count() as u64);
         let mut kept = Vec::new();
         for note in notes {
             if let Some(reason) = note.kept {

@@ -4,6 +4,9 @@
 //! summary covers wholly goes when the summary's note is on record as sent, or at once where none is
 //! posted: where it becomes a dead letter, what it tells of is still there. What is kept of a session is
 //! bounded by count and bytes, and by time. In memory is only which batches there are.
+//!
+//! What waits for a note too is stored once: the row of the open batch says which row here has its actions. Before
+//! such a row goes, the actions are put into the other one.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -20,9 +23,10 @@ use crate::clock::Timestamp;
 use crate::ids::SessionKey;
 use crate::rows::{Change, Group, Key, Rows, Table};
 use crate::rules::History as Rules;
+use crate::session::batch::Needed;
 use crate::session::packed::Packed;
 use crate::session::payload::ActionsPayload;
-use crate::session::state::{Record, Session, Summarized};
+use crate::session::state::{Session, Summarized};
 
 /// Where a batch stands among what its session did, and who did it as far as the session knew.
 pub(super) struct Place {
@@ -32,6 +36,11 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// The number of its row.
+    pub(super) fn number(&self) -> u64 {
+        self.first
+    }
+
     /// That of a batch that the session is about to accept.
     pub(super) fn of(session: &Session, batch: &ActionsPayload) -> Self {
         let known = session.record();
@@ -63,7 +72,7 @@ impl History {
     /// Keeps a batch that was accepted by its session, with its actions packed.
     pub(super) fn keep_batch(
         &mut self,
-        key: &SessionKey,
+        (key, session): (&SessionKey, Option<&mut Session>),
         (batch, packed): (ActionsPayload, &Packed),
         (place, at): (Place, Timestamp),
         rules: &Rules,
@@ -79,28 +88,29 @@ impl History {
         let actions = kept.batch.actions.len() as u64;
         let slot = Slot { first: kept.first, actions, bytes: value.len() };
         let place = Key { table: Table::History, group: session_group(key), number: kept.first };
-        let over = self.0.entry(key.clone()).or_default().push(slot, rules);
+        let index = self.0.entry(key.clone()).or_default();
+        let over = index.push(slot, rules);
         tx.push(Change::Put(place, value));
-        counters.history_dropped.add(over.iter().map(|slot| slot.actions).sum());
-        remove(tx, key, &over);
+        let removed = remove(tx, (key, session), over, index);
+        counters.history_dropped.add(removed);
         tx.tell(key, What::Batch(Arc::new(kept)));
     }
 
     /// Keeps a summary that was accepted, in the place of the one before it. Where no note of it is posted,
-    /// what it covers goes at once. `record` is its session's.
+    /// what it covers goes at once.
     pub(super) fn keep_summary(
         &mut self,
-        key: &SessionKey,
+        (key, session): (&SessionKey, &mut Session),
         text: String,
-        (summarized, record): (Summarized, &Record),
+        summarized: Summarized,
         at: Timestamp,
         tx: &mut Tx,
     ) {
-        let covers = record.covered;
+        let covers = session.record().covered;
         match summarized {
             Summarized::Stale => return,
             Summarized::Queued { .. } => {}
-            Summarized::Unlinked => self.remove_covered(key, covers, tx),
+            Summarized::Unlinked => self.remove_covered((key, Some(session)), covers, tx),
         }
         let kept = KeptSummary { text, covers, at };
         tx.push(put(Table::History, session_group(key), SUMMARY, &kept));
@@ -108,9 +118,16 @@ impl History {
     }
 
     /// The note of a summary is on record as sent: what it covers is not needed any more.
-    pub(super) fn remove_covered(&mut self, key: &SessionKey, through: u64, tx: &mut Tx) {
-        let covered = self.0.get_mut(key).map(|index| index.take_covered(through));
-        remove(tx, key, &covered.unwrap_or_default());
+    pub(super) fn remove_covered(
+        &mut self,
+        of: (&SessionKey, Option<&mut Session>),
+        through: u64,
+        tx: &mut Tx,
+    ) {
+        if let Some(index) = self.0.get_mut(of.0) {
+            let covered = index.take_covered(through);
+            remove(tx, of, covered, index);
+        }
     }
 
     /// What was kept until now has expired.
@@ -190,6 +207,37 @@ impl HistoryIndex {
 
 /// How many actions a row holds; one that can't be read counts as one.
 pub(super) fn actions_in(row: &[u8]) -> u64 {
+    actions_of(row).map_or(1, |actions| actions.len() as u64)
+}
+
+/// Removes the oldest batches of a session, which left the index. What waits for a note keeps its actions; where they
+/// aren't in memory, the batch stays until they were. Returns how many actions aren't kept any more.
+fn remove(
+    tx: &mut Tx,
+    (key, mut session): (&SessionKey, Option<&mut Session>),
+    mut slots: Vec<Slot>,
+    index: &mut HistoryIndex,
+) -> u64 {
+    let (mut removed, mut left) = (0, Vec::new());
+    for slot in slots.drain(..) {
+        let needed = session.as_mut().map_or(Needed::Not, |it| it.let_go(slot.first));
+        match needed {
+            Needed::Not => {}
+            Needed::By(row, entry) => tx.push(put(Table::Open, session_group(key), row, &entry)),
+            Needed::ByUnloaded => {
+                left.push(slot);
+                continue;
+            }
+        }
+        removed += slot.actions;
+        tx.push(delete(Table::History, session_group(key), slot.first));
+    }
+    left.into_iter().rev().for_each(|slot| index.slots.push_front(slot));
+    removed
+}
+
+/// The actions of a row.
+pub(super) fn actions_of(row: &[u8]) -> Option<Packed> {
     #[derive(Deserialize)]
     struct Row {
         batch: Batch,
@@ -198,11 +246,7 @@ pub(super) fn actions_in(row: &[u8]) -> u64 {
     struct Batch {
         actions: Packed,
     }
-    decode::<Row>(row).map_or(1, |row| row.batch.actions.len() as u64)
-}
-
-fn remove(tx: &mut Tx, key: &SessionKey, slots: &[Slot]) {
-    tx.extend(slots.iter().map(|slot| delete(Table::History, session_group(key), slot.first)));
+    decode::<Row>(row).ok().map(|row| row.batch.actions)
 }
 
 /// Whether a row tells of this person. Blanks around a user id don't count.

@@ -6,7 +6,7 @@ use super::timers::Timers;
 use crate::clock::Timestamp;
 use crate::ids::SessionKey;
 use crate::rules::Delivery;
-use crate::session::batch::Entry;
+use crate::session::batch::StoredEntry;
 use crate::session::state::{Record, Sealing, Session};
 
 /// All that are in memory.
@@ -46,6 +46,11 @@ impl Sessions {
         let live = self.live.get_mut(key)?;
         live.touched = now;
         Some(&mut live.session)
+    }
+
+    /// A session of whose rows one is about to be changed by what is no concern of its own.
+    pub(super) fn peek_mut(&mut self, key: &SessionKey) -> Option<&mut Session> {
+        self.live.get_mut(key).map(|live| &mut live.session)
     }
 
     /// What is on record of a session.
@@ -98,7 +103,7 @@ impl Sessions {
     }
 
     /// Takes in the actions of a session's open batch. Returns how many are missed.
-    pub(super) fn restore(&mut self, key: &SessionKey, rows: Vec<(u64, Entry)>) -> u64 {
+    pub(super) fn restore(&mut self, key: &SessionKey, rows: Vec<(u64, StoredEntry)>) -> u64 {
         let Some(live) = self.live.get_mut(key) else { return 0 };
         let missed = live.session.restore(rows);
         self.held -= live.held;

@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::ids::{ConversationId, PluginName, SessionKey};
 use crate::outbox::note::NoteKind;
 use crate::rules::Delivery;
-use crate::session::batch::{Entry, OpenBatch};
+use crate::session::batch::{Entry, Needed, OpenBatch, StoredEntry};
 use crate::session::identity::{Basis, Names};
 use crate::session::link::{
     Foreign, Identity, Link, LinkEvent, LinkMode, LinkRequest, Owners, Party, decide,
@@ -155,15 +155,15 @@ pub enum Summarized {
 impl Session {
     /// A session from what is stored of it; `record` is `None` for one that was never seen.
     /// `open` are the rows of its open batch, in order.
-    pub fn load(key: SessionKey, record: Option<Record>, open: Vec<(u64, Entry)>) -> Self {
+    /// Where the actions of one of them weren't read, all are to be [read again](Session::restore).
+    pub fn load(key: SessionKey, record: Option<Record>, open: Vec<(u64, StoredEntry)>) -> Self {
         let mut record = record.unwrap_or_default();
         let saved = record.active_at;
-        let mut batch = OpenBatch::default();
-        for (row, entry) in open {
+        for (_, entry) in &open {
             // The record is not stored with every entry.
             record.active_at = record.active_at.max(entry.arrived);
-            batch.push(row, entry);
         }
+        let batch = OpenBatch::read(open);
         let next_row = batch.next_row();
         Self { key, saved, record, open: batch, next_row, gathered: false }
     }
@@ -228,9 +228,24 @@ impl Session {
         self.open.unload();
     }
 
+    /// The actions of the entry in this row, if it waits, are stored in the history: see [`StoredEntry::kept`].
+    pub fn keep(&mut self, row: u64, number: u64) {
+        self.open.keep(row, number);
+    }
+
+    /// The history is about to drop its row of this number. An entry that is given back is to be stored.
+    pub fn let_go(&mut self, number: u64) -> Needed {
+        self.open.let_go(number)
+    }
+
+    /// The actions of the entry in this row are in the row itself from here on.
+    pub fn is_here(&mut self, row: u64) {
+        self.open.is_here(row);
+    }
+
     /// Takes in the actions of the open batch, from its rows. Returns how many can't be read; where there are any, the
     /// record must be stored: their ordinals aren't given again.
-    pub fn restore(&mut self, rows: impl IntoIterator<Item = (u64, Entry)>) -> u64 {
+    pub fn restore(&mut self, rows: impl IntoIterator<Item = (u64, StoredEntry)>) -> u64 {
         let missed = self.open.restore(rows) as u64;
         self.record.left += missed;
         missed

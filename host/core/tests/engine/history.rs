@@ -1,14 +1,18 @@
 //! What is kept of sessions for whoever reads it.
 
 use sidenote_core::engine::history::{KeptBatch, KeptSummary, is_of};
-use sidenote_core::engine::rows::Person;
-use sidenote_core::engine::{Command, Settings};
+use sidenote_core::engine::rows::{Person, encode, session_group};
+use sidenote_core::engine::{Call, Command, Settings};
 use sidenote_core::outbox::note::FailureKind;
-use sidenote_core::rows::Table;
+use sidenote_core::rows::{Key, Table};
 use sidenote_core::rules::{Delivery, History};
+use sidenote_core::session::batch::{Entry, StoredEntry};
+use sidenote_core::session::packed::Packed;
 use sidenote_core::session::state::{Covers, Summarized};
 
-use crate::words::{CHAT, acts, acts_of, fails, settings, settings_of, summarized, summary, took};
+use crate::words::{
+    CHAT, acts, acts_of, erase, fails, key, note, settings, settings_of, summarized, summary, took,
+};
 use crate::world::{DAY, HOUR, SECOND, World};
 
 fn keeping(rules: History) -> Settings {
@@ -199,4 +203,155 @@ fn a_plugin_that_posts_nothing_has_batches_kept_too_and_their_ordinals_counted()
     world.link("t");
     world.tell(acts("t", &["one"]));
     assert_eq!(world.numbers(Table::Open, "t"), [0]);
+}
+
+/// The actions of an open batch, and the numbers of the rows that have them: here, where there is one.
+fn waiting(world: &World, session: &str) -> (Vec<String>, Vec<Option<u64>>) {
+    let rows = world.numbers(Table::Open, session).into_iter();
+    let places = rows.map(|n| world.row::<StoredEntry>(Table::Open, session, n).kept_under());
+    (world.open(session).into_iter().map(|it| it.description).collect(), places.collect())
+}
+
+fn texts(call: &Call) -> Vec<String> {
+    note(call).actions.unpack().into_iter().map(|action| action.description).collect()
+}
+
+#[test]
+fn what_waits_and_is_kept_is_stored_once() {
+    let mut world = World::new(keeping(History::default()));
+    world.tell(acts("s", &["one", "two"]));
+    world.tell(acts("s", &["three"]));
+    assert_eq!(waiting(&world, "s").1, [Some(1), Some(3)]);
+    for text in ["two", "three"] {
+        let has = |row: &&Vec<u8>| row.windows(text.len()).any(|part| part == text.as_bytes());
+        assert_eq!(world.rows.values().filter(has).count(), 1, "{text}");
+    }
+    world.link("s");
+    assert_eq!(texts(&world.calls[0]), ["one", "two", "three"]);
+    assert_eq!(world.numbers(Table::Open, "s"), [0_u64; 0]);
+    assert_eq!(world.numbers(Table::History, "s"), [1, 3]);
+    // What doesn't fit into one note is more than one entry.
+    let settings = settings_of(&[CHAT], Delivery { max_note_actions: 2, ..Delivery::default() });
+    let mut world = World::new(settings.with_history(History::default()));
+    world.tell(acts("s", &["one", "two", "three"]));
+    assert_eq!(waiting(&world, "s").1, [None, None]);
+    assert_eq!(waiting(&world, "s").0, ["one", "two", "three"]);
+}
+
+#[test]
+fn the_next_process_reads_what_waits_where_it_is_kept() {
+    for keeps in [true, false] {
+        let mut world = World::new(keeping(History::default()));
+        for text in ["one", "two"] {
+            world.tell(acts("s", &[text]));
+            world.tell(acts("t", &[text]));
+        }
+        let next = if keeps { keeping(History::default()) } else { settings() };
+        world.restart_with(next);
+        assert_eq!(world.reads.get(&Table::History), None, "nothing is read before its turn");
+        world.tell(acts("s", &["three"]));
+        for (session, wanted) in [("s", vec!["one", "two", "three"]), ("t", vec!["one", "two"])] {
+            world.link(session);
+            assert_eq!(texts(&world.answer(took())), wanted, "{session}, {keeps}");
+        }
+        world.restart();
+        world.run();
+        assert_eq!((world.count(Table::Open), world.calls.len()), (0, 0));
+    }
+}
+
+#[test]
+fn what_waits_outlives_what_is_kept() {
+    type Drop = fn(&mut World);
+    let (more, old, summarized, erased): (Drop, Drop, Drop, Drop) = (
+        |world| {
+            world.tell(acts("s", &["three"]));
+        },
+        |world| world.sweep_at(world.now + SECOND * 61),
+        |world| drop(world.tell(summary("s", "Both", Covers::Through(2)))),
+        |world| drop(world.tell(erase(&["s"], false))),
+    );
+    let rules = History { max_actions: 2, keep: SECOND * 60, ..History::default() };
+    for (name, drops, numbers, places, left) in [
+        ("more", more, vec![2, 3], vec![None, Some(2), Some(3)], vec!["one", "two", "three"]),
+        ("old", old, vec![], vec![None, None], vec!["one", "two"]),
+        ("summarized", summarized, vec![0], vec![None, None], vec!["one", "two"]),
+        ("erased", erased, vec![], vec![], vec![]),
+    ] {
+        for (restarts, memory) in [(false, usize::MAX), (true, usize::MAX), (true, 0)] {
+            let mut settings = keeping(rules.clone());
+            settings.max_waiting_bytes = memory;
+            let mut world = World::new(settings);
+            world.tell(acts("s", &["one"]));
+            world.tell(acts("s", &["two"]));
+            if restarts {
+                world.restart();
+            }
+            drops(&mut world);
+            let case = format!("{name}, restarted: {restarts}, memory: {memory}");
+            assert_eq!(world.numbers(Table::History, "s"), numbers, "{case}");
+            let wanted = left.iter().map(|it| (*it).to_owned()).collect();
+            assert_eq!(waiting(&world, "s"), (wanted, places.clone()), "{case}");
+            world.restart();
+            world.link("s");
+            let told: Vec<_> = world.answer_all(took).iter().flat_map(texts).collect();
+            assert_eq!(told, left, "{case}");
+        }
+    }
+}
+
+#[test]
+fn a_batch_that_waits_and_is_not_in_memory_stays_until_it_was_read_back() {
+    let mut settings = keeping(History { max_actions: 1, ..History::default() });
+    settings.max_waiting_bytes = 0;
+    let mut world = World::new(settings);
+    for text in ["one", "two", "three"] {
+        world.tell(acts("s", &[text]));
+    }
+    assert_eq!(world.numbers(Table::History, "s"), [1, 2, 3]);
+    assert_eq!(world.totals().history_dropped, 0);
+    world.link("s");
+    assert_eq!(texts(&world.answer(took())), ["one", "two", "three"]);
+    world.tell(acts("s", &["four"]));
+    assert_eq!((world.numbers(Table::History, "s"), world.totals().history_dropped), (vec![4], 3));
+}
+
+#[test]
+fn what_an_earlier_version_stored_twice_is_read_and_goes_twice() {
+    let mut world = World::new(keeping(History { max_actions: 2, ..History::default() }));
+    world.tell(acts("s", &["one"]));
+    world.tell(acts("s", &["two"]));
+    for (row, (number, text)) in [(1, "one"), (2, "two")].into_iter().enumerate() {
+        let mut stored: StoredEntry = world.row(Table::Open, "s", row as u64);
+        assert_eq!(stored.kept_under(), Some(number));
+        let KeptBatch { batch, .. } = world.row(Table::History, "s", number);
+        assert_eq!(batch.actions[0].description, text);
+        stored = stored.with(Packed::of(&batch.actions)).unwrap();
+        let entry = Entry {
+            arrived: stored.arrived,
+            bytes: stored.bytes,
+            actions: stored.actions.unwrap(),
+        };
+        let place = Key { table: Table::Open, group: session_group(&key("s")), number: row as u64 };
+        world.rows.insert(place, encode(&entry));
+    }
+    world.restart();
+    world.tell(acts("s", &["three"]));
+    assert_eq!(world.numbers(Table::History, "s"), [2, 3]);
+    assert_eq!(waiting(&world, "s").1, [None, None, Some(3)]);
+    world.link("s");
+    assert_eq!(texts(&world.answer(took())), ["one", "two", "three"]);
+}
+
+#[test]
+fn what_waits_for_a_row_that_is_gone_holds_nothing_up_and_is_no_more_than_that() {
+    let mut world = World::new(keeping(History::default()));
+    for text in ["one", "two", "three"] {
+        world.tell(acts("s", &[text]));
+    }
+    let place = Key { table: Table::History, group: session_group(&key("s")), number: 2 };
+    world.rows.insert(place, b"\x01nothing".to_vec());
+    world.restart();
+    world.link("s");
+    assert_eq!(texts(&world.answer(took())), ["one", "three"]);
 }

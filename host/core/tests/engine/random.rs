@@ -17,14 +17,13 @@ use sidenote_core::outbox::note::{Crash, FailureKind, LimitScope, Note, Posted, 
 use sidenote_core::outbox::redaction::{Job, Why};
 use sidenote_core::outbox::sink_delivery::{Content, SinkDelivery};
 use sidenote_core::rows::Table;
-use sidenote_core::rules::Delivery;
-use sidenote_core::session::batch::Entry;
+use sidenote_core::rules::{Delivery, History};
 use sidenote_core::session::state::Covers;
 
 use crate::words::{
     CHAT, acts_of, crashed, ended, erase, fails, key, limited, link, settings_of, summary, took,
 };
-use crate::world::World;
+use crate::world::{DAY, World};
 
 const SESSIONS: [&str; 3] = ["a", "b", "c"];
 
@@ -76,6 +75,12 @@ enum Step {
         to: usize,
     },
     Drain,
+    /// What is kept of sessions is kept from here on, or isn't.
+    History {
+        on: bool,
+    },
+    /// What has expired is looked for.
+    Sweep,
     /// Batches of several sessions in one transaction.
     Many(Vec<(usize, usize)>),
 }
@@ -94,14 +99,39 @@ struct Bounds {
     old_rows: bool,
     /// Whether something else may happen before what is to be sent next is read back.
     lazy: bool,
+    /// What is kept of sessions for context, where it is.
+    history: History,
+    keeps: bool,
+}
+
+fn history() -> impl Strategy<Value = History> {
+    let (seconds, most) = (prop::sample::select(vec![5, 60, DAY.as_secs()]), 1..9_u64);
+    (seconds, most, prop::sample::select(vec![400, 1 << 20])).prop_map(
+        |(seconds, max_actions, max_bytes)| History {
+            keep: Duration::from_secs(seconds),
+            max_actions,
+            max_bytes,
+        },
+    )
 }
 
 fn bounds() -> impl Strategy<Value = Bounds> {
     let of = |bounds: &[usize]| prop::sample::select(bounds.to_vec());
     let sizes = (of(&[usize::MAX, 200, 0]), of(&[1, 3, 8]), of(&[1, 2, 25]), 1..4_usize);
-    (sizes, any::<[bool; 3]>()).prop_map(|(sizes, [evicts, old_rows, lazy])| {
+    (sizes, any::<[bool; 4]>(), history()).prop_map(|(sizes, flags, history)| {
         let (memory, max_gathered_actions, max_note_actions, slots) = sizes;
-        Bounds { memory, max_gathered_actions, max_note_actions, slots, evicts, old_rows, lazy }
+        let [evicts, old_rows, lazy, keeps] = flags;
+        Bounds {
+            memory,
+            max_gathered_actions,
+            max_note_actions,
+            slots,
+            evicts,
+            old_rows,
+            lazy,
+            history,
+            keeps,
+        }
     })
 }
 
@@ -147,6 +177,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<bool>().prop_map(|yes| Step::Coming { yes }),
         2 => (session(), 0..3_usize).prop_map(|(session, to)| Step::Move { session, to }),
         1 => Just(Step::Drain),
+        1 => any::<bool>().prop_map(|on| Step::History { on }),
+        2 => Just(Step::Sweep),
         3 => prop::collection::vec((session(), 1..5_usize), 1..5).prop_map(Step::Many),
     ]
 }
@@ -192,6 +224,7 @@ impl Life {
         let rules = Delivery { max_lane_notes: 6, ..rules };
         let mut settings = settings_of(&[CHAT, "sink"], rules).with_concurrency(CHAT, bounds.slots);
         settings.max_waiting_bytes = bounds.memory;
+        settings.history = bounds.keeps.then(|| bounds.history.clone());
         if bounds.evicts {
             settings.max_live = 0;
         }
@@ -246,6 +279,12 @@ impl Life {
                 drop(self.tell(Command::Link(command)));
             }
             Step::Drain => drop(self.tell(Command::Drain)),
+            Step::History { on } => {
+                let mut settings = Settings::clone(&self.world.settings);
+                settings.history = on.then(|| self.bounds.history.clone());
+                self.world.change_settings(settings);
+            }
+            Step::Sweep => self.world.sweep_at(self.world.now),
             Step::Many(all) => {
                 let commands =
                     all.iter().map(|(session, actions)| self.act(*session, *actions, false));
@@ -453,10 +492,7 @@ impl Life {
             let waits = notes.insert(seq, told(&letter.note));
             assert_eq!(waits, None, "a dead letter waits for nothing");
         }
-        let open = self.world.numbers(Table::Open, session).into_iter();
-        let open = open
-            .flat_map(|row| self.world.row::<Entry>(Table::Open, session, row).actions.unpack());
-        let open = open.map(|action| action.description);
+        let open = self.world.open(session).into_iter().map(|action| action.description);
         notes.into_values().flatten().chain(open).collect()
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use sidenote_core::clock::Timestamp;
 use sidenote_core::engine::event::What;
+use sidenote_core::engine::history::KeptBatch;
 use sidenote_core::engine::rows::{decode, session_group};
 use sidenote_core::engine::{
     Answer, Call, Command, Core, Counters, Gate, Missing, PageOf, Plugins, Recovery, Settings,
@@ -16,6 +17,8 @@ use sidenote_core::engine::{
 use sidenote_core::ids::{PluginName, SessionKey};
 use sidenote_core::outbox::sink_delivery::Roles;
 use sidenote_core::rows::{Change, Group, Key, Table};
+use sidenote_core::session::action::Action;
+use sidenote_core::session::batch::StoredEntry;
 
 use crate::words::{Said, ended, key};
 
@@ -363,6 +366,23 @@ impl World {
         let key = Key { table, group: session_group(&key(session)), number: n };
         let row = self.rows.get(&key).unwrap_or_else(|| panic!("there is no row {key:?}"));
         decode(row).expect("a row can be read")
+    }
+
+    /// The actions of a session's open batch, wherever they are stored.
+    pub(crate) fn open(&self, session: &str) -> Vec<Action> {
+        let of_row = |row| {
+            let entry: StoredEntry = self.row(Table::Open, session, row);
+            match (&entry.actions, entry.kept_under()) {
+                (Some(actions), None) => actions.unpack(),
+                (None, Some(number)) => {
+                    let kept: KeptBatch = self.row(Table::History, session, number);
+                    assert_eq!(kept.batch.actions.len(), entry.count());
+                    kept.batch.actions
+                }
+                _ => panic!("what waits is stored once: {entry:?}"),
+            }
+        };
+        self.numbers(Table::Open, session).into_iter().flat_map(of_row).collect()
     }
 
     /// All rows of a table.

@@ -23,7 +23,7 @@ use crate::outbox::message::Job as MessageJob;
 use crate::outbox::note::{Note, SentNote};
 use crate::outbox::redaction::{Job, Why};
 use crate::outbox::sink_delivery::SinkDelivery;
-use crate::session::batch::Entry as OpenEntry;
+use crate::session::batch::StoredEntry;
 use crate::session::identity::Basis;
 use crate::session::payload::Action;
 use crate::session::state::Record;
@@ -356,10 +356,10 @@ impl Told<'_> {
         }
         // Its rows are bounded with the batch.
         let open = self.rows.all(Table::Open).await?;
-        for (_, entry) in each::<OpenEntry>(Table::Open, open) {
-            self.waiting_actions += entry.actions.len() as u64;
-            if !batches {
-                self.actions(entry.arrived, None, &entry.actions.unpack());
+        for (_, entry) in each::<StoredEntry>(Table::Open, open) {
+            self.waiting_actions += entry.count() as u64;
+            if let Some(actions) = entry.actions.as_ref().filter(|_| !batches) {
+                self.actions(entry.arrived, None, &actions.unpack());
             }
         }
         Ok(())

@@ -1,14 +1,17 @@
 //! What is old leaves: rows by their age, sessions out of memory.
 
+use std::collections::{HashMap, HashSet};
+
 use serde::de::DeserializeOwned;
 
 use crate::clock::Timestamp;
 use crate::engine::core::Core;
+use crate::engine::core::load::entries;
 use crate::engine::event::What;
-use crate::engine::history;
+use crate::engine::history::{self, actions_of};
 use crate::engine::kept::KeptRow;
 use crate::engine::retention::{Age, Retention};
-use crate::engine::rows::{delete, read, session_group, session_key};
+use crate::engine::rows::{delete, put, read, session_group, session_key};
 use crate::engine::tx::Tx;
 use crate::engine::view::{Missing, Page, View};
 use crate::ids::SessionKey;
@@ -19,8 +22,8 @@ use crate::outbox::lane::DeadLetter;
 use crate::outbox::note::Note;
 use crate::outbox::redaction::{Job, State, Why};
 use crate::outbox::sink_delivery::SinkDelivery;
-use crate::rows::Table;
-use crate::session::batch::Entry;
+use crate::rows::{Group, Key, Rows, Table};
+use crate::session::batch::StoredEntry;
 use crate::session::state::Record;
 
 impl Core {
@@ -51,6 +54,12 @@ impl Core {
         };
         let gone = self.old_sessions(of(Table::Session), tx.now);
         let groups: Vec<_> = gone.iter().map(|(key, _)| session_group(key)).collect();
+        let old = self.old_history(of(Table::History), tx.now);
+        let of_old: HashSet<_> = old.iter().map(|(row, _)| &row.group).collect();
+        let of_old: Vec<_> =
+            of_old.into_iter().filter(|it| !groups.contains(it)).cloned().collect();
+        let waiting = view.load(Table::Open, &of_old)?;
+        let waiting: HashMap<_, _> = of_old.iter().zip(waiting).collect();
         // The last read.
         let [open, sent, kept, help, values, timers] = view.load_all(
             [
@@ -67,8 +76,8 @@ impl Core {
         for (place, (key, record)) in gone.iter().enumerate() {
             let group = session_group(key);
             for (row, value) in open[place] {
-                let entry = read::<Entry>(Table::Open, *row, value);
-                let actions = entry.map_or(0, |entry| entry.actions.len() as u64);
+                let entry = read::<StoredEntry>(Table::Open, *row, value);
+                let actions = entry.map_or(0, |entry| entry.count() as u64);
                 self.counters.dropped_window.add(actions);
                 tx.push(delete(Table::Open, group.clone(), *row));
             }
@@ -92,7 +101,7 @@ impl Core {
         self.expire_dead::<DueTimer>(of(Table::TimerDead), tx);
         self.expire_redactions(of(Table::Redact), tx);
         self.expire_kept(of(Table::Kept), tx);
-        self.expire_history(of(Table::History), tx);
+        self.expire_history(&old, &waiting, tx);
         self.expire_talks(of(Table::Talk), tx);
         self.expire_times(of(Table::OfferTimes), tx);
         self.expire_ended(of(Table::Ended), tx);
@@ -174,14 +183,37 @@ impl Core {
         }
     }
 
-    /// What is kept of sessions. What a run with a history left behind goes too where none is kept.
-    fn expire_history(&mut self, page: &Page, tx: &mut Tx) {
+    /// What is kept of sessions and is old. What a run with a history left behind goes too where none is kept.
+    fn old_history<'a>(&self, page: &'a Page, now: Timestamp) -> Vec<&'a (Key, Vec<u8>)> {
         let history = self.settings.history.as_ref();
-        let oldest = tx.now - history.map_or(self.settings.retention.sessions, |it| it.keep);
-        for (row, value) in page {
-            let Some(age) = read::<Age>(Table::History, row.number, value) else { continue };
-            if age.at >= oldest {
-                continue;
+        let oldest = now - history.map_or(self.settings.retention.sessions, |it| it.keep);
+        let is_old = |(row, value): &&(Key, Vec<u8>)| {
+            let age = read::<Age>(Table::History, row.number, value);
+            age.is_some_and(|age| age.at < oldest)
+        };
+        page.iter().filter(is_old).collect()
+    }
+
+    /// Removes what is kept of sessions and is old. `waiting` are the rows of their open batches: what waits for a note
+    /// keeps its actions.
+    fn expire_history(
+        &mut self,
+        old: &[&(Key, Vec<u8>)],
+        waiting: &HashMap<&Group, &Rows>,
+        tx: &mut Tx,
+    ) {
+        for (row, value) in old {
+            let open = waiting.get(&row.group).map_or_else(Vec::new, |rows| entries(rows));
+            let of_row = open.into_iter().find(|(_, it)| it.kept_under() == Some(row.number));
+            let actions = of_row.as_ref().and_then(|_| actions_of(value));
+            if let Some(((place, entry), actions)) = of_row.zip(actions)
+                && let Some(entry) = entry.with(actions)
+            {
+                tx.push(put(Table::Open, row.group.clone(), place, &entry.here()));
+                let session = session_key(&row.group);
+                if let Some(session) = session.and_then(|key| self.sessions.peek_mut(&key)) {
+                    session.is_here(place);
+                }
             }
             if let Some(key) = session_key(&row.group) {
                 self.history.expire(&key, row.number);

@@ -10,7 +10,7 @@ use crate::engine::deliveries::tables_of;
 use crate::engine::directory::leave_index;
 use crate::engine::erase::OF_SESSION;
 use crate::engine::helping::{times_of_person, times_of_product};
-use crate::engine::history::actions_in;
+use crate::engine::history::{actions_in, actions_of};
 use crate::engine::link::Who;
 use crate::engine::order::NoteRef;
 use crate::engine::plugin_timers;
@@ -24,7 +24,7 @@ use crate::ids::{PluginName, ProductId, SessionKey};
 use crate::outbox::account::Account;
 use crate::outbox::note::{Note, NoteKind, SentNote};
 use crate::rows::{Change, Group, Key, Rows, Table};
-use crate::session::batch::Entry;
+use crate::session::batch::StoredEntry;
 use crate::session::state::{Record, Session, Target};
 
 /// Sessions, or accounts, that are read at once at a start.
@@ -146,12 +146,16 @@ impl Core {
         }
         let turns: Vec<_> = self.unloaded.iter().take(READ_AT_ONCE).cloned().collect();
         sealed.extend(turns.iter().cloned());
+        let wanted: HashSet<_> =
+            sealed.iter().filter(|it| !self.sessions.has(it)).cloned().collect();
         sealed.retain(|key| !self.sessions.is_loaded(key));
         let batches = groups(&sealed);
-        let batches = view.load(Table::Open, &batches)?;
-        let fresh = self.load_sessions(&keys, view, tx)?;
-        for (key, rows) in sealed.iter().zip(batches) {
-            if self.sessions.restore(key, entries(rows)) > 0 {
+        let open = view.load(Table::Open, &batches)?;
+        load_kept(view, batches.iter().zip(&open))?;
+        let fresh = self.load_sessions(&keys, &wanted, view, tx)?;
+        for ((key, rows), group) in sealed.iter().zip(open).zip(&batches) {
+            let stored = with_kept(entries(rows), view.group(Table::History, group));
+            if self.sessions.restore(key, stored) > 0 {
                 tx.records.insert(key.clone());
             }
         }
@@ -220,6 +224,8 @@ impl Core {
                         let summary = note.kind == NoteKind::Summary;
                         if summary && self.settings.history.is_some() {
                             needs.history.insert(note.key.clone());
+                            // It says what of that waits for a note.
+                            needs.sessions.insert(note.key.clone());
                         }
                         if summary || self.is_covered(note) {
                             needs.sent.insert(note.key.clone());
@@ -311,10 +317,12 @@ impl Core {
 
     /// Reads the sessions that aren't in memory. Returns those that have no record. Rows that can't be read are set
     /// aside, so that nothing overwrites them, and what an earlier version put under values that name nobody is taken
-    /// out of the index.
+    /// out of the index. What the history has of their open batches is read with those that are `wanted` at once; the
+    /// others are restored at their turn, unless it was read anyway.
     fn load_sessions(
         &mut self,
         keys: &HashSet<SessionKey>,
+        wanted: &HashSet<SessionKey>,
         view: &View,
         tx: &mut Tx,
     ) -> Result<Vec<SessionKey>, Missing> {
@@ -334,6 +342,8 @@ impl Core {
             true => Some(view.load_all([Table::TimerQueue, Table::TimerAttempt], &groups)?),
             false => None,
         };
+        let at_once = missing.iter().zip(groups.iter().zip(&open));
+        load_kept(view, at_once.filter(|(key, _)| wanted.contains(*key)).map(|(_, rows)| rows))?;
         // The last read.
         let others = [
             (Table::SinkDead, self.deliveries.has_sinks()),
@@ -351,10 +361,12 @@ impl Core {
             }
             let record = stored.map(|(_, value)| (value, read::<Record>(Table::Session, 0, value)));
             if let Some((value, None)) = &record {
+                let group = group.clone();
                 let key = Key { table: Table::Session, group, number: now.as_millis() };
                 tx.push(Change::Put(key, (*value).clone()));
             }
-            let mut entries = entries(open[place]);
+            let history = view.group(Table::History, &group);
+            let mut entries = with_kept(entries(open[place]), history);
             // The clock may have been set back since. Nothing counts as later than now, or it would
             // wait for that moment; and nothing as later than what came behind it.
             entries.iter_mut().rev().fold(now, |latest, (_, entry)| {
@@ -442,7 +454,7 @@ impl Core {
                 self.helping.settle(&key, tours.map(|tours| &tours.registry));
             }
         }
-        self.load_sessions(&keys, view, tx)?;
+        self.load_sessions(&keys, &HashSet::new(), view, tx)?;
         for key in keys {
             let rules = self.settings.rules(&key.product);
             self.deliveries.expire_poisoned(&key, rules, tx, &self.counters);
@@ -546,8 +558,37 @@ fn groups(keys: &HashSet<SessionKey>) -> Vec<Group> {
 }
 
 /// The entries of an open batch, from its rows.
-fn entries(rows: &Rows) -> Vec<(u64, Entry)> {
+pub(super) fn entries(rows: &Rows) -> Vec<(u64, StoredEntry)> {
     rows.iter().filter_map(|(n, value)| Some((*n, read(Table::Open, *n, value)?))).collect()
+}
+
+/// Reads the history of those of whose open batches it has something.
+fn load_kept<'a>(
+    view: &View,
+    open: impl IntoIterator<Item = (&'a Group, &'a &'a Rows)>,
+) -> Result<(), Missing> {
+    let is_kept = |rows: &Rows| entries(rows).iter().any(|(_, it)| it.kept_under().is_some());
+    let kept = open.into_iter().filter(|(_, rows)| is_kept(rows));
+    let groups: Vec<_> = kept.map(|(group, _)| group.clone()).collect();
+    view.load(Table::History, &groups).map(drop)
+}
+
+/// The entries of an open batch with what the history has of them, where that was read. What it doesn't have, or what
+/// can't be read, is reported, and doesn't wait any more.
+fn with_kept(entries: Vec<(u64, StoredEntry)>, history: Option<&Rows>) -> Vec<(u64, StoredEntry)> {
+    let Some(history) = history else { return entries };
+    let entries = entries.into_iter().filter_map(|(row, entry)| {
+        let Some(number) = entry.kept_under() else { return Some((row, entry)) };
+        let place = history.binary_search_by_key(&number, |(number, _)| *number).ok();
+        let actions = place.and_then(|place| actions_of(&history[place].1));
+        let read = actions.and_then(|actions| entry.with(actions));
+        if read.is_none() {
+            let table = Table::Open;
+            tracing::error!(?table, row, number, "store: the actions of a row can't be read");
+        }
+        Some((row, read?))
+    });
+    entries.collect()
 }
 
 /// Numbers that a session without a readable record has given out.

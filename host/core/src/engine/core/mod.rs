@@ -58,6 +58,7 @@ use crate::outbox::attempt::Asked;
 use crate::outbox::note::{Note, NoteKind, Redaction};
 use crate::outbox::sink_delivery::Content;
 use crate::rows::{Key, Table};
+use crate::session::batch::StoredEntry;
 use crate::session::identity::{Identity, Tie};
 use crate::session::link::LinkMode;
 use crate::session::note::body;
@@ -288,15 +289,50 @@ impl Core {
             session.on_actions(&batch, (&packed, bytes), arrived, rules, sealing)
         };
         let for_sinks = (!roles.sinks.is_empty()).then(|| batch.clone());
+        let mut effects = effects;
         if let Some((rules, place)) = self.settings.history.as_ref().zip(place) {
-            let batch = (batch, &packed);
-            self.history.keep_batch(key, batch, (place, arrived), rules, tx, &self.counters);
+            let number = place.number();
+            let session = self.sessions.peek_mut(key);
+            let (of, batch) = ((key, session), (batch, &packed));
+            self.history.keep_batch(of, batch, (place, arrived), rules, tx, &self.counters);
+            effects = self.keep_once(key, effects, (number, packed.len()), tx);
         }
         self.run_effects(key, effects, tx);
         if let Some(batch) = for_sinks {
             self.send_batch(key, &roles.sinks, batch, tx);
         }
         Answer::Accepted
+    }
+
+    /// An entry that the history keeps as it is, under this number and with so many actions, is stored there alone.
+    fn keep_once(
+        &mut self,
+        key: &SessionKey,
+        effects: Vec<Effect>,
+        (number, count): (u64, usize),
+        tx: &mut Tx,
+    ) -> Vec<Effect> {
+        let mut others = Vec::with_capacity(effects.len());
+        for effect in effects {
+            match effect {
+                Effect::Keep(row, entry) if entry.actions.len() == count => {
+                    if let Some(session) = self.sessions.peek_mut(key) {
+                        session.keep(row, number);
+                    }
+                    self.grown.push(key.clone());
+                    let stored = StoredEntry::kept(&entry, number);
+                    tx.push(put(Table::Open, session_group(key), row, &stored));
+                }
+                other @ (Effect::Save
+                | Effect::Identity(_)
+                | Effect::Leave(_)
+                | Effect::Keep(..)
+                | Effect::Forget(_)
+                | Effect::Dropped(_)
+                | Effect::Seal(_)) => others.push(other),
+            }
+        }
+        others
     }
 
     /// Accepts what a source brought. What it knows behind it is stored with it.
@@ -380,8 +416,8 @@ impl Core {
             Summarized::Stale => self.counters.summaries_ignored.add(1),
         }
         self.run_effects(key, effects, tx);
-        if let (Some(text), Some(record)) = (kept, self.sessions.record(key)) {
-            self.history.keep_summary(key, text, (summarized, record), arrived, tx);
+        if let (Some(text), Some(session)) = (kept, self.sessions.peek_mut(key)) {
+            self.history.keep_summary((key, session), text, summarized, arrived, tx);
         }
         if let (Some(summary), false) = (for_sinks, summarized == Summarized::Stale) {
             let summary = SummaryPayload {
@@ -487,7 +523,8 @@ impl Core {
                 if self.deliveries.end_note(&note, result, course, of, tx, counters) {
                     counters.notes_found.add(u64::from(course.asked == Some(Asked::Found)));
                     if note.kind == NoteKind::Summary && self.settings.history.is_some() {
-                        self.history.remove_covered(&note.key, note.through, tx);
+                        let of = (&note.key, self.sessions.peek_mut(&note.key));
+                        self.history.remove_covered(of, note.through, tx);
                     }
                 }
             }
