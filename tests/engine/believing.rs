@@ -8,6 +8,7 @@ use sidenote::engine::link::{
 use sidenote::ids::{ConversationId, SessionId, SessionKey};
 use sidenote::session::identity::{Basis, Belief, UserIds};
 use sidenote::session::payload::ActionsPayload;
+use sidenote::session::state::Record;
 use sidenote::store::Table;
 use sidenote_tests::fresh_store;
 use sidenote_tests::world::{
@@ -386,7 +387,8 @@ async fn a_link_that_an_earlier_version_stored_gives_way_to_a_verified_one() {
     let (store, _) = world.crash().await;
     let group = sidenote::store::Group(key.product.shared(), key.session.shared());
     let rows = store.load(Table::Session, std::slice::from_ref(&group)).await.unwrap();
-    let mut record: serde_json::Value = decode(&rows[0][0].1).unwrap();
+    let record: Record = decode(&rows[0][0].1).unwrap();
+    let mut record = serde_json::to_value(&record).unwrap();
     record["link"].as_object_mut().expect("a link").remove("basis");
     let row = sidenote::store::Key { table: Table::Session, group, number: 0 };
     let put = sidenote::store::Change::Put(row, serde_json::to_vec(&record).unwrap());

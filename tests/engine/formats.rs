@@ -4,13 +4,13 @@
 use std::path::{Path, PathBuf};
 
 use sidenote::config::Delivery;
-use sidenote::engine::core::rows::is_of_today;
+use sidenote::engine::core::rows::is_packed;
 use sidenote::store::{FORMAT, inspect};
 use sidenote_tests::eventually;
 use sidenote_tests::world::{Platform, World, embedded};
 
-/// A minute after the later one of them was written, in seconds since the Unix epoch.
-const THEN: f64 = 1_796_025_880.0;
+/// At most a minute after each of them was written, in seconds since the Unix epoch.
+const THEN: [f64; 3] = [1_796_025_880.0, 1_796_025_880.0, 1_796_085_907.0];
 
 fn stored(format: u64) -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/stores");
@@ -19,8 +19,9 @@ fn stored(format: u64) -> PathBuf {
 
 #[tokio::test]
 async fn a_store_of_each_earlier_format_is_told_apart_and_goes_on_under_this_build() {
-    for format in 1..FORMAT {
-        let found = inspect(&stored(format), is_of_today).unwrap();
+    assert_eq!(THEN.len() as u64, FORMAT - 1, "one of each");
+    for (format, then) in (1..FORMAT).zip(THEN) {
+        let found = inspect(&stored(format), is_packed).unwrap();
         assert_eq!(found.format, format);
         assert_eq!(found.earlier == found.rows, format == 1, "{found:?}");
 
@@ -28,7 +29,7 @@ async fn a_store_of_each_earlier_format_is_told_apart_and_goes_on_under_this_bui
         let path = folder.path().join("store.redb");
         std::fs::copy(stored(format), &path).unwrap();
         let (store, platform) = (embedded(&path).await, Platform::new([]));
-        let mut world = World::start_at(THEN, store, platform, Delivery::default());
+        let mut world = World::start_at(then, store, platform, Delivery::default());
         assert!(world.record("linked").await.link.is_some(), "the link is known");
         for session in ["open", "more"] {
             world.link(session, &format!("c-{session}")).await.unwrap();
@@ -48,7 +49,7 @@ async fn a_store_of_each_earlier_format_is_told_apart_and_goes_on_under_this_bui
         drop(world);
         // The last commit is through when the file can be opened.
         drop(embedded(&path).await);
-        let found = inspect(&path, is_of_today).unwrap();
+        let found = inspect(&path, is_packed).unwrap();
         assert_eq!(found.format, FORMAT, "a start puts its own number into the file");
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sidenote::config::Delivery;
 use sidenote::engine::core::rows::decode;
-use sidenote::outbox::note::{Crash, FailureKind, PostError};
+use sidenote::outbox::note::{Crash, FailureKind, PostError, SentNote};
 use sidenote::store::{Store, Table};
 use sidenote_tests::fresh_store;
 use sidenote_tests::world::{
@@ -34,8 +34,8 @@ async fn a_note_that_the_platform_has_is_not_sent_again() {
     let counters = world.handle.counters();
     assert_eq!((counters.notes_posted.get(), counters.notes_found.get()), (1, 1));
     let sent = world.store.scan(Table::Sent, None, 10).await.unwrap();
-    let sent: serde_json::Value = decode(&sent[0].1).unwrap();
-    assert_eq!(sent["note_id"], "found");
+    let sent: SentNote = decode(&sent[0].1).unwrap();
+    assert_eq!(sent.note_id.as_deref(), Some("found"));
     world.end().await;
 }
 

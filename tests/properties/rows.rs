@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use sidenote::engine::core::history::KeptBatch;
-use sidenote::engine::core::rows::decode;
+use sidenote::engine::core::rows::{PersonRow, decode};
 use sidenote::ids::SessionKey;
 use sidenote::outbox::lane::DeadLetter;
 use sidenote::outbox::note::Note;
@@ -108,12 +108,8 @@ pub(crate) async fn of_session(store: &Faulty, session: usize) -> Vec<Key> {
 
 /// The sessions that the index of persons knows.
 pub(crate) async fn in_index(store: &Faulty) -> Vec<SessionKey> {
-    #[derive(serde::Deserialize)]
-    struct Row {
-        key: SessionKey,
-    }
     let rows = store.scan(Table::Person, None, usize::MAX).await.expect("the store answers");
-    let key = |row: &[u8]| decode::<Row>(row).expect("a row can be read").key;
+    let key = |row: &[u8]| decode::<PersonRow>(row).expect("a row can be read").key;
     rows.iter().map(|(_, row)| key(row)).collect()
 }
 

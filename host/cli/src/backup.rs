@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use clap::Args;
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use sidenote::engine::core::rows::is_of_today;
+use sidenote::engine::core::rows::is_packed;
 use sidenote::store::{FileReport, inspect};
 use sidenote_terminal::output;
 use tempfile::NamedTempFile;
@@ -58,7 +58,7 @@ pub(super) async fn backup(args: BackupArgs) -> anyhow::Result<ExitCode> {
         }
     };
     part.as_file().sync_all().context(UNWRITTEN)?;
-    let found = inspect(part.path(), is_of_today).context("what was copied can't be read")?;
+    let found = inspect(part.path(), is_packed).context("what was copied can't be read")?;
     part.persist_noclobber(&to).map_err(|error| error.error).with_context(|| {
         format!("the copy can't be named {}; is there such a file by now?", to.display())
     })?;

@@ -11,7 +11,7 @@
 //! | [`rules`] | what a configuration says of them |
 //! | [`rows`] | the form in which everything is kept |
 //! | [`kv`], [`timer`] | what plugins keep under keys of their own, and the timers that they set |
-//! | [`bytes`] | bytes in rows |
+//! | [`bytes`], [`short`] | bytes in rows, and as few of them as will do |
 //! | [`access`] | scopes, products, who asks |
 //! | [`ids`] | the typed names that everything is keyed by |
 //! | [`backoff`] | the pauses between attempts |
@@ -39,5 +39,6 @@ pub mod rows;
 pub mod rules;
 pub mod see;
 pub mod session;
+pub mod short;
 pub mod timer;
 pub mod triggers;

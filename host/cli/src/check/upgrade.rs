@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 use sidenote::config::{Access, Store};
-use sidenote::engine::core::rows::is_of_today;
+use sidenote::engine::core::rows::is_packed;
 use sidenote::store::{FORMAT, FileReport, inspect};
 use sidenote_terminal::{exit, output};
 
@@ -32,7 +32,7 @@ pub(super) fn upgrade(
     if !path.exists() && file.is_none() {
         return not_a_file("embedded", "the file isn't there; the first start makes it", as_json);
     }
-    let found = inspect(&path, is_of_today)?;
+    let found = inspect(&path, is_packed)?;
     let (usable, plan) = plan(&found);
     if as_json {
         let FileReport { format, rows, earlier, bytes } = found;

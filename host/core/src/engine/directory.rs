@@ -21,6 +21,10 @@ use crate::session::state::{Record, Target};
 /// theirs last. A user id that many share stalls nobody.
 const MAX_SESSIONS: usize = 64;
 
+/// So many conversations, and persons, stay in memory from one transaction to the next: those that are asked for again
+/// are so at once or seldom, and there may be one for each session.
+const MOST: usize = 64;
+
 /// The indexes in memory.
 #[derive(Default)]
 pub(super) struct Directory {
@@ -172,6 +176,16 @@ impl Directory {
         targets.iter().for_each(|target| self.leave(target, key, tx));
         for person in persons(&record.identity()) {
             self.forget_person(key, &person, tx);
+        }
+    }
+
+    /// Forgets what is more than may stay, with the memory for it. It is read again when it is asked for.
+    pub(super) fn bound(&mut self) {
+        if self.owners.len() > MOST {
+            self.owners = HashMap::new();
+        }
+        if self.persons.len() > MOST {
+            self.persons = HashMap::new();
         }
     }
 

@@ -1,5 +1,6 @@
 //! The engine's rows: what is kept under which key, and in which form: a byte that says which, then MessagePack with
-//! the names of fields. Rows that earlier versions stored are JSON; they are read, and written anew as they change.
+//! the names of fields. What there are many of has a short form in it ([`crate::short`]). Rows that earlier versions
+//! stored are JSON, or have names everywhere; they are read, and written anew as they change.
 
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use crate::access::KeyId;
 use crate::clock::Timestamp;
 use crate::ids::{ConversationId, PluginName, ProductId, SessionId, SessionKey};
 use crate::rows::{Change, Group, Key, Table};
+use crate::short::{Reader, Short, Writer, short_but_in_json};
 
 /// The group of a session's rows.
 pub fn session_group(key: &SessionKey) -> Group {
@@ -110,12 +112,30 @@ impl Person {
 }
 
 /// A session of a person: a row of the index.
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct PersonRow {
     /// The session.
     pub key: SessionKey,
     /// When the session was found to be this person's.
     pub since: Timestamp,
+}
+
+short_but_in_json!(PersonRow);
+
+impl Short for PersonRow {
+    fn write(&self, to: &mut Writer) {
+        to.put(&(&self.key.product, &self.key.session, self.since));
+    }
+
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        let (product, session, since) = from.take()?;
+        Some(Self { key: SessionKey { product, session }, since })
+    }
+
+    fn read_named<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::deserialize(deserializer)
+    }
 }
 
 /// Stores `value` under `number` of the group.
@@ -126,6 +146,9 @@ pub fn put(table: Table, group: Group, number: u64, value: &impl Serialize) -> C
 /// A row's first byte where MessagePack follows. No JSON begins with it.
 const MESSAGE_PACK: u8 = 1;
 
+/// The same where what is in it may be in its short form. Builds that don't know those can't read the row.
+const SHORT: u8 = 2;
+
 /// A row that can't be read. What is in it isn't told: it is customers' data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the row can't be read")]
@@ -133,15 +156,15 @@ pub struct Unreadable;
 
 /// A row's value.
 pub fn encode(value: &impl Serialize) -> Vec<u8> {
-    let mut row = vec![MESSAGE_PACK];
+    let mut row = vec![SHORT];
     let mut serializer = rmp_serde::Serializer::new(&mut row).with_struct_map();
     value.serialize(&mut serializer).expect("rows are made of text, numbers and lists of them");
     row
 }
 
-/// Whether a row is in today's form; others are read too.
-pub fn is_of_today(row: &[u8]) -> bool {
-    row.first() == Some(&MESSAGE_PACK)
+/// Whether a row is MessagePack, as from format 2 of the file on; JSON is read too.
+pub fn is_packed(row: &[u8]) -> bool {
+    matches!(row.first(), Some(&(MESSAGE_PACK | SHORT)))
 }
 
 /// Reads a row's value, whichever version stored it.
@@ -150,7 +173,9 @@ pub fn is_of_today(row: &[u8]) -> bool {
 /// It is in no known form, or something else.
 pub fn decode<'a, T: Deserialize<'a>>(row: &'a [u8]) -> Result<T, Unreadable> {
     match row.split_first() {
-        Some((&MESSAGE_PACK, packed)) => rmp_serde::from_slice(packed).map_err(|_| Unreadable),
+        Some((&(MESSAGE_PACK | SHORT), packed)) => {
+            rmp_serde::from_slice(packed).map_err(|_| Unreadable)
+        }
         Some(_) | None => serde_json::from_slice(row).map_err(|_| Unreadable),
     }
 }

@@ -1,6 +1,8 @@
 //! The sessions in memory, read from the store when something happens to them.
 
-use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+
+use hashbrown::HashTable;
 
 use super::timers::Timers;
 use crate::clock::Timestamp;
@@ -12,8 +14,9 @@ use crate::session::state::{Record, Sealing, Session};
 /// All that are in memory.
 #[derive(Default)]
 pub(super) struct Sessions {
-    /// Boxed: a map has capacity for more than it holds, and keeps it.
-    live: HashMap<SessionKey, Box<Live>>,
+    /// By their keys, which are theirs; boxed: a table has capacity for more than it holds, and keeps it.
+    live: HashTable<Box<Live>>,
+    hasher: RandomState,
     timers: Timers,
     /// Bytes of memory that the actions of their open batches take.
     held: usize,
@@ -36,21 +39,39 @@ impl Live {
 }
 
 impl Sessions {
+    fn live(&self, key: &SessionKey) -> Option<&Live> {
+        let found = self.live.find(self.hasher.hash_one(key), |live| live.session.key == *key);
+        found.map(|live| &**live)
+    }
+
+    fn live_mut(&mut self, key: &SessionKey) -> Option<&mut Live> {
+        let hash = self.hasher.hash_one(key);
+        self.live.find_mut(hash, |live| live.session.key == *key).map(|live| &mut **live)
+    }
+
+    fn take(&mut self, key: &SessionKey) -> Option<Session> {
+        let hash = self.hasher.hash_one(key);
+        let found = self.live.find_entry(hash, |live| live.session.key == *key).ok()?;
+        let (live, _) = found.remove();
+        self.held -= live.held;
+        Some(live.session)
+    }
+
     /// A session.
     pub(super) fn get(&self, key: &SessionKey) -> Option<&Session> {
-        self.live.get(key).map(|live| &live.session)
+        self.live(key).map(|live| &live.session)
     }
 
     /// A session to which something happens.
     pub(super) fn get_mut(&mut self, key: &SessionKey, now: Timestamp) -> Option<&mut Session> {
-        let live = self.live.get_mut(key)?;
+        let live = self.live_mut(key)?;
         live.touched = now;
         Some(&mut live.session)
     }
 
     /// A session of whose rows one is about to be changed by what is no concern of its own.
     pub(super) fn peek_mut(&mut self, key: &SessionKey) -> Option<&mut Session> {
-        self.live.get_mut(key).map(|live| &mut live.session)
+        self.live_mut(key).map(|live| &mut live.session)
     }
 
     /// What is on record of a session.
@@ -60,7 +81,7 @@ impl Sessions {
 
     /// Whether a session is in memory.
     pub(super) fn has(&self, key: &SessionKey) -> bool {
-        self.live.contains_key(key)
+        self.live(key).is_some()
     }
 
     /// How many are in memory.
@@ -70,23 +91,24 @@ impl Sessions {
 
     /// All of them.
     pub(super) fn keys(&self) -> impl Iterator<Item = &SessionKey> {
-        self.live.keys()
+        self.live.iter().map(|live| &live.session.key)
     }
 
     /// Something happens to what waits of a session.
     pub(super) fn touch(&mut self, key: &SessionKey, now: Timestamp) {
-        if let Some(live) = self.live.get_mut(key) {
+        if let Some(live) = self.live_mut(key) {
             live.touched = now;
         }
     }
 
     /// Takes up a session that was read.
-    pub(super) fn put(&mut self, key: SessionKey, session: Session, now: Timestamp) {
-        self.held += session.open().held();
+    pub(super) fn put(&mut self, session: Session, now: Timestamp) {
+        drop(self.take(&session.key));
         let live = Box::new(Live { held: session.open().held(), session, touched: now });
-        if let Some(before) = self.live.insert(key, live) {
-            self.held -= before.held;
-        }
+        self.held += live.held;
+        let hasher = &self.hasher;
+        let hash = |live: &Box<Live>| hasher.hash_one(&live.session.key);
+        self.live.insert_unique(hash(&live), live, hash);
     }
 
     /// Bytes of memory that the actions of open batches take.
@@ -96,18 +118,19 @@ impl Sessions {
 
     /// Takes the actions of a session's open batch out of memory.
     pub(super) fn unload(&mut self, key: &SessionKey) {
-        if let Some(live) = self.live.get_mut(key) {
+        if let Some(live) = self.live_mut(key) {
             live.session.unload();
-            self.held -= std::mem::take(&mut live.held);
+            let held = std::mem::take(&mut live.held);
+            self.held -= held;
         }
     }
 
     /// Takes in the actions of a session's open batch. Returns how many are missed.
     pub(super) fn restore(&mut self, key: &SessionKey, rows: Vec<(u64, StoredEntry)>) -> u64 {
-        let Some(live) = self.live.get_mut(key) else { return 0 };
+        let Some(live) = self.live_mut(key) else { return 0 };
         let missed = live.session.restore(rows);
-        self.held -= live.held;
-        self.held += live.count();
+        let (before, after) = (live.held, live.count());
+        self.held = self.held - before + after;
         missed
     }
 
@@ -119,9 +142,7 @@ impl Sessions {
     /// Forgets a session.
     pub(super) fn remove(&mut self, key: &SessionKey) -> Option<Session> {
         self.timers.set(key, None);
-        let live = self.live.remove(key)?;
-        self.held -= live.held;
-        Some(live.session)
+        self.take(key)
     }
 
     /// Puts a session that nobody knows in the place of one, whatever that waits for. The numbers of its
@@ -131,16 +152,17 @@ impl Sessions {
         let fresh = Session::load(key.clone(), None, Vec::new())
             .with_numbers_taken(0, record.notes, 0)
             .with_sink_deliveries_taken(record.sink_deliveries);
-        self.put(key.clone(), fresh, now);
+        self.put(fresh, now);
         Some(record)
     }
 
     /// Sets a session's timer.
     pub(super) fn settle(&mut self, key: &SessionKey, rules: &Delivery, sealing: Sealing) {
-        if let Some(live) = self.live.get_mut(key) {
-            self.held -= live.held;
-            self.held += live.count();
-            self.timers.set(key, live.session.next_timer(rules, sealing));
+        if let Some(live) = self.live_mut(key) {
+            let (before, after) = (live.held, live.count());
+            let timer = live.session.next_timer(rules, sealing);
+            self.held = self.held - before + after;
+            self.timers.set(key, timer);
         }
     }
 
@@ -164,7 +186,8 @@ impl Sessions {
         is_idle: impl Fn(&SessionKey, bool) -> bool,
     ) -> Vec<SessionKey> {
         let mut gone = Vec::new();
-        for (key, live) in &self.live {
+        for live in &self.live {
+            let key = &live.session.key;
             let unlinked = hard && live.session.record().link.is_none();
             let waits = self.timers.has(key) && !unlinked;
             if live.touched <= before && !waits && is_idle(key, !unlinked) {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::outbox::outcome::{Crash, FailureKind, PostError, Sent};
 use crate::session::text::printable_line;
+use crate::short::{Reader, Writer};
 
 /// So many of the first attempts are kept.
 pub const FIRST: usize = 3;
@@ -282,6 +283,27 @@ impl Attempts {
         }
     }
 
+    /// Writes them; of all moments, how long they are behind `base`.
+    pub(crate) fn write(&self, to: &mut Writer, base: Timestamp) {
+        to.put(&(self.0, self.1.len()));
+        for attempt in &self.1 {
+            let mut stored = attempt.stored();
+            stored.0 = Timestamp(stored.0.0.wrapping_sub(base.0));
+            to.put(&stored);
+        }
+    }
+
+    /// Reads what was written.
+    pub(crate) fn read(from: &mut Reader<'_>, base: Timestamp) -> Option<Self> {
+        let (left_out, count) = from.take::<(u32, usize)>()?;
+        let one = |_| {
+            let mut stored: Stored = from.take()?;
+            stored.0 = Timestamp(stored.0.0.wrapping_add(base.0));
+            Some(Attempt::from(stored))
+        };
+        Some(Self(left_out, (0..count).map(one).collect::<Option<_>>()?))
+    }
+
     fn end(&mut self, course: &Course, status: Status, fault: Option<Fault>) {
         // An earlier version may have begun it, which kept none.
         let Some(last) = self.1.last_mut().filter(|last| last.status == Status::UnderWay) else {
@@ -322,6 +344,12 @@ struct StoredFault<Words = String>(Words, Words, u8, Option<u8>, Timestamp);
 
 impl Serialize for Attempt {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.stored().serialize(serializer)
+    }
+}
+
+impl Attempt {
+    fn stored(&self) -> Stored<&str, &str> {
         let millis = |took: Duration| u32::try_from(took.as_millis()).unwrap_or(u32::MAX);
         let asked = self.asked.map(|asked| match asked {
             Asked::Found => 0,
@@ -343,7 +371,6 @@ impl Serialize for Attempt {
         });
         let status = self.status.code();
         Stored(self.began, self.took.map(millis), &*self.version, status, asked, fault)
-            .serialize(serializer)
     }
 }
 

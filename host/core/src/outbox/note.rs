@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hex::FromHex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -10,6 +11,7 @@ use crate::ids::{ConversationId, PluginName, SessionKey};
 use crate::kv::CallKv;
 use crate::outbox::attempt::Attempts;
 use crate::session::packed::Packed;
+use crate::short::{Reader, Short, Writer, flags, is_set, short_but_in_json};
 
 pub use crate::outbox::outcome::{
     Crash, Failure, FailureKind, Found, LimitScope, Pause, PostError, Posted, Redaction, Sent,
@@ -101,6 +103,7 @@ pub struct Call {
 
 /// A note that the platform took, as it is remembered so that it can be redacted.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct SentNote {
     /// The plugin that posted it.
     pub plugin: PluginName,
@@ -134,6 +137,94 @@ pub struct SentNote {
     /// The attempts at it.
     #[serde(default, rename = "log", skip_serializing_if = "Attempts::is_empty")]
     pub tries: Attempts,
+}
+
+short_but_in_json!(SentNote);
+
+/// Bytes of a key, which has two digits for each.
+const KEY: usize = 16;
+
+impl Short for SentNote {
+    fn write(&self, to: &mut Writer) {
+        let Self { plugin, conversation, idempotency_key, note_id, at, kind, .. } = self;
+        let Self { through, stays, made, actions, resent_of, tries, .. } = self;
+        // A key that is none of ours is written as it is.
+        let key = <[u8; KEY]>::from_hex(idempotency_key).ok();
+        let key = key.filter(|key| hex::encode(key) == *idempotency_key);
+        let there = flags([
+            note_id.is_some(),
+            *stays,
+            made.is_some(),
+            resent_of.is_some(),
+            key.is_some(),
+            !tries.is_empty(),
+        ]);
+        to.put(&(there | kind.code() << 6));
+        to.put(&(plugin, conversation));
+        match &key {
+            Some(key) => to.put(key),
+            None => to.put(idempotency_key),
+        }
+        to.put_some(note_id.as_ref());
+        to.put(at);
+        if let Some(made) = made {
+            to.put_since(*made, *at);
+        }
+        to.put(&(through, actions));
+        to.put_some(resent_of.as_ref());
+        if !tries.is_empty() {
+            tries.write(to, *at);
+        }
+    }
+
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        let flags: u8 = from.take()?;
+        let kind = NoteKind::coded(flags >> 6)?;
+        let (plugin, conversation) = from.take()?;
+        let idempotency_key = match is_set(flags, 4) {
+            true => hex::encode(from.take::<[u8; KEY]>()?),
+            false => from.take()?,
+        };
+        let note_id = from.take_if(is_set(flags, 0))?;
+        let at = from.take()?;
+        let made = if is_set(flags, 2) { Some(from.take_since(at)?) } else { None };
+        let (through, actions) = from.take()?;
+        let resent_of = from.take_if(is_set(flags, 3))?;
+        let tries = if is_set(flags, 5) { Attempts::read(from, at)? } else { Attempts::NONE };
+        Some(Self {
+            plugin,
+            conversation,
+            idempotency_key,
+            note_id,
+            at,
+            kind,
+            through,
+            stays: is_set(flags, 1),
+            made,
+            actions,
+            resent_of,
+            tries,
+        })
+    }
+
+    fn read_named<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::deserialize(deserializer)
+    }
+}
+
+impl NoteKind {
+    /// As a number of two bits, for rows.
+    fn code(self) -> u8 {
+        match self {
+            Self::Actions => 0,
+            Self::Summary => 1,
+            Self::ForPeople => 2,
+        }
+    }
+
+    fn coded(code: u8) -> Option<Self> {
+        [Self::Actions, Self::Summary, Self::ForPeople].into_iter().find(|it| it.code() == code)
+    }
 }
 
 fn is_zero(number: &u32) -> bool {

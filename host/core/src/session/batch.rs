@@ -102,9 +102,10 @@ struct Waiting {
 }
 
 /// Who else needs a row of the history.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 pub enum Needed {
     /// Nobody.
+    #[default]
     Not,
     /// The entry of this row, whose actions are in memory: it has them from here on.
     By(u64, StoredEntry),
@@ -122,6 +123,10 @@ pub struct Trimmed {
 }
 
 impl OpenBatch {
+    /// One in which nothing waits.
+    pub const EMPTY: Self =
+        Self { entries: VecDeque::new(), actions: 0, bytes: 0, unloaded: 0, held: 0 };
+
     /// Adds an entry behind the others.
     pub fn push(&mut self, row: u64, entry: Entry) {
         self.push_stored(row, entry.into());

@@ -194,6 +194,22 @@ pub enum Basis {
     Operator,
 }
 
+impl Basis {
+    /// As a number, for rows.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Unverified => 0,
+            Self::Verified => 1,
+            Self::Operator => 2,
+        }
+    }
+
+    /// Reads the number.
+    pub(crate) fn coded(code: u8) -> Option<Self> {
+        [Self::Unverified, Self::Verified, Self::Operator].into_iter().find(|it| it.code() == code)
+    }
+}
+
 /// How a wish came to its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tie {

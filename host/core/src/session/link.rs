@@ -7,6 +7,7 @@ use crate::ids::{ConversationId, PluginName, SessionKey};
 use crate::session::identity::{Basis, Names, Tie};
 
 pub use crate::session::identity::Identity;
+use crate::short::{Reader, Short, Writer, flags, is_set, short_but_in_json};
 
 /// A session's link: the one truth of where its notes go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +31,7 @@ pub struct Owners(Vec<Owner>);
 
 /// A session that was linked to a conversation.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Owner {
     /// The session.
     pub key: SessionKey,
@@ -41,6 +43,38 @@ pub struct Owner {
     /// What its link rests on.
     #[serde(default)]
     pub basis: Basis,
+}
+
+short_but_in_json!(Owner);
+
+impl Short for Owner {
+    fn write(&self, to: &mut Writer) {
+        let Self { key, who: Identity { user_id, email, told_by }, since, basis } = self;
+        let by = basis.code();
+        let named = [user_id.is_some(), email.is_some(), told_by.is_some()];
+        to.put(&(flags(named) | by << named.len()));
+        to.put(&(&key.product, &key.session));
+        to.put_some(user_id.as_ref());
+        to.put_some(email.as_ref());
+        to.put_some(told_by.as_ref());
+        to.put(since);
+    }
+
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        let flags: u8 = from.take()?;
+        let basis = Basis::coded(flags >> 3)?;
+        let (product, session) = from.take()?;
+        let who = Identity {
+            user_id: from.take_if(is_set(flags, 0))?,
+            email: from.take_if(is_set(flags, 1))?,
+            told_by: from.take_if(is_set(flags, 2))?,
+        };
+        Some(Self { key: SessionKey { product, session }, who, since: from.take()?, basis })
+    }
+
+    fn read_named<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::deserialize(deserializer)
+    }
 }
 
 /// A session that is to be linked, and what its link would rest on.

@@ -16,6 +16,7 @@ use crate::session::link::{
 use crate::session::packed::Packed;
 use crate::session::payload::ActionsPayload;
 use crate::session::repeat::Repeat;
+use crate::short::{Reader, Short, Writer, flags, is_set, short_but_in_json};
 
 /// A session, as the host holds it while something happens to it.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,7 +24,8 @@ pub struct Session {
     /// Its key.
     pub key: SessionKey,
     record: Record,
-    open: OpenBatch,
+    /// `None`: nothing waits, and no memory is kept for what may come.
+    open: Option<Box<OpenBatch>>,
     next_row: u64,
     saved: Timestamp,
     /// Whether the open batch holds more than time alone would have it hold.
@@ -32,7 +34,7 @@ pub struct Session {
 
 /// What is stored of a session beside its open batch.
 #[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, remote = "Self")]
 pub struct Record {
     /// The user id, where known: the activity source's, or where that says nothing a platform's.
     pub user_id: Option<String>,
@@ -57,6 +59,73 @@ pub struct Record {
     pub covered: u64,
     /// When something last happened, as of the last time that the record was stored.
     pub active_at: Timestamp,
+}
+
+short_but_in_json!(Record);
+
+impl Short for Record {
+    fn write(&self, to: &mut Writer) {
+        let Self { user_id, email, told_by, link, past, notes, sink_deliveries, .. } = self;
+        let Self { left, covered, active_at, .. } = self;
+        to.put(&flags([
+            user_id.is_some(),
+            email.is_some(),
+            told_by.is_some(),
+            link.is_some(),
+            !past.is_empty(),
+            *sink_deliveries > 0,
+            *covered > 0,
+        ]));
+        to.put_some(user_id.as_ref());
+        to.put_some(email.as_ref());
+        to.put_some(told_by.as_ref());
+        let base = link.as_ref().map_or(Timestamp::default(), |link| link.since);
+        if let Some(Link { plugin, conversation, since, moves, basis }) = link {
+            to.put(&(plugin, conversation, since, moves, basis.code()));
+        }
+        to.put_some(Some(past).filter(|past| !past.is_empty()));
+        to.put(notes);
+        to.put_some(Some(sink_deliveries).filter(|count| **count > 0));
+        to.put(left);
+        to.put_some(Some(covered).filter(|covered| **covered > 0));
+        to.put_since(*active_at, base);
+    }
+
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        let flags: u8 = from.take()?;
+        let has = |place| is_set(flags, place);
+        let (user_id, email) = (from.take_if(has(0))?, from.take_if(has(1))?);
+        let told_by = from.take_if(has(2))?;
+        let link = from.take_if(has(3))?;
+        let link = link.map(|(plugin, conversation, since, moves, basis)| {
+            Some(Link { plugin, conversation, since, moves, basis: Basis::coded(basis)? })
+        });
+        let link = match link {
+            Some(link) => Some(link?),
+            None => None,
+        };
+        let past = from.take_if(has(4))?.unwrap_or_default();
+        let (notes, sink_deliveries) = (from.take()?, from.take_if(has(5))?.unwrap_or_default());
+        let (left, covered) = (from.take()?, from.take_if(has(6))?.unwrap_or_default());
+        let base = link.as_ref().map_or(Timestamp::default(), |link| link.since);
+        let active_at = from.take_since(base)?;
+        Some(Self {
+            user_id,
+            email,
+            told_by,
+            link,
+            past,
+            notes,
+            sink_deliveries,
+            left,
+            covered,
+            active_at,
+        })
+    }
+
+    fn read_named<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::deserialize(deserializer)
+    }
 }
 
 /// A conversation and the plugin that posts there.
@@ -165,7 +234,8 @@ impl Session {
         }
         let batch = OpenBatch::read(open);
         let next_row = batch.next_row();
-        Self { key, saved, record, open: batch, next_row, gathered: false }
+        let open = Some(batch).filter(|batch| !batch.is_empty()).map(Box::new);
+        Self { key, saved, record, open, next_row, gathered: false }
     }
 
     /// The same session where rows of the open batch below `next_row`, notes up to `last_note` and actions
@@ -198,7 +268,7 @@ impl Session {
 
     /// Whether anything was ever learned of the session.
     pub fn is_known(&self) -> bool {
-        self.record.active_at != Timestamp::default() || !self.open.is_empty()
+        self.record.active_at != Timestamp::default() || !self.open().is_empty()
     }
 
     /// Whether the session's notes go to this very conversation.
@@ -209,44 +279,52 @@ impl Session {
 
     /// Ordinal of the last action that was accepted.
     pub fn actions(&self) -> u64 {
-        self.record.left + self.open.actions() as u64
+        self.record.left + self.open().actions() as u64
     }
 
     /// The open batch.
     pub fn open(&self) -> &OpenBatch {
-        &self.open
+        static EMPTY: OpenBatch = OpenBatch::EMPTY;
+        self.open.as_deref().unwrap_or(&EMPTY)
+    }
+
+    /// Changes the open batch, where there is one.
+    fn change_open<T: Default>(&mut self, change: impl FnOnce(&mut OpenBatch) -> T) -> T {
+        let changed = self.open.as_deref_mut().map(change).unwrap_or_default();
+        self.open.take_if(|batch| batch.is_empty());
+        changed
     }
 
     /// Whether a note of the open batch would be sealed at once, were its actions in memory.
     pub fn is_to_be_restored(&self, rules: &Delivery) -> bool {
-        self.record.link.is_some() && !self.open.is_loaded() && is_full(&self.open, rules)
+        self.record.link.is_some() && !self.open().is_loaded() && is_full(self.open(), rules)
     }
 
     /// Takes the actions of the open batch out of memory; their rows are stored. Until they are
     /// [read again](Session::restore) nothing of it is sealed.
     pub fn unload(&mut self) {
-        self.open.unload();
+        self.change_open(OpenBatch::unload);
     }
 
     /// The actions of the entry in this row, if it waits, are stored in the history: see [`StoredEntry::kept`].
     pub fn keep(&mut self, row: u64, number: u64) {
-        self.open.keep(row, number);
+        self.change_open(|open| open.keep(row, number));
     }
 
     /// The history is about to drop its row of this number. An entry that is given back is to be stored.
     pub fn let_go(&mut self, number: u64) -> Needed {
-        self.open.let_go(number)
+        self.change_open(|open| open.let_go(number))
     }
 
     /// The actions of the entry in this row are in the row itself from here on.
     pub fn is_here(&mut self, row: u64) {
-        self.open.is_here(row);
+        self.change_open(|open| open.is_here(row));
     }
 
     /// Takes in the actions of the open batch, from its rows. Returns how many can't be read; where there are any, the
     /// record must be stored: their ordinals aren't given again.
     pub fn restore(&mut self, rows: impl IntoIterator<Item = (u64, StoredEntry)>) -> u64 {
-        let missed = self.open.restore(rows) as u64;
+        let missed = self.change_open(|open| open.restore(rows)) as u64;
         self.record.left += missed;
         missed
     }
@@ -272,7 +350,7 @@ impl Session {
             let entry = Entry { arrived: now, bytes, actions };
             let row = self.next_row;
             self.next_row += 1;
-            self.open.push(row, entry.clone());
+            self.open.get_or_insert_default().push(row, entry.clone());
             effects.push(Effect::Keep(row, entry));
         }
         if self.record.link.is_none() {
@@ -415,7 +493,7 @@ impl Session {
             return (Summarized::Unlinked, effects);
         };
         self.touch(now, &mut effects);
-        while let Some(first) = self.open.first_actions() {
+        while let Some(first) = self.open().first_actions() {
             let covered = usize::try_from(through.saturating_sub(self.record.left));
             let covered = covered.unwrap_or(usize::MAX);
             if first > covered {
@@ -515,16 +593,16 @@ impl Session {
     /// When [`Session::on_timer`] has something to do.
     pub fn next_timer(&self, rules: &Delivery, sealing: Sealing) -> Option<Timestamp> {
         if self.record.link.is_some() {
-            self.open.due(rules).filter(|_| sealing != Sealing::Gather)
+            self.open().due(rules).filter(|_| sealing != Sealing::Gather)
         } else {
-            self.open.oldest().map(|arrived| arrived + rules.pre_link_window + TICK)
+            self.open().oldest().map(|arrived| arrived + rules.pre_link_window + TICK)
         }
     }
 
     /// By which plugin a batch that is due goes, where there is one. `waits`: it was due already, and is however much
     /// has come since.
     pub fn due_for(&self, now: Timestamp, rules: &Delivery, waits: bool) -> Option<&PluginName> {
-        let due = self.open.due(rules).is_some_and(|due| waits || due <= now);
+        let due = self.open().due(rules).is_some_and(|due| waits || due <= now);
         self.record.link.as_ref().filter(|_| due).map(|link| &link.plugin)
     }
 
@@ -568,7 +646,7 @@ impl Session {
     }
 
     fn trim(&mut self, now: Timestamp, rules: &Delivery, effects: &mut Vec<Effect>) {
-        let trimmed = self.open.trim(now, rules);
+        let trimmed = self.change_open(|open| open.trim(now, rules));
         if !trimmed.rows.is_empty() {
             effects.push(Effect::Forget(trimmed.rows));
             effects.push(Effect::Dropped(trimmed.actions));
@@ -586,12 +664,12 @@ impl Session {
         sealing: Sealing,
         effects: &mut Vec<Effect>,
     ) {
-        self.gathered |= sealing == Sealing::Gather && !self.open.is_empty();
+        self.gathered |= sealing == Sealing::Gather && !self.open().is_empty();
         let is_due = |open: &OpenBatch| match sealing {
             Sealing::Now => open.due(rules).is_some_and(|due| due <= now),
             Sealing::AtItsTurn | Sealing::Gather => is_full(open, rules),
         };
-        while is_due(&self.open) && self.seal_one(rules, 0.0, effects) {}
+        while is_due(self.open()) && self.seal_one(rules, 0.0, effects) {}
     }
 
     fn seal_all(&mut self, rules: &Delivery, bin_seconds: f64, effects: &mut Vec<Effect>) {
@@ -620,7 +698,7 @@ impl Session {
 
     /// Since when the oldest action of the open batch could have been posted.
     pub fn waits_since(&self) -> Option<Timestamp> {
-        Some(self.open.oldest()?.max(self.record.link.as_ref()?.since))
+        Some(self.open().oldest()?.max(self.record.link.as_ref()?.since))
     }
 
     fn take_note(
@@ -629,17 +707,18 @@ impl Session {
         rules: &Delivery,
         bin_seconds: f64,
     ) -> Option<(Vec<u64>, Sealed)> {
-        if self.open.is_empty() || !self.open.is_loaded() {
+        if self.open().is_empty() || !self.open().is_loaded() {
             return None;
         }
         let link = self.record.link.clone()?;
         let waits_since = self.waits_since();
-        let gathered = self.gathered && self.open.actions() > rules.max_note_actions;
+        let gathered = self.gathered && self.open().actions() > rules.max_note_actions;
         let most = if gathered { rules.max_gathered_actions } else { rules.max_note_actions };
-        let (rows, actions) = self.open.take(most.max(rules.max_note_actions).min(bound));
+        let (rows, actions) =
+            self.change_open(|open| open.take(most.max(rules.max_note_actions).min(bound)));
         self.record.left += actions.len() as u64;
         let through = self.record.left;
-        self.gathered &= !self.open.is_empty();
+        self.gathered &= !self.open().is_empty();
         self.record.notes += 1;
         let sealed = Sealed {
             seq: self.record.notes,

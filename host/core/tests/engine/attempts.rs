@@ -60,7 +60,7 @@ fn a_note_that_is_sent_at_once_says_when_by_what_and_how_long_it_took() {
     assert_eq!((world.count(Table::Attempt), world.count(Table::Sent)), (0, 1));
     let without = encode(&sent.clone().without_its_story()).len();
     let cost = encode(&sent).len() - without;
-    assert!((30..=60).contains(&cost), "{cost} bytes");
+    assert!((20..=40).contains(&cost), "{cost} bytes");
 }
 
 #[test]

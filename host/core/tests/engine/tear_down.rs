@@ -15,6 +15,7 @@ use sidenote_core::outbox::note::{Crash, FailureKind};
 use sidenote_core::rows::Table;
 use sidenote_core::rules::{Delivery, Offers, Product};
 use sidenote_core::session::fsm::{Interaction, State};
+use sidenote_core::session::state::Record;
 use sidenote_core::session::tour::TourRegistry;
 use sidenote_core::session::turn::Meaning;
 
@@ -166,8 +167,8 @@ fn who_acts_while_the_call_is_under_way_keeps_the_session() {
         world.tell(ended(&call, said));
         assert_eq!(decided(&world), ["made", "delivered", "interrupted"]);
         assert_eq!(state(&world), State::Reactive);
-        let link: serde_json::Value = world.row(Table::Session, "s", 0);
-        assert_eq!(link["link"]["conversation"], "s", "it can be reached");
+        let link = world.row::<Record>(Table::Session, "s", 0).link.expect("it can be reached");
+        assert_eq!(link.conversation.as_str(), "s");
         assert_eq!(world.totals().tear_downs_interrupted, 1);
     }
 }

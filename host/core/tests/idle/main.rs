@@ -23,11 +23,11 @@ static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 /// Sessions of a round.
 const SESSIONS: usize = 500;
 /// Bytes of memory of a session that waits for nothing.
-const IN_MEMORY: usize = 1000;
+const IN_MEMORY: usize = 512;
 /// Bytes of memory of a session that has left it: only the room that maps keep for the next ones.
-const AFTERWARDS: usize = 300;
+const AFTERWARDS: usize = 100;
 /// Bytes of the rows of a session, their keys included: of its record, its conversation, two names and one note.
-const STORED: usize = 850;
+const STORED: usize = 470;
 
 /// A round of people who open a conversation, do three things and are idle.
 fn busy(world: &mut World, round: usize) {

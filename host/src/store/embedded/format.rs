@@ -6,7 +6,7 @@ use redb::{
 };
 
 /// The format that this build writes. It reads all before it too.
-pub const FORMAT: u64 = 3;
+pub const FORMAT: u64 = 4;
 
 const TABLE: TableDefinition<'static, &'static str, u64> = TableDefinition::new("sidenote");
 

@@ -21,18 +21,18 @@ pub struct FileReport {
     pub format: u64,
     /// Its rows.
     pub rows: u64,
-    /// Those of them that an earlier build wrote in another form.
+    /// Those of them that a build of format 1 wrote.
     pub earlier: u64,
     /// Its length.
     pub bytes: u64,
 }
 
-/// Looks at a file; `is_of_today` says of a row whether it is in today's form. Every row is read, so that one that can't be
+/// Looks at a file; `is_packed` says of a row whether it is MessagePack. Every row is read, so that one that can't be
 /// is found. Blocks.
 ///
 /// # Errors
 /// It can't be read, or must be repaired first, which a start does.
-pub fn inspect(path: &Path, is_of_today: impl Fn(&[u8]) -> bool) -> Result<FileReport, OpenError> {
+pub fn inspect(path: &Path, is_packed: impl Fn(&[u8]) -> bool) -> Result<FileReport, OpenError> {
     let shown = || path.display().to_string();
     let bytes = std::fs::metadata(path)
         .map_err(|cause| OpenError::Failing { path: shown(), cause: cause.to_string() })?
@@ -51,7 +51,7 @@ pub fn inspect(path: &Path, is_of_today: impl Fn(&[u8]) -> bool) -> Result<FileR
     let read = || {
         let reading = database.begin_read()?;
         let number = number_at(&reading)?;
-        let (rows, earlier) = rows::count(&reading, &is_of_today)?;
+        let (rows, earlier) = rows::count(&reading, &is_packed)?;
         Ok((number, rows, earlier))
     };
     let (number, rows, earlier) = read().map_err(unusable)?;

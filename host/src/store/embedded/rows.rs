@@ -173,10 +173,10 @@ pub(super) fn size_at(reading: &ReadTransaction) -> Result<u64, redb::Error> {
     Ok(bytes)
 }
 
-/// How many rows there are, and how many of them aren't as `is_of_today` wants them. An earlier build may lack tables.
+/// How many rows there are, and how many of them aren't as `is_packed` wants them. An earlier build may lack tables.
 pub(super) fn count(
     reading: &ReadTransaction,
-    is_of_today: impl Fn(&[u8]) -> bool,
+    is_packed: impl Fn(&[u8]) -> bool,
 ) -> Result<(u64, u64), redb::Error> {
     let (mut all, mut earlier) = (0, 0);
     for table in Table::ALL {
@@ -186,7 +186,7 @@ pub(super) fn count(
         };
         for row in rows.iter()? {
             all += 1;
-            earlier += u64::from(!is_of_today(row?.1.value()));
+            earlier += u64::from(!is_packed(row?.1.value()));
         }
     }
     Ok((all, earlier))

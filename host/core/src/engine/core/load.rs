@@ -395,7 +395,7 @@ impl Core {
             let session = Session::load(key.clone(), record, entries)
                 .with_numbers_taken(next_row, last_note, given.last_action)
                 .with_sink_deliveries_taken(last_sink);
-            self.sessions.put(key.clone(), session, now);
+            self.sessions.put(session, now);
             self.grown.push(key);
         }
         Ok(fresh)

@@ -674,6 +674,7 @@ impl Core {
         let touched = std::mem::take(&mut tx.touched);
         self.settle(&touched, now);
         self.unload_grown();
+        self.directory.bound();
         self.counters.redactions_waiting.set(self.deliveries.redactions() as u64);
         let accounts = std::mem::take(&mut tx.accounts);
         tx.extend(self.gate.open().rows(&accounts));
