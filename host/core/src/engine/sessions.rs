@@ -107,8 +107,8 @@ impl Sessions {
         let live = Box::new(Live { held: session.open().held(), session, touched: now });
         self.held += live.held;
         let hasher = &self.hasher;
-        let hash = |live: &Box<Live>| hasher.hash_one(&live.session.key);
-        self.live.insert_unique(hash(&live), live, hash);
+        let hash = hasher.hash_one(&live.session.key);
+        self.live.insert_unique(hash, live, |live| hasher.hash_one(&live.session.key));
     }
 
     /// Bytes of memory that the actions of open batches take.
