@@ -22,7 +22,7 @@ use crate::session::state::{Record, Target};
 const MAX_SESSIONS: usize = 64;
 
 /// So many conversations, and persons, stay in memory from one transaction to the next: those that are asked for again
-/// are so at once or seldom, and there may be one for each session.
+/// are so at once as a rule, and there may be one for each session.
 const MOST: usize = 64;
 
 /// The indexes in memory.
