@@ -229,7 +229,8 @@ mod tests {
     fn a_timer_alone_is_something_written_until_it_is_forgotten() {
         let mut writes = Writes::default();
         writes.put_timer("later", None);
-        assert!(!writes.is_empty() && writes.len() == 0);
+        assert!(!writes.is_empty());
+        assert_eq!(writes.len(), 0);
         assert_eq!(writes.timers().map(|(name, _)| &**name).collect::<Vec<_>>(), ["later"]);
         writes.forget_timer("later");
         assert!(writes.is_empty());
