@@ -68,6 +68,7 @@ fn writer(name: &str) -> Option<PathBuf> {
     there(&file, sample || all_are_asked_for()).then_some(file)
 }
 
+#[expect(clippy::print_stderr, reason = "a run says what it left out")]
 fn there(file: &Path, needed: bool) -> bool {
     let there = file.is_file();
     assert!(there || !needed, "{} isn't built; run `cargo xtask test`", file.display());
