@@ -72,6 +72,8 @@ pub async fn growth(crowd: &Crowd) -> Result<Needs> {
         taker: Some(crowd.taker.clone()),
         components: crowd.components.clone(),
         limits: "concurrency = 8".to_owned(),
+        // The platform is away for as long as it takes to start twice, and asked again soon behind that.
+        bot: "breaker = { pause_initial = \"1s\", pause_max = \"5s\" }".to_owned(),
         connector: ConnectorOptions { queued_events: 16, ..ConnectorOptions::default() },
         platform: PlatformOptions {
             keep: Keep::Tally,
